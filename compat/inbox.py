@@ -1,0 +1,264 @@
+"""Mailboxes: the bounded queues between a channel layer and whoever reads a channel.
+
+``Inbox`` belongs to one consumer: one reader, one event loop, pushed into by a layer, and fed one client
+frame at a time by the socket's reader. ``Mailbox`` belongs to a channel that no consumer of this process
+owns: any number of readers, on any event loop or thread, one after another or side by side.
+
+Both keep ``(deadline, message)`` pairs; a message whose deadline has passed is thrown away when it reaches
+the head, counted by the owner under "expired". Neither ever suspends between taking a message and
+returning it, so a cancelled reader loses nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from typing import Any, Literal, Protocol
+
+from compat.types import Message
+
+__all__ = ["DropCounter", "Inbox", "Mailbox", "Overflow"]
+
+Overflow = Literal["drop", "drop_oldest", "close"]
+"""What a full inbox does: refuse the newest, throw out the oldest, or have its client closed (1013)."""
+
+
+class DropCounter(Protocol):
+    """Who is told of messages that are lost: the layer."""
+
+    def count_drop(self, channel: str, reason: str, count: int = 1) -> None: ...
+
+
+class Inbox:
+    """What one consumer reads: client frames and layer messages, alternating when both wait.
+
+    Not thread-safe, but for ``push_threadsafe``. ``capacity`` bounds the layer's messages; a client frame has
+    a place of its own, and the socket is not read again before that place is free (backpressure).
+    """
+
+    __slots__ = (
+        "capacity",
+        "channel",
+        "ended",
+        "events",
+        "failure",
+        "frame",
+        "groups",
+        "loop",
+        "on_overflow",
+        "overflowed",
+        "owner",
+        "space",
+        "turn",
+        "waiter",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.channel = ""
+        self.owner: DropCounter | None = None
+        self.capacity: int = 100
+        self.on_overflow: Overflow = "drop"
+        self.events: deque[tuple[float, Message]] = deque()
+        self.frame: Message | None = None
+        self.turn = False
+        """Whose turn it is when a frame and an event both wait: False the frame's."""
+        self.waiter: asyncio.Future[None] | None = None
+        self.space: asyncio.Future[None] | None = None
+        self.failure: BaseException | None = None
+        self.overflowed = False
+        self.ended = False
+        """The client's disconnect has been taken."""
+        self.groups: set[str] = set()
+        """Groups that the owning layer has put this channel into."""
+
+    def push(self, message: Message, deadline: float) -> bool:
+        """Append a layer's message; only on the inbox's own loop.
+
+        ``deadline`` is in seconds of ``time.monotonic()``. Returns True when nothing was lost, False when
+        exactly one message was: this one, or with "drop_oldest" the one at the head.
+        """
+        events = self.events
+        if len(events) >= self.capacity:
+            return self._overflow(message, deadline)
+        events.append((deadline, message))
+        waiter = self.waiter
+        if waiter is not None:
+            self.waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
+        return True
+
+    def push_threadsafe(self, message: Message, deadline: float) -> None:
+        """Append a layer's message from another thread or loop; a loss is counted when it happens.
+
+        Raises RuntimeError when the inbox's loop is closed.
+        """
+        self.loop.call_soon_threadsafe(self._push_counted, message, deadline)
+
+    def _push_counted(self, message: Message, deadline: float) -> None:
+        if not self.push(message, deadline) and self.owner is not None:
+            self.owner.count_drop(self.channel, "overflow")
+
+    def _overflow(self, message: Message, deadline: float) -> bool:
+        if self.on_overflow == "drop_oldest":
+            self.events.popleft()
+            self.events.append((deadline, message))
+        elif self.on_overflow == "close":
+            self.overflowed = True
+        return False
+
+    def put_frame(self, frame: Message) -> None:
+        """Hand over a client frame; the place must be free (``frame is None``)."""
+        self.frame = frame
+        self.wake()
+
+    def fail(self, error: BaseException) -> None:
+        """The socket cannot be read any more: the reader gets ``error`` once the messages are taken."""
+        self.failure = error
+        self.wake()
+
+    def wake(self) -> None:
+        """Let the reader look again."""
+        waiter = self.waiter
+        if waiter is not None:
+            self.waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def vacancy(self) -> None:
+        """Wait until the place for a client frame is free."""
+        while self.frame is not None:
+            self.space = self.loop.create_future()
+            await self.space
+
+    async def get(self) -> Message:
+        """The next message; raises what ``fail`` was given when there is nothing else to come."""
+        while True:
+            message = self.take()
+            if message is not None:
+                return message
+            if self.failure is not None:
+                raise self.failure
+            self.waiter = waiter = self.loop.create_future()
+            try:
+                await waiter
+            finally:
+                self.waiter = None
+
+    def take(self) -> Message | None:
+        """The next message if one is waiting. A frame and events alternate, the frame first."""
+        events = self.events
+        frame = self.frame
+        if frame is not None and not (self.turn and events):
+            self.frame = None
+            self.turn = True
+            if frame["type"] == "websocket.disconnect":
+                self.ended = True
+            self._free()
+            return frame
+        self.turn = False
+        while events:
+            deadline, message = events.popleft()
+            if deadline > time.monotonic():
+                return message
+            if self.owner is not None:
+                self.owner.count_drop(self.channel, "expired")
+        return self.take() if frame is not None else None
+
+    def _free(self) -> None:
+        space = self.space
+        if space is not None:
+            self.space = None
+            if not space.done():
+                space.set_result(None)
+
+    def clear(self) -> int:
+        """Throw away what waits; returns how many layer messages that were."""
+        lost = len(self.events)
+        self.events.clear()
+        self.frame = None
+        self._free()
+        return lost
+
+
+class Mailbox:
+    """A channel's messages while no consumer of this process owns it; safe from any thread and loop."""
+
+    __slots__ = ("capacity", "channel", "events", "owner", "waiters")
+
+    def __init__(self, channel: str, owner: DropCounter | None = None, capacity: int = 100) -> None:
+        self.channel = channel
+        self.owner = owner
+        self.capacity = capacity
+        self.events: deque[tuple[float, Message]] = deque()
+        self.waiters: list[asyncio.Future[None]] = []
+
+    def push(self, message: Message, deadline: float) -> bool:
+        """Append a message; False when the mailbox is full and the message was not stored."""
+        if len(self.events) >= self.capacity:
+            self._discard_expired()
+            if len(self.events) >= self.capacity:
+                return False
+        self.events.append((deadline, message))
+        # Every reader is woken: the ones that find nothing wait again, and none can be forgotten.
+        for waiter in tuple(self.waiters):
+            _wake(waiter)
+        return True
+
+    async def get(self) -> Message:
+        """The next message that has not expired; waits for one. Cancelling it loses nothing."""
+        loop = asyncio.get_running_loop()
+        while True:
+            waiter = loop.create_future()
+            self.waiters.append(waiter)  # before the look, or a push from another thread could go unseen
+            try:
+                message = self.take()
+                if message is not None:
+                    return message
+                await waiter
+            finally:
+                self.waiters.remove(waiter)
+
+    def take(self) -> Message | None:
+        """The next message that has not expired, if there is one."""
+        self._discard_expired()
+        try:
+            return self.events.popleft()[1]
+        except IndexError:
+            return None
+
+    def _discard_expired(self) -> int:
+        now, expired = time.monotonic(), 0
+        while self.events and self.events[0][0] <= now:
+            self.events.popleft()
+            expired += 1
+        if expired and self.owner is not None:
+            self.owner.count_drop(self.channel, "expired", expired)
+        return expired
+
+    def idle(self) -> bool:
+        """True when nothing waits here and nobody waits for it."""
+        self._discard_expired()
+        return not self.events and not self.waiters
+
+    def qsize(self) -> int:
+        """How many messages wait, expired ones included (as ``asyncio.Queue.qsize``)."""
+        return len(self.events)
+
+    def empty(self) -> bool:
+        """True when no message waits (as ``asyncio.Queue.empty``)."""
+        return not self.events
+
+
+def _wake(waiter: asyncio.Future[Any]) -> None:
+    loop = waiter.get_loop()
+    if asyncio._get_running_loop() is loop:
+        if not waiter.done():
+            waiter.set_result(None)
+        return
+    try:
+        loop.call_soon_threadsafe(lambda: waiter.done() or waiter.set_result(None))
+    except RuntimeError:
+        pass  # that loop has ended, and its reader with it

@@ -1,0 +1,119 @@
+"""Rules for the names of channels, groups and handlers. Pure: strings in, strings or errors out.
+
+The rules are those of ``channels.layers.BaseChannelLayer`` (Channels 4.3), held strictly to ASCII:
+upstream's patterns let a trailing newline, non-ASCII digits and, after the "!", any Unicode word through.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = [
+    "INVALID_NAME",
+    "MAX_NAME_LENGTH",
+    "get_handler_name",
+    "group_name",
+    "non_local_name",
+    "require_valid_channel_name",
+    "require_valid_group_name",
+]
+
+MAX_NAME_LENGTH = 100
+"""A name must be shorter than this, in characters."""
+
+INVALID_NAME = (
+    "{} name must be a valid unicode string with length < 100 containing only ASCII "
+    "alphanumerics, hyphens, underscores, or periods."
+)
+
+_GROUP = re.compile(r"[A-Za-z0-9\-_.]+")
+_CHANNEL = re.compile(r"[A-Za-z0-9\-_.]+(![A-Za-z0-9\-_.]*)?")
+_FORBIDDEN = re.compile(r"[^A-Za-z0-9\-_.]")
+
+
+def require_valid_group_name(name: object) -> bool:
+    """Return True if ``name`` may name a group.
+
+    Raises TypeError with upstream's text, then what was found and which rule it breaks.
+    """
+    if isinstance(name, str) and len(name) < MAX_NAME_LENGTH and _GROUP.fullmatch(name):
+        return True
+    raise TypeError(_explain("Group", name))
+
+
+def require_valid_channel_name(name: object, receive: bool = False) -> bool:
+    """Return True if ``name`` may name a channel.
+
+    ``receive``: the name is to be received from, so one with a "!" must end there (the process-local part
+    is not a queue of its own). Raises TypeError as ``require_valid_group_name`` does.
+    """
+    if isinstance(name, str) and len(name) < MAX_NAME_LENGTH and _CHANNEL.fullmatch(name):
+        if receive and "!" in name and not name.endswith("!"):
+            raise TypeError(f"Specific channel names in receive() must end at the !, not {name!r}")
+        return True
+    raise TypeError(_explain("Channel", name))
+
+
+def _explain(kind: str, name: object) -> str:
+    text = INVALID_NAME.format(kind)
+    if not isinstance(name, str):
+        return f"{text} Found {type(name).__name__} {name!r}: pass a str."
+    if not name:
+        return f"{text} Found an empty string."
+    shown = name if len(name) <= 60 else f"{name[:57]}..."
+    rules = []
+    if len(name) >= MAX_NAME_LENGTH:
+        rules.append(f"it has {len(name)} characters")
+    pattern_ok = _CHANNEL if kind == "Channel" else _GROUP
+    if not pattern_ok.fullmatch(name):
+        bad = sorted(set(_FORBIDDEN.findall(name)))
+        rules.append("it contains " + ", ".join(map(repr, bad[:5])) if bad else "it is malformed")
+    cure = " compat.names.group_name(text) makes a safe group name of any text." if kind == "Group" else ""
+    return f"{text} Found {shown!r}: {' and '.join(rules)}.{cure}"
+
+
+def non_local_name(name: str) -> str:
+    """The part of a channel's name up to and including "!", or all of it when it has none."""
+    at = name.find("!")
+    return name if at < 0 else name[: at + 1]
+
+
+def group_name(text: str, prefix: str = "") -> str:
+    """A valid group name for any text: readable where it can be, and the same for the same text.
+
+    A text that is valid already is returned as it is (after ``prefix``). Any other gets the readable part
+    of it and a hash of the whole, so that different texts keep different names.
+
+    >>> group_name("lobby", prefix="chat_")
+    'chat_lobby'
+    >>> group_name("café", prefix="chat_")
+    'chat_cafe-f52f55eb59f7'
+    """
+    name = prefix + text
+    if len(name) < MAX_NAME_LENGTH and _GROUP.fullmatch(name):
+        return name
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    readable = _FORBIDDEN.sub("-", plain)[:64].strip("-")
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return f"{readable or 'group'}-{digest}"
+
+
+def get_handler_name(message: Mapping[str, Any]) -> str:
+    """The name of the method that handles ``message``: its type with "." replaced by "_".
+
+    Raises ValueError when there is no type, when the type is not a string, or when the name would begin
+    with an underscore, so that a message cannot reach a private method (Channels' rule).
+    """
+    if "type" not in message:
+        raise ValueError("Incoming message has no 'type' attribute")
+    kind = message["type"]
+    if not isinstance(kind, str):
+        raise ValueError(f"Malformed type in message: expected a str, found {kind!r}")
+    name = kind.replace(".", "_")
+    if name.startswith("_"):
+        raise ValueError("Malformed type in message (leading underscore)")
+    return name
