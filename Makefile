@@ -1,0 +1,30 @@
+# Everything here is a file of scripts/; CONTRIBUTING.md says what each is for.
+.DEFAULT_GOAL := help
+.PHONY: help run test test-all check lint coverage build clean
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run:  ## serve the example chat on http://127.0.0.1:8000 (PORT=, HOST=, REDIS_URL=)
+	@scripts/run
+
+test:  ## set everything up, check style and types, run the tests
+	@scripts/test
+
+test-all:  ## the same, with the slow tests
+	@scripts/test --all
+
+check:  ## style and types only
+	@scripts/check
+
+lint:  ## mend what ruff can mend
+	@scripts/lint
+
+coverage:  ## the report of the last test run, and the gate
+	@scripts/coverage
+
+build:  ## wheel and sdist into dist/
+	@scripts/build
+
+clean:  ## remove what the scripts made, the virtual environments too
+	rm -rf .venv .cache .coverage .coverage.* htmlcov dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
