@@ -12,6 +12,7 @@ returning it, so a cancelled reader loses nothing.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import deque
 from typing import Any, Literal, Protocol
@@ -186,7 +187,7 @@ class Inbox:
 class Mailbox:
     """A channel's messages while no consumer of this process owns it; safe from any thread and loop."""
 
-    __slots__ = ("capacity", "channel", "events", "owner", "waiters")
+    __slots__ = ("capacity", "channel", "events", "lock", "owner", "waiters")
 
     def __init__(self, channel: str, owner: DropCounter | None = None, capacity: int = 100) -> None:
         self.channel = channel
@@ -194,54 +195,64 @@ class Mailbox:
         self.capacity = capacity
         self.events: deque[tuple[float, Message]] = deque()
         self.waiters: list[asyncio.Future[None]] = []
+        self.lock = threading.Lock()
 
     def push(self, message: Message, deadline: float) -> bool:
         """Append a message; False when the mailbox is full and the message was not stored."""
-        if len(self.events) >= self.capacity:
-            self._discard_expired()
-            if len(self.events) >= self.capacity:
-                return False
-        self.events.append((deadline, message))
+        with self.lock:
+            expired = self._expire()
+            stored = len(self.events) < self.capacity
+            if stored:
+                self.events.append((deadline, message))
+            waiters = tuple(self.waiters)
+        self._report(expired)
         # Every reader is woken: the ones that find nothing wait again, and none can be forgotten.
-        for waiter in tuple(self.waiters):
+        for waiter in waiters:
             _wake(waiter)
-        return True
+        return stored
 
     async def get(self) -> Message:
         """The next message that has not expired; waits for one. Cancelling it loses nothing."""
         loop = asyncio.get_running_loop()
         while True:
             waiter = loop.create_future()
-            self.waiters.append(waiter)  # before the look, or a push from another thread could go unseen
+            with self.lock:  # before the look, or a push from another thread could go unseen
+                self.waiters.append(waiter)
             try:
                 message = self.take()
                 if message is not None:
                     return message
                 await waiter
             finally:
-                self.waiters.remove(waiter)
+                with self.lock:
+                    self.waiters.remove(waiter)
 
     def take(self) -> Message | None:
         """The next message that has not expired, if there is one."""
-        self._discard_expired()
-        try:
-            return self.events.popleft()[1]
-        except IndexError:
-            return None
+        with self.lock:
+            expired = self._expire()
+            message = self.events.popleft()[1] if self.events else None
+        self._report(expired)
+        return message
 
-    def _discard_expired(self) -> int:
+    def idle(self) -> bool:
+        """True when nothing waits here and nobody waits for it."""
+        with self.lock:
+            expired = self._expire()
+            idle = not self.events and not self.waiters
+        self._report(expired)
+        return idle
+
+    def _expire(self) -> int:
         now, expired = time.monotonic(), 0
         while self.events and self.events[0][0] <= now:
             self.events.popleft()
             expired += 1
-        if expired and self.owner is not None:
-            self.owner.count_drop(self.channel, "expired", expired)
         return expired
 
-    def idle(self) -> bool:
-        """True when nothing waits here and nobody waits for it."""
-        self._discard_expired()
-        return not self.events and not self.waiters
+    def _report(self, expired: int) -> None:
+        if expired and self.owner is not None:
+            self.owner.count_drop(self.channel, "expired", expired)
 
     def qsize(self) -> int:
         """How many messages wait, expired ones included (as ``asyncio.Queue.qsize``)."""
@@ -255,10 +266,14 @@ class Mailbox:
 def _wake(waiter: asyncio.Future[Any]) -> None:
     loop = waiter.get_loop()
     if asyncio._get_running_loop() is loop:
-        if not waiter.done():
-            waiter.set_result(None)
+        _settle(waiter)
         return
     try:
-        loop.call_soon_threadsafe(lambda: waiter.done() or waiter.set_result(None))
+        loop.call_soon_threadsafe(_settle, waiter)
     except RuntimeError:
         pass  # that loop has ended, and its reader with it
+
+
+def _settle(waiter: asyncio.Future[Any]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -1,0 +1,233 @@
+"""The configured layers: ``CHANNEL_LAYERS``, aliases, and ``get_channel_layer()``.
+
+Names and behaviour are those of ``channels.layers`` (Channels 4.3). Beside them stand layers registered by
+hand (``register_channel_layer``) and those that the development server embeds in place of a Redis that it
+cannot reach (the environment variable ``COMPAT_EMBEDDED_LAYERS``).
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from compat.exceptions import ChannelFull, InvalidChannelLayerError
+from compat.layers.base import BaseChannelLayer, PushLayer, SendResult
+from compat.layers.memory import InMemoryChannelLayer
+from compat.settings import on_change, settings
+
+if TYPE_CHECKING:
+    from compat.layers.redis.core import RedisChannelLayer
+    from compat.layers.redis.pubsub import RedisPubSubChannelLayer
+
+__all__ = [
+    "BACKENDS",
+    "DEFAULT_CHANNEL_LAYER",
+    "BaseChannelLayer",
+    "ChannelFull",
+    "ChannelLayerManager",
+    "InMemoryChannelLayer",
+    "InvalidChannelLayerError",
+    "PushLayer",
+    "RedisChannelLayer",
+    "RedisPubSubChannelLayer",
+    "SendResult",
+    "channel_layers",
+    "get_channel_layer",
+    "has_layers",
+    "register_channel_layer",
+    "unregister_channel_layer",
+]
+
+log = logging.getLogger("compat.layers")
+
+DEFAULT_CHANNEL_LAYER = "default"
+"""The alias that is used where none is named."""
+
+BACKENDS: Mapping[str, str] = {
+    "channels.layers.InMemoryChannelLayer": "compat.layers.memory.InMemoryChannelLayer",
+    "compat.layers.InMemoryChannelLayer": "compat.layers.memory.InMemoryChannelLayer",
+    "channels_redis.core.RedisChannelLayer": "compat.layers.redis.core.RedisChannelLayer",
+    "channels_redis.pubsub.RedisPubSubChannelLayer": "compat.layers.redis.pubsub.RedisPubSubChannelLayer",
+    "fast_channels.layers.InMemoryChannelLayer": "compat.layers.memory.InMemoryChannelLayer",
+    "fast_channels.layers.redis.RedisChannelLayer": "compat.layers.redis.core.RedisChannelLayer",
+    "fast_channels.layers.redis.RedisPubSubChannelLayer": "compat.layers.redis.pubsub.RedisPubSubChannelLayer",
+}
+"""BACKEND paths that mean a layer of ours. Any other path is imported as it is."""
+
+ENTRY_KEYS = ("BACKEND", "CONFIG", "TEST_CONFIG", "UPSTREAM")
+EMBEDDED_VARIABLE = "COMPAT_EMBEDDED_LAYERS"
+
+
+class ChannelLayerManager:
+    """The layers of this process by alias; each is made at its first use and then kept.
+
+    ``backends`` is the cache. It is emptied of configured layers when ``CHANNEL_LAYERS`` changes; layers
+    that were registered by hand stay.
+    """
+
+    def __init__(self) -> None:
+        self.backends: dict[str, Any] = {}
+        self._registered: set[str] = set()
+        on_change(self._setting_changed)
+
+    @property
+    def configs(self) -> dict[str, dict[str, Any]]:
+        """``CHANNEL_LAYERS``, or an empty dict."""
+        configured = settings.get("CHANNEL_LAYERS") or {}
+        if not isinstance(configured, Mapping):
+            raise InvalidChannelLayerError(
+                f"CHANNEL_LAYERS must be a dict of alias to layer, as in "
+                f'{{"default": {{"BACKEND": "compat.layers.InMemoryChannelLayer"}}}}; found {configured!r}'
+            )
+        return dict(configured)
+
+    def make_backend(self, name: str) -> Any:
+        """A new layer for alias ``name`` from its BACKEND and CONFIG; raises InvalidChannelLayerError."""
+        return self._make(name, self.configs[name], "CONFIG")
+
+    def make_test_backend(self, name: str) -> Any:
+        """A new layer for alias ``name`` from its BACKEND and TEST_CONFIG."""
+        entry = self.configs[name]
+        if "TEST_CONFIG" not in entry:
+            raise InvalidChannelLayerError(f"No TEST_CONFIG specified for {name}")
+        return self._make(name, entry, "TEST_CONFIG")
+
+    def __getitem__(self, alias: str) -> Any:
+        if alias not in self.backends:
+            self.backends[alias] = self.make_backend(alias)
+        return self.backends[alias]
+
+    def __contains__(self, alias: object) -> bool:
+        return alias in self.backends or alias in self.configs
+
+    def __len__(self) -> int:
+        return len(self.aliases())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.aliases())
+
+    def aliases(self) -> list[str]:
+        """Every alias that has a layer or a configuration, sorted."""
+        return sorted({*self.backends, *self.configs})
+
+    def set(self, alias: str, layer: Any) -> Any:
+        """Put ``layer`` (or None) under ``alias`` and return what was there, or None."""
+        previous = self.backends.pop(alias, None)
+        self._registered.discard(alias)
+        if layer is not None:
+            self.backends[alias] = layer
+        return previous
+
+    def register(self, alias: str, layer: Any) -> None:
+        """Put ``layer`` under ``alias`` and keep it when ``CHANNEL_LAYERS`` changes."""
+        self.backends[alias] = layer
+        self._registered.add(alias)
+
+    def unregister(self, alias: str) -> None:
+        """Forget the layer under ``alias``, if there is one."""
+        self.backends.pop(alias, None)
+        self._registered.discard(alias)
+
+    def _setting_changed(self, name: str) -> None:
+        if name == "CHANNEL_LAYERS":
+            self.backends = {alias: self.backends[alias] for alias in self._registered if alias in self.backends}
+
+    def _make(self, alias: str, entry: Any, key: str) -> Any:
+        path = _backend_path(alias, entry)
+        if alias in _embedded_aliases():
+            log.warning("layer %r: an in-memory layer of this process stands in for %s", alias, path)
+            return InMemoryChannelLayer()
+        backend = _import_backend(path, alias)
+        config = entry.get(key) or {}
+        if not isinstance(config, Mapping):
+            raise InvalidChannelLayerError(f"CHANNEL_LAYERS[{alias!r}][{key!r}] must be a dict, not {config!r}")
+        return backend(**config)
+
+
+def _backend_path(alias: str, entry: Any) -> str:
+    """The dotted path of an alias's backend, once its entry is known to be well formed."""
+    if not isinstance(entry, Mapping):
+        raise InvalidChannelLayerError(
+            f"CHANNEL_LAYERS[{alias!r}] must be a dict with a BACKEND, not {entry!r}"
+        )
+    if "ROUTING" in entry:
+        raise InvalidChannelLayerError(
+            f"ROUTING key found for {alias} - this is no longer needed in Channels 2; remove it"
+        )
+    for key in entry:
+        if key not in ENTRY_KEYS:
+            near = difflib.get_close_matches(str(key).upper(), ENTRY_KEYS, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(ENTRY_KEYS)}"
+            raise InvalidChannelLayerError(f"CHANNEL_LAYERS[{alias!r}] has an unknown key {key!r}; {hint}")
+    path = entry.get("BACKEND")
+    if not path:
+        raise InvalidChannelLayerError(f"No BACKEND specified for {alias}")
+    if not isinstance(path, str) or "." not in path:
+        raise InvalidChannelLayerError(
+            f"Cannot import BACKEND {path!r} specified for {alias}: expected a dotted path to a class, "
+            "such as 'compat.layers.InMemoryChannelLayer'"
+        )
+    return path if entry.get("UPSTREAM") else BACKENDS.get(path, path)
+
+
+def _import_backend(path: str, alias: str) -> Any:
+    module_name, _, attribute = path.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError) as error:
+        near = difflib.get_close_matches(path, [*BACKENDS, *BACKENDS.values()], n=1)
+        hint = f"; did you mean {near[0]!r}?" if near and near[0] != path else ""
+        raise InvalidChannelLayerError(
+            f"Cannot import BACKEND {path!r} specified for {alias} ({error}){hint}"
+        ) from error
+
+
+def _embedded_aliases() -> list[str]:
+    return [alias for alias in os.environ.get(EMBEDDED_VARIABLE, "").split(",") if alias]
+
+
+def get_channel_layer(alias: str = DEFAULT_CHANNEL_LAYER) -> Any:
+    """The layer under ``alias``, or None when no layer is configured or registered under it.
+
+    An error in the configuration or in the layer's constructor is raised, not swallowed.
+    """
+    manager = channel_layers
+    layer = manager.backends.get(alias)
+    if layer is not None:
+        return layer
+    return manager[alias] if alias in manager.configs else None
+
+
+def register_channel_layer(alias: str, layer: Any) -> None:
+    """Make ``layer`` the one that ``get_channel_layer(alias)`` returns, whatever ``CHANNEL_LAYERS`` says."""
+    channel_layers.register(alias, layer)
+
+
+def unregister_channel_layer(alias: str) -> None:
+    """Undo ``register_channel_layer``."""
+    channel_layers.unregister(alias)
+
+
+def has_layers() -> bool:
+    """True when any layer is registered or configured."""
+    return len(channel_layers) > 0
+
+
+channel_layers = ChannelLayerManager()
+
+
+def __getattr__(name: str) -> Any:
+    # The Redis clients are imported only by those who use them.
+    if name == "RedisChannelLayer":
+        from compat.layers.redis.core import RedisChannelLayer
+
+        return RedisChannelLayer
+    if name == "RedisPubSubChannelLayer":
+        from compat.layers.redis.pubsub import RedisPubSubChannelLayer
+
+        return RedisPubSubChannelLayer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,213 @@
+"""What a channel layer is: the interface, the limits, and the rules for names.
+
+``BaseChannelLayer`` has the methods and attributes of ``channels.layers.BaseChannelLayer`` (Channels 4.3),
+so that other people's layers can subclass it. A layer that can push straight into a consumer's inbox also
+satisfies ``PushLayer``; one that cannot is read through ``receive()`` by a small pump.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import logging
+import re
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from asgiref.sync import async_to_sync
+
+from compat import names
+from compat.inbox import Inbox, Overflow
+from compat.metrics import LayerMetrics
+from compat.types import Message
+
+__all__ = ["BaseChannelLayer", "PushLayer", "SendResult", "check_options", "require_message"]
+
+log = logging.getLogger("compat.layers")
+
+Capacities = Mapping[Any, int]
+OVERFLOW_POLICIES = ("drop", "drop_oldest", "close")
+
+
+class SendResult(NamedTuple):
+    """What became of a ``group_send``."""
+
+    delivered: int | None
+    """Members that got it, or None where the layer cannot know."""
+    dropped: int
+    """Members that lost a message to it because they were full, as far as the sender can tell."""
+
+
+@runtime_checkable
+class PushLayer(Protocol):
+    """A layer that pushes into inboxes instead of being asked by ``receive()``."""
+
+    def attach(self, channel: str, inbox: Inbox) -> None:
+        """Push every message for ``channel`` into ``inbox`` from now on (called on the inbox's event loop)."""
+
+    async def detach(self, channel: str) -> None:
+        """Undo ``attach``, and take the channel out of every group that this instance put it into."""
+
+
+def require_message(message: object) -> None:
+    """Raise TypeError unless ``message`` is a dict: the only thing that travels between consumers."""
+    if not isinstance(message, dict):
+        raise TypeError(f"message is not a dict: a channel layer carries dicts with a 'type', not {message!r}")
+
+
+class BaseChannelLayer:
+    """Base class of channel layers.
+
+    ``expiry``: seconds that an unread message lives. ``capacity``: messages that may wait in one channel.
+    ``channel_capacity``: ``{pattern: capacity}`` for channels that differ, where a pattern is a glob or a
+    compiled regular expression and the first match wins. ``on_overflow``: what a full inbox of a consumer
+    does ("drop", "drop_oldest", "close").
+    """
+
+    MAX_NAME_LENGTH = names.MAX_NAME_LENGTH
+    invalid_name_error = names.INVALID_NAME
+    extensions: Sequence[str] = ()
+
+    def __init__(
+        self,
+        expiry: float = 60,
+        capacity: int = 100,
+        channel_capacity: Capacities | None = None,
+        on_overflow: Overflow = "drop",
+    ) -> None:
+        if on_overflow not in OVERFLOW_POLICIES:
+            raise ValueError(
+                f"on_overflow={on_overflow!r}: expected one of {', '.join(map(repr, OVERFLOW_POLICIES))}"
+            )
+        self.expiry: float = expiry
+        self.capacity = capacity
+        self.channel_capacity: Any = channel_capacity or {}
+        self.on_overflow: Overflow = on_overflow
+        self.metrics = LayerMetrics()
+
+    def compile_capacities(self, channel_capacity: Capacities) -> list[tuple[re.Pattern[str], int]]:
+        """``{pattern: capacity}`` as ``[(compiled, capacity)]`` in the same order; strings are globs."""
+        return [
+            (key if hasattr(key, "match") else re.compile(fnmatch.translate(key)), value)
+            for key, value in channel_capacity.items()
+        ]
+
+    def get_capacity(self, channel: str) -> int:
+        """How many messages may wait in ``channel``."""
+        if isinstance(self.channel_capacity, dict):  # as given: a subclass need not compile it
+            self.channel_capacity = self.compile_capacities(self.channel_capacity)
+        for pattern, capacity in self.channel_capacity:
+            if pattern.match(channel):
+                return int(capacity)
+        return self.capacity
+
+    def match_type_and_length(self, name: object) -> bool:
+        """True for a string that is not empty and shorter than ``MAX_NAME_LENGTH``."""
+        return isinstance(name, str) and 0 < len(name) < self.MAX_NAME_LENGTH
+
+    def require_valid_channel_name(self, name: object, receive: bool = False) -> bool:
+        """See ``compat.names.require_valid_channel_name``."""
+        return names.require_valid_channel_name(name, receive)
+
+    def require_valid_group_name(self, name: object) -> bool:
+        """See ``compat.names.require_valid_group_name``."""
+        return names.require_valid_group_name(name)
+
+    def valid_channel_names(self, names: Sequence[str], receive: bool = False) -> bool:
+        """Check each of a non-empty list of channel names; raises TypeError."""
+        if not names:
+            raise AssertionError("valid_channel_names() needs at least one name")
+        return all(self.require_valid_channel_name(name, receive=receive) for name in names)
+
+    def valid_channel_name(self, name: object, receive: bool = False) -> bool:
+        """Deprecated by Channels: use ``require_valid_channel_name``."""
+        warnings.warn(
+            "valid_channel_name is deprecated, use require_valid_channel_name instead.", DeprecationWarning, stacklevel=2
+        )
+        return self.require_valid_channel_name(name, receive)
+
+    def valid_group_name(self, name: object) -> bool:
+        """Deprecated by Channels: use ``require_valid_group_name``."""
+        warnings.warn(
+            "valid_group_name is deprecated, use require_valid_group_name instead.", DeprecationWarning, stacklevel=2
+        )
+        return self.require_valid_group_name(name)
+
+    def non_local_name(self, name: str) -> str:
+        """The part of a channel name up to and including "!"."""
+        return names.non_local_name(name)
+
+    async def send(self, channel: str, message: Message) -> Any:
+        """Put ``message`` (a dict) into ``channel``; raises ChannelFull at capacity."""
+        raise NotImplementedError("send() should be implemented in a channel layer")
+
+    async def receive(self, channel: str) -> Message:
+        """Wait for the next message of ``channel``."""
+        raise NotImplementedError("receive() should be implemented in a channel layer")
+
+    async def new_channel(self, prefix: str = "specific.") -> str:
+        """A channel name that nobody else has, for this process to read."""
+        raise NotImplementedError("new_channel() should be implemented in a channel layer")
+
+    async def flush(self) -> None:
+        """Forget all channels and groups."""
+        raise NotImplementedError("flush() not implemented (flush extension)")
+
+    async def group_add(self, group: str, channel: str) -> None:
+        """Add ``channel`` to ``group``; adding it twice is the same as once."""
+        raise NotImplementedError("group_add() not implemented (groups extension)")
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        """Take ``channel`` out of ``group``, if it is in it."""
+        raise NotImplementedError("group_discard() not implemented (groups extension)")
+
+    async def group_send(self, group: str, message: Message, exclude: Iterable[str] = ()) -> Any:
+        """Send ``message`` to every member of ``group`` but those in ``exclude``; members that are full lose it."""
+        raise NotImplementedError("group_send() not implemented (groups extension)")
+
+    def send_sync(self, channel: str, message: Message) -> Any:
+        """``send`` for code that has no event loop; blocks. Raises RuntimeError inside a running loop."""
+        return async_to_sync(self.send)(channel, message)
+
+    def group_send_sync(self, group: str, message: Message, exclude: Iterable[str] = ()) -> Any:
+        """``group_send`` for code that has no event loop; blocks."""
+        return async_to_sync(self.group_send)(group, message, exclude)
+
+    def group_add_sync(self, group: str, channel: str) -> None:
+        """``group_add`` for code that has no event loop; blocks."""
+        async_to_sync(self.group_add)(group, channel)
+
+    def group_discard_sync(self, group: str, channel: str) -> None:
+        """``group_discard`` for code that has no event loop; blocks."""
+        async_to_sync(self.group_discard)(group, channel)
+
+    def count_drop(self, channel: str, reason: str, count: int = 1) -> None:
+        """Count messages that ``channel`` lost, and log the first of them and then one line a minute."""
+        self.metrics.drop(
+            reason,
+            count,
+            log,
+            "channel %s lost a message: %s",
+            channel,
+            DROP_REASONS.get(reason, reason),
+            cause=channel,
+        )
+
+
+DROP_REASONS = {
+    "overflow": "it is at capacity (raise the layer's capacity, set CONFIG['on_overflow'], or read faster)",
+    "expired": "it waited longer than the layer's expiry",
+    "gone": "its consumer has ended",
+}
+
+
+def check_options(cls: type, options: Mapping[str, Any], known: Iterable[str]) -> None:
+    """Raise TypeError for an option of a layer that does not exist, naming the nearest that does."""
+    import difflib
+
+    known = sorted(known)
+    for name in options:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known options: {', '.join(known)}"
+            raise TypeError(f"{cls.__name__} got an unexpected option {name!r} (CONFIG of CHANNEL_LAYERS); {hint}")

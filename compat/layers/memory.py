@@ -1,0 +1,246 @@
+"""The in-memory layer: groups that push straight into inboxes. One process only.
+
+It has the interface and the limits of ``channels.layers.InMemoryChannelLayer`` (Channels 4.3). Where that
+one sweeps all channels on every receive, expiry is checked here at the head of a mailbox, and mailboxes that
+nobody reads are swept at most once per ``expiry`` seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import string
+import time
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from compat.exceptions import ChannelFull
+from compat.inbox import Inbox, Mailbox, Overflow
+from compat.layers.base import BaseChannelLayer, Capacities, SendResult, check_options, require_message
+from compat.layers.copies import copier, private
+from compat.types import Message
+
+__all__ = ["InMemoryChannelLayer"]
+
+
+class InMemoryChannelLayer(BaseChannelLayer):
+    """Channels and groups of this process.
+
+    ``expiry`` and ``group_expiry`` are in seconds; ``group_expiry`` applies to members that no consumer of
+    this process reads, so a long connection never falls out of its groups. State: ``channels`` maps a name
+    to its mailbox, ``groups`` maps a group to ``{channel: time it joined}``.
+    """
+
+    extensions = ("groups", "flush")
+
+    def __init__(
+        self,
+        expiry: float = 60,
+        group_expiry: float = 86400,
+        capacity: int = 100,
+        channel_capacity: Capacities | None = None,
+        on_overflow: Overflow = "drop",
+        **kwargs: Any,
+    ) -> None:
+        check_options(
+            type(self), kwargs, ("expiry", "group_expiry", "capacity", "channel_capacity", "on_overflow")
+        )
+        super().__init__(expiry, capacity, channel_capacity, on_overflow)
+        self.channel_capacity = self.compile_capacities(channel_capacity or {})
+        self.group_expiry = group_expiry
+        self.channels: dict[str, Inbox | Mailbox] = {}
+        self.groups: dict[str, dict[str, float]] = {}
+        self._next_sweep = time.monotonic() + expiry
+
+    # Channels
+
+    async def new_channel(self, prefix: str = "specific.") -> str:
+        """A name such as ``specific..inmemory!QhZkWbDcYeRt``, as upstream makes them."""
+        return f"{prefix}.inmemory!{''.join(random.choices(string.ascii_letters, k=12))}"
+
+    def attach(self, channel: str, inbox: Inbox) -> None:
+        """Push what is sent to ``channel`` into ``inbox``; what waited for it already comes first."""
+        inbox.channel = channel
+        inbox.owner = self
+        inbox.capacity = self.get_capacity(channel)
+        inbox.on_overflow = self.on_overflow
+        waiting = self.channels.get(channel)
+        self.channels[channel] = inbox
+        if isinstance(waiting, Mailbox):
+            inbox.events.extend(waiting.events)
+        for group in [group for group, members in self.groups.items() if channel in members] if waiting else ():
+            inbox.groups.add(group)
+
+    async def detach(self, channel: str) -> None:
+        """Forget ``channel`` and take it out of its groups; messages that it has not read are counted."""
+        inbox = self.channels.pop(channel, None)
+        if isinstance(inbox, Inbox):
+            for group in inbox.groups:
+                self._leave(group, channel)
+            inbox.groups.clear()
+
+    async def send(self, channel: str, message: Message) -> None:
+        """Put a copy of ``message`` into ``channel``.
+
+        Raises TypeError for a bad name or a message that is not a dict, ChannelFull at capacity.
+        """
+        require_message(message)
+        if channel not in self.channels:  # a known name has been checked
+            self.require_valid_channel_name(channel)
+        if "__asgi_channel__" in message:
+            raise AssertionError("a message may not carry the reserved key '__asgi_channel__'")
+        self._sweep_if_due()
+        if not self._deliver(channel, private(message), time.monotonic() + self.expiry):
+            if self._policy(channel) == "drop":
+                raise ChannelFull(channel)
+            self.count_drop(channel, "overflow")
+        self.metrics.sent += 1
+
+    async def receive(self, channel: str) -> Message:
+        """Wait for the next message of ``channel``, by its full name; a cancelled call loses nothing."""
+        if channel not in self.channels:
+            self.require_valid_channel_name(channel)
+        mailbox = self._mailbox(channel)
+        if isinstance(mailbox, Inbox):
+            raise RuntimeError(
+                f"channel {channel!r} is read by a consumer; its messages go to the consumer's handlers, "
+                "and receive() is for channels that no consumer has"
+            )
+        try:
+            return await mailbox.get()
+        finally:
+            if mailbox.idle() and self.channels.get(channel) is mailbox:
+                del self.channels[channel]
+
+    # Groups
+
+    async def group_add(self, group: str, channel: str) -> None:
+        """Add ``channel`` to ``group``; raises TypeError for a bad name."""
+        if group not in self.groups:
+            self.require_valid_group_name(group)
+        inbox = self.channels.get(channel)
+        if inbox is None:
+            self.require_valid_channel_name(channel)
+        elif isinstance(inbox, Inbox):
+            inbox.groups.add(group)
+        self.groups.setdefault(group, {})[channel] = time.time()
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        """Take ``channel`` out of ``group``; silent where it is not a member."""
+        if group not in self.groups:
+            self.require_valid_group_name(group)
+        inbox = self.channels.get(channel)
+        if inbox is None:
+            self.require_valid_channel_name(channel)
+        elif isinstance(inbox, Inbox):
+            inbox.groups.discard(group)
+        self._leave(group, channel)
+
+    async def group_send(self, group: str, message: Message, exclude: Iterable[str] = ()) -> SendResult:
+        """Give every member of ``group`` a copy of ``message``, but those in ``exclude``.
+
+        A member at capacity loses a message, as its overflow policy says; that is counted and logged, and
+        in the result.
+        """
+        require_message(message)
+        members = self.groups.get(group)
+        if members is None:
+            self.require_valid_group_name(group)
+            return SendResult(0, 0)
+        self._sweep_if_due()
+        excluded: Collection[str] = frozenset(exclude) if exclude else ()
+        fresh = copier(message)  # type: ignore[arg-type]
+        deadline = time.monotonic() + self.expiry
+        loop = asyncio.get_running_loop()
+        channels = self.channels
+        delivered = dropped = 0
+        for channel in list(members):  # a snapshot: other threads may join meanwhile
+            if excluded and channel in excluded:
+                continue
+            inbox = channels.get(channel)
+            if inbox.__class__ is Inbox and inbox.loop is loop:  # type: ignore[union-attr]
+                kept = inbox.push(fresh(), deadline)  # type: ignore[union-attr]
+            else:
+                kept = self._deliver(channel, fresh(), deadline)
+            if kept:
+                delivered += 1
+            else:
+                dropped += 1
+                self.count_drop(channel, "overflow")
+        self.metrics.sent += 1
+        self.metrics.delivered += delivered
+        return SendResult(delivered, dropped)
+
+    # Upkeep
+
+    async def flush(self) -> None:
+        """Empty every channel and group. Consumers that run go on, outside all groups."""
+        for channel, inbox in tuple(self.channels.items()):
+            if isinstance(inbox, Inbox):
+                inbox.events.clear()
+                inbox.groups.clear()
+            else:
+                del self.channels[channel]
+        self.groups.clear()
+
+    async def close(self) -> None:
+        """Nothing to close; here because upstream has it."""
+
+    def depth(self) -> int:
+        """How many messages wait in this process."""
+        return sum(len(inbox.events) for inbox in tuple(self.channels.values()))
+
+    def _mailbox(self, channel: str) -> Inbox | Mailbox:
+        mailbox = self.channels.get(channel)
+        if mailbox is None:
+            made = Mailbox(channel, self, self.get_capacity(channel))
+            mailbox = self.channels.setdefault(channel, made)
+        return mailbox
+
+    def _deliver(self, channel: str, message: Message, deadline: float) -> bool:
+        """Push into the channel's mailbox, wherever it is read; False when a message was lost to overflow."""
+        mailbox = self._mailbox(channel)
+        if isinstance(mailbox, Mailbox) or mailbox.loop is asyncio._get_running_loop():
+            return mailbox.push(message, deadline)
+        try:
+            mailbox.push_threadsafe(message, deadline)
+        except RuntimeError:  # its loop was closed before the consumer could end
+            self.channels.pop(channel, None)
+            for group in mailbox.groups:
+                self._leave(group, channel)
+            self.count_drop(channel, "gone")
+        return True
+
+    def _policy(self, channel: str) -> Overflow:
+        inbox = self.channels.get(channel)
+        return inbox.on_overflow if isinstance(inbox, Inbox) else "drop"
+
+    def _leave(self, group: str, channel: str) -> None:
+        members = self.groups.get(group)
+        if members is not None:
+            members.pop(channel, None)
+            if not members:
+                self.groups.pop(group, None)
+
+    def _sweep_if_due(self) -> None:
+        now = time.monotonic()
+        if now < self._next_sweep:
+            return
+        self._next_sweep = now + self.expiry
+        # A channel whose messages expired unread has no reader: it is dropped, and leaves its groups.
+        abandoned = {
+            name for name, box in tuple(self.channels.items()) if isinstance(box, Mailbox) and self._abandoned(box)
+        }
+        for name in abandoned:
+            self.channels.pop(name, None)
+        oldest = time.time() - self.group_expiry
+        for group, members in tuple(self.groups.items()):
+            for channel, joined in tuple(members.items()):
+                unread = not isinstance(self.channels.get(channel), Inbox)
+                if channel in abandoned or (unread and joined < oldest):
+                    self._leave(group, channel)
+
+    @staticmethod
+    def _abandoned(mailbox: Mailbox) -> bool:
+        held = bool(mailbox.events)
+        return mailbox.idle() and held
