@@ -1,0 +1,76 @@
+"""Fixtures that any test may ask for: Redis, environments, the tutorial, a browser."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.support.browser import Browser, browser
+from tests.support.environments import ENVIRONMENTS, Environment, environment
+from tests.support.redis_server import RedisServer
+from tests.support.tutorial import Tutorial
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Redis that the whole run shares: REDIS_URL, or our own server. Use names that no other test uses."""
+    if os.environ.get("REDIS_URL"):
+        yield os.environ["REDIS_URL"]
+        return
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_port(redis_url: str) -> int:
+    """The shared Redis as the tutorial's settings name it: a port of 127.0.0.1."""
+    parts = urlsplit(redis_url)
+    if parts.hostname not in ("127.0.0.1", "localhost"):
+        pytest.skip("the tutorial's Redis is on 127.0.0.1; REDIS_URL names another machine")
+    return parts.port or 6379
+
+
+@pytest.fixture
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A Redis for this test alone, to be killed, paused and restarted."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session", params=ENVIRONMENTS)
+def env(request: pytest.FixtureRequest) -> Environment:
+    """Each environment in turn: without Django, with it, with the real Channels beside it."""
+    return environment(request.param)
+
+
+@pytest.fixture(scope="session")
+def bare() -> Environment:
+    """The environment that has neither Django nor Channels."""
+    return environment("bare")
+
+
+@pytest.fixture(scope="session")
+def tutorial(tmp_path_factory: pytest.TempPathFactory) -> Tutorial:
+    """Lays the Channels tutorial out: `tutorial.project(step=…, layer=…, redis_port=…)` is a folder."""
+    return Tutorial(tmp_path_factory.mktemp("tutorial"))
+
+
+@pytest.fixture(scope="session")
+def free_name() -> Callable[[], str]:
+    """Names that no other test of this run has used: for rooms and groups on a shared Redis."""
+    return lambda: f"room{os.getpid()}x{next(_numbers)}"
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One browser for the whole run; a test opens the windows it needs and closes them."""
+    with browser(tmp_path_factory.mktemp("chromium")) as chrome:
+        yield chrome

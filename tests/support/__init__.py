@@ -1,0 +1,1 @@
+"""What the tests start: real Redis and ASGI servers, virtual environments, browsers; and clients for them."""

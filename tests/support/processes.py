@@ -1,0 +1,133 @@
+"""Child processes with a log, a deadline to become ready, and an end that is certain."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tests.support.waiting import until
+
+__all__ = ["Process", "child_environment", "free_port", "listening"]
+
+# What the machine or the test run may have set and a child must not inherit by accident.
+NOT_INHERITED = (
+    "COMPAT_SETTINGS_MODULE",
+    "DJANGO_SETTINGS_MODULE",
+    "DJANGO_SHIM",
+    "PYTHONHOME",
+    "PYTHONPATH",
+    "PYTHONWARNINGS",
+    "REDIS_URL",
+    "VIRTUAL_ENV",
+    "WEB_CONCURRENCY",
+)
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that was free a moment ago."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def listening(port: int) -> bool:
+    """Whether somebody accepts TCP connections there."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def child_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """This process's environment less NOT_INHERITED, with output unbuffered, and `extra` on top."""
+    env = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
+    env["PYTHONUNBUFFERED"] = "1"
+    env["PYTHONDONTWRITEBYTECODE"] = "1"
+    env.update(extra or {})
+    return env
+
+
+class Process:
+    """A child in a process group of its own, stdout and stderr in one log file.
+
+    `stop()` ends it and whatever it started; it may be called twice. As a context manager it stops on exit.
+    """
+
+    def __init__(
+        self, command: Sequence[str], *, cwd: Path, log: Path, env: Mapping[str, str] | None = None
+    ) -> None:
+        self.command = list(command)
+        self.log_path = log
+        with log.open("ab") as out:
+            self._popen = subprocess.Popen(
+                self.command,
+                cwd=cwd,
+                env=child_environment(env),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """None while it runs."""
+        return self._popen.poll()
+
+    def log(self) -> str:
+        """All that it has written so far."""
+        return self.log_path.read_text(encoding="utf-8", errors="replace")
+
+    def wait_listening(self, port: int, *, deadline_s: float = 60.0) -> None:
+        """Until somebody listens on the port; AssertionError with the log if the process ends before."""
+        until(
+            lambda: self.returncode is not None or listening(port),
+            f"{self.command} listening on port {port}",
+            deadline_s=deadline_s,
+        )
+        assert self.returncode is None, f"{self.command} ended with {self.returncode}:\n{self.log()}"
+
+    def wait_log(self, text: str, *, deadline_s: float = 20.0) -> str:
+        """The log, once it contains `text`."""
+        try:
+            until(lambda: text in self.log(), f"{text!r} in the log", deadline_s=deadline_s)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; the log is:\n{self.log()}") from None
+        return self.log()
+
+    def send_signal(self, number: signal.Signals) -> None:
+        self._popen.send_signal(number)
+
+    def wait(self, *, deadline_s: float = 20.0) -> int:
+        """The exit code; subprocess.TimeoutExpired when it does not end in time."""
+        return self._popen.wait(deadline_s)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM, *, deadline_s: float = 15.0) -> int:
+        """Ask it to end, wait, and kill what is left of its group."""
+        if self.returncode is None:
+            self.send_signal(number)
+            try:
+                self.wait(deadline_s=deadline_s)
+            except subprocess.TimeoutExpired:
+                pass
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        return self._popen.wait(10)
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()

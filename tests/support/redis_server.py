@@ -1,0 +1,76 @@
+"""A redis-server of the tests' own on a free loopback port, to be killed, paused and restarted."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import Process, free_port
+
+__all__ = ["RedisServer"]
+
+
+class RedisServer:
+    """A running server without persistence: whatever `kill()` or `restart()` ends has forgotten everything.
+
+    `options` are given to redis-server as they are, e.g. ("--maxmemory", "8mb").
+    """
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        executable = shutil.which("redis-server")
+        if executable is None:
+            pytest.skip("this test needs redis-server on PATH (scripts/system redis installs it)")
+        self.folder = folder
+        self.port = free_port()
+        self._command = [
+            executable,
+            *("--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(folder)),
+            *("--save", "", "--appendonly", "no", "--daemonize", "no"),
+            *options,
+        ]
+        self._process: Process | None = None
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it on the port it had before."""
+        self._process = Process(self._command, cwd=self.folder, log=self.folder / "redis.log")
+        self._process.wait_listening(self.port)
+
+    def stop(self) -> None:
+        """End it in order (SIGTERM)."""
+        self.resume()
+        assert self._process is not None
+        self._process.stop()
+
+    def kill(self) -> None:
+        """End it without a word (SIGKILL): clients see their connections reset."""
+        assert self._process is not None
+        self._process.stop(signal.SIGKILL)
+
+    def restart(self) -> None:
+        """Kill it and start an empty one on the same port."""
+        self.kill()
+        self.start()
+
+    def pause(self) -> None:
+        """Stop it from answering (SIGSTOP): connections stay open, nothing comes."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a paused server go on; nothing happens to one that runs or has ended."""
+        assert self._process is not None
+        if self._process.returncode is None:
+            self._process.send_signal(signal.SIGCONT)

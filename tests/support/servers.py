@@ -1,0 +1,106 @@
+"""ASGI servers for the tests: any command as a process, and uvicorn in a thread of this process."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from tests.support.processes import Process, free_port
+from tests.support.waiting import until
+
+__all__ = ["Address", "LiveServer", "Server", "served"]
+
+
+class Address:
+    """Where a server on the loopback interface is reached."""
+
+    host = "127.0.0.1"
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    @property
+    def origin(self) -> str:
+        """What a browser on one of the server's own pages sends as Origin."""
+        return f"http://{self.host}:{self.port}"
+
+    def http(self, path: str) -> str:
+        return f"http://{self.host}:{self.port}{path}"
+
+    def ws(self, path: str) -> str:
+        return f"ws://{self.host}:{self.port}{path}"
+
+
+class Server(Address):
+    """A server process that listens."""
+
+    def __init__(self, process: Process, port: int) -> None:
+        super().__init__(port)
+        self.process = process
+
+    def log(self) -> str:
+        return self.process.log()
+
+
+@contextmanager
+def served(
+    command: Sequence[str], *, cwd: Path, log: Path, env: Mapping[str, str] | None = None, attempts: int = 3
+) -> Iterator[Server]:
+    """Run a command that serves on the port put in place of "{port}" in its arguments, until the block ends.
+
+    Between the choice of a free port and its use somebody else may take it: then another one is tried.
+    """
+    for attempt in range(attempts):
+        port = free_port()
+        with Process([part.format(port=port) for part in command], cwd=cwd, log=log, env=env) as process:
+            try:
+                process.wait_listening(port)
+            except AssertionError:
+                if attempt + 1 == attempts or "address already in use" not in process.log():
+                    raise
+                continue
+            yield Server(process, port)
+            return
+
+
+class LiveServer(Address):
+    """uvicorn in a thread of this process, on a free port: log records and consumers are at hand in the test.
+
+    `app` is any ASGI application. Leaving the block asks uvicorn to end, which it does in order: open
+    websockets are closed with 1012, and the thread has ended.
+    """
+
+    def __init__(self, app: Any, **options: Any) -> None:
+        self._socket = socket.socket()
+        self._socket.bind((self.host, 0))
+        super().__init__(self._socket.getsockname()[1])
+        options = {"log_config": None, "lifespan": "off", "timeout_graceful_shutdown": 5, **options}
+        self.uvicorn = uvicorn.Server(uvicorn.Config(app, **options))
+        self._thread = threading.Thread(target=self._serve, name="live-server", daemon=True)
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    def _serve(self) -> None:
+        async def main() -> None:
+            self.loop = asyncio.get_running_loop()
+            await self.uvicorn.serve(sockets=[self._socket])
+
+        asyncio.run(main())
+
+    def __enter__(self) -> LiveServer:
+        self._thread.start()
+        until(lambda: self.uvicorn.started or not self._thread.is_alive(), "uvicorn in a thread is up")
+        assert self.uvicorn.started, "uvicorn ended before it was up"
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.uvicorn.should_exit = True
+        self._thread.join(20)
+        self._socket.close()
+        assert not self._thread.is_alive(), "uvicorn did not end"

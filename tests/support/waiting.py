@@ -1,0 +1,37 @@
+"""Waiting for a condition with a deadline: the only way in which a test waits."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+__all__ = ["until", "until_async"]
+
+T = TypeVar("T")
+POLL_S = 0.02
+
+
+def until(condition: Callable[[], T], what: str, *, deadline_s: float = 15.0) -> T:
+    """The first truthy value of `condition()`; AssertionError naming `what` when the deadline has passed."""
+    end = time.monotonic() + deadline_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {deadline_s} s: {what}")
+        time.sleep(POLL_S)
+
+
+async def until_async(condition: Callable[[], T], what: str, *, deadline_s: float = 15.0) -> T:
+    """`until` for a test that shares its event loop with what it waits for."""
+    end = time.monotonic() + deadline_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {deadline_s} s: {what}")
+        await asyncio.sleep(POLL_S)
