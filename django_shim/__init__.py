@@ -1,0 +1,97 @@
+"""Makes ``import channels``, ``channels_redis``, ``daphne`` and, without Django, ``django`` find channels-compat.
+
+Nothing changes until it is asked to. Three ways of asking:
+
+- ``django-shim uvicorn mysite.asgi:application`` (any command) for one run, its workers and its reloader;
+- ``DJANGO_SHIM=1`` in the environment, for every interpreter that has this package installed;
+- ``import django_shim; django_shim.install()`` in code, before the first ``import channels``.
+
+``mount()`` adds a whole Django-style project to a FastAPI or Starlette app.
+
+This module is imported by interpreters that may never import ``channels``: it imports next to nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from django_shim.finder import HERE, PACKAGES, ShimFinder, UnservedDjango
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from starlette.applications import Starlette
+
+__all__ = ["install", "installed", "mount", "uninstall"]
+
+SERVED = ("channels", "channels_redis", "daphne", "django")
+
+
+def install() -> None:
+    """Serve the Channels names from here on; calling it again does nothing.
+
+    Raises RuntimeError when the real ``channels`` or ``channels_redis`` is imported already: half of each would
+    mean two of every class, and ``except ChannelFull`` would miss half of them.
+    """
+    if installed():
+        return
+    for name in ("channels", "channels_redis"):
+        module = sys.modules.get(name)
+        if module is not None and not _is_served(module):
+            where = getattr(module, "__file__", None) or list(getattr(module, "__path__", ["(no file)"]))
+            raise RuntimeError(
+                f"django_shim.install() comes too late: {name} is already imported from {where}. Call it before the "
+                f"first 'import {name}' (mysite/__init__.py is a good place), or start with 'django-shim …'."
+            )
+    finder = ShimFinder()
+    if "compat" in sys.modules:
+        _register_django()
+    else:
+        finder.on_compat = _register_django
+    sys.meta_path.insert(0, finder)
+    sys.meta_path.append(UnservedDjango())
+
+
+def uninstall() -> None:
+    """Take the finder away and forget the modules that it served; ``compat`` itself stays imported."""
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, (ShimFinder, UnservedDjango))]
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] in SERVED and _is_served(module):
+            del sys.modules[name]
+    with_django = sys.modules.get("django_shim.with_django")
+    if with_django is not None:
+        with_django.unregister()
+
+
+def installed() -> bool:
+    """True while the shim's finder answers imports in this process."""
+    return any(isinstance(finder, ShimFinder) for finder in sys.meta_path)
+
+
+def mount(app: Starlette, settings_module: str, *, path: str = "/") -> None:
+    """Add the Django-style project of ``settings_module`` to ``app`` (FastAPI or Starlette), below ``path``.
+
+    The app's own routes, also those added later, come first; what none of them takes goes to the project:
+    HTTP to its pages, websockets to the ``"websocket"`` branch of its ASGI_APPLICATION with whatever Origin check
+    and auth stack that has. Lifespan stays with ``app``. Installs the shim if need be.
+
+    Raises RuntimeError when another settings module is in force, when ``app`` has a project at that path already,
+    and when an earlier mount of the app's own would take everything.
+    """
+    from django_shim.mounting import mount_project
+
+    install()
+    mount_project(app, settings_module, path)
+
+
+def _register_django() -> None:
+    from django_shim import with_django
+
+    with_django.register()
+
+
+def _is_served(module: ModuleType | None) -> bool:
+    file = getattr(module, "__file__", None) or ""
+    return file.startswith((PACKAGES + os.sep, os.path.join(HERE, "django") + os.sep))

@@ -1,0 +1,85 @@
+"""An ``asgi`` module that imports models before Django is set up is run again with Django set up.
+
+``manage.py runserver`` has called ``django.setup()`` long before it imports ``mysite.asgi``; uvicorn has not,
+and a project that only ever met runserver fails there with AppRegistryNotReady. Here the failure is taken as
+what it is: Django is set up, as runserver would have done, and the module runs again. A module that does not
+fail is never touched, and what it did before it failed (``sys.path``, ``.env`` files) has been done by then.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import sys
+from collections.abc import Callable
+from types import ModuleType
+
+__all__ = ["named_settings", "run"]
+
+VARIABLE = "DJANGO_SETTINGS_MODULE"
+
+
+def run(module: ModuleType, load: Callable[[ModuleType], None]) -> None:
+    """``load(module)``; once more, after ``django.setup()``, if it failed for the want of that."""
+    try:
+        load(module)
+    except Exception as error:
+        if not _wants_setup(error):
+            raise
+        if not (os.environ.get(VARIABLE) or _adopt_settings(module)):
+            raise type(error)(
+                f"{error} {module.__name__} needs Django's settings while it is imported: set {VARIABLE} in the "
+                f"environment, or in {module.__file__} before the import of your own modules."
+            ) from error
+        import django
+
+        django.setup()
+        load(module)
+
+
+def _wants_setup(error: Exception) -> bool:
+    """True for the two errors that Django raises when it is used before it is set up."""
+    exceptions = sys.modules.get("django.core.exceptions")
+    if exceptions is None:
+        return False
+    if isinstance(error, getattr(exceptions, "AppRegistryNotReady", ())):
+        return not _is_setting_up()
+    return isinstance(error, exceptions.ImproperlyConfigured) and not os.environ.get(VARIABLE)
+
+
+def _is_setting_up() -> bool:
+    """True while ``django.setup()`` itself imports this module, when a second call can only fail."""
+    from django.apps import apps
+
+    return bool(getattr(apps, "loading", False))
+
+
+def _adopt_settings(module: ModuleType) -> bool:
+    """Set the variable to what the module's own source would set it to further down, if it says so plainly."""
+    if not module.__file__:
+        return False
+    with open(module.__file__, "rb") as file:
+        name = named_settings(file.read())
+    if name is not None:
+        os.environ[VARIABLE] = name
+    return name is not None
+
+
+def named_settings(source: bytes) -> str | None:
+    """The settings module that ``source`` names, or None.
+
+    >>> named_settings(b'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")')
+    'mysite.settings'
+    >>> named_settings(b'os.environ["DJANGO_SETTINGS_MODULE"] = "mysite.settings"')
+    'mysite.settings'
+    """
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Call(args=[ast.Constant(value="DJANGO_SETTINGS_MODULE"), ast.Constant(value=str(name))]):
+                return name
+            case ast.Assign(
+                targets=[ast.Subscript(slice=ast.Constant(value="DJANGO_SETTINGS_MODULE"))],
+                value=ast.Constant(value=str(name)),
+            ):
+                return name
+    return None

@@ -1,0 +1,164 @@
+"""The finder: answers imports of ``channels``, ``channels_redis``, ``daphne`` and, without Django, ``django``.
+
+It only says *where* a top-level name is found; ordinary import does the rest. It is loaded in every
+interpreter that the shim reaches, so it imports nothing but what the interpreter has loaded anyway
+(``importlib.metadata`` alone costs 45 ms) and asks its questions when they come up.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.machinery import PathFinder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from importlib.abc import Loader
+    from importlib.machinery import ModuleSpec
+    from importlib.metadata import Distribution, DistributionFinder
+    from types import ModuleType
+    from typing import Any
+
+    Load = Callable[[ModuleType], None]
+
+__all__ = ["HERE", "PACKAGES", "ShimFinder", "UnservedDjango", "real_spec", "serves_subset"]
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PACKAGES = os.path.join(HERE, "packages")
+MIRRORED = ("channels", "channels_redis")
+FRAMEWORKS = ("django", "channels", "compat", "starlette", "asgiref")
+"""Packages whose own ``asgi`` modules are nobody's project."""
+
+
+def real_spec(name: str) -> ModuleSpec | None:
+    """The spec of top-level ``name`` as it would be without the shim, or None.
+
+    A folder without ``__init__`` (a namespace package) does not count: a directory that happens to be called
+    ``django`` is not Django.
+    """
+    for finder in sys.meta_path:
+        if isinstance(finder, (ShimFinder, UnservedDjango)):
+            continue
+        find_spec = getattr(finder, "find_spec", None)
+        spec: ModuleSpec | None = find_spec(name, None) if find_spec is not None else None
+        if spec is not None:
+            return spec if spec.origin is not None else None
+    return None
+
+
+def serves_subset() -> bool:
+    """True when the ``django`` of this process is the shim's subset."""
+    return getattr(sys.modules.get("django"), "__file__", None) == os.path.join(HERE, "django", "__init__.py")
+
+
+class ShimFinder:
+    """The first entry of ``sys.meta_path`` while the shim is installed."""
+
+    def __init__(self) -> None:
+        self.on_compat: Callable[[], object] | None = None
+        """Called once, when ``compat`` has been imported: what must not make every interpreter import it."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Where ``name`` is, if it is ours to serve."""
+        if name in MIRRORED:
+            return PathFinder.find_spec(name, [PACKAGES])
+        if name == "daphne":
+            # A real Daphne runs our consumers as well as it runs anybody's: nothing to replace.
+            return None if real_spec(name) else PathFinder.find_spec(name, [PACKAGES])
+        if name == "django":
+            # Asked now and not at install(): sys.path may have grown in between.
+            return None if real_spec(name) else PathFinder.find_spec(name, [HERE])
+        if name == "compat" and self.on_compat is not None:
+            return self._compat_spec()
+        if name.rpartition(".")[2] == "asgi" and name.partition(".")[0] not in FRAMEWORKS:
+            return asgi_spec(name, path)
+        return None
+
+    def _compat_spec(self) -> ModuleSpec | None:
+        spec = PathFinder.find_spec("compat")
+        callback = self.on_compat
+        if spec is None or callback is None or not is_ours(spec.origin):
+            return None
+
+        def run(module: ModuleType, load: Load) -> None:
+            self.on_compat = None
+            load(module)
+            callback()
+
+        return around(spec, run)
+
+    def find_distributions(self, context: DistributionFinder.Context | None = None) -> Iterable[Distribution]:
+        """Metadata for the names that we serve, so that ``importlib.metadata.version("channels")`` has an answer."""
+        from django_shim import metadata
+
+        return metadata.find(context)
+
+    def invalidate_caches(self) -> None:
+        """Nothing is cached here."""
+
+
+class UnservedDjango:
+    """The last entry of ``sys.meta_path``: turns "No module named" into the cure, for parts of Django we lack."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Raise ModuleNotFoundError for a module below the subset that nobody has found."""
+        if name.startswith("django.") and serves_subset():
+            raise ModuleNotFoundError(
+                f"{name} needs the real Django: channels-compat brings only the part of Django that a Channels "
+                "project cannot do without. Install it (pip install django) and run the same command again.",
+                name=name,
+            )
+        return None
+
+
+def is_ours(origin: str | None) -> bool:
+    """True for a file of the ``compat`` package that was installed together with this one."""
+    root = os.path.dirname(HERE)
+    return origin is not None and os.path.realpath(origin) == os.path.realpath(os.path.join(root, "compat", "__init__.py"))
+
+
+def asgi_spec(name: str, path: Sequence[str] | None) -> ModuleSpec | None:
+    """The spec of a project's ``asgi`` module, changed so that it is run with Django set up if it needs that."""
+    spec = PathFinder.find_spec(name, path)
+    origin = spec.origin if spec is not None else None
+    if spec is None or origin is None or not origin.endswith(".py"):
+        return None
+
+    def run(module: ModuleType, load: Load) -> None:
+        from django_shim import asgi_module
+
+        asgi_module.run(module, load)
+
+    return around(spec, run)
+
+
+def around(spec: ModuleSpec, run: Callable[[ModuleType, Load], None]) -> ModuleSpec:
+    """``spec``, changed so that ``run(module, load)`` is called where ``load(module)`` would have been."""
+    if spec.loader is not None:
+        spec.loader = _Around(spec.loader, run)  # type: ignore[assignment]  # a loader by its methods
+    return spec
+
+
+class _Around:
+    """A loader that steps aside as soon as it has been used, so that nobody meets it afterwards."""
+
+    def __init__(self, loader: Loader, run: Callable[[ModuleType, Load], None]) -> None:
+        self._loader = loader
+        self._run = run
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__loader__ = self._loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        self._run(module, self._loader.exec_module)

@@ -1,0 +1,188 @@
+"""A module whose attributes are another module's.
+
+A mirror holds nothing of its own but its dunders and its submodules: names are read from the target, written
+to it and deleted from it. So there is one copy of every class under two paths, and ``mock.patch`` of either
+path is seen through both. (Putting the target itself into ``sys.modules`` under the second name was tried
+first: the import system, pytest and Django then take one package for the other.)
+
+A module customises itself by setting its ``__class__``, as the Python reference describes.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from types import ModuleType
+from typing import Any
+
+__all__ = ["Mirror", "mirror"]
+
+_MISSING = object()
+
+
+class Mirror(ModuleType):
+    """The class of a mirroring module; see ``mirror``."""
+
+    def __getattr__(self, name: str) -> Any:
+        # Only called for what the module's own dict lacks. A dunder of the target (its __path__, say) would be a
+        # lie about this module; only __all__ belongs to the names.
+        if _is_dunder(name) and name != "__all__":
+            raise _missing(self, name)
+        if submodule := _own_submodule(self, name):
+            return submodule
+        home, attribute = _home(self, name)
+        value = getattr(home, attribute, _MISSING)
+        if value is _MISSING or _is_submodule(home, name, value):
+            raise _missing(self, name)
+        return value
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if _is_dunder(name) or _is_submodule(self, name, value):
+            super().__setattr__(name, value)
+        else:
+            home, attribute = _home(self, name)
+            setattr(home, attribute, value)
+
+    def __delattr__(self, name: str) -> None:
+        if name in self.__dict__:
+            super().__delattr__(name)
+        else:
+            home, attribute = _home(self, name)
+            delattr(home, attribute)
+
+    def __dir__(self) -> list[str]:
+        state = _state(self)
+        return sorted({*self.__dict__, *state.elsewhere, *filter(_is_name, dir(state.target))})
+
+
+class _State:
+    """What a mirror knows; kept in one dunder, out of sight of the names it mirrors."""
+
+    def __init__(self, target: ModuleType, elsewhere: Mapping[str, str]) -> None:
+        self.target = target
+        self.elsewhere = elsewhere
+
+
+def mirror(
+    name: str,
+    target: str,
+    *,
+    submodules: Iterable[str] = (),
+    elsewhere: Mapping[str, str] | None = None,
+) -> None:
+    """Turn module ``name``, whose last statement this call is, into a mirror of module ``target``.
+
+    ``submodules`` of the target are imported right away (only the root of a package needs that: threads that
+    import for the first time under both names at once can meet Python's import-lock detector). ``elsewhere``
+    gives names that live in a module other than the target: ``{"Name": "package.module:Name"}``, imported when
+    first read. Raises ImportError, naming both modules, where the target does not exist.
+    """
+    module = sys.modules[name]
+    state = _State(_load(name, target), elsewhere or {})
+    for submodule in submodules:
+        _load_if_there(f"{target}.{submodule}")
+    for own, value in list(vars(module).items()):
+        if _is_name(own) and not _is_submodule(module, own, value):
+            del vars(module)[own]
+    vars(module)["__mirror__"] = state
+    module.__class__ = Mirror
+
+
+def _load(name: str, target: str) -> ModuleType:
+    try:
+        loaded = importlib.import_module(target)
+    except ModuleNotFoundError as error:
+        if not _is_about(error, target):
+            raise  # the target is there, and lacks something else
+        _refuse_impostor(name)
+        raise ImportError(
+            f"{name} mirrors {target}, and this version of channels-compat has no {error.name}", name=name
+        ) from error
+    _refuse_impostor(name)
+    return loaded
+
+
+def _load_if_there(target: str) -> None:
+    try:
+        importlib.import_module(target)
+    except ModuleNotFoundError as error:
+        if not _is_about(error, target):
+            raise
+
+
+def _is_about(error: ModuleNotFoundError, target: str) -> bool:
+    return error.name is not None and f"{target}.".startswith(f"{error.name}.")
+
+
+def _refuse_impostor(name: str) -> None:
+    """``compat`` is a common name: say so where the project's own one hides ours."""
+    found = sys.modules.get("compat")
+    ours = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "compat")
+    place = _place(found)
+    if found is None or (place is not None and os.path.realpath(place) == os.path.realpath(ours)):
+        return
+    where = getattr(found, "__file__", None) or place
+    raise ImportError(
+        f"{name} is served from the package 'compat' of channels-compat ({ours}), but 'import compat' finds "
+        f"{where}. Rename that module, or move it into a package of its own.",
+        name=name,
+        path=where,
+    )
+
+
+def _place(package: ModuleType | None) -> str | None:
+    """The folder of a package, or None for a plain module."""
+    return next(iter(getattr(package, "__path__", ())), None)
+
+
+def _own_submodule(module: ModuleType, name: str) -> ModuleType | None:
+    """The submodule ``name`` of the mirroring package itself, imported if need be.
+
+    ``import channels`` followed by ``channels.db`` works with the real package, where something has imported
+    every submodule by then; and ``channels.layers`` must never be ``compat.layers``.
+    """
+    folder = _place(module)
+    if folder is None or not _has_source(os.path.join(folder, name)):
+        return None
+    return importlib.import_module(f"{module.__name__}.{name}")
+
+
+def _has_source(path: str) -> bool:
+    return os.path.isfile(f"{path}.py") or os.path.isfile(os.path.join(path, "__init__.py"))
+
+
+def _is_submodule(module: ModuleType, name: str, value: object) -> bool:
+    return isinstance(value, ModuleType) and sys.modules.get(f"{module.__name__}.{name}") is value
+
+
+def _home(module: ModuleType, name: str) -> tuple[ModuleType, str]:
+    """Where ``name`` really lives: a module, and its name there."""
+    state = _state(module)
+    place = state.elsewhere.get(name)
+    if place is None:
+        return state.target, name
+    home, _, attribute = place.partition(":")
+    try:
+        return importlib.import_module(home), attribute
+    except ImportError as error:
+        full = f"{module.__name__}.{name}"
+        raise ImportError(f"{full} comes from {home}, which cannot be imported: {error}", name=full) from error
+
+
+def _state(module: ModuleType) -> _State:
+    state: _State = vars(module)["__mirror__"]
+    return state
+
+
+def _missing(module: ModuleType, name: str) -> AttributeError:
+    return AttributeError(f"module {module.__name__!r} has no attribute {name!r}", name=name, obj=module)
+
+
+def _is_name(name: str) -> bool:
+    return not _is_dunder(name)
+
+
+def _is_dunder(name: str) -> bool:
+    return name.startswith("__") and name.endswith("__")
