@@ -1,0 +1,78 @@
+"""Blocking database code from async code, and connections that are given back between messages.
+
+The names are those of ``channels.db``. Without a framework that has registered its database (see
+``compat.integration``) nothing is ever closed and no thread is entered for it; with one, a consumer enters a
+thread only when a connection is open there that is due. (Upstream enters one before every message, which is
+most of the time that it spends.)
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Any, ParamSpec, TypeVar
+
+from asgiref.sync import SyncToAsync, sync_to_async
+
+from compat import integration
+
+__all__ = [
+    "DatabaseSyncToAsync",
+    "aclose_old_connections",
+    "close_old_connections",
+    "closing_suspended",
+    "connections_due",
+    "database_sync_to_async",
+]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+closing_suspended: ContextVar[bool] = ContextVar("compat.db.closing_suspended", default=False)
+"""True inside an application under test: closing would end the transaction that the test runs in."""
+
+
+def close_old_connections() -> None:
+    """Close the current thread's connections that are broken or have outlived their time.
+
+    Everything in compat looks it up in this module when it calls it, so that replacing it (as
+    ``mock.patch("channels.db.close_old_connections")`` does) replaces it everywhere.
+    """
+    database = integration.database()
+    if database is not None and not closing_suspended.get():
+        database.close()
+
+
+_shipped = close_old_connections
+
+
+def connections_due() -> bool:
+    """True when ``aclose_old_connections()`` has something to do; cheap, for the event loop."""
+    if close_old_connections is not _shipped:
+        return True  # replaced, by a test that wants to see the call
+    database = integration.database()
+    return database is not None and database.stale() and not closing_suspended.get()
+
+
+async def aclose_old_connections() -> None:
+    """``close_old_connections()`` in the thread that runs thread-sensitive code, if a connection is due."""
+    if connections_due():
+        await sync_to_async(close_old_connections)()
+
+
+class DatabaseSyncToAsync(SyncToAsync[P, R]):
+    """``asgiref.sync.SyncToAsync`` that closes old connections in the worker thread, before and after a call.
+
+    Decorates functions and methods, or wraps at the call: ``await database_sync_to_async(fn)(*args)``. With
+    ``thread_sensitive=False`` it runs on a pool of threads instead of asgiref's one thread.
+    """
+
+    def thread_handler(self, loop: Any, *args: Any, **kwargs: Any) -> Any:
+        """Runs in the worker thread; the signature is asgiref's."""
+        close_old_connections()
+        try:
+            return super().thread_handler(loop, *args, **kwargs)  # type: ignore[no-untyped-call]  # asgiref's
+        finally:
+            close_old_connections()
+
+
+database_sync_to_async = DatabaseSyncToAsync

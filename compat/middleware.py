@@ -1,0 +1,22 @@
+"""The base of middleware that puts something into the scope."""
+
+from __future__ import annotations
+
+from compat.types import ASGIApp, Receive, Scope, Send
+
+__all__ = ["BaseMiddleware"]
+
+
+class BaseMiddleware:
+    """Calls ``inner`` with a copy of the scope, so that nothing outside sees what is put into it.
+
+    Subclasses change the scope in ``__call__`` and end with ``return await super().__call__(scope, receive,
+    send)``. One instance serves all connections: what belongs to a connection goes into its scope, never onto
+    ``self``.
+    """
+
+    def __init__(self, inner: ASGIApp) -> None:
+        self.inner = inner
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        return await self.inner(dict(scope), receive, send)
