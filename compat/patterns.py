@@ -51,23 +51,15 @@ View = Callable[..., Any]
 class Resolver404(Exception):
     """No pattern matches a path.
 
-    ``args[0]`` is a text, or ``{"path": str, "tried": list}`` as Django raises it; ``path`` and ``tried``
-    read either (empty where there is only a text).
+    ``path`` is what was left of the path where matching failed, without its leading slash, and ``tried`` what
+    was tried, in order; both may also come as Django passes them, in one dict as the first argument.
     """
 
-    @property
-    def detail(self) -> Mapping[str, Any]:
-        return self.args[0] if self.args and isinstance(self.args[0], Mapping) else {}
-
-    @property
-    def path(self) -> str:
-        """What was left of the path where matching failed, without its leading slash."""
-        return str(self.detail.get("path", ""))
-
-    @property
-    def tried(self) -> list[Any]:
-        """The patterns that were tried, in order."""
-        return list(self.detail.get("tried", ()))
+    def __init__(self, *args: Any, path: str = "", tried: Sequence[Any] = ()) -> None:
+        super().__init__(*args)
+        detail = args[0] if args and isinstance(args[0], Mapping) else {"path": path, "tried": tried}
+        self.path = str(detail.get("path", ""))
+        self.tried = list(detail.get("tried", ()))
 
 
 class Converter(Protocol):

@@ -1,0 +1,40 @@
+"""Errors that code written for Django knows: ours, and Django's of the same name wherever Django is loaded.
+
+compat never imports Django. But a project that did may say ``except django.urls.Resolver404`` around what is
+now our router, and a router of ours may sit around an application that raises Django's. What is loaded is
+seen in ``sys.modules``, at the moment of raising or catching.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from typing import TypeVar, cast
+
+__all__ = ["catchable", "familiar"]
+
+E = TypeVar("E", bound=Exception)
+
+
+def familiar(ours: type[E], module: str) -> type[E]:
+    """The class to raise for ``ours``: also that of ``module`` with the same name, if it is imported."""
+    theirs = _loaded(ours.__name__, module)
+    if theirs is None or issubclass(ours, theirs):
+        return ours
+    return cast("type[E]", theirs if issubclass(theirs, ours) else _both(ours, theirs))
+
+
+def catchable(ours: type[Exception], module: str) -> tuple[type[Exception], ...]:
+    """What to catch for ``ours``: it, and that of ``module`` with the same name, if it is imported."""
+    theirs = _loaded(ours.__name__, module)
+    return (ours,) if theirs is None else (ours, theirs)
+
+
+def _loaded(name: str, module: str) -> type[Exception] | None:
+    found = getattr(sys.modules.get(module), name, None)
+    return found if isinstance(found, type) and issubclass(found, Exception) else None
+
+
+@functools.cache
+def _both(ours: type[Exception], theirs: type[Exception]) -> type[Exception]:
+    return type(ours.__name__, (ours, theirs), {"__module__": ours.__module__, "__doc__": ours.__doc__})

@@ -1,0 +1,45 @@
+"""Refusing a connection that nobody will take, in a way that servers and clients understand.
+
+An application that raises instead makes the server answer 500 and log a traceback for what is the client's
+mistake: a path that does not exist.
+"""
+
+from __future__ import annotations
+
+from compat.types import Receive, Scope, Send
+
+__all__ = ["refuse", "shown"]
+
+_HTTP_RESPONSE = "websocket.http.response"
+"""The ASGI extension "WebSocket Denial Response": an HTTP response instead of the plain 403."""
+
+
+async def refuse(scope: Scope, receive: Receive, send: Send, status: int, text: str) -> int:
+    """Answer ``status`` with ``text`` to a request, or to a handshake that has not been received from yet.
+
+    Returns the HTTP status that the client sees: a server without the "websocket.http.response" extension has
+    403 for every handshake that is refused.
+    """
+    if scope["type"] == "http":
+        await _respond(send, "http.response", status, text)
+        return status
+    message = await receive()
+    if message["type"] != "websocket.connect":
+        return status  # the client has left meanwhile
+    if _HTTP_RESPONSE in (scope.get("extensions") or {}):
+        await _respond(send, _HTTP_RESPONSE, status, text)
+        return status
+    await send({"type": "websocket.close"})
+    return 403
+
+
+def shown(value: str, limit: int = 200) -> str:
+    """``value`` as a log line shows what a client sent: quoted, on one line, and not endless."""
+    return repr(value if len(value) <= limit else value[: limit - 1] + "…")
+
+
+async def _respond(send: Send, kind: str, status: int, text: str) -> None:
+    body = text.encode()
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
+    await send({"type": f"{kind}.start", "status": status, "headers": headers})
+    await send({"type": f"{kind}.body", "body": body})

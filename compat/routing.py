@@ -1,0 +1,242 @@
+"""Routers: ASGI applications that hand a connection on, by its protocol, its path or its channel.
+
+    application = ProtocolTypeRouter({
+        "http": pages,
+        "websocket": URLRouter([
+            path("ws/chat/<room_name>/", ChatConsumer.as_asgi()),
+            path("ws/api/", URLRouter([...])),
+        ]),
+    })
+
+What no route takes is refused when a server asked (404 or 403, and one warning on the logger
+"compat.routing"); in a test, where the scope comes from no server, it is a ValueError, as in Channels.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from compat.exceptions import ImproperlyConfigured
+from compat.familiar import catchable, familiar
+from compat.matching import (
+    Application,
+    Found,
+    inner_router,
+    match_route,
+    path_to_route,
+    prepare_route,
+    require_application,
+    route_complaint,
+    route_text,
+    with_inner,
+)
+from compat.patterns import Resolver404, URLPattern
+from compat.refusal import refuse, shown
+from compat.settings import settings
+from compat.types import Receive, Scope, Send, is_served
+
+__all__ = [
+    "ChannelNameRouter",
+    "ProtocolTypeRouter",
+    "URLRouter",
+    "get_default_application",
+]
+
+logger = logging.getLogger("compat.routing")
+
+_ExtendedURLPattern = URLPattern
+"""The name that type stubs of Channels give to the routes of a URLRouter; projects import it."""
+
+_DJANGO_ERRORS = "django.core.exceptions"
+_DJANGO_URL_ERRORS = "django.urls.exceptions"
+_MAX_SHOWN = 8
+
+
+def get_default_application() -> Any:
+    """The application that the setting ``ASGI_APPLICATION`` names ("package.module.attribute").
+
+    Raises ImproperlyConfigured when there is no such setting, module or attribute.
+    """
+    error = familiar(ImproperlyConfigured, _DJANGO_ERRORS)
+    dotted = settings.get("ASGI_APPLICATION")
+    if not isinstance(dotted, str) or "." not in dotted:
+        raise error(
+            "Cannot find ASGI_APPLICATION setting. It names the application by module and attribute, such as "
+            f"'mysite.asgi.application'; it is {dotted!r}."
+        )
+    path, name = dotted.rsplit(".", 1)
+    try:
+        module = importlib.import_module(path)
+    except ImportError as cause:
+        raise error(f"Cannot import ASGI_APPLICATION module {path!r}: {cause}") from cause
+    try:
+        return getattr(module, name)
+    except AttributeError as cause:
+        hint = f" Write a dot for the colon: {dotted.replace(':', '.')!r}." if ":" in name else ""
+        raise error(f"Cannot find {name!r} in ASGI_APPLICATION module {path}.{hint}") from cause
+
+
+class ProtocolTypeRouter:
+    """Hands a connection to the application for its scope's type ("http", "websocket", "channel", ...).
+
+    A type that is not in ``application_mapping`` is a ValueError. From a server, "http" and "websocket" are
+    refused instead, and "lifespan" is answered: by the first application that is a Starlette or FastAPI app
+    (so that its start-up code runs, "http" asked first), else by the router, which has nothing to start.
+    """
+
+    def __init__(self, application_mapping: Mapping[str, Any]) -> None:
+        for kind, application in application_mapping.items():
+            require_application(application, f"ProtocolTypeRouter: {kind!r}")
+        self.application_mapping = application_mapping
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        kind = scope["type"]
+        if kind in self.application_mapping:
+            return await self.application_mapping[kind](scope, receive, send)
+        if kind == "lifespan" and is_served(scope):
+            return await self._lifespan_application()(scope, receive, send)
+        reason = f"No application configured for scope type {kind!r}"
+        known = f"the ProtocolTypeRouter has {_listed(self.application_mapping)}"
+        if not _is_refusable(scope):
+            raise ValueError(f"{reason}: {known}")
+        await _refuse(scope, receive, send, f"{reason}: {known}")
+
+    def _lifespan_application(self) -> Application:
+        mapping = self.application_mapping
+        outermost = [mapping[kind] for kind in ("http", "websocket") if kind in mapping]
+        starlette: Any = getattr(sys.modules.get("starlette.applications"), "Starlette", ())
+        found = [app for one in outermost for app in with_inner(one) if isinstance(app, starlette)]
+        if any(app is not found[0] for app in found):
+            logger.warning(
+                "ProtocolTypeRouter: only the http application's lifespan runs, not the websocket one's. Give "
+                'the router an application for both: ProtocolTypeRouter({..., "lifespan": application}).'
+            )
+        return found[0] if found else _idle_lifespan
+
+
+async def _idle_lifespan(scope: Scope, receive: Receive, send: Send) -> None:
+    """The lifespan protocol for an application that has nothing to start and nothing to stop."""
+    while True:
+        event = (await receive())["type"]
+        await send({"type": f"{event}.complete"})
+        if event == "lifespan.shutdown":
+            return
+
+
+class URLRouter:
+    """Hands a connection to the application of the first route that matches its path.
+
+    ``routes``: what ``path()`` and ``re_path()`` return, ours or Django's, and Starlette's routes
+    (``WebSocketRoute``, ``Route``, ``Mount``), in any mixture. A route whose application is a URLRouter, bare
+    or inside middleware, takes only the beginning of the path and leaves the rest to that router; where the
+    rest does not match there, the next route is tried.
+
+    The application gets a copy of the scope with
+
+    - ``url_route``: ``{"args": tuple, "kwargs": dict}``, what all routers on the way took from the path;
+    - ``path_params``: the same kwargs, where Starlette's applications look for them;
+    - ``path_remaining``: what is left of the path.
+
+    ``root_path`` is taken off first, so the router also works inside a Starlette or FastAPI ``Mount``.
+    Raises, when made, ImproperlyConfigured for ``include()`` and TypeError for what is no route.
+    """
+
+    _path_routing = True
+
+    def __init__(self, routes: Sequence[Any]) -> None:
+        self.routes = routes
+        for route in routes:
+            prepare_route(route)
+            if complaint := route_complaint(route):
+                logger.warning("URLRouter: route %r never matches: %s", route_text(route), complaint)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        path = path_to_route(scope)
+        if path is None:
+            reason = f"The path does not begin with root_path {scope['root_path']!r}."
+            return await self._not_found(scope, receive, send, scope["path"], reason)
+        not_here = catchable(Resolver404, _DJANGO_URL_ERRORS)
+        tried: list[str] = []
+        for found in self._matching(path, scope, tried):
+            try:
+                return await found.application({**scope, **found.scope}, receive, send)
+            except not_here as error:
+                tried += [found.text + str(one) for one in getattr(error, "tried", ())] or [found.text]
+        if "path_remaining" in scope:
+            raise familiar(Resolver404, _DJANGO_URL_ERRORS)(f"No route found for path {path!r}.", tried=tried)
+        reason = f"Tried: {_listed(tried)}."
+        if not path.endswith("/") and self.serves(f"{path}/", scope.get("type", "websocket")):
+            reason += " With a slash at its end the path is served."
+        return await self._not_found(scope, receive, send, path, reason)
+
+    def serves(self, path: str, scope_type: str = "websocket") -> bool:
+        """Whether a route, here or in a router within, takes ``path``, going by patterns alone."""
+        path = path.lstrip("/")
+        scope = {"type": scope_type, "method": "GET", "headers": [], "path": f"/{path}"}
+        for route in self.routes:
+            found = match_route(route, path, scope)
+            if found is None or found.partial:
+                continue
+            inner = inner_router(found.application)
+            if not isinstance(inner, URLRouter) or inner.serves(found.scope["path_remaining"], scope_type):
+                return True
+        return False
+
+    def _matching(self, path: str, scope: Scope, tried: list[str]) -> Iterator[Found]:
+        """The routes that match, one when the last has been tried; those that do not go to ``tried``."""
+        partial = None
+        for route in self.routes:
+            found = match_route(route, path, scope)
+            if found is None:
+                tried.append(route_text(route))
+            elif found.partial:
+                partial = partial or found
+            else:
+                yield found
+        if partial:
+            yield partial
+
+    async def _not_found(self, scope: Scope, receive: Receive, send: Send, path: str, reason: str) -> None:
+        if not _is_refusable(scope):
+            raise ValueError(f"No route found for path {path!r}. {reason}")
+        await _refuse(scope, receive, send, f"no route matches. {reason}")
+
+
+class ChannelNameRouter:
+    """Hands a worker's messages to the application for ``scope["channel"]``; ValueError for any other."""
+
+    def __init__(self, application_mapping: Mapping[str, Any]) -> None:
+        for channel, application in application_mapping.items():
+            require_application(application, f"ChannelNameRouter: {channel!r}")
+        self.application_mapping = application_mapping
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        if "channel" not in scope:
+            raise ValueError(
+                "ChannelNameRouter got a scope without a 'channel' key. Only workers make scopes with one: "
+                'put the router under "channel" in a ProtocolTypeRouter.'
+            )
+        channel = scope["channel"]
+        if channel not in self.application_mapping:
+            known = _listed(self.application_mapping)
+            raise ValueError(f"No application configured for channel name {channel!r}; there are {known}")
+        return await self.application_mapping[channel](scope, receive, send)
+
+
+def _is_refusable(scope: Scope) -> bool:
+    return is_served(scope) and scope.get("type") in ("http", "websocket")
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, reason: str) -> None:
+    status = await refuse(scope, receive, send, 404, "Not Found")
+    logger.warning("%s %s refused with %s: %s", scope["type"], shown(scope.get("path", "")), status, reason)
+
+
+def _listed(names: Iterable[str]) -> str:
+    quoted = [repr(name) for name in names]
+    more = f" and {len(quoted) - _MAX_SHOWN} more" if len(quoted) > _MAX_SHOWN else ""
+    return (", ".join(quoted[:_MAX_SHOWN]) or "nothing") + more
