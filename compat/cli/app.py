@@ -1,0 +1,106 @@
+"""What can be typed after ``channels-compat``, and how its errors are shown."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+import compat
+from compat.cli import layers as layers_command
+from compat.cli import runserver as runserver_command
+from compat.exceptions import CompatError, ImproperlyConfigured, InvalidChannelLayerError
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Consumers, channel layers and a development server: the Channels API without Django.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Settings = Annotated[
+    str | None,
+    typer.Option(
+        "--settings",
+        metavar="MODULE",
+        help="The settings module, such as mysite.settings. Default: COMPAT_SETTINGS_MODULE or "
+        "DJANGO_SETTINGS_MODULE of the environment, or what the application configures itself.",
+    ),
+]
+
+
+@contextmanager
+def errors_explained() -> Iterator[None]:
+    """An error whose message is made for the person at the keyboard is shown without its traceback."""
+    try:
+        yield
+    except (CompatError, ImproperlyConfigured, InvalidChannelLayerError) as error:
+        typer.secho(f"error: {error}", err=True, fg=typer.colors.RED)
+        raise typer.Exit(1) from None
+
+
+def use_settings(module: str | None) -> None:
+    """Name the settings module for this process and those that it starts."""
+    if module:
+        os.environ["COMPAT_SETTINGS_MODULE"] = module
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"channels-compat {compat.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def channels_compat(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version and exit.", callback=show_version, is_eager=True),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def runserver(
+    application: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODULE:NAME]",
+            help="The ASGI application, such as main:app. Default: the setting ASGI_APPLICATION.",
+        ),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="The address to listen on; 0.0.0.0 for every interface.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 for any that is free.")] = 8000,
+    reload: Annotated[
+        bool, typer.Option("--reload/--noreload", help="Start anew when a file changes.")
+    ] = True,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes. More than one needs Redis, and --noreload.")
+    ] = 1,
+    settings: Settings = None,
+) -> None:
+    """Serve an application while it is being developed.
+
+    Files are watched, and a Redis that cannot be reached is replaced by memory, which is said first. In
+    production run uvicorn itself: there an unreachable Redis is an error.
+    """
+    use_settings(settings)
+    with errors_explained():
+        runserver_command.serve(application, host=host, port=port, reload=reload, workers=workers)
+
+
+@app.command()
+def layers(settings: Settings = None) -> None:
+    """Show the configured channel layers, and whether their servers answer (exit code 1 if one does not)."""
+    use_settings(settings)
+    with errors_explained():
+        if not layers_command.show():
+            raise typer.Exit(1)
