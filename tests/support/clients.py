@@ -49,16 +49,17 @@ class Client:
         origin: str | None = SAME_ORIGIN,
         headers: Mapping[str, str] | None = None,
         subprotocols: Sequence[str] | None = None,
+        open_timeout_s: float = DEADLINE_S,
     ) -> None:
         if origin == SAME_ORIGIN:
             origin = server.origin
         try:
-            self._connection: ClientConnection = connect(
+            self.connection: ClientConnection = connect(
                 server.ws(path),
                 origin=cast("Origin | None", origin),
                 additional_headers=dict(headers or {}),
                 subprotocols=cast("Sequence[Subprotocol] | None", subprotocols),
-                open_timeout=DEADLINE_S,
+                open_timeout=open_timeout_s,
                 close_timeout=DEADLINE_S,
                 proxy=None,
             )
@@ -68,17 +69,17 @@ class Client:
 
     @property
     def subprotocol(self) -> str | None:
-        return self._connection.subprotocol
+        return self.connection.subprotocol
 
     @property
     def response_headers(self) -> Mapping[str, str]:
         """The headers with which the server accepted."""
-        response = self._connection.response
+        response = self.connection.response
         assert response is not None
         return response.headers
 
     def send(self, data: str | bytes) -> None:
-        self._connection.send(data)
+        self.connection.send(data)
 
     def send_json(self, content: Any) -> None:
         self.send(json.dumps(content))
@@ -86,12 +87,19 @@ class Client:
     def receive(self) -> str | bytes:
         """The next frame; AssertionError with the close code if the server closed instead."""
         try:
-            return self._connection.recv(DEADLINE_S)
+            return self.connection.recv(DEADLINE_S)
         except ConnectionClosed:
             raise AssertionError(f"closed with {self.close_code} instead of a frame") from None
 
     def receive_json(self) -> Any:
         return json.loads(self.receive())
+
+    def ending(self) -> str:
+        """How a connection that has ended did so, in words."""
+        if self.close_code == 1006:
+            return "dropped without a close frame"
+        reason = self.connection.protocol.close_reason
+        return f"closed with {self.close_code}" + (f" {reason!r}" if reason else "")
 
     def wait_closed(self) -> tuple[int | None, str]:
         """Code and reason with which the connection ended; frames that come before are an AssertionError.
@@ -99,21 +107,21 @@ class Client:
         1006 means that it ended without a close frame.
         """
         try:
-            frame = self._connection.recv(DEADLINE_S)
+            frame = self.connection.recv(DEADLINE_S)
         except ConnectionClosed:
-            return self.close_code, self._connection.protocol.close_reason or ""
+            return self.close_code, self.connection.protocol.close_reason or ""
         raise AssertionError(f"a frame instead of the end: {frame!r}")
 
     @property
     def close_code(self) -> int | None:
-        return self._connection.protocol.close_code
+        return self.connection.protocol.close_code
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        self._connection.close(code, reason)
+        self.connection.close(code, reason)
 
     def drop(self) -> None:
         """End the TCP connection without a close frame."""
-        self._connection.close_socket()
+        self.connection.close_socket()
 
     def __enter__(self) -> Client:
         return self

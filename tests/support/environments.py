@@ -85,7 +85,8 @@ def environment(name: str) -> Environment:
 
 
 def _fingerprint(requirements: tuple[str, ...]) -> str:
-    project = (REPO / "pyproject.toml").read_text(encoding="utf-8").partition("[dependency-groups]")[0]
+    # What an installed project is made of: metadata, dependencies, the hatch tables; not the tools below.
+    project = (REPO / "pyproject.toml").read_text(encoding="utf-8").partition("[tool.ruff]")[0]
     parts = (sys.version, str(REPO), PROJECT_EXTRAS, project, *requirements)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 

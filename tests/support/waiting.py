@@ -7,10 +7,20 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-__all__ = ["until", "until_async"]
+__all__ = ["until", "until_async", "within"]
 
 T = TypeVar("T")
 POLL_S = 0.02
+
+
+def within(deadline_s: float, condition: Callable[[], object]) -> bool:
+    """Whether `condition()` becomes true before the deadline: for what may rightly never happen."""
+    end = time.monotonic() + deadline_s
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(POLL_S)
+    return True
 
 
 def until(condition: Callable[[], T], what: str, *, deadline_s: float = 15.0) -> T:
