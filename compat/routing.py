@@ -20,6 +20,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from compat.endpoint import ASGISignature
 from compat.exceptions import ImproperlyConfigured
 from compat.familiar import catchable, familiar
 from compat.matching import (
@@ -88,6 +89,8 @@ class ProtocolTypeRouter:
     (so that its start-up code runs, "http" asked first), else by the router, which has nothing to start.
     """
 
+    __signature__ = ASGISignature()
+
     def __init__(self, application_mapping: Mapping[str, Any]) -> None:
         for kind, application in application_mapping.items():
             require_application(application, f"ProtocolTypeRouter: {kind!r}")
@@ -112,8 +115,8 @@ class ProtocolTypeRouter:
         found = [app for one in outermost for app in with_inner(one) if isinstance(app, starlette)]
         if any(app is not found[0] for app in found):
             logger.warning(
-                "ProtocolTypeRouter: only the http application's lifespan runs, not the websocket one's. Give "
-                'the router an application for both: ProtocolTypeRouter({..., "lifespan": application}).'
+                "ProtocolTypeRouter: only the http application's lifespan runs, not the websocket one's. "
+                'Give the router an application for both: ProtocolTypeRouter({..., "lifespan": application}).'
             )
         return found[0] if found else _idle_lifespan
 
@@ -145,6 +148,7 @@ class URLRouter:
     Raises, when made, ImproperlyConfigured for ``include()`` and TypeError for what is no route.
     """
 
+    __signature__ = ASGISignature()
     _path_routing = True
 
     def __init__(self, routes: Sequence[Any]) -> None:
@@ -208,6 +212,8 @@ class URLRouter:
 
 class ChannelNameRouter:
     """Hands a worker's messages to the application for ``scope["channel"]``; ValueError for any other."""
+
+    __signature__ = ASGISignature()
 
     def __init__(self, application_mapping: Mapping[str, Any]) -> None:
         for channel, application in application_mapping.items():

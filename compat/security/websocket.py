@@ -1,0 +1,196 @@
+"""Which web pages may open a websocket here: a check of the Origin header of the handshake.
+
+Browsers let any page open a websocket to any host and send that host's cookies along; the Origin header,
+which a page cannot forge, is all that tells one site's page from another's. A handshake from a page that is
+not allowed is refused (HTTP 403) with one warning on the logger "compat.security".
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any, overload
+from urllib.parse import ParseResult, urlparse
+
+from compat.dispatch import Ending
+from compat.endpoint import ASGISignature
+from compat.generic.websocket import AsyncWebsocketConsumer
+from compat.inbox import Inbox
+from compat.matching import Application, require_application
+from compat.refusal import shown
+from compat.settings import settings
+from compat.types import Receive, Scope, Send
+
+__all__ = ["AllowedHostsOriginValidator", "OriginValidator", "WebsocketDenier"]
+
+logger = logging.getLogger("compat.security")
+
+_DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
+
+
+class OriginValidator:
+    """Lets a websocket through to ``application`` if its Origin is one of ``allowed_origins``.
+
+    Each is one of
+
+    - ``"*"``: any origin, and clients that send none;
+    - ``"example.com"``: that host, under any scheme and at any port;
+    - ``"example.com:8000"``: that host at that port, under any scheme;
+    - ``".example.com"``: that domain and every domain below it;
+    - ``"https://example.com"``: that scheme, host and port (443, where none is written, for https and wss, 80
+      for http and ws). Browsers send the page's scheme: http or https, never ws or wss.
+
+    A client without an Origin, or with one that is no URL (``null``), is refused unless there is a ``"*"``.
+    Raises ValueError for a scope that is no websocket's.
+    """
+
+    __signature__ = ASGISignature()
+    allowed_origins: Sequence[str]
+
+    def __init__(self, application: Any, allowed_origins: Sequence[str]) -> None:
+        require_application(application, type(self).__name__)
+        if isinstance(allowed_origins, str) and allowed_origins != "*":
+            raise TypeError(f"allowed_origins must be a list of strings: write [{allowed_origins!r}]")
+        self.application: Application = application
+        self.allowed_origins = allowed_origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        if scope["type"] != "websocket":
+            raise ValueError(
+                "You cannot use OriginValidator on a non-WebSocket connection: put it under 'websocket' in a "
+                f"ProtocolTypeRouter, not around it (this scope's type is {scope['type']!r})"
+            )
+        origin = _origin_header(scope)
+        if self.valid_origin(_parse(origin)):
+            return await self.application(scope, receive, send)
+        logger.warning(
+            "websocket %s refused with 403: %s", shown(scope.get("path", "")), self._reason(origin)
+        )
+        return await WebsocketDenier()(scope, receive, send)
+
+    def valid_origin(self, parsed_origin: ParseResult | None) -> bool:
+        """Whether a handshake with that Origin is let through; None is a client that sent none, or no URL."""
+        if parsed_origin is None and "*" not in self.allowed_origins:
+            return False
+        return self.validate_origin(parsed_origin)
+
+    def validate_origin(self, parsed_origin: ParseResult | None) -> bool:
+        """Whether one of ``allowed_origins`` matches."""
+        return any(
+            pattern == "*" or self.match_allowed_origin(parsed_origin, pattern)
+            for pattern in self.allowed_origins
+        )
+
+    def match_allowed_origin(self, parsed_origin: ParseResult | None, pattern: str) -> bool:
+        """Whether one pattern, other than ``"*"``, matches. The class says which patterns there are."""
+        if parsed_origin is None or parsed_origin.hostname is None:
+            return False
+        pattern = pattern.lower()
+        parsed = _parse(pattern if "://" in pattern else f"//{pattern}")
+        if parsed is None:
+            return False
+        if parsed.scheme:
+            same_port = self.get_origin_port(parsed) == self.get_origin_port(parsed_origin)
+            same_place = same_port and parsed.scheme == parsed_origin.scheme
+        else:
+            port = _written_port(parsed)
+            same_place = port is None or port == self.get_origin_port(parsed_origin)
+        return same_place and _covers(parsed.hostname or pattern, parsed_origin.hostname)
+
+    def get_origin_port(self, origin: ParseResult) -> int | None:
+        """The port that is written, else that of the scheme; None where it has none."""
+        port = _written_port(origin)
+        return _DEFAULT_PORTS.get(origin.scheme) if port is None else port
+
+    def _reason(self, origin: str | None) -> str:
+        allowed = self.allowed_origins
+        setting = isinstance(allowed, _AllowedHosts)
+        place = "ALLOWED_HOSTS" if setting else "allowed_origins"
+        if origin is None:
+            return f"it has no Origin header. Browsers send one; only a '*' in {place} admits other clients."
+        parsed = _parse(origin)
+        if parsed is None or not parsed.hostname:
+            return f"its Origin {shown(origin)} names no host. Only a '*' in {place} admits it."
+        known = ", ".join(map(repr, allowed)) or ("empty, and DEBUG is False" if setting else "empty")
+        fix = f"Add {shown(parsed.hostname if setting else origin)} to admit it."
+        for star in (pattern for pattern in allowed if pattern.startswith("*.")):
+            fix = f"A domain with all below it is written {star[1:]!r}, not {star!r}."
+        return f"its Origin {shown(origin)} is not allowed; {place} is {known}. {fix}"
+
+
+def AllowedHostsOriginValidator(application: Any) -> OriginValidator:
+    """An OriginValidator that allows the hosts of the setting ``ALLOWED_HOSTS``.
+
+    If that is empty and ``DEBUG`` is True: localhost, 127.0.0.1 and [::1]. The settings are read at each
+    handshake (Channels reads them once, here), so that they may be configured after this call, and be
+    overridden in a test. Django's test runner sets DEBUG to False and allows only the host "testserver".
+    """
+    return OriginValidator(application, _AllowedHosts())
+
+
+class WebsocketDenier(AsyncWebsocketConsumer):
+    """Refuses every websocket: HTTP 403 from a server, ``(False, 1000)`` in a communicator."""
+
+    async def connect(self) -> None:
+        await self.close()
+
+    async def _join(self, scope: Scope, inbox: Inbox, ending: Ending) -> None:
+        # No channel: whoever is refused shall cost no round trip to a layer's server.
+        self.scope = scope
+        self.channel_layer = None
+
+
+class _AllowedHosts(Sequence[str]):
+    """What the settings allow at the moment of asking."""
+
+    def _now(self) -> list[str]:
+        hosts = settings.get("ALLOWED_HOSTS") or ()
+        if not hosts and settings.get("DEBUG"):
+            hosts = ("localhost", "127.0.0.1", "[::1]")
+        return [hosts] if isinstance(hosts, str) else list(hosts)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        return self._now()[index]
+
+    def __len__(self) -> int:
+        return len(self._now())
+
+    def __eq__(self, other: object) -> bool:
+        return self._now() == other
+
+    __hash__ = None  # type: ignore[assignment] # it changes, as a list does
+
+    def __repr__(self) -> str:
+        return repr(self._now())
+
+
+def _origin_header(scope: Scope) -> str | None:
+    """What the client sent; the last one if there are several, as in Channels."""
+    values = [value for name, value in scope.get("headers", ()) if name == b"origin"]
+    return values[-1].decode("latin1") if values else None
+
+
+def _parse(url: str | None) -> ParseResult | None:
+    try:
+        return None if url is None else urlparse(url)
+    except ValueError:  # such as an IPv6 address whose bracket does not close
+        return None
+
+
+def _written_port(url: ParseResult) -> int | None:
+    try:
+        return url.port
+    except ValueError:  # no number, or too large
+        return None
+
+
+def _covers(pattern: str, host: str) -> bool:
+    if pattern.startswith("."):
+        return host == pattern[1:] or host.endswith(pattern)
+    return host == pattern
