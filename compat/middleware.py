@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from compat.endpoint import ASGISignature
 from compat.types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["BaseMiddleware"]
@@ -14,6 +15,8 @@ class BaseMiddleware:
     send)``. One instance serves all connections: what belongs to a connection goes into its scope, never onto
     ``self``.
     """
+
+    __signature__ = ASGISignature()
 
     def __init__(self, inner: ASGIApp) -> None:
         self.inner = inner

@@ -1,0 +1,52 @@
+"""Why an ASGI application is no endpoint, told to the frameworks that ask for an endpoint's signature.
+
+FastAPI reads an endpoint's parameters to find out what to pass it. Given an ASGI application, it took
+``scope``, ``receive`` and ``send`` for parameters of the query and then refused every handshake without a
+word. The signature below says what such an object is called with, in types that have no schema and say why:
+so FastAPI (any version that uses pydantic 2) fails while the route is added, with the call that works.
+``inspect``, Sphinx and Starlette see an ordinary signature.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, NoReturn
+
+__all__ = ["ASGISignature", "explain"]
+
+PARAMETERS = ("scope", "receive", "send")
+
+
+class ASGISignature:
+    """A descriptor for ``__signature__`` of classes whose instances are ASGI applications.
+
+    The class itself keeps the signature of its constructor.
+    """
+
+    def __get__(self, instance: object | None, owner: type) -> inspect.Signature:
+        if instance is None:
+            raise AttributeError("__signature__")
+        argument = _argument(explain(instance))
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        return inspect.Signature([inspect.Parameter(name, kind, annotation=argument) for name in PARAMETERS])
+
+
+def explain(application: object) -> str:
+    """What to write instead of giving ``application`` to FastAPI as an endpoint."""
+    consumer = getattr(application, "consumer_class", None)
+    name = f"{consumer.__qualname__}.as_asgi()" if consumer is not None else type(application).__qualname__
+    return (
+        f"{name} is an ASGI application, not an endpoint: FastAPI cannot call it, and would refuse every "
+        f"connection. Add it as a route of its own, app.router.add_websocket_route(path, {name}), or give "
+        f"starlette.routing.WebSocketRoute(path, {name}) to FastAPI(routes=[...]). add_api_websocket_route, "
+        "@app.websocket and Depends are for functions"
+    )
+
+
+def _argument(reason: str) -> type:
+    """A type for which pydantic can make no schema, because of ``reason``."""
+
+    def refuse(cls: type, source: Any, handler: Any) -> NoReturn:
+        raise TypeError(reason)
+
+    return type("ASGIArgument", (), {"__get_pydantic_core_schema__": classmethod(refuse)})
