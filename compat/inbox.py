@@ -41,6 +41,7 @@ class Inbox:
     __slots__ = (
         "capacity",
         "channel",
+        "drained",
         "ended",
         "events",
         "failure",
@@ -51,6 +52,7 @@ class Inbox:
         "overflowed",
         "owner",
         "space",
+        "task",
         "turn",
         "waiter",
     )
@@ -67,7 +69,10 @@ class Inbox:
         """Whose turn it is when a frame and an event both wait: False the frame's."""
         self.waiter: asyncio.Future[None] | None = None
         self.space: asyncio.Future[None] | None = None
+        self.drained: asyncio.Future[None] | None = None
         self.failure: BaseException | None = None
+        self.task: asyncio.Task[Any] | None = None
+        """The task to cancel when the inbox overflows and ``on_overflow`` is "close"."""
         self.overflowed = False
         self.ended = False
         """The client's disconnect has been taken."""
@@ -104,16 +109,26 @@ class Inbox:
 
     def _overflow(self, message: Message, deadline: float) -> bool:
         if self.on_overflow == "drop_oldest":
-            self.events.popleft()
+            try:
+                self.events.popleft()
+            except IndexError:  # a sync consumer's worker has just taken the last one
+                pass
             self.events.append((deadline, message))
-        elif self.on_overflow == "close":
+        elif self.on_overflow == "close" and not self.overflowed:
             self.overflowed = True
+            if self.task is not None:
+                self.task.cancel()
         return False
 
     def put_frame(self, frame: Message) -> None:
         """Hand over a client frame; the place must be free (``frame is None``)."""
         self.frame = frame
         self.wake()
+
+    @property
+    def idle(self) -> bool:
+        """True when the next message put here is handled at once."""
+        return self.waiter is not None
 
     def fail(self, error: BaseException) -> None:
         """The socket cannot be read any more: the reader gets ``error`` once the messages are taken."""
@@ -125,14 +140,28 @@ class Inbox:
         waiter = self.waiter
         if waiter is not None:
             self.waiter = None
-            if not waiter.done():
-                waiter.set_result(None)
+            _settle(waiter)
 
     async def vacancy(self) -> None:
         """Wait until the place for a client frame is free."""
         while self.frame is not None:
-            self.space = self.loop.create_future()
-            await self.space
+            self.space = space = self.loop.create_future()
+            if self.frame is None:  # a sync consumer's worker takes at any moment, and then looks at ``space``
+                self.space = None
+                return
+            await space
+
+    async def put(self, message: Message) -> None:
+        """Append a message from a layer that is asked for one at a time; returns when it has been taken."""
+        self.push(message, float("inf"))
+        while self.events:
+            self.drained = self.loop.create_future()
+            await self.drained
+
+    def _tell_drained(self) -> None:
+        if self.drained is not None:
+            _settle(self.drained)
+            self.drained = None
 
     async def get(self) -> Message:
         """The next message; raises what ``fail`` was given when there is nothing else to come."""
@@ -161,7 +190,12 @@ class Inbox:
             return frame
         self.turn = False
         while events:
-            deadline, message = events.popleft()
+            try:
+                deadline, message = events.popleft()
+            except IndexError:  # dropped by "drop_oldest" while a worker thread looked
+                break
+            if self.drained is not None and not events:
+                self.loop.call_soon_threadsafe(self._tell_drained)  # a sync consumer takes in a worker thread
             if deadline > time.monotonic():
                 return message
             if self.owner is not None:
@@ -172,22 +206,15 @@ class Inbox:
         space = self.space
         if space is not None:
             self.space = None
-            if not space.done():
-                space.set_result(None)
-
-    def clear(self) -> int:
-        """Throw away what waits; returns how many layer messages that were."""
-        lost = len(self.events)
-        self.events.clear()
-        self.frame = None
-        self._free()
-        return lost
+            _settle(space)
 
 
 class Mailbox:
     """A channel's messages while no consumer of this process owns it; safe from any thread and loop."""
 
     __slots__ = ("capacity", "channel", "events", "lock", "owner", "waiters")
+    loop = None
+    """No loop owns a mailbox (see ``Inbox.loop``)."""
 
     def __init__(self, channel: str, owner: DropCounter | None = None, capacity: int = 100) -> None:
         self.channel = channel

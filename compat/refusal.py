@@ -6,9 +6,11 @@ mistake: a path that does not exist.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from compat.types import Receive, Scope, Send
 
-__all__ = ["refuse", "shown"]
+__all__ = ["listed", "refuse", "shown"]
 
 _HTTP_RESPONSE = "websocket.http.response"
 """The ASGI extension "WebSocket Denial Response": an HTTP response instead of the plain 403."""
@@ -36,6 +38,13 @@ async def refuse(scope: Scope, receive: Receive, send: Send, status: int, text: 
 def shown(value: str, limit: int = 200) -> str:
     """``value`` as a log line shows what a client sent: quoted, on one line, and not endless."""
     return repr(value if len(value) <= limit else value[: limit - 1] + "…")
+
+
+def listed(names: Iterable[str], limit: int = 8) -> str:
+    """``names`` as a log line shows them: quoted, the first of them, and how many more there are."""
+    quoted = [repr(name) for name in names]
+    more = f" and {len(quoted) - limit} more" if len(quoted) > limit else ""
+    return (", ".join(quoted[:limit]) or "nothing") + more
 
 
 async def _respond(send: Send, kind: str, status: int, text: str) -> None:

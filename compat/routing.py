@@ -17,7 +17,7 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from compat.endpoint import ASGISignature
@@ -36,7 +36,7 @@ from compat.matching import (
     with_inner,
 )
 from compat.patterns import Resolver404, URLPattern
-from compat.refusal import refuse, shown
+from compat.refusal import listed, refuse, shown
 from compat.settings import settings
 from compat.types import Receive, Scope, Send, is_served
 
@@ -54,7 +54,6 @@ _ExtendedURLPattern = URLPattern
 
 _DJANGO_ERRORS = "django.core.exceptions"
 _DJANGO_URL_ERRORS = "django.urls.exceptions"
-_MAX_SHOWN = 8
 
 
 def get_default_application() -> Any:
@@ -103,7 +102,7 @@ class ProtocolTypeRouter:
         if kind == "lifespan" and is_served(scope):
             return await self._lifespan_application()(scope, receive, send)
         reason = f"No application configured for scope type {kind!r}"
-        known = f"the ProtocolTypeRouter has {_listed(self.application_mapping)}"
+        known = f"the ProtocolTypeRouter has {listed(self.application_mapping)}"
         if not _is_refusable(scope):
             raise ValueError(f"{reason}: {known}")
         await _refuse(scope, receive, send, f"{reason}: {known}")
@@ -172,7 +171,7 @@ class URLRouter:
                 tried += [found.text + str(one) for one in getattr(error, "tried", ())] or [found.text]
         if "path_remaining" in scope:
             raise familiar(Resolver404, _DJANGO_URL_ERRORS)(f"No route found for path {path!r}.", tried=tried)
-        reason = f"Tried: {_listed(tried)}."
+        reason = f"Tried: {listed(tried)}."
         if not path.endswith("/") and self.serves(f"{path}/", scope.get("type", "websocket")):
             reason += " With a slash at its end the path is served."
         return await self._not_found(scope, receive, send, path, reason)
@@ -228,7 +227,7 @@ class ChannelNameRouter:
             )
         channel = scope["channel"]
         if channel not in self.application_mapping:
-            known = _listed(self.application_mapping)
+            known = listed(self.application_mapping)
             raise ValueError(f"No application configured for channel name {channel!r}; there are {known}")
         return await self.application_mapping[channel](scope, receive, send)
 
@@ -240,9 +239,3 @@ def _is_refusable(scope: Scope) -> bool:
 async def _refuse(scope: Scope, receive: Receive, send: Send, reason: str) -> None:
     status = await refuse(scope, receive, send, 404, "Not Found")
     logger.warning("%s %s refused with %s: %s", scope["type"], shown(scope.get("path", "")), status, reason)
-
-
-def _listed(names: Iterable[str]) -> str:
-    quoted = [repr(name) for name in names]
-    more = f" and {len(quoted) - _MAX_SHOWN} more" if len(quoted) > _MAX_SHOWN else ""
-    return (", ".join(quoted[:_MAX_SHOWN]) or "nothing") + more

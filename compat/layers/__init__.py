@@ -32,8 +32,6 @@ __all__ = [
     "InMemoryChannelLayer",
     "InvalidChannelLayerError",
     "PushLayer",
-    "RedisChannelLayer",
-    "RedisPubSubChannelLayer",
     "SendResult",
     "channel_layers",
     "get_channel_layer",

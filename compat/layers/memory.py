@@ -72,7 +72,7 @@ class InMemoryChannelLayer(BaseChannelLayer):
             inbox.groups.add(group)
 
     async def detach(self, channel: str) -> None:
-        """Forget ``channel`` and take it out of its groups; messages that it has not read are counted."""
+        """Forget ``channel`` and take it out of its groups."""
         inbox = self.channels.pop(channel, None)
         if isinstance(inbox, Inbox):
             for group in inbox.groups:
@@ -158,8 +158,8 @@ class InMemoryChannelLayer(BaseChannelLayer):
             if excluded and channel in excluded:
                 continue
             inbox = channels.get(channel)
-            if inbox.__class__ is Inbox and inbox.loop is loop:  # type: ignore[union-attr]
-                kept = inbox.push(fresh(), deadline)  # type: ignore[union-attr]
+            if inbox is not None and inbox.loop is loop:
+                kept = inbox.push(fresh(), deadline)
             else:
                 kept = self._deliver(channel, fresh(), deadline)
             if kept:

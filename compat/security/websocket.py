@@ -17,7 +17,7 @@ from compat.endpoint import ASGISignature
 from compat.generic.websocket import AsyncWebsocketConsumer
 from compat.inbox import Inbox
 from compat.matching import Application, require_application
-from compat.refusal import shown
+from compat.refusal import listed, shown
 from compat.settings import settings
 from compat.types import Receive, Scope, Send
 
@@ -111,7 +111,8 @@ class OriginValidator:
         parsed = _parse(origin)
         if parsed is None or not parsed.hostname:
             return f"its Origin {shown(origin)} names no host. Only a '*' in {place} admits it."
-        known = ", ".join(map(repr, allowed)) or ("empty, and DEBUG is False" if setting else "empty")
+        empty = "empty, and DEBUG is False" if setting else "empty"
+        known = listed(allowed) if allowed else empty
         fix = f"Add {shown(parsed.hostname if setting else origin)} to admit it."
         for star in (pattern for pattern in allowed if pattern.startswith("*.")):
             fix = f"A domain with all below it is written {star[1:]!r}, not {star!r}."

@@ -1,0 +1,183 @@
+"""Consumers: classes whose methods handle the messages of one connection, one at a time.
+
+The contract is that of ``channels.consumer`` (Channels 4.3): a message goes to the method named after its
+type, in order, and never two at once for one consumer. An instance is itself an ASGI application for one
+connection; ``as_asgi()`` makes an application that makes an instance per connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
+
+from asgiref.sync import async_to_sync
+
+from compat import db, integration
+from compat.db import aclose_old_connections, database_sync_to_async
+from compat.dispatch import Ending, Socket, Subscription, converse, missing_layer
+from compat.endpoint import ASGISignature
+from compat.exceptions import InvalidChannelLayerError, StopConsumer
+from compat.handlers import check_handler, check_hooks
+from compat.inbox import Inbox
+from compat.layers import DEFAULT_CHANNEL_LAYER, get_channel_layer
+from compat.names import get_handler_name
+from compat.settings import settings
+from compat.threads import SyncConnection
+from compat.types import Message, Receive, Scope, Send, is_served
+
+__all__ = [
+    "AsyncConsumer",
+    "ConsumerApp",
+    "SyncConsumer",
+    "aclose_old_connections",
+    "async_to_sync",
+    "database_sync_to_async",
+    "get_channel_layer",
+    "get_handler_name",
+]
+
+C = TypeVar("C", bound="AsyncConsumer")
+
+
+class ConsumerApp:
+    """The ASGI application that ``as_asgi()`` returns: a new consumer for each connection.
+
+    An object and not a function, because Starlette hands a function a ``WebSocket`` and an object the three
+    arguments of ASGI. It carries ``consumer_class``, ``consumer_initkwargs`` and the class's own name,
+    docstring and module. Inside a Starlette route it fills ``scope["url_route"]`` from the path parameters.
+    """
+
+    __signature__ = ASGISignature()
+
+    def __init__(self, consumer_class: type[AsyncConsumer], initkwargs: dict[str, Any]) -> None:
+        self.consumer_class = consumer_class
+        self.consumer_initkwargs = initkwargs
+        functools.update_wrapper(self, consumer_class, updated=())
+        del self.__wrapped__  # inspect would take the class's signature for the application's
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if "url_route" not in scope:
+            scope["url_route"] = {"args": (), "kwargs": dict(scope.get("path_params") or {})}
+        await self.consumer_class(**self.consumer_initkwargs)(scope, receive, send)
+
+    def __repr__(self) -> str:
+        return f"<ConsumerApp of {self.consumer_class.__module__}.{self.consumer_class.__qualname__}>"
+
+
+class AsyncConsumer:
+    """Base of consumers whose handlers are ``async def``.
+
+    While a connection runs, ``scope`` is its ASGI scope, ``channel_layer`` the layer under
+    ``channel_layer_alias`` or None, and with a layer ``channel_name`` is the connection's own mailbox.
+    """
+
+    _sync: ClassVar[bool] = False
+    _handler_names: ClassVar[dict[Any, str]] = {}
+    channel_layer_alias: str = DEFAULT_CHANNEL_LAYER
+
+    scope: Any
+    channel_layer: Any
+    channel_name: str
+    channel_receive: Callable[[], Any]
+    base_send: Any
+    _socket: Socket
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._handler_names = {}
+        check_hooks(cls, sync=cls._sync)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run this consumer for one connection."""
+        socket = self._socket = Socket(scope, send)
+        self.base_send = socket.send
+        inbox = Inbox(asyncio.get_running_loop())
+        ending = Ending(self, inbox, socket, self.dispatch)
+        await self._join(scope, inbox, ending)
+        await converse(ending, receive)
+
+    async def _join(self, scope: Scope, inbox: Inbox, ending: Ending) -> None:
+        """Find the layer, and subscribe to a channel of our own before the first message is handled."""
+        self.scope = scope
+        layer = self.channel_layer = get_channel_layer(self.channel_layer_alias)
+        if layer is not None:
+            self.channel_name = await layer.new_channel()
+            self.channel_receive = functools.partial(layer.receive, self.channel_name)
+            ending.subscription = Subscription(layer, self.channel_name, inbox)
+        elif self.channel_layer_alias != DEFAULT_CHANNEL_LAYER:
+            raise InvalidChannelLayerError(missing_layer(self))
+
+    def _handler(self, message: Message) -> Any:
+        """The bound method that handles ``message``; found once per class and type."""
+        try:
+            return getattr(self, self._handler_names[message["type"]])
+        except (KeyError, TypeError):
+            pass
+        name = get_handler_name(message)
+        handler = getattr(self, name, None)
+        if handler is None:
+            if name in ("websocket_disconnect", "http_disconnect") and is_served(self.scope):
+                raise StopConsumer  # a consumer that does not care; upstream logs a traceback for each client
+            raise ValueError(f"No handler for message type {message['type']}")
+        check_handler(type(self), name, handler, sync=self._sync)
+        self._handler_names[message["type"]] = name
+        return handler
+
+    async def dispatch(self, message: Message) -> None:
+        """Await the handler of ``message``; raises ValueError when there is none."""
+        if db.connections_due():
+            await db.aclose_old_connections()
+        await self._handler(message)(message)
+
+    async def send(self, message: Message) -> None:
+        """Send an ASGI message to the client."""
+        await self.base_send(message)
+
+    @classmethod
+    def as_asgi(cls, **initkwargs: Any) -> ConsumerApp:
+        """An ASGI application that runs ``cls(**initkwargs)`` for each connection."""
+        return ConsumerApp(cls, initkwargs)
+
+
+class SyncConsumer(AsyncConsumer):
+    """Base of consumers whose handlers are plain ``def`` and may block.
+
+    Handlers run on a pool of threads (setting ``CHANNEL_THREADS``): each connection's in order, those of
+    different connections side by side. ``thread_sensitive = True`` on a class, or ``CHANNEL_THREADS = 0``,
+    runs them all on asgiref's one thread, as Channels does.
+    """
+
+    _sync: ClassVar[bool] = True
+    thread_sensitive: ClassVar[bool] = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run this consumer for one connection."""
+        socket = self._socket = Socket(scope, send)
+        if self._on_one_thread(scope):
+            self.base_send = async_to_sync(socket.send)
+            inbox = Inbox(asyncio.get_running_loop())
+            ending = Ending(self, inbox, socket, database_sync_to_async(self.dispatch))
+            await self._join(scope, inbox, ending)
+            await converse(ending, receive)
+            return
+        connection = SyncConnection(self, socket)
+        self.base_send = connection.emit
+        ending = Ending(self, connection.inbox, socket, connection.call)
+        await self._join(scope, connection.inbox, ending)
+        await connection.run(ending, receive)
+
+    def _on_one_thread(self, scope: Scope) -> bool:
+        if self.thread_sensitive or settings.get("CHANNEL_THREADS") == 0:
+            return True
+        # A test case's open transaction is seen only by the thread that began it.
+        return not is_served(scope) and integration.database() is not None
+
+    def dispatch(self, message: Message) -> None:  # type: ignore[override]
+        """Call the handler of ``message``; raises ValueError when there is none."""
+        self._handler(message)(message)
+
+    def send(self, message: Message) -> None:  # type: ignore[override]
+        """Send an ASGI message to the client; it leaves while the handler goes on."""
+        self.base_send(message)

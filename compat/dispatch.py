@@ -1,0 +1,293 @@
+"""The one loop: socket and layer in, one handler at a time.
+
+``converse`` runs an async consumer from the first message to the last. A reader task takes client frames
+off the socket, one ahead at most; the layer pushes its messages into the same inbox; this task takes them
+out and awaits their handlers, so everything a consumer does happens in one task and one context.
+
+``Ending`` is what both kinds of consumers do when that is over, whatever ended it: the client is told, the
+consumer's disconnect handler has run exactly once, its groups are left, and an error has one log record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Protocol
+
+from compat.exceptions import InvalidChannelLayerError, StopConsumer
+from compat.inbox import Inbox
+from compat.layers import channel_layers
+from compat.layers.base import PushLayer
+from compat.metrics import connections
+from compat.types import Message, Receive, Scope, Send, is_served
+
+__all__ = ["Ending", "Socket", "Subscription", "converse", "describe", "missing_layer", "read_frames"]
+
+log = logging.getLogger("compat.consumer")
+
+CLOSE_TIMEOUT_S = 2.0
+NORMAL, GOING_AWAY, INTERNAL_ERROR, TRY_AGAIN_LATER = 1000, 1001, 1011, 1013
+LAYER_METHODS = frozenset(
+    ("send", "receive", "new_channel", "flush", "group_add", "group_discard", "group_send", "capacity", "expiry")
+)
+
+
+class Socket:
+    """The way out to the client, and what may still be sent on it."""
+
+    __slots__ = ("closed", "opened", "raw_send", "served", "websocket")
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self.raw_send = send
+        self.served = is_served(scope)
+        self.websocket = scope.get("type") == "websocket"
+        self.opened = False
+        self.closed = False
+
+    def admit(self, message: Message) -> bool:
+        """Note what ``message`` does to the connection; False when it comes too late to be sent.
+
+        A frame after the close is not an error of the consumer: group messages may be on their way while
+        a connection ends. In tests everything passes, as with upstream.
+        """
+        kind = message["type"]
+        if kind == "websocket.send":
+            return not self.closed or not self.served
+        if kind == "websocket.accept":
+            self.opened = True
+        elif kind == "websocket.close" or kind == "websocket.http.response.start":
+            late = self.closed and self.served
+            self.closed = True
+            return not late
+        return True
+
+    async def send(self, message: Message) -> None:
+        """Send an ASGI message to the client; dropped when the client is gone already."""
+        if not self.admit(message):
+            return
+        try:
+            await self.raw_send(message)
+        except OSError:  # servers raise one for a client that has left; its disconnect is on the way
+            if not (self.served and self.websocket):
+                raise
+            self.closed = True
+
+    async def close(self, code: int) -> None:
+        """Close with ``code``, or refuse the handshake (HTTP 403), unless the connection is closed already."""
+        if self.websocket and not self.closed:
+            await self.send({"type": "websocket.close", "code": code})
+
+
+class Consumer(Protocol):
+    """What this module needs of a consumer."""
+
+    scope: Scope
+    channel_layer_alias: str
+    channel_layer: Any
+
+
+class Subscription:
+    """A consumer's channel, attached to its inbox for as long as it runs."""
+
+    __slots__ = ("channel", "inbox", "layer", "pump")
+
+    def __init__(self, layer: Any, channel: str, inbox: Inbox) -> None:
+        self.layer = layer
+        self.channel = channel
+        self.inbox = inbox
+        self.pump: asyncio.Task[None] | None = None
+        inbox.channel = channel
+        if isinstance(layer, PushLayer):
+            layer.attach(channel, inbox)
+        else:
+            self.pump = inbox.loop.create_task(self._pump())
+
+    async def _pump(self) -> None:
+        """Feed the inbox from a layer that can only be asked; one message ahead of the handler at most."""
+        try:
+            while True:
+                await self.inbox.put(await self.layer.receive(self.channel))
+        except Exception as error:  # noqa: BLE001 - the layer is anybody's; the consumer gets its error
+            self.inbox.fail(error)
+
+    async def end(self) -> None:
+        """Let go of the channel; leaves the groups where the layer knows them."""
+        if self.pump is not None:
+            self.pump.cancel()
+            await asyncio.wait((self.pump,))
+        else:
+            await self.layer.detach(self.channel)
+
+
+async def read_frames(receive: Receive, inbox: Inbox) -> None:
+    """Take messages off the socket until it ends, never more than one ahead of the handler."""
+    try:
+        while True:
+            message = await receive()
+            if inbox.frame is not None:
+                await inbox.vacancy()
+            idle = inbox.idle
+            inbox.put_frame(message)
+            if message["type"] in ("websocket.disconnect", "http.disconnect"):
+                return
+            if not idle:
+                await inbox.vacancy()
+    except Exception as error:  # noqa: BLE001 - a server's failure to read is the consumer's to report
+        inbox.fail(error)
+
+
+async def converse(ending: Ending, receive: Receive) -> None:
+    """Run an async consumer until it stops, its client leaves, a handler raises, or the task is cancelled."""
+    inbox, dispatch = ending.inbox, ending.dispatch
+    async with ending.of(receive):
+        while True:
+            message = await inbox.get()
+            ending.current = message
+            await dispatch(message)
+
+
+class Ending:
+    """How a consumer ends: told to the client, disconnect once, groups left, one log record.
+
+    ``dispatch`` is how the disconnect handler is run where the client's own disconnect did not run it.
+    """
+
+    __slots__ = ("consumer", "current", "dispatch", "inbox", "socket", "subscription")
+
+    def __init__(
+        self, consumer: Consumer, inbox: Inbox, socket: Socket, dispatch: Callable[[Message], Awaitable[None]]
+    ) -> None:
+        self.consumer = consumer
+        self.inbox = inbox
+        self.socket = socket
+        self.dispatch = dispatch
+        self.subscription: Subscription | None = None
+        self.current: Message | None = None
+        """The message whose handler ran last; None before the first."""
+
+    @contextlib.asynccontextmanager
+    async def of(self, receive: Receive) -> AsyncIterator[None]:
+        """Around a consumer's whole run: reads its socket, and ends it as is right for what ended it."""
+        reader = self.inbox.loop.create_task(read_frames(receive, self.inbox))
+        self.inbox.task = asyncio.current_task()
+        connections.current += 1
+        connections.total += 1
+        try:
+            try:
+                yield
+            except StopConsumer:
+                await self.quietly()
+            except Exception as error:  # noqa: BLE001 - what a handler raises ends this consumer, and only it
+                await self.after(error)
+            except asyncio.CancelledError:
+                if not await self.closed_for_overflow():
+                    if self.socket.served:
+                        await self.disconnect(GOING_AWAY)
+                    raise
+        finally:
+            connections.current -= 1
+            if not reader.done():
+                reader.cancel()
+                await asyncio.wait((reader,))
+            await self.release()
+
+    async def quietly(self) -> None:
+        """After StopConsumer: close what is open, and run the disconnect handler if it has not run."""
+        if self.inbox.ended:
+            return
+        if self.socket.served:
+            await self.socket.close(NORMAL)
+        try:
+            await self.disconnect(NORMAL)
+        except Exception as error:  # noqa: BLE001 - the user's handler may raise anything
+            self.report(error)
+
+    async def after(self, error: Exception) -> None:
+        """After an exception: refuse or close with 1011, run the disconnect handler, report once."""
+        error = self.explained(error)
+        if self.socket.served and not self.inbox.ended:
+            await self.socket.close(INTERNAL_ERROR)
+        try:
+            await self.disconnect(INTERNAL_ERROR)
+        except Exception as second:  # noqa: BLE001 - the user's handler may raise anything
+            second.__context__ = error
+            self.report(error, second)
+        else:
+            self.report(error)
+
+    async def closed_for_overflow(self) -> bool:
+        """True when it was the full inbox that cancelled the task, and the client has been closed with 1013."""
+        if not self.inbox.overflowed:
+            return False
+        task = asyncio.current_task()
+        if task is not None and hasattr(task, "uncancel"):  # Python 3.11
+            task.uncancel()
+        log.warning("%s: closed with 1013, its inbox is full (on_overflow='close')", self.name())
+        with contextlib.suppress(asyncio.TimeoutError):  # a client that reads nothing reads no close either
+            await asyncio.wait_for(self.socket.close(TRY_AGAIN_LATER), CLOSE_TIMEOUT_S)
+        await self.disconnect(TRY_AGAIN_LATER)
+        return True
+
+    async def disconnect(self, code: int) -> None:
+        """Run the consumer's own disconnect handler, unless it has run or nothing has begun."""
+        begun = self.socket.websocket and self.current is not None
+        if not begun or self.inbox.ended or not hasattr(self.consumer, "websocket_disconnect"):
+            return
+        self.inbox.ended = True
+        try:
+            await self.dispatch({"type": "websocket.disconnect", "code": code})
+        except StopConsumer:
+            pass
+
+    async def release(self) -> None:
+        """Let go of the channel and its groups; a layer that cannot be reached is reported, not raised."""
+        if self.subscription is None:
+            return
+        try:
+            await self.subscription.end()
+        except Exception as error:  # noqa: BLE001 - any layer, any driver
+            log.warning("%s: could not leave its groups: %s", self.name(), error)
+
+    def report(self, error: Exception, second: Exception | None = None) -> None:
+        """One record per end behind a server, which is told nothing more; in a test the error itself.
+
+        ``second`` is what the disconnect handler raised after ``error``. When it says the same thing (the
+        group that could not be joined cannot be left either) it is not worth a second traceback.
+        """
+        if not (self.socket.served and self.socket.websocket):
+            raise error
+        text, shown = f"{type(error).__name__}: {error}", error
+        if second is not None and (type(second), str(second)) != (type(error), str(error)):
+            text, shown = f"{text}; then its disconnect handler failed: {type(second).__name__}: {second}", second
+        where = (self.current or {}).get("type", "its start")
+        log.error("%s failed in %s: %s", self.name(), where, text, exc_info=shown)
+
+    def name(self) -> str:
+        """Consumer, path and channel, for log lines."""
+        return f"{describe(self.consumer)} (channel {self.inbox.channel or 'none'})"
+
+    def explained(self, error: Exception) -> Exception:
+        """``error``, or one that says what it means when a missing layer was used."""
+        missing = isinstance(error, AttributeError) and error.obj is None and error.name in LAYER_METHODS
+        if not missing or self.consumer.channel_layer is not None:
+            return error
+        explained = InvalidChannelLayerError(missing_layer(self.consumer))
+        explained.__cause__ = error
+        return explained
+
+
+def describe(consumer: Consumer) -> str:
+    """A consumer and the path it serves, for log lines."""
+    cls = type(consumer)
+    return f"{cls.__module__}.{cls.__qualname__} at {consumer.scope.get('path', '-')!r}"
+
+
+def missing_layer(consumer: Consumer) -> str:
+    """The sentence for a consumer whose layer alias is not configured."""
+    configured = ", ".join(channel_layers) or "none"
+    return (
+        f"{type(consumer).__name__} uses channel layer {consumer.channel_layer_alias!r}, which is not configured. "
+        f"Configured: {configured}. Add it to CHANNEL_LAYERS, or set channel_layer_alias on the class."
+    )

@@ -1,0 +1,304 @@
+"""Websocket consumers: ``connect``, ``receive``, ``disconnect``, in four flavours.
+
+The behaviour is that of ``channels.generic.websocket`` (Channels 4.3), and where that leaves a client or a
+log reader without an answer, an answer: a ``connect()`` that neither accepts nor closes is refused, and
+``self.groups`` is each connection's own list.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from asgiref.sync import async_to_sync
+
+from compat.consumer import AsyncConsumer, SyncConsumer
+from compat.dispatch import describe, missing_layer
+from compat.exceptions import AcceptConnection, DenyConnection, InvalidChannelLayerError, StopConsumer
+from compat.types import Message
+
+__all__ = [
+    "AcceptConnection",
+    "AsyncConsumer",
+    "AsyncJsonWebsocketConsumer",
+    "AsyncWebsocketConsumer",
+    "DenyConnection",
+    "InvalidChannelLayerError",
+    "JsonWebsocketConsumer",
+    "StopConsumer",
+    "SyncConsumer",
+    "WebsocketConsumer",
+    "async_to_sync",
+]
+
+log = logging.getLogger("compat.consumer")
+
+Headers = Iterable[tuple[bytes, bytes]]
+
+NO_STATUS = 1005
+"""The close code of a disconnect that carries none (RFC 6455, 7.4.1)."""
+
+
+class WebsocketConsumer(SyncConsumer):
+    """A websocket consumer whose handlers are plain ``def`` and may block.
+
+    ``groups`` on the class names groups that every connection joins before ``connect()`` and leaves before
+    ``disconnect()``. Positional and keyword arguments of the constructor are accepted and ignored.
+    """
+
+    groups: Any = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.groups = list(self.groups or ())
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(_no_attribute(self, name))
+
+    def websocket_connect(self, message: Message) -> None:
+        """Join ``groups`` and call ``connect()``; refuse a connection that it leaves undecided."""
+        for group in _own_groups(self):
+            async_to_sync(_layer_for_groups(self).group_add)(group, self.channel_name)
+        try:
+            self.connect()
+        except AcceptConnection:
+            self.accept()
+        except DenyConnection:
+            self.close()
+        if undecided(self):
+            self.close()
+
+    def connect(self) -> None:
+        """The handshake has begun; accepts it. Override to decide, and call ``accept()`` or ``close()``."""
+        self.accept()
+
+    def accept(self, subprotocol: str | None = None, headers: Headers | None = None) -> None:
+        """Complete the handshake, with one of the client's ``scope["subprotocols"]`` if you like."""
+        super().send(_accept(subprotocol, headers))
+
+    def websocket_receive(self, message: Message) -> None:
+        """Call ``receive()`` with the one argument that came."""
+        self.receive(**_received(message))
+
+    def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """A frame has come: text or bytes, the other one is not passed."""
+
+    def send(  # type: ignore[override]
+        self, text_data: str | None = None, bytes_data: bytes | None = None, close: bool | int = False
+    ) -> None:
+        """Send a text or a binary frame, and then close if ``close`` is True or a close code.
+
+        Raises ValueError when there is neither; text is sent when there are both.
+        """
+        super().send(_frame(text_data, bytes_data))
+        if close:
+            self.close(close)
+
+    def close(self, code: int | bool | None = None, reason: str | None = None) -> None:
+        """Close the connection, or before ``accept()`` refuse it (HTTP 403)."""
+        super().send(_close(code, reason))
+
+    def websocket_disconnect(self, message: Message) -> None:
+        """Leave ``groups``, call ``disconnect(code)``, and end."""
+        try:
+            for group in _own_groups(self):
+                async_to_sync(_layer_for_groups(self).group_discard)(group, self.channel_name)
+        finally:
+            self.disconnect(message.get("code", NO_STATUS))
+        raise StopConsumer
+
+    def disconnect(self, code: int) -> None:
+        """The connection is over, whatever ended it; ``code`` is the close code. Runs exactly once."""
+
+
+class JsonWebsocketConsumer(WebsocketConsumer):
+    """A ``WebsocketConsumer`` whose frames are JSON texts."""
+
+    def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any) -> None:
+        """Decode the text and call ``receive_json()``; raises ValueError for a frame without text."""
+        self.receive_json(self.decode_json(_text(text_data)), **kwargs)
+
+    def receive_json(self, content: Any, **kwargs: Any) -> None:
+        """A frame has come, decoded."""
+
+    def send_json(self, content: Any, close: bool | int = False) -> None:
+        """Encode ``content`` and send it as a text frame."""
+        super().send(text_data=self.encode_json(content), close=close)
+
+    @classmethod
+    def decode_json(cls, text_data: str) -> Any:
+        """The object in a text."""
+        return json.loads(text_data)
+
+    @classmethod
+    def encode_json(cls, content: Any) -> str:
+        """The text for an object."""
+        return json.dumps(content)
+
+
+class AsyncWebsocketConsumer(AsyncConsumer):
+    """A websocket consumer whose handlers are ``async def``. See ``WebsocketConsumer`` for ``groups``."""
+
+    groups: Any = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.groups = list(self.groups or ())
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(_no_attribute(self, name))
+
+    async def websocket_connect(self, message: Message) -> None:
+        """Join ``groups`` and call ``connect()``; refuse a connection that it leaves undecided."""
+        for group in _own_groups(self):
+            await _layer_for_groups(self).group_add(group, self.channel_name)
+        try:
+            await self.connect()
+        except AcceptConnection:
+            await self.accept()
+        except DenyConnection:
+            await self.close()
+        if undecided(self):
+            await self.close()
+
+    async def connect(self) -> None:
+        """The handshake has begun; accepts it. Override to decide, and call ``accept()`` or ``close()``."""
+        await self.accept()
+
+    async def accept(self, subprotocol: str | None = None, headers: Headers | None = None) -> None:
+        """Complete the handshake, with one of the client's ``scope["subprotocols"]`` if you like."""
+        await super().send(_accept(subprotocol, headers))
+
+    async def websocket_receive(self, message: Message) -> None:
+        """Call ``receive()`` with the one argument that came."""
+        await self.receive(**_received(message))
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """A frame has come: text or bytes, the other one is not passed."""
+
+    async def send(  # type: ignore[override]
+        self, text_data: str | None = None, bytes_data: bytes | None = None, close: bool | int = False
+    ) -> None:
+        """Send a text or a binary frame, and then close if ``close`` is True or a close code.
+
+        Raises ValueError when there is neither; text is sent when there are both.
+        """
+        await super().send(_frame(text_data, bytes_data))
+        if close:
+            await self.close(close)
+
+    async def close(self, code: int | bool | None = None, reason: str | None = None) -> None:
+        """Close the connection, or before ``accept()`` refuse it (HTTP 403)."""
+        await super().send(_close(code, reason))
+
+    async def websocket_disconnect(self, message: Message) -> None:
+        """Leave ``groups``, call ``disconnect(code)``, and end."""
+        try:
+            for group in _own_groups(self):
+                await _layer_for_groups(self).group_discard(group, self.channel_name)
+        finally:
+            await self.disconnect(message.get("code", NO_STATUS))
+        raise StopConsumer
+
+    async def disconnect(self, code: int) -> None:
+        """The connection is over, whatever ended it; ``code`` is the close code. Runs exactly once."""
+
+
+class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer):
+    """An ``AsyncWebsocketConsumer`` whose frames are JSON texts."""
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any) -> None:
+        """Decode the text and call ``receive_json()``; raises ValueError for a frame without text."""
+        await self.receive_json(await self.decode_json(_text(text_data)), **kwargs)
+
+    async def receive_json(self, content: Any, **kwargs: Any) -> None:
+        """A frame has come, decoded."""
+
+    async def send_json(self, content: Any, close: bool | int = False) -> None:
+        """Encode ``content`` and send it as a text frame."""
+        await super().send(text_data=await self.encode_json(content), close=close)
+
+    @classmethod
+    async def decode_json(cls, text_data: str) -> Any:
+        """The object in a text."""
+        return json.loads(text_data)
+
+    @classmethod
+    async def encode_json(cls, content: Any) -> str:
+        """The text for an object."""
+        return json.dumps(content)
+
+
+def _own_groups(consumer: Any) -> list[str]:
+    """The connection's own list, also where a subclass's constructor does not call ours."""
+    if "groups" not in vars(consumer):
+        consumer.groups = list(consumer.groups or ())
+    return list(consumer.groups)
+
+
+def _layer_for_groups(consumer: Any) -> Any:
+    layer = consumer.channel_layer
+    if layer is None or not hasattr(layer, "group_add"):
+        found = missing_layer(consumer) if layer is None else f"{type(layer).__name__} has no group_add()."
+        raise InvalidChannelLayerError(f"BACKEND is unconfigured or doesn't support groups: {found}")
+    return layer
+
+
+def undecided(consumer: Any) -> bool:
+    """True, with a log line, when ``connect()`` has neither accepted nor closed: the tutorial says "rejected"."""
+    socket = consumer._socket
+    if not socket.websocket or socket.opened or socket.closed:
+        return False
+    log.warning("%s: connect() called neither accept() nor close(); refused", describe(consumer))
+    return True
+
+
+def _accept(subprotocol: str | None, headers: Headers | None) -> Message:
+    message: Message = {"type": "websocket.accept", "subprotocol": subprotocol}
+    if headers:
+        message["headers"] = list(headers)
+    return message
+
+
+def _received(message: Message) -> dict[str, Any]:
+    """The one argument of ``receive()``: some servers send both keys, one of them None."""
+    if message.get("text") is not None:
+        return {"text_data": message["text"]}
+    return {"bytes_data": message["bytes"]}
+
+
+def _frame(text_data: str | None, bytes_data: bytes | None) -> Message:
+    if text_data is not None:
+        return {"type": "websocket.send", "text": text_data}
+    if bytes_data is not None:
+        return {"type": "websocket.send", "bytes": bytes_data}
+    raise ValueError("You must pass one of bytes_data or text_data")
+
+
+def _close(code: int | bool | None, reason: str | None) -> Message:
+    message: Message = {"type": "websocket.close"}
+    if code is not None and code is not True:
+        message["code"] = code
+    if reason:
+        message["reason"] = reason
+    return message
+
+
+def _text(text_data: str | None) -> str:
+    if not text_data:
+        raise ValueError("No text section for incoming WebSocket frame!")
+    return text_data
+
+
+def _no_attribute(consumer: Any, name: str) -> str:
+    text = f"{type(consumer).__name__!r} object has no attribute {name!r}"
+    if name in ("send_json", "receive_json", "encode_json", "decode_json"):
+        flavour = "JsonWebsocketConsumer" if consumer._sync else "AsyncJsonWebsocketConsumer"
+        return f"{text}; derive it from {flavour} to send and receive JSON"
+    if name in ("channel_name", "channel_receive") and vars(consumer).get("channel_layer", ...) is None:
+        return f"{text}: {missing_layer(consumer)}"
+    return text

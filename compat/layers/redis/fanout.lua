@@ -1,0 +1,43 @@
+-- Sends one message to every live member of a group: one entry per receiving process, with the names of its
+-- members appended to the message. Returns {members served, members whose queue is full}.
+-- One round trip; it derives keys from members, so it is for groups and queues that are on one server.
+-- KEYS: group, leases
+-- ARGV: score, cutoff, expiry in s, group cutoff, prefix, capacity of a plain channel,
+--       capacity of a shared queue, head, tail, codec ('msgpack' or 'json'), excluded channels...
+redis.call('ZREMRANGEBYSCORE', KEYS[1], 0, ARGV[4])
+local excluded = {}
+for i = 11, #ARGV do excluded[ARGV[i]] = true end
+local queues, names_of = {}, {}
+for _, channel in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  if not excluded[channel] then
+    local mark = string.find(channel, '!', 1, true)
+    local queue = mark and string.sub(channel, 1, mark) or channel
+    local names = names_of[queue]
+    if names then
+      names[#names + 1] = channel
+    else
+      names_of[queue] = {channel}
+      queues[#queues + 1] = queue
+    end
+  end
+end
+local now = tonumber(redis.call('TIME')[1])
+local pack = ARGV[10] == 'json' and cjson.encode or cmsgpack.pack
+local served, full = 0, 0
+for _, queue in ipairs(queues) do
+  local names = names_of[queue]
+  local lease = string.match(queue, '([^.]*)!$')
+  local ends = lease and redis.call('ZSCORE', KEYS[2], lease)
+  if not ends or tonumber(ends) >= now then
+    local key = ARGV[5] .. queue
+    redis.call('ZREMRANGEBYSCORE', key, 0, ARGV[2])
+    if redis.call('ZCARD', key) < tonumber(ARGV[lease and 7 or 6]) then
+      redis.call('ZADD', key, ARGV[1], ARGV[8] .. pack(names) .. ARGV[9])
+      redis.call('EXPIRE', key, ARGV[3])
+      served = served + #names
+    else
+      full = full + #names
+    end
+  end
+end
+return {served, full}

@@ -1,0 +1,14 @@
+-- The members of a group whose process is not known to be dead, for senders that push by themselves.
+-- KEYS: group, leases.  ARGV: group cutoff
+redis.call('ZREMRANGEBYSCORE', KEYS[1], 0, ARGV[1])
+local now = tonumber(redis.call('TIME')[1])
+local dead, members = {}, {}
+for _, channel in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  local lease = string.match(channel, '([^.!]*)!') or ''
+  if dead[lease] == nil then
+    local ends = lease ~= '' and redis.call('ZSCORE', KEYS[2], lease)
+    dead[lease] = ends and tonumber(ends) < now or false
+  end
+  if not dead[lease] then members[#members + 1] = channel end
+end
+return members

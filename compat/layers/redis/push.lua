@@ -1,0 +1,15 @@
+-- Puts one message into each of several queues. Returns a list of 1, or 0 where the queue is full.
+-- KEYS: queues
+-- ARGV: score, cutoff, expiry in s, then for each queue: its capacity, its member
+local stored = {}
+for i, key in ipairs(KEYS) do
+  redis.call('ZREMRANGEBYSCORE', key, 0, ARGV[2])
+  if redis.call('ZCARD', key) < tonumber(ARGV[2 + 2 * i]) then
+    redis.call('ZADD', key, ARGV[1], ARGV[3 + 2 * i])
+    redis.call('EXPIRE', key, ARGV[3])
+    stored[i] = 1
+  else
+    stored[i] = 0
+  end
+end
+return stored

@@ -1,0 +1,20 @@
+-- Puts one message into a queue. Returns 1, or 0 when the channel is at capacity.
+-- KEYS: queue
+-- ARGV: score, cutoff (older messages have expired), expiry in s, capacity of the channel,
+--       capacity of the whole queue, channel ('' when the queue is one channel's own), member
+redis.call('ZREMRANGEBYSCORE', KEYS[1], 0, ARGV[2])
+local capacity = tonumber(ARGV[4])
+local waiting = redis.call('ZCARD', KEYS[1])
+if waiting >= capacity then
+  if ARGV[6] == '' or waiting >= tonumber(ARGV[5]) then return 0 end
+  -- A queue that many channels share: count this one's among the newest. Bounded, so that a reader that
+  -- hangs does not make every send to it dear.
+  local mine = 0
+  for _, member in ipairs(redis.call('ZREVRANGE', KEYS[1], 0, 4 * capacity - 1)) do
+    if string.find(member, ARGV[6], 1, true) then mine = mine + 1 end
+  end
+  if mine >= capacity then return 0 end
+end
+redis.call('ZADD', KEYS[1], ARGV[1], ARGV[7])
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+return 1

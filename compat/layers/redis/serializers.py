@@ -1,0 +1,254 @@
+"""Messages to bytes and back: msgpack or JSON, encrypted if wanted, behind a random prefix.
+
+The format is that of channels_redis 4.3, which nothing on the wire names: all members of a fleet must use
+the same serializer, prefix length and keys. Own serializers are registered under a name::
+
+    registry.register_serializer("cbor", CborSerializer)
+"""
+
+from __future__ import annotations
+
+import abc
+import base64
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgpack
+
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet, MultiFernet
+
+__all__ = [
+    "BaseMessageSerializer",
+    "JSONSerializer",
+    "MissingSerializer",
+    "MsgPackSerializer",
+    "SerializerDoesNotExist",
+    "SerializersRegistry",
+    "Template",
+    "registry",
+]
+
+CLOCK_SKEW_S = 10
+"""An encrypted message may be this much older than the layer's expiry before it is refused."""
+
+
+class SerializerDoesNotExist(KeyError):
+    """No serializer is registered under the name that was asked for."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class Template(NamedTuple):
+    """A serialized message with a gap: ``head + encode(names) + tail``, where a Redis script does the encoding."""
+
+    head: bytes
+    tail: bytes
+    codec: str
+    """"msgpack" or "json": what the script must encode the names with."""
+
+
+class BaseMessageSerializer(abc.ABC):
+    """Base class: a subclass says how a dict becomes bytes; prefix and encryption are done here.
+
+    ``symmetric_encryption_keys``: a list of str or bytes of any length; the first encrypts, any decrypts.
+    ``random_prefix_length``: random bytes in front of each message, so that equal messages stay distinct in
+    a sorted set. ``expiry``: an encrypted message older than this many seconds (and 10) is refused.
+    """
+
+    def __init__(
+        self,
+        symmetric_encryption_keys: Sequence[str | bytes] | None = None,
+        random_prefix_length: int = 0,
+        expiry: float | None = None,
+    ) -> None:
+        if not isinstance(random_prefix_length, int) or random_prefix_length < 0:
+            raise ValueError(f"random_prefix_length must be an int of 0 or more, not {random_prefix_length!r}")
+        self.random_prefix_length = random_prefix_length
+        self.expiry = expiry
+        self.crypter: MultiFernet | None = self._make_crypter(symmetric_encryption_keys)
+
+    def _make_crypter(self, keys: Sequence[str | bytes] | None) -> MultiFernet | None:
+        if not keys:
+            return None
+        if isinstance(keys, (str, bytes)):
+            raise ValueError(
+                "symmetric_encryption_keys must be a list of possible keys; write [key], even for one"
+            )
+        fernets = [self.make_fernet(key) for key in keys]
+        from cryptography.fernet import MultiFernet
+
+        return MultiFernet(fernets)
+
+    def make_fernet(self, key: str | bytes) -> Fernet:
+        """The cipher of one key: any text, hashed to the 32 bytes that Fernet needs."""
+        try:
+            from cryptography.fernet import Fernet
+        except ImportError as error:
+            raise ValueError(
+                "Cannot run with encryption without 'cryptography' installed. "
+                "Install it with: pip install 'channels-compat[crypto]'"
+            ) from error
+        if not isinstance(key, (str, bytes)) or not key:
+            raise ValueError(f"symmetric_encryption_keys: each key is a non-empty str or bytes; found {key!r}")
+        data = key.encode() if isinstance(key, str) else key
+        return Fernet(base64.urlsafe_b64encode(hashlib.sha256(data).digest()))
+
+    @abc.abstractmethod
+    def as_bytes(self, message: Any, *args: Any, **kwargs: Any) -> bytes:
+        """The message as bytes; TypeError for a value that the format has no place for."""
+
+    @abc.abstractmethod
+    def from_bytes(self, message: bytes, *args: Any, **kwargs: Any) -> Any:
+        """The inverse of ``as_bytes``."""
+
+    def serialize(self, message: Any) -> bytes:
+        """The bytes that travel: prefix in the clear, then the (encrypted) message."""
+        data = self.as_bytes(message)
+        if self.crypter is not None:
+            data = self.crypter.encrypt(data)
+        return self.prefix() + data if self.random_prefix_length else data
+
+    def deserialize(self, message: bytes) -> Any:
+        """The message that ``serialize`` was given; raises whatever the format or the cipher raises."""
+        data = message[self.random_prefix_length :] if self.random_prefix_length else message
+        if self.crypter is not None:
+            ttl = None if self.expiry is None else int(self.expiry + CLOCK_SKEW_S)
+            data = self.crypter.decrypt(data, ttl)
+        return self.from_bytes(data)
+
+    def prefix(self) -> bytes:
+        """Fresh random bytes. From the system, since forked processes share the state of ``random``."""
+        return os.urandom(self.random_prefix_length)
+
+    def template(self, message: dict[str, Any], key: str) -> Template | None:
+        """``message`` with one more key whose value a Redis script fills in; None where that cannot be done."""
+        return None
+
+    def _is_plain(self, base: type[BaseMessageSerializer]) -> bool:
+        """True when the bytes are those of ``base``: not encrypted, and no subclass has its own way."""
+        own = type(self)
+        return self.crypter is None and own.as_bytes is base.as_bytes and own.serialize is base.serialize
+
+
+class MissingSerializer(BaseMessageSerializer):
+    """Stands for a serializer whose library is not installed: raises that ImportError when it is made."""
+
+    exception: ImportError | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise self.exception or ImportError("this serializer's library is not installed")
+
+    def as_bytes(self, message: Any, *args: Any, **kwargs: Any) -> bytes:
+        raise NotImplementedError
+
+    def from_bytes(self, message: bytes, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError
+
+
+class MsgPackSerializer(BaseMessageSerializer):
+    """msgpack with its defaults: bytes stay bytes, tuples come back as lists, keys are strings."""
+
+    def as_bytes(self, message: Any, *args: Any, **kwargs: Any) -> bytes:
+        _require_string_keys(message)
+        try:
+            return msgpack.packb(message, *args, **kwargs)  # type: ignore[no-any-return]
+        except TypeError as error:
+            raise TypeError(
+                f"this message cannot travel through Redis: {error}. msgpack carries None, bool, int, float, "
+                "str, bytes, list and dict; convert the value first, for example by str()"
+            ) from error
+
+    def from_bytes(self, message: bytes, *args: Any, **kwargs: Any) -> Any:
+        return msgpack.unpackb(message, *args, **kwargs)
+
+    def template(self, message: dict[str, Any], key: str) -> Template | None:
+        if not self._is_plain(MsgPackSerializer):
+            return None
+        body = self.as_bytes(message)
+        entries = len(message)
+        header = 1 if entries < 16 else 3 if entries < 65536 else 5
+        grown = msgpack.Packer().pack_map_header(entries + 1)
+        return Template(self.prefix() + grown + body[header:] + msgpack.packb(key), b"", "msgpack")
+
+
+class JSONSerializer(BaseMessageSerializer):
+    """``json.dumps`` with its defaults, in UTF-8."""
+
+    def as_bytes(self, message: Any, *args: Any, **kwargs: Any) -> bytes:
+        try:
+            return json.dumps(message, *args, **kwargs).encode()
+        except TypeError as error:
+            raise TypeError(
+                f"this message cannot travel through Redis: {error}. JSON carries None, bool, int, float, str, "
+                "list and dict; convert the value first, for example by str()"
+            ) from error
+
+    def from_bytes(self, message: bytes, *args: Any, **kwargs: Any) -> Any:
+        return json.loads(message, *args, **kwargs)
+
+    def template(self, message: dict[str, Any], key: str) -> Template | None:
+        if not self._is_plain(JSONSerializer):
+            return None
+        head = self.as_bytes(message)[:-1] + (b", " if message else b"") + json.dumps(key).encode() + b": "
+        return Template(self.prefix() + head, b"}", "json")
+
+
+def _require_string_keys(value: Any) -> None:
+    """Refuse at the sender what every receiver would choke on: msgpack reads keys of str and bytes only."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key.__class__ is not str and not isinstance(key, (str, bytes)):
+                raise TypeError(
+                    f"this message cannot travel through Redis: the key {key!r} is of type "
+                    f"{type(key).__name__}, and receivers accept only str keys; write {str(key)!r}"
+                )
+            if item.__class__ in _CONTAINERS:
+                _require_string_keys(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            if item.__class__ in _CONTAINERS:
+                _require_string_keys(item)
+
+
+_CONTAINERS = frozenset((dict, list, tuple))
+
+
+class SerializersRegistry:
+    """Serializer classes by name, for the layers' option ``serializer_format``."""
+
+    def __init__(self) -> None:
+        self._registry: dict[str, type[Any]] = {}
+
+    def register_serializer(self, format: str, serializer_class: type[Any]) -> None:
+        """Make ``serializer_class`` available under ``format``, in place of any other of that name."""
+        fits = isinstance(serializer_class, type) and all(
+            hasattr(serializer_class, method) for method in ("serialize", "deserialize")
+        )
+        if not fits:
+            raise AssertionError(
+                f"serializer_class must be a class with serialize() and deserialize(), such as a subclass of "
+                f"BaseMessageSerializer; found {serializer_class!r}"
+            )
+        self._registry[format] = serializer_class
+
+    def get_serializer(self, format: str, *args: Any, **kwargs: Any) -> Any:
+        """A new serializer of that name; SerializerDoesNotExist (a KeyError) names those that there are."""
+        try:
+            serializer_class = self._registry[format]
+        except KeyError:
+            known = ", ".join(map(repr, self._registry))
+            raise SerializerDoesNotExist(
+                f"there is no serializer {format!r}; serializer_format is one of {known}, or a name given to "
+                "registry.register_serializer()"
+            ) from None
+        return serializer_class(*args, **kwargs)
+
+
+registry = SerializersRegistry()
+registry.register_serializer("json", JSONSerializer)
+registry.register_serializer("msgpack", MsgPackSerializer)

@@ -1,0 +1,249 @@
+"""``scope["cookies"]`` and ``scope["session"]``, and the cookie that carries a session back to the browser.
+
+Names and behaviour are those of ``channels.sessions``. The session object comes from the module that
+``SESSION_ENGINE`` names: Django's with Django, ours (``compat.session_memory``) without.
+
+A session is saved, and its cookie sent, with the start of an HTTP response. A websocket has no such moment:
+there the consumer saves (``await self.scope["session"].asave()``).
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import time
+from datetime import datetime, timezone
+from email.utils import formatdate
+from http.cookies import SimpleCookie
+from typing import Any, ClassVar
+
+from starlette.requests import cookie_parser
+
+from compat import lazy
+from compat.db import database_sync_to_async
+from compat.exceptions import ImproperlyConfigured
+from compat.familiar import catchable, familiar
+from compat.session_base import UpdateError
+from compat.session_memory import DefaultSession
+from compat.settings import settings
+from compat.types import ASGIApp, Message, Receive, Scope, Send
+
+__all__ = [
+    "CookieMiddleware",
+    "InstanceSessionWrapper",
+    "SessionMiddleware",
+    "SessionMiddlewareStack",
+    "SuspiciousOperation",
+]
+
+SAMESITE = ("strict", "lax", "none")
+DJANGO_ENGINES = frozenset(
+    f"django.contrib.sessions.backends.{name}"
+    for name in ("cache", "cached_db", "db", "file", "signed_cookies")
+)
+HTTP_EPOCH = "Thu, 01-Jan-1970 00:00:00 GMT"
+"""What browsers have long been sent to delete a cookie."""
+
+
+class SuspiciousOperation(Exception):
+    """A client did what only a race or an attack does; Django's class of that name where Django is loaded."""
+
+
+class CookieMiddleware:
+    """Parses the request's cookies into ``scope["cookies"]``, a dict of strings, for HTTP and websockets."""
+
+    def __init__(self, inner: ASGIApp) -> None:
+        self.inner = inner
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if "headers" not in scope:
+            raise ValueError(
+                f"CookieMiddleware got a scope of type {scope.get('type')!r} without headers: only HTTP and "
+                "websocket connections have cookies. Put it below the ProtocolTypeRouter."
+            )
+        return await self.inner({**scope, "cookies": self._cookies(scope)}, receive, send)
+
+    @staticmethod
+    def _cookies(scope: Scope) -> dict[str, str]:
+        # HTTP/2 lets a client split the header (RFC 9113, 8.2.3), and not every server joins it again.
+        headers = [value.decode("latin1") for name, value in scope["headers"] if name == b"cookie"]
+        return cookie_parser("; ".join(headers)) if headers else {}
+
+    @classmethod
+    def set_cookie(
+        cls,
+        message: Message,
+        key: str,
+        value: str | bytes = "",
+        max_age: float | None = None,
+        expires: str | datetime | None = None,
+        path: str | None = "/",
+        domain: str | None = None,
+        secure: bool | None = False,
+        httponly: bool | None = False,
+        samesite: str | None = "lax",
+    ) -> None:
+        """Add a Set-Cookie header to ``message["headers"]``.
+
+        ``max_age`` is in seconds. ``expires`` is a date as HTTP writes it, or a datetime (a naive one counts
+        as UTC), from which ``max_age`` is then computed. Raises AssertionError for a ``samesite`` other than
+        strict, lax and none in any case, as upstream does.
+        """
+        if samesite is not None and samesite.lower() not in SAMESITE:
+            raise AssertionError(f"samesite is one of 'strict', 'lax', 'none', not {samesite!r}")
+        if isinstance(expires, datetime):
+            max_age, expires = cls._seconds_until(expires), None
+        if max_age is not None and not expires:
+            expires = formatdate(time.time() + max_age, usegmt=True)  # for browsers that know no Max-Age
+        cookie: SimpleCookie = SimpleCookie()
+        cookie[key] = value.decode() if isinstance(value, bytes) else str(value)
+        attributes: dict[str, Any] = {
+            "expires": expires,
+            "max-age": max_age,
+            "path": path,
+            "domain": domain,
+            "secure": secure or None,
+            "httponly": httponly or None,
+            "samesite": samesite,
+        }
+        cookie[key].update({name: given for name, given in attributes.items() if given is not None})
+        header = (b"Set-Cookie", cookie[key].OutputString().encode())
+        message["headers"] = [*message.get("headers", ()), header]
+
+    @classmethod
+    def delete_cookie(
+        cls, message: Message, key: str, path: str | None = "/", domain: str | None = None
+    ) -> None:
+        """Add a Set-Cookie header that makes the browser forget ``key``; path and domain as it was set."""
+        cls.set_cookie(message, key, max_age=0, path=path, domain=domain, expires=HTTP_EPOCH)
+
+    @staticmethod
+    def _seconds_until(moment: datetime) -> int:
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=timezone.utc)
+        return max(0, math.ceil((moment - datetime.now(timezone.utc)).total_seconds()))
+
+
+class InstanceSessionWrapper:
+    """One connection's session: ``scope`` has it, ``send`` saves it.
+
+    Where a session is in the scope already (middleware further out put it there), it is left alone and
+    ``activated`` is False.
+    """
+
+    save_message_types: ClassVar[list[str]] = ["http.response.start"]
+    """Messages to the client before which a changed session is saved."""
+
+    cookie_response_message_types: ClassVar[list[str]] = ["http.response.start"]
+    """Those among them that have headers for a cookie."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self.cookie_name: str = settings.SESSION_COOKIE_NAME
+        self.session_store = session_store()
+        self.scope: dict[str, Any] = dict(scope)
+        self.activated = "session" not in self.scope
+        if self.activated:
+            if "cookies" not in self.scope:
+                raise ValueError(
+                    "No cookies in scope - SessionMiddleware needs to run inside of CookieMiddleware."
+                )
+            self.scope["session"] = lazy.base()()
+        self.real_send = send
+
+    async def resolve_session(self) -> None:
+        """Put the session behind its stand-in; its data is read when first used."""
+        if self.activated:
+            self.scope["session"]._wrapped = self.session_store(self.scope["cookies"].get(self.cookie_name))
+
+    async def send(self, message: Message) -> None:
+        """Send ``message``; before one of ``save_message_types`` save the session and add its cookie."""
+        if (
+            self.activated
+            and message["type"] in self.save_message_types
+            and message.get("status", 200) != 500
+        ):
+            await self._save_before(message)
+        return await self.real_send(message)
+
+    async def save_session(self) -> None:
+        """Save now; raises SuspiciousOperation when the session has been deleted since it was read."""
+        session = self.scope["session"]
+        try:
+            if hasattr(session, "asave"):
+                await session.asave()
+            else:  # Django before 5.1
+                await database_sync_to_async(session.save)()
+        except catchable(UpdateError, "django.contrib.sessions.backends.base") as error:
+            raise familiar(SuspiciousOperation, "django.core.exceptions")(
+                "The session was deleted while its request was being answered; the user may have logged out "
+                "in another tab."
+            ) from error
+
+    async def _save_before(self, message: Message) -> None:
+        session = self.scope["session"]
+        if not (session.modified or settings.SESSION_SAVE_EVERY_REQUEST):
+            return
+        empty = session.is_empty()
+        if not empty:
+            await self.save_session()
+        if message["type"] not in self.cookie_response_message_types:
+            return
+        if not empty:
+            self._send_cookie(message, session)
+        elif self.cookie_name in self.scope["cookies"]:
+            CookieMiddleware.delete_cookie(
+                message,
+                self.cookie_name,
+                path=settings.SESSION_COOKIE_PATH,
+                domain=settings.SESSION_COOKIE_DOMAIN,
+            )
+
+    def _send_cookie(self, message: Message, session: Any) -> None:
+        until_browser_closes = session.get_expire_at_browser_close()
+        CookieMiddleware.set_cookie(
+            message,
+            self.cookie_name,
+            session.session_key,
+            max_age=None if until_browser_closes else session.get_expiry_age(),
+            path=settings.SESSION_COOKIE_PATH,
+            domain=settings.SESSION_COOKIE_DOMAIN,
+            secure=settings.SESSION_COOKIE_SECURE,
+            httponly=settings.SESSION_COOKIE_HTTPONLY,
+            samesite=settings.SESSION_COOKIE_SAMESITE,
+        )
+
+
+class SessionMiddleware:
+    """Puts the client's session into ``scope["session"]``; needs CookieMiddleware outside of it."""
+
+    def __init__(self, inner: ASGIApp) -> None:
+        self.inner = inner
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        wrapper = InstanceSessionWrapper(scope, send)
+        await wrapper.resolve_session()
+        return await self.inner(wrapper.scope, receive, wrapper.send)
+
+
+def SessionMiddlewareStack(inner: ASGIApp) -> CookieMiddleware:
+    """``inner`` with cookies and a session."""
+    return CookieMiddleware(SessionMiddleware(inner))
+
+
+def session_store() -> Any:
+    """The class that ``SESSION_ENGINE`` names: called with the cookie's value or None, it gives a session."""
+    if not settings.is_set("SESSION_ENGINE"):
+        return DefaultSession
+    engine = settings.SESSION_ENGINE
+    try:
+        module = importlib.import_module(engine)
+    except ModuleNotFoundError as error:
+        if engine in DJANGO_ENGINES:
+            return DefaultSession  # a settings.py written for Django, on a machine that has none
+        raise ImproperlyConfigured(f"SESSION_ENGINE = {engine!r} cannot be imported: {error}") from error
+    store = getattr(module, "SessionStore", None)
+    if store is None:
+        raise ImproperlyConfigured(
+            f"SESSION_ENGINE = {engine!r} has no class SessionStore; 'compat.session_memory' is one that has."
+        )
+    return store
