@@ -1,0 +1,20 @@
+"""The app ``"daphne"`` of INSTALLED_APPS: it brings the ``runserver`` that serves websockets."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.core import checks
+
+from daphne.checks import check_daphne_installed
+
+__all__ = ["DaphneConfig"]
+
+
+class DaphneConfig(AppConfig):
+    """Registers the check that this app comes before the other one with a ``runserver``."""
+
+    name = "daphne"
+    verbose_name = "Daphne"
+
+    def ready(self) -> None:
+        checks.register(check_daphne_installed, checks.Tags.staticfiles)

@@ -1,0 +1,99 @@
+"""The ``daphne`` command line, for ``python -m daphne`` and ``django-shim daphne``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+from compat.cli.application import application_name, load_application
+from daphne.endpoints import build_endpoint_description_strings
+from daphne.server import Server
+
+__all__ = ["DEFAULT_HOST", "DEFAULT_PORT", "CommandLineInterface"]
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8000
+
+logger = logging.getLogger("daphne.cli")
+
+
+class CommandLineInterface:
+    """Parses Daphne's options and runs a ``Server``."""
+
+    server_class = Server
+
+    @classmethod
+    def entrypoint(cls) -> None:
+        """Run with the arguments of the process."""
+        cls().run(sys.argv[1:])
+
+    def run(self, args: Sequence[str]) -> None:
+        """Serve until Ctrl-C. The current folder is importable, as with Daphne."""
+        options = _parser().parse_args(args)
+        logging.basicConfig(level=_level(options.verbosity), format="%(asctime)s %(levelname)-8s %(message)s")
+        sys.path.insert(0, ".")
+        endpoints = [*options.socket_strings, *_endpoints(options)]
+        logger.info("Starting server at %s", ", ".join(endpoints))
+        server = self.server_class(
+            load_application(application_name(options.application)),
+            endpoints,
+            action_logger=logger.info if options.verbosity >= 1 or options.access_log else None,
+            ping_interval=options.ping_interval,
+            ping_timeout=options.ping_timeout,
+            root_path=options.root_path,
+            proxy_forwarded_address_header="X-Forwarded-For" if options.proxy_headers else None,
+            websocket_max_message_size=options.websocket_max_message_size,
+            application_close_timeout=options.application_close_timeout,
+            server_name=options.server_name,
+        )
+        server.run()
+
+
+def _endpoints(options: argparse.Namespace) -> list[str]:
+    host, port = options.host, options.port
+    elsewhere = options.unix_socket or options.file_descriptor is not None or options.socket_strings
+    if host is None and port is None and elsewhere:
+        return build_endpoint_description_strings(
+            unix_socket=options.unix_socket, file_descriptor=options.file_descriptor
+        )
+    return build_endpoint_description_strings(
+        host or DEFAULT_HOST,
+        DEFAULT_PORT if port is None else port,
+        options.unix_socket,
+        options.file_descriptor,
+    )
+
+
+def _level(verbosity: int) -> int:
+    return {0: logging.WARNING, 1: logging.INFO}.get(verbosity, logging.DEBUG)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="daphne",
+        description="Serves an ASGI application with uvicorn, under Daphne's options (served by channels-compat).",
+    )
+    add = parser.add_argument
+    add("application", help="the application, as package.module:name")
+    add("-p", "--port", type=int, help=f"port to listen on ({DEFAULT_PORT})")
+    add("-b", "--bind", dest="host", help=f"address to listen on ({DEFAULT_HOST})")
+    add("-u", "--unix-socket", help="listen on a unix socket")
+    add("--fd", dest="file_descriptor", type=int, help="listen on an open socket, such as one from systemd")
+    add("-e", "--endpoint", dest="socket_strings", action="append", default=[], help="tcp:…, unix:… or fd:…")
+    add("-v", "--verbosity", type=int, default=1, help="0 to 3")
+    add("--access-log", help="log every request")
+    add("--root-path", default="", help="root_path of every scope")
+    add("--proxy-headers", action="store_true", help="take the client's address from X-Forwarded-For")
+    add("--ping-interval", type=int, default=20, help="seconds between pings to websocket clients")
+    add("--ping-timeout", type=int, default=30, help="seconds to wait for the answer")
+    add("--websocket-max-message-size", type=int, default=1024 * 1024, help="in bytes; 0 for no limit")
+    add("--application-close-timeout", type=int, default=10, help="seconds that an application has to end")
+    add("-s", "--server-name", default="daphne", help="the Server header of responses")
+    add("--no-server-name", dest="server_name", action="store_const", const="", help="no Server header")
+    for option in ("-t", "--http-timeout"), ("--websocket_timeout",), ("--websocket_connect_timeout",):
+        add(*option, type=int, help="accepted for Daphne's sake; uvicorn has no such limit")
+    for name in "--websocket-max-frame-size", "--log-fmt", "--proxy-headers-host", "--proxy-headers-port":
+        add(name, help="accepted for Daphne's sake; no effect")
+    return parser
