@@ -54,7 +54,7 @@ class Client:
         if origin == SAME_ORIGIN:
             origin = server.origin
         try:
-            self.connection: ClientConnection = connect(
+            opened = connect(
                 server.ws(path),
                 origin=cast("Origin | None", origin),
                 additional_headers=dict(headers or {}),
@@ -63,6 +63,8 @@ class Client:
                 close_timeout=DEADLINE_S,
                 proxy=None,
             )
+            # Entered here and never left: a test closes by close(), drop() or its own with block.
+            self.connection: ClientConnection = opened.__enter__()
         except InvalidStatus as error:
             body = bytes(error.response.body or b"").decode("utf-8", "replace")
             raise Refused(error.response.status_code, body) from None
