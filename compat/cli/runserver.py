@@ -118,9 +118,9 @@ def refuse_memory(plan: Plan) -> None:
             cause = f"Redis at {layer.server} cannot be reached, so " if layer.stands_in else ""
             raise CannotServe(
                 f'--workers {plan.workers}: {cause}layer "{layer.alias}" is in memory, where each process '
-                "has its own: people in one room would not all hear each other. Use one worker, or Redis: the "
-                f'BACKEND "compat.layers.redis.core.RedisChannelLayer" for "{layer.alias}" in CHANNEL_LAYERS, '
-                "and a redis-server that runs"
+                "has its own: people in one room would not all hear each other. Use one worker, or a redis-server "
+                "that runs and, for this alias in CHANNEL_LAYERS, the BACKEND "
+                '"compat.layers.redis.core.RedisChannelLayer"'
             )
     prepared.announce()
 

@@ -82,7 +82,8 @@ class RoomConsumer(JsonWebsocketConsumer):
             pass
 
     def event(self, type, **more):
-        return {"type": type, "room": self.room, "member": self.member, "at": round(time.time() * 1000), **more}
+        now_ms = round(time.time() * 1000)
+        return {"type": type, "room": self.room, "member": self.member, "at": now_ms, **more}
 
 
 class LobbyConsumer(AsyncJsonWebsocketConsumer):
@@ -104,8 +105,8 @@ class LobbyConsumer(AsyncJsonWebsocketConsumer):
 
 def name_of(scope):
     """The account's name for those who are logged in, else the name in the socket's URL, else a guest's."""
-    user = scope["user"]
-    if user.is_authenticated:
+    user = scope.get("user")
+    if user is not None and user.is_authenticated:
         return user.get_username()
     wanted = parse_qs(scope["query_string"].decode()).get("name", [""])[0]
     return clean_name(wanted) or f"Guest {uuid.uuid4().hex[:4]}"

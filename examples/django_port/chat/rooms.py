@@ -5,7 +5,7 @@ import unicodedata
 
 MAX_ROOM = 40
 MAX_NAME = 24
-ROOM = re.compile(r"[a-z0-9_-]{1,%d}" % MAX_ROOM)
+ROOM = re.compile(rf"[a-z0-9_-]{{1,{MAX_ROOM}}}")
 RULE = f"Room names are made of a to z, 0 to 9, - and _, with at most {MAX_ROOM} characters."
 
 

@@ -25,7 +25,7 @@ def room(request, room):
         return lobby_page(request, wanted, problem, status=404)
     if wanted != room:
         return redirect("room", room=wanted)
-    page = {**sockets(), "room": room, "socket": f"/ws/rooms/{room}/", "maxName": rooms.MAX_NAME}
+    page = {**sockets(), "room": room, "socket": f"/ws/rooms/{room}/"}
     return render(request, "chat/room.html", {"room": room, "page": page, "max_name": rooms.MAX_NAME})
 
 

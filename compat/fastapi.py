@@ -1,0 +1,99 @@
+"""The few lines that a FastAPI or Starlette app needs around consumers and layers.
+
+    app = FastAPI(lifespan=lifespan)
+    app.router.add_websocket_route("/ws/rooms/{room}/", RoomConsumer.as_asgi())
+    include_consumers(app, websocket_urlpatterns)      # patterns of path() and re_path(), as they are
+
+    @app.post("/rooms/{room}/messages")
+    async def say(room: str, text: str, layer: Annotated[BaseChannelLayer, Depends(channel_layer())]) -> None:
+        await layer.group_send(room, {"type": "chat.message", "text": text})
+
+Nothing here imports FastAPI; what is returned is what FastAPI and Starlette take.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
+
+from compat.exceptions import InvalidChannelLayerError
+from compat.layers import DEFAULT_CHANNEL_LAYER, BaseChannelLayer, channel_layers, get_channel_layer
+from compat.starlette_routes import PatternsRoute
+
+__all__ = ["channel_layer", "close_layers", "include_consumers", "lifespan", "open_layers"]
+
+log = logging.getLogger("compat.layers")
+
+
+def channel_layer(alias: str = DEFAULT_CHANNEL_LAYER) -> Callable[[], Awaitable[BaseChannelLayer]]:
+    """A dependency that gives an endpoint the layer under ``alias``: ``Depends(channel_layer("chat"))``.
+
+    The alias is looked up at each request, so it may be configured after this call. A request for one that is
+    not configured raises InvalidChannelLayerError, which names those that are.
+    """
+
+    async def the_layer() -> BaseChannelLayer:
+        layer: BaseChannelLayer | None = get_channel_layer(alias)
+        if layer is None:
+            configured = ", ".join(map(repr, channel_layers.aliases())) or "none"
+            raise InvalidChannelLayerError(
+                f"Depends(channel_layer({alias!r})): there is no layer {alias!r}; configured: {configured}. "
+                f"Add it to CHANNEL_LAYERS, or call register_channel_layer({alias!r}, layer)"
+            )
+        return layer
+
+    return the_layer
+
+
+def include_consumers(app: Any, patterns: Sequence[Any]) -> None:
+    """Serve ``patterns`` (a ``websocket_urlpatterns`` of Channels) beside the routes that ``app`` has.
+
+    Paths that no pattern takes go on to the routes that are added later. ``app``: a FastAPI or Starlette
+    application. Raises TypeError for an APIRouter: FastAPI would leave the patterns out when it is included.
+    """
+    router = getattr(app, "router", None)
+    if router is None or not hasattr(router, "routes"):
+        raise TypeError(
+            f"include_consumers() takes a FastAPI or Starlette application, not {type(app).__name__}. On an "
+            "APIRouter use add_websocket_route(path, Consumer.as_asgi())"
+        )
+    router.routes.append(PatternsRoute(patterns))
+
+
+@contextlib.asynccontextmanager
+async def lifespan(app: Any) -> AsyncIterator[None]:
+    """``FastAPI(lifespan=lifespan)``: ``open_layers()`` for as long as the app runs."""
+    async with open_layers():
+        yield
+
+
+@contextlib.asynccontextmanager
+async def open_layers() -> AsyncIterator[None]:
+    """Make every configured layer now, and close them at the end: for a lifespan of your own.
+
+    A layer that is configured wrongly raises here, at start, and not at the first connection. No server is
+    connected to: a Redis that is away for a moment must not keep an app from starting.
+    """
+    for alias in channel_layers.aliases():
+        get_channel_layer(alias)
+    try:
+        yield
+    finally:
+        await close_layers()
+
+
+async def close_layers() -> None:
+    """Close the connections that this process's layers hold on the running event loop.
+
+    One that fails is logged, and the others are closed all the same.
+    """
+    for alias, layer in list(channel_layers.backends.items()):
+        close = getattr(layer, "close", None) or getattr(layer, "close_pools", None)
+        if close is None:
+            continue
+        try:
+            await close()
+        except (OSError, RuntimeError):
+            log.exception("layer %r could not be closed in order", alias)

@@ -1,0 +1,1 @@
+"""The chat of examples/django_port, on FastAPI: rooms, who is in them, and what they say."""

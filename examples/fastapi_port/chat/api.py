@@ -1,0 +1,38 @@
+"""An ordinary endpoint that speaks to people in a room: the way in for scripts, bots and other services."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+from compat.fastapi import channel_layer
+from compat.layers import BaseChannelLayer
+from fastapi import APIRouter, Depends, HTTPException
+from pydantic import BaseModel, Field
+
+from . import rooms
+from .consumers import MAX_TEXT
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/api")
+Layer = Annotated[BaseChannelLayer, Depends(channel_layer())]
+
+
+class Saying(BaseModel):
+    """What is to be said, and the name under which it appears."""
+
+    text: str = Field(min_length=1, max_length=MAX_TEXT)
+    name: str = Field("Announcement", min_length=1, max_length=rooms.MAX_NAME)
+
+
+@router.post("/rooms/{room}/messages", status_code=202)
+async def say(room: str, saying: Saying, layer: Layer) -> Saying:
+    """Send a message to everybody who is in the room just now; nobody who comes later will see it."""
+    problem = rooms.problem_with(room)
+    if problem:
+        raise HTTPException(422, problem)
+    member = {"id": "api", "name": saying.name}
+    event = {"type": "member.said", "member": member, "text": saying.text, "at": round(time.time() * 1000)}
+    await layer.group_send(rooms.group_of(room), event)
+    return saying

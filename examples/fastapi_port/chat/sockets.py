@@ -1,0 +1,14 @@
+"""The sockets as routes of an APIRouter, each open only to pages of this site."""
+
+from __future__ import annotations
+
+from compat.security.websocket import AllowedHostsOriginValidator
+from fastapi import APIRouter
+
+from .consumers import LobbyConsumer, RoomConsumer
+
+__all__ = ["router"]
+
+router = APIRouter()
+router.add_websocket_route("/ws/lobby/", AllowedHostsOriginValidator(LobbyConsumer.as_asgi()))
+router.add_websocket_route("/ws/rooms/{room}/", AllowedHostsOriginValidator(RoomConsumer.as_asgi()))
