@@ -146,7 +146,8 @@ def _session(scope: Scope) -> Any:
 
 
 def _lazy_user_class() -> Any:
-    return _derive(lazy.base())
+    base: Any = lazy.base()
+    return _derive(base)
 
 
 @functools.cache

@@ -1,0 +1,18 @@
+"""Drive an ASGI application in a test without a server: send it a client's messages, read its answers.
+
+    communicator = WebsocketCommunicator(ChatConsumer.as_asgi(), "/ws/chat/lobby/")
+    connected, subprotocol = await communicator.connect()
+    await communicator.send_json_to({"message": "hello"})
+    assert await communicator.receive_json_from() == {"message": "hello"}
+    await communicator.disconnect()
+
+Names and behaviour are those of ``channels.testing``. An exception in the application reaches the test.
+"""
+
+from __future__ import annotations
+
+from compat.testing.application import ApplicationCommunicator
+from compat.testing.http import HttpCommunicator
+from compat.testing.websocket import WebsocketCommunicator
+
+__all__ = ["ApplicationCommunicator", "HttpCommunicator", "WebsocketCommunicator"]

@@ -1,0 +1,77 @@
+"""One HTTP request to an application, and its whole response."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypedDict
+from urllib.parse import unquote, urlparse
+
+from compat.testing.application import ApplicationCommunicator
+from compat.types import ASGIApp, Scope
+
+__all__ = ["HttpCommunicator", "HttpResponse"]
+
+
+class HttpResponse(TypedDict):
+    """What ``get_response`` returns; header names and values are bytes."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+class HttpCommunicator(ApplicationCommunicator):
+    """Sends one request to ``application``.
+
+    ``path`` may have a query string and percent escapes; ``headers`` are pairs of bytes. For a body in parts,
+    or a response that streams, use ``send_input`` and ``receive_output``.
+    """
+
+    def __init__(
+        self,
+        application: ASGIApp,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        headers: Iterable[tuple[bytes, bytes]] | None = None,
+    ) -> None:
+        if not isinstance(body, bytes):
+            raise AssertionError(f"body must be bytes, not {type(body).__name__}")
+        url = urlparse(path)
+        scope: Scope = {
+            "type": "http",
+            "http_version": "1.1",
+            "method": method.upper(),
+            "path": unquote(url.path),
+            "query_string": url.query.encode(),
+            "headers": headers or [],
+        }
+        self.body = body
+        self.sent_request = False
+        super().__init__(application, scope)
+
+    async def get_response(self, timeout: float | None = 1) -> HttpResponse:
+        """Send the request, if it has not been sent, and read the response to its end.
+
+        ``timeout`` is for each message of the application. Raises AssertionError for a message that does not
+        belong there.
+        """
+        if not self.sent_request:
+            self.sent_request = True
+            await self.send_input({"type": "http.request", "body": self.body})
+        start = await self._expect("http.response.start", timeout)
+        body = b""
+        while True:
+            part = await self._expect("http.response.body", timeout)
+            content = part.get("body", b"")
+            if not isinstance(content, bytes):
+                raise AssertionError(f"the response's body must be bytes, not {type(content).__name__}")
+            body += content
+            if not part.get("more_body", False):
+                return {"status": start["status"], "headers": start.get("headers", []), "body": body}
+
+    async def _expect(self, kind: str, timeout: float | None) -> Any:
+        message = await self.receive_output(timeout)
+        if message["type"] != kind:
+            raise AssertionError(f"Expected type '{kind}', but was '{message['type']}'")
+        return message
