@@ -20,7 +20,7 @@ import re
 import string
 import uuid
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from compat.exceptions import ImproperlyConfigured
@@ -311,8 +311,11 @@ class ResolverMatch:
         self.namespace = ":".join(self.namespaces)
         self.view_name = ":".join([*self.namespaces, url_name or _dotted_name(func)])
 
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.func, self.args, self.kwargs))
+
     def __getitem__(self, index: int) -> Any:
-        return (self.func, self.args, self.kwargs)[index]
+        return tuple(self)[index]
 
     def __repr__(self) -> str:
         return (
