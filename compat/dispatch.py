@@ -30,7 +30,17 @@ log = logging.getLogger("compat.consumer")
 CLOSE_TIMEOUT_S = 2.0
 NORMAL, GOING_AWAY, INTERNAL_ERROR, TRY_AGAIN_LATER = 1000, 1001, 1011, 1013
 LAYER_METHODS = frozenset(
-    ("send", "receive", "new_channel", "flush", "group_add", "group_discard", "group_send", "capacity", "expiry")
+    (
+        "send",
+        "receive",
+        "new_channel",
+        "flush",
+        "group_add",
+        "group_discard",
+        "group_send",
+        "capacity",
+        "expiry",
+    )
 )
 
 
@@ -75,7 +85,7 @@ class Socket:
             self.closed = True
 
     async def close(self, code: int) -> None:
-        """Close with ``code``, or refuse the handshake (HTTP 403), unless the connection is closed already."""
+        """Close with ``code``, or refuse the handshake (HTTP 403); nothing when it is closed already."""
         if self.websocket and not self.closed:
             await self.send({"type": "websocket.close", "code": code})
 
@@ -218,7 +228,7 @@ class Ending:
             self.report(error)
 
     async def closed_for_overflow(self) -> bool:
-        """True when it was the full inbox that cancelled the task, and the client has been closed with 1013."""
+        """True when the full inbox cancelled the task; the client has been closed with 1013."""
         if not self.inbox.overflowed:
             return False
         task = asyncio.current_task()
@@ -260,7 +270,10 @@ class Ending:
             raise error
         text, shown = f"{type(error).__name__}: {error}", error
         if second is not None and (type(second), str(second)) != (type(error), str(error)):
-            text, shown = f"{text}; then its disconnect handler failed: {type(second).__name__}: {second}", second
+            text, shown = (
+                f"{text}; then its disconnect handler failed: {type(second).__name__}: {second}",
+                second,
+            )
         where = (self.current or {}).get("type", "its start")
         log.error("%s failed in %s: %s", self.name(), where, text, exc_info=shown)
 
@@ -288,6 +301,7 @@ def missing_layer(consumer: Consumer) -> str:
     """The sentence for a consumer whose layer alias is not configured."""
     configured = ", ".join(channel_layers) or "none"
     return (
-        f"{type(consumer).__name__} uses channel layer {consumer.channel_layer_alias!r}, which is not configured. "
-        f"Configured: {configured}. Add it to CHANNEL_LAYERS, or set channel_layer_alias on the class."
+        f"{type(consumer).__name__} uses channel layer {consumer.channel_layer_alias!r}, which is not "
+        f"configured. Configured: {configured}. Add it to CHANNEL_LAYERS, or set channel_layer_alias "
+        "on the class."
     )

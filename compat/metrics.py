@@ -34,7 +34,9 @@ class Throttle:
                 self._seen[cause] = (last, held)
                 return 0
             if len(self._seen) >= 1024:  # causes carry channel names: forget the old ones
-                self._seen = {key: value for key, value in self._seen.items() if now - value[0] < self.every_s}
+                self._seen = {
+                    key: value for key, value in self._seen.items() if now - value[0] < self.every_s
+                }
             self._seen[cause] = (now, 0)
             return held
 
@@ -54,12 +56,16 @@ class LayerMetrics:
         self.reconnects = 0
         self.throttle = Throttle()
 
-    def drop(self, reason: str, count: int, log: logging.Logger, text: str, *args: object, cause: object = None) -> None:
-        """Count ``count`` lost messages and log ``text`` (with the number since the last line) if it is due."""
+    def drop(
+        self, reason: str, count: int, log: logging.Logger, text: str, *args: object, cause: object = None
+    ) -> None:
+        """Count lost messages, and log ``text`` (with the number since the last line) if it is due."""
         self.dropped[reason] = self.dropped.get(reason, 0) + count
         due = self.throttle.due((reason, cause), count)
         if due:
-            log.warning(f"{text} (%d since the last report)" if due > 1 else text, *args, *((due,) if due > 1 else ()))
+            log.warning(
+                f"{text} (%d since the last report)" if due > 1 else text, *args, *((due,) if due > 1 else ())
+            )
 
     def as_dict(self) -> dict[str, Any]:
         """The counters as plain values."""

@@ -107,10 +107,12 @@ class Settings:
         return any(source() is not None for source in self._sources) or bool(module_name())
 
     def configure(self, **values: Any) -> None:
-        """Set values for the rest of the process; raises ImproperlyConfigured for a name not in upper case."""
+        """Set values for the rest of the process; ImproperlyConfigured for a name in lower case."""
         for name in values:
             if not name.isupper():
-                raise ImproperlyConfigured(f"configure({name}=…): settings have upper case names, such as {name.upper()}")
+                raise ImproperlyConfigured(
+                    f"configure({name}=…): settings have upper case names, such as {name.upper()}"
+                )
         self._values.update(values)
         for name in values:
             self.changed(name)
@@ -137,7 +139,7 @@ class Settings:
             self._sources.remove(source)
 
     def load_module(self, name: str) -> ModuleType:
-        """Import the settings module ``name`` and read from it; ImproperlyConfigured if it cannot be found."""
+        """Import the settings module ``name`` and read from it; ImproperlyConfigured if it is not found."""
         try:
             module = importlib.import_module(name)
         except ModuleNotFoundError as error:
@@ -145,7 +147,7 @@ class Settings:
                 raise  # the module is there, but imports something that is not
             raise ImproperlyConfigured(
                 f"the settings module {name!r} cannot be imported: {error}. It is named by "
-                f"{' or '.join(MODULE_VARIABLES)}; check its spelling, and that the project's folder is on sys.path."
+                f"{' or '.join(MODULE_VARIABLES)}; check its spelling, and that its folder is on sys.path."
             ) from error
         self._module = module
         return module

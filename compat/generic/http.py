@@ -29,9 +29,11 @@ class AsyncHttpConsumer(AsyncConsumer):
         await self.send({"type": "http.response.start", "status": status, "headers": list(pairs)})
 
     async def send_body(self, body: bytes, *, more_body: bool = False) -> None:
-        """Send a part of the body, or with ``more_body=False`` the last one; raises AssertionError for a str."""
+        """Send a part of the body, or (``more_body=False``) the last one; AssertionError for a str."""
         if not isinstance(body, bytes):
-            raise AssertionError(f"Body is not bytes: send_body() was given {type(body).__name__}; encode it first")
+            raise AssertionError(
+                f"Body is not bytes: send_body() was given {type(body).__name__}; encode it first"
+            )
         await self.send({"type": "http.response.body", "body": body, "more_body": more_body})
 
     async def send_response(self, status: int, body: bytes, **kwargs: Any) -> None:

@@ -211,7 +211,9 @@ class AsyncWebsocketConsumer(AsyncConsumer):
 class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer):
     """An ``AsyncWebsocketConsumer`` whose frames are JSON texts."""
 
-    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any) -> None:
+    async def receive(
+        self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any
+    ) -> None:
         """Decode the text and call ``receive_json()``; raises ValueError for a frame without text."""
         await self.receive_json(await self.decode_json(_text(text_data)), **kwargs)
 
@@ -249,7 +251,7 @@ def _layer_for_groups(consumer: Any) -> Any:
 
 
 def undecided(consumer: Any) -> bool:
-    """True, with a log line, when ``connect()`` has neither accepted nor closed: the tutorial says "rejected"."""
+    """True, with a log line, when ``connect()`` neither accepted nor closed: the docs say "rejected"."""
     socket = consumer._socket
     if not socket.websocket or socket.opened or socket.closed:
         return False

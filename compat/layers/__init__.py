@@ -20,8 +20,8 @@ from compat.layers.memory import InMemoryChannelLayer
 from compat.settings import on_change, settings
 
 if TYPE_CHECKING:
-    from compat.layers.redis.core import RedisChannelLayer
-    from compat.layers.redis.pubsub import RedisPubSubChannelLayer
+    from compat.layers.redis.core import RedisChannelLayer as RedisChannelLayer
+    from compat.layers.redis.pubsub import RedisPubSubChannelLayer as RedisPubSubChannelLayer
 
 __all__ = [
     "BACKENDS",
@@ -45,14 +45,18 @@ log = logging.getLogger("compat.layers")
 DEFAULT_CHANNEL_LAYER = "default"
 """The alias that is used where none is named."""
 
+MEMORY = "compat.layers.memory.InMemoryChannelLayer"
+QUEUE = "compat.layers.redis.core.RedisChannelLayer"
+PUBSUB = "compat.layers.redis.pubsub.RedisPubSubChannelLayer"
+
 BACKENDS: Mapping[str, str] = {
-    "channels.layers.InMemoryChannelLayer": "compat.layers.memory.InMemoryChannelLayer",
-    "compat.layers.InMemoryChannelLayer": "compat.layers.memory.InMemoryChannelLayer",
-    "channels_redis.core.RedisChannelLayer": "compat.layers.redis.core.RedisChannelLayer",
-    "channels_redis.pubsub.RedisPubSubChannelLayer": "compat.layers.redis.pubsub.RedisPubSubChannelLayer",
-    "fast_channels.layers.InMemoryChannelLayer": "compat.layers.memory.InMemoryChannelLayer",
-    "fast_channels.layers.redis.RedisChannelLayer": "compat.layers.redis.core.RedisChannelLayer",
-    "fast_channels.layers.redis.RedisPubSubChannelLayer": "compat.layers.redis.pubsub.RedisPubSubChannelLayer",
+    "channels.layers.InMemoryChannelLayer": MEMORY,
+    "compat.layers.InMemoryChannelLayer": MEMORY,
+    "channels_redis.core.RedisChannelLayer": QUEUE,
+    "channels_redis.pubsub.RedisPubSubChannelLayer": PUBSUB,
+    "fast_channels.layers.InMemoryChannelLayer": MEMORY,
+    "fast_channels.layers.redis.RedisChannelLayer": QUEUE,
+    "fast_channels.layers.redis.RedisPubSubChannelLayer": PUBSUB,
 }
 """BACKEND paths that mean a layer of ours. Any other path is imported as it is."""
 
@@ -132,7 +136,9 @@ class ChannelLayerManager:
 
     def _setting_changed(self, name: str) -> None:
         if name == "CHANNEL_LAYERS":
-            self.backends = {alias: self.backends[alias] for alias in self._registered if alias in self.backends}
+            self.backends = {
+                alias: self.backends[alias] for alias in self._registered if alias in self.backends
+            }
 
     def _make(self, alias: str, entry: Any, key: str) -> Any:
         path = _backend_path(alias, entry)
@@ -142,7 +148,9 @@ class ChannelLayerManager:
         backend = _import_backend(path, alias)
         config = entry.get(key) or {}
         if not isinstance(config, Mapping):
-            raise InvalidChannelLayerError(f"CHANNEL_LAYERS[{alias!r}][{key!r}] must be a dict, not {config!r}")
+            raise InvalidChannelLayerError(
+                f"CHANNEL_LAYERS[{alias!r}][{key!r}] must be a dict, not {config!r}"
+            )
         return backend(**config)
 
 

@@ -43,7 +43,7 @@ class PushLayer(Protocol):
     """A layer that pushes into inboxes instead of being asked by ``receive()``."""
 
     def attach(self, channel: str, inbox: Inbox) -> None:
-        """Push every message for ``channel`` into ``inbox`` from now on (called on the inbox's event loop)."""
+        """Push every message for ``channel`` into ``inbox`` from now on; called on the inbox's loop."""
 
     async def detach(self, channel: str) -> None:
         """Undo ``attach``, and take the channel out of every group that this instance put it into."""
@@ -52,7 +52,9 @@ class PushLayer(Protocol):
 def require_message(message: object) -> None:
     """Raise TypeError unless ``message`` is a dict: the only thing that travels between consumers."""
     if not isinstance(message, dict):
-        raise TypeError(f"message is not a dict: a channel layer carries dicts with a 'type', not {message!r}")
+        raise TypeError(
+            f"message is not a dict: a channel layer carries dicts with a 'type', not {message!r}"
+        )
 
 
 class BaseChannelLayer:
@@ -122,14 +124,18 @@ class BaseChannelLayer:
     def valid_channel_name(self, name: object, receive: bool = False) -> bool:
         """Deprecated by Channels: use ``require_valid_channel_name``."""
         warnings.warn(
-            "valid_channel_name is deprecated, use require_valid_channel_name instead.", DeprecationWarning, stacklevel=2
+            "valid_channel_name is deprecated, use require_valid_channel_name instead.",
+            DeprecationWarning,
+            stacklevel=2,
         )
         return self.require_valid_channel_name(name, receive)
 
     def valid_group_name(self, name: object) -> bool:
         """Deprecated by Channels: use ``require_valid_group_name``."""
         warnings.warn(
-            "valid_group_name is deprecated, use require_valid_group_name instead.", DeprecationWarning, stacklevel=2
+            "valid_group_name is deprecated, use require_valid_group_name instead.",
+            DeprecationWarning,
+            stacklevel=2,
         )
         return self.require_valid_group_name(name)
 
@@ -162,7 +168,7 @@ class BaseChannelLayer:
         raise NotImplementedError("group_discard() not implemented (groups extension)")
 
     async def group_send(self, group: str, message: Message, exclude: Iterable[str] = ()) -> Any:
-        """Send ``message`` to every member of ``group`` but those in ``exclude``; members that are full lose it."""
+        """Send ``message`` to every member of ``group`` but those in ``exclude``; full ones lose it."""
         raise NotImplementedError("group_send() not implemented (groups extension)")
 
     def send_sync(self, channel: str, message: Message) -> Any:
@@ -210,4 +216,6 @@ def check_options(cls: type, options: Mapping[str, Any], known: Iterable[str]) -
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known options: {', '.join(known)}"
-            raise TypeError(f"{cls.__name__} got an unexpected option {name!r} (CONFIG of CHANNEL_LAYERS); {hint}")
+            raise TypeError(
+                f"{cls.__name__} got an unexpected option {name!r} (CONFIG of CHANNEL_LAYERS); {hint}"
+            )

@@ -68,7 +68,9 @@ class InMemoryChannelLayer(BaseChannelLayer):
         self.channels[channel] = inbox
         if isinstance(waiting, Mailbox):
             inbox.events.extend(waiting.events)
-        for group in [group for group, members in self.groups.items() if channel in members] if waiting else ():
+        for group in (
+            [group for group, members in self.groups.items() if channel in members] if waiting else ()
+        ):
             inbox.groups.add(group)
 
     async def detach(self, channel: str) -> None:
@@ -229,7 +231,9 @@ class InMemoryChannelLayer(BaseChannelLayer):
         self._next_sweep = now + self.expiry
         # A channel whose messages expired unread has no reader: it is dropped, and leaves its groups.
         abandoned = {
-            name for name, box in tuple(self.channels.items()) if isinstance(box, Mailbox) and self._abandoned(box)
+            name
+            for name, box in tuple(self.channels.items())
+            if isinstance(box, Mailbox) and self._abandoned(box)
         }
         for name in abandoned:
             self.channels.pop(name, None)

@@ -3,11 +3,9 @@
 -- KEYS: queue, in flight
 -- ARGV: how many, expiry in s, '1' to put back first what is in flight (after a reconnect: it may not have
 --       arrived; the reader knows which did)
-if ARGV[3] == '1' then
-  local back = redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES')
-  for i = 1, #back, 2 do redis.call('ZADD', KEYS[1], back[i + 1], back[i]) end
-end
-redis.call('DEL', KEYS[2])
+local back = ARGV[3] == '1' and redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES') or {}
+redis.call('DEL', KEYS[2]) -- first, since a Redis that is out of memory lets a script add only after a removal
+for i = 1, #back, 2 do redis.call('ZADD', KEYS[1], back[i + 1], back[i]) end
 local taken = redis.call('ZPOPMIN', KEYS[1], ARGV[1])
 if #taken > 0 then
   local entries = {}

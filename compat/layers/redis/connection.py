@@ -1,0 +1,274 @@
+"""One connection to Redis for one event loop: commands of a loop turn leave in one write.
+
+redis-py connects (URL, TLS, password, sentinel, unix socket) and parses; this module decides when to write
+and read. Any number of tasks may call at once; replies come back in the order of the calls. A connection
+that breaks, or that owes a reply for too long, ends for good: every call that waits gets
+``LayerUnavailable``, and whoever wants to go on opens another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+from redis.asyncio import ConnectionPool
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
+
+from compat.exceptions import LayerUnavailable
+from compat.layers.redis.hosts import Host
+from compat.layers.redis.scripts import ALL, Script
+
+__all__ = ["Explain", "Link", "encode_command", "reason_of"]
+
+Argument = bytes | str | int | float
+Explain = Callable[[Host, str], LayerUnavailable]
+"""Makes the error for a host and a reason: it knows the layer's alias."""
+
+
+class OnReply(Protocol):
+    """Who is given the replies that no call waits for: a subscription's messages."""
+
+    def __call__(self, reply: Any) -> None: ...
+
+
+def encode_command(arguments: Iterable[Argument]) -> bytes:
+    """A command in the Redis protocol (RESP)."""
+    parts = [a if a.__class__ is bytes else str(a).encode() for a in arguments]
+    return b"*%d\r\n%b" % (len(parts), b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in parts]))  # type: ignore[str-bytes-safe]
+
+
+def reason_of(error: BaseException) -> str:
+    """What happened, in a few words, out of the exceptions that redis-py and asyncio chain."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno is not None and seen.errno > 0:
+            return os.strerror(seen.errno).lower()
+        seen = seen.__cause__ or seen.__context__
+    text = str(error).strip().rstrip(".")
+    return text or type(error).__name__
+
+
+class Link:
+    """An open connection; made by ``Link.open``, ended by ``close`` or by a failure, whichever is first.
+
+    ``on_reply``: gets every reply instead of the calls, for a subscription. ``on_end``: called once, with
+    the reason, when the connection ends other than by ``close``. ``patience_s``: how long an answer may
+    take. Only for the event loop that opened it.
+    """
+
+    def __init__(
+        self,
+        connection: AbstractConnection,
+        host: Host,
+        explain: Explain,
+        patience_s: float,
+        on_reply: OnReply | None,
+        on_end: Callable[[str], None] | None,
+    ) -> None:
+        self.connection = connection
+        self.host = host
+        self.explain = explain
+        self.patience_s = patience_s
+        self.on_reply = on_reply
+        self.on_end = on_end
+        self.closed = False
+        self.loop = asyncio.get_running_loop()
+        self._pending: deque[asyncio.Future[Any] | None] = deque()
+        self._outgoing: list[bytes] = []
+        self._wake = asyncio.Event()
+        self._progress = 0.0
+        """When a reply came last, or when the first call began to wait (time of the loop)."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks = [self.loop.create_task(self._read()), self.loop.create_task(self._write())]
+
+    @classmethod
+    async def open(
+        cls,
+        host: Host,
+        pool: ConnectionPool[Any],
+        explain: Explain,
+        *,
+        extra_patience_s: float = 0,
+        on_reply: OnReply | None = None,
+        on_end: Callable[[str], None] | None = None,
+        scripts: Iterable[Script] = ALL,
+    ) -> Link:
+        """Connect; raises LayerUnavailable within the host's time limit."""
+        connection = host.connection(pool)
+        try:
+            await asyncio.wait_for(connection.connect(), host.connect_timeout_s)
+        except (RedisError, OSError, asyncio.TimeoutError) as error:
+            await _abandon(connection)
+            timed_out = isinstance(error, asyncio.TimeoutError)
+            reason = f"no answer within {host.connect_timeout_s:g} s" if timed_out else reason_of(error)
+            raise explain(host, reason) from error
+        except BaseException:
+            await _abandon(connection)
+            raise
+        link = cls(connection, host, explain, host.reply_timeout_s + extra_patience_s, on_reply, on_end)
+        if on_reply is None:
+            for script in scripts:  # a user without the right to do this still has EVAL
+                link.tell(b"SCRIPT", b"LOAD", script.text)
+        return link
+
+    def call(self, *arguments: Argument) -> asyncio.Future[Any]:
+        """Send a command; the future has its reply, ResponseError, or LayerUnavailable."""
+        future: asyncio.Future[Any] = self.loop.create_future()
+        if self.closed:
+            future.set_exception(self.explain(self.host, "the connection was closed"))
+        else:
+            self._submit(arguments, future)
+        return future
+
+    def tell(self, *arguments: Argument) -> None:
+        """Send a command whose reply nobody waits for."""
+        if not self.closed:
+            self._submit(arguments, None)
+
+    def post(self, *arguments: Argument) -> None:
+        """Send a command that is not answered in turn: to a subscription, whose replies ``on_reply`` gets."""
+        if not self.closed:
+            self._outgoing.append(encode_command(arguments))
+            self._wake.set()
+
+    async def run(self, script: Script, keys: list[str], *arguments: Argument) -> Any:
+        """Run a script; if Redis has lost it, its text is sent again."""
+        try:
+            return await self.call(b"EVALSHA", script.digest, len(keys), *keys, *arguments)
+        except NoScriptError:
+            return await self.call(b"EVAL", script.text, len(keys), *keys, *arguments)
+
+    def _submit(self, arguments: tuple[Argument, ...], future: asyncio.Future[Any] | None) -> None:
+        if not self._pending:
+            self._progress = self.loop.time()
+            if self._timer is None:
+                self._timer = self.loop.call_later(self.patience_s, self._watch)
+        self._pending.append(future)
+        self._outgoing.append(encode_command(arguments))
+        self._wake.set()
+
+    async def _write(self) -> None:
+        connection, wake = self.connection, self._wake
+        try:
+            while True:
+                await wake.wait()
+                wake.clear()
+                batch, self._outgoing = self._outgoing, []
+                if not connection.is_connected:  # or redis-py would connect anew behind our back
+                    raise ConnectionError("connection closed by server")
+                await connection.send_packed_command(batch, check_health=False)
+        except (RedisError, OSError) as error:
+            self._end(reason_of(error))
+
+    async def _read(self) -> None:
+        connection, on_reply = self.connection, self.on_reply
+        try:
+            while True:
+                try:
+                    reply = await connection.read_response(disable_decoding=True)
+                except ResponseError as error:
+                    reply = error
+                if on_reply is not None:
+                    on_reply(reply)
+                    continue
+                self._progress = self.loop.time()
+                future = self._pending.popleft()
+                if future is None or future.done():
+                    continue
+                if isinstance(reply, Exception):
+                    self._refuse(future, reply)
+                else:
+                    future.set_result(reply)
+        except (RedisError, OSError) as error:
+            self._end(reason_of(error))
+        finally:
+            if not self.closed:  # cancelled: the event loop ends
+                self._shut("its event loop ended")
+
+    def _refuse(self, future: asyncio.Future[Any], error: Exception) -> None:
+        """Give a call the error that Redis answered with."""
+        if isinstance(error, NoScriptError):
+            future.set_exception(error)  # ``run`` knows what to do
+            return
+        reason = _refusal(str(error))
+        future.set_exception(self.explain(self.host, reason))
+        if isinstance(error, ReadOnlyError) or "READONLY" in str(error)[:64]:
+            self._end(reason)  # the next connection may find the new master
+
+    def _watch(self) -> None:
+        """End the connection when a reply has been owed for ``patience_s``."""
+        self._timer = None
+        if self.closed or not self._pending:
+            return
+        due = self._progress + self.patience_s - self.loop.time()
+        if due <= 0:
+            self._end(f"no answer within {self.patience_s:g} s")
+        else:
+            self._timer = self.loop.call_later(due, self._watch)
+
+    def _end(self, reason: str) -> None:
+        if self.closed:
+            return
+        on_end = self.on_end
+        self._shut(reason)
+        if on_end is not None:
+            on_end(reason)
+
+    def _shut(self, reason: str) -> None:
+        self.closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        pending, self._pending = self._pending, deque()
+        for future in pending:
+            if future is not None and not future.done():
+                future.set_exception(self.explain(self.host, reason))
+                future.exception()  # whoever waits gets it; nobody need
+        this = asyncio.current_task(self.loop) if asyncio._get_running_loop() is self.loop else None
+        for task in self._tasks:
+            if task is not this:
+                task.cancel()
+        self._closing = self.loop.create_task(_abandon(self.connection)) if not self.loop.is_closed() else None
+
+    def close(self) -> None:
+        """End it now; calls that wait get LayerUnavailable."""
+        if not self.closed:
+            self._shut("the connection was closed")
+
+    async def aclose(self) -> None:
+        """``close``, and wait until the socket is closed."""
+        self.close()
+        waiting = [task for task in (*self._tasks, self._closing) if task is not None and not task.done()]
+        if waiting:
+            await asyncio.wait(waiting)
+
+
+def _refusal(text: str) -> str:
+    """What an error reply means for a user of a channel layer."""
+    for word, reason in _REFUSALS.items():
+        if word in text:
+            return reason
+    return f"it refused a command: {text}"
+
+
+_REFUSALS = {
+    "READONLY": "it is a read-only replica; name its master, or use sentinels",
+    "OOM command": "it is out of memory; raise its maxmemory, or lower the layer's capacity and expiry",
+    "MISCONF": "it stopped accepting writes because it cannot save to disk (MISCONF); see its log",
+    "NOPERM": "this user may not run the commands or use the keys that the layer needs (NOPERM); see its ACL",
+    "WRONGTYPE": "keys of the layer's prefix hold foreign data (WRONGTYPE); choose another prefix",
+    "MOVED": "it is a node of a Redis Cluster; a channel layer needs single servers, several of them if wanted",
+    "CLUSTERDOWN": "it is a node of a Redis Cluster; a channel layer needs single servers, several of them if wanted",
+    "unknown command": "it lacks a command that the layer needs; Redis 5 or newer is required",
+}
+
+
+async def _abandon(connection: AbstractConnection) -> None:
+    """Close a connection without ceremony, in whatever state it is."""
+    with contextlib.suppress(Exception):
+        await connection.disconnect(nowait=True)

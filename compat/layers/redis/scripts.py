@@ -1,0 +1,29 @@
+"""The Lua scripts that run inside Redis, each from the file of its name."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+__all__ = ["ALL", "FANOUT", "MEMBERS", "POP", "PUSH", "RENEW", "SEND", "TAKE", "Script"]
+
+
+class Script:
+    """One script: its text, and the digest under which Redis keeps it."""
+
+    __slots__ = ("digest", "name", "text")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.text = (Path(__file__).parent / f"{name}.lua").read_bytes()
+        self.digest = hashlib.sha1(self.text, usedforsecurity=False).hexdigest().encode()
+
+
+FANOUT = Script("fanout")
+MEMBERS = Script("members")
+POP = Script("pop")
+PUSH = Script("push")
+RENEW = Script("renew")
+SEND = Script("send")
+TAKE = Script("take")
+ALL = (FANOUT, MEMBERS, POP, PUSH, RENEW, SEND, TAKE)

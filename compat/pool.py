@@ -1,0 +1,228 @@
+"""A ready queue of connections with something to do, drained by as few threads as keep up with it.
+
+A connection is in its loop's queue at most once; a lock is its token. A worker thread takes a connection,
+runs a slice of its messages in order, lets go of it, and takes the next. One worker runs; others are woken
+only when it is stuck in a handler, which a tick notices (more threads than needed cost: they fight for the
+GIL). Message types that were slow before are handed over before they run.
+
+A worker enters asgiref once per busy period, so ``async_to_sync`` in a handler finds the event loop by its
+public rules.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import weakref
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+from asgiref.sync import sync_to_async
+
+from compat.exceptions import ImproperlyConfigured
+from compat.settings import settings
+
+__all__ = ["TICK_S", "Pool", "Worker", "executor", "pool_of", "thread_limit"]
+
+TICK_S = 0.001
+"""How long a handler may run before it counts as stuck and another worker takes over."""
+
+FLUSH_EVERY = 256
+"""Turns of a busy worker between two wake-ups of the loop."""
+
+
+class Runnable(Protocol):
+    """What the pool needs of a connection."""
+
+    touched: bool
+
+    def run_slice(self, worker: Worker) -> None:
+        """In a worker: handle some messages, and let go of the token."""
+
+    def wake(self) -> None:
+        """On the loop: look at what the workers have left."""
+
+
+class Worker:
+    """One busy thread, as the loop sees it."""
+
+    __slots__ = ("kind", "seen", "slow", "turns")
+
+    def __init__(self) -> None:
+        self.turns = 0
+        self.seen = -1
+        """``turns`` at the last tick: the same again means that a handler is stuck."""
+        self.slow = False
+        self.kind: Any = None
+        """(class, message type) of what it runs."""
+
+
+class Pool:
+    """The ready queue of one event loop and the workers that drain it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.size = thread_limit()
+        self.ready: deque[Runnable] = deque()
+        self.touched: deque[Runnable] = deque()
+        """Connections that the loop has to look at: frames to send, an end, a place for a frame."""
+        self.lock = threading.Lock()
+        """Held to change ``active``, and by a worker that decides to leave: a wake-up cannot be lost."""
+        self.active: set[Worker] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.slow_kinds: set[Any] = set()
+        self.kicked = self.flushing = self.ticking = False
+
+    # On the loop
+
+    def submit(self, connection: Runnable) -> None:
+        """Queue ``connection``, whose token the caller holds."""
+        self.ready.append(connection)
+        if not self.kicked:
+            self.kicked = True
+            self.loop.call_soon(self._kick)
+
+    def _kick(self) -> None:
+        self.kicked = False
+        with self.lock:
+            needed = all(worker.slow for worker in self.active)
+        if needed:
+            self.start(1)
+        self._ensure_tick()
+
+    def start(self, wanted: int) -> None:
+        """Wake up to ``wanted`` more workers, as far as there is work and the limit allows."""
+        for _ in range(wanted):
+            with self.lock:
+                if not self.ready or len(self.active) >= self.size:
+                    break
+                worker = Worker()
+                self.active.add(worker)
+            self._launch(worker)
+        self._ensure_tick()
+
+    def _launch(self, worker: Worker) -> None:
+        enter = sync_to_async(self._work, thread_sensitive=False, executor=executor())
+        task = self.loop.create_task(enter(worker))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    def _ensure_tick(self) -> None:
+        if not self.ticking:
+            self.ticking = True
+            self.loop.call_later(TICK_S, self._tick)
+
+    def _tick(self) -> None:
+        """While workers run: one still in the handler of last time counts as stuck, and others take over."""
+        fast = stuck = 0
+        for worker in tuple(self.active):
+            if not worker.slow and worker.turns == worker.seen:
+                worker.slow = True
+                if worker.kind is not None:
+                    self.slow_kinds.add(worker.kind)
+            worker.seen = worker.turns
+            stuck, fast = stuck + worker.slow, fast + (not worker.slow)
+        self.flush()
+        if self.ready and not fast:
+            self.start(max(1, stuck))
+        if fast or (self.ready and len(self.active) < self.size):
+            self.loop.call_later(TICK_S, self._tick)
+        else:
+            self.ticking = False
+
+    def flush(self) -> None:
+        """Let the tasks of the touched connections look."""
+        self.flushing = False
+        while self.touched:
+            connection = self.touched.popleft()
+            connection.touched = False
+            connection.wake()
+
+    # In worker threads
+
+    def flush_soon(self) -> None:
+        """Have the loop look at the touched connections."""
+        if self.touched and not self.flushing:
+            self.flushing = True
+            try:
+                self.loop.call_soon_threadsafe(self.flush)
+            except RuntimeError:
+                pass  # the loop has been closed under a handler that still ran
+
+    def hand_over(self) -> None:
+        """Before a handler that is known to be slow: see that somebody else takes the queue."""
+        with self.lock:
+            if not self.ready or not all(worker.slow for worker in self.active):
+                return
+        try:
+            self.loop.call_soon_threadsafe(self.start, 1)
+        except RuntimeError:
+            pass
+
+    def _work(self, worker: Worker) -> None:
+        """A busy period: take connections until there are none, or until another worker does it as well."""
+        ready, turns = self.ready, 0
+        while True:
+            if worker.slow and not self._stay(worker):
+                return
+            try:
+                connection = ready.popleft()
+            except IndexError:
+                self.flush_soon()
+                with self.lock:
+                    if ready:
+                        continue
+                    self.active.discard(worker)
+                    return
+            connection.run_slice(worker)
+            turns += 1
+            if worker.slow or turns % FLUSH_EVERY == 0:
+                self.flush_soon()
+
+    def _stay(self, worker: Worker) -> bool:
+        """Back from a slow handler: False when a fast worker has the queue, and this one is to leave."""
+        self.flush_soon()
+        with self.lock:
+            if any(not other.slow for other in self.active):
+                self.active.discard(worker)
+                return False
+            worker.slow = False
+        try:
+            self.loop.call_soon_threadsafe(self._ensure_tick)
+        except RuntimeError:
+            pass
+        return True
+
+
+def thread_limit() -> int:
+    """Setting ``CHANNEL_THREADS``: how many sync handlers may run at once, in this process."""
+    size = settings.get("CHANNEL_THREADS")
+    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+        raise ImproperlyConfigured(
+            f"CHANNEL_THREADS must be a whole number of threads (default 24), or 0 for Channels' one thread; "
+            f"found {size!r}"
+        )
+    return size
+
+
+_pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Pool] = weakref.WeakKeyDictionary()
+_executor: ThreadPoolExecutor | None = None
+_executor_lock = threading.Lock()
+
+
+def executor() -> ThreadPoolExecutor:
+    """The threads that sync consumers of all event loops of this process share."""
+    global _executor
+    with _executor_lock:
+        if _executor is None:
+            _executor = ThreadPoolExecutor(thread_limit(), thread_name_prefix="sync-consumer")
+        return _executor
+
+
+def pool_of(loop: asyncio.AbstractEventLoop) -> Pool:
+    """The pool of ``loop``."""
+    pool = _pools.get(loop)
+    if pool is None:
+        pool = _pools[loop] = Pool(loop)
+    return pool
