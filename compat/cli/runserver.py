@@ -92,7 +92,7 @@ def bindable(host: str, port: int) -> int:
 
 def _why_not(error: OSError, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"another program has that port. End it, or choose another port, such as {port + 1}"
+        return f"address already in use. End the other program, or choose another port, such as {port + 1}"
     if error.errno == errno.EACCES:
         return "ports below 1024 need more rights. Choose another port, such as 8000"
     if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
@@ -118,8 +118,8 @@ def refuse_memory(plan: Plan) -> None:
             cause = f"Redis at {layer.server} cannot be reached, so " if layer.stands_in else ""
             raise CannotServe(
                 f'--workers {plan.workers}: {cause}layer "{layer.alias}" is in memory, where each process '
-                "has its own: people in one room would not all hear each other. Use one worker, or a redis-server "
-                "that runs and, for this alias in CHANNEL_LAYERS, the BACKEND "
+                "has its own: people in one room would not all hear each other. Use one worker, or a "
+                "redis-server that runs and, for this alias in CHANNEL_LAYERS, the BACKEND "
                 '"compat.layers.redis.core.RedisChannelLayer"'
             )
     prepared.announce()
