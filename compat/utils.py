@@ -11,7 +11,7 @@ __all__ = ["await_many_dispatch", "name_that_thing"]
 
 
 def name_that_thing(thing: Any) -> str:
-    """``module.name`` of a class or function, ``module.Class.name`` of a method, the class of anything else."""
+    """``module.name`` of a class or function, ``module.Class.name`` of a method, else the object's class."""
     if inspect.ismethod(thing):
         return f"{name_that_thing(thing.__self__)}.{thing.__name__}"
     if inspect.isclass(thing) or inspect.isroutine(thing):

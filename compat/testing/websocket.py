@@ -17,7 +17,7 @@ class WebsocketCommunicator(ApplicationCommunicator):
     """Connects to ``application`` at ``path``: a path with or without query, or a whole URL.
 
     The scope has what a client decides (path, query, headers as pairs of bytes, subprotocols) and nothing of
-    a server: no client, server, scheme or asgi keys. ``communicator.scope`` may be changed before ``connect``.
+    a server: no client, server, scheme or asgi keys. Change ``communicator.scope`` before ``connect()``.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class WebsocketCommunicator(ApplicationCommunicator):
         return json.loads(payload)
 
     async def disconnect(self, code: int = 1000, timeout: float | None = 1) -> None:
-        """Close from the client's side and wait until the application has ended; raise what it failed with."""
+        """Close from the client's side, wait until the application has ended, raise what it failed with."""
         await self.send_input({"type": "websocket.disconnect", "code": code})
         await self.wait(timeout)
 

@@ -1,0 +1,97 @@
+"""What compat does with the real Django: its settings, its database connections, its users.
+
+``register()`` tells compat where to ask. Nothing here imports Django before somebody asks, and then only when
+the process uses the real one: it is loaded and configured, or DJANGO_SETTINGS_MODULE is set and it can be
+imported. So the order of ``install()``, ``import django`` and growing ``sys.path`` does not matter.
+"""
+
+# mypy: disable-error-code="import-not-found"
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from compat import integration
+from compat.settings import changed, settings
+from django_shim.finder import real_spec, serves_subset
+from django_shim.with_django.db import DjangoDatabase
+
+if TYPE_CHECKING:
+    from django_shim.with_django.auth import DjangoUsers
+
+__all__ = ["DjangoIntegration", "django_settings", "in_use", "register", "unregister"]
+
+FORWARDER = "django_shim.with_django"
+
+
+class DjangoIntegration:
+    """The ``compat.integration.Integration`` of Django."""
+
+    def __init__(self) -> None:
+        # Always there: it knows by itself whether Django's databases are in use.
+        self.database = DjangoDatabase(in_use)
+        self.forwards_changes = False
+
+    @property
+    def users(self) -> DjangoUsers | None:
+        return self._users if in_use() else None
+
+    @cached_property
+    def _users(self) -> DjangoUsers:
+        from django_shim.with_django.auth import DjangoUsers
+
+        return DjangoUsers()
+
+
+def register() -> None:
+    """Make Django's settings, connections and users known to compat; calling it again does nothing."""
+    settings.add_source(django_settings)
+    integration.register(_integration)
+
+
+def unregister() -> None:
+    """Undo ``register``."""
+    settings.remove_source(django_settings)
+    integration.unregister(_integration)
+    _integration.database.unwatch()
+    if _integration.forwards_changes:
+        from django.core.signals import setting_changed
+
+        setting_changed.disconnect(dispatch_uid=FORWARDER)
+        _integration.forwards_changes = False
+
+
+def in_use() -> bool:
+    """True when this process uses the real Django and it has settings, or knows where they are."""
+    if serves_subset():
+        return False
+    named = bool(os.environ.get("DJANGO_SETTINGS_MODULE"))
+    conf = getattr(sys.modules.get("django.conf"), "settings", None)
+    if conf is not None:
+        return named or bool(conf.configured)
+    return named and real_spec("django") is not None
+
+
+def django_settings() -> Any:
+    """Source of settings for compat: ``django.conf.settings``, or None where Django is not in use."""
+    if not in_use():
+        return None
+    from django import conf
+
+    if not _integration.forwards_changes:
+        from django.core.signals import setting_changed
+
+        setting_changed.connect(_forward_change, dispatch_uid=FORWARDER)  # sent by override_settings
+        _integration.forwards_changes = True
+    return conf.settings
+
+
+def _forward_change(*, setting: str, **_: Any) -> None:
+    changed(setting)
+
+
+_integration = DjangoIntegration()

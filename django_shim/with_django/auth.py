@@ -1,0 +1,123 @@
+"""Django's users: who a session belongs to, logging in and out, with the signals that Django sends.
+
+The facts (session keys, hashes, which signal when) are those of ``django.contrib.auth`` and of
+``channels.auth``. The session is never given a new key behind the consumer's back: a websocket cannot send
+the cookie that would have to follow.
+"""
+
+# mypy: disable-error-code="import-not-found"
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import auth
+from django.core.exceptions import AppRegistryNotReady
+from django.utils.crypto import constant_time_compare
+
+from compat.db import database_sync_to_async
+from compat.types import Scope
+
+__all__ = ["DjangoUsers"]
+
+
+class DjangoUsers:
+    """The ``compat.integration.Users`` of Django; what touches the database runs in the database thread."""
+
+    def anonymous(self) -> Any:
+        return _anonymous()
+
+    async def get_user(self, scope: Scope) -> Any:
+        return await _get_user(scope["session"])
+
+    async def login(self, scope: Scope, user: Any, backend: str | None) -> None:
+        await _login(scope, user, backend)
+
+    async def logout(self, scope: Scope) -> None:
+        await _logout(scope)
+
+
+@database_sync_to_async
+def _get_user(session: Any) -> Any:
+    try:
+        user_id = _user_id(session)
+        path = session[auth.BACKEND_SESSION_KEY]
+    except KeyError:
+        return _anonymous()
+    if path not in settings.AUTHENTICATION_BACKENDS:
+        return _anonymous()
+    user = auth.load_backend(path).get_user(user_id)
+    if user is not None and not _is_current(session, user):
+        session.flush()
+        user = None
+    return user or _anonymous()
+
+
+@database_sync_to_async
+def _login(scope: Scope, user: Any, backend: str | None) -> None:
+    session = scope["session"]
+    session_hash = user.get_session_auth_hash() if hasattr(user, "get_session_auth_hash") else ""
+    path = backend or getattr(user, "backend", None) or _only_backend()
+    if auth.SESSION_KEY not in session:
+        session.cycle_key()
+    elif _user_id(session) != user.pk or (session_hash and not _same(session, session_hash)):
+        session.flush()  # somebody else's session, or from before the password was changed
+    session[auth.SESSION_KEY] = user._meta.pk.value_to_string(user)
+    session[auth.BACKEND_SESSION_KEY] = path
+    session[auth.HASH_SESSION_KEY] = session_hash
+    scope["user"] = user
+    auth.user_logged_in.send(sender=user.__class__, request=None, user=user)
+
+
+@database_sync_to_async
+def _logout(scope: Scope) -> None:
+    # Receivers are told before, while there is still somebody to tell them about.
+    user = scope.get("user")
+    if user is not None and getattr(user, "is_authenticated", True):
+        auth.user_logged_out.send(sender=user.__class__, request=None, user=user)
+    scope["session"].flush()
+    if "user" in scope:
+        scope["user"] = _anonymous()
+
+
+def _is_current(session: Any, user: Any) -> bool:
+    """False when the user's password, or every secret that signed the session, has changed since."""
+    if not hasattr(user, "get_session_auth_hash"):
+        return True
+    if _same(session, user.get_session_auth_hash()):
+        return True
+    older = getattr(user, "get_session_auth_fallback_hash", None)
+    return older is not None and any(_same(session, value) for value in older())
+
+
+def _same(session: Any, expected: str) -> bool:
+    found = session.get(auth.HASH_SESSION_KEY)
+    return bool(found) and constant_time_compare(found, expected)
+
+
+def _user_id(session: Any) -> Any:
+    """The user's primary key; the session has it as a string."""
+    return auth.get_user_model()._meta.pk.to_python(session[auth.SESSION_KEY])
+
+
+def _only_backend() -> str:
+    backends = settings.AUTHENTICATION_BACKENDS
+    if len(backends) == 1:
+        return str(backends[0])
+    raise ValueError(
+        "You have multiple authentication backends configured and therefore must provide the `backend` "
+        f"argument or set the `backend` attribute on the user. Configured: {', '.join(backends)}."
+    )
+
+
+def _anonymous() -> Any:
+    try:
+        from django.contrib.auth.models import AnonymousUser
+    except AppRegistryNotReady as error:
+        raise AppRegistryNotReady(
+            "scope['user'] needs Django to be set up: call get_asgi_application(), or django.setup(), in "
+            "asgi.py before the first connection comes."
+        ) from error
+    return AnonymousUser()
