@@ -1,0 +1,82 @@
+"""The tutorial, laid out and served: each variant once per run, in the environment that the test asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.support.environments import Environment
+from tests.support.servers import Server, served
+from tests.support.tutorial import Tutorial
+
+COMMANDS = {
+    "uvicorn": ("uvicorn", "mysite.asgi:application", "--port", "{port}"),
+    "workers": ("uvicorn", "mysite.asgi:application", "--port", "{port}", "--workers", "2"),
+    "runserver": ("python", "manage.py", "runserver", "127.0.0.1:{port}"),
+}
+
+ServeTutorial = Callable[..., Server]
+Run = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def serve_tutorial(
+    tutorial: Tutorial, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServeTutorial]:
+    """`serve_tutorial(env, how="uvicorn", step="room", layer="memory")`: a server that runs until the end.
+
+    `how` is a key of COMMANDS; each command runs under `django-shim`, in a folder with a database of its own.
+    """
+    logs = tmp_path_factory.mktemp("logs")
+
+    with ExitStack() as stack:
+
+        @cache
+        def start(env: Environment, how: str, step: str, layer: str) -> Server:
+            port = request.getfixturevalue("redis_port") if layer == "redis" else 6379
+            project = tutorial.project(step=step, layer=layer, redis_port=port)
+            log = logs / f"{env.name}-{how}-{step}-{layer}.log"
+            command = [env.path("django-shim"), *COMMANDS[how]]
+            return stack.enter_context(served(command, cwd=project, log=log))
+
+        def serve(
+            env: Environment, how: str = "uvicorn", step: str = "room", layer: str = "memory"
+        ) -> Server:
+            return start(env, how, step, layer)
+
+        yield serve
+
+
+@pytest.fixture(scope="session")
+def room(serve_tutorial: ServeTutorial, bare: Environment) -> Server:
+    """The finished tutorial without Django, on uvicorn, with the in-memory layer."""
+    return serve_tutorial(bare)
+
+
+@pytest.fixture(scope="session")
+def echo(serve_tutorial: ServeTutorial, bare: Environment) -> Server:
+    """The tutorial's first consumer, before there is a layer."""
+    return serve_tutorial(bare, step="echo")
+
+
+@pytest.fixture(scope="session")
+def project(tutorial: Tutorial) -> Path:
+    """The finished tutorial's folder, for programs that run in it."""
+    return tutorial.project(layer="memory")
+
+
+@pytest.fixture(scope="session")
+def run(project: Path, bare: Environment) -> Run:
+    """`run(code, env=bare, cwd=project)`: what code prints under `django-shim python` in the project."""
+
+    def run_code(code: str, env: Environment = bare, cwd: Path = project) -> str:
+        settings = {"DJANGO_SETTINGS_MODULE": "mysite.settings"}
+        done = env.run("django-shim", "python", "-c", code, cwd=cwd, env=settings)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    return run_code
