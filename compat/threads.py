@@ -165,7 +165,7 @@ class SyncConnection:
             await self._wait()
 
     async def _drain(self) -> None:
-        """Send what waits; an error of the server ends the consumer, unless it means that the client has left.""" 
+        """Send what waits; a server's error ends the consumer, unless it means that the client has left."""
         out, socket = self.out, self.socket
         while out:
             try:

@@ -1,0 +1,198 @@
+"""The in-memory layer: what is its own, beside the contract that all layers keep."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compat.exceptions import ChannelFull
+from compat.inbox import Inbox
+from compat.layers import InMemoryChannelLayer
+from compat.layers.copies import copier, private
+from compat.metrics import Throttle
+
+
+async def test_channel_names_are_upstreams() -> None:
+    layer = InMemoryChannelLayer()
+    assert re.fullmatch(r"specific\.\.inmemory![A-Za-z]{12}", await layer.new_channel())
+    assert (await layer.new_channel("worker")).startswith("worker.inmemory!")
+
+
+async def test_state_shows_and_goes() -> None:
+    layer = InMemoryChannelLayer()
+    await layer.group_add("room", "a")
+    assert set(layer.groups) == {"room"} and set(layer.groups["room"]) == {"a"}
+    await layer.group_send("room", {"type": "hello"})
+    assert layer.channels["a"].qsize() == 1
+    assert await layer.receive("a") == {"type": "hello"}
+    assert layer.channels == {}
+    await layer.group_discard("room", "a")
+    assert layer.groups == {}
+
+
+async def test_capacity_by_pattern() -> None:
+    layer = InMemoryChannelLayer(capacity=5, channel_capacity={"http.*": 1, re.compile(r"^ws\d$"): 2})
+    for channel, capacity in (("http.request", 1), ("ws1", 2), ("other", 5)):
+        for _ in range(capacity):
+            await layer.send(channel, {"type": "x"})
+        with pytest.raises(ChannelFull, match=re.escape(channel)):
+            await layer.send(channel, {"type": "x"})
+
+
+async def test_an_unread_message_expires() -> None:
+    layer = InMemoryChannelLayer(expiry=-1)
+    await layer.send("a", {"type": "x"})
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(layer.receive("a"), 0.05)
+    assert layer.metrics.dropped == {"expired": 1}
+
+
+async def test_a_member_that_nobody_reads_leaves_its_groups() -> None:
+    layer = InMemoryChannelLayer(expiry=-1)
+    await layer.group_add("room", "abandoned")
+    await layer.group_send("room", {"type": "x"})
+    await layer.send("other", {"type": "x"})  # a later send sweeps
+    assert layer.groups == {}
+
+
+async def test_a_live_member_never_expires() -> None:
+    layer = InMemoryChannelLayer(expiry=-1, group_expiry=-1)
+    inbox = Inbox(asyncio.get_running_loop())
+    layer.attach("mine", inbox)
+    await layer.group_add("room", "mine")
+    await layer.group_add("room", "foreign")
+    await layer.send("other", {"type": "x"})
+    await layer.send("other", {"type": "x"})
+    assert set(layer.groups["room"]) == {"mine"}
+
+
+async def test_detach_leaves_all_groups() -> None:
+    layer = InMemoryChannelLayer()
+    inbox = Inbox(asyncio.get_running_loop())
+    layer.attach("mine", inbox)
+    for group in ("a", "b", "c"):
+        await layer.group_add(group, "mine")
+    await layer.group_discard("b", "mine")
+    await layer.detach("mine")
+    assert layer.groups == {} and layer.channels == {}
+
+
+async def test_what_waited_before_attach_comes_first() -> None:
+    layer = InMemoryChannelLayer()
+    await layer.send("mine", {"type": "early"})
+    inbox = Inbox(asyncio.get_running_loop())
+    layer.attach("mine", inbox)
+    await layer.send("mine", {"type": "late"})
+    assert [(await inbox.get())["type"], (await inbox.get())["type"]] == ["early", "late"]
+
+
+async def test_receive_of_a_consumers_channel_is_an_error_that_says_so() -> None:
+    layer = InMemoryChannelLayer()
+    layer.attach("mine", Inbox(asyncio.get_running_loop()))
+    with pytest.raises(RuntimeError, match="'mine' is read by a consumer"):
+        await layer.receive("mine")
+
+
+async def test_the_result_of_a_group_send_is_exact(caplog: pytest.LogCaptureFixture) -> None:
+    layer = InMemoryChannelLayer(capacity=1)
+    for channel in ("a", "b", "c"):
+        await layer.group_add("room", channel)
+    await layer.send("b", {"type": "full"})
+    assert await layer.group_send("room", {"type": "x"}, exclude=["c"]) == (1, 1)
+    assert layer.metrics.dropped == {"overflow": 1}
+    assert len(caplog.records) == 1 and "channel b lost a message" in caplog.text
+    for _ in range(50):
+        await layer.group_send("room", {"type": "x"})
+    assert layer.metrics.dropped == {"overflow": 1 + 150 - 1}
+    assert len(caplog.records) == 3, "one line per channel and minute"
+
+
+async def test_events_are_private() -> None:
+    layer = InMemoryChannelLayer()
+    sent: dict[str, Any] = {"type": "x", "list": [1, {"deep": []}], "when": time.struct_time(range(9))}
+    for channel in ("a", "b"):
+        await layer.group_add("room", channel)
+    await layer.group_send("room", sent)
+    first, second = await layer.receive("a"), await layer.receive("b")
+    assert first == second == sent
+    first["list"][1]["deep"].append("changed")
+    assert second["list"] == sent["list"] == [1, {"deep": []}]
+
+
+def test_a_layer_serves_one_event_loop_after_another() -> None:
+    layer = InMemoryChannelLayer()
+    for number in range(3):
+        async_to_sync(layer.send)("test_channel", {"type": "hello", "n": number})
+        assert async_to_sync(layer.receive)("test_channel") == {"type": "hello", "n": number}
+
+
+def test_sync_forms() -> None:
+    layer = InMemoryChannelLayer()
+    layer.group_add_sync("room", "a")
+    assert layer.group_send_sync("room", {"type": "x"}) == (1, 0)
+    layer.send_sync("a", {"type": "y"})
+    layer.group_discard_sync("room", "a")
+    assert layer.groups == {} and layer.depth() == 2
+
+
+async def test_a_consumers_loop_that_is_gone() -> None:
+    layer = InMemoryChannelLayer()
+    dead = asyncio.new_event_loop()
+    layer.attach("mine", Inbox(dead))
+    await layer.group_add("room", "mine")
+    dead.close()
+    await layer.group_send("room", {"type": "x"})
+    assert layer.metrics.dropped == {"gone": 1} and layer.groups == {}
+
+
+def test_an_unknown_option_names_the_nearest() -> None:
+    with pytest.raises(TypeError, match="unexpected option 'capacty'.*did you mean 'capacity'"):
+        InMemoryChannelLayer(capacty=5)
+    with pytest.raises(
+        ValueError, match=r"on_overflow='block': expected one of 'drop', 'drop_oldest', 'close'"
+    ):
+        InMemoryChannelLayer(on_overflow="block")  # type: ignore[arg-type]
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text()
+    | st.binary()
+    | st.dates()
+    | st.decimals(allow_nan=False),
+    lambda inner: (
+        st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner) | st.sets(st.integers())
+    ),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(st.text(), VALUES))
+def test_a_copy_is_equal_and_of_its_own(message: dict[str, Any]) -> None:
+    for copy in (copier(message)(), private(message)):
+        assert copy == message and copy is not message
+        for key, value in message.items():
+            if isinstance(value, list | dict | set):
+                assert copy[key] is not value
+
+
+def test_a_message_that_contains_itself_is_copied() -> None:
+    message: dict[str, Any] = {"type": "x"}
+    message["self"] = message
+    copy = private(message)
+    assert copy["self"] is copy and copy is not message
+
+
+def test_throttle_counts_what_it_holds_back() -> None:
+    throttle = Throttle(every_s=60)
+    assert [throttle.due("a", now=now) for now in (0, 1, 59, 61, 62, 200)] == [1, 0, 0, 3, 0, 2]
+    assert throttle.due("b", now=1) == 1

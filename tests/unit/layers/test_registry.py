@@ -1,0 +1,157 @@
+"""CHANNEL_LAYERS, aliases, registered layers, and the errors of a wrong dict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from compat.exceptions import InvalidChannelLayerError
+from compat.layers import (
+    InMemoryChannelLayer,
+    channel_layers,
+    get_channel_layer,
+    has_layers,
+    register_channel_layer,
+    unregister_channel_layer,
+)
+from compat.settings import override
+
+MEMORY = {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+
+
+class Raising:
+    """A backend whose constructor has a bug."""
+
+    def __init__(self, **config: Any) -> None:
+        raise KeyError("a bug of its own")
+
+
+@pytest.fixture(autouse=True)
+def clean() -> Iterator[None]:
+    with override(CHANNEL_LAYERS={}):
+        yield
+    for alias in tuple(channel_layers.backends):
+        unregister_channel_layer(alias)
+
+
+def layers(**entries: Any) -> Any:
+    return override(CHANNEL_LAYERS=entries)
+
+
+@pytest.mark.parametrize(
+    "path", ["channels.layers.InMemoryChannelLayer", "compat.layers.InMemoryChannelLayer"]
+)
+def test_a_backend_by_upstreams_path_or_ours(path: str) -> None:
+    with layers(default={"BACKEND": path, "CONFIG": {"capacity": 7}}):
+        layer = get_channel_layer()
+        assert isinstance(layer, InMemoryChannelLayer) and layer.capacity == 7
+        assert get_channel_layer() is layer
+
+
+def test_an_alias_that_is_not_configured_is_none() -> None:
+    assert get_channel_layer() is None
+    with layers(default=MEMORY):
+        assert get_channel_layer("other") is None
+
+
+def test_changing_the_setting_makes_new_layers_and_keeps_registered_ones() -> None:
+    registered = InMemoryChannelLayer()
+    register_channel_layer("mine", registered)
+    with layers(default=MEMORY):
+        first = get_channel_layer()
+        with layers(default=MEMORY):
+            assert get_channel_layer() is not first
+        assert get_channel_layer("mine") is registered
+    assert get_channel_layer() is None
+
+
+def test_registered_layers() -> None:
+    assert not has_layers() and len(channel_layers) == 0
+    layer = InMemoryChannelLayer()
+    register_channel_layer("chat", layer)
+    assert has_layers() and list(channel_layers) == ["chat"] and "chat" in channel_layers
+    assert get_channel_layer("chat") is layer
+    replacement = InMemoryChannelLayer()
+    register_channel_layer("chat", replacement)
+    assert get_channel_layer("chat") is replacement
+    unregister_channel_layer("chat")
+    assert not has_layers()
+
+
+def test_set_puts_a_layer_in_and_gives_the_old_one_back() -> None:
+    with layers(default=MEMORY):
+        mine = InMemoryChannelLayer()
+        assert channel_layers.set("default", mine) is None
+        assert get_channel_layer() is mine
+        assert channel_layers.set("default", None) is mine
+        assert get_channel_layer() is not mine
+
+
+def test_test_backends() -> None:
+    with layers(default={**MEMORY, "TEST_CONFIG": {"expiry": 100500}}, bare=MEMORY):
+        assert channel_layers.make_test_backend("default").expiry == 100500
+        with pytest.raises(InvalidChannelLayerError, match="No TEST_CONFIG specified for bare"):
+            channel_layers.make_test_backend("bare")
+
+
+@pytest.mark.parametrize(
+    ("entry", "text"),
+    [
+        ({}, "No BACKEND specified for default"),
+        ({"BACKEND": "nowhere.Layer"}, "Cannot import BACKEND 'nowhere.Layer' specified for default"),
+        (
+            {"BACKEND": "channels.layers.InMemoryChanelLayer"},
+            "did you mean 'channels.layers.InMemoryChannelLayer'",
+        ),
+        ({"BACKEND": "compat.layers.NoSuchLayer"}, "Cannot import BACKEND"),
+        ({"BACKEND": InMemoryChannelLayer}, "expected a dotted path"),
+        ({**MEMORY, "ROUTING": "x"}, "ROUTING"),
+        (
+            {**MEMORY, "CONFG": {}},
+            r"CHANNEL_LAYERS\['default'\] has an unknown key 'CONFG'; did you mean 'CONFIG'",
+        ),
+        ({**MEMORY, "CONFIG": ["x"]}, "must be a dict"),
+        ("channels.layers.InMemoryChannelLayer", "must be a dict with a BACKEND"),
+    ],
+)
+def test_a_wrong_entry_says_what_is_wrong(entry: Any, text: str) -> None:
+    with layers(default=entry), pytest.raises(InvalidChannelLayerError, match=text):
+        get_channel_layer()
+
+
+def test_a_wrong_setting_says_what_is_wrong() -> None:
+    with (
+        override(CHANNEL_LAYERS=["x"]),
+        pytest.raises(InvalidChannelLayerError, match="CHANNEL_LAYERS must be a dict"),
+    ):
+        get_channel_layer()
+
+
+def test_an_error_of_a_backend_is_not_taken_for_a_missing_alias() -> None:
+    with (
+        layers(default={"BACKEND": f"{__name__}.Raising"}),
+        pytest.raises(KeyError, match="a bug of its own"),
+    ):
+        import sys
+
+        assert sys.modules[__name__]
+        get_channel_layer()
+
+
+def test_an_option_that_does_not_exist() -> None:
+    with (
+        layers(default={**MEMORY, "CONFIG": {"expiri": 1}}),
+        pytest.raises(TypeError, match="did you mean 'expiry'"),
+    ):
+        get_channel_layer()
+
+
+def test_an_embedded_layer_stands_in(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("COMPAT_EMBEDDED_LAYERS", "default")
+    with layers(default={"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": ["x"]}}):
+        assert isinstance(get_channel_layer(), InMemoryChannelLayer)
+    assert len(caplog.records) == 1 and "stands in for" in caplog.text

@@ -1,0 +1,197 @@
+"""Mailboxes: order, bounds, expiry, and that a cancelled reader loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from compat.inbox import Inbox, Mailbox, Overflow
+from compat.types import Message
+
+FOREVER = float("inf")
+
+
+class Counter:
+    """A layer that only counts."""
+
+    def __init__(self) -> None:
+        self.drops: dict[str, int] = {}
+
+    def count_drop(self, channel: str, reason: str, count: int = 1) -> None:
+        self.drops[reason] = self.drops.get(reason, 0) + count
+
+
+def event(number: int) -> Message:
+    return {"type": "event", "n": number}
+
+
+def inbox_of(capacity: int = 100, on_overflow: Overflow = "drop") -> Inbox:
+    inbox = Inbox(asyncio.get_running_loop())
+    inbox.capacity, inbox.on_overflow, inbox.owner = capacity, on_overflow, Counter()
+    return inbox
+
+
+def drops(inbox: Inbox | Mailbox) -> dict[str, int]:
+    assert isinstance(inbox.owner, Counter)
+    return inbox.owner.drops
+
+
+async def test_events_come_in_order() -> None:
+    inbox = inbox_of()
+    for number in range(5):
+        assert inbox.push(event(number), FOREVER)
+    assert [(await inbox.get())["n"] for _ in range(5)] == [0, 1, 2, 3, 4]
+
+
+async def test_frames_and_events_alternate_and_the_frame_is_first() -> None:
+    inbox = inbox_of()
+    for number in range(3):
+        inbox.push(event(number), FOREVER)
+    taken = []
+    for number in range(3):
+        inbox.put_frame({"type": "websocket.receive", "n": f"frame {number}"})
+        taken += [(await inbox.get())["n"], (await inbox.get())["n"]]
+    assert taken == ["frame 0", 0, "frame 1", 1, "frame 2", 2]
+
+
+async def test_a_full_inbox_refuses_the_newest() -> None:
+    inbox = inbox_of(capacity=2)
+    assert [inbox.push(event(number), FOREVER) for number in range(4)] == [True, True, False, False]
+    assert [(await inbox.get())["n"] for _ in range(2)] == [0, 1]
+
+
+async def test_a_full_inbox_can_drop_the_oldest() -> None:
+    inbox = inbox_of(capacity=2, on_overflow="drop_oldest")
+    assert [inbox.push(event(number), FOREVER) for number in range(4)] == [True, True, False, False]
+    assert [(await inbox.get())["n"] for _ in range(2)] == [2, 3]
+
+
+async def test_a_full_inbox_can_have_its_task_cancelled() -> None:
+    inbox = inbox_of(capacity=1, on_overflow="close")
+    inbox.task = asyncio.ensure_future(asyncio.Event().wait())
+    assert inbox.push(event(0), FOREVER)
+    assert not inbox.push(event(1), FOREVER)
+    with pytest.raises(asyncio.CancelledError):
+        await inbox.task
+    assert inbox.overflowed
+
+
+async def test_expired_events_are_skipped_and_counted() -> None:
+    inbox = inbox_of()
+    past = time.monotonic() - 1
+    inbox.push(event(0), past)
+    inbox.push(event(1), past)
+    inbox.push(event(2), FOREVER)
+    assert (await inbox.get())["n"] == 2
+    assert drops(inbox) == {"expired": 2}
+
+
+async def test_a_frame_behind_nothing_but_expired_events_is_found() -> None:
+    inbox = inbox_of()
+    inbox.put_frame({"type": "first"})
+    assert (await inbox.get())["type"] == "first"
+    inbox.push(event(0), time.monotonic() - 1)
+    inbox.put_frame({"type": "second"})
+    assert (await asyncio.wait_for(inbox.get(), 5))["type"] == "second"
+
+
+async def test_a_waiting_reader_is_woken_by_a_push() -> None:
+    inbox = inbox_of()
+    reader = asyncio.ensure_future(inbox.get())
+    await asyncio.sleep(0)
+    assert inbox.idle
+    inbox.push(event(1), FOREVER)
+    assert (await asyncio.wait_for(reader, 5))["n"] == 1
+
+
+async def test_cancelling_a_reader_at_any_moment_loses_nothing() -> None:
+    inbox = inbox_of()
+    taken: list[int] = []
+    for number in range(50):
+        reader = asyncio.ensure_future(inbox.get())
+        await asyncio.sleep(0)
+        inbox.push(event(number), FOREVER)  # the reader is due to run, and is cancelled before it does
+        reader.cancel()
+        try:
+            taken.append((await reader)["n"])
+        except asyncio.CancelledError:
+            pass
+    while (message := inbox.take()) is not None:
+        taken.append(message["n"])
+    assert taken == list(range(50))
+
+
+async def test_a_push_from_another_thread_wakes_the_reader() -> None:
+    inbox = inbox_of(capacity=3)
+    reader = asyncio.ensure_future(inbox.get())
+    await asyncio.sleep(0)
+    await asyncio.to_thread(lambda: [inbox.push_threadsafe(event(number), FOREVER) for number in range(5)])
+    assert (await asyncio.wait_for(reader, 5))["n"] == 0
+    rest = [message["n"] for message in iter(inbox.take, None)]
+    assert len(rest) + 1 + drops(inbox).get("overflow", 0) == 5, "each is delivered or counted"
+
+
+async def test_the_place_for_a_frame_is_waited_for() -> None:
+    inbox = inbox_of()
+    inbox.put_frame({"type": "websocket.receive"})
+    writer = asyncio.ensure_future(inbox.vacancy())
+    await asyncio.sleep(0)
+    assert not writer.done()
+    inbox.take()
+    await asyncio.wait_for(writer, 5)
+
+
+async def test_a_failed_socket_is_reported_after_what_came_before() -> None:
+    inbox = inbox_of()
+    inbox.push(event(0), FOREVER)
+    inbox.fail(ConnectionResetError("gone"))
+    assert (await inbox.get())["n"] == 0
+    with pytest.raises(ConnectionResetError, match="gone"):
+        await inbox.get()
+
+
+async def test_a_mailbox_serves_every_reader_once() -> None:
+    mailbox = Mailbox("jobs", Counter(), capacity=1000)
+    readers = [asyncio.ensure_future(mailbox.get()) for _ in range(20)]
+    await asyncio.sleep(0)
+    for number in range(20):
+        assert mailbox.push(event(number), FOREVER)
+    got = await asyncio.wait_for(asyncio.gather(*readers), 5)
+    assert sorted(message["n"] for message in got) == list(range(20))
+    assert mailbox.empty() and mailbox.idle()
+
+
+async def test_a_full_mailbox_makes_room_by_expiry() -> None:
+    mailbox = Mailbox("jobs", Counter(), capacity=1)
+    assert mailbox.push(event(0), time.monotonic() - 1)
+    assert mailbox.push(event(1), FOREVER)
+    assert not mailbox.push(event(2), FOREVER)
+    assert drops(mailbox) == {"expired": 1}
+
+
+def test_a_mailbox_is_safe_between_threads_and_loops() -> None:
+    mailbox = Mailbox("jobs", Counter(), capacity=10_000)
+    barrier = threading.Barrier(4)
+
+    def read(count: int) -> list[int]:
+        async def main() -> list[int]:
+            return [(await asyncio.wait_for(mailbox.get(), 30))["n"] for _ in range(count)]
+
+        barrier.wait(10)
+        return asyncio.run(main())
+
+    def write(first: int) -> list[int]:
+        barrier.wait(10)
+        for number in range(first, first + 500):
+            assert mailbox.push(event(number), FOREVER)
+        return []
+
+    with ThreadPoolExecutor(4) as threads:
+        futures = [threads.submit(read, 500), threads.submit(read, 500)]
+        futures += [threads.submit(write, 0), threads.submit(write, 500)]
+        got = [number for future in futures for number in future.result(60)]
+    assert sorted(got) == list(range(1000))
