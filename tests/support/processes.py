@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.support.waiting import until
 
-__all__ = ["Process", "child_environment", "free_port", "listening"]
+__all__ = ["Process", "child_environment", "free_port", "listening", "sockets_by_process"]
 
 # What the machine or the test run may have set and a child must not inherit by accident.
 NOT_INHERITED = (
@@ -131,3 +131,30 @@ class Process:
 
     def __exit__(self, *exc_info: object) -> None:
         self.stop()
+
+
+def sockets_by_process(pid: int, port: int) -> dict[int, int]:
+    """How many connections to that local port each child of `pid` holds, for those that hold any."""
+    established = set()
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if int(fields[1].partition(":")[2], 16) == port and fields[3] == "01":
+            established.add(f"socket:[{fields[9]}]")
+    counts: dict[int, int] = {}
+    for child in _children(pid):
+        count = sum(_link(fd) in established for fd in Path(f"/proc/{child}/fd").iterdir())
+        if count:
+            counts[child] = count
+    return counts
+
+
+def _children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task")
+    return [int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()]
+
+
+def _link(fd: Path) -> str:
+    try:
+        return str(fd.readlink())
+    except OSError:  # closed meanwhile
+        return ""
