@@ -8,6 +8,9 @@ most of the time that it spends.)
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
@@ -66,13 +69,25 @@ class DatabaseSyncToAsync(SyncToAsync[P, R]):
     ``thread_sensitive=False`` it runs on a pool of threads instead of asgiref's one thread.
     """
 
-    def thread_handler(self, loop: Any, *args: Any, **kwargs: Any) -> Any:
-        """Runs in the worker thread; the signature is asgiref's."""
-        close_old_connections()
-        try:
-            return super().thread_handler(loop, *args, **kwargs)  # type: ignore[no-untyped-call]  # asgiref's
-        finally:
+    def __init__(
+        self,
+        func: Callable[P, R],
+        thread_sensitive: bool = True,
+        executor: ThreadPoolExecutor | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(func, thread_sensitive, executor, **options)
+
+        # Around the function and not in thread_handler(), which runs outside of the caller's context.
+        @functools.wraps(func)
+        def run(*args: P.args, **kwargs: P.kwargs) -> R:
             close_old_connections()
+            try:
+                return func(*args, **kwargs)
+            finally:
+                close_old_connections()
+
+        self.func = run
 
 
 database_sync_to_async = DatabaseSyncToAsync

@@ -32,9 +32,15 @@ class DjangoIntegration:
     """The ``compat.integration.Integration`` of Django."""
 
     def __init__(self) -> None:
-        # Always there: it knows by itself whether Django's databases are in use.
-        self.database = DjangoDatabase(in_use)
+        self.connections = DjangoDatabase()
         self.forwards_changes = False
+
+    @property
+    def database(self) -> DjangoDatabase | None:
+        # Asked for every message: the cheap questions first.
+        if not self.connections.watching and ("django.db" not in sys.modules or not in_use()):
+            return None
+        return self.connections
 
     @property
     def users(self) -> DjangoUsers | None:
@@ -57,7 +63,7 @@ def unregister() -> None:
     """Undo ``register``."""
     settings.remove_source(django_settings)
     integration.unregister(_integration)
-    _integration.database.unwatch()
+    _integration.connections.unwatch()
     if _integration.forwards_changes:
         from django.core.signals import setting_changed
 

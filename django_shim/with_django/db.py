@@ -11,23 +11,20 @@ ones are is known from Django's signal ``connection_created``.
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
 from typing import Any
 
 __all__ = ["DjangoDatabase"]
 
 
 class DjangoDatabase:
-    """The ``compat.integration.Database`` of Django."""
+    """The ``compat.integration.Database`` of Django; asked only while Django is in use and has settings."""
 
-    def __init__(self, in_use: Callable[[], bool]) -> None:
+    def __init__(self) -> None:
         self.watching = False
-        self._in_use = in_use
-        self._open: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._known: weakref.WeakSet[Any] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._thread = threading.local()
 
@@ -37,21 +34,17 @@ class DjangoDatabase:
         Those of the current thread do not count: it runs the event loop, and no hop ever closes them.
         """
         if not self.watching:
-            # Connections that were opened before are not known: enter the database thread once.
-            return self._watch()
-        if not self._open:
-            return False
-        now, here = time.monotonic(), threading.get_ident()
-        return any(
-            connection._thread_ident != here and _is_due(connection, now) for connection in self._known()
-        )
+            self._watch()
+            return True  # connections that were opened before are not known: enter the thread once
+        here, now = threading.get_ident(), time.monotonic()
+        return any(opened._thread_ident != here and _is_due(opened, now) for opened in self._opened())
 
     def close(self) -> None:
-        """``django.db.close_old_connections()``, unless it is known that no connection is open."""
-        if not self.watching and not self._watch():
-            return
-        scanned = getattr(self._thread, "scanned", False)
-        if scanned and not self._open:
+        """``django.db.close_old_connections()``, unless this thread has no connection open."""
+        if not self.watching:
+            self._watch()
+        here, scanned = threading.get_ident(), hasattr(self._thread, "scanned")
+        if scanned and not any(opened._thread_ident == here for opened in self._opened()):
             return
         from django import db
 
@@ -59,8 +52,7 @@ class DjangoDatabase:
         if not scanned:
             self._thread.scanned = True
             for connection in db.connections.all(initialized_only=True):
-                if connection.connection is not None:
-                    self._add(connection)
+                self._add(connection)
 
     def unwatch(self) -> None:
         """Undo the connection to Django's signal."""
@@ -71,35 +63,32 @@ class DjangoDatabase:
         connection_created.disconnect(self._on_created)
         self.watching = False
 
-    def _watch(self) -> bool:
-        """Begin to watch, if Django's database layer is loaded and has settings; True if it has begun."""
-        if "django.db" not in sys.modules or not self._in_use():
-            return False
+    def _watch(self) -> None:
         from django.db.backends.signals import connection_created
 
         connection_created.connect(self._on_created, weak=False)
         self.watching = True
-        return True
 
     def _on_created(self, *, connection: Any, **_: Any) -> None:
         self._add(connection)
 
     def _add(self, connection: Any) -> None:
         with self._lock:
-            self._open.add(connection)
+            self._known.add(connection)
 
-    def _known(self) -> list[Any]:
+    def _opened(self) -> list[Any]:
+        """The connections that are open, of all threads."""
+        if not self._known:
+            return []
         with self._lock:
-            known = list(self._open)
+            known = list(self._known)
             for connection in known:
-                if connection.connection is None:  # closed; the signal tells when it is open again
-                    self._open.discard(connection)
-        return known
+                if connection.connection is None:  # the signal tells when it is open again
+                    self._known.discard(connection)
+        return [connection for connection in known if connection.connection is not None]
 
 
 def _is_due(connection: Any, now: float) -> bool:
-    if connection.connection is None:
-        return False
     if connection.errors_occurred or (connection.close_at is not None and now >= connection.close_at):
         return True
     if connection.health_check_enabled and connection.health_check_done:
