@@ -8,6 +8,7 @@ connection; ``as_asgi()`` makes an application that makes an instance per connec
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
@@ -54,8 +55,8 @@ class ConsumerApp:
     def __init__(self, consumer_class: type[AsyncConsumer], initkwargs: dict[str, Any]) -> None:
         self.consumer_class = consumer_class
         self.consumer_initkwargs = initkwargs
-        functools.update_wrapper(self, consumer_class, updated=())
-        del self.__wrapped__  # inspect would take the class's signature for the application's
+        for name in ("__module__", "__name__", "__qualname__", "__doc__"):
+            setattr(self, name, getattr(consumer_class, name))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if "url_route" not in scope:
@@ -158,7 +159,15 @@ class SyncConsumer(AsyncConsumer):
         if self._on_one_thread(scope):
             self.base_send = async_to_sync(socket.send)
             inbox = Inbox(asyncio.get_running_loop())
-            ending = Ending(self, inbox, socket, database_sync_to_async(self.dispatch))
+            handle = database_sync_to_async(self.dispatch)
+
+            async def dispatch(message: Message) -> None:
+                if not ending.cancelled:
+                    await handle(message)
+                else:  # asgiref leaves an executor that has ended in the context of a cancelled call
+                    await contextvars.Context().run(asyncio.ensure_future, handle(message))
+
+            ending = Ending(self, inbox, socket, dispatch)
             await self._join(scope, inbox, ending)
             await converse(ending, receive)
             return

@@ -164,7 +164,7 @@ class Ending:
     ``dispatch`` is how the disconnect handler is run where the client's own disconnect did not run it.
     """
 
-    __slots__ = ("consumer", "current", "dispatch", "inbox", "socket", "subscription")
+    __slots__ = ("cancelled", "consumer", "current", "dispatch", "inbox", "socket", "subscription")
 
     def __init__(
         self, consumer: Consumer, inbox: Inbox, socket: Socket, dispatch: Callable[[Message], Awaitable[None]]
@@ -174,6 +174,7 @@ class Ending:
         self.socket = socket
         self.dispatch = dispatch
         self.subscription: Subscription | None = None
+        self.cancelled = False
         self.current: Message | None = None
         """The message whose handler ran last; None before the first."""
 
@@ -192,6 +193,7 @@ class Ending:
             except Exception as error:  # noqa: BLE001 - what a handler raises ends this consumer, and only it
                 await self.after(error)
             except asyncio.CancelledError:
+                self.cancelled = True
                 if not await self.closed_for_overflow():
                     if self.socket.served:
                         await self.disconnect(GOING_AWAY)

@@ -146,7 +146,9 @@ class Inbox:
         """Wait until the place for a client frame is free."""
         while self.frame is not None:
             self.space = space = self.loop.create_future()
-            if self.frame is None:  # a sync consumer's worker takes at any moment, and then looks at ``space``
+            if (
+                self.frame is None
+            ):  # a sync consumer's worker takes at any moment, and then looks at ``space``
                 self.space = None
                 return
             await space

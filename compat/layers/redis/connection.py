@@ -23,10 +23,20 @@ from compat.exceptions import LayerUnavailable
 from compat.layers.redis.hosts import Host
 from compat.layers.redis.scripts import ALL, Script
 
-__all__ = ["Explain", "Link", "encode_command", "reason_of"]
+__all__ = ["Explain", "Link", "RedisUnavailable", "encode_command", "reason_of"]
 
 Argument = bytes | str | int | float
-Explain = Callable[[Host, str], LayerUnavailable]
+
+
+class RedisUnavailable(LayerUnavailable):
+    """LayerUnavailable, with the reason by itself."""
+
+    def __init__(self, text: str, reason: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+Explain = Callable[[Host, str], RedisUnavailable]
 """Makes the error for a host and a reason: it knows the layer's alias."""
 
 

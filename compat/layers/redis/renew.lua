@@ -1,12 +1,14 @@
 -- Prolongs the lease of one process, and takes processes whose lease has run out from all of their groups.
 -- Returns {1 if the lease was not there, groups that were cleaned, 1 if there is more to clean}.
 -- KEYS: leases
--- ARGV: client prefix ('' to clean only), lease in s, layer prefix, groups to clean at most
+-- ARGV: client prefix ('' to clean only), lease in s, layer prefix, groups to clean at most, life of the keys in s
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
 local added = 0
 if ARGV[1] ~= '' then
   added = redis.call('ZADD', KEYS[1], string.format('%.6f', now + tonumber(ARGV[2])), ARGV[1])
+  redis.call('EXPIRE', KEYS[1], ARGV[5])
+  redis.call('EXPIRE', ARGV[3] .. ':joined:' .. ARGV[1], ARGV[5])
 end
 local cleaned, limit = 0, tonumber(ARGV[4])
 for _, lease in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('(%.6f', now))) do
