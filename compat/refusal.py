@@ -6,28 +6,54 @@ mistake: a path that does not exist.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Iterable
 
 from compat.types import Receive, Scope, Send
 
 __all__ = ["listed", "refuse", "shown"]
 
+_HTTP_RESPONSE = "websocket.http.response"
+"""The ASGI extension "WebSocket Denial Response": an HTTP response instead of the plain 403."""
+
+_END_TIMEOUT_S = 1.0
+
 
 async def refuse(scope: Scope, receive: Receive, send: Send, status: int, text: str) -> int:
     """Answer ``status`` with ``text`` to a request, or to a handshake that has not been received from yet.
 
-    Returns the HTTP status that the client sees, which for a handshake is always 403. The ASGI extension
-    "websocket.http.response" could say more, but uvicorn (to 0.54) logs "ASGI callable returned without
-    completing handshake" after each such answer: an error, for what is a client's mistake.
+    Returns the HTTP status that the client sees: a server without the "websocket.http.response" extension has
+    403 for every handshake that is refused.
     """
     if scope["type"] == "http":
-        await _respond(send, status, text)
+        await _respond(send, "http.response", status, text)
         return status
     message = await receive()
     if message["type"] != "websocket.connect":
         return status  # the client has left meanwhile
+    if _HTTP_RESPONSE in (scope.get("extensions") or {}):
+        await _respond(send, _HTTP_RESPONSE, status, text)
+        await _connection_lost(receive)
+        return status
     await send({"type": "websocket.close"})
     return 403
+
+
+async def _connection_lost(receive: Receive) -> None:
+    """Wait until the server has let go of the connection that was answered.
+
+    uvicorn 0.54 logs "ASGI callable returned without completing handshake" for an application that returns
+    earlier. It tells the disconnect twice, when the answer has been written and when the connection is lost;
+    of other servers one only is to be had, or none, hence the limit.
+    """
+    with contextlib.suppress(asyncio.TimeoutError, RuntimeError):
+        await asyncio.wait_for(_twice(receive), _END_TIMEOUT_S)
+
+
+async def _twice(receive: Receive) -> None:
+    await receive()
+    await receive()
 
 
 def shown(value: str, limit: int = 200) -> str:
@@ -42,8 +68,8 @@ def listed(names: Iterable[str], limit: int = 8) -> str:
     return (", ".join(quoted[:limit]) or "nothing") + more
 
 
-async def _respond(send: Send, status: int, text: str) -> None:
+async def _respond(send: Send, kind: str, status: int, text: str) -> None:
     body = text.encode()
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": f"{kind}.start", "status": status, "headers": headers})
+    await send({"type": f"{kind}.body", "body": body})
