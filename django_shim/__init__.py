@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import sys
 
-from django_shim.finder import HERE, PACKAGES, ShimFinder, UnservedDjango
+from django_shim.finder import HERE, PACKAGES, ShimFinder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,12 +51,11 @@ def install() -> None:
     else:
         finder.on_compat = _register_django
     sys.meta_path.insert(0, finder)
-    sys.meta_path.append(UnservedDjango())
 
 
 def uninstall() -> None:
     """Take the finder away and forget the modules that it served; ``compat`` itself stays imported."""
-    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, (ShimFinder, UnservedDjango))]
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not _is_shims(finder)]
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] in SERVED and _is_served(module):
             del sys.modules[name]
@@ -90,6 +89,11 @@ def _register_django() -> None:
     from django_shim import with_django
 
     with_django.register()
+
+
+def _is_shims(finder: object) -> bool:
+    # The subset of Django adds a finder of its own: a class, which refuses what the subset lacks.
+    return isinstance(finder, ShimFinder) or getattr(finder, "__module__", "").startswith("django.unserved")
 
 
 def _is_served(module: ModuleType | None) -> bool:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Load = Callable[[ModuleType], None]
 
-__all__ = ["HERE", "PACKAGES", "ShimFinder", "UnservedDjango", "real_spec", "serves_subset"]
+__all__ = ["HERE", "PACKAGES", "ShimFinder", "real_spec", "serves_subset"]
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PACKAGES = os.path.join(HERE, "packages")
@@ -38,7 +38,7 @@ def real_spec(name: str) -> ModuleSpec | None:
     ``django`` is not Django.
     """
     for finder in sys.meta_path:
-        if isinstance(finder, (ShimFinder, UnservedDjango)):
+        if isinstance(finder, ShimFinder):
             continue
         find_spec = getattr(finder, "find_spec", None)
         spec: ModuleSpec | None = find_spec(name, None) if find_spec is not None else None
@@ -100,26 +100,12 @@ class ShimFinder:
         """Nothing is cached here."""
 
 
-class UnservedDjango:
-    """The last entry of ``sys.meta_path``: turns "No module named" into the cure, for parts of Django we lack."""
-
-    def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """Raise ModuleNotFoundError for a module below the subset that nobody has found."""
-        if name.startswith("django.") and serves_subset():
-            raise ModuleNotFoundError(
-                f"{name} needs the real Django: channels-compat brings only the part of Django that a Channels "
-                "project cannot do without. Install it (pip install django) and run the same command again.",
-                name=name,
-            )
-        return None
-
-
 def is_ours(origin: str | None) -> bool:
     """True for a file of the ``compat`` package that was installed together with this one."""
     root = os.path.dirname(HERE)
-    return origin is not None and os.path.realpath(origin) == os.path.realpath(os.path.join(root, "compat", "__init__.py"))
+    return origin is not None and os.path.realpath(origin) == os.path.realpath(
+        os.path.join(root, "compat", "__init__.py")
+    )
 
 
 def asgi_spec(name: str, path: Sequence[str] | None) -> ModuleSpec | None:

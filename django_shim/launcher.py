@@ -16,7 +16,7 @@ from importlib.machinery import PathFinder
 
 from django_shim.finder import HERE
 
-__all__ = ["child_environment", "main", "resolve"]
+__all__ = ["child_environment", "main", "resolve", "run_child"]
 
 BOOTSTRAP = os.path.join(HERE, "bootstrap")
 
@@ -53,7 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments[0] == "--":
         arguments = arguments[1:]
     if not arguments or arguments[0].startswith("-"):
-        print(f"django-shim: there is no option {''.join(arguments[:1])!r}; see django-shim --help", file=sys.stderr)
+        print(
+            f"django-shim: there is no option {''.join(arguments[:1])!r}; see django-shim --help",
+            file=sys.stderr,
+        )
         return 2
     command = resolve(arguments)
     if command is None:
@@ -101,14 +104,14 @@ def _become(command: list[str], environment: dict[str, str]) -> int:
     sys.stderr.flush()
     try:
         if os.name == "nt":
-            return _run_child(command, environment)
+            return run_child(command, environment)
         os.execve(command[0], command, environment)
     except OSError as error:
         print(f"django-shim: {command[0]} cannot be run: {error.strerror}", file=sys.stderr)
         return 126
 
 
-def _run_child(command: list[str], environment: dict[str, str]) -> int:
+def run_child(command: list[str], environment: dict[str, str]) -> int:
     """For Windows, whose exec leaves the console to two processes at once; Ctrl-C reaches the child by itself."""
     child = subprocess.Popen(command, env=environment)
     while True:

@@ -168,7 +168,9 @@ def _home(module: ModuleType, name: str) -> tuple[ModuleType, str]:
         return importlib.import_module(home), attribute
     except ImportError as error:
         full = f"{module.__name__}.{name}"
-        raise ImportError(f"{full} comes from {home}, which cannot be imported: {error}", name=full) from error
+        raise ImportError(
+            f"{full} comes from {home}, which cannot be imported: {error}", name=full
+        ) from error
 
 
 def _state(module: ModuleType) -> _State:

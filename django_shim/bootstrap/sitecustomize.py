@@ -33,7 +33,9 @@ def run_next_sitecustomize() -> None:
     spec = PathFinder.find_spec("sitecustomize", elsewhere)
     if spec is None or spec.loader is None:
         return
-    from importlib.util import module_from_spec  # not at the top: few environments have one, and all would pay
+    from importlib.util import (
+        module_from_spec,
+    )  # not at the top: few environments have one, and all would pay
 
     module = module_from_spec(spec)
     sys.modules["sitecustomize"] = module

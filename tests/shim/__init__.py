@@ -1,0 +1,1 @@
+"""The shim: imports, interpreters, and projects that run on it."""

@@ -37,12 +37,16 @@ def shim(env: Environment, *arguments: str, cwd: Path, **variables: str) -> subp
     [SHIMMED, {"PYTHONPATH": BOOTSTRAP}, {**SHIMMED, "PYTHONPATH": BOOTSTRAP}],
     ids=["pth", "sitecustomize", "both"],
 )
-def test_trap_03_either_door_and_both_at_once(bare: Environment, tmp_path: Path, variables: dict[str, str]) -> None:
+def test_trap_03_either_door_and_both_at_once(
+    bare: Environment, tmp_path: Path, variables: dict[str, str]
+) -> None:
     run_code(bare, ONE_FINDER, tmp_path, variables)
 
 
 @pytest.mark.parametrize("value", ["", "0", "no"])
-def test_trap_03_the_pth_line_does_nothing_unless_asked(bare: Environment, tmp_path: Path, value: str) -> None:
+def test_trap_03_the_pth_line_does_nothing_unless_asked(
+    bare: Environment, tmp_path: Path, value: str
+) -> None:
     code = "import sys; assert 'django_shim' not in sys.modules"
     run_code(bare, code, tmp_path, {"DJANGO_SHIM": value})
 
@@ -69,7 +73,9 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
     assert (done.returncode, done.stdout) == (0, "instrumented\n"), done.stderr
 
 
-def test_trap_03_the_environments_own_sitecustomize_runs_after_ours(bare: Environment, tmp_path: Path) -> None:
+def test_trap_03_the_environments_own_sitecustomize_runs_after_ours(
+    bare: Environment, tmp_path: Path
+) -> None:
     write(tmp_path, own__sitecustomize="import django_shim\nVALUE = django_shim.installed()\n")
     code = "import sitecustomize; print(sitecustomize.VALUE, sitecustomize.__file__)"
     done = shim(bare, "python", "-c", code, cwd=tmp_path, PYTHONPATH=str(tmp_path / "own"))
@@ -102,9 +108,7 @@ if __name__ == "__main__":
 
 def test_trap_03_an_interpreter_without_channels_compat_says_so(bare: Environment, tmp_path: Path) -> None:
     """``-S`` keeps site-packages away, as another environment's interpreter would."""
-    done = bare.run(
-        "python", "-S", "-c", "import sitecustomize", cwd=tmp_path, env={"PYTHONPATH": BOOTSTRAP}
-    )
+    done = bare.run("python", "-S", "-c", "import sitecustomize", cwd=tmp_path, env={"PYTHONPATH": BOOTSTRAP})
     assert done.returncode == 0
     assert "does not have channels-compat installed" in done.stderr and "python" in done.stderr
 
@@ -152,7 +156,10 @@ def test_trap_08_the_doors_import_nothing_but_importlib(
     code = "import sys; print(*sys.modules)"
     without = set(run_code(bare, code, tmp_path, {}).split())
     added = set(run_code(bare, code, tmp_path, variables).split()) - without
-    assert {name for name in added if name.partition(".")[0] not in CHEAP} == {"django_shim", "django_shim.finder"}
+    assert {name for name in added if name.partition(".")[0] not in CHEAP} == {
+        "django_shim",
+        "django_shim.finder",
+    }
     assert not added & EXPENSIVE
 
 

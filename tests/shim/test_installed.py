@@ -92,7 +92,11 @@ def test_trap_06_the_launcher_says_in_one_line_what_it_overrides(tmp_path: Path)
     nested = ["django-shim", "django-shim", "python", "-c", "import channels"]
     done = environment("channels").run(*nested, cwd=tmp_path)
     (line,) = done.stderr.splitlines()
-    assert "channels 4.3.2 is installed" in line and "site-packages" in line and "channels-compat instead" in line
+    assert (
+        "channels 4.3.2 is installed" in line
+        and "site-packages" in line
+        and "channels-compat instead" in line
+    )
     assert environment("django").run(*nested, cwd=tmp_path).stderr == ""
 
 
@@ -145,7 +149,9 @@ assert names.count("channels") == 1
 
 
 @pytest.mark.parametrize("own", ["compat.py", "compat/__init__.py"])
-@pytest.mark.parametrize("statement", ["import channels", "import channels_redis.core", "from channels import auth"])
+@pytest.mark.parametrize(
+    "statement", ["import channels", "import channels_redis.core", "from channels import auth"]
+)
 def test_trap_07_a_compat_of_the_projects_own_is_named_with_the_cure(
     bare: Environment, tmp_path: Path, own: str, statement: str
 ) -> None:

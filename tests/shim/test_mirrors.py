@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -25,7 +24,9 @@ assert channels.layers.extra == 2
     run_code(bare, code, tmp_path)
 
 
-@pytest.mark.parametrize("patched", ["channels.consumer.get_channel_layer", "compat.consumer.get_channel_layer"])
+@pytest.mark.parametrize(
+    "patched", ["channels.consumer.get_channel_layer", "compat.consumer.get_channel_layer"]
+)
 def test_mock_patch_of_either_path_is_seen_by_consumers_and_undone(
     bare: Environment, tmp_path: Path, patched: str
 ) -> None:
@@ -244,7 +245,9 @@ sys.exit(str(failures) if failures else 0)
         assert done.returncode == 0, done.stderr
 
 
-def test_trap_01_importing_the_root_loads_what_threads_would_race_for(bare: Environment, tmp_path: Path) -> None:
+def test_trap_01_importing_the_root_loads_what_threads_would_race_for(
+    bare: Environment, tmp_path: Path
+) -> None:
     code = """
 import sys, channels
 wanted = {f"compat.{n}" for n in ("consumer", "layers", "routing", "auth", "sessions", "db", "worker",
@@ -259,7 +262,9 @@ print(*sys.modules)
 PROBED = {"models", "admin", "urls", "tasks", "signals", "migrations", "templatetags", "apps", "management"}
 
 
-def test_trap_02_compat_has_no_module_that_django_or_celery_probe_for(bare: Environment, tmp_path: Path) -> None:
+def test_trap_02_compat_has_no_module_that_django_or_celery_probe_for(
+    bare: Environment, tmp_path: Path
+) -> None:
     code = """
 import pkgutil, compat
 for module in pkgutil.walk_packages(compat.__path__, "compat."):
@@ -284,5 +289,3 @@ roots = {name.partition(".")[0] for name in sys.modules}
 assert not roots & {"channels", "channels_redis", "daphne", "django", "broken"}, roots
 """
     run_code(environment("django"), code, tmp_path, {**SHIMMED, "DJANGO_SETTINGS_MODULE": "broken.settings"})
-
-

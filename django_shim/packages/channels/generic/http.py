@@ -6,5 +6,8 @@ from django_shim.mirror import mirror
 
 if TYPE_CHECKING:
     from compat.generic.http import *
+    from compat.db import aclose_old_connections as aclose_old_connections
 
-mirror(__name__, "compat.generic.http")
+mirror(
+    __name__, "compat.generic.http", elsewhere={"aclose_old_connections": "compat.db:aclose_old_connections"}
+)

@@ -6,5 +6,10 @@ from django_shim.mirror import mirror
 
 if TYPE_CHECKING:
     from compat.generic.websocket import *
+    from compat.db import aclose_old_connections as aclose_old_connections
 
-mirror(__name__, "compat.generic.websocket")
+mirror(
+    __name__,
+    "compat.generic.websocket",
+    elsewhere={"aclose_old_connections": "compat.db:aclose_old_connections"},
+)

@@ -28,7 +28,9 @@ class Command(BaseCommand):
         super().add_arguments(parser)
         parser.add_argument("channels", nargs="+", help="Channels to listen on.")
         parser.add_argument(
-            "--layer", default=DEFAULT_CHANNEL_LAYER, help="Alias of the channel layer (default: %(default)s)."
+            "--layer",
+            default=DEFAULT_CHANNEL_LAYER,
+            help="Alias of the channel layer (default: %(default)s).",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -32,7 +32,10 @@ class Command(DjangoCommand):
             parser.add_argument(name, type=int, help="Accepted for Daphne's sake; no effect.")
         if apps.is_installed("django.contrib.staticfiles"):
             parser.add_argument(
-                "--nostatic", action="store_false", dest="use_static_handler", help="Do not serve static files."
+                "--nostatic",
+                action="store_false",
+                dest="use_static_handler",
+                help="Do not serve static files.",
             )
             parser.add_argument(
                 "--insecure",
