@@ -121,11 +121,12 @@ def _match_starlette(route: Any, path: str, scope: Mapping[str, Any]) -> Found |
         "path_remaining": "",
         "url_route": {"args": args, "kwargs": dict(taken)},
     }
-    if "root_path" in added and added["root_path"] != seen["root_path"]:  # a Mount, or a Host
-        added["path_remaining"] = (
-            path_to_route({"path": added["path"], "root_path": added["root_path"]}) or ""
-        )
-    return Found(route.handle, added, route_text(route), partial=match is Match.PARTIAL)
+    text = route_text(route)
+    if added["root_path"] != seen["root_path"]:  # a Mount: what is below it has yet to be routed
+        below = {"path": added["path"], "root_path": added["root_path"]}
+        added["path_remaining"] = path_to_route(below) or ""
+        text += "/"
+    return Found(route.handle, added, text, partial=match is Match.PARTIAL)
 
 
 def _as_starlette_sees_it(path: str, scope: Mapping[str, Any]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from compat.types import Receive, Scope, Send
 
-__all__ = ["listed", "refuse", "shown"]
+__all__ = ["listed", "refuse", "shown", "status_seen"]
 
 _HTTP_RESPONSE = "websocket.http.response"
 """The ASGI extension "WebSocket Denial Response": an HTTP response instead of the plain 403."""
@@ -20,24 +20,30 @@ _HTTP_RESPONSE = "websocket.http.response"
 _END_TIMEOUT_S = 1.0
 
 
-async def refuse(scope: Scope, receive: Receive, send: Send, status: int, text: str) -> int:
-    """Answer ``status`` with ``text`` to a request, or to a handshake that has not been received from yet.
+def status_seen(scope: Scope, status: int) -> int:
+    """The HTTP status that a client sees where ``refuse()`` answers ``status``.
 
-    Returns the HTTP status that the client sees: a server without the "websocket.http.response" extension has
-    403 for every handshake that is refused.
+    A server without the "websocket.http.response" extension has 403 for every handshake that is refused.
     """
+    return status if scope["type"] == "http" or _can_respond(scope) else 403
+
+
+def _can_respond(scope: Scope) -> bool:
+    return _HTTP_RESPONSE in (scope.get("extensions") or {})
+
+
+async def refuse(scope: Scope, receive: Receive, send: Send, status: int, text: str) -> None:
+    """Answer ``status`` with ``text`` to a request, or to a handshake that has not been received from yet."""
     if scope["type"] == "http":
-        await _respond(send, "http.response", status, text)
-        return status
+        return await _respond(send, "http.response", status, text)
     message = await receive()
     if message["type"] != "websocket.connect":
-        return status  # the client has left meanwhile
-    if _HTTP_RESPONSE in (scope.get("extensions") or {}):
+        return  # the client has left meanwhile
+    if _can_respond(scope):
         await _respond(send, _HTTP_RESPONSE, status, text)
         await _connection_lost(receive)
-        return status
-    await send({"type": "websocket.close"})
-    return 403
+    else:
+        await send({"type": "websocket.close"})
 
 
 async def _connection_lost(receive: Receive) -> None:

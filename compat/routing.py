@@ -36,7 +36,7 @@ from compat.matching import (
     with_inner,
 )
 from compat.patterns import Resolver404, URLPattern
-from compat.refusal import listed, refuse, shown
+from compat.refusal import listed, refuse, shown, status_seen
 from compat.settings import settings
 from compat.types import Receive, Scope, Send, is_served
 
@@ -237,5 +237,6 @@ def _is_refusable(scope: Scope) -> bool:
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, reason: str) -> None:
-    status = await refuse(scope, receive, send, 404, "Not Found")
-    logger.warning("%s %s refused with %s: %s", scope["type"], shown(scope.get("path", "")), status, reason)
+    kind, path, status = scope["type"], shown(scope.get("path", "")), status_seen(scope, 404)
+    logger.warning("%s %s refused with %s: %s", kind, path, status, reason)
+    await refuse(scope, receive, send, 404, "Not Found")

@@ -1,0 +1,154 @@
+"""URL patterns inside Starlette and FastAPI apps: mounted, and among the app's own routes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fastapi import FastAPI, WebSocket
+from starlette.applications import Starlette
+from starlette.routing import Match, Mount, NoMatchFound, Route, WebSocketRoute
+
+from compat.generic.websocket import AsyncJsonWebsocketConsumer
+from compat.patterns import path, re_path
+from compat.routing import URLRouter
+from compat.starlette_routes import PatternsRoute
+from tests.support.clients import Client, Refused, get
+from tests.support.logs import recorded
+from tests.support.servers import LiveServer
+
+
+class Where(AsyncJsonWebsocketConsumer):
+    """Tells its client what it found in the scope."""
+
+    async def connect(self) -> None:
+        await self.accept()
+        found = {
+            name: self.scope.get(name) for name in ("path", "root_path", "path_params", "path_remaining")
+        }
+        await self.send_json({**found, **self.scope["url_route"], "initkwargs": self.title})
+
+    def __init__(self, title: str = "") -> None:
+        super().__init__()
+        self.title = title
+
+
+PATTERNS = [
+    re_path(r"^chat/(?P<room>\w+)/$", Where.as_asgi()),
+    path("deep/", URLRouter([path("<int:n>/", Where.as_asgi(title="deep"))])),
+]
+
+
+def heard(server: LiveServer, url: str) -> Any:
+    with Client(server, url) as client:
+        return client.receive_json()
+
+
+def status(server: LiveServer, url: str) -> int:
+    with pytest.raises(Refused) as caught:
+        Client(server, url)
+    return caught.value.status
+
+
+def test_a_router_mounted_in_fastapi() -> None:
+    app = FastAPI()
+
+    @app.get("/page")
+    async def page() -> str:
+        return "page"
+
+    @app.websocket("/own")
+    async def own(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.send_json("own")
+        await websocket.close()
+
+    app.mount("/t/{tenant}", URLRouter(PATTERNS))
+    with LiveServer(app) as server, recorded() as log:
+        found = heard(server, "/t/acme/chat/caf%C3%A9/")
+        assert found["kwargs"] == found["path_params"] == {"tenant": "acme", "room": "café"}
+        assert (found["path"], found["root_path"]) == ("/t/acme/chat/café/", "/t/acme")
+        assert heard(server, "/t/acme/deep/7/")["kwargs"] == {"tenant": "acme", "n": 7}
+        assert heard(server, "/own") == "own"
+        assert get(server, "/page").json() == "page"
+        assert get(server, "/openapi.json").json()["paths"].keys() == {"/page"}
+        assert not log.kept
+        assert status(server, "/t/acme/nope/") == 404
+        assert get(server, "/t/acme/page").status_code == 404
+        assert [message.split(":")[0] for message in log.messages()] == [
+            "compat.routing WARNING websocket '/t/acme/nope/' refused with 404",
+            "compat.routing WARNING http '/t/acme/page' refused with 404",
+        ]
+
+
+def test_mounts_within_mounts() -> None:
+    inner = Starlette(routes=[Mount("/inner", URLRouter(PATTERNS))])
+    with LiveServer(Starlette(routes=[Mount("/outer", inner)])) as server:
+        assert heard(server, "/outer/inner/chat/a/")["root_path"] == "/outer/inner"
+
+
+def test_starlette_inside_a_url_router() -> None:
+    inner = Starlette(
+        routes=[WebSocketRoute("/own/{n:int}", Where.as_asgi()), Mount("/inner", URLRouter(PATTERNS))]
+    )
+    with LiveServer(URLRouter([path("pre/", URLRouter([Mount("/outer/{x}", inner)]))])) as server:
+        found = heard(server, "/pre/outer/a/inner/chat/b/")
+        assert found["kwargs"] == {"x": "a", "room": "b"}
+        assert found["root_path"] == "/pre/outer/a/inner"
+        assert heard(server, "/pre/outer/a/own/7")["path_params"] == {"x": "a", "n": 7}
+
+
+@pytest.mark.filterwarnings("ignore:The `root_path` parameter is deprecated")
+def test_fastapi_with_a_root_path_that_a_proxy_has_stripped() -> None:
+    app = FastAPI(root_path="/api")
+    app.mount("/ws", URLRouter(PATTERNS))
+    with LiveServer(app) as server:
+        assert heard(server, "/ws/chat/a/")["kwargs"] == {"room": "a"}
+        assert heard(server, "/api/ws/chat/a/")["kwargs"] == {"room": "a"}
+
+
+def test_patterns_among_the_routes_of_an_app() -> None:
+    app = FastAPI()
+    app.router.routes.append(PatternsRoute(PATTERNS))
+
+    @app.websocket("/later/{n}")
+    async def later(websocket: WebSocket, n: int) -> None:
+        await websocket.accept()
+        await websocket.send_json(n)
+        await websocket.close()
+
+    @app.get("/chat/{room}/")
+    async def page(room: str) -> str:
+        return room
+
+    with LiveServer(app) as server, recorded() as log:
+        assert heard(server, "/chat/a/")["kwargs"] == {"room": "a"}
+        assert heard(server, "/deep/7/")["initkwargs"] == "deep"
+        assert heard(server, "/later/7") == 7
+        assert get(server, "/chat/a/").json() == "a", "a page may have a socket's path"
+        assert status(server, "/deep/x/") in (403, 404), "it is the app's own refusal"
+        assert get(server, "/openapi.json").status_code == 200
+    assert not log.kept
+
+
+def test_patterns_route_inside_a_mount() -> None:
+    app = Starlette(routes=[Mount("/t/{tenant}", routes=[PatternsRoute(PATTERNS)])])
+    with LiveServer(app) as server:
+        assert heard(server, "/t/acme/chat/a/")["kwargs"] == {"tenant": "acme", "room": "a"}
+
+
+def test_patterns_route_matches_one_protocol() -> None:
+    async def page(request: Any) -> Any: ...
+
+    route = PatternsRoute([Route("/page", page)], protocol="http")
+    scope = {"path": "/page", "method": "GET", "headers": []}
+    assert route.matches({"type": "http", **scope}) == (Match.FULL, {"endpoint": route.router})
+    assert route.matches({"type": "websocket", **scope}) == (Match.NONE, {})
+    assert route.matches({"type": "http", **scope, "method": "POST"}) == (
+        Match.FULL,
+        {"endpoint": route.router},
+    )
+    assert route.matches({"type": "http", **scope, "root_path": "/x"}) == (Match.NONE, {})
+    assert repr(route).startswith("PatternsRoute([Route(path='/page'")
+    with pytest.raises(NoMatchFound):
+        route.url_path_for("page")
