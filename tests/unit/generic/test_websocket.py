@@ -1,0 +1,225 @@
+"""The four websocket consumers, message by message (what Channels 4.3 sends, key for key)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from compat.exceptions import AcceptConnection, DenyConnection
+from compat.generic.websocket import (
+    AsyncJsonWebsocketConsumer,
+    AsyncWebsocketConsumer,
+    JsonWebsocketConsumer,
+    WebsocketConsumer,
+)
+from compat.testing import WebsocketCommunicator
+
+Script = Callable[[Any], Any]
+
+
+def scripted(kind: str, **hooks: Any) -> Any:
+    """A consumer of the given kind whose hooks run ``(method, args, kwargs)`` steps on themselves."""
+    base: Any = {
+        "sync": WebsocketConsumer,
+        "async": AsyncWebsocketConsumer,
+        "sync json": JsonWebsocketConsumer,
+        "async json": AsyncJsonWebsocketConsumer,
+    }[kind]
+
+    def hook(name: str, steps: list[Any]) -> Any:
+        if kind.startswith("async"):
+
+            async def run(self: Any, *args: Any, **kwargs: Any) -> None:
+                for step in steps:
+                    method, positional, keyword = step(*args, **kwargs) if callable(step) else step
+                    await getattr(self, method)(*positional, **keyword)
+        else:
+
+            def run(self: Any, *args: Any, **kwargs: Any) -> None:  # type: ignore[misc]
+                for step in steps:
+                    method, positional, keyword = step(*args, **kwargs) if callable(step) else step
+                    getattr(self, method)(*positional, **keyword)
+
+        run.__name__ = name
+        return run
+
+    return type("Scripted", (base,), {name: hook(name, steps) for name, steps in hooks.items()})
+
+
+def step(method: str, *args: Any, **kwargs: Any) -> Any:
+    return method, args, kwargs
+
+
+plain = pytest.mark.parametrize("kind", ["sync", "async"])
+jsons = pytest.mark.parametrize("kind", ["sync json", "async json"])
+
+
+async def outputs(app: Any, *inputs: dict[str, Any], count: int) -> list[Any]:
+    communicator = WebsocketCommunicator(app.as_asgi(), "/")
+    await communicator.send_input({"type": "websocket.connect"})
+    for message in inputs:
+        await communicator.send_input(message)
+    sent = [await communicator.receive_output() for _ in range(count)]
+    await communicator.disconnect()
+    return sent
+
+
+@plain
+async def test_accept_has_always_a_subprotocol_key(kind: str) -> None:
+    assert await outputs(scripted(kind), count=1) == [{"type": "websocket.accept", "subprotocol": None}]
+
+
+@plain
+async def test_accept_with_subprotocol_and_headers(kind: str) -> None:
+    headers = ((b"x-room", b"lobby"),)
+    app = scripted(kind, connect=[step("accept", "v1", headers)])
+    assert await outputs(app, count=1) == [
+        {"type": "websocket.accept", "subprotocol": "v1", "headers": [(b"x-room", b"lobby")]}
+    ]
+
+
+@plain
+async def test_accept_and_deny_by_exception(kind: str) -> None:
+    def raises(error: type[Exception]) -> Any:
+        def raise_it() -> Any:
+            raise error
+
+        return scripted(kind, connect=[raise_it])
+
+    assert (await outputs(raises(AcceptConnection), count=1))[0]["type"] == "websocket.accept"
+    assert await outputs(raises(DenyConnection), count=1) == [{"type": "websocket.close"}]
+
+
+@plain
+async def test_a_connect_that_decides_nothing_is_refused(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert await outputs(scripted(kind, connect=[]), count=1) == [{"type": "websocket.close"}]
+    assert "connect() called neither accept() nor close()" in caplog.text
+
+
+@plain
+@pytest.mark.parametrize(
+    ("frame", "keyword"),
+    [
+        ({"text": "hi"}, {"text_data": "hi"}),
+        ({"text": "hi", "bytes": None}, {"text_data": "hi"}),
+        ({"text": ""}, {"text_data": ""}),
+        ({"bytes": b"hi"}, {"bytes_data": b"hi"}),
+        ({"bytes": b"hi", "text": None}, {"bytes_data": b"hi"}),
+    ],
+)
+async def test_receive_gets_exactly_the_one_that_came(kind: str, frame: dict[str, Any], keyword: Any) -> None:
+    seen: list[Any] = []
+
+    def look(**kwargs: Any) -> Any:
+        seen.append(kwargs)
+        return step("send", text_data="seen")
+
+    await outputs(scripted(kind, receive=[look]), {"type": "websocket.receive", **frame}, count=2)
+    assert seen == [keyword]
+
+
+@plain
+@pytest.mark.parametrize(
+    ("call", "messages"),
+    [
+        (step("send", "text"), [{"type": "websocket.send", "text": "text"}]),
+        (step("send", text_data=""), [{"type": "websocket.send", "text": ""}]),
+        (step("send", bytes_data=b""), [{"type": "websocket.send", "bytes": b""}]),
+        (step("send", "text", b"bytes"), [{"type": "websocket.send", "text": "text"}]),
+        (
+            step("send", "x", close=True),
+            [{"type": "websocket.send", "text": "x"}, {"type": "websocket.close"}],
+        ),
+        (
+            step("send", "x", close=4001),
+            [{"type": "websocket.send", "text": "x"}, {"type": "websocket.close", "code": 4001}],
+        ),
+        (step("send", "x", close=False), [{"type": "websocket.send", "text": "x"}]),
+        (step("close"), [{"type": "websocket.close"}]),
+        (step("close", True), [{"type": "websocket.close"}]),
+        (step("close", code=4002), [{"type": "websocket.close", "code": 4002}]),
+        (step("close", 4003, "why"), [{"type": "websocket.close", "code": 4003, "reason": "why"}]),
+        (step("close", reason=""), [{"type": "websocket.close"}]),
+    ],
+)
+async def test_what_send_and_close_send(kind: str, call: Any, messages: list[Any]) -> None:
+    app = scripted(kind, receive=[call])
+    got = await outputs(app, {"type": "websocket.receive", "text": "x"}, count=1 + len(messages))
+    assert got[1:] == messages
+
+
+@plain
+async def test_send_wants_something_to_send(kind: str) -> None:
+    app = scripted(kind, receive=[step("send")])
+    with pytest.raises(ValueError, match="You must pass one of bytes_data or text_data"):
+        await outputs(app, {"type": "websocket.receive", "text": "x"}, count=2)
+
+
+@plain
+async def test_disconnect_gets_the_code_by_position(kind: str) -> None:
+    seen: list[Any] = []
+
+    def look(*args: Any) -> Any:
+        seen.append(args)
+        return step("__class__")
+
+    communicator = WebsocketCommunicator(scripted(kind, disconnect=[look]).as_asgi(), "/")
+    await communicator.connect()
+    if kind == "sync":
+        await communicator.disconnect(code=4009)
+    else:
+        with pytest.raises(TypeError):  # the step is not awaitable; the code has been seen
+            await communicator.disconnect(code=4009)
+    assert seen == [(4009,)]
+
+
+@jsons
+async def test_json_in_and_out(kind: str) -> None:
+    app = scripted(kind, receive_json=[lambda content: step("send_json", {"got": content, "ü": 1})])
+    got = await outputs(app, {"type": "websocket.receive", "text": '{"a": [1, null]}'}, count=2)
+    assert got[1] == {"type": "websocket.send", "text": json.dumps({"got": {"a": [1, None]}, "ü": 1})}
+
+
+@jsons
+@pytest.mark.parametrize("frame", [{"bytes": b"{}"}, {"text": ""}])
+async def test_json_wants_text(kind: str, frame: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="No text section for incoming WebSocket frame!"):
+        await outputs(scripted(kind), {"type": "websocket.receive", **frame}, count=2)
+
+
+@jsons
+async def test_json_that_is_none(kind: str) -> None:
+    with pytest.raises(json.JSONDecodeError):
+        await outputs(scripted(kind), {"type": "websocket.receive", "text": "{nope"}, count=2)
+
+
+@jsons
+async def test_codecs_are_class_methods_that_can_be_overridden(kind: str) -> None:
+    app = scripted(kind, receive_json=[lambda content: step("send_json", content, close=True)])
+    if kind == "async json":
+
+        async def encode(cls: Any, content: Any) -> str:
+            return "<" + content + ">"
+
+        async def decode(cls: Any, text: str) -> Any:
+            return text.upper()
+    else:
+
+        def encode(cls: Any, content: Any) -> str:  # type: ignore[misc]
+            return "<" + content + ">"
+
+        def decode(cls: Any, text: str) -> Any:  # type: ignore[misc]
+            return text.upper()
+
+    app.encode_json, app.decode_json = classmethod(encode), classmethod(decode)
+    got = await outputs(app, {"type": "websocket.receive", "text": "hi"}, count=3)
+    assert got[1:] == [{"type": "websocket.send", "text": "<HI>"}, {"type": "websocket.close"}]
+
+
+def test_the_constructor_swallows_arguments() -> None:
+    for base in (WebsocketConsumer, AsyncWebsocketConsumer):
+        consumer = base("positional", keyword=1)
+        assert consumer.groups == []

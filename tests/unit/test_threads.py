@@ -1,0 +1,331 @@
+"""Sync consumers on the pool: side by side, in order, with asgiref's rules, and never stuck."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from asgiref.local import Local
+from asgiref.sync import async_to_sync, sync_to_async
+
+from compat.consumer import SyncConsumer
+from compat.exceptions import ImproperlyConfigured, StopConsumer
+from compat.generic.websocket import WebsocketConsumer
+from compat.layers import InMemoryChannelLayer
+from compat.pool import executor, thread_limit
+from compat.settings import override
+from compat.testing import ApplicationCommunicator
+from compat.threads import MAX_UNSENT
+from compat.types import Message
+from tests.support.conversations import Conversation
+from tests.support.waiting import until_async
+
+
+def receiving(handler: Callable[[Any, str], None], **attributes: Any) -> Any:
+    """A consumer class whose ``receive`` is ``handler``."""
+
+    def receive(self: Any, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        handler(self, text_data or "")
+
+    return type("Consumer", (WebsocketConsumer,), {"receive": receive, **attributes})
+
+
+async def opened(consumer: Any, count: int) -> list[Conversation]:
+    app = consumer.as_asgi()
+    return list(await asyncio.gather(*(Conversation(app).open() for _ in range(count))))
+
+
+async def closed(clients: list[Conversation]) -> None:
+    await asyncio.gather(*(client.disconnect() for client in clients))
+
+
+@pytest.mark.parametrize("count", [2, 10, 24])
+async def test_blocking_handlers_run_side_by_side(count: int) -> None:
+    barrier = threading.Barrier(count)
+
+    def meet(self: Any, text: str) -> None:
+        barrier.wait(20)  # passes only when all handlers are in it at once
+        self.send(text_data="met")
+
+    clients = await opened(receiving(meet), count)
+    for round_ in range(3):  # the later rounds know that the handler is slow
+        for client in clients:
+            await client.send_to(text_data=str(round_))
+        assert {await client.receive_from(timeout=20) for client in clients} == {"met"}
+    await closed(clients)
+
+
+async def test_a_fast_client_beside_blocked_ones() -> None:
+    gate = threading.Event()
+
+    def receive(self: Any, text: str) -> None:
+        if text == "block":
+            gate.wait(20)
+        self.send(text_data=text)
+
+    clients = await opened(receiving(receive), 11)
+    *blocked, fast = clients
+    for client in blocked:
+        await client.send_to(text_data="block")
+    for number in range(200):
+        await fast.send_to(text_data=str(number))
+    assert [await fast.receive_from(timeout=20) for _ in range(200)] == [str(number) for number in range(200)]
+    gate.set()
+    assert {await client.receive_from(timeout=20) for client in blocked} == {"block"}
+    await closed(clients)
+
+
+async def test_one_thread_at_will() -> None:
+    threads: set[int] = set()
+
+    def receive(self: Any, text: str) -> None:
+        threads.add(threading.get_ident())
+        time.sleep(0.002)  # not a wait: long enough for the pool, if it were used, to take another thread
+        self.send(text_data="done")
+
+    async def run(consumer: Any) -> None:
+        clients = await opened(consumer, 5)
+        for client in clients:
+            await client.send_to(text_data="x")
+        for client in clients:
+            await client.receive_from(timeout=20)
+        await closed(clients)
+
+    await run(receiving(receive, thread_sensitive=True))
+    assert len(threads) == 1
+    with override(CHANNEL_THREADS=0):
+        await run(receiving(receive))
+    assert len(threads) == 1
+
+
+async def test_more_connections_than_threads_all_join(layer: InMemoryChannelLayer) -> None:
+    def connect(self: Any) -> None:
+        async_to_sync(self.channel_layer.group_add)("room", self.channel_name)
+        async_to_sync(sync_to_async(time.monotonic))()
+        self.accept()
+
+    consumer = receiving(lambda self, text: None, connect=connect)
+    assert executor()._max_workers < 200
+    clients = await asyncio.wait_for(opened(consumer, 200), 60)
+    assert len(layer.groups["room"]) == 200
+    await closed(clients)
+    assert layer.groups == {}
+
+
+async def test_context_passes_from_scope_to_handler_to_handler() -> None:
+    user: contextvars.ContextVar[str] = contextvars.ContextVar("user", default="nobody")
+    local = Local()
+
+    def connect(self: Any) -> None:
+        self.before = user.get()
+        user.set("set in connect")
+        local.value = "local in connect"
+        self.accept()
+
+    async def asynchronous() -> str:
+        user.set(user.get() + ", then in a coroutine")
+        return user.get()
+
+    def receive(self: Any, text: str) -> None:
+        if text == "block":
+            gate.wait(20)
+        inside = async_to_sync(asynchronous)() if text == "ask" else ""
+        self.send(text_data=f"{self.before}|{user.get()}|{local.value}|{bool(inside)}")
+
+    gate = threading.Event()
+    consumer = receiving(receive, connect=connect)
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        user.set(f"user of {scope['path']}")
+        await consumer.as_asgi()(scope, receive, send)
+
+    one, two = await Conversation(application, "/1").open(), await Conversation(application, "/2").open()
+    await two.send_to(text_data="block")  # so that the next handler of the first runs on another thread
+    await one.send_to(text_data="x")
+    assert await one.receive_from(timeout=20) == "user of /1|set in connect|local in connect|False"
+    await one.send_to(text_data="ask")
+    assert (
+        await one.receive_from(timeout=20)
+        == "user of /1|set in connect, then in a coroutine|local in connect|True"
+    )
+    gate.set()
+    assert (await two.receive_from(timeout=20)).startswith("user of /2|set in connect|")
+    await closed([one, two])
+    assert user.get() == "nobody"
+
+
+async def test_frames_leave_while_the_handler_goes_on() -> None:
+    gate = threading.Event()
+
+    def receive(self: Any, text: str) -> None:
+        self.send(text_data="first")
+        gate.wait(20)
+        self.send(text_data="second")
+
+    (client,) = await opened(receiving(receive), 1)
+    await client.send_to(text_data="x")
+    assert await client.receive_from(timeout=20) == "first"
+    gate.set()
+    assert await client.receive_from(timeout=20) == "second"
+    await closed([client])
+
+
+async def test_a_handler_waits_for_a_client_that_does_not_read() -> None:
+    sent: list[int] = []
+    reading = asyncio.Event()
+
+    def receive(self: Any, text: str) -> None:
+        for number in range(500):
+            self.send(text_data=str(number))
+            sent.append(number)
+
+    app = receiving(receive).as_asgi()
+
+    async def slow_server(scope: Any, receive: Any, send: Any) -> None:
+        async def send_when_read(message: Message) -> None:
+            if message["type"] == "websocket.send":
+                await reading.wait()
+            await send(message)
+
+        await app(scope, receive, send_when_read)
+
+    client = await Conversation(slow_server).open()
+    await client.send_to(text_data="x")
+    await until_async(lambda: len(sent) >= MAX_UNSENT - 1, "the handler has filled its queue")
+    other = await Conversation(app).open()  # others are served meanwhile
+    assert len(sent) <= MAX_UNSENT
+    reading.set()
+    assert [await client.receive_from(timeout=20) for _ in range(500)] == [str(n) for n in range(500)]
+    await closed([client, other])
+
+
+async def test_sending_from_a_thread_of_the_users_own() -> None:
+    def receive(self: Any, text: str) -> None:
+        threading.Thread(target=self.send, kwargs={"text_data": "from a thread"}).start()
+
+    (client,) = await opened(receiving(receive), 1)
+    await client.send_to(text_data="x")
+    assert await client.receive_from(timeout=20) == "from a thread"
+    await closed([client])
+
+
+async def test_a_server_that_refuses_a_message(caplog: pytest.LogCaptureFixture) -> None:
+    app = receiving(lambda self, text: self.send(text_data="x")).as_asgi()
+
+    async def refusing(scope: Any, receive: Any, send: Any) -> None:
+        async def refuse(message: Message) -> None:
+            if message["type"] == "websocket.send":
+                raise RuntimeError("Unexpected ASGI message")
+            await send(message)
+
+        await app(scope, receive, refuse)
+
+    client = await Conversation(refusing).open()
+    await client.send_to(text_data="x")
+    assert await client.closed() == 1011
+    assert len(caplog.records) == 1 and "Unexpected ASGI message" in caplog.text
+
+
+@pytest.mark.parametrize("consumer", [receiving(lambda self, text: self.send(text_data="x"))])
+async def test_a_client_that_has_left(consumer: Any, caplog: pytest.LogCaptureFixture) -> None:
+    app = consumer.as_asgi()
+
+    async def broken(scope: Any, receive: Any, send: Any) -> None:
+        async def fail(message: Message) -> None:
+            if message["type"] == "websocket.send":
+                raise ConnectionResetError("gone")
+            await send(message)
+
+        await app(scope, receive, fail)
+
+    client = await Conversation(broken).open()
+    for _ in range(3):
+        await client.send_to(text_data="x")
+    await client.disconnect()
+    assert not caplog.records
+
+
+async def test_a_cancelled_connection_waits_for_its_handler(layer: InMemoryChannelLayer) -> None:
+    entered, gate, order = threading.Event(), threading.Event(), []
+
+    def receive(self: Any, text: str) -> None:
+        entered.set()
+        gate.wait(20)
+        order.append("handler")
+
+    def disconnect(self: Any, code: int) -> None:
+        order.append(f"disconnect {code}")
+
+    (client,) = await opened(receiving(receive, disconnect=disconnect, groups=["room"]), 1)
+    await client.send_to(text_data="x")
+    await until_async(entered.is_set, "the handler runs")
+    client.future.cancel()
+    await asyncio.sleep(0)
+    gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await client.future
+    assert order == ["handler", "disconnect 1001"]
+    assert layer.groups == {}
+
+
+async def test_cancelling_what_a_handler_awaits(caplog: pytest.LogCaptureFixture) -> None:
+    waiting = asyncio.Event()
+
+    async def forever() -> None:
+        waiting.set()
+        await asyncio.Event().wait()
+
+    (client,) = await opened(receiving(lambda self, text: async_to_sync(forever)()), 1)
+    await client.send_to(text_data="x")
+    await waiting.wait()
+    client.future.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(client.future, 20)
+
+
+async def test_stop_consumer_and_order_under_load() -> None:
+    class Counting(SyncConsumer):
+        def count(self, message: Message) -> None:
+            seen.append((id(self), message["n"]))
+            if message["n"] == 99:
+                raise StopConsumer
+
+    seen: list[tuple[int, int]] = []
+    communicators = [ApplicationCommunicator(Counting.as_asgi(), {"type": "test"}) for _ in range(10)]
+    for number in range(100):
+        for communicator in communicators:
+            await communicator.send_input({"type": "count", "n": number})
+    for communicator in communicators:
+        await communicator.wait(timeout=20)
+    by_consumer: dict[int, list[int]] = {}
+    for consumer, number in seen:
+        by_consumer.setdefault(consumer, []).append(number)
+    assert len(by_consumer) == 10
+    assert all(numbers == list(range(100)) for numbers in by_consumer.values())
+
+
+def test_one_event_loop_after_another() -> None:
+    consumer = receiving(lambda self, text: self.send(text_data=text))
+
+    async def main() -> None:
+        (client,) = await opened(consumer, 1)
+        await client.send_to(text_data="x")
+        assert await client.receive_from(timeout=20) == "x"
+        await closed([client])
+
+    for _ in range(3):
+        asyncio.run(main())
+
+
+@pytest.mark.parametrize("value", [-1, "24", 2.5, True, None])
+def test_a_wrong_number_of_threads(value: Any) -> None:
+    with (
+        override(CHANNEL_THREADS=value),
+        pytest.raises(ImproperlyConfigured, match="CHANNEL_THREADS must be"),
+    ):
+        thread_limit()
