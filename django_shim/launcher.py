@@ -80,6 +80,8 @@ def resolve(arguments: Sequence[str]) -> list[str] | None:
     if name.lower().removesuffix(".exe") in _own_names():
         return [sys.executable, *rest]
     program = shutil.which(name, path=os.path.dirname(sys.executable)) or shutil.which(name)
+    if program is None and name == "daphne":
+        return [sys.executable, "-m", name, *rest]  # ours has no command of its own on disk
     return [program, *rest] if program else None
 
 

@@ -1,0 +1,270 @@
+"""Commands that Django finds in the folders of the mirrors, and Daphne's own where the real one is not installed."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.shim.running import run_code, write
+from tests.support.clients import Client, get
+from tests.support.environments import Environment, environment
+from tests.support.processes import Process
+from tests.support.servers import Server, served
+from tests.support.waiting import until
+
+MANAGE = """
+import os, sys
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
+from django.core.management import execute_from_command_line
+if __name__ == "__main__":
+    execute_from_command_line(sys.argv)
+"""
+SETTINGS = """
+SECRET_KEY = "only for this test"
+DEBUG = True
+ALLOWED_HOSTS = []
+INSTALLED_APPS = ["daphne", "channels", "django.contrib.staticfiles"]
+MIDDLEWARE = []
+ROOT_URLCONF = "mysite.urls"
+STATIC_URL = "static/"
+STATICFILES_DIRS = ["assets"]
+ASGI_APPLICATION = "mysite.asgi.application"
+CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+DATABASES = {}
+"""
+URLS = """
+from django.http import HttpResponse
+from django.urls import path
+urlpatterns = [path("", lambda request: HttpResponse("page 1"))]
+"""
+ASGI = """
+import os
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
+from django.core.asgi import get_asgi_application
+from channels.generic.websocket import WebsocketConsumer
+from channels.consumer import SyncConsumer
+from channels.routing import ChannelNameRouter, ProtocolTypeRouter, URLRouter
+from django.urls import path
+
+class Echo(WebsocketConsumer):
+    def receive(self, text_data):
+        self.send(text_data=text_data)
+
+class Printer(SyncConsumer):
+    def print_it(self, event):
+        print("printed", event["text"], flush=True)
+
+application = ProtocolTypeRouter({
+    "http": get_asgi_application(),
+    "websocket": URLRouter([path("echo/", Echo.as_asgi())]),
+    "channel": ChannelNameRouter({"printer": Printer.as_asgi()}),
+})
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "site.css").write_text("body {}", encoding="utf-8")
+    return write(tmp_path, manage=MANAGE, mysite__settings=SETTINGS, mysite__urls=URLS, mysite__asgi=ASGI)
+
+
+@contextmanager
+def runserver(env: Environment, project: Path, *options: str) -> Iterator[Server]:
+    command = [env.path("django-shim"), "manage.py", "runserver", "127.0.0.1:{port}", *options]
+    with served(command, cwd=project, log=project / "log") as server:
+        yield server
+
+
+def assert_serves(server: Server) -> None:
+    assert get(server, "/").text == "page 1"
+    with Client(server, "/echo/") as client:
+        client.send("hello")
+        assert client.receive() == "hello"
+
+
+@pytest.mark.parametrize("name", ["django", "channels"])
+def test_apps_and_commands_are_found_where_django_looks(name: str, project: Path) -> None:
+    env = environment(name)
+    done = env.run("django-shim", "manage.py", "check", cwd=project)
+    assert done.returncode == 0, done.stderr
+    listed = env.run("django-shim", "manage.py", "help", cwd=project).stdout
+    assert "[channels]" in listed and "runworker" in listed and "[daphne]" in listed
+    code = """
+import os
+os.environ["DJANGO_SETTINGS_MODULE"] = "mysite.settings"
+import django
+django.setup()
+from django.apps import apps
+config = apps.get_app_config("channels")
+print(config.verbose_name, config.path)
+"""
+    verbose_name, path = run_code(env, code, project).split()
+    assert verbose_name == "Channels" and path.endswith("django_shim/packages/channels")
+
+
+@pytest.mark.parametrize("name", ["bare", "django", "channels"])
+def test_runserver_serves_pages_and_sockets(name: str, project: Path) -> None:
+    with runserver(environment(name), project, "--noreload") as server:
+        assert_serves(server)
+    assert "Traceback" not in server.log()
+
+
+def test_runserver_serves_static_files_in_debug(project: Path) -> None:
+    with runserver(environment("django"), project, "--noreload") as server:
+        assert get(server, "/static/site.css").text == "body {}"
+    with runserver(environment("django"), project, "--noreload", "--nostatic") as server:
+        assert get(server, "/static/site.css").status_code == 404
+
+
+def test_runserver_reloads_when_a_file_changes(project: Path) -> None:
+    with runserver(environment("django"), project) as server:
+        assert_serves(server)
+        (project / "mysite" / "urls.py").write_text(URLS.replace("page 1", "page 2"), encoding="utf-8")
+
+        def is_new() -> bool:
+            try:
+                return get(server, "/").text == "page 2"
+            except OSError:
+                return False
+
+        until(is_new, "the changed page is served", deadline_s=30)
+
+
+def test_runserver_noasgi_is_djangos_own(project: Path) -> None:
+    with runserver(environment("django"), project, "--noreload", "--noasgi") as server:
+        assert get(server, "/").text == "page 1"
+        assert "WSGI" in get(server, "/").headers["server"]
+
+
+@pytest.mark.parametrize("name", ["django", "channels"])
+def test_runserver_without_asgi_application_says_what_to_write(name: str, project: Path) -> None:
+    write(project, mysite__settings=SETTINGS.replace("ASGI_APPLICATION", "OTHER"))
+    done = environment(name).run("django-shim", "manage.py", "runserver", "--noreload", cwd=project)
+    assert done.returncode == 1 and "You have not set ASGI_APPLICATION" in done.stderr
+
+
+def test_runserver_on_a_port_that_is_taken_says_so(project: Path) -> None:
+    with runserver(environment("django"), project, "--noreload") as server:
+        done = environment("django").run(
+            "django-shim", "manage.py", "runserver", f"127.0.0.1:{server.port}", "--noreload", cwd=project
+        )
+    assert done.returncode == 1 and "CommandError" in done.stderr and str(server.port) in done.stderr
+
+
+def test_the_order_of_apps_is_checked(project: Path) -> None:
+    swapped = SETTINGS.replace('["daphne", "channels", ', "[").replace("files\"]", 'files", "daphne"]')
+    write(project, mysite__settings=swapped)
+    done = environment("django").run("django-shim", "manage.py", "check", cwd=project)
+    assert done.returncode == 1 and "daphne.E001" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["bare", "django", "channels"])
+def test_runworker_takes_messages_from_redis(name: str, project: Path, redis_url: str) -> None:
+    env = environment(name)
+    layer = f"""CHANNEL_LAYERS = {{"default": {{
+    "BACKEND": "channels_redis.core.RedisChannelLayer",
+    "CONFIG": {{"hosts": [{redis_url!r}], "prefix": "runworker-{name}"}},
+}}}}
+"""
+    write(project, mysite__settings=SETTINGS + layer)
+    send = """
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+async_to_sync(get_channel_layer().send)("printer", {"type": "print.it", "text": "from the shell"})
+"""
+    run_code(env, send, project, {"DJANGO_SHIM": "1", "DJANGO_SETTINGS_MODULE": "mysite.settings"})
+    command = [env.path("django-shim"), "manage.py", "runworker", "printer"]
+    with Process(command, cwd=project, log=project / "log") as worker:
+        worker.wait_log("printed from the shell")
+        worker.send_signal(signal.SIGINT)
+        worker.wait()
+
+
+@pytest.mark.parametrize("name", ["bare", "django", "channels"])
+def test_runworker_without_a_layer(name: str, project: Path) -> None:
+    write(project, mysite__settings=SETTINGS + "CHANNEL_LAYERS = {}\n")
+    done = environment(name).run("django-shim", "manage.py", "runworker", "printer", cwd=project)
+    assert done.returncode == 1 and "You do not have any CHANNEL_LAYERS configured." in done.stderr
+
+
+@pytest.mark.parametrize("name", ["bare", "django", "channels"])
+def test_trap_05_the_daphne_command_serves(name: str, project: Path) -> None:
+    env = environment(name)
+    command = [env.path("django-shim"), "daphne", "-p", "{port}", "-b", "127.0.0.1", "mysite.asgi:application"]
+    with served(command, cwd=project, log=project / "log") as server:
+        assert_serves(server)
+        assert get(server, "/").headers["server"] == "daphne"
+
+
+LIVE = """
+import asyncio, urllib.request
+from daphne.testing import DaphneProcess
+
+async def application(scope, receive, send):
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": scope["root_path"].encode()})
+
+def get_application():
+    return application
+
+def broken():
+    raise RuntimeError("no application today")
+
+if __name__ == "__main__":
+    process = DaphneProcess("127.0.0.1", get_application, kwargs={"root_path": "/x"}, setup=print, teardown=print)
+    process.start()
+    assert process.ready.wait(30)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    assert opener.open(f"http://127.0.0.1:{process.port.value}/x/").read() == b"/x"
+    process.terminate()
+    process.join(30)
+    failing = DaphneProcess("127.0.0.1", broken)
+    failing.start()
+    error, text = failing.errors.get(timeout=30)
+    assert isinstance(error, RuntimeError) and "no application today" in text
+    failing.join(30)
+    print("done")
+"""
+
+
+@pytest.mark.parametrize("name", ["bare", "django"])
+def test_trap_05_daphne_process_serves_in_a_process(name: str, tmp_path: Path) -> None:
+    write(tmp_path, live=LIVE)
+    done = environment(name).run("django-shim", "live.py", cwd=tmp_path)
+    assert done.stdout.endswith("done\n"), done.stdout + done.stderr
+
+
+ENDPOINTS = """
+import socket
+from daphne.endpoints import build_endpoint_description_strings as build, listen
+
+assert build() == [] and build(unix_socket="/s", file_descriptor=3) == ["unix:/s", "fd:fileno=3"]
+assert build("127.0.0.1", 80) == ["tcp:port=80:interface=127.0.0.1"]
+assert build("[::1]", 80) == [r"tcp:port=80:interface=\\:\\:1"]
+for arguments in (("127.0.0.1",), (None, 80)):
+    try:
+        build(*arguments)
+    except ValueError:
+        continue
+    raise AssertionError
+with listen("tcp:port=0:interface=127.0.0.1") as sock, listen("tcp:0") as other:
+    assert sock.getsockname()[0] == "127.0.0.1" and other.getsockname()[1]
+with listen("unix:sock") as sock:
+    assert sock.family == socket.AF_UNIX
+    with listen(f"fd:fileno={sock.dup().detach()}") as same:
+        assert same.getsockname() == "sock"
+try:
+    listen("ssl:443:privateKey=a")
+except ValueError as error:
+    assert "uvicorn" in str(error)
+"""
+
+
+def test_trap_05_endpoints_are_daphnes(bare: Environment, tmp_path: Path) -> None:
+    run_code(bare, ENDPOINTS, tmp_path)
