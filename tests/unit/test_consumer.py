@@ -526,7 +526,7 @@ async def test_raw_consumers(layer: InMemoryChannelLayer) -> None:
     instance = Raw()
     communicator = ApplicationCommunicator(instance, {"type": "websocket"})
     await communicator.send_input({"type": "websocket.disconnect", "code": 1000})
-    with pytest.raises(ValueError, match="No handler for message type websocket.disconnect"):
+    with pytest.raises(ValueError, match=r"No handler for message type websocket\.disconnect"):
         await communicator.wait()
 
 

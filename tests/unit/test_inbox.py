@@ -129,7 +129,12 @@ async def test_a_push_from_another_thread_wakes_the_reader() -> None:
     inbox = inbox_of(capacity=3)
     reader = asyncio.ensure_future(inbox.get())
     await asyncio.sleep(0)
-    await asyncio.to_thread(lambda: [inbox.push_threadsafe(event(number), FOREVER) for number in range(5)])
+
+    def push_five() -> None:
+        for number in range(5):
+            inbox.push_threadsafe(event(number), FOREVER)
+
+    await asyncio.to_thread(push_five)
     assert (await asyncio.wait_for(reader, 5))["n"] == 0
     rest = [message["n"] for message in iter(inbox.take, None)]
     assert len(rest) + 1 + drops(inbox).get("overflow", 0) == 5, "each is delivered or counted"

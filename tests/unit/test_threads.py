@@ -154,7 +154,8 @@ async def test_context_passes_from_scope_to_handler_to_handler() -> None:
         == "user of /1|set in connect, then in a coroutine|local in connect|True"
     )
     gate.set()
-    assert (await two.receive_from(timeout=20)).startswith("user of /2|set in connect|")
+    answer = await two.receive_from(timeout=20)
+    assert isinstance(answer, str) and answer.startswith("user of /2|set in connect|")
     await closed([one, two])
     assert user.get() == "nobody"
 

@@ -202,17 +202,17 @@ async def test_codecs_are_class_methods_that_can_be_overridden(kind: str) -> Non
     if kind == "async json":
 
         async def encode(cls: Any, content: Any) -> str:
-            return "<" + content + ">"
+            return f"<{content}>"
 
         async def decode(cls: Any, text: str) -> Any:
-            return text.upper()
+            return str(text).upper()
     else:
 
         def encode(cls: Any, content: Any) -> str:  # type: ignore[misc]
-            return "<" + content + ">"
+            return f"<{content}>"
 
         def decode(cls: Any, text: str) -> Any:  # type: ignore[misc]
-            return text.upper()
+            return str(text).upper()
 
     app.encode_json, app.decode_json = classmethod(encode), classmethod(decode)
     got = await outputs(app, {"type": "websocket.receive", "text": "hi"}, count=3)
