@@ -1,0 +1,71 @@
+"""The worker: a process without sockets that handles the messages of named channels.
+
+It behaves as ``channels.worker`` (Channels 4.3): one application instance per channel name, kept for all of
+that channel's messages, which it handles one after another. A message without a type is logged and dropped,
+where upstream's worker dies of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from asgiref.server import StatelessServer
+
+from compat.types import ASGIApp, Message, Scope
+
+__all__ = ["Worker"]
+
+log = logging.getLogger("compat.worker")
+
+
+class Worker(StatelessServer):
+    """Runs ``application`` (usually a ``ChannelNameRouter``) for each of ``channels`` of ``channel_layer``.
+
+    ``run()`` blocks until it is interrupted; ``await arun()`` does so on a loop of yours. At most
+    ``max_applications`` instances are kept. Raises ValueError without a layer.
+    """
+
+    def __init__(
+        self, application: ASGIApp, channels: Iterable[str], channel_layer: Any, max_applications: int = 1000
+    ) -> None:
+        super().__init__(application, max_applications)  # type: ignore[no-untyped-call]  # asgiref's
+        self.channels = list(channels)
+        self.channel_layer = channel_layer
+        if self.channel_layer is None:
+            raise ValueError("Channel layer is not valid: no layer is configured under the worker's alias")
+
+    async def handle(self) -> None:
+        """Listen on every channel until one of the listeners fails."""
+        listeners = [asyncio.ensure_future(self.listener(channel)) for channel in self.channels]
+        try:
+            await asyncio.gather(*listeners)
+        finally:
+            for listener in listeners:
+                listener.cancel()
+            await asyncio.wait(listeners)
+
+    async def listener(self, channel: str) -> None:
+        """Hand each message of ``channel`` to the channel's application instance."""
+        scope = {"type": "channel", "channel": channel}
+        while True:
+            message = await self.channel_layer.receive(channel)
+            if not message.get("type"):
+                log.error("worker: a message on channel %r has no 'type'; dropped: %r", channel, message)
+                continue
+            queue = self.get_or_create_application_instance(channel, scope)  # type: ignore[no-untyped-call]
+            queue.put_nowait(message)
+
+    async def application_send(self, scope: Scope, message: Message) -> None:
+        """A worker has no client to send to; raises NotImplementedError."""
+        raise NotImplementedError(
+            f"A consumer on channel {scope.get('channel')!r} runs in a worker, which has no client: "
+            "use channel_layer.send() or group_send() instead of self.send()"
+        )
+
+    async def application_exception(self, exception: BaseException, details: dict[str, Any]) -> None:
+        """One record for an instance that failed; the channel's next message makes a new one."""
+        channel = details["scope"].get("channel")
+        log.error("worker: the consumer of channel %r failed: %r", channel, exception, exc_info=exception)

@@ -1,0 +1,83 @@
+"""The worker: one instance per channel, in order, and no message that ends it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from compat.consumer import AsyncConsumer, SyncConsumer
+from compat.layers import InMemoryChannelLayer
+from compat.routing import ChannelNameRouter
+from compat.types import Message
+from compat.worker import Worker
+from tests.support.waiting import until_async
+
+
+@asynccontextmanager
+async def working(worker: Worker) -> AsyncIterator[None]:
+    task = asyncio.ensure_future(worker.arun())  # type: ignore[no-untyped-call]
+    yield
+    task.cancel()
+    await asyncio.wait((task,))
+
+
+async def test_a_layer_is_needed() -> None:
+    with pytest.raises(ValueError, match="no layer is configured"):
+        Worker(ChannelNameRouter({}), ["jobs"], None)
+
+
+async def test_one_instance_per_channel_handles_its_messages_in_order(layer: InMemoryChannelLayer) -> None:
+    seen: list[Any] = []
+
+    class Jobs(AsyncConsumer):
+        async def job(self, message: Message) -> None:
+            seen.append((id(self), self.scope["channel"], message["n"]))
+
+    class Thumbnails(SyncConsumer):
+        def job(self, message: Message) -> None:
+            seen.append((id(self), self.scope["channel"], message["n"]))
+
+    router = ChannelNameRouter({"jobs": Jobs.as_asgi(), "thumbs": Thumbnails.as_asgi()})
+    async with working(Worker(router, ["jobs", "thumbs"], layer)):
+        for number in range(10):
+            await layer.send("jobs", {"type": "job", "n": number})
+            await layer.send("thumbs", {"type": "job", "n": number})
+        await until_async(lambda: len(seen) == 20, "all jobs are done")
+    for channel in ("jobs", "thumbs"):
+        mine = [entry for entry in seen if entry[1] == channel]
+        assert [number for _, _, number in mine] == list(range(10))
+        assert len({instance for instance, _, _ in mine}) == 1
+
+
+async def test_no_message_ends_the_worker(
+    layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    done: list[int] = []
+
+    class Jobs(AsyncConsumer):
+        async def job(self, message: Message) -> None:
+            if message["n"] == 0:
+                raise LookupError("a bug")
+            done.append(message["n"])
+
+    async with working(Worker(Jobs.as_asgi(), ["jobs"], layer)):
+        await layer.send("jobs", {"n": "no type"})
+        await layer.send("jobs", {"type": "job", "n": 0})
+        await until_async(lambda: len(caplog.records) == 2, "both are logged")
+        await layer.send("jobs", {"type": "job", "n": 1})
+        await until_async(lambda: done == [1], "the next message makes a new instance")
+    assert "has no 'type'" in caplog.text and "a bug" in caplog.text
+
+
+async def test_a_worker_has_no_client(layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture) -> None:
+    class Jobs(AsyncConsumer):
+        async def job(self, message: Message) -> None:
+            await self.send({"type": "websocket.send", "text": "x"})
+
+    async with working(Worker(Jobs.as_asgi(), ["jobs"], layer)):
+        await layer.send("jobs", {"type": "job"})
+        await until_async(lambda: "use channel_layer.send()" in caplog.text, "the error says what to do")
