@@ -93,7 +93,7 @@ class OriginValidator:
             same_port = self.get_origin_port(parsed) == self.get_origin_port(parsed_origin)
             same_place = same_port and parsed.scheme == parsed_origin.scheme
         else:
-            port = _written_port(parsed)
+            port = _written_port(parsed) if parsed.hostname else None  # "::1" has colons, but no port
             same_place = port is None or port == self.get_origin_port(parsed_origin)
         return same_place and _covers(parsed.hostname or pattern, parsed_origin.hostname)
 
@@ -187,8 +187,8 @@ def _parse(url: str | None) -> ParseResult | None:
 def _written_port(url: ParseResult) -> int | None:
     try:
         return url.port
-    except ValueError:  # no number, or too large
-        return None
+    except ValueError:  # no number, or too large: no other port is the same
+        return -1
 
 
 def _covers(pattern: str, host: str) -> bool:
