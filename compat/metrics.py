@@ -8,9 +8,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["LayerMetrics", "Throttle", "connections", "snapshot"]
+__all__ = ["LayerMetrics", "Throttle", "connections", "report_layers", "snapshot"]
 
 LOG_EVERY_S = 60.0
 """A cause is logged at once, and then at most once in this many seconds, with the count since."""
@@ -90,6 +91,15 @@ class Connections:
 connections = Connections()
 
 
+_layers: Callable[[], Mapping[str, Any]] = dict
+
+
+def report_layers(layers: Callable[[], Mapping[str, Any]]) -> None:
+    """Tell this module where the layers are: ``layers()`` returns them by alias (the registry calls it)."""
+    global _layers
+    _layers = layers
+
+
 def snapshot() -> dict[str, Any]:
     """The counters of this process.
 
@@ -97,10 +107,8 @@ def snapshot() -> dict[str, Any]:
     "reconnects", "depth"}}}``, where depth is the number of messages that wait in this process. A layer
     that is not ours has no entry.
     """
-    from compat.layers import channel_layers  # the registry imports the layers, and they import this
-
     layers = {}
-    for alias, layer in channel_layers.backends.items():
+    for alias, layer in _layers().items():
         metrics = getattr(layer, "metrics", None)
         if isinstance(metrics, LayerMetrics):
             depth = getattr(layer, "depth", None)

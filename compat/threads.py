@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from asgiref import sync as asgiref_sync
 from asgiref.sync import SyncToAsync, sync_to_async
@@ -25,9 +25,6 @@ from compat.inbox import Inbox
 from compat.pool import TICK_S, Worker, executor, pool_of
 from compat.types import Message, Receive
 
-if TYPE_CHECKING:
-    from compat.consumer import SyncConsumer
-
 __all__ = ["SyncConnection"]
 
 SLICE = 32
@@ -35,6 +32,13 @@ SLICE = 32
 
 MAX_UNSENT = 64
 """Frames that a handler may be ahead of its client before ``send()`` blocks it."""
+
+
+class SyncHandlers(Protocol):
+    """What this module needs of a consumer."""
+
+    def dispatch(self, message: Message) -> None:
+        """Handle ``message``, in a worker thread."""
 
 
 class SyncInbox(Inbox):
@@ -93,7 +97,7 @@ class SyncConnection:
         "worker",
     )
 
-    def __init__(self, consumer: SyncConsumer, socket: Socket) -> None:
+    def __init__(self, consumer: SyncHandlers, socket: Socket) -> None:
         loop = asyncio.get_running_loop()
         self.consumer = consumer
         self.socket = socket

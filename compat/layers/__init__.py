@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from compat.exceptions import ChannelFull, InvalidChannelLayerError
 from compat.layers.base import BaseChannelLayer, PushLayer, SendResult
 from compat.layers.memory import InMemoryChannelLayer
+from compat.metrics import report_layers
 from compat.settings import on_change, settings
 
 if TYPE_CHECKING:
@@ -224,6 +225,7 @@ def has_layers() -> bool:
 
 
 channel_layers = ChannelLayerManager()
+report_layers(lambda: channel_layers.backends)
 
 
 def __getattr__(name: str) -> Any:
