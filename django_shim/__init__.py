@@ -1,4 +1,4 @@
-"""Makes ``import channels``, ``channels_redis``, ``daphne`` and, without Django, ``django`` find channels-compat.
+"""Serves ``import channels``, ``channels_redis``, ``daphne`` and, without Django, ``django`` from here.
 
 Nothing changes until it is asked to. Three ways of asking:
 
@@ -32,8 +32,8 @@ SERVED = ("channels", "channels_redis", "daphne", "django")
 def install() -> None:
     """Serve the Channels names from here on; calling it again does nothing.
 
-    Raises RuntimeError when the real ``channels`` or ``channels_redis`` is imported already: half of each would
-    mean two of every class, and ``except ChannelFull`` would miss half of them.
+    Raises RuntimeError when the real ``channels`` or ``channels_redis`` is imported already: half of each
+    would mean two of every class, and ``except ChannelFull`` would miss half of them.
     """
     if installed():
         return
@@ -42,8 +42,9 @@ def install() -> None:
         if module is not None and not _is_served(module):
             where = getattr(module, "__file__", None) or list(getattr(module, "__path__", ["(no file)"]))
             raise RuntimeError(
-                f"django_shim.install() comes too late: {name} is already imported from {where}. Call it before the "
-                f"first 'import {name}' (mysite/__init__.py is a good place), or start with 'django-shim …'."
+                f"django_shim.install() comes too late: {name} is already imported from {where}. Call "
+                f"it before the first 'import {name}' (mysite/__init__.py is a good place), or start with "
+                "'django-shim …'."
             )
     finder = ShimFinder()
     if "compat" in sys.modules:
@@ -73,11 +74,11 @@ def mount(app: Starlette, settings_module: str, *, path: str = "/") -> None:
     """Add the Django-style project of ``settings_module`` to ``app`` (FastAPI or Starlette), below ``path``.
 
     The app's own routes, also those added later, come first; what none of them takes goes to the project:
-    HTTP to its pages, websockets to the ``"websocket"`` branch of its ASGI_APPLICATION with whatever Origin check
-    and auth stack that has. Lifespan stays with ``app``. Installs the shim if need be.
+    HTTP to its pages, websockets to the ``"websocket"`` branch of its ASGI_APPLICATION with whatever Origin
+    check and auth stack that has. Lifespan stays with ``app``. Installs the shim if need be.
 
-    Raises RuntimeError when another settings module is in force, when ``app`` has a project at that path already,
-    and when an earlier mount of the app's own would take everything.
+    Raises RuntimeError when another settings module is in force, when ``app`` has a project at that path
+    already, and when a route of the app's own would take everything.
     """
     from django_shim.mounting import mount_project
 

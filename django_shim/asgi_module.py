@@ -28,8 +28,8 @@ def run(module: ModuleType, load: Callable[[ModuleType], None]) -> None:
             raise
         if not (os.environ.get(VARIABLE) or _adopt_settings(module)):
             raise type(error)(
-                f"{error} {module.__name__} needs Django's settings while it is imported: set {VARIABLE} in the "
-                f"environment, or in {module.__file__} before the import of your own modules."
+                f"{error} {module.__name__} needs Django's settings while it is imported: set {VARIABLE} in "
+                f"the environment, or in {module.__file__} before the import of your own modules."
             ) from error
         import django
 
@@ -55,7 +55,7 @@ def _is_setting_up() -> bool:
 
 
 def _adopt_settings(module: ModuleType) -> bool:
-    """Set the variable to what the module's own source would set it to further down, if it says so plainly."""
+    """Set the variable to what the module's own source sets it to further down, if it says so plainly."""
     if not module.__file__:
         return False
     with open(module.__file__, "rb") as file:

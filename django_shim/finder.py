@@ -1,4 +1,4 @@
-"""The finder: answers imports of ``channels``, ``channels_redis``, ``daphne`` and, without Django, ``django``.
+"""The finder answers imports of ``channels``, ``channels_redis``, ``daphne`` and, without Django, ``django``.
 
 It only says *where* a top-level name is found; ordinary import does the rest. It is loaded in every
 interpreter that the shim reaches, so it imports nothing but what the interpreter has loaded anyway
@@ -91,7 +91,7 @@ class ShimFinder:
         return around(spec, run)
 
     def find_distributions(self, context: DistributionFinder.Context | None = None) -> Iterable[Distribution]:
-        """Metadata for the names that we serve, so that ``importlib.metadata.version("channels")`` has an answer."""
+        """Metadata for the names served, so that ``importlib.metadata.version("channels")`` has an answer."""
         from django_shim import metadata
 
         return metadata.find(context)
@@ -109,7 +109,7 @@ def is_ours(origin: str | None) -> bool:
 
 
 def asgi_spec(name: str, path: Sequence[str] | None) -> ModuleSpec | None:
-    """The spec of a project's ``asgi`` module, changed so that it is run with Django set up if it needs that."""
+    """The spec of a project's ``asgi`` module, changed so that it runs with Django set up if need be."""
     spec = PathFinder.find_spec(name, path)
     origin = spec.origin if spec is not None else None
     if spec is None or origin is None or not origin.endswith(".py"):

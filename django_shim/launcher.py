@@ -1,7 +1,7 @@
 """The ``django-shim`` command: runs another command so that every interpreter in it has the shim.
 
-It only sets two environment variables and becomes that command: PYTHONPATH, with the bootstrap folder in front,
-and ``DJANGO_SHIM=1`` for interpreters that do not read PYTHONPATH (``python -I``, a launcher with a
+It only sets two environment variables and becomes that command: PYTHONPATH, with the bootstrap folder in
+front, and ``DJANGO_SHIM=1`` for interpreters that do not read PYTHONPATH (``python -I``, a launcher with a
 sitecustomize of its own). Workers, reloaders and spawned processes inherit both.
 """
 
@@ -24,15 +24,16 @@ USAGE = """\
 usage: django-shim COMMAND [ARGUMENT …]
        django-shim stubs
 
-Runs COMMAND with 'import channels', 'channels_redis' and 'daphne' served by channels-compat, and, where Django is
-not installed, the part of 'import django' that a Channels project cannot do without.
+Runs COMMAND with 'import channels', 'channels_redis' and 'daphne' served by channels-compat, and, where
+Django is not installed, the part of 'import django' that a Channels project cannot do without.
 
   django-shim uvicorn mysite.asgi:application
   django-shim python manage.py runserver
   django-shim manage.py migrate
   django-shim pytest
 
-'python' and '*.py' run with this interpreter ({python}); other commands are looked for beside it first, then on PATH.
+'python' and '*.py' run with this interpreter ({python});
+other commands are looked for beside it first, then on PATH.
 'django-shim stubs' prints the configuration that shows the same names to mypy and pyright.
 """
 
@@ -62,8 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if command is None:
         beside = os.path.dirname(sys.executable)
         print(
-            f"django-shim: there is no command {arguments[0]!r} in {beside} nor on PATH; if a package brings it, "
-            f"install that here: {sys.executable} -m pip install …",
+            f"django-shim: there is no command {arguments[0]!r} in {beside} nor on PATH; if a package brings "
+            f"it, install that here: {sys.executable} -m pip install …",
             file=sys.stderr,
         )
         return 127
@@ -73,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def resolve(arguments: Sequence[str]) -> list[str] | None:
-    """The command line to execute for ``arguments``, with its program as a path; None if there is no such program."""
+    """The command line to execute for ``arguments``, the program as a path; None if there is no such."""
     name, rest = arguments[0], list(arguments[1:])
     if name.lower().endswith(".py"):
         return [sys.executable, name, *rest]
@@ -114,7 +115,7 @@ def _become(command: list[str], environment: dict[str, str]) -> int:
 
 
 def run_child(command: list[str], environment: dict[str, str]) -> int:
-    """For Windows, whose exec leaves the console to two processes at once; Ctrl-C reaches the child by itself."""
+    """For Windows, whose exec leaves the console to two processes; Ctrl-C reaches the child by itself."""
     child = subprocess.Popen(command, env=environment)
     while True:
         try:
@@ -134,7 +135,8 @@ def _say_what_is_overridden() -> None:
     except PackageNotFoundError:
         found = "a package 'channels'"
     print(
-        f"django-shim: {found} is installed ({os.path.dirname(spec.origin)}); this run uses channels-compat instead",
+        f"django-shim: {found} is installed ({os.path.dirname(spec.origin)}); "
+        "this run uses channels-compat instead",
         file=sys.stderr,
     )
 

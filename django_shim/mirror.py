@@ -26,8 +26,8 @@ class Mirror(ModuleType):
     """The class of a mirroring module; see ``mirror``."""
 
     def __getattr__(self, name: str) -> Any:
-        # Only called for what the module's own dict lacks. A dunder of the target (its __path__, say) would be a
-        # lie about this module; only __all__ belongs to the names.
+        # Only called for what the module's own dict lacks. A dunder of the target (its __path__, say) would
+        # be a lie about this module; only __all__ belongs to the names.
         if _is_dunder(name) and name != "__all__":
             raise _missing(self, name)
         if submodule := _own_submodule(self, name):
@@ -76,8 +76,8 @@ def mirror(
 
     ``submodules`` of the target are imported right away (only the root of a package needs that: threads that
     import for the first time under both names at once can meet Python's import-lock detector). ``elsewhere``
-    gives names that live in a module other than the target: ``{"Name": "package.module:Name"}``, imported when
-    first read. Raises ImportError, naming both modules, where the target does not exist.
+    gives names that live in a module other than the target: ``{"Name": "package.module:Name"}``, imported
+    when first read. Raises ImportError, naming both modules, where the target does not exist.
     """
     module = sys.modules[name]
     state = _State(_load(name, target), elsewhere or {})

@@ -1,8 +1,8 @@
 """A Django-style project behind the routes of a FastAPI or Starlette app.
 
-The project becomes what the app's router does *when none of its routes match*. A ``Mount`` at "/" would hide every
-route that is added after it, and ``app.mount("/", get_asgi_application())`` hands websockets to Django, which
-cannot take them.
+The project becomes what the app's router does *when none of its routes match*. A ``Mount`` at "/" would hide
+every route that is added after it, and ``app.mount("/", get_asgi_application())`` hands websockets to Django,
+which cannot take them.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def mount_project(app: Starlette, settings_module: str, path: str) -> None:
     for route in app.router.routes:
         if _takes_everything(route, prefix):
             raise RuntimeError(
-                f"mount(path={path!r}): nothing would reach the project, since the app has {route!r} there. Remove "
-                "that route, or give mount() another path."
+                f"mount(path={path!r}): nothing would reach the project, since the app has {route!r} there. "
+                "Remove that route, or give mount() another path."
             )
     _choose_settings(settings_module)
     fallback.projects[prefix] = load_project(prefix)
@@ -89,7 +89,7 @@ def _fallback_of(app: Starlette) -> Fallback:
 
 
 def _takes_everything(route: BaseRoute, prefix: str) -> bool:
-    """True for a route that answers to any path at all below ``prefix``: one that nobody can have meant matches."""
+    """True for a route that takes any path below ``prefix``: it matches one that nobody can have meant."""
     scope: dict[str, Any] = {
         "type": "http",
         "method": "GET",
@@ -104,8 +104,8 @@ def _choose_settings(settings_module: str) -> None:
     chosen = os.environ.setdefault(VARIABLE, settings_module)
     if chosen != settings_module:
         raise RuntimeError(
-            f"mount(…, {settings_module!r}): {VARIABLE} is {chosen!r}, and a process has one Django project. Mount "
-            f"that one, or unset the variable; to let the environment choose, write mount(app, "
+            f"mount(…, {settings_module!r}): {VARIABLE} is {chosen!r}, and a process has one Django project. "
+            f"Mount that one, or unset the variable; to let the environment choose, write mount(app, "
             f"os.environ.get({VARIABLE!r}, {settings_module!r}))."
         )
 

@@ -1,7 +1,7 @@
 """``django-shim stubs``: what a type checker must be told to see the names that the shim serves.
 
 The mirrors are plain files with ``if TYPE_CHECKING: from compat.… import *``, so the folder that the finder
-serves at run time is what mypy and pyright need. Without it pyright falls back to stubs of its own for channels.
+serves at run time is what mypy and pyright need. Without it pyright falls back to stubs that it brings.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ def install_shim() -> None:
         import django_shim
     except ImportError:
         print(
-            f"django-shim: {sys.executable} does not have channels-compat installed, so 'import channels' is left "
-            "alone there; install it in that environment",
+            f"django-shim: {sys.executable} does not have channels-compat installed, so 'import channels' is "
+            "left alone there; install it in that environment",
             file=sys.stderr,
         )
     else:

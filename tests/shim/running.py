@@ -22,7 +22,7 @@ def run_code(
 
 
 def write(folder: Path, **files: str) -> Path:
-    """Write modules: ``write(tmp_path, main="…", mysite__settings="…")``; ``__`` is a folder, made a package."""
+    """Write modules: ``write(tmp_path, main="…", mysite__settings="…")``; ``__`` stands for a package."""
     for name, text in files.items():
         path = folder.joinpath(*name.split("__")).with_suffix(".py")
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Prints, as JSON, what each public module of the installed channels and channels_redis defines and imports."""
+"""Prints, as JSON, what each module of the installed channels and channels_redis defines and imports."""
 
 from __future__ import annotations
 

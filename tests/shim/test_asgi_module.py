@@ -1,4 +1,4 @@
-"""An asgi.py that imports models before Django is set up: runserver never minded, so uvicorn must not either."""
+"""An asgi.py that imports models before Django is set up: runserver never minded, so uvicorn must not."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from django.core.asgi import get_asgi_application
 runs.append(1)
 application = ProtocolTypeRouter({"http": get_asgi_application()})
 """
-LOAD = "import mysite.asgi as a; print(type(a.application).__name__, len(a.runs), a.__spec__.loader, a.__loader__)"
+LOAD = "import mysite.asgi as a; print(type(a.application).__name__, len(a.runs), a.__spec__.loader)"
 
 
 def project(folder: Path, asgi: str, models: str = "from chat.models import Message") -> Path:

@@ -1,4 +1,4 @@
-"""Commands that Django finds in the folders of the mirrors, and Daphne's own where the real one is not installed."""
+"""Commands that Django finds in the folders of the mirrors, and Daphne's where the real one is missing."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_runserver_on_a_port_that_is_taken_says_so(project: Path) -> None:
 
 
 def test_the_order_of_apps_is_checked(project: Path) -> None:
-    swapped = SETTINGS.replace('["daphne", "channels", ', "[").replace("files\"]", 'files", "daphne"]')
+    swapped = SETTINGS.replace('["daphne", "channels", ', "[").replace('files"]', 'files", "daphne"]')
     write(project, mysite__settings=swapped)
     done = environment("django").run("django-shim", "manage.py", "check", cwd=project)
     assert done.returncode == 1 and "daphne.E001" in done.stderr
@@ -195,7 +195,15 @@ def test_runworker_without_a_layer(name: str, project: Path) -> None:
 @pytest.mark.parametrize("name", ["bare", "django", "channels"])
 def test_trap_05_the_daphne_command_serves(name: str, project: Path) -> None:
     env = environment(name)
-    command = [env.path("django-shim"), "daphne", "-p", "{port}", "-b", "127.0.0.1", "mysite.asgi:application"]
+    command = [
+        env.path("django-shim"),
+        "daphne",
+        "-p",
+        "{port}",
+        "-b",
+        "127.0.0.1",
+        "mysite.asgi:application",
+    ]
     with served(command, cwd=project, log=project / "log") as server:
         assert_serves(server)
         assert get(server, "/").headers["server"] == "daphne"
@@ -217,7 +225,8 @@ def broken():
     raise RuntimeError("no application today")
 
 if __name__ == "__main__":
-    process = DaphneProcess("127.0.0.1", get_application, kwargs={"root_path": "/x"}, setup=print, teardown=print)
+    options = {"kwargs": {"root_path": "/x"}, "setup": print, "teardown": print}
+    process = DaphneProcess("127.0.0.1", get_application, **options)
     process.start()
     assert process.ready.wait(30)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

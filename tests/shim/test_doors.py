@@ -1,4 +1,4 @@
-"""Two doors into an interpreter, PYTHONPATH's sitecustomize and the wheel's .pth line, and the launcher that opens both."""
+"""Two doors into an interpreter, sitecustomize and the .pth line, and the launcher that opens both."""
 
 from __future__ import annotations
 

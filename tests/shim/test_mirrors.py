@@ -1,4 +1,4 @@
-"""Mirrors: every name of Channels is one object under two paths, whoever reads, patches, reloads or pickles it."""
+"""Mirrors: every name of Channels is one object under two paths, whoever reads, patches or pickles it."""
 
 from __future__ import annotations
 
@@ -130,8 +130,8 @@ def test_every_submodule_is_found_by_walking(bare: Environment, tmp_path: Path) 
     code = """
 import pkgutil, channels, channels_redis, sys
 def fail(name): raise sys.exc_info()[1]
-found = {m.name for p in (channels, channels_redis) for m in pkgutil.walk_packages(p.__path__, p.__name__ + ".", fail)}
-print(*sorted(found))
+for p in (channels, channels_redis):
+    print(*(m.name for m in pkgutil.walk_packages(p.__path__, p.__name__ + ".", fail)))
 """
     found = set(run_code(bare, code, tmp_path).split())
     assert {"channels.layers", "channels.testing.websocket", "channels_redis.core"} <= found

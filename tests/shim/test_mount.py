@@ -62,7 +62,8 @@ from django.urls import re_path
 from mysite.consumers import Room
 
 sockets = URLRouter([re_path(r"^ws/(?P<room>\\w+)/$", Room.as_asgi())])
-application = ProtocolTypeRouter({"http": pages, "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(sockets))})
+checked = AllowedHostsOriginValidator(AuthMiddlewareStack(sockets))
+application = ProtocolTypeRouter({"http": pages, "websocket": checked})
 """
 FASTAPI = """
 from fastapi import Depends, FastAPI
@@ -130,12 +131,18 @@ def running(env: Environment, folder: Path, *options: str) -> Iterator[Server]:
         yield server
 
 
-def test_trap_14_fastapi_keeps_its_own_and_the_project_gets_the_rest(bare: Environment, tmp_path: Path) -> None:
+def test_trap_14_fastapi_keeps_its_own_and_the_project_gets_the_rest(
+    bare: Environment, tmp_path: Path
+) -> None:
     with running(bare, project(tmp_path, framework=FASTAPI)) as server:
         assert get(server, "/api/ping").json() == {"started": ["up"]}
         assert get(server, "/api/later").json() == {"later": True}, "a route that was added after the mount"
         assert get(server, "/docs").status_code == 200
-        assert set(get(server, "/openapi.json").json()["paths"]) == {"/api/ping", "/api/say/{room}", "/api/later"}
+        assert set(get(server, "/openapi.json").json()["paths"]) == {
+            "/api/ping",
+            "/api/say/{room}",
+            "/api/later",
+        }
         assert get(server, "/hello/Ada/").text == "hello Ada at /hello/you/"
         assert get(server, "/nobody/has/this").status_code == 404
         with Client(server, "/ws/lobby/") as client:
@@ -197,10 +204,8 @@ def test_trap_14_root_path_is_taken_off_by_whole_segments() -> None:
 def test_a_project_without_a_websocket_branch_refuses_sockets(bare: Environment, tmp_path: Path) -> None:
     """What startproject writes: asgi.py with Django's handler alone, which raises for a websocket."""
     project(tmp_path)
-    write(
-        tmp_path,
-        mysite__asgi="from django.core.asgi import get_asgi_application\napplication = get_asgi_application()\n",
-    )
+    asgi = "from django.core.asgi import get_asgi_application\napplication = get_asgi_application()\n"
+    write(tmp_path, mysite__asgi=asgi)
     with running(bare, tmp_path) as server:
         assert get(server, "/hello/Ada/").status_code == 200
         with pytest.raises(Refused):
@@ -226,7 +231,8 @@ everything = Starlette(routes=[Mount("/", app=PlainTextResponse("mine"), name="m
 assert "'mine'" in attempt(everything)
 catch_all = Starlette(routes=[Route("/{rest:path}", lambda request: PlainTextResponse("mine"))])
 assert "nothing would reach the project" in attempt(catch_all, path="/legacy")
-app = Starlette(routes=[Mount("/static", app=PlainTextResponse("mine")), Route("/{page}", PlainTextResponse("p"))])
+mine = PlainTextResponse("mine")
+app = Starlette(routes=[Mount("/static", app=mine), Route("/{page}", mine)])
 assert attempt(app) == ""
 assert "already" in attempt(app)
 assert attempt(app, path="/legacy") == ""
@@ -241,7 +247,8 @@ def test_mounting_what_nothing_would_reach_is_an_error(bare: Environment, tmp_pa
 
 def test_static_files_are_served_in_debug_with_the_real_django(tmp_path: Path) -> None:
     project(tmp_path)
-    apps = "INSTALLED_APPS = ['django.contrib.staticfiles']\nSTATIC_URL = 'static/'\nSTATICFILES_DIRS = ['assets']\n"
+    apps = "INSTALLED_APPS += ['django.contrib.staticfiles']\n"
+    apps += "STATIC_URL = 'static/'\nSTATICFILES_DIRS = ['assets']\n"
     write(tmp_path, mysite__settings=SETTINGS + apps)
     (tmp_path / "assets").mkdir()
     (tmp_path / "assets" / "site.css").write_text("body {}", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Test runners and type checkers that meet the shim: pytest, pytest-django's order of loading, mypy, pyright."""
+"""Test runners and type checkers that meet the shim: pytest, pytest-django's order, mypy, pyright."""
 
 from __future__ import annotations
 
@@ -86,7 +86,9 @@ wrong: int = get_channel_layer
 def typed_project(bare: Environment, folder: Path) -> Path:
     write(folder, app=TYPED)
     (folder / "pyproject.toml").write_text(
-        bare.run("django-shim", "stubs", cwd=folder).stdout.replace("[tool.mypy]", "[tool.mypy]\nstrict = true"),
+        bare.run("django-shim", "stubs", cwd=folder).stdout.replace(
+            "[tool.mypy]", "[tool.mypy]\nstrict = true"
+        ),
         encoding="utf-8",
     )
     return folder

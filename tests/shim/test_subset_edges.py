@@ -12,7 +12,12 @@ from tests.support.environments import Environment
 
 @pytest.mark.parametrize(
     "statement",
-    ["import django.forms", "from django import forms", "import django.contrib.gis", "from django.test import TestCase"],
+    [
+        "import django.forms",
+        "from django import forms",
+        "import django.contrib.gis",
+        "from django.test import TestCase",
+    ],
 )
 def test_trap_13_what_django_has_and_the_subset_lacks_names_the_cure(
     bare: Environment, tmp_path: Path, statement: str

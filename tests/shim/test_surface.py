@@ -1,4 +1,4 @@
-"""Every public name of the real packages is a name of the mirrors, or is listed here with the reason why not."""
+"""Every name of the real packages is a name of the mirrors, or is listed here with the reason why not."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REEXPORTED = {
     "channels.db:sync_to_async",
     "channels.generic.websocket:async_to_sync",
 }
-"""Somebody else's names that projects import from Channels, or patch there; other imports of upstream are its own."""
+"""Somebody else's names that projects import from Channels, or patch there."""
 
 ABSENT: dict[str, str] = {}
 """``module:name`` or ``module:Class.member`` to the reason."""
@@ -46,7 +46,7 @@ def upstream(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, An
 
 
 def wanted(upstream: dict[str, dict[str, Any]]) -> list[str]:
-    """ "module:name" and "module:Class.member" of all that upstream defines, wherever its modules pass it on."""
+    """``module:name`` and ``module:Class.member`` of all that upstream defines, wherever it passes it on."""
     names = sorted(REEXPORTED)
     for module, entries in upstream.items():
         for name, entry in entries.items():

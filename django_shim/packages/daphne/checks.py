@@ -8,7 +8,7 @@ __all__ = ["check_daphne_installed"]
 
 
 def check_daphne_installed(app_configs: Any, **kwargs: Any) -> list[Any]:
-    """One error if ``django.contrib.staticfiles`` is listed before ``daphne``: its server refuses websockets."""
+    """One error if ``django.contrib.staticfiles`` comes before ``daphne``: its server has no websockets."""
     from django.apps import apps
     from django.core.checks import Error
 

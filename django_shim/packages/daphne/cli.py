@@ -73,7 +73,7 @@ def _level(verbosity: int) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="daphne",
-        description="Serves an ASGI application with uvicorn, under Daphne's options (served by channels-compat).",
+        description="Serves an ASGI application with uvicorn, under Daphne's options (from channels-compat).",
     )
     add = parser.add_argument
     add("application", help="the application, as package.module:name")

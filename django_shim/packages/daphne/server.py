@@ -2,7 +2,8 @@
 
 Its arguments are Daphne's. What uvicorn has no equal for (``http_timeout``, ``request_buffer_size``,
 ``websocket_timeout``, ``websocket_connect_timeout``, ``websocket_handshake_timeout``,
-``websocket_max_frame_size``) is accepted and does nothing; ``action_logger`` only turns uvicorn's own access log on.
+``websocket_max_frame_size``) is accepted and does nothing; ``action_logger`` only turns uvicorn's own access
+log on.
 """
 
 from __future__ import annotations

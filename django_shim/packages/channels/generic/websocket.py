@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from django_shim.mirror import mirror
 
 if TYPE_CHECKING:
-    from compat.generic.websocket import *
     from compat.db import aclose_old_connections as aclose_old_connections
+    from compat.generic.websocket import *
 
 mirror(
     __name__,

@@ -1,4 +1,4 @@
-"""``channels.testing.live``: the names of ``compat.testing.live``, and the test case that needs the real Django."""
+"""``channels.testing.live``: the names of ``compat.testing.live``, and the test case that needs Django."""
 
 from typing import TYPE_CHECKING
 

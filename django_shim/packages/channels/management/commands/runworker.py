@@ -39,7 +39,7 @@ class Command(BaseCommand):
         self.channel_layer = get_channel_layer(alias)
         if self.channel_layer is None:
             raise CommandError(
-                f"You do not have any CHANNEL_LAYERS configured. (None of them is called {alias!r}, at least.)"
+                f"You do not have any CHANNEL_LAYERS configured. (None that is called {alias!r}, at least.)"
             )
         logger.info("Running worker for channels %s", options["channels"])
         worker = self.worker_class(

@@ -19,7 +19,7 @@ HERE = "daphne.management.commands.runserver"
 
 
 class Command(DjangoCommand):
-    """The development server: uvicorn with the project's ASGI_APPLICATION, loaded anew when a file changes."""
+    """The development server: uvicorn with ASGI_APPLICATION, which is loaded anew when a file changes."""
 
     help = "Starts a development server that serves HTTP and websockets, with the project's ASGI_APPLICATION."
 
