@@ -21,7 +21,6 @@ __all__ = ["Recorder"]
 NOTHING_S = 1.5
 """How long a client waits before it writes "nothing": only for what real Channels never answers."""
 
-
 LONG = 2000
 """A longer frame is written down by its length."""
 
@@ -91,6 +90,12 @@ class Recorder:
             self.note(who, client.ending())
         else:
             self._frame(who, frame)
+
+    def hear_json(self, who: str, *keys: str) -> None:
+        """The next frame is a JSON object: a line for each of these keys, or for all of them."""
+        content = self._clients[who].receive_json()
+        for key in keys or content:
+            self.note(who, f"{key} {json.dumps(content[key])}")
 
     def hear_or_nothing(self, who: str) -> None:
         """`hear` where real Channels leaves the client waiting for ever."""

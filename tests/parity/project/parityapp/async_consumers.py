@@ -115,7 +115,7 @@ class Scope(AsyncJsonWebsocketConsumer):
         user = self.scope["user"]
         await self.send_json(
             {
-                "keys": sorted(self.scope),
+                "keys": " ".join(sorted(self.scope)),
                 "path": self.scope["path"],
                 "query_string": self.scope["query_string"].decode(),
                 "args": list(self.scope["url_route"]["args"]),

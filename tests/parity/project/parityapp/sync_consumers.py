@@ -118,7 +118,7 @@ class Scope(JsonWebsocketConsumer):
         user = self.scope["user"]
         self.send_json(
             {
-                "keys": sorted(self.scope),
+                "keys": " ".join(sorted(self.scope)),
                 "path": self.scope["path"],
                 "query_string": self.scope["query_string"].decode(),
                 "args": list(self.scope["url_route"]["args"]),
