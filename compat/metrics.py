@@ -8,11 +8,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["LayerMetrics", "Throttle", "connections", "report_layers", "snapshot"]
+__all__ = ["Gap", "LayerMetrics", "Throttle", "connections", "report_layers", "snapshot"]
 
+KEPT_GAPS = 100
 LOG_EVERY_S = 60.0
 """A cause is logged at once, and then at most once in this many seconds, with the count since."""
 
@@ -42,10 +45,18 @@ class Throttle:
             return held
 
 
+@dataclass
+class Gap:
+    """An outage, in seconds of the wall clock; ``ended`` is None while it lasts."""
+
+    began: float
+    ended: float | None = None
+
+
 class LayerMetrics:
     """Counters of one channel layer in this process."""
 
-    __slots__ = ("delivered", "dropped", "reconnects", "sent", "throttle")
+    __slots__ = ("delivered", "dropped", "gaps", "reconnects", "sent", "throttle")
 
     def __init__(self) -> None:
         self.sent = 0
@@ -55,13 +66,25 @@ class LayerMetrics:
         self.dropped: dict[str, int] = {}
         """Messages lost, by reason: "overflow", "expired", "gone", "undecodable", "unavailable"…"""
         self.reconnects = 0
+        self.gaps: deque[Gap] = deque(maxlen=KEPT_GAPS)
+        """The last outages of the layer's server: what was sent to this process meanwhile may be lost."""
         self.throttle = Throttle()
+
+    def lose(self, reason: str, count: int = 1) -> None:
+        """Count lost messages of a kind that is not worth a log line."""
+        self.dropped[reason] = self.dropped.get(reason, 0) + count
+
+    def gap_begins(self, now: float) -> Gap:
+        """Note an outage; whoever noted it sets ``ended``."""
+        gap = Gap(now)
+        self.gaps.append(gap)
+        return gap
 
     def drop(
         self, reason: str, count: int, log: logging.Logger, text: str, *args: object, cause: object = None
     ) -> None:
         """Count lost messages, and log ``text`` (with the number since the last line) if it is due."""
-        self.dropped[reason] = self.dropped.get(reason, 0) + count
+        self.lose(reason, count)
         due = self.throttle.due((reason, cause), count)
         if due:
             log.warning(
@@ -75,6 +98,7 @@ class LayerMetrics:
             "delivered": self.delivered,
             "dropped": dict(self.dropped),
             "reconnects": self.reconnects,
+            "gaps": [{"began": gap.began, "ended": gap.ended} for gap in tuple(self.gaps)],
         }
 
 
@@ -104,8 +128,8 @@ def snapshot() -> dict[str, Any]:
     """The counters of this process.
 
     ``{"connections": {"current", "total"}, "layers": {alias: {"sent", "delivered", "dropped": {reason: n},
-    "reconnects", "depth"}}}``, where depth is the number of messages that wait in this process. A layer
-    that is not ours has no entry.
+    "reconnects", "gaps": [{"began", "ended"}], "depth"}}}``, where depth is the number of messages that wait
+    in this process. A layer that is not ours has no entry.
     """
     layers = {}
     for alias, layer in _layers().items():

@@ -1,0 +1,400 @@
+"""The queue layer: messages wait in Redis, in the format of channels_redis 4.3, until their process takes them.
+
+A process with real Channels and channels_redis and one with this layer share channels and groups, given the
+same ``prefix``, ``serializer_format``, ``random_prefix_length`` and ``symmetric_encryption_keys``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import threading
+import uuid
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from redis.asyncio import Redis
+
+from compat.exceptions import ChannelFull
+from compat.inbox import Inbox, Mailbox, Overflow
+from compat.layers.base import Capacities, SendResult, require_message
+from compat.layers.redis.keys import RESERVED_KEY, lease_of
+from compat.layers.redis.layer import RedisLayer, log
+from compat.layers.redis.loops import PerLoop, background, is_throwaway
+from compat.layers.redis.plain import Taken
+from compat.layers.redis.serializers import Template
+from compat.layers.redis.station import Station
+from compat.types import Message
+
+__all__ = ["ChannelFull", "RedisChannelLayer"]
+
+
+class RedisChannelLayer(RedisLayer):
+    """Channels and groups in Redis; any number of processes.
+
+    Options as channels_redis 4.3 has them, and:
+    ``lease``: seconds after which the members of a process that died have left their groups.
+    ``on_overflow``: what a consumer's full inbox does ("drop", "drop_oldest", "close").
+    ``on_disconnect``, ``on_reconnect``: see ``RedisLayer``.
+
+    Delivery: in order for one sender; each message once, as long as Redis keeps its data. Messages that do
+    not arrive are counted in ``metrics``.
+    """
+
+    brpop_timeout = 5
+    """How long a blocking read lasts, in seconds; between two of them scripts and queues are checked."""
+    options = (
+        *("hosts", "prefix", "expiry", "group_expiry", "capacity", "channel_capacity"),
+        *("symmetric_encryption_keys", "random_prefix_length", "serializer_format"),
+        *("lease", "on_overflow", "on_disconnect", "on_reconnect"),
+    )
+
+    def __init__(
+        self,
+        hosts: Sequence[Any] | None = None,
+        prefix: str = "asgi",
+        expiry: float = 60,
+        group_expiry: float = 86400,
+        capacity: int = 100,
+        channel_capacity: Capacities | None = None,
+        symmetric_encryption_keys: Sequence[str | bytes] | None = None,
+        random_prefix_length: int = 12,
+        serializer_format: str = "msgpack",
+        *,
+        lease: float = 60,
+        on_overflow: Overflow = "drop",
+        on_disconnect: Any = None,
+        on_reconnect: Any = None,
+        **unknown: Any,
+    ) -> None:
+        super().__init__(
+            hosts=hosts,
+            prefix=prefix,
+            expiry=expiry,
+            capacity=capacity,
+            channel_capacity=channel_capacity,
+            on_overflow=on_overflow,
+            on_disconnect=on_disconnect,
+            on_reconnect=on_reconnect,
+            serializer_format=serializer_format,
+            serializer_options={
+                "random_prefix_length": random_prefix_length,
+                "expiry": expiry,
+                "symmetric_encryption_keys": symmetric_encryption_keys,
+            },
+            unknown=unknown,
+        )
+        for name, value in (("group_expiry", group_expiry), ("lease", lease)):
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 1:
+                raise ValueError(f"{name} must be a number of seconds, 1 or more, not {value!r}")
+        self.expiry_s = max(1, int(expiry))
+        self.group_expiry = int(group_expiry)
+        self.lease = int(lease)
+        self.round_robin = itertools.cycle(range(self.ring_size))
+        self._one_script = self.ring_size == 1 and not channel_capacity
+        self._stations: PerLoop[Station] = PerLoop(self._new_station)
+        self._owners: dict[str, Station] = {}
+        """Client prefix: the loop that reads its channels."""
+        self._client_prefix = ""
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+
+    @property
+    def client_prefix(self) -> str:
+        """What stands between "." and "!" in channel names: 32 hex digits, others in each process and loop."""
+        stations = self._stations.all()
+        return stations[0].client_prefix if stations else self._next_client_prefix()
+
+    def _next_client_prefix(self) -> str:
+        with self._lock:
+            if not self._client_prefix or self._pid != os.getpid():
+                self._client_prefix = uuid.uuid4().hex
+            if self._pid != os.getpid():  # a forked process: what the parent reads, it does not
+                self._pid, self._owners = os.getpid(), {}
+            return self._client_prefix
+
+    # Channels
+
+    async def new_channel(self, prefix: str = "specific") -> str:
+        """A name for a channel that only this process reads: ``specific.<client prefix>!<32 hex digits>``."""
+        station = self._station()
+        if station is None:
+            return await background.run(self.new_channel(prefix))
+        return f"{prefix}.{station.client_prefix}!{uuid.uuid4().hex}"
+
+    async def send(self, channel: str, message: Message) -> None:
+        """Put ``message`` into ``channel``.
+
+        Raises TypeError for a bad name, or for a message that is not a dict or has values that cannot
+        travel; ChannelFull at capacity; LayerUnavailable when Redis cannot be reached, and then the message
+        may have arrived only if the connection broke after it was written.
+        """
+        require_message(message)
+        self.require_valid_channel_name(channel)
+        if RESERVED_KEY in message:
+            raise AssertionError(f"a message may not carry the reserved key {RESERVED_KEY!r}")
+        station = self._station()
+        if station is None:
+            await background.run(self.send(channel, message))
+            return
+        box = self._mailbox(channel)
+        if box is not None and len(box.events) >= box.capacity and self._drops_newest(box):
+            raise ChannelFull(channel)
+        await station.send(channel, message)
+
+    async def receive(self, channel: str) -> Message:
+        """Wait for the next message of ``channel``; a cancelled call loses nothing.
+
+        A "!" channel can be received from in the process that made it only (AssertionError elsewhere).
+        Raises LayerUnavailable when Redis cannot be reached at all; an outage that begins later is waited
+        out.
+        """
+        self.require_valid_channel_name(channel)
+        if "!" in channel:
+            mailbox = await self._own_mailbox(channel)
+            return await mailbox.get()
+        station = self._station()
+        if station is not None:
+            taken = await station.plain.take(channel)
+            await taken.acknowledge()
+            return taken.message
+        return await self._receive_elsewhere(channel)
+
+    async def _receive_elsewhere(self, channel: str) -> Message:
+        """``receive`` of a plain channel on the background loop, where a cancelled call loses nothing either."""
+        handover = _Handover()
+
+        async def fetch() -> None:
+            station = self._stations.get(background.loop)
+            taken = await station.plain.take(channel)
+            if handover.give(taken):
+                await taken.acknowledge()
+            else:
+                taken.put_back()
+
+        try:
+            await background.run(fetch())
+        except asyncio.CancelledError:
+            taken = handover.withdraw()
+            if taken is not None:
+                background.loop.call_soon_threadsafe(taken.put_back)
+            raise
+        taken = handover.withdraw()
+        if taken is None:
+            raise RuntimeError("the background loop ended while it received")
+        return taken.message
+
+    async def _own_mailbox(self, channel: str) -> Mailbox:
+        """The mailbox of a "!" channel of this process, on whichever loop it is read."""
+        owner = self._owner(channel)
+        station = self._station()
+        if owner is station:
+            return await owner.mailbox(channel)
+        if owner.loop.is_closed() and station is None:
+            return await background.run(self._own_mailbox(channel))
+        if owner.loop.is_closed() and station is not None:
+            station.adopt(owner)
+            with self._lock:
+                self._owners = {
+                    prefix: station if other is owner else other for prefix, other in self._owners.items()
+                }
+            return await station.mailbox(channel)
+        if not owner.loop.is_running():
+            raise RuntimeError(
+                "Two event loops are trying to receive() on one channel layer at once! "
+                f"{channel!r} was made on another loop, which does not run now"
+            )
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(owner.mailbox(channel), owner.loop))
+
+    # Pushing (compat.layers.base.PushLayer)
+
+    def attach(self, channel: str, inbox: Inbox) -> None:
+        """Push every message for ``channel`` into ``inbox`` from now on; called on the inbox's loop."""
+        inbox.channel = channel
+        inbox.owner = self
+        inbox.capacity = self.get_capacity(channel)
+        inbox.on_overflow = self.on_overflow
+        owner = self._owner(channel)
+        if owner.loop is inbox.loop:
+            owner.attach(channel, inbox)
+        else:
+            owner.loop.call_soon_threadsafe(owner.attach, channel, inbox)
+
+    async def detach(self, channel: str) -> None:
+        """Undo ``attach``, and leave every group; what Redis cannot be told now it is told later."""
+        owner = self._owner(channel)
+        await self._on(owner, owner.detach(channel))
+
+    # Groups
+
+    async def group_add(self, group: str, channel: str) -> None:
+        """Add ``channel`` to ``group``; LayerUnavailable when Redis cannot be reached."""
+        self.require_valid_group_name(group)
+        self.require_valid_channel_name(channel)
+        station = self._station_for(channel)
+        if station is None:
+            await background.run(self.group_add(group, channel))
+        else:
+            await self._on(station, station.group_add(group, channel))
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        """Take ``channel`` out of ``group``; silent where it is not a member."""
+        self.require_valid_group_name(group)
+        self.require_valid_channel_name(channel)
+        station = self._station_for(channel)
+        if station is None:
+            await background.run(self.group_discard(group, channel))
+        else:
+            await self._on(station, station.group_discard(group, channel))
+
+    async def group_send(self, group: str, message: Message, exclude: Iterable[str] = ()) -> SendResult:
+        """Send ``message`` to every member of ``group`` but those in ``exclude``; one round trip on one host.
+
+        The result counts the members whose process' queue took the message, and those whose queue was full.
+        A member whose own inbox is full loses it later, where it is read, and it is counted there.
+        """
+        require_message(message)
+        self.require_valid_group_name(group)
+        station = self._station()
+        if station is None:
+            return await background.run(self.group_send(group, message, exclude))
+        excluded: Collection[str] = frozenset(exclude) if exclude else ()
+        return await station.group_send(group, message, excluded)
+
+    def template(self, message: Message) -> Template | None:
+        """The message with a gap for its receivers' names, if a script in Redis can fill it in."""
+        if not self._one_script or type(self).serialize is not RedisLayer.serialize:
+            return None
+        make = getattr(self._serializer, "template", None)
+        if make is None:
+            return None
+        if RESERVED_KEY in message:
+            message = {key: value for key, value in message.items() if key != RESERVED_KEY}
+        made: Template | None = make(message, RESERVED_KEY)
+        return made
+
+    def count_group_drop(self, group: str, count: int) -> None:
+        """Count members that lost a message because the queue of their process is full."""
+        self.metrics.drop(
+            "queue full",
+            count,
+            log,
+            "group %s: members over capacity; their process takes nothing out of its queue, or a plain channel "
+            "has no reader",
+            group,
+            cause=group,
+        )
+
+    # Upkeep
+
+    async def flush(self) -> None:
+        """Delete every key that begins with the prefix, on all hosts, and close this loop's connections."""
+        station = self._station()
+        if station is None:
+            await background.run(self.flush())
+            return
+        await station.flush()
+        if not station.in_use():
+            await station.disconnect()
+
+    async def close_pools(self) -> None:
+        """Close this loop's connections; they are opened again when they are needed."""
+        station = self._station()
+        if station is None:
+            await background.run(self.close_pools())
+        else:
+            await station.disconnect()
+
+    async def wait_received(self) -> None:
+        """Nothing to wait for: what was received is acknowledged. Here because upstream has it."""
+
+    def connection(self, index: int) -> Redis:
+        """A redis-py client of the host ``index``, for own commands; ValueError when there is no such host."""
+        if not 0 <= index < self.ring_size:
+            raise ValueError(f"There are only {self.ring_size} hosts - you asked for {index}!")
+        return self._stations.get(asyncio.get_running_loop()).shards.client(index)
+
+    def depth(self) -> int:
+        """How many messages wait in this process."""
+        return sum(len(box.events) for station in self._stations.all() for box in tuple(station.boxes.values()))
+
+    @property
+    def receive_buffer(self) -> dict[str, Mailbox]:
+        """Mailboxes with messages that nobody has taken yet, by channel."""
+        return {
+            channel: box
+            for station in self._stations.all()
+            for channel, box in tuple(station.boxes.items())
+            if isinstance(box, Mailbox) and box.events
+        }
+
+    def owns(self, station: Station, channel: str) -> bool:
+        """True when ``channel`` is one that ``station`` reads."""
+        return self._owners.get(lease_of(channel)) is station
+
+    # Event loops
+
+    def _new_station(self, loop: asyncio.AbstractEventLoop) -> Station:
+        prefix, self._client_prefix = self._next_client_prefix(), ""
+        station = Station(self, loop, prefix)
+        self._owners[prefix] = station
+        return station
+
+    def _station(self) -> Station | None:
+        """This layer on the running loop, or None when the call belongs on the background loop."""
+        loop = asyncio.get_running_loop()
+        return None if is_throwaway(loop) else self._stations.get(loop)
+
+    def _owner(self, channel: str) -> Station:
+        owner = self._owners.get(lease_of(channel))
+        if owner is None:
+            raise AssertionError(
+                f"Wrong client prefix: {channel!r} was not made by this layer in this process, and only the "
+                "process that made a channel can receive from it"
+            )
+        return owner
+
+    def _station_for(self, channel: str) -> Station | None:
+        """Where the groups of ``channel`` are kept: with its reader, if that is in this process."""
+        owner = self._owners.get(lease_of(channel)) if "!" in channel else None
+        return owner if owner is not None and owner.loop.is_running() else self._station()
+
+    @staticmethod
+    async def _on(station: Station, coroutine: Any) -> Any:
+        if station.loop is asyncio.get_running_loop():
+            return await coroutine
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, station.loop))
+
+    def _mailbox(self, channel: str) -> Inbox | Mailbox | None:
+        """What a channel of this process is read from."""
+        owner = self._owners.get(lease_of(channel)) if "!" in channel else None
+        return owner.boxes.get(channel) if owner is not None else None
+
+    @staticmethod
+    def _drops_newest(box: Inbox | Mailbox) -> bool:
+        return isinstance(box, Mailbox) or box.on_overflow == "drop"
+
+
+class _Handover:
+    """One message from the background loop to a caller on another, who may be cancelled at the same time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taken: Taken | None = None
+        self._closed = False
+
+    def give(self, taken: Taken) -> bool:
+        """False when the caller is gone."""
+        with self._lock:
+            if self._closed:
+                return False
+            self._taken = taken
+            return True
+
+    def withdraw(self) -> Taken | None:
+        """What was given; nothing can be given afterwards."""
+        with self._lock:
+            self._closed = True
+            taken, self._taken = self._taken, None
+            return taken

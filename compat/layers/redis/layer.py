@@ -1,0 +1,143 @@
+"""What the two Redis layers share: options, errors, and whose event loop a call runs on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, TypeVar
+
+from compat.inbox import Overflow
+from compat.layers.base import BaseChannelLayer, Capacities, SendResult, check_options
+from compat.layers.redis.connection import RedisUnavailable
+from compat.layers.redis.hosts import Host, decode_hosts
+from compat.layers.redis.keys import Keys, shard_of
+from compat.layers.redis.loops import background
+from compat.layers.redis.outages import event_of
+from compat.layers.redis.serializers import registry
+from compat.types import Message
+
+__all__ = ["RedisLayer"]
+
+log = logging.getLogger("compat.layers")
+
+T = TypeVar("T")
+
+
+class RedisLayer(BaseChannelLayer):
+    """Base of both layers. Making one checks every option and connects nowhere.
+
+    ``on_disconnect``, ``on_reconnect``: the type of a message that every consumer gets when the layer loses
+    its Redis, and when it has it back, such as ``"redis.disconnect"``.
+    """
+
+    extensions = ("groups", "flush")
+    options: Iterable[str] = ()
+    """What the constructor takes, for errors about what it does not take."""
+
+    def __init__(
+        self,
+        *,
+        hosts: Any,
+        prefix: str,
+        expiry: float,
+        capacity: int,
+        channel_capacity: Capacities | None,
+        on_overflow: Overflow,
+        on_disconnect: Any,
+        on_reconnect: Any,
+        serializer_format: str,
+        serializer_options: Mapping[str, Any],
+        unknown: Mapping[str, Any],
+    ) -> None:
+        check_options(type(self), unknown, self.options)
+        if not isinstance(prefix, str):
+            raise TypeError(f"prefix must be a str, not {prefix!r}")
+        _require_positive("expiry", expiry)
+        _require_positive("capacity", capacity)
+        super().__init__(expiry, capacity, channel_capacity, on_overflow)
+        self.channel_capacity = self.compile_capacities(channel_capacity or {})
+        self.prefix = prefix
+        self.hosts = decode_hosts(hosts)
+        self.ring_size = len(self.hosts)
+        self.redis_hosts = [Host(options, index) for index, options in enumerate(self.hosts)]
+        self.keys = Keys(prefix, self.ring_size)
+        self.on_disconnect = event_of(on_disconnect, "on_disconnect")
+        self.on_reconnect = event_of(on_reconnect, "on_reconnect")
+        self._serializer = registry.get_serializer(serializer_format, **serializer_options)
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__}(hosts={self.hosts})"
+
+    def serialize(self, message: Any) -> bytes:
+        """The message as it travels."""
+        data: bytes = self._serializer.serialize(message)
+        return data
+
+    def deserialize(self, message: bytes) -> Any:
+        """A message that has travelled."""
+        return self._serializer.deserialize(message)
+
+    def consistent_hash(self, value: str | bytes) -> int:
+        """The index of the host that ``value`` belongs to."""
+        return shard_of(value, self.ring_size)
+
+    # Errors and losses
+
+    def name(self) -> str:
+        """The layer as log lines and errors call it: by its alias, where it has one."""
+        from compat.layers import channel_layers  # the registry imports the layers
+
+        for alias, layer in tuple(channel_layers.backends.items()):
+            if layer is self:
+                return f"channel layer {alias!r}"
+        return f"channel layer {type(self).__name__}"
+
+    def explain(self, host: Host, reason: str) -> RedisUnavailable:
+        """The error for a host that cannot be used now."""
+        return RedisUnavailable(
+            f"{self.name()} cannot use Redis at {host.where}: {reason}. Start redis-server there, or name a "
+            "Redis that runs in CONFIG['hosts'] of CHANNEL_LAYERS, as a URL such as the one in REDIS_URL",
+            reason,
+        )
+
+    def count_undecodable(self, source: str, error: Exception) -> None:
+        """Count a message that could not be read; it is not delivered."""
+        self.metrics.drop(
+            "undecodable",
+            1,
+            log,
+            "%s: a message in %s cannot be read (%s: %s). All processes that share a prefix must have the same "
+            "serializer_format, random_prefix_length and symmetric_encryption_keys",
+            self.name(),
+            source,
+            type(error).__name__,
+            error,
+            cause=type(error),
+        )
+
+    # Blocking forms
+
+    def send_sync(self, channel: str, message: Message) -> Any:
+        """``send`` for code that has no event loop; blocks. Raises RuntimeError where a loop runs."""
+        return self._blocking(lambda: self.send(channel, message), "layer.send(…)")
+
+    def group_send_sync(self, group: str, message: Message, exclude: Iterable[str] = ()) -> SendResult:
+        """``group_send`` for code that has no event loop; blocks."""
+        return self._blocking(lambda: self.group_send(group, message, exclude), "layer.group_send(…)")
+
+    def group_add_sync(self, group: str, channel: str) -> None:
+        """``group_add`` for code that has no event loop; blocks."""
+        self._blocking(lambda: self.group_add(group, channel), "layer.group_add(…)")
+
+    def group_discard_sync(self, group: str, channel: str) -> None:
+        """``group_discard`` for code that has no event loop; blocks."""
+        self._blocking(lambda: self.group_discard(group, channel), "layer.group_discard(…)")
+
+    @staticmethod
+    def _blocking(make: Callable[[], Coroutine[Any, Any, T]], awaitable: str) -> T:
+        return background.run_sync(make, awaitable)
+
+
+def _require_positive(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
+        raise ValueError(f"{name} must be a number greater than 0, not {value!r}")

@@ -1,0 +1,232 @@
+"""Plain channels: queues without a "!", which any number of processes may read.
+
+A message is taken only while somebody here waits for it, stays in flight in Redis until whoever waited has
+it, and is put back when that caller was cancelled meanwhile. It may be delivered twice when a process dies
+at the wrong moment, and by design of the shared wire format when real channels_redis workers read the same
+channel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from compat.exceptions import LayerUnavailable
+from compat.layers.redis.connection import Link, RedisUnavailable
+from compat.layers.redis.keys import Keys
+from compat.layers.redis.reader import Outages, Reader
+from compat.layers.redis.scripts import POP
+from compat.layers.redis.shards import Shards
+from compat.types import Message
+
+__all__ = ["PlainChannels", "Taken"]
+
+Decode = Callable[[str, bytes], "Message | None"]
+
+
+class Taken:
+    """A message on its way from Redis to a caller: to be acknowledged, or put back."""
+
+    __slots__ = ("index", "inflight", "is_back", "member", "message", "queue", "score", "shards")
+
+    def __init__(
+        self, shards: Shards, index: int, queue: str, inflight: str, member: bytes, score: bytes, message: Message
+    ) -> None:
+        self.shards = shards
+        self.index = index
+        self.queue = queue
+        self.inflight = inflight
+        self.member = member
+        self.score = score
+        self.message = message
+        self.is_back = False
+
+    async def acknowledge(self) -> None:
+        """Tell Redis that it has arrived; when cancelled, it is put back instead."""
+        try:
+            await self.shards.call(self.index, b"ZREM", self.inflight, self.member)
+        except LayerUnavailable:
+            pass  # it stays in flight, and some reader will get it once more
+        except asyncio.CancelledError:
+            self.put_back()
+            raise
+
+    def put_back(self) -> None:
+        """Let another reader have it; its place in the order is kept."""
+        if self.is_back:
+            return
+        self.is_back = True
+        self.shards.tell(
+            self.index,
+            (b"ZADD", self.queue, self.score, self.member),
+            (b"ZREM", self.inflight, self.member),
+        )
+
+
+class PlainChannels:
+    """What the callers of one event loop wait for, and the readers that fetch it from each host."""
+
+    def __init__(self, shards: Shards, keys: Keys, outages: Outages, block_s: float, decode: Decode) -> None:
+        self.shards = shards
+        self.keys = keys
+        self.outages = outages
+        self.block_s = block_s
+        self.decode = decode
+        self.waiters: dict[str, deque[asyncio.Future[Taken]]] = {}
+        self.readers: list[PlainReader] = []
+
+    async def take(self, channel: str) -> Taken:
+        """Wait for the next message of ``channel`` on any host; a cancelled call puts back what it was given.
+
+        Raises LayerUnavailable when no host can be reached at the beginning; one that is lost later is waited
+        for.
+        """
+        self._start()
+        future: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
+        waiting = self.waiters.setdefault(channel, deque())
+        waiting.append(future)
+        self._changed()
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled() and future.exception() is None:
+                future.result().put_back()
+            raise
+        finally:
+            if future in waiting:
+                waiting.remove(future)
+            if not waiting and self.waiters.get(channel) is waiting:
+                del self.waiters[channel]
+                self._changed()
+
+    def give(self, channel: str, taken: Taken) -> None:
+        """Hand a message to the caller that has waited longest, or back to Redis."""
+        for future in self.waiters.get(channel, ()):
+            if not future.done():
+                future.set_result(taken)
+                return
+        taken.put_back()
+
+    def wanted(self) -> list[str]:
+        """The channels that somebody waits for."""
+        return [channel for channel, waiting in self.waiters.items() if any(not future.done() for future in waiting)]
+
+    def gave_up(self) -> None:
+        """A host could not be reached. When none ever could, waiting makes no sense."""
+        if any(reader.ever or reader.error is None for reader in self.readers):
+            return
+        reason = next(reader.error.reason for reader in self.readers if reader.error is not None)
+        for waiting in self.waiters.values():
+            for future in waiting:
+                if not future.done():
+                    future.set_exception(self.shards.explain(self.shards.hosts[0], reason))
+
+    def _start(self) -> None:
+        if not self.readers:
+            self.readers = [
+                PlainReader(self, index, self.outages, self.block_s) for index in range(len(self.shards.hosts))
+            ]
+
+    def _changed(self) -> None:
+        for reader in self.readers:
+            reader.changed()
+
+    async def aclose(self) -> None:
+        """Stop the readers; callers that wait are the callers' to cancel."""
+        for reader in self.readers:
+            await reader.aclose()
+        self.readers = []
+
+
+class PlainReader(Reader):
+    """Fetches from one host what the callers wait for."""
+
+    scripts = (POP,)
+
+    def __init__(self, channels: PlainChannels, index: int, outages: Outages, block_s: float) -> None:
+        super().__init__(channels.shards, index, outages, block_s)
+        self.channels = channels
+        self.ever = False
+        """There has been a connection."""
+        self._change = asyncio.Event()
+        self._waits_for: tuple[str, ...] = ()
+        self._restored: set[str] = set()
+        """Channels whose messages in flight were put back since the connection was opened."""
+        self._suspects: dict[str, list[bytes]] = {}
+        """What was in flight when nothing came: if it still is at the next time, whoever took it is dead."""
+        self._dead: dict[str, list[bytes]] = {}
+        """What is to be put back."""
+
+    def changed(self) -> None:
+        """Somebody came or went."""
+        self._change.set()
+        self.start()
+        if self._blocked and tuple(self.channels.wanted()) != self._waits_for:
+            self.interrupt()
+
+    def connected(self) -> None:
+        self.ever = True
+        self._restored.clear()
+        self._suspects.clear()
+
+    def failed(self, error: RedisUnavailable) -> None:
+        self.channels.gave_up()
+
+    async def serve(self, link: Link) -> None:
+        while not link.closed:  # one that broke while nobody waited is replaced without a word
+            self._change.clear()
+            wanted = tuple(self.channels.wanted())
+            if not wanted:
+                await self._change.wait()
+            elif not await self._fetch(link, wanted):
+                await self._wait(link, wanted)
+
+    async def _fetch(self, link: Link, wanted: Sequence[str]) -> bool:
+        """Take what is there already; False when there was nothing."""
+        replies = []
+        for channel in wanted:
+            put_back = [b"*"] if channel not in self._restored else self._dead.pop(channel, [])
+            replies.append(link.run(POP, self._keys(channel), *put_back))
+        found = False
+        for channel, reply in zip(wanted, await asyncio.gather(*replies), strict=True):
+            self._restored.add(channel)
+            if reply:
+                found = True
+                self._give(channel, reply[0], reply[1])
+        return found
+
+    async def _wait(self, link: Link, wanted: tuple[str, ...]) -> None:
+        keys = self.channels.keys
+        self._waits_for = wanted
+        hit = await self.block(link, [keys.queue(channel) for channel in wanted])
+        if hit is None:
+            await self._suspect(link, wanted)
+            return
+        queue, member, score = hit
+        channel = queue.decode()[len(keys.prefix) :]
+        # Through the connection that the acknowledgement will take, so that it cannot be overtaken.
+        self.shards.tell(self.index, (b"ZADD", keys.inflight(keys.queue(channel)), score, member))
+        self._give(channel, member, score)
+
+    async def _suspect(self, link: Link, wanted: Sequence[str]) -> None:
+        """Compare what is in flight with what was the last time nothing came."""
+        for channel in wanted:
+            inflight = self._keys(channel)[1]
+            members: list[bytes] = await link.call(b"ZRANGE", inflight, 0, -1)
+            before = self._suspects.get(channel, [])
+            self._dead[channel] = [member for member in members if member in before]
+            self._suspects[channel] = members
+
+    def _keys(self, channel: str) -> list[str]:
+        queue = self.channels.keys.queue(channel)
+        return [queue, self.channels.keys.inflight(queue)]
+
+    def _give(self, channel: str, member: bytes, score: bytes) -> None:
+        queue, inflight = self._keys(channel)
+        message = self.channels.decode(channel, member)
+        if message is None:  # unreadable: counted and logged; kept from coming again
+            self.shards.tell(self.index, (b"ZREM", inflight, member))
+            return
+        self.channels.give(channel, Taken(self.shards, self.index, queue, inflight, member, score, message))

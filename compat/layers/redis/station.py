@@ -1,0 +1,413 @@
+"""The queue layer on one event loop: its connections, its channels, its readers.
+
+Messages for all "!" channels of a process (and loop) share one queue in Redis; one reader takes them out and
+pushes them into the mailboxes, so that capacity is counted for each channel, and the shared queue stays
+short.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+from compat.exceptions import ChannelFull, LayerUnavailable
+from compat.inbox import Inbox, Mailbox
+from compat.layers.base import SendResult
+from compat.layers.copies import copier
+from compat.layers.redis.connection import Argument
+from compat.layers.redis.keys import RESERVED_KEY
+from compat.layers.redis.membership import Keeper
+from compat.layers.redis.outages import OutageLog
+from compat.layers.redis.plain import PlainChannels
+from compat.layers.redis.reader import QueueReader
+from compat.layers.redis.scripts import FANOUT, MEMBERS, PUSH, SEND
+from compat.layers.redis.shards import Shards
+from compat.names import non_local_name
+from compat.types import Message
+
+if TYPE_CHECKING:
+    from compat.layers.redis.core import RedisChannelLayer
+
+__all__ = ["RisingClock", "Station", "scores"]
+
+log = logging.getLogger("compat.layers")
+
+QUEUE_FACTOR = 100
+"""The queue that all channels of a process share may hold this many times the capacity of one channel.
+
+It is short while its process reads; this is what bounds Redis' memory when the process hangs. Each channel's
+own capacity is counted where it is read.
+"""
+
+
+class RisingClock:
+    """Wall clock times that never repeat within the process: messages of equal score would change places."""
+
+    def __init__(self) -> None:
+        self._last = 0.0
+        self._lock = threading.Lock()
+
+    def next(self, now: float) -> float:
+        """``now``, or a little later than what was returned last."""
+        with self._lock:
+            self._last = now if now > self._last else self._last + 1e-6
+            return self._last
+
+
+scores = RisingClock()
+
+
+class Station:
+    """What the layer has on one event loop. Its coroutines run on that loop only."""
+
+    def __init__(self, layer: RedisChannelLayer, loop: asyncio.AbstractEventLoop, client_prefix: str) -> None:
+        self.layer = layer
+        self.loop = loop
+        self.client_prefix = client_prefix
+        self.keys = layer.keys
+        self.shards = Shards(layer.redis_hosts, layer.explain, self._link_lost)
+        self.outages = OutageLog(layer, self.shards, self._announce)
+        self.boxes: dict[str, Inbox | Mailbox] = {}
+        self.plain = PlainChannels(self.shards, self.keys, self.outages, layer.brpop_timeout, self._decode_plain)
+        self._readers: dict[int, QueueReader] = {}
+        self._keepers: dict[int, Keeper] = {}
+        self._joined: defaultdict[str, set[str]] = defaultdict(set)
+        """Channel of this loop: its groups."""
+        self._ended: dict[str, float] = {}
+        """Detached channels, for which messages may still be on their way."""
+        self._idle: set[str] = set()
+        """Mailboxes that were idle at the last sweep."""
+        self._next_sweep = time.monotonic() + layer.expiry_s
+
+    # Sending
+
+    async def send(self, channel: str, message: Message) -> None:
+        layer, keys = self.layer, self.keys
+        capacity = layer.get_capacity(channel)
+        if "!" in channel:
+            shard, needle, limit = keys.queue_shard(channel), channel, capacity * QUEUE_FACTOR
+            message = {**message, RESERVED_KEY: channel}
+        else:
+            shard, needle, limit = next(layer.round_robin), "", capacity
+        member = layer.serialize(message)
+        score = scores.next(time.time())
+        stored = await self.shards.run(
+            shard,
+            SEND,
+            [keys.queue(channel)],
+            *(repr(score), int(score) - layer.expiry_s, layer.expiry_s, capacity, limit, needle, member),
+        )
+        if not stored:
+            raise ChannelFull(channel)
+        layer.metrics.sent += 1
+
+    async def group_send(self, group: str, message: Message, exclude: Collection[str]) -> SendResult:
+        layer = self.layer
+        template = layer.template(message)
+        if template is not None:
+            keys = self.keys
+            score = scores.next(time.time())
+            now = int(score)
+            served, full = await self.shards.run(
+                0,
+                FANOUT,
+                [keys.group(group), keys.leases()],
+                *(repr(score), now - layer.expiry_s, layer.expiry_s, now - layer.group_expiry, keys.prefix),
+                *(layer.capacity, layer.capacity * QUEUE_FACTOR, template.head, template.tail, template.codec),
+                *exclude,
+            )
+            result = SendResult(served, full)
+        else:
+            result = await self._group_send_in_two(group, message, exclude)
+        layer.metrics.sent += 1
+        if result.dropped:
+            layer.count_group_drop(group, result.dropped)
+        return result
+
+    async def _group_send_in_two(self, group: str, message: Message, exclude: Collection[str]) -> SendResult:
+        """Read the members from their host, then push to the hosts of their queues."""
+        layer, keys = self.layer, self.keys
+        shard = keys.group_shard(group)
+        oldest = int(time.time()) - layer.group_expiry
+        members = await self.shards.run(shard, MEMBERS, [keys.group(group), keys.leases()], oldest)
+        queues: dict[str, list[str]] = {}
+        for channel in map(bytes.decode, members):
+            if channel not in exclude:
+                queues.setdefault(non_local_name(channel), []).append(channel)
+        by_shard: dict[int, list[str]] = {}
+        for queue in queues:
+            by_shard.setdefault(keys.queue_shard(queue), []).append(queue)
+        body = dict(message)
+        score = scores.next(time.time())
+        pushes = []
+        for index, names in by_shard.items():
+            arguments: list[Argument] = [repr(score), int(score) - layer.expiry_s, layer.expiry_s]
+            for queue in names:
+                body[RESERVED_KEY] = queues[queue]
+                arguments += [self._queue_limit(queue, queues[queue][0]), layer.serialize(body)]
+            pushes.append(self.shards.run(index, PUSH, [keys.queue(queue) for queue in names], *arguments))
+        served = full = 0
+        for names, stored in zip(by_shard.values(), await asyncio.gather(*pushes), strict=True):
+            for queue, kept in zip(names, stored, strict=True):
+                count = len(queues[queue])
+                served, full = (served + count, full) if kept else (served, full + count)
+        return SendResult(served, full)
+
+    def _queue_limit(self, queue: str, channel: str) -> int:
+        capacity = self.layer.get_capacity(channel)
+        return capacity * QUEUE_FACTOR if queue.endswith("!") else capacity
+
+    # Groups
+
+    async def group_add(self, group: str, channel: str) -> None:
+        if not self.layer.owns(self, channel):
+            keys, shard = self.keys, self.keys.group_shard(group)
+            await self.shards.calls(
+                shard,
+                [
+                    (b"ZADD", keys.group(group), repr(time.time()), channel),
+                    (b"EXPIRE", keys.group(group), self.layer.group_expiry),
+                ],
+            )
+            return
+        self._note_joined(group, channel)
+        try:
+            await self._keeper(group).join(group, channel)
+        except BaseException:
+            self._note_left(group, channel)
+            raise
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        if not self.layer.owns(self, channel):
+            await self.shards.call(self.keys.group_shard(group), b"ZREM", self.keys.group(group), channel)
+            return
+        self._note_left(group, channel)
+        await self._keeper(group).leave(group, channel)
+
+    def _note_joined(self, group: str, channel: str) -> None:
+        self._joined[channel].add(group)
+        box = self.boxes.get(channel)
+        if isinstance(box, Inbox):
+            box.groups.add(group)
+
+    def _note_left(self, group: str, channel: str) -> None:
+        groups = self._joined.get(channel)
+        if groups is not None:
+            groups.discard(group)
+            if not groups:
+                del self._joined[channel]
+        box = self.boxes.get(channel)
+        if isinstance(box, Inbox):
+            box.groups.discard(group)
+
+    def _keeper(self, group: str) -> Keeper:
+        shard = self.keys.group_shard(group)
+        keeper = self._keepers.get(shard)
+        if keeper is None:
+            keeper = self._keepers[shard] = Keeper(self.shards, shard, self.layer, self._is_read)
+        return keeper
+
+    def _is_read(self, channel: str) -> bool:
+        box = self.boxes.get(channel)
+        return isinstance(box, Inbox) or (box is not None and bool(box.waiters))
+
+    # Receiving
+
+    def attach(self, channel: str, inbox: Inbox) -> None:
+        """Push into ``inbox`` from now on; what has come already is pushed first."""
+        waiting = self.boxes.get(channel)
+        self.boxes[channel] = inbox
+        self._ended.pop(channel, None)
+        if isinstance(waiting, Mailbox):
+            while waiting.events:
+                deadline, message = waiting.events.popleft()
+                if not self._push(channel, inbox, message, deadline):
+                    self.layer.count_drop(channel, "overflow")
+        inbox.groups.update(self._joined.get(channel, ()))
+        self._listen(channel)
+
+    async def detach(self, channel: str) -> None:
+        """Forget the channel and take it out of its groups, now or as soon as Redis can be reached."""
+        self.boxes.pop(channel, None)
+        self._ended[channel] = time.monotonic() + self.layer.expiry_s
+        groups = self._joined.pop(channel, set())
+        leaving = [self._keeper(group).leave(group, channel) for group in groups]
+        for outcome in await asyncio.gather(*leaving, return_exceptions=True):
+            if isinstance(outcome, BaseException) and not isinstance(outcome, LayerUnavailable):
+                raise outcome
+
+    async def mailbox(self, channel: str) -> Mailbox:
+        """Where the messages of a channel that no consumer reads are collected.
+
+        Raises LayerUnavailable when Redis cannot be reached now.
+        """
+        self._ended.pop(channel, None)
+        self._sweep_if_due()
+        await self._listen(channel).reachable()
+        box = self._box(channel)
+        if isinstance(box, Inbox):
+            raise RuntimeError(
+                f"channel {channel!r} is read by a consumer; its messages go to the consumer's handlers, "
+                "and receive() is for channels that no consumer has"
+            )
+        self._idle.discard(channel)
+        return box
+
+    def _box(self, channel: str) -> Inbox | Mailbox:
+        box = self.boxes.get(channel)
+        if box is None:
+            box = self.boxes[channel] = Mailbox(channel, self.layer, self.layer.get_capacity(channel))
+        return box
+
+    def _listen(self, channel: str) -> QueueReader:
+        shard = self.keys.queue_shard(channel)
+        reader = self._readers.get(shard)
+        if reader is None:
+            layer = self.layer
+            reader = self._readers[shard] = QueueReader(
+                self.shards,
+                shard,
+                self.outages,
+                layer.brpop_timeout,
+                layer.expiry_s,
+                self.keys.inflight,
+                self._arrived,
+            )
+        reader.listen(self.keys.queue(channel))
+        return reader
+
+    def _arrived(self, member: bytes, score: float) -> None:
+        """A message from the shared queue: into the mailboxes of those that it names."""
+        message = self._decode("the queue of this process", member)
+        if message is None:
+            return
+        names = message.pop(RESERVED_KEY, ())
+        now = self._sweep_if_due()
+        # An old score is a message that waited, or a clock that differs; it is delivered in either case.
+        age = time.time() - score
+        expiry = self.layer.expiry
+        deadline = now + (expiry - age if 0 < age < expiry else expiry)
+        if names.__class__ is str:
+            self._deliver(names, message, deadline)
+            return
+        fresh = copier(message)  # type: ignore[arg-type]
+        for name in names:
+            self._deliver(name, fresh(), deadline)
+
+    def _deliver(self, channel: str, message: Message, deadline: float) -> None:
+        layer = self.layer
+        box = self.boxes.get(channel)
+        if box is None:
+            if channel in self._ended or not layer.owns(self, channel):
+                layer.metrics.lose("gone")
+                return
+            box = self._box(channel)
+        if self._push(channel, box, message, deadline):
+            layer.metrics.delivered += 1
+        else:
+            layer.count_drop(channel, "overflow")
+
+    def _push(self, channel: str, box: Inbox | Mailbox, message: Message, deadline: float) -> bool:
+        if isinstance(box, Mailbox) or box.loop is self.loop:
+            return box.push(message, deadline)
+        try:
+            box.push_threadsafe(message, deadline)
+        except RuntimeError:  # its loop was closed before the consumer could end
+            self.boxes.pop(channel, None)
+            self.layer.metrics.lose("gone")
+        return True
+
+    def _decode_plain(self, channel: str, member: bytes) -> Message | None:
+        message = self._decode(f"channel {channel}", member)
+        if message is not None:
+            message.pop(RESERVED_KEY, None)
+            self.layer.metrics.delivered += 1
+        return message
+
+    def _decode(self, source: str, member: bytes) -> Message | None:
+        try:
+            message = self.layer.deserialize(member)
+            if not isinstance(message, dict):
+                raise TypeError(f"it is not a dict but {type(message).__name__}")
+        except Exception as error:  # noqa: BLE001 - whatever a serializer raises; the reader must go on
+            self.layer.count_undecodable(source, error)
+            return None
+        return message
+
+    def _sweep_if_due(self) -> float:
+        """Forget channels that ended long ago and mailboxes idle for a while; returns the monotonic time."""
+        now = time.monotonic()
+        if now >= self._next_sweep:
+            self._next_sweep = now + self.layer.expiry_s
+            self._ended = {channel: until for channel, until in self._ended.items() if until > now}
+            idle = {name for name, box in self.boxes.items() if isinstance(box, Mailbox) and box.idle()}
+            # Not at once: a caller on another loop may have been given a mailbox that it does not wait at yet.
+            for channel in idle & self._idle:
+                del self.boxes[channel]
+            self._idle = idle
+        return now
+
+    # Outages
+
+    def _link_lost(self, index: int) -> None:
+        keeper = self._keepers.get(index)
+        if keeper is not None:
+            keeper.lost()
+
+    def _announce(self, message: Message) -> None:
+        """Give every consumer of this loop an event of the layer's own."""
+        for channel, box in tuple(self.boxes.items()):
+            if isinstance(box, Inbox):
+                self._push(channel, box, dict(message), float("inf"))
+
+    # Upkeep
+
+    def adopt(self, other: Station) -> None:
+        """Take over the mailboxes of a loop that is closed."""
+        self.boxes.update({name: box for name, box in other.boxes.items() if isinstance(box, Mailbox)})
+
+    async def flush(self) -> None:
+        """Delete every key of the layer's prefix, and forget what this loop knew of them."""
+        for keeper in self._keepers.values():
+            keeper.forget_all()
+        self._joined.clear()
+        for channel, box in tuple(self.boxes.items()):
+            if isinstance(box, Inbox):
+                box.groups.clear()
+            elif not box.waiters:
+                del self.boxes[channel]
+        await asyncio.gather(*(self._delete_all(index) for index in range(self.keys.ring_size)))
+
+    async def _delete_all(self, index: int) -> None:
+        pattern = "".join(f"[{c}]" if c in "*?[" else "\\\\" if c == "\\" else c for c in self.keys.prefix) + "*"
+        cursor: Any = b"0"
+        for step in itertools.count():
+            if step and cursor == b"0":
+                return
+            cursor, found = await self.shards.call(index, b"SCAN", cursor, b"MATCH", pattern, b"COUNT", 1000)
+            if found:
+                await self.shards.call(index, b"DEL", *found)
+
+    def in_use(self) -> bool:
+        """True while consumers or callers on this loop depend on its connections."""
+        return bool(self.plain.waiters) or any(map(self._is_read, self.boxes))
+
+    async def disconnect(self) -> None:
+        """Close every connection; they are opened again when they are needed."""
+        for keeper in self._keepers.values():
+            await keeper.aclose()
+        self._keepers.clear()
+        await self.plain.aclose()
+        for reader in self._readers.values():
+            await reader.aclose()
+        self._readers.clear()
+        await self.shards.aclose()
+
+    async def aclose(self) -> None:
+        await self.disconnect()
