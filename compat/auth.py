@@ -145,6 +145,11 @@ def _session(scope: Scope) -> Any:
     return scope["session"]
 
 
+def _get_user_session_key(session: Any) -> Any:
+    """Upstream's name for it; packages that look users up by themselves import it."""
+    return _users().user_id(session)
+
+
 def _lazy_user_class() -> Any:
     base: Any = lazy.base()
     return _derive(base)

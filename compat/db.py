@@ -9,10 +9,10 @@ most of the time that it spends.)
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from asgiref.sync import SyncToAsync, sync_to_async
 
@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 P = ParamSpec("P")
+Q = ParamSpec("Q")
 R = TypeVar("R")
 
 closing_suspended: ContextVar[bool] = ContextVar("compat.db.closing_suspended", default=False)
@@ -88,6 +89,12 @@ class DatabaseSyncToAsync(SyncToAsync[P, R]):
                 close_old_connections()
 
         self.func = run
+
+    if TYPE_CHECKING:
+        # asgiref's own type leaves self among the parameters of a decorated method.
+        def __get__(  # pyright: ignore[reportIncompatibleMethodOverride]
+            self: DatabaseSyncToAsync[Concatenate[Any, Q], R], parent: Any, objtype: Any = None
+        ) -> Callable[Q, Coroutine[Any, Any, R]]: ...
 
 
 database_sync_to_async = DatabaseSyncToAsync

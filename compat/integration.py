@@ -36,6 +36,10 @@ class Users(Protocol):
         """The user of a connection that nobody has logged in on."""
         ...
 
+    def user_id(self, session: Any) -> Any:
+        """The primary key that the session has; KeyError where nobody is logged in."""
+        ...
+
     async def get_user(self, scope: Scope) -> Any:
         """The user that ``scope["session"]`` names, or ``anonymous()``."""
         ...

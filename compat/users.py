@@ -69,6 +69,9 @@ class SessionUsers:
     def anonymous(self) -> AnonymousUser:
         return AnonymousUser()
 
+    def user_id(self, session: Any) -> Any:
+        return session[SESSION_KEY]
+
     async def get_user(self, scope: Scope) -> Any:
         """The user that the session names, AnonymousUser where it names none or one that has changed.
 

@@ -12,7 +12,11 @@ from asgiref.compatibility import guarantee_single_callable
 from compat.db import closing_suspended
 from compat.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["ApplicationCommunicator"]
+__all__ = ["ApplicationCommunicator", "no_op"]
+
+
+def no_op() -> None:
+    """Does nothing: what communicators of one's own put in the place of ``close_old_connections``."""
 
 
 class ApplicationCommunicator(testing.ApplicationCommunicator):

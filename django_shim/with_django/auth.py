@@ -29,6 +29,9 @@ class DjangoUsers:
     def anonymous(self) -> Any:
         return _anonymous()
 
+    def user_id(self, session: Any) -> Any:
+        return _user_id(session)
+
     async def get_user(self, scope: Scope) -> Any:
         return await _get_user(scope["session"])
 
