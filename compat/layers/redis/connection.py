@@ -49,7 +49,7 @@ class OnReply(Protocol):
 def encode_command(arguments: Iterable[Argument]) -> bytes:
     """A command in the Redis protocol (RESP)."""
     parts = [a if a.__class__ is bytes else str(a).encode() for a in arguments]
-    return b"*%d\r\n%b" % (len(parts), b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in parts]))  # type: ignore[str-bytes-safe]
+    return b"*%d\r\n%b" % (len(parts), b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in parts]))
 
 
 def reason_of(error: BaseException) -> str:
@@ -100,7 +100,7 @@ class Link:
     async def open(
         cls,
         host: Host,
-        pool: ConnectionPool[Any],
+        pool: ConnectionPool,
         explain: Explain,
         *,
         extra_patience_s: float = 0,
@@ -111,7 +111,7 @@ class Link:
         """Connect; raises LayerUnavailable within the host's time limit."""
         connection = host.connection(pool)
         try:
-            await asyncio.wait_for(connection.connect(), host.connect_timeout_s)
+            await asyncio.wait_for(host.connect(connection), host.connect_timeout_s)
         except (RedisError, OSError, asyncio.TimeoutError) as error:
             await _abandon(connection)
             timed_out = isinstance(error, asyncio.TimeoutError)
@@ -243,7 +243,9 @@ class Link:
         for task in self._tasks:
             if task is not this:
                 task.cancel()
-        self._closing = self.loop.create_task(_abandon(self.connection)) if not self.loop.is_closed() else None
+        self._closing = (
+            self.loop.create_task(_abandon(self.connection)) if not self.loop.is_closed() else None
+        )
 
     def close(self) -> None:
         """End it now; calls that wait get LayerUnavailable."""
@@ -266,14 +268,15 @@ def _refusal(text: str) -> str:
     return f"it refused a command: {text}"
 
 
+CLUSTER = "it is a node of a Redis Cluster; a channel layer needs single servers, one or several"
 _REFUSALS = {
     "READONLY": "it is a read-only replica; name its master, or use sentinels",
     "OOM command": "it is out of memory; raise its maxmemory, or lower the layer's capacity and expiry",
     "MISCONF": "it stopped accepting writes because it cannot save to disk (MISCONF); see its log",
     "NOPERM": "this user may not run the commands or use the keys that the layer needs (NOPERM); see its ACL",
     "WRONGTYPE": "keys of the layer's prefix hold foreign data (WRONGTYPE); choose another prefix",
-    "MOVED": "it is a node of a Redis Cluster; a channel layer needs single servers, several of them if wanted",
-    "CLUSTERDOWN": "it is a node of a Redis Cluster; a channel layer needs single servers, several of them if wanted",
+    "MOVED": CLUSTER,
+    "CLUSTERDOWN": CLUSTER,
     "unknown command": "it lacks a command that the layer needs; Redis 5 or newer is required",
 }
 

@@ -1,4 +1,4 @@
-"""The queue layer: messages wait in Redis, in the format of channels_redis 4.3, until their process takes them.
+"""The queue layer: messages wait in Redis, as channels_redis 4.3 writes them, until their process takes them.
 
 A process with real Channels and channels_redis and one with this layer share channels and groups, given the
 same ``prefix``, ``serializer_format``, ``random_prefix_length`` and ``symmetric_encryption_keys``.
@@ -102,7 +102,7 @@ class RedisChannelLayer(RedisLayer):
 
     @property
     def client_prefix(self) -> str:
-        """What stands between "." and "!" in channel names: 32 hex digits, others in each process and loop."""
+        """What stands before "!" in channel names: 32 hex digits, others in each process and loop."""
         stations = self._stations.all()
         return stations[0].client_prefix if stations else self._next_client_prefix()
 
@@ -162,7 +162,7 @@ class RedisChannelLayer(RedisLayer):
         return await self._receive_elsewhere(channel)
 
     async def _receive_elsewhere(self, channel: str) -> Message:
-        """``receive`` of a plain channel on the background loop, where a cancelled call loses nothing either."""
+        """``receive`` of a plain channel on the background loop; cancelling loses nothing here either."""
         handover = _Handover()
 
         async def fetch() -> None:
@@ -280,8 +280,8 @@ class RedisChannelLayer(RedisLayer):
             "queue full",
             count,
             log,
-            "group %s: members over capacity; their process takes nothing out of its queue, or a plain channel "
-            "has no reader",
+            "group %s: members over capacity: their process takes nothing out of its queue, or nobody reads "
+            "a plain channel",
             group,
             cause=group,
         )
@@ -310,14 +310,16 @@ class RedisChannelLayer(RedisLayer):
         """Nothing to wait for: what was received is acknowledged. Here because upstream has it."""
 
     def connection(self, index: int) -> Redis:
-        """A redis-py client of the host ``index``, for own commands; ValueError when there is no such host."""
+        """A redis-py client of the host ``index``, for own commands; ValueError if there is no such host."""
         if not 0 <= index < self.ring_size:
             raise ValueError(f"There are only {self.ring_size} hosts - you asked for {index}!")
         return self._stations.get(asyncio.get_running_loop()).shards.client(index)
 
     def depth(self) -> int:
         """How many messages wait in this process."""
-        return sum(len(box.events) for station in self._stations.all() for box in tuple(station.boxes.values()))
+        return sum(
+            len(box.events) for station in self._stations.all() for box in tuple(station.boxes.values())
+        )
 
     @property
     def receive_buffer(self) -> dict[str, Mailbox]:

@@ -22,9 +22,9 @@ __all__ = ["Host", "close_pool", "create_pool", "decode_hosts"]
 
 DEFAULT_ADDRESS = "redis://localhost:6379"
 REPLY_TIMEOUT_S = 5.0
-"""How long an answer may take before the connection is given up; ``socket_timeout`` of a host overrides it."""
+"""How long an answer may take before the connection is given up; ``socket_timeout`` overrides it."""
 CONNECT_TIMEOUT_S = 5.0
-"""How long connecting may take, handshake included; ``socket_connect_timeout`` of a host overrides it."""
+"""How long connecting may take, handshake included; ``socket_connect_timeout`` overrides it."""
 
 SENTINEL_KEYS = ("sentinels", "master_name", "sentinel_kwargs", "is_master", "check_connection", "ssl")
 EXAMPLE = 'hosts=["redis://127.0.0.1:6379"]'
@@ -121,7 +121,9 @@ def _check_sentinels(entry: dict[str, Any], where: str) -> None:
             f'[("127.0.0.1", 26379)]; found {sentinels!r}'
         )
     if not entry.get("master_name"):
-        raise ValueError(f"{where} has 'sentinels', and needs 'master_name': the name that they watch, often 'mymaster'")
+        raise ValueError(
+            f"{where} has 'sentinels', and needs 'master_name': the name that they watch, often 'mymaster'"
+        )
 
 
 def _known_options(entry: Mapping[str, Any]) -> list[str]:
@@ -136,7 +138,7 @@ def _known_options(entry: Mapping[str, Any]) -> list[str]:
     return sorted(names - {"self", "args", "kwargs", "connection_kwargs"})
 
 
-def create_pool(host: Mapping[str, Any]) -> ConnectionPool[Any]:
+def create_pool(host: Mapping[str, Any]) -> ConnectionPool:
     """A redis-py pool for one entry of ``decode_hosts``, with no time limit on its sockets.
 
     redis-py 8 limits every read to 5 s unless told otherwise, which ends blocking reads; the limits are kept
@@ -144,7 +146,7 @@ def create_pool(host: Mapping[str, Any]) -> ConnectionPool[Any]:
     """
     options = dict(host)
     options.setdefault("socket_connect_timeout", CONNECT_TIMEOUT_S)
-    pool: ConnectionPool[Any]
+    pool: ConnectionPool
     if "address" in options:
         pool = ConnectionPool.from_url(options.pop("address"), **options)
     elif "master_name" in options:
@@ -165,19 +167,19 @@ def create_pool(host: Mapping[str, Any]) -> ConnectionPool[Any]:
     return pool
 
 
-def _sentinel_pool(options: dict[str, Any]) -> ConnectionPool[Any]:
+def _sentinel_pool(options: dict[str, Any]) -> ConnectionPool:
     limits = {
         "socket_timeout": options.get("socket_timeout") or REPLY_TIMEOUT_S,
         "socket_connect_timeout": options["socket_connect_timeout"],
     }
-    sentinel = Sentinel(
+    sentinel = Sentinel(  # type: ignore[no-untyped-call]
         [(host, int(port)) for host, port in options.pop("sentinels")],
         sentinel_kwargs={**limits, **(options.pop("sentinel_kwargs", None) or {})},
     )
-    return SentinelConnectionPool(options.pop("master_name"), sentinel, **options)
+    return SentinelConnectionPool(options.pop("master_name"), sentinel, **options)  # type: ignore[no-untyped-call]
 
 
-async def close_pool(pool: ConnectionPool[Any]) -> None:
+async def close_pool(pool: ConnectionPool) -> None:
     """Close what a pool has open, and the connections to the sentinels behind it."""
     with contextlib.suppress(Exception):  # a connection that is broken already cannot be closed in order
         await pool.disconnect()
@@ -202,15 +204,20 @@ class Host:
         self.connect_timeout_s = float(given.get("socket_connect_timeout") or CONNECT_TIMEOUT_S)
         self.where = _where(options, kwargs)
 
-    def pool(self) -> ConnectionPool[Any]:
+    def pool(self) -> ConnectionPool:
         """A new pool; it belongs to one event loop, and to ``close_pool`` at its end."""
         return create_pool(self.options)
 
     @staticmethod
-    def connection(pool: ConnectionPool[Any]) -> AbstractConnection:
+    def connection(pool: ConnectionPool) -> AbstractConnection:
         """A connection of ``pool``'s kind that is not yet open, and not counted by the pool."""
-        connection: AbstractConnection = pool.make_connection()
+        connection: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]
         return connection
+
+    @staticmethod
+    async def connect(connection: AbstractConnection) -> None:
+        """Open it, and log in."""
+        await connection.connect()  # type: ignore[no-untyped-call]
 
 
 def _where(options: Mapping[str, Any], kwargs: Mapping[str, Any]) -> str:

@@ -106,8 +106,8 @@ class RedisLayer(BaseChannelLayer):
             "undecodable",
             1,
             log,
-            "%s: a message in %s cannot be read (%s: %s). All processes that share a prefix must have the same "
-            "serializer_format, random_prefix_length and symmetric_encryption_keys",
+            "%s: a message in %s cannot be read (%s: %s). All processes that share a prefix must have the "
+            "same serializer_format, random_prefix_length and symmetric_encryption_keys",
             self.name(),
             source,
             type(error).__name__,
@@ -123,7 +123,10 @@ class RedisLayer(BaseChannelLayer):
 
     def group_send_sync(self, group: str, message: Message, exclude: Iterable[str] = ()) -> SendResult:
         """``group_send`` for code that has no event loop; blocks."""
-        return self._blocking(lambda: self.group_send(group, message, exclude), "layer.group_send(…)")
+        result: SendResult = self._blocking(
+            lambda: self.group_send(group, message, exclude), "layer.group_send(…)"
+        )
+        return result
 
     def group_add_sync(self, group: str, channel: str) -> None:
         """``group_add`` for code that has no event loop; blocks."""

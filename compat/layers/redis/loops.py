@@ -81,7 +81,7 @@ class PerLoop(Generic[C]):
 
 
 _inherited: list[object] = []
-"""What a forked process got from its parent: kept, since closing or collecting it would disturb the parent."""
+"""What a forked process got from its parent: kept, since closing it would disturb the parent."""
 
 Finish = Callable[[asyncio.AbstractEventLoop], Coroutine[Any, Any, None]]
 _finishers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, list[Finish]] = weakref.WeakKeyDictionary()

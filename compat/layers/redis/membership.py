@@ -156,7 +156,7 @@ class Keeper:
             self._refreshed = time.monotonic()
 
     async def _retire(self) -> None:
-        """Give the leases up while there are no members; a lease that has run out would hide the next ones."""
+        """Give the leases up while there are no members: one that has run out would hide the next."""
         self._held.clear()
         await self._send([(b"ZREM", self.terms.keys.leases(), lease) for lease in self._leases])
 

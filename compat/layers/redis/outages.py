@@ -28,7 +28,7 @@ class Reporting(Protocol):
 
 
 class OutageLog:
-    """Keeps, for each host, whether it is lost; an outage has one line when it begins and one when it ends."""
+    """Keeps for each host whether it is lost; an outage has a line at its beginning and one at its end."""
 
     def __init__(self, layer: Reporting, shards: Shards, announce: Callable[[Message], None]) -> None:
         self.layer = layer

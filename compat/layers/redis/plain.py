@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from compat.exceptions import LayerUnavailable
 from compat.layers.redis.connection import Link, RedisUnavailable
@@ -32,7 +31,14 @@ class Taken:
     __slots__ = ("index", "inflight", "is_back", "member", "message", "queue", "score", "shards")
 
     def __init__(
-        self, shards: Shards, index: int, queue: str, inflight: str, member: bytes, score: bytes, message: Message
+        self,
+        shards: Shards,
+        index: int,
+        queue: str,
+        inflight: str,
+        member: bytes,
+        score: bytes,
+        message: Message,
     ) -> None:
         self.shards = shards
         self.index = index
@@ -111,7 +117,11 @@ class PlainChannels:
 
     def wanted(self) -> list[str]:
         """The channels that somebody waits for."""
-        return [channel for channel, waiting in self.waiters.items() if any(not future.done() for future in waiting)]
+        return [
+            channel
+            for channel, waiting in self.waiters.items()
+            if any(not future.done() for future in waiting)
+        ]
 
     def gave_up(self) -> None:
         """A host could not be reached. When none ever could, waiting makes no sense."""
@@ -126,7 +136,8 @@ class PlainChannels:
     def _start(self) -> None:
         if not self.readers:
             self.readers = [
-                PlainReader(self, index, self.outages, self.block_s) for index in range(len(self.shards.hosts))
+                PlainReader(self, index, self.outages, self.block_s)
+                for index in range(len(self.shards.hosts))
             ]
 
     def _changed(self) -> None:

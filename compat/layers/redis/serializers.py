@@ -16,7 +16,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgpack
+import msgpack  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
     from cryptography.fernet import Fernet, MultiFernet
@@ -44,7 +44,7 @@ class SerializerDoesNotExist(KeyError):
 
 
 class Template(NamedTuple):
-    """A serialized message with a gap: ``head + encode(names) + tail``, where a Redis script does the encoding."""
+    """A serialized message with a gap: ``head + encode(names) + tail``; a Redis script does the encoding."""
 
     head: bytes
     tail: bytes
@@ -67,7 +67,9 @@ class BaseMessageSerializer(abc.ABC):
         expiry: float | None = None,
     ) -> None:
         if not isinstance(random_prefix_length, int) or random_prefix_length < 0:
-            raise ValueError(f"random_prefix_length must be an int of 0 or more, not {random_prefix_length!r}")
+            raise ValueError(
+                f"random_prefix_length must be an int of 0 or more, not {random_prefix_length!r}"
+            )
         self.random_prefix_length = random_prefix_length
         self.expiry = expiry
         self.crypter: MultiFernet | None = self._make_crypter(symmetric_encryption_keys)
@@ -94,7 +96,9 @@ class BaseMessageSerializer(abc.ABC):
                 "Install it with: pip install 'channels-compat[crypto]'"
             ) from error
         if not isinstance(key, (str, bytes)) or not key:
-            raise ValueError(f"symmetric_encryption_keys: each key is a non-empty str or bytes; found {key!r}")
+            raise ValueError(
+                f"symmetric_encryption_keys: each key is a non-empty str or bytes; found {key!r}"
+            )
         data = key.encode() if isinstance(key, str) else key
         return Fernet(base64.urlsafe_b64encode(hashlib.sha256(data).digest()))
 
@@ -126,7 +130,7 @@ class BaseMessageSerializer(abc.ABC):
         return os.urandom(self.random_prefix_length)
 
     def template(self, message: dict[str, Any], key: str) -> Template | None:
-        """``message`` with one more key whose value a Redis script fills in; None where that cannot be done."""
+        """``message`` with one more key, whose value a Redis script fills in; None where that cannot be."""
         return None
 
     def _is_plain(self, base: type[BaseMessageSerializer]) -> bool:
@@ -184,8 +188,8 @@ class JSONSerializer(BaseMessageSerializer):
             return json.dumps(message, *args, **kwargs).encode()
         except TypeError as error:
             raise TypeError(
-                f"this message cannot travel through Redis: {error}. JSON carries None, bool, int, float, str, "
-                "list and dict; convert the value first, for example by str()"
+                f"this message cannot travel through Redis: {error}. JSON carries None, bool, int, float, "
+                "str, list and dict; convert the value first, for example by str()"
             ) from error
 
     def from_bytes(self, message: bytes, *args: Any, **kwargs: Any) -> Any:

@@ -30,14 +30,14 @@ class Shards:
         self.explain = explain
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
-        self._pools: list[ConnectionPool[Any] | None] = [None] * len(hosts)
+        self._pools: list[ConnectionPool | None] = [None] * len(hosts)
         self._links: list[Link | None] = [None] * len(hosts)
         self._opening: dict[int, asyncio.Task[Link | str]] = {}
         self._failed: dict[int, tuple[float, str]] = {}
         self._clients: dict[int, Redis] = {}
         self._posts: set[asyncio.Task[None]] = set()
 
-    def pool(self, index: int) -> ConnectionPool[Any]:
+    def pool(self, index: int) -> ConnectionPool:
         """The redis-py pool of a host; connections are made by it, and not kept in it."""
         pool = self._pools[index]
         if pool is None:
@@ -115,7 +115,9 @@ class Shards:
         host = self.hosts[index]
         began = self._loop.time()
         try:
-            link = await Link.open(host, self.pool(index), self.explain, on_end=lambda reason: self._on_end(index))
+            link = await Link.open(
+                host, self.pool(index), self.explain, on_end=lambda reason: self._on_end(index)
+            )
         except RedisUnavailable as error:
             now = self._loop.time()
             self._failed[index] = (now + min(FAIL_FAST_S, now - began), error.reason)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import re
 import threading
 import time
 from collections import defaultdict
@@ -74,7 +75,9 @@ class Station:
         self.shards = Shards(layer.redis_hosts, layer.explain, self._link_lost)
         self.outages = OutageLog(layer, self.shards, self._announce)
         self.boxes: dict[str, Inbox | Mailbox] = {}
-        self.plain = PlainChannels(self.shards, self.keys, self.outages, layer.brpop_timeout, self._decode_plain)
+        self.plain = PlainChannels(
+            self.shards, self.keys, self.outages, layer.brpop_timeout, self._decode_plain
+        )
         self._readers: dict[int, QueueReader] = {}
         self._keepers: dict[int, Keeper] = {}
         self._joined: defaultdict[str, set[str]] = defaultdict(set)
@@ -119,7 +122,13 @@ class Station:
                 FANOUT,
                 [keys.group(group), keys.leases()],
                 *(repr(score), now - layer.expiry_s, layer.expiry_s, now - layer.group_expiry, keys.prefix),
-                *(layer.capacity, layer.capacity * QUEUE_FACTOR, template.head, template.tail, template.codec),
+                *(
+                    layer.capacity,
+                    layer.capacity * QUEUE_FACTOR,
+                    template.head,
+                    template.tail,
+                    template.codec,
+                ),
                 *exclude,
             )
             result = SendResult(served, full)
@@ -347,7 +356,7 @@ class Station:
             self._next_sweep = now + self.layer.expiry_s
             self._ended = {channel: until for channel, until in self._ended.items() if until > now}
             idle = {name for name, box in self.boxes.items() if isinstance(box, Mailbox) and box.idle()}
-            # Not at once: a caller on another loop may have been given a mailbox that it does not wait at yet.
+            # Not at once: a caller on another loop may have got a mailbox that it does not wait at yet.
             for channel in idle & self._idle:
                 del self.boxes[channel]
             self._idle = idle
@@ -385,12 +394,14 @@ class Station:
         await asyncio.gather(*(self._delete_all(index) for index in range(self.keys.ring_size)))
 
     async def _delete_all(self, index: int) -> None:
-        pattern = "".join(f"[{c}]" if c in "*?[" else "\\\\" if c == "\\" else c for c in self.keys.prefix) + "*"
+        literal = re.sub(r"([*?\[\]\\])", r"\\\1", self.keys.prefix)
         cursor: Any = b"0"
         for step in itertools.count():
             if step and cursor == b"0":
                 return
-            cursor, found = await self.shards.call(index, b"SCAN", cursor, b"MATCH", pattern, b"COUNT", 1000)
+            cursor, found = await self.shards.call(
+                index, b"SCAN", cursor, b"MATCH", f"{literal}*", b"COUNT", 1000
+            )
             if found:
                 await self.shards.call(index, b"DEL", *found)
 
