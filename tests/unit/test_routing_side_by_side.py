@@ -1,13 +1,16 @@
-"""The same routes and scopes through Channels' routers and through ours, where Django is installed.
+"""The same routes and scopes through Channels' routers and through ours: every answer is the same.
 
-Patterns and errors are Django's own in both runs: what a project imports stays when the router changes.
+Where Django is installed its own patterns and errors go through our routers; without it, ours do.
 """
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
-from tests.support.environments import environment
+import pytest
+
+from tests.support.environments import ENVIRONMENTS, environment
 from tests.support.paths import REPO
 
 SIDE_BY_SIDE = """
@@ -87,7 +90,7 @@ def run(app, scope):
 
 def with_setting(value):
     settings.ASGI_APPLICATION = value
-    if sys.argv[1] == "compat":
+    if sys.argv[1] == "compat":  # the shim takes them from Django's
         from compat.settings import settings as ours
         ours.configure(ASGI_APPLICATION=value)
     return outcome(lambda: repr(routing.get_default_application()))
@@ -95,19 +98,32 @@ def with_setting(value):
 print(json.dumps({
     "routed": [[str(scope), run(router, scope)] for scope in SCOPES],
     "channels": [run(channels, scope) for scope in ({"channel": "known"}, {"channel": "x"}, {})],
-    "include": outcome(lambda: URLRouter([path("x/", include([path("y/", App("y"))]))])),
+    "include": outcome(lambda: URLRouter([path("x/", include([path("y/", App("y"))]))]))[0],
     "default": [with_setting(value) for value in ("x", "no.such.thing", "json.nope", "pathlib.Path")],
 }))
 """
 
 
-def test_the_same_as_channels_side_by_side() -> None:
-    """Django's path(), re_path() and errors, once with Channels' routers and once with ours."""
-    answers = {}
-    for root in ("channels", "compat"):
-        done = environment("channels").run("python", "-W", "error", "-c", SIDE_BY_SIDE, root, cwd=REPO)
-        assert done.returncode == 0, done.stderr
-        answers[root] = json.loads(done.stdout)
-    for theirs, ours in zip(answers["channels"]["routed"], answers["compat"]["routed"], strict=True):
-        assert ours == theirs
-    assert answers["compat"] == answers["channels"]
+def answers(*command: str, where: str) -> Any:
+    done = environment(where).run(*command, cwd=REPO)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Any:
+    return answers("python", "-W", "error", "-c", SIDE_BY_SIDE, "channels", where="channels")
+
+
+def test_our_routers_with_djangos_patterns(upstream: Any) -> None:
+    ours = answers("python", "-W", "error", "-c", SIDE_BY_SIDE, "compat", where="channels")
+    for our_line, their_line in zip(ours["routed"], upstream["routed"], strict=True):
+        assert our_line == their_line
+    assert ours == upstream
+
+
+@pytest.mark.parametrize("where", ENVIRONMENTS)
+def test_the_shim_in_every_environment(upstream: Any, where: str) -> None:
+    """Imports of `channels` and `django` alone: in the bare environment both are ours."""
+    ours = answers("python", "-m", "django_shim", "python", "-c", SIDE_BY_SIDE, "channels", where=where)
+    assert ours == upstream

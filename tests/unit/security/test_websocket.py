@@ -18,7 +18,7 @@ from compat.settings import settings
 from compat.testing.websocket import WebsocketCommunicator
 from tests.support.apps import App
 from tests.support.clients import Client, Refused
-from tests.support.environments import environment
+from tests.support.environments import ENVIRONMENTS, environment
 from tests.support.logs import Records, recorded
 from tests.support.paths import REPO
 from tests.support.servers import LiveServer
@@ -378,17 +378,22 @@ print(json.dumps([asyncio.run(admitted(pattern, origin)) for pattern, origin, _ 
 """
 
 
+def answers(*command: str, where: str) -> list[Any]:
+    cases = json.dumps([*FACTS, *DIFFERENT])
+    done = environment(where).run(*command, "-c", SIDE_BY_SIDE, "channels", cwd=REPO, stdin=cases)
+    assert done.returncode == 0, done.stderr
+    found: list[Any] = json.loads(done.stdout)
+    return found
+
+
 def test_the_facts_are_those_of_channels() -> None:
-    answers = {}
-    for root in ("channels", "compat"):
-        done = environment("channels").run(
-            "python", "-c", SIDE_BY_SIDE, root, cwd=REPO, stdin=json.dumps([*FACTS, *DIFFERENT])
-        )
-        assert done.returncode == 0, done.stderr
-        answers[root] = json.loads(done.stdout)
-    expected = [matches for _, _, matches in FACTS]
-    assert answers["channels"][: len(FACTS)] == answers["compat"][: len(FACTS)] == expected
-    expected = [matches for _, _, matches in DIFFERENT]
-    assert answers["compat"][len(FACTS) :] == expected
-    for case, theirs in zip(DIFFERENT, answers["channels"][len(FACTS) :], strict=True):
-        assert theirs != case[2], f"{case} is no difference"
+    theirs = answers("python", where="channels")
+    assert theirs[: len(FACTS)] == [matches for _, _, matches in FACTS]
+    for case, their_answer in zip(DIFFERENT, theirs[len(FACTS) :], strict=True):
+        assert their_answer != case[2], f"{case} is no difference"
+
+
+@pytest.mark.parametrize("where", ENVIRONMENTS)
+def test_the_shim_in_every_environment(where: str) -> None:
+    ours = answers("python", "-m", "django_shim", "python", where=where)
+    assert ours == [matches for _, _, matches in [*FACTS, *DIFFERENT]]
