@@ -84,6 +84,8 @@ class AsyncConsumer:
     channel_receive: Callable[[], Any]
     base_send: Any
     _socket: Socket
+    _database: bool = True
+    """Whether there may be connections to a database that are to be closed between messages."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -102,6 +104,7 @@ class AsyncConsumer:
     async def _join(self, scope: Scope, inbox: Inbox, ending: Ending) -> None:
         """Find the layer, and subscribe to a channel of our own before the first message is handled."""
         self.scope = scope
+        self._database = db.watched()
         layer = self.channel_layer = get_channel_layer(self.channel_layer_alias)
         if layer is not None:
             self.channel_name = await layer.new_channel()
@@ -111,11 +114,10 @@ class AsyncConsumer:
             raise InvalidChannelLayerError(missing_layer(self))
 
     def _handler(self, message: Message) -> Any:
-        """The bound method that handles ``message``; found once per class and type."""
-        try:
-            return getattr(self, self._handler_names[message["type"]])
-        except (KeyError, TypeError):
-            pass
+        """The bound method that handles ``message``; its name is found once per class and type."""
+        known = self._handler_names.get(message.get("type"))
+        if known is not None:
+            return getattr(self, known)
         name = get_handler_name(message)
         handler = getattr(self, name, None)
         if handler is None:
@@ -128,7 +130,7 @@ class AsyncConsumer:
 
     async def dispatch(self, message: Message) -> None:
         """Await the handler of ``message``; raises ValueError when there is none."""
-        if db.connections_due():
+        if self._database and db.connections_due():
             await db.aclose_old_connections()
         await self._handler(message)(message)
 

@@ -25,6 +25,7 @@ __all__ = [
     "closing_suspended",
     "connections_due",
     "database_sync_to_async",
+    "watched",
 ]
 
 P = ParamSpec("P")
@@ -47,6 +48,11 @@ def close_old_connections() -> None:
 
 
 _shipped = close_old_connections
+
+
+def watched() -> bool:
+    """True when ``connections_due()`` is worth asking at all: there is a database, or a test looks."""
+    return close_old_connections is not _shipped or integration.database() is not None
 
 
 def connections_due() -> bool:

@@ -75,7 +75,7 @@ class Socket:
 
     async def send(self, message: Message) -> None:
         """Send an ASGI message to the client; dropped when the client is gone already."""
-        if not self.admit(message):
+        if (self.closed or message["type"] != "websocket.send") and not self.admit(message):
             return
         try:
             await self.raw_send(message)
@@ -138,11 +138,10 @@ async def read_frames(receive: Receive, inbox: Inbox) -> None:
             message = await receive()
             if inbox.frame is not None:
                 await inbox.vacancy()
-            idle = inbox.idle
-            inbox.put_frame(message)
+            handled_next = inbox.put_frame(message)
             if message["type"] in ("websocket.disconnect", "http.disconnect"):
                 return
-            if not idle:
+            if not handled_next:
                 await inbox.vacancy()
     except Exception as error:  # noqa: BLE001 - a server's failure to read is the consumer's to report
         inbox.fail(error)
@@ -153,7 +152,10 @@ async def converse(ending: Ending, receive: Receive) -> None:
     inbox, dispatch = ending.inbox, ending.dispatch
     async with ending.of(receive):
         while True:
-            message = await inbox.get()
+            message = inbox.take()
+            while message is None:
+                await inbox.waiting()
+                message = inbox.take()
             ending.current = message
             await dispatch(message)
 

@@ -120,15 +120,15 @@ class Inbox:
                 self.task.cancel()
         return False
 
-    def put_frame(self, frame: Message) -> None:
-        """Hand over a client frame; the place must be free (``frame is None``)."""
+    def put_frame(self, frame: Message) -> bool:
+        """Hand over a client frame; the place must be free (``frame is None``). True: it is handled next."""
         self.frame = frame
-        self.wake()
-
-    @property
-    def idle(self) -> bool:
-        """True when the next message put here is handled at once."""
-        return self.waiter is not None
+        waiter = self.waiter
+        if waiter is None:
+            return False
+        self.waiter = None
+        _settle(waiter)
+        return True
 
     def fail(self, error: BaseException) -> None:
         """The socket cannot be read any more: the reader gets ``error`` once the messages are taken."""
@@ -167,17 +167,16 @@ class Inbox:
 
     async def get(self) -> Message:
         """The next message; raises what ``fail`` was given when there is nothing else to come."""
-        while True:
-            message = self.take()
-            if message is not None:
-                return message
-            if self.failure is not None:
-                raise self.failure
-            self.waiter = waiter = self.loop.create_future()
-            try:
-                await waiter
-            finally:
-                self.waiter = None
+        while (message := self.take()) is None:
+            await self.waiting()
+        return message
+
+    def waiting(self) -> asyncio.Future[None]:
+        """What to await when ``take()`` found nothing. Raises what ``fail`` was given."""
+        if self.failure is not None:
+            raise self.failure
+        self.waiter = waiter = self.loop.create_future()
+        return waiter
 
     def take(self) -> Message | None:
         """The next message if one is waiting. A frame and events alternate, the frame first."""

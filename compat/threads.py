@@ -57,9 +57,9 @@ class SyncInbox(Inbox):
     def wake(self) -> None:
         self.connection.schedule()
 
-    @property
-    def idle(self) -> bool:
-        return not self.connection.busy.locked()
+    def put_frame(self, frame: Message) -> bool:
+        self.frame = frame
+        return self.connection.schedule()
 
     def fail(self, error: BaseException) -> None:
         self.failure = error
@@ -122,10 +122,12 @@ class SyncConnection:
 
     # On the loop
 
-    def schedule(self) -> None:
+    def schedule(self) -> bool:
         """Queue this connection, unless it is queued or running, or its client is too far behind."""
         if len(self.out) < MAX_UNSENT and not self.stopped() and self.busy.acquire(blocking=False):
             self.pool.submit(self)
+            return True
+        return False
 
     def stopped(self) -> bool:
         """True when no further message is to be handled."""

@@ -41,6 +41,25 @@ NO_STATUS = 1005
 """The close code of a disconnect that carries none (RFC 6455, 7.4.1)."""
 
 
+class JsonOnly:
+    """A method that only the Json flavours have: its absence says where it is to be found.
+
+    A descriptor, because a ``__getattr__`` would slow down every other attribute.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, consumer: Any, owner: Any = None) -> Any:
+        flavour = "JsonWebsocketConsumer" if owner._sync else "AsyncJsonWebsocketConsumer"
+        raise AttributeError(
+            f"{owner.__name__!r} object has no attribute {self.name!r}; derive it from {flavour} to send and "
+            "receive JSON",
+            name=self.name,
+            obj=consumer,
+        )
+
+
 class WebsocketConsumer(SyncConsumer):
     """A websocket consumer whose handlers are plain ``def`` and may block.
 
@@ -50,13 +69,11 @@ class WebsocketConsumer(SyncConsumer):
 
     groups: Any = None
 
+    if not TYPE_CHECKING:
+        send_json, encode_json, decode_json = JsonOnly(), JsonOnly(), JsonOnly()
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.groups = list(self.groups or ())
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            raise AttributeError(_no_attribute(self, name))
 
     def websocket_connect(self, message: Message) -> None:
         """Join ``groups`` and call ``connect()``; refuse a connection that it leaves undecided."""
@@ -93,7 +110,10 @@ class WebsocketConsumer(SyncConsumer):
 
         Raises ValueError when there is neither; text is sent when there are both.
         """
-        super().send(_frame(text_data, bytes_data))
+        if text_data is not None:
+            self.base_send({"type": "websocket.send", "text": text_data})
+        else:
+            self.base_send(_binary(bytes_data))
         if close:
             self.close(close)
 
@@ -144,13 +164,11 @@ class AsyncWebsocketConsumer(AsyncConsumer):
 
     groups: Any = None
 
+    if not TYPE_CHECKING:
+        send_json, encode_json, decode_json = JsonOnly(), JsonOnly(), JsonOnly()
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.groups = list(self.groups or ())
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            raise AttributeError(_no_attribute(self, name))
 
     async def websocket_connect(self, message: Message) -> None:
         """Join ``groups`` and call ``connect()``; refuse a connection that it leaves undecided."""
@@ -187,7 +205,10 @@ class AsyncWebsocketConsumer(AsyncConsumer):
 
         Raises ValueError when there is neither; text is sent when there are both.
         """
-        await super().send(_frame(text_data, bytes_data))
+        if text_data is not None:
+            await self.base_send({"type": "websocket.send", "text": text_data})
+        else:
+            await self.base_send(_binary(bytes_data))
         if close:
             await self.close(close)
 
@@ -273,9 +294,7 @@ def _received(message: Message) -> dict[str, Any]:
     return {"bytes_data": message["bytes"]}
 
 
-def _frame(text_data: str | None, bytes_data: bytes | None) -> Message:
-    if text_data is not None:
-        return {"type": "websocket.send", "text": text_data}
+def _binary(bytes_data: bytes | None) -> Message:
     if bytes_data is not None:
         return {"type": "websocket.send", "bytes": bytes_data}
     raise ValueError("You must pass one of bytes_data or text_data")
@@ -294,13 +313,3 @@ def _text(text_data: str | None) -> str:
     if not text_data:
         raise ValueError("No text section for incoming WebSocket frame!")
     return text_data
-
-
-def _no_attribute(consumer: Any, name: str) -> str:
-    text = f"{type(consumer).__name__!r} object has no attribute {name!r}"
-    if name in ("send_json", "receive_json", "encode_json", "decode_json"):
-        flavour = "JsonWebsocketConsumer" if consumer._sync else "AsyncJsonWebsocketConsumer"
-        return f"{text}; derive it from {flavour} to send and receive JSON"
-    if name in ("channel_name", "channel_receive") and vars(consumer).get("channel_layer", ...) is None:
-        return f"{text}: {missing_layer(consumer)}"
-    return text

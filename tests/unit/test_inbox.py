@@ -103,9 +103,17 @@ async def test_a_waiting_reader_is_woken_by_a_push() -> None:
     inbox = inbox_of()
     reader = asyncio.ensure_future(inbox.get())
     await asyncio.sleep(0)
-    assert inbox.idle
     inbox.push(event(1), FOREVER)
     assert (await asyncio.wait_for(reader, 5))["n"] == 1
+
+
+async def test_a_frame_is_handled_next_if_the_reader_waits() -> None:
+    inbox = inbox_of()
+    reader = asyncio.ensure_future(inbox.get())
+    await asyncio.sleep(0)
+    assert inbox.put_frame({"type": "websocket.receive"})
+    await asyncio.wait_for(reader, 5)
+    assert not inbox.put_frame({"type": "websocket.receive"}), "nobody waits"
 
 
 async def test_cancelling_a_reader_at_any_moment_loses_nothing() -> None:
