@@ -6,6 +6,7 @@ what it is: Django is set up, as runserver would have done, and the module runs 
 fail is never touched, and what it did before it failed (``sys.path``, ``.env`` files) has been done by then.
 """
 
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import ast

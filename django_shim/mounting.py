@@ -5,6 +5,7 @@ every route that is added after it, and ``app.mount("/", get_asgi_application())
 which cannot take them.
 """
 
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import os

@@ -1,5 +1,6 @@
 """The app ``"channels"`` of INSTALLED_APPS."""
 
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 from django.apps import AppConfig

@@ -1,5 +1,6 @@
 """The app ``"daphne"`` of INSTALLED_APPS: it brings the ``runserver`` that serves websockets."""
 
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 from django.apps import AppConfig

@@ -1,5 +1,6 @@
 """The system check ``daphne.E001``: of two apps with a ``runserver``, Django takes the one listed first."""
 
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 from typing import Any

@@ -1,5 +1,6 @@
 """``manage.py runworker CHANNEL …`` for a project on the real Django."""
 
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import logging
@@ -42,7 +43,7 @@ class Command(BaseCommand):
                 f"You do not have any CHANNEL_LAYERS configured. (None that is called {alias!r}, at least.)"
             )
         logger.info("Running worker for channels %s", options["channels"])
-        worker = self.worker_class(
+        worker: Any = self.worker_class(
             application=get_default_application(),
             channels=options["channels"],
             channel_layer=self.channel_layer,

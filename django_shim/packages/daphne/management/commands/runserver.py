@@ -1,5 +1,6 @@
 """``manage.py runserver`` for a project on the real Django, where the real daphne is not installed."""
 
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import os
@@ -55,7 +56,8 @@ class Command(DjangoCommand):
     def run(self, **options: Any) -> None:
         """Check the project, then serve; called with the address parsed."""
         if not options["use_asgi"]:
-            return super().run(**options)
+            super().run(**options)
+            return
         if not options["skip_checks"]:
             self.check(display_num_errors=False)
         self.check_migrations()
