@@ -7,13 +7,14 @@ seen in ``sys.modules``, at the moment of raising or catching.
 
 from __future__ import annotations
 
-import functools
 import sys
 from typing import TypeVar, cast
 
 __all__ = ["catchable", "familiar"]
 
 E = TypeVar("E", bound=Exception)
+
+_made: dict[tuple[type[Exception], type[Exception]], type[Exception]] = {}
 
 
 def familiar(ours: type[E], module: str) -> type[E]:
@@ -35,6 +36,8 @@ def _loaded(name: str, module: str) -> type[Exception] | None:
     return found if isinstance(found, type) and issubclass(found, Exception) else None
 
 
-@functools.cache
 def _both(ours: type[Exception], theirs: type[Exception]) -> type[Exception]:
-    return type(ours.__name__, (ours, theirs), {"__module__": ours.__module__, "__doc__": ours.__doc__})
+    if (ours, theirs) not in _made:
+        namespace = {"__module__": ours.__module__, "__doc__": ours.__doc__}
+        _made[ours, theirs] = type(ours.__name__, (ours, theirs), namespace)
+    return _made[ours, theirs]

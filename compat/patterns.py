@@ -18,11 +18,19 @@ from __future__ import annotations
 import functools
 import re
 import string
-import uuid
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
+from compat.converters import (
+    Converter,
+    IntConverter,
+    PathConverter,
+    SlugConverter,
+    StringConverter,
+    UUIDConverter,
+    get_converters,
+    register_converter,
+)
 from compat.exceptions import ImproperlyConfigured
 
 __all__ = [
@@ -60,91 +68,6 @@ class Resolver404(Exception):
         detail = args[0] if args and isinstance(args[0], Mapping) else {"path": path, "tried": tried}
         self.path = str(detail.get("path", ""))
         self.tried = list(detail.get("tried", ()))
-
-
-class Converter(Protocol):
-    """What ``<type:name>`` in a route does with a piece of a path.
-
-    ``to_python`` raises ValueError where the piece fits ``regex`` and is no value all the same: the route
-    then does not match.
-    """
-
-    regex: str
-
-    def to_python(self, value: str, /) -> Any: ...
-
-    def to_url(self, value: Any, /) -> str: ...
-
-
-class StringConverter:
-    """``<str:x>``, or ``<x>``: anything but a slash, at least one character."""
-
-    regex = "[^/]+"
-
-    def to_python(self, value: str) -> Any:
-        return value
-
-    def to_url(self, value: Any) -> str:
-        return str(value)
-
-
-class SlugConverter(StringConverter):
-    """``<slug:x>``: ASCII letters, digits, ``-`` and ``_``."""
-
-    regex = "[-a-zA-Z0-9_]+"
-
-
-class PathConverter(StringConverter):
-    """``<path:x>``: anything, slashes included."""
-
-    regex = ".+"
-
-
-class IntConverter(StringConverter):
-    """``<int:x>``: ASCII digits, as an int."""
-
-    regex = "[0-9]+"
-
-    def to_python(self, value: str) -> Any:
-        return int(value)
-
-
-class UUIDConverter(StringConverter):
-    """``<uuid:x>``: a UUID in lower case with its dashes, as a ``uuid.UUID``."""
-
-    regex = "-".join(f"[0-9a-f]{{{length}}}" for length in (8, 4, 4, 4, 12))
-
-    def to_python(self, value: str) -> Any:
-        return uuid.UUID(value)
-
-
-_converters: dict[str, Converter] = {
-    "int": IntConverter(),
-    "path": PathConverter(),
-    "slug": SlugConverter(),
-    "str": StringConverter(),
-    "uuid": UUIDConverter(),
-}
-
-
-def get_converters() -> dict[str, Converter]:
-    """Every converter a route can name, by name."""
-    return dict(_converters)
-
-
-def register_converter(converter: Callable[[], Converter], type_name: str) -> None:
-    """Let routes made from now on write ``<type_name:parameter>``. ``converter``: a class, see ``Converter``.
-
-    A name that is taken is taken over, with a DeprecationWarning (Django 5.2; an error from Django 6.0 on).
-    """
-    if type_name in _converters:
-        warnings.warn(
-            f"register_converter(): there is a converter {type_name!r} already, and Django 6.0 refuses to "
-            "replace it. Give this one a name of its own.",
-            DeprecationWarning,
-            stacklevel=2,
-        )
-    _converters[type_name] = converter()
 
 
 class PathMatch(NamedTuple):
@@ -261,13 +184,14 @@ def _parameter(inside: str, route: str) -> tuple[str, Converter]:
         kind, name = "str", inside
     if not name.isidentifier():
         raise ImproperlyConfigured(f"URL route {route!r}: {name!r} in <{inside}> is not a Python identifier.")
-    if kind not in _converters:
-        known = ", ".join(sorted(_converters))
+    converters = get_converters()
+    if kind not in converters:
+        known = ", ".join(sorted(converters))
         raise ImproperlyConfigured(
             f"URL route {route!r}: there is no converter {kind!r}. There are {known}; "
             "register_converter() adds to them."
         )
-    return name, _converters[kind]
+    return name, converters[kind]
 
 
 def _compile(regex: str, shown: str) -> re.Pattern[str]:

@@ -22,6 +22,7 @@ from tests.support.paths import REPO
 from tests.support.processes import child_environment
 
 PURE = {
+    "compat.converters",
     "compat.exceptions",
     "compat.names",
     "compat.patterns",

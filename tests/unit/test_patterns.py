@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from compat import patterns
+from compat import converters
 from compat.exceptions import ImproperlyConfigured
 from compat.patterns import (
     RegexPattern,
@@ -200,7 +200,7 @@ def test_names_of_views() -> None:
 
 @pytest.fixture
 def own_converters(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patterns, "_converters", get_converters())
+    monkeypatch.setattr(converters, "_registered", get_converters())
 
 
 class Year:
@@ -228,10 +228,10 @@ def test_a_converter_of_ones_own() -> None:
 
 
 def test_converters_make_urls() -> None:
-    converters = get_converters()
-    assert converters["int"].to_url(7) == "7"
-    assert converters["uuid"].to_url(uuid.UUID(UUID)) == UUID
-    assert converters["str"].to_url("a b") == "a b"
+    known = get_converters()
+    assert known["int"].to_url(7) == "7"
+    assert known["uuid"].to_url(uuid.UUID(UUID)) == UUID
+    assert known["str"].to_url("a b") == "a b"
 
 
 def test_resolver404_carries_what_was_tried() -> None:
