@@ -196,3 +196,13 @@ def test_throttle_counts_what_it_holds_back() -> None:
     throttle = Throttle(every_s=60)
     assert [throttle.due("a", now=now) for now in (0, 1, 59, 61, 62, 200)] == [1, 0, 0, 3, 0, 2]
     assert throttle.due("b", now=1) == 1
+
+
+async def test_a_channel_that_nobody_reads_is_swept_when_another_is_read() -> None:
+    layer = InMemoryChannelLayer(expiry=0.05)
+    await layer.send("unread", {"type": "x"})
+    await asyncio.sleep(0.06)
+    await layer.send("read", {"type": "x"})
+    assert set(layer.channels) == {"unread", "read"}
+    await layer.receive("read")
+    assert layer.channels == {}
