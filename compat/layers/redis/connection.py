@@ -40,10 +40,10 @@ Explain = Callable[[Host, str], RedisUnavailable]
 """Makes the error for a host and a reason: it knows the layer's alias."""
 
 
-class OnReply(Protocol):
-    """Who is given the replies that no call waits for: a subscription's messages."""
+class OnMessage(Protocol):
+    """Who is given what is published to a connection that has subscribed."""
 
-    def __call__(self, reply: Any) -> None: ...
+    def __call__(self, topic: bytes, body: bytes) -> None: ...
 
 
 def encode_command(arguments: Iterable[Argument]) -> bytes:
@@ -66,9 +66,9 @@ def reason_of(error: BaseException) -> str:
 class Link:
     """An open connection; made by ``Link.open``, ended by ``close`` or by a failure, whichever is first.
 
-    ``on_reply``: gets every reply instead of the calls, for a subscription. ``on_end``: called once, with
-    the reason, when the connection ends other than by ``close``. ``patience_s``: how long an answer may
-    take. Only for the event loop that opened it.
+    ``on_message``: gets what is published to topics that were subscribed to by ``call(b"SUBSCRIBE", topic)``,
+    one topic at a call. ``on_end``: called once, with the reason, when the connection ends other than by
+    ``close``. ``patience_s``: how long an answer may take. Only for the event loop that opened it.
     """
 
     def __init__(
@@ -77,16 +77,18 @@ class Link:
         host: Host,
         explain: Explain,
         patience_s: float,
-        on_reply: OnReply | None,
+        on_message: OnMessage | None,
         on_end: Callable[[str], None] | None,
     ) -> None:
         self.connection = connection
         self.host = host
         self.explain = explain
         self.patience_s = patience_s
-        self.on_reply = on_reply
+        self.on_message = on_message
         self.on_end = on_end
         self.closed = False
+        self.reason = ""
+        """Why it has ended."""
         self.loop = asyncio.get_running_loop()
         self._pending: deque[asyncio.Future[Any] | None] = deque()
         self._outgoing: list[bytes] = []
@@ -104,7 +106,7 @@ class Link:
         explain: Explain,
         *,
         extra_patience_s: float = 0,
-        on_reply: OnReply | None = None,
+        on_message: OnMessage | None = None,
         on_end: Callable[[str], None] | None = None,
         scripts: Iterable[Script] = ALL,
     ) -> Link:
@@ -120,17 +122,16 @@ class Link:
         except BaseException:
             await _abandon(connection)
             raise
-        link = cls(connection, host, explain, host.reply_timeout_s + extra_patience_s, on_reply, on_end)
-        if on_reply is None:
-            for script in scripts:  # a user without the right to do this still has EVAL
-                link.tell(b"SCRIPT", b"LOAD", script.text)
+        link = cls(connection, host, explain, host.reply_timeout_s + extra_patience_s, on_message, on_end)
+        for script in scripts:  # a user without the right to do this still has EVAL
+            link.tell(b"SCRIPT", b"LOAD", script.text)
         return link
 
     def call(self, *arguments: Argument) -> asyncio.Future[Any]:
         """Send a command; the future has its reply, ResponseError, or LayerUnavailable."""
         future: asyncio.Future[Any] = self.loop.create_future()
         if self.closed:
-            future.set_exception(self.explain(self.host, "the connection was closed"))
+            future.set_exception(self.explain(self.host, self.reason))
         else:
             self._submit(arguments, future)
         return future
@@ -139,12 +140,6 @@ class Link:
         """Send a command whose reply nobody waits for."""
         if not self.closed:
             self._submit(arguments, None)
-
-    def post(self, *arguments: Argument) -> None:
-        """Send a command that is not answered in turn: to a subscription, whose replies ``on_reply`` gets."""
-        if not self.closed:
-            self._outgoing.append(encode_command(arguments))
-            self._wake.set()
 
     async def run(self, script: Script, keys: list[str], *arguments: Argument) -> Any:
         """Run a script; if Redis has lost it, its text is sent again."""
@@ -176,17 +171,17 @@ class Link:
             self._end(reason_of(error))
 
     async def _read(self) -> None:
-        connection, on_reply = self.connection, self.on_reply
+        connection, on_message = self.connection, self.on_message
         try:
             while True:
                 try:
                     reply = await connection.read_response(disable_decoding=True)
                 except ResponseError as error:
                     reply = error
-                if on_reply is not None:
-                    on_reply(reply)
-                    continue
                 self._progress = self.loop.time()
+                if on_message is not None and reply.__class__ is list and reply[0] == b"message":
+                    on_message(reply[1], reply[2])
+                    continue
                 future = self._pending.popleft()
                 if future is None or future.done():
                     continue
@@ -231,6 +226,7 @@ class Link:
 
     def _shut(self, reason: str) -> None:
         self.closed = True
+        self.reason = reason
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

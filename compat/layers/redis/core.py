@@ -21,16 +21,16 @@ from compat.inbox import Inbox, Mailbox, Overflow
 from compat.layers.base import Capacities, SendResult, require_message
 from compat.layers.redis.keys import RESERVED_KEY, lease_of
 from compat.layers.redis.layer import RedisLayer, log
-from compat.layers.redis.loops import PerLoop, background, is_throwaway
+from compat.layers.redis.loops import background
 from compat.layers.redis.plain import Taken
+from compat.layers.redis.queue_station import QueueStation
 from compat.layers.redis.serializers import Template
-from compat.layers.redis.station import Station
 from compat.types import Message
 
 __all__ = ["ChannelFull", "RedisChannelLayer"]
 
 
-class RedisChannelLayer(RedisLayer):
+class RedisChannelLayer(RedisLayer[QueueStation]):
     """Channels and groups in Redis; any number of processes.
 
     Options as channels_redis 4.3 has them, and:
@@ -93,8 +93,7 @@ class RedisChannelLayer(RedisLayer):
         self.lease = int(lease)
         self.round_robin = itertools.cycle(range(self.ring_size))
         self._one_script = self.ring_size == 1 and not channel_capacity
-        self._stations: PerLoop[Station] = PerLoop(self._new_station)
-        self._owners: dict[str, Station] = {}
+        self._owners: dict[str, QueueStation] = {}
         """Client prefix: the loop that reads its channels."""
         self._client_prefix = ""
         self._pid = os.getpid()
@@ -211,10 +210,7 @@ class RedisChannelLayer(RedisLayer):
 
     def attach(self, channel: str, inbox: Inbox) -> None:
         """Push every message for ``channel`` into ``inbox`` from now on; called on the inbox's loop."""
-        inbox.channel = channel
-        inbox.owner = self
-        inbox.capacity = self.get_capacity(channel)
-        inbox.on_overflow = self.on_overflow
+        self._prepare(channel, inbox)
         owner = self._owner(channel)
         if owner.loop is inbox.loop:
             owner.attach(channel, inbox)
@@ -295,11 +291,10 @@ class RedisChannelLayer(RedisLayer):
             await background.run(self.flush())
             return
         await station.flush()
-        if not station.in_use():
-            await station.disconnect()
+        await station.disconnect()
 
     async def close_pools(self) -> None:
-        """Close this loop's connections; they are opened again when they are needed."""
+        """Close this loop's connections, unless somebody reads; they are opened again when needed."""
         station = self._station()
         if station is None:
             await background.run(self.close_pools())
@@ -315,12 +310,6 @@ class RedisChannelLayer(RedisLayer):
             raise ValueError(f"There are only {self.ring_size} hosts - you asked for {index}!")
         return self._stations.get(asyncio.get_running_loop()).shards.client(index)
 
-    def depth(self) -> int:
-        """How many messages wait in this process."""
-        return sum(
-            len(box.events) for station in self._stations.all() for box in tuple(station.boxes.values())
-        )
-
     @property
     def receive_buffer(self) -> dict[str, Mailbox]:
         """Mailboxes with messages that nobody has taken yet, by channel."""
@@ -331,24 +320,19 @@ class RedisChannelLayer(RedisLayer):
             if isinstance(box, Mailbox) and box.events
         }
 
-    def owns(self, station: Station, channel: str) -> bool:
+    def owns(self, station: QueueStation, channel: str) -> bool:
         """True when ``channel`` is one that ``station`` reads."""
         return self._owners.get(lease_of(channel)) is station
 
     # Event loops
 
-    def _new_station(self, loop: asyncio.AbstractEventLoop) -> Station:
+    def _new_station(self, loop: asyncio.AbstractEventLoop) -> QueueStation:
         prefix, self._client_prefix = self._next_client_prefix(), ""
-        station = Station(self, loop, prefix)
+        station = QueueStation(self, loop, prefix)
         self._owners[prefix] = station
         return station
 
-    def _station(self) -> Station | None:
-        """This layer on the running loop, or None when the call belongs on the background loop."""
-        loop = asyncio.get_running_loop()
-        return None if is_throwaway(loop) else self._stations.get(loop)
-
-    def _owner(self, channel: str) -> Station:
+    def _owner(self, channel: str) -> QueueStation:
         owner = self._owners.get(lease_of(channel))
         if owner is None:
             raise AssertionError(
@@ -357,16 +341,10 @@ class RedisChannelLayer(RedisLayer):
             )
         return owner
 
-    def _station_for(self, channel: str) -> Station | None:
+    def _station_for(self, channel: str) -> QueueStation | None:
         """Where the groups of ``channel`` are kept: with its reader, if that is in this process."""
         owner = self._owners.get(lease_of(channel)) if "!" in channel else None
         return owner if owner is not None and owner.loop.is_running() else self._station()
-
-    @staticmethod
-    async def _on(station: Station, coroutine: Any) -> Any:
-        if station.loop is asyncio.get_running_loop():
-            return await coroutine
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, station.loop))
 
     def _mailbox(self, channel: str) -> Inbox | Mailbox | None:
         """What a channel of this process is read from."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
-from compat.inbox import Overflow
+from compat.inbox import Inbox, Mailbox, Overflow
 from compat.layers.base import BaseChannelLayer, Capacities, SendResult, check_options
 from compat.layers.redis.connection import RedisUnavailable
 from compat.layers.redis.hosts import Host, decode_hosts
 from compat.layers.redis.keys import Keys, shard_of
-from compat.layers.redis.loops import background
+from compat.layers.redis.loops import PerLoop, background, is_throwaway
 from compat.layers.redis.outages import event_of
 from compat.layers.redis.serializers import registry
 from compat.types import Message
@@ -23,7 +24,19 @@ log = logging.getLogger("compat.layers")
 T = TypeVar("T")
 
 
-class RedisLayer(BaseChannelLayer):
+class OnLoop(Protocol):
+    """What a layer has on one event loop."""
+
+    loop: asyncio.AbstractEventLoop
+    boxes: dict[str, Inbox | Mailbox]
+
+    async def aclose(self) -> None: ...
+
+
+S = TypeVar("S", bound=OnLoop)
+
+
+class RedisLayer(BaseChannelLayer, Generic[S]):
     """Base of both layers. Making one checks every option and connects nowhere.
 
     ``on_disconnect``, ``on_reconnect``: the type of a message that every consumer gets when the layer loses
@@ -63,6 +76,7 @@ class RedisLayer(BaseChannelLayer):
         self.keys = Keys(prefix, self.ring_size)
         self.on_disconnect = event_of(on_disconnect, "on_disconnect")
         self.on_reconnect = event_of(on_reconnect, "on_reconnect")
+        self._stations: PerLoop[S] = PerLoop(self._new_station)
         self._serializer = registry.get_serializer(serializer_format, **serializer_options)
 
     def __str__(self) -> str:
@@ -80,6 +94,36 @@ class RedisLayer(BaseChannelLayer):
     def consistent_hash(self, value: str | bytes) -> int:
         """The index of the host that ``value`` belongs to."""
         return shard_of(value, self.ring_size)
+
+    # Event loops
+
+    def _new_station(self, loop: asyncio.AbstractEventLoop) -> S:
+        """What this layer needs on ``loop``."""
+        raise NotImplementedError
+
+    def _station(self) -> S | None:
+        """This layer on the running loop, or None when the call belongs on the background loop."""
+        loop = asyncio.get_running_loop()
+        return None if is_throwaway(loop) else self._stations.get(loop)
+
+    @staticmethod
+    async def _on(station: OnLoop, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Await ``coroutine`` on the loop that it belongs to."""
+        if station.loop is asyncio.get_running_loop():
+            return await coroutine
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, station.loop))
+
+    def depth(self) -> int:
+        """How many messages wait in this process."""
+        boxes = (box for station in self._stations.all() for box in tuple(station.boxes.values()))
+        return sum(len(box.events) for box in boxes)
+
+    def _prepare(self, channel: str, inbox: Inbox) -> None:
+        """Tell a consumer's inbox whose it is."""
+        inbox.channel = channel
+        inbox.owner = self
+        inbox.capacity = self.get_capacity(channel)
+        inbox.on_overflow = self.on_overflow
 
     # Errors and losses
 

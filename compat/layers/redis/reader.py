@@ -62,6 +62,8 @@ class Reader:
         """How long one blocking command lasts at most."""
         self.error: RedisUnavailable | None = None
         """Why there is no connection now, once an attempt has failed."""
+        self._is_open = False
+        self._waiting: list[asyncio.Future[None]] = []
         self._client_id: int | None = None
         self._blocked = False
         self._changes = 0
@@ -77,31 +79,61 @@ class Reader:
         """Read until the link breaks."""
         raise NotImplementedError
 
-    def failed(self, error: RedisUnavailable) -> None:
-        """There is no connection: it broke, or an attempt to make one has failed."""
+    async def open(self) -> Link:
+        """Connect, and do what comes before ``serve``."""
+        host, pool = self.shards.hosts[self.index], self.shards.pool(self.index)
+        link = await Link.open(
+            host, pool, self.shards.explain, extra_patience_s=self.block_s, scripts=self.scripts
+        )
+        try:
+            await self._identify(link)
+        except BaseException:
+            link.close()
+            raise
+        return link
+
+    async def reachable(self) -> None:
+        """Return once there is a connection; raises LayerUnavailable when an attempt to make one fails."""
+        if self.error is not None:
+            raise self.shards.explain(self.shards.hosts[self.index], self.error.reason)
+        if not self._is_open:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(future)
+            await future
 
     def connected(self) -> None:
         """The connection is open."""
+
+    def failed(self, error: RedisUnavailable) -> None:
+        """There is no connection: it broke, or an attempt to make one has failed."""
+
+    def _answer(self, error: RedisUnavailable | None) -> None:
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if future.done():
+                continue
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(self.shards.explain(self.shards.hosts[self.index], error.reason))
 
     async def _run(self) -> None:
         backoff = Backoff()
         while True:
             link: Link | None = None
             try:
-                host, pool = self.shards.hosts[self.index], self.shards.pool(self.index)
-                link = await Link.open(
-                    host, pool, self.shards.explain, extra_patience_s=self.block_s, scripts=self.scripts
-                )
-                await self._identify(link)
-                self.error = None
+                link = await self.open()
+                self.error, self._is_open = None, True
                 self.connected()
+                self._answer(None)
                 self.outages.back(self.index, self)
                 backoff.reset()
                 await self.serve(link)
             except RedisUnavailable as error:
-                self.error = error
+                self.error, self._is_open = error, False
                 self.outages.lost(self.index, error, self)
                 self.failed(error)
+                self._answer(error)
             finally:
                 if link is not None:
                     link.close()
@@ -186,8 +218,6 @@ class QueueReader(Reader):
         self.queues: list[str] = []
         self._arrived: dict[str, frozenset[bytes]] = {}
         """What the last round trip took from each queue."""
-        self._open = False
-        self._waiting: list[asyncio.Future[None]] = []
 
     def listen(self, queue: str) -> None:
         """Read this queue as well from now on."""
@@ -195,33 +225,6 @@ class QueueReader(Reader):
             self.queues.append(queue)
             self.interrupt()
         self.start()
-
-    async def reachable(self) -> None:
-        """Return once there is a connection; raises LayerUnavailable when an attempt to make one fails."""
-        if self.error is not None:
-            raise self.shards.explain(self.shards.hosts[self.index], self.error.reason)
-        if not self._open:
-            future = asyncio.get_running_loop().create_future()
-            self._waiting.append(future)
-            await future
-
-    def connected(self) -> None:
-        self._open = True
-        self._answer(None)
-
-    def failed(self, error: RedisUnavailable) -> None:
-        self._open = False
-        self._answer(error)
-
-    def _answer(self, error: RedisUnavailable | None) -> None:
-        waiting, self._waiting = self._waiting, []
-        for future in waiting:
-            if future.done():
-                continue
-            if error is None:
-                future.set_result(None)
-            else:
-                future.set_exception(self.shards.explain(self.shards.hosts[self.index], error.reason))
 
     async def serve(self, link: Link) -> None:
         known = dict(self._arrived)

@@ -35,7 +35,7 @@ from compat.types import Message
 if TYPE_CHECKING:
     from compat.layers.redis.core import RedisChannelLayer
 
-__all__ = ["RisingClock", "Station", "scores"]
+__all__ = ["QueueStation", "RisingClock", "scores"]
 
 log = logging.getLogger("compat.layers")
 
@@ -64,7 +64,7 @@ class RisingClock:
 scores = RisingClock()
 
 
-class Station:
+class QueueStation:
     """What the layer has on one event loop. Its coroutines run on that loop only."""
 
     def __init__(self, layer: RedisChannelLayer, loop: asyncio.AbstractEventLoop, client_prefix: str) -> None:
@@ -377,7 +377,7 @@ class Station:
 
     # Upkeep
 
-    def adopt(self, other: Station) -> None:
+    def adopt(self, other: QueueStation) -> None:
         """Take over the mailboxes of a loop that is closed."""
         self.boxes.update({name: box for name, box in other.boxes.items() if isinstance(box, Mailbox)})
 
@@ -410,7 +410,11 @@ class Station:
         return bool(self.plain.waiters) or any(map(self._is_read, self.boxes))
 
     async def disconnect(self) -> None:
-        """Close every connection; they are opened again when they are needed."""
+        """Close every connection, unless somebody is reading; they are opened again when they are needed."""
+        if not self.in_use():
+            await self._disconnect()
+
+    async def _disconnect(self) -> None:
         for keeper in self._keepers.values():
             await keeper.aclose()
         self._keepers.clear()
@@ -421,4 +425,4 @@ class Station:
         await self.shards.aclose()
 
     async def aclose(self) -> None:
-        await self.disconnect()
+        await self._disconnect()

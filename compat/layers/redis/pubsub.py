@@ -1,0 +1,253 @@
+"""The pub/sub layer: messages go straight to the processes that are subscribed, and nothing is stored.
+
+Wire format of channels_redis 4.3's pub/sub layer; processes with either share channels and groups, given the
+same ``prefix``, ``serializer_format`` and ``symmetric_encryption_keys``. What is sent while a process has no
+connection to Redis does not reach it; the layer says when that was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import uuid
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from compat.exceptions import ChannelFull
+from compat.inbox import Inbox, Mailbox, Overflow
+from compat.layers.base import Capacities, SendResult, require_message
+from compat.layers.redis.layer import RedisLayer
+from compat.layers.redis.loops import background
+from compat.layers.redis.pubsub_station import EXCLUDE_KEY, PubSubStation
+from compat.types import Message
+
+__all__ = ["RedisPubSubChannelLayer"]
+
+
+class RedisPubSubChannelLayer(RedisLayer[PubSubStation]):
+    """Channels and groups over Redis pub/sub; any number of processes.
+
+    Options as channels_redis 4.3 has them, and those that it ignores: ``capacity`` (default 1000 here, since
+    there it is unbounded), ``channel_capacity``, ``expiry`` (seconds; None, the default: messages do not
+    expire), and ``on_overflow``. ``on_disconnect``, ``on_reconnect``: see ``RedisLayer``.
+
+    Delivery: in order for one sender, at most once. ``group_send`` cannot know who was reached.
+    """
+
+    ping_interval = 5.0
+    """Seconds between two questions whether the connection is alive."""
+    options = (
+        *(
+            "hosts",
+            "prefix",
+            "on_disconnect",
+            "on_reconnect",
+            "symmetric_encryption_keys",
+            "serializer_format",
+        ),
+        *("capacity", "channel_capacity", "expiry", "on_overflow"),
+    )
+    ignored = ("group_expiry", "random_prefix_length", "lease")
+    """Options of the queue layer without a meaning here, taken so that the BACKEND can be swapped."""
+
+    def __init__(
+        self,
+        hosts: Sequence[Any] | None = None,
+        prefix: str = "asgi",
+        on_disconnect: Any = None,
+        on_reconnect: Any = None,
+        *,
+        symmetric_encryption_keys: Sequence[str | bytes] | None = None,
+        serializer_format: str = "msgpack",
+        capacity: int = 1000,
+        channel_capacity: Capacities | None = None,
+        expiry: float | None = None,
+        on_overflow: Overflow = "drop",
+        **unknown: Any,
+    ) -> None:
+        super().__init__(
+            hosts=hosts,
+            prefix=prefix,
+            expiry=math.inf if expiry is None else expiry,
+            capacity=capacity,
+            channel_capacity=channel_capacity,
+            on_overflow=on_overflow,
+            on_disconnect=on_disconnect,
+            on_reconnect=on_reconnect,
+            serializer_format=serializer_format,
+            serializer_options={"symmetric_encryption_keys": symmetric_encryption_keys},
+            unknown={name: value for name, value in unknown.items() if name not in self.ignored},
+        )
+        self.owners: dict[str, PubSubStation] = {}
+        """Channel of this process: the loop that reads it."""
+
+    # Channels
+
+    async def new_channel(self, prefix: str = "specific.") -> str:
+        """A name for a channel of this process, subscribed to; LayerUnavailable without Redis."""
+        station = self._station()
+        if station is None:
+            return await background.run(self.new_channel(prefix))
+        channel = f"{self.prefix}{prefix}{uuid.uuid4().hex}"
+        await station.open_channel(channel)
+        return channel
+
+    async def send(self, channel: str, message: Message) -> None:
+        """Publish ``message`` to ``channel``; it is lost if nobody reads that channel now.
+
+        Raises TypeError for a message that is not a dict or cannot travel, ChannelFull where the channel
+        is of this process and at capacity, LayerUnavailable without Redis.
+        """
+        require_message(message)
+        _require_name("channel", channel)
+        station = self._station()
+        if station is None:
+            await background.run(self.send(channel, message))
+            return
+        owner = self.owners.get(channel)
+        box = owner.boxes.get(channel) if owner is not None else None
+        if box is not None and len(box.events) >= box.capacity and _drops_newest(box):
+            raise ChannelFull(channel)
+        await station.publish(channel, message)
+
+    async def receive(self, channel: str) -> Message:
+        """Wait for the next message of ``channel``, subscribing to it if that has not been done.
+
+        A cancelled call loses nothing if another follows within a minute; then the channel is given up.
+        """
+        _require_name("channel", channel)
+        owner = self.owners.get(channel)
+        if owner is None or owner.loop.is_closed():
+            owner = self._station()
+        if owner is None:
+            mailbox = await background.run(self._open_in_background(channel))
+            owner = self.owners[channel]
+        elif not owner.loop.is_running():
+            raise RuntimeError(f"channel {channel!r} is read on another event loop, which does not run now")
+        else:
+            mailbox = await self._on(owner, owner.open_channel(channel))
+        try:
+            return await mailbox.get()
+        except asyncio.CancelledError:
+            _call_on(owner, channel)
+            raise
+
+    async def _open_in_background(self, channel: str) -> Mailbox:
+        return await self._stations.get(background.loop).open_channel(channel)
+
+    # Pushing (compat.layers.base.PushLayer)
+
+    def attach(self, channel: str, inbox: Inbox) -> None:
+        """Push every message for ``channel`` into ``inbox`` from now on; called on the inbox's loop."""
+        self._prepare(channel, inbox)
+        owner = self.owners.get(channel) or self._station()
+        if owner is None:
+            owner = self._stations.get(background.loop)
+        if owner.loop is inbox.loop:
+            owner.attach(channel, inbox)
+        else:
+            owner.loop.call_soon_threadsafe(owner.attach, channel, inbox)
+
+    async def detach(self, channel: str) -> None:
+        """Undo ``attach``, and leave every group."""
+        owner = self.owners.get(channel)
+        if owner is not None:
+            await self._on(owner, owner.detach(channel))
+
+    # Groups
+
+    async def group_add(self, group: str, channel: str) -> None:
+        """Add a channel of this process to ``group``; RuntimeError for any other.
+
+        LayerUnavailable when Redis cannot be reached.
+        """
+        _require_name("group", group)
+        owner = self.owners.get(channel)
+        if owner is None:
+            raise RuntimeError(
+                "You can only call group_add() on channels that exist in-process.\n"
+                "Consumers are encouraged to use the common pattern:\n"
+                f"   self.channel_layer.group_add({group!r}, self.channel_name)"
+            )
+        await self._on(owner, owner.join(group, channel))
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        """Take ``channel`` out of ``group``; silent where it is not a member."""
+        _require_name("group", group)
+        owner = self.owners.get(channel)
+        if owner is not None:
+            await self._on(owner, _leave(owner, group, channel))
+
+    async def group_send(self, group: str, message: Message, exclude: Iterable[str] = ()) -> SendResult:
+        """Publish ``message`` to every member of ``group`` but those in ``exclude``.
+
+        Members in processes with real channels_redis get it even when they are excluded: its wire format has
+        no place for exclusions, and theirs travel as one more key of the message.
+        """
+        require_message(message)
+        _require_name("group", group)
+        station = self._station()
+        if station is None:
+            return await background.run(self.group_send(group, message, exclude))
+        excluded = list(exclude)
+        if excluded:
+            message = {**message, EXCLUDE_KEY: excluded}
+        await station.publish(self.keys.topic(group), message)
+        return SendResult(None, 0)
+
+    # Upkeep
+
+    async def flush(self) -> None:
+        """Leave all groups and forget all channels of this loop but those of consumers that run."""
+        station = self._station()
+        if station is None:
+            await background.run(self.flush())
+        else:
+            await station.flush()
+
+    async def close_pools(self) -> None:
+        """Close this loop's connections, unless it has channels; they are opened again when needed."""
+        station = self._station()
+        if station is None:
+            await background.run(self.close_pools())
+        else:
+            await station.disconnect()
+
+    @property
+    def channels(self) -> dict[str, Inbox | Mailbox]:
+        """The channels of this process."""
+        return {name: box for station in self._stations.all() for name, box in station.boxes.items()}
+
+    @property
+    def groups(self) -> dict[str, set[str]]:
+        """The groups' pub/sub channels, with their members in this process."""
+        groups: dict[str, set[str]] = {}
+        for station in self._stations.all():
+            for topic, members in station.groups.items():
+                groups.setdefault(topic, set()).update(members)
+        return groups
+
+    def _new_station(self, loop: asyncio.AbstractEventLoop) -> PubSubStation:
+        return PubSubStation(self, loop)
+
+
+async def _leave(station: PubSubStation, group: str, channel: str) -> None:
+    station.leave(group, channel)
+
+
+def _call_on(station: PubSubStation, channel: str) -> None:
+    """Tell the channel's loop that a receive was cancelled."""
+    if station.loop is asyncio.get_running_loop():
+        station.given_up(channel)
+    elif not station.loop.is_closed():
+        station.loop.call_soon_threadsafe(station.given_up, channel)
+
+
+def _drops_newest(box: Inbox | Mailbox) -> bool:
+    return isinstance(box, Mailbox) or box.on_overflow == "drop"
+
+
+def _require_name(kind: str, name: object) -> None:
+    """Names are as free as with channels_redis' pub/sub layer; but they are text."""
+    if not isinstance(name, str) or not name:
+        raise TypeError(f"{kind} name must be a non-empty str, not {name!r}")

@@ -1,0 +1,276 @@
+"""The pub/sub layer on one event loop: its connections, its channels, and who of them is in which group."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from compat.exceptions import LayerUnavailable
+from compat.inbox import Inbox, Mailbox
+from compat.layers.copies import copier
+from compat.layers.redis.outages import OutageLog
+from compat.layers.redis.shards import Shards
+from compat.layers.redis.subscriber import Subscriber
+from compat.types import Message
+
+if TYPE_CHECKING:
+    from compat.layers.redis.pubsub import RedisPubSubChannelLayer
+
+__all__ = ["EXCLUDE_KEY", "PubSubStation"]
+
+EXCLUDE_KEY = "__exclude__"
+"""Key of a group message: channels that are not to get it. Processes with real channels_redis ignore it."""
+
+GRACE_S = 60.0
+"""How long a channel outlives a cancelled ``receive()``, in case there is another."""
+
+
+class PubSubStation:
+    """What the layer has on one event loop. Its coroutines run on that loop only."""
+
+    def __init__(self, layer: RedisPubSubChannelLayer, loop: asyncio.AbstractEventLoop) -> None:
+        self.layer = layer
+        self.loop = loop
+        self.keys = layer.keys
+        self.shards = Shards(layer.redis_hosts, layer.explain, lambda index: None)
+        self.outages = OutageLog(layer, self.shards, self._announce)
+        self.boxes: dict[str, Inbox | Mailbox] = {}
+        self.groups: dict[str, dict[str, None]] = {}
+        """Topic of a group: its members of this loop, in the order of joining."""
+        self._joined: defaultdict[str, set[str]] = defaultdict(set)
+        self._subscribers: dict[int, Subscriber] = {}
+        self._subscribing: dict[str, asyncio.Task[None]] = {}
+        self._leaving: dict[str, asyncio.TimerHandle] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # Sending
+
+    async def publish(self, topic: str, message: Message) -> None:
+        body = self.layer.serialize(message)
+        await self.shards.call(self.keys.topic_shard(topic), b"PUBLISH", topic, body)
+        self.layer.metrics.sent += 1
+
+    # Channels
+
+    async def open_channel(self, channel: str) -> Mailbox:
+        """Begin to collect what is sent to ``channel``; LayerUnavailable when Redis cannot be reached."""
+        timer = self._leaving.pop(channel, None)
+        if timer is not None:
+            timer.cancel()
+        box = self.boxes.get(channel)
+        if isinstance(box, Inbox):
+            raise RuntimeError(
+                f"channel {channel!r} is read by a consumer; its messages go to the consumer's handlers, "
+                "and receive() is for channels that no consumer has"
+            )
+        if box is None:
+            layer = self.layer
+            box = self.boxes[channel] = Mailbox(channel, layer, layer.get_capacity(channel))
+            layer.owners[channel] = self
+        try:
+            await self._subscribe(channel)
+        except BaseException:
+            if self.boxes.get(channel) is box and not box.waiters:
+                self._abandon(channel)
+            raise
+        return box
+
+    def attach(self, channel: str, inbox: Inbox) -> None:
+        """Push into ``inbox`` from now on; what has come already is pushed first."""
+        waiting = self.boxes.get(channel)
+        self.boxes[channel] = inbox
+        self.layer.owners[channel] = self
+        if isinstance(waiting, Mailbox):
+            while waiting.events:
+                deadline, message = waiting.events.popleft()
+                if not self._push(channel, inbox, message, deadline):
+                    self.layer.count_drop(channel, "overflow")
+        inbox.groups.update(self._joined.get(channel, ()))
+        if not self._subscriber(channel).is_subscribed(channel):
+            self._tasks.add(task := self.loop.create_task(self._catch_up(channel)))
+            task.add_done_callback(self._tasks.discard)
+
+    async def _catch_up(self, channel: str) -> None:
+        """Subscribe for a consumer that is attached already; the subscriber goes on trying."""
+        self._subscriber(channel).topics.add(channel)
+        try:
+            await self._subscribe(channel)
+        except LayerUnavailable:
+            pass
+
+    async def detach(self, channel: str) -> None:
+        """Forget the channel, and take it out of its groups."""
+        self._abandon(channel)
+
+    def given_up(self, channel: str) -> None:
+        """A ``receive()`` was cancelled: as with channels_redis, that ends the channel, but after a while."""
+        box = self.boxes.get(channel)
+        if isinstance(box, Mailbox) and not box.waiters and channel not in self._leaving:
+            self._leaving[channel] = self.loop.call_later(GRACE_S, self._give_up, channel)
+
+    def _give_up(self, channel: str) -> None:
+        box = self.boxes.get(channel)
+        if isinstance(box, Mailbox) and not box.waiters:
+            self._abandon(channel)
+
+    def _abandon(self, channel: str) -> None:
+        """Leave every group, and forget the channel."""
+        timer = self._leaving.pop(channel, None)
+        if timer is not None:
+            timer.cancel()
+        for group in tuple(self._joined.get(channel, ())):
+            self.leave(group, channel)
+        self.boxes.pop(channel, None)
+        self._joined.pop(channel, None)
+        if self.layer.owners.get(channel) is self:
+            del self.layer.owners[channel]
+        self._subscriber(channel).unsubscribe(channel)
+
+    # Groups
+
+    async def join(self, group: str, channel: str) -> None:
+        """Add a channel of this loop to a group; returns when what is sent from now on arrives."""
+        topic = self.keys.topic(group)
+        self.groups.setdefault(topic, {})[channel] = None
+        self._joined[channel].add(group)
+        box = self.boxes.get(channel)
+        if isinstance(box, Inbox):
+            box.groups.add(group)
+        try:
+            await self._subscribe(topic)
+        except BaseException:
+            self.leave(group, channel)
+            raise
+
+    def leave(self, group: str, channel: str) -> None:
+        """Take a channel out of a group."""
+        box = self.boxes.get(channel)
+        if isinstance(box, Inbox):
+            box.groups.discard(group)
+        joined = self._joined.get(channel)
+        if joined is not None:
+            joined.discard(group)
+            if not joined:
+                del self._joined[channel]
+        topic = self.keys.topic(group)
+        members = self.groups.get(topic)
+        if members is not None:
+            members.pop(channel, None)
+            if not members:
+                del self.groups[topic]
+                self._subscriber(topic).unsubscribe(topic)
+
+    async def _subscribe(self, topic: str) -> None:
+        """Be subscribed; callers at the same time share one attempt."""
+        subscriber = self._subscriber(topic)
+        attempt = self._subscribing.get(topic)
+        if attempt is None:
+            if subscriber.is_subscribed(topic):
+                return
+            attempt = self._subscribing[topic] = self.loop.create_task(subscriber.subscribe(topic))
+            attempt.add_done_callback(lambda task: self._subscribed(topic, task))
+        await asyncio.shield(attempt)
+
+    def _subscribed(self, topic: str, attempt: asyncio.Task[None]) -> None:
+        del self._subscribing[topic]
+        if not attempt.cancelled():
+            attempt.exception()  # its waiters, if they still wait, have it
+        if topic not in self.groups and topic not in self.boxes:  # whoever wanted it has left meanwhile
+            self._subscriber(topic).unsubscribe(topic)
+
+    def _subscriber(self, topic: str) -> Subscriber:
+        shard = self.keys.topic_shard(topic)
+        subscriber = self._subscribers.get(shard)
+        if subscriber is None:
+            subscriber = self._subscribers[shard] = Subscriber(
+                self.shards, shard, self.outages, self.layer.ping_interval, self._published
+            )
+        return subscriber
+
+    # Receiving
+
+    def _published(self, topic: bytes, body: bytes) -> None:
+        name = topic.decode()
+        members = self.groups.get(name)
+        if members is None and name not in self.boxes:
+            return  # on its way when the last member left
+        message = self._decode(name, body)
+        if message is None:
+            return
+        deadline = time.monotonic() + self.layer.expiry
+        if name in self.boxes:
+            self._deliver(name, message, deadline)
+            return
+        excluded = message.pop(EXCLUDE_KEY, ())
+        fresh = copier(message)  # type: ignore[arg-type]
+        for channel in tuple(members or ()):
+            if channel not in excluded:
+                self._deliver(channel, fresh(), deadline)
+
+    def _deliver(self, channel: str, message: Message, deadline: float) -> None:
+        box = self.boxes.get(channel)
+        if box is None:
+            return
+        if self._push(channel, box, message, deadline):
+            self.layer.metrics.delivered += 1
+        else:
+            self.layer.count_drop(channel, "overflow")
+
+    def _push(self, channel: str, box: Inbox | Mailbox, message: Message, deadline: float) -> bool:
+        if isinstance(box, Mailbox) or box.loop is self.loop:
+            return box.push(message, deadline)
+        try:
+            box.push_threadsafe(message, deadline)
+        except RuntimeError:  # its loop was closed before the consumer could end
+            self._abandon(channel)
+            self.layer.metrics.lose("gone")
+        return True
+
+    def _decode(self, topic: str, body: bytes) -> Message | None:
+        try:
+            message = self.layer.deserialize(body)
+            if not isinstance(message, dict):
+                raise TypeError(f"it is not a dict but {type(message).__name__}")
+        except Exception as error:  # noqa: BLE001 - whatever a serializer raises; the reader must go on
+            self.layer.count_undecodable(topic, error)
+            return None
+        return message
+
+    def _announce(self, message: Message) -> None:
+        """Give every channel of this loop an event of the layer's own."""
+        for channel, box in tuple(self.boxes.items()):
+            self._push(channel, box, dict(message), float("inf"))
+
+    # Upkeep
+
+    async def flush(self) -> None:
+        """Leave all groups, and forget channels that no consumer reads."""
+        for channel, box in tuple(self.boxes.items()):
+            if isinstance(box, Mailbox):
+                self._abandon(channel)
+            for group in tuple(self._joined.get(channel, ())):
+                self.leave(group, channel)
+        await self.disconnect()
+
+    async def disconnect(self) -> None:
+        """Close every connection, unless there are channels; they are opened again when they are needed."""
+        if not self.boxes:
+            await self._disconnect()
+
+    async def _disconnect(self) -> None:
+        for timer in self._leaving.values():
+            timer.cancel()
+        self._leaving.clear()
+        for attempt in (*self._subscribing.values(), *self._tasks):
+            attempt.cancel()
+        for subscriber in self._subscribers.values():
+            await subscriber.aclose()
+        self._subscribers.clear()
+        await self.shards.aclose()
+
+    async def aclose(self) -> None:
+        for channel in [channel for channel, owner in self.layer.owners.items() if owner is self]:
+            del self.layer.owners[channel]
+        await self._disconnect()
