@@ -98,8 +98,8 @@ class AsyncConsumer:
         self.base_send = socket.send
         inbox = Inbox(asyncio.get_running_loop())
         ending = Ending(self, inbox, socket, self.dispatch)
-        await self._join(scope, inbox, ending)
-        await converse(ending, receive)
+        if await ending.begun(self._join(scope, inbox, ending)):
+            await converse(ending, receive)
 
     async def _join(self, scope: Scope, inbox: Inbox, ending: Ending) -> None:
         """Find the layer, and subscribe to a channel of our own before the first message is handled."""
@@ -170,14 +170,14 @@ class SyncConsumer(AsyncConsumer):
                     await contextvars.Context().run(asyncio.ensure_future, handle(message))
 
             ending = Ending(self, inbox, socket, dispatch)
-            await self._join(scope, inbox, ending)
-            await converse(ending, receive)
+            if await ending.begun(self._join(scope, inbox, ending)):
+                await converse(ending, receive)
             return
         connection = SyncConnection(self, socket)
         self.base_send = connection.emit
         ending = Ending(self, connection.inbox, socket, connection.call)
-        await self._join(scope, connection.inbox, ending)
-        await connection.run(ending, receive)
+        if await ending.begun(self._join(scope, connection.inbox, ending)):
+            await connection.run(ending, receive)
 
     def _on_one_thread(self, scope: Scope) -> bool:
         if self.thread_sensitive or settings.get("CHANNEL_THREADS") == 0:

@@ -180,6 +180,15 @@ class Ending:
         self.current: Message | None = None
         """The message whose handler ran last; None before the first."""
 
+    async def begun(self, joining: Awaitable[None]) -> bool:
+        """Await what comes before the first message; False when that failed, and the client is refused."""
+        try:
+            await joining
+        except Exception as error:  # noqa: BLE001 - a wrong alias, a server that is away: any layer, any driver
+            await self.after(error)
+            return False
+        return True
+
     @contextlib.asynccontextmanager
     async def of(self, receive: Receive) -> AsyncIterator[None]:
         """Around a consumer's whole run: reads its socket, and ends it as is right for what ended it."""

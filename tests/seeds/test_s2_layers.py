@@ -107,7 +107,7 @@ def test_S2_36_servers_share_one_redis(serve_tutorial: ServeTutorial, bare: Envi
 
 def test_S2_37_docs_say_that_memory_is_for_one_process() -> None:
     text = "\n".join(page.read_text(encoding="utf-8") for page in (REPO / "docs").rglob("*.md"))
-    assert "in-memory" in text.lower() and "one process" in text.lower()
+    assert "InMemoryChannelLayer" in text and "single process" in text.lower()
 
 
 async def test_S2_38_the_queue_layer_keeps_messages_until_somebody_reads(redis_url: str, prefix: str) -> None:
