@@ -27,6 +27,8 @@ __all__ = ["HERE", "PACKAGES", "ShimFinder", "real_spec", "serves_subset"]
 HERE = os.path.dirname(os.path.abspath(__file__))
 PACKAGES = os.path.join(HERE, "packages")
 MIRRORED = ("channels", "channels_redis")
+HOOKED = ("compat", "django_shim.with_django")
+"""Whichever is imported first: the second imports the first, and must not be half loaded when it is called."""
 FRAMEWORKS = ("django", "channels", "compat", "starlette", "asgiref")
 """Packages whose own ``asgi`` modules are nobody's project."""
 
@@ -71,22 +73,26 @@ class ShimFinder:
         if name == "django":
             # Asked now and not at install(): sys.path may have grown in between.
             return None if real_spec(name) else PathFinder.find_spec(name, [HERE])
-        if name == "compat" and self.on_compat is not None:
-            return self._compat_spec()
+        if name in HOOKED and self.on_compat is not None:
+            return self._hooked_spec(name, path)
         if name.rpartition(".")[2] == "asgi" and name.partition(".")[0] not in FRAMEWORKS:
             return asgi_spec(name, path)
         return None
 
-    def _compat_spec(self) -> ModuleSpec | None:
-        spec = PathFinder.find_spec("compat")
-        callback = self.on_compat
-        if spec is None or callback is None or not is_ours(spec.origin):
+    def _hooked_spec(self, name: str, path: Sequence[str] | None) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(name, path)
+        if spec is None or not is_ours(name, spec.origin):
             return None
 
         def run(module: ModuleType, load: Load) -> None:
-            self.on_compat = None
-            load(module)
-            callback()
+            callback, self.on_compat = self.on_compat, None
+            try:
+                load(module)
+            except BaseException:
+                self.on_compat = callback
+                raise
+            if callback is not None:
+                callback()
 
         return around(spec, run)
 
@@ -100,12 +106,10 @@ class ShimFinder:
         """Nothing is cached here."""
 
 
-def is_ours(origin: str | None) -> bool:
-    """True for a file of the ``compat`` package that was installed together with this one."""
-    root = os.path.dirname(HERE)
-    return origin is not None and os.path.realpath(origin) == os.path.realpath(
-        os.path.join(root, "compat", "__init__.py")
-    )
+def is_ours(name: str, origin: str | None) -> bool:
+    """True for the package that was installed with this one, not for a ``compat.py`` of a project's own."""
+    ours = os.path.join(os.path.dirname(HERE), *name.split("."), "__init__.py")
+    return origin is not None and os.path.realpath(origin) == os.path.realpath(ours)
 
 
 def asgi_spec(name: str, path: Sequence[str] | None) -> ModuleSpec | None:

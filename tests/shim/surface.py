@@ -31,9 +31,11 @@ def kind(value: Any) -> str:
     return "own" if home.partition(".")[0] in (*PACKAGES, "builtins") else "imported"
 
 
-def members(value: Any) -> list[str]:
-    """Public attributes that a class itself defines."""
-    return [name for name in vars(value) if not name.startswith("_")] if inspect.isclass(value) else []
+def members(module: str, value: Any) -> list[str]:
+    """Public attributes that a class of this module itself defines."""
+    if not inspect.isclass(value) or value.__module__ != module:
+        return []
+    return [name for name in vars(value) if not name.startswith("_")]
 
 
 def surface() -> dict[str, dict[str, Any]]:
@@ -42,7 +44,7 @@ def surface() -> dict[str, dict[str, Any]]:
     for module in modules():
         names = vars(importlib.import_module(module))
         found[module] = {
-            name: {"kind": kind(value), "members": members(value)}
+            name: {"kind": kind(value), "members": members(module, value)}
             for name, value in names.items()
             if not (name.startswith("__") and name.endswith("__"))
         }

@@ -190,3 +190,19 @@ def test_trap_07_the_launcher_itself_imports_nothing_from_the_current_folder(
 ) -> None:
     write(tmp_path, compat="raise AssertionError", main="print('ran')")
     assert bare.run("python", "-m", "django_shim", "main.py", cwd=tmp_path).stdout == "ran\n"
+
+
+FIRST = ("compat", "django_shim.with_django", "django_shim.with_django.auth", "channels")
+
+
+@pytest.mark.parametrize("first", FIRST)
+def test_whatever_is_imported_first_django_is_known_to_compat(first: str, tmp_path: Path) -> None:
+    write(tmp_path, mysite__settings="CHANNEL_LAYERS = {}\nALLOWED_HOSTS = ['known.example']\n")
+    code = f"""
+import {first}
+from compat.settings import settings
+assert settings.ALLOWED_HOSTS == ["known.example"]
+assert settings.LANGUAGE_CODE == "en-us", "a default of Django's own"
+"""
+    variables = {**SHIMMED, "DJANGO_SETTINGS_MODULE": "mysite.settings"}
+    run_code(environment("django"), code, tmp_path, variables)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import pickle
 import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -41,7 +42,7 @@ class DaphneProcess(multiprocessing.Process):
         try:
             self._serve()
         except BaseException as error:  # noqa: BLE001 - the parent is to see whatever ended the server
-            self.errors.put((error, traceback.format_exc()))
+            self.errors.put((portable(error), traceback.format_exc()))
 
     def _serve(self) -> None:
         from daphne.endpoints import build_endpoint_description_strings
@@ -65,3 +66,12 @@ class DaphneProcess(multiprocessing.Process):
     def _announce(self, server: Any) -> None:
         self.port.value = server.listening_addresses[0][1]
         self.ready.set()
+
+
+def portable(error: BaseException) -> BaseException:
+    """``error``, or what it says, where it cannot be pickled: the queue would drop it silently."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # noqa: BLE001 - pickling runs anybody's code
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error

@@ -1,4 +1,4 @@
-"""``channels.testing.live``: the names of ``compat.testing.live``, and the test case that needs Django."""
+"""``channels.testing.live``: the names of ``compat.testing.live``, and those that need the real Django."""
 
 from typing import TYPE_CHECKING
 
@@ -6,10 +6,12 @@ from django_shim.mirror import mirror
 
 if TYPE_CHECKING:
     from compat.testing.live import *
-    from django_shim.with_django.live import ChannelsLiveServerTestCase as ChannelsLiveServerTestCase
+    from django_shim.with_django.live import *
+
+NEED_DJANGO = ("ChannelsLiveServerTestCase", "TEST_DATABASE_PREFIX", "set_database_connection")
 
 mirror(
     __name__,
     "compat.testing.live",
-    elsewhere={"ChannelsLiveServerTestCase": "django_shim.with_django.live:ChannelsLiveServerTestCase"},
+    elsewhere={name: f"django_shim.with_django.live:{name}" for name in NEED_DJANGO},
 )
