@@ -8,7 +8,7 @@ seen in ``sys.modules``, at the moment of raising or catching.
 from __future__ import annotations
 
 import sys
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 __all__ = ["catchable", "familiar"]
 
@@ -38,6 +38,17 @@ def _loaded(name: str, module: str) -> type[Exception] | None:
 
 def _both(ours: type[Exception], theirs: type[Exception]) -> type[Exception]:
     if (ours, theirs) not in _made:
-        namespace = {"__module__": ours.__module__, "__doc__": ours.__doc__}
+        namespace = {"__module__": ours.__module__, "__doc__": ours.__doc__, "__reduce__": _reduce}
         _made[ours, theirs] = type(ours.__name__, (ours, theirs), namespace)
     return _made[ours, theirs]
+
+
+def _reduce(error: Exception) -> tuple[Any, ...]:
+    """Pickled by its two parents, since a class that is made here has no name to be found by."""
+    ours, theirs = type(error).__bases__
+    return _rebuilt, (ours, theirs.__module__, error.args)
+
+
+def _rebuilt(ours: type[Exception], module: str, args: tuple[Any, ...]) -> Exception:
+    """In a process that has not loaded Django: plainly ours."""
+    return familiar(ours, module)(*args)

@@ -11,8 +11,19 @@ Names and behaviour are those of ``channels.testing``. An exception in the appli
 
 from __future__ import annotations
 
+from typing import Any
+
 from compat.testing.application import ApplicationCommunicator
 from compat.testing.http import HttpCommunicator
 from compat.testing.websocket import WebsocketCommunicator
 
 __all__ = ["ApplicationCommunicator", "HttpCommunicator", "WebsocketCommunicator"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "ChannelsLiveServerTestCase":
+        raise ImportError(
+            "ChannelsLiveServerTestCase is a test case of Django: install Django, call "
+            "django_shim.install(), and import it from channels.testing."
+        )
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

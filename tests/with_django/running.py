@@ -2,7 +2,8 @@
 
 A scenario is a function without parameters whose name begins with ``scenario_``. What its name says next
 decides what it finds: ``unconfigured`` no settings, ``unready`` no ``django.setup()``, ``unmigrated`` no
-tables; any other finds Django's own tables in a database of its own.
+tables; any other finds Django's own tables in a database of its own. The module's SETTINGS, if it has any,
+are added to those here.
 """
 
 # mypy: disable-error-code="import-not-found, misc, untyped-decorator"
@@ -40,8 +41,11 @@ Handler = Callable[[Any], Awaitable[Any]]
 def main(module: str) -> None:
     """Run the scenario that the command line names."""
     name = sys.argv[1]
-    scenario = getattr(sys.modules[module], name)
-    _prepare(name.removeprefix("scenario_").partition("_")[0])
+    scenarios = sys.modules[module]
+    scenario = getattr(scenarios, name)
+    _prepare(
+        name.removeprefix("scenario_").partition("_")[0], {**SETTINGS, **getattr(scenarios, "SETTINGS", {})}
+    )
     if asyncio.iscoroutinefunction(scenario):
         asyncio.run(scenario())
     else:
@@ -49,10 +53,10 @@ def main(module: str) -> None:
     print("ok")
 
 
-def _prepare(state: str) -> None:
+def _prepare(state: str, values: dict[str, Any]) -> None:
     if state == "unconfigured":
         return
-    settings.configure(**SETTINGS)
+    settings.configure(**values)
     if state == "unready":
         return
     django.setup()

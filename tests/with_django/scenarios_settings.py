@@ -91,5 +91,17 @@ async def scenario_a_session_deleted_meanwhile_is_djangos_suspicious_operation()
     raise AssertionError("saved what was deleted")
 
 
+def scenario_errors_that_are_ours_and_djangos_travel_between_processes() -> None:
+    import pickle
+
+    from django.core.exceptions import SuspiciousOperation as Theirs
+
+    from compat.familiar import familiar
+    from compat.sessions import SuspiciousOperation
+
+    error = pickle.loads(pickle.dumps(familiar(SuspiciousOperation, Theirs.__module__)("why")))
+    assert isinstance(error, Theirs) and isinstance(error, SuspiciousOperation) and str(error) == "why"
+
+
 if __name__ == "__main__":
     main(__name__)

@@ -1,0 +1,100 @@
+"""``ChannelsLiveServerTestCase``: a Django test case with a server in a process of its own beside it.
+
+The server is ``daphne.testing.DaphneProcess``: Daphne's own where Daphne is installed, else the shim's, which
+runs uvicorn. Names and behaviour are those of ``channels.testing.live``.
+"""
+
+# mypy: disable-error-code="import-not-found, misc, import-untyped"
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, ClassVar
+
+from daphne.testing import DaphneProcess
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
+from django.db.backends.base.creation import TEST_DATABASE_PREFIX
+from django.test import TransactionTestCase
+from django.test.utils import modify_settings
+
+from compat.testing.live import make_application
+
+__all__ = [
+    "TEST_DATABASE_PREFIX",
+    "ChannelsLiveServerTestCase",
+    "make_application",
+    "set_database_connection",
+]
+
+READY_POLL_S = 1.0
+
+
+class ChannelsLiveServerTestCase(TransactionTestCase):
+    """Serves ASGI_APPLICATION on a free port for as long as the tests of the class run.
+
+    ``live_server_url`` and ``live_server_ws_url`` say where. The server sees the test database, which must be
+    one that two processes can share. Raises ImproperlyConfigured for one in memory, and RuntimeError, with
+    the server's traceback, when the server does not start.
+    """
+
+    host: ClassVar[str] = "localhost"
+    ProtocolServerProcess: ClassVar[Any] = DaphneProcess
+    static_wrapper: ClassVar[Any] = ASGIStaticFilesHandler
+    serve_static: ClassVar[bool] = True
+
+    _port: ClassVar[int]
+    _server_process: ClassVar[Any]
+
+    @property
+    def live_server_url(self) -> str:
+        return f"http://{self.host}:{self._port}"
+
+    @property
+    def live_server_ws_url(self) -> str:
+        return f"ws://{self.host}:{self._port}"
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        for connection in connections.all():
+            if connection.vendor == "sqlite" and connection.is_in_memory_db():
+                raise ImproperlyConfigured(
+                    f"the database {connection.alias!r} is in memory, and the server of a "
+                    "ChannelsLiveServerTestCase is another process. Give it a file that both can open: "
+                    f"DATABASES[{connection.alias!r}]['TEST'] = {{'NAME': 'test.sqlite3'}}."
+                )
+        super().setUpClass()
+        cls._allowed_host = modify_settings(ALLOWED_HOSTS={"append": cls.host})
+        cls._allowed_host.enable()
+        cls.addClassCleanup(cls._allowed_host.disable)
+        wrapper = cls.static_wrapper if cls.serve_static else None
+        cls._server_process = cls.ProtocolServerProcess(
+            cls.host, partial(make_application, static_wrapper=wrapper), setup=set_database_connection
+        )
+        cls._server_process.start()
+        cls.addClassCleanup(cls._stop_server)
+        cls._wait_until_ready()
+
+    @classmethod
+    def _wait_until_ready(cls) -> None:
+        process = cls._server_process
+        while not process.ready.wait(READY_POLL_S):
+            if not process.is_alive():
+                traceback = "it left no error" if process.errors.empty() else process.errors.get()[1]
+                raise RuntimeError(f"the live server has stopped before it was ready: {traceback}")
+        cls._port = process.port.value
+
+    @classmethod
+    def _stop_server(cls) -> None:
+        cls._server_process.terminate()
+        cls._server_process.join()
+
+
+def set_database_connection() -> None:
+    """In the server's process: use the test database instead of the project's."""
+    from django.conf import settings
+
+    default = settings.DATABASES["default"]
+    default["NAME"] = default["TEST"]["NAME"] or f"{TEST_DATABASE_PREFIX}{default['NAME']}"
