@@ -12,7 +12,7 @@ import pytest
 from tests.shim.running import run_code, write
 from tests.support.clients import Client, get
 from tests.support.environments import Environment, environment
-from tests.support.processes import Process
+from tests.support.processes import Process, free_port
 from tests.support.servers import Server, served
 from tests.support.waiting import until
 
@@ -133,6 +133,19 @@ def test_runserver_reloads_when_a_file_changes(project: Path) -> None:
                 return False
 
         until(is_new, "the changed page is served", deadline_s=30)
+
+
+def test_runserver_without_the_configured_redis_says_so_first_and_serves(project: Path) -> None:
+    layer = f"""CHANNEL_LAYERS = {{"default": {{
+    "BACKEND": "channels_redis.core.RedisChannelLayer",
+    "CONFIG": {{"hosts": [("127.0.0.1", {free_port()})]}},
+}}}}
+"""
+    write(project, mysite__settings=SETTINGS + layer)
+    with runserver(environment("django"), project, "--noreload") as server:
+        assert_serves(server)
+    first = server.log().splitlines()[0]
+    assert "cannot be reached" in first and "memory" in first and "redis-server" in first
 
 
 def test_runserver_noasgi_is_djangos_own(project: Path) -> None:

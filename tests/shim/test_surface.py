@@ -33,6 +33,8 @@ REEXPORTED = {
 ABSENT = {
     "channels.auth:_get_user_session_key": "a private helper of get_user(); there is no such step here",
     "channels.testing.application:no_op": "upstream's stand-in for close_old_connections",
+    "channels.layers:BaseChannelLayer.channel_name_regex": "the rules are functions in compat.names",
+    "channels.layers:BaseChannelLayer.group_name_regex": "the same",
     "channels_redis.core:BoundedQueue": "part of upstream's receive(); ours is compat.inbox",
     "channels_redis.core:ChannelLock": "part of upstream's receive(); a reader per loop needs no lock",
     "channels_redis.core:RedisLoopLayer": "part of upstream's connections; see compat.layers.redis.loops",
