@@ -92,7 +92,8 @@ class RedisChannelLayer(RedisLayer[QueueStation]):
         self.group_expiry = int(group_expiry)
         self.lease = int(lease)
         self.round_robin = itertools.cycle(range(self.ring_size))
-        self._one_script = self.ring_size == 1 and not channel_capacity
+        self.one_script = self.ring_size == 1 and not channel_capacity
+        """A script can do all of a ``group_send``: everything is on one host, and capacities are alike."""
         self._owners: dict[str, QueueStation] = {}
         """Client prefix: the loop that reads its channels."""
         self._client_prefix = ""
@@ -259,8 +260,8 @@ class RedisChannelLayer(RedisLayer[QueueStation]):
         return await station.group_send(group, message, excluded)
 
     def template(self, message: Message) -> Template | None:
-        """The message with a gap for its receivers' names, if a script in Redis can fill it in."""
-        if not self._one_script or type(self).serialize is not RedisLayer.serialize:
+        """The message, encoded but for its receivers' names; None if the serializer cannot leave a gap."""
+        if type(self).serialize is not RedisLayer.serialize:
             return None
         make = getattr(self._serializer, "template", None)
         if make is None:

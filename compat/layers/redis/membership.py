@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from compat.exceptions import LayerUnavailable
-from compat.layers.redis.connection import Argument
+from compat.layers.redis.connection import Argument, RedisUnavailable
 from compat.layers.redis.keys import Keys, lease_of
-from compat.layers.redis.reader import Backoff
+from compat.layers.redis.reader import Backoff, Outages
 from compat.layers.redis.scripts import RENEW
 from compat.layers.redis.shards import Shards
 
@@ -43,7 +43,10 @@ class Keeper:
     ``group_expiry`` seconds after it joined.
     """
 
-    def __init__(self, shards: Shards, index: int, terms: Terms, is_read: Callable[[str], bool]) -> None:
+    def __init__(
+        self, shards: Shards, index: int, outages: Outages, terms: Terms, is_read: Callable[[str], bool]
+    ) -> None:
+        self.outages = outages
         self.shards = shards
         self.index = index
         self.terms = terms
@@ -91,12 +94,16 @@ class Keeper:
             self._owe(group, channel)
             raise
 
-    def lost(self) -> None:
+    def lost(self, reason: str) -> None:
         """The connection broke: Redis may have forgotten everything."""
         if self.groups or self._owed:
-            self._all = True
+            self._miss(self.shards.explain(self.shards.hosts[self.index], reason))
             self._wake.set()
             self._start()
+
+    def _miss(self, error: RedisUnavailable) -> None:
+        self._all = True
+        self.outages.lost(self.index, error, self, time.time())
 
     def forget_all(self) -> None:
         """Redis has been emptied on purpose."""
@@ -132,12 +139,13 @@ class Keeper:
             self._wake.clear()
             try:
                 await self._renew()
+                self.outages.back(self.index, self)
                 backoff.reset()
                 if not self.groups and not self._owed:
                     await self._retire()
-            except LayerUnavailable:
-                self._all = True
-                await asyncio.sleep(backoff.next_s())
+            except RedisUnavailable as error:
+                self._miss(error)
+                await self.shards.pause(self.index, backoff.next_s())
                 self._wake.set()
             else:
                 if not self.groups and not self._owed:

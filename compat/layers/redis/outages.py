@@ -37,16 +37,27 @@ class OutageLog:
         self._gaps: dict[int, Gap] = {}
         self._causes: dict[int, set[str]] = {}
         self._affected: dict[int, set[object]] = {}
+        self._logged: set[int] = set()
 
-    def lost(self, index: int, error: RedisUnavailable, who: object) -> None:
-        """A host was lost to ``who``, or is still: a cause that is new is logged."""
+    def lost(self, index: int, error: RedisUnavailable, who: object, since: float) -> None:
+        """A host was lost to ``who``, or is still: a cause that is new is logged.
+
+        ``since`` is the last time (of the wall clock) that the host was heard of.
+        """
         self._affected.setdefault(index, set()).add(who)
         causes = self._causes.setdefault(index, set())
         if error.reason not in causes:
             causes.add(error.reason)
-            log.warning("%s. Trying again until it answers", error)
-        if index not in self._gaps:
-            self._gaps[index] = self.layer.metrics.gap_begins(time.time())
+            due = self.layer.metrics.throttle.due(("outage", index, error.reason))
+            if due:
+                again = f" ({due} times since the last report)" if due > 1 else ""
+                log.warning("%s. Trying again until it answers%s", error, again)
+                self._logged.add(index)
+        gap = self._gaps.get(index)
+        if gap is not None:
+            gap.began = min(gap.began, since)
+        else:
+            self._gaps[index] = self.layer.metrics.gap_begins(since)
             if self.layer.on_disconnect is not None:
                 self.announce(self.layer.on_disconnect)
 
@@ -63,8 +74,12 @@ class OutageLog:
         gap = self._gaps.pop(index)
         gap.ended = time.time()
         self.layer.metrics.reconnects += 1
-        where = self.shards.hosts[index].where
-        log.warning("%s: Redis at %s is back after %.1f s", self.layer.name(), where, gap.ended - gap.began)
+        if index in self._logged:
+            self._logged.discard(index)
+            where = self.shards.hosts[index].where
+            log.warning(
+                "%s: Redis at %s is back after %.1f s", self.layer.name(), where, gap.ended - gap.began
+            )
         if self.layer.on_reconnect is not None:
             self.announce(self.layer.on_reconnect)
 

@@ -34,7 +34,7 @@ class PubSubStation:
         self.layer = layer
         self.loop = loop
         self.keys = layer.keys
-        self.shards = Shards(layer.redis_hosts, layer.explain, lambda index: None)
+        self.shards = Shards(layer.redis_hosts, layer.explain, lambda index, reason: None)
         self.outages = OutageLog(layer, self.shards, self._announce)
         self.boxes: dict[str, Inbox | Mailbox] = {}
         self.groups: dict[str, dict[str, None]] = {}

@@ -14,7 +14,7 @@ import re
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from compat.exceptions import ChannelFull, LayerUnavailable
@@ -28,6 +28,7 @@ from compat.layers.redis.outages import OutageLog
 from compat.layers.redis.plain import PlainChannels
 from compat.layers.redis.reader import QueueReader
 from compat.layers.redis.scripts import FANOUT, MEMBERS, PUSH, SEND
+from compat.layers.redis.serializers import Template
 from compat.layers.redis.shards import Shards
 from compat.names import non_local_name
 from compat.types import Message
@@ -113,7 +114,7 @@ class QueueStation:
     async def group_send(self, group: str, message: Message, exclude: Collection[str]) -> SendResult:
         layer = self.layer
         template = layer.template(message)
-        if template is not None:
+        if template is not None and layer.one_script:
             keys = self.keys
             score = scores.next(time.time())
             now = int(score)
@@ -133,13 +134,15 @@ class QueueStation:
             )
             result = SendResult(served, full)
         else:
-            result = await self._group_send_in_two(group, message, exclude)
+            result = await self._group_send_in_two(group, message, template, exclude)
         layer.metrics.sent += 1
         if result.dropped:
             layer.count_group_drop(group, result.dropped)
         return result
 
-    async def _group_send_in_two(self, group: str, message: Message, exclude: Collection[str]) -> SendResult:
+    async def _group_send_in_two(
+        self, group: str, message: Message, template: Template | None, exclude: Collection[str]
+    ) -> SendResult:
         """Read the members from their host, then push to the hosts of their queues."""
         layer, keys = self.layer, self.keys
         shard = keys.group_shard(group)
@@ -152,14 +155,15 @@ class QueueStation:
         by_shard: dict[int, list[str]] = {}
         for queue in queues:
             by_shard.setdefault(keys.queue_shard(queue), []).append(queue)
-        body = dict(message)
+        fill = template.fill if template is not None else self._filler(message)
+        if not queues:
+            fill([])  # what cannot travel is refused, whether anybody is there or not
         score = scores.next(time.time())
         pushes = []
         for index, names in by_shard.items():
             arguments: list[Argument] = [repr(score), int(score) - layer.expiry_s, layer.expiry_s]
             for queue in names:
-                body[RESERVED_KEY] = queues[queue]
-                arguments += [self._queue_limit(queue, queues[queue][0]), layer.serialize(body)]
+                arguments += [self._queue_limit(queue, queues[queue][0]), fill(queues[queue])]
             pushes.append(self.shards.run(index, PUSH, [keys.queue(queue) for queue in names], *arguments))
         served = full = 0
         for names, stored in zip(by_shard.values(), await asyncio.gather(*pushes), strict=True):
@@ -167,6 +171,15 @@ class QueueStation:
                 count = len(queues[queue])
                 served, full = (served + count, full) if kept else (served, full + count)
         return SendResult(served, full)
+
+    def _filler(self, message: Message) -> Callable[[list[str]], bytes]:
+        """Encodes the message anew for each queue, as an encrypted one must be."""
+        serialize, body = self.layer.serialize, dict(message)
+
+        def fill(names: list[str]) -> bytes:
+            return serialize({**body, RESERVED_KEY: names})
+
+        return fill
 
     def _queue_limit(self, queue: str, channel: str) -> int:
         capacity = self.layer.get_capacity(channel)
@@ -219,7 +232,9 @@ class QueueStation:
         shard = self.keys.group_shard(group)
         keeper = self._keepers.get(shard)
         if keeper is None:
-            keeper = self._keepers[shard] = Keeper(self.shards, shard, self.layer, self._is_read)
+            keeper = self._keepers[shard] = Keeper(
+                self.shards, shard, self.outages, self.layer, self._is_read
+            )
         return keeper
 
     def _is_read(self, channel: str) -> bool:
@@ -364,10 +379,10 @@ class QueueStation:
 
     # Outages
 
-    def _link_lost(self, index: int) -> None:
+    def _link_lost(self, index: int, reason: str) -> None:
         keeper = self._keepers.get(index)
         if keeper is not None:
-            keeper.lost()
+            keeper.lost(reason)
 
     def _announce(self, message: Message) -> None:
         """Give every consumer of this loop an event of the layer's own."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -23,7 +24,7 @@ __all__ = ["Backoff", "Outages", "QueueReader", "Reader"]
 
 BATCH = 128
 """Messages taken in one round trip."""
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 2.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.03, 1.0
 
 
 class Backoff:
@@ -44,7 +45,7 @@ class Backoff:
 class Outages(Protocol):
     """Who is told when a host is lost, and when it is back."""
 
-    def lost(self, index: int, error: RedisUnavailable, who: object) -> None: ...
+    def lost(self, index: int, error: RedisUnavailable, who: object, since: float) -> None: ...
 
     def back(self, index: int, who: object) -> None: ...
 
@@ -125,19 +126,20 @@ class Reader:
                 link = await self.open()
                 self.error, self._is_open = None, True
                 self.connected()
+                self.shards.opened(self.index)
                 self._answer(None)
                 self.outages.back(self.index, self)
                 backoff.reset()
                 await self.serve(link)
             except RedisUnavailable as error:
                 self.error, self._is_open = error, False
-                self.outages.lost(self.index, error, self)
+                self.outages.lost(self.index, error, self, link.last_heard() if link else time.time())
                 self.failed(error)
                 self._answer(error)
             finally:
                 if link is not None:
                     link.close()
-            await asyncio.sleep(backoff.next_s())
+            await self.shards.pause(self.index, backoff.next_s())
 
     async def _identify(self, link: Link) -> None:
         """Learn this connection's id, and end the one before it, should Redis not know yet that it is gone.

@@ -51,6 +51,11 @@ class Template(NamedTuple):
     codec: str
     """"msgpack" or "json": what the script must encode the names with."""
 
+    def fill(self, names: list[str]) -> bytes:
+        """The whole message, put together here."""
+        packed: bytes = json.dumps(names).encode() if self.codec == "json" else msgpack.packb(names)
+        return self.head + packed + self.tail
+
 
 class BaseMessageSerializer(abc.ABC):
     """Base class: a subclass says how a dict becomes bytes; prefix and encryption are done here.

@@ -22,10 +22,10 @@ FAIL_FAST_S = 1.0
 class Shards:
     """Calls to hosts by their index. Everybody on the loop shares a host's connection, and its round trips.
 
-    ``on_end(index)`` is called when a connection breaks. Any call may raise LayerUnavailable.
+    ``on_end(index, reason)`` is called when a connection breaks. Any call may raise LayerUnavailable.
     """
 
-    def __init__(self, hosts: Sequence[Host], explain: Explain, on_end: Callable[[int], None]) -> None:
+    def __init__(self, hosts: Sequence[Host], explain: Explain, on_end: Callable[[int, str], None]) -> None:
         self.hosts = hosts
         self.explain = explain
         self._on_end = on_end
@@ -36,6 +36,7 @@ class Shards:
         self._failed: dict[int, tuple[float, str]] = {}
         self._clients: dict[int, Redis] = {}
         self._posts: set[asyncio.Task[None]] = set()
+        self._pausing: dict[int, set[asyncio.Future[None]]] = {}
 
     def pool(self, index: int) -> ConnectionPool:
         """The redis-py pool of a host; connections are made by it, and not kept in it."""
@@ -55,6 +56,23 @@ class Shards:
         """True while there is a connection to this host."""
         link = self._links[index]
         return link is not None and not link.closed
+
+    async def pause(self, index: int, seconds: float) -> None:
+        """Wait before the next attempt to connect to a host, but no longer than until somebody could."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        pausing = self._pausing.setdefault(index, set())
+        pausing.add(future)
+        try:
+            await asyncio.wait((future,), timeout=seconds)
+        finally:
+            pausing.discard(future)
+
+    def opened(self, index: int) -> None:
+        """A connection to a host could be opened: others need not wait."""
+        self._failed.pop(index, None)
+        for future in self._pausing.pop(index, ()):
+            if not future.done():
+                future.set_result(None)
 
     async def link(self, index: int) -> Link:
         """The connection to a host, opened if there is none; callers at the same time share one attempt."""
@@ -116,7 +134,7 @@ class Shards:
         began = self._loop.time()
         try:
             link = await Link.open(
-                host, self.pool(index), self.explain, on_end=lambda reason: self._on_end(index)
+                host, self.pool(index), self.explain, on_end=lambda reason: self._on_end(index, reason)
             )
         except RedisUnavailable as error:
             now = self._loop.time()
@@ -124,8 +142,8 @@ class Shards:
             return error.reason  # each of the callers raises an error of its own
         finally:
             self._opening.pop(index, None)
-        self._failed.pop(index, None)
         self._links[index] = link
+        self.opened(index)
         return link
 
     async def aclose(self) -> None:

@@ -1,0 +1,51 @@
+"""Each test of the contract runs over every kind of layer that can keep it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.support.layers import KINDS, Kind, make_layer
+
+ASKS = ("stores", "serializes", "ours")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "layers(ask=bool, …): the kinds of layers that a test of the contract is for"
+    )
+
+
+@pytest.fixture(params=KINDS, ids=str)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """The kind of layer; `@pytest.mark.layers(ours=True)` leaves out those that are not."""
+    chosen: Kind = request.param
+    marker = request.node.get_closest_marker("layers")
+    for ask, wanted in (marker.kwargs if marker else {}).items():
+        assert ask in ASKS
+        if getattr(chosen, ask) is not wanted:
+            pytest.skip(f"{chosen.name}: {ask} is {not wanted}")
+    return chosen
+
+
+@pytest_asyncio.fixture
+async def make(kind: Kind, redis_url: str) -> AsyncIterator[Callable[..., Any]]:
+    """Makes layers with options; several with one `prefix` are processes of one fleet."""
+    made: list[Any] = []
+
+    def factory(**options: Any) -> Any:
+        made.append(make_layer(kind, redis_url, **options))
+        return made[-1]
+
+    yield factory
+    for layer in made:
+        await layer.flush()
+
+
+@pytest.fixture
+def layer(make: Callable[..., Any]) -> Any:
+    """A layer with its default options."""
+    return make()

@@ -1,0 +1,110 @@
+"""Layers of every kind for one test body: ours, several hosts, and one of somebody else's making."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import uuid
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from compat.layers import BaseChannelLayer, InMemoryChannelLayer
+from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
+from compat.types import Message
+
+__all__ = ["KINDS", "Kind", "ReceiveOnlyLayer", "databases", "make_layer", "unique_prefix"]
+
+_numbers = itertools.count(1)
+
+
+def unique_prefix() -> str:
+    """A prefix that no other test on a shared Redis has."""
+    return f"t{os.getpid()}x{next(_numbers)}"
+
+
+def databases(url: str, count: int) -> list[str]:
+    """`count` hosts out of one server: to the queue layer its databases are as far apart as machines."""
+    base = url.split("?")[0].rstrip("/")
+    scheme, _, rest = base.partition("://")
+    return [f"{scheme}://{rest.split('/')[0]}/{index}" for index in range(count)]
+
+
+class ReceiveOnlyLayer(BaseChannelLayer):
+    """A layer as third parties write them: the methods of Channels' interface, and not one more."""
+
+    extensions = ("groups", "flush")
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.queues: defaultdict[str, asyncio.Queue[Message]] = defaultdict(asyncio.Queue)
+        self.groups: defaultdict[str, set[str]] = defaultdict(set)
+
+    async def send(self, channel: str, message: Message) -> None:
+        self.require_valid_channel_name(channel)
+        self.queues[channel].put_nowait(dict(message))
+
+    async def receive(self, channel: str) -> Message:
+        return await self.queues[channel].get()
+
+    async def new_channel(self, prefix: str = "specific.") -> str:
+        return f"{prefix}{uuid.uuid4().hex}"
+
+    async def group_add(self, group: str, channel: str) -> None:
+        self.require_valid_group_name(group)
+        self.groups[group].add(channel)
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        self.groups[group].discard(channel)
+
+    async def group_send(self, group: str, message: Message) -> None:  # type: ignore[override]
+        for channel in self.groups[group]:
+            await self.send(channel, message)
+
+    async def flush(self) -> None:
+        self.queues.clear()
+        self.groups.clear()
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of layer: how one is made, and what may be asked of it beyond Channels' interface."""
+
+    name: str
+    make: Callable[..., Any]
+    hosts: int = 0
+    """How many Redis it uses."""
+    stores: bool = True
+    """A message waits for a receiver that is not there yet."""
+    serializes: bool = True
+    """Messages travel as bytes."""
+    ours: bool = True
+    """It pushes, has `exclude`, results, policies, metrics, blocking forms."""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _queue_in_two_steps(**options: Any) -> Any:
+    """Capacities by pattern keep the layer from letting one script do all of a group_send."""
+    return RedisChannelLayer(**{"channel_capacity": {"no-such-channel": 1}, **options})
+
+
+KINDS = (
+    Kind("memory", InMemoryChannelLayer, serializes=False),
+    Kind("queue", RedisChannelLayer, hosts=1),
+    Kind("queue-two-steps", _queue_in_two_steps, hosts=1),
+    Kind("queue-3-hosts", RedisChannelLayer, hosts=3),
+    Kind("pubsub", RedisPubSubChannelLayer, hosts=1, stores=False),
+    Kind("pubsub-3-hosts", RedisPubSubChannelLayer, hosts=3, stores=False),
+    Kind("third-party", ReceiveOnlyLayer, serializes=False, ours=False),
+)
+
+
+def make_layer(kind: Kind, redis_url: str, **options: Any) -> Any:
+    """A layer of that kind, out of everybody else's way."""
+    if kind.hosts:
+        options = {"hosts": databases(redis_url, kind.hosts), "prefix": unique_prefix(), **options}
+    return kind.make(**options)
