@@ -87,6 +87,18 @@ def assert_serves(server: Server) -> None:
         assert client.receive() == "hello"
 
 
+@pytest.mark.parametrize("options", [["--workers", "2"], ["--reload"]], ids=["workers", "reload"])
+@pytest.mark.parametrize("name", ["bare", "channels"])
+def test_trap_03_uvicorns_workers_and_its_reloader_inherit_the_shim(
+    name: str, options: list[str], project: Path
+) -> None:
+    env = environment(name)
+    command = [env.path("django-shim"), "uvicorn", "mysite.asgi:application", "--port", "{port}", *options]
+    with served(command, cwd=project, log=project / "log") as server:
+        assert_serves(server)
+    assert "Traceback" not in server.log()
+
+
 @pytest.mark.parametrize("name", ["django", "channels"])
 def test_apps_and_commands_are_found_where_django_looks(name: str, project: Path) -> None:
     env = environment(name)
