@@ -19,7 +19,9 @@ export class SteadySocket {
     this.#onState = onState;
     addEventListener("online", () => this.retry());
     addEventListener("offline", () => this.#isWaiting && this.#onState({ name: "offline" }));
-    // A page that the browser kept aside ("back" button) has lost its socket without a word.
+    // A page that the browser keeps aside (for its "back" button) would keep its socket too, and its person in
+    // the room: it lets go when it is left, and opens another when it is shown again.
+    addEventListener("pagehide", () => this.#forget());
     addEventListener("pageshow", (event) => event.persisted && this.retry());
     this.#open();
   }
