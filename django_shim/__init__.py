@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import sys
 
-from django_shim.finder import HERE, PACKAGES, ShimFinder
+from django_shim.finder import HERE, PACKAGES, ShimFinder, is_ours
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ def install() -> None:
                 "'django-shim …'."
             )
     finder = ShimFinder()
-    if "compat" in sys.modules:
+    # What compat is told of Django waits until compat is imported: many an interpreter never does.
+    if is_ours("compat", getattr(sys.modules.get("compat"), "__file__", None)):
         _register_django()
     else:
         finder.on_compat = _register_django

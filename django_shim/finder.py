@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
     Load = Callable[[ModuleType], None]
 
-__all__ = ["HERE", "PACKAGES", "ShimFinder", "real_spec", "serves_subset"]
+__all__ = ["HERE", "PACKAGES", "ShimFinder", "is_ours", "real_spec", "serves_subset"]
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PACKAGES = os.path.join(HERE, "packages")
 MIRRORED = ("channels", "channels_redis")
 HOOKED = ("compat", "django_shim.with_django")
-"""Whichever is imported first: the second imports the first, and must not be half loaded when it is called."""
+"""Whichever is imported first: the second imports the first, and must not be half loaded when called."""
 FRAMEWORKS = ("django", "channels", "compat", "starlette", "asgiref")
 """Packages whose own ``asgi`` modules are nobody's project."""
 
 
-def real_spec(name: str) -> ModuleSpec | None:
-    """The spec of top-level ``name`` as it would be without the shim, or None.
+def real_spec(name: str, path: Sequence[str] | None = None) -> ModuleSpec | None:
+    """The spec of ``name`` as it would be without the shim, or None.
 
     A folder without ``__init__`` (a namespace package) does not count: a directory that happens to be called
     ``django`` is not Django.
@@ -43,7 +43,7 @@ def real_spec(name: str) -> ModuleSpec | None:
         if isinstance(finder, ShimFinder):
             continue
         find_spec = getattr(finder, "find_spec", None)
-        spec: ModuleSpec | None = find_spec(name, None) if find_spec is not None else None
+        spec: ModuleSpec | None = find_spec(name, path) if find_spec is not None else None
         if spec is not None:
             return spec if spec.origin is not None else None
     return None
@@ -80,7 +80,7 @@ class ShimFinder:
         return None
 
     def _hooked_spec(self, name: str, path: Sequence[str] | None) -> ModuleSpec | None:
-        spec = PathFinder.find_spec(name, path)
+        spec = real_spec(name, path)
         if spec is None or not is_ours(name, spec.origin):
             return None
 

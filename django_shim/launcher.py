@@ -99,7 +99,7 @@ def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _own_names() -> set[str]:
     major, minor = sys.version_info[:2]
-    return {"python", f"python{major}", f"python{major}.{minor}", "py"}
+    return {"python", f"python{major}", f"python{major}.{minor}"}
 
 
 def _become(command: list[str], environment: dict[str, str]) -> int:

@@ -54,7 +54,9 @@ class Mirror(ModuleType):
 
     def __dir__(self) -> list[str]:
         state = _state(self)
-        return sorted({*self.__dict__, *state.elsewhere, *filter(_is_name, dir(state.target))})
+        # What is not loaded yet may need the real Django: whoever goes through dir() does not ask for that.
+        loaded = (name for name, place in state.elsewhere.items() if place.partition(":")[0] in sys.modules)
+        return sorted({*self.__dict__, *loaded, *filter(_is_name, dir(state.target))})
 
 
 class _State:

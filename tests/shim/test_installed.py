@@ -173,6 +173,13 @@ except ImportError as error:
     assert str(path) in said and "Rename" in said, said
 
 
+def test_trap_07_it_may_be_imported_before_install(bare: Environment, tmp_path: Path) -> None:
+    write(
+        tmp_path, compat="PY3 = True", main="import compat, django_shim\ndjango_shim.install()\nprint('fine')"
+    )
+    assert bare.run("python", "main.py", cwd=tmp_path).stdout == "fine\n"
+
+
 def test_trap_07_the_folder_of_the_script_stays_first_on_the_path(bare: Environment, tmp_path: Path) -> None:
     write(tmp_path, project__main="import sys; print(sys.path[0])", here="VALUE = 1")
     for command in (

@@ -177,6 +177,19 @@ assert channels.DEFAULT_CHANNEL_LAYER == compat.layers.DEFAULT_CHANNEL_LAYER == 
     run_code(bare, code, tmp_path)
 
 
+def test_a_name_that_needs_django_says_so_and_is_not_listed(bare: Environment, tmp_path: Path) -> None:
+    code = """
+import inspect, channels.testing
+assert "ChannelsLiveServerTestCase" not in dict(inspect.getmembers(channels.testing))
+try:
+    from channels.testing import ChannelsLiveServerTestCase
+except ImportError as error:
+    print(error)
+"""
+    said = run_code(bare, code, tmp_path)
+    assert "channels.testing.ChannelsLiveServerTestCase" in said and "django" in said, said
+
+
 def test_uninstall_forgets_what_was_served(bare: Environment, tmp_path: Path) -> None:
     code = """
 import sys, django_shim

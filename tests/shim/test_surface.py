@@ -40,7 +40,7 @@ ABSENT = {
     "channels_redis.core:RedisLoopLayer": "part of upstream's connections; see compat.layers.redis.loops",
     "channels_redis.core:RedisChannelLayer.create_pool": "connections are made by compat.layers.redis.hosts",
     "channels_redis.core:RedisChannelLayer.receive_single": "part of upstream's receive()",
-    "channels_redis.pubsub:RedisPubSubLoopLayer": "upstream's inner layer; see compat.layers.redis.pubsub_station",
+    "channels_redis.pubsub:RedisPubSubLoopLayer": "upstream's inner layer, of which ours has none",
     "channels_redis.pubsub:RedisSingleShardConnection": "the same",
     "channels_redis.pubsub:_async_proxy": "a private helper of upstream's outer layer",
 }
