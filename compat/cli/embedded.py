@@ -6,11 +6,12 @@ a layer whose server is away.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
 from compat.layers import (
     EMBEDDED_VARIABLE,
@@ -20,10 +21,12 @@ from compat.layers import (
     register_channel_layer,
 )
 
+if TYPE_CHECKING:
+    from compat.layers.redis.hosts import Host
+
 __all__ = ["LayerState", "embed_unreachable", "layer_states", "servers_of", "unreachable"]
 
-PING_TIMEOUT_S = 2.0
-REDIS_PORT = 6379
+CONNECT_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def _embed(alias: str) -> None:
         # By the variable, so that whatever this process starts (a worker, a shell) has the same view.
         aliases = [*filter(None, os.environ.get(EMBEDDED_VARIABLE, "").split(",")), alias]
         os.environ[EMBEDDED_VARIABLE] = ",".join(aliases)
-        channel_layers.set(alias, None)
+        channel_layers.set(alias, InMemoryChannelLayer())
     else:
         register_channel_layer(alias, InMemoryChannelLayer())
 
@@ -78,7 +81,7 @@ def layer_states(replaced: Mapping[str, str] | None = None) -> list[LayerState]:
     for alias in channel_layers.aliases():
         layer = get_channel_layer(alias)
         away = (replaced or {}).get(alias, "")
-        servers = ", ".join(shown(host) for host in servers_of(layer))
+        servers = ", ".join(host.where for host in servers_of(layer))
         states.append(
             LayerState(
                 alias,
@@ -91,57 +94,48 @@ def layer_states(replaced: Mapping[str, str] | None = None) -> list[LayerState]:
     return states
 
 
-def servers_of(layer: Any) -> list[dict[str, Any]]:
-    """The Redis servers behind a layer, as channels_redis describes them; none for one that has no server."""
-    hosts = getattr(layer, "hosts", None)
-    return [host for host in hosts if isinstance(host, dict)] if isinstance(hosts, list) else []
+def servers_of(layer: Any) -> list[Host]:
+    """The Redis servers behind a layer of ours; none for one that has no server, or is not ours."""
+    return list(getattr(layer, "redis_hosts", ()))
 
 
 def unreachable(layer: Any) -> tuple[str, str] | None:
-    """``(server, cause)`` for the first server of ``layer`` that does not answer a PING; None if all do."""
+    """``(server, cause)`` for the first server of ``layer`` that cannot be connected to; None if all can."""
     for host in servers_of(layer):
-        cause = _cause_of_silence(host)
+        # In a thread: the caller may be inside a running loop, and has nothing better to do than to wait.
+        with ThreadPoolExecutor(1) as thread:
+            cause = thread.submit(asyncio.run, _cause_of_silence(host)).result()
         if cause is not None:
-            return shown(host), cause
+            return host.where, cause
     return None
 
 
-def _cause_of_silence(host: Mapping[str, Any]) -> str | None:
-    import redis
+async def _cause_of_silence(host: Host) -> str | None:
+    from redis.exceptions import AuthenticationError, RedisError
 
-    options = {name: value for name, value in host.items() if name != "address"}
-    if "sentinels" in options or "connection_class" in options or "connection_pool" in options:
-        return None  # more than one server, or a way of its own to reach it: for the layer to find out
-    options |= {"socket_connect_timeout": PING_TIMEOUT_S, "socket_timeout": PING_TIMEOUT_S}
-    address = host.get("address")
-    client = redis.Redis.from_url(address, **options) if address else redis.Redis(**options)
+    from compat.layers.redis.connection import reason_of
+    from compat.layers.redis.hosts import close_pool
+
+    pool = host.pool()
+    connection = host.connection(pool)
     try:
-        client.ping()
-    except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
-        return str(error)
-    except redis.RedisError:
-        return None  # somebody answers, if only to say no: not a server that is away
+        await asyncio.wait_for(host.connect(connection), CONNECT_TIMEOUT_S)
+    except AuthenticationError:
+        return None  # somebody answers, if only to say no: that is a mistake to be told, not a server away
+    except asyncio.TimeoutError:
+        return f"no answer within {CONNECT_TIMEOUT_S:g} s"
+    except (RedisError, OSError) as error:
+        return reason_of(error)
     finally:
-        client.close()
+        await connection.disconnect()
+        await close_pool(pool)
     return None
-
-
-def shown(host: Mapping[str, Any]) -> str:
-    """A server as people name it, without user and password: "127.0.0.1:6379"."""
-    address = host.get("address")
-    if not address:
-        return f"{host.get('host', 'localhost')}:{host.get('port', REDIS_PORT)}"
-    parts = urlsplit(str(address))
-    if parts.scheme == "unix":
-        return parts.path
-    return f"{parts.hostname or 'localhost'}:{parts.port or REDIS_PORT}"
 
 
 def _explanation(alias: str, server: str, cause: str) -> str:
     name, _, port = server.rpartition(":")
-    how = "start it"
-    if name in ("localhost", "127.0.0.1", "::1"):
-        how = f"`redis-server --port {port}` or `docker run -p {port}:6379 redis:7`"
+    here = name in ("localhost", "127.0.0.1", "::1")
+    how = f"`redis-server --port {port}` or `docker run -p {port}:6379 redis:7`" if here else "start it there"
     return (
         f'Redis at {server} cannot be reached, so layer "{alias}" is in memory: other processes do not '
         f"share it. To use Redis: {how}, then start this server again. ({cause})"
