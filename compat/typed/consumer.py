@@ -1,0 +1,234 @@
+"""The typed consumer: its frames are messages, each handled by the method for its type.
+
+What happens to a connection, in order: it is accepted, its authenticator is asked, its groups are joined,
+``post_authentication()`` runs, and then its messages and events are handled one at a time, as they came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Generic
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from compat.dispatch import describe
+from compat.generic import websocket
+from compat.layers import get_channel_layer
+from compat.typed.authenticator import BaseAuthenticator
+from compat.typed.conversation import ReceiveEvent
+from compat.typed.decorators import ChannelInfo
+from compat.typed.envelope import Envelope, current_ref, unstamped
+from compat.typed.events import FRAME, EventTarget, groups_of, intercepted, publish
+from compat.typed.hosting import TopicHost
+from compat.typed.messages import BaseMessage, GroupCompleteMessage
+from compat.typed.wire import not_json, text_of
+from compat.types import Message
+
+__all__ = ["AsyncJsonWebsocketConsumer"]
+
+# A subclass that has one of these of its own wants to see what is sent, or received, as JSON values.
+SEEING_OUTPUT = ("send", "send_json", "encode_json", "handle_group_message")
+SEEING_INPUT = ("receive_json", "decode_json", "handle_json")
+
+
+class AsyncJsonWebsocketConsumer(
+    EventTarget[ReceiveEvent],
+    TopicHost,
+    websocket.AsyncJsonWebsocketConsumer,
+    Generic[ReceiveEvent],
+):
+    """Base of typed consumers; ``AsyncJsonWebsocketConsumer[Event]`` says which events its class may be sent.
+
+    ``groups``: joined before ``post_authentication()`` and left at the end, a list of each connection's own.
+    ``channel_layer_alias``: the layer. ``authenticator_class``: asked before anything else. ``topics``: other
+    conversations on the same socket. The rest of the options are those of ``Conversation``.
+    """
+
+    authenticator_class: ClassVar[type[BaseAuthenticator] | None] = None
+    authenticator: BaseAuthenticator | None = None
+
+    _channel_info: ClassVar[ChannelInfo] = ChannelInfo()
+    _takes_text: ClassVar[bool] = True
+    """Whether a frame can be validated from its text, or a subclass or a topic needs its JSON values."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        base = AsyncJsonWebsocketConsumer
+        cls._sends_plainly = all(_same(cls, base, name) for name in SEEING_OUTPUT)
+        cls._takes_text = not cls.topics and all(_same(cls, base, name) for name in SEEING_INPUT)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.groups = list(dict.fromkeys((*self.groups, *self.default_groups())))
+        self.subscriptions = {}
+        if self.authenticator_class is not None:
+            self.authenticator = self.authenticator_class(self.send_message)
+
+    @staticmethod
+    def get_channel_layer(alias: str) -> Any:
+        """The layer under ``alias``, or None."""
+        return get_channel_layer(alias)
+
+    @property
+    def url_params(self) -> Mapping[str, Any]:
+        """What the route took from the path."""
+        params: Mapping[str, Any] = self.scope["url_route"]["kwargs"]
+        return params
+
+    # From the handshake to the end
+
+    async def websocket_connect(self, message: Message) -> None:
+        """Accept, authenticate, join ``groups``, run ``post_authentication()``."""
+        self._settle_options()
+        await self.connect()
+        if websocket.undecided(self):
+            await self.close()
+        if not self._is_open():
+            return
+        if self.authenticator is not None and not await self.authenticator.authenticate(self.scope):
+            await self.close(self.authenticator.close_code)
+            return
+        for group in tuple(self.groups):
+            await groups_of(self).group_add(group, self.channel_name)
+        await self.post_authentication()
+        if self.default_topic is not None and self._is_open():
+            await self._subscribe(self._default_topic_name())
+
+    async def post_authentication(self) -> None:
+        """The client is in, and its groups are joined; nothing of what it says has been read yet."""
+
+    async def websocket_disconnect(self, message: Message) -> None:
+        """Leave topics and groups, call ``disconnect(code)``, and end."""
+        await self._leave_topics()
+        await super().websocket_disconnect(message)
+
+    def _is_open(self) -> bool:
+        return self._socket.opened and not self._socket.closed
+
+    async def join_group(self, group: str) -> None:
+        """Join ``group``, and leave it when the connection ends."""
+        await groups_of(self).group_add(group, self.channel_name)
+        if group not in self.groups:
+            self.groups.append(group)
+
+    async def leave_group(self, group: str) -> None:
+        """Leave ``group``."""
+        await groups_of(self).group_discard(group, self.channel_name)
+        if group in self.groups:
+            self.groups.remove(group)
+
+    # Frames of the client
+
+    async def receive(
+        self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any
+    ) -> None:
+        """A frame has come. What is not JSON is answered with an error."""
+        if self._socket.closed:
+            return  # sent before the client saw that it was turned away
+        if text_data is None:
+            await self.handle_validation_error(not_json("binary frames are not read here", None))
+        elif self._takes_text and not self.camelize and '"ref"' not in text_data:
+            await self._handle_text(text_data)
+        else:
+            try:
+                content = await self.decode_json(text_data)
+            except ValueError as error:
+                await self.handle_validation_error(not_json(str(error), text_data))
+            else:
+                await self.receive_json(content, **kwargs)
+
+    async def receive_json(self, content: Any, **kwargs: Any) -> None:
+        """A frame has come, decoded: to its topic, or to this consumer's own handlers."""
+        if not isinstance(content, dict):
+            await self.handle_json(content, **kwargs)
+            return
+        try:
+            envelope = Envelope.model_validate(content)
+        except ValidationError as error:
+            await self.handle_validation_error(error)
+            return
+        topic = envelope.topic
+        if topic is None and self.default_topic is not None:
+            topic = self._default_topic_name()
+        token = current_ref.set(envelope.ref)
+        try:
+            if topic is not None:
+                await self._route_to_topic(topic, unstamped(content))
+            else:
+                await self.handle_json(unstamped(content), **kwargs)
+        finally:
+            current_ref.reset(token)
+
+    # To the client
+
+    async def send_json(self, content: Any, close: bool | int = False) -> None:
+        """Send JSON values as they are."""
+        await websocket.AsyncJsonWebsocketConsumer.send_json(self, content, close)
+
+    async def _send_text(self, text: str, action: str) -> None:
+        await self.send(text_data=text)
+        await self._sent(action)
+
+    # To groups
+
+    async def broadcast_message(
+        self,
+        message: BaseMessage | Mapping[str, Any],
+        groups: Sequence[str] | None = None,
+        *,
+        exclude_current: bool = False,
+    ) -> None:
+        """Send ``message`` to the clients in ``groups`` (default: this connection's own).
+
+        It is encoded once, and each member sends the same text on. ``exclude_current`` leaves this client
+        out.
+        """
+        to = list(self.groups) if groups is None else [groups] if isinstance(groups, str) else list(groups)
+        if intercepted(type(self), "broadcast", message, tuple(to), groups is None):
+            return
+        text = (
+            type(self).wire().encode(message) if isinstance(message, BaseMessage) else text_of(dict(message))
+        )
+        frame: dict[str, Any] = {"type": FRAME, "text": text}
+        if exclude_current:
+            frame["exclude"] = self.channel_name
+        await publish(groups_of(self), to, frame)
+
+    async def websocket_send(self, event: Message) -> None:
+        """A broadcast has come, ready to be sent on."""
+        if "exclude" in event:
+            if event["exclude"] == self.channel_name:
+                return
+            event = {"type": FRAME, "text": event["text"]}
+        if self._sends_plainly:
+            await self.base_send(event)
+            if self.log_websocket_message or self.send_message_immediately:
+                await self._sent(self._action_in(event["text"]))
+            if self.send_completion:
+                await self.send_message(GroupCompleteMessage())
+        else:
+            message = from_json(event["text"])
+            await self.handle_group_message(
+                {"message": message, "exclude_current": False, "from_channel": self.channel_name}
+            )
+
+    async def handle_group_message(self, event: Mapping[str, Any]) -> None:
+        """A broadcast as JSON values: from a process that runs Chanx, or because this is overridden."""
+        if event.get("exclude_current") and event.get("from_channel") == self.channel_name:
+            return
+        await self.send_json(event["message"])
+        if self.send_completion:
+            await self.send_message(GroupCompleteMessage())
+
+    def _action_in(self, text: str) -> str:
+        return str(from_json(text).get(self.discriminator_field))
+
+    def _described(self) -> str:
+        return f"{describe(self)} (channel {getattr(self, 'channel_name', 'none')})"
+
+
+def _same(cls: type, base: type, name: str) -> bool:
+    return getattr(getattr(cls, name), "__func__", getattr(cls, name)) is getattr(
+        getattr(base, name), "__func__", getattr(base, name)
+    )

@@ -1,0 +1,275 @@
+"""``@channel``, ``@ws_handler`` and ``@event_handler``: what is said about a consumer and its handlers.
+
+A decorated method stays the function that it is; what was said is kept beside it as a ``Handler``, and the
+class that it becomes a part of reads it (``compat.typed.handlers``). What is wrong with one handler alone is
+said here, while the class is being made.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import types
+import typing
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, overload
+
+from compat.typed.messages import BaseMessage, literal_values
+
+__all__ = ["ChannelInfo", "Handler", "OutputType", "channel", "event_handler", "handler_of", "ws_handler"]
+
+S = TypeVar("S")
+M = TypeVar("M", bound=BaseMessage)
+R = TypeVar("R", bound="BaseMessage | None")
+C = TypeVar("C", bound=type)
+
+OutputType = Any
+"""A message class, a union of them, or a list or tuple of them."""
+
+Method = Callable[[S, M], Coroutine[Any, Any, R]]
+Kind = Literal["message", "event"]
+ATTRIBUTE = "__compat_handler__"
+CHANNEL_ATTRIBUTE = "_channel_info"
+
+
+@dataclass(frozen=True)
+class ChannelInfo:
+    """What ``@channel`` says of a consumer class, for its documentation."""
+
+    name: str | None = None
+    description: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Handler:
+    """A handler: the message that it takes, those that it may answer with, and its documentation."""
+
+    kind: Kind
+    name: str
+    input_type: type[BaseMessage]
+    output_types: tuple[type[BaseMessage], ...]
+    where: str
+    """``module.Class.method (file:line)``, for error messages."""
+    operation: str
+    summary: str | None = None
+    description: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+def handler_of(attribute: Any) -> Handler | None:
+    """What a decorator has said of a class's attribute, or None."""
+    found = getattr(attribute, ATTRIBUTE, None)
+    return found if isinstance(found, Handler) else None
+
+
+def channel(
+    *, name: str | None = None, description: str | None = None, tags: Iterable[str] | None = None
+) -> Callable[[C], C]:
+    """Documents a consumer class: the name of its channel, what it is for, and tags to group it by.
+
+    Defaults: a name made from the class's, and its docstring. Nothing else depends on it.
+    """
+    info = ChannelInfo(name, description, tuple(tags or ()))
+
+    def decorate(cls: C) -> C:
+        setattr(cls, CHANNEL_ATTRIBUTE, info)
+        return cls
+
+    return decorate
+
+
+@overload
+def ws_handler(func: Method[S, M, R], /) -> Method[S, M, R]: ...
+
+
+@overload
+def ws_handler(
+    *,
+    action: str | None = ...,
+    input_type: type[BaseMessage] | None = ...,
+    output_type: OutputType = ...,
+    description: str | None = ...,
+    summary: str | None = ...,
+    tags: Iterable[str] | None = ...,
+) -> Callable[[Method[S, M, R]], Method[S, M, R]]: ...
+
+
+def ws_handler(
+    func: Any = None,
+    /,
+    *,
+    action: str | None = None,
+    input_type: type[BaseMessage] | None = None,
+    output_type: OutputType = None,
+    description: str | None = None,
+    summary: str | None = None,
+    tags: Iterable[str] | None = None,
+) -> Any:
+    """Makes an ``async def`` method the handler of the message that its parameter is annotated with.
+
+    The message that it returns is sent to the caller; ``None`` sends nothing. ``output_type`` documents what
+    a handler sends by other ways, such as a broadcast. ``input_type`` stands in for the annotation;
+    ``action`` names the operation in the documentation (default: the method's name).
+
+    Raises TypeError for a parameter or a result that is no message, and for a plain ``def``.
+    """
+    said = _Said("message", action, input_type, output_type, description, summary, tags)
+    return said.of(func, sys._getframe(1)) if func is not None else said.decorator(sys._getframe(1))
+
+
+@overload
+def event_handler(func: Method[S, M, R], /) -> Method[S, M, R]: ...
+
+
+@overload
+def event_handler(
+    *,
+    input_type: type[BaseMessage] | None = ...,
+    output_type: OutputType = ...,
+    description: str | None = ...,
+    summary: str | None = ...,
+    tags: Iterable[str] | None = ...,
+) -> Callable[[Method[S, M, R]], Method[S, M, R]]: ...
+
+
+def event_handler(
+    func: Any = None,
+    /,
+    *,
+    input_type: type[BaseMessage] | None = None,
+    output_type: OutputType = None,
+    description: str | None = None,
+    summary: str | None = None,
+    tags: Iterable[str] | None = None,
+) -> Any:
+    """Makes an ``async def`` method the handler of an event that comes over the channel layer.
+
+    As ``ws_handler``, but for what ``broadcast_event()`` and ``send_event()`` send; the message that it
+    returns goes to this consumer's client.
+    """
+    said = _Said("event", None, input_type, output_type, description, summary, tags)
+    return said.of(func, sys._getframe(1)) if func is not None else said.decorator(sys._getframe(1))
+
+
+@dataclass(frozen=True)
+class _Said:
+    """The arguments of a decorator."""
+
+    kind: Kind
+    action: str | None
+    input_type: type[BaseMessage] | None
+    output_type: OutputType
+    description: str | None
+    summary: str | None
+    tags: Iterable[str] | None
+
+    def decorator(self, frame: types.FrameType) -> Callable[[Any], Any]:
+        return lambda function: self.of(function, frame)
+
+    def of(self, function: Any, frame: types.FrameType) -> Any:
+        """``function``, with what was said of it; ``frame`` is the class body's, for names of its scope."""
+        where = _where(function)
+        if not inspect.iscoroutinefunction(function):
+            raise TypeError(f"{where} must be an 'async def': a handler is awaited")
+        scope = _names_around(frame)
+        parameter = _parameter(function, where)
+        input_type = self.input_type
+        if input_type is None:
+            input_type = _annotation(function, parameter, scope, where)
+        if not (isinstance(input_type, type) and issubclass(input_type, BaseMessage)):
+            raise TypeError(
+                f"{where}: its parameter {parameter!r} is annotated with {_shown(input_type)}, which is no "
+                "message. A handler takes one subclass of BaseMessage, and the class decides what reaches it"
+            )
+        output = self.output_type
+        if output is None and "return" in function.__annotations__:
+            output = _annotation(function, "return", scope, where)
+        handler = Handler(
+            kind=self.kind,
+            name=function.__name__,
+            input_type=input_type,
+            output_types=tuple(_messages(output, where)),
+            where=where,
+            operation=self.action or function.__name__,
+            summary=self.summary,
+            description=self.description or inspect.getdoc(function),
+            tags=tuple(self.tags or ()),
+        )
+        setattr(function, ATTRIBUTE, handler)
+        return function
+
+
+def _parameter(function: Any, where: str) -> str:
+    """The name of the one parameter beside ``self``."""
+    takes = [
+        parameter
+        for parameter in list(inspect.signature(function).parameters.values())[1:]
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        and parameter.default is parameter.empty
+    ]
+    if len(takes) != 1:
+        found = ", ".join(parameter.name for parameter in takes) or "none"
+        raise TypeError(f"{where} must take one message beside self; found {found}")
+    return takes[0].name
+
+
+def _annotation(function: Any, name: str, scope: Mapping[str, Any], where: str) -> Any:
+    """What a parameter (or "return") is annotated with, evaluated."""
+    try:
+        annotation = function.__annotations__[name]
+    except KeyError:
+        raise TypeError(
+            f"{where}: its parameter {name!r} has no annotation. It decides which message the handler gets: "
+            f"write {name}: SomeMessage, or @ws_handler(input_type=SomeMessage)"
+        ) from None
+    holder = types.SimpleNamespace(__annotations__={name: annotation})
+    try:
+        return typing.get_type_hints(holder, function.__globals__, dict(scope))[name]
+    except Exception as error:
+        hint = "output_type=…" if name == "return" else "input_type=…"
+        raise TypeError(
+            f"{where}: the annotation {annotation!r} cannot be evaluated ({error}). What it names must be "
+            f"there when the class is made (not only under TYPE_CHECKING); or say it with {hint}"
+        ) from error
+
+
+def _names_around(frame: types.FrameType) -> dict[str, Any]:
+    """The names that an annotation in a class body sees: of the body, and of the functions around it."""
+    frames = []
+    found: types.FrameType | None = frame
+    while found is not None and found.f_code.co_name != "<module>":
+        frames.append(found)
+        in_function = found.f_code.co_flags & inspect.CO_NEWLOCALS
+        found = None if in_function else found.f_back
+    names: dict[str, Any] = {}
+    for outer in reversed(frames):
+        names.update(outer.f_locals)
+    return names
+
+
+def _messages(output: Any, where: str) -> Iterable[type[BaseMessage]]:
+    """The message classes that ``output`` is made of, less those that have no action."""
+    if output is None or output is type(None) or output is Any or output is typing.NoReturn:
+        return
+    if isinstance(output, list | tuple) or get_origin(output) in (Union, types.UnionType):
+        for member in output if isinstance(output, list | tuple) else get_args(output):
+            yield from _messages(member, where)
+    elif isinstance(output, type) and issubclass(output, BaseMessage):
+        if literal_values(output, "action"):
+            yield output
+    else:
+        raise TypeError(
+            f"{where} answers with {_shown(output)}: a handler returns a message, which is sent, or None"
+        )
+
+
+def _where(function: Any) -> str:
+    name = f"{function.__module__}.{function.__qualname__}"
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return f"{name} ({code.co_filename}:{code.co_firstlineno})" if code is not None else name
+
+
+def _shown(annotation: Any) -> str:
+    return annotation.__qualname__ if isinstance(annotation, type) else str(annotation)

@@ -1,0 +1,115 @@
+"""Which method of a class handles which message: read off the class once, and then only looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+from compat.typed.camel import reader
+from compat.typed.decorators import Handler, Kind, handler_of
+from compat.typed.messages import ACTION, BaseMessage, literal_values
+from compat.typed.unions import Adapter, tags_of, union_of
+
+__all__ = ["Handlers", "merged_messages"]
+
+
+class Handlers:
+    """The handlers of one kind of one class.
+
+    ``methods`` maps a message class to the name of the method that handles it, ``handlers`` that name to what
+    its decorator said. ``passed_on`` are messages that go to the client as they are; one that has a handler
+    is left to it.
+    """
+
+    def __init__(
+        self, cls: type, kind: Kind, discriminator: str, passed_on: Sequence[type[BaseMessage]] = ()
+    ) -> None:
+        self.discriminator = discriminator
+        self.handlers = _collected(cls, kind)
+        self.methods: dict[type[BaseMessage], str] = {}
+        self._by_action: dict[str, str] = {}
+        by_tag: dict[str, Handler] = {}
+        for name, handler in self.handlers.items():
+            model = handler.input_type
+            for tag in tags_of(model, discriminator):
+                if tag in by_tag:
+                    raise TypeError(_twice(cls, kind, tag, by_tag[tag], handler))
+                by_tag[tag] = handler
+            self.methods[model] = name
+            self._by_action.update(dict.fromkeys(literal_values(model, ACTION), name))
+        self.passed_on = tuple(
+            model for model in passed_on if not by_tag.keys() & set(tags_of(model, discriminator))
+        )
+        self.models = (*self.methods, *self.passed_on)
+        self.tags = tuple(tag for model in self.models for tag in tags_of(model, discriminator))
+        self.passed_on_tags = frozenset(
+            tag for model in self.passed_on for tag in tags_of(model, discriminator)
+        )
+        if all(model.__pydantic_complete__ for model in self.models):
+            _ = self.adapter  # a model that waits for a later definition is left for the first message
+
+    @cached_property
+    def adapter(self) -> Adapter | None:
+        """Validates what is for one of these handlers; None when there is none."""
+        return union_of(self.models, self.discriminator)
+
+    @cached_property
+    def _readers(self) -> dict[str, Any]:
+        return {tag: reader(model) for model in self.models for tag in tags_of(model, self.discriminator)}
+
+    def method_for(self, message: BaseMessage) -> str:
+        """The name of the method that handles ``message``."""
+        name = self.methods.get(type(message))
+        return name if name is not None else self._by_action[message.action]
+
+    def in_python(self, content: Any) -> Any:
+        """The JSON values of a message with camelCase fields, with the names that its model has."""
+        tag = content.get(self.discriminator) if isinstance(content, dict) else None
+        translate = self._readers.get(tag) if isinstance(tag, str) else None
+        return content if translate is None else translate(content)
+
+    def output_types(self) -> Iterator[type[BaseMessage]]:
+        """What the handlers may answer with."""
+        for handler in self.handlers.values():
+            yield from handler.output_types
+        yield from self.passed_on
+
+
+def _collected(cls: type, kind: Kind) -> dict[str, Handler]:
+    """The handlers of ``cls`` and its bases by attribute. An overriding method handles what the other did."""
+    found: dict[str, Handler] = {}
+    for base in reversed(cls.__mro__):
+        for name, attribute in vars(base).items():
+            handler = handler_of(attribute)
+            if handler is not None and handler.kind == kind:
+                found[name] = handler
+            elif name in found and not callable(attribute):
+                del found[name]  # handle_x = None takes the handler away
+    return found
+
+
+def _twice(cls: type, kind: Kind, tag: str, first: Handler, second: Handler) -> str:
+    return (
+        f"{cls.__module__}.{cls.__qualname__} has two {kind} handlers for the action {tag!r}:\n"
+        f"  {first.where} takes {first.input_type.__qualname__}\n"
+        f"  {second.where} takes {second.input_type.__qualname__}\n"
+        "The action decides which handler gets a message: keep one, or give one message another action"
+    )
+
+
+def merged_messages(cls: type, attribute: str) -> tuple[type[BaseMessage], ...]:
+    """The message classes in a list attribute of ``cls`` and of all its bases, each once.
+
+    Raises TypeError for a member that is no message with an action.
+    """
+    merged: dict[Any, None] = {}
+    for base in cls.__mro__:
+        merged.update(dict.fromkeys(vars(base).get(attribute) or ()))
+    for model in merged:
+        if not (isinstance(model, type) and issubclass(model, BaseMessage) and literal_values(model, ACTION)):
+            raise TypeError(
+                f"{cls.__module__}.{cls.__qualname__}.{attribute} must hold message classes, each a subclass "
+                f"of BaseMessage with an action; found {model!r}"
+            )
+    return tuple(merged)

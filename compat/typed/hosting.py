@@ -1,0 +1,122 @@
+"""The part of a consumer that serves topics: who has subscribed to what, and which one a frame is for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from compat.exceptions import ImproperlyConfigured
+from compat.typed.envelope import current_ref
+from compat.typed.messages import ErrorMessage, SubscribedMessage, UnsubscribedMessage
+from compat.typed.topics import Topic, TopicErrorReason
+
+__all__ = ["TopicHost"]
+
+log = logging.getLogger("compat.typed")
+
+
+class TopicHost:
+    """``topics`` are the classes that a client may subscribe to, ``subscriptions`` what it has.
+
+    ``default_topic`` is subscribed to when the client connects, its parameters taken from the route's; frames
+    without a topic are for it.
+    """
+
+    topics: ClassVar[Sequence[type[Topic[Any]]]] = ()
+    default_topic: ClassVar[type[Topic[Any]] | None] = None
+
+    subscriptions: dict[str, Topic[Any]]
+
+    if TYPE_CHECKING:
+        url_params: Any
+        discriminator_field: ClassVar[str]
+
+        async def join_group(self, group: str) -> None: ...
+        async def leave_group(self, group: str) -> None: ...
+        def _is_open(self) -> bool: ...
+
+    async def topic_event(self, event: Mapping[str, Any]) -> None:
+        """An event for a topic has come; one that was given up meanwhile is not for us."""
+        subscription = self.subscriptions.get(event["topic"])
+        if subscription is not None:
+            await subscription._take_event(event)
+
+    async def _route_to_topic(self, name: str, content: dict[str, Any]) -> None:
+        action = content.get(self.discriminator_field)
+        if action == "subscribe":
+            await self._subscribe(name)
+        elif action == "unsubscribe":
+            await self._unsubscribe(name)
+        elif name in self.subscriptions:
+            await self.subscriptions[name].handle_json(content)
+        else:
+            detail = f"subscribe to {name!r} first"
+            await self._refuse_topic(name, TopicErrorReason.NOT_SUBSCRIBED, detail)
+
+    async def _subscribe(self, name: str) -> None:
+        """Find the topic, ask it, join its group, and only then say so."""
+        if name in self.subscriptions:
+            await self.subscriptions[name].send_message(SubscribedMessage())
+            return
+        topic_class = next((topic for topic in self.topics if topic.parse(name) is not None), None)
+        if topic_class is None:
+            patterns = ", ".join(repr(topic.pattern) for topic in self.topics) or "none"
+            detail = f"no topic {name!r}; the patterns here: {patterns}"
+            await self._refuse_topic(name, TopicErrorReason.UNKNOWN_TOPIC, detail)
+            return
+        subscription = topic_class(self, name)  # type: ignore[arg-type]  # a host is a consumer
+        if not await subscription.authorize(**subscription.params):
+            detail = f"not allowed to subscribe to {name!r}"
+            await self._refuse_topic(name, TopicErrorReason.UNAUTHORIZED, detail)
+            return
+        await self.join_group(topic_class.group_name(name))
+        self.subscriptions[name] = subscription
+        await subscription.send_message(SubscribedMessage())
+        token = current_ref.set(None)  # what comes now is news, and no answer
+        try:
+            await subscription.on_subscribe()
+        finally:
+            current_ref.reset(token)
+
+    async def _unsubscribe(self, name: str) -> None:
+        subscription = self.subscriptions.get(name)
+        if subscription is not None:
+            await self._leave_topic(name, subscription)
+        await _Unserved(self, name).send_message(UnsubscribedMessage())  # type: ignore[arg-type]
+
+    async def _leave_topic(self, name: str, subscription: Topic[Any]) -> None:
+        try:
+            await subscription.on_unsubscribe()
+        finally:
+            self.subscriptions.pop(name, None)
+            await self.leave_group(type(subscription).group_name(name))
+
+    async def _leave_topics(self) -> None:
+        """At the end: one that fails keeps no other from being left."""
+        for name, subscription in tuple(self.subscriptions.items()):
+            try:
+                await self._leave_topic(name, subscription)
+            except Exception:
+                log.exception("%s: on_unsubscribe() failed", subscription._described())
+
+    async def _refuse_topic(self, name: str, reason: TopicErrorReason, detail: str) -> None:
+        error = ErrorMessage(payload={"reason": reason.value, "detail": detail})
+        await _Unserved(self, name).send_message(error)  # type: ignore[arg-type]
+
+    def _default_topic_name(self) -> str:
+        topic = self.default_topic
+        assert topic is not None
+        missing = [name for name in topic.param_names if name not in self.url_params]
+        if missing:
+            raise ImproperlyConfigured(
+                f"default_topic {topic.__qualname__} has the pattern {topic.pattern!r}, and the route gives "
+                f"no {', '.join(missing)}; it gives: {', '.join(self.url_params) or 'nothing'}"
+            )
+        return topic.pattern.format(**self.url_params)
+
+
+class _Unserved(Topic[Any]):
+    """A topic's name that leads nowhere: only for answering under it."""
+
+    pattern = "{anything}"

@@ -1,0 +1,177 @@
+"""Topics: several typed conversations on one socket, each with its own handlers and its own authorization.
+
+    class RunTopic(Topic):
+        pattern = "run:{run_id}"
+
+        async def authorize(self, run_id: str) -> bool: ...
+
+    class Console(AsyncJsonWebsocketConsumer):
+        topics = [RunTopic, ChatTopic]
+
+A client sends ``{"topic": "run:42", "action": "subscribe"}``, is answered ``subscribed`` or an error with a
+reason, and from then on names the topic in each message. Names and frames are those of Chanx 2.13.
+"""
+
+from __future__ import annotations
+
+import enum
+import inspect
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Generic
+
+from compat.layers import DEFAULT_CHANNEL_LAYER
+from compat.names import group_name
+from compat.typed.conversation import Conversation, ReceiveEvent
+from compat.typed.envelope import current_seq, stamp
+from compat.typed.events import FRAME, intercepted, layer_under, publish
+from compat.typed.messages import BaseMessage
+from compat.typed.wire import Wire, text_of
+
+if TYPE_CHECKING:
+    from compat.typed.consumer import AsyncJsonWebsocketConsumer
+
+__all__ = ["TOPIC_EVENT", "Topic", "TopicErrorReason"]
+
+TOPIC_EVENT = "topic.event"
+PARAMETER = re.compile(r"\{(\w+)\}")
+
+
+class TopicErrorReason(str, enum.Enum):
+    """Why a frame for a topic was not served: ``payload["reason"]`` of the error."""
+
+    UNKNOWN_TOPIC = "unknown_topic"
+    UNAUTHORIZED = "unauthorized"
+    NOT_SUBSCRIBED = "not_subscribed"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Topic(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
+    """A conversation that clients subscribe to; one instance per connection and subscription.
+
+    ``pattern`` is the topic's name with parameters in braces, each of which takes everything up to the next
+    colon; they are in ``params``. ``consumer`` is the connection that it is on, ``topic`` the whole name.
+    """
+
+    pattern: ClassVar[str]
+    channel_layer_alias: ClassVar[str] = DEFAULT_CHANNEL_LAYER
+    """Where ``broadcast()`` publishes; the consumers that serve the topic must use the same layer."""
+    param_names: ClassVar[tuple[str, ...]] = ()
+    _regex: ClassVar[re.Pattern[str] | None] = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._sends_plainly = cls.send_json is Topic.send_json
+        pattern = cls.__dict__.get("pattern")
+        if pattern is None:
+            return
+        cls.param_names = tuple(PARAMETER.findall(pattern))
+        if len(set(cls.param_names)) != len(cls.param_names):
+            raise TypeError(f"{cls.__qualname__}.pattern {pattern!r} uses a parameter twice")
+        literal_and_name = PARAMETER.split(pattern)
+        parts = (
+            re.escape(part) if index % 2 == 0 else f"(?P<{part}>[^:]+)"
+            for index, part in enumerate(literal_and_name)
+        )
+        cls._regex = re.compile("".join(parts))
+
+    def __init__(self, consumer: AsyncJsonWebsocketConsumer[Any], topic: str) -> None:
+        self.consumer = consumer
+        self.topic = topic
+        self.params: dict[str, str] = self.parse(topic) or {}
+        self.scope = consumer.scope
+        self.channel_name = consumer.channel_name
+        self.channel_layer = consumer.channel_layer
+        self.camelize = consumer.camelize
+        self._settle_options()
+        self._typed_wire = Wire(bool(consumer.camelize), self.discriminator_field)
+
+    @classmethod
+    def parse(cls, topic: str) -> dict[str, str] | None:
+        """The parameters in ``topic``, or None where it is not one of these."""
+        if cls._regex is None:
+            raise TypeError(f'{cls.__qualname__} has no pattern; write pattern = "things:{{thing_id}}"')
+        match = cls._regex.fullmatch(topic)
+        return match.groupdict() if match else None
+
+    @classmethod
+    def group_name(cls, topic: str) -> str:
+        """The group of all connections that have subscribed to ``topic``: valid, and no other topic's."""
+        return group_name(f"topic.{cls.__name__}.{topic}")
+
+    async def authorize(self, **params: str) -> bool:
+        """Whether this connection may subscribe; ``params`` are the topic's. Override to say no."""
+        return True
+
+    async def on_subscribe(self) -> None:
+        """The client has subscribed: send it what it should know now."""
+
+    async def on_unsubscribe(self) -> None:
+        """The client unsubscribes, or its connection is over; it is still in the group."""
+
+    @classmethod
+    async def broadcast(cls, topic: str, event: BaseMessage, *, seq: int | None = None) -> None:
+        """Send ``event`` to the handlers of all who have subscribed to ``topic``, from anywhere.
+
+        ``seq`` is passed on to the clients, so that they can see a gap; leave it where several writers send.
+        """
+        if cls.parse(topic) is None:
+            raise ValueError(f"{topic!r} is no topic of {cls.__qualname__}, whose pattern is {cls.pattern!r}")
+        if intercepted(cls, "topic", event, (topic,), False, seq):
+            return
+        text = cls.wire()._replace(camelize=False).encode(event)
+        message: dict[str, Any] = {"type": TOPIC_EVENT, "topic": topic, "action": event.action, "text": text}
+        if seq is not None:
+            message["seq"] = seq
+        await publish(layer_under(cls, cls.channel_layer_alias), [cls.group_name(topic)], message)
+
+    async def broadcast_message(self, message: BaseMessage, *, exclude_current: bool = False) -> None:
+        """Send ``message`` to all clients that have subscribed to this topic; encoded once."""
+        stamped = self._typed_wire.encode(message, {"version": 1, "topic": self.topic})
+        frame: dict[str, Any] = {"type": FRAME, "text": stamped}
+        if exclude_current:
+            frame["exclude"] = self.channel_name
+        await publish(self.channel_layer, [self.group_name(self.topic)], frame)
+
+    async def send_json(self, content: Any, close: bool | int = False) -> None:
+        """Send JSON values under this topic's name."""
+        await self.consumer.send(text_of({**content, **(self._stamp() or {})}), close=close)
+
+    @classmethod
+    def as_consumer(cls) -> type[AsyncJsonWebsocketConsumer[Any]]:
+        """A consumer class for a route of its own, whose path parameters are the topic's.
+
+        A client that connects there has subscribed, and its messages need no envelope.
+        """
+        from compat.typed.consumer import AsyncJsonWebsocketConsumer
+
+        body = {
+            "topics": [cls],
+            "default_topic": cls,
+            "channel_layer_alias": cls.channel_layer_alias,
+            "__doc__": inspect.getdoc(cls),
+            "__module__": cls.__module__,
+        }
+        return type(f"{cls.__name__.removesuffix('Topic')}Consumer", (AsyncJsonWebsocketConsumer,), body)
+
+    def _described(self) -> str:
+        return f"{type(self).__qualname__} {self.topic!r}"
+
+    def _stamp(self) -> dict[str, Any] | None:
+        return stamp(self.topic)
+
+    def _sends_as_is(self) -> bool:
+        return False  # the envelope is to be added
+
+    async def _send_text(self, text: str, action: str) -> None:
+        await self.consumer.send(text_data=text)
+        await self._sent(action)
+
+    async def _take_event(self, event: Mapping[str, Any]) -> None:
+        token = current_seq.set(event.get("seq"))
+        try:
+            await self._handle_event(event["action"], event["text"])
+        finally:
+            current_seq.reset(token)
