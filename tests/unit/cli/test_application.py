@@ -1,0 +1,108 @@
+"""How an application is named and found, and which address and port a server gets."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from compat.cli.application import application_name, load_application, search_here
+from compat.cli.runserver import CannotServe, _why_not, bindable, family_of, url_of
+from compat.exceptions import ImproperlyConfigured
+from compat.settings import override
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("main:app", "main:app"),
+        ("mysite.asgi.application", "mysite.asgi:application"),
+        ("mysite.asgi:application", "mysite.asgi:application"),
+        ("main:site.app", "main:site.app"),
+    ],
+)
+def test_both_spellings(given: str, name: str) -> None:
+    assert application_name(given) == name
+    with override(ASGI_APPLICATION=given):
+        assert application_name(None) == name
+
+
+@pytest.mark.parametrize("given", ["main", "main:", ":app"])
+def test_a_name_without_both_parts(given: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="Expected module and attribute"):
+        application_name(given)
+
+
+def test_no_name_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COMPAT_SETTINGS_MODULE", raising=False)
+    monkeypatch.delenv("DJANGO_SETTINGS_MODULE", raising=False)
+    with pytest.raises(ImproperlyConfigured, match="no settings module is named"):
+        application_name(None)
+    monkeypatch.setenv("COMPAT_SETTINGS_MODULE", "json")  # any module that has no such setting
+    with pytest.raises(ImproperlyConfigured, match="the settings module json has no ASGI_APPLICATION"):
+        application_name(None)
+
+
+def test_loading() -> None:
+    assert load_application("os:path") is os.path
+    assert load_application("os:path.join") is os.path.join
+    with pytest.raises(ImproperlyConfigured, match=r"has no 'path.nothing'"):
+        load_application("os:path.nothing")
+    with pytest.raises(ImproperlyConfigured, match="there is no module 'nowhere'"):
+        load_application("nowhere.asgi:app")
+
+
+def test_a_module_that_imports_what_is_missing_is_not_called_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "has_a_hole.py").write_text("import nowhere_at_all\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="nowhere_at_all"):
+        load_application("has_a_hole:app")
+
+
+def test_the_current_folder_is_searched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["/somewhere"])
+    search_here()
+    search_here()
+    assert sys.path == [str(tmp_path), "/somewhere"]
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8000/"),
+        ("0.0.0.0", "http://127.0.0.1:8000/"),
+        ("::", "http://[::1]:8000/"),
+        ("::1", "http://[::1]:8000/"),
+        ("example.com", "http://example.com:8000/"),
+    ],
+)
+def test_the_url_to_open(host: str, url: str) -> None:
+    assert url_of(host, 8000) == url
+
+
+def test_the_family_of_an_address() -> None:
+    assert family_of("::1") is socket.AF_INET6
+    assert family_of("127.0.0.1") is socket.AF_INET
+
+
+def test_a_port_that_is_free_and_one_that_is_not() -> None:
+    port = bindable("127.0.0.1", 0)
+    assert bindable("127.0.0.1", port) == port
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        with pytest.raises(CannotServe, match="address already in use"):
+            bindable("127.0.0.1", other.getsockname()[1])
+    with pytest.raises(CannotServe, match="no address of this machine"):
+        bindable("192.0.2.1", 0)  # TEST-NET-1: nobody has it
+
+
+def test_other_reasons_to_be_refused() -> None:
+    assert "below 1024" in _why_not(PermissionError(errno.EACCES, "Permission denied"), 80)
+    assert "no address" in _why_not(socket.gaierror("Name or service not known"), 80)
+    assert _why_not(OSError(errno.EMFILE, "Too many open files"), 80) == "[Errno 24] Too many open files"
