@@ -40,12 +40,15 @@ def run(module: ModuleType, load: Callable[[ModuleType], None]) -> None:
 
 def _wants_setup(error: Exception) -> bool:
     """True for the two errors that Django raises when it is used before it is set up."""
-    exceptions = sys.modules.get("django.core.exceptions")
-    if exceptions is None:
-        return False
-    if isinstance(error, getattr(exceptions, "AppRegistryNotReady", ())):
+    if isinstance(error, _errors("AppRegistryNotReady")):
         return not _is_setting_up()
-    return isinstance(error, exceptions.ImproperlyConfigured) and not os.environ.get(VARIABLE)
+    return isinstance(error, _errors("ImproperlyConfigured")) and not os.environ.get(VARIABLE)
+
+
+def _errors(name: str) -> tuple[type[Exception], ...]:
+    """The exception classes of that name, Django's and compat's, as far as they are loaded."""
+    modules = (sys.modules.get("django.core.exceptions"), sys.modules.get("compat.exceptions"))
+    return tuple(getattr(module, name) for module in modules if hasattr(module, name))
 
 
 def _is_setting_up() -> bool:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from django_shim.asgi_module import named_settings
-from tests.shim.running import run_code, write
-from tests.support.environments import environment
+from tests.shim.running import SHIMMED, run_code, write
+from tests.support.environments import Environment, environment
 
 SETTINGS = """
 SECRET_KEY = "only for this test"
@@ -86,3 +86,17 @@ def test_the_settings_are_read_from_the_source() -> None:
     assert named_settings(b'import os\nos.environ["DJANGO_SETTINGS_MODULE"] = "a.b"') == "a.b"
     assert named_settings(b'import os\nos.environ.setdefault("DJANGO_SETTINGS_MODULE", name)') is None
     assert named_settings(b"application = None") is None
+
+
+def test_without_django_settings_that_are_named_last_are_found_too(bare: Environment, tmp_path: Path) -> None:
+    """The subset needs no setup, but an import may read settings before the line that names them."""
+    write(
+        tmp_path,
+        mysite__settings="ALLOWED_HOSTS = ['known.example']\n",
+        mysite__asgi="import os\nfrom mysite.hosts import hosts\n" + ENVIRONMENT,
+        mysite__hosts="from django.conf import settings\nhosts = settings.ALLOWED_HOSTS\n",
+    )
+    assert run_code(bare, "import mysite.asgi as a; print(a.hosts)", tmp_path) == "['known.example']\n"
+    (tmp_path / "mysite" / "asgi.py").write_text("from mysite.hosts import hosts\n", encoding="utf-8")
+    done = bare.run("python", "-c", "import mysite.asgi", cwd=tmp_path, env=SHIMMED)
+    assert done.returncode == 1 and "set DJANGO_SETTINGS_MODULE in" in done.stderr
