@@ -66,7 +66,14 @@ def connections_due() -> bool:
 async def aclose_old_connections() -> None:
     """``close_old_connections()`` in the thread that runs thread-sensitive code, if a connection is due."""
     if connections_due():
-        await sync_to_async(close_old_connections)()
+        await sync_to_async(_close_where_hops_lead)()
+
+
+def _close_where_hops_lead() -> None:
+    close_old_connections()
+    database = integration.database()
+    if database is not None:
+        database.reached()
 
 
 class DatabaseSyncToAsync(SyncToAsync[P, R]):

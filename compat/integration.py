@@ -18,10 +18,14 @@ class Database(Protocol):
     """Connections that belong to threads and must be given back between messages."""
 
     def stale(self) -> bool:
-        """True when ``close()`` in some worker thread has something to do.
+        """True when ``close()`` in the thread of thread-sensitive code has something to do.
 
         Called on the event loop for every message: attribute reads, nothing that blocks.
         """
+        ...
+
+    def reached(self) -> None:
+        """Called in that thread, each time that it has been entered to close connections."""
         ...
 
     def close(self) -> None:

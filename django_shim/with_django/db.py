@@ -2,8 +2,10 @@
 
 Channels enters the database thread before every message to call ``django.db.close_old_connections()``. Here
 ``stale()`` answers on the event loop whether that would close anything: it reads the attributes that
-``BaseDatabaseWrapper.close_if_unusable_or_obsolete()`` decides by, of the connections that are open. Which
-ones are is known from Django's signal ``connection_created``.
+``BaseDatabaseWrapper.close_if_unusable_or_obsolete()`` decides by. Which connections are open in which thread
+is known from Django's signal ``connection_created``.
+
+A thread's entry is written only by that thread, and read by the loop: no locks.
 """
 
 # mypy: disable-error-code="import-not-found"
@@ -14,9 +16,14 @@ from __future__ import annotations
 import threading
 import time
 import weakref
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from asgiref.sync import SyncToAsync
+
 __all__ = ["DjangoDatabase"]
+
+References = list["weakref.ref[Any]"]
 
 
 class DjangoDatabase:
@@ -24,68 +31,78 @@ class DjangoDatabase:
 
     def __init__(self) -> None:
         self.watching = False
-        self._known: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._lock = threading.Lock()
-        self._thread = threading.local()
+        self._opened: dict[int, References] = {}
+        """By thread, the connections that were open when it last looked; none for a thread never seen."""
+        self._reached: frozenset[int] = frozenset()
+        """Threads that a hop has come to; replaced and not changed, since the loop reads it meanwhile."""
 
     def stale(self) -> bool:
-        """True when a connection of another thread is broken, due, or to be checked before its next use.
+        """True when a connection that a hop reaches is broken, due, or to be checked before its next use.
 
-        Those of the current thread do not count: it runs the event loop, and no hop ever closes them.
+        The first answer is True: connections that were opened before are not known, nor where hops lead to.
         """
-        if not self.watching:
-            self._watch()
-            return True  # connections that were opened before are not known: enter the thread once
-        here, now = threading.get_ident(), time.monotonic()
-        return any(opened._thread_ident != here and _is_due(opened, now) for opened in self._opened())
+        if not self._reached:
+            return True
+        now = 0.0
+        for thread in self._reachable():
+            for connection in self._open(thread) if self._opened.get(thread) else ():
+                now = now or time.monotonic()
+                if _is_due(connection, now):
+                    return True
+        return False
 
     def close(self) -> None:
         """``django.db.close_old_connections()``, unless this thread has no connection open."""
-        if not self.watching:
-            self._watch()
-        here, scanned = threading.get_ident(), hasattr(self._thread, "scanned")
-        if scanned and not any(opened._thread_ident == here for opened in self._opened()):
+        self._watch()
+        here = threading.get_ident()
+        if here in self._opened and next(self._open(here), None) is None:
             return
         from django import db
 
         db.close_old_connections()
-        if not scanned:
-            self._thread.scanned = True
-            for connection in db.connections.all(initialized_only=True):
-                self._add(connection)
+        self._look()
+
+    def reached(self) -> None:
+        """A hop has come to the current thread, so others will."""
+        self._reached |= {threading.get_ident()}
 
     def unwatch(self) -> None:
-        """Undo the connection to Django's signal."""
+        """Undo the connection to Django's signal, and forget what it has told."""
         if not self.watching:
             return
         from django.db.backends.signals import connection_created
 
-        connection_created.disconnect(self._on_created)
+        connection_created.disconnect(self._look)
         self.watching = False
+        self._opened.clear()
+        self._reached = frozenset()
 
     def _watch(self) -> None:
+        if self.watching:
+            return
         from django.db.backends.signals import connection_created
 
-        connection_created.connect(self._on_created, weak=False)
+        connection_created.connect(self._look, weak=False)
         self.watching = True
 
-    def _on_created(self, *, connection: Any, **_: Any) -> None:
-        self._add(connection)
+    def _look(self, **_signal: Any) -> None:
+        """Note what is open in the current thread."""
+        from django import db
 
-    def _add(self, connection: Any) -> None:
-        with self._lock:
-            self._known.add(connection)
+        initialized = db.connections.all(initialized_only=True)
+        opened = [weakref.ref(connection) for connection in initialized if connection.connection is not None]
+        self._opened[threading.get_ident()] = opened
 
-    def _opened(self) -> list[Any]:
-        """The connections that are open, of all threads."""
-        if not self._known:
-            return []
-        with self._lock:
-            known = list(self._known)
-            for connection in known:
-                if connection.connection is None:  # the signal tells when it is open again
-                    self._known.discard(connection)
-        return [connection for connection in known if connection.connection is not None]
+    def _open(self, thread: int) -> Iterator[Any]:
+        for reference in self._opened.get(thread, ()):
+            connection = reference()
+            if connection is not None and connection.connection is not None:
+                yield connection
+
+    def _reachable(self) -> Iterable[int]:
+        if SyncToAsync.thread_sensitive_context.get(None) is not None:
+            return tuple(self._opened)  # a thread for each such context: any of them may be the one
+        return self._reached
 
 
 def _is_due(connection: Any, now: float) -> bool:

@@ -27,12 +27,16 @@ class Connections:
     def __init__(self) -> None:
         self.due = False
         self.closed_in: list[int] = []
+        self.reached_in: list[int] = []
 
     def stale(self) -> bool:
         return self.due
 
     def close(self) -> None:
         self.closed_in.append(threading.get_ident())
+
+    def reached(self) -> None:
+        self.reached_in.append(threading.get_ident())
 
 
 class Framework:
@@ -114,7 +118,8 @@ async def test_while_nothing_is_due_no_thread_is_entered(connections: Connection
 async def test_what_is_due_is_closed_in_the_thread_of_thread_sensitive_code(connections: Connections) -> None:
     connections.due = True
     await aclose_old_connections()
-    assert connections.closed_in == [await sync_to_async(threading.get_ident)()]
+    thread = await sync_to_async(threading.get_ident)()
+    assert connections.closed_in == connections.reached_in == [thread]
 
 
 async def test_a_replaced_close_old_connections_is_the_one_that_is_called(connections: Connections) -> None:

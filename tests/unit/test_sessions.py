@@ -24,7 +24,7 @@ from compat.sessions import (
     SessionMiddlewareStack,
     SuspiciousOperation,
 )
-from compat.settings import override
+from compat.settings import override, settings
 from compat.testing import ApplicationCommunicator, HttpCommunicator, WebsocketCommunicator
 from compat.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -358,6 +358,12 @@ async def test_a_websocket_saves_by_hand() -> None:
 
 class SessionStore(SessionBase):
     """This module as an engine."""
+
+
+async def test_the_default_engine_is_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "is_set", lambda name: False)
+    session = (await scope_inside(SessionMiddlewareStack, with_cookies()))["session"]
+    assert isinstance(session, DefaultSession)
 
 
 async def test_an_engine_of_ones_own() -> None:

@@ -111,6 +111,36 @@ async def scenario_a_connection_of_the_loops_own_thread_is_nobodys_to_close() ->
         connection.close()
 
 
+async def scenario_a_worker_threads_connection_is_its_own_business() -> None:
+    """Sync consumers close theirs after each message; while one works, async consumers need not hop."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from django.db import connection
+
+    from compat.db import aclose_old_connections, connections_due
+
+    await aclose_old_connections()
+    assert not connections_due()
+    with ThreadPoolExecutor(1) as worker:
+        worker.submit(lambda: connection.ensure_connection()).result()
+        assert len(open_connections()) == 1 and not connections_due()
+        worker.submit(lambda: connection.close()).result()
+
+
+async def scenario_a_thread_per_context_is_closed_as_well() -> None:
+    from asgiref.sync import ThreadSensitiveContext
+    from django.contrib.auth.models import User
+
+    from compat.db import aclose_old_connections, connections_due
+
+    await aclose_old_connections()
+    async with ThreadSensitiveContext():
+        await User.objects.acount()
+        assert open_connections() and connections_due()
+        await aclose_old_connections()
+        assert not open_connections()
+
+
 async def scenario_connections_opened_before_anybody_watched_are_closed() -> None:
     from django.contrib.auth.models import User
 
