@@ -1,0 +1,43 @@
+"""The part of Django that a Channels project touches, for machines where Django is not installed.
+
+``django_shim`` serves this folder under the name ``django``; where the real Django is installed nobody ever sees
+it. Modules and names are Django's own, as far as they go: pages, URLs, templates, settings, management commands.
+What is missing says so and names the cure: ``pip install django``.
+"""
+
+from __future__ import annotations
+
+from .unserved import attribute_of, install_finder
+
+__all__ = ["VERSION", "get_version", "setup"]
+
+VERSION = (5, 2, 0, "final", 0)
+"""The version whose names and behaviour the subset follows; code that branches on it takes the right branch."""
+
+install_finder()
+
+
+def get_version() -> str:
+    """``VERSION`` as text."""
+    from .utils.version import get_version
+
+    return get_version(VERSION)
+
+
+__version__ = "5.2"
+
+
+def setup(set_prefix: bool = True) -> None:
+    """Read the settings, configure logging and load the apps; calling it again does nothing.
+
+    Raises ImproperlyConfigured when no settings are named.
+    """
+    from .apps import apps
+    from .conf import settings
+    from .utils.log import configure_logging
+
+    configure_logging(settings.LOGGING_CONFIG, settings.LOGGING)
+    apps.populate(settings.INSTALLED_APPS)
+
+
+__getattr__ = attribute_of(__name__)

@@ -1,0 +1,110 @@
+"""The registry of the apps in INSTALLED_APPS.
+
+Only the project's own apps are loaded. Django's need Django, and what the shim itself serves (``channels``,
+``daphne``) has nothing to load; both are known to be installed, no more.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+from compat.exceptions import ImproperlyConfigured
+
+from ..core.exceptions import AppRegistryNotReady
+from ..unserved import needs_django
+from .config import AppConfig
+
+__all__ = ["Apps", "apps", "is_project_app"]
+
+SHIM_APPS = {"channels", "channels_redis", "daphne"}
+
+
+def is_project_app(entry: str) -> bool:
+    """Is this entry of INSTALLED_APPS to be imported?"""
+    return entry.partition(".")[0] not in {"django", *SHIM_APPS}
+
+
+class Apps:
+    """The apps by label, in the order of INSTALLED_APPS; filled by ``django.setup()``."""
+
+    def __init__(self) -> None:
+        self.app_configs: dict[str, AppConfig] = {}
+        self.apps_ready = self.models_ready = self.ready = self.loading = False
+        self._names: set[str] = set()
+        self._lock = threading.RLock()
+
+    def populate(self, installed_apps: Iterable[str] = ()) -> None:
+        """Import the apps and call each ``ready()``; once per process. RuntimeError when an app calls it."""
+        if self.ready:
+            return
+        with self._lock:
+            if self.ready:
+                return
+            if self.loading:
+                raise RuntimeError("populate() isn't reentrant")
+            self.loading = True
+            try:
+                self._load(list(installed_apps))
+            finally:
+                self.loading = False
+
+    def _load(self, entries: list[str]) -> None:
+        configs: dict[str, AppConfig] = {}
+        for entry in filter(is_project_app, entries):
+            config = AppConfig.create(entry)
+            if config.label in configs:
+                raise ImproperlyConfigured(f"Application labels aren't unique, duplicates: {config.label}")
+            configs[config.label] = config
+            config.apps = self
+        self.app_configs = configs
+        self._names = {*(entry for entry in entries), *(config.name for config in configs.values())}
+        self.apps_ready = self.models_ready = True
+        for config in configs.values():
+            config.ready()
+        self.ready = True
+
+    def check_apps_ready(self) -> None:
+        """Raise AppRegistryNotReady before ``django.setup()``."""
+        if not self.apps_ready:
+            raise AppRegistryNotReady("Apps aren't loaded yet.")
+
+    check_models_ready = check_apps_ready
+
+    def get_app_configs(self) -> Iterable[AppConfig]:
+        """Every app of the project."""
+        self.check_apps_ready()
+        return self.app_configs.values()
+
+    def get_app_config(self, app_label: str) -> AppConfig:
+        """The app with that label; LookupError, naming the nearest mistake, if there is none."""
+        self.check_apps_ready()
+        try:
+            return self.app_configs[app_label]
+        except KeyError:
+            hint = next((f" Did you mean '{one.label}'?" for one in self.app_configs.values() if one.name == app_label), "")
+            raise LookupError(f"No installed app with label '{app_label}'.{hint}") from None
+
+    def get_containing_app_config(self, object_name: str) -> AppConfig | None:
+        """The app that a dotted name lies in, the innermost if several, or None."""
+        self.check_apps_ready()
+        inside = [one for one in self.app_configs.values() if f"{object_name}.".startswith(f"{one.name}.")]
+        return max(inside, key=lambda one: len(one.name), default=None)
+
+    def is_installed(self, app_name: str) -> bool:
+        """Is it in INSTALLED_APPS, by its full name?"""
+        self.check_apps_ready()
+        return app_name in self._names
+
+    def get_models(self, include_auto_created: bool = False, include_swapped: bool = False) -> list[Any]:
+        """[]: there are no models without the real Django."""
+        return []
+
+    def get_model(self, app_label: str, model_name: str | None = None, require_ready: bool = True) -> Any:
+        """Raises LookupError: there are no models without the real Django."""
+        name = f"{app_label}.{model_name}" if model_name else app_label
+        raise LookupError(needs_django(f"The model {name}"))
+
+
+apps = Apps()

@@ -1,0 +1,97 @@
+"""``django.conf.settings``: the project's settings with Django's defaults beneath them.
+
+Where they come from and how they change is ``compat.settings``' affair; this adds the defaults of
+``global_settings`` and the manners of Django's object.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from compat.exceptions import ImproperlyConfigured
+from compat.settings import settings as source
+
+from ..unserved import attribute_of
+from . import global_settings
+
+__all__ = ["ENVIRONMENT_VARIABLE", "LazySettings", "settings"]
+
+ENVIRONMENT_VARIABLE = "DJANGO_SETTINGS_MODULE"
+
+__getattr__ = attribute_of(__name__)
+
+
+class LazySettings:
+    """Settings as attributes, looked up when they are read.
+
+    AttributeError for a name that neither the project nor Django has; ImproperlyConfigured where no settings
+    module is named and nothing was configured.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.isupper():
+            if name == "SETTINGS_MODULE":
+                return os.environ.get(ENVIRONMENT_VARIABLE)
+            raise AttributeError(f"settings have upper case names; there is no {name!r}")
+        self._require_source(name)
+        if source.is_set(name):
+            value = getattr(source, name)
+        elif hasattr(global_settings, name):
+            value = getattr(global_settings, name)
+        else:
+            value = getattr(source, name)  # compat's own, or its AttributeError, which names the nearest
+        return _checked(name, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        source.configure(**{name: value})
+
+    def __dir__(self) -> list[str]:
+        return [*object.__dir__(self), *(name for name in dir(global_settings) if name.isupper())]
+
+    def __repr__(self) -> str:
+        module = os.environ.get(ENVIRONMENT_VARIABLE)
+        return f'<LazySettings "{module}">' if module else "<LazySettings [configured in code or not at all]>"
+
+    @property
+    def configured(self) -> bool:
+        """True when the settings come from somewhere."""
+        return source.configured
+
+    def configure(self, default_settings: Any = global_settings, **options: Any) -> None:
+        """Settings without a module; RuntimeError when there are settings already."""
+        if source.configured:
+            raise RuntimeError("Settings already configured.")
+        given = {name: getattr(default_settings, name) for name in dir(default_settings) if name.isupper()}
+        if default_settings is global_settings:
+            given = {"DEBUG": False}  # the others are beneath anyway
+        source.configure(**{**given, **options})
+
+    def is_overridden(self, setting: str) -> bool:
+        """Does the project give it a value of its own?"""
+        return source.is_set(setting)
+
+    def _setup(self, name: str | None = None) -> None:
+        """Load the settings module now."""
+        self._require_source(name)
+        source.is_set("DEBUG")  # a look-up loads the module
+
+    def _require_source(self, name: str | None) -> None:
+        if not source.configured:
+            what = f"setting {name}" if name else "settings"
+            raise ImproperlyConfigured(
+                f"Requested {what}, but settings are not configured. You must either define the environment variable "
+                f"{ENVIRONMENT_VARIABLE} or call settings.configure() before accessing settings."
+            )
+
+
+def _checked(name: str, value: Any) -> Any:
+    if name == "SECRET_KEY" and not value:
+        raise ImproperlyConfigured("The SECRET_KEY setting must not be empty.")
+    if name in ("STATIC_URL", "MEDIA_URL") and value is not None:
+        # "static/" means: below the site's root. What is absolute, or another host's, stays.
+        return value if value.startswith(("http://", "https://", "/")) else f"/{value}"
+    return value
+
+
+settings: Any = LazySettings()

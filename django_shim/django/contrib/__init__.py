@@ -1,0 +1,9 @@
+"""Django's own apps, as far as they go without a database."""
+
+from __future__ import annotations
+
+from ..unserved import attribute_of
+
+__all__: list[str] = []
+
+__getattr__ = attribute_of(__name__)

@@ -1,0 +1,36 @@
+"""``AuthenticationMiddleware``: ``request.user``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...core.handlers.loop import LoopMiddleware
+from ...unserved import NOT_A_PACKAGE, attribute_of
+from ...utils.functional import SimpleLazyObject
+from . import aget_user, get_user
+
+__all__ = ["AuthenticationMiddleware"]
+
+__path__ = NOT_A_PACKAGE
+__getattr__ = attribute_of(__name__)
+
+
+class AuthenticationMiddleware(LoopMiddleware):
+    """Who it is, is looked up when ``request.user`` (or, in async views, ``await request.auser()``) is used."""
+
+    def process_request(self, request: Any) -> None:
+        """Put the stand-in there."""
+        known: list[Any] = []
+
+        def user() -> Any:
+            if not known:
+                known.append(get_user(request))
+            return known[0]
+
+        async def auser() -> Any:
+            if not known:
+                known.append(await aget_user(request))
+            return known[0]
+
+        request.user = SimpleLazyObject(user)
+        request.auser = auser

@@ -1,0 +1,75 @@
+"""``SessionMiddleware``: ``request.session``, saved with the response."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from asgiref.sync import sync_to_async
+
+from compat.session_base import UpdateError
+from compat.sessions import session_store
+
+from ...conf import settings
+from ...core.handlers.loop import LoopMiddleware
+from ...utils.http import http_date
+from .exceptions import SessionInterrupted
+
+__all__ = ["SessionMiddleware"]
+
+
+class SessionMiddleware(LoopMiddleware):
+    """A session that changed is saved and its cookie sent; one that was emptied has its cookie deleted."""
+
+    async def __acall__(self, request: Any) -> Any:
+        key = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
+        request.session = session_store()(key)
+        response = await self.get_response(request)
+        session = request.session
+        if session.is_empty():
+            if settings.SESSION_COOKIE_NAME in request.COOKIES:
+                self._delete_cookie(response)
+            return response
+        if session.accessed:
+            self._vary(response)
+        if (session.modified or settings.SESSION_SAVE_EVERY_REQUEST) and response.status_code < 500:
+            await self._save(session)
+            self._set_cookie(session, response)
+        return response
+
+    async def _save(self, session: Any) -> None:
+        try:
+            await session.asave() if hasattr(session, "asave") else await sync_to_async(session.save)()
+        except UpdateError as error:
+            raise SessionInterrupted(
+                "The session was deleted before the request completed. The user may have logged out in a concurrent "
+                "request, for example."
+            ) from error
+
+    def _set_cookie(self, session: Any, response: Any) -> None:
+        max_age = None if session.get_expire_at_browser_close() else session.get_expiry_age()
+        response.set_cookie(
+            settings.SESSION_COOKIE_NAME,
+            session.session_key,
+            max_age=max_age,
+            expires=None if max_age is None else http_date(time.time() + max_age),
+            domain=settings.SESSION_COOKIE_DOMAIN,
+            path=settings.SESSION_COOKIE_PATH,
+            secure=settings.SESSION_COOKIE_SECURE or None,
+            httponly=settings.SESSION_COOKIE_HTTPONLY or None,
+            samesite=settings.SESSION_COOKIE_SAMESITE,
+        )
+
+    def _delete_cookie(self, response: Any) -> None:
+        response.delete_cookie(
+            settings.SESSION_COOKIE_NAME,
+            path=settings.SESSION_COOKIE_PATH,
+            domain=settings.SESSION_COOKIE_DOMAIN,
+            samesite=settings.SESSION_COOKIE_SAMESITE,
+        )
+        self._vary(response)
+
+    def _vary(self, response: Any) -> None:
+        vary = response.headers.get("Vary")
+        if "cookie" not in (vary or "").lower():
+            response.headers["Vary"] = f"{vary}, Cookie" if vary else "Cookie"

@@ -1,0 +1,106 @@
+"""A file that came with a form. Its content is in memory."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+from ...unserved import NOT_A_PACKAGE, attribute_of
+
+__all__ = ["File", "InMemoryUploadedFile", "SimpleUploadedFile", "UploadedFile"]
+
+__path__ = NOT_A_PACKAGE
+__getattr__ = attribute_of(__name__)
+
+
+class File:
+    """A file object with a name and a size."""
+
+    DEFAULT_CHUNK_SIZE = 64 * 2**10
+
+    def __init__(self, file: Any, name: str | None = None) -> None:
+        self.file = file
+        self.name = name if name is not None else getattr(file, "name", None)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "file":
+            raise AttributeError(name)
+        return getattr(self.file, name)
+
+    def __str__(self) -> str:
+        return self.name or ""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self or 'None'}>"
+
+    def __bool__(self) -> bool:
+        return bool(self.name)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.file)
+
+    def __enter__(self) -> File:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        position = self.file.tell()
+        end: int = self.file.seek(0, io.SEEK_END)
+        self.file.seek(position)
+        return end
+
+    def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        """The content from its beginning, in pieces."""
+        self.file.seek(0)
+        while piece := self.file.read(chunk_size or self.DEFAULT_CHUNK_SIZE):
+            yield piece
+
+    def multiple_chunks(self, chunk_size: int | None = None) -> bool:
+        """Would ``chunks()`` give more than one?"""
+        return self.size > (chunk_size or self.DEFAULT_CHUNK_SIZE)
+
+    def open(self, mode: str | None = None) -> File:
+        """Back to the beginning."""
+        self.file.seek(0)
+        return self
+
+    def close(self) -> None:
+        """Close it."""
+        self.file.close()
+
+
+class UploadedFile(File):
+    """A file that came with a form: ``name``, ``size``, ``content_type``, ``read()``, ``chunks()``."""
+
+    def __init__(
+        self,
+        file: Any = None,
+        name: str | None = None,
+        content_type: str | None = None,
+        size: int | None = None,
+        charset: str | None = None,
+        content_type_extra: Any = None,
+    ) -> None:
+        super().__init__(file, name)
+        self.content_type = content_type
+        self.charset = charset
+        self.content_type_extra = content_type_extra
+
+
+class InMemoryUploadedFile(UploadedFile):
+    """One whose content is in memory."""
+
+
+class SimpleUploadedFile(InMemoryUploadedFile):
+    """One made of bytes; tests make them too."""
+
+    def __init__(self, name: str, content: bytes | None, content_type: str = "text/plain") -> None:
+        super().__init__(io.BytesIO(content or b""), name, content_type)

@@ -1,0 +1,174 @@
+"""The chain of middleware around the views.
+
+The chain is async from end to end. What is sync (views, and middleware that does not say it is async) runs in a
+thread that belongs to the request, so blocking code holds up nobody else.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
+
+from compat.exceptions import ImproperlyConfigured
+
+from ...conf import settings
+from ...http.request import HttpRequest
+from ...urls import get_resolver, set_urlconf
+from ...utils.module_loading import import_string
+from ..exceptions import MiddlewareNotUsed
+from .exception import log_refusal, response_for_exception
+
+__all__ = ["BaseHandler", "Handler", "is_project_middleware"]
+
+logger = logging.getLogger("django.request")
+
+Handler = Callable[[HttpRequest], Awaitable[Any]]
+
+
+def is_project_middleware(path: str) -> bool:
+    """Is this entry of MIDDLEWARE to be imported? Django's own are, where the subset has them."""
+    return path.partition(".")[0] != "django" or path in SERVED_MIDDLEWARE
+
+
+SERVED_MIDDLEWARE = {
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+}
+
+
+class BaseHandler:
+    """Reads MIDDLEWARE once, then answers requests."""
+
+    def __init__(self) -> None:
+        self._view_middleware: list[Any] = []
+        self._template_middleware: list[Any] = []
+        self._exception_middleware: list[Any] = []
+        self._chain = self._load_middleware()
+
+    async def get_response(self, request: HttpRequest) -> Any:
+        """The response to ``request``; exceptions have become error pages."""
+        set_urlconf(None)
+        response = await self._chain(request)
+        log_refusal(request, response)
+        if not getattr(response, "streaming", False):
+            response._closable.append(request.close)
+        return response
+
+    def _load_middleware(self) -> Handler:
+        handler = _with_error_pages(self._call_view)
+        for path in reversed(settings.MIDDLEWARE):
+            if not is_project_middleware(path):
+                continue
+            handler = self._add(path, handler)
+        return handler
+
+    def _add(self, path: str, handler: Handler) -> Handler:
+        factory = import_string(path)
+        on_loop = getattr(factory, "async_capable", False)
+        if not on_loop and not getattr(factory, "sync_capable", True):
+            raise RuntimeError(f"Middleware {path} must have at least one of sync_capable/async_capable set to True.")
+        try:
+            instance: Any = factory(handler if on_loop else async_to_sync(handler))
+        except MiddlewareNotUsed as error:
+            logger.debug("MiddlewareNotUsed(%r): %s", path, error)
+            return handler
+        if instance is None:
+            raise ImproperlyConfigured(f"Middleware factory {path} returned None.")
+        for hook, hooks in (
+            ("process_view", self._view_middleware),
+            ("process_exception", self._exception_middleware),
+            ("process_template_response", self._template_middleware),
+        ):
+            if hasattr(instance, hook):
+                method = _as_async(getattr(instance, hook), getattr(instance, "hooks_run_on_loop", False))
+                hooks.insert(0, method) if hook == "process_view" else hooks.append(method)
+        return _with_error_pages(instance if on_loop else sync_to_async(instance, thread_sensitive=True))
+
+    async def _call_view(self, request: HttpRequest) -> Any:
+        urlconf = getattr(request, "urlconf", None)
+        set_urlconf(urlconf)
+        match = get_resolver(urlconf).resolve(request.path_info)
+        request.resolver_match = match
+        view, args, kwargs = match
+        response = None
+        for hook in self._view_middleware:
+            response = await hook(request, view, args, kwargs)
+            if response is not None:
+                break
+        if response is None:
+            try:
+                response = await _as_async(view)(request, *args, **kwargs)
+            except Exception as error:
+                response = await self._process_exception(request, error)
+                if response is None:
+                    raise
+        _check_response(response, view)
+        return await self._rendered(request, response, view)
+
+    async def _process_exception(self, request: HttpRequest, error: Exception) -> Any:
+        for hook in self._exception_middleware:
+            response = await hook(request, error)
+            if response is not None:
+                return response
+        return None
+
+    async def _rendered(self, request: HttpRequest, response: Any, view: Any) -> Any:
+        """A TemplateResponse is rendered after the view, so that middleware can change what it is given."""
+        if not callable(getattr(response, "render", None)):
+            return response
+        for hook in self._template_middleware:
+            response = await hook(request, response)
+            _check_response(response, hook)
+        try:
+            return await _as_async(response.render)()
+        except Exception as error:
+            answer = await self._process_exception(request, error)
+            if answer is None:
+                raise
+            return answer
+
+
+def _as_async(function: Any, on_loop: bool = False) -> Any:
+    if iscoroutinefunction(function):
+        return function
+    if not on_loop:
+        return sync_to_async(function, thread_sensitive=True)
+
+    async def call(*args: Any) -> Any:
+        return function(*args)
+
+    return call
+
+
+def _with_error_pages(handler: Handler) -> Handler:
+    """Every layer of middleware gets a response back, never an exception."""
+
+    async def inner(request: HttpRequest) -> Any:
+        try:
+            return await handler(request)
+        except Exception as error:  # noqa: BLE001 - this is where errors become pages
+            return await sync_to_async(response_for_exception, thread_sensitive=False)(request, error)
+
+    return inner
+
+
+def _check_response(response: Any, source: Any) -> None:
+    name = getattr(source, "__qualname__", None) or type(source).__qualname__
+    name = f"The view {getattr(source, '__module__', '')}.{name}"
+    if response is None:
+        raise ValueError(f"{name} didn't return an HttpResponse object. It returned None instead.")
+    if inspect.iscoroutine(response):
+        response.close()
+        raise ValueError(
+            f"{name} didn't return an HttpResponse object. It returned an unawaited coroutine instead. You may need to "
+            "add an 'await' into your view."
+        )

@@ -1,0 +1,43 @@
+"""The apps' static files, while DEBUG is on: what ``manage.py runserver`` adds to a project in development."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from asgiref.sync import sync_to_async
+
+from ...conf import settings
+from ...http.exceptions import Http404
+from ...http.request import HttpRequest
+
+__all__ = ["static_file_response", "static_prefix"]
+
+
+def static_prefix() -> str | None:
+    """The path below which static files are served, or None where they are not."""
+    url = settings.STATIC_URL
+    if not (settings.DEBUG and url and "django.contrib.staticfiles" in settings.INSTALLED_APPS):
+        return None
+    parts = urlsplit(url)
+    return None if parts.netloc or parts.path == "/" else parts.path
+
+
+async def static_file_response(request: HttpRequest) -> Any:
+    """The file that the request is for, or its 404; None when it is for something else."""
+    prefix = static_prefix()
+    if prefix is None or not request.path_info.startswith(prefix) or request.method not in ("GET", "HEAD"):
+        return None
+    return await sync_to_async(_serve, thread_sensitive=False)(request, request.path_info.removeprefix(prefix))
+
+
+def _serve(request: HttpRequest, path: str) -> Any:
+    from ...contrib.staticfiles.views import serve
+    from .exception import log_refusal, response_for_exception
+
+    try:
+        return serve(request, path)
+    except Http404 as error:
+        response = response_for_exception(request, error)
+    log_refusal(request, response)
+    return response

@@ -1,0 +1,440 @@
+"""``HttpRequest``: one HTTP request, as views see it."""
+
+from __future__ import annotations
+
+import codecs
+import copy
+import email.message
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, quote, urljoin, urlsplit
+
+from ..conf import settings
+from ..core.exceptions import (
+    BadRequest,
+    DisallowedHost,
+    RequestDataTooBig,
+    TooManyFieldsSent,
+)
+from ..unserved import NOT_A_PACKAGE, attribute_of
+from ..utils.datastructures import CaseInsensitiveMapping, MultiValueDict
+from ..utils.encoding import escape_uri_path, iri_to_uri
+from ..utils.functional import cached_property
+from ..utils.http import is_same_domain
+from .multipart import MultiPartParserError, parse_multipart
+
+__all__ = [
+    "HttpHeaders",
+    "HttpRequest",
+    "MediaType",
+    "QueryDict",
+    "RawPostDataException",
+    "UnreadablePostError",
+    "is_same_domain",
+    "split_domain_port",
+    "validate_host",
+]
+
+__path__ = NOT_A_PACKAGE
+__getattr__ = attribute_of(__name__)
+
+_HOST = re.compile(r"([a-z0-9.-]+|\[[a-f0-9:.]+\])(?::([0-9]+))?$")
+LOCAL_HOSTS = [".localhost", "127.0.0.1", "[::1]"]
+"""Who may be asked for while DEBUG is on and ALLOWED_HOSTS is empty."""
+
+
+class UnreadablePostError(OSError):
+    """The body could not be read to its end."""
+
+
+class RawPostDataException(Exception):
+    """The body has been read as a stream already."""
+
+
+class HttpHeaders(CaseInsensitiveMapping):
+    """The request's headers by name, in any case; in templates also with ``_`` for ``-``."""
+
+    def __init__(self, environ: Mapping[str, Any]) -> None:
+        found = {}
+        for key, value in environ.items():
+            if key.startswith("HTTP_") or key in ("CONTENT_LENGTH", "CONTENT_TYPE"):
+                found[key.removeprefix("HTTP_").replace("_", "-").title()] = value
+        super().__init__(found)
+
+    def __getitem__(self, key: str) -> str:
+        return str(super().__getitem__(key.replace("_", "-")))
+
+
+class QueryDict(MultiValueDict):
+    """A query string, or a form, as a MultiValueDict. Read-only unless ``mutable=True`` or a ``copy()``."""
+
+    def __init__(self, query_string: str | bytes | None = None, mutable: bool = False, encoding: str | None = None):
+        super().__init__()
+        self.encoding = encoding or settings.DEFAULT_CHARSET
+        self._mutable = True
+        self._read(query_string or "")
+        self._mutable = mutable
+
+    def _read(self, query_string: str | bytes) -> None:
+        text = query_string if isinstance(query_string, str) else query_string.decode(self.encoding, "replace")
+        limit = settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
+        try:
+            pairs = parse_qsl(text, keep_blank_values=True, encoding=self.encoding, max_num_fields=limit)
+        except ValueError as error:
+            raise TooManyFieldsSent(
+                "The number of GET/POST parameters exceeded settings.DATA_UPLOAD_MAX_NUMBER_FIELDS."
+            ) from error
+        for key, value in pairs:
+            self.appendlist(key, value)
+
+    @classmethod
+    def fromkeys(cls, iterable: Iterable[Any], value: Any = "", mutable: bool = False, encoding: str | None = None) -> Any:
+        """Each key with ``value``; a key that comes twice has it twice."""
+        made = cls("", mutable=True, encoding=encoding)
+        for key in iterable:
+            made.appendlist(key, value)
+        made._mutable = mutable
+        return made
+
+    def _assert_mutable(self) -> None:
+        if not self._mutable:
+            raise AttributeError("This QueryDict instance is immutable: change a copy()")
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._assert_mutable()
+        super().__setitem__(key, value)
+
+    def __delitem__(self, key: Any) -> None:
+        self._assert_mutable()
+        super().__delitem__(key)
+
+    def __copy__(self) -> Any:
+        return self._copied(lambda value: value)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return self._copied(lambda value: copy.deepcopy(value, memo))
+
+    def _copied(self, one: Any) -> Any:
+        made = type(self)("", mutable=True, encoding=self.encoding)
+        for key, values in self.lists():
+            made.setlist(one(key), [one(value) for value in values])
+        return made
+
+    def copy(self) -> Any:
+        """A copy that can be changed."""
+        return self.__deepcopy__({})
+
+    def setlist(self, key: Any, list_: Any) -> None:
+        self._assert_mutable()
+        super().setlist(key, list_)
+
+    def setlistdefault(self, key: Any, default_list: Any = None) -> Any:
+        self._assert_mutable()
+        return super().setlistdefault(key, default_list)
+
+    def pop(self, key: Any, *args: Any) -> Any:
+        self._assert_mutable()
+        return super().pop(key, *args)
+
+    def popitem(self) -> Any:
+        self._assert_mutable()
+        return super().popitem()
+
+    def clear(self) -> None:
+        self._assert_mutable()
+        super().clear()
+
+    def setdefault(self, key: Any, default: Any = None) -> Any:
+        self._assert_mutable()
+        return super().setdefault(key, default)
+
+    def urlencode(self, safe: str | None = None) -> str:
+        """As a query string again; ``safe`` characters are not quoted."""
+        pairs = [
+            f"{_quote(key, safe, self.encoding)}={_quote(value, safe, self.encoding)}"
+            for key, values in self.lists()
+            for value in values
+        ]
+        return "&".join(pairs)
+
+
+def _quote(value: Any, safe: str | None, encoding: str) -> str:
+    text = quote(str(value), safe=safe or "", encoding=encoding)
+    return text if safe else text.replace("%20", "+")
+
+
+class MediaType:
+    """``text/html; charset=utf-8`` taken apart; ``match`` knows ``*/*`` and ``text/*``."""
+
+    def __init__(self, media_type_raw_line: str) -> None:
+        full, self.params = _content_type(media_type_raw_line or "")
+        self.main_type, _, self.sub_type = full.partition("/")
+
+    def __str__(self) -> str:
+        parameters = "".join(f"; {name}={value}" for name, value in self.params.items())
+        return f"{self.main_type}/{self.sub_type}{parameters}" if self.sub_type else self.main_type + parameters
+
+    def __repr__(self) -> str:
+        return f"<MediaType: {self}>"
+
+    @property
+    def is_all_types(self) -> bool:
+        """``*/*``"""
+        return self.main_type == "*" and self.sub_type == "*"
+
+    def match(self, other: Any) -> bool:
+        """Does ``other`` fit this, wildcards included?"""
+        wanted = other if isinstance(other, MediaType) else MediaType(other)
+        if self.is_all_types:
+            return True
+        return self.main_type == wanted.main_type and self.sub_type in ("*", wanted.sub_type)
+
+
+def _content_type(line: str) -> tuple[str, dict[str, str]]:
+    message = email.message.Message()
+    message["content-type"] = line
+    full, *parameters = message.get_params(failobj=[("", "")]) or [("", "")]
+    return full[0].strip().lower(), {name.lower(): value for name, value in parameters}
+
+
+class HttpRequest:
+    """Attributes: ``method``, ``path``, ``GET``, ``POST``, ``COOKIES``, ``FILES``, ``META``, ``headers``, ``body``.
+
+    ``scheme`` is "http" or "https"; ``path_info`` is ``path`` without what the application is mounted at.
+    Middleware adds ``session``, ``user`` and others; the resolver sets ``resolver_match``.
+    """
+
+    _encoding: str | None = None
+
+    def __init__(self) -> None:
+        self.GET: Any = QueryDict(mutable=True)
+        self.COOKIES: dict[str, str] = {}
+        self.META: dict[str, Any] = {}
+        self.path = ""
+        self.path_info = ""
+        self.script_name = ""
+        self.method: str | None = None
+        self.resolver_match: Any = None
+        self.content_type: str | None = None
+        self.content_params: dict[str, str] | None = None
+        self._stream: Any = io.BytesIO()
+        self._post: Any = None
+        self._files: Any = None
+        self._stream_read = False
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.method} {self.get_full_path()!r}>" if self.method else f"<{type(self).__name__}>"
+
+    def _set_content_type(self, line: str) -> None:
+        """Take ``content_type``, its parameters and, from its charset, the encoding."""
+        self.content_type, self.content_params = _content_type(line)
+        charset = self.content_params.get("charset")
+        if charset:
+            try:
+                codecs.lookup(charset)
+            except LookupError:
+                return
+            self.encoding = charset
+
+    @cached_property
+    def headers(self) -> HttpHeaders:
+        """The headers by name, in any case."""
+        return HttpHeaders(self.META)
+
+    # Where it was sent to.
+
+    def get_host(self) -> str:
+        """The host (and port) that was asked for; DisallowedHost where ALLOWED_HOSTS does not list it."""
+        host = self._raw_host()
+        allowed = settings.ALLOWED_HOSTS or (LOCAL_HOSTS if settings.DEBUG else [])
+        domain, _ = split_domain_port(host)
+        if domain and validate_host(domain, allowed):
+            return host
+        message = f"Invalid HTTP_HOST header: {host!r}."
+        if domain:
+            raise DisallowedHost(f"{message} You may need to add {domain!r} to ALLOWED_HOSTS.")
+        raise DisallowedHost(f"{message} The domain name provided is not valid according to RFC 1034/1035.")
+
+    def _raw_host(self) -> str:
+        if settings.USE_X_FORWARDED_HOST and "HTTP_X_FORWARDED_HOST" in self.META:
+            return str(self.META["HTTP_X_FORWARDED_HOST"])
+        if "HTTP_HOST" in self.META:
+            return str(self.META["HTTP_HOST"])
+        host, port = str(self.META.get("SERVER_NAME", "")), self.get_port()
+        return host if port == ("443" if self.is_secure() else "80") else f"{host}:{port}"
+
+    def get_port(self) -> str:
+        """The port that the client spoke to."""
+        if settings.USE_X_FORWARDED_PORT and "HTTP_X_FORWARDED_PORT" in self.META:
+            return str(self.META["HTTP_X_FORWARDED_PORT"])
+        return str(self.META.get("SERVER_PORT", ""))
+
+    def get_full_path(self, force_append_slash: bool = False) -> str:
+        """Path and query string, percent-encoded."""
+        return self._full(self.path, force_append_slash)
+
+    def get_full_path_info(self, force_append_slash: bool = False) -> str:
+        """The same for ``path_info``."""
+        return self._full(self.path_info, force_append_slash)
+
+    def _full(self, path: str, force_append_slash: bool) -> str:
+        slash = "/" if force_append_slash and not path.endswith("/") else ""
+        query = self.META.get("QUERY_STRING", "")
+        return escape_uri_path(path) + slash + (f"?{iri_to_uri(query)}" if query else "")
+
+    def build_absolute_uri(self, location: str | None = None) -> str:
+        """``location`` (default: this request's own path) with scheme and host in front."""
+        if location is None:
+            return str(iri_to_uri(f"{self.scheme}://{self.get_host()}{self.get_full_path()}"))
+        target, parts = str(location), urlsplit(str(location))
+        if not (parts.scheme and parts.netloc):
+            target = urljoin(f"{self.scheme}://{self.get_host()}{self.path}", target)
+        return str(iri_to_uri(target))
+
+    @property
+    def scheme(self) -> str:
+        """"http" or "https"; SECURE_PROXY_SSL_HEADER may say so."""
+        if settings.SECURE_PROXY_SSL_HEADER:
+            header, secure_value = settings.SECURE_PROXY_SSL_HEADER
+            value = self.META.get(header)
+            if value is not None:
+                return "https" if value.split(",", 1)[0].strip() == secure_value else "http"
+        return self._get_scheme()
+
+    def _get_scheme(self) -> str:
+        return "http"
+
+    def is_secure(self) -> bool:
+        """Did it come over TLS?"""
+        return self.scheme == "https"
+
+    # What the client accepts.
+
+    @cached_property
+    def accepted_types(self) -> list[MediaType]:
+        """The Accept header's types, those with the highest quality first."""
+        found = [MediaType(one) for one in self.headers.get("Accept", "*/*").split(",") if one.strip()]
+        return sorted(found, key=_quality, reverse=True)
+
+    def accepts(self, media_type: str) -> bool:
+        """Would the client take ``media_type``?"""
+        return any(accepted.match(media_type) for accepted in self.accepted_types)
+
+    def get_preferred_type(self, media_types: Iterable[str]) -> str | None:
+        """The one of ``media_types`` that the client likes best, or None."""
+        wanted = list(media_types)
+        return next((one for accepted in self.accepted_types for one in wanted if accepted.match(one)), None)
+
+    # The body.
+
+    @property
+    def encoding(self) -> str | None:
+        """The charset of the form data; setting it reads the form anew."""
+        return self._encoding
+
+    @encoding.setter
+    def encoding(self, value: str) -> None:
+        self._encoding = value
+        self._post = self._files = None
+        self._read_query()
+
+    def _read_query(self) -> None:
+        """Take GET from the query string; a request that was made by hand has it set by hand."""
+
+    @property
+    def body(self) -> bytes:
+        """The whole body; RequestDataTooBig beyond DATA_UPLOAD_MAX_MEMORY_SIZE."""
+        if not hasattr(self, "_body"):
+            if self._stream_read:
+                raise RawPostDataException("You cannot access body after reading from request's data stream")
+            limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+            if limit is not None and int(self.META.get("CONTENT_LENGTH") or 0) > limit:
+                raise RequestDataTooBig("Request body exceeded settings.DATA_UPLOAD_MAX_MEMORY_SIZE.")
+            self._body = self._stream.read()
+            self._stream = io.BytesIO(self._body)
+        return self._body
+
+    def _read_whole(self) -> bytes:
+        """The body for the form parsers, which count fields and not files."""
+        if not hasattr(self, "_body"):
+            self._body = self._stream.read()
+            self._stream = io.BytesIO(self._body)
+        return self._body
+
+    def _load_form(self) -> None:
+        self._post, self._files = QueryDict(encoding=self._encoding), MultiValueDict()
+        if self.method != "POST" or (self._stream_read and not hasattr(self, "_body")):
+            return
+        if self.content_type == "multipart/form-data":
+            boundary = (self.content_params or {}).get("boundary", "")
+            try:
+                self._post, self._files = parse_multipart(self._read_whole(), boundary, self._encoding)
+            except MultiPartParserError as error:
+                raise BadRequest(f"Invalid multipart/form-data: {error}") from error
+        elif self.content_type == "application/x-www-form-urlencoded":
+            self._post = QueryDict(self.body, encoding=self._encoding)
+
+    @property
+    def POST(self) -> Any:
+        """The form's fields, as a QueryDict; empty for any other kind of body."""
+        if self._post is None:
+            self._load_form()
+        return self._post
+
+    @POST.setter
+    def POST(self, value: Any) -> None:
+        self._post = value
+        self._files = MultiValueDict() if self._files is None else self._files
+
+    @property
+    def FILES(self) -> Any:
+        """The form's files, as a MultiValueDict of UploadedFile."""
+        if self._files is None:
+            self._load_form()
+        return self._files
+
+    def read(self, *args: Any) -> bytes:
+        """The body as a stream."""
+        self._stream_read = True
+        data: bytes = self._stream.read(*args)
+        return data
+
+    def readline(self, *args: Any) -> bytes:
+        """One line of it."""
+        self._stream_read = True
+        data: bytes = self._stream.readline(*args)
+        return data
+
+    def readlines(self) -> list[bytes]:
+        """All lines of it."""
+        return list(self)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.readline, b"")
+
+    def close(self) -> None:
+        """Give up the files that came with the form."""
+        for uploads in (self._files or MultiValueDict()).values():
+            uploads.close()
+
+
+def _quality(media_type: MediaType) -> float:
+    try:
+        return float(media_type.params.pop("q", 1))
+    except ValueError:
+        return 1.0
+
+
+def split_domain_port(host: str) -> tuple[str, str]:
+    """``"Example.com:80"`` as ``("example.com", "80")``; two empty strings for what is no host."""
+    match = _HOST.match(host.lower())
+    if match is None:
+        return "", ""
+    return match[1].removesuffix("."), match[2] or ""
+
+
+def validate_host(host: str, allowed_hosts: Iterable[str]) -> bool:
+    """Does one of the patterns allow ``host``? ``*`` allows any, ``.example.com`` the domain and what is below."""
+    return any(pattern == "*" or is_same_domain(host, pattern) for pattern in allowed_hosts)

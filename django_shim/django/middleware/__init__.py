@@ -1,0 +1,9 @@
+"""The middleware of a fresh project; what is not here is left out of the chain."""
+
+from __future__ import annotations
+
+from ..unserved import attribute_of
+
+__all__: list[str] = []
+
+__getattr__ = attribute_of(__name__)

@@ -1,0 +1,65 @@
+"""``CommonMiddleware``: refuses unknown hosts, adds the slash that a path lacks, and www if wanted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..conf import settings
+from ..core.exceptions import PermissionDenied
+from ..core.handlers.loop import LoopMiddleware
+from ..http import HttpRequest, HttpResponsePermanentRedirect
+from ..unserved import NOT_A_PACKAGE, attribute_of
+from ..urls import is_valid_path
+
+__all__ = ["CommonMiddleware"]
+
+__path__ = NOT_A_PACKAGE
+__getattr__ = attribute_of(__name__)
+
+
+class CommonMiddleware(LoopMiddleware):
+    """ALLOWED_HOSTS, APPEND_SLASH, PREPEND_WWW, DISALLOWED_USER_AGENTS."""
+
+    response_redirect_class = HttpResponsePermanentRedirect
+
+    def process_request(self, request: HttpRequest) -> Any:
+        """The redirect to ``www.``, if that is wanted and missing."""
+        agent = request.META.get("HTTP_USER_AGENT")
+        if agent is not None and any(pattern.search(agent) for pattern in settings.DISALLOWED_USER_AGENTS):
+            raise PermissionDenied("Forbidden user agent")
+        host = request.get_host()
+        if not settings.PREPEND_WWW or host.startswith("www."):
+            return None
+        path = self.full_path_with_slash(request) if self.should_append_slash(request) else request.get_full_path()
+        return self.response_redirect_class(f"{request.scheme}://www.{host}{path}")
+
+    def process_response(self, request: HttpRequest, response: Any) -> Any:
+        """301 to the path with a slash, where that one would have been found."""
+        if response.status_code == 404 and self.should_append_slash(request):
+            return self.response_redirect_class(self.full_path_with_slash(request))
+        if not response.streaming and not response.has_header("Content-Length"):
+            response.headers["Content-Length"] = str(len(response.content))
+        return response
+
+    def should_append_slash(self, request: HttpRequest) -> bool:
+        """Is the path unknown as it is, and known with a slash?"""
+        if not settings.APPEND_SLASH or request.path_info.endswith("/"):
+            return False
+        urlconf = getattr(request, "urlconf", None)
+        if is_valid_path(request.path_info, urlconf):
+            return False
+        match = is_valid_path(f"{request.path_info}/", urlconf)
+        return bool(match) and getattr(match.func, "should_append_slash", True)
+
+    def full_path_with_slash(self, request: HttpRequest) -> str:
+        """The path with a slash and its query; RuntimeError where a form's data would be lost on the way (DEBUG)."""
+        path = request.get_full_path(force_append_slash=True)
+        if path.startswith("//"):
+            path = f"/%2F{path[2:]}"  # "//host/" would leave the site
+        if settings.DEBUG and request.method in ("DELETE", "POST", "PUT", "PATCH"):
+            raise RuntimeError(
+                f"You called this URL via {request.method}, but the URL doesn't end in a slash and you have APPEND_SLASH "
+                f"set. Django can't redirect to the slash URL while maintaining {request.method} data. Change your form "
+                f"to point to {request.get_host()}{path} (note the trailing slash), or set APPEND_SLASH=False."
+            )
+        return path

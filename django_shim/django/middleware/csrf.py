@@ -1,0 +1,206 @@
+"""Forms that only this site's own pages may send: a secret in a cookie and, masked, in the form.
+
+Another site can make a browser send a form, cookie and all, but can read neither the cookie nor our pages, so it
+cannot put the same secret into the form. What is in the page changes with every rendering (a random mask in
+front), because compressed pages leak what stays the same (the BREACH attack). The format is Django's, so that
+``X-CSRFToken`` from the cookie, as its documentation tells scripts to send it, is understood.
+"""
+
+from __future__ import annotations
+
+import logging
+import string
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..conf import settings
+from ..core.exceptions import BadRequest, DisallowedHost
+from ..core.handlers.loop import LoopMiddleware
+from ..http import HttpRequest
+from ..unserved import NOT_A_PACKAGE, attribute_of
+from ..urls import get_callable
+from ..utils.crypto import constant_time_compare, get_random_string
+from ..utils.http import is_same_domain
+
+__all__ = ["CsrfViewMiddleware", "get_token", "rotate_token"]
+
+__path__ = NOT_A_PACKAGE
+__getattr__ = attribute_of(__name__)
+
+logger = logging.getLogger("django.security.csrf")
+
+SECRET_LENGTH = 32
+TOKEN_LENGTH = 2 * SECRET_LENGTH
+ALPHABET = string.ascii_letters + string.digits
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
+SESSION_KEY = "_csrftoken"
+
+
+def _mask(secret: str) -> str:
+    """A random mask, and the secret shifted by it letter by letter."""
+    mask = get_random_string(SECRET_LENGTH, ALPHABET)
+    return mask + _shift(secret, mask, 1)
+
+
+def _unmask(token: str) -> str:
+    return _shift(token[SECRET_LENGTH:], token[:SECRET_LENGTH], -1)
+
+
+def _shift(text: str, mask: str, sign: int) -> str:
+    places = zip(map(ALPHABET.index, text), map(ALPHABET.index, mask), strict=True)
+    return "".join(ALPHABET[(place + sign * by) % len(ALPHABET)] for place, by in places)
+
+
+def _is_token(value: str) -> bool:
+    return len(value) in (SECRET_LENGTH, TOKEN_LENGTH) and all(letter in ALPHABET for letter in value)
+
+
+def _secret_of(value: str) -> str:
+    """The secret in a token, masked or bare."""
+    return _unmask(value) if len(value) == TOKEN_LENGTH else value
+
+
+def get_token(request: HttpRequest) -> str:
+    """The token for a form or a script; asking for it sends the cookie with the response."""
+    if "CSRF_COOKIE" not in request.META:
+        rotate_token(request)
+    return _mask(request.META["CSRF_COOKIE"])
+
+
+def rotate_token(request: HttpRequest) -> None:
+    """A new secret: for logging in."""
+    request.META["CSRF_COOKIE"] = get_random_string(SECRET_LENGTH, ALPHABET)
+    request.META["CSRF_COOKIE_NEEDS_UPDATE"] = True
+
+
+class _Rejected(Exception):
+    """Why a request is refused."""
+
+
+class CsrfViewMiddleware(LoopMiddleware):
+    """Refuses requests that change something (403) unless they carry the token. Views may be exempt."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        """Take the secret out of the cookie."""
+        value = self._stored(request)
+        if value is not None and _is_token(value):
+            request.META["CSRF_COOKIE"] = _secret_of(value)
+
+    def process_view(self, request: HttpRequest, callback: Any, args: Any, kwargs: Any) -> Any:
+        """The page that says why a request is refused, or None for one that is not."""
+        if getattr(request, "csrf_processing_done", False) or getattr(callback, "csrf_exempt", False):
+            return None
+        if request.method in SAFE_METHODS or getattr(request, "_dont_enforce_csrf_checks", False):
+            request.csrf_processing_done = True  # type: ignore[attr-defined]  # an attribute that Django's requests have
+            return None
+        try:
+            self._check_origin(request)
+            self._check_token(request)
+        except _Rejected as rejected:
+            return self._refuse(request, str(rejected))
+        request.csrf_processing_done = True  # type: ignore[attr-defined]  # as above
+        return None
+
+    def process_response(self, request: HttpRequest, response: Any) -> Any:
+        """Send the cookie, if a token was asked for while the page was made."""
+        if request.META.get("CSRF_COOKIE_NEEDS_UPDATE"):
+            self._store(request, response)
+            request.META["CSRF_COOKIE_NEEDS_UPDATE"] = False
+        return response
+
+    def _stored(self, request: HttpRequest) -> str | None:
+        if settings.CSRF_USE_SESSIONS:
+            session = getattr(request, "session", None)
+            return None if session is None else session.get(SESSION_KEY)
+        return request.COOKIES.get(settings.CSRF_COOKIE_NAME)
+
+    def _store(self, request: HttpRequest, response: Any) -> None:
+        secret = request.META["CSRF_COOKIE"]
+        if settings.CSRF_USE_SESSIONS:
+            request.session[SESSION_KEY] = secret  # type: ignore[attr-defined]  # SessionMiddleware's
+            return
+        response.set_cookie(
+            settings.CSRF_COOKIE_NAME,
+            secret,
+            max_age=settings.CSRF_COOKIE_AGE,
+            domain=settings.CSRF_COOKIE_DOMAIN,
+            path=settings.CSRF_COOKIE_PATH,
+            secure=settings.CSRF_COOKIE_SECURE,
+            httponly=settings.CSRF_COOKIE_HTTPONLY,
+            samesite=settings.CSRF_COOKIE_SAMESITE,
+        )
+        vary = response.headers.get("Vary")
+        if "cookie" not in (vary or "").lower():
+            response.headers["Vary"] = f"{vary}, Cookie" if vary else "Cookie"
+
+    def _check_origin(self, request: HttpRequest) -> None:
+        """The Origin header must be this site's or a trusted one; over https without it, the Referer."""
+        origin = request.META.get("HTTP_ORIGIN")
+        if origin is not None:
+            if not self._origin_ok(request, origin):
+                raise _Rejected(f"Origin checking failed - {origin} does not match any trusted origins.")
+            return
+        if request.is_secure():
+            self._check_referer(request)
+
+    def _origin_ok(self, request: HttpRequest, origin: str) -> bool:
+        try:
+            if origin == f"{request.scheme}://{request.get_host()}":
+                return True
+        except DisallowedHost:
+            pass
+        if origin in settings.CSRF_TRUSTED_ORIGINS:
+            return True
+        try:
+            parts = urlsplit(origin)
+        except ValueError:
+            return False
+        trusted = (urlsplit(one) for one in settings.CSRF_TRUSTED_ORIGINS if "*" in one)
+        return any(one.scheme == parts.scheme and is_same_domain(parts.netloc, one.netloc.lstrip("*")) for one in trusted)
+
+    def _check_referer(self, request: HttpRequest) -> None:
+        referer = request.META.get("HTTP_REFERER")
+        if referer is None:
+            raise _Rejected("Referer checking failed - no Referer.")
+        try:
+            parts = urlsplit(referer)
+        except ValueError:
+            raise _Rejected("Referer checking failed - Referer is malformed.") from None
+        if not (parts.scheme and parts.netloc):
+            raise _Rejected("Referer checking failed - Referer is malformed.")
+        if parts.scheme != "https":
+            raise _Rejected("Referer checking failed - Referer is insecure while host is secure.")
+        trusted = [urlsplit(one).netloc.lstrip("*") for one in settings.CSRF_TRUSTED_ORIGINS]
+        good = settings.CSRF_COOKIE_DOMAIN or request.get_host()
+        if not any(is_same_domain(parts.netloc, host) for host in (good, *trusted)):
+            raise _Rejected(f"Referer checking failed - {referer} does not match any trusted origins.")
+
+    def _check_token(self, request: HttpRequest) -> None:
+        secret = request.META.get("CSRF_COOKIE")
+        if secret is None:
+            raise _Rejected("CSRF cookie not set.")
+        sent, where = self._sent(request)
+        if not sent:
+            raise _Rejected("CSRF token missing.")
+        if not _is_token(sent):
+            raise _Rejected(f"CSRF token from {where} has incorrect length or characters.")
+        if not constant_time_compare(_secret_of(sent), secret):
+            raise _Rejected(f"CSRF token from {where} incorrect.")
+
+    def _sent(self, request: HttpRequest) -> tuple[str, str]:
+        """The token that came along: in the form, else in the header."""
+        if request.method == "POST":
+            try:
+                if value := request.POST.get("csrfmiddlewaretoken", ""):
+                    return str(value), "POST"
+            except (OSError, BadRequest):
+                pass  # a body that cannot be read has no token in it
+        header = settings.CSRF_HEADER_NAME
+        return str(request.META.get(header, "")), f"the {header.removeprefix('HTTP_').replace('_', '-').title()} HTTP header"
+
+    def _refuse(self, request: HttpRequest, reason: str) -> Any:
+        response = get_callable(settings.CSRF_FAILURE_VIEW)(request, reason=reason)
+        extra = {"status_code": 403, "request": request}
+        logger.warning("Forbidden (%s): %s", reason, request.path, extra=extra)
+        response._has_been_logged = True
+        return response

@@ -1,0 +1,93 @@
+"""Expressions and conditions as nodes of Jinja2's syntax tree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from jinja2 import nodes
+
+from .conditions import Condition, Infix, Negation
+from .expressions import Constant, Expression, ExpressionError, FilterCall, Lookup
+from .runtime import mangled
+
+__all__ = ["MEMORY", "Builder", "call", "constants", "variable"]
+
+MEMORY = "_memory"
+"""A variable that each rendering has, for tags that remember; no template can name it (it begins with ``_``)."""
+
+
+def call(function: str, *arguments: nodes.Expr) -> nodes.Call:
+    """A call of one of ``runtime.FUNCTIONS`` (or of what the environment adds to them)."""
+    return nodes.Call(nodes.EnvironmentAttribute(f"django_{function}"), list(arguments), [], None, None)
+
+
+def variable(name: str) -> nodes.Name:
+    """A variable as it is in the context, ``Missing`` included."""
+    return nodes.Name(mangled(name), "load")
+
+
+def constants(values: Sequence[str]) -> nodes.Tuple:
+    """A tuple of texts."""
+    return nodes.Tuple([nodes.Const(value) for value in values], "load")
+
+
+class Builder:
+    """Builds with the filters that one template knows: their names, and their keys in the environment.
+
+    ``invalid`` is what a missing variable shows as (TEMPLATES' string_if_invalid).
+    """
+
+    def __init__(self, filters: Mapping[str, str], invalid: str, unknown_filter: Callable[[str], str]) -> None:
+        self.filters = filters
+        self.invalid = invalid
+        self.unknown_filter = unknown_filter
+        self.in_block = False
+
+    def expression(self, expression: Expression, missing: Any, autoescape: bool) -> nodes.Expr:
+        """The value; ``missing`` stands for a variable that is not there."""
+        node = self._base(expression.base, missing)
+        for one in expression.filters:
+            node = self.filter(node, one, autoescape)
+        return node
+
+    def filter(self, node: nodes.Expr | None, one: FilterCall, autoescape: bool) -> nodes.Filter:
+        """A filter around ``node`` (None: around a block's content)."""
+        key = self.filters.get(one.name)
+        if key is None:
+            raise ExpressionError(self.unknown_filter(one.name))
+        arguments: list[nodes.Expr] = [nodes.Const(autoescape)]
+        if one.argument is not None:
+            arguments.append(self._argument(one.argument))
+        return nodes.Filter(node, key, arguments, [], None, None)
+
+    def _base(self, base: Constant | Lookup, missing: Any) -> nodes.Expr:
+        if isinstance(base, Constant):
+            return _constant(base)
+        if self.in_block and base.name == "block" and base.steps == ("super",):
+            return nodes.Call(nodes.Name("super", "load"), [], [], None, None)
+        shown = missing
+        if missing == "" and self.invalid:
+            shown = self.invalid.replace("%s", str(base))
+        return call("lookup", variable(base.name), nodes.Const(base.name), constants(base.steps), nodes.Const(shown))
+
+    def _argument(self, argument: Constant | Lookup) -> nodes.Expr:
+        if isinstance(argument, Constant):
+            return _constant(argument)
+        return call("argument", variable(argument.name), nodes.Const(argument.name), constants(argument.steps))
+
+    def condition(self, condition: Condition, autoescape: bool) -> nodes.Expr:
+        """A truth value; variables that are missing are None in it."""
+        if isinstance(condition, Negation):
+            return nodes.Not(self.condition(condition.operand, autoescape))
+        if isinstance(condition, Infix):
+            left, right = self.condition(condition.left, autoescape), self.condition(condition.right, autoescape)
+            if condition.operator in ("and", "or"):
+                return (nodes.And if condition.operator == "and" else nodes.Or)(left, right)
+            return call("compare", nodes.Const(condition.operator), left, right)
+        return self.expression(condition, None, autoescape)
+
+
+def _constant(constant: Constant) -> nodes.Expr:
+    node = nodes.Const(constant.value)
+    return call("safe", node) if isinstance(constant.value, str) else node

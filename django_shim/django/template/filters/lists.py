@@ -1,0 +1,155 @@
+"""Filters for lists, and for values that may be missing."""
+
+from __future__ import annotations
+
+import pprint as _pprint
+import random as _random
+from collections.abc import Iterable, Sequence
+from operator import itemgetter
+from typing import Any
+
+from ...utils.html import conditional_escape
+from ...utils.safestring import SafeString
+from ..library import Library
+
+__all__ = [
+    "default",
+    "default_if_none",
+    "dictsort",
+    "dictsortreversed",
+    "first",
+    "join",
+    "last",
+    "length",
+    "pprint",
+    "random",
+    "register",
+    "slice_filter",
+    "yesno",
+]
+
+register = Library()
+
+
+@register.filter(is_safe=False)
+def default(value: Any, arg: Any) -> Any:
+    """``arg`` for what is false."""
+    return value or arg
+
+
+@register.filter(is_safe=False)
+def default_if_none(value: Any, arg: Any) -> Any:
+    """``arg`` for None."""
+    return arg if value is None else value
+
+
+@register.filter(is_safe=False)
+def first(value: Sequence[Any]) -> Any:
+    """The first item, or nothing."""
+    try:
+        return value[0]
+    except (IndexError, KeyError, TypeError):
+        return ""
+
+
+@register.filter(is_safe=True)
+def last(value: Sequence[Any]) -> Any:
+    """The last item, or nothing."""
+    try:
+        return value[-1]
+    except (IndexError, KeyError, TypeError):
+        return ""
+
+
+@register.filter(is_safe=True, needs_autoescape=True)
+def join(value: Iterable[Any], arg: Any, autoescape: bool = True) -> Any:
+    """The items with ``arg`` in between, each escaped."""
+    try:
+        if not autoescape:
+            return SafeString(str(arg).join(str(item) for item in value))
+        return SafeString(str(conditional_escape(arg)).join(str(conditional_escape(item)) for item in value))
+    except TypeError:
+        return value  # nothing to go through
+
+
+@register.filter(is_safe=False)
+def length(value: Any) -> int:
+    """How many; 0 for what has no length."""
+    try:
+        return len(value)
+    except (ValueError, TypeError):
+        return 0
+
+
+@register.filter(is_safe=False)
+def random(value: Sequence[Any]) -> Any:
+    """One of the items, or nothing."""
+    try:
+        return _random.choice(value)
+    except IndexError:
+        return ""
+
+
+@register.filter("slice", is_safe=True)
+def slice_filter(value: Any, arg: Any) -> Any:
+    """``|slice:":2"``, as in Python."""
+    try:
+        bounds = [int(part) if part else None for part in str(arg).split(":")]
+        return value[slice(*bounds)]
+    except (ValueError, TypeError, KeyError):
+        return value
+
+
+@register.filter(is_safe=False)
+def dictsort(value: Any, arg: Any) -> Any:
+    """Sorted by a key, an index or an attribute (with dots); nothing where that cannot be done."""
+    return _sorted(value, arg, backwards=False)
+
+
+@register.filter(is_safe=False)
+def dictsortreversed(value: Any, arg: Any) -> Any:
+    """The other way round."""
+    return _sorted(value, arg, backwards=True)
+
+
+def _sorted(value: Any, arg: Any, backwards: bool) -> Any:
+    try:
+        return sorted(value, key=_getter(arg), reverse=backwards)
+    except (AttributeError, TypeError, KeyError, IndexError, ValueError):
+        return ""
+
+
+def _getter(arg: Any) -> Any:
+    try:
+        return itemgetter(int(arg))
+    except ValueError:
+        pass
+    steps = str(arg).split(".")
+    if any(step.startswith("_") for step in steps):
+        raise AttributeError("Access to private variables is forbidden.")
+
+    def get(item: Any) -> Any:
+        for step in steps:
+            try:
+                item = item[step]
+            except (TypeError, KeyError, IndexError, AttributeError):
+                item = item[int(step)] if step.isdigit() else getattr(item, step)
+        return item
+
+    return get
+
+
+@register.filter(is_safe=False)
+def yesno(value: Any, arg: Any = None) -> Any:
+    """``|yesno:"yes,no,maybe"``: for true, false and None; without the third, None is false."""
+    words = str("yes,no,maybe" if arg is None else arg).split(",")
+    if len(words) < 2:
+        return value
+    yes, no, maybe = words if len(words) == 3 else (words[0], words[1], words[1])
+    return maybe if value is None else yes if value else no
+
+
+@register.filter(is_safe=True)
+def pprint(value: Any) -> str:
+    """As ``pprint`` writes it, for looking at."""
+    return _pprint.pformat(value)

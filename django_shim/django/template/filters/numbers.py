@@ -1,0 +1,102 @@
+"""Filters for numbers."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from typing import Any
+
+from ...utils import formats
+from ...utils.safestring import SafeString
+from ..library import Library
+
+__all__ = ["add", "divisibleby", "filesizeformat", "floatformat", "pluralize", "register"]
+
+register = Library()
+
+_UNITS = ("KB", "MB", "GB", "TB", "PB")
+
+
+@register.filter(is_safe=False)
+def add(value: Any, arg: Any) -> Any:
+    """The sum: of whole numbers if both are, else of whatever they are; nothing where there is none."""
+    try:
+        return int(value) + int(arg)
+    except (ValueError, TypeError):
+        try:
+            return value + arg
+        except Exception:  # noqa: BLE001 - whatever "+" does with them
+            return ""
+
+
+@register.filter(is_safe=False)
+def divisibleby(value: Any, arg: Any) -> bool:
+    """Without a rest?"""
+    return int(value) % int(arg) == 0
+
+
+@register.filter(is_safe=True)
+def filesizeformat(bytes_: Any) -> str:
+    """``13.2 MB``"""
+    try:
+        size = int(bytes_)
+    except (TypeError, ValueError, UnicodeDecodeError):
+        size = 0
+    sign, size = ("-", -size) if size < 0 else ("", size)
+    if size < 1024:
+        return f"{sign}{size}\xa0byte{'' if size == 1 else 's'}"
+    amount, unit = float(size), "bytes"
+    for unit in _UNITS:
+        amount /= 1024
+        if amount < 1024 or unit == _UNITS[-1]:
+            break
+    return f"{sign}{formats.number_format(round(amount, 1), 1)}\xa0{unit}"
+
+
+@register.filter(is_safe=True)
+def floatformat(text: Any, arg: Any = -1) -> Any:
+    """Rounded to ``arg`` decimals; a negative number leaves them away where they are all 0. ``g`` groups."""
+    grouping = False
+    if isinstance(arg, str):
+        grouping = "g" in arg[-2:]
+        arg = arg.rstrip("gu") or -1
+    try:
+        number = Decimal(repr(text) if isinstance(text, float) else str(text))
+        places = int(arg)
+    except (ValueError, InvalidOperation, TypeError):
+        try:
+            number, places = Decimal(str(float(text))), int(arg)
+        except (ValueError, TypeError, InvalidOperation):
+            return "" if _not_a_number(text) else text
+    if not number.is_finite():
+        return str(text)
+    if places < 0 and number == number.to_integral_value():
+        return SafeString(formats.number_format(str(int(number)), 0, force_grouping=grouping))
+    rounded = number.quantize(Decimal(1).scaleb(-abs(places)), ROUND_HALF_UP)
+    if not rounded:
+        rounded = abs(rounded)  # no "-0"
+    return SafeString(formats.number_format(rounded, abs(places), force_grouping=grouping))
+
+
+def _not_a_number(text: Any) -> bool:
+    try:
+        float(text)
+    except (ValueError, TypeError):
+        return True
+    return False
+
+
+@register.filter(is_safe=False)
+def pluralize(value: Any, arg: Any = "s") -> str:
+    """``message{{ n|pluralize }}``, ``class{{ n|pluralize:"es" }}``, ``cherr{{ n|pluralize:"y,ies" }}``."""
+    singular, _, plural = ("," + str(arg) if "," not in str(arg) else str(arg)).partition(",")
+    if "," in plural:
+        return ""
+    try:
+        return singular if float(value) == 1 else plural
+    except ValueError:
+        return ""  # text that is no number
+    except TypeError:
+        try:
+            return singular if len(value) == 1 else plural
+        except TypeError:
+            return ""

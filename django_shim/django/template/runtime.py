@@ -1,0 +1,350 @@
+"""What templates do while they run: look things up, show them, compare, loop, include.
+
+The compiled templates call these functions through the environment (``environment.django_<name>``).
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import operator
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from jinja2 import Undefined
+
+from ..conf import settings
+from ..utils import formats
+from ..utils.html import conditional_escape, format_html
+from ..utils.safestring import SafeString
+from ..utils.timezone import template_localtime
+from .exceptions import VariableDoesNotExist
+
+__all__ = ["FUNCTIONS", "ForLoop", "Missing", "mangled", "unmangled"]
+
+_RESERVED = {"self", "super", "loop", "caller", "varargs", "kwargs"}
+"""Names that mean something to Jinja2 and nothing to Django."""
+
+
+def mangled(name: str) -> str:
+    """A variable's name as the compiled template has it."""
+    return f"{name}__" if name in _RESERVED else name
+
+
+def unmangled(name: str) -> str:
+    """The reverse of ``mangled``."""
+    return name[:-2] if name.endswith("__") and name[:-2] in _RESERVED else name
+
+
+class Missing(Undefined):
+    """A variable that is not in the context."""
+
+    __slots__ = ()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return SafeString()  # {{ block.super }} in a block that overrides nothing
+
+
+_REQUIRED: Any = object()
+
+
+def lookup(value: Any, name: str, steps: Sequence[str], missing: Any) -> Any:
+    """``value.step.step``: for each step a key, an attribute or an index, and a call of what can be called.
+
+    What is not there is ``missing``.
+    """
+    if isinstance(value, Undefined):
+        return _absent(name, steps, missing)
+    try:
+        current = _called(value)
+        for step in steps:
+            current = _called(_step(current, step))
+    except (_Absent, _NotToBeCalled):
+        return _absent(name, steps, missing)
+    except Exception as error:
+        if getattr(error, "silent_variable_failure", False):
+            return _absent(name, steps, missing)
+        raise
+    return current
+
+
+class _Absent(Exception):
+    pass
+
+
+class _NotToBeCalled(Exception):
+    pass
+
+
+def _step(value: Any, step: str) -> Any:
+    try:
+        return value[step]
+    except (TypeError, AttributeError, KeyError, ValueError, IndexError):
+        pass
+    try:
+        return getattr(value, step)
+    except (TypeError, AttributeError):
+        # A property that fails inside with AttributeError is an error in it, and not a missing name.
+        if not isinstance(value, Mapping) and step in dir(value):
+            raise
+    try:
+        return value[int(step)]
+    except (IndexError, ValueError, KeyError, TypeError, AttributeError):
+        raise _Absent from None
+
+
+def _called(value: Any) -> Any:
+    if not callable(value) or getattr(value, "do_not_call_in_templates", False):
+        return value
+    if getattr(value, "alters_data", False):
+        raise _NotToBeCalled
+    try:
+        return value()
+    except TypeError:
+        try:
+            inspect.signature(value).bind()
+        except (TypeError, ValueError):
+            raise _NotToBeCalled from None  # it wants arguments, which a template cannot give
+        raise
+
+
+def _absent(name: str, steps: Sequence[str], missing: Any) -> Any:
+    if missing is not _REQUIRED:
+        return missing
+    raise VariableDoesNotExist(f"Failed lookup for key [{'.'.join((name, *steps))}]")
+
+
+def argument(value: Any, name: str, steps: Sequence[str]) -> Any:
+    """A filter's argument: one that is missing is an error, as in Django."""
+    return lookup(value, name, steps, _REQUIRED)
+
+
+def display(value: Any, autoescape: bool) -> SafeString:
+    """What ``{{ value }}`` puts into the page."""
+    shown = formats.localize(template_localtime(value))
+    text = shown if isinstance(shown, str) else str(shown)
+    return SafeString(conditional_escape(text) if autoescape else text)
+
+
+def _contains(item: Any, container: Any) -> bool:
+    return item in container
+
+
+COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "is": operator.is_,
+    "is not": operator.is_not,
+    "in": _contains,
+    "not in": lambda item, container: not _contains(item, container),
+}
+
+
+def compare(operation: str, left: Any, right: Any) -> bool:
+    """One operator of an ``{% if %}``; two values that cannot be compared are simply not in that relation."""
+    try:
+        return bool(COMPARISONS[operation](left, right))
+    except Exception:  # noqa: BLE001 - a page is not to fail over {% if 1 < "a" %}
+        return False
+
+
+class ForLoop:
+    """``forloop`` within a loop."""
+
+    def __init__(self, length: int, parentloop: Any) -> None:
+        self.counter0 = -1
+        self.length = length
+        self.parentloop = parentloop
+        self.memory: dict[Any, Any] = {}
+
+    def __repr__(self) -> str:
+        return f"<forloop {self.counter} of {self.length}>"
+
+    @property
+    def counter(self) -> int:
+        return self.counter0 + 1
+
+    @property
+    def revcounter(self) -> int:
+        return self.length - self.counter0
+
+    @property
+    def revcounter0(self) -> int:
+        return self.length - self.counter0 - 1
+
+    @property
+    def first(self) -> bool:
+        return self.counter0 == 0
+
+    @property
+    def last(self) -> bool:
+        return self.revcounter0 == 0
+
+
+def iterate(values: Any, backwards: bool, parent: Any, width: int) -> Iterator[tuple[ForLoop, Any]]:
+    """The items of a ``{% for %}``, each with ``forloop``; ``width`` names take an item apart."""
+    items = [] if values is None else values if hasattr(values, "__len__") and not backwards else list(values)
+    loop = ForLoop(len(items), {} if isinstance(parent, Undefined) else parent)
+    for item in reversed(items) if backwards else items:
+        loop.counter0 += 1
+        yield loop, item if width == 1 else _unpacked(item, width)
+
+
+def _unpacked(item: Any, width: int) -> Any:
+    try:
+        length = len(item)
+    except TypeError:
+        length = 1
+    if length != width:
+        raise ValueError(f"Need {width} values to unpack in for loop; got {length}. ")
+    return item
+
+
+class Cycle:
+    """A ``{% cycle a b %}``: where it stands, for one rendering."""
+
+    def __init__(self) -> None:
+        self.position = 0
+
+    def next(self, values: Sequence[Any]) -> Any:
+        value = values[self.position % len(values)]
+        self.position += 1
+        return value
+
+
+def cycle(memory: dict[Any, Any], place: str, values: Sequence[Any]) -> Any:
+    """The next value."""
+    return memory.setdefault(place, Cycle()).next(values)
+
+
+def reset_cycle(memory: dict[Any, Any], place: str) -> str:
+    """Begin anew."""
+    memory.pop(place, None)
+    return ""
+
+
+def changed(memory: dict[Any, Any], loop: Any, place: str, values: Any) -> bool:
+    """Is ``values`` something else than it was the last time, within this run of the innermost loop?"""
+    kept = loop.memory if isinstance(loop, ForLoop) else memory
+    same = place in kept and kept[place] == values
+    kept[place] = values
+    return not same
+
+
+def first_of(*values: Any) -> Any:
+    """The first that is true, or nothing."""
+    return next((value for value in values if value), "")
+
+
+def regroup(target: Any, name: str, steps: Sequence[str]) -> list[Any]:
+    """``[{"grouper": …, "list": […]}, …]``; neighbours with an equal ``grouper`` are one group."""
+    if target is None:
+        return []
+
+    def key(item: Any) -> Any:
+        return lookup(item, "", (name, *steps), None)
+
+    return [{"grouper": grouper, "list": list(items)} for grouper, items in itertools.groupby(target, key)]
+
+
+def width_ratio(value: Any, maximum: Any, width: Any) -> str:
+    """``value / maximum * width``, rounded; "0" for a maximum of 0, nothing for what is no number."""
+    try:
+        return str(round(float(value) / float(maximum) * int(width)))
+    except ZeroDivisionError:
+        return "0"
+    except (ValueError, TypeError, OverflowError):
+        return ""
+
+
+def url(request: Any, silent: bool, viewname: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    """``{% url %}``; with ``as`` a name that is not known gives nothing."""
+    from ..urls import NoReverseMatch, reverse
+
+    current_app = getattr(request, "current_app", None)
+    if current_app is None and getattr(request, "resolver_match", None) is not None:
+        current_app = request.resolver_match.namespace or None
+    try:
+        return reverse(viewname, args=args, kwargs=kwargs, current_app=current_app)
+    except NoReverseMatch:
+        if silent:
+            return ""
+        raise
+
+
+def static(path: Any) -> str:
+    """``{% static %}``"""
+    from ..templatetags.static import static
+
+    return static(str(path))
+
+
+def prefix(name: str) -> str:
+    """``{% get_static_prefix %}`` and its like."""
+    return str(getattr(settings, name, "") or "")
+
+
+def csrf_input(token: Any) -> str:
+    """The hidden field; nothing (and, with DEBUG, a warning) in a template that was rendered without a request."""
+    if not isinstance(token, Undefined) and token:
+        return format_html('<input type="hidden" name="csrfmiddlewaretoken" value="{}">', token)
+    if settings.DEBUG:
+        warnings.warn(
+            "A {% csrf_token %} was used in a template, but the context did not provide the value. This is usually "
+            "caused by not passing the request: render(request, …).",
+            stacklevel=2,
+        )
+    return ""
+
+
+def now(format_string: Any) -> str:
+    """The present, by a date format."""
+    import datetime
+
+    from ..utils.timezone import get_current_timezone
+
+    zone = get_current_timezone() if settings.USE_TZ else None
+    return formats.date_format(datetime.datetime.now(zone), str(format_string))
+
+
+def language() -> str:
+    """``{% get_current_language %}``"""
+    from ..utils.translation import get_language
+
+    return get_language()
+
+
+def safe(value: Any) -> Any:
+    """A literal of the template's author, or what a block was rendered to."""
+    return SafeString(value)
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    function.__name__: function
+    for function in (
+        lookup,
+        argument,
+        display,
+        compare,
+        iterate,
+        cycle,
+        reset_cycle,
+        changed,
+        first_of,
+        regroup,
+        width_ratio,
+        url,
+        static,
+        prefix,
+        csrf_input,
+        now,
+        language,
+        safe,
+    )
+}
+"""By the name that compiled templates call them under."""

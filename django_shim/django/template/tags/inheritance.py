@@ -1,0 +1,77 @@
+"""Tags that put templates together: extends, block, include."""
+
+from __future__ import annotations
+
+import re
+
+from jinja2 import nodes
+
+from ..building import call
+from ..expressions import keyword
+from ..lexer import Token
+from ..parser import Nodes, Parser
+from ..runtime import mangled
+
+__all__ = ["INHERITANCE"]
+
+
+def extends_tag(parser: Parser, token: Token) -> Nodes:
+    if len(token.arguments) != 1:
+        parser.fail("'extends' takes one argument")
+    if parser.extends is not None:
+        parser.fail("'extends' cannot appear more than once in the same template")
+    if parser.seen_tag:
+        parser.fail("{% extends %} must be the first tag in the template.")
+    parent = call("parent", parser.value(token.arguments[0]))
+    parser.extends = nodes.Extends(parent, lineno=token.line)
+    return []
+
+
+def block_tag(parser: Parser, token: Token) -> Nodes:
+    if len(token.arguments) != 1:
+        parser.fail("'block' tag takes only one argument")
+    name = token.arguments[0]
+    if name in parser.blocks:
+        parser.fail(f"'block' tag with name '{name}' appears more than once")
+    parser.blocks.add(name)
+    outside, parser.builder.in_block = parser.builder.in_block, True
+    body = parser.body("endblock")
+    parser.builder.in_block = outside
+    end = parser.token.arguments
+    if end and end != [name]:
+        parser.fail(f"'endblock {end[0]}' ends the block '{name}'")
+    # Scoped: a block within a loop sees the loop's variables.
+    return [nodes.Block(_identifier(name), body, True, False)]
+
+
+def _identifier(name: str) -> str:
+    """Jinja2 makes functions of blocks, so ``extra-head`` needs another spelling; the same in every template."""
+    return re.sub(r"\W", lambda match: f"_x{ord(match[0]):x}_", name)
+
+
+def include_tag(parser: Parser, token: Token) -> Nodes:
+    if not token.arguments:
+        parser.fail("'include' tag takes at least one argument: the name of the template to be included.")
+    template, *options = token.arguments
+    only = "only" in options
+    options = [option for option in options if option != "only"]
+    if options and (options[0] != "with" or len(options) == 1):
+        parser.fail(f"'include' is written {{% include template with name=value only %}}, not {token.text!r}")
+    pairs = []
+    for option in options[1:]:
+        pair = keyword(option)
+        if pair is None:
+            parser.fail(f"'include' received an invalid token: {option!r}; expected name=value")
+        pairs.append(nodes.Pair(nodes.Const(mangled(pair[0])), parser.value(pair[1])))
+    included = call(
+        "include",
+        nodes.DerivedContextReference(),
+        nodes.Const(parser.name),
+        parser.value(template),
+        nodes.Dict(pairs),
+        nodes.Const(only),
+    )
+    return [nodes.Output([included])]
+
+
+INHERITANCE = {"block": block_tag, "extends": extends_tag, "include": include_tag}

@@ -1,0 +1,71 @@
+"""``path``, ``re_path`` and ``include``: what a urls.py is written with."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from compat.exceptions import ImproperlyConfigured
+from compat.patterns import Pattern, RegexPattern, RoutePattern, URLPattern
+
+from .resolvers import URLResolver
+
+__all__ = ["include", "path", "re_path"]
+
+Included = tuple[Any, "str | None", "str | None"]
+"""Patterns (or a module that has ``urlpatterns``), app namespace, instance namespace."""
+
+
+def path(route: Any, view: Any, kwargs: dict[str, Any] | None = None, name: str | None = None) -> Any:
+    """A route of literal text and ``<type:name>`` parts, without leading slash, to a view or an ``include()``."""
+    return _route(route, view, kwargs, name, RoutePattern)
+
+
+def re_path(route: Any, view: Any, kwargs: dict[str, Any] | None = None, name: str | None = None) -> Any:
+    """As ``path``, with a regular expression for a route."""
+    return _route(route, view, kwargs, name, RegexPattern)
+
+
+def _route(
+    route: Any, view: Any, kwargs: dict[str, Any] | None, name: str | None, kind: type[Pattern]
+) -> URLPattern | URLResolver:
+    if kwargs is not None and not isinstance(kwargs, dict):
+        raise TypeError(f"kwargs argument must be a dict, but got {type(kwargs).__name__}.")
+    if isinstance(view, (list, tuple)):
+        patterns, app_name, namespace = (*view, None, None)[:3] if isinstance(view, tuple) else (view, None, None)
+        return URLResolver(kind(route, None, False), patterns, kwargs, app_name=app_name, namespace=namespace)
+    if callable(view):
+        return URLPattern(kind(route, name, True), view, kwargs, name)
+    if hasattr(view, "as_view"):
+        cls = type(view).__name__
+        raise TypeError(f"view must be a callable, pass {cls}.as_view(), not {cls}().")
+    raise TypeError(f"view must be a callable or a list/tuple in the case of include(), not {view!r}.")
+
+
+def include(arg: Any, namespace: str | None = None) -> Included:
+    """The patterns of ``"app.urls"`` (a name or a module), of a list, or of ``(patterns, app_name)``.
+
+    A namespace needs an app name: in the module (``app_name = "chat"``) or in the tuple.
+    """
+    app_name = None
+    urlconf = arg
+    if isinstance(arg, tuple):
+        if len(arg) == 3 and namespace is None:
+            raise ImproperlyConfigured(
+                "include() got a 3-tuple (admin.site.urls is one): pass it to path() itself, without include()."
+            )
+        if len(arg) != 2:
+            raise ImproperlyConfigured(
+                f"include() takes a {len(arg)}-tuple of nothing it knows: pass a list of patterns, or a tuple of that "
+                "list and the app's namespace."
+            )
+        urlconf, app_name = arg
+    if isinstance(urlconf, str):
+        urlconf = importlib.import_module(urlconf)
+    app_name = getattr(urlconf, "app_name", app_name)
+    if namespace and not app_name:
+        raise ImproperlyConfigured(
+            f"include(…, namespace={namespace!r}) without an app name: set app_name = \"…\" in the included module, or "
+            "pass a 2-tuple of the patterns and the app's name."
+        )
+    return urlconf, app_name, namespace or app_name

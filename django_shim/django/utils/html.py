@@ -1,0 +1,133 @@
+"""Escaping, and making HTML out of text."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterable
+from html.parser import HTMLParser
+from typing import Any
+
+from .safestring import SafeString, mark_safe
+
+__all__ = [
+    "conditional_escape",
+    "escape",
+    "escapejs",
+    "format_html",
+    "format_html_join",
+    "html_safe",
+    "json_script",
+    "linebreaks",
+    "strip_spaces_between_tags",
+    "strip_tags",
+]
+
+_JSON_ESCAPES = {ord(">"): "\\u003E", ord("<"): "\\u003C", ord("&"): "\\u0026"}
+"""Inside a ``<script>`` element, so that no text can end it."""
+
+_JS_ESCAPES = {
+    code: f"\\u{code:04X}" for code in (*map(ord, "\\'\"><&=-;`"), 0x2028, 0x2029, *range(32))
+}
+
+
+def escape(text: Any) -> SafeString:
+    """``text`` with ``& < > " '`` as entities; escapes again what is safe already (see conditional_escape)."""
+    return SafeString(html.escape(str(text)))
+
+
+def conditional_escape(text: Any) -> Any:
+    """As ``escape``, but what says that it is HTML (by ``__html__``) is left alone."""
+    if hasattr(text, "__html__"):
+        return text.__html__()
+    return escape(text)
+
+
+def escapejs(value: Any) -> SafeString:
+    """``value`` for use inside a quoted JavaScript string."""
+    return SafeString(str(value).translate(_JS_ESCAPES))
+
+
+def json_script(value: Any, element_id: str | None = None, encoder: type[json.JSONEncoder] | None = None) -> SafeString:
+    """``value`` as JSON in a ``<script type="application/json">`` that no content can break out of."""
+    from ..core.serializers.json import DjangoJSONEncoder
+
+    text = json.dumps(value, cls=encoder or DjangoJSONEncoder).translate(_JSON_ESCAPES)
+    if element_id:
+        return format_html('<script id="{}" type="application/json">{}</script>', element_id, mark_safe(text))
+    return format_html('<script type="application/json">{}</script>', mark_safe(text))
+
+
+def format_html(format_string: str, *args: Any, **kwargs: Any) -> SafeString:
+    """``str.format`` that escapes every argument and gives HTML.
+
+    Raises TypeError without arguments: then there is nothing to escape, and the string was probably put
+    together by other means.
+    """
+    if not (args or kwargs):
+        raise TypeError("format_html(template, …) needs the values to escape: use mark_safe for a constant")
+    escaped = {name: conditional_escape(value) for name, value in kwargs.items()}
+    return SafeString(format_string.format(*map(conditional_escape, args), **escaped))
+
+
+def format_html_join(sep: str, format_string: str, args_generator: Iterable[Any]) -> SafeString:
+    """``format_html`` over rows (sequences or mappings), joined by ``sep``."""
+    rows = (
+        format_html(format_string, **row) if isinstance(row, dict) else format_html(format_string, *row)
+        for row in args_generator
+    )
+    return SafeString(conditional_escape(sep).join(rows))
+
+
+def linebreaks(value: Any, autoescape: bool = False) -> str:
+    """Blank lines become paragraphs, single line ends ``<br>``."""
+    text = str(value).replace("\r\n", "\n").replace("\r", "\n")
+    paragraphs = (escape(part) if autoescape else part for part in re.split("\n{2,}", text))
+    return "\n\n".join("<p>{}</p>".format(part.replace("\n", "<br>")) for part in paragraphs)
+
+
+class _TextOnly(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=False)
+        self.pieces: list[str] = []
+
+    def handle_data(self, data: str) -> None:
+        self.pieces.append(data)
+
+    def handle_entityref(self, name: str) -> None:
+        self.pieces.append(f"&{name};")
+
+    def handle_charref(self, name: str) -> None:
+        self.pieces.append(f"&#{name};")
+
+
+def strip_tags(value: Any) -> str:
+    """``value`` without anything that parses as a tag. Not a sanitiser: the result is not safe HTML."""
+    text = str(value)
+    for _ in range(50):  # "<<b>b>" needs more than one pass; nobody needs fifty
+        if "<" not in text or ">" not in text:
+            break
+        parser = _TextOnly()
+        parser.feed(text)
+        parser.close()
+        stripped = "".join(parser.pieces)
+        if stripped.count("<") == text.count("<"):
+            break
+        text = stripped
+    return text
+
+
+def strip_spaces_between_tags(value: Any) -> str:
+    """``<p> <b>`` becomes ``<p><b>``; white space next to text stays."""
+    return re.sub(r">\s+<", "><", str(value))
+
+
+def html_safe(klass: type[Any]) -> type[Any]:
+    """Class decorator: ``str()`` of an instance is HTML."""
+    if "__html__" in vars(klass):
+        raise ValueError(f"html_safe: {klass.__name__} defines __html__ itself")
+    text = klass.__str__
+    klass.__str__ = lambda self: mark_safe(text(self))
+    klass.__html__ = lambda self: str(self)
+    return klass

@@ -1,0 +1,52 @@
+"""Strings that are known to be HTML already, so that templates do not escape them again."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["SafeData", "SafeString", "SafeText", "mark_safe"]
+
+
+class SafeData:
+    """Mixed into whatever needs no escaping; ``__html__`` is the protocol that Jinja2 and others share."""
+
+    def __html__(self) -> Any:
+        return self
+
+
+class SafeString(str, SafeData):
+    """HTML. ``safe + safe`` stays safe; ``safe + "text"`` is plain text, and is escaped when shown."""
+
+    __slots__ = ()
+
+    def __add__(self, other: str) -> str:
+        joined = super().__add__(other)
+        return SafeString(joined) if isinstance(other, SafeData) else joined
+
+    def __str__(self) -> str:
+        return self
+
+
+SafeText = SafeString
+
+
+def mark_safe(value: Any) -> Any:
+    """``value`` as HTML that is shown as it is; a function becomes one whose results are safe.
+
+    Never on text that a user typed: that is how pages are taken over.
+    """
+    if hasattr(value, "__html__"):
+        return value
+    if callable(value):
+        return _safe_results(value)
+    return SafeString(value)
+
+
+def _safe_results(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return mark_safe(function(*args, **kwargs))
+
+    return wrapper

@@ -1,0 +1,139 @@
+"""Plain text: slugs, cutting to length, splitting with quotes."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import Any
+
+__all__ = [
+    "Truncator",
+    "camel_case_to_spaces",
+    "capfirst",
+    "format_lazy",
+    "get_text_list",
+    "get_valid_filename",
+    "normalize_newlines",
+    "slugify",
+    "smart_split",
+    "unescape_string_literal",
+    "wrap",
+]
+
+
+def capfirst(x: Any) -> str:
+    """The first letter in upper case, the rest untouched."""
+    text = str(x)
+    return text[:1].upper() + text[1:]
+
+
+def slugify(value: Any, allow_unicode: bool = False) -> str:
+    """Letters, digits, underscores and single hyphens, in lower case."""
+    text = unicodedata.normalize("NFKC" if allow_unicode else "NFKD", str(value))
+    if not allow_unicode:
+        text = text.encode("ascii", "ignore").decode("ascii")
+    kept = re.sub(r"[^\w\s-]", "", text.lower())
+    return re.sub(r"[-\s]+", "-", kept).strip("-_")
+
+
+def wrap(text: str, width: int) -> str:
+    """Line breaks between words so that lines stay below ``width``; long words and existing breaks stay."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        current = ""
+        for word in line.split(" "):
+            if current and len(current) + 1 + len(word) > width:
+                lines.append(current)
+                current = word
+            else:
+                current = f"{current} {word}" if current else word
+        lines.append(current)
+    return "\n".join(lines) + ("\n" if text.endswith("\n") else "")
+
+
+def normalize_newlines(text: str) -> str:
+    """CRLF and CR as LF."""
+    return str(text).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def camel_case_to_spaces(value: str) -> str:
+    """``"CamelCase"`` as ``"camel case"``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<!^)(?=[A-Z][a-z])", " ", value).strip().lower()
+
+
+def get_text_list(list_: Any, last_word: str = "or") -> str:
+    """``["a", "b", "c"]`` as ``"a, b or c"``."""
+    items = [str(item) for item in list_]
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last_word} {items[-1]}" if items else ""
+
+
+def get_valid_filename(name: str) -> str:
+    """``name`` with what a file name should not have left out; ValueError if nothing is left."""
+    from ..core.exceptions import SuspiciousFileOperation
+
+    kept = re.sub(r"(?u)[^-\w.]", "", str(name).strip().replace(" ", "_"))
+    if kept in {"", ".", ".."}:
+        raise SuspiciousFileOperation(f"Could not derive file name from {name!r}")
+    return kept
+
+
+def smart_split(text: str) -> Iterator[str]:
+    r"""Words of ``text``; white space inside quotes does not split.
+
+        >>> list(smart_split('url "a b" x|default:"c d"'))
+        ['url', '"a b"', 'x|default:"c d"']
+    """
+    for match in re.finditer(r"""(?:[^\s'"]*(?:(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')[^\s'"]*)+)|\S+""", text):
+        yield match[0]
+
+
+def unescape_string_literal(s: str) -> str:
+    r"""What a quoted literal stands for: without its quotes, ``\"`` and ``\\`` resolved."""
+    if len(s) < 2 or s[0] not in "\"'" or s[-1] != s[0]:
+        raise ValueError(f"Not a string literal: {s!r}")
+    return s[1:-1].replace("\\" + s[0], s[0]).replace("\\\\", "\\")
+
+
+def format_lazy(format_string: str, *args: Any, **kwargs: Any) -> str:
+    """``str.format``; nothing has to be lazy where nothing is translated."""
+    return format_string.format(*args, **kwargs)
+
+
+class Truncator:
+    """Cuts text to a number of characters or words, the ellipsis included."""
+
+    def __init__(self, text: Any) -> None:
+        self.text = str(text)
+
+    def __str__(self) -> str:
+        return self.text
+
+    def chars(self, num: int, truncate: str | None = None) -> str:
+        """At most ``num`` characters; combining marks do not count."""
+        ellipsis = "…" if truncate is None else truncate
+        text = unicodedata.normalize("NFC", self.text)
+        length = max(int(num), 0)
+        room = length - _visible(ellipsis)
+        if _visible(text) <= length:
+            return text
+        kept, count = "", 0
+        for character in text:
+            count += not unicodedata.combining(character)
+            if count > room:
+                break
+            kept += character
+        return kept + ellipsis if length else ""
+
+    def words(self, num: int, truncate: str | None = None) -> str:
+        """At most ``num`` words."""
+        words = self.text.split()
+        length = max(int(num), 0)
+        if not length or len(words) <= length:
+            return " ".join(words) if length else ""
+        ellipsis = " …" if truncate is None else truncate
+        return " ".join(words[:length]) + ellipsis
+
+
+def _visible(text: str) -> int:
+    return sum(not unicodedata.combining(character) for character in text)

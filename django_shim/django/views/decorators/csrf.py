@@ -1,0 +1,44 @@
+"""Which views the check for the CSRF token leaves alone, and which give the cookie in any case."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ...middleware.csrf import CsrfViewMiddleware, get_token
+from .wrapping import around
+
+__all__ = ["csrf_exempt", "csrf_protect", "ensure_csrf_cookie", "requires_csrf_token"]
+
+
+def csrf_exempt(view_func: Callable[..., Any]) -> Callable[..., Any]:
+    """The view takes POST without a token."""
+    view = around(view_func)
+    view.csrf_exempt = True  # type: ignore[attr-defined]  # the mark that the middleware looks for
+    return view
+
+
+def csrf_protect(view_func: Callable[..., Any]) -> Callable[..., Any]:
+    """The view is checked also where the middleware is not installed."""
+    middleware = CsrfViewMiddleware(view_func)
+
+    def before(request: Any) -> Any:
+        middleware.process_request(request)
+        return middleware.process_view(request, view_func, (), {})
+
+    return around(view_func, before, middleware.process_response)
+
+
+def ensure_csrf_cookie(view_func: Callable[..., Any]) -> Callable[..., Any]:
+    """The view's response sets the cookie, whether its page has a form or not."""
+    middleware = CsrfViewMiddleware(view_func)
+
+    def before(request: Any) -> None:
+        middleware.process_request(request)
+        get_token(request)
+        request.META["CSRF_COOKIE_NEEDS_UPDATE"] = True
+
+    return around(view_func, before, middleware.process_response)
+
+
+requires_csrf_token = around

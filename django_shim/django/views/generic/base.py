@@ -1,0 +1,185 @@
+"""``View``: a method per HTTP method; ``TemplateView`` and ``RedirectView`` on top of it."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+
+from compat.exceptions import ImproperlyConfigured
+
+from ...http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseGone,
+    HttpResponseNotAllowed,
+    HttpResponsePermanentRedirect,
+    HttpResponseRedirect,
+)
+from ...urls import reverse
+
+__all__ = ["ContextMixin", "RedirectView", "TemplateResponseMixin", "TemplateView", "View"]
+
+logger = logging.getLogger("django.request")
+
+
+class View:
+    """``as_view()`` makes the view function; each request gets an instance of its own."""
+
+    http_method_names = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
+    request: HttpRequest
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    def __init__(self, **kwargs: Any) -> None:
+        for name, value in kwargs.items():
+            setattr(self, name, value)
+
+    @classmethod
+    def is_async_view(cls) -> bool:
+        """Are the handlers coroutines? All or none of them."""
+        handlers = [getattr(cls, name) for name in cls.http_method_names if name != "options" and hasattr(cls, name)]
+        kinds = {iscoroutinefunction(handler) for handler in handlers}
+        if len(kinds) > 1:
+            raise ImproperlyConfigured(f"{cls.__qualname__} HTTP handlers must either be all sync or all async.")
+        return kinds == {True}
+
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Callable[..., Any]:
+        """The view function; ``initkwargs`` become attributes of each instance, and must exist on the class."""
+        for name in initkwargs:
+            if name in cls.http_method_names:
+                raise TypeError(f"The method name {name} is not accepted as a keyword argument to {cls.__name__}().")
+            if not hasattr(cls, name):
+                raise TypeError(
+                    f"{cls.__name__}() received an invalid keyword {name!r}. as_view only accepts arguments that are "
+                    "already attributes of the class."
+                )
+
+        def view(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            self = cls(**initkwargs)
+            self.setup(request, *args, **kwargs)
+            return self.dispatch(request, *args, **kwargs)
+
+        function: Any = view
+        functools.update_wrapper(function, cls, updated=())
+        function.__dict__.update(cls.dispatch.__dict__)
+        function.view_class, function.view_initkwargs = cls, initkwargs
+        if cls.is_async_view():
+            markcoroutinefunction(function)
+        return view
+
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        """Keep what the request brought."""
+        if hasattr(self, "get") and not hasattr(self, "head"):
+            self.head = self.get
+        self.request, self.args, self.kwargs = request, args, kwargs
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Call the method for the request's method, or answer 405."""
+        name = (request.method or "").lower()
+        handler = getattr(self, name, None) if name in self.http_method_names else None
+        return (handler or self.http_method_not_allowed)(request, *args, **kwargs)
+
+    def http_method_not_allowed(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """405."""
+        response = HttpResponseNotAllowed(self._allowed_methods())
+        logger.warning("Method Not Allowed (%s): %s", request.method, request.path, extra={"status_code": 405})
+        response._has_been_logged = True  # type: ignore[attr-defined]  # one record, and this one says more
+        return self._answer(response)
+
+    def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Which methods there are."""
+        return self._answer(HttpResponse(headers={"Allow": ", ".join(self._allowed_methods()), "Content-Length": "0"}))
+
+    def _answer(self, response: Any) -> Any:
+        """A handler's result: the caller of an async view awaits it."""
+        if not self.is_async_view():
+            return response
+
+        async def answer() -> Any:
+            return response
+
+        return answer()
+
+    def _allowed_methods(self) -> list[str]:
+        return [name.upper() for name in self.http_method_names if hasattr(self, name)]
+
+
+class ContextMixin:
+    """What a template is given: ``extra_context``, the URL's arguments, and the view itself as ``view``."""
+
+    extra_context: dict[str, Any] | None = None
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Override it to add to the context."""
+        return {"view": self, **kwargs, **(self.extra_context or {})}
+
+
+class TemplateResponseMixin:
+    """Answers with the template ``template_name``."""
+
+    template_name: str | None = None
+    template_engine: str | None = None
+    response_class: Any = None
+    content_type: str | None = None
+    request: HttpRequest
+
+    def get_template_names(self) -> list[str]:
+        """The templates to try, in order."""
+        if self.template_name is None:
+            raise ImproperlyConfigured(
+                f"{type(self).__name__} needs template_name, or get_template_names() of its own."
+            )
+        return [self.template_name]
+
+    def render_to_response(self, context: Any, **response_kwargs: Any) -> Any:
+        """The response for ``context``."""
+        from ...template.response import TemplateResponse
+
+        response_kwargs.setdefault("content_type", self.content_type)
+        kind = self.response_class or TemplateResponse
+        return kind(request=self.request, template=self.get_template_names(), context=context, **response_kwargs)
+
+
+class TemplateView(TemplateResponseMixin, ContextMixin, View):
+    """``TemplateView.as_view(template_name="chat/index.html")``"""
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Render the template."""
+        return self.render_to_response(self.get_context_data(**kwargs))
+
+
+class RedirectView(View):
+    """``RedirectView.as_view(url="/chat/")``, or ``pattern_name`` with the URL's own arguments."""
+
+    permanent = False
+    url: str | None = None
+    pattern_name: str | None = None
+    query_string = False
+
+    def get_redirect_url(self, *args: Any, **kwargs: Any) -> str | None:
+        """Where to; None for gone."""
+        if self.url:
+            url = self.url % kwargs
+        elif self.pattern_name:
+            url = reverse(self.pattern_name, args=args, kwargs=kwargs)
+        else:
+            return None
+        query = self.request.META.get("QUERY_STRING", "")
+        return f"{url}?{query}" if query and self.query_string else url
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Redirect, or answer 410."""
+        url = self.get_redirect_url(*args, **kwargs)
+        if not url:
+            logger.warning("Gone: %s", request.path, extra={"status_code": 410})
+            response = HttpResponseGone()
+            response._has_been_logged = True  # type: ignore[attr-defined]  # one record
+            return response
+        return (HttpResponsePermanentRedirect if self.permanent else HttpResponseRedirect)(url)
+
+    head = post = options = delete = put = patch = get

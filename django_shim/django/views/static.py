@@ -1,0 +1,54 @@
+"""``serve``: a file below a folder, for development."""
+
+from __future__ import annotations
+
+import mimetypes
+import posixpath
+from pathlib import Path
+from typing import Any
+
+from ..http import FileResponse, Http404, HttpRequest, HttpResponseNotModified
+from ..utils.http import http_date, parse_http_date_safe
+
+__all__ = ["safe_path", "serve", "was_modified_since"]
+
+
+def serve(request: HttpRequest, path: str, document_root: Any = None, show_indexes: bool = False) -> Any:
+    """The file ``path`` below ``document_root``; Http404 where there is none, or where it leads outside."""
+    file = safe_path(path, document_root)
+    if file is None or not file.exists():
+        raise Http404(f"“{path}” does not exist")
+    if file.is_dir():
+        raise Http404("Directory indexes are not allowed here.")
+    return file_response(request, file)
+
+
+def safe_path(path: str, root: Any) -> Path | None:
+    """``path`` below ``root``, symbolic links followed by the file system alone; None where it leads outside."""
+    cleaned = posixpath.normpath(path).lstrip("/")
+    parts = cleaned.split("/")
+    if ".." in parts or "\\" in cleaned or "\0" in cleaned or any(Path(part).drive for part in parts):
+        return None
+    return Path(root) / cleaned
+
+
+def file_response(request: HttpRequest, file: Path) -> Any:
+    """The file with its type and date; 304 where the client has it already."""
+    modified = file.stat().st_mtime
+    if not was_modified_since(request.META.get("HTTP_IF_MODIFIED_SINCE"), modified):
+        return HttpResponseNotModified()
+    kind, encoding = mimetypes.guess_type(str(file))
+    kind = kind or "application/octet-stream"
+    if kind.startswith("text/") or kind in ("application/javascript", "application/json"):
+        kind += "; charset=utf-8"
+    response = FileResponse(file.open("rb"), content_type=kind)
+    response.headers["Last-Modified"] = http_date(modified)
+    if encoding:
+        response.headers["Content-Encoding"] = encoding
+    return response
+
+
+def was_modified_since(header: str | None = None, mtime: float = 0) -> bool:
+    """Is a file of that time newer than what the header (If-Modified-Since) says the client has?"""
+    known = parse_http_date_safe(header) if header else None
+    return known is None or int(mtime) > known
