@@ -12,6 +12,7 @@ import typer
 import compat
 from compat.cli import layers as layers_command
 from compat.cli import runserver as runserver_command
+from compat.cli import worker as worker_command
 from compat.exceptions import CompatError, ImproperlyConfigured, InvalidChannelLayerError
 
 __all__ = ["app"]
@@ -95,6 +96,22 @@ def runserver(
     use_settings(settings)
     with errors_explained():
         runserver_command.serve(application, host=host, port=port, reload=reload, workers=workers)
+
+
+@app.command()
+def worker(
+    channels: Annotated[list[str], typer.Argument(metavar="CHANNEL...", help="The channels to listen on.")],
+    application: Annotated[
+        str | None,
+        typer.Option("--app", metavar="MODULE:NAME", help="Default: the setting ASGI_APPLICATION."),
+    ] = None,
+    layer: Annotated[str, typer.Option(help="The alias of the layer.")] = "default",
+    settings: Settings = None,
+) -> None:
+    """Run consumers for messages that are sent to channels by name."""
+    use_settings(settings)
+    with errors_explained():
+        worker_command.work(channels, application, layer=layer)
 
 
 @app.command()

@@ -1,0 +1,62 @@
+"""``channels-compat worker``: consumers for messages that are sent to channels by name."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from compat.cli.application import application_name, load_application, search_here
+from compat.cli.embedded import layer_states
+from compat.exceptions import CompatError
+from compat.layers import DEFAULT_CHANNEL_LAYER, InMemoryChannelLayer, channel_layers, get_channel_layer
+from compat.routing import ProtocolTypeRouter
+from compat.worker import Worker
+
+__all__ = ["CannotWork", "work"]
+
+
+class CannotWork(CompatError):
+    """The worker would never get a message, or could not handle one; the text says why."""
+
+
+def work(
+    channels: Sequence[str], application: str | None = None, *, layer: str = DEFAULT_CHANNEL_LAYER
+) -> None:
+    """Hand the messages of ``channels`` to ``application`` until Ctrl-C.
+
+    ``application``: "module:name"; None for the setting ASGI_APPLICATION. Each channel has one instance of
+    its consumer, which handles its messages one after another. Raises CannotWork for a layer that is not
+    configured or in memory, and for an application that has nothing for the scope type "channel".
+    """
+    search_here()
+    name = application_name(application)
+    app = load_application(name)
+    if isinstance(app, ProtocolTypeRouter) and "channel" not in app.application_mapping:
+        router = f'ChannelNameRouter({{"{channels[0]}": SomeConsumer.as_asgi()}})'
+        raise CannotWork(
+            f"{name} has no application for the messages of channels. Add one: "
+            f'ProtocolTypeRouter({{..., "channel": {router}}})'
+        )
+    channel_layer = layer_to_work_on(layer)
+    state = next(state for state in layer_states() if state.alias == layer)
+    print(f"Working on {', '.join(channels)} for {name}, layer {state}  (Ctrl-C ends it)", flush=True)
+    logging.basicConfig(format="%(levelname)s:     %(message)s")
+    try:
+        Worker(app, channels, channel_layer).run()  # type: ignore[no-untyped-call]  # asgiref's
+    except KeyboardInterrupt:
+        pass
+
+
+def layer_to_work_on(alias: str) -> Any:
+    """The layer under ``alias``, if another process can send to it."""
+    layer = get_channel_layer(alias)
+    if layer is None:
+        configured = ", ".join(map(repr, channel_layers.aliases())) or "none"
+        raise CannotWork(f"there is no layer {alias!r}; configured: {configured}. Choose one with --layer")
+    if isinstance(layer, InMemoryChannelLayer):
+        raise CannotWork(
+            f"layer {alias!r} is in memory: no other process can send to a worker on it. Configure Redis for "
+            'it: the BACKEND "compat.layers.redis.core.RedisChannelLayer" in CHANNEL_LAYERS'
+        )
+    return layer
