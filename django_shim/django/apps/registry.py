@@ -33,6 +33,7 @@ class Apps:
         self.app_configs: dict[str, AppConfig] = {}
         self.apps_ready = self.models_ready = self.ready = self.loading = False
         self._names: set[str] = set()
+        self._stored: list[tuple[dict[str, AppConfig], set[str], bool, bool]] = []
         self._lock = threading.RLock()
 
     def populate(self, installed_apps: Iterable[str] = ()) -> None:
@@ -64,6 +65,17 @@ class Apps:
         for config in configs.values():
             config.ready()
         self.ready = True
+
+    def set_installed_apps(self, installed: Iterable[str]) -> None:
+        """Use other apps until ``unset_installed_apps``: for tests."""
+        self._stored.append((self.app_configs, self._names, self.apps_ready, self.ready))
+        self.ready = False
+        self.populate(installed)
+
+    def unset_installed_apps(self) -> None:
+        """Back to those before."""
+        self.app_configs, self._names, ready, self.ready = self._stored.pop()
+        self.apps_ready = self.models_ready = ready
 
     def check_apps_ready(self) -> None:
         """Raise AppRegistryNotReady before ``django.setup()``."""

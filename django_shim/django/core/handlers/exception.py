@@ -73,6 +73,7 @@ def _unforeseen(request: HttpRequest, error: Exception) -> Any:
     got_request_exception.send(sender=None, request=request)
     response = debug.server_error(request, error) if settings.DEBUG else _server_error(request)
     _log(request, response, "Internal Server Error: %s", request.path, level=logging.ERROR, error=error)
+    response.raised = error  # for the test client, which passes it on
     return response
 
 

@@ -1,0 +1,45 @@
+"""``manage.py collectstatic``: the static files of all apps in one folder, for a web server to serve."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ....conf import settings
+from ....contrib.staticfiles.finders import folders
+from ..base import BaseCommand, CommandError
+
+__all__ = ["Command"]
+
+
+class Command(BaseCommand):
+    """Copies them to STATIC_ROOT; where two have one name, the one that is found first wins."""
+
+    help = "Copies the static files of all apps to STATIC_ROOT."
+
+    def add_arguments(self, parser: Any) -> None:
+        for flag in ("--noinput", "--no-input", "--no-post-process", "--link", "--no-default-ignore"):
+            parser.add_argument(flag, action="store_true", help="Accepted; no effect.")
+        parser.add_argument("-n", "--dry-run", action="store_true", help="Only say what would be copied.")
+        parser.add_argument("-c", "--clear", action="store_true", help="Empty STATIC_ROOT first.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not settings.STATIC_ROOT:
+            raise CommandError("STATIC_ROOT is not set: it names the folder to copy to.")
+        root = Path(settings.STATIC_ROOT)
+        if options["clear"] and root.is_dir() and not options["dry_run"]:
+            shutil.rmtree(root)
+        found: dict[Path, Path] = {}
+        for prefix, folder in folders():
+            for file in sorted(folder.rglob("*")):
+                if file.is_file():
+                    found.setdefault(root / prefix / file.relative_to(folder), file)
+        for target, file in found.items():
+            if options["verbosity"] > 1 or options["dry_run"]:
+                self.stdout.write(f"{'Pretending to copy' if options['dry_run'] else 'Copying'} '{file}'")
+            if not options["dry_run"]:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(file, target)
+        files = "1 static file" if len(found) == 1 else f"{len(found)} static files"
+        self.stdout.write(f"{files} copied to '{root}'.")

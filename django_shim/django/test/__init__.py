@@ -1,0 +1,23 @@
+"""Tests of pages and settings, without a server and without a database."""
+
+from __future__ import annotations
+
+from ..unserved import attribute_of
+from .client import AsyncClient, AsyncRequestFactory, Client, RequestFactory
+from .testcases import SimpleTestCase, TestCase, TransactionTestCase
+from .utils import modify_settings, override_settings, tag
+
+__all__ = [
+    "AsyncClient",
+    "AsyncRequestFactory",
+    "Client",
+    "RequestFactory",
+    "SimpleTestCase",
+    "TestCase",
+    "TransactionTestCase",
+    "modify_settings",
+    "override_settings",
+    "tag",
+]
+
+__getattr__ = attribute_of(__name__)
