@@ -40,6 +40,9 @@ class Runnable(Protocol):
     def run_slice(self, worker: Worker) -> None:
         """In a worker: handle some messages, and let go of the token."""
 
+    def kind(self) -> Any:
+        """What it handles now, as something that may be slow the next time too."""
+
     def wake(self) -> None:
         """On the loop: look at what the workers have left."""
 
@@ -47,15 +50,15 @@ class Runnable(Protocol):
 class Worker:
     """One busy thread, as the loop sees it."""
 
-    __slots__ = ("kind", "seen", "slow", "turns")
+    __slots__ = ("connection", "seen", "slow", "turns")
 
     def __init__(self) -> None:
         self.turns = 0
         self.seen = -1
         """``turns`` at the last tick: the same again means that a handler is stuck."""
         self.slow = False
-        self.kind: Any = None
-        """(class, message type) of what it runs."""
+        self.connection: Runnable | None = None
+        """What it runs."""
 
 
 class Pool:
@@ -119,8 +122,9 @@ class Pool:
         for worker in tuple(self.active):
             if not worker.slow and worker.turns == worker.seen:
                 worker.slow = True
-                if worker.kind is not None:
-                    self.slow_kinds.add(worker.kind)
+                connection = worker.connection
+                if connection is not None:
+                    self.slow_kinds.add(connection.kind())
             worker.seen = worker.turns
             stuck, fast = stuck + worker.slow, fast + (not worker.slow)
         self.flush()

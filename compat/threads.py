@@ -83,6 +83,7 @@ class SyncConnection:
         "consumer",
         "context",
         "current",
+        "database",
         "error",
         "finished",
         "home",
@@ -110,6 +111,7 @@ class SyncConnection:
         self.room: threading.Event | None = None
         """Set when a handler that waits to send may look again; made by the first that waits."""
         self.context = contextvars.copy_context()
+        self.database = db.watched()
         self.home: int = 0
         """The thread that ran the last handler."""
         self.nested: list[Any] = []
@@ -211,7 +213,7 @@ class SyncConnection:
 
     async def call(self, message: Message) -> None:
         """Run the handler of ``message`` by itself, after everything else (see ``_settle``)."""
-        run = sync_to_async(self._handle, thread_sensitive=False, executor=executor())
+        run = sync_to_async(self._run_alone, thread_sensitive=False, executor=executor())
         try:
             await run(message)
         finally:
@@ -221,32 +223,31 @@ class SyncConnection:
 
     def emit(self, message: Message) -> None:
         """Queue an ASGI message to the client; blocks while ``MAX_UNSENT`` wait already. From any thread."""
-        if not self.socket.admit(message):
+        socket, out = self.socket, self.out
+        if (socket.closed or message["type"] != "websocket.send") and not socket.admit(message):
             return
-        out = self.out
         out.append(message)
-        self._touch()
+        if not self.touched:
+            self._touch()
         if self.worker is None or self.worker.slow:
             self.pool.flush_soon()
-        while len(out) >= MAX_UNSENT and not self.closing:
+        if len(out) >= MAX_UNSENT:
+            self._wait_for_room()
+
+    def _wait_for_room(self) -> None:
+        while len(self.out) >= MAX_UNSENT and not self.closing:
             self.room = self.room or threading.Event()
             self.room.clear()
             self.pool.flush_soon()
-            if len(out) >= MAX_UNSENT and not self.closing:
+            if len(self.out) >= MAX_UNSENT and not self.closing:
                 self.room.wait(1)
 
     def run_slice(self, worker: Worker) -> None:
         """Handle messages in order, as many as are there but at most ``SLICE``; then let go of the token."""
-        inbox, pool, left = self.inbox, self.pool, SLICE
-        self.worker = worker
+        inbox, pool = self.inbox, self.pool
+        self.worker, worker.connection = worker, self
         try:
-            while left and len(self.out) < MAX_UNSENT and not self.closing:
-                message = inbox.take()
-                if message is None:
-                    break
-                left -= 1
-                self.current = message
-                self._run(message, worker)
+            self._run_slice(worker)
         except StopConsumer:
             self.finished = True
         except Exception as error:  # noqa: BLE001 - what a handler raises ends this consumer, and only it
@@ -255,7 +256,7 @@ class SyncConnection:
             self.error = RuntimeError(f"the handler was interrupted by {type(error).__name__}")
             self.error.__cause__ = error
         finally:
-            self.worker = None
+            self.worker = worker.connection = None
             if self.stopped() or inbox.space is not None:
                 self._touch()
             self.busy.release()
@@ -266,34 +267,52 @@ class SyncConnection:
             if self.busy.acquire(blocking=False):
                 pool.ready.append(self)
 
-    def _run(self, message: Message, worker: Worker) -> None:
-        pool = self.pool
-        worker.kind = kind = (type(self.consumer), message.get("type"))
-        worker.turns += 1
-        if kind not in pool.slow_kinds:
-            self._handle(message)
-            return
-        worker.slow = True
-        pool.hand_over()
-        began = time.perf_counter()
-        self._handle(message)
-        if time.perf_counter() - began < TICK_S:
-            pool.slow_kinds.discard(kind)
+    def _run_slice(self, worker: Worker) -> None:
+        take, out, slow_kinds = self.inbox.take, self.out, self.pool.slow_kinds
+        run, handle = self.context.run, self._guarded if self.database else self.consumer.dispatch
+        local = self._enter()
+        for _ in range(SLICE):
+            if len(out) >= MAX_UNSENT or self.closing:
+                return
+            message = take()
+            if message is None:
+                return
+            self.current = message
+            worker.turns += 1
+            local.task_context = self.nested  # each time: a nested sync_to_async leaves its own behind
+            if slow_kinds and self.kind() in slow_kinds:
+                self._run_slow(worker, message)
+            else:
+                run(handle, message)
 
-    def _handle(self, message: Message) -> None:
-        """Run one handler in this connection's context, where ``async_to_sync`` finds the loop."""
+    def _run_slow(self, worker: Worker, message: Message) -> None:
+        worker.slow = True
+        self.pool.hand_over()
+        began = time.perf_counter()
+        self.context.run(self._guarded, message)
+        if time.perf_counter() - began < TICK_S:
+            self.pool.slow_kinds.discard(self.kind())
+
+    def kind(self) -> tuple[type, Any]:
+        """Consumer class and message type of what runs now: what is slow once is slow again."""
+        return type(self.consumer), (self.current or {}).get("type")
+
+    def _run_alone(self, message: Message) -> None:
+        self._enter().task_context = self.nested
+        self.context.run(self._guarded, message)
+
+    def _enter(self) -> Any:
+        """Let ``async_to_sync`` on this thread find the loop, and asgiref's ``Local`` values this thread."""
         local = SyncToAsync.threadlocal
-        # Each time: a nested sync_to_async on this thread leaves its own values behind.
         local.main_event_loop = self.pool.loop
         local.main_event_loop_pid = os.getpid()
-        local.task_context = self.nested
         thread = threading.get_ident()
         if thread != self.home:
             self.home = thread
             self.context.run(_rehome, self.context)
-        self.context.run(self._call, message)
+        return local
 
-    def _call(self, message: Message) -> None:
+    def _guarded(self, message: Message) -> None:
         db.close_old_connections()
         try:
             self.consumer.dispatch(message)
