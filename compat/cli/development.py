@@ -16,7 +16,9 @@ from typing import Any
 
 from compat.cli.application import load_application
 from compat.cli.embedded import LayerState, embed_unreachable, layer_states
+from compat.cli.origins import unchecked_sockets
 from compat.exceptions import CompatError, ImproperlyConfigured, InvalidChannelLayerError
+from compat.refusal import listed
 
 __all__ = ["VARIABLE", "Plan", "Prepared", "application", "prepare"]
 
@@ -61,6 +63,11 @@ class Prepared:
             say(f"Layer        {layer}")
         if not self.layers:
             say("Layers       none (CHANNEL_LAYERS is empty): consumers cannot send to each other")
+        if unchecked := unchecked_sockets(self.app):
+            say(
+                f"Origin       not checked for {listed(unchecked)}: pages of any site can open sockets "
+                "there, with your visitors' cookies (AllowedHostsOriginValidator checks it)"
+            )
 
 
 def application() -> Any:

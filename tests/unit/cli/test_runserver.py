@@ -56,6 +56,9 @@ ASGI_APPLICATION = "site_app.application"
 """
 
 
+MEMORY = 'CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}\n'
+
+
 class Project:
     """A folder with an application and settings, and the commands that serve it."""
 
@@ -196,6 +199,19 @@ def test_layers_that_are_registered_by_hand_are_replaced_too(project: Project) -
         talks(server)
 
 
+def test_sockets_that_any_page_can_open_are_named(project: Project) -> None:
+    with project.serve("site_app:application", "--noreload", env=project.settings(MEMORY)) as server:
+        assert "Origin       not checked for '/ws/': pages of any site" in server.log()
+    checked = CONSUMER.replace("Room.as_asgi()", "AllowedHostsOriginValidator(Room.as_asgi())")
+    validator = "from compat.security.websocket import AllowedHostsOriginValidator\n"
+    project.write("site_app.py", validator + checked)
+    env = project.settings(MEMORY + 'ALLOWED_HOSTS = ["127.0.0.1"]\n')
+    (project.folder / "server.log").unlink()
+    with project.serve("site_app:application", "--noreload", env=env) as server:
+        assert "Origin" not in server.log()
+        talks(server)
+
+
 def test_without_layers_it_says_so_and_a_consumer_still_answers_its_own_client(project: Project) -> None:
     project.write(
         "site_app.py",
@@ -209,9 +225,6 @@ def test_without_layers_it_says_so_and_a_consumer_still_answers_its_own_client(p
         with Client(server, "/ws/") as client:
             client.send("echo")
             assert client.receive() == "echo"
-
-
-MEMORY = 'CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}\n'
 
 
 @pytest.mark.parametrize("reload", ["--reload", "--noreload"])
