@@ -51,9 +51,8 @@ NEED_DJANGO = (
     "channels.testing.live:ChannelsLiveServerTestCase",
     "channels.testing.live:TEST_DATABASE_PREFIX",
     "channels.testing.live:set_database_connection",
-    "channels.management.commands.runworker:",
 )
-"""What is absent where Django is: the subset has no databases, and a ``runworker`` of its own."""
+"""What is absent where Django is: the subset has no databases."""
 
 
 @pytest.fixture(scope="module")
