@@ -36,6 +36,10 @@ async def receive(layer: Any, channel: str) -> Any:
     return await asyncio.wait_for(layer.receive(channel), WITHIN_S)
 
 
+async def arrived(layer: Any, count: int) -> None:
+    await until_async(lambda: layer.depth() == count, f"{count} messages have arrived")
+
+
 async def quiet(layer: Any, *channels: str) -> None:
     """Each channel has got all that was sent before: what is sent now is what comes next."""
     for channel in channels:
@@ -302,7 +306,7 @@ async def test_a_full_channel(kind: Kind, make: Make, capacity: int) -> None:
     for number in range(capacity):
         await layer.send(channel, {"type": "x", "n": number})
         if not kind.stores:
-            await until_async(lambda n=number: layer.depth() > n, "it has arrived")
+            await arrived(layer, number + 1)
     with pytest.raises(ChannelFull):
         await layer.send(channel, {"type": "one too many"})
     for _ in range(capacity):

@@ -64,6 +64,10 @@ class Keys:
         """Messages that were taken out of ``queue`` and not acknowledged yet."""
         return f"{queue}$inflight"
 
+    def taken(self, queue: str) -> str:
+        """Ours alone: when messages in flight were taken, to tell dead readers from busy ones."""
+        return f"{queue}$taken"
+
     def group(self, group: str) -> str:
         """Sorted set of a group's members by the time they joined."""
         return f"{self.prefix}:group:{group}"

@@ -16,11 +16,14 @@ from compat.exceptions import LayerUnavailable
 from compat.layers.redis.connection import Link, RedisUnavailable
 from compat.layers.redis.keys import Keys
 from compat.layers.redis.reader import Outages, Reader
-from compat.layers.redis.scripts import POP
+from compat.layers.redis.scripts import HOLD, POP
 from compat.layers.redis.shards import Shards
 from compat.types import Message
 
 __all__ = ["PlainChannels", "Taken"]
+
+TOO_LONG_S = 10
+"""A message that is in flight for longer was taken by a reader that is dead."""
 
 Decode = Callable[[str, bytes], "Message | None"]
 
@@ -28,22 +31,20 @@ Decode = Callable[[str, bytes], "Message | None"]
 class Taken:
     """A message on its way from Redis to a caller: to be acknowledged, or put back."""
 
-    __slots__ = ("index", "inflight", "is_back", "member", "message", "queue", "score", "shards")
+    __slots__ = ("index", "is_back", "keys", "member", "message", "score", "shards")
 
     def __init__(
         self,
         shards: Shards,
         index: int,
-        queue: str,
-        inflight: str,
+        keys: tuple[str, str, str],
         member: bytes,
         score: bytes,
         message: Message,
     ) -> None:
         self.shards = shards
         self.index = index
-        self.queue = queue
-        self.inflight = inflight
+        self.keys = keys
         self.member = member
         self.score = score
         self.message = message
@@ -52,7 +53,7 @@ class Taken:
     async def acknowledge(self) -> None:
         """Tell Redis that it has arrived; when cancelled, it is put back instead."""
         try:
-            await self.shards.call(self.index, b"ZREM", self.inflight, self.member)
+            await self.shards.calls(self.index, [(b"ZREM", key, self.member) for key in self.keys[1:]])
         except LayerUnavailable:
             pass  # it stays in flight, and some reader will get it once more
         except asyncio.CancelledError:
@@ -66,8 +67,8 @@ class Taken:
         self.is_back = True
         self.shards.tell(
             self.index,
-            (b"ZADD", self.queue, self.score, self.member),
-            (b"ZREM", self.inflight, self.member),
+            (b"ZADD", self.keys[0], self.score, self.member),
+            *((b"ZREM", key, self.member) for key in self.keys[1:]),
         )
 
 
@@ -163,12 +164,8 @@ class PlainReader(Reader):
         """There has been a connection."""
         self._change = asyncio.Event()
         self._waits_for: tuple[str, ...] = ()
-        self._restored: set[str] = set()
-        """Channels whose messages in flight were put back since the connection was opened."""
-        self._suspects: dict[str, list[bytes]] = {}
-        """What was in flight when nothing came: if it still is at the next time, whoever took it is dead."""
-        self._dead: dict[str, list[bytes]] = {}
-        """What is to be put back."""
+        self._looked_at: set[str] = set()
+        """Channels in whose messages in flight nothing is to be put back for now."""
 
     def changed(self) -> None:
         """Somebody came or went."""
@@ -179,8 +176,7 @@ class PlainReader(Reader):
 
     def connected(self) -> None:
         self.ever = True
-        self._restored.clear()
-        self._suspects.clear()
+        self._looked_at.clear()
 
     def failed(self, error: RedisUnavailable) -> None:
         self.channels.gave_up()
@@ -196,13 +192,13 @@ class PlainReader(Reader):
 
     async def _fetch(self, link: Link, wanted: Sequence[str]) -> bool:
         """Take what is there already; False when there was nothing."""
-        replies = []
-        for channel in wanted:
-            put_back = [b"*"] if channel not in self._restored else self._dead.pop(channel, [])
-            replies.append(link.run(POP, self._keys(channel), *put_back))
+        replies = [
+            link.run(POP, list(self._keys(channel)), int(channel not in self._looked_at), TOO_LONG_S)
+            for channel in wanted
+        ]
         found = False
         for channel, reply in zip(wanted, await asyncio.gather(*replies), strict=True):
-            self._restored.add(channel)
+            self._looked_at.add(channel)
             if reply:
                 found = True
                 self._give(channel, reply[0], reply[1])
@@ -213,31 +209,24 @@ class PlainReader(Reader):
         self._waits_for = wanted
         hit = await self.block(link, [keys.queue(channel) for channel in wanted])
         if hit is None:
-            await self._suspect(link, wanted)
+            self._looked_at.clear()
             return
         queue, member, score = hit
         channel = queue.decode()[len(keys.prefix) :]
+        _, inflight, taken = self._keys(channel)
         # Through the connection that the acknowledgement will take, so that it cannot be overtaken.
-        self.shards.tell(self.index, (b"ZADD", keys.inflight(keys.queue(channel)), score, member))
+        self.shards.tell(self.index, (b"EVALSHA", HOLD.digest, 2, inflight, taken, score, member))
         self._give(channel, member, score)
 
-    async def _suspect(self, link: Link, wanted: Sequence[str]) -> None:
-        """Compare what is in flight with what was the last time nothing came."""
-        for channel in wanted:
-            inflight = self._keys(channel)[1]
-            members: list[bytes] = await link.call(b"ZRANGE", inflight, 0, -1)
-            before = self._suspects.get(channel, [])
-            self._dead[channel] = [member for member in members if member in before]
-            self._suspects[channel] = members
-
-    def _keys(self, channel: str) -> list[str]:
-        queue = self.channels.keys.queue(channel)
-        return [queue, self.channels.keys.inflight(queue)]
+    def _keys(self, channel: str) -> tuple[str, str, str]:
+        keys = self.channels.keys
+        queue = keys.queue(channel)
+        return queue, keys.inflight(queue), keys.taken(queue)
 
     def _give(self, channel: str, member: bytes, score: bytes) -> None:
-        queue, inflight = self._keys(channel)
+        keys = self._keys(channel)
         message = self.channels.decode(channel, member)
         if message is None:  # unreadable: counted and logged; kept from coming again
-            self.shards.tell(self.index, (b"ZREM", inflight, member))
+            self.shards.tell(self.index, *((b"ZREM", key, member) for key in keys[1:]))
             return
-        self.channels.give(channel, Taken(self.shards, self.index, queue, inflight, member, score, message))
+        self.channels.give(channel, Taken(self.shards, self.index, keys, member, score, message))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-__all__ = ["ALL", "FANOUT", "MEMBERS", "POP", "PUSH", "RENEW", "SEND", "TAKE", "Script"]
+__all__ = ["ALL", "FANOUT", "HOLD", "MEMBERS", "POP", "PUSH", "RENEW", "SEND", "TAKE", "Script"]
 
 
 class Script:
@@ -20,10 +20,11 @@ class Script:
 
 
 FANOUT = Script("fanout")
+HOLD = Script("hold")
 MEMBERS = Script("members")
 POP = Script("pop")
 PUSH = Script("push")
 RENEW = Script("renew")
 SEND = Script("send")
 TAKE = Script("take")
-ALL = (FANOUT, MEMBERS, POP, PUSH, RENEW, SEND, TAKE)
+ALL = (FANOUT, HOLD, MEMBERS, POP, PUSH, RENEW, SEND, TAKE)

@@ -1,0 +1,151 @@
+"""A TCP proxy that can be told to misbehave, to stand between a layer and its Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["Proxy"]
+
+
+class Proxy:
+    """Forwards a free loopback port to `target`; runs in a thread of its own until the block ends.
+
+    `cut()` resets every connection, `half_close()` ends only the direction towards the client, `hold()` lets
+    nothing through until `release()`, `refuse()` accepts nobody until `accept()`.
+    `before(data, to_server)`, when set, sees each chunk first and may return another (None: drop the
+    connection instead).
+    """
+
+    def __init__(self, target: int) -> None:
+        self.target = target
+        self.before: Callable[[bytes, bool], bytes | None] | None = None
+        self.connections = 0
+        """How many have been accepted."""
+        self._loop = asyncio.new_event_loop()
+        self._open: set[asyncio.StreamWriter] = set()
+        self._clients: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._refusing = False
+        self._server: asyncio.Server
+        self._flow: asyncio.Event
+        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
+
+    def __enter__(self) -> Proxy:
+        self._thread.start()
+        self.port = self._run(self._start())
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._run(self._stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    def cut(self) -> None:
+        """Reset every connection, on both sides."""
+        self._run(self._cut())
+
+    def half_close(self) -> None:
+        """Say end of file to every client, and go on forwarding what they say."""
+        self._run(self._half_close())
+
+    def hold(self) -> None:
+        """Keep what comes, in both directions."""
+        self._loop.call_soon_threadsafe(self._flow.clear)
+
+    def release(self) -> None:
+        """Let it flow again."""
+        self._loop.call_soon_threadsafe(self._flow.set)
+
+    def refuse(self) -> None:
+        """Reset new connections at once."""
+        self._refusing = True
+
+    def accept(self) -> None:
+        """Take new connections again."""
+        self._refusing = False
+
+    def _run(self, coroutine: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
+
+    async def _start(self) -> int:
+        self._flow = asyncio.Event()
+        self._flow.set()
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    async def _stop(self) -> None:
+        self._server.close()
+        self._flow.set()
+        await self._cut()
+        for task in tuple(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _cut(self) -> None:
+        for writer in tuple(self._open):
+            writer.transport.abort()
+        await asyncio.sleep(0)
+
+    async def _half_close(self) -> None:
+        for writer in tuple(self._clients):
+            with contextlib.suppress(OSError):
+                writer.write_eof()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self._open.add(writer)
+        self._clients.add(writer)
+        try:
+            if self._refusing:
+                return
+            upstream_reader, upstream = await asyncio.open_connection("127.0.0.1", self.target)
+            self._open.add(upstream)
+            ways = [
+                asyncio.ensure_future(self._forward(reader, upstream, True)),
+                asyncio.ensure_future(self._forward(upstream_reader, writer, False)),
+            ]
+            self._tasks.update(ways)
+            try:
+                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for way in ways:
+                    way.cancel()
+                await asyncio.wait(ways)
+                self._tasks.difference_update(ways)
+                upstream.transport.abort()
+                self._open.discard(upstream)
+        except OSError:
+            pass
+        finally:
+            writer.transport.abort()
+            self._open.discard(writer)
+            self._clients.discard(writer)
+            self._tasks.discard(task)
+
+    async def _forward(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, to_server: bool
+    ) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(1 << 16):
+                await self._flow.wait()
+                if self.before is not None:
+                    changed = self.before(data, to_server)
+                    if changed is None:
+                        return
+                    data = changed
+                writer.write(data)
+                await writer.drain()

@@ -1,0 +1,102 @@
+"""What may be written in `hosts`, and what is said about everything else, before anything is connected."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.sentinel import SentinelManagedConnection
+
+from compat.layers.redis.hosts import Host, decode_hosts
+
+
+@pytest.mark.parametrize("nothing", [None, [], ()])
+def test_no_hosts_is_this_machine(nothing: Any) -> None:
+    assert decode_hosts(nothing) == [{"address": "redis://localhost:6379"}]
+
+
+@pytest.mark.parametrize(
+    ("entry", "decoded", "where", "connection"),
+    [
+        ("redis://h:1/2", {"address": "redis://h:1/2"}, "h:1", Connection),
+        ("rediss://u:pw@h", {"address": "rediss://u:pw@h"}, "h:6379", SSLConnection),
+        ("unix:///tmp/s?db=1", {"address": "unix:///tmp/s?db=1"}, "/tmp/s", UnixDomainSocketConnection),
+        (("h", 1), {"host": "h", "port": 1}, "h:1", Connection),
+        (["h", "1"], {"host": "h", "port": 1}, "h:1", Connection),
+        ({"host": "h", "port": 1, "db": 3}, {"host": "h", "port": 1, "db": 3}, "h:1", Connection),
+        ({"host": "h", "ssl": True}, {"host": "h", "ssl": True}, "h:6379", SSLConnection),
+        ({"path": "/tmp/s"}, {"path": "/tmp/s"}, "/tmp/s", UnixDomainSocketConnection),
+        (
+            {"sentinels": [("a", 1), ("b", 2)], "master_name": "m", "db": 1},
+            {"sentinels": [("a", 1), ("b", 2)], "master_name": "m", "db": 1},
+            "the master 'm' of the sentinels at a:1, b:2",
+            SentinelManagedConnection,
+        ),
+    ],
+)
+def test_every_form(entry: Any, decoded: Any, where: str, connection: type) -> None:
+    assert decode_hosts([entry]) == [decoded]
+    host = Host(decoded, 0)
+    assert host.where == where
+    pool = host.pool()
+    made = host.connection(pool)
+    assert type(made) is connection
+    assert made.socket_timeout is None, "limits are kept by the layer, whatever redis-py's default is"
+
+
+def test_nothing_that_was_given_is_changed() -> None:
+    given: list[Any] = [
+        {"address": "redis://h", "socket_timeout": 3},
+        {"sentinels": [("a", 1)], "master_name": "m"},
+    ]
+    before = [dict(entry) for entry in given]
+    for index, decoded in enumerate(decode_hosts(given)):
+        Host(decoded, index).pool()
+    assert given == before
+
+
+@pytest.mark.parametrize(
+    ("entry", "reply_s", "connect_s"),
+    [
+        ("redis://h", 5, 5),
+        ("redis://h?socket_timeout=20&socket_connect_timeout=2", 20, 2),
+        ({"address": "redis://h", "socket_timeout": 30}, 30, 5),
+        ({"host": "h", "socket_connect_timeout": 1.5}, 5, 1.5),
+    ],
+)
+def test_time_limits(entry: Any, reply_s: float, connect_s: float) -> None:
+    host = Host(decode_hosts([entry])[0], 0)
+    assert (host.reply_timeout_s, host.connect_timeout_s) == (reply_s, connect_s)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "error"),
+    [
+        ("redis://u:secret@h", "You must pass a list of Redis hosts, even if there is only one."),
+        (b"redis://h", "You must pass a list of Redis hosts"),
+        ({"host": "h"}, "hosts must be a list"),
+        (("127.0.0.1", 6379), r"is one \(host, port\) pair.*write hosts=\[\('127.0.0.1', 6379\)\]"),
+        (["localhost:6379"], "is not a Redis URL.*write 'redis://localhost:6379'"),
+        (["http://h"], "is not a Redis URL"),
+        (["redis://h:99999"], "is not a Redis URL"),
+        (["redis://h:0"], "is not a Redis URL"),
+        (["redis://h", "redis://u:secret@h:x"], r"hosts\[1\]='redis://u:\*\*\*@h:x' is not a Redis URL"),
+        ([("h",)], r"is not a \(host, port\) pair"),
+        ([("h", 70000)], r"hosts\[0\]: the port must be a number from 1 to 65535, not 70000"),
+        ([5], r"hosts\[0\]=5 is neither a URL nor"),
+        ([{}], r"hosts\[0\] needs one of: 'address'.*found nothing"),
+        ([{"hosst": "h"}], r"hosts\[0\] needs one of"),
+        ([{"address": 5}], r"hosts\[0\]\['address'\] must be a URL, not 5"),
+        (
+            [{"address": "redis://h", "socket_timout": 1}],
+            "unknown option 'socket_timout'; did you mean 'socket_timeout'",
+        ),
+        ([{"sentinels": "h", "master_name": "m"}], r"must be a list of \(host, port\) pairs"),
+        ([{"sentinels": [("h", 1)]}], "needs 'master_name'"),
+    ],
+)
+def test_mistakes_are_explained(hosts: Any, error: str) -> None:
+    with pytest.raises(ValueError, match=error) as caught:
+        decode_hosts(hosts)
+    assert "secret" not in str(caught.value)

@@ -1,0 +1,211 @@
+"""Who is in a group: live members stay, the dead leave, and real channels_redis members are left alone."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis.asyncio
+
+from compat.inbox import Inbox
+from compat.layers.redis import RedisChannelLayer
+from tests.support.paths import REPO
+from tests.support.processes import Process
+
+Make = Callable[..., RedisChannelLayer]
+WITHIN_S = 15.0
+
+MEMBER = """
+import asyncio, sys
+from compat.inbox import Inbox
+from compat.layers.redis import RedisChannelLayer
+
+async def main():
+    layer = RedisChannelLayer(hosts=[sys.argv[1]], prefix=sys.argv[2], lease=1)
+    for number in range(20):
+        channel = await layer.new_channel()
+        layer.attach(channel, Inbox(asyncio.get_running_loop()))
+        await layer.group_add("room", channel)
+        await layer.group_add(f"own{number}", channel)
+    print("joined", flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+async def members(wire: Any, layer: RedisChannelLayer, group: str = "room") -> list[str]:
+    return [name.decode() for name in await wire.zrange(f"{layer.prefix}:group:{group}", 0, -1)]
+
+
+async def keys(wire: Any, layer: RedisChannelLayer) -> set[str]:
+    return {key.decode()[len(layer.prefix) :] for key in await wire.keys(f"{layer.prefix}*")}
+
+
+async def eventually(look: Callable[[], Any], what: str) -> None:
+    """Until the coroutine function says yes."""
+    deadline = time.monotonic() + WITHIN_S
+    while not await look():
+        assert time.monotonic() < deadline, f"not within {WITHIN_S} s: {what}"
+        await asyncio.sleep(0.05)
+
+
+async def attached(layer: RedisChannelLayer, *groups: str) -> str:
+    channel = await layer.new_channel()
+    layer.attach(channel, Inbox(asyncio.get_running_loop()))
+    for group in groups:
+        await layer.group_add(group, channel)
+    return channel
+
+
+async def test_members_of_a_killed_process_leave(
+    make_queue: Make, wire: Any, redis_url: str, tmp_path: Path
+) -> None:
+    """Within the lease, though nobody sends to their groups; a member of ours and a foreign one stay."""
+    layer = make_queue(lease=1)
+    mine = await attached(layer, "room")
+    foreign = "specific.0123456789abcdef!fedcba"
+    await layer.group_add("room", foreign)
+    await layer.group_add("room", "plain")
+    command = [sys.executable, "-c", MEMBER, redis_url, layer.prefix]
+    with Process(command, cwd=REPO, log=tmp_path / "log") as process:
+        process.wait_log("joined")
+        assert len(await members(wire, layer)) == 23
+        process.stop(signal.SIGKILL)
+
+    async def left() -> bool:
+        return sorted(await members(wire, layer)) == sorted([mine, foreign, "plain"])
+
+    await eventually(left, "the dead have left")
+    assert {key for key in await keys(wire, layer) if key.startswith(":group")} == {":group:room"}
+
+
+@pytest.mark.parametrize("options", [{}, {"channel_capacity": {"x": 1}}], ids=["one script", "two steps"])
+async def test_nothing_is_sent_to_the_dead(
+    make_queue: Make, wire: Any, redis_url: str, tmp_path: Path, options: Any
+) -> None:
+    """Before anybody has cleaned up: a lease that has run out is enough."""
+    layer = make_queue(**options)
+    command = [sys.executable, "-c", MEMBER, redis_url, layer.prefix]
+    with Process(command, cwd=REPO, log=tmp_path / "log") as process:
+        process.wait_log("joined")
+        assert (await layer.group_send("room", {"type": "x"})).delivered == 20
+        process.stop(signal.SIGKILL)
+
+    async def unreached() -> bool:
+        return (await layer.group_send("room", {"type": "x"})) == (0, 0)
+
+    await eventually(unreached, "nobody is reached")
+    assert len(await members(wire, layer)) == 20
+
+
+async def test_a_loop_that_is_closed_takes_its_members_along(
+    make_queue: Make, wire: Any, redis_url: str
+) -> None:
+    layer = make_queue()
+    joined: list[list[str]] = []
+
+    async def life() -> None:
+        other = RedisChannelLayer(hosts=[redis_url], prefix=layer.prefix)
+        for _ in range(3):
+            await attached(other, "room")
+        joined.append(await members(wire_there, other))
+        await wire_there.aclose()
+
+    def run_and_close() -> None:
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(life())
+        loop.close()
+
+    wire_there = redis.asyncio.Redis.from_url(redis_url)
+    await asyncio.to_thread(run_and_close)
+    assert len(joined[0]) == 3
+    assert await members(wire, layer) == []
+
+
+async def test_a_long_connection_outlives_group_expiry(make_queue: Make, wire: Any) -> None:
+    layer = make_queue(group_expiry=1)
+    channel = await layer.new_channel()
+    inbox = Inbox(asyncio.get_running_loop())
+    layer.attach(channel, inbox)
+    await layer.group_add("room", channel)
+    await layer.group_add("room", "plain")
+    ends = time.monotonic() + 3.2
+    while time.monotonic() < ends:
+        result = await layer.group_send("room", {"type": "x"})
+        assert result.delivered
+        assert await asyncio.wait_for(inbox.get(), WITHIN_S) == {"type": "x"}
+        await asyncio.sleep(0.1)
+    assert await members(wire, layer) == [channel], "who is read by nobody has expired"
+
+
+async def test_what_redis_forgot_is_entered_again(make_queue: Make, wire: Any) -> None:
+    layer = make_queue(lease=1)
+    channel = await attached(layer, "room", "other")
+    await wire.delete(f"{layer.prefix}:group:room", f"{layer.prefix}:leases")
+
+    async def back() -> bool:
+        return await members(wire, layer) == [channel]
+
+    await eventually(back, "the member is back")
+
+
+async def test_only_who_still_is_a_member_is_entered_again(make_queue: Make, wire: Any) -> None:
+    layer = make_queue(lease=1)
+    channel = await attached(layer, "room", "other")
+    await layer.group_discard("room", channel)
+    await wire.delete(f"{layer.prefix}:leases", f"{layer.prefix}:group:other")
+
+    async def back() -> bool:
+        return await members(wire, layer, "other") == [channel]
+
+    await eventually(back, "the member is back")
+    assert await members(wire, layer) == []
+
+
+async def test_detach_leaves_no_trace(make_queue: Make, wire: Any) -> None:
+    layer = make_queue(lease=1)
+    channels = [await attached(layer, "room", f"own{number}") for number in range(10)]
+    assert ":leases" in await keys(wire, layer)
+    for channel in channels:
+        await layer.detach(channel)
+
+    async def clean() -> bool:
+        return await keys(wire, layer) == set()
+
+    await eventually(clean, "no key is left")
+
+
+async def test_a_member_that_joins_again_after_a_pause(make_queue: Make, wire: Any) -> None:
+    """The lease that was given up when the last member left must not hide the next one."""
+    layer = make_queue(lease=1)
+    for _ in range(3):
+        channel = await attached(layer, "room")
+        assert (await layer.group_send("room", {"type": "x"})).delivered == 1
+        await layer.detach(channel)
+
+        async def clean() -> bool:
+            return ":leases" not in await keys(wire, layer)
+
+        await eventually(clean, "the lease is given up")
+
+
+async def test_a_channel_of_another_loop_joins_where_it_is_read(make_queue: Make) -> None:
+    layer = make_queue()
+    channel = await layer.new_channel()
+    inbox = Inbox(asyncio.get_running_loop())
+    layer.attach(channel, inbox)
+
+    async def join() -> None:
+        await layer.group_add("room", channel)
+
+    await asyncio.to_thread(asyncio.run, join())
+    assert inbox.groups == {"room"}
+    await layer.group_send("room", {"type": "x"})
+    assert await asyncio.wait_for(inbox.get(), WITHIN_S) == {"type": "x"}

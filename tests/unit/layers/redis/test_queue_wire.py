@@ -1,0 +1,408 @@
+"""What the queue layer writes to Redis and reads from it: byte for byte what channels_redis 4.3 does."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgpack  # type: ignore[import-untyped]
+import pytest
+
+from compat.exceptions import ChannelFull
+from compat.layers.redis import RedisChannelLayer
+from compat.layers.redis.core import ChannelFull as ChannelFullThere
+from compat.layers.redis.queue_station import RisingClock
+from compat.layers.redis.serializers import MsgPackSerializer, registry
+from tests.support.waiting import until_async
+
+Make = Callable[..., RedisChannelLayer]
+
+
+async def receive(layer: RedisChannelLayer, channel: str) -> Any:
+    return await asyncio.wait_for(layer.receive(channel), 10)
+
+
+async def blocked(wire: Any, count: int) -> None:
+    """Until so many clients wait in Redis."""
+    deadline = time.monotonic() + 10
+    while (await wire.info("clients"))["blocked_clients"] != count:
+        assert time.monotonic() < deadline, f"not {count} clients wait"
+        await asyncio.sleep(0.02)
+
+
+async def keys_of(wire: Any, layer: RedisChannelLayer) -> set[str]:
+    """The keys of a layer, without its prefix and what is ours alone."""
+    found = {key.decode()[len(layer.prefix) :] for key in await wire.keys(f"{layer.prefix}*")}
+    return {key for key in found if not key.startswith((":leases", ":joined"))}
+
+
+async def test_names_of_channels(make_queue: Make) -> None:
+    layer = make_queue()
+    channel = await layer.new_channel()
+    assert re.fullmatch(r"specific\.[0-9a-f]{32}![0-9a-f]{32}", channel)
+    assert channel.split("!")[0] == f"specific.{layer.client_prefix}"
+    assert (await layer.new_channel("other")).startswith(f"other.{layer.client_prefix}!")
+    assert make_queue().client_prefix != layer.client_prefix
+
+
+async def test_send_to_a_plain_channel(make_queue: Make, wire: Any) -> None:
+    layer = make_queue(expiry=30)
+    before = time.time()
+    await layer.send("plain", {"type": "a.b", "b": b"\x00"})
+    assert await keys_of(wire, layer) == {"plain"}
+    key = f"{layer.prefix}plain"
+    [(member, score)] = await wire.zrange(key, 0, -1, withscores=True)
+    assert msgpack.unpackb(member[12:]) == {"type": "a.b", "b": b"\x00"}
+    assert before <= score <= time.time()
+    assert 28 <= await wire.ttl(key) <= 30
+
+
+async def test_send_to_a_channel_of_a_process(make_queue: Make, wire: Any) -> None:
+    layer = make_queue()
+    channel = await layer.new_channel()
+    await layer.send(channel, {"type": "a"})
+    assert await keys_of(wire, layer) == {f"specific.{layer.client_prefix}!"}
+    [member] = await wire.zrange(f"{layer.prefix}specific.{layer.client_prefix}!", 0, -1)
+    assert member[12:] == msgpack.packb({"type": "a", "__asgi_channel__": channel})
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"channel_capacity": {"x": 1}}, {"serializer_format": "json"}], ids=str
+)
+async def test_group_send(make_queue: Make, wire: Any, options: Any) -> None:
+    """One entry per receiving process, the names of its members in it; a list also for plain channels."""
+    layer = make_queue(**options)
+    mine = [await layer.new_channel() for _ in range(2)]
+    members = [*mine, "plain", "specific.dead!beef"]
+    for member in members:
+        await layer.group_add("grp", member)
+    key = f"{layer.prefix}:group:grp"
+    assert sorted(member.decode() for member in await wire.zrange(key, 0, -1)) == sorted(members)
+    assert 86390 <= await wire.ttl(key) <= 86400
+    assert await layer.group_send("grp", {"type": "chat.message", "text": "hi"}) == (4, 0)
+    queues = {":group:grp", f"specific.{layer.client_prefix}!", "plain", "specific.dead!"}
+    assert await keys_of(wire, layer) == queues
+    names = {}
+    for queue in queues - {":group:grp"}:
+        [member] = await wire.zrange(layer.prefix + queue, 0, -1)
+        message = layer.deserialize(member)
+        names[queue] = message.pop("__asgi_channel__")
+        assert message == {"type": "chat.message", "text": "hi"}
+        assert 58 <= await wire.ttl(layer.prefix + queue) <= 60
+    assert sorted(names[f"specific.{layer.client_prefix}!"]) == sorted(mine)
+    assert names["plain"] == ["plain"] and names["specific.dead!"] == ["specific.dead!beef"]
+    for channel in (*mine, "plain"):
+        assert await receive(layer, channel) == {"type": "chat.message", "text": "hi"}
+
+
+async def test_group_discard(make_queue: Make, wire: Any) -> None:
+    layer = make_queue()
+    channel = await layer.new_channel()
+    for member in (channel, "plain"):
+        await layer.group_add("grp", member)
+    await layer.group_discard("grp", "plain")
+    assert await wire.zrange(f"{layer.prefix}:group:grp", 0, -1) == [channel.encode()]
+    await layer.group_discard("grp", channel)
+    assert not await wire.exists(f"{layer.prefix}:group:grp")
+
+
+@pytest.mark.parametrize("as_list", [True, False])
+async def test_what_channels_redis_writes_is_read(make_queue: Make, wire: Any, as_list: bool) -> None:
+    layer = make_queue()
+    channel = await layer.new_channel()
+    names = [channel] if as_list else channel
+    body = msgpack.packb({"type": "x", "__asgi_channel__": names})
+    await wire.zadd(f"{layer.prefix}specific.{layer.client_prefix}!", {b"r" * 12 + body: time.time()})
+    assert await receive(layer, channel) == {"type": "x"}
+    plain = msgpack.packb({"type": "y", **({"__asgi_channel__": ["plain"]} if as_list else {})})
+    await wire.zadd(f"{layer.prefix}plain", {b"r" * 12 + plain: time.time()})
+    assert await receive(layer, "plain") == {"type": "y"}
+
+
+async def test_an_old_message_is_delivered(make_queue: Make, wire: Any) -> None:
+    """A clock that is behind must not make messages vanish; it is the sender who drops what has expired."""
+    layer = make_queue(expiry=60)
+    channel = await layer.new_channel()
+    body = msgpack.packb({"type": "x", "__asgi_channel__": channel})
+    await wire.zadd(f"{layer.prefix}specific.{layer.client_prefix}!", {b"r" * 12 + body: time.time() - 3600})
+    assert await receive(layer, channel) == {"type": "x"}
+
+
+@pytest.mark.parametrize("length", [0, 5])
+async def test_length_of_the_random_prefix(make_queue: Make, wire: Any, length: int) -> None:
+    layer = make_queue(random_prefix_length=length)
+    for _ in range(2):
+        await layer.send("plain", {"type": "x"})
+    members = await wire.zrange(f"{layer.prefix}plain", 0, -1)
+    assert len(members) == (2 if length else 1), "without a prefix, equal messages are one member of a set"
+    assert msgpack.unpackb(members[0][length:]) == {"type": "x"}
+
+
+async def test_scores_rise_strictly(make_queue: Make, wire: Any) -> None:
+    layer = make_queue(capacity=1000)
+    await asyncio.gather(*(layer.send("plain", {"type": "x", "n": number}) for number in range(500)))
+    entries = await wire.zrange(f"{layer.prefix}plain", 0, -1, withscores=True)
+    assert len({score for _, score in entries}) == 500
+    assert [layer.deserialize(member)["n"] for member, _ in entries] == list(range(500))
+
+
+def test_a_clock_that_stands_still_or_goes_back() -> None:
+    clock = RisingClock()
+    times = [clock.next(now) for now in (1e9, 1e9, 1e9 - 5, 1e9 + 1, 1e9)]
+    assert times == sorted(set(times)) and times[3] == 1e9 + 1
+
+
+async def test_one_round_trip_for_a_group_send(make_queue: Make, wire: Any) -> None:
+    layer = make_queue()
+    await layer.group_add("grp", "plain")
+    await layer.group_send("grp", {"type": "warm up"})
+    calls = await commands(wire)
+    for number in range(10):
+        await layer.group_send("grp", {"type": "x", "n": number})
+    after = await commands(wire)
+    assert after.pop("evalsha") - calls["evalsha"] == 10
+    from_outside = {"zadd", "zrange", "zremrangebyscore", "zcard", "expire", "time", "info"}
+    assert {name for name in after if after[name] != calls.get(name)} <= from_outside, (
+        "all else runs in the script"
+    )
+
+
+async def commands(wire: Any) -> dict[str, int]:
+    stats = await wire.info("commandstats")
+    return {name.removeprefix("cmdstat_").split("|")[0]: stat["calls"] for name, stat in stats.items()}
+
+
+async def test_scripts_that_redis_forgot(make_queue: Make, wire: Any) -> None:
+    layer = make_queue()
+    channel = await layer.new_channel()
+    await layer.group_add("grp", channel)
+    await layer.group_send("grp", {"type": "one"})
+    assert await receive(layer, channel) == {"type": "one"}
+    await wire.script_flush()
+    await layer.group_send("grp", {"type": "two"})
+    await layer.send(channel, {"type": "three"})
+    assert await receive(layer, channel) == {"type": "two"}
+    assert await receive(layer, channel) == {"type": "three"}
+
+
+# Plain channels: taken, in flight, acknowledged
+
+
+async def test_nothing_stays_in_flight(make_queue: Make, wire: Any) -> None:
+    layer = make_queue()
+    for wait in (False, True):
+        waiting = asyncio.ensure_future(receive(layer, "plain")) if wait else None
+        await layer.send("plain", {"type": "x"})
+        assert await (waiting or receive(layer, "plain")) == {"type": "x"}
+        assert await keys_of(wire, layer) == set()
+
+
+async def test_a_reader_that_died_after_taking_a_message(make_queue: Make, wire: Any) -> None:
+    """What somebody took and never acknowledged comes first, for a reader that begins."""
+    layer = make_queue()
+    old = b"r" * 12 + msgpack.packb({"type": "old"})
+    await wire.zadd(f"{layer.prefix}plain$inflight", {old: time.time() - 5})
+    await layer.send("plain", {"type": "new"})
+    assert [await receive(layer, "plain") for _ in range(2)] == [{"type": "old"}, {"type": "new"}]
+    assert await keys_of(wire, layer) == set()
+
+
+async def test_a_reader_that_dies_while_another_waits(make_queue: Make, wire: Any) -> None:
+    layer = make_queue()
+    layer.brpop_timeout = 1
+    waiting = asyncio.ensure_future(receive(layer, "plain"))
+    await blocked(wire, 1)
+    old = b"r" * 12 + msgpack.packb({"type": "old"})
+    await wire.zadd(f"{layer.prefix}plain$inflight", {old: time.time()})
+    assert await waiting == {"type": "old"}
+    assert await keys_of(wire, layer) == set()
+
+
+async def test_readers_of_one_channel_share_its_messages(make_queue: Make) -> None:
+    one = make_queue()
+    two = make_queue(prefix=one.prefix)
+    got: list[int] = []
+
+    async def work(layer: RedisChannelLayer) -> None:
+        while True:
+            got.append((await layer.receive("tasks"))["n"])
+
+    async def caught_up(number: int) -> None:
+        await until_async(lambda: len(got) > number, "the workers have caught up")
+
+    workers = [asyncio.ensure_future(work(layer)) for layer in (one, two, one)]
+    for number in range(200):
+        await one.send("tasks", {"type": "x", "n": number})
+        if number % 50 == 0:
+            await caught_up(number)
+    await until_async(lambda: len(got) >= 200, "all are there")
+    for worker in workers:
+        worker.cancel()
+    await asyncio.wait(workers)
+    assert sorted(got) == list(range(200)), "each once"
+
+
+async def test_many_plain_channels_share_one_connection(make_queue: Make, wire: Any) -> None:
+    layer = make_queue()
+    waiting = [asyncio.ensure_future(receive(layer, f"worker{number}")) for number in range(20)]
+    await blocked(wire, 1)
+    for number in reversed(range(20)):
+        await layer.send(f"worker{number}", {"type": "x", "n": number})
+    assert [(await one)["n"] for one in waiting] == list(range(20))
+    later = asyncio.ensure_future(receive(layer, "one-more"))
+    await layer.send("one-more", {"type": "y"})
+    assert await later == {"type": "y"}
+
+
+# Limits
+
+
+async def test_capacity_of_a_plain_channel(make_queue: Make) -> None:
+    layer = make_queue(capacity=3, channel_capacity={"tiny.*": 1, re.compile(r"^big"): 5})
+    for channel, capacity in (("tiny.x", 1), ("bigger", 5), ("other", 3)):
+        for _ in range(capacity):
+            await layer.send(channel, {"type": "x"})
+        with pytest.raises(ChannelFull, match=re.escape(channel)):
+            await layer.send(channel, {"type": "x"})
+    assert ChannelFull is ChannelFullThere
+
+
+async def test_capacity_when_nobody_reads(make_queue: Make) -> None:
+    """Another process' channel is full by its own messages, not by those of its neighbours."""
+    reader = make_queue(capacity=3)
+    sender = make_queue(capacity=3, prefix=reader.prefix)
+    channel, other = await reader.new_channel(), await reader.new_channel()
+    for _ in range(3):
+        await sender.send(channel, {"type": "x"})
+    with pytest.raises(ChannelFull):
+        await sender.send(channel, {"type": "x"})
+    for _ in range(3):
+        await sender.send(other, {"type": "y"})
+    with pytest.raises(ChannelFull):
+        await sender.send(other, {"type": "y"})
+
+
+async def test_a_queue_that_nobody_reads_is_bounded(make_queue: Make, wire: Any) -> None:
+    layer = make_queue(capacity=2)
+    await layer.group_add("grp", "specific.dead!a")
+    await layer.group_add("grp", "plain")
+    results = [await layer.group_send("grp", {"type": "x", "n": number}) for number in range(210)]
+    assert results[:2] == [(2, 0)] * 2 and results[2:200] == [(1, 1)] * 198 and results[200:] == [(0, 2)] * 10
+    assert layer.metrics.dropped == {"queue full": 198 + 20}
+    assert await wire.zcard(f"{layer.prefix}specific.dead!") == 200
+
+
+async def test_expired_messages_are_dropped_by_the_next_send(make_queue: Make, wire: Any) -> None:
+    layer = make_queue(expiry=10)
+    old = b"r" * 12 + msgpack.packb({"type": "old"})
+    await wire.zadd(f"{layer.prefix}plain", {old: time.time() - 20})
+    await layer.send("plain", {"type": "new"})
+    assert await receive(layer, "plain") == {"type": "new"}
+    await wire.zadd(f"{layer.prefix}plain", {old: time.time() - 20})
+    await layer.group_add("grp", "plain")
+    await layer.group_send("grp", {"type": "newer"})
+    assert await receive(layer, "plain") == {"type": "newer"}
+
+
+async def test_an_unreadable_message_is_counted_and_left_out(
+    make_queue: Make, wire: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    layer = make_queue()
+    channel = await layer.new_channel()
+    for number in range(3):
+        queue = f"{layer.prefix}specific.{layer.client_prefix}!"
+        await wire.zadd(queue, {b"no msgpack \xc1%d" % number: time.time()})
+    await layer.send(channel, {"type": "x"})
+    assert await receive(layer, channel) == {"type": "x"}
+    await wire.zadd(f"{layer.prefix}plain", {b"r" * 12 + msgpack.packb([1]): time.time()})
+    await layer.send("plain", {"type": "y"})
+    assert await receive(layer, "plain") == {"type": "y"}
+    assert layer.metrics.dropped["undecodable"] == 4
+    assert "cannot be read" in caplog.text and "symmetric_encryption_keys" in caplog.text
+    assert len(caplog.records) == 1, "one line per cause"
+
+
+async def test_a_registered_serializer(make_queue: Make) -> None:
+    class Doubled(MsgPackSerializer):
+        def as_bytes(self, message: Any, *args: Any, **kwargs: Any) -> bytes:
+            return 2 * super().as_bytes(message)
+
+        def from_bytes(self, message: bytes, *args: Any, **kwargs: Any) -> Any:
+            return super().from_bytes(message[: len(message) // 2])
+
+    registry.register_serializer("doubled", Doubled)
+    layer = make_queue(serializer_format="doubled")
+    channel = await layer.new_channel()
+    await layer.group_add("grp", channel)
+    await layer.group_send("grp", {"type": "x"})
+    assert await receive(layer, channel) == {"type": "x"}
+
+
+async def test_a_subclass_that_serializes_in_its_own_way(redis_url: str) -> None:
+    class Own(RedisChannelLayer):
+        def serialize(self, message: Any) -> bytes:
+            return super().serialize({"wrapped": message})
+
+        def deserialize(self, message: bytes) -> Any:
+            return super().deserialize(message)["wrapped"]
+
+    layer = Own(hosts=[redis_url], prefix="own-way")
+    channel = await layer.new_channel()
+    await layer.group_add("grp", channel)
+    await layer.group_send("grp", {"type": "x"})
+    assert await receive(layer, channel) == {"type": "x"}
+    await layer.flush()
+
+
+# Upkeep
+
+
+async def test_flush_deletes_by_prefix(make_queue: Make, wire: Any) -> None:
+    layer = make_queue(prefix="odd*[prefix]?\\")
+    neighbour = make_queue(prefix="oddXXp")
+    for made in (layer, neighbour):
+        for number in range(30):
+            await made.send(f"plain{number}", {"type": "x"})
+    await layer.flush()
+    assert await wire.keys("oddXXp*")
+    remaining = [key for key in await wire.keys("odd*") if key.startswith(b"odd*[")]
+    assert remaining == []
+
+
+async def test_own_commands(make_queue: Make) -> None:
+    layer = make_queue()
+    await layer.group_add("grp", "plain")
+    client = layer.connection(0)
+    assert await client.zcard(f"{layer.prefix}:group:grp") == 1
+    with pytest.raises(ValueError, match="There are only 1 hosts - you asked for 1!"):
+        layer.connection(1)
+    await layer.close_pools()
+
+
+async def test_a_channel_of_another_process(make_queue: Make) -> None:
+    layer = make_queue()
+    with pytest.raises(AssertionError, match="Wrong client prefix"):
+        await layer.receive("specific.0123!abc")
+
+
+async def test_the_reserved_key(make_queue: Make) -> None:
+    layer = make_queue()
+    with pytest.raises(AssertionError, match="reserved key '__asgi_channel__'"):
+        await layer.send("plain", {"type": "x", "__asgi_channel__": "y"})
+    channel = await layer.new_channel()
+    await layer.group_add("grp", channel)
+    await layer.group_send("grp", {"type": "x", "__asgi_channel__": "y"})
+    assert await receive(layer, channel) == {"type": "x"}
+
+
+async def test_many_members_in_one_message(make_queue: Make) -> None:
+    layer = make_queue()
+    channels = [await layer.new_channel() for _ in range(300)]
+    await asyncio.gather(*(layer.group_add("grp", channel) for channel in channels))
+    assert await layer.group_send("grp", {"type": "x"}, exclude=channels[:100]) == (200, 0)
+    for channel in channels[100:]:
+        assert await receive(layer, channel) == {"type": "x"}
+    assert layer.depth() == 0 and layer.receive_buffer == {}
