@@ -124,6 +124,26 @@ def test_what_has_its_own_way_has_no_template() -> None:
         ([{"deep": ({None: 1},)}], "the key None is of type NoneType"),
     ],
 )
+def test_msgpack_refuses_what_receivers_could_not_read(value: Any, found: str) -> None:
+    with pytest.raises(TypeError, match=rf"cannot travel through Redis: .*{found}"):
+        MsgPackSerializer().serialize({"type": "x", "value": value})
+
+
+def test_json_refuses_bytes() -> None:
+    with pytest.raises(TypeError, match=r"cannot travel through Redis: .*bytes"):
+        JSONSerializer().serialize({"type": "x", "value": b""})
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"symmetric_encryption_keys": "key"}, r"must be a list of possible keys; write \[key\]"),
+        ({"symmetric_encryption_keys": [""]}, "each key is a non-empty str or bytes; found ''"),
+        ({"symmetric_encryption_keys": [5]}, "each key is a non-empty str or bytes; found 5"),
+        ({"random_prefix_length": -1}, "must be an int of 0 or more, not -1"),
+        ({"random_prefix_length": "12"}, "must be an int of 0 or more, not '12'"),
+    ],
+)
 def test_wrong_options(options: Any, error: str) -> None:
     with pytest.raises(ValueError, match=error):
         MsgPackSerializer(**options)
