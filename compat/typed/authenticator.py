@@ -41,6 +41,8 @@ class BaseAuthenticator(abc.ABC):
     """
 
     credentials: ClassVar[Sequence[Credential]] = ()
+    emits: ClassVar[Sequence[type[BaseMessage]]] = ()
+    """For the documentation: what it sends."""
     status_code: int | None = None
 
     def __init__(self, send_message: SendMessage) -> None:
@@ -65,6 +67,8 @@ class UserAuthenticator(BaseAuthenticator):
     of ``compat.typed.config.config`` is False. Override ``permitted()`` to ask more of a user; False there is
     403.
     """
+
+    emits = (AuthenticationMessage,)
 
     async def authenticate(self, scope: Scope) -> bool:
         """Whether the scope's user is authenticated and permitted."""

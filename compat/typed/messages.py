@@ -14,7 +14,7 @@ import abc
 import enum
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 __all__ = [
     "AuthenticationMessage",
@@ -90,6 +90,19 @@ class ErrorMessage(BaseMessage):
     ``payload`` is a list of ``{"type", "loc", "msg"}`` for a message that could not be read, and
     ``{"detail", "error_id"}`` for one whose handler failed; the id is in the server's log.
     """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "action": "error",
+                    "payload": [
+                        {"type": "missing", "loc": ["chat", "payload", "message"], "msg": "Field required"}
+                    ],
+                }
+            ]
+        }
+    )
 
     action: Literal["error"] = "error"
     payload: Any

@@ -1,0 +1,55 @@
+"""``channels-compat asyncapi``: the AsyncAPI document of an application, printed or written to a file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from compat.cli.application import application_name, load_application, search_here
+from compat.exceptions import CompatError
+from compat.typed.asyncapi import consumer_routes, document, to_yaml
+
+__all__ = ["Format", "NothingToDocument", "write"]
+
+Format = Literal["json", "yaml"]
+
+
+class NothingToDocument(CompatError):
+    """The application serves no typed consumer."""
+
+
+def write(
+    application: str | None,
+    *,
+    output: Path | None = None,
+    format: Format | None = None,
+    title: str | None = None,
+    version: str | None = None,
+    server: str = "localhost:8000",
+    protocol: str = "ws",
+) -> None:
+    """Print the document of ``application``, or write it to ``output``.
+
+    ``application``: "module:name"; None for the setting ASGI_APPLICATION. ``format``: default by the ending
+    of ``output``, else JSON. ``server``: the host, with its port and maybe the beginning of the path, that
+    the document names. Raises NothingToDocument, ImproperlyConfigured.
+    """
+    search_here()
+    name = application_name(application)
+    app = load_application(name)
+    if not consumer_routes(app):
+        raise NothingToDocument(
+            f"{name} serves no typed consumer, so there is nothing to document. A route must lead to "
+            "Consumer.as_asgi() of a subclass of compat.typed.AsyncJsonWebsocketConsumer"
+        )
+    host, slash, path = server.removeprefix(f"{protocol}://").partition("/")
+    one = {"host": host, "protocol": protocol, **({"pathname": slash + path} if path else {})}
+    made = document(app, title=title, version=version, servers={"default": one})
+    if format is None:
+        format = "yaml" if output is not None and output.suffix in (".yaml", ".yml") else "json"
+    text = to_yaml(made) if format == "yaml" else json.dumps(made, indent=2, ensure_ascii=False) + "\n"
+    if output is None:
+        print(text, end="")
+    else:
+        output.write_text(text, encoding="utf-8")

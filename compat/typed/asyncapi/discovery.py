@@ -1,0 +1,110 @@
+"""Which typed consumers an application serves, and where: its routes walked, whatever kind they are of.
+
+Starlette and FastAPI applications, routers included and mounted; ``ProtocolTypeRouter`` and ``URLRouter``
+with patterns of ours or Django's; middleware around any of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from compat.consumer import ConsumerApp
+from compat.matching import with_inner
+from compat.typed.consumer import AsyncJsonWebsocketConsumer
+
+__all__ = ["ConsumerRoute", "consumer_routes"]
+
+TYPED_PARAMETER = re.compile(r"<(?:(?P<type>[^>:]+):)?(?P<name>\w+)>")
+NAMED_GROUP = re.compile(r"\(\?P<(?P<name>\w+)>(?P<body>(?:[^()\\]|\\.|\([^()]*\))*)\)")
+WORDS = {
+    "int": "an integer",
+    "float": "a number",
+    "uuid": "a UUID",
+    "slug": "letters, digits, hyphens, underscores",
+    "path": "anything, slashes included",
+}
+
+
+@dataclass(frozen=True)
+class ConsumerRoute:
+    """A consumer at an address.
+
+    ``address``: the path, with its parameters in braces. ``parameters``: their names, and what each may be
+    ("" for anything up to the next slash).
+    """
+
+    address: str
+    consumer: type[AsyncJsonWebsocketConsumer[Any]]
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+def consumer_routes(app: Any) -> list[ConsumerRoute]:
+    """The typed consumers that ``app`` serves, in the order of its routes; others have no types to show."""
+    return list(_walk(app, "", {}))
+
+
+def _walk(app: Any, prefix: str, parameters: Mapping[str, str]) -> Iterator[ConsumerRoute]:
+    for layer in with_inner(app):
+        if isinstance(layer, ConsumerApp):
+            if issubclass(layer.consumer_class, AsyncJsonWebsocketConsumer):
+                yield ConsumerRoute(prefix or "/", layer.consumer_class, dict(parameters))
+            return
+        mapping = getattr(layer, "application_mapping", None)
+        if isinstance(mapping, Mapping):
+            if "websocket" in mapping:
+                yield from _walk(mapping["websocket"], prefix, parameters)
+            return
+        routes = getattr(layer, "routes", None)
+        if isinstance(routes, list | tuple):
+            for route in routes:
+                yield from _walk_route(route, prefix, parameters)
+            return
+
+
+def _walk_route(route: Any, prefix: str, parameters: Mapping[str, str]) -> Iterator[ConsumerRoute]:
+    included = getattr(route, "effective_route_contexts", None)
+    if callable(included):  # FastAPI keeps an included router as one route
+        for context in included():
+            yield from _walk_route(context.starlette_route or context.original_route, prefix, parameters)
+    elif hasattr(route, "pattern") and hasattr(route, "callback"):
+        path, found = _pattern(route.pattern)
+        yield from _walk(route.callback, f"{prefix.rstrip('/')}/{path}", {**parameters, **found})
+    elif hasattr(route, "param_convertors"):
+        if not getattr(route, "methods", None):  # a page has methods
+            yield from _walk_starlette(route, prefix, parameters)
+    elif hasattr(route, "router"):  # a PatternsRoute
+        yield from _walk(route.router, prefix, parameters)
+    elif hasattr(route, "app"):
+        yield from _walk(route.app, prefix, parameters)
+
+
+def _walk_starlette(route: Any, prefix: str, parameters: Mapping[str, str]) -> Iterator[ConsumerRoute]:
+    mounted = hasattr(route, "routes")
+    path = re.sub(r"\{(\w+):\w+\}", r"{\1}", route.path)
+    found = {
+        name: WORDS.get(_kind(convertor), "")
+        for name, convertor in route.param_convertors.items()
+        if not (mounted and name == "path")
+    }
+    yield from _walk(route.app, prefix.rstrip("/") + path, {**parameters, **found})
+
+
+def _kind(convertor: Any) -> str:
+    name = type(convertor).__name__.removesuffix("Convertor").lower()
+    return {"integer": "int"}.get(name, name)
+
+
+def _pattern(pattern: Any) -> tuple[str, dict[str, str]]:
+    """The address of a ``path()`` or ``re_path()`` and its parameters."""
+    source = str(pattern)
+    if "Regex" not in type(pattern).__name__:
+        found = {
+            match["name"]: WORDS.get(match["type"] or "", "") for match in TYPED_PARAMETER.finditer(source)
+        }
+        return TYPED_PARAMETER.sub(r"{\g<name>}", source), found
+    found = {match["name"]: f"matches {match['body']}" for match in NAMED_GROUP.finditer(source)}
+    path = NAMED_GROUP.sub(r"{\g<name>}", source).removeprefix("^").removesuffix("$")
+    return re.sub(r"\\(.)", r"\1", path), found

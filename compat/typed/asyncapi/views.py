@@ -1,0 +1,156 @@
+"""The document and its page over HTTP: ``/asyncapi.json``, ``/asyncapi.yaml`` and ``/asyncapi/``.
+
+    add_asyncapi(app)                      # a FastAPI or Starlette application documents itself
+    Mount("/docs", asyncapi_app(router))   # anything else is documented by an application of its own
+
+The page is one answer without a single reference to another server: style and script are files of this
+package.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import secrets
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any, TypedDict
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route, Router
+
+from compat.typed.asyncapi.document import document
+from compat.typed.asyncapi.yaml import to_yaml
+
+__all__ = [
+    "AsyncAPIConfig",
+    "add_asyncapi",
+    "asyncapi_app",
+    "asyncapi_docs",
+    "asyncapi_spec_json",
+    "asyncapi_spec_yaml",
+    "render_page",
+]
+
+
+class AsyncAPIConfig(TypedDict, total=False):
+    """What a document says beside what it reads off the application. Everything may be left out."""
+
+    title: str
+    version: str
+    description: str
+    server_url: str
+    """host:port of the one server; default: the one that was asked."""
+    server_protocol: str
+    """"ws" or "wss"; default: as the document itself was asked for."""
+    servers: dict[str, dict[str, Any]]
+    """AsyncAPI Server Objects by name, instead of the two above."""
+
+
+async def asyncapi_spec_json(
+    request: Request, app: Any, config: AsyncAPIConfig | None = None
+) -> JSONResponse:
+    """The document of ``app`` as JSON."""
+    return JSONResponse(_document(request, app, config))
+
+
+async def asyncapi_spec_yaml(request: Request, app: Any, config: AsyncAPIConfig | None = None) -> Response:
+    """The document of ``app`` as YAML."""
+    return Response(to_yaml(_document(request, app, config)), media_type="application/yaml")
+
+
+async def asyncapi_docs(request: Request, app: Any, config: AsyncAPIConfig | None = None) -> HTMLResponse:
+    """The page: what each consumer takes and sends, and a panel to try it."""
+    return _page_response(_document(request, app, config))
+
+
+def add_asyncapi(app: Any, path: str = "/asyncapi", config: AsyncAPIConfig | None = None) -> None:
+    """Serve the document of ``app``, a FastAPI or Starlette application, and its page, under ``path``.
+
+    That is ``<path>.json``, ``<path>.yaml``, ``<path>/`` and ``<path>``. Routes that are added later are in
+    the document as well.
+    """
+    router = getattr(app, "router", None)
+    if router is None or not hasattr(router, "routes"):
+        raise TypeError(
+            f"add_asyncapi() takes a FastAPI or Starlette application, not {type(app).__name__}; for "
+            "anything else there is asyncapi_app(application), an application to mount"
+        )
+    router.routes.extend(_routes(app, path, config))
+
+
+def asyncapi_app(app: Any, path: str = "/asyncapi", config: AsyncAPIConfig | None = None) -> Router:
+    """An application that serves the document and the page of another one, ``app``."""
+    return Router(_routes(app, path, config))
+
+
+def _routes(app: Any, path: str, config: AsyncAPIConfig | None) -> list[Route]:
+    path = "/" + path.strip("/")
+
+    async def as_json(request: Request) -> Response:
+        return await asyncapi_spec_json(request, app, config)
+
+    async def as_yaml(request: Request) -> Response:
+        return await asyncapi_spec_yaml(request, app, config)
+
+    async def page(request: Request) -> Response:
+        base = request.scope.get("root_path", "") + path
+        links = {"JSON": f"{base}.json", "YAML": f"{base}.yaml"}
+        return _page_response(_document(request, app, config), links)
+
+    return [
+        Route(f"{path}.json", as_json, name="asyncapi_json", include_in_schema=False),
+        Route(f"{path}.yaml", as_yaml, name="asyncapi_yaml", include_in_schema=False),
+        Route(f"{path}/", page, name="asyncapi_docs", include_in_schema=False),
+        Route(path, page, include_in_schema=False),
+    ]
+
+
+def _document(request: Request, app: Any, config: AsyncAPIConfig | None) -> dict[str, Any]:
+    given: AsyncAPIConfig = config or {}
+    protocol = given.get("server_protocol") or {"https": "wss"}.get(request.url.scheme, "ws")
+    server = {"host": given.get("server_url") or request.url.netloc, "protocol": protocol}
+    # Routes of the app have its root_path before them: a proxy's prefix, or that of a mount.
+    root_path = request.scope.get("app_root_path", request.scope.get("root_path", "")).rstrip("/")
+    if root_path:
+        server["pathname"] = root_path
+    return document(
+        app,
+        title=given.get("title"),
+        version=given.get("version"),
+        description=given.get("description"),
+        servers=given.get("servers") or {"default": server},
+    )
+
+
+def _page_response(made: Mapping[str, Any], links: Mapping[str, str] | None = None) -> HTMLResponse:
+    nonce = secrets.token_urlsafe(16)
+    policy = (
+        f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:; "
+        "connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'"
+    )
+    return HTMLResponse(render_page(made, links, nonce), headers={"Content-Security-Policy": policy})
+
+
+def render_page(made: Mapping[str, Any], links: Mapping[str, str] | None = None, nonce: str = "") -> str:
+    """The page for a document, whole. ``links``: label and address of the document's other forms."""
+    data = json.dumps({"document": made, "links": links or {}}, ensure_ascii=False)
+    # In a script element only "<" could end it or open a comment; in JSON it is only in strings.
+    data = data.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    page = _asset("page.html")
+    for name, text in (
+        ("title", html.escape(str(made["info"]["title"]))),
+        ("nonce", nonce),
+        ("style", _asset("page.css")),
+        ("script", _asset("page.js")),
+        ("data", data),
+    ):
+        page = page.replace(f"<!--{name}-->", text)
+    return page
+
+
+@cache
+def _asset(name: str) -> str:
+    return (files("compat.typed.asyncapi") / "page" / name).read_text(encoding="utf-8")
