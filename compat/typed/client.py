@@ -92,7 +92,7 @@ class _Speaker:
         return await asyncio.wait_for(self._next(kind), timeout)
 
     async def __aiter__(self) -> AsyncIterator[BaseMessage]:
-        """Messages as they come, until the connection is closed; ConnectionLost where that was no normal end."""
+        """Messages as they come, until the connection is closed; raises ConnectionLost if abnormally."""
         while True:
             try:
                 message = await self._next(BaseMessage)

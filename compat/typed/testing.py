@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypeVar
@@ -156,7 +156,7 @@ class WebsocketCommunicator(PlainCommunicator):
         if code is not None and message.get("code") != code:
             raise AssertionError(f"expected to be closed with {code}, was closed with {message.get('code')}")
 
-    async def _frames(self, timeout: float) -> Any:
+    async def _frames(self, timeout: float) -> AsyncIterator[dict[str, Any]]:
         """Decoded frames until the time is up or the consumer has ended; it is not cancelled by the wait."""
         deadline = time.monotonic() + timeout
         application = self.future

@@ -65,9 +65,8 @@ def _walk(app: Any, prefix: str, parameters: Mapping[str, str]) -> Iterator[Cons
 
 
 def _walk_route(route: Any, prefix: str, parameters: Mapping[str, str]) -> Iterator[ConsumerRoute]:
-    included = getattr(route, "effective_route_contexts", None)
-    if callable(included):  # FastAPI keeps an included router as one route
-        for context in included():
+    if hasattr(route, "effective_route_contexts"):  # FastAPI keeps an included router as one route
+        for context in route.effective_route_contexts():
             yield from _walk_route(context.starlette_route or context.original_route, prefix, parameters)
     elif hasattr(route, "pattern") and hasattr(route, "callback"):
         path, found = _pattern(route.pattern)
