@@ -1,8 +1,8 @@
 """The part of Django that a Channels project touches, for machines where Django is not installed.
 
-``django_shim`` serves this folder under the name ``django``; where the real Django is installed nobody ever sees
-it. Modules and names are Django's own, as far as they go: pages, URLs, templates, settings, management commands.
-What is missing says so and names the cure: ``pip install django``.
+``django_shim`` serves this folder under the name ``django``; where the real Django is installed nobody ever
+sees it. Modules and names are Django's own, as far as they go: pages, URLs, templates, settings, management
+commands. What is missing says so and names the cure: ``pip install django``.
 """
 
 from __future__ import annotations

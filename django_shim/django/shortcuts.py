@@ -37,7 +37,9 @@ def render(
     return HttpResponse(content, content_type, status)
 
 
-def redirect(to: Any, *args: Any, permanent: bool = False, preserve_request: bool = False, **kwargs: Any) -> Any:
+def redirect(
+    to: Any, *args: Any, permanent: bool = False, preserve_request: bool = False, **kwargs: Any
+) -> Any:
     """To an object's URL, a view by its name, or a URL: 302, 301 with ``permanent``."""
     kind = HttpResponsePermanentRedirect if permanent else HttpResponseRedirect
     return kind(resolve_url(to, *args, **kwargs), preserve_request=preserve_request)

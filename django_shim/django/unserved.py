@@ -1,9 +1,10 @@
 """What Django has and the subset lacks: names that say "install Django" where they are asked for.
 
-``from django.shortcuts import get_list_or_404`` raises an ImportError with the cure; ``hasattr(django.shortcuts,
-"get_list_or_404")`` is False, as it must be. The second needs a module-level ``__getattr__``. The first needs the
-import system: it asks finders for the missing name only of packages, so a module that has such names declares
-an empty ``__path__``. Names that are not in the table behave as anywhere else.
+``from django.shortcuts import get_list_or_404`` raises an ImportError with the cure;
+``hasattr(django.shortcuts, "get_list_or_404")`` is False, as it must be. The second needs a module-level
+``__getattr__``. The first needs the import system: it asks finders for the missing name only of packages, so
+a module that has such names declares an empty ``__path__``. Names that are not in the table behave as
+anywhere else.
 """
 
 from __future__ import annotations
@@ -54,11 +55,14 @@ class UnservedNames:
     """A finder that finds nothing: it refuses the names of the table before anybody can say "no such name"."""
 
     @staticmethod
-    def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
+    def find_spec(
+        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         """Raise ModuleNotFoundError for a name of the table.
 
-        It says that ``django`` is what was not found, and that is what ``from django import forms`` needs: the
-        import system takes an error about ``django.forms`` itself for a mere missing name, and drops the text.
+        It says that ``django`` is what was not found, and that is what ``from django import forms`` needs:
+        the import system takes an error about ``django.forms`` itself for a mere missing name, and drops the
+        text.
         """
         if name.startswith(f"{ROOT}.") and _is_unserved(name) and _is_loaded():
             raise ModuleNotFoundError(needs_django(name), name=ROOT)
@@ -66,7 +70,9 @@ class UnservedNames:
 
 
 def _is_loaded() -> bool:
-    return vars(sys.modules.get(ROOT, sys)).get("__file__", "") == __file__.replace("unserved.py", "__init__.py")
+    return vars(sys.modules.get(ROOT, sys)).get("__file__", "") == __file__.replace(
+        "unserved.py", "__init__.py"
+    )
 
 
 def install_finder() -> None:

@@ -106,7 +106,9 @@ def _config_class(module: ModuleType, entry: str) -> type[AppConfig] | None:
     try:
         found = importlib.import_module(f"{entry}.{APPS_MODULE_NAME}")
     except ImproperlyConfigured as error:
-        raise AppRegistryNotReady(f"{entry}.{APPS_MODULE_NAME} needs settings while it is imported: {error}") from error
+        raise AppRegistryNotReady(
+            f"{entry}.{APPS_MODULE_NAME} needs settings while it is imported: {error}"
+        ) from error
     classes = [
         one
         for _, one in inspect.getmembers(found, inspect.isclass)

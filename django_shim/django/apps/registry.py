@@ -95,7 +95,14 @@ class Apps:
         try:
             return self.app_configs[app_label]
         except KeyError:
-            hint = next((f" Did you mean '{one.label}'?" for one in self.app_configs.values() if one.name == app_label), "")
+            hint = next(
+                (
+                    f" Did you mean '{one.label}'?"
+                    for one in self.app_configs.values()
+                    if one.name == app_label
+                ),
+                "",
+            )
             raise LookupError(f"No installed app with label '{app_label}'.{hint}") from None
 
     def get_containing_app_config(self, object_name: str) -> AppConfig | None:

@@ -30,9 +30,9 @@ class LazySettings:
     """
 
     def __getattr__(self, name: str) -> Any:
+        if name == "SETTINGS_MODULE":
+            return os.environ.get(ENVIRONMENT_VARIABLE)
         if not name.isupper():
-            if name == "SETTINGS_MODULE":
-                return os.environ.get(ENVIRONMENT_VARIABLE)
             raise AttributeError(f"settings have upper case names; there is no {name!r}")
         self._require_source(name)
         if source.is_set(name):

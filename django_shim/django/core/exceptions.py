@@ -108,6 +108,10 @@ class ValidationError(Exception):
     ``messages`` is always a list of texts; ``message_dict`` exists for a dict.
     """
 
+    error_list: list[ValidationError]
+    error_dict: dict[str, list[ValidationError]]
+    message: Any
+
     def __init__(self, message: Any, code: str | None = None, params: Any = None) -> None:
         super().__init__(message, code, params)
         self.code, self.params = code, params
@@ -126,7 +130,9 @@ class ValidationError(Exception):
         """Every message, in order."""
         if hasattr(self, "error_dict"):
             return [text for texts in self.message_dict.values() for text in texts]
-        return [str(error.message % error.params if error.params else error.message) for error in self.error_list]
+        return [
+            str(error.message % error.params if error.params else error.message) for error in self.error_list
+        ]
 
     @property
     def message_dict(self) -> dict[str, list[str]]:

@@ -31,7 +31,9 @@ class Paginator:
 
     ELLIPSIS = "…"
 
-    def __init__(self, object_list: Any, per_page: int, orphans: int = 0, allow_empty_first_page: bool = True) -> None:
+    def __init__(
+        self, object_list: Any, per_page: int, orphans: int = 0, allow_empty_first_page: bool = True
+    ) -> None:
         self.object_list = object_list
         self.per_page = int(per_page)
         self.orphans = int(orphans)
@@ -89,7 +91,9 @@ class Paginator:
         except EmptyPage:
             return self.page(self.num_pages)
 
-    def get_elided_page_range(self, number: Any = 1, *, on_each_side: int = 3, on_ends: int = 2) -> Iterator[Any]:
+    def get_elided_page_range(
+        self, number: Any = 1, *, on_each_side: int = 3, on_ends: int = 2
+    ) -> Iterator[Any]:
         """The numbers around ``number`` and at both ends, with an ellipsis for the rest."""
         page, last = self.validate_number(number), self.num_pages
         before = 0

@@ -38,7 +38,9 @@ class Signal:
     def connect(self, receiver: Any, sender: Any = None, weak: bool = True, dispatch_uid: Any = None) -> None:
         """Call ``receiver`` from now on; held weakly unless ``weak=False``, so a closure needs another owner."""
         if not callable(receiver) or not _takes_kwargs(receiver):
-            raise ValueError(f"Signal receivers must be callables that accept keyword arguments (**kwargs): {receiver!r}")
+            raise ValueError(
+                f"Signal receivers must be callables that accept keyword arguments (**kwargs): {receiver!r}"
+            )
         key = _key(receiver, sender, dispatch_uid)
         get: Callable[[], Any] = (lambda: receiver) if not weak else _reference(receiver)
         with self.lock:
@@ -59,7 +61,9 @@ class Signal:
         return bool(self._for(sender))
 
     def send(self, sender: Any, **named: Any) -> list[tuple[Any, Any]]:
-        """Call the receivers in order; pairs of receiver and result. An exception ends it and goes to the caller."""
+        """Call the receivers in order; pairs of receiver and result. An exception ends it and goes to the
+        caller.
+        """
         return [(one, _call(one, self, sender, named)) for one in self._for(sender)]
 
     def send_robust(self, sender: Any, **named: Any) -> list[tuple[Any, Any]]:

@@ -12,8 +12,8 @@ SimpleCookie = cookies.SimpleCookie
 def parse_cookie(cookie: str) -> dict[str, str]:
     """A Cookie header as a dict. A piece that is no ``name=value`` does not spoil the others.
 
-        >>> parse_cookie('a=1; b="two; c=3')
-        {'a': '1', 'b': '"two', 'c': '3'}
+    >>> parse_cookie('a=1; b="two; c=3')
+    {'a': '1', 'b': '"two', 'c': '3'}
     """
     found: dict[str, str] = {}
     for piece in cookie.split(";"):
@@ -22,5 +22,5 @@ def parse_cookie(cookie: str) -> dict[str, str]:
             name, value = "", name
         name, value = name.strip(), value.strip()
         if name or value:
-            found[name] = cookies._unquote(value)  # type: ignore[attr-defined]  # the only public way would refuse all
+            found[name] = cookies._unquote(value)
     return found

@@ -70,7 +70,9 @@ class HttpHeaders(CaseInsensitiveMapping):
 class QueryDict(MultiValueDict):
     """A query string, or a form, as a MultiValueDict. Read-only unless ``mutable=True`` or a ``copy()``."""
 
-    def __init__(self, query_string: str | bytes | None = None, mutable: bool = False, encoding: str | None = None):
+    def __init__(
+        self, query_string: str | bytes | None = None, mutable: bool = False, encoding: str | None = None
+    ):
         super().__init__()
         self.encoding = encoding or settings.DEFAULT_CHARSET
         self._mutable = True
@@ -78,7 +80,9 @@ class QueryDict(MultiValueDict):
         self._mutable = mutable
 
     def _read(self, query_string: str | bytes) -> None:
-        text = query_string if isinstance(query_string, str) else query_string.decode(self.encoding, "replace")
+        text = (
+            query_string if isinstance(query_string, str) else query_string.decode(self.encoding, "replace")
+        )
         limit = settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
         try:
             pairs = parse_qsl(text, keep_blank_values=True, encoding=self.encoding, max_num_fields=limit)
@@ -90,7 +94,9 @@ class QueryDict(MultiValueDict):
             self.appendlist(key, value)
 
     @classmethod
-    def fromkeys(cls, iterable: Iterable[Any], value: Any = "", mutable: bool = False, encoding: str | None = None) -> Any:
+    def fromkeys(
+        cls, iterable: Iterable[Any], value: Any = "", mutable: bool = False, encoding: str | None = None
+    ) -> Any:
         """Each key with ``value``; a key that comes twice has it twice."""
         made = cls("", mutable=True, encoding=encoding)
         for key in iterable:
@@ -174,7 +180,9 @@ class MediaType:
 
     def __str__(self) -> str:
         parameters = "".join(f"; {name}={value}" for name, value in self.params.items())
-        return f"{self.main_type}/{self.sub_type}{parameters}" if self.sub_type else self.main_type + parameters
+        return (
+            f"{self.main_type}/{self.sub_type}{parameters}" if self.sub_type else self.main_type + parameters
+        )
 
     def __repr__(self) -> str:
         return f"<MediaType: {self}>"
@@ -200,13 +208,15 @@ def _content_type(line: str) -> tuple[str, dict[str, str]]:
 
 
 class HttpRequest:
-    """Attributes: ``method``, ``path``, ``GET``, ``POST``, ``COOKIES``, ``FILES``, ``META``, ``headers``, ``body``.
+    """Attributes: ``method``, ``path``, ``GET``, ``POST``, ``COOKIES``, ``FILES``, ``META``, ``headers``,
+    ``body``.
 
     ``scheme`` is "http" or "https"; ``path_info`` is ``path`` without what the application is mounted at.
     Middleware adds ``session``, ``user`` and others; the resolver sets ``resolver_match``.
     """
 
     _encoding: str | None = None
+    _body: bytes
 
     def __init__(self) -> None:
         self.GET: Any = QueryDict(mutable=True)
@@ -225,7 +235,11 @@ class HttpRequest:
         self._stream_read = False
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {self.method} {self.get_full_path()!r}>" if self.method else f"<{type(self).__name__}>"
+        return (
+            f"<{type(self).__name__}: {self.method} {self.get_full_path()!r}>"
+            if self.method
+            else f"<{type(self).__name__}>"
+        )
 
     def _set_content_type(self, line: str) -> None:
         """Take ``content_type``, its parameters and, from its charset, the encoding."""
@@ -295,7 +309,7 @@ class HttpRequest:
 
     @property
     def scheme(self) -> str:
-        """"http" or "https"; SECURE_PROXY_SSL_HEADER may say so."""
+        """ "http" or "https"; SECURE_PROXY_SSL_HEADER may say so."""
         if settings.SECURE_PROXY_SSL_HEADER:
             header, secure_value = settings.SECURE_PROXY_SSL_HEADER
             value = self.META.get(header)
@@ -436,5 +450,7 @@ def split_domain_port(host: str) -> tuple[str, str]:
 
 
 def validate_host(host: str, allowed_hosts: Iterable[str]) -> bool:
-    """Does one of the patterns allow ``host``? ``*`` allows any, ``.example.com`` the domain and what is below."""
+    """Does one of the patterns allow ``host``? ``*`` allows any, ``.example.com`` the domain and what is
+    below.
+    """
     return any(pattern == "*" or is_same_domain(host, pattern) for pattern in allowed_hosts)

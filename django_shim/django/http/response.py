@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import io
 import json
 import mimetypes
@@ -111,7 +112,9 @@ class HttpResponseBase:
         if "Content-Type" not in self.headers:
             self.headers["Content-Type"] = content_type or f"text/html; charset={self.charset}"
         elif content_type:
-            raise ValueError("'headers' must not contain 'Content-Type' when the 'content_type' parameter is provided.")
+            raise ValueError(
+                "'headers' must not contain 'Content-Type' when the 'content_type' parameter is provided."
+            )
         self.cookies: SimpleCookie = SimpleCookie()
         self.closed = False
         self._reason_phrase = reason
@@ -209,7 +212,9 @@ class HttpResponseBase:
                 raise ValueError('samesite must be "lax", "none", or "strict".')
             morsel["samesite"] = samesite
 
-    def delete_cookie(self, key: str, path: str = "/", domain: str | None = None, samesite: str | None = None) -> None:
+    def delete_cookie(
+        self, key: str, path: str = "/", domain: str | None = None, samesite: str | None = None
+    ) -> None:
         """Have the browser forget a cookie; path and domain must be those it was set with."""
         secure = key.startswith(("__Secure-", "__Host-")) or (samesite or "").lower() == "none"
         self.set_cookie(
@@ -315,7 +320,9 @@ class StreamingHttpResponse(HttpResponseBase):
 
     @property
     def content(self) -> bytes:
-        raise AttributeError(f"This {type(self).__name__} instance has no `content` attribute. Use `streaming_content` instead.")
+        raise AttributeError(
+            f"This {type(self).__name__} instance has no `content` attribute. Use `streaming_content` instead."
+        )
 
     @property
     def streaming_content(self) -> Any:
@@ -347,7 +354,8 @@ class StreamingHttpResponse(HttpResponseBase):
                 yield self.make_bytes(piece)
             return
         end = object()
-        while (piece := await sync_to_async(next, thread_sensitive=False)(self._iterator, end)) is not end:
+        ask: Any = sync_to_async(next, thread_sensitive=False)
+        while (piece := await ask(self._iterator, end)) is not end:
             yield self.make_bytes(piece)
 
     def getvalue(self) -> bytes:
@@ -363,7 +371,9 @@ class FileResponse(StreamingHttpResponse):
     def __init__(self, *args: Any, as_attachment: bool = False, filename: str = "", **kwargs: Any) -> None:
         self.as_attachment = as_attachment
         self.filename = filename
-        explicit = kwargs.get("content_type") or "content-type" in {key.lower() for key in kwargs.get("headers") or {}}
+        explicit = kwargs.get("content_type") or "content-type" in {
+            key.lower() for key in kwargs.get("headers") or {}
+        }
         super().__init__(*args, **kwargs)
         if self.file_to_stream is not None:
             self._describe(self.file_to_stream, bool(explicit))
@@ -378,7 +388,7 @@ class FileResponse(StreamingHttpResponse):
         if self.file_to_stream is not None:
             if hasattr(value, "close"):
                 self._closable.append(value.close)
-            value = iter(lambda: self.file_to_stream.read(self.block_size), b"")
+            value = iter(functools.partial(value.read, self.block_size), b"")
         StreamingHttpResponse.streaming_content.__set__(self, value)  # type: ignore[attr-defined]  # the base's setter
 
     def _describe(self, file: Any, explicit_type: bool) -> None:
@@ -500,7 +510,9 @@ class HttpResponseServerError(HttpResponse):
 
 
 class JsonResponse(HttpResponse):
-    """``data`` as JSON. Anything but a dict takes ``safe=False``: old browsers let other sites read a bare list."""
+    """``data`` as JSON. Anything but a dict takes ``safe=False``: old browsers let other sites read a bare
+    list.
+    """
 
     def __init__(
         self,
@@ -511,6 +523,8 @@ class JsonResponse(HttpResponse):
         **kwargs: Any,
     ) -> None:
         if safe and not isinstance(data, dict):
-            raise TypeError("In order to allow non-dict objects to be serialized set the safe parameter to False.")
+            raise TypeError(
+                "In order to allow non-dict objects to be serialized set the safe parameter to False."
+            )
         kwargs.setdefault("content_type", "application/json")
         super().__init__(content=json.dumps(data, cls=encoder, **(json_dumps_params or {})), **kwargs)

@@ -30,7 +30,11 @@ class CommonMiddleware(LoopMiddleware):
         host = request.get_host()
         if not settings.PREPEND_WWW or host.startswith("www."):
             return None
-        path = self.full_path_with_slash(request) if self.should_append_slash(request) else request.get_full_path()
+        path = (
+            self.full_path_with_slash(request)
+            if self.should_append_slash(request)
+            else request.get_full_path()
+        )
         return self.response_redirect_class(f"{request.scheme}://www.{host}{path}")
 
     def process_response(self, request: HttpRequest, response: Any) -> Any:
@@ -52,7 +56,9 @@ class CommonMiddleware(LoopMiddleware):
         return bool(match) and getattr(match.func, "should_append_slash", True)
 
     def full_path_with_slash(self, request: HttpRequest) -> str:
-        """The path with a slash and its query; RuntimeError where a form's data would be lost on the way (DEBUG)."""
+        """The path with a slash and its query; RuntimeError where a form's data would be lost on the way
+        (DEBUG).
+        """
         path = request.get_full_path(force_append_slash=True)
         if path.startswith("//"):
             path = f"/%2F{path[2:]}"  # "//host/" would leave the site

@@ -1,9 +1,9 @@
 """Forms that only this site's own pages may send: a secret in a cookie and, masked, in the form.
 
-Another site can make a browser send a form, cookie and all, but can read neither the cookie nor our pages, so it
-cannot put the same secret into the form. What is in the page changes with every rendering (a random mask in
-front), because compressed pages leak what stays the same (the BREACH attack). The format is Django's, so that
-``X-CSRFToken`` from the cookie, as its documentation tells scripts to send it, is understood.
+Another site can make a browser send a form, cookie and all, but can read neither the cookie nor our pages, so
+it cannot put the same secret into the form. What is in the page changes with every rendering (a random mask
+in front), because compressed pages leak what stays the same (the BREACH attack). The format is Django's, so
+that ``X-CSRFToken`` from the cookie, as its documentation tells scripts to send it, is understood.
 """
 
 from __future__ import annotations
@@ -156,7 +156,10 @@ class CsrfViewMiddleware(LoopMiddleware):
         except ValueError:
             return False
         trusted = (urlsplit(one) for one in settings.CSRF_TRUSTED_ORIGINS if "*" in one)
-        return any(one.scheme == parts.scheme and is_same_domain(parts.netloc, one.netloc.lstrip("*")) for one in trusted)
+        return any(
+            one.scheme == parts.scheme and is_same_domain(parts.netloc, one.netloc.lstrip("*"))
+            for one in trusted
+        )
 
     def _check_referer(self, request: HttpRequest) -> None:
         referer = request.META.get("HTTP_REFERER")
@@ -196,7 +199,9 @@ class CsrfViewMiddleware(LoopMiddleware):
             except (OSError, BadRequest):
                 pass  # a body that cannot be read has no token in it
         header = settings.CSRF_HEADER_NAME
-        return str(request.META.get(header, "")), f"the {header.removeprefix('HTTP_').replace('_', '-').title()} HTTP header"
+        return str(
+            request.META.get(header, "")
+        ), f"the {header.removeprefix('HTTP_').replace('_', '-').title()} HTTP header"
 
     def _refuse(self, request: HttpRequest, reason: str) -> Any:
         response = get_callable(settings.CSRF_FAILURE_VIEW)(request, reason=reason)

@@ -39,5 +39,7 @@ class SecurityMiddleware(LoopMiddleware):
             values = policy.split(",") if isinstance(policy, str) else policy
             response.headers.setdefault("Referrer-Policy", ",".join(value.strip() for value in values))
         if settings.SECURE_CROSS_ORIGIN_OPENER_POLICY:
-            response.headers.setdefault("Cross-Origin-Opener-Policy", settings.SECURE_CROSS_ORIGIN_OPENER_POLICY)
+            response.headers.setdefault(
+                "Cross-Origin-Opener-Policy", settings.SECURE_CROSS_ORIGIN_OPENER_POLICY
+            )
         return response

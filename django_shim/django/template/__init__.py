@@ -1,9 +1,9 @@
 """The Django template language, on Jinja2's compiler.
 
-``lexer`` cuts a source into tokens, ``parser`` and ``tags`` turn them into Jinja2's syntax tree, and Jinja2 makes
-Python of that: inheritance, scopes, caching and tracebacks that name the template's line are Jinja2's. What a
-template does when it runs (look-ups, escaping, loops) is in ``runtime``, and the filters are in ``filters``.
-Jinja2 is imported with the first template and not before.
+``lexer`` cuts a source into tokens, ``parser`` and ``tags`` turn them into Jinja2's syntax tree, and Jinja2
+makes Python of that: inheritance, scopes, caching and tracebacks that name the template's line are Jinja2's.
+What a template does when it runs (look-ups, escaping, loops) is in ``runtime``, and the filters are in
+``filters``. Jinja2 is imported with the first template and not before.
 """
 
 from __future__ import annotations

@@ -38,54 +38,67 @@ class Builder:
     ``invalid`` is what a missing variable shows as (TEMPLATES' string_if_invalid).
     """
 
-    def __init__(self, filters: Mapping[str, str], invalid: str, unknown_filter: Callable[[str], str]) -> None:
+    def __init__(
+        self, filters: Mapping[str, str], invalid: str, unknown_filter: Callable[[str], str]
+    ) -> None:
         self.filters = filters
         self.invalid = invalid
         self.unknown_filter = unknown_filter
         self.in_block = False
 
-    def expression(self, expression: Expression, missing: Any, autoescape: bool) -> nodes.Expr:
-        """The value; ``missing`` stands for a variable that is not there."""
+    def expression(
+        self, expression: Expression, missing: Any, autoescape: bool, lenient: bool = False
+    ) -> nodes.Expr:
+        """The value; ``missing`` stands for a variable that is not there. ``lenient``: also in arguments."""
         node = self._base(expression.base, missing)
         for one in expression.filters:
-            node = self.filter(node, one, autoescape)
+            node = self.filter(node, one, autoescape, lenient)
         return node
 
-    def filter(self, node: nodes.Expr | None, one: FilterCall, autoescape: bool) -> nodes.Filter:
+    def filter(
+        self, node: nodes.Expr | None, one: FilterCall, autoescape: bool, lenient: bool = False
+    ) -> nodes.Filter:
         """A filter around ``node`` (None: around a block's content)."""
         key = self.filters.get(one.name)
         if key is None:
             raise ExpressionError(self.unknown_filter(one.name))
         arguments: list[nodes.Expr] = [nodes.Const(autoescape)]
         if one.argument is not None:
-            arguments.append(self._argument(one.argument))
+            arguments.append(self._base(one.argument, None) if lenient else self._argument(one.argument))
         return nodes.Filter(node, key, arguments, [], None, None)
 
     def _base(self, base: Constant | Lookup, missing: Any) -> nodes.Expr:
         if isinstance(base, Constant):
             return _constant(base)
         if self.in_block and base.name == "block" and base.steps == ("super",):
-            return nodes.Call(nodes.Name("super", "load"), [], [], None, None)
+            return call("parent_block", nodes.Name("super", "load"))
         shown = missing
         if missing == "" and self.invalid:
             shown = self.invalid.replace("%s", str(base))
-        return call("lookup", variable(base.name), nodes.Const(base.name), constants(base.steps), nodes.Const(shown))
+        return call(
+            "lookup", variable(base.name), nodes.Const(base.name), constants(base.steps), nodes.Const(shown)
+        )
 
     def _argument(self, argument: Constant | Lookup) -> nodes.Expr:
         if isinstance(argument, Constant):
             return _constant(argument)
-        return call("argument", variable(argument.name), nodes.Const(argument.name), constants(argument.steps))
+        return call(
+            "argument", variable(argument.name), nodes.Const(argument.name), constants(argument.steps)
+        )
 
     def condition(self, condition: Condition, autoescape: bool) -> nodes.Expr:
         """A truth value; variables that are missing are None in it."""
         if isinstance(condition, Negation):
             return nodes.Not(self.condition(condition.operand, autoescape))
         if isinstance(condition, Infix):
-            left, right = self.condition(condition.left, autoescape), self.condition(condition.right, autoescape)
+            left, right = (
+                self.condition(condition.left, autoescape),
+                self.condition(condition.right, autoescape),
+            )
             if condition.operator in ("and", "or"):
                 return (nodes.And if condition.operator == "and" else nodes.Or)(left, right)
             return call("compare", nodes.Const(condition.operator), left, right)
-        return self.expression(condition, None, autoescape)
+        return self.expression(condition, None, autoescape, lenient=True)
 
 
 def _constant(constant: Constant) -> nodes.Expr:

@@ -1,7 +1,7 @@
 """What stands in an ``{% if %}``: operators around expressions, as a tree.
 
-Pure. Operators bind, from loose to tight: ``or``; ``and``; ``not``; ``in`` and ``not in``; the comparisons and
-``is``. There are no parentheses, and comparisons do not chain: ``a < b < c`` is ``(a < b) < c``.
+Pure. Operators bind, from loose to tight: ``or``; ``and``; ``not``; ``in`` and ``not in``; the comparisons
+and ``is``. There are no parentheses, and comparisons do not chain: ``a < b < c`` is ``(a < b) < c``.
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ def parse_condition(words: Sequence[str]) -> Condition:
 
 
 class _Reader:
-    """Top-down operator precedence: read an operand, then operators while they bind tighter than what is outside."""
+    """Top-down operator precedence: read an operand, then operators while they bind tighter than what is
+    outside.
+    """
 
     def __init__(self, words: Sequence[str]) -> None:
         self.words = _paired(words)

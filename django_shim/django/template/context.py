@@ -11,10 +11,16 @@ __all__ = ["Context", "RequestContext", "make_context"]
 
 
 class Context:
-    """A stack of dicts that reads as one; ``push()`` adds a layer and, in a ``with`` block, takes it off again."""
+    """A stack of dicts that reads as one; ``push()`` adds a layer and, in a ``with`` block, takes it off
+    again.
+    """
 
     def __init__(
-        self, dict_: Any = None, autoescape: bool = True, use_l10n: bool | None = None, use_tz: bool | None = None
+        self,
+        dict_: Any = None,
+        autoescape: bool = True,
+        use_l10n: bool | None = None,
+        use_tz: bool | None = None,
     ) -> None:
         self.autoescape = autoescape
         self.use_l10n, self.use_tz = use_l10n, use_tz
@@ -26,7 +32,7 @@ class Context:
         return repr(self.dicts)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        return reversed(self.dicts)
+        return iter(self.dicts[::-1])
 
     def __getitem__(self, key: str) -> Any:
         for layer in self:
@@ -110,7 +116,9 @@ class RequestContext(Context):
         self.processors = tuple(processors or ())
 
 
-def make_context(context: dict[str, Any] | None, request: HttpRequest | None = None, **kwargs: Any) -> Context:
+def make_context(
+    context: dict[str, Any] | None, request: HttpRequest | None = None, **kwargs: Any
+) -> Context:
     """A RequestContext if there is a request, else a Context; TypeError for what is no dict."""
     if context is not None and not isinstance(context, dict):
         raise TypeError(f"context must be a dict rather than {type(context).__name__}.")

@@ -48,7 +48,9 @@ OPTIONS = {
 class Template:
     """A compiled template. ``render`` takes a Context, or a dict and perhaps a request."""
 
-    def __init__(self, template_string: Any, origin: Any = None, name: str | None = None, engine: Any = None) -> None:
+    def __init__(
+        self, template_string: Any, origin: Any = None, name: str | None = None, engine: Any = None
+    ) -> None:
         self.engine: Engine = engine or engines.default()
         self.name = name
         self.origin = origin
@@ -113,7 +115,8 @@ class Engine:
             if error.name not in ("jinja2", "markupsafe"):
                 raise
             raise ImportError(
-                "templates need Jinja2, which is not installed: pip install 'channels-compat[templates]'", name="jinja2"
+                "templates need Jinja2, which is not installed: pip install 'channels-compat[templates]'",
+                name="jinja2",
             ) from error
         builtins = [(path, _library(path)) for path in self._builtins]
         return Environment(self.template_dirs(), self.template_libraries(), builtins, **self._options)
@@ -141,7 +144,10 @@ class Engine:
         return {name: functools.partial(_library, path) for name, path in paths.items()}
 
     def variables(
-        self, values: dict[str, Any], request: HttpRequest | None, extra: Sequence[Callable[[HttpRequest], Any]] = ()
+        self,
+        values: dict[str, Any],
+        request: HttpRequest | None,
+        extra: Sequence[Callable[[HttpRequest], Any]] = (),
     ) -> dict[str, Any]:
         """``values`` with what the context processors add; ``values`` win."""
         found: dict[str, Any] = {}
@@ -184,7 +190,9 @@ class Engines:
         try:
             return self._read()[alias]
         except KeyError:
-            raise InvalidTemplateEngine(f"Could not find config for '{alias}' in settings.TEMPLATES") from None
+            raise InvalidTemplateEngine(
+                f"Could not find config for '{alias}' in settings.TEMPLATES"
+            ) from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._read())
@@ -207,7 +215,9 @@ class Engines:
             for entry in settings.TEMPLATES:
                 engine = _engine(entry)
                 if engine.name in made:
-                    raise ImproperlyConfigured(f"TEMPLATES has two engines named {engine.name!r}: set a NAME for each.")
+                    raise ImproperlyConfigured(
+                        f"TEMPLATES has two engines named {engine.name!r}: set a NAME for each."
+                    )
                 made[engine.name] = engine
             self._engines = made
         return self._engines
@@ -253,7 +263,9 @@ def _library(path: str) -> Library:
     module = importlib.import_module(path)
     library = getattr(module, "register", None)
     if not isinstance(library, Library):
-        raise InvalidTemplateLibrary(f"Module {path} does not have a variable named 'register' that is a template Library")
+        raise InvalidTemplateLibrary(
+            f"Module {path} does not have a variable named 'register' that is a template Library"
+        )
     return library
 
 

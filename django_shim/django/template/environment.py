@@ -29,7 +29,8 @@ Libraries = Mapping[str, Callable[[], Library]]
 
 
 class Environment(jinja2.Environment):
-    """One engine of TEMPLATES. ``libraries``: what ``{% load %}`` can name; ``builtins``: loaded without asking.
+    """One engine of TEMPLATES. ``libraries``: what ``{% load %}`` can name; ``builtins``: loaded without
+    asking.
 
     ``template(name)`` finds one by name, ``from_source(text)`` makes one.
     """
@@ -66,7 +67,9 @@ class Environment(jinja2.Environment):
         self.filters["django.spaceless"] = lambda content, autoescape: _spaceless(content)
         for name, library in builtins:
             self.builtin_filters.update(self.add_filters(name, library))
-            self.builtin_tags.update({one: function_tag(f"{name}.{one}", tag) for one, tag in library.tags.items()})
+            self.builtin_tags.update(
+                {one: function_tag(f"{name}.{one}", tag) for one, tag in library.tags.items()}
+            )
         for name, function in {**runtime.FUNCTIONS, **self._own_functions()}.items():
             setattr(self, f"django_{name}", function)
 
@@ -77,11 +80,13 @@ class Environment(jinja2.Environment):
 
     def template(self, name: Any, parent: str | None = None) -> jinja2.Template:
         """The template of that name; TemplateDoesNotExist with the places where it was looked for."""
-        return self.get_template(str(name), parent)
+        return self.get_template(_plain(name), parent)
 
     def from_source(self, source: str, name: str | None = None) -> jinja2.Template:
         """A template made of text."""
-        return self.template_class.from_code(self, self.compile_source(source, name, None), self.make_globals(None))
+        return self.template_class.from_code(
+            self, self.compile_source(source, name, None), self.make_globals(None)
+        )
 
     def compile_source(self, source: str, name: str | None, filename: str | None) -> CodeType:
         """Code of a template's source."""
@@ -125,7 +130,7 @@ class Environment(jinja2.Environment):
     # What compiled templates call.
 
     def _parent(self, template: Any) -> Any:
-        return getattr(template, "compiled", template)
+        return getattr(template, "compiled", None) or _plain(template)
 
     def _include(
         self, context: jinja2.runtime.Context, parent: str, template: Any, values: dict[str, Any], only: bool
@@ -133,7 +138,9 @@ class Environment(jinja2.Environment):
         found = self._select(template, parent)
         variables = {**({} if only else context.get_all()), **values, MEMORY: {}}
         if only:
-            variables.update({name: context.get_all()[name] for name in ("request", "csrf_token") if name in context})
+            variables.update(
+                {name: context.get_all()[name] for name in ("request", "csrf_token") if name in context}
+            )
         return SafeString(found.render(variables))
 
     def _select(self, template: Any, parent: str | None = None) -> jinja2.Template:
@@ -152,11 +159,18 @@ class Environment(jinja2.Environment):
         raise TemplateDoesNotExist(", ".join(map(str, template)), tried)
 
     def _function_tag(
-        self, context: jinja2.runtime.Context, key: str, args: list[Any], kwargs: dict[str, Any], autoescape: bool
+        self,
+        context: jinja2.runtime.Context,
+        key: str,
+        args: list[Any],
+        kwargs: dict[str, Any],
+        autoescape: bool,
     ) -> Any:
         tag = self.function_tags[key]
         variables = {
-            runtime.unmangled(name): value for name, value in context.get_all().items() if not name.startswith("_")
+            runtime.unmangled(name): value
+            for name, value in context.get_all().items()
+            if not name.startswith("_")
         }
         given = RequestContext(variables.get("request"), variables, autoescape=autoescape)
         result = tag.function(given, *args, **kwargs) if tag.takes_context else tag.function(*args, **kwargs)
@@ -166,6 +180,11 @@ class Environment(jinja2.Environment):
         if "csrf_token" in variables:
             values.setdefault("csrf_token", variables["csrf_token"])
         return self.render(self._select(tag.template), values)
+
+
+def _plain(name: Any) -> str:
+    """A literal of the template's author is a SafeString, which paths do not take."""
+    return str.__str__(name) if isinstance(name, str) else str(name)
 
 
 class _Loader(jinja2.BaseLoader):

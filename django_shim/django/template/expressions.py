@@ -13,7 +13,9 @@ from ..utils.text import unescape_string_literal
 __all__ = ["Constant", "Expression", "ExpressionError", "FilterCall", "Lookup", "keyword", "parse_expression"]
 
 _QUOTED = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"""
-_ATOM = re.compile(rf"_\((?P<translated>{_QUOTED})\)|(?P<quoted>{_QUOTED})|(?P<bare>[\w.]+|[-+.]?\d[\d.e]*)", re.DOTALL)
+_ATOM = re.compile(
+    rf"_\((?P<translated>{_QUOTED})\)|(?P<quoted>{_QUOTED})|(?P<bare>[\w.]+|[-+.]?\d[\d.e]*)", re.DOTALL
+)
 _FILTER = re.compile(r"\s*\|\s*(?P<name>\w+)(?P<colon>:)?")
 _KEYWORD = re.compile(r"(\w+)=(.+)", re.DOTALL)
 _WORDS: dict[str, bool | None] = {"True": True, "False": False, "None": None}
@@ -64,7 +66,9 @@ def parse_expression(text: str) -> Expression:
     """Read one expression; all of ``text`` must belong to it."""
     base, position = _atom(text, 0)
     if base is None:
-        raise ExpressionError(f"Could not parse the remainder: {text!r} from {text!r}" if text else "there is no expression")
+        raise ExpressionError(
+            f"Could not parse the remainder: {text!r} from {text!r}" if text else "there is no expression"
+        )
     filters: list[FilterCall] = []
     while match := _FILTER.match(text, position):
         argument, position = None, match.end()

@@ -24,7 +24,9 @@ class Kind(enum.Enum):
 
 
 class Token(NamedTuple):
-    """``text`` is without the braces and the white space next to them, except for TEXT; ``line`` counts from 1."""
+    """``text`` is without the braces and the white space next to them, except for TEXT; ``line`` counts from
+    1.
+    """
 
     kind: Kind
     text: str

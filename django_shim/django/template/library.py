@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from ..unserved import NOT_A_PACKAGE, attribute_of, needs_django
 
@@ -16,6 +16,7 @@ __path__ = NOT_A_PACKAGE
 __getattr__ = attribute_of(__name__)
 
 Function = Callable[..., Any]
+F = TypeVar("F", bound=Function)
 
 
 class InvalidTemplateLibrary(Exception):
@@ -40,10 +41,21 @@ class Library:
         self.filters: dict[str, Function] = {}
         self.tags: dict[str, Any] = {}
 
-    def filter(self, name: Any = None, filter_func: Any = None, **flags: Any) -> Any:
-        """``@register.filter``, ``@register.filter("name", is_safe=True)`` or ``register.filter("name", function)``.
+    @overload
+    def filter(self, name: F) -> F: ...
 
-        Flags: ``is_safe`` (what goes in as HTML comes out as HTML), ``needs_autoescape``, ``expects_localtime``.
+    @overload
+    def filter(self, name: str | None = None, **flags: Any) -> Callable[[F], F]: ...
+
+    @overload
+    def filter(self, name: str, filter_func: F, **flags: Any) -> F: ...
+
+    def filter(self, name: Any = None, filter_func: Any = None, **flags: Any) -> Any:
+        """``@register.filter``, ``@register.filter("name", is_safe=True)`` or ``register.filter("name",
+        function)``.
+
+        Flags: ``is_safe`` (what goes in as HTML comes out as HTML), ``needs_autoescape``,
+        ``expects_localtime``.
         """
         if callable(name):
             return self._add_filter(name.__name__, name, flags)
@@ -64,7 +76,11 @@ class Library:
         return self._add_function(func, name, takes_context)
 
     def simple_block_tag(
-        self, func: Any = None, takes_context: bool | None = None, name: str | None = None, end_name: str | None = None
+        self,
+        func: Any = None,
+        takes_context: bool | None = None,
+        name: str | None = None,
+        end_name: str | None = None,
     ) -> Any:
         """A tag with content, which the function gets as its first argument (after the context)."""
         if end_name is not None and not end_name.startswith("end"):
@@ -101,7 +117,7 @@ class Library:
         return self.filter(func, **flags)
 
 
-def stringfilter(func: Function) -> Function:
+def stringfilter(func: F) -> F:
     """Decorator for filters: the first argument arrives as text."""
     from ..utils.safestring import SafeData, mark_safe
 
@@ -113,4 +129,4 @@ def stringfilter(func: Function) -> Function:
             return mark_safe(result)
         return result
 
-    return wrapper
+    return wrapper  # type: ignore[return-value]  # as the function, and takes more

@@ -21,7 +21,9 @@ def get_template(template_name: str, using: str | None = None) -> Template:
 def select_template(template_name_list: Sequence[str], using: str | None = None) -> Template:
     """The first of the names that exists; TemplateDoesNotExist, listing where all of them were looked for."""
     if isinstance(template_name_list, str):
-        raise TypeError(f"select_template() takes an iterable of template names but got a string: {template_name_list!r}.")
+        raise TypeError(
+            f"select_template() takes an iterable of template names but got a string: {template_name_list!r}."
+        )
     if not template_name_list:
         raise TemplateDoesNotExist("No template names provided")
     tried: list[Any] = []
@@ -38,7 +40,10 @@ def select_template(template_name_list: Sequence[str], using: str | None = None)
 
 
 def render_to_string(
-    template_name: Any, context: dict[str, Any] | None = None, request: HttpRequest | None = None, using: str | None = None
+    template_name: Any,
+    context: dict[str, Any] | None = None,
+    request: HttpRequest | None = None,
+    using: str | None = None,
 ) -> SafeString:
     """The page. ``template_name`` may be a list, of which the first that exists is taken."""
     names = template_name if isinstance(template_name, (list, tuple)) else [template_name]

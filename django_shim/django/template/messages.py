@@ -1,4 +1,6 @@
-"""What to say about a tag or filter that is not there: Django's own, a library's that was not loaded, or nobody's."""
+"""What to say about a tag or filter that is not there: Django's own, a library's that was not loaded, or
+nobody's.
+"""
 
 from __future__ import annotations
 

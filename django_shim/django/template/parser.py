@@ -1,4 +1,6 @@
-"""From tokens to Jinja2's syntax tree: the part that knows bodies and where they end; the tags are in ``tags``."""
+"""From tokens to Jinja2's syntax tree: the part that knows bodies and where they end; the tags are in
+``tags``.
+"""
 
 from __future__ import annotations
 
@@ -51,14 +53,17 @@ class Parser:
         """The whole of it. Of a child only its blocks matter, wherever they stand."""
         body = self.body()
         if self.extends is not None:
-            blocks = [block for node in body for block in _outer_blocks(node)]
-            body = [self.extends, *blocks]
+            # Text in front of the tag is shown, as Django does; people put comments there.
+            start = body.index(self.extends) + 1
+            body = [*body[:start], *(block for node in body[start:] for block in _outer_blocks(node))]
         template = nodes.Template(body, lineno=1)
         template.set_environment(self.environment)
         return template
 
     def body(self, *ends: str) -> Nodes:
-        """Nodes up to one of the tags ``ends``, which is then ``self.token``; to the end of the source without."""
+        """Nodes up to one of the tags ``ends``, which is then ``self.token``; to the end of the source
+        without.
+        """
         opening = self.token
         found: Nodes = []
         while self.tokens:
@@ -67,7 +72,10 @@ class Parser:
                 return found
             found += self._nodes(token)
         if ends:
-            self.fail(f"Unclosed tag on line {opening.line}: {opening.name!r}. Looking for one of: {', '.join(ends)}.", opening)
+            self.fail(
+                f"Unclosed tag on line {opening.line}: {opening.name!r}. Looking for one of: {', '.join(ends)}.",
+                opening,
+            )
         return found
 
     def _nodes(self, token: Token) -> Nodes:
@@ -103,7 +111,9 @@ class Parser:
             self.token = self.tokens.popleft()
             if self.token.kind is Kind.TAG and self.token.name == end:
                 return
-        self.fail(f"Unclosed tag on line {opening.line}: {opening.name!r}. Looking for one of: {end}.", opening)
+        self.fail(
+            f"Unclosed tag on line {opening.line}: {opening.name!r}. Looking for one of: {end}.", opening
+        )
 
     def fail(self, message: str, token: Token | None = None) -> NoReturn:
         """Raise TemplateSyntaxError at ``token``, by default the one that is being read."""

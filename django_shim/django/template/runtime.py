@@ -42,8 +42,10 @@ class Missing(Undefined):
 
     __slots__ = ()
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return SafeString()  # {{ block.super }} in a block that overrides nothing
+
+def parent_block(block: Any) -> Any:
+    """``{{ block.super }}``; nothing in a block that overrides none."""
+    return SafeString() if isinstance(block, Undefined) else SafeString(block())
 
 
 _REQUIRED: Any = object()
@@ -266,6 +268,8 @@ def url(request: Any, silent: bool, viewname: Any, args: Sequence[Any], kwargs: 
     """``{% url %}``; with ``as`` a name that is not known gives nothing."""
     from ..urls import NoReverseMatch, reverse
 
+    if isinstance(request, Undefined):
+        request = None
     current_app = getattr(request, "current_app", None)
     if current_app is None and getattr(request, "resolver_match", None) is not None:
         current_app = request.resolver_match.namespace or None
@@ -290,7 +294,9 @@ def prefix(name: str) -> str:
 
 
 def csrf_input(token: Any) -> str:
-    """The hidden field; nothing (and, with DEBUG, a warning) in a template that was rendered without a request."""
+    """The hidden field; nothing (and, with DEBUG, a warning) in a template that was rendered without a
+    request.
+    """
     if not isinstance(token, Undefined) and token:
         return format_html('<input type="hidden" name="csrfmiddlewaretoken" value="{}">', token)
     if settings.DEBUG:
@@ -330,6 +336,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
         lookup,
         argument,
         display,
+        parent_block,
         compare,
         iterate,
         cycle,

@@ -1,4 +1,6 @@
-"""Requests without a server: made by hand (RequestFactory), or sent through the project's middleware (Client)."""
+"""Requests without a server: made by hand (RequestFactory), or sent through the project's middleware
+(Client).
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,9 @@ def encode_multipart(boundary: str, data: Mapping[str, Any]) -> bytes:
     for name, value in data.items():
         for one in value if isinstance(value, (list, tuple)) else [value]:
             if one is None:
-                raise TypeError(f"Cannot encode None for key '{name}' as POST data. Did you mean to pass an empty string?")
+                raise TypeError(
+                    f"Cannot encode None for key '{name}' as POST data. Did you mean to pass an empty string?"
+                )
             lines += _part(boundary, name, one)
     return b"\r\n".join([*lines, f"--{boundary}--".encode(), b""])
 
@@ -65,7 +69,11 @@ def _part(boundary: str, name: str, value: Any) -> list[bytes]:
     if not hasattr(value, "read"):
         return [f"{head}\r\n".encode(), str(value).encode()]
     filename = str(getattr(value, "name", "") or "").replace("\\", "/").rpartition("/")[2]
-    kind = getattr(value, "content_type", None) or mimetypes.guess_type(filename)[0] or "application/octet-stream"
+    kind = (
+        getattr(value, "content_type", None)
+        or mimetypes.guess_type(filename)[0]
+        or "application/octet-stream"
+    )
     content = value.read()
     body = content if isinstance(content, bytes) else str(content).encode()
     return [f'{head}; filename="{filename}"\r\nContent-Type: {kind}\r\n'.encode(), body]
@@ -74,7 +82,13 @@ def _part(boundary: str, name: str, value: Any) -> list[bytes]:
 class RequestFactory:
     """``factory.get("/path/", {"q": "x"})`` is a request, as views get one; nothing has been done to it."""
 
-    def __init__(self, *, json_encoder: type[json.JSONEncoder] = DjangoJSONEncoder, headers: Any = None, **defaults: Any) -> None:
+    def __init__(
+        self,
+        *,
+        json_encoder: type[json.JSONEncoder] = DjangoJSONEncoder,
+        headers: Any = None,
+        **defaults: Any,
+    ) -> None:
         self.json_encoder = json_encoder
         self.defaults = {**defaults, **_as_meta(headers)}
         self.cookies: SimpleCookie = SimpleCookie()
@@ -126,11 +140,15 @@ class RequestFactory:
         cookies = "; ".join(f"{name}={morsel.coded_value}" for name, morsel in self.cookies.items())
         return [(b"host", b"testserver"), *([(b"cookie", cookies.encode("latin1"))] if cookies else [])]
 
-    def get(self, path: str, data: Any = None, secure: bool = False, *, query_params: Any = None, **extra: Any) -> Any:
+    def get(
+        self, path: str, data: Any = None, secure: bool = False, *, query_params: Any = None, **extra: Any
+    ) -> Any:
         """GET; ``data`` is the query string."""
         return self.generic("GET", path, secure=secure, query_params=query_params or data, **extra)
 
-    def head(self, path: str, data: Any = None, secure: bool = False, *, query_params: Any = None, **extra: Any) -> Any:
+    def head(
+        self, path: str, data: Any = None, secure: bool = False, *, query_params: Any = None, **extra: Any
+    ) -> Any:
         """HEAD."""
         return self.generic("HEAD", path, secure=secure, query_params=query_params or data, **extra)
 
@@ -138,24 +156,54 @@ class RequestFactory:
         """TRACE."""
         return self.generic("TRACE", path, secure=secure, **extra)
 
-    def post(self, path: str, data: Any = None, content_type: str = MULTIPART, secure: bool = False, **extra: Any) -> Any:
+    def post(
+        self, path: str, data: Any = None, content_type: str = MULTIPART, secure: bool = False, **extra: Any
+    ) -> Any:
         """POST; ``data`` is a form, or JSON with ``content_type="application/json"``."""
         body, kind = self._encoded({} if data is None else data, content_type)
         return self.generic("POST", path, body, kind, secure, **extra)
 
-    def options(self, path: str, data: Any = "", content_type: str = "application/octet-stream", secure: bool = False, **extra: Any) -> Any:
+    def options(
+        self,
+        path: str,
+        data: Any = "",
+        content_type: str = "application/octet-stream",
+        secure: bool = False,
+        **extra: Any,
+    ) -> Any:
         """OPTIONS."""
         return self.generic("OPTIONS", path, *self._encoded(data, content_type), secure, **extra)
 
-    def put(self, path: str, data: Any = "", content_type: str = "application/octet-stream", secure: bool = False, **extra: Any) -> Any:
+    def put(
+        self,
+        path: str,
+        data: Any = "",
+        content_type: str = "application/octet-stream",
+        secure: bool = False,
+        **extra: Any,
+    ) -> Any:
         """PUT."""
         return self.generic("PUT", path, *self._encoded(data, content_type), secure, **extra)
 
-    def patch(self, path: str, data: Any = "", content_type: str = "application/octet-stream", secure: bool = False, **extra: Any) -> Any:
+    def patch(
+        self,
+        path: str,
+        data: Any = "",
+        content_type: str = "application/octet-stream",
+        secure: bool = False,
+        **extra: Any,
+    ) -> Any:
         """PATCH."""
         return self.generic("PATCH", path, *self._encoded(data, content_type), secure, **extra)
 
-    def delete(self, path: str, data: Any = "", content_type: str = "application/octet-stream", secure: bool = False, **extra: Any) -> Any:
+    def delete(
+        self,
+        path: str,
+        data: Any = "",
+        content_type: str = "application/octet-stream",
+        secure: bool = False,
+        **extra: Any,
+    ) -> Any:
         """DELETE."""
         return self.generic("DELETE", path, *self._encoded(data, content_type), secure, **extra)
 
@@ -170,7 +218,12 @@ class RequestFactory:
 
 AsyncRequestFactory = RequestFactory
 
-_EMPTY_SCOPE: dict[str, Any] = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", b"testserver")]}
+_EMPTY_SCOPE: dict[str, Any] = {
+    "type": "http",
+    "method": "GET",
+    "path": "/",
+    "headers": [(b"host", b"testserver")],
+}
 
 
 def _as_meta(headers: Any) -> dict[str, Any]:
@@ -222,7 +275,9 @@ class _ClientBase(RequestFactory):
         return response
 
     def _next(self, response: Any) -> tuple[str, str, dict[str, Any]]:
-        """Method, path and options of the request that a redirect asks for; RedirectCycleError if it was made."""
+        """Method, path and options of the request that a redirect asks for; RedirectCycleError if it was
+        made.
+        """
         url = urljoin(response.request.build_absolute_uri(), response.url)
         chain = response.redirect_chain
         if (url, response.status_code) in chain[:-1] or len(chain) > 20:

@@ -20,7 +20,9 @@ __getattr__ = attribute_of(__name__)
 
 
 class SimpleTestCase(unittest.TestCase):
-    """``self.client`` sends requests; async tests run by themselves; settings can be changed per class or test."""
+    """``self.client`` sends requests; async tests run by themselves; settings can be changed per class or
+    test.
+    """
 
     client_class = Client
     async_client_class = AsyncClient
@@ -59,12 +61,20 @@ class SimpleTestCase(unittest.TestCase):
         return modify_settings(**kwargs)
 
     def assertContains(
-        self, response: Any, text: Any, count: int | None = None, status_code: int = 200, msg_prefix: str = "", html: bool = False
+        self,
+        response: Any,
+        text: Any,
+        count: int | None = None,
+        status_code: int = 200,
+        msg_prefix: str = "",
+        html: bool = False,
     ) -> None:
         """The response has that status, and the text in it (``count`` times)."""
         found = self._occurrences(response, text, status_code, msg_prefix)
         if count is not None:
-            self.assertEqual(found, count, f"{msg_prefix}Found {found} instances of {text!r} (expected {count})")
+            self.assertEqual(
+                found, count, f"{msg_prefix}Found {found} instances of {text!r} (expected {count})"
+            )
         else:
             self.assertTrue(found, f"{msg_prefix}Couldn't find {text!r} in response {response.content!r}")
 
@@ -72,7 +82,9 @@ class SimpleTestCase(unittest.TestCase):
         self, response: Any, text: Any, status_code: int = 200, msg_prefix: str = "", html: bool = False
     ) -> None:
         """The response has that status, and the text is not in it."""
-        self.assertEqual(self._occurrences(response, text, status_code, msg_prefix), 0, f"{msg_prefix}{text!r} is there")
+        self.assertEqual(
+            self._occurrences(response, text, status_code, msg_prefix), 0, f"{msg_prefix}{text!r} is there"
+        )
 
     def _occurrences(self, response: Any, text: Any, status_code: int, prefix: str) -> int:
         self.assertEqual(response.status_code, status_code, f"{prefix}Couldn't retrieve content")
@@ -89,10 +101,14 @@ class SimpleTestCase(unittest.TestCase):
         msg_prefix: str = "",
         fetch_redirect_response: bool = True,
     ) -> None:
-        """The response redirects there (the last of them, with ``follow=True``), and what is there can be had."""
+        """The response redirects there (the last of them, with ``follow=True``), and what is there can be
+        had.
+        """
         if hasattr(response, "redirect_chain"):
-            self.assertTrue(response.redirect_chain, f"{msg_prefix}Response didn't redirect: {response.status_code}")
-            url, status = response.redirect_chain[-1]
+            self.assertTrue(
+                response.redirect_chain, f"{msg_prefix}Response didn't redirect: {response.status_code}"
+            )
+            url = response.redirect_chain[-1][0]
             self.assertEqual(response.redirect_chain[0][1], status_code, msg_prefix)
             self.assertEqual(response.status_code, target_status_code, msg_prefix)
         else:
@@ -102,8 +118,12 @@ class SimpleTestCase(unittest.TestCase):
                 parts = urlsplit(url)
                 path = urlunsplit(("", "", parts.path, parts.query, ""))
                 target = response.client.get(path, secure=parts.scheme == "https")
-                self.assertEqual(target.status_code, target_status_code, f"{msg_prefix}Couldn't retrieve {url!r}")
-        self.assertEqual(url, expected_url, f"{msg_prefix}Response redirected to {url!r}, expected {expected_url!r}")
+                self.assertEqual(
+                    target.status_code, target_status_code, f"{msg_prefix}Couldn't retrieve {url!r}"
+                )
+        self.assertEqual(
+            url, expected_url, f"{msg_prefix}Response redirected to {url!r}, expected {expected_url!r}"
+        )
 
 
 class TransactionTestCase(SimpleTestCase):

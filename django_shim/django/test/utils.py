@@ -65,14 +65,20 @@ class override_settings:
         self.disable()
 
     def __call__(self, decorated: Any) -> Any:
-        return self.decorate_class(decorated) if isinstance(decorated, type) else self._decorate_function(decorated)
+        return (
+            self.decorate_class(decorated)
+            if isinstance(decorated, type)
+            else self._decorate_function(decorated)
+        )
 
     def decorate_class(self, cls: Any) -> Any:
         """For every test of the class."""
         from .testcases import SimpleTestCase
 
         if not issubclass(cls, SimpleTestCase):
-            raise ValueError("Only subclasses of Django SimpleTestCase can be decorated with override_settings")
+            raise ValueError(
+                "Only subclasses of Django SimpleTestCase can be decorated with override_settings"
+            )
         self.save_options(cls)
         return cls
 

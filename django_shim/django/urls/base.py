@@ -74,10 +74,14 @@ def reverse(
             path = (prefix + candidate).fill(args, kwargs)
             if path is not None:
                 return _with_tail(quoted(get_script_prefix() + path), query, fragment)
-    raise NoReverseMatch(_no_match(viewname, view, resolver, [p + c for p in prefixes for c in candidates], args, kwargs))
+    raise NoReverseMatch(
+        _no_match(viewname, view, resolver, [p + c for p in prefixes for c in candidates], args, kwargs)
+    )
 
 
-def _descend(root: URLResolver, namespaces: Sequence[str], current_app: str | None) -> tuple[URLResolver, list[Candidate]]:
+def _descend(
+    root: URLResolver, namespaces: Sequence[str], current_app: str | None
+) -> tuple[URLResolver, list[Candidate]]:
     """The resolver of the innermost namespace, and what stands in front of it."""
     resolver, prefixes = root, [Candidate((), "")]
     current = current_app.split(":")[::-1] if current_app else []
@@ -112,7 +116,13 @@ def _no_match(
         near = difflib.get_close_matches(str(view), names, n=3)
         hint = f" Nearest: {', '.join(near)}." if near else f" There are: {', '.join(names) or 'none'}."
         return f"Reverse for '{viewname}' not found. '{view}' is not a valid view function or pattern name.{hint}"
-    given = f"keyword arguments '{dict(kwargs)}'" if kwargs else f"arguments '{tuple(args)}'" if args else "no arguments"
+    given = (
+        f"keyword arguments '{dict(kwargs)}'"
+        if kwargs
+        else f"arguments '{tuple(args)}'"
+        if args
+        else "no arguments"
+    )
     shown = [str(candidate) for candidate in tried]
     return f"Reverse for '{viewname}' with {given} not found. {len(shown)} pattern(s) tried: {shown}"
 

@@ -17,7 +17,9 @@ Included = tuple[Any, "str | None", "str | None"]
 
 
 def path(route: Any, view: Any, kwargs: dict[str, Any] | None = None, name: str | None = None) -> Any:
-    """A route of literal text and ``<type:name>`` parts, without leading slash, to a view or an ``include()``."""
+    """A route of literal text and ``<type:name>`` parts, without leading slash, to a view or an
+    ``include()``.
+    """
     return _route(route, view, kwargs, name, RoutePattern)
 
 
@@ -32,7 +34,9 @@ def _route(
     if kwargs is not None and not isinstance(kwargs, dict):
         raise TypeError(f"kwargs argument must be a dict, but got {type(kwargs).__name__}.")
     if isinstance(view, (list, tuple)):
-        patterns, app_name, namespace = (*view, None, None)[:3] if isinstance(view, tuple) else (view, None, None)
+        patterns, app_name, namespace = (
+            (*view, None, None)[:3] if isinstance(view, tuple) else (view, None, None)
+        )
         return URLResolver(kind(route, None, False), patterns, kwargs, app_name=app_name, namespace=namespace)
     if callable(view):
         return URLPattern(kind(route, name, True), view, kwargs, name)
@@ -65,7 +69,7 @@ def include(arg: Any, namespace: str | None = None) -> Included:
     app_name = getattr(urlconf, "app_name", app_name)
     if namespace and not app_name:
         raise ImproperlyConfigured(
-            f"include(…, namespace={namespace!r}) without an app name: set app_name = \"…\" in the included module, or "
+            f'include(…, namespace={namespace!r}) without an app name: set app_name = "…" in the included module, or '
             "pass a 2-tuple of the patterns and the app's name."
         )
     return urlconf, app_name, namespace or app_name

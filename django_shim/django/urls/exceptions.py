@@ -10,7 +10,9 @@ __all__ = ["NoReverseMatch", "Resolver404"]
 
 
 class Resolver404(patterns.Resolver404, Http404):
-    """No pattern matches; ``args[0]`` is ``{"path": …, "tried": [[pattern, …], …]}``. To a client it is a 404."""
+    """No pattern matches; ``args[0]`` is ``{"path": …, "tried": [[pattern, …], …]}``. To a client it is a
+    404.
+    """
 
 
 class NoReverseMatch(Exception):

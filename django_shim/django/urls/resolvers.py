@@ -101,7 +101,11 @@ class URLResolver:
         inner = {**outer, **match.kwargs}
         # As with one pattern: where anything is named, what is unnamed is dropped.
         positional = match.args if inner else (*args, *match.args)
-        route = str(self.pattern) if isinstance(self.pattern, RoutePattern) else str(self.pattern).removeprefix("^/")
+        route = (
+            str(self.pattern)
+            if isinstance(self.pattern, RoutePattern)
+            else str(self.pattern).removeprefix("^/")
+        )
         below = str(match.route or "").removeprefix("^") if route else str(match.route or "")
         return ResolverMatch(
             match.func,
@@ -148,7 +152,9 @@ class URLResolver:
                 found.setdefault(one.namespace, (prefixes, one))
                 continue
             for namespace, (below, resolver) in one.namespaces.items():
-                found.setdefault(namespace, ([above + inner for above in prefixes for inner in below], resolver))
+                found.setdefault(
+                    namespace, ([above + inner for above in prefixes for inner in below], resolver)
+                )
         return found
 
     @functools.cached_property
@@ -181,7 +187,9 @@ def get_resolver(urlconf: Any = None) -> URLResolver:
 
         urlconf = settings.ROOT_URLCONF
         if urlconf is None:
-            raise ImproperlyConfigured("ROOT_URLCONF is not set: it names the project's urls module, such as 'mysite.urls'.")
+            raise ImproperlyConfigured(
+                "ROOT_URLCONF is not set: it names the project's urls module, such as 'mysite.urls'."
+            )
     if isinstance(urlconf, list):
         return URLResolver(RegexPattern("^/"), urlconf)
     return _resolver(urlconf)

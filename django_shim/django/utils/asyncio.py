@@ -16,7 +16,9 @@ _MESSAGE = "You cannot call this from an async context - use a thread or sync_to
 
 
 def async_unsafe(message: Any) -> Any:
-    """The function raises SynchronousOnlyOperation when a loop runs in this thread (DJANGO_ALLOW_ASYNC_UNSAFE: not)."""
+    """The function raises SynchronousOnlyOperation when a loop runs in this thread
+    (DJANGO_ALLOW_ASYNC_UNSAFE: not).
+    """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)

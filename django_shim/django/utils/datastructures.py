@@ -16,9 +16,9 @@ class MultiValueDictKeyError(KeyError):
 class MultiValueDict(dict[Any, Any]):
     """Each key has a list; ``d[key]`` and ``get`` give the last of it, ``getlist`` all.
 
-        >>> d = MultiValueDict({"tag": ["a", "b"]})
-        >>> d["tag"], d.getlist("tag"), d.get("other")
-        ('b', ['a', 'b'], None)
+    >>> d = MultiValueDict({"tag": ["a", "b"]})
+    >>> d["tag"], d.getlist("tag"), d.get("other")
+    ('b', ['a', 'b'], None)
     """
 
     def __init__(self, key_to_list_mapping: Any = ()) -> None:

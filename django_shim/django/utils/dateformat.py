@@ -11,7 +11,7 @@ import functools
 import re
 from collections.abc import Callable
 from datetime import date, datetime, time, timezone
-from typing import Any
+from typing import Any, ClassVar
 
 from .timezone import get_current_timezone, is_naive, make_aware
 
@@ -144,7 +144,7 @@ def _pieces(formatstr: str) -> tuple[str, ...]:
 class TimeFormat:
     """Formats one time; date letters are an error in it."""
 
-    letters = TIME_LETTERS
+    letters: ClassVar[dict[str, Callable[[Any], object]]] = TIME_LETTERS
 
     def __init__(self, obj: Any) -> None:
         self.data = obj
@@ -157,9 +157,13 @@ class TimeFormat:
         if len(piece) > 1:
             return piece[1:]
         if piece in TIME_LETTERS and type(self.data) is date:
-            raise TypeError(f"The format for date objects may not contain time-related format specifiers (found {piece!r}).")
+            raise TypeError(
+                f"The format for date objects may not contain time-related format specifiers (found {piece!r})."
+            )
         if piece in DATE_LETTERS and isinstance(self.data, time):
-            raise TypeError(f"The format for time objects may not contain date-related format specifiers (found {piece!r}).")
+            raise TypeError(
+                f"The format for time objects may not contain date-related format specifiers (found {piece!r})."
+            )
         letter = self.letters.get(piece)
         return piece if letter is None else str(letter(self.data))
 
@@ -167,7 +171,7 @@ class TimeFormat:
 class DateFormat(TimeFormat):
     """Formats one date or datetime."""
 
-    letters = {**TIME_LETTERS, **DATE_LETTERS}
+    letters: ClassVar[dict[str, Callable[[Any], object]]] = {**TIME_LETTERS, **DATE_LETTERS}
 
 
 def format(value: Any, format_string: str) -> str:

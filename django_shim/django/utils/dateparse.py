@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from typing import Any
 
 from .timezone import get_fixed_timezone
 
@@ -22,7 +23,7 @@ _PLAIN_DURATION = re.compile(
 )
 
 
-def _numbers(match: re.Match[str], *names: str) -> dict[str, int]:
+def _numbers(match: re.Match[str], *names: str) -> dict[str, Any]:
     found = {name: match[name] for name in names if match[name] is not None}
     if "microsecond" in found:
         found["microsecond"] = found["microsecond"].ljust(6, "0")

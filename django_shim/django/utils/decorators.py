@@ -12,8 +12,8 @@ __all__ = ["async_only_middleware", "method_decorator", "sync_and_async_middlewa
 def method_decorator(decorator: Any, name: str = "") -> Callable[[Any], Any]:
     """Use a function decorator (or several) on a method, or on the method ``name`` of a class.
 
-        @method_decorator(csrf_exempt, name="dispatch")
-        class Hook(View): ...
+    @method_decorator(csrf_exempt, name="dispatch")
+    class Hook(View): ...
     """
     decorators = decorator if isinstance(decorator, (list, tuple)) else [decorator]
 

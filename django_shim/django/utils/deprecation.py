@@ -7,7 +7,12 @@ from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 
-__all__ = ["MiddlewareMixin", "RemovedInDjango60Warning", "RemovedInDjango61Warning", "RemovedInNextVersionWarning"]
+__all__ = [
+    "MiddlewareMixin",
+    "RemovedInDjango60Warning",
+    "RemovedInDjango61Warning",
+    "RemovedInNextVersionWarning",
+]
 
 
 class RemovedInDjango60Warning(DeprecationWarning):
@@ -30,6 +35,8 @@ class MiddlewareMixin:
 
     sync_capable = True
     async_capable = True
+    process_request: Any
+    process_response: Any
 
     def __init__(self, get_response: Callable[[Any], Any]) -> None:
         if get_response is None:

@@ -39,7 +39,17 @@ class DjangoUnicodeDecodeError(UnicodeDecodeError):
 def is_protected_type(obj: Any) -> bool:
     """True for the scalars that ``force_str(..., strings_only=True)`` leaves as they are."""
     return isinstance(
-        obj, (type(None), int, float, Decimal, datetime.datetime, datetime.date, datetime.time, datetime.timedelta)
+        obj,
+        (
+            type(None),
+            int,
+            float,
+            Decimal,
+            datetime.datetime,
+            datetime.date,
+            datetime.time,
+            datetime.timedelta,
+        ),
     )
 
 
@@ -85,7 +95,11 @@ def uri_to_iri(uri: Any) -> Any:
         byte = unquote_to_bytes(b"%" + part[:2])
         # ASCII stays escaped: an escaped reserved character means something else than a bare one.
         decoded += byte + part[2:] if len(byte) == 1 and byte[0] >= 0x80 else b"%" + part
-    return decoded.decode("utf-8", "surrogateescape").encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return (
+        decoded.decode("utf-8", "surrogateescape")
+        .encode("utf-8", "surrogateescape")
+        .decode("utf-8", "replace")
+    )
 
 
 def escape_uri_path(path: str) -> str:

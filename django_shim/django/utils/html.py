@@ -27,9 +27,7 @@ __all__ = [
 _JSON_ESCAPES = {ord(">"): "\\u003E", ord("<"): "\\u003C", ord("&"): "\\u0026"}
 """Inside a ``<script>`` element, so that no text can end it."""
 
-_JS_ESCAPES = {
-    code: f"\\u{code:04X}" for code in (*map(ord, "\\'\"><&=-;`"), 0x2028, 0x2029, *range(32))
-}
+_JS_ESCAPES = {code: f"\\u{code:04X}" for code in (*map(ord, "\\'\"><&=-;`"), 0x2028, 0x2029, *range(32))}
 
 
 def escape(text: Any) -> SafeString:
@@ -49,7 +47,9 @@ def escapejs(value: Any) -> SafeString:
     return SafeString(str(value).translate(_JS_ESCAPES))
 
 
-def json_script(value: Any, element_id: str | None = None, encoder: type[json.JSONEncoder] | None = None) -> SafeString:
+def json_script(
+    value: Any, element_id: str | None = None, encoder: type[json.JSONEncoder] | None = None
+) -> SafeString:
     """``value`` as JSON in a ``<script type="application/json">`` that no content can break out of."""
     from ..core.serializers.json import DjangoJSONEncoder
 
@@ -127,7 +127,7 @@ def html_safe(klass: type[Any]) -> type[Any]:
     """Class decorator: ``str()`` of an instance is HTML."""
     if "__html__" in vars(klass):
         raise ValueError(f"html_safe: {klass.__name__} defines __html__ itself")
-    text = klass.__str__
-    klass.__str__ = lambda self: mark_safe(text(self))
-    klass.__html__ = lambda self: str(self)
+    changed: Any = klass
+    text: Any = klass.__str__
+    changed.__str__ = changed.__html__ = lambda self: mark_safe(text(self))
     return klass

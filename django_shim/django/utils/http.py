@@ -118,7 +118,7 @@ def url_has_allowed_host_and_scheme(url: str | None, allowed_hosts: Any, require
     url = (url or "").strip()
     if not url:
         return False
-    hosts = {allowed_hosts} if isinstance(allowed_hosts, str) else set(allowed_hosts or ())
+    hosts: set[str] = {allowed_hosts} if isinstance(allowed_hosts, str) else set(allowed_hosts or ())
     # Browsers read "\" as "/": both readings have to be harmless.
     return _is_safe(url, hosts, require_https) and _is_safe(url.replace("\\", "/"), hosts, require_https)
 

@@ -24,7 +24,9 @@ def cached_import(module_path: str, class_name: str) -> Any:
     try:
         return getattr(module, class_name)
     except AttributeError as error:
-        raise ImportError(f'Module "{module_path}" does not define a "{class_name}" attribute/class') from error
+        raise ImportError(
+            f'Module "{module_path}" does not define a "{class_name}" attribute/class'
+        ) from error
 
 
 def module_has_submodule(package: ModuleType, module_name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 import unicodedata
 from collections.abc import Iterator
 from typing import Any
@@ -39,16 +40,10 @@ def slugify(value: Any, allow_unicode: bool = False) -> str:
 
 def wrap(text: str, width: int) -> str:
     """Line breaks between words so that lines stay below ``width``; long words and existing breaks stay."""
-    lines: list[str] = []
-    for line in text.splitlines():
-        current = ""
-        for word in line.split(" "):
-            if current and len(current) + 1 + len(word) > width:
-                lines.append(current)
-                current = word
-            else:
-                current = f"{current} {word}" if current else word
-        lines.append(current)
+    wrapper = textwrap.TextWrapper(
+        width, break_long_words=False, break_on_hyphens=False, replace_whitespace=False
+    )
+    lines = [part for line in text.splitlines() for part in wrapper.wrap(line) or [""]]
     return "\n".join(lines) + ("\n" if text.endswith("\n") else "")
 
 
@@ -65,7 +60,9 @@ def camel_case_to_spaces(value: str) -> str:
 def get_text_list(list_: Any, last_word: str = "or") -> str:
     """``["a", "b", "c"]`` as ``"a, b or c"``."""
     items = [str(item) for item in list_]
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last_word} {items[-1]}" if items else ""
+    return (
+        items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last_word} {items[-1]}" if items else ""
+    )
 
 
 def get_valid_filename(name: str) -> str:
@@ -81,10 +78,12 @@ def get_valid_filename(name: str) -> str:
 def smart_split(text: str) -> Iterator[str]:
     r"""Words of ``text``; white space inside quotes does not split.
 
-        >>> list(smart_split('url "a b" x|default:"c d"'))
-        ['url', '"a b"', 'x|default:"c d"']
+    >>> list(smart_split('url "a b" x|default:"c d"'))
+    ['url', '"a b"', 'x|default:"c d"']
     """
-    for match in re.finditer(r"""(?:[^\s'"]*(?:(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')[^\s'"]*)+)|\S+""", text):
+    for match in re.finditer(
+        r"""(?:[^\s'"]*(?:(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')[^\s'"]*)+)|\S+""", text
+    ):
         yield match[0]
 
 

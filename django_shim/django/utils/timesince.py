@@ -13,8 +13,12 @@ _NBSP = "\xa0"
 _UNITS = ((60 * 60 * 24 * 7, "week"), (60 * 60 * 24, "day"), (60 * 60, "hour"), (60, "minute"))
 
 
-def timesince(d: Any, now: Any = None, reversed: bool = False, time_strings: Any = None, depth: int = 2) -> str:
-    """From ``d`` to ``now`` (default: the present) in at most ``depth`` adjacent units; "0 minutes" if not yet."""
+def timesince(
+    d: Any, now: Any = None, reversed: bool = False, time_strings: Any = None, depth: int = 2
+) -> str:
+    """From ``d`` to ``now`` (default: the present) in at most ``depth`` adjacent units; "0 minutes" if not
+    yet.
+    """
     if depth <= 0:
         raise ValueError("depth must be greater than 0.")
     start = _moment(d)
@@ -62,5 +66,7 @@ def _amounts(start: datetime.datetime, end: datetime.datetime) -> list[tuple[int
 
 def _plus_months(start: datetime.datetime, months: int) -> datetime.datetime:
     year, month = divmod(start.month - 1 + months, 12)
-    last = (datetime.date(start.year + year + (month + 1) // 12, (month + 1) % 12 + 1, 1) - datetime.timedelta(1)).day
+    last = (
+        datetime.date(start.year + year + (month + 1) // 12, (month + 1) % 12 + 1, 1) - datetime.timedelta(1)
+    ).day
     return start.replace(year=start.year + year, month=month + 1, day=min(start.day, last))

@@ -147,6 +147,11 @@ def localdate(value: datetime | None = None, timezone: tzinfo | None = None) -> 
 def template_localtime(value: Any, use_tz: bool | None = None) -> Any:
     """What a template shows for ``value``: an aware datetime in the current zone; anything else as it is."""
     wanted = settings.USE_TZ if use_tz is None else use_tz
-    if isinstance(value, datetime) and wanted and is_aware(value) and getattr(value, "convert_to_local_time", True):
+    if (
+        isinstance(value, datetime)
+        and wanted
+        and is_aware(value)
+        and getattr(value, "convert_to_local_time", True)
+    ):
         return localtime(value)
     return value

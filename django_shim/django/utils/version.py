@@ -7,8 +7,9 @@ __all__ = ["get_version"]
 
 def get_version(version: tuple[int, int, int, str, int] | None = None) -> str:
     """``(5, 2, 1, "final", 0)`` as ``"5.2.1"``; without an argument, the version whose names are served."""
-    if version is None:
-        from .. import VERSION as version
-    major, minor, patch, stage, serial = version
+    from .. import VERSION
+
+    major, minor, patch, stage, serial = version or VERSION
     number = f"{major}.{minor}" + (f".{patch}" if patch else "")
-    return number + ("" if stage == "final" else f"{ {'alpha': 'a', 'beta': 'b', 'rc': 'rc'}.get(stage, stage) }{serial}")
+    letters = {"alpha": "a", "beta": "b", "rc": "rc"}
+    return number if stage == "final" else f"{number}{letters.get(stage, stage)}{serial}"

@@ -13,7 +13,9 @@ template with the request: <code>render(request, …)</code>. A script sends the
 <code>X-CSRFToken</code>. A view that other programs call is marked <code>@csrf_exempt</code>.</p>"""
 
 
-def csrf_failure(request: HttpRequest, reason: str = "", template_name: str = "403_csrf.html") -> HttpResponseForbidden:
+def csrf_failure(
+    request: HttpRequest, reason: str = "", template_name: str = "403_csrf.html"
+) -> HttpResponseForbidden:
     """403; with the reason, and what to do, while DEBUG is on."""
     detail = format_html("<p>Reason: {}</p>", reason) + _HELP if settings.DEBUG else ""
     page = (

@@ -25,9 +25,8 @@ pre {{ padding: 1rem; overflow-x: auto; white-space: pre-wrap; }} footer {{ colo
 </head>
 <body><h1>{title}</h1>
 {body}
-<footer>You see this page because DEBUG is on in {settings}. With DEBUG = False a plain page is sent instead.</footer>
-</body>
-</html>
+<footer>You see this page because DEBUG is on in {settings}. With DEBUG = False a plain page is sent
+instead.</footer> </body> </html>
 """
 
 
@@ -37,9 +36,20 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     rows = [format_html("<p>{} <code>{}</code></p>", str(request.method), request.get_full_path())]
     if isinstance(detail, dict) and "tried" in detail:
         tried = _lines(detail["tried"])
-        rows.append(format_html("<p>Using the URLconf defined in <code>{}</code>, these were tried in this order:</p>", settings.ROOT_URLCONF))
-        rows.append(format_html("<ol>{}</ol>", format_html_join("", "<li><code>{}</code></li>", ((line,) for line in tried))))
-        rows.append(format_html("<p>The path <code>{}</code> matched none of these.</p>", detail.get("path", "")))
+        rows.append(
+            format_html(
+                "<p>Using the URLconf defined in <code>{}</code>, these were tried in this order:</p>",
+                settings.ROOT_URLCONF,
+            )
+        )
+        rows.append(
+            format_html(
+                "<ol>{}</ol>", format_html_join("", "<li><code>{}</code></li>", ((line,) for line in tried))
+            )
+        )
+        rows.append(
+            format_html("<p>The path <code>{}</code> matched none of these.</p>", detail.get("path", ""))
+        )
     elif detail is not None:
         rows.append(format_html("<p>{}</p>", str(detail)))
     return HttpResponseNotFound(_page(f"Page not found at {request.path}", rows))
@@ -64,7 +74,9 @@ def technical_404_response(request: HttpRequest, exception: Exception) -> HttpRe
     return not_found(request, exception)
 
 
-def technical_500_response(request: HttpRequest, exc_type: Any, exc_value: Any, tb: Any, status_code: int = 500) -> HttpResponse:
+def technical_500_response(
+    request: HttpRequest, exc_type: Any, exc_value: Any, tb: Any, status_code: int = 500
+) -> HttpResponse:
     """Django's name for ``server_error``."""
     return server_error(request, exc_value, status_code)
 

@@ -15,7 +15,14 @@ from ..http import (
 from ..template.exceptions import TemplateDoesNotExist
 from ..utils.html import escape
 
-__all__ = ["HANDLERS", "bad_request", "page_not_found", "permission_denied", "server_error"]
+__all__ = [
+    "HANDLERS",
+    "bad_request",
+    "page_not_found",
+    "permission_denied",
+    "plain_server_error",
+    "server_error",
+]
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -37,7 +44,12 @@ def page_not_found(request: HttpRequest, exception: Exception, template_name: st
 def server_error(request: HttpRequest, template_name: str = "500.html") -> Any:
     """500; the template gets nothing, not even context processors: they may be what failed."""
     body = _rendered(template_name, {}, None)
-    return HttpResponseServerError(_page("Server Error (500)", "") if body is None else body)
+    return plain_server_error() if body is None else HttpResponseServerError(body)
+
+
+def plain_server_error() -> HttpResponseServerError:
+    """500, without anything of the project's."""
+    return HttpResponseServerError(_page("Server Error (500)", ""))
 
 
 def bad_request(request: HttpRequest, exception: Exception, template_name: str = "400.html") -> Any:

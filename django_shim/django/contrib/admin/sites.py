@@ -17,14 +17,11 @@ _PAGE = """<!doctype html>
 <head><meta charset="utf-8"><title>The admin needs Django</title></head>
 <body style="font: 16px/1.5 sans-serif; max-width: 42rem; margin: 3rem auto; padding: 0 1rem">
 <h1>The admin needs Django</h1>
-<p>Django is not installed here. channels-compat brings the part of it that a Channels project cannot do without:
-pages, URLs, templates and settings. The admin shows models, and models need Django and its database.</p>
-<p>Install it, make its tables, and start the server again:</p>
-<pre>pip install django
-python manage.py migrate</pre>
-<p>Nothing in the project has to change. The other pages and all websockets work as they are.</p>
-</body>
-</html>
+<p>Django is not installed here. channels-compat brings the part of it that a Channels project cannot do
+without: pages, URLs, templates and settings. The admin shows models, and models need Django and its
+database.</p> <p>Install it, make its tables, and start the server again:</p> <pre>pip install django python
+manage.py migrate</pre> <p>Nothing in the project has to change. The other pages and all websockets work as
+they are.</p> </body> </html>
 """
 
 
@@ -52,8 +49,16 @@ class AdminSite:
 
     def get_urls(self) -> list[Any]:
         """Every path of the admin, so that names like ``admin:index`` can be reversed."""
-        named = ("index", ""), ("login", "login/"), ("logout", "logout/"), ("password_change", "password_change/")
-        return [*(path(route, self.not_here, name=name) for name, route in named), re_path(r"^.*$", self.not_here)]
+        named = (
+            ("index", ""),
+            ("login", "login/"),
+            ("logout", "logout/"),
+            ("password_change", "password_change/"),
+        )
+        return [
+            *(path(route, self.not_here, name=name) for name, route in named),
+            re_path(r"^.*$", self.not_here),
+        ]
 
     @property
     def urls(self) -> tuple[list[Any], str, str]:
@@ -62,7 +67,9 @@ class AdminSite:
 
     def not_here(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """501, and what to do."""
-        logger.warning("Not Implemented: %s: the admin needs the real Django (pip install django)", request.path)
+        logger.warning(
+            "Not Implemented: %s: the admin needs the real Django (pip install django)", request.path
+        )
         response = HttpResponse(_PAGE, status=501)
         response._has_been_logged = True  # type: ignore[attr-defined]  # one record, and this one says more
         return response

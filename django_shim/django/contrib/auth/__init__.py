@@ -1,7 +1,7 @@
 """Users without a database: anonymous ones, and those of a project's own AUTHENTICATION_BACKENDS.
 
-A backend is a class with ``authenticate(request, **credentials)`` and ``get_user(user_id)``. Who is logged in is
-kept in the session, where ``channels.auth`` finds it for websockets.
+A backend is a class with ``authenticate(request, **credentials)`` and ``get_user(user_id)``. Who is logged in
+is kept in the session, where ``channels.auth`` finds it for websockets.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ _users = SessionUsers()
 
 
 def get_user_model() -> Any:
-    """The class that AUTH_USER_MODEL names by its dotted path; else ``User``, of which there are no instances."""
+    """The class that AUTH_USER_MODEL names by its dotted path; else ``User``, of which there are no
+    instances.
+    """
     from .models import User
 
     if settings.AUTH_USER_MODEL == "auth.User":
@@ -121,7 +123,10 @@ def _able(request: Any, credentials: dict[str, Any]) -> Iterator[tuple[str, Any]
 
 def _without_secrets(credentials: dict[str, Any]) -> dict[str, Any]:
     secret = ("api", "token", "key", "secret", "password", "signature")
-    return {name: "*" * 20 if any(s in name.lower() for s in secret) else value for name, value in credentials.items()}
+    return {
+        name: "*" * 20 if any(s in name.lower() for s in secret) else value
+        for name, value in credentials.items()
+    }
 
 
 def login(request: Any, user: Any, backend: str | None = None) -> None:

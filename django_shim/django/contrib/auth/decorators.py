@@ -41,13 +41,17 @@ def user_passes_test(
     return decorate
 
 
-def login_required(function: Any = None, redirect_field_name: str = "next", login_url: str | None = None) -> Any:
+def login_required(
+    function: Any = None, redirect_field_name: str = "next", login_url: str | None = None
+) -> Any:
     """Who is not logged in is sent to the login page."""
     decorate = user_passes_test(lambda user: user.is_authenticated, login_url, redirect_field_name)
     return decorate if function is None else decorate(function)
 
 
-def redirect_to_login(next: str, login_url: str | None = None, redirect_field_name: str | None = "next") -> Any:
+def redirect_to_login(
+    next: str, login_url: str | None = None, redirect_field_name: str | None = "next"
+) -> Any:
     """To LOGIN_URL, which is told where to go afterwards."""
     url = resolve_url(login_url or settings.LOGIN_URL)
     if redirect_field_name:
@@ -63,4 +67,4 @@ def _path_from(request: Any, login_url: str | None) -> str:
     here = request.build_absolute_uri()
     parts = urlsplit(here)
     same = login.scheme in ("", parts.scheme) and login.netloc in ("", parts.netloc)
-    return request.get_full_path() if same else here
+    return str(request.get_full_path() if same else here)

@@ -25,7 +25,9 @@ class MessageFailure(Exception):
     """The request has no place for messages."""
 
 
-def add_message(request: Any, level: int, message: Any, extra_tags: str = "", fail_silently: bool = False) -> None:
+def add_message(
+    request: Any, level: int, message: Any, extra_tags: str = "", fail_silently: bool = False
+) -> None:
     """Keep a message for the next page; MessageFailure without MessageMiddleware."""
     storage = getattr(request, "_messages", None)
     if storage is not None:

@@ -60,4 +60,7 @@ class Storage:
     def add(self, level: int, message: Any, extra_tags: str | None = "") -> None:
         """Keep a message, unless it is below the level."""
         if message and int(level) >= self.level:
-            self.session[SESSION_KEY] = [*self.session.get(SESSION_KEY, ()), [int(level), str(message), extra_tags]]
+            self.session[SESSION_KEY] = [
+                *self.session.get(SESSION_KEY, ()),
+                [int(level), str(message), extra_tags],
+            ]

@@ -1,4 +1,6 @@
-"""``cache``: what ``CACHES`` describes, in this process's memory unless a backend of the project's own is named."""
+"""``cache``: what ``CACHES`` describes, in this process's memory unless a backend of the project's own is
+named.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ class CacheHandler:
     def create(self, alias: str) -> Any:
         """A new object for that alias."""
         if alias not in settings.CACHES:
-            raise InvalidCacheBackendError(f"The connection '{alias}' doesn't exist. CACHES has: {', '.join(settings.CACHES)}.")
+            raise InvalidCacheBackendError(
+                f"The connection '{alias}' doesn't exist. CACHES has: {', '.join(settings.CACHES)}."
+            )
         options = dict(settings.CACHES[alias])
         backend, location = options.pop("BACKEND", ""), options.pop("LOCATION", "")
         if backend.startswith("django.") and backend not in SERVED:

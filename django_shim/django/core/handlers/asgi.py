@@ -168,10 +168,20 @@ async def _disconnected(receive: Receive) -> None:
 
 async def send_response(response: Any, send: Send, method: str) -> None:
     """Status, headers, cookies, body; no body where HTTP has none (HEAD, 204, 304)."""
-    without_body = method.upper() == "HEAD" or response.status_code in (204, 304) or response.status_code < 200
-    if not response.streaming and "Content-Length" not in response.headers and response.status_code not in (204, 304):
+    without_body = (
+        method.upper() == "HEAD" or response.status_code in (204, 304) or response.status_code < 200
+    )
+    if (
+        not response.streaming
+        and "Content-Length" not in response.headers
+        and response.status_code not in (204, 304)
+    ):
         response.headers["Content-Length"] = str(len(response.content))
-    start = {"type": "http.response.start", "status": response.status_code, "headers": encoded_headers(response)}
+    start = {
+        "type": "http.response.start",
+        "status": response.status_code,
+        "headers": encoded_headers(response),
+    }
     await send(start)
     if response.streaming and not without_body:
         async for piece in response:
@@ -183,5 +193,8 @@ async def send_response(response: Any, send: Send, method: str) -> None:
 
 def encoded_headers(response: Any) -> list[tuple[bytes, bytes]]:
     """Headers and cookies as ASGI has them."""
-    pairs = [*response.headers.items(), *(("Set-Cookie", cookie.OutputString()) for cookie in response.cookies.values())]
+    pairs = [
+        *response.headers.items(),
+        *(("Set-Cookie", cookie.OutputString()) for cookie in response.cookies.values()),
+    ]
     return [(name.lower().encode("ascii"), str(value).encode("latin-1")) for name, value in pairs]

@@ -1,7 +1,7 @@
 """The chain of middleware around the views.
 
-The chain is async from end to end. What is sync (views, and middleware that does not say it is async) runs in a
-thread that belongs to the request, so blocking code holds up nobody else.
+The chain is async from end to end. What is sync (views, and middleware that does not say it is async) runs in
+a thread that belongs to the request, so blocking code holds up nobody else.
 """
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ class BaseHandler:
         factory = import_string(path)
         on_loop = getattr(factory, "async_capable", False)
         if not on_loop and not getattr(factory, "sync_capable", True):
-            raise RuntimeError(f"Middleware {path} must have at least one of sync_capable/async_capable set to True.")
+            raise RuntimeError(
+                f"Middleware {path} must have at least one of sync_capable/async_capable set to True."
+            )
         try:
             instance: Any = factory(handler if on_loop else async_to_sync(handler))
         except MiddlewareNotUsed as error:

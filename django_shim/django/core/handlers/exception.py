@@ -21,17 +21,22 @@ security_logger = logging.getLogger("django.security")
 
 def response_for_exception(request: HttpRequest, error: Exception) -> Any:
     """The page for ``error``: 404, 403, 400, or 500 for what nobody foresaw."""
+    response: Any
     if isinstance(error, Http404):
         response = debug.not_found(request, error) if settings.DEBUG else _handled(request, 404, error)
     elif isinstance(error, PermissionDenied):
         response = _handled(request, 403, error)
         _log(request, response, "Forbidden (Permission denied): %s", request.path)
     elif isinstance(error, SuspiciousOperation):
-        response = debug.server_error(request, error, 400) if settings.DEBUG else _handled(request, 400, error)
+        response = (
+            debug.server_error(request, error, 400) if settings.DEBUG else _handled(request, 400, error)
+        )
         named = logging.getLogger(f"{security_logger.name}.{type(error).__name__}")
         _log(request, response, "%s: %s", request.path, error, to=named, level=logging.ERROR)
     elif isinstance(error, BadRequest):
-        response = debug.server_error(request, error, 400) if settings.DEBUG else _handled(request, 400, error)
+        response = (
+            debug.server_error(request, error, 400) if settings.DEBUG else _handled(request, 400, error)
+        )
         _log(request, response, "Bad request: %s: %s", request.path, error)
     else:
         response = _unforeseen(request, error)
@@ -70,16 +75,17 @@ def _handled(request: HttpRequest, status: int, error: Exception) -> Any:
 
 
 def _unforeseen(request: HttpRequest, error: Exception) -> Any:
+    response: Any
     got_request_exception.send(sender=None, request=request)
-    response = debug.server_error(request, error) if settings.DEBUG else _server_error(request)
+    try:
+        response = debug.server_error(request, error) if settings.DEBUG else _project_page(request)
+    except Exception:
+        logger.exception("the page for an error failed itself: %s", request.path)
+        response = defaults.plain_server_error()
     _log(request, response, "Internal Server Error: %s", request.path, level=logging.ERROR, error=error)
     response.raised = error  # for the test client, which passes it on
     return response
 
 
-def _server_error(request: HttpRequest) -> Any:
-    try:
-        return get_resolver(get_urlconf()).resolve_error_handler(500)(request)
-    except Exception:
-        logger.exception("handler500 failed: %s", request.path)
-        return defaults.server_error(request)
+def _project_page(request: HttpRequest) -> Any:
+    return get_resolver(get_urlconf()).resolve_error_handler(500)(request)

@@ -28,7 +28,9 @@ async def static_file_response(request: HttpRequest) -> Any:
     prefix = static_prefix()
     if prefix is None or not request.path_info.startswith(prefix) or request.method not in ("GET", "HEAD"):
         return None
-    return await sync_to_async(_serve, thread_sensitive=False)(request, request.path_info.removeprefix(prefix))
+    return await sync_to_async(_serve, thread_sensitive=False)(
+        request, request.path_info.removeprefix(prefix)
+    )
 
 
 def _serve(request: HttpRequest, path: str) -> Any:

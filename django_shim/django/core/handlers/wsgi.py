@@ -25,7 +25,9 @@ class WSGIRequest(HttpRequest):
     def __init__(self, environ: dict[str, Any]) -> None:
         super().__init__()
         self.environ = self.META = environ
-        self.script_name = str(settings.FORCE_SCRIPT_NAME or _text(environ.get("SCRIPT_NAME", ""))).rstrip("/")
+        self.script_name = str(settings.FORCE_SCRIPT_NAME or _text(environ.get("SCRIPT_NAME", ""))).rstrip(
+            "/"
+        )
         self.path_info = _text(environ.get("PATH_INFO", "")) or "/"
         self.path = f"{self.script_name}/{self.path_info.removeprefix('/')}"
         self.method = environ["REQUEST_METHOD"].upper()

@@ -36,14 +36,16 @@ __getattr__ = attribute_of(__name__)
 HERE = __name__
 SHIM_COMMANDS = {"runworker": "channels.management.commands.runworker"}
 UNSERVED_COMMANDS = set(
-    """changepassword clearsessions compilemessages createcachetable createsuperuser dbshell diffsettings dumpdata
-    findstatic flush inspectdb loaddata makemessages optimizemigration remove_stale_contenttypes sendtestemail
-    showmigrations sqlflush sqlmigrate sqlsequencereset squashmigrations startproject testserver""".split()
-)
+    """changepassword clearsessions compilemessages createcachetable createsuperuser dbshell diffsettings
+    dumpdata findstatic flush inspectdb loaddata makemessages optimizemigration remove_stale_contenttypes
+    sendtestemail showmigrations sqlflush sqlmigrate sqlsequencereset squashmigrations startproject
+    testserver""".split() )
 
 
 def execute_from_command_line(argv: Sequence[str] | None = None) -> None:
-    """Run the command that ``argv`` (default: this process's) names; exits with a code other than 0 if it fails."""
+    """Run the command that ``argv`` (default: this process's) names; exits with a code other than 0 if it
+    fails.
+    """
     ManagementUtility(argv).execute()
 
 
@@ -51,7 +53,9 @@ def execute_from_command_line(argv: Sequence[str] | None = None) -> None:
 def get_commands() -> dict[str, str]:
     """Every command by name, with its module: the built-in ones, and those of the project's apps, which win."""
     here = f"{HERE}.commands"
-    found = {name: f"{here}.{name}" for name in _modules_in(os.path.join(os.path.dirname(__file__), "commands"))}
+    found = {
+        name: f"{here}.{name}" for name in _modules_in(os.path.join(os.path.dirname(__file__), "commands"))
+    }
     found.update(SHIM_COMMANDS)
     if settings.configured:
         for config in apps.get_app_configs():
@@ -87,10 +91,17 @@ def call_command(command_name: Any, *args: Any, **options: Any) -> Any:
     given = {names.get(option, option): value for option, value in options.items()}
     required = [str(flag) for flag in _required(parser, given)]
     parsed = vars(parser.parse_args([*map(str, args), *required]))
-    known = {action.dest for action in parser._actions} | {*command.stealth_options, "stdout", "stderr", "skip_checks"}
+    known = {action.dest for action in parser._actions} | {
+        *command.stealth_options,
+        "stdout",
+        "stderr",
+        "skip_checks",
+    }
     unknown = sorted(set(given) - known)
     if unknown:
-        raise TypeError(f"Unknown option(s) for {name} command: {', '.join(unknown)}. Valid options are: {', '.join(sorted(known))}.")
+        raise TypeError(
+            f"Unknown option(s) for {name} command: {', '.join(unknown)}. Valid options are: {', '.join(sorted(known))}."
+        )
     values = {**parsed, **given}
     values.setdefault("skip_checks", True)
     positional = values.pop("args", ())
@@ -107,7 +118,10 @@ def _required(parser: CommandParser, given: dict[str, Any]) -> list[str]:
     for action in parser._actions:
         if action.required and action.option_strings and action.dest in given:
             value = given[action.dest]
-            words += [action.option_strings[0], *map(str, value if isinstance(value, (list, tuple)) else [value])]
+            words += [
+                action.option_strings[0],
+                *map(str, value if isinstance(value, (list, tuple)) else [value]),
+            ]
     return words
 
 
@@ -141,7 +155,9 @@ class ManagementUtility:
         self._read_common_options()
         if name in ("version", "--version"):
             print(get_version())
-            print("The subset of Django that channels-compat brings; Django is not installed.", file=sys.stderr)
+            print(
+                "The subset of Django that channels-compat brings; Django is not installed.", file=sys.stderr
+            )
             return
         self._set_up(name)
         if name in ("help", "--help", "-h"):
@@ -150,7 +166,12 @@ class ManagementUtility:
             self._fetch(name).run_from_argv(self.argv)
 
     def _read_common_options(self) -> None:
-        parser = CommandParser(prog=self.prog_name, usage="%(prog)s subcommand [options] [args]", add_help=False, allow_abbrev=False)
+        parser = CommandParser(
+            prog=self.prog_name,
+            usage="%(prog)s subcommand [options] [args]",
+            add_help=False,
+            allow_abbrev=False,
+        )
         parser.add_argument("--settings")
         parser.add_argument("--pythonpath")
         parser.add_argument("args", nargs="*")
@@ -191,7 +212,12 @@ class ManagementUtility:
         if "--commands" in arguments:
             print("\n".join(sorted(get_commands())))
             return
-        lines = ["", f"Type '{self.prog_name} help <subcommand>' for help on a specific subcommand.", "", "Available subcommands:"]
+        lines = [
+            "",
+            f"Type '{self.prog_name} help <subcommand>' for help on a specific subcommand.",
+            "",
+            "Available subcommands:",
+        ]
         by_app: dict[str, list[str]] = {}
         if self.settings_error is None:
             for name, module in get_commands().items():
@@ -200,5 +226,8 @@ class ManagementUtility:
         for app in sorted(by_app):
             lines += ["", f"[{app}]", *(f"    {name}" for name in sorted(by_app[app]))]
         if self.settings_error is not None:
-            lines += ["", f"Note that only Django core commands are listed as settings are not properly configured (error: {self.settings_error})."]
+            lines += [
+                "",
+                f"Note that only Django core commands are listed as settings are not properly configured (error: {self.settings_error}).",
+            ]
         print("\n".join(lines))

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn, TextIO
+from typing import Any, ClassVar, NoReturn, TextIO
 
 from ... import get_version
 from ...unserved import NOT_A_PACKAGE, attribute_of
@@ -24,11 +24,21 @@ __all__ = [
 __path__ = NOT_A_PACKAGE
 __getattr__ = attribute_of(__name__)
 
-COMMON_OPTIONS = {"--version", "--verbosity", "--settings", "--pythonpath", "--traceback", "--no-color", "--force-color"}
+COMMON_OPTIONS = {
+    "--version",
+    "--verbosity",
+    "--settings",
+    "--pythonpath",
+    "--traceback",
+    "--no-color",
+    "--force-color",
+}
 
 
 class CommandError(Exception):
-    """What went wrong, for the person at the keyboard: shown without a traceback; ``returncode`` is the exit code."""
+    """What went wrong, for the person at the keyboard: shown without a traceback; ``returncode`` is the exit
+    code.
+    """
 
     def __init__(self, *args: Any, returncode: int = 1, **kwargs: Any) -> None:
         self.returncode = returncode
@@ -42,7 +52,13 @@ class SystemCheckError(CommandError):
 class CommandParser(argparse.ArgumentParser):
     """An ArgumentParser that raises CommandError when a command is called from code."""
 
-    def __init__(self, *, missing_args_message: str | None = None, called_from_command_line: bool | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        missing_args_message: str | None = None,
+        called_from_command_line: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
         self.missing_args_message = missing_args_message
         self.called_from_command_line = called_from_command_line
         super().__init__(**kwargs)
@@ -65,7 +81,7 @@ class CommandParser(argparse.ArgumentParser):
         if issubclass(parser_class, CommandParser):
             mine = self.called_from_command_line
 
-            def make(**given: Any) -> CommandParser:
+            def make(**given: Any) -> Any:
                 return parser_class(called_from_command_line=mine, **given)
 
             kwargs["parser_class"] = make
@@ -92,7 +108,9 @@ class OutputWrapper:
         """Is it a terminal?"""
         return hasattr(self._out, "isatty") and self._out.isatty()
 
-    def write(self, msg: Any = "", style_func: Callable[[str], str] | None = None, ending: str | None = None) -> None:
+    def write(
+        self, msg: Any = "", style_func: Callable[[str], str] | None = None, ending: str | None = None
+    ) -> None:
         """Write a line."""
         end = self.ending if ending is None else ending
         text = str(msg) if not end or str(msg).endswith(end) else f"{msg}{end}"
@@ -111,12 +129,16 @@ class BaseCommand:
     requires_system_checks: Any = "__all__"
     requires_migrations_checks = False
     output_transaction = False
-    suppressed_base_arguments: set[str] = set()
+    suppressed_base_arguments: ClassVar[set[str]] = set()
     stealth_options: tuple[str, ...] = ()
     _called_from_command_line = False
 
     def __init__(
-        self, stdout: TextIO | None = None, stderr: TextIO | None = None, no_color: bool = False, force_color: bool = False
+        self,
+        stdout: TextIO | None = None,
+        stderr: TextIO | None = None,
+        no_color: bool = False,
+        force_color: bool = False,
     ) -> None:
         if no_color and force_color:
             raise CommandError("'no_color' and 'force_color' can't be used together.")
@@ -138,15 +160,21 @@ class BaseCommand:
             called_from_command_line=self._called_from_command_line,
             **kwargs,
         )
-        parser.add_argument("--version", action="version", version=self.get_version(), help="Show the version and exit.")
-        parser.add_argument("-v", "--verbosity", default=1, type=int, choices=[0, 1, 2, 3], help="How much to say: 0 to 3.")
+        parser.add_argument(
+            "--version", action="version", version=self.get_version(), help="Show the version and exit."
+        )
+        parser.add_argument(
+            "-v", "--verbosity", default=1, type=int, choices=[0, 1, 2, 3], help="How much to say: 0 to 3."
+        )
         parser.add_argument("--settings", help='The settings module, such as "mysite.settings".')
         parser.add_argument("--pythonpath", help="A folder to import from.")
         parser.add_argument("--traceback", action="store_true", help="Show the traceback of a CommandError.")
         parser.add_argument("--no-color", action="store_true", help="Do not colour the output.")
         parser.add_argument("--force-color", action="store_true", help="Colour the output, wherever it goes.")
         if self.requires_system_checks:
-            parser.add_argument("--skip-checks", action="store_true", help="Accepted; commands do not check here.")
+            parser.add_argument(
+                "--skip-checks", action="store_true", help="Accepted; commands do not check here."
+            )
         self.add_arguments(parser)
         return parser
 

@@ -45,7 +45,9 @@ class Style:
 def supports_color() -> bool:
     """Is stdout a terminal that wants colours?"""
     wanted = "NO_COLOR" not in os.environ and os.environ.get("DJANGO_COLORS") != "nocolor"
-    return wanted and hasattr(sys.stdout, "isatty") and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    return (
+        wanted and hasattr(sys.stdout, "isatty") and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    )
 
 
 def color_style(force_color: bool = False) -> Style:

@@ -1,4 +1,6 @@
-"""``from django.db import models`` works, and so does a models.py without models; defining one raises ImportError."""
+"""``from django.db import models`` works, and so does a models.py without models; defining one raises
+ImportError.
+"""
 
 from __future__ import annotations
 

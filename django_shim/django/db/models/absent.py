@@ -13,7 +13,12 @@ class AbsentModelBase(type):
     """Defining a model raises ImportError, which names it. ``absent=True`` makes a placeholder."""
 
     def __new__(
-        mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], absent: bool = False, **kwargs: Any
+        mcs,
+        name: str,
+        bases: tuple[type, ...],
+        namespace: dict[str, Any],
+        absent: bool = False,
+        **kwargs: Any,
     ) -> AbsentModelBase:
         if not absent and any(isinstance(base, AbsentModelBase) for base in bases):
             raise ImportError(needs_django(f"The model {namespace.get('__module__')}.{name}"), name="django")

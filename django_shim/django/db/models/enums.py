@@ -33,13 +33,14 @@ class ChoicesType(enum.EnumMeta):
     @property
     def choices(cls) -> list[tuple[Any, str]]:
         """Pairs of value and label."""
-        empty = [(None, cls.__empty__)] if hasattr(cls, "__empty__") else []
-        return [*empty, *((member.value, member.label) for member in cls)]  # type: ignore[attr-defined]  # members have labels
+        empty: Any = getattr(cls, "__empty__", None)
+        members: list[Any] = list(cls)
+        return [*([(None, empty)] if empty else []), *((member.value, member.label) for member in members)]
 
     @property
     def names(cls) -> list[str]:
         """The members' names."""
-        return [member.name for member in cls]  # type: ignore[var-annotated]  # members of whatever class
+        return list(cls.__members__)
 
     @property
     def labels(cls) -> list[str]:

@@ -14,12 +14,12 @@ class Field:
 
 
 _NAMES = """
-    AutoField BigAutoField BigIntegerField BinaryField BooleanField CharField CommaSeparatedIntegerField DateField
-    DateTimeField DecimalField DurationField EmailField FileField FilePathField FloatField ForeignKey
-    GenericIPAddressField ImageField IntegerField JSONField ManyToManyField OneToOneField PositiveBigIntegerField
-    PositiveIntegerField PositiveSmallIntegerField SlugField SmallAutoField SmallIntegerField TextField TimeField
-    URLField UUIDField GeneratedField CheckConstraint UniqueConstraint Index
-""".split()
+    AutoField BigAutoField BigIntegerField BinaryField BooleanField CharField CommaSeparatedIntegerField
+    DateField DateTimeField DecimalField DurationField EmailField FileField FilePathField FloatField
+    ForeignKey GenericIPAddressField ImageField IntegerField JSONField ManyToManyField OneToOneField
+    PositiveBigIntegerField PositiveIntegerField PositiveSmallIntegerField SlugField SmallAutoField
+    SmallIntegerField TextField TimeField URLField UUIDField GeneratedField CheckConstraint UniqueConstraint
+    Index """.split()
 
 FIELDS: dict[str, type[Field]] = {"Field": Field, **{name: type(name, (Field,), {}) for name in _NAMES}}
 """Every name of this kind in ``django.db.models``; constraints and indexes stand in models as well."""

@@ -41,9 +41,8 @@ class _Query:
 
 
 _NAMES = """
-    Aggregate Avg Case Count Exists Expression ExpressionWrapper F FilteredRelation Func Max Min OrderBy OuterRef
-    Prefetch Q RowRange StdDev Subquery Sum Value ValueRange Variance When Window
-""".split()
+    Aggregate Avg Case Count Exists Expression ExpressionWrapper F FilteredRelation Func Max Min OrderBy
+    OuterRef Prefetch Q RowRange StdDev Subquery Sum Value ValueRange Variance When Window """.split()
 
 QUERIES: dict[str, type[_Query]] = {name: type(name, (_Query,), {}) for name in _NAMES}
 """Every name of this kind in ``django.db.models``."""

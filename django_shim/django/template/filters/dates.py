@@ -52,5 +52,5 @@ def _distance(measure: Any, value: Any, arg: Any) -> str:
         return ""
     try:
         return str(measure(value, arg) if arg else measure(value))
-    except (ValueError, TypeError, AttributeError):
-        return ""  # no date
+    except (ValueError, TypeError):
+        return ""  # naive and aware ones, which have no distance

@@ -48,7 +48,7 @@ def first(value: Sequence[Any]) -> Any:
     """The first item, or nothing."""
     try:
         return value[0]
-    except (IndexError, KeyError, TypeError):
+    except IndexError:
         return ""
 
 
@@ -57,7 +57,7 @@ def last(value: Sequence[Any]) -> Any:
     """The last item, or nothing."""
     try:
         return value[-1]
-    except (IndexError, KeyError, TypeError):
+    except IndexError:
         return ""
 
 

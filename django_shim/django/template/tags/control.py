@@ -99,14 +99,16 @@ def filter_tag(parser: Parser, token: Token) -> Nodes:
 
 def spaceless_tag(parser: Parser, token: Token) -> Nodes:
     body = parser.body("endspaceless")
-    return [nodes.FilterBlock(body, nodes.Filter(None, "django.spaceless", [nodes.Const(False)], [], None, None))]
+    return [
+        nodes.FilterBlock(body, nodes.Filter(None, "django.spaceless", [nodes.Const(False)], [], None, None))
+    ]
 
 
 def _filtered(parser: Parser, body: Nodes, filters: tuple[FilterCall, ...]) -> nodes.Node:
     node: nodes.Filter | None = None
     for one in filters:
         if one.name in ("escape", "safe"):
-            parser.fail(f"\"filter {one.name}\" is not permitted. Use the \"autoescape\" tag instead.")
+            parser.fail(f'"filter {one.name}" is not permitted. Use the "autoescape" tag instead.')
         node = parser.builder.filter(node, one, parser.autoescape)
     assert node is not None
     return nodes.FilterBlock(body, node)

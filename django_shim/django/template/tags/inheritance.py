@@ -23,8 +23,8 @@ def extends_tag(parser: Parser, token: Token) -> Nodes:
     if parser.seen_tag:
         parser.fail("{% extends %} must be the first tag in the template.")
     parent = call("parent", parser.value(token.arguments[0]))
-    parser.extends = nodes.Extends(parent, lineno=token.line)
-    return []
+    parser.extends = nodes.Extends(parent)
+    return [parser.extends]
 
 
 def block_tag(parser: Parser, token: Token) -> Nodes:

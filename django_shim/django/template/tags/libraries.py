@@ -35,6 +35,7 @@ def load_tag(parser: Parser, token: Token) -> Nodes:
 
 def _load(parser: Parser, name: str, wanted: list[str] | None) -> None:
     if name in BUILT_IN:
+        _check_names(parser, name, wanted, {*parser.tags, *parser.filters})
         return
     environment = parser.environment
     library = environment.library(name)
@@ -42,11 +43,15 @@ def _load(parser: Parser, name: str, wanted: list[str] | None) -> None:
         parser.fail(unknown_library(name, [*BUILT_IN, *environment.library_names()]))
     filters = environment.add_filters(name, library)
     tags = {tag: function_tag(f"{name}.{tag}", one) for tag, one in library.tags.items()}
-    for one in wanted or ():
-        if one not in filters and one not in tags:
-            parser.fail(f"{one!r} is not a valid tag or filter in tag library {name!r}")
+    _check_names(parser, name, wanted, {*filters, *tags})
     parser.filters.update({one: key for one, key in filters.items() if wanted is None or one in wanted})
     parser.tags.update({one: tag for one, tag in tags.items() if wanted is None or one in wanted})
+
+
+def _check_names(parser: Parser, library: str, wanted: list[str] | None, known: set[str]) -> None:
+    for one in wanted or ():
+        if one not in known:
+            parser.fail(f"{one!r} is not a valid tag or filter in tag library {library!r}")
 
 
 def function_tag(key: str, tag: FunctionTag) -> Callable[[Parser, Token], Nodes]:
@@ -91,7 +96,6 @@ def _check_arguments(parser: Parser, token: Token, tag: FunctionTag, args: int, 
         inspect.signature(tag.function).bind(*given, **dict.fromkeys(kwargs))
     except TypeError as error:
         parser.fail(f"{token.name!r}: {error}")
-
 
 
 LIBRARIES = {"load": load_tag}

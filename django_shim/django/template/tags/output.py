@@ -48,7 +48,9 @@ def static_tag(parser: Parser, token: Token) -> Nodes:
     words = token.arguments
     if not words or (len(words) > 1 and (len(words) != 3 or words[1] != "as")):
         parser.fail("'static' takes one argument, the path of a file: {% static \"chat/style.css\" %}")
-    return show_or_assign(parser, call("static", parser.value(words[0])), words[2] if len(words) == 3 else None)
+    return show_or_assign(
+        parser, call("static", parser.value(words[0])), words[2] if len(words) == 3 else None
+    )
 
 
 def static_prefix_tag(parser: Parser, token: Token) -> Nodes:

@@ -36,7 +36,7 @@ def translate_tag(parser: Parser, token: Token) -> Nodes:
 def blocktranslate_tag(parser: Parser, token: Token) -> Nodes:
     pairs, counter, name, trimmed = _options(parser, token)
     singular = _content(parser, trimmed)
-    body = singular
+    body: Nodes = singular
     if parser.token.name == "plural":
         plural = _content(parser, trimmed)
         if counter is None:

@@ -16,7 +16,11 @@ __getattr__ = attribute_of(__name__)
 
 def cache_control(**kwargs: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Set Cache-Control: ``cache_control(max_age=60, private=True)``."""
-    parts = [name.replace("_", "-") + ("" if value is True else f"={value}") for name, value in kwargs.items() if value]
+    parts = [
+        name.replace("_", "-") + ("" if value is True else f"={value}")
+        for name, value in kwargs.items()
+        if value
+    ]
 
     def after(request: Any, response: Any) -> Any:
         response.headers["Cache-Control"] = ", ".join(parts)

@@ -18,14 +18,18 @@ __getattr__ = attribute_of(__name__)
 logger = logging.getLogger("django.request")
 
 
-def require_http_methods(request_method_list: Sequence[str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def require_http_methods(
+    request_method_list: Sequence[str],
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """405 for any method that is not in the list (in upper case)."""
 
     def check(request: Any) -> Any:
         if request.method in request_method_list:
             return None
         response = HttpResponseNotAllowed(request_method_list)
-        logger.warning("Method Not Allowed (%s): %s", request.method, request.path, extra={"status_code": 405})
+        logger.warning(
+            "Method Not Allowed (%s): %s", request.method, request.path, extra={"status_code": 405}
+        )
         response._has_been_logged = True  # type: ignore[attr-defined]  # one record, and this one says more
         return response
 

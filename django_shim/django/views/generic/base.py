@@ -41,10 +41,14 @@ class View:
     @classmethod
     def is_async_view(cls) -> bool:
         """Are the handlers coroutines? All or none of them."""
-        handlers = [getattr(cls, name) for name in cls.http_method_names if name != "options" and hasattr(cls, name)]
+        handlers = [
+            getattr(cls, name) for name in cls.http_method_names if name != "options" and hasattr(cls, name)
+        ]
         kinds = {iscoroutinefunction(handler) for handler in handlers}
         if len(kinds) > 1:
-            raise ImproperlyConfigured(f"{cls.__qualname__} HTTP handlers must either be all sync or all async.")
+            raise ImproperlyConfigured(
+                f"{cls.__qualname__} HTTP handlers must either be all sync or all async."
+            )
         return kinds == {True}
 
     @classmethod
@@ -52,7 +56,9 @@ class View:
         """The view function; ``initkwargs`` become attributes of each instance, and must exist on the class."""
         for name in initkwargs:
             if name in cls.http_method_names:
-                raise TypeError(f"The method name {name} is not accepted as a keyword argument to {cls.__name__}().")
+                raise TypeError(
+                    f"The method name {name} is not accepted as a keyword argument to {cls.__name__}()."
+                )
             if not hasattr(cls, name):
                 raise TypeError(
                     f"{cls.__name__}() received an invalid keyword {name!r}. as_view only accepts arguments that are "
@@ -75,7 +81,7 @@ class View:
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         """Keep what the request brought."""
         if hasattr(self, "get") and not hasattr(self, "head"):
-            self.head = self.get
+            self.head = getattr(self, "get")  # noqa: B009 - a subclass may have it
         self.request, self.args, self.kwargs = request, args, kwargs
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
@@ -87,13 +93,17 @@ class View:
     def http_method_not_allowed(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """405."""
         response = HttpResponseNotAllowed(self._allowed_methods())
-        logger.warning("Method Not Allowed (%s): %s", request.method, request.path, extra={"status_code": 405})
+        logger.warning(
+            "Method Not Allowed (%s): %s", request.method, request.path, extra={"status_code": 405}
+        )
         response._has_been_logged = True  # type: ignore[attr-defined]  # one record, and this one says more
         return self._answer(response)
 
     def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """Which methods there are."""
-        return self._answer(HttpResponse(headers={"Allow": ", ".join(self._allowed_methods()), "Content-Length": "0"}))
+        return self._answer(
+            HttpResponse(headers={"Allow": ", ".join(self._allowed_methods()), "Content-Length": "0"})
+        )
 
     def _answer(self, response: Any) -> Any:
         """A handler's result: the caller of an async view awaits it."""
@@ -142,7 +152,9 @@ class TemplateResponseMixin:
 
         response_kwargs.setdefault("content_type", self.content_type)
         kind = self.response_class or TemplateResponse
-        return kind(request=self.request, template=self.get_template_names(), context=context, **response_kwargs)
+        return kind(
+            request=self.request, template=self.get_template_names(), context=context, **response_kwargs
+        )
 
 
 class TemplateView(TemplateResponseMixin, ContextMixin, View):

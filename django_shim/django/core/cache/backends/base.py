@@ -1,7 +1,7 @@
 """What every cache can do, on top of ``get``, ``add``, ``set``, ``touch``, ``delete`` and ``clear``.
 
-The forms with an ``a`` in front are for coroutines; they call the plain ones in a thread unless a backend says
-that it never blocks.
+The forms with an ``a`` in front are for coroutines; they call the plain ones in a thread unless a backend
+says that it never blocks.
 """
 
 from __future__ import annotations
@@ -122,7 +122,9 @@ class BaseCache:
         """Subtract from a number."""
         return self.incr(key, -delta, version=version)
 
-    def set_many(self, data: Mapping[Any, Any], timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> list[Any]:
+    def set_many(
+        self, data: Mapping[Any, Any], timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
+    ) -> list[Any]:
         """Store several; the keys that could not be stored."""
         for key, value in data.items():
             self.set(key, value, timeout=timeout, version=version)

@@ -23,7 +23,9 @@ class DummyCache(BaseCache):
     def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
         return default
 
-    def set(self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> None: ...
+    def set(
+        self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
+    ) -> None: ...
 
     def touch(self, key: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
         return False

@@ -25,7 +25,9 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: Any) -> None:
-        parser.add_argument("args", metavar="app_label", nargs="*", help="Accepted; the whole project is checked.")
+        parser.add_argument(
+            "args", metavar="app_label", nargs="*", help="Accepted; the whole project is checked."
+        )
         parser.add_argument("--tag", "-t", action="append", help="Accepted; no effect.")
         parser.add_argument("--deploy", action="store_true", help="Accepted; no effect.")
         parser.add_argument("--fail-level", default="ERROR", help="Accepted; no effect.")
@@ -35,7 +37,9 @@ class Command(BaseCommand):
         if found:
             lines = "\n".join(found)
             issues = "1 issue" if len(found) == 1 else f"{len(found)} issues"
-            raise SystemCheckError(f"System check identified some issues:\n\n{lines}\n\nSystem check identified {issues}.")
+            raise SystemCheckError(
+                f"System check identified some issues:\n\n{lines}\n\nSystem check identified {issues}."
+            )
         self.stdout.write("System check identified no issues (0 silenced).")
 
 

@@ -16,9 +16,20 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: Any) -> None:
         parser.add_argument("args", metavar="app_label", nargs="*", help="Accepted; no effect.")
-        for flag in ("--dry-run", "--merge", "--empty", "--noinput", "--no-input", "--check", "--update", "--no-header"):
+        for flag in (
+            "--dry-run",
+            "--merge",
+            "--empty",
+            "--noinput",
+            "--no-input",
+            "--check",
+            "--update",
+            "--no-header",
+        ):
             parser.add_argument(flag, action="store_true", help="Accepted; no effect.")
         parser.add_argument("-n", "--name", help="Accepted; no effect.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.stdout.write("No changes: this project runs without Django, and so without models. (pip install django)")
+        self.stdout.write(
+            "No changes: this project runs without Django, and so without models. (pip install django)"
+        )

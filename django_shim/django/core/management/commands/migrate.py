@@ -17,7 +17,16 @@ class Command(BaseCommand):
     def add_arguments(self, parser: Any) -> None:
         parser.add_argument("app_label", nargs="?", help="Accepted; no effect.")
         parser.add_argument("migration_name", nargs="?", help="Accepted; no effect.")
-        for flag in ("--noinput", "--no-input", "--fake", "--fake-initial", "--plan", "--run-syncdb", "--check", "--prune"):
+        for flag in (
+            "--noinput",
+            "--no-input",
+            "--fake",
+            "--fake-initial",
+            "--plan",
+            "--run-syncdb",
+            "--check",
+            "--prune",
+        ):
             parser.add_argument(flag, action="store_true", help="Accepted; no effect.")
         parser.add_argument("--database", help="Accepted; no effect.")
 

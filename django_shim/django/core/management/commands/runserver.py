@@ -21,15 +21,23 @@ _ADDRESS = re.compile(r"(?:(?P<host>\[[0-9a-fA-F:]+\]|[^:\[\]]+):)?(?P<port>\d+)
 
 
 class Command(BaseCommand):
-    """uvicorn with ASGI_APPLICATION (without that setting: with the project's pages), loaded anew on a change."""
+    """uvicorn with ASGI_APPLICATION (without that setting: with the project's pages), loaded anew on a
+    change.
+    """
 
     help = "Serves the project while it is being developed: pages, websockets, static files."
     requires_system_checks = ()
 
     def add_arguments(self, parser: Any) -> None:
-        parser.add_argument("addrport", nargs="?", default="", help="Port, or address and port: 8000, 0.0.0.0:8000.")
-        parser.add_argument("--ipv6", "-6", action="store_true", dest="use_ipv6", help="Listen on an IPv6 address.")
-        parser.add_argument("--noreload", action="store_false", dest="use_reloader", help="Do not watch the files.")
+        parser.add_argument(
+            "addrport", nargs="?", default="", help="Port, or address and port: 8000, 0.0.0.0:8000."
+        )
+        parser.add_argument(
+            "--ipv6", "-6", action="store_true", dest="use_ipv6", help="Listen on an IPv6 address."
+        )
+        parser.add_argument(
+            "--noreload", action="store_false", dest="use_reloader", help="Do not watch the files."
+        )
         for flag in ("--nothreading", "--nostatic", "--insecure", "--noasgi", "--skip-checks"):
             parser.add_argument(flag, action="store_true", help="Accepted; no effect.")
         for name in ("--http_timeout", "--websocket_handshake_timeout"):

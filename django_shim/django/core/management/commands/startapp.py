@@ -48,7 +48,9 @@ class Command(BaseCommand):
         for file, text in _FILES.items():
             path = folder / file
             if path.exists():
-                raise CommandError(f"{path} already exists. Overlaying an app into an existing directory won't replace files.")
+                raise CommandError(
+                    f"{path} already exists. Overlaying an app into an existing directory won't replace files."
+                )
             path.parent.mkdir(parents=True, exist_ok=True)
             class_name = "".join(part.title() for part in name.split("_"))
             path.write_text(text.format(name=name, class_name=class_name), encoding="utf-8")

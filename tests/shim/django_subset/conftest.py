@@ -1,0 +1,7 @@
+"""The tests in `inside` import `django`, which only an interpreter of their own may do: see test_inside.py."""
+
+from __future__ import annotations
+
+import os
+
+collect_ignore = [] if os.environ.get("DJANGO_SUBSET_INSIDE") else ["inside"]

@@ -1,0 +1,2 @@
+def site_name(request):
+    return {"site_name": "Test & Co", "overridden": "by the processor"}

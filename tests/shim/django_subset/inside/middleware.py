@@ -1,0 +1,91 @@
+"""Middleware in every style that people write."""
+
+from __future__ import annotations
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.core.exceptions import MiddlewareNotUsed
+from django.http import HttpResponse
+from django.utils.decorators import sync_and_async_middleware
+from django.utils.deprecation import MiddlewareMixin
+
+
+def note(response, name):
+    response["X-Trace"] = f"{response.get('X-Trace', '')}{name} "
+    return response
+
+
+def function_style(get_response):
+    def middleware(request):
+        request.seen = "function"
+        return note(get_response(request), "function")
+
+    return middleware
+
+
+class ClassStyle:
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        return note(self.get_response(request), "class")
+
+    def process_view(self, request, view, args, kwargs):
+        if request.path == "/by-process-view/":
+            return HttpResponse(f"process_view for {view.__name__} {kwargs}")
+        return None
+
+    def process_exception(self, request, exception):
+        if isinstance(exception, LookupError):
+            return HttpResponse(f"process_exception: {exception}", status=418)
+        return None
+
+    def process_template_response(self, request, response):
+        response.context_data = {**(response.context_data or {}), "added": "by the middleware"}
+        return response
+
+
+class MixinStyle(MiddlewareMixin):
+    def process_request(self, request):
+        if request.path == "/by-process-request/":
+            return HttpResponse("process_request")
+        return None
+
+    def process_response(self, request, response):
+        return note(response, "mixin")
+
+
+class AsyncStyle:
+    sync_capable = False
+    async_capable = True
+
+    def __init__(self, get_response):
+        assert iscoroutinefunction(get_response)
+        self.get_response = get_response
+        markcoroutinefunction(self)
+
+    async def __call__(self, request):
+        return note(await self.get_response(request), "async")
+
+
+@sync_and_async_middleware
+def both(get_response):
+    assert iscoroutinefunction(get_response)
+
+    async def middleware(request):
+        return note(await get_response(request), "both")
+
+    return middleware
+
+
+class Unused:
+    def __init__(self, get_response):
+        raise MiddlewareNotUsed("not today")
+
+
+def failing(get_response):
+    def middleware(request):
+        if request.path == "/middleware-fails/":
+            raise RuntimeError("middleware is broken")
+        return get_response(request)
+
+    return middleware

@@ -1,0 +1,184 @@
+"""The template language, against what Django makes of the same templates, and by properties."""
+
+from __future__ import annotations
+
+import html
+
+import pytest
+from django.template import Context, Template, TemplateSyntaxError
+from django.template.lexer import Kind, split_words, tokenize
+from django.utils.safestring import SafeString, mark_safe
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.shim.django_subset.inside.template_table import CASES
+
+
+def rendered(source: str, **context: object) -> str:
+    return Template(source).render(Context(context))
+
+
+@pytest.mark.parametrize(("source", "context", "page"), CASES)
+def test_the_page_is_the_one_that_django_makes(source: str, context: dict[str, object], page: str) -> None:
+    assert Template(source).render(Context(dict(context))) == page
+
+
+NO_TAGS = st.text().filter(lambda text: not any(start in text for start in ("{{", "{%", "{#")))
+
+
+@given(NO_TAGS)
+def test_text_without_tags_comes_out_as_it_went_in(text: str) -> None:
+    assert rendered(text) == text
+
+
+@given(st.text())
+def test_tokens_are_the_source_cut_into_pieces(source: str) -> None:
+    tokens = list(tokenize(source))
+    assert "".join(token.source for token in tokens) == source
+    assert all(token.line == 1 + source[: source.index(token.source)].count("\n") for token in tokens[:1])
+
+
+@given(st.lists(st.sampled_from(["{{ x }}", "{% if x %}", "\n", "a", "{# c\n #}", "{{\n}}", "{#c#}"])))
+def test_tokens_know_their_line(pieces: list[str]) -> None:
+    source, position = "".join(pieces), 0
+    for token in tokenize(source):
+        assert token.line == 1 + source[:position].count("\n")
+        position += len(token.source)
+
+
+@given(st.text())
+def test_values_are_escaped_as_html(value: str) -> None:
+    assert rendered("{{ x }}", x=value) == html.escape(value)
+
+
+@given(st.text(), st.text())
+def test_what_is_shown_cannot_open_a_tag_or_leave_an_attribute(before: str, value: str) -> None:
+    page = rendered('<a title="{{ a }}{{ b|lower }}{{ c|linebreaksbr }}">', a=before, b=value, c=value)
+    inside = page.removeprefix('<a title="').removesuffix('">').replace("<br>", "")
+    assert not set("<>\"'") & set(inside)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+def test_json_script_can_be_read_back_and_not_be_left(value: object) -> None:
+    import json
+
+    page = rendered('{{ x|json_script:"id" }}', x=value)
+    body = page.removeprefix('<script id="id" type="application/json">').removesuffix("</script>")
+    assert not set("<>&") & set(body)
+    assert json.loads(body) == value
+
+
+def test_verbatim_and_comments_leave_no_trace() -> None:
+    kinds = [token.kind for token in tokenize("{% verbatim %}{{ x }}{% if %}{% endverbatim %}{# c #}")]
+    assert kinds == [Kind.TAG, Kind.TEXT, Kind.TEXT, Kind.TAG, Kind.COMMENT]
+
+
+def test_words_keep_quotes_together() -> None:
+    assert split_words("""a "b c" 'd e'|f:"g h" _("i j") k='l m' don't""") == [
+        "a",
+        '"b c"',
+        """'d e'|f:"g h\"""",
+        '_("i j")',
+        "k='l m'",
+        "don't",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("{% nonsense %}", "there is no template tag 'nonsense'"),
+        ("{{ x|nonsense }}", "there is no template filter 'nonsense'"),
+        ("{% nonsense %}", "pip install django"),
+        ("{{ x|nonsense }}", "pip install django"),
+        ("{% querystring a=1 %}", "the template tag 'querystring' needs the real Django"),
+        ("{{ x|urlize }}", "the template filter 'urlize' needs the real Django"),
+        ("{% load humanize %}", "the template library 'humanize' needs the real Django"),
+        ("{% load nonsense %}", "there is no template library 'nonsense'. There are: i18n"),
+        ("{% load nonsense from room_tags %}", "'nonsense' is not a valid tag or filter"),
+        ("a\n\n{% if x %}\nb", "<template>, line 3: Unclosed tag on line 3: 'if'. Looking for one of: elif, else, endif"),
+        ("\n{{ x y }}", "line 2: Could not parse the remainder: ' y' from 'x y'"),
+        ("{{ _x }}", "may not begin with underscores"),
+        ("{% endif %}", "'endif' ends or divides a block that is not open here"),
+        ("{% for x y in z %}{% endfor %}", "'for' tag received an invalid argument"),
+        ("{% for x %}{% endfor %}", "'for' statements should use the format 'for x in y'"),
+        ("{% if a and %}{% endif %}", "Unexpected end of expression"),
+        ("{% if and a %}{% endif %}", "Not expecting 'and'"),
+        ("{% if a b %}{% endif %}", "Unused 'b' at end"),
+        ("{% if %}{% endif %}", "no condition"),
+        ("{{ x|default: y }}", "has a colon and no argument"),
+        ("{{ }}", "Empty variable tag"),
+        ("{% %}", "Empty block tag"),
+        ("{{ x..y }}", "a dot too many"),
+        ("{% with %}{% endwith %}", "at least one variable"),
+        ("{% with a %}{% endwith %}", "expected name=value"),
+        ("{% include %}", "takes at least one argument"),
+        ("{% include 'a' b %}", "is written"),
+        ("{% include 'a' with b %}", "expected name=value"),
+        ("{% extends %}", "'extends' takes one argument"),
+        ("{{ x }}{% extends 'base.html' %}", "must be the first tag"),
+        ("{% extends 'base.html' %}{% extends 'base.html' %}", "more than once"),
+        ("{% block a %}{% endblock %}{% block a %}{% endblock %}", "appears more than once"),
+        ("{% block a %}{% endblock b %}", "ends the block 'a'"),
+        ("{% block %}{% endblock %}", "takes only one argument"),
+        ("{% url %}", "takes at least one argument"),
+        ("{% static %}", "the path of a file"),
+        ("{% now %}", "takes one argument"),
+        ("{% templatetag nope %}", "takes one of openblock"),
+        ("{% autoescape maybe %}{% endautoescape %}", "'on' or 'off'"),
+        ("{% cycle %}", "at least two arguments"),
+        ("{% resetcycle nope %}", "does not exist"),
+        ("{% filter %}{% endfilter %}", "at least one filter"),
+        ("{% filter safe %}{% endfilter %}", "is not permitted"),
+        ("{% firstof %}", "at least one argument"),
+        ("{% regroup a b c %}", "is written"),
+        ("{% regroup a by b|upper as c %}", "takes an attribute"),
+        ("{% widthratio a b %}", "takes three arguments"),
+        ("{% firstof a as _b %}", "cannot be the name of a variable"),
+        ("{% comment %}", "Unclosed tag"),
+        ("{% translate %}", "at least one argument"),
+        ("{% translate 'a' nope %}", "Unknown argument"),
+        ("{% blocktranslate nope %}{% endblocktranslate %}", "Unknown argument"),
+        ("{% blocktranslate %}a{% plural %}b{% endblocktranslate %}", "without 'count'"),
+        ("{% blocktranslate %}{% if x %}{% endblocktranslate %}", "is not ended"),
+        ("{% get_current_language %}", "requires 'as variable'"),
+        ("{% get_static_prefix nope %}", "takes no argument"),
+        ("{% load room_tags %}{% shout %}", "'shout': missing a required argument: 'text'"),
+        ("{% load room_tags %}{% shout 'a' nope=1 %}", "unexpected keyword argument 'nope'"),
+    ],
+)
+def test_a_mistake_is_named_with_its_line_and_the_cure(source: str, message: str) -> None:
+    with pytest.raises(TemplateSyntaxError) as caught:
+        Template(source)
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("<template>, line ")
+
+
+def test_a_tag_of_a_library_that_was_not_loaded_names_the_library() -> None:
+    Template("{% load room_tags %}{% shout 'a' %}")
+    with pytest.raises(TemplateSyntaxError, match="write {% load room_tags %} first"):
+        Template("{% shout 'a' %}")
+
+
+def test_random_is_drawn_each_time() -> None:
+    template = Template("{{ '0123456789abcdefghijklmnopqrstuvwxyz'|make_list|random }}")
+    assert len({template.render(Context()) for _ in range(200)}) > 1
+
+
+def test_a_page_is_safe_and_templates_can_be_shown_in_templates() -> None:
+    page = rendered("<b>{{ x }}</b>", x="&")
+    assert isinstance(page, SafeString)
+    assert rendered("{{ page }}", page=page) == "<b>&amp;</b>"
+
+
+def test_safe_strings() -> None:
+    assert isinstance(mark_safe("a") + mark_safe("b"), SafeString)
+    assert not isinstance(mark_safe("a") + "b", SafeString)
+    assert mark_safe(mark_safe("a")) == "a"
+    assert isinstance(mark_safe(lambda: "x")(), SafeString)
+
+
+def test_jinja_markup_counts_as_html() -> None:
+    from markupsafe import Markup
+
+    assert rendered("{{ x }}{{ x|cut:'<' }}{{ x|lower }}", x=Markup("<B>")) == "<B>B><b>"
