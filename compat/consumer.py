@@ -10,20 +10,23 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import logging
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from asgiref.sync import async_to_sync
 
 from compat import db, integration
 from compat.db import aclose_old_connections, database_sync_to_async
-from compat.dispatch import Ending, Socket, Subscription, converse, missing_layer
+from compat.dispatch import Ending, Socket, Subscription, converse, describe, missing_layer
 from compat.endpoint import ASGISignature
-from compat.exceptions import InvalidChannelLayerError, StopConsumer
+from compat.exceptions import ImproperlyConfigured, InvalidChannelLayerError, StopConsumer
 from compat.handlers import check_handler, check_hooks
 from compat.inbox import Inbox
 from compat.layers import DEFAULT_CHANNEL_LAYER, get_channel_layer
+from compat.limits import admissions
 from compat.names import get_handler_name
+from compat.pool import executor
 from compat.settings import settings
 from compat.threads import SyncConnection
 from compat.types import Message, Receive, Scope, Send, is_served
@@ -38,6 +41,8 @@ __all__ = [
     "get_channel_layer",
     "get_handler_name",
 ]
+
+log = logging.getLogger("compat.consumer")
 
 C = TypeVar("C", bound="AsyncConsumer")
 
@@ -61,7 +66,9 @@ class ConsumerApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if "url_route" not in scope:
             scope["url_route"] = {"args": (), "kwargs": dict(scope.get("path_params") or {})}
-        await self.consumer_class(**self.consumer_initkwargs)(scope, receive, send)
+        async with admissions.admit(scope, receive, send) as admitted:
+            if admitted:
+                await self.consumer_class(**self.consumer_initkwargs)(scope, receive, send)
 
     def __repr__(self) -> str:
         return f"<ConsumerApp of {self.consumer_class.__module__}.{self.consumer_class.__qualname__}>"
@@ -77,6 +84,15 @@ class AsyncConsumer:
     _sync: ClassVar[bool] = False
     _handler_names: ClassVar[dict[Any, str]] = {}
     channel_layer_alias: str = DEFAULT_CHANNEL_LAYER
+    concurrency: int = 1
+    """How many messages of one connection may be handled at once. 1 keeps their order, as Channels does."""
+    unknown_message: Literal["raise", "log", "ignore"] | None = None
+    """What a message without a handler does; None: setting ``CHANNEL_UNKNOWN_MESSAGE`` ("raise")."""
+    idle_timeout: float | None = None
+    heartbeat: float | None = None
+    max_message_size: float | None = None
+    max_messages_per_second: float | None = None
+    """Limits of a connection of this class; None: the setting (see ``compat.limits``)."""
 
     scope: Any
     channel_layer: Any
@@ -123,10 +139,23 @@ class AsyncConsumer:
         if handler is None:
             if name in ("websocket_disconnect", "http_disconnect") and is_served(self.scope):
                 raise StopConsumer  # a consumer that does not care; upstream logs a traceback for each client
-            raise ValueError(f"No handler for message type {message['type']}")
+            return self._unknown(message)
         check_handler(type(self), name, handler, sync=self._sync)
         self._handler_names[message["type"]] = name
         return handler
+
+    def _unknown(self, message: Message) -> Any:
+        policy = self.unknown_message or settings.get("CHANNEL_UNKNOWN_MESSAGE")
+        text = f"No handler for message type {message['type']}"
+        if policy == "raise":
+            raise ValueError(text)
+        if policy not in ("log", "ignore"):
+            raise ImproperlyConfigured(
+                f"CHANNEL_UNKNOWN_MESSAGE must be 'raise', 'log' or 'ignore'; found {policy!r}"
+            )
+        if policy == "log":
+            log.warning("%s: %s; ignored", describe(self), text)
+        return _pass if self._sync else _apass
 
     async def dispatch(self, message: Message) -> None:
         """Await the handler of ``message``; raises ValueError when there is none."""
@@ -158,10 +187,15 @@ class SyncConsumer(AsyncConsumer):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run this consumer for one connection."""
         socket = self._socket = Socket(scope, send)
-        if self._on_one_thread(scope):
+        one_thread = self._on_one_thread(scope)
+        if one_thread or self.concurrency > 1:
             self.base_send = async_to_sync(socket.send)
             inbox = Inbox(asyncio.get_running_loop())
-            handle = database_sync_to_async(self.dispatch)
+            handle = (
+                database_sync_to_async(self.dispatch)
+                if one_thread
+                else database_sync_to_async(self.dispatch, thread_sensitive=False, executor=executor())
+            )
 
             async def dispatch(message: Message) -> None:
                 if not ending.cancelled:
@@ -192,3 +226,11 @@ class SyncConsumer(AsyncConsumer):
     def send(self, message: Message) -> None:  # type: ignore[override]
         """Send an ASGI message to the client; it leaves while the handler goes on."""
         self.base_send(message)
+
+
+async def _apass(message: Message) -> None:
+    """The handler of a message that nobody handles."""
+
+
+def _pass(message: Message) -> None:
+    """The same for a sync consumer."""

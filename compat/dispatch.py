@@ -16,10 +16,12 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol
 
+from compat.draining import drain
 from compat.exceptions import InvalidChannelLayerError, StopConsumer
 from compat.inbox import Inbox
 from compat.layers import channel_layers
 from compat.layers.base import PushLayer
+from compat.limits import Guard, Heartbeat, limit_of
 from compat.metrics import connections
 from compat.types import Message, Receive, Scope, Send, is_served
 
@@ -44,10 +46,13 @@ LAYER_METHODS = frozenset(
 )
 
 
+Dispatch = Callable[[Message], Awaitable[None]]
+
+
 class Socket:
     """The way out to the client, and what may still be sent on it."""
 
-    __slots__ = ("closed", "opened", "raw_send", "served", "websocket")
+    __slots__ = ("closed", "opened", "raw_send", "served", "shut", "websocket")
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self.raw_send = send
@@ -55,6 +60,8 @@ class Socket:
         self.websocket = scope.get("type") == "websocket"
         self.opened = False
         self.closed = False
+        self.shut = False
+        """Closed over the consumer's head: what it has queued is not to be sent any more."""
 
     def admit(self, message: Message) -> bool:
         """Note what ``message`` does to the connection; False when it comes too late to be sent.
@@ -87,6 +94,7 @@ class Socket:
     async def close(self, code: int) -> None:
         """Close with ``code``, or refuse the handshake (HTTP 403); nothing when it is closed already."""
         if self.websocket and not self.closed:
+            self.shut = True
             await self.send({"type": "websocket.close", "code": code})
 
 
@@ -96,6 +104,7 @@ class Consumer(Protocol):
     scope: Scope
     channel_layer_alias: str
     channel_layer: Any
+    concurrency: int
 
 
 class Subscription:
@@ -150,6 +159,8 @@ async def read_frames(receive: Receive, inbox: Inbox) -> None:
 async def converse(ending: Ending, receive: Receive) -> None:
     """Run an async consumer until it stops, its client leaves, a handler raises, or the task is cancelled."""
     inbox, dispatch = ending.inbox, ending.dispatch
+    if ending.consumer.concurrency > 1:
+        return await converse_side_by_side(ending, receive)
     async with ending.of(receive):
         while True:
             message = inbox.take()
@@ -160,6 +171,47 @@ async def converse(ending: Ending, receive: Receive) -> None:
             await dispatch(message)
 
 
+async def converse_side_by_side(ending: Ending, receive: Receive) -> None:
+    """Like ``converse``, with up to ``concurrency`` handlers at once, each in a task of its own.
+
+    The first message (the connect) and the disconnect are handled by themselves. What still runs after the
+    disconnect, or after an error, is cancelled.
+    """
+    inbox, dispatch, limit = ending.inbox, ending.dispatch, ending.consumer.concurrency
+    running: set[asyncio.Task[None]] = set()
+    async with ending.of(receive):
+        try:
+            ending.current = await inbox.get()
+            await dispatch(ending.current)
+            while True:
+                message = await inbox.get()
+                if inbox.failure is not None:
+                    raise inbox.failure
+                ending.current = message
+                if inbox.ended:
+                    await dispatch(message)
+                    continue
+                running.add(inbox.loop.create_task(_handled(dispatch, message, inbox)))
+                if len(running) >= limit:
+                    await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in [task for task in running if task.done()]:
+                    running.discard(task)
+                    task.result()
+        finally:
+            for task in running:
+                task.cancel()
+            if running:
+                await asyncio.wait(running)
+
+
+async def _handled(dispatch: Dispatch, message: Message, inbox: Inbox) -> None:
+    try:
+        await dispatch(message)
+    except Exception as error:
+        inbox.fail(error)  # the one who waits for messages is told at once
+        raise
+
+
 class Ending:
     """How a consumer ends: told to the client, disconnect once, groups left, one log record.
 
@@ -168,9 +220,7 @@ class Ending:
 
     __slots__ = ("cancelled", "consumer", "current", "dispatch", "inbox", "socket", "subscription")
 
-    def __init__(
-        self, consumer: Consumer, inbox: Inbox, socket: Socket, dispatch: Callable[[Message], Awaitable[None]]
-    ) -> None:
+    def __init__(self, consumer: Consumer, inbox: Inbox, socket: Socket, dispatch: Dispatch) -> None:
         self.consumer = consumer
         self.inbox = inbox
         self.socket = socket
@@ -192,8 +242,17 @@ class Ending:
     @contextlib.asynccontextmanager
     async def of(self, receive: Receive) -> AsyncIterator[None]:
         """Around a consumer's whole run: reads its socket, and ends it as is right for what ended it."""
+        guard = Guard(self.consumer, receive, self.socket.close)
+        receive = guard if guard.needed() else receive
         reader = self.inbox.loop.create_task(read_frames(receive, self.inbox))
         self.inbox.task = asyncio.current_task()
+        watched = self.socket.served and self.socket.websocket
+        if watched:
+            drain.enter(self.socket)
+        interval = (
+            limit_of(self.consumer, "heartbeat", "CHANNEL_HEARTBEAT") if self.socket.websocket else None
+        )
+        heartbeat = Heartbeat(self.inbox, interval) if interval is not None else None
         connections.current += 1
         connections.total += 1
         try:
@@ -211,6 +270,10 @@ class Ending:
                     raise
         finally:
             connections.current -= 1
+            if watched:
+                drain.leave(self.socket)
+            if heartbeat is not None:
+                heartbeat.stop()
             if not reader.done():
                 reader.cancel()
                 await asyncio.wait((reader,))

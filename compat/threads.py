@@ -176,6 +176,9 @@ class SyncConnection:
         """Send what waits; a server's error ends the consumer, unless it means that the client has left."""
         out, socket = self.out, self.socket
         while out:
+            if socket.shut:
+                out.clear()
+                break
             try:
                 await socket.raw_send(out[0])
             except Exception as error:  # noqa: BLE001 - any server, and any middleware around its send

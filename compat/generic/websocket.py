@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import async_to_sync
 
+from compat.closing import user_group
 from compat.consumer import AsyncConsumer, SyncConsumer
 from compat.dispatch import describe, missing_layer
 from compat.exceptions import AcceptConnection, DenyConnection, InvalidChannelLayerError, StopConsumer
@@ -68,6 +69,8 @@ class WebsocketConsumer(SyncConsumer):
     """
 
     groups: Any = None
+    user_groups: bool = False
+    """Join the group by which ``compat.closing.close_user`` reaches the connections of ``scope["user"]``."""
 
     if not TYPE_CHECKING:
         send_json, encode_json, decode_json = JsonOnly(), JsonOnly(), JsonOnly()
@@ -121,6 +124,19 @@ class WebsocketConsumer(SyncConsumer):
         """Close the connection, or before ``accept()`` refuse it (HTTP 403)."""
         super().send(_close(code, reason))
 
+    def compat_heartbeat(self, message: Message) -> None:
+        """It is time for a sign of life (``heartbeat``, or setting ``CHANNEL_HEARTBEAT``)."""
+        if self._socket.opened:
+            self.send_heartbeat()
+
+    def send_heartbeat(self) -> None:
+        """Send ``{"type": "ping"}``, which a client may answer with anything to reset ``idle_timeout``."""
+        self.send(text_data=json.dumps({"type": "ping"}))
+
+    def compat_close(self, message: Message) -> None:
+        """Somebody has closed this connection from outside (``compat.closing``)."""
+        self.close(message.get("code"), message.get("reason"))
+
     def websocket_disconnect(self, message: Message) -> None:
         """Leave ``groups``, call ``disconnect(code)``, and end."""
         try:
@@ -163,6 +179,8 @@ class AsyncWebsocketConsumer(AsyncConsumer):
     """A websocket consumer whose handlers are ``async def``. See ``WebsocketConsumer`` for ``groups``."""
 
     groups: Any = None
+    user_groups: bool = False
+    """Join the group by which ``compat.closing.close_user`` reaches the connections of ``scope["user"]``."""
 
     if not TYPE_CHECKING:
         send_json, encode_json, decode_json = JsonOnly(), JsonOnly(), JsonOnly()
@@ -216,6 +234,19 @@ class AsyncWebsocketConsumer(AsyncConsumer):
         """Close the connection, or before ``accept()`` refuse it (HTTP 403)."""
         await super().send(_close(code, reason))
 
+    async def compat_heartbeat(self, message: Message) -> None:
+        """It is time for a sign of life (``heartbeat``, or setting ``CHANNEL_HEARTBEAT``)."""
+        if self._socket.opened:
+            await self.send_heartbeat()
+
+    async def send_heartbeat(self) -> None:
+        """Send ``{"type": "ping"}``, which a client may answer with anything to reset ``idle_timeout``."""
+        await self.send(text_data=json.dumps({"type": "ping"}))
+
+    async def compat_close(self, message: Message) -> None:
+        """Somebody has closed this connection from outside (``compat.closing``)."""
+        await self.close(message.get("code"), message.get("reason"))
+
     async def websocket_disconnect(self, message: Message) -> None:
         """Leave ``groups``, call ``disconnect(code)``, and end."""
         try:
@@ -260,6 +291,11 @@ def _own_groups(consumer: Any) -> list[str]:
     """The connection's own list, also where a subclass's constructor does not call ours."""
     if "groups" not in vars(consumer):
         consumer.groups = list(consumer.groups or ())
+    user = consumer.scope.get("user") if consumer.user_groups else None
+    if user is not None and getattr(user, "is_authenticated", False):
+        mine = user_group(getattr(user, "pk", None) or user)
+        if mine not in consumer.groups:
+            consumer.groups.append(mine)
     return list(consumer.groups)
 
 

@@ -1,0 +1,52 @@
+"""Closing somebody else's connections: those of a group or of a user, in every process.
+
+A close travels as a message of type ``compat.close``, which every websocket consumer of ours understands.
+(A consumer of real Channels in a mixed fleet does not: there it is a message without a handler.)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from compat.exceptions import InvalidChannelLayerError
+from compat.layers import DEFAULT_CHANNEL_LAYER, channel_layers, get_channel_layer
+from compat.names import group_name
+
+__all__ = ["close_group", "close_user", "user_group"]
+
+POLICY_VIOLATION = 1008
+
+
+def user_group(user_id: object) -> str:
+    """The group of a user's connections: consumers with ``user_groups = True`` join it by themselves."""
+    return group_name(str(user_id), prefix="compat.user.")
+
+
+async def close_group(
+    group: str, code: int = POLICY_VIOLATION, reason: str | None = None, *, alias: str = DEFAULT_CHANNEL_LAYER
+) -> Any:
+    """Close every connection in ``group`` with ``code``; returns what ``group_send`` does.
+
+    Raises InvalidChannelLayerError when no layer is configured under ``alias``.
+    """
+    layer = get_channel_layer(alias)
+    if layer is None:
+        configured = ", ".join(channel_layers) or "none"
+        raise InvalidChannelLayerError(
+            f"close_group({group!r}): no channel layer {alias!r} is configured; configured: {configured}"
+        )
+    return await layer.group_send(group, {"type": "compat.close", "code": code, "reason": reason})
+
+
+async def close_user(
+    user_id: object,
+    code: int = POLICY_VIOLATION,
+    reason: str | None = None,
+    *,
+    alias: str = DEFAULT_CHANNEL_LAYER,
+) -> Any:
+    """Close every connection of the user with this id (``scope["user"].pk``) with ``code``.
+
+    Reaches consumers whose class says ``user_groups = True``.
+    """
+    return await close_group(user_group(user_id), code, reason, alias=alias)

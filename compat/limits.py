@@ -1,0 +1,205 @@
+"""What one connection may do, and how many there may be. All off by default, and then they cost nothing.
+
+Each limit is a setting, and most are also an attribute of a consumer class, which comes first:
+
+======================================  ============================  =======================================
+setting                                 class attribute               what happens beyond it
+======================================  ============================  =======================================
+``CHANNEL_MAX_MESSAGE_SIZE`` (bytes)    ``max_message_size``          closed with 1009
+``CHANNEL_MAX_MESSAGES_PER_SECOND``     ``max_messages_per_second``   closed with 1008
+``CHANNEL_IDLE_TIMEOUT`` (seconds)      ``idle_timeout``              a silent client is closed with 1001
+``CHANNEL_HEARTBEAT`` (seconds)         ``heartbeat``                 calls ``send_heartbeat()`` that often
+``CHANNEL_MAX_CONNECTIONS``                                           refused with 503
+``CHANNEL_MAX_CONNECTIONS_PER_CLIENT``                                refused with 503 (by client address)
+``CHANNEL_MAX_CONNECTIONS_PER_USER``                                  refused with 503 (by ``scope["user"]``)
+======================================  ============================  =======================================
+
+A client that is closed here is a client that has left: its consumer gets one ``disconnect(code)``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+from compat.exceptions import ImproperlyConfigured
+from compat.inbox import Inbox
+from compat.refusal import refuse, status_seen
+from compat.settings import on_change, settings
+from compat.types import Message, Receive, Scope, Send, is_served
+
+__all__ = ["Admissions", "Guard", "Heartbeat", "admissions", "limit_of"]
+
+log = logging.getLogger("compat.limits")
+
+Place = tuple[str, Any]
+"""What a connection counts as: (what, which one)."""
+
+WHOSE = {"all": "the server", "client": "this client", "user": "this user"}
+GOING_AWAY, POLICY_VIOLATION, TOO_BIG = 1001, 1008, 1009
+SERVICE_UNAVAILABLE = 503
+
+
+def limit_of(consumer: Any, attribute: str, setting: str) -> float | None:
+    """The limit that applies to ``consumer``: its class attribute, else the setting; None is no limit.
+
+    Raises ImproperlyConfigured for what is not a number above 0.
+    """
+    own = getattr(consumer, attribute, None) if consumer is not None else None
+    value = own if own is not None else _setting(setting)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        where = f"{type(consumer).__name__}.{attribute}" if own is not None else setting
+        raise ImproperlyConfigured(f"{where} must be a number above 0, or None for no limit; found {value!r}")
+    return float(value)
+
+
+_seen: dict[str, Any] = {}
+
+
+def _setting(name: str) -> Any:
+    """A setting, looked up once per change: every connection asks for several."""
+    try:
+        return _seen[name]
+    except KeyError:
+        return _seen.setdefault(name, settings.get(name))
+
+
+on_change(lambda name: _seen.clear())
+
+
+class Guard:
+    """Stands between the socket and its reader: a frame beyond a limit comes out as a disconnect."""
+
+    def __init__(self, consumer: Any, receive: Receive, close: Any) -> None:
+        self.receive = receive
+        self.close = close
+        self.name = type(consumer).__name__
+        self.path = consumer.scope.get("path", "-")
+        self.size = limit_of(consumer, "max_message_size", "CHANNEL_MAX_MESSAGE_SIZE")
+        self.rate = limit_of(consumer, "max_messages_per_second", "CHANNEL_MAX_MESSAGES_PER_SECOND")
+        self.idle = limit_of(consumer, "idle_timeout", "CHANNEL_IDLE_TIMEOUT")
+        self.tokens = self.rate or 0.0
+        self.refilled = 0.0
+
+    def needed(self) -> bool:
+        """False when no limit is set: the socket can then be read directly."""
+        return not (self.size is None and self.rate is None and self.idle is None)
+
+    async def __call__(self) -> Message:
+        """The next message of the client, or the disconnect of one that has gone too far."""
+        try:
+            message = await asyncio.wait_for(self.receive(), self.idle)
+        except asyncio.TimeoutError:
+            return await self._end(GOING_AWAY, f"silent for {self.idle:g} s")
+        if message["type"] == "websocket.receive":
+            if self.size is not None and _size(message) > self.size:
+                return await self._end(TOO_BIG, f"a message of {_size(message)} bytes; {self.size:g} allowed")
+            if self.rate is not None and not self._token():
+                return await self._end(POLICY_VIOLATION, f"more than {self.rate:g} messages a second")
+        return message
+
+    def _token(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        assert self.rate is not None
+        # A client may send a second's worth at once, after it has been quiet for as long.
+        self.tokens = min(max(self.rate, 1.0), self.tokens + (now - self.refilled) * self.rate)
+        self.refilled = now
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
+
+    async def _end(self, code: int, reason: str) -> Message:
+        log.warning("%s at %r: closed with %d: %s", self.name, self.path, code, reason)
+        await self.close(code)
+        return {"type": "websocket.disconnect", "code": code, "reason": reason}
+
+
+def _size(message: Message) -> int:
+    text = message.get("text")
+    if text is None:
+        return len(message.get("bytes") or b"")
+    return len(text) if text.isascii() else len(text.encode())
+
+
+class Heartbeat:
+    """Puts a message of type ``compat.heartbeat`` into a consumer's inbox every ``interval`` seconds."""
+
+    def __init__(self, inbox: Inbox, interval: float) -> None:
+        self.inbox = inbox
+        self.interval = interval
+        self.timer = inbox.loop.call_later(interval, self._beat)
+
+    def _beat(self) -> None:
+        self.inbox.push({"type": "compat.heartbeat"}, float("inf"))
+        self.timer = self.inbox.loop.call_later(self.interval, self._beat)
+
+    def stop(self) -> None:
+        """The connection is over."""
+        self.timer.cancel()
+
+
+class Admissions:
+    """Who is connected to this process, as far as a limit asks."""
+
+    def __init__(self) -> None:
+        self.draining = False
+        """The process is about to stop: nobody is admitted any more."""
+        self._here: Counter[Place] = Counter()
+
+    @contextlib.asynccontextmanager
+    async def admit(self, scope: Scope, receive: Receive, send: Send) -> AsyncIterator[bool]:
+        """Around a connection: True when it may be served, False when it has been refused with 503."""
+        if scope.get("type") != "websocket" or not is_served(scope):
+            yield True
+            return
+        places = self._places(scope)
+        full = "the server is about to stop" if self.draining else self._full(places)
+        if full:
+            path = scope.get("path", "-")
+            log.warning(
+                "websocket %r refused with %d: %s", path, status_seen(scope, SERVICE_UNAVAILABLE), full
+            )
+            await refuse(scope, receive, send, SERVICE_UNAVAILABLE, full)
+            yield False
+            return
+        self._here.update(places)
+        try:
+            yield True
+        finally:
+            for place in places:
+                self._here[place] -= 1
+                if not self._here[place]:
+                    del self._here[place]
+
+    @staticmethod
+    def _places(scope: Scope) -> dict[Place, float]:
+        """What a connection counts as, with the limit of each."""
+        places: dict[Place, float] = {}
+        if (total := limit_of(None, "", "CHANNEL_MAX_CONNECTIONS")) is not None:
+            places["all", None] = total
+        if (per_client := limit_of(None, "", "CHANNEL_MAX_CONNECTIONS_PER_CLIENT")) is not None:
+            client = scope.get("client")
+            if client:
+                places["client", client[0]] = per_client
+        if (per_user := limit_of(None, "", "CHANNEL_MAX_CONNECTIONS_PER_USER")) is not None:
+            user = scope.get("user")
+            if user is not None and getattr(user, "is_authenticated", False):
+                places["user", getattr(user, "pk", None) or str(user)] = per_user
+        return places
+
+    def _full(self, places: dict[Place, float]) -> str | None:
+        for place, limit in places.items():
+            if self._here[place] >= limit:
+                return f"{WHOSE[place[0]]} has its {limit:g} connections"
+        return None
+
+
+admissions = Admissions()
+"""Those of this process."""

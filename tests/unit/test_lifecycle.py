@@ -1,0 +1,291 @@
+"""Limits, heartbeats, closing from outside, unknown messages, handlers side by side."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from compat.closing import close_group, close_user, user_group
+from compat.exceptions import ImproperlyConfigured, InvalidChannelLayerError
+from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
+from compat.layers import InMemoryChannelLayer
+from compat.limits import admissions
+from compat.settings import override
+from tests.support.conversations import Conversation
+
+
+def chat(flavour: str, **attributes: Any) -> Any:
+    """An echo that keeps the codes it was disconnected with, sync or async."""
+    codes: list[int] = []
+
+    class Sync(WebsocketConsumer):
+        thread_sensitive = flavour == "one thread"
+
+        def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            self.send(text_data, bytes_data)
+
+        def disconnect(self, code: int) -> None:
+            codes.append(code)
+
+    class Async(AsyncWebsocketConsumer):
+        async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            await self.send(text_data, bytes_data)
+
+        async def disconnect(self, code: int) -> None:
+            codes.append(code)
+
+    base: Any = Async if flavour == "async" else Sync
+    return type("Chat", (base,), {"codes": codes, **attributes})
+
+
+@pytest.mark.parametrize("text", ["x" * 11, "é" * 6, b"x" * 11])
+async def test_a_message_that_is_too_big(flavour: str, text: str | bytes) -> None:
+    consumer = chat(flavour, max_message_size=10)
+    client = await Conversation(consumer.as_asgi()).open()
+    await client.send_to(text_data="x" * 10)
+    assert await client.receive_from() == "x" * 10
+    await client.send_to(**{"text_data" if isinstance(text, str) else "bytes_data": text})
+    assert await client.closed() == 1009
+    assert consumer.codes == [1009]
+
+
+async def test_too_many_messages_a_second(flavour: str) -> None:
+    consumer = chat(flavour)
+    with override(CHANNEL_MAX_MESSAGES_PER_SECOND=3):
+        client = await Conversation(consumer.as_asgi()).open()
+        for number in range(3):
+            await client.send_to(text_data=str(number))
+        assert [await client.receive_from() for _ in range(3)] == ["0", "1", "2"]
+        await client.send_to(text_data="one too many")
+        assert await client.closed() == 1008
+    assert consumer.codes == [1008]
+
+
+async def test_a_silent_client(flavour: str, caplog: pytest.LogCaptureFixture) -> None:
+    consumer = chat(flavour, idle_timeout=0.05)
+    client = await Conversation(consumer.as_asgi(), "/ws/quiet/").open()
+    assert await client.closed() == 1001
+    assert consumer.codes == [1001]
+    assert len(caplog.records) == 1 and "'/ws/quiet/': closed with 1001: silent for 0.05 s" in caplog.text
+
+
+async def test_heartbeats(flavour: str) -> None:
+    consumer = chat(flavour, heartbeat=0.02)
+    client = await Conversation(consumer.as_asgi()).open()
+    for _ in range(3):
+        assert await client.receive_json_from() == {"type": "ping"}
+    await client.disconnect()
+
+
+@pytest.mark.parametrize("value", [0, -1, "5", True])
+async def test_a_limit_that_is_no_number(value: Any) -> None:
+    consumer = chat("async", idle_timeout=value)
+    with pytest.raises(ImproperlyConfigured, match=r"Chat\.idle_timeout must be a number above 0"):
+        await Conversation(consumer.as_asgi(), served=False).connect()
+
+
+class Seats:
+    """Connections to one consumer, each from a client of its own."""
+
+    def __init__(self) -> None:
+        self.app = chat("async").as_asgi()
+
+    async def take(self, client: str = "10.0.0.1", user: Any = None) -> Conversation | None:
+        conversation = Conversation(self.app)
+        conversation.scope["client"] = (client, 12345)
+        if user is not None:
+            conversation.scope["user"] = SimpleNamespace(pk=user, is_authenticated=True)
+        connected, _ = await conversation.connect()
+        if not connected:
+            await conversation.wait()
+        return conversation if connected else None
+
+
+@pytest.mark.parametrize(
+    ("setting", "first", "second", "other"),
+    [
+        ("CHANNEL_MAX_CONNECTIONS", {}, {"client": "10.0.0.2"}, None),
+        ("CHANNEL_MAX_CONNECTIONS_PER_CLIENT", {}, {}, {"client": "10.0.0.2"}),
+        ("CHANNEL_MAX_CONNECTIONS_PER_USER", {"user": 1}, {"user": 1, "client": "10.0.0.2"}, {"user": 2}),
+    ],
+)
+async def test_how_many_may_connect(
+    setting: str, first: Any, second: Any, other: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    seats = Seats()
+    with override(**{setting: 1}):
+        one = await seats.take(**first)
+        assert one is not None
+        assert await seats.take(**second) is None
+        assert "1 connections" in caplog.text
+        if other is not None:
+            third = await seats.take(**other)
+            assert third is not None
+            await third.disconnect()
+        await one.disconnect()
+        again = await seats.take(**second)
+        assert again is not None, "a place is free again when its connection has ended"
+        await again.disconnect()
+
+
+@pytest.fixture
+def draining() -> Iterator[None]:
+    admissions.draining = True
+    yield
+    admissions.draining = False
+
+
+async def test_nobody_is_admitted_while_the_server_drains(draining: None) -> None:
+    assert await Seats().take() is None
+
+
+async def test_close_a_group(flavour: str, layer: InMemoryChannelLayer) -> None:
+    consumer = chat(flavour, groups=["room"])
+    clients = [await Conversation(consumer.as_asgi()).open() for _ in range(3)]
+    assert (await close_group("room", 4003, "closed for today")).delivered == 3
+    for client in clients:
+        message = await client.receive_output()
+        assert message == {"type": "websocket.close", "code": 4003, "reason": "closed for today"}
+        await client.disconnect()
+
+
+async def test_close_a_user(flavour: str, layer: InMemoryChannelLayer) -> None:
+    consumer = chat(flavour, user_groups=True)
+    clients = {}
+    for user in ("ann", "bob", None):
+        client = Conversation(consumer.as_asgi())
+        client.scope["user"] = SimpleNamespace(pk=user, is_authenticated=user is not None)
+        clients[user] = await client.open()
+    assert set(layer.groups) == {user_group("ann"), user_group("bob")}
+    await close_user("ann", 4001)
+    assert (await clients["ann"].receive_output())["code"] == 4001
+    assert await clients["bob"].receive_nothing()
+    for client in clients.values():
+        await client.disconnect()
+    assert layer.groups == {}
+
+
+async def test_closing_without_a_layer() -> None:
+    with pytest.raises(InvalidChannelLayerError, match="no channel layer 'default' is configured"):
+        await close_group("room")
+
+
+@pytest.mark.parametrize("policy", ["log", "ignore"])
+async def test_an_unknown_message_may_be_let_pass(
+    flavour: str, layer: InMemoryChannelLayer, policy: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    consumer = chat(flavour, groups=["room"], unknown_message=policy)
+    client = await Conversation(consumer.as_asgi()).open()
+    await layer.group_send("room", {"type": "no.such.handler"})
+    await client.send_to(text_data="still here")
+    assert await client.receive_from() == "still here"
+    await client.disconnect()
+    assert len(caplog.records) == (1 if policy == "log" else 0)
+
+
+async def test_an_unknown_policy() -> None:
+    with override(CHANNEL_UNKNOWN_MESSAGE="shrug"):
+        client = await Conversation(chat("async").as_asgi(), served=False).open()
+        await client.send_input({"type": "no.such"})
+        with pytest.raises(ImproperlyConfigured, match="'raise', 'log' or 'ignore'; found 'shrug'"):
+            await client.wait()
+
+
+@pytest.mark.parametrize("kind", ["async", "sync"])
+async def test_handlers_side_by_side(kind: str) -> None:
+    gate, seen = threading.Event(), []
+
+    class Async(AsyncWebsocketConsumer):
+        concurrency = 3
+
+        async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            if text_data == "slow":
+                await asyncio.to_thread(gate.wait, 20)
+            await self.send(text_data=text_data)
+
+        async def disconnect(self, code: int) -> None:
+            seen.append(code)
+
+    class Sync(WebsocketConsumer):
+        concurrency = 3
+
+        def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            if text_data == "slow":
+                gate.wait(20)
+            self.send(text_data=text_data)
+
+        def disconnect(self, code: int) -> None:
+            seen.append(code)
+
+    consumer: Any = {"async": Async, "sync": Sync}[kind]
+    client = await Conversation(consumer.as_asgi()).open()
+    await client.send_to(text_data="slow")
+    for number in range(10):
+        await client.send_to(text_data=str(number))
+    assert {await client.receive_from(timeout=20) for _ in range(10)} == {str(number) for number in range(10)}
+    gate.set()
+    assert await client.receive_from(timeout=20) == "slow"
+    await client.disconnect(code=4000)
+    assert seen == [4000]
+
+
+async def test_a_disconnect_is_not_held_up_by_a_long_handler(layer: InMemoryChannelLayer) -> None:
+    cancelled, codes = asyncio.Event(), []
+
+    class Long(AsyncWebsocketConsumer):
+        concurrency = 2
+        groups = ["room"]
+
+        async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                cancelled.set()
+                raise
+
+        async def disconnect(self, code: int) -> None:
+            codes.append(code)
+
+    client = await Conversation(Long.as_asgi()).open()
+    await client.send_to(text_data="x")
+    await asyncio.wait_for(client.disconnect(), 20)
+    assert codes == [1000] and cancelled.is_set() and layer.groups == {}
+
+
+async def test_an_error_beside_a_long_handler(
+    layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Failing(AsyncWebsocketConsumer):
+        concurrency = 5
+
+        async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            if text_data == "fail":
+                raise LookupError("side by side")
+            await asyncio.Event().wait()
+
+    client = await Conversation(Failing.as_asgi()).open()
+    await client.send_to(text_data="x")
+    await client.send_to(text_data="fail")
+    assert await client.closed() == 1011
+    assert len(caplog.records) == 1 and "side by side" in caplog.text
+
+
+async def test_a_sync_consumers_frames_end_with_an_outside_close() -> None:
+    def receive(self: Any, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        for number in range(20):
+            self.send(text_data=str(number))
+
+    consumer = chat("sync", receive=receive, max_message_size=3)
+    client = await Conversation(consumer.as_asgi()).open()
+    await client.send_to(text_data="go")
+    await client.send_to(text_data="too much")
+    kinds = []
+    while not kinds or kinds[-1] != "websocket.close":
+        kinds.append((await client.receive_output())["type"])
+    await client.wait()
+    assert client.output_queue.empty(), "nothing is sent after the close"
