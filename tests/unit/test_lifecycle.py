@@ -49,7 +49,10 @@ async def test_a_message_that_is_too_big(flavour: str, text: str | bytes) -> Non
     client = await Conversation(consumer.as_asgi()).open()
     await client.send_to(text_data="x" * 10)
     assert await client.receive_from() == "x" * 10
-    await client.send_to(**{"text_data" if isinstance(text, str) else "bytes_data": text})
+    if isinstance(text, str):
+        await client.send_to(text_data=text)
+    else:
+        await client.send_to(bytes_data=text)
     assert await client.closed() == 1009
     assert consumer.codes == [1009]
 
@@ -284,7 +287,7 @@ async def test_a_sync_consumers_frames_end_with_an_outside_close() -> None:
     client = await Conversation(consumer.as_asgi()).open()
     await client.send_to(text_data="go")
     await client.send_to(text_data="too much")
-    kinds = []
+    kinds: list[str] = []
     while not kinds or kinds[-1] != "websocket.close":
         kinds.append((await client.receive_output())["type"])
     await client.wait()

@@ -1,0 +1,86 @@
+"""SIGTERM under open sockets: spread closes, every disconnect() run, exit code 0; a second one ends at once."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from tests.support.paths import REPO
+from tests.support.servers import Server, served
+
+OPEN = 200
+
+
+@pytest.fixture
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+    command = [sys.executable, "-m", "uvicorn", "tests.faults.drained_app:app", "--port", "{port}"]
+    env = {"DRAIN": str(request.param)}
+    with served(command, cwd=REPO, log=tmp_path / "server.log", env=env) as server:
+        yield server
+
+
+async def opened(server: Server, count: int) -> list[ClientConnection]:
+    paths = ("/async", "/sync")
+    return list(
+        await asyncio.gather(
+            *(connect(server.ws(paths[n % 2]), proxy=None, open_timeout=30) for n in range(count))
+        )
+    )
+
+
+async def closed_at(client: ClientConnection) -> tuple[float, int]:
+    """When the server closed, and with which code."""
+    with pytest.raises(ConnectionClosed):
+        await asyncio.wait_for(client.recv(), 30)
+    code = client.protocol.close_code
+    assert code is not None
+    return asyncio.get_running_loop().time(), code
+
+
+@pytest.mark.parametrize("server", [2.0], indirect=True)
+async def test_a_stop_closes_the_sockets_one_after_another(server: Server) -> None:
+    clients = await opened(server, OPEN)
+    endings = [asyncio.ensure_future(closed_at(client)) for client in clients]
+    server.process.send_signal(signal.SIGTERM)
+    first = await next(iter(asyncio.as_completed(endings)))
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(server.ws("/async"), proxy=None)
+    assert refused.value.response.status_code == 503
+    ended = await asyncio.gather(*endings)
+    assert {code for _, code in ended} == {1012}
+    times = sorted(time for time, _ in ended)
+    assert times[-1] - first[0] > 1, "spread over the drain time, not all at once"
+    # No moment sees a crowd come back: a tenth of the time has far fewer than all.
+    busiest = max(sum(start <= time < start + 0.2 for time in times) for start in times)
+    assert busiest < OPEN / 2
+    assert await asyncio.to_thread(server.process.wait, deadline_s=20) == 0
+    assert server.log().count("disconnect 1012") == OPEN
+
+
+@pytest.mark.parametrize("server", [600.0], indirect=True)
+async def test_a_second_signal_ends_at_once(server: Server) -> None:
+    clients = await opened(server, 10)
+    server.process.send_signal(signal.SIGTERM)
+    await asyncio.to_thread(server.process.wait_log, "stopping: closing 10 websockets over 600 s")
+    server.process.send_signal(signal.SIGTERM)
+    await asyncio.to_thread(server.process.wait, deadline_s=20)
+    assert "second signal: ending at once" in server.log()
+    for client in clients:
+        await client.close()
+
+
+@pytest.mark.parametrize("server", [0.0], indirect=True)
+async def test_without_a_drain_time_the_server_stops_as_ever(server: Server) -> None:
+    clients = await opened(server, 10)
+    server.process.send_signal(signal.SIGTERM)
+    ended = await asyncio.gather(*(closed_at(client) for client in clients))
+    assert {code for _, code in ended} == {1012}
+    await asyncio.to_thread(server.process.wait, deadline_s=20)
+    assert server.log().count("disconnect 1012") == 10
