@@ -1,4 +1,4 @@
-"""An application that says on standard output whose disconnect() has run; DRAIN_SECONDS from the environment."""
+"""An app that says on standard output whose disconnect() has run; DRAIN_SECONDS from the environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SIGTERM under open sockets: spread closes, every disconnect() run, exit code 0; a second one ends at once."""
+"""SIGTERM under open sockets: spread closes, every disconnect() run, exit code 0; a second ends at once."""
 
 from __future__ import annotations
 
