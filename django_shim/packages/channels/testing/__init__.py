@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 from django_shim.mirror import mirror
 
 if TYPE_CHECKING:
-    from django_shim.with_django.live import ChannelsLiveServerTestCase as ChannelsLiveServerTestCase
-
     from compat.testing import *
+    from django_shim.with_django.live import ChannelsLiveServerTestCase as ChannelsLiveServerTestCase
 
 mirror(
     __name__,
