@@ -1,6 +1,6 @@
 """``manage.py runserver`` for a project on the real Django, where the real daphne is not installed."""
 
-# pyright: reportMissingImports=false
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 from __future__ import annotations
 
 import os
