@@ -1,8 +1,9 @@
 """The worker: a process without sockets that handles the messages of named channels.
 
 It behaves as ``channels.worker`` (Channels 4.3): one application instance per channel name, kept for all of
-that channel's messages, which it handles one after another. A message without a type is logged and dropped,
-where upstream's worker dies of it.
+that channel's messages, which it handles one after another. Two things are ours: a message without a type is
+logged and dropped, where upstream's worker dies of it; and one that comes right after its consumer has failed
+goes to a new instance, where upstream's goes to the dead one for a tenth of a second.
 """
 
 from __future__ import annotations
@@ -55,8 +56,18 @@ class Worker(StatelessServer):
             if not message.get("type"):
                 log.error("worker: a message on channel %r has no 'type'; dropped: %r", channel, message)
                 continue
+            await self._bury(channel)
             queue = self.get_or_create_application_instance(channel, scope)  # type: ignore[no-untyped-call]
             queue.put_nowait(message)
+
+    async def _bury(self, channel: str) -> None:
+        """Forget an instance that has ended: asgiref looks ten times a second, and drops what comes between."""
+        details = self.application_instances.get(channel)
+        if details is None or not details["future"].done():
+            return
+        del self.application_instances[channel]
+        if not details["future"].cancelled() and (error := details["future"].exception()):
+            await self.application_exception(error, details)
 
     async def application_send(self, scope: Scope, message: Message) -> None:
         """A worker has no client to send to; raises NotImplementedError."""

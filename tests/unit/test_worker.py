@@ -73,6 +73,27 @@ async def test_no_message_ends_the_worker(
     assert "has no 'type'" in caplog.text and "a bug" in caplog.text
 
 
+async def test_a_message_right_after_a_failure_is_not_lost(layer: InMemoryChannelLayer) -> None:
+    failed, done = asyncio.Event(), asyncio.Event()
+
+    class Jobs(AsyncConsumer):
+        async def job(self, message: Message) -> None:
+            done.set()
+
+        async def fails(self, message: Message) -> None:
+            asyncio.get_running_loop().call_later(0, failed.set)
+            raise LookupError("a bug")
+
+    worker = Worker(Jobs.as_asgi(), ["jobs"], layer)
+    worker.application_checker_interval = 3600  # asgiref's own look at the instances comes too late
+    async with working(worker):
+        await layer.send("jobs", {"type": "fails"})
+        await failed.wait()
+        await until_async(lambda: worker.application_instances["jobs"]["future"].done(), "it has failed")
+        await layer.send("jobs", {"type": "job"})
+        await asyncio.wait_for(done.wait(), 10)
+
+
 async def test_a_worker_has_no_client(layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture) -> None:
     class Jobs(AsyncConsumer):
         async def job(self, message: Message) -> None:
