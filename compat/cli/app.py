@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
@@ -121,3 +122,48 @@ def layers(settings: Settings = None) -> None:
     with errors_explained():
         if not layers_command.show():
             raise typer.Exit(1)
+
+
+@app.command()
+def asyncapi(
+    application: Annotated[
+        str | None,
+        typer.Argument(metavar="[MODULE:NAME]", help="Default: the setting ASGI_APPLICATION."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: the terminal.")
+    ] = None,
+    format: Annotated[
+        Literal["json", "yaml"] | None, typer.Option(help="Default: by the ending of FILE, else json.")
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="Default: the title of a FastAPI application.")] = None,
+    api_version: Annotated[str | None, typer.Option(help="The version of the API.")] = None,
+    server: Annotated[str, typer.Option(help="Where clients find it.")] = "ws://localhost:8000",
+    settings: Settings = None,
+) -> None:
+    """Write the AsyncAPI 3.0 document of an application's typed consumers."""
+    from compat.cli import asyncapi as asyncapi_command
+
+    use_settings(settings)
+    with errors_explained():
+        asyncapi_command.write(
+            application, output=output, format=format, title=title, version=api_version, server=server
+        )
+
+
+@app.command()
+def client(
+    source: Annotated[
+        str, typer.Argument(metavar="DOCUMENT", help="An AsyncAPI document as JSON, or MODULE:NAME.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="The package to write.")
+    ] = Path("asyncapi_client"),
+    settings: Settings = None,
+) -> None:
+    """Generate a typed Python client that stands on its own."""
+    from compat.cli import client as client_command
+
+    use_settings(settings)
+    with errors_explained():
+        client_command.write(source, output=output)

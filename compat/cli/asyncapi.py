@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from compat.cli.application import application_name, load_application, search_here
 from compat.exceptions import CompatError
@@ -26,14 +27,13 @@ def write(
     format: Format | None = None,
     title: str | None = None,
     version: str | None = None,
-    server: str = "localhost:8000",
-    protocol: str = "ws",
+    server: str = "ws://localhost:8000",
 ) -> None:
     """Print the document of ``application``, or write it to ``output``.
 
-    ``application``: "module:name"; None for the setting ASGI_APPLICATION. ``format``: default by the ending
-    of ``output``, else JSON. ``server``: the host, with its port and maybe the beginning of the path, that
-    the document names. Raises NothingToDocument, ImproperlyConfigured.
+    ``application``: "module:name"; None for the setting ASGI_APPLICATION. ``format``: default by the ending of
+    ``output``, else JSON. ``server``: the URL that the document names, ws:// or wss://. Raises
+    NothingToDocument, ImproperlyConfigured.
     """
     search_here()
     name = application_name(application)
@@ -43,8 +43,12 @@ def write(
             f"{name} serves no typed consumer, so there is nothing to document. A route must lead to "
             "Consumer.as_asgi() of a subclass of compat.typed.AsyncJsonWebsocketConsumer"
         )
-    host, slash, path = server.removeprefix(f"{protocol}://").partition("/")
-    one = {"host": host, "protocol": protocol, **({"pathname": slash + path} if path else {})}
+    url = urlsplit(server if "://" in server else f"ws://{server}")
+    one = {
+        "host": url.netloc,
+        "protocol": url.scheme,
+        **({"pathname": url.path} if url.path.strip("/") else {}),
+    }
     made = document(app, title=title, version=version, servers={"default": one})
     if format is None:
         format = "yaml" if output is not None and output.suffix in (".yaml", ".yml") else "json"

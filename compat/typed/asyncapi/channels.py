@@ -13,6 +13,7 @@ from compat.typed.config import config
 from compat.typed.conversation import Conversation
 from compat.typed.decorators import ChannelInfo, Handler
 from compat.typed.messages import (
+    ACTION,
     BaseMessage,
     CompleteMessage,
     ErrorMessage,
@@ -22,6 +23,7 @@ from compat.typed.messages import (
     SubscribeMessage,
     UnsubscribedMessage,
     UnsubscribeMessage,
+    literal_values,
 )
 from compat.typed.topics import Topic
 from compat.typed.unions import tags_of
@@ -48,7 +50,7 @@ def _sent(models: Iterable[type[BaseMessage]]) -> list[Pair]:
 
 
 class Channel:
-    """A conversation at an address, as a document describes it; ``host`` is the channel that a topic is on."""
+    """A conversation at an address, as a document has it; ``host`` is the channel that a topic is on."""
 
     def __init__(
         self, id: str, route: ConsumerRoute, spoken: type[Conversation[Any]], host: str | None = None
@@ -140,7 +142,7 @@ class Channel:
             yield handler.operation, self._answered(made, handler.output_types, schemas)
         for asked, given in SUBSCRIBING if self.topic is not None else ():
             made = self._operation("receive", _received([asked]), schemas, asked.__doc__)
-            yield asked().action, self._answered(made, [given], schemas)
+            yield literal_values(asked, ACTION)[0], self._answered(made, [given], schemas)
         for handler in self.spoken._typed_events.handlers.values():
             if handler.output_types:
                 made = {**self._operation("send", _sent(handler.output_types), schemas), **_said(handler)}

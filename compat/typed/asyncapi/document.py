@@ -13,6 +13,7 @@ from typing import Any
 from compat.typed.asyncapi.channels import Channel
 from compat.typed.asyncapi.discovery import ConsumerRoute, consumer_routes
 from compat.typed.asyncapi.schemas import MessageSchemas
+from compat.typed.messages import ACTION
 from compat.typed.wire import Wire
 
 __all__ = ["ASYNCAPI_VERSION", "document", "routes_document"]
@@ -64,6 +65,8 @@ def routes_document(
         },
         "components": _components(channels, schemas),
     }
+    if wire.discriminator != ACTION:
+        made["x-discriminator"] = wire.discriminator
     if tags := dict.fromkeys(tag for one in channels for tag in one.tags):
         made["info"]["tags"] = [{"name": tag} for tag in tags]
     return made

@@ -1,0 +1,334 @@
+"""A connection that speaks in messages: the runtime of a client. Needs pydantic and websockets, nothing else.
+
+This module is copied, as it is, into every client that is generated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+from collections import deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, ClassVar, Generic, TypeVar, cast
+from urllib.parse import quote, urlencode
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from typing_extensions import Self
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
+
+__all__ = [
+    "ClientError",
+    "Connection",
+    "ConnectionLost",
+    "MessageRefused",
+    "Speaker",
+    "Topic",
+    "UnknownMessage",
+]
+
+Out = TypeVar("Out")
+In = TypeVar("In")
+A = TypeVar("A")
+T = TypeVar("T", bound="Topic[Any, Any]")
+
+ENVELOPE = ("version", "topic", "ref", "seq")
+VERSION = 1
+
+
+class ClientError(Exception):
+    """What can go wrong for a client."""
+
+
+class ConnectionLost(ClientError):
+    """The connection is closed.
+
+    ``code`` and ``reason`` are those of the close frame; 1006 where none came.
+    """
+
+    def __init__(self, code: int, reason: str = "") -> None:
+        because = f" ({reason})" if reason else ""
+        super().__init__(f"the connection is closed with {code}{because}")
+        self.code = code
+        self.reason = reason
+
+
+class MessageRefused(ClientError):
+    """The server answered a request with an error, whose payload is ``payload``."""
+
+    def __init__(self, payload: Any) -> None:
+        super().__init__(f"the server answered with an error: {payload}")
+        self.payload = payload
+
+
+class UnknownMessage(ClientError):
+    """The server sent what it does not say that it sends."""
+
+
+class Speaker(Generic[Out, In]):
+    """The client's end of one conversation: that of the socket, or a topic's."""
+
+    incoming: ClassVar[TypeAdapter[Any]]
+    """Tells the messages of the server apart."""
+
+    def __init__(self) -> None:
+        self._inbox: deque[In] = deque()
+        self._news = asyncio.Event()
+        self._ended: Exception | None = None
+
+    async def send(self, message: Out) -> None:
+        """Send ``message``; raises ConnectionLost."""
+        await self._connection()._send(self._frame(message))
+
+    async def request(
+        self, message: Out, answer: type[A], *, timeout: float = 10.0
+    ) -> A:
+        """Send ``message`` and wait, at most ``timeout`` seconds, for the answer to it.
+
+        Whatever else comes meanwhile is kept for ``receive()``. Raises MessageRefused
+        for an error, TypeError for an answer of another type, asyncio.TimeoutError,
+        ConnectionLost.
+        """
+        return await self._connection()._ask(self._frame(message), answer, timeout)
+
+    async def receive(self, *, timeout: float = 10.0) -> In:
+        """The next message, within ``timeout`` seconds.
+
+        Raises asyncio.TimeoutError, and ConnectionLost once the connection is closed
+        and all that came has been taken.
+        """
+        return cast(In, await asyncio.wait_for(self._next(object), timeout))
+
+    async def receive_a(self, kind: type[A], *, timeout: float = 10.0) -> A:
+        """The next message of the class ``kind``; others stay for later."""
+        return cast(A, await asyncio.wait_for(self._next(kind), timeout))
+
+    async def __aiter__(self) -> AsyncIterator[In]:
+        """Messages as they come, until the connection is closed.
+
+        Raises ConnectionLost if it was not closed in order.
+        """
+        while True:
+            try:
+                message = await self._next(object)
+            except ConnectionLost as lost:
+                if lost.code in (1000, 1001):
+                    return
+                raise
+            yield cast(In, message)
+
+    def encode(self, message: Out) -> dict[str, Any]:
+        """``message`` as the JSON object that is sent."""
+        model = cast(BaseModel, message)
+        return model.model_dump(mode="json", by_alias=True)
+
+    def decode(self, content: dict[str, Any]) -> In:
+        """The message that a JSON object of the server's is; raises UnknownMessage."""
+        try:
+            return cast(In, self.incoming.validate_python(content))
+        except ValidationError as error:
+            first = error.errors()[0]["msg"]
+            raise UnknownMessage(
+                f"{content} is no message known here: {first}"
+            ) from error
+
+    def _connection(self) -> Connection[Any, Any]:
+        raise NotImplementedError
+
+    def _frame(self, message: Out) -> dict[str, Any]:
+        return self.encode(message)
+
+    async def _next(self, kind: type) -> object:
+        while True:
+            for index, message in enumerate(self._inbox):
+                if isinstance(message, kind):
+                    del self._inbox[index]
+                    return message
+            if self._ended is not None:
+                raise self._ended
+            self._news.clear()
+            await self._news.wait()
+
+    def _take(self, message: In) -> None:
+        self._inbox.append(message)
+        self._news.set()
+
+    def _end(self, error: Exception) -> None:
+        self._ended = error
+        self._news.set()
+
+
+class Topic(Speaker[Out, In]):
+    """A topic that a connection has subscribed to; made by ``Connection.subscribe()``."""
+
+    pattern: ClassVar[str]
+
+    def __init__(self, connection: Connection[Any, Any], name: str) -> None:
+        super().__init__()
+        self.name = name
+        self._on = connection
+
+    async def unsubscribe(self) -> None:
+        """Give the topic up."""
+        await self._on._ask(self._addressed({"action": "unsubscribe"}), object, 10.0)
+        self._on._topics.pop(self.name, None)
+
+    def _connection(self) -> Connection[Any, Any]:
+        return self._on
+
+    def _frame(self, message: Out) -> dict[str, Any]:
+        return self._addressed(self.encode(message))
+
+    def _addressed(self, frame: Mapping[str, Any]) -> dict[str, Any]:
+        return {**frame, "version": VERSION, "topic": self.name}
+
+
+class Connection(Speaker[Out, In]):
+    """An open socket; made by ``at()``, or by ``connect()`` of a generated class."""
+
+    address: ClassVar[str] = ""
+    """The path, with its parameters in braces."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        super().__init__()
+        self._socket = socket
+        self._topics: dict[str, Topic[Any, Any]] = {}
+        self._refs = itertools.count(1)
+        self._waiting: dict[str, tuple[Speaker[Any, Any], asyncio.Future[Any]]] = {}
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def at(
+        cls,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        subprotocols: Sequence[str] | None = None,
+        **options: Any,
+    ) -> AsyncIterator[Self]:
+        """A connection to ``url``, closed at the end of the block.
+
+        ``options`` go to ``websockets.connect()``. Raises what that raises when the
+        handshake is refused.
+        """
+        offered = [Subprotocol(one) for one in subprotocols or ()] or None
+        options["additional_headers"] = dict(headers or {})
+        async with connect(url, subprotocols=offered, **options) as socket:
+            connection = cls(socket)
+            reading = asyncio.ensure_future(connection._read())
+            try:
+                yield connection
+            finally:
+                await socket.close()
+                await asyncio.wait((reading,))
+
+    @classmethod
+    def url(
+        cls,
+        base_url: str,
+        parameters: Mapping[str, object],
+        query: Mapping[str, str] | None = None,
+    ) -> str:
+        """Where this conversation is, on the server at ``base_url`` (``ws://host:port``)."""
+        quoted = {
+            name: quote(str(value), safe="") for name, value in parameters.items()
+        }
+        search = f"?{urlencode(query)}" if query else ""
+        return base_url.rstrip("/") + cls.address.format(**quoted) + search
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close the connection."""
+        await self._socket.close(code, reason)
+
+    async def subscribe(self, topic_class: type[T], **parameters: object) -> T:
+        """Subscribe to a topic; ``parameters`` fill its pattern. Raises MessageRefused."""
+        return await self._subscribe(
+            topic_class(self, topic_class.pattern.format(**parameters))
+        )
+
+    async def _subscribe(self, topic: T) -> T:
+        self._topics[topic.name] = topic
+        try:
+            await self._ask(topic._addressed({"action": "subscribe"}), object, 10.0)
+        except ClientError:
+            self._topics.pop(topic.name, None)
+            raise
+        return topic
+
+    def _connection(self) -> Connection[Any, Any]:
+        return self
+
+    async def _send(self, frame: Mapping[str, Any]) -> None:
+        try:
+            await self._socket.send(json.dumps(frame, ensure_ascii=False))
+        except ConnectionClosed:
+            raise self._lost() from None
+
+    async def _ask(
+        self, frame: Mapping[str, Any], answer: type[A], timeout: float
+    ) -> A:
+        ref = str(next(self._refs))
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        speaker = self._topics.get(frame.get("topic", ""), self)
+        self._waiting[ref] = (speaker, future)
+        try:
+            await self._send({**frame, "ref": ref})
+            reply = await asyncio.wait_for(future, timeout)
+        finally:
+            del self._waiting[ref]
+        if isinstance(reply, answer):
+            return reply
+        raise TypeError(f"asked for a {answer.__name__}, answered with {reply!r}")
+
+    async def _read(self) -> None:
+        """Hand each frame to the request or the conversation that it is for."""
+        error: Exception | None = None
+        try:
+            async for text in self._socket:
+                self._dispatch(json.loads(text))
+        except ConnectionClosed:
+            pass
+        except (UnknownMessage, ValueError) as failure:
+            error = failure
+        finally:
+            await self._socket.close()
+            error = error or self._lost()
+            for speaker in (self, *self._topics.values()):
+                speaker._end(error)
+            for _, future in self._waiting.values():
+                if not future.done():
+                    future.set_exception(error)
+
+    def _dispatch(self, content: dict[str, Any]) -> None:
+        topic = content.get("topic")
+        speaker: Speaker[Any, Any] | None = (
+            self if topic is None else self._topics.get(topic)
+        )
+        asked, future = self._waiting.get(str(content.get("ref")), (None, None))
+        message = {key: value for key, value in content.items() if key not in ENVELOPE}
+        if future is not None and asked is speaker and not future.done():
+            self._answer(future, asked, message)
+        elif speaker is not None:  # else a topic that was given up meanwhile
+            speaker._take(speaker.decode(message))
+
+    @staticmethod
+    def _answer(
+        future: asyncio.Future[Any],
+        speaker: Speaker[Any, Any] | None,
+        message: dict[str, Any],
+    ) -> None:
+        if message.get("action") in ("subscribed", "unsubscribed"):
+            future.set_result(message)
+        elif message.get("action") == "error":
+            future.set_exception(MessageRefused(message.get("payload")))
+        elif speaker is not None:
+            future.set_result(speaker.decode(message))
+
+    def _lost(self) -> ConnectionLost:
+        code = self._socket.close_code
+        return ConnectionLost(
+            1006 if code is None else code, self._socket.close_reason or ""
+        )

@@ -1,0 +1,219 @@
+"""The schemas of a document as pydantic models. Pure: a document in, source out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from compat.typed.codegen.python import (
+    Bracketed,
+    Either,
+    Expression,
+    assignment,
+    docstring,
+    identifier,
+    literal,
+)
+
+__all__ = ["Models", "class_name"]
+
+Schema = Mapping[str, Any]
+
+SCALARS = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
+FORMATS = {
+    "date": ("datetime", "date"),
+    "date-time": ("datetime", "datetime"),
+    "duration": ("datetime", "timedelta"),
+    "time": ("datetime", "time"),
+    "uuid": ("uuid", "UUID"),
+}
+LIMITS = {
+    "minLength": "min_length",
+    "maxLength": "max_length",
+    "minItems": "min_length",
+    "maxItems": "max_length",
+    "minimum": "ge",
+    "exclusiveMinimum": "gt",
+    "maximum": "le",
+    "exclusiveMaximum": "lt",
+    "multipleOf": "multiple_of",
+    "pattern": "pattern",
+}
+RESERVED = frozenset(("Any", "Literal", "Model", "Annotated", "Field", "BaseModel", "ConfigDict"))
+
+
+class Models:
+    """Writes a class for each of ``schemas`` that has properties, and an alias for each other one.
+
+    ``names`` are the Python names by schema; ``imports`` collects what the source needs, by module.
+    """
+
+    def __init__(self, schemas: Mapping[str, Schema]) -> None:
+        self.schemas = schemas
+        self.imports: dict[str, set[str]] = {}
+        self.names: dict[str, str] = {}
+        for key in schemas:
+            name = class_name(key)
+            while name in self.names.values() or name in RESERVED:
+                name += "_"
+            self.names[key] = name
+
+    def source(self) -> Iterator[str]:
+        """The lines of all classes, each after those that it refers to."""
+        for key in self._ordered():
+            schema = self.schemas[key]
+            yield from ("", "")
+            if "properties" in schema or (
+                schema.get("type") == "object" and "additionalProperties" not in schema
+            ):
+                yield from self._class(self.names[key], schema)
+            else:
+                self._needs("typing", "TypeAlias")
+                yield from assignment(f"{self.names[key]}: TypeAlias = ", self.type_of(schema))
+
+    def _ordered(self) -> list[str]:
+        ordered: list[str] = []
+        visiting: set[str] = set()
+
+        def visit(key: str) -> None:
+            if key in visiting or key not in self.schemas:
+                return
+            visiting.add(key)
+            for other in _references(self.schemas[key]):
+                visit(other)
+            ordered.append(key)
+
+        for key in self.schemas:
+            visit(key)
+        return ordered
+
+    def _class(self, name: str, schema: Schema) -> Iterator[str]:
+        yield f"class {name}(Model):"
+        body: list[str] = []
+        if schema.get("description"):
+            body += docstring(schema["description"], "    ")
+        fields: list[str] = []
+        for key, inner in schema.get("properties", {}).items():
+            fields += self._field(key, inner, key in schema.get("required", ()))
+        if body and fields:
+            body.append("")
+        body += fields
+        yield from body or ["    pass"]
+
+    def _field(self, key: str, schema: Schema, required: bool) -> Iterator[str]:
+        name = _field_name(key)
+        default = self._default(schema, required)
+        kind = self.type_of(schema)
+        if default == "None":
+            kind = self.either([kind, "None"])
+        arguments = [f"alias={literal(key)}"] if name != key else []
+        if not (schema.get("format") or _is_tuple(schema)):
+            arguments += [f"{LIMITS[one]}={literal(schema[one])}" for one in LIMITS if one in schema]
+        if arguments:
+            self._needs("pydantic", "Field")
+            self._needs("typing", "Annotated")
+            kind = Bracketed("Annotated", [kind, Bracketed("Field", arguments, "()")])
+        yield from assignment(f"{name}: ", kind, "    ", "" if default is None else f" = {default}")
+
+    def _default(self, schema: Schema, required: bool) -> str | None:
+        if "const" in schema:  # the tag of a message: required on the wire, said once here
+            return literal(schema["const"])
+        if required:
+            return None
+        value = schema.get("default")
+        if value is None or schema.get("format") or "$ref" in schema:
+            return "None"  # left out, unless it is set: the server knows its default
+        if isinstance(value, list) and _is_tuple(schema):
+            return f"({literal(value)[1:-1]}{',' * (len(value) == 1)})"
+        if isinstance(value, list) and schema.get("uniqueItems"):
+            return f"{{{literal(value)[1:-1]}}}" if value else "set()"
+        return literal(value)
+
+    def type_of(self, schema: Schema) -> Expression:
+        """The annotation for ``schema``."""
+        if "$ref" in schema:
+            return self.names.get(schema["$ref"].rpartition("/")[2], "object")
+        if "const" in schema or "enum" in schema:
+            self._needs("typing", "Literal")
+            values = [schema["const"]] if "const" in schema else schema["enum"]
+            return Bracketed("Literal", [literal(value) for value in values])
+        for key in ("anyOf", "oneOf"):
+            if schema.get(key):
+                return self.either(self.type_of(one) for one in schema[key])
+        if len(schema.get("allOf", ())) == 1:
+            return self.type_of(schema["allOf"][0])
+        kinds = schema.get("type")
+        if isinstance(kinds, list):
+            return self.either(self._of_kind(kind, schema) for kind in kinds)
+        return self._of_kind(kinds, schema)
+
+    def either(self, options: Iterable[Expression]) -> Expression:
+        """One of ``options``, each once, None last; one that is anything is all of them."""
+        distinct: dict[str, Expression] = {}
+        for option in options:
+            for one in option.options if isinstance(option, Either) else (option,):
+                distinct[one if isinstance(one, str) else one.flat()] = one
+        if "Any" in distinct:
+            return "Any"
+        none = distinct.pop("None", None)
+        ordered = [*distinct.values(), *([none] if none else [])]
+        return ordered[0] if len(ordered) == 1 else Either(ordered)
+
+    def _of_kind(self, kind: str | None, schema: Schema) -> Expression:
+        if kind == "array":
+            return self._array(schema)
+        if kind == "object":
+            self._needs("typing", "Any")
+            inner = schema.get("additionalProperties")
+            return Bracketed(
+                "dict", ["str", self.type_of(inner) if isinstance(inner, Mapping) and inner else "Any"]
+            )
+        if kind == "string" and schema.get("format") in FORMATS:
+            module, name = FORMATS[schema["format"]]
+            self._needs(module, "")
+            return f"{module}.{name}"
+        if kind in SCALARS:
+            return SCALARS[kind]
+        self._needs("typing", "Any")
+        return "Any"
+
+    def _array(self, schema: Schema) -> Expression:
+        items = schema.get("items")
+        if isinstance(items, list):
+            return Bracketed("tuple", [self.type_of(one) for one in items])
+        if schema.get("uniqueItems"):
+            return Bracketed("set", [self.type_of(items or {})])
+        return Bracketed("list", [self.type_of(items or {})])
+
+    def _needs(self, module: str, name: str) -> None:
+        self.imports.setdefault(module, set()).add(name)
+
+
+def _is_tuple(schema: Schema) -> bool:
+    return isinstance(schema.get("items"), list)
+
+
+def _references(schema: Any) -> Iterator[str]:
+    if isinstance(schema, Mapping):
+        if isinstance(schema.get("$ref"), str):
+            yield schema["$ref"].rpartition("/")[2]
+        for value in schema.values():
+            yield from _references(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from _references(value)
+
+
+def _field_name(key: str) -> str:
+    """A name for the field that is ``key`` on the wire: none that pydantic's models have already."""
+    name = identifier(key)
+    return f"{name}_" if hasattr(BaseModel, name) or name.startswith("model_") else name
+
+
+def class_name(text: str) -> str:
+    """``room_chat`` as ``RoomChat``."""
+    parts = [part for part in re.split(r"[^A-Za-z0-9]+", text) if part]
+    return identifier("".join(part[0].upper() + part[1:] for part in parts))

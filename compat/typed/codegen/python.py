@@ -1,0 +1,114 @@
+"""Python source, line by line, as a formatter would leave it (88 columns, trailing commas). Pure."""
+
+from __future__ import annotations
+
+import json
+import keyword
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+__all__ = ["WIDTH", "Bracketed", "Either", "Expression", "assignment", "docstring", "identifier", "literal"]
+
+WIDTH = 88
+
+
+class Bracketed(NamedTuple):
+    """``head[item, …]`` or ``head(item, …)``: on one line where it fits, else an item to a line."""
+
+    head: str
+    items: Sequence[Expression]
+    brackets: str = "[]"
+
+    def flat(self) -> str:
+        return f"{self.head}{self.brackets[0]}{', '.join(map(_flat, self.items))}{self.brackets[1]}"
+
+
+class Either(NamedTuple):
+    """``A | B``: on one line where it fits, else an option to a line."""
+
+    options: Sequence[Expression]
+
+    def flat(self) -> str:
+        return " | ".join(map(_flat, self.options))
+
+
+Expression: TypeAlias = "str | Bracketed | Either"
+
+
+def _flat(expression: Expression) -> str:
+    return expression if isinstance(expression, str) else expression.flat()
+
+
+def assignment(target: str, value: Expression, indent: str = "", after: str = "") -> Iterator[str]:
+    """``target`` (with its ``: `` or ``= ``), ``value`` and what comes ``after`` it."""
+    flat = f"{indent}{target}{_flat(value)}{after}"
+    if len(flat) <= WIDTH or isinstance(value, str):
+        yield flat
+    elif isinstance(value, Either):
+        yield f"{indent}{target}("
+        inner = f"{indent}    {value.flat()}"
+        yield from [inner] if len(inner) <= WIDTH else _alternatives(value, indent + "    ")
+        yield f"{indent}){after}"
+    else:
+        yield f"{indent}{target}{value.head}{value.brackets[0]}"
+        # A comma after the only item of a subscript would make a tuple of it.
+        comma = "" if value.brackets == "[]" and len(value.items) == 1 else ","
+        for item in value.items:
+            yield from _item(item, indent + "    ", comma)
+        yield f"{indent}{value.brackets[1]}{after}"
+
+
+def _item(item: Expression, indent: str, comma: str) -> Iterator[str]:
+    if isinstance(item, Either) and len(indent) + len(item.flat()) + len(comma) > WIDTH:
+        *lines, last = _alternatives(item, indent)
+        yield from lines
+        yield last + comma
+    else:
+        yield from assignment("", item, indent, comma)
+
+
+def _alternatives(either: Either, indent: str) -> Iterator[str]:
+    for index, option in enumerate(either.options):
+        yield from assignment("| " if index else "", option, indent)
+
+
+def docstring(text: str, indent: str = "") -> Iterator[str]:
+    """A docstring of the paragraphs of ``text``."""
+    width = WIDTH - len(indent) - 3
+    text = text.strip().replace("\\", "\\\\").replace('"""', "'''")
+    paragraphs = [" ".join(part.split()) for part in re.split(r"\n\s*\n", text) if part.strip()]
+    lines: list[str] = []
+    for paragraph in paragraphs:
+        lines += ["", *textwrap.wrap(paragraph, width, break_long_words=False, break_on_hyphens=False)]
+    first, *rest = lines[1:] or ["…"]
+    if not rest:
+        yield f'{indent}"""{first}{" " if first.endswith(chr(34)) else ""}"""'
+        return
+    yield f'{indent}"""{first}'
+    for line in rest:
+        yield f"{indent}{line}" if line else ""
+    yield f'{indent}"""'
+
+
+def literal(value: Any) -> str:
+    """JSON values as Python source; strings in the quotes that a formatter prefers."""
+    if isinstance(value, str):
+        quoted = json.dumps(value, ensure_ascii=False)
+        if '"' in value and "'" not in value:
+            return "'" + quoted[1:-1].replace('\\"', '"') + "'"
+        return quoted
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{literal(key)}: {literal(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(literal, value)) + "]"
+    return repr(value)
+
+
+def identifier(text: str) -> str:
+    """``text`` as a name that Python allows."""
+    name = re.sub(r"\W+", "_", text).strip("_") or "unnamed"
+    if name[0].isdigit():
+        name = f"n{name}"
+    return f"{name}_" if keyword.iskeyword(name) else name
