@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -124,6 +125,11 @@ def layers(settings: Settings = None) -> None:
             raise typer.Exit(1)
 
 
+class DocumentFormat(str, Enum):
+    json = "json"
+    yaml = "yaml"
+
+
 @app.command()
 def asyncapi(
     application: Annotated[
@@ -134,7 +140,7 @@ def asyncapi(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: the terminal.")
     ] = None,
     format: Annotated[
-        Literal["json", "yaml"] | None, typer.Option(help="Default: by the ending of FILE, else json.")
+        DocumentFormat | None, typer.Option(help="Default: by the ending of FILE, else json.")
     ] = None,
     title: Annotated[str | None, typer.Option(help="Default: the title of a FastAPI application.")] = None,
     api_version: Annotated[str | None, typer.Option(help="The version of the API.")] = None,
@@ -147,7 +153,12 @@ def asyncapi(
     use_settings(settings)
     with errors_explained():
         asyncapi_command.write(
-            application, output=output, format=format, title=title, version=api_version, server=server
+            application,
+            output=output,
+            format=format and format.value,
+            title=title,
+            version=api_version,
+            server=server,
         )
 
 

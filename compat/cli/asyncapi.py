@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal
 from urllib.parse import urlsplit
 
 from compat.cli.application import application_name, load_application, search_here
 from compat.exceptions import CompatError
 from compat.typed.asyncapi import consumer_routes, document, to_yaml
 
-__all__ = ["Format", "NothingToDocument", "write"]
-
-Format = Literal["json", "yaml"]
+__all__ = ["NothingToDocument", "write"]
 
 
 class NothingToDocument(CompatError):
@@ -24,15 +21,15 @@ def write(
     application: str | None,
     *,
     output: Path | None = None,
-    format: Format | None = None,
+    format: str | None = None,
     title: str | None = None,
     version: str | None = None,
     server: str = "ws://localhost:8000",
 ) -> None:
     """Print the document of ``application``, or write it to ``output``.
 
-    ``application``: "module:name"; None for the setting ASGI_APPLICATION. ``format``: default by the ending of
-    ``output``, else JSON. ``server``: the URL that the document names, ws:// or wss://. Raises
+    ``application``: "module:name"; None for ASGI_APPLICATION. ``format``: "json" or "yaml"; default by the
+    ending of ``output``, else JSON. ``server``: the URL that the document names, ws:// or wss://. Raises
     NothingToDocument, ImproperlyConfigured.
     """
     search_here()
