@@ -1,0 +1,126 @@
+"""``Lease``: tells the registry that this server is alive, and cleans up after servers that are not.
+
+What this server's connections are is known here for certain; the registry is told again whenever it may
+have forgotten: when the lease had run out (others may have cleaned up), after an outage, after a call that
+failed half way, and long before the keys would expire.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from compat.manager.backends.records import Record
+from compat.manager.exceptions import BackendError
+from compat.manager.utils.retry import delays
+
+if TYPE_CHECKING:
+    from compat.manager.backends.redis import RedisBackend
+
+__all__ = ["Lease"]
+
+log = logging.getLogger("compat.manager")
+
+REPORT_EVERY_S = 5.0
+"""How old another server's statistics on the status page may be."""
+FIRST_PAUSE_S = 0.1
+
+
+class Lease:
+    """The sign of life of one process, renewed by a task on the event loop that its connections are on."""
+
+    def __init__(
+        self, backend: RedisBackend, lease_s: float, refresh_s: float, longest_pause_s: float
+    ) -> None:
+        self.backend = backend
+        self.lease_s = lease_s
+        self.refresh_s = refresh_s
+        """How often every connection is written down anew."""
+        self.longest_pause_s = longest_pause_s
+        """Between two attempts during an outage."""
+        self.local: Callable[[], Iterable[tuple[Record, Sequence[str]]]] = tuple
+        self.report: Callable[[], dict[str, Any]] = dict
+        self._task: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wake: asyncio.Event | None = None
+        self._stale = True
+        """The registry may not agree with ``local()``."""
+        self._refreshed = 0.0
+
+    def start(self) -> None:
+        """Begin on this event loop, unless it goes on already on one that lives."""
+        loop = asyncio.get_running_loop()
+        if self._task is not None and not self._task.done() and self._loop is not None:
+            if self._loop is loop or self._loop.is_running():
+                return
+        self._loop, self._wake = loop, asyncio.Event()
+        self._task = loop.create_task(self._keep(), name="compat-manager-lease")
+
+    def owe(self) -> None:
+        """Tell the registry everything anew, soon."""
+        self._stale = True
+        loop, wake = self._loop, self._wake
+        if loop is None or wake is None or loop.is_closed():
+            return
+        if asyncio._get_running_loop() is loop:
+            wake.set()
+        else:
+            loop.call_soon_threadsafe(wake.set)
+
+    async def renew(self) -> float:
+        """One sign of life; returns in how many seconds the next is due. BackendError without Redis."""
+        backend = self.backend
+        running, next_ms, *dead = await backend.renew(json.dumps(self.report()))
+        if not running:
+            self._stale = True
+        now = asyncio.get_running_loop().time()
+        if self._stale or now - self._refreshed >= self.refresh_s:
+            self._stale = False
+            try:
+                await backend.enter_all(self.local())
+            except BaseException:
+                self._stale = True
+                raise
+            self._refreshed = now
+        for server in dead:
+            await backend.sweep(server.decode())
+        due = min(self.lease_s / 3, REPORT_EVERY_S)
+        return due if next_ms < 0 else max(min(due, next_ms / 1000 + 0.01), 0.05)
+
+    async def _keep(self) -> None:
+        wake = self._wake
+        assert wake is not None
+        pauses, failures = delays(FIRST_PAUSE_S, self.longest_pause_s), 0
+        while True:
+            wake.clear()
+            try:
+                due = await self.renew()
+            except BackendError as error:
+                self._stale = True
+                due = next(pauses)
+                failures += 1
+                if failures == 1:
+                    log.warning("%s. The registry is told again when it answers", error)
+            else:
+                if failures:
+                    log.warning("the registry is back after %d failed attempts", failures)
+                pauses, failures = delays(FIRST_PAUSE_S, self.longest_pause_s), 0
+            try:
+                await asyncio.wait_for(wake.wait(), due)
+            except asyncio.TimeoutError:
+                pass
+
+    async def stop(self) -> None:
+        """End the task; the registry still believes this server alive until ``RedisBackend.retire``."""
+        task, loop = self._task, self._loop
+        self._task = self._loop = self._wake = None
+        if task is None or task.done() or loop is None or loop.is_closed():
+            return
+        if loop is asyncio.get_running_loop():
+            task.cancel()
+            await asyncio.wait((task,))
+        else:
+            loop.call_soon_threadsafe(task.cancel)

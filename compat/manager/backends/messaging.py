@@ -1,0 +1,100 @@
+"""Messages between servers: a backend's publish, groups and receive, on whatever channel layer there is."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from compat.exceptions import ChannelFull, LayerUnavailable
+from compat.layers.base import PushLayer
+from compat.manager.exceptions import BackendError
+from compat.manager.relay import EXCEPT_KEY
+from compat.names import group_name
+
+__all__ = ["Messaging", "backend_errors", "name_in_layer"]
+
+
+def name_in_layer(group: str) -> str:
+    """What a group is called in the channel layer: itself where the layer's rules allow, else a safe name.
+
+    So ``room`` is the group that consumers call ``room``, and "room:general" or "café" are as good.
+    """
+    if not isinstance(group, str) or not group:
+        raise TypeError(f"a group's name is a non-empty string, not {group!r}")
+    return group_name(group)
+
+
+@contextlib.contextmanager
+def backend_errors(doing: str) -> Iterator[None]:
+    """Turn what layers and Redis raise into BackendError, with the original as its cause."""
+    try:
+        yield
+    except ChannelFull as error:
+        raise BackendError(
+            f"{doing}: channel {error} is full: whoever reads it does not keep up",
+            error_code="CHANNEL_FULL",
+            retryable=True,
+            cause=error,
+        ) from error
+    except (LayerUnavailable, RedisError, OSError) as error:
+        raise BackendError(f"{doing}: {error}", retryable=True, cause=error) from error
+
+
+class Messaging:
+    """The half of a backend that carries messages. ``layer`` is any channel layer of Channels' interface."""
+
+    def __init__(self, layer: Any) -> None:
+        self.layer = layer
+
+    async def new_channel(self, prefix: str = "channel") -> str:
+        """A channel name that nobody else has."""
+        with backend_errors("making a channel"):
+            channel: str = await self.layer.new_channel(prefix)
+            return channel
+
+    async def publish(self, channel: str, message: dict[str, Any]) -> None:
+        """Send ``message`` to a channel; BackendError when that cannot be done."""
+        with backend_errors(f"sending to {channel}"):
+            await self.layer.send(channel, message)
+
+    async def subscribe(self, channel: str) -> None:
+        """Announce that ``receive(channel)`` will be called; layers keep messages for it from now on."""
+
+    async def unsubscribe(self, channel: str) -> None:
+        """Give up a channel, and what waits in it."""
+        if isinstance(self.layer, PushLayer):
+            with contextlib.suppress(AssertionError):  # the queue layer: not a channel of this process
+                await self.layer.detach(channel)
+
+    async def receive(self, channel: str, timeout: float | None = None) -> dict[str, Any] | None:
+        """The next message of a channel that is no connection's; None after ``timeout`` seconds."""
+        with backend_errors(f"receiving from {channel}"):
+            try:
+                message: dict[str, Any] = await asyncio.wait_for(self.layer.receive(channel), timeout)
+            except asyncio.TimeoutError:
+                return None
+        return message
+
+    async def group_send(
+        self, group: str, message: dict[str, Any], exclude_channel: str | Iterable[str] | None = None
+    ) -> None:
+        """Send ``message`` to every member of ``group`` on all servers, but to ``exclude_channel``.
+
+        Consumers that are members get the message as their event, clients of a manager get it as a frame. One
+        with exclusions has one more key, ``__except__``, which clients do not see.
+        """
+        name = name_in_layer(group)
+        with backend_errors(f"sending to group {group}"):
+            if exclude_channel is None:
+                await self.layer.group_send(name, message)
+                return
+            excluded = [exclude_channel] if isinstance(exclude_channel, str) else list(exclude_channel)
+            message = {**message, EXCEPT_KEY: excluded}
+            if isinstance(self.layer, PushLayer):
+                await self.layer.group_send(name, message, exclude=excluded)  # type: ignore[attr-defined]
+            else:
+                await self.layer.group_send(name, message)

@@ -1,0 +1,118 @@
+"""``WSConfig``: every setting of the manager, from arguments, the environment, or a ``.env`` file.
+
+Names are those of the environment variables, in capitals, and case matters. What is given in the call wins
+over the environment, which wins over ``.env`` in the working directory. A wrong value is a pydantic
+ValidationError that names the variable.
+"""
+
+from __future__ import annotations
+
+import difflib
+import uuid
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+try:
+    from pydantic_settings import BaseSettings, SettingsConfigDict
+except ImportError as error:  # pragma: no cover - the tests have it
+    raise ImportError(
+        "compat.manager reads its settings with pydantic-settings, which is not installed; "
+        "install it with: pip install 'channels-compat[manager]'"
+    ) from error
+
+from compat.layers.redis.hosts import decode_hosts
+
+__all__ = ["WSConfig", "new_instance_id"]
+
+
+def new_instance_id() -> str:
+    """A name for a server that was given none: ``server-`` and twelve hex digits."""
+    return f"server-{uuid.uuid4().hex[:12]}"
+
+
+def _none_from_text(value: Any) -> Any:
+    return None if isinstance(value, str) and value.strip().lower() in ("", "none", "null") else value
+
+
+def _upper(value: Any) -> Any:
+    return value.upper() if isinstance(value, str) else value
+
+
+def _redis_url(value: str) -> str:
+    decode_hosts([value])  # a ValueError that says what a URL looks like, and hides the password
+    return value
+
+
+def _instance_id(value: Any) -> Any:
+    return new_instance_id() if value is None or value == "" else value
+
+
+Seconds = Annotated[int | float, Field(gt=0)]
+Expiry = Annotated[int | None, Field(gt=0), BeforeValidator(_none_from_text)]
+Limit = Annotated[int, Field(gt=0)]
+
+
+class WSConfig(BaseSettings):
+    """The manager's settings; times are in seconds, sizes in bytes.
+
+    Raises pydantic's ValidationError for a wrong value, TypeError for an argument that is no setting.
+    """
+
+    BACKEND_TYPE: Literal["memory", "redis"] = "memory"
+    """Where connections of several servers meet: nowhere ("memory", one process), or in Redis."""
+    REDIS_URL: Annotated[str, AfterValidator(_redis_url)] = "redis://localhost:6379/0"
+    REDIS_CHANNEL_PREFIX: str = "ws:"
+    """What every key in Redis begins with; servers that share it share connections and groups."""
+    REDIS_REGISTRY_EXPIRY: Expiry = 3600
+    """How long Redis keeps what it knows of connections when no server renews it; None: for ever."""
+    REDIS_GROUP_EXPIRY: Expiry = 3600
+    """The same for the membership of groups."""
+
+    WS_HEARTBEAT_INTERVAL: Seconds = 30
+    """Between two pings to a client."""
+    WS_HEARTBEAT_TIMEOUT: Seconds = 60
+    """A client that is silent for so long is closed with 1011; a server that is, loses its connections."""
+    WS_ENABLE_HEARTBEAT: bool = True
+    WS_MAX_MESSAGE_SIZE: Limit = 10 * 1024 * 1024
+    """A larger frame of a client is refused with a ValidationError."""
+    WS_RECONNECT_MAX_ATTEMPTS: Limit = 5
+    """How often ``start_tasks()`` tries to reach Redis before it raises BackendError."""
+    WS_RECONNECT_DELAY: Seconds = 5
+    """Between two such attempts; also the longest pause of those that follow an outage, without end."""
+
+    MAX_CONNECTIONS_PER_CLIENT: Limit = 1000
+    """Connections of one ``user_id`` on all servers; anonymous ones count in the total only."""
+    MAX_TOTAL_CONNECTIONS: Limit = 200_000
+    """Connections on all servers."""
+    MAX_TOTAL_GROUPS: Limit = 5_000_000
+    """Groups that have members, on all servers."""
+
+    SERVER_INSTANCE_ID: Annotated[str, BeforeValidator(_instance_id)] = Field(default_factory=new_instance_id)
+    """This server's name in metadata, logs and the status page; made up where it is not set."""
+    LOG_LEVEL: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)
+    ] = "INFO"
+    """The level of the logger "compat.manager"."""
+    LOG_STATS: bool = False
+    """Log a line of statistics every minute."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", case_sensitive=True, extra="ignore"
+    )
+
+    def __init__(self, **values: Any) -> None:
+        known = type(self).model_fields
+        for name in values:
+            if name not in known and not name.startswith("_"):
+                near = difflib.get_close_matches(name.upper(), known, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
+                raise TypeError(f"WSConfig has no setting {name!r}; {hint}")
+        super().__init__(**values)
+
+    def same_as(self, other: WSConfig) -> bool:
+        """True when both would make the same manager: equal, but for a name that was made up."""
+        made_up = {"SERVER_INSTANCE_ID"}
+        mine, others = self.model_fields_set & made_up, other.model_fields_set & made_up
+        exclude = made_up if not mine and not others else set()
+        return self.model_dump(exclude=exclude) == other.model_dump(exclude=exclude)

@@ -1,0 +1,85 @@
+"""What a websocket's ``receive()`` does once its connection is the manager's.
+
+Starlette's raw ``receive()`` returns the client's disconnect as a message, and raises RuntimeError when it
+is called again; a loop that waits for WebSocketDisconnect never sees a normal end. Here the disconnect is
+raised, with the client's code. It is raised as well, at once, when the manager ends the connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from starlette.websockets import WebSocketDisconnect
+
+from compat.manager.connections.state import Connection
+from compat.manager.statistics import Statistics
+
+__all__ = ["Gate"]
+
+NO_STATUS, ABNORMAL = 1005, 1006
+
+
+class Gate:
+    """Stands before ``websocket.receive``; ``passed`` is what is put in its place."""
+
+    __slots__ = ("_interrupted", "_original", "_statistics", "_task", "connection")
+
+    def __init__(self, connection: Connection, statistics: Statistics) -> None:
+        self.connection = connection
+        self._statistics = statistics
+        self._original: Any = connection.websocket.receive
+        self._task: asyncio.Task[Any] | None = None
+        self._interrupted = False
+        connection.websocket.receive = self.passed
+
+    async def passed(self) -> Any:
+        """The next message of the client; WebSocketDisconnect when the connection has ended."""
+        connection = self.connection
+        if connection.close_code is not None:
+            raise WebSocketDisconnect(connection.close_code)
+        self._task = asyncio.current_task()
+        connection.reading = True
+        try:
+            message = await self._original()
+        except asyncio.CancelledError:
+            if not self._interrupted:
+                raise
+            self._settle_cancellation()
+            raise WebSocketDisconnect(connection.close_code or ABNORMAL) from None
+        except (RuntimeError, OSError):  # the server has let go of the socket
+            connection.close_code = connection.close_code or ABNORMAL
+            raise WebSocketDisconnect(connection.close_code) from None
+        finally:
+            connection.reading = False
+            self._task = None
+        if message["type"] == "websocket.disconnect":
+            code = message.get("code") or NO_STATUS
+            connection.close_code = code
+            raise WebSocketDisconnect(code, message.get("reason"))
+        return self._noted(message)
+
+    def _noted(self, message: Any) -> Any:
+        """Count a frame; servers may send both keys, one of them None: only the one that is meant stays."""
+        text, data = message.get("text"), message.get("bytes")
+        size = len(data or b"") if text is None else len(text) if text.isascii() else len(text.encode())
+        connection, statistics = self.connection, self._statistics
+        connection.heard()
+        connection.bytes_received += size
+        statistics.frames_received += 1
+        statistics.bytes_received += size
+        if "text" in message and "bytes" in message and (text is None or data is None):
+            return {key: value for key, value in message.items() if value is not None}
+        return message
+
+    def _settle_cancellation(self) -> None:
+        uncancel = getattr(asyncio.current_task(), "uncancel", None)
+        if uncancel is not None:  # Python 3.11
+            uncancel()
+
+    def interrupt(self) -> None:
+        """Let an endpoint that waits for its client's next frame know that there will be none."""
+        task = self._task
+        if task is not None and not self._interrupted and task is not asyncio.current_task():
+            self._interrupted = True
+            task.cancel()

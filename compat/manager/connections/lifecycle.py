@@ -1,0 +1,328 @@
+"""How connections come and go: admitted, accepted, plugged in; and at the end taken out of everything."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from typing import Any
+
+from starlette.websockets import WebSocketDisconnect, WebSocketState
+
+from compat.manager.backends.records import require_connection_id
+from compat.manager.connections.gate import Gate
+from compat.manager.connections.outbox import Limits, Outbox
+from compat.manager.connections.parts import ManagerParts, id_of
+from compat.manager.connections.sending import Sending
+from compat.manager.connections.state import Connection
+from compat.manager.exceptions import BackendError, BaseError, ConnectionError
+from compat.manager.typed import ConnectionState
+from compat.names import group_name
+
+__all__ = ["Lifecycle"]
+
+log = logging.getLogger("compat.manager")
+
+CLOSE_WITHIN_S = 2.0
+"""How long a client may take to read what waits for it, and then the close."""
+GONE = frozenset((1005, 1006))
+"""Codes that say there is nobody to send a close frame to."""
+NORMAL, INTERNAL_ERROR, TRY_AGAIN_LATER = 1000, 1011, 1013
+USER_PART = 20
+"""Characters of a user's id that are shown in a channel's name."""
+
+
+class Lifecycle(Sending, ManagerParts):
+    """``connect``, ``disconnect``, and the groups of a connection."""
+
+    outbox_limits: Limits
+    _gates: dict[str, Gate]
+    _endings: dict[str, asyncio.Task[None]]
+
+    async def connect(
+        self,
+        websocket: Any,
+        user_id: str | None = None,
+        connection_id: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        *,
+        subprotocol: str | None = None,
+        headers: Iterable[tuple[bytes, bytes]] | None = None,
+    ) -> Connection:
+        """Accept ``websocket`` (unless it has been) as a connection of ``user_id``, and return it.
+
+        From then on its ``receive()`` raises WebSocketDisconnect with the client's code. The connection's
+        ``channel_name`` is ``connection_id``, or is made up. Raises ConnectionError, before it accepts, when
+        a limit is reached, the id is taken, or the backend cannot be reached; a Starlette or FastAPI endpoint
+        need not catch it, the client is refused.
+        """
+        if connection_id is not None:
+            require_connection_id(connection_id)
+        connection = await self._admit(websocket, user_id, connection_id, metadata)
+        try:
+            if websocket.application_state == WebSocketState.CONNECTING:
+                await websocket.accept(subprotocol=subprotocol, headers=headers)
+            await self._plug_in(connection)
+        except BaseException as error:
+            await self._hold(self._undo(connection))
+            if isinstance(error, BackendError):
+                raise self._refused(error) from error
+            if isinstance(error, (OSError, RuntimeError)):  # the client has left before it was accepted
+                raise WebSocketDisconnect(1006) from error
+            raise
+        connection.state = ConnectionState.CONNECTED
+        self.statistics.connected += 1
+        return connection
+
+    async def _admit(
+        self,
+        websocket: Any,
+        user_id: str | None,
+        connection_id: str | None,
+        metadata: dict[str, Any] | None,
+    ) -> Connection:
+        """A connection that every server knows of, and nobody can reach yet."""
+        address = None
+        try:
+            address = await self.backend.new_channel(_prefix(user_id))
+            return await self.registry.register(
+                websocket,
+                connection_id,
+                user_id,
+                {**(metadata or {}), "server_instance_id": self.backend.server_id},
+                address=address,
+                state=ConnectionState.CONNECTING,
+            )
+        except BaseException as error:
+            if address is not None:
+                await self._hold(self._give_up(address))
+            if isinstance(error, BackendError):
+                raise self._refused(error) from error
+            if isinstance(error, ConnectionError):
+                self.statistics.refused += 1
+                log.warning("refused a connection: %s (%s)", error, error.error_code)
+            raise
+
+    async def _give_up(self, address: str) -> None:
+        with contextlib.suppress(BaseError, OSError):
+            await self.backend.unsubscribe(address)
+
+    def _refused(self, error: BaseError) -> ConnectionError:
+        self.statistics.refused += 1
+        log.warning("refused a connection: %s", error)
+        return ConnectionError(
+            "The server cannot take connections just now",
+            error_code=error.error_code,
+            category=error.category,
+            context=error.context,
+            retryable=True,
+            cause=error,
+            ws_code=TRY_AGAIN_LATER,
+        )
+
+    async def _plug_in(self, connection: Connection) -> None:
+        connection.loop = asyncio.get_running_loop()
+        connection.outbox = Outbox(connection, self.outbox_limits, self.statistics, self._broken)
+        self._gates[connection.channel_name] = Gate(connection, self.statistics)
+        await self.switchboard().plug_in(connection)
+
+    async def _undo(self, connection: Connection) -> None:
+        """Take out a connection that did not become one."""
+        connection.state = ConnectionState.DISCONNECTED
+        self._gates.pop(connection.channel_name, None)
+        with contextlib.suppress(BaseError):
+            await self.switchboard().unplug(connection)
+        with contextlib.suppress(BaseError):  # the backend owes it to us now
+            await self.registry.unregister(connection.channel_name)
+
+    @contextlib.asynccontextmanager
+    async def session(
+        self, websocket: Any, user_id: str | None = None, **options: Any
+    ) -> AsyncIterator[Connection]:
+        """``connect`` for the length of a block: ``async with manager.session(websocket, user) as mine``.
+
+        Whatever ends the block ends the connection: 1000, or 1011 after an exception. WebSocketDisconnect is
+        the usual end, and is not raised out of it.
+        """
+        connection = await self.connect(websocket, user_id, **options)
+        code = INTERNAL_ERROR
+        try:
+            yield connection
+            code = NORMAL
+        except WebSocketDisconnect as end:
+            code = end.code
+        except BaseError as error:
+            code = error.ws_code
+            raise
+        finally:
+            await self.disconnect(connection, code)
+
+    # The end
+
+    async def disconnect(self, connection: Connection | str, code: int = 1000) -> None:
+        """End a connection: it leaves its groups and the registry, and its client is closed with ``code``.
+
+        What waits for the client is sent first. Safe to call again, and for one that is on another server;
+        nothing for one that is not known.
+        """
+        here = self.local(connection)
+        ending = self._endings.get(id_of(connection))
+        if ending is None and here is None:
+            record = await self.backend.registry_find(id_of(connection))
+            if record is not None and record.server != self.backend.server:
+                await self.ask(record, "disconnect", code)
+            return
+        if ending is None and here is not None:
+            loop = here.loop
+            if loop is not None and loop is not asyncio.get_running_loop():
+                await self.on_loop_of(here, self.disconnect(here, code))
+                return
+            ending = self._endings[here.channel_name] = asyncio.get_running_loop().create_task(
+                self._end(here, code)
+            )
+        assert ending is not None
+        if ending.get_loop() is not asyncio.get_running_loop():
+            return
+        await asyncio.shield(ending)
+
+    async def disconnect_user(self, user_id: str, code: int = 1008) -> int:
+        """End all connections of a user, on all servers; how many there were."""
+        records = await self.backend.registry_user_records(user_id)
+        for record in records:
+            await self.disconnect(record.connection_id, code)
+        return len(records)
+
+    async def _end(self, connection: Connection, code: int) -> None:
+        name = connection.channel_name
+        gone = connection.close_code is not None or code in GONE
+        connection.state = ConnectionState.DISCONNECTING
+        connection.close_code = connection.close_code or code
+        try:
+            leaving = asyncio.ensure_future(self._take_out(connection))
+            await self._close(connection, code, gone)
+            gate = self._gates.pop(name, None)
+            if gate is not None:
+                gate.interrupt()
+            await leaving
+        finally:
+            connection.state = ConnectionState.DISCONNECTED
+            self.statistics.disconnected += 1
+            self._endings.pop(name, None)
+
+    async def _take_out(self, connection: Connection) -> None:
+        """Out of its groups and the registry; what cannot be told now is told when it can be."""
+        outcomes = await asyncio.gather(
+            self.switchboard().unplug(connection),
+            self.registry.unregister(connection.channel_name),
+            return_exceptions=True,
+        )
+        connection.groups.clear()
+        for outcome in outcomes:
+            if isinstance(outcome, (BaseError, OSError)):
+                log.warning(
+                    "connection %s: the backend will be told later: %s", connection.channel_name, outcome
+                )
+            elif isinstance(outcome, BaseException):
+                raise outcome
+
+    @staticmethod
+    async def _close(connection: Connection, code: int, gone: bool) -> None:
+        """Send what waits, then the close frame, within a bound; at once where there is nobody to read."""
+        outbox, websocket = connection.outbox, connection.websocket
+        if not gone and outbox is not None and not outbox.broken:
+            with contextlib.suppress(asyncio.TimeoutError, WebSocketDisconnect):
+                await asyncio.wait_for(outbox.drained(), CLOSE_WITHIN_S)
+        if outbox is not None:
+            outbox.discard()
+        if gone or websocket.application_state != WebSocketState.CONNECTED:
+            return
+        with contextlib.suppress(asyncio.TimeoutError, RuntimeError, OSError, WebSocketDisconnect):
+            await asyncio.wait_for(websocket.close(code), CLOSE_WITHIN_S)
+
+    def _broken(self, connection: Connection, code: int) -> None:
+        """Its outbox has found that a client is gone, or too slow."""
+        self._start(self.disconnect(connection, code))
+
+    # Groups
+
+    async def join_group(self, connection: Connection | str, group: str) -> None:
+        """Add a connection to a group: it gets what is sent to the group from now on.
+
+        SystemError when there are MAX_TOTAL_GROUPS, ConnectionError for a connection that is not known.
+        """
+        await self._in_group(connection, group, "join")
+
+    async def leave_group(self, connection: Connection | str, group: str) -> None:
+        """Take a connection out of a group; nothing where it is not in it."""
+        await self._in_group(connection, group, "leave")
+
+    async def _in_group(self, connection: Connection | str, group: str, what: str) -> None:
+        here = self.local(connection)
+        if here is not None:
+            change = self._join(here, group) if what == "join" else self._leave(here, group)
+            await self.on_loop_of(here, change)
+            return
+        record = await self.backend.registry_find(id_of(connection))
+        if record is not None and record.server != self.backend.server:
+            await self.ask(record, what, group)
+        elif what == "join":
+            raise ConnectionError(
+                f"Connection {id_of(connection)} is not connected, and cannot join {group}",
+                error_code="UNKNOWN_CONNECTION",
+            )
+
+    async def _join(self, connection: Connection, group: str) -> None:
+        if group in connection.groups:
+            return
+        name = connection.channel_name
+        await self.registry.add_to_group(name, group)
+        try:
+            await self.switchboard().join(group, connection)
+        except BaseException:
+            await self._hold(self._forget_group(name, group))
+            raise
+        if self.registry.get(name) is not connection:  # it has ended meanwhile
+            connection.groups.discard(group)
+            await self.switchboard().leave(group, connection)
+            await self.registry.remove_from_group(name, group)
+
+    async def _forget_group(self, name: str, group: str) -> None:
+        with contextlib.suppress(BaseError):
+            await self.registry.remove_from_group(name, group)
+
+    async def _leave(self, connection: Connection, group: str) -> None:
+        try:
+            await self.switchboard().leave(group, connection)
+        finally:
+            await self.registry.remove_from_group(connection.channel_name, group)
+
+    async def _obey(self, connection: Connection, what: str, arguments: list[Any]) -> None:
+        """Do what another server's manager asks."""
+        try:
+            if what == "disconnect":
+                await self.disconnect(connection, int(arguments[0]))
+            elif what == "join":
+                await self._join(connection, str(arguments[0]))
+            elif what == "leave":
+                await self._leave(connection, str(arguments[0]))
+            else:
+                log.warning("another server asks to %r a connection, which this version cannot", what)
+        except BaseError as error:
+            log.warning("another server asked to %s %s: %s", what, connection.channel_name, error)
+
+    # Tasks that nobody waits for
+
+    def _start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        raise NotImplementedError
+
+    async def _hold(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Do ``work`` to its end, even if the task that asks for it is cancelled."""
+        await asyncio.shield(self._start(work))
+
+
+def _prefix(user_id: str | None) -> str:
+    """What a connection's channel is called before the part that is unlike any other."""
+    if not user_id:
+        return "ws"
+    return f"ws.{group_name(user_id)[:USER_PART].rstrip('.-') or 'user'}"

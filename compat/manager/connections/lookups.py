@@ -1,0 +1,117 @@
+"""Who is connected, who is in which group, and how many: on all servers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from compat.manager.backends.records import Record, ServerInfo
+from compat.manager.connections.parts import ManagerParts, connection_of, id_of
+from compat.manager.connections.state import Connection
+
+__all__ = ["Lookups"]
+
+
+class Lookups(ManagerParts):
+    """The asking half of a manager. A ``limit`` bounds how much of a long list is fetched.
+
+    Connections of other servers are returned with ``websocket`` None (``is_local`` False); every method of
+    the manager takes them. Names of users and groups longer than 120 characters come back shortened.
+    """
+
+    async def get_connection(self, connection: Connection | str) -> Connection | None:
+        """What is known of a connection, on whichever server it is; None where there is no such."""
+        here = self.local(connection)
+        if here is not None:
+            return here
+        record = await self.backend.registry_find(id_of(connection))
+        return None if record is None else connection_of(record)
+
+    async def get_user_connections(self, user_id: str) -> list[Connection]:
+        """All connections of a user."""
+        return self._resolved(await self.backend.registry_user_records(user_id))
+
+    async def get_group_connections(self, group: str) -> list[Connection]:
+        """All connections in a group; consumers that have joined it are not among them."""
+        return self._resolved(await self.backend.registry_group_records(group))
+
+    async def get_group_users(self, group: str) -> list[str]:
+        """The users with a connection in a group, sorted, each once."""
+        records = await self.backend.registry_group_records(group)
+        return sorted({record.user_id for record in records if record.user_id})
+
+    async def get_connection_groups(self, connection: Connection | str) -> set[str]:
+        """The groups that a connection is in."""
+        here = self.local(connection)
+        if here is not None:
+            return set(here.groups)
+        return await self.backend.registry_get_connection_groups(id_of(connection))
+
+    async def count_connections(self) -> int:
+        """How many connections there are."""
+        return await self.backend.registry_count_connections()
+
+    async def count_users(self) -> int:
+        """How many users have connections."""
+        return await self.backend.registry_count_users()
+
+    async def count_groups(self) -> int:
+        """How many groups have members."""
+        return await self.backend.registry_count_groups()
+
+    async def count_group(self, group: str) -> int:
+        """How many connections are in a group."""
+        return len(await self.backend.group_channels(group))
+
+    async def list_users(self, limit: int | None = None) -> dict[str, int]:
+        """Users by how many connections they have, most first."""
+        return await self.backend.registry_users(limit)
+
+    async def list_groups(self, limit: int | None = None) -> dict[str, int]:
+        """Groups by how many connections are in them, largest first."""
+        return await self.backend.registry_groups(limit)
+
+    async def list_servers(self) -> list[ServerInfo]:
+        """The servers that are alive, with what they told of themselves."""
+        return await self.backend.registry_servers()
+
+    async def status(self, groups: int = 20) -> dict[str, Any]:
+        """All of it for an administrator, as plain values; the ``groups`` largest groups."""
+        servers = await self.list_servers()
+        return {
+            "backend": self.backend.kind,
+            "server_instance_id": self.backend.server_id,
+            "connections": await self.count_connections(),
+            "local_connections": len(self.registry.connections),
+            "users": await self.count_users(),
+            "groups": await self.count_groups(),
+            "largest_groups": await self.list_groups(groups),
+            "servers": [self._shown(server) for server in servers],
+            "statistics": self.statistics.as_dict(),
+        }
+
+    def _resolved(self, records: Iterable[Record]) -> list[Connection]:
+        return [self.registry.get(record.connection_id) or connection_of(record) for record in records]
+
+    def _shown(self, server: ServerInfo) -> dict[str, Any]:
+        told, at = server.statistics, server.reported_at
+        if server.server == self.backend.server:  # this one need not be told what it did
+            told, at = self.report(), time.time()
+        return {
+            "server": server.server,
+            "server_instance_id": server.server_instance_id,
+            "connections": server.connections,
+            "lease": server.lease_s,
+            "reported_at": at,
+            "statistics": {name: told[name] for name in told if name not in ("server_instance_id", "at")},
+        }
+
+    def report(self) -> dict[str, Any]:
+        """What this server tells the others of itself: counters, and how many groups it has."""
+        return {
+            "server_instance_id": self.backend.server_id,
+            "at": time.time(),
+            "groups": len({group for one in self.registry.get_all() for group in one.groups}),
+            **self.statistics.as_dict(),
+        }

@@ -1,0 +1,239 @@
+"""``ConnectionManager``: one object that any code can ask to send to a user, a group or everybody."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Coroutine
+from typing import Any
+
+from compat.inbox import Overflow
+from compat.layers.redis.loops import PerLoop
+from compat.manager import current
+from compat.manager.backends.base import BaseBackend
+from compat.manager.backends.choose import backend_for
+from compat.manager.config import WSConfig
+from compat.manager.connections.blocking import Blocking
+from compat.manager.connections.gate import Gate
+from compat.manager.connections.lifecycle import Lifecycle
+from compat.manager.connections.outbox import Limits
+from compat.manager.connections.registry import ConnectionRegistry
+from compat.manager.connections.state import Connection
+from compat.manager.connections.switchboard import Switchboard
+from compat.manager.connections.upkeep import Upkeep
+from compat.manager.exceptions import BackendError
+from compat.manager.frames import Frame
+from compat.manager.serializers.base import BaseSerializer
+from compat.manager.serializers.json_serializer import JSONSerializer
+from compat.manager.statistics import Statistics
+from compat.manager.utils.batching import run_with_concurrency_limit
+
+__all__ = ["ConnectionManager"]
+
+log = logging.getLogger("compat.manager")
+
+GOING_AWAY = 1001
+CLOSING_AT_ONCE = 200
+OUTBOX_FRAMES = 1000
+OUTBOX_BYTES = 16 * 1024 * 1024
+
+
+class ConnectionManager(Lifecycle, Blocking):
+    """Connections of this server, and the way to those of every server that shares its backend.
+
+    The first one that is made is what ``get_manager()`` returns, and making one with the same configuration
+    again returns the same object. Nothing is connected before ``start_tasks()`` or the first use.
+
+    ``layer``: a channel layer or the alias of one; by default the layer "default", see
+    ``compat.manager.backends.choose``. ``backend``: a backend of one's own. ``serializer``: what clients get;
+    JSON. ``outbox_frames``, ``outbox_bytes``: how much may wait for a client that reads slowly, and
+    ``on_overflow`` what happens then: "drop" the newest, "drop_oldest", or "close" the client (1013).
+    ``statistics_every``: seconds between two log lines where LOG_STATS is set.
+    """
+
+    def __new__(cls, ws_config: WSConfig | None = None, **options: Any) -> ConnectionManager:
+        made = current.current()
+        if made is not None and type(made) is cls and not options:
+            if ws_config is None or ws_config.same_as(made.config):
+                return made
+        return super().__new__(cls)
+
+    def __init__(
+        self,
+        ws_config: WSConfig | None = None,
+        *,
+        layer: Any = None,
+        backend: BaseBackend | None = None,
+        serializer: BaseSerializer | None = None,
+        outbox_frames: int = OUTBOX_FRAMES,
+        outbox_bytes: int = OUTBOX_BYTES,
+        on_overflow: Overflow = "drop",
+        statistics_every: float = 60.0,
+    ) -> None:
+        if "config" in self.__dict__:  # the same object again
+            return
+        self.serializer = serializer or JSONSerializer()
+        if not self.serializer.for_clients:
+            raise ValueError(
+                f"serializer={type(self.serializer).__name__}: clients are never sent this; use "
+                "JSONSerializer, ORJSONSerializer or MsgpackSerializer"
+            )
+        if on_overflow not in ("drop", "drop_oldest", "close"):
+            raise ValueError(f"on_overflow={on_overflow!r}: expected 'drop', 'drop_oldest' or 'close'")
+        config = self.config = ws_config or WSConfig()
+        self.outbox_limits = Limits(outbox_frames, max(outbox_bytes, config.WS_MAX_MESSAGE_SIZE), on_overflow)
+        self.statistics = Statistics()
+        self._layer = layer
+        self._backend = backend
+        self._registry: ConnectionRegistry | None = None
+        self._making = threading.Lock()
+        self._switchboards: PerLoop[Switchboard] = PerLoop(self._new_switchboard)
+        self._gates: dict[str, Gate] = {}
+        self._endings: dict[str, asyncio.Task[None]] = {}
+        self._held: set[asyncio.Task[Any]] = set()
+        self._upkeep = Upkeep(self, statistics_every)
+        self._home: asyncio.AbstractEventLoop | None = None
+        self._running = False
+        log.setLevel(config.LOG_LEVEL)
+        if current.current() is None:
+            current.set_manager(self)
+
+    # Its parts
+
+    @property
+    def backend(self) -> BaseBackend:
+        """Where servers meet: ``MemoryBackend``, ``RedisBackend``, or one's own; made at its first use."""
+        if self._backend is None:
+            with self._making:
+                if self._backend is None:
+                    self._backend = backend_for(self.config, self._layer)
+        return self._backend
+
+    @property
+    def registry(self) -> ConnectionRegistry:
+        """Who is connected."""
+        if self._registry is None:
+            backend = self.backend
+            with self._making:
+                if self._registry is None:
+                    self._registry = self._new_registry(backend)
+        return self._registry
+
+    def _new_registry(self, backend: BaseBackend) -> ConnectionRegistry:
+        config = self.config
+        registry = ConnectionRegistry(
+            max_connections=config.MAX_TOTAL_CONNECTIONS,
+            heartbeat_timeout=config.WS_HEARTBEAT_TIMEOUT,
+            backend=backend,
+            max_per_user=config.MAX_CONNECTIONS_PER_CLIENT,
+            max_groups=config.MAX_TOTAL_GROUPS,
+        )
+        backend.tell(registry.local, self.report)
+        return registry
+
+    @property
+    def server_instance_id(self) -> str:
+        """This server's name: ``SERVER_INSTANCE_ID``, or one that was made up."""
+        return self.backend.server_id if self._backend is not None else self.config.SERVER_INSTANCE_ID
+
+    def _new_switchboard(self, loop: asyncio.AbstractEventLoop) -> Switchboard:
+        return Switchboard(loop, self.backend, self.serializer, self.statistics, self._obey)
+
+    def switchboard(self) -> Switchboard:
+        loop = asyncio.get_running_loop()
+        if self._home is None or self._home.is_closed():
+            self._home = loop
+        return self._switchboards.get(loop)
+
+    @property
+    def home(self) -> asyncio.AbstractEventLoop | None:
+        home = self._home
+        return home if home is not None and home.is_running() else None
+
+    def push(self, connection: Connection, frame: Frame) -> bool:
+        """Put a frame into a connection's outbox; False when it is gone, or too slow for one more."""
+        return self._push_now(connection, frame)
+
+    def _start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._held.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._held.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.statistics.report_failed("ending a connection", error)
+
+    # For a lifespan
+
+    async def start_tasks(self) -> None:
+        """Reach the backend, clean up after servers that have died, and begin heartbeats and statistics.
+
+        Raises BackendError when Redis cannot be reached in WS_RECONNECT_MAX_ATTEMPTS attempts. A second call
+        does nothing while the first one's tasks run.
+        """
+        loop = asyncio.get_running_loop()
+        if self._running and self._home is loop:
+            return
+        await self._reach_backend()
+        self._home, self._running = loop, True
+        stale = await self.backend.cleanup_stale_connections(self.server_instance_id)
+        orphans = await self.backend.cleanup_orphaned_group_members()
+        if any((*stale.values(), *orphans.values())):
+            log.info("cleaned up after servers that have died: %s", {**stale, **orphans})
+        self._upkeep.start()
+
+    async def _reach_backend(self) -> None:
+        config, registry = self.config, self.registry
+        attempts = config.WS_RECONNECT_MAX_ATTEMPTS
+        for attempt in range(1, attempts + 1):
+            try:
+                await registry.backend.open()
+                return
+            except BackendError as error:
+                if attempt == attempts:
+                    raise BackendError(
+                        f"{error} (tried {attempts} times, {config.WS_RECONNECT_DELAY:g} s apart: "
+                        "WS_RECONNECT_MAX_ATTEMPTS, WS_RECONNECT_DELAY)",
+                        cause=error,
+                    ) from error
+                log.warning("attempt %d of %d: %s", attempt, attempts, error)
+            await asyncio.sleep(config.WS_RECONNECT_DELAY)
+
+    async def stop_tasks(self, timeout: float = 10.0) -> None:
+        """End heartbeats, close every connection of this loop with 1001, and leave the registry.
+
+        Takes ``timeout`` seconds at most; what is not done by then is given up. The manager can be started
+        again.
+        """
+        self._running = False
+        await self._upkeep.stop()
+        try:
+            await asyncio.wait_for(self._close_all(), timeout)
+        except asyncio.TimeoutError:
+            log.warning("stop_tasks: %d connections did not close in %g s", len(self._endings), timeout)
+            for ending in tuple(self._endings.values()):
+                ending.cancel()
+        if self._home is asyncio.get_running_loop():
+            self._home = None
+
+    async def _close_all(self) -> None:
+        loop = asyncio.get_running_loop()
+        mine = [one for one in self.registry.get_all() if one.loop in (loop, None)]
+        await run_with_concurrency_limit((self.disconnect(one, GOING_AWAY) for one in mine), CLOSING_AT_ONCE)
+        held = [task for task in self._held if task.get_loop() is loop]
+        if held:
+            await asyncio.wait(held)
+        switchboard = self._switchboards.drop(loop)
+        if switchboard is not None:
+            await switchboard.aclose()
+        if not self.registry.connections:
+            await self._leave_backend()
+
+    async def _leave_backend(self) -> None:
+        try:
+            await self.backend.cleanup()
+        except BackendError as error:
+            log.warning("the backend could not be told that this server stops: %s", error)

@@ -1,0 +1,236 @@
+"""``Outbox``: the one way out to a client, so that frames keep their order and a slow client holds up nobody.
+
+``push`` is for those who send to many: it never waits. ``send`` is for the connection's own endpoint: it
+returns when the frame has been handed to the server, so an endpoint goes no faster than its client reads.
+While a frame is being written, others queue up behind it; one task per connection, made when it is first
+needed, writes them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from starlette.websockets import WebSocketDisconnect
+
+from compat.inbox import Overflow
+from compat.manager.frames import Frame
+from compat.manager.statistics import Statistics
+
+if TYPE_CHECKING:
+    from compat.manager.connections.state import Connection
+
+__all__ = ["Limits", "Outbox"]
+
+log = logging.getLogger("compat.manager")
+
+GONE, INTERNAL_ERROR, TRY_AGAIN_LATER = 1006, 1011, 1013
+
+
+class Limits:
+    """How much may wait for one client, and what happens to what is more."""
+
+    __slots__ = ("frames", "overflow", "size")
+
+    def __init__(self, frames: int, size: int, overflow: Overflow = "drop") -> None:
+        self.frames = frames
+        self.size = size
+        """In bytes."""
+        self.overflow: Overflow = overflow
+
+
+class Outbox:
+    """Frames on their way to one client. Only for the event loop of its connection, but for ``push_soon``.
+
+    ``on_broken(connection, code)`` is called once, when the client turns out to be gone (1006) or has had
+    more than its limits and ``overflow`` is "close" (1013).
+    """
+
+    __slots__ = (
+        "_appended",
+        "_broken",
+        "_busy",
+        "_limits",
+        "_loop",
+        "_on_broken",
+        "_queue",
+        "_size",
+        "_statistics",
+        "_task",
+        "_waiter",
+        "_waiting",
+        "connection",
+    )
+
+    def __init__(
+        self,
+        connection: Connection,
+        limits: Limits,
+        statistics: Statistics,
+        on_broken: Callable[[Connection, int], Any],
+    ) -> None:
+        self.connection = connection
+        self._limits = limits
+        self._statistics = statistics
+        self._on_broken = on_broken
+        self._loop = asyncio.get_running_loop()
+        self._queue: deque[Frame] = deque()
+        self._size = 0
+        self._appended = 0
+        """Frames that were ever queued; less those that wait, those that have left the queue."""
+        self._busy = False
+        """A frame is being written."""
+        self._broken = False
+        self._task: asyncio.Task[None] | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        """Who waits for the frame of that number to be written, in order."""
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    @property
+    def broken(self) -> bool:
+        """True when nothing can be sent any more."""
+        return self._broken
+
+    def push(self, frame: Frame) -> bool:
+        """Send ``frame`` when it is its turn; False when a frame was lost, this one or an older one."""
+        if self._broken:
+            return False
+        queue, limits = self._queue, self._limits
+        if queue and (len(queue) >= limits.frames or self._size + frame.size > limits.size):
+            return self._overflow(frame)
+        self._append(frame)
+        return True
+
+    def push_soon(self, frame: Frame) -> None:
+        """``push`` from another thread or loop."""
+        try:
+            self._loop.call_soon_threadsafe(self.push, frame)
+        except RuntimeError:  # that loop is closed, and the client with it
+            self._statistics.lose("gone")
+
+    async def send(self, frame: Frame) -> None:
+        """Send ``frame`` after those that wait; returns when it has been handed to the server.
+
+        Raises WebSocketDisconnect when the client is gone.
+        """
+        if self._broken:
+            raise self._gone()
+        if self._busy or self._queue:
+            self._append(frame)
+            await self.drained()
+            return
+        self._busy = True
+        try:
+            await self._write(frame)
+        finally:
+            self._busy = False
+            if self._queue:
+                self._wake()
+
+    async def drained(self) -> None:
+        """Return when all that waits now is written; WebSocketDisconnect when the client is gone before."""
+        if self._queue or self._busy:
+            written: asyncio.Future[None] = self._loop.create_future()
+            self._waiting.append((self._appended, written))
+            await written
+        if self._broken:
+            raise self._gone()
+
+    def discard(self) -> None:
+        """Give up what waits, and take nothing more."""
+        self._broken = True
+        if self._queue:
+            self._statistics.lose("gone", len(self._queue))
+        self._queue.clear()
+        self._size = 0
+        self._settle()
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()
+
+    def _append(self, frame: Frame) -> None:
+        self._queue.append(frame)
+        self._size += frame.size
+        self._appended += 1
+        if not self._busy:
+            self._wake()
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None:
+            self._waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
+        elif self._task is None:
+            self._task = self._loop.create_task(self._write_all())
+
+    def _overflow(self, frame: Frame) -> bool:
+        overflow = self._limits.overflow
+        self._statistics.drop(self.connection, len(self._queue))
+        if overflow == "drop_oldest":
+            self._size -= self._queue.popleft().size
+            self._append(frame)
+        elif overflow == "close":
+            self._break(TRY_AGAIN_LATER)
+        return False
+
+    async def _write_all(self) -> None:
+        queue = self._queue
+        while True:
+            while not queue or self._busy:
+                self._waiter = waiter = self._loop.create_future()
+                await waiter
+            self._busy = True
+            try:
+                while queue:
+                    frame = queue.popleft()
+                    self._size -= frame.size
+                    await self._write(frame)
+            except WebSocketDisconnect:
+                return
+            finally:
+                self._busy = False
+
+    async def _write(self, frame: Frame) -> None:
+        """Hand a frame to the server; WebSocketDisconnect when that cannot be done."""
+        connection = self.connection
+        try:
+            if frame.text is not None:
+                await connection.websocket.send_text(frame.text)
+            else:
+                await connection.websocket.send_bytes(frame.data)
+        except (WebSocketDisconnect, RuntimeError, OSError):
+            self._break(GONE)
+            raise self._gone() from None
+        except Exception as error:
+            log.exception("connection %s: the websocket cannot send", connection.channel_name)
+            self._break(INTERNAL_ERROR)
+            raise self._gone() from error
+        connection.message_count += 1
+        connection.bytes_sent += frame.size
+        statistics = self._statistics
+        statistics.frames_sent += 1
+        statistics.bytes_sent += frame.size
+        if self._waiting:
+            self._settle(self._appended - len(self._queue))
+
+    def _break(self, code: int) -> None:
+        if not self._broken:
+            self.discard()
+            self._on_broken(self.connection, code)
+
+    def _gone(self) -> WebSocketDisconnect:
+        return WebSocketDisconnect(self.connection.close_code or GONE)
+
+    def _settle(self, number: float = float("inf")) -> None:
+        """Tell those who wait for the frames up to ``number``."""
+        waiting = self._waiting
+        while waiting and waiting[0][0] <= number:
+            _, written = waiting.popleft()
+            if not written.done():
+                written.set_result(None)

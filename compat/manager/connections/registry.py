@@ -1,0 +1,189 @@
+"""``ConnectionRegistry``: the connections of this process, and through the backend those of every server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any
+
+from compat.manager.backends.base import BaseBackend
+from compat.manager.backends.memory import MemoryBackend
+from compat.manager.backends.records import Record, Refusal, require_connection_id
+from compat.manager.connections.state import Connection
+from compat.manager.exceptions import ConnectionError, SystemError, create_error_context
+from compat.manager.typed import ConnectionState
+from compat.manager.utils.batching import batch_items
+
+__all__ = ["ConnectionRegistry"]
+
+LIMIT_REACHED = 1013
+
+
+class ConnectionRegistry:
+    """Who is connected. ``connections`` has those of this process, by id.
+
+    ``max_connections``, ``max_per_user`` and ``max_groups`` are limits over all servers, kept by the backend;
+    None: no limit.
+    """
+
+    def __init__(
+        self,
+        max_connections: int | None = 10000,
+        heartbeat_timeout: float = 60,
+        backend: BaseBackend | None = None,
+        *,
+        max_per_user: int | None = None,
+        max_groups: int | None = None,
+    ) -> None:
+        self.connections: dict[str, Connection] = {}
+        self.max_connections = max_connections
+        self.max_per_user = max_per_user
+        self.max_groups = max_groups
+        self.heartbeat_timeout = heartbeat_timeout
+        self.backend = backend or MemoryBackend()
+
+    async def register(
+        self,
+        websocket: Any,
+        connection_id: str | None = None,
+        user_id: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        heartbeat_timeout: float | None = None,
+        *,
+        address: str | None = None,
+        state: ConnectionState = ConnectionState.CONNECTED,
+    ) -> Connection:
+        """Add a connection of this process; ConnectionError when a limit is reached or its id is taken.
+
+        ``address``: the channel of the layer that reaches it, where that is not its id.
+        """
+        if connection_id is None:
+            connection_id = address or await self.backend.new_channel("ws")
+        connection = Connection(
+            websocket=websocket,
+            channel_name=require_connection_id(connection_id),
+            user_id=user_id or "",
+            metadata={"server_instance_id": self.backend.server_id, **(metadata or {})},
+            heartbeat_timeout=self.heartbeat_timeout if heartbeat_timeout is None else heartbeat_timeout,
+            state=state,
+            address=address or connection_id,
+        )
+        if connection_id in self.connections:
+            raise self._refused(connection, Refusal("exists", 0))
+        # Before the backend knows: whoever compares both must not find one that is there and not here.
+        self.connections[connection_id] = connection
+        try:
+            refusal = await self.backend.registry_admit(
+                self.record(connection), max_total=self.max_connections, max_user=self.max_per_user
+            )
+        except BaseException:
+            self.connections.pop(connection_id, None)
+            self.backend.owe()
+            raise
+        if refusal is not None:
+            self.connections.pop(connection_id, None)
+            raise self._refused(connection, refusal)
+        return connection
+
+    async def unregister(self, connection_id: str) -> None:
+        """Forget a connection of this process, on all servers; nothing where there is none."""
+        connection = self.connections.pop(connection_id, None)
+        if connection is not None:
+            try:
+                await self.backend.registry_remove_connection(connection_id, connection.user_id)
+            except BaseException:
+                self.backend.owe()
+                raise
+
+    def _refused(self, connection: Connection, refusal: Refusal) -> ConnectionError:
+        limits = {"total": self.max_connections, "user": self.max_per_user}
+        context = create_error_context(
+            user_id=connection.user_id or None,
+            connection_id=connection.channel_name,
+            component="connection_registry",
+            current_connections=refusal.held,
+        )
+        if refusal.reason == "exists":
+            return ConnectionError(
+                f"Connection {connection.channel_name} already exists",
+                error_code="CONNECTION_EXISTS",
+                context=context,
+            )
+        limit = limits[refusal.reason]
+        who = f"User {connection.user_id} has" if refusal.reason == "user" else "The servers have"
+        return ConnectionError(
+            f"{who} reached the limit of {limit} connections",
+            error_code="CONNECTION_LIMIT_EXCEEDED",
+            context=context,
+            details={"limit": limit, "current": refusal.held, "of": refusal.reason},
+            retryable=True,
+            ws_code=LIMIT_REACHED,
+        )
+
+    def record(self, connection: Connection) -> Record:
+        """A connection of this process as the backend knows it."""
+        return self.backend.record(
+            connection.channel_name,
+            connection.user_id,
+            connection.address,
+            connection.connected_at.timestamp(),
+        )
+
+    def local(self) -> Iterator[tuple[Record, Sequence[str]]]:
+        """The connections of this process with their groups: what the backend ought to know."""
+        for connection in tuple(self.connections.values()):
+            yield self.record(connection), tuple(connection.groups)
+
+    def get(self, connection_id: str) -> Connection | None:
+        """The connection of this process with that id."""
+        return self.connections.get(connection_id)
+
+    def get_all(self) -> list[Connection]:
+        """The connections of this process."""
+        return list(self.connections.values())
+
+    async def iter_connections(self, batch_size: int = 100) -> AsyncIterator[tuple[Connection, ...]]:
+        """The connections of this process that are there now, in batches."""
+        for batch in batch_items(self.get_all(), batch_size):
+            yield batch
+
+    async def count(self) -> int:
+        """How many connections there are on all servers."""
+        return await self.backend.registry_count_connections()
+
+    async def add_to_group(self, connection_id: str, group: str) -> None:
+        """Write down that a connection is in a group; SystemError when that would be one group too many."""
+        try:
+            joined = await self.backend.registry_join(connection_id, group, self.max_groups)
+        except BaseException:
+            self.backend.owe()
+            raise
+        if joined == "full":
+            raise SystemError(
+                f"Group {group} cannot be made: there are {self.max_groups} already (MAX_TOTAL_GROUPS)",
+                error_code="GROUP_LIMIT_EXCEEDED",
+                context=create_error_context(connection_id=connection_id, component="connection_registry"),
+                details={"limit": self.max_groups},
+                retryable=True,
+            )
+        connection = self.connections.get(connection_id)
+        if connection is not None:
+            connection.groups.add(group)
+
+    async def remove_from_group(self, connection_id: str, group: str) -> None:
+        """Write down that a connection has left a group."""
+        connection = self.connections.get(connection_id)
+        if connection is not None:
+            connection.groups.discard(group)
+        try:
+            await self.backend.registry_leave(connection_id, group)
+        except BaseException:
+            self.backend.owe()
+            raise
+
+    async def user_channels(self, user_id: str) -> set[str]:
+        """Ids of a user's connections on all servers; none for nobody in particular."""
+        return await self.backend.registry_get_user_connections(user_id) if user_id else set()
+
+    async def user_channel_count(self, user_id: str) -> int:
+        """How many connections a user has on all servers."""
+        return len(await self.user_channels(user_id))

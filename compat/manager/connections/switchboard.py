@@ -1,0 +1,125 @@
+"""``Switchboard``: the connections of one event loop on the layer, and what arrives there for them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from compat.dispatch import Subscription
+from compat.manager.backends.base import BaseBackend
+from compat.manager.backends.messaging import backend_errors, name_in_layer
+from compat.manager.connections.state import Connection
+from compat.manager.frames import Frame, frame_of
+from compat.manager.relay import EXCEPT_KEY, Relays, attached
+from compat.manager.serializers.base import BaseSerializer
+from compat.manager.statistics import Statistics
+from compat.types import Message
+
+__all__ = ["BROADCAST_GROUP", "CONTROL", "Switchboard"]
+
+BROADCAST_GROUP = "__broadcast__"
+"""The group that every connection of every manager is in."""
+CONTROL = "__manager__"
+"""Type of a message from a manager to the one that has a connection: ``{"do": …, "with": […]}``."""
+
+Obey = Callable[[Connection, str, list[Any]], Awaitable[None]]
+
+
+class Switchboard:
+    """What a manager has on one event loop; only for that loop.
+
+    ``obey(connection, what, arguments)`` carries out what another server's manager asks of a connection here.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        backend: BaseBackend,
+        serializer: BaseSerializer,
+        statistics: Statistics,
+        obey: Obey,
+    ) -> None:
+        self.loop = loop
+        self.backend = backend
+        self.serializer = serializer
+        self.statistics = statistics
+        self.obey = obey
+        self.relays = Relays(backend.layer, name_in_layer, self._to_members)
+        self._lines: dict[str, Subscription] = {}
+        self._jobs: set[asyncio.Task[None]] = set()
+
+    async def plug_in(self, connection: Connection) -> None:
+        """Let what is sent to a connection's address, and to everybody, reach it from now on."""
+
+        def deliver(message: Message) -> None:
+            self._to_one(connection, message)
+
+        with backend_errors(f"connecting {connection.channel_name}"):
+            line = await attached(self.backend.layer, connection.address, deliver)
+            self._lines[connection.channel_name] = line
+            await self.relays.join(BROADCAST_GROUP, connection.channel_name, connection)
+
+    async def unplug(self, connection: Connection) -> None:
+        """Undo ``plug_in``, and leave every group here; does all that it can before it raises."""
+        name = connection.channel_name
+        line = self._lines.pop(name, None)
+        endings: list[Awaitable[None]] = [
+            self.relays.leave(group, name) for group in (BROADCAST_GROUP, *tuple(connection.groups))
+        ]
+        if line is not None:
+            endings.append(line.end())
+        outcomes = await asyncio.gather(*endings, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    async def join(self, group: str, connection: Connection) -> None:
+        """Let what is sent to ``group`` reach a connection."""
+        with backend_errors(f"joining group {group}"):
+            await self.relays.join(group, connection.channel_name, connection)
+
+    async def leave(self, group: str, connection: Connection) -> None:
+        """Undo ``join``."""
+        with backend_errors(f"leaving group {group}"):
+            await self.relays.leave(group, connection.channel_name)
+
+    def frame(self, message: Any, where: str) -> Frame | None:
+        """``message`` as a frame; None, counted and logged, for one that cannot be one."""
+        try:
+            return frame_of(message, self.serializer)
+        except (TypeError, ValueError) as error:
+            self.statistics.report_unencodable(where, error)
+            return None
+
+    def _to_one(self, connection: Connection, message: Message) -> None:
+        if message.get("type") == CONTROL:
+            job = self.loop.create_task(self._obey(connection, message))
+            self._jobs.add(job)
+            job.add_done_callback(self._jobs.discard)
+            return
+        frame = self.frame(message, f"connection {connection.channel_name}")
+        if frame is not None and connection.outbox is not None:
+            connection.outbox.push(frame)
+
+    async def _obey(self, connection: Connection, message: Message) -> None:
+        await self.obey(connection, str(message.get("do")), list(message.get("with") or ()))
+
+    def _to_members(self, group: str, message: Message, members: Mapping[str, Connection]) -> None:
+        excluded = message.get(EXCEPT_KEY)
+        if excluded is not None:
+            message = {key: value for key, value in message.items() if key != EXCEPT_KEY}
+        frame = self.frame(message, f"group {group}")
+        if frame is None:
+            return
+        for name, connection in members.items():
+            if excluded and name in excluded:
+                continue
+            outbox = connection.outbox
+            if outbox is not None:
+                outbox.push(frame)
+
+    async def aclose(self) -> None:
+        """End what is under way."""
+        for job in tuple(self._jobs):
+            job.cancel()

@@ -1,0 +1,120 @@
+"""What a manager does by itself, all the time: heartbeats, and a line of statistics."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from compat.manager.connections.state import Connection, now
+from compat.manager.frames import Frame, frame_of
+from compat.manager.typed import ConnectionState
+from compat.manager.utils.batching import run_with_concurrency_limit
+
+if TYPE_CHECKING:
+    from compat.manager.connections.manager import ConnectionManager
+
+__all__ = ["Upkeep"]
+
+log = logging.getLogger("compat.manager")
+
+BATCH = 500
+"""Connections that are looked at before others get a turn."""
+CLOSING_AT_ONCE = 100
+TIMED_OUT = 1011
+
+
+class Upkeep:
+    """The two loops of one manager; they run from ``start`` to ``stop``."""
+
+    def __init__(self, manager: ConnectionManager, statistics_every_s: float) -> None:
+        self.manager = manager
+        self.statistics_every_s = statistics_every_s
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin what the configuration asks for."""
+        config = self.manager.config
+        loop = asyncio.get_running_loop()
+        if config.WS_ENABLE_HEARTBEAT:
+            self._tasks.append(loop.create_task(self._beat(), name="compat-manager-heartbeat"))
+        if config.LOG_STATS:
+            self._tasks.append(loop.create_task(self._report(), name="compat-manager-statistics"))
+
+    async def stop(self) -> None:
+        """End both."""
+        tasks, self._tasks = self._tasks, []
+        here = [task for task in tasks if task.get_loop() is asyncio.get_running_loop()]
+        for task in here:
+            task.cancel()
+        if here:
+            await asyncio.wait(here)
+
+    async def _beat(self) -> None:
+        config = self.manager.config
+        interval_s, timeout_s = config.WS_HEARTBEAT_INTERVAL, config.WS_HEARTBEAT_TIMEOUT
+        # Looks at least twice within the timeout, so that nobody is silent for much longer than that.
+        look_s = min(interval_s, timeout_s / 2)
+        next_ping = time.monotonic() + interval_s
+        while True:
+            await asyncio.sleep(look_s)
+            ping = time.monotonic() >= next_ping - 0.001
+            if ping:
+                next_ping = time.monotonic() + interval_s
+            try:
+                await self.beat(ping)
+            except Exception:
+                log.exception("a heartbeat failed; the next comes in its time")
+
+    async def beat(self, ping: bool = True) -> None:
+        """Close the connections that have been silent for too long, and ping the others."""
+        frame = self._ping()
+        silent: list[Connection] = []
+        async for batch in self.manager.registry.iter_connections(BATCH):
+            for connection in batch:
+                if connection.state is not ConnectionState.CONNECTED:
+                    continue
+                if is_silent(connection):
+                    silent.append(connection)
+                elif ping:
+                    connection.heartbeat.record_ping()
+                    self.manager.push(connection, frame)
+            await asyncio.sleep(0)
+        if silent:
+            self.manager.statistics.timed_out += len(silent)
+            log.info("closing %d connections that have been silent for too long", len(silent))
+            endings = (self.manager.disconnect(connection, TIMED_OUT) for connection in silent)
+            await run_with_concurrency_limit(endings, CLOSING_AT_ONCE)
+
+    def _ping(self) -> Frame:
+        return frame_of({"type": "ping", "timestamp": time.time()}, self.manager.serializer)
+
+    async def _report(self) -> None:
+        while True:
+            await asyncio.sleep(self.statistics_every_s)
+            log.info("%s", self.line())
+
+    def line(self) -> str:
+        """The statistics of this server in one line."""
+        manager, counters = self.manager, self.manager.statistics
+        connections = manager.registry.get_all()
+        users = {connection.user_id for connection in connections if connection.user_id}
+        groups = {group for connection in connections for group in connection.groups}
+        dropped = sum(counters.dropped.values())
+        return (
+            f"statistics: server={manager.server_instance_id} connections={len(connections)} "
+            f"users={len(users)} groups={len(groups)} sends={counters.sends} "
+            f"frames_sent={counters.frames_sent} frames_received={counters.frames_received} "
+            f"bytes={counters.bytes_sent + counters.bytes_received} dropped={dropped} refused={counters.refused} timed_out={counters.timed_out}"
+        )
+
+
+def is_silent(connection: Connection) -> bool:
+    """True when a client has not been heard of for too long, though somebody listened all the time.
+
+    While its endpoint is busy with a message, or nobody reads, the client may well have answered.
+    """
+    if not connection.reading:
+        return False
+    return (now() - connection.last_heartbeat).total_seconds() >= connection.heartbeat_timeout

@@ -1,0 +1,319 @@
+"""``BaseConsumer``: a connection's own object, whose methods see its messages one after another."""
+
+from __future__ import annotations
+
+import abc
+import functools
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from compat.manager.connections.manager import ConnectionManager
+from compat.manager.connections.outbox import Outbox
+from compat.manager.connections.state import Connection
+from compat.manager.current import get_manager
+from compat.manager.exceptions import (
+    BaseError,
+    ErrorSeverity,
+    MessageError,
+    ValidationError,
+    create_error_context,
+)
+from compat.manager.frames import Frame, frame_of, text_frame
+from compat.manager.middleware.base import Step
+from compat.manager.middleware.validation import too_large
+from compat.manager.plain import plain
+from compat.manager.typed import ConnectionState, Message, MessagePriority
+
+__all__ = ["BaseConsumer"]
+
+log = logging.getLogger("compat.manager")
+
+SERIOUS = (ErrorSeverity.HIGH, ErrorSeverity.CRITICAL)
+
+
+class BaseConsumer(abc.ABC):
+    """Base of an application's consumers. A subclass has ``connect``, ``receive`` and ``on_disconnect``.
+
+    ``manager``: the one that made the connection; by default ``get_manager()``. ``middleware_stack``: what
+    messages pass before ``receive`` sees them. An endpoint makes one for each connection, awaits
+    ``connect()``, hands frames to ``handle_message()``, and ends with ``disconnect()``.
+
+    ``answers_errors``: errors that do not end the connection are answered by ``handle_message`` itself, so
+    that an endpoint whose ``try`` is around its loop goes on; False raises them as well.
+    """
+
+    answers_errors: bool = True
+
+    def __init__(
+        self,
+        connection: Connection,
+        manager: ConnectionManager | None = None,
+        middleware_stack: Step | None = None,
+    ) -> None:
+        self.connection = connection
+        self.manager = get_manager() if manager is None else manager
+        self.middleware_stack = middleware_stack
+        self._ended = False
+        self._hooks_ran: set[Callable[..., Any]] = set()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        hook = cls.__dict__.get("disconnect")
+        if hook is not None:  # the README of fastapi-channels has disconnect() for a hook
+            setattr(cls, "disconnect", _ending(hook))  # noqa: B010 - a method, to type checkers
+
+    # Hooks
+
+    @abc.abstractmethod
+    async def connect(self) -> None:
+        """The connection has been accepted."""
+
+    @abc.abstractmethod
+    async def receive(self, message: Message) -> None:
+        """A message of the client has passed the middleware."""
+
+    async def on_disconnect(self, code: int) -> None:
+        """The connection ends, with this close code. It is still in its groups; it leaves them afterwards."""
+        return
+
+    # The connection
+
+    @property
+    def timestamp(self) -> float:
+        """Now, in seconds of the wall clock."""
+        return time.time()
+
+    async def disconnect(self, code: int = 1000) -> None:
+        """Run ``on_disconnect``, then take the connection out of everything, and close it; once."""
+        if self._ended:
+            return
+        self._ended = True
+        try:
+            await self.on_disconnect(code)
+        finally:
+            await self.manager.disconnect(self.connection, code=code)
+
+    async def send(self, message: Message) -> None:
+        """Send a ``Message``: its bytes if it has some, else all its fields as JSON."""
+        await self._send(message.to_dict())
+
+    async def send_json(self, data: Any) -> None:
+        """Send a dict or a list as JSON.
+
+        This and the other sends return when the frame has been handed to the server, after all that was sent
+        before. WebSocketDisconnect when the client has gone without a word; once the end is known, nothing.
+        """
+        await self._send(plain(data))
+
+    async def send_text(self, data: str) -> None:
+        """Send a text frame as it is."""
+        await self._write(text_frame(data))
+
+    async def send_bytes(self, data: bytes) -> None:
+        """Send a binary frame."""
+        await self._write(Frame(None, data, len(data)))
+
+    async def send_error(
+        self,
+        text: str,
+        error_code: str = "MESSAGE_ERROR",
+        details: dict[str, Any] | None = None,
+        retryable: bool = False,
+    ) -> None:
+        """Send an error frame that says ``text``."""
+        error = MessageError(
+            text, error_code=error_code, details=details, retryable=retryable, context=self._context()
+        )
+        await self.handle_error(error)
+
+    async def handle_error(self, error: BaseError, as_text: bool = False) -> None:
+        """Tell the client of ``error``: the structured frame, or the text of its message alone.
+
+        Serious errors are logged, with what caused them.
+        """
+        self.manager.statistics.errors += 1
+        if error.severity in SERIOUS:
+            log.error(
+                "%s (%s, error_id %s, user %s, connection %s)",
+                error,
+                error.error_code,
+                error.context.error_id,
+                self.connection.user_id or "-",
+                self.connection.channel_name,
+                exc_info=error.cause,
+            )
+        if as_text:
+            await self.send_text(error.message)
+        else:
+            await self.send_json(error.to_response().to_dict())
+
+    async def _send(self, content: Any) -> None:
+        await self._write(frame_of(content, self.manager.serializer))
+
+    async def _write(self, frame: Frame) -> None:
+        connection = self.connection
+        outbox = connection.outbox
+        if isinstance(outbox, Outbox):
+            if connection.state is ConnectionState.CONNECTED and connection.close_code is None:
+                await outbox.send(frame)
+            return
+        # A connection that no manager made: a test's, for example.
+        if frame.text is not None:
+            await connection.websocket.send_text(frame.text)
+        else:
+            await connection.websocket.send_bytes(frame.data)
+        connection.message_count += 1
+        connection.bytes_sent += frame.size
+        connection.update_activity()
+
+    # Groups
+
+    async def join_group(self, group: str) -> None:
+        """Get what is sent to ``group`` from now on."""
+        await self.manager.join_group(self.connection, group)
+
+    async def leave_group(self, group: str) -> None:
+        """Get it no more."""
+        await self.manager.leave_group(self.connection, group)
+
+    async def send_to_group(self, group: str, message: dict[str, Any] | Message) -> None:
+        """Send to everybody in ``group``, this connection included if it is a member."""
+        await self.manager.send_group(group, message)
+
+    async def send_to_others(self, group: str, message: dict[str, Any] | Message) -> None:
+        """Send to everybody in ``group`` but this connection."""
+        await self.manager.send_group_except(group, message, self.connection)
+
+    # Messages of the client
+
+    async def handle_message(self, json_str: str | None = None, binary: bytes | None = None) -> None:
+        """Handle one frame: give exactly one of ``json_str`` and ``binary``.
+
+        ValidationError INVALID_MESSAGE_PARAMS for both or neither: that is the endpoint's mistake. What is
+        the client's is answered with an error frame: INVALID_JSON, INVALID_MESSAGE_FORMAT (not an object, or
+        a field of the wrong kind), MISSING_MESSAGE_TYPE, VALIDATION_FAILED (too large), and whatever
+        BaseError the middleware and ``receive`` raise. Of those, the ones that end the connection are raised.
+        """
+        if (json_str is None) == (binary is None):
+            raise ValidationError(
+                "handle_message() takes exactly one of json_str and binary",
+                error_code="INVALID_MESSAGE_PARAMS",
+                context=self._context(),
+            )
+        try:
+            message = self._from_bytes(binary) if binary is not None else self._from_json(json_str or "")
+            if message is None:
+                return
+            await self._process(message)
+        except BaseError as error:
+            if error.should_disconnect() or not self.answers_errors:
+                raise
+            await self.handle_error(error)
+
+    async def _process(self, message: Message) -> None:
+        """The middleware, then ``receive``, then the middleware's ``finished``."""
+        stack, began = self.middleware_stack, time.perf_counter()
+        error: BaseException | None = None
+        try:
+            passed: Message | None = message
+            if stack is not None:
+                passed = await stack(message, self.connection, self)
+            if passed is not None:
+                await self.receive(passed)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            finished = getattr(stack, "finished", None)
+            if finished is not None:
+                await finished(message, self.connection, self, time.perf_counter() - began, error)
+
+    def _from_bytes(self, data: bytes) -> Message:
+        self._check_size(len(data))
+        return Message(
+            type="binary",
+            data=None,
+            sender_id=self.connection.channel_name,
+            binary_data=data,
+            size=len(data),
+        )
+
+    def _from_json(self, text: str) -> Message | None:
+        size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+        self._check_size(size)
+        try:
+            content = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise self._invalid("INVALID_JSON", "Invalid JSON", parse_error=str(error)) from error
+        if not isinstance(content, dict):
+            raise self._invalid(
+                "INVALID_MESSAGE_FORMAT",
+                "A message is a JSON object with a 'type'",
+                received_type=type(content).__name__,
+            )
+        if "type" not in content:
+            raise self._invalid(
+                "MISSING_MESSAGE_TYPE", "A message needs a 'type'", payload_keys=sorted(content)[:20]
+            )
+        kind = content["type"]
+        if kind == "pong":
+            self.connection.update_heartbeat()
+            return None
+        if not isinstance(kind, str):
+            raise self._invalid("INVALID_MESSAGE_FORMAT", "'type' must be a string", field="type")
+        return Message(
+            type=kind,
+            data=content.get("data"),
+            sender_id=self.connection.channel_name,
+            metadata=self._optional(content, "metadata", dict),
+            ttl_seconds=self._optional(content, "ttl_seconds", int, float),
+            priority=MessagePriority.of(content.get("priority")),
+            size=size,
+        )
+
+    def _optional(self, content: dict[str, Any], name: str, *kinds: type) -> Any:
+        value = content.get(name)
+        if value is None or (isinstance(value, kinds) and not isinstance(value, bool)):
+            return value
+        raise self._invalid("INVALID_MESSAGE_FORMAT", f"{name!r} must be {_KINDS[kinds]}", field=name)
+
+    def _check_size(self, size: int) -> None:
+        limit = self.manager.config.WS_MAX_MESSAGE_SIZE
+        if size > limit:
+            raise too_large(size, limit, self.connection, None)
+
+    def _invalid(self, error_code: str, text: str, **details: Any) -> ValidationError:
+        return ValidationError(text, error_code=error_code, context=self._context(), details=details)
+
+    def _context(self) -> Any:
+        return create_error_context(
+            user_id=self.connection.user_id or None,
+            connection_id=self.connection.channel_name,
+            component="consumer",
+        )
+
+
+_KINDS: dict[tuple[type, ...], str] = {(dict,): "an object", (int, float): "a number"}
+
+
+def _ending(
+    hook: Callable[..., Awaitable[None]],
+) -> Callable[..., Awaitable[None]]:
+    """A subclass's own ``disconnect`` as a hook: once, and what must follow it follows."""
+
+    @functools.wraps(hook)
+    async def disconnect(self: BaseConsumer, code: int = 1000, *args: Any, **kwargs: Any) -> None:
+        if hook in self._hooks_ran or self._ended:
+            return
+        self._hooks_ran.add(hook)
+        try:
+            await hook(self, code, *args, **kwargs)
+        finally:
+            if not self._ended:
+                self._ended = True
+                await self.manager.disconnect(self.connection, code=code)
+
+    return disconnect

@@ -1,0 +1,314 @@
+"""The errors of the manager: what went wrong, how bad it is, and what the client is told and closed with.
+
+::
+
+    BaseError                    UNKNOWN_ERROR             medium   1011
+    ├── ConnectionError          CONNECTION_ERROR          high     1011, limits 1013   ends the connection
+    ├── WebSocketError           WEBSOCKET_ERROR           medium   1011                ends the connection
+    ├── AuthenticationError      AUTHENTICATION_FAILED     medium   1008                ends the connection
+    ├── AuthorizationError       AUTHORIZATION_FAILED      medium   1008
+    ├── ValidationError          VALIDATION_FAILED         low      1003
+    ├── RateLimitError           RATE_LIMIT_EXCEEDED       low      1008   retryable
+    ├── MessageError             MESSAGE_ERROR             medium   1003
+    ├── BackendError             BACKEND_ERROR             high     1011
+    ├── TimeoutError             TIMEOUT_ERROR             medium   1011   retryable
+    └── SystemError              SYSTEM_ERROR              high     1011
+
+Whatever its class, a critical error ends the connection. Three of the names are Python's own: a star import
+leaves those out, and brings them as ``WSConnectionError``, ``WSSystemError`` and ``WSTimeoutError``.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from typing import Any
+
+from starlette.exceptions import WebSocketException
+
+__all__ = [
+    "AuthenticationError",
+    "AuthorizationError",
+    "BackendError",
+    "BaseError",
+    "ErrorCategory",
+    "ErrorContext",
+    "ErrorResponse",
+    "ErrorSeverity",
+    "MessageError",
+    "RateLimitError",
+    "ValidationError",
+    "WSConnectionError",
+    "WSSystemError",
+    "WSTimeoutError",
+    "WebSocketError",
+    "create_error_context",
+]
+
+REASON_BYTES = 123
+"""A close frame has room for a reason of this many bytes (RFC 6455, 5.5)."""
+NOT_TO_BE_SENT = frozenset((1004, 1005, 1006, 1015))
+
+
+class ErrorCategory(Enum):
+    """Which part of the system an error is about."""
+
+    AUTHENTICATION = "authentication"
+    AUTHORIZATION = "authorization"
+    VALIDATION = "validation"
+    RATE_LIMIT = "rate_limit"
+    CONNECTION = "connection"
+    BACKEND = "backend"
+    MESSAGE = "message"
+    SYSTEM = "system"
+    UNKNOWN = "unknown"
+
+
+class ErrorSeverity(Enum):
+    """Low and medium are the client's affair; high and critical are logged as errors."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+@dataclass
+class ErrorContext:
+    """Where an error happened; ``timestamp`` is in seconds of the wall clock."""
+
+    error_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    timestamp: float = field(default_factory=time.time)
+    user_id: str | None = None
+    connection_id: str | None = None
+    message_type: str | None = None
+    component: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def create_error_context(
+    user_id: str | None = None,
+    connection_id: str | None = None,
+    message_type: str | None = None,
+    component: str | None = None,
+    **metadata: Any,
+) -> ErrorContext:
+    """A context with an id and the time of now; other keyword arguments become its metadata."""
+    return ErrorContext(
+        user_id=user_id,
+        connection_id=connection_id,
+        message_type=message_type,
+        component=component,
+        metadata=metadata,
+    )
+
+
+@dataclass
+class ErrorResponse:
+    """What a client is told of an error; ``to_dict()`` is the frame. The context stays on the server."""
+
+    error_code: str
+    message: str
+    category: ErrorCategory
+    severity: ErrorSeverity
+    context: ErrorContext
+    details: dict[str, Any] | None = None
+    retryable: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """``{"type": "error", "error_code", "message", "category", "severity", "error_id", …}``."""
+        return {
+            "type": "error",
+            "error_code": self.error_code,
+            "message": self.message,
+            "category": self.category.value,
+            "severity": self.severity.value,
+            "error_id": self.context.error_id,
+            "timestamp": self.context.timestamp,
+            "retryable": self.retryable,
+            "details": self.details or {},
+        }
+
+
+class BaseError(Exception):
+    """Base of the manager's errors; a subclass says by class attributes what it usually is.
+
+    ``details`` go to the client, ``context`` does not. ``ws_code``: the close code where the error ends the
+    connection; ValueError for one that must not be sent (1006, for example).
+    """
+
+    error_code: str = "UNKNOWN_ERROR"
+    category: ErrorCategory = ErrorCategory.UNKNOWN
+    severity: ErrorSeverity = ErrorSeverity.MEDIUM
+    retryable: bool = False
+    ws_code: int = 1011
+    disconnects: bool = False
+    """Whether errors of this class end the connection."""
+    default_message: str = "An error occurred"
+
+    def __init__(
+        self,
+        message: str | None = None,
+        error_code: str | None = None,
+        category: ErrorCategory | None = None,
+        severity: ErrorSeverity | None = None,
+        context: ErrorContext | None = None,
+        details: dict[str, Any] | None = None,
+        retryable: bool | None = None,
+        cause: BaseException | None = None,
+        ws_code: int | None = None,
+    ) -> None:
+        self.message = self.default_message if message is None else message
+        super().__init__(self.message)
+        given = {"error_code": error_code, "category": category, "severity": severity, "retryable": retryable}
+        for name, value in given.items():
+            if value is not None:
+                setattr(self, name, value)
+        self.context = context or ErrorContext()
+        self.details: dict[str, Any] = details or {}
+        self.cause = cause
+        if cause is not None:
+            self.__cause__ = cause
+        if ws_code is not None:
+            self.ws_code = _sendable(ws_code)
+
+    def __str__(self) -> str:
+        return self.message
+
+    def should_disconnect(self) -> bool:
+        """True when the connection cannot go on after this error."""
+        return self.disconnects or self.severity is ErrorSeverity.CRITICAL
+
+    def to_response(self) -> ErrorResponse:
+        """What the client is told."""
+        return ErrorResponse(
+            error_code=self.error_code,
+            message=self.message,
+            category=self.category,
+            severity=self.severity,
+            context=self.context,
+            details=self.details,
+            retryable=self.retryable,
+        )
+
+
+class ConnectionError(BaseError, WebSocketException):
+    """A connection cannot be made, or cannot go on.
+
+    Also a WebSocketException of Starlette: raised out of an endpoint before the handshake is answered, it
+    refuses the client (HTTP 403) without a traceback.
+    """
+
+    error_code = "CONNECTION_ERROR"
+    category = ErrorCategory.CONNECTION
+    severity = ErrorSeverity.HIGH
+    disconnects = True
+    default_message = "The connection failed"
+
+    def __init__(self, message: str | None = None, *args: Any, **kwargs: Any) -> None:
+        BaseError.__init__(self, message, *args, **kwargs)
+        self.code = self.ws_code
+        self.reason = self.message.encode()[:REASON_BYTES].decode(errors="ignore")
+
+
+class WebSocketError(BaseError):
+    """The websocket itself failed."""
+
+    error_code = "WEBSOCKET_ERROR"
+    category = ErrorCategory.SYSTEM
+    disconnects = True
+
+
+class MessageError(BaseError):
+    """A message could not be handled."""
+
+    error_code = "MESSAGE_ERROR"
+    category = ErrorCategory.MESSAGE
+    ws_code = 1003
+    default_message = "The message could not be handled"
+
+
+class BackendError(BaseError):
+    """The channel layer or the registry could not do what was asked; ``cause`` is its own error."""
+
+    error_code = "BACKEND_ERROR"
+    category = ErrorCategory.BACKEND
+    severity = ErrorSeverity.HIGH
+    default_message = "The message backend is not available"
+
+
+class AuthenticationError(BaseError):
+    """It is not known who the client is."""
+
+    error_code = "AUTHENTICATION_FAILED"
+    category = ErrorCategory.AUTHENTICATION
+    ws_code = 1008
+    disconnects = True
+    default_message = "Authentication required"
+
+
+class AuthorizationError(BaseError):
+    """The client may not do this."""
+
+    error_code = "AUTHORIZATION_FAILED"
+    category = ErrorCategory.AUTHORIZATION
+    ws_code = 1008
+    default_message = "Insufficient permissions"
+
+
+class ValidationError(BaseError):
+    """The client's message is not what it should be."""
+
+    error_code = "VALIDATION_FAILED"
+    category = ErrorCategory.VALIDATION
+    severity = ErrorSeverity.LOW
+    ws_code = 1003
+    default_message = "The message is not valid"
+
+
+class RateLimitError(BaseError):
+    """Too many messages; ``details["retry_after"]`` is in seconds."""
+
+    error_code = "RATE_LIMIT_EXCEEDED"
+    category = ErrorCategory.RATE_LIMIT
+    severity = ErrorSeverity.LOW
+    retryable = True
+    ws_code = 1008
+    default_message = "Rate limit exceeded"
+
+
+class SystemError(BaseError):
+    """Something on the server's side failed, or is at its limit."""
+
+    error_code = "SYSTEM_ERROR"
+    category = ErrorCategory.SYSTEM
+    severity = ErrorSeverity.HIGH
+    default_message = "The server failed"
+
+
+class TimeoutError(BaseError):
+    """Something took too long."""
+
+    error_code = "TIMEOUT_ERROR"
+    category = ErrorCategory.SYSTEM
+    retryable = True
+    default_message = "Operation timed out"
+
+
+WSConnectionError = ConnectionError
+WSSystemError = SystemError
+WSTimeoutError = TimeoutError
+
+
+def _sendable(code: int) -> int:
+    if not (1000 <= code <= 1014 or 3000 <= code <= 4999) or code in NOT_TO_BE_SENT:
+        raise ValueError(
+            f"ws_code={code}: not a close code that may be sent; use 1000 to 1003, 1007 to 1014, or one of "
+            "your own from 4000 to 4999"
+        )
+    return code

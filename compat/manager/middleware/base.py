@@ -1,0 +1,121 @@
+"""``Middleware`` and how it is chained: ``a >> b``, ``a | b``, with plain async functions as links too."""
+
+from __future__ import annotations
+
+import abc
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from compat.manager.typed import Message
+
+if TYPE_CHECKING:
+    from compat.manager.connections.state import Connection
+    from compat.manager.consumer.base import BaseConsumer
+
+__all__ = ["Chain", "Middleware", "Step"]
+
+Step = Callable[[Message, "Connection", "BaseConsumer"], Awaitable["Message | None"]]
+"""What can be a link: called with the message, its connection and consumer; None stops the message."""
+
+
+class Middleware(abc.ABC):
+    """One step; a subclass has ``process``. An instance may serve any number of connections and chains.
+
+    ``a >> b`` makes a chain of both and changes neither.
+    """
+
+    def __init__(self, next_middleware: Step | None = None) -> None:
+        self.next_middleware = None if next_middleware is None else _require_step(next_middleware)
+
+    @abc.abstractmethod
+    async def process(
+        self, message: Message, connection: Connection, consumer: BaseConsumer
+    ) -> Message | None:
+        """The message to hand on (this one, or another), or None to let it go no further.
+
+        A ``BaseError`` that is raised here is what the client gets for an answer.
+        """
+
+    async def finished(
+        self,
+        message: Message,
+        connection: Connection,
+        consumer: BaseConsumer,
+        seconds: float,
+        error: BaseException | None,
+    ) -> None:
+        """After the consumer has handled ``message``, or ``error`` came of it, ``seconds`` after it came in.
+
+        Called for messages that went through ``process``; the default does nothing.
+        """
+        return
+
+    async def __call__(
+        self, message: Message, connection: Connection, consumer: BaseConsumer
+    ) -> Message | None:
+        """``process``, and what was given as ``next_middleware``."""
+        processed = await self.process(message, connection, consumer)
+        if processed is None or self.next_middleware is None:
+            return processed
+        following: Message | None = await self.next_middleware(processed, connection, consumer)
+        return following
+
+    def __rshift__(self, other: Step) -> Chain:
+        return Chain(*_links(self), *_links(other))
+
+    def __rrshift__(self, other: Step) -> Chain:
+        return Chain(*_links(other), *_links(self))
+
+    __or__ = __rshift__
+    __ror__ = __rrshift__
+
+
+class Chain(Middleware):
+    """Several steps in order, as one; ``steps`` has them."""
+
+    def __init__(self, *steps: Step) -> None:
+        super().__init__()
+        self.steps = tuple(_require_step(step) for step in steps)
+        self._finishing = tuple(step for step in reversed(self.steps) if _wants_the_end(step))
+
+    async def process(
+        self, message: Message, connection: Connection, consumer: BaseConsumer
+    ) -> Message | None:
+        current: Message | None = message
+        for step in self.steps:
+            current = await step(current, connection, consumer)
+            if current is None:
+                return None
+        return current
+
+    async def finished(
+        self,
+        message: Message,
+        connection: Connection,
+        consumer: BaseConsumer,
+        seconds: float,
+        error: BaseException | None,
+    ) -> None:
+        for step in self._finishing:
+            await step.finished(message, connection, consumer, seconds, error)
+
+
+def _wants_the_end(step: Any) -> bool:
+    return isinstance(step, Middleware) and type(step).finished is not Middleware.finished
+
+
+def _links(step: Step) -> tuple[Step, ...]:
+    return step.steps if isinstance(step, Chain) and type(step) is Chain else (_require_step(step),)
+
+
+def _require_step(step: Any) -> Any:
+    is_async = inspect.iscoroutinefunction(step) or inspect.iscoroutinefunction(
+        getattr(type(step), "__call__", None)  # noqa: B004 - asked for its kind, not whether it is there
+    )
+    if isinstance(step, Middleware) or is_async:
+        return step
+    raise TypeError(
+        f"a middleware chain is made of Middleware and of async functions (message, connection, consumer), "
+        f"and {step!r} is neither; for a class, write an instance of it"
+    )

@@ -1,0 +1,73 @@
+"""``LoggingMiddleware``: a line for each message that comes in, and one for what became of it."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from compat.manager.middleware.base import Middleware, Step
+from compat.manager.typed import Message
+
+if TYPE_CHECKING:
+    from compat.manager.connections.state import Connection
+    from compat.manager.consumer.base import BaseConsumer
+
+__all__ = ["LoggingMiddleware"]
+
+
+class LoggingMiddleware(Middleware):
+    """Logs type, size, user and connection of a message, then how long it took and what it answered.
+
+    Never its content. ``level`` applies to both lines; a failure is a WARNING.
+    """
+
+    def __init__(
+        self,
+        next_middleware: Step | None = None,
+        *,
+        logger: logging.Logger | None = None,
+        level: int = logging.INFO,
+    ) -> None:
+        super().__init__(next_middleware)
+        self.logger = logger or logging.getLogger("compat.manager.messages")
+        self.level = level
+
+    async def process(
+        self, message: Message, connection: Connection, consumer: BaseConsumer
+    ) -> Message | None:
+        self.logger.log(
+            self.level,
+            "request %s: %s bytes from user %s on %s",
+            message.type,
+            "?" if message.size is None else message.size,
+            connection.user_id or "-",
+            connection.channel_name,
+        )
+        return message
+
+    async def finished(
+        self,
+        message: Message,
+        connection: Connection,
+        consumer: BaseConsumer,
+        seconds: float,
+        error: BaseException | None,
+    ) -> None:
+        if error is not None:
+            self.logger.warning(
+                "response %s: %s after %.1f ms on %s: %s",
+                message.type,
+                getattr(error, "error_code", type(error).__name__),
+                1000 * seconds,
+                connection.channel_name,
+                error,
+            )
+            return
+        self.logger.log(
+            self.level,
+            "response %s: done in %.1f ms, %d frames sent to %s so far",
+            message.type,
+            1000 * seconds,
+            connection.message_count,
+            connection.channel_name,
+        )

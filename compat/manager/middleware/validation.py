@@ -1,0 +1,133 @@
+"""``ValidationMiddleware``: no message that is too large, too old, or not of the shape it should have."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
+from pydantic import ValidationError as InvalidData
+
+from compat.manager.exceptions import ValidationError, create_error_context
+from compat.manager.middleware.base import Middleware, Step
+from compat.manager.plain import plain
+from compat.manager.typed import Message
+
+if TYPE_CHECKING:
+    from compat.manager.connections.state import Connection
+    from compat.manager.consumer.base import BaseConsumer
+
+__all__ = ["ValidationMiddleware", "size_of", "too_large"]
+
+MAX_TYPE_LENGTH = 200
+TOO_BIG = 1009
+
+
+class ValidationMiddleware(Middleware):
+    """Refuses with ValidationError: messages over ``max_message_size`` bytes, and malformed ones.
+
+    ``schemas``: for some types of message, what their ``data`` must be: anything that pydantic validates (a
+    model, a TypedDict, ``list[int]``). The consumer then gets the validated value as ``data``. Messages that
+    are older than their ``ttl_seconds`` go no further, without an error.
+    """
+
+    def __init__(
+        self,
+        max_message_size: int,
+        next_middleware: Step | None = None,
+        *,
+        schemas: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(next_middleware)
+        if (
+            isinstance(max_message_size, bool)
+            or not isinstance(max_message_size, int)
+            or max_message_size < 1
+        ):
+            raise ValueError(
+                f"max_message_size must be a number of bytes, 1 or more, not {max_message_size!r}"
+            )
+        self.max_message_size = max_message_size
+        self._schemas: dict[str, TypeAdapter[Any]] = {
+            kind: TypeAdapter(schema) for kind, schema in (schemas or {}).items()
+        }
+
+    async def process(
+        self, message: Message, connection: Connection, consumer: BaseConsumer
+    ) -> Message | None:
+        size = size_of(message)
+        if size > self.max_message_size:
+            raise too_large(size, self.max_message_size, connection, message.type)
+        problem = _malformed(message)
+        if problem is not None:
+            raise _refusal(problem, message, connection)
+        if message.is_expired():
+            return None
+        schema = self._schemas.get(message.type)
+        if schema is not None:
+            message.data = _validated(schema, message, connection)
+        return message
+
+
+def size_of(message: Message) -> int:
+    """Bytes of ``message`` as it came in, or as it would go out where it came from nowhere."""
+    if message.size is not None:
+        return message.size
+    if message.binary_data is not None:
+        return len(message.binary_data)
+    return len(json.dumps(plain(message.to_dict()), ensure_ascii=False).encode())
+
+
+def too_large(size: int, limit: int, connection: Connection, message_type: str | None) -> ValidationError:
+    """The error for a message of ``size`` bytes where ``limit`` are allowed."""
+    return ValidationError(
+        f"Message too large: {size} bytes (max: {limit})",
+        context=_context(connection, message_type),
+        details={"reason": "too_large", "size": size, "max_size": limit},
+        ws_code=TOO_BIG,
+    )
+
+
+def _malformed(message: Message) -> str | None:
+    kind: Any = message.type
+    if not isinstance(kind, str) or not kind.strip():
+        return f"'type' must be a non-empty string, not {kind!r}"
+    if len(kind) > MAX_TYPE_LENGTH:
+        return f"'type' has {len(kind)} characters; {MAX_TYPE_LENGTH} are allowed"
+    metadata: Any = message.metadata
+    if metadata is not None and not isinstance(metadata, dict):
+        return f"'metadata' must be an object, not {type(metadata).__name__}"
+    ttl: Any = message.ttl_seconds
+    if ttl is not None and (isinstance(ttl, bool) or not isinstance(ttl, (int, float))):
+        return f"'ttl_seconds' must be a number, not {ttl!r}"
+    return None
+
+
+def _validated(schema: TypeAdapter[Any], message: Message, connection: Connection) -> Any:
+    try:
+        return schema.validate_python(message.data)
+    except InvalidData as error:
+        problems = [
+            {"where": ".".join(map(str, problem["loc"])), "problem": problem["msg"]}
+            for problem in error.errors(include_url=False, include_input=False, include_context=False)
+        ]
+        raise _refusal(
+            f"'data' of {message.type!r} is not valid", message, connection, problems=problems
+        ) from error
+
+
+def _refusal(problem: str, message: Message, connection: Connection, **details: Any) -> ValidationError:
+    kind = message.type if isinstance(message.type, str) else None
+    return ValidationError(
+        problem, context=_context(connection, kind), details={"reason": "malformed", **details}
+    )
+
+
+def _context(connection: Connection, message_type: str | None) -> Any:
+    return create_error_context(
+        user_id=connection.user_id or None,
+        connection_id=connection.channel_name,
+        message_type=message_type,
+        component="validation",
+    )

@@ -1,0 +1,108 @@
+"""Sliding windows that count: in this process, or in Redis for all servers together.
+
+Both are exact: an entry is let in if fewer than ``limit`` were let in during the ``window_s`` before it, and
+fewer than ``burst`` during the last second. One that is refused does not count.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections import OrderedDict, deque
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from redis.exceptions import RedisError
+
+from compat.metrics import Throttle
+
+__all__ = ["LocalWindows", "RedisWindows", "Verdict", "Windows"]
+
+log = logging.getLogger("compat.manager")
+
+BURST_S = 1.0
+FORGET_ABOVE = 10_000
+"""Keys that are kept at most before those with an empty window are thrown out."""
+
+
+class Verdict(NamedTuple):
+    """Whether an entry is let in."""
+
+    allowed: bool
+    remaining: int
+    """How many more would be let in now."""
+    retry_after_s: float
+    """When the next would be let in; 0 for one that was."""
+
+
+class Windows(Protocol):
+    """Windows by key."""
+
+    async def enter(self, key: str) -> Verdict: ...
+
+
+class LocalWindows:
+    """The windows of this process."""
+
+    def __init__(self, limit: int, window_s: float, burst: int) -> None:
+        self.limit, self.window_s, self.burst = limit, window_s, burst
+        self._entries: OrderedDict[str, deque[float]] = OrderedDict()
+
+    async def enter(self, key: str) -> Verdict:
+        return self.enter_now(key, time.monotonic())
+
+    def enter_now(self, key: str, now: float) -> Verdict:
+        """``enter`` at a given time, in seconds of a clock that does not go back."""
+        entries = self._entries.get(key)
+        if entries is None:
+            self._forget(now)
+            entries = self._entries[key] = deque()
+        while entries and entries[0] <= now - self.window_s:
+            entries.popleft()
+        free_at = 0.0
+        if len(entries) >= self.limit:
+            free_at = entries[-self.limit] + self.window_s
+        if len(entries) >= self.burst:
+            free_at = max(free_at, entries[-self.burst] + min(BURST_S, self.window_s))
+        if free_at > now:
+            return Verdict(False, 0, free_at - now)
+        entries.append(now)
+        self._entries.move_to_end(key)
+        return Verdict(True, self.limit - len(entries), 0.0)
+
+    def _forget(self, now: float) -> None:
+        """Throw out the windows, least recently entered first, into which nobody has come for long."""
+        while len(self._entries) >= FORGET_ABOVE:
+            key, entries = next(iter(self._entries.items()))
+            if entries and entries[-1] > now - self.window_s:
+                return
+            del self._entries[key]
+
+
+class RedisWindows:
+    """Windows that all servers share, by the clock of Redis.
+
+    ``redis``: a ``redis.asyncio`` client, of any decoding. While Redis cannot be reached, each server goes on
+    with windows of its own, and says so once a minute.
+    """
+
+    def __init__(self, redis: Any, limit: int, window_s: float, burst: int, key_prefix: str) -> None:
+        self.limit, self.window_s, self.burst = limit, window_s, burst
+        self.key_prefix = key_prefix
+        text = (Path(__file__).parent / "sliding_window.lua").read_text(encoding="utf-8")
+        self._script = redis.register_script(text)
+        self._local = LocalWindows(limit, window_s, burst)
+        self._throttle = Throttle()
+
+    async def enter(self, key: str) -> Verdict:
+        arguments = (self.limit, round(self.window_s * 1e6), self.burst, uuid.uuid4().hex)
+        try:
+            allowed, number = await self._script(keys=[self.key_prefix + key], args=arguments)
+        except (RedisError, OSError) as error:
+            if self._throttle.due("unreachable"):
+                log.warning("rate limit: Redis cannot be reached, each server counts by itself: %s", error)
+            return await self._local.enter(key)
+        if allowed:
+            return Verdict(True, int(number), 0.0)
+        return Verdict(False, 0, int(number) / 1e6)

@@ -1,0 +1,26 @@
+"""JSON of the standard library: compact, UTF-8, and nothing that a browser's JSON.parse refuses."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from compat.manager.serializers.base import BaseSerializer
+
+__all__ = ["JSONSerializer"]
+
+
+class JSONSerializer(BaseSerializer):
+    """``{"a":1}``. NaN and the infinities are a ValueError: they are not JSON."""
+
+    def __init__(self) -> None:
+        self._encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+
+    def text(self, data: Any) -> str:
+        return self._encode(data)
+
+    def dumps(self, data: Any) -> bytes:
+        return self._encode(data).encode()
+
+    def loads(self, data: bytes | str) -> Any:
+        return json.loads(data)

@@ -1,0 +1,91 @@
+"""What a manager has done since it was made, in numbers; and one log line per cause of a loss."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from compat.metrics import Throttle
+
+if TYPE_CHECKING:
+    from compat.manager.connections.state import Connection
+
+__all__ = ["Statistics"]
+
+log = logging.getLogger("compat.manager")
+
+
+class Statistics:
+    """Counters of one manager in this process; they only grow."""
+
+    __slots__ = (
+        "_throttle",
+        "bytes_received",
+        "bytes_sent",
+        "connected",
+        "disconnected",
+        "dropped",
+        "errors",
+        "frames_received",
+        "frames_sent",
+        "refused",
+        "sends",
+        "started_at",
+        "timed_out",
+    )
+
+    def __init__(self) -> None:
+        self.started_at = time.time()
+        self.connected = 0
+        """Connections that were accepted."""
+        self.disconnected = 0
+        self.refused = 0
+        """Connections over a limit, or made while the backend was away."""
+        self.timed_out = 0
+        """Connections that were closed because nothing was heard of them."""
+        self.sends = 0
+        """Calls that sent a message to somebody: a connection, a user, a group or all."""
+        self.frames_sent = 0
+        self.bytes_sent = 0
+        self.frames_received = 0
+        self.bytes_received = 0
+        self.errors = 0
+        """Errors that clients were told of."""
+        self.dropped: dict[str, int] = {}
+        """Frames that did not reach a client, by reason: "slow client", "gone", "unencodable"."""
+        self._throttle = Throttle()
+
+    def lose(self, reason: str, count: int = 1) -> None:
+        """Count frames that were lost without anybody's fault."""
+        self.dropped[reason] = self.dropped.get(reason, 0) + count
+
+    def drop(self, connection: Connection, waiting: int) -> None:
+        """Count a frame that a slow client lost; a log line for each client, and then one a minute."""
+        self.lose("slow client")
+        due = self._throttle.due(connection.channel_name)
+        if due:
+            log.warning(
+                "connection %s reads too slowly: %d frames wait for it, and it has lost %d; see "
+                "outbox_frames, outbox_bytes and on_overflow of ConnectionManager",
+                connection.channel_name,
+                waiting,
+                due,
+            )
+
+    def report_unencodable(self, where: str, error: Exception) -> None:
+        """Count a message that could not be made a frame; logs the first of its kind, then one a minute."""
+        self.lose("unencodable")
+        if self._throttle.due((where, type(error))):
+            log.error("a message for %s cannot be sent to clients: %s", where, error)
+
+    def report_failed(self, where: str, error: BaseException) -> None:
+        """Log what failed where nobody waits for it: the first of its kind, then one a minute."""
+        if self._throttle.due((where, type(error))):
+            log.error("%s failed: %s: %s", where, type(error).__name__, error)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The counters as plain values, and ``uptime`` in seconds."""
+        names = [name for name in self.__slots__ if not name.startswith("_")]
+        counters = {name: getattr(self, name) for name in names}
+        return {**counters, "dropped": dict(self.dropped), "uptime": time.time() - self.started_at}

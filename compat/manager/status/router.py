@@ -1,0 +1,150 @@
+"""``status_router``: a FastAPI router with the manager's status, for those whom a dependency lets in."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import HTTPConnection
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from compat.manager.connections.manager import ConnectionManager
+from compat.manager.current import get_manager
+from compat.manager.exceptions import BackendError
+from compat.manager.status.prometheus import CONTENT_TYPE, prometheus_text
+from compat.manager.status.tickets import check_ticket, make_ticket
+from compat.settings import settings
+
+__all__ = ["status_router"]
+
+log = logging.getLogger("compat.manager")
+
+POLICY_VIOLATION = 1008
+EVERY_S = 1.0
+PAGE = Path(__file__).parent / "live.html"
+
+
+def status_router(
+    dependency: Any = None,
+    *,
+    manager: ConnectionManager | None = None,
+    prefix: str = "/status",
+    every: float = EVERY_S,
+) -> Any:
+    """A FastAPI router: ``app.include_router(status_router(Depends(is_admin)))``.
+
+    ``GET /status`` is JSON, ``/status/metrics`` Prometheus text (of this server alone), ``/status/live`` a
+    page that updates over the websocket ``/status/socket`` ``every`` so many seconds. ``dependency``: what
+    decides who may see them, a dependency or ``Depends(…)``; it raises an HTTPException for the others.
+    Without one they are shown while the app (or the setting DEBUG) is in debug mode, and refused (403)
+    otherwise.
+    ``manager``: by default ``get_manager()``, asked at each request.
+    """
+    try:
+        from fastapi import APIRouter, Depends, Response
+        from fastapi.responses import HTMLResponse
+    except ImportError as error:
+        raise ImportError(
+            "status_router() makes a FastAPI router, and FastAPI is not installed; install it with: "
+            "pip install 'channels-compat[fastapi]'"
+        ) from error
+
+    guard = Depends(only_in_debug) if dependency is None else _depends(dependency, Depends)
+    guarded = APIRouter(prefix=prefix, dependencies=[guard], tags=["status"])
+    open_to_tickets = APIRouter(prefix=prefix)
+
+    def the_manager() -> ConnectionManager:
+        return manager if manager is not None else get_manager()
+
+    @guarded.get("", summary="Connections, users and groups on all servers")
+    async def status() -> dict[str, Any]:
+        return await the_manager().status()
+
+    @guarded.get("/metrics", summary="This server's numbers for Prometheus", response_class=Response)
+    async def metrics() -> Response:
+        return Response(prometheus_text(local_status(the_manager())), media_type=CONTENT_TYPE)
+
+    @guarded.get("/live", response_class=HTMLResponse, include_in_schema=False)
+    async def live() -> HTMLResponse:
+        return HTMLResponse(PAGE.read_text(encoding="utf-8"), headers={"Cache-Control": "no-store"})
+
+    @guarded.get("/ticket", include_in_schema=False)
+    async def ticket() -> dict[str, str]:
+        return {"ticket": make_ticket(await the_manager().backend.shared_secret(), time.time())}
+
+    @open_to_tickets.websocket("/socket")
+    async def socket(websocket: WebSocket, ticket: str = "") -> None:
+        if not check_ticket(await the_manager().backend.shared_secret(), ticket, time.time()):
+            log.warning("refused a websocket of the status page: it has no ticket, or an old one")
+            await websocket.close(POLICY_VIOLATION)
+            return
+        await websocket.accept()
+        await _feed(websocket, the_manager().status, every)
+
+    both = APIRouter()
+    both.include_router(guarded)
+    both.include_router(open_to_tickets)
+    return both
+
+
+async def _feed(websocket: WebSocket, ask: Callable[[], Awaitable[dict[str, Any]]], every: float) -> None:
+    """Send the status, again and again, until the page is closed."""
+    reading = asyncio.ensure_future(_until_closed(websocket))
+    try:
+        while not reading.done():
+            try:
+                content = {"at": time.time(), **await ask()}
+            except BackendError as error:
+                content = {"at": time.time(), "problem": error.message}
+            await websocket.send_json(content)
+            await asyncio.wait((reading,), timeout=every)
+    except (WebSocketDisconnect, RuntimeError):
+        pass
+    finally:
+        reading.cancel()
+
+
+async def _until_closed(websocket: WebSocket) -> None:
+    while (await websocket.receive())["type"] != "websocket.disconnect":
+        pass
+
+
+def local_status(manager: ConnectionManager) -> dict[str, Any]:
+    """What this process knows without asking anybody."""
+    connections = manager.registry.get_all()
+    return {
+        "server_instance_id": manager.server_instance_id,
+        "connections": len(connections),
+        "users": len({one.user_id for one in connections if one.user_id}),
+        "groups": len({group for one in connections for group in one.groups}),
+        "statistics": manager.statistics.as_dict(),
+    }
+
+
+async def only_in_debug(connection: HTTPConnection) -> None:
+    """The dependency where none was given: refuses unless in debug mode."""
+    from fastapi import HTTPException
+
+    if connection.app.debug or settings.get("DEBUG"):
+        return
+    raise HTTPException(
+        403,
+        "The status pages are shown in debug mode only, unless they are given a dependency that decides who "
+        "may see them: status_router(Depends(is_admin))",
+    )
+
+
+def _depends(dependency: Any, depends: Any) -> Any:
+    """A dependency as FastAPI wants it in a list: ``Depends(…)`` as it is, a function wrapped."""
+    if hasattr(dependency, "dependency"):
+        return dependency
+    if callable(dependency):
+        return depends(dependency)
+    raise TypeError(
+        f"status_router() takes a dependency, such as Depends(is_admin), not {dependency!r}; it is what "
+        "decides who may see the pages"
+    )

@@ -1,0 +1,85 @@
+"""Trying again with growing pauses, and jitter so that a fleet does not come back in step."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar, cast
+
+__all__ = ["delays", "with_retry"]
+
+log = logging.getLogger("compat.manager")
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def delays(
+    base_delay: float, max_delay: float, exponential_base: float = 2.0, jitter: bool = True
+) -> Iterator[float]:
+    """The pauses between attempts in seconds, without end; jitter shortens each by up to a half."""
+    pause = base_delay
+    while True:
+        yield pause * random.uniform(0.5, 1.0) if jitter else pause
+        pause = min(pause * exponential_base, max_delay)
+
+
+def with_retry(
+    max_retries: int = 3,
+    base_delay: float = 0.1,
+    max_delay: float = 2.0,
+    exponential_base: float = 2.0,
+    jitter: bool = True,
+    exceptions: tuple[type[Exception], ...] = (Exception,),
+) -> Callable[[F], F]:
+    """A decorator for functions and coroutine functions: after one of ``exceptions``, try again.
+
+    Up to ``max_retries`` more times, ``base_delay`` seconds after the first failure and ``max_delay`` at most
+    after the last; the error of the last attempt is raised. Each failure is a WARNING, the last an ERROR.
+    """
+
+    def decorate(function: F) -> F:
+        def pauses() -> Iterator[float]:
+            unending = delays(min(base_delay, max_delay), max_delay, exponential_base, jitter)
+            return (next(unending) for _ in range(max_retries))
+
+        def report(error: Exception, pause: float | None) -> None:
+            name = getattr(function, "__qualname__", repr(function))
+            if pause is None:
+                log.error("%s failed after %d retries: %s", name, max_retries, error)
+            else:
+                log.warning("%s failed, next attempt in %.2f s: %s", name, pause, error)
+
+        @functools.wraps(function)
+        async def in_loop(*args: Any, **kwargs: Any) -> Any:
+            left = pauses()
+            while True:
+                try:
+                    return await function(*args, **kwargs)
+                except exceptions as error:
+                    pause = next(left, None)
+                    report(error, pause)
+                    if pause is None:
+                        raise
+                await asyncio.sleep(pause)
+
+        @functools.wraps(function)
+        def blocking(*args: Any, **kwargs: Any) -> Any:
+            left = pauses()
+            while True:
+                try:
+                    return function(*args, **kwargs)
+                except exceptions as error:
+                    pause = next(left, None)
+                    report(error, pause)
+                    if pause is None:
+                        raise
+                time.sleep(pause)
+
+        return cast("F", in_loop if inspect.iscoroutinefunction(function) else blocking)
+
+    return decorate
