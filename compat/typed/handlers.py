@@ -92,8 +92,8 @@ def _collected(cls: type, kind: Kind) -> dict[str, Handler]:
 def _twice(cls: type, kind: Kind, tag: str, first: Handler, second: Handler) -> str:
     return (
         f"{cls.__module__}.{cls.__qualname__} has two {kind} handlers for the action {tag!r}:\n"
-        f"  {first.where} takes {first.input_type.__qualname__}\n"
-        f"  {second.where} takes {second.input_type.__qualname__}\n"
+        f"  {first.where} takes {first.input_type.__name__}\n"
+        f"  {second.where} takes {second.input_type.__name__}\n"
         "The action decides which handler gets a message: keep one, or give one message another action"
     )
 

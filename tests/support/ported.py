@@ -1,4 +1,4 @@
-"""The acceptance apps, written for other libraries, with nothing but their import lines rewritten by the table."""
+"""The acceptance apps of other libraries, with nothing but their import lines rewritten by the table."""
 
 from __future__ import annotations
 

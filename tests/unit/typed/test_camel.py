@@ -1,0 +1,96 @@
+"""camelCase: the names of fields and nothing else, in and out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import pytest
+from pydantic import BaseModel, Field
+
+from compat.typed import BaseMessage
+from compat.typed.camel import reader, to_camel, written
+
+
+class Deep(BaseModel):
+    first_name: str
+    free_data: dict[str, Any] = {}
+
+
+class Tree(BaseModel):
+    own_name: str
+    sub_trees: list[Tree] = []
+    by_name: dict[str, Tree] = {}
+    best_of: Tree | None = None
+    either_one: Deep | Tree | None = None
+    with_alias: int = Field(0, alias="aliased_name")
+    noted: Annotated[Deep | None, Field(description="…")] = None
+    a_pair: tuple[Deep, int] | None = None
+
+
+class Message(BaseMessage):
+    action: Literal["message"] = "message"
+    payload: Tree | None
+    some_thing: int = 0
+
+
+WIRE = {
+    "action": "message",
+    "someThing": 1,
+    "payload": {
+        "ownName": "root",
+        "subTrees": [{"ownName": "leaf"}],
+        "byName": {"snake_key": {"ownName": "kept"}},
+        "bestOf": {"ownName": "best"},
+        "eitherOne": {"firstName": "Ada", "freeData": {"snake_case": {"other_key": 1}, "camelCase": 2}},
+        "aliased_name": 7,
+        "noted": {"firstName": "Bob"},
+        "aPair": [{"firstName": "Eve"}, 3],
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "camel"),
+    [("room_name", "roomName"), ("_private_one", "_privateOne"), ("x", "x"), ("a_b_c", "aBC"), ("__", "__")],
+)
+def test_names(name: str, camel: str) -> None:
+    assert to_camel(name) == camel
+
+
+def test_read_and_written_again() -> None:
+    message = Message.model_validate(reader(Message)(WIRE))
+    assert message.payload is not None
+    assert message.payload.sub_trees[0].own_name == "leaf"
+    assert list(message.payload.by_name) == ["snake_key"]
+    assert isinstance(message.payload.either_one, Deep)
+    assert message.payload.either_one.free_data == {"snake_case": {"other_key": 1}, "camelCase": 2}
+    assert message.payload.with_alias == 7
+
+    dumped = written(message, message.model_dump(mode="json", exclude_defaults=True))
+    again = {key: value for key, value in dumped["payload"].items() if key != "with_alias"}
+    expected = {key: value for key, value in WIRE["payload"].items() if key != "aliased_name"}  # type: ignore[attr-defined]
+    assert again == expected
+    assert dumped["someThing"] == 1
+
+
+def test_python_names_are_read_as_well() -> None:
+    message = Message.model_validate(reader(Message)({"payload": {"own_name": "x"}, "some_thing": 2}))
+    assert message.some_thing == 2
+
+
+def test_what_is_no_object_is_left_to_validation() -> None:
+    read = reader(Message)
+    assert read([1]) == [1]
+    assert read({"payload": "text"}) == {"payload": "text"}
+    assert reader(int)({"aB": 1}) == {"aB": 1}
+
+
+def test_an_instance_inside_any_is_written_by_its_own_class() -> None:
+    class Holder(BaseMessage):
+        action: Literal["holder"] = "holder"
+        payload: Any
+
+    holder = Holder(payload=[Deep(first_name="Ada")])
+    assert written(holder, holder.model_dump(mode="json"))["payload"] == [
+        {"firstName": "Ada", "freeData": {}}
+    ]

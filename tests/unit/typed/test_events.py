@@ -1,0 +1,240 @@
+"""Events: from anywhere, over the layer, to the handler for their type; with and without an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from typing import Any
+
+import pytest
+
+from compat.exceptions import ChannelFull, InvalidChannelLayerError
+from compat.layers import InMemoryChannelLayer, register_channel_layer, unregister_channel_layer
+from compat.typed import (
+    AsyncJsonWebsocketConsumer,
+    PingMessage,
+    PongMessage,
+    ws_handler,
+)
+from tests.unit.typed.room import Alert, Note, Room, Said, Talk
+
+
+async def talk(consumer: Any = Room) -> Talk:
+    opened = Talk(consumer.as_asgi())
+    await opened.open()
+    return opened
+
+
+def said(text: str) -> dict[str, Any]:
+    return {"action": "said", "payload": {"text": text, "room_name": None}}
+
+
+class Passing(AsyncJsonWebsocketConsumer):
+    """Passes events on as they are, but those that it handles."""
+
+    groups = ["passing"]
+    passthrough_events = [Note, Alert]
+
+    @ws_handler
+    async def ping(self, message: PingMessage) -> PongMessage:
+        return PongMessage()
+
+
+async def test_an_event_is_handled_by_everybody_in_the_groups_of_the_class(
+    layer: InMemoryChannelLayer,
+) -> None:
+    one, two = await talk(), await talk()
+    await Room.broadcast_event(Alert(payload="fire"))
+    assert await one.hear() == await two.hear() == said("fire")
+    await one.leave()
+    await two.leave()
+
+
+@pytest.mark.parametrize("groups", ["other", ["other"], ("other", "third")])
+async def test_an_event_goes_to_the_groups_that_are_named(layer: InMemoryChannelLayer, groups: Any) -> None:
+    class Other(Room):
+        groups = ["other"]
+
+    one, other = await talk(), await talk(Other)
+    await Room.broadcast_event(Alert(payload="there"), groups)
+    assert await other.hear() == said("there")
+    await one.hears_nothing()
+    await one.leave()
+    await other.leave()
+
+
+async def test_an_event_to_one_channel(layer: InMemoryChannelLayer) -> None:
+    one, two = await talk(), await talk()
+    (first, _) = layer.groups["room"]
+    await Room.send_event(Alert(payload="you"), first)
+    assert await one.hear() == said("you")
+    await two.hears_nothing()
+    await one.leave()
+    await two.leave()
+
+
+async def test_a_full_channel_is_an_error_for_the_sender(layer: InMemoryChannelLayer) -> None:
+    layer.capacity = 1
+    await Room.send_event(Alert(payload="1"), "nobody")
+    with pytest.raises(ChannelFull):
+        await Room.send_event(Alert(payload="2"), "nobody")
+
+
+def test_sync_forms_for_code_without_an_event_loop(layer: InMemoryChannelLayer) -> None:
+    async def main() -> None:
+        client = await talk()
+        (channel,) = layer.groups["room"]
+        await asyncio.to_thread(Room.broadcast_event_sync, Alert(payload="from a thread"))
+        await asyncio.to_thread(Room.send_event_sync, Alert(payload="to one"), channel)
+        assert [await client.hear(), await client.hear()] == [said("from a thread"), said("to one")]
+        await client.leave()
+
+    asyncio.run(main())
+
+
+def test_sync_forms_from_a_thread_of_its_own(layer: InMemoryChannelLayer) -> None:
+    failures: list[BaseException] = []
+
+    def send() -> None:
+        try:
+            for number in range(100):
+                Room.broadcast_event_sync(Alert(payload=str(number)))
+        except BaseException as error:  # noqa: BLE001 - told to the test
+            failures.append(error)
+
+    async def main() -> None:
+        client = await talk()
+        thread = threading.Thread(target=send)
+        thread.start()
+        heard = [(await client.hear())["payload"]["text"] for _ in range(100)]
+        await asyncio.to_thread(thread.join)
+        assert heard == [str(number) for number in range(100)]
+        await client.leave()
+
+    asyncio.run(main())
+    assert not failures
+
+
+async def test_sync_forms_in_a_running_loop_name_the_other_one(layer: InMemoryChannelLayer) -> None:
+    with pytest.raises(RuntimeError, match=r"Write: await Room\.broadcast_event\(\.\.\.\)"):
+        Room.broadcast_event_sync(Alert(payload="x"))
+    with pytest.raises(RuntimeError, match=r"Write: await Room\.send_event\(\.\.\.\)"):
+        Room.send_event_sync(Alert(payload="x"), "somebody")
+
+
+async def test_events_without_their_layer_say_which() -> None:
+    class Elsewhere(Room):
+        channel_layer_alias = "elsewhere"
+
+    register_channel_layer("here", InMemoryChannelLayer())
+    try:
+        with pytest.raises(
+            InvalidChannelLayerError, match=r"Elsewhere sends over.*'elsewhere'.*Configured: 'here'"
+        ):
+            await Elsewhere.broadcast_event(Alert(payload="x"))
+    finally:
+        unregister_channel_layer("here")
+
+
+async def test_an_event_to_no_group_is_logged(
+    layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Nowhere(AsyncJsonWebsocketConsumer):
+        pass
+
+    await Nowhere.broadcast_event(Alert(payload="x"))
+    assert "Nowhere.broadcast_event(Alert) reached nobody" in caplog.text
+
+
+async def test_events_that_are_passed_on(layer: InMemoryChannelLayer) -> None:
+    client = await talk(Passing)
+    await Passing.broadcast_event(Note(payload={"own_key": 1}))
+    await Passing.broadcast_event(Alert(payload="as it is"))
+    assert await client.hear() == {"action": "note", "payload": {"own_key": 1}}
+    assert await client.hear() == {"action": "alert", "payload": "as it is"}
+    await client.leave()
+
+
+async def test_a_handler_goes_before_passing_on(layer: InMemoryChannelLayer) -> None:
+    from compat.typed import event_handler
+
+    class Handling(Passing):
+        groups = ["handling"]
+
+        @event_handler
+        async def alert(self, event: Alert) -> Note:
+            return Note(payload=f"handled {event.payload}")
+
+    client = await talk(Handling)
+    await Handling.broadcast_event(Alert(payload="fire"))
+    assert await client.hear() == {"action": "note", "payload": "handled fire"}
+    await client.leave()
+
+
+async def test_events_are_passed_on_in_the_consumers_own_form(layer: InMemoryChannelLayer) -> None:
+    class Camel(AsyncJsonWebsocketConsumer):
+        groups = ["camel"]
+        camelize = True
+        passthrough_events = [Said]
+
+    from tests.unit.typed.room import Line
+
+    client = await talk(Camel)
+    await Camel.broadcast_event(Said(payload=Line(text="x", room_name="y")))
+    assert await client.hear() == {"action": "said", "payload": {"text": "x", "roomName": "y"}}
+    await client.leave()
+
+
+async def test_an_event_that_nobody_handles_is_logged_and_ends_nothing(
+    layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = await talk()
+    await Room.broadcast_event(Note(payload=1))  # type: ignore[arg-type]  # mypy sees it as well
+    await client.hears_nothing()
+    assert "got an event 'note' for which it has no handler; it handles: 'alert'" in caplog.text
+    await layer.group_send("room", {"type": "typed.event", "action": "alert", "text": '{"action":"alert"}'})
+    await client.hears_nothing()
+    assert "got an event 'alert' that is not valid" in caplog.text
+    await client.leave()
+
+
+async def test_an_event_handler_that_fails_is_logged_and_ends_nothing(
+    layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    from compat.typed import event_handler
+
+    class Failing(Room):
+        groups = ["failing"]
+
+        @event_handler
+        async def on_alert(self, event: Alert) -> Said:
+            raise LookupError("no such alert")
+
+    client = await talk(Failing)
+    await Failing.broadcast_event(Alert(payload="x"))
+    await client.hears_nothing()
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert "the handler of event 'alert' failed" in record.getMessage()
+    await client.leave()
+
+
+async def test_event_completion(layer: InMemoryChannelLayer) -> None:
+    class Complete(Room):
+        groups = ["complete"]
+        send_completion = True
+
+    client = await talk(Complete)
+    await Complete.broadcast_event(Alert(payload="x"))
+    assert [(await client.hear())["action"] for _ in range(2)] == ["said", "event_complete"]
+    await client.leave()
+
+
+async def test_events_and_messages_keep_their_order(layer: InMemoryChannelLayer) -> None:
+    client = await talk()
+    for number in range(90):
+        await Room.broadcast_event(Alert(payload=str(number)))
+    assert [(await client.hear())["payload"]["text"] for _ in range(90)] == [
+        str(number) for number in range(90)
+    ]
+    await client.leave()

@@ -1,0 +1,241 @@
+"""Topics: several conversations on one socket, each with its own handlers and its own authorization."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from compat.exceptions import ImproperlyConfigured
+from compat.layers import InMemoryChannelLayer
+from compat.names import require_valid_group_name
+from compat.typed import (
+    AsyncJsonWebsocketConsumer,
+    PingMessage,
+    PongMessage,
+    Topic,
+    TopicErrorReason,
+    event_handler,
+    ws_handler,
+)
+from tests.unit.typed.room import Alert, Line, Note, Said, Say, Talk
+
+LOG: list[str] = []
+
+
+class RunTopic(Topic[Alert]):
+    """The course of a run."""
+
+    pattern = "run:{run_id}"
+
+    async def authorize(self, run_id: str) -> bool:  # type: ignore[override]
+        return run_id != "forbidden"
+
+    async def on_subscribe(self) -> None:
+        LOG.append(f"subscribed {self.params['run_id']}")
+        await self.send_message(Note(payload=f"state of {self.topic}"))
+
+    async def on_unsubscribe(self) -> None:
+        LOG.append(f"unsubscribed {self.params['run_id']}")
+
+    @ws_handler
+    async def say(self, message: Say) -> Said:
+        return Said(payload=message.payload)
+
+    @event_handler
+    async def alert(self, event: Alert) -> Said:
+        return Said(payload=Line(text=event.payload))
+
+
+class TeamTopic(Topic):
+    pattern = "team:{team}:member:{member}"
+
+    @ws_handler
+    async def say(self, message: Say) -> None:
+        await self.broadcast_message(Said(payload=message.payload), exclude_current=True)
+
+    @ws_handler
+    async def fail(self, message: Note) -> None:
+        raise LookupError("secret")
+
+
+class Console(AsyncJsonWebsocketConsumer):
+    topics = [RunTopic, TeamTopic]
+
+    @ws_handler
+    async def ping(self, message: PingMessage) -> PongMessage:
+        return PongMessage()
+
+
+@pytest.fixture(autouse=True)
+def clean() -> None:
+    LOG.clear()
+
+
+async def console(consumer: Any = Console) -> Talk:
+    client = Talk(consumer.as_asgi())
+    await client.open()
+    return client
+
+
+def on(topic: str, action: str, payload: Any = None, **more: Any) -> dict[str, Any]:
+    return {"action": action, "payload": payload, "version": 1, "topic": topic, **more}
+
+
+async def subscribed(client: Talk, topic: str) -> None:
+    assert await client.ask({"action": "subscribe", "topic": topic}) == on(topic, "subscribed")
+
+
+async def test_subscribing_and_talking(layer: InMemoryChannelLayer) -> None:
+    client = await console()
+    assert await client.ask({"action": "subscribe", "topic": "run:1", "ref": "a"}) == on(
+        "run:1", "subscribed", ref="a"
+    )
+    assert await client.hear() == on("run:1", "note", "state of run:1")  # news, and no answer
+    line = {"text": "hi", "room_name": None}
+    assert await client.ask({"action": "say", "topic": "run:1", "payload": line, "ref": "b"}) == on(
+        "run:1", "said", line, ref="b"
+    )
+    assert await client.ask({"action": "subscribe", "topic": "run:1"}) == on("run:1", "subscribed")
+    assert await client.ask({"action": "unsubscribe", "topic": "run:1"}) == on("run:1", "unsubscribed")
+    assert await client.ask({"action": "unsubscribe", "topic": "run:1"}) == on("run:1", "unsubscribed")
+    assert LOG == ["subscribed 1", "unsubscribed 1"]
+    await client.hears_nothing()
+    await client.leave()
+    assert layer.groups == {}
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        ({"action": "subscribe", "topic": "walk:1"}, TopicErrorReason.UNKNOWN_TOPIC),
+        ({"action": "subscribe", "topic": "run:1:2"}, TopicErrorReason.UNKNOWN_TOPIC),
+        ({"action": "subscribe", "topic": "run:forbidden"}, TopicErrorReason.UNAUTHORIZED),
+        ({"action": "say", "topic": "run:1", "payload": {"text": "x"}}, TopicErrorReason.NOT_SUBSCRIBED),
+    ],
+)
+async def test_what_is_not_served_says_why(layer: InMemoryChannelLayer, frame: Any, reason: str) -> None:
+    client = await console()
+    answer = await client.ask({**frame, "ref": "1"})
+    assert (answer["action"], answer["topic"], answer["ref"]) == ("error", frame["topic"], "1")
+    assert answer["payload"]["reason"] == reason and answer["payload"]["detail"]
+    assert layer.groups == {}
+    await client.hears_nothing()
+    await client.leave()
+
+
+async def test_errors_are_the_topics(layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture) -> None:
+    client = await console()
+    await subscribed(client, "team:a:member:b")
+    answer = await client.ask({"action": "sing", "topic": "team:a:member:b"})
+    assert answer["topic"] == "team:a:member:b" and answer["payload"][0]["type"] == "union_tag_invalid"
+    answer = await client.ask({"action": "note", "topic": "team:a:member:b"})
+    assert answer["payload"]["error_id"] in caplog.text and "TeamTopic 'team:a:member:b'" in caplog.text
+    await client.leave()
+
+
+async def test_an_event_reaches_those_who_have_subscribed(layer: InMemoryChannelLayer) -> None:
+    one, two, three = await console(), await console(), await console()
+    for client, topic in ((one, "run:1"), (two, "run:1"), (three, "run:2")):
+        await subscribed(client, topic)
+        await client.hear()
+    await RunTopic.broadcast("run:1", Alert(payload="go"), seq=7)
+    expected = on("run:1", "said", {"text": "go", "room_name": None}, seq=7)
+    assert await one.hear() == await two.hear() == expected
+    await three.hears_nothing()
+    for client in (one, two, three):
+        await client.leave()
+    assert LOG[-3:] == ["unsubscribed 1", "unsubscribed 1", "unsubscribed 2"]
+    assert layer.groups == {}
+
+
+async def test_a_broadcast_goes_to_the_topics_own_group(layer: InMemoryChannelLayer) -> None:
+    one, two = await console(), await console()
+    for client in (one, two):
+        await subscribed(client, "team:a:member:b")
+    await one.say({"action": "say", "topic": "team:a:member:b", "payload": {"text": "x"}})
+    assert await two.hear() == on("team:a:member:b", "said", {"text": "x", "room_name": None})
+    await one.hears_nothing()
+    await one.leave()
+    await two.leave()
+
+
+async def test_a_topic_of_another_pattern_is_an_error_for_the_sender(layer: InMemoryChannelLayer) -> None:
+    with pytest.raises(ValueError, match="'walk:1' is no topic of RunTopic"):
+        await RunTopic.broadcast("walk:1", Alert(payload="x"))
+
+
+async def test_a_topic_on_a_route_of_its_own(layer: InMemoryChannelLayer) -> None:
+    consumer = RunTopic.as_consumer()
+    assert consumer.__name__ == "RunConsumer" and consumer.__doc__ == "The course of a run."
+    client = Talk(consumer.as_asgi(), "/ws/run/5/")
+    client.scope["path_params"] = {"run_id": "5"}
+    await client.open()
+    assert await client.hear() == on("run:5", "subscribed")
+    assert await client.hear() == on("run:5", "note", "state of run:5")
+    line = {"text": "no envelope", "room_name": None}
+    assert await client.ask({"action": "say", "payload": line, "ref": "1"}) == on(
+        "run:5", "said", line, ref="1"
+    )
+    await RunTopic.broadcast("run:5", Alert(payload="go"))
+    assert (await client.hear())["payload"]["text"] == "go"
+    await client.leave()
+
+
+async def test_a_route_that_lacks_the_topics_parameters(
+    layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = Talk(RunTopic.as_consumer().as_asgi(), served=False)
+    await client.connect()
+    with pytest.raises(ImproperlyConfigured, match=r"RunTopic.*the route gives no run_id"):
+        await client.receive_output()
+
+
+async def test_one_topic_that_fails_to_end_keeps_no_other_from_it(
+    layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Bad(Topic):
+        pattern = "bad:{name}"
+
+        async def on_unsubscribe(self) -> None:
+            raise LookupError("cannot end")
+
+    class Both(AsyncJsonWebsocketConsumer):
+        topics = [Bad, RunTopic]
+
+    client = await console(Both)
+    await subscribed(client, "bad:1")
+    await subscribed(client, "run:1")
+    await client.hear()
+    await client.leave()
+    assert LOG == ["subscribed 1", "unsubscribed 1"]
+    assert "Bad 'bad:1': on_unsubscribe() failed" in caplog.text
+    assert layer.groups == {}
+
+
+async def test_camel_case_is_the_connections(layer: InMemoryChannelLayer) -> None:
+    class Camel(Console):
+        camelize = True
+
+    client = await console(Camel)
+    await subscribed(client, "run:1")
+    await client.hear()
+    answer = await client.ask({"action": "say", "topic": "run:1", "payload": {"text": "x", "roomName": "y"}})
+    assert answer["payload"] == {"text": "x", "roomName": "y"}
+    await client.leave()
+
+
+def test_patterns() -> None:
+    assert TeamTopic.param_names == ("team", "member")
+    assert TeamTopic.parse("team:a:member:b") == {"team": "a", "member": "b"}
+    assert TeamTopic.parse("team:a:member:") is None
+    with pytest.raises(TypeError, match="uses a parameter twice"):
+        type("Twice", (Topic,), {"pattern": "a:{x}:{x}"})
+    with pytest.raises(TypeError, match="Topic has no pattern"):
+        Topic.parse("x")
+
+
+@pytest.mark.parametrize("name", ["run:1", "run:café", "run:" + "x" * 500, "run:a b"])
+def test_groups_of_topics_are_valid_and_tell_topics_apart(name: str) -> None:
+    assert require_valid_group_name(RunTopic.group_name(name))
+    assert RunTopic.group_name(name) != RunTopic.group_name(name + "y")
