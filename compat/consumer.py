@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 from asgiref.sync import async_to_sync
 
-from compat import db, integration
+from compat import db, dependencies, integration
 from compat.db import aclose_old_connections, database_sync_to_async
 from compat.dispatch import Ending, Socket, Subscription, converse, describe, missing_layer
 from compat.endpoint import ASGISignature
@@ -60,6 +60,7 @@ class ConsumerApp:
     def __init__(self, consumer_class: type[AsyncConsumer], initkwargs: dict[str, Any]) -> None:
         self.consumer_class = consumer_class
         self.consumer_initkwargs = initkwargs
+        self._has_dependencies = dependencies.declares(consumer_class)
         for name in ("__module__", "__name__", "__qualname__", "__doc__"):
             setattr(self, name, getattr(consumer_class, name))
 
@@ -68,7 +69,13 @@ class ConsumerApp:
             scope["url_route"] = {"args": (), "kwargs": dict(scope.get("path_params") or {})}
         async with admissions.admit(scope, receive, send) as admitted:
             if admitted:
-                await self.consumer_class(**self.consumer_initkwargs)(scope, receive, send)
+                await self._run(scope, receive, send)
+
+    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
+        make = functools.partial(self.consumer_class, **self.consumer_initkwargs)
+        if self._has_dependencies:
+            return await dependencies.run(self.consumer_class, make, scope, receive, send)
+        await make()(scope, receive, send)
 
     def __repr__(self) -> str:
         return f"<ConsumerApp of {self.consumer_class.__module__}.{self.consumer_class.__qualname__}>"

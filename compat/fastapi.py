@@ -18,11 +18,12 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
+from compat.dependencies import endpoint
 from compat.exceptions import InvalidChannelLayerError
 from compat.layers import DEFAULT_CHANNEL_LAYER, BaseChannelLayer, channel_layers, get_channel_layer
 from compat.starlette_routes import PatternsRoute
 
-__all__ = ["channel_layer", "close_layers", "include_consumers", "lifespan", "open_layers"]
+__all__ = ["channel_layer", "close_layers", "endpoint", "include_consumers", "lifespan", "open_layers"]
 
 log = logging.getLogger("compat.layers")
 

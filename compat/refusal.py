@@ -32,15 +32,22 @@ def _can_respond(scope: Scope) -> bool:
     return _HTTP_RESPONSE in (scope.get("extensions") or {})
 
 
-async def refuse(scope: Scope, receive: Receive, send: Send, status: int, text: str) -> None:
+async def refuse(
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    status: int,
+    text: str,
+    headers: Iterable[tuple[bytes, bytes]] = (),
+) -> None:
     """Answer ``status`` with ``text`` to a request, or to a handshake that has not been received from yet."""
     if scope["type"] == "http":
-        return await _respond(send, "http.response", status, text)
+        return await _respond(send, "http.response", status, text, headers)
     message = await receive()
     if message["type"] != "websocket.connect":
         return  # the client has left meanwhile
     if _can_respond(scope):
-        await _respond(send, _HTTP_RESPONSE, status, text)
+        await _respond(send, _HTTP_RESPONSE, status, text, headers)
         await _connection_lost(receive)
     else:
         await send({"type": "websocket.close"})
@@ -74,8 +81,10 @@ def listed(names: Iterable[str], limit: int = 8) -> str:
     return (", ".join(quoted[:limit]) or "nothing") + more
 
 
-async def _respond(send: Send, kind: str, status: int, text: str) -> None:
+async def _respond(
+    send: Send, kind: str, status: int, text: str, more_headers: Iterable[tuple[bytes, bytes]]
+) -> None:
     body = text.encode()
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
-    await send({"type": f"{kind}.start", "status": status, "headers": headers})
+    await send({"type": f"{kind}.start", "status": status, "headers": [*headers, *more_headers]})
     await send({"type": f"{kind}.body", "body": body})

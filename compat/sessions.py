@@ -1,7 +1,8 @@
 """``scope["cookies"]`` and ``scope["session"]``, and the cookie that carries a session back to the browser.
 
 Names and behaviour are those of ``channels.sessions``. The session object comes from the module that
-``SESSION_ENGINE`` names: Django's with Django, ours (``compat.session_memory``) without.
+``SESSION_ENGINE`` names: Django's with Django; without, ours (``compat.session_cookies`` keeps sessions in
+signed cookies, ``compat.session_memory`` in this process).
 
 A session is saved, and its cookie sent, with the start of an HTTP response. A websocket has no such moment:
 there the consumer saves (``await self.scope["session"].asave()``).
@@ -24,6 +25,7 @@ from compat.db import database_sync_to_async
 from compat.exceptions import ImproperlyConfigured
 from compat.familiar import catchable, familiar
 from compat.session_base import UpdateError
+from compat.session_cookies import CookieSession
 from compat.session_memory import DefaultSession
 from compat.settings import settings
 from compat.types import ASGIApp, Message, Receive, Scope, Send
@@ -38,9 +40,9 @@ __all__ = [
 
 SAMESITE = ("strict", "lax", "none")
 DJANGO_ENGINES = frozenset(
-    f"django.contrib.sessions.backends.{name}"
-    for name in ("cache", "cached_db", "db", "file", "signed_cookies")
+    f"django.contrib.sessions.backends.{name}" for name in ("cache", "cached_db", "db", "file")
 )
+SIGNED_COOKIES = "django.contrib.sessions.backends.signed_cookies"
 HTTP_EPOCH = "Thu, 01-Jan-1970 00:00:00 GMT"
 """What browsers have long been sent to delete a cookie."""
 
@@ -238,8 +240,11 @@ def session_store() -> Any:
     try:
         module = importlib.import_module(engine)
     except ModuleNotFoundError as error:
+        # Settings written for Django, on a machine that has none.
         if engine in DJANGO_ENGINES:
-            return DefaultSession  # a settings.py written for Django, on a machine that has none
+            return DefaultSession
+        if engine == SIGNED_COOKIES:
+            return CookieSession
         raise ImproperlyConfigured(f"SESSION_ENGINE = {engine!r} cannot be imported: {error}") from error
     store = getattr(module, "SessionStore", None)
     if store is None:

@@ -55,6 +55,8 @@ DEFAULTS: Mapping[str, Any] = {
     "CHANNEL_UNKNOWN_MESSAGE": "raise",
     "DEBUG": False,
     "DRAIN_SECONDS": 0,
+    "SECRET_KEY": "",
+    "SECRET_KEY_FALLBACKS": [],
     "SESSION_COOKIE_AGE": 60 * 60 * 24 * 7 * 2,
     "SESSION_COOKIE_DOMAIN": None,
     "SESSION_COOKIE_HTTPONLY": True,

@@ -372,7 +372,7 @@ async def test_an_engine_of_ones_own() -> None:
     assert isinstance(session, SessionStore)
 
 
-@pytest.mark.parametrize("name", ["db", "cache", "cached_db", "file", "signed_cookies"])
+@pytest.mark.parametrize("name", ["db", "cache", "cached_db", "file"])
 async def test_djangos_engines_without_django_are_the_default(name: str) -> None:
     with override(SESSION_ENGINE=f"django.contrib.sessions.backends.{name}"):
         session = (await scope_inside(SessionMiddlewareStack, with_cookies()))["session"]

@@ -1,0 +1,86 @@
+"""Tokens that are sent to a server are not written into its log.
+
+Servers log the path of a request with its query string, and at level DEBUG its headers too.
+What the functions here name is secret; a filter on the servers' loggers then puts dots in its place.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+
+__all__ = ["LOGGERS", "Redacting", "hide_header", "hide_parameter", "hide_subprotocols"]
+
+LOGGERS = (
+    "uvicorn.error",
+    "uvicorn.access",
+    "uvicorn.asgi",
+    "hypercorn.access",
+    "hypercorn.error",
+    "daphne.http_protocol",
+    "daphne.ws_protocol",
+    "django.channels.server",
+    "django.server",
+    "gunicorn.access",
+    "gunicorn.error",
+)
+"""Loggers of ASGI servers that write down what a client has asked for."""
+
+HIDDEN = "..."
+
+
+class Redacting(logging.Filter):
+    """Puts dots in the place of secrets; lets every record through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._patterns: dict[str, re.Pattern[str]] = {}
+
+    def add(self, pattern: str) -> None:
+        """Hide whatever matches ``pattern``, in any case of letters."""
+        self._patterns.setdefault(pattern, re.compile(pattern, re.IGNORECASE))
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        # The arguments first, and as they are: uvicorn's formatter for requests takes them apart.
+        if isinstance(record.args, tuple):
+            record.args = tuple(self._cleaned(argument) for argument in record.args)
+        message = record.getMessage()
+        if (cleaned := self.clean(message)) != message:
+            record.msg, record.args = cleaned, ()
+        return True
+
+    def clean(self, text: str) -> str:
+        """``text`` without its secrets."""
+        for pattern in self._patterns.values():
+            text = pattern.sub(HIDDEN, text)
+        return text
+
+    def _cleaned(self, value: object) -> object:
+        return self.clean(value) if isinstance(value, str) else value
+
+
+redacting = Redacting()
+"""The one filter, on every logger of LOGGERS once there is something to hide."""
+
+
+def hide_parameter(name: str) -> None:
+    """From now on, hide the values of this query parameter."""
+    _hide(rf"(?<=[?&'\"\s]{re.escape(name)}=)[^&#'\"\s]+")
+
+
+def hide_header(name: str) -> None:
+    """From now on, hide the values of this header, in debug output and in a scope that is printed."""
+    _hide(rf"(?<={re.escape(name)}: )[^\r\n]+")
+    _hide(rf"(?<=b'{re.escape(name)}', b')[^']+")
+
+
+def hide_subprotocols() -> None:
+    """From now on, hide the subprotocols that clients offer."""
+    hide_header("Sec-WebSocket-Protocol")
+    _hide(r"(?<='subprotocols': \[)[^\]]+")
+
+
+def _hide(pattern: str) -> None:
+    redacting.add(pattern)
+    for logger in LOGGERS:
+        logging.getLogger(logger).addFilter(redacting)  # adding it again does nothing
