@@ -7,14 +7,14 @@ commands. What is missing says so and names the cure: ``pip install django``.
 
 from __future__ import annotations
 
-from .unserved import attribute_of, install_finder
+from .unserved import attribute_of, install_finders
 
 __all__ = ["VERSION", "get_version", "setup"]
 
 VERSION = (5, 2, 0, "final", 0)
 """The version whose names and behaviour the subset follows; code that branches on it takes the right branch."""
 
-install_finder()
+install_finders()
 
 
 def get_version() -> str:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from .http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect, HttpResponseRedirect
+from .http import Http404, HttpRequest, HttpResponse, HttpResponsePermanentRedirect, HttpResponseRedirect
 from .unserved import NOT_A_PACKAGE, attribute_of, needs_django
 from .urls import NoReverseMatch, reverse
 
 __all__ = [
+    "Http404",
+    "HttpResponse",
+    "HttpResponsePermanentRedirect",
+    "HttpResponseRedirect",
     "aget_list_or_404",
     "aget_object_or_404",
     "get_list_or_404",

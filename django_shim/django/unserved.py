@@ -9,6 +9,7 @@ anywhere else.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
@@ -17,7 +18,14 @@ from typing import Any
 
 from .unserved_names import UNSERVED
 
-__all__ = ["NOT_A_PACKAGE", "UnservedNames", "attribute_of", "install_finder", "needs_django"]
+__all__ = [
+    "NOT_A_PACKAGE",
+    "UnservedModules",
+    "UnservedNames",
+    "attribute_of",
+    "install_finders",
+    "needs_django",
+]
 
 ROOT = __name__.rpartition(".")[0]
 """``django``."""
@@ -52,7 +60,7 @@ def _is_unserved(full_name: str) -> bool:
 
 
 class UnservedNames:
-    """A finder that finds nothing: it refuses the names of the table before anybody can say "no such name"."""
+    """The first of ``sys.meta_path``: refuses the names of the table before anybody can say "no such name"."""
 
     @staticmethod
     def find_spec(
@@ -69,18 +77,32 @@ class UnservedNames:
         return None
 
 
+class UnservedModules:
+    """The last of ``sys.meta_path``: what nobody has found below ``django`` may be in the real one."""
+
+    @staticmethod
+    def find_spec(
+        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Raise ModuleNotFoundError, about ``name`` itself, so that a mistyped name stays a mistyped name."""
+        if name.startswith(f"{ROOT}.") and _is_loaded():
+            raise ModuleNotFoundError(needs_django(name), name=name)
+        return None
+
+
 def _is_loaded() -> bool:
-    return vars(sys.modules.get(ROOT, sys)).get("__file__", "") == __file__.replace(
-        "unserved.py", "__init__.py"
-    )
+    init = os.path.join(os.path.dirname(__file__), "__init__.py")
+    return getattr(sys.modules.get(ROOT), "__file__", None) == init
 
 
-def install_finder() -> None:
-    """Have ``UnservedNames`` asked first; ImportError where this folder is imported under another name."""
+def install_finders() -> None:
+    """Have both asked; ImportError where this folder is imported under another name than ``django``."""
     if ROOT != "django":
         raise ImportError(
-            f"this folder is served under the name 'django', and was imported as {ROOT!r}: two copies of every class "
-            "would be the result. Call django_shim.install(), then import django."
+            f"this folder is served under the name 'django', and was imported as {ROOT!r}: two copies of every "
+            "class would be the result. Call django_shim.install(), then import django."
         )
-    if UnservedNames not in sys.meta_path:
-        sys.meta_path.insert(0, UnservedNames)
+    # Those of an earlier import, if the shim was taken away and came back.
+    sys.meta_path[:] = [one for one in sys.meta_path if getattr(one, "__module__", "") != __name__]
+    sys.meta_path.insert(0, UnservedNames)
+    sys.meta_path.append(UnservedModules)

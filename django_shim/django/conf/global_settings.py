@@ -127,4 +127,51 @@ SERVER_EMAIL = "root@localhost"
 EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
 EMAIL_HOST = "localhost"
 EMAIL_PORT = 25
+EMAIL_HOST_PASSWORD = ""
+EMAIL_HOST_USER = ""
+EMAIL_SSL_CERTFILE: str | None = None
+EMAIL_SSL_KEYFILE: str | None = None
 EMAIL_SUBJECT_PREFIX = "[Django] "
+EMAIL_TIMEOUT: int | None = None
+EMAIL_USE_LOCALTIME = False
+EMAIL_USE_SSL = False
+EMAIL_USE_TLS = False
+
+# The rest: read by projects and by libraries, used by nothing here
+ABSOLUTE_URL_OVERRIDES: dict[str, Any] = {}
+CACHE_MIDDLEWARE_ALIAS = "default"
+CACHE_MIDDLEWARE_KEY_PREFIX = ""
+CACHE_MIDDLEWARE_SECONDS = 600
+DEBUG_PROPAGATE_EXCEPTIONS = False
+DEFAULT_EXCEPTION_REPORTER_FILTER = "django.views.debug.SafeExceptionReporterFilter"
+DEFAULT_INDEX_TABLESPACE = ""
+DEFAULT_TABLESPACE = ""
+FILE_UPLOAD_DIRECTORY_PERMISSIONS: int | None = None
+FILE_UPLOAD_HANDLERS = [
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
+FILE_UPLOAD_TEMP_DIR: str | None = None
+FORMAT_MODULE_PATH: str | None = None
+FORM_RENDERER = "django.forms.renderers.DjangoTemplates"
+LANGUAGES_BIDI = ["he", "ar", "ar-dz", "ckb", "fa", "ug", "ur"]
+LANGUAGE_COOKIE_AGE: int | None = None
+LANGUAGE_COOKIE_DOMAIN: str | None = None
+LANGUAGE_COOKIE_HTTPONLY = False
+LANGUAGE_COOKIE_PATH = "/"
+LANGUAGE_COOKIE_SAMESITE: str | None = None
+LANGUAGE_COOKIE_SECURE = False
+MIGRATION_MODULES: dict[str, str] = {}
+PASSWORD_HASHERS: list[str] = []
+PASSWORD_RESET_TIMEOUT = 60 * 60 * 24 * 3
+SESSION_FILE_PATH: str | None = None
+SIGNING_BACKEND = "django.core.signing.TimestampSigner"
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.FileSystemFinder",
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+TEST_NON_SERIALIZED_APPS: list[str] = []

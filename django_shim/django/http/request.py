@@ -388,6 +388,8 @@ class HttpRequest:
             except MultiPartParserError as error:
                 raise BadRequest(f"Invalid multipart/form-data: {error}") from error
         elif self.content_type == "application/x-www-form-urlencoded":
+            if self._encoding is not None and codecs.lookup(self._encoding).name != "utf-8":
+                raise BadRequest("application/x-www-form-urlencoded must be UTF-8 encoded.")
             self._post = QueryDict(self.body, encoding=self._encoding)
 
     @property

@@ -26,10 +26,12 @@ from ..unserved import NOT_A_PACKAGE, attribute_of
 from ..utils.datastructures import CaseInsensitiveMapping
 from ..utils.encoding import iri_to_uri
 from ..utils.http import content_disposition_header, http_date
+from .exceptions import Http404
 
 __all__ = [
     "BadHeaderError",
     "FileResponse",
+    "Http404",
     "HttpResponse",
     "HttpResponseBadRequest",
     "HttpResponseBase",
@@ -262,7 +264,8 @@ class HttpResponse(HttpResponseBase):
 
     def __repr__(self) -> str:
         kind = self.headers.get("Content-Type")
-        return f"<{type(self).__name__} status_code={self.status_code}{f', {kind!r}' if kind else ''}>"
+        shown = f', "{kind}"' if kind else ""
+        return f"<{type(self).__name__} status_code={self.status_code}{shown}>"
 
     @property
     def content(self) -> bytes:
@@ -494,7 +497,8 @@ class HttpResponseNotAllowed(HttpResponse):
         self["Allow"] = ", ".join(permitted_methods)
 
     def __repr__(self) -> str:
-        return f"<HttpResponseNotAllowed [{self['Allow']}] status_code={self.status_code}>"
+        kind = self.headers.get("Content-Type")
+        return f'<HttpResponseNotAllowed [{self["Allow"]}] status_code={self.status_code}, "{kind}">'
 
 
 class HttpResponseGone(HttpResponse):

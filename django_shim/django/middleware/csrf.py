@@ -19,6 +19,7 @@ from ..core.handlers.loop import LoopMiddleware
 from ..http import HttpRequest
 from ..unserved import NOT_A_PACKAGE, attribute_of
 from ..urls import get_callable
+from ..utils.cache import patch_vary_headers
 from ..utils.crypto import constant_time_compare, get_random_string
 from ..utils.http import is_same_domain
 
@@ -129,9 +130,7 @@ class CsrfViewMiddleware(LoopMiddleware):
             httponly=settings.CSRF_COOKIE_HTTPONLY,
             samesite=settings.CSRF_COOKIE_SAMESITE,
         )
-        vary = response.headers.get("Vary")
-        if "cookie" not in (vary or "").lower():
-            response.headers["Vary"] = f"{vary}, Cookie" if vary else "Cookie"
+        patch_vary_headers(response, ["Cookie"])
 
     def _check_origin(self, request: HttpRequest) -> None:
         """The Origin header must be this site's or a trusted one; over https without it, the Referer."""

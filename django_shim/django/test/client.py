@@ -263,7 +263,9 @@ class _ClientBase(RequestFactory):
         if error is not None and self.raise_request_exception:
             raise error
         if response.streaming:
-            response.streaming_content = iter([piece async for piece in response])
+            pieces = [piece async for piece in response]
+            response.close()
+            response.streaming_content = iter(pieces)
         for name, morsel in response.cookies.items():
             self.cookies[name] = morsel.value
             self.cookies[name].update(morsel)

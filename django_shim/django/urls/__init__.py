@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..unserved import attribute_of
 from .base import (
+    clear_script_prefix,
     clear_url_caches,
     get_script_prefix,
     get_urlconf,
@@ -26,6 +27,7 @@ __all__ = [
     "ResolverMatch",
     "URLPattern",
     "URLResolver",
+    "clear_script_prefix",
     "clear_url_caches",
     "get_callable",
     "get_ns_resolver",

@@ -54,8 +54,9 @@ class Candidate:
 
     @property
     def parameters(self) -> list[Parameter]:
-        """The parameters, in order of appearance."""
-        return [part for part in self.parts if isinstance(part, Parameter)]
+        """The parameters, each once, in order of appearance."""
+        found = {part.name: part for part in self.parts if isinstance(part, Parameter)}
+        return list(found.values())
 
     def fill(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | None:
         """The path, unquoted, or None where the arguments do not fit."""
@@ -169,7 +170,7 @@ def _item(op: str, value: Any, names: Mapping[int, str]) -> Alternatives:
         case "ATOMIC_GROUP":
             return _sequence(value, names)
         case "GROUPREF":
-            return []  # a text that must come twice: no way to write it
+            return [(_parameter(value, names),)]
         case _:
             return [()]  # anchors and look-around take no text
 
@@ -178,9 +179,11 @@ def _group(value: Any, names: Mapping[int, str]) -> Alternatives:
     number, inner = value[0], value[-1]
     if number is None:
         return _sequence(inner, names)
-    if names and number not in names:
-        return _sequence(inner, names)  # where some groups have names, the others give no arguments
-    return [(Parameter(names.get(number, f"_{number}"), StringConverter()),)]
+    return [(_parameter(number, names),)]
+
+
+def _parameter(number: int, names: Mapping[int, str]) -> Parameter:
+    return Parameter(names.get(number, f"_{number}"), StringConverter())
 
 
 def _repeat(value: Any, names: Mapping[int, str]) -> Alternatives:

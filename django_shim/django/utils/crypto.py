@@ -8,11 +8,25 @@ import secrets
 import string
 from typing import Any
 
+from ..unserved import NOT_A_PACKAGE, attribute_of
 from .encoding import force_bytes
 
-__all__ = ["RANDOM_STRING_CHARS", "constant_time_compare", "get_random_string", "salted_hmac"]
+__all__ = [
+    "RANDOM_STRING_CHARS",
+    "InvalidAlgorithm",
+    "constant_time_compare",
+    "get_random_string",
+    "salted_hmac",
+]
+
+__path__ = NOT_A_PACKAGE
+__getattr__ = attribute_of(__name__)
 
 RANDOM_STRING_CHARS = string.ascii_lowercase + string.ascii_uppercase + string.digits
+
+
+class InvalidAlgorithm(ValueError):
+    """hashlib does not know it."""
 
 
 def get_random_string(length: int, allowed_chars: str = RANDOM_STRING_CHARS) -> str:
@@ -34,6 +48,6 @@ def salted_hmac(
 
         secret = settings.SECRET_KEY
     if algorithm not in hashlib.algorithms_available:
-        raise ValueError(f"{algorithm!r} is not an algorithm accepted by the hashlib module")
+        raise InvalidAlgorithm(f"{algorithm!r} is not an algorithm accepted by the hashlib module.")
     key = hashlib.new(algorithm, force_bytes(key_salt) + force_bytes(secret)).digest()
     return hmac.new(key, msg=force_bytes(value), digestmod=algorithm)

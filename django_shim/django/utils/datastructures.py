@@ -6,7 +6,12 @@ import copy
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from ..unserved import NOT_A_PACKAGE, attribute_of
+
 __all__ = ["CaseInsensitiveMapping", "MultiValueDict", "MultiValueDictKeyError", "OrderedSet"]
+
+__path__ = NOT_A_PACKAGE
+__getattr__ = attribute_of(__name__)
 
 
 class MultiValueDictKeyError(KeyError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from typing import Any
+from typing import Any, TypeVar
 
 from .timezone import get_fixed_timezone
 
@@ -30,20 +30,37 @@ def _numbers(match: re.Match[str], *names: str) -> dict[str, Any]:
     return {name: int(text) for name, text in found.items()}
 
 
+T = TypeVar("T", datetime.date, datetime.time, datetime.datetime)
+
+
+def _iso(kind: type[T], value: str) -> T | None:
+    """What Python's own parser makes of it; it takes more forms with each version."""
+    try:
+        return kind.fromisoformat(value)
+    except ValueError:
+        return None
+
+
 def parse_date(value: str) -> datetime.date | None:
     """``"2026-11-20"``; ValueError for a date that is well formed and does not exist."""
+    if (iso := _iso(datetime.date, value)) is not None:
+        return iso
     match = re.match(_DATE + "$", value)
     return datetime.date(**_numbers(match, "year", "month", "day")) if match else None
 
 
 def parse_time(value: str) -> datetime.time | None:
     """``"10:30:05.5"``; ValueError for a time that is well formed and does not exist."""
+    if (iso := _iso(datetime.time, value)) is not None:
+        return iso.replace(tzinfo=None)
     match = re.match(_TIME + "$", value)
     return datetime.time(**_numbers(match, "hour", "minute", "second", "microsecond")) if match else None
 
 
 def parse_datetime(value: str) -> datetime.datetime | None:
     """``"2026-11-20T10:30:05+02:00"``, with or without a zone; ValueError as for the parts."""
+    if (iso := _iso(datetime.datetime, value)) is not None:
+        return iso
     match = re.match(_DATE + r"[T ]\s*" + _TIME + r"\s*" + _ZONE + "$", value)
     if match is None:
         return None

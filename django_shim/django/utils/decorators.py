@@ -6,7 +6,12 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from ..unserved import NOT_A_PACKAGE, attribute_of
+
 __all__ = ["async_only_middleware", "method_decorator", "sync_and_async_middleware", "sync_only_middleware"]
+
+__path__ = NOT_A_PACKAGE
+__getattr__ = attribute_of(__name__)
 
 
 def method_decorator(decorator: Any, name: str = "") -> Callable[[Any], Any]:

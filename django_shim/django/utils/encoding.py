@@ -8,6 +8,8 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
+from ..unserved import NOT_A_PACKAGE, attribute_of
+
 __all__ = [
     "DEFAULT_LOCALE_ENCODING",
     "DjangoUnicodeDecodeError",
@@ -22,6 +24,9 @@ __all__ = [
     "smart_str",
     "uri_to_iri",
 ]
+
+__path__ = NOT_A_PACKAGE
+__getattr__ = attribute_of(__name__)
 
 DEFAULT_LOCALE_ENCODING = locale.getpreferredencoding(False) or "ascii"
 
@@ -95,16 +100,25 @@ def uri_to_iri(uri: Any) -> Any:
         byte = unquote_to_bytes(b"%" + part[:2])
         # ASCII stays escaped: an escaped reserved character means something else than a bare one.
         decoded += byte + part[2:] if len(byte) == 1 and byte[0] >= 0x80 else b"%" + part
-    return (
-        decoded.decode("utf-8", "surrogateescape")
-        .encode("utf-8", "surrogateescape")
-        .decode("utf-8", "replace")
-    )
+    return _escape_broken(decoded).decode()
+
+
+def _escape_broken(data: bytes) -> bytes:
+    """``data`` with what is not UTF-8 percent-encoded again."""
+    kept = b""
+    while True:
+        try:
+            data.decode()
+        except UnicodeDecodeError as error:
+            kept += data[: error.start] + quote(data[error.start : error.end]).encode()
+            data = data[error.end :]
+        else:
+            return kept + data
 
 
 def escape_uri_path(path: str) -> str:
     """Percent-encode a path, ``?`` and ``#`` included."""
-    return quote(path, safe="/:@&+$,-_.!~*'()=;")
+    return quote(path, safe="/:@&+$,-_.!~*'()")
 
 
 def punycode(domain: str) -> str:

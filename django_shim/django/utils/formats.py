@@ -7,9 +7,13 @@ from decimal import Decimal
 from typing import Any
 
 from ..conf import settings
+from ..unserved import NOT_A_PACKAGE, attribute_of
 from . import dateformat
 
 __all__ = ["date_format", "get_format", "localize", "number_format", "time_format"]
+
+__path__ = NOT_A_PACKAGE
+__getattr__ = attribute_of(__name__)
 
 NAMED_FORMATS = (
     "DATE_FORMAT",

@@ -8,6 +8,8 @@ from typing import Any
 
 from compat.lazy import LazyObject, SimpleLazyObject, empty
 
+from ..unserved import NOT_A_PACKAGE, attribute_of
+
 __all__ = [
     "LazyObject",
     "Promise",
@@ -21,6 +23,9 @@ __all__ = [
     "lazystr",
     "partition",
 ]
+
+__path__ = NOT_A_PACKAGE
+__getattr__ = attribute_of(__name__)
 
 
 class cached_property:

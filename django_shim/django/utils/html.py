@@ -5,10 +5,12 @@ from __future__ import annotations
 import html
 import json
 import re
+import warnings
 from collections.abc import Iterable
 from html.parser import HTMLParser
 from typing import Any
 
+from ..unserved import NOT_A_PACKAGE, attribute_of
 from .safestring import SafeString, mark_safe
 
 __all__ = [
@@ -23,6 +25,9 @@ __all__ = [
     "strip_spaces_between_tags",
     "strip_tags",
 ]
+
+__path__ = NOT_A_PACKAGE
+__getattr__ = attribute_of(__name__)
 
 _JSON_ESCAPES = {ord(">"): "\\u003E", ord("<"): "\\u003C", ord("&"): "\\u0026"}
 """Inside a ``<script>`` element, so that no text can end it."""
@@ -62,11 +67,15 @@ def json_script(
 def format_html(format_string: str, *args: Any, **kwargs: Any) -> SafeString:
     """``str.format`` that escapes every argument and gives HTML.
 
-    Raises TypeError without arguments: then there is nothing to escape, and the string was probably put
-    together by other means.
+    Without arguments there is nothing to escape, and the string was probably put together by other means:
+    a DeprecationWarning.
     """
     if not (args or kwargs):
-        raise TypeError("format_html(template, …) needs the values to escape: use mark_safe for a constant")
+        warnings.warn(
+            "format_html() without arguments escapes nothing: use mark_safe() for a constant. Django 6.0 refuses.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
     escaped = {name: conditional_escape(value) for name, value in kwargs.items()}
     return SafeString(format_string.format(*map(conditional_escape, args), **escaped))
 

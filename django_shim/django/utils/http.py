@@ -12,6 +12,8 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 from urllib.parse import urlencode as _urlencode
 
+from ..unserved import NOT_A_PACKAGE, attribute_of
+
 __all__ = [
     "base36_to_int",
     "content_disposition_header",
@@ -26,6 +28,9 @@ __all__ = [
     "urlsafe_base64_decode",
     "urlsafe_base64_encode",
 ]
+
+__path__ = NOT_A_PACKAGE
+__getattr__ = attribute_of(__name__)
 
 
 def urlencode(query: Any, doseq: bool = False) -> str:

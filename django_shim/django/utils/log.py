@@ -8,9 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 from ..conf import settings
+from ..unserved import NOT_A_PACKAGE, attribute_of
 from .module_loading import import_string
 
 __all__ = ["CallbackFilter", "RequireDebugFalse", "RequireDebugTrue", "ServerFormatter", "configure_logging"]
+
+__path__ = NOT_A_PACKAGE
+__getattr__ = attribute_of(__name__)
 
 
 def configure_logging(logging_config: str | None, logging_settings: dict[str, Any] | None) -> None:

@@ -8,6 +8,8 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
+from ..unserved import NOT_A_PACKAGE, attribute_of
+
 __all__ = [
     "Truncator",
     "camel_case_to_spaces",
@@ -21,6 +23,9 @@ __all__ = [
     "unescape_string_literal",
     "wrap",
 ]
+
+__path__ = NOT_A_PACKAGE
+__getattr__ = attribute_of(__name__)
 
 
 def capfirst(x: Any) -> str:
@@ -130,7 +135,7 @@ class Truncator:
         length = max(int(num), 0)
         if not length or len(words) <= length:
             return " ".join(words) if length else ""
-        ellipsis = " …" if truncate is None else truncate
+        ellipsis = "…" if truncate is None else truncate
         return " ".join(words[:length]) + ellipsis
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...unserved import attribute_of
 from .api import (
     MessageFailure,
     add_message,
@@ -35,3 +36,5 @@ __all__ = [
     "success",
     "warning",
 ]
+
+__getattr__ = attribute_of(__name__)

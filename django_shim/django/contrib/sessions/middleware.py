@@ -12,6 +12,7 @@ from compat.sessions import session_store
 
 from ...conf import settings
 from ...core.handlers.loop import LoopMiddleware
+from ...utils.cache import patch_vary_headers
 from ...utils.http import http_date
 from .exceptions import SessionInterrupted
 
@@ -31,7 +32,7 @@ class SessionMiddleware(LoopMiddleware):
                 self._delete_cookie(response)
             return response
         if session.accessed:
-            self._vary(response)
+            patch_vary_headers(response, ["Cookie"])
         if (session.modified or settings.SESSION_SAVE_EVERY_REQUEST) and response.status_code < 500:
             await self._save(session)
             self._set_cookie(session, response)
@@ -67,9 +68,4 @@ class SessionMiddleware(LoopMiddleware):
             domain=settings.SESSION_COOKIE_DOMAIN,
             samesite=settings.SESSION_COOKIE_SAMESITE,
         )
-        self._vary(response)
-
-    def _vary(self, response: Any) -> None:
-        vary = response.headers.get("Vary")
-        if "cookie" not in (vary or "").lower():
-            response.headers["Vary"] = f"{vary}, Cookie" if vary else "Cookie"
+        patch_vary_headers(response, ["Cookie"])

@@ -27,8 +27,11 @@ class ASGIStaticFilesHandler:
             request = ASGIRequest(scope, _NoBody())
             response = await static_file_response(request)
             if response is not None:
-                await read_body(receive)
-                return await send_response(response, send, scope["method"])
+                (await read_body(receive)).close()
+                try:
+                    return await send_response(response, send, scope["method"])
+                finally:
+                    response.close()
         return await self.application(scope, receive, send)
 
 

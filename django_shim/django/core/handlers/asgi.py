@@ -69,7 +69,7 @@ def _meta(scope: Scope, request: ASGIRequest) -> dict[str, Any]:
     query = scope.get("query_string", b"")
     meta: dict[str, Any] = {
         "REQUEST_METHOD": request.method,
-        "QUERY_STRING": query.decode("latin1") if isinstance(query, bytes) else query,
+        "QUERY_STRING": query.decode() if isinstance(query, bytes) else query,
         "SCRIPT_NAME": request.script_name,
         "PATH_INFO": request.path_info,
         "wsgi.multithread": True,

@@ -39,7 +39,8 @@ UNSERVED_COMMANDS = set(
     """changepassword clearsessions compilemessages createcachetable createsuperuser dbshell diffsettings
     dumpdata findstatic flush inspectdb loaddata makemessages optimizemigration remove_stale_contenttypes
     sendtestemail showmigrations sqlflush sqlmigrate sqlsequencereset squashmigrations startproject
-    testserver""".split() )
+    testserver""".split()
+)
 
 
 def execute_from_command_line(argv: Sequence[str] | None = None) -> None:

@@ -127,7 +127,7 @@ def truncatewords(value: str, arg: Any) -> str:
         length = int(arg)
     except ValueError:
         return value
-    return Truncator(value).words(length)
+    return Truncator(value).words(length, truncate=" …")
 
 
 @register.filter(is_safe=False)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...conf import settings
+from ...unserved import attribute_of
 
 __all__ = [
     "activate",
@@ -28,6 +29,8 @@ __all__ = [
     "pgettext_lazy",
     "to_locale",
 ]
+
+__getattr__ = attribute_of(__name__)
 
 
 def gettext(message: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...unserved import NOT_A_PACKAGE, attribute_of
+from ...utils.cache import add_never_cache_headers, patch_cache_control
 from .wrapping import around
 
 __all__ = ["cache_control", "never_cache"]
@@ -16,14 +17,9 @@ __getattr__ = attribute_of(__name__)
 
 def cache_control(**kwargs: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Set Cache-Control: ``cache_control(max_age=60, private=True)``."""
-    parts = [
-        name.replace("_", "-") + ("" if value is True else f"={value}")
-        for name, value in kwargs.items()
-        if value
-    ]
 
     def after(request: Any, response: Any) -> Any:
-        response.headers["Cache-Control"] = ", ".join(parts)
+        patch_cache_control(response, **kwargs)
         return response
 
     return lambda view: around(view, after=after)
@@ -31,5 +27,9 @@ def cache_control(**kwargs: Any) -> Callable[[Callable[..., Any]], Callable[...,
 
 def never_cache(view_func: Callable[..., Any]) -> Callable[..., Any]:
     """Nothing may be kept."""
-    control = cache_control(max_age="0", no_cache=True, no_store=True, must_revalidate=True, private=True)
-    return control(view_func)
+
+    def after(request: Any, response: Any) -> Any:
+        add_never_cache_headers(response)
+        return response
+
+    return around(view_func, after=after)

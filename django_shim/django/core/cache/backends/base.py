@@ -14,9 +14,13 @@ from asgiref.sync import sync_to_async
 
 from compat.exceptions import ImproperlyConfigured
 
+from ....unserved import NOT_A_PACKAGE, attribute_of
 from ....utils.module_loading import import_string
 
 __all__ = ["DEFAULT_TIMEOUT", "BaseCache", "InvalidCacheBackendError"]
+
+__path__ = NOT_A_PACKAGE
+__getattr__ = attribute_of(__name__)
 
 DEFAULT_TIMEOUT: Any = object()
 """Passed as ``timeout``: the cache's own (300 seconds unless CACHES says otherwise)."""

@@ -1,0 +1,323 @@
+"""What a browser keeps between requests: CSRF token, session, who is logged in, messages."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from channels.auth import get_user as channels_get_user
+from channels.sessions import session_store
+from django.contrib import auth, messages
+from django.contrib.auth import get_user_model, models, user_logged_in, user_logged_out, user_login_failed
+from django.contrib.auth.mixins import LoginRequiredMixin
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.http import HttpResponse
+from django.middleware.csrf import get_token
+from django.template import Context, Template
+from django.test import AsyncClient, Client, RequestFactory, override_settings
+from django.urls import path
+from django.views.decorators.cache import cache_control, never_cache
+from django.views.decorators.clickjacking import xframe_options_exempt, xframe_options_sameorigin
+from django.views.decorators.csrf import csrf_protect, ensure_csrf_cookie
+from django.views.generic import View
+
+PACKAGE = "tests.shim.django_subset.inside"
+factory = RequestFactory()
+
+
+# CSRF
+
+
+@pytest.fixture
+def strict() -> Client:
+    return Client(enforce_csrf_checks=True)
+
+
+def token_in(page: str) -> str:
+    found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)
+    assert found
+    return found[1]
+
+
+def test_a_form_is_taken_with_the_token_of_its_page(strict: Client) -> None:
+    page = strict.get("/form/")
+    cookie = page.cookies["csrftoken"]
+    assert (cookie["samesite"], cookie["path"], cookie["max-age"]) == ("Lax", "/", 31449600)
+    assert page["Vary"] == "Cookie"
+    token = token_in(page.text)
+    assert len(token) == 64 and len(cookie.value) == 32
+    assert strict.post("/form/", {"text": "hi", "csrfmiddlewaretoken": token}).text == "posted hi"
+    assert token_in(strict.get("/form/").text) != token  # another mask each time
+    assert strict.post("/form/", {"text": "hi", "csrfmiddlewaretoken": token}).text == "posted hi"
+
+
+def test_a_script_sends_the_cookie_in_a_header(strict: Client) -> None:
+    cookie = strict.get("/form/").cookies["csrftoken"].value
+    assert strict.post("/form/", {"text": "x"}, headers={"x-csrftoken": cookie}).status_code == 200
+    masked = token_in(strict.get("/form/").text)
+    assert strict.post("/form/", {"text": "x"}, headers={"x-csrftoken": masked}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("form", "headers", "reason"),
+    [
+        ({}, {}, "CSRF token missing."),
+        ({"csrfmiddlewaretoken": "a" * 64}, {}, "CSRF token from POST incorrect."),
+        ({"csrfmiddlewaretoken": "short"}, {}, "CSRF token from POST has incorrect length or characters."),
+        ({"csrfmiddlewaretoken": "!" * 64}, {}, "has incorrect length or characters."),
+        ({}, {"x-csrftoken": "a" * 32}, "CSRF token from the X-Csrftoken HTTP header incorrect."),
+        ({}, {"origin": "http://evil.org"}, "Origin checking failed - http://evil.org does not match any trusted"),
+        ({}, {"origin": "null"}, "Origin checking failed"),
+    ],
+)
+def test_a_form_without_it_is_refused(strict: Client, caplog, form, headers, reason) -> None:
+    strict.get("/form/")
+    response = strict.post("/form/", {"text": "x", **form}, headers=headers)
+    assert response.status_code == 403 and reason not in response.text
+    assert [record.getMessage() for record in caplog.records] == [
+        next(message for message in [record.getMessage() for record in caplog.records] if reason in message)
+    ]
+    with override_settings(DEBUG=True):
+        shown = strict.post("/form/", {"text": "x", **form}, headers=headers).text
+    assert reason.split(" - ")[0] in shown and "{% csrf_token %}" in shown
+
+
+def test_a_form_without_the_cookie_is_refused(strict: Client, caplog) -> None:
+    assert strict.post("/form/", {"text": "x", "csrfmiddlewaretoken": "a" * 64}).status_code == 403
+    assert "CSRF cookie not set." in caplog.text
+
+
+def test_trusted_origins_and_referers(strict: Client) -> None:
+    token = token_in(strict.get("/form/").text)
+
+    def status(secure: bool = True, **headers: str) -> int:
+        form = {"text": "x", "csrfmiddlewaretoken": token}
+        return strict.post("/form/", form, secure=secure, headers=headers).status_code
+
+    assert status(secure=False) == 200
+    assert status() == 403  # https without a Referer
+    assert status(referer="https://testserver/form/") == 200
+    assert status(referer="https://evil.org/") == 403
+    assert status(referer="http://testserver/") == 403
+    assert status(referer="nonsense") == 403
+    assert status(origin="https://testserver") == 200
+    assert status(origin="http://testserver") == 403
+    with override_settings(CSRF_TRUSTED_ORIGINS=["https://a.org", "https://*.b.org"]):
+        assert status(origin="https://a.org") == 200 and status(origin="https://x.b.org") == 200
+        assert status(origin="http://x.b.org") == 403 and status(referer="https://x.b.org/y") == 200
+
+
+def test_exempt_and_protected_views(strict: Client) -> None:
+    assert strict.post("/exempt/").text == "exempt POST"
+    protected = csrf_protect(lambda request: HttpResponse("in"))
+    ensured = ensure_csrf_cookie(lambda request: HttpResponse("in"))
+    urls = type("urls", (), {"urlpatterns": [path("p/", protected), path("e/", ensured)]})
+    with override_settings(ROOT_URLCONF=urls, MIDDLEWARE=[]):
+        client = Client(enforce_csrf_checks=True)
+        assert client.post("/p/").status_code == 403
+        cookie = client.get("/e/").cookies["csrftoken"].value
+        assert client.post("/p/", {"csrfmiddlewaretoken": cookie}).text == "in"
+
+
+def test_the_secret_can_live_in_the_session(strict: Client) -> None:
+    with override_settings(CSRF_USE_SESSIONS=True):
+        page = strict.get("/form/")
+        assert "csrftoken" not in page.cookies
+        form = {"text": "x", "csrfmiddlewaretoken": token_in(page.text)}
+        assert strict.post("/form/", form).status_code == 200
+        assert Client(enforce_csrf_checks=True).post("/form/", form).status_code == 403
+
+
+def test_a_token_without_a_request_is_warned_about() -> None:
+    with override_settings(DEBUG=True), pytest.warns(UserWarning, match="csrf_token"):
+        assert Template("{% csrf_token %}").render(Context()) == ""
+    assert len(get_token(factory.get("/"))) == 64
+
+
+# Sessions
+
+
+def test_a_session_lasts_from_request_to_request(client: Client) -> None:
+    first = client.get("/session/")
+    cookie = first.cookies["sessionid"]
+    assert first.text == "1" and cookie["httponly"] and cookie["samesite"] == "Lax" and first["Vary"] == "Cookie"
+    assert client.get("/session/").text == "2"
+    assert client.session["count"] == 2
+    assert Client().get("/session/").text == "1"
+    assert "sessionid" not in client.get("/").cookies
+
+
+def test_a_websocket_finds_the_pages_session(client: Client) -> None:
+    client.get("/session/")
+    assert session_store()(client.cookies["sessionid"].value)["count"] == 1
+
+
+def test_an_unknown_session_is_not_adopted(client: Client) -> None:
+    client.cookies["sessionid"] = "a" * 32
+    assert client.get("/session/").cookies["sessionid"].value != "a" * 32
+
+
+def test_a_session_that_was_emptied_loses_its_cookie(client: Client) -> None:
+    client.get("/session/")
+    client.get("/logout/")
+    assert "sessionid" not in client.cookies
+
+
+# Users
+
+
+def test_logging_in_and_out(client: Client) -> None:
+    seen: list[str] = []
+
+    def note(signal, **named):
+        seen.append({user_logged_in: "in", user_logged_out: "out", user_login_failed: "failed"}[signal])
+
+    for signal in (user_logged_in, user_logged_out, user_login_failed):
+        signal.connect(note)
+    assert client.get("/whoami/").text == "AnonymousUser False"
+    assert client.post("/login/", {"username": "ann", "password": "wrong"}).status_code == 401
+    before = client.session.session_key
+    assert client.post("/login/", {"username": "ann", "password": "secret"}).text == "welcome ann"
+    assert client.session.session_key != before
+    assert client.get("/whoami/").text == "ann True"
+    assert client.get("/members/").text == "members"
+    assert client.get("/logout/").text == "bye AnonymousUser"
+    assert client.get("/whoami/").text == "AnonymousUser False"
+    assert seen == ["failed", "in", "out"]
+
+
+async def test_who_logged_in_on_a_page_is_known_to_a_websocket() -> None:
+    client = AsyncClient()
+    await client.post("/login/", {"username": "bob", "password": "hidden"})
+    session = session_store()(client.cookies["sessionid"].value)
+    assert (await channels_get_user({"session": session})).username == "bob"
+    assert (await client.get("/whoami/")).text == "bob True"
+
+
+def test_clients_log_in_without_a_form(client: Client) -> None:
+    assert not client.login(username="ann", password="no")
+    assert client.login(username="ann", password="secret")
+    assert client.get("/whoami/").text == "ann True"
+    client.logout()
+    client.force_login(auth.get_backends()[0].get_user("bob"))
+    assert client.get("/whoami/").text == "bob True"
+
+
+async def test_async_clients_log_in_without_a_form() -> None:
+    client = AsyncClient()
+    assert await client.alogin(username="ann", password="secret")
+    await client.alogout()
+    await client.aforce_login(auth.get_backends()[0].get_user("bob"))
+    assert (await client.get("/whoami/")).text == "bob True"
+
+
+def test_members_only(client: Client) -> None:
+    assert client.get("/members/?a=b").url == "/accounts/login/?next=/members/%3Fa%3Db"
+    with override_settings(LOGIN_URL="https://login.example.com/"):
+        assert client.get("/members/").url == "https://login.example.com/?next=http%3A//testserver/members/"
+
+    class Private(LoginRequiredMixin, View):
+        def get(self, request):
+            return HttpResponse("private")
+
+    class Strict(Private):
+        raise_exception = True
+
+    request = factory.get("/p/")
+    request.user = models.AnonymousUser()
+    assert Private.as_view()(request).url == "/accounts/login/?next=/p/"
+    with pytest.raises(PermissionDenied):
+        Strict.as_view()(request)
+    request.user = auth.get_backends()[0].get_user("ann")
+    assert Private.as_view()(request).text == "private"
+
+
+def test_django_s_own_backend_says_what_it_needs() -> None:
+    with override_settings(AUTHENTICATION_BACKENDS=["django.contrib.auth.backends.ModelBackend"]):
+        with pytest.raises(ImportError, match="needs the real Django.*a backend of your own"):
+            auth.authenticate(username="a", password="b")
+    with override_settings(AUTHENTICATION_BACKENDS=[]), pytest.raises(ImproperlyConfigured):
+        auth.authenticate(username="a")
+    with pytest.raises(ImproperlyConfigured, match="the request has no session"):
+        auth.login(factory.get("/"), object())
+
+
+def test_the_user_model_is_a_name_until_it_is_used() -> None:
+    user = get_user_model()
+    assert user is models.User and not isinstance(models.AnonymousUser(), user)
+    with pytest.raises(AttributeError, match=r"User\.objects needs the real Django"):
+        user.objects
+    with pytest.raises(ImportError, match=r"User\(\) needs the real Django"):
+        user(username="ann")
+    assert not hasattr(user, "objects")
+    with override_settings(AUTH_USER_MODEL=f"{PACKAGE}.backends.User"):
+        assert get_user_model().__name__ == "User" and get_user_model() is not user
+    with override_settings(AUTH_USER_MODEL="accounts.Person"):
+        assert get_user_model() is user
+
+
+def test_user_and_permissions_in_templates() -> None:
+    request = factory.get("/")
+    from django.template import RequestContext
+
+    page = Template("{{ user }}{{ user.is_authenticated }}{% if perms.app.add %}y{% else %}n{% endif %}")
+    assert page.render(RequestContext(request)) == "AnonymousUserFalsen"
+
+
+# Messages
+
+
+def test_a_message_is_shown_once(client: Client) -> None:
+    page = client.get("/message/", follow=True)
+    assert page.text.strip() == '<li class="big success">Saved &lt;it&gt;</li>'
+    assert client.get("/messages/").text.strip() == "none"
+
+
+def test_messages_without_their_middleware() -> None:
+    request = factory.get("/")
+    with pytest.raises(messages.MessageFailure, match="MessageMiddleware"):
+        messages.info(request, "x")
+    messages.info(request, "x", fail_silently=True)
+    assert list(messages.get_messages(request)) == [] and messages.get_level(request) == 20
+    assert not messages.set_level(request, 10)
+    with override_settings(MIDDLEWARE=["django.contrib.messages.middleware.MessageMiddleware"]):
+        with pytest.raises(ImproperlyConfigured, match="SessionMiddleware"):
+            Client().get("/")
+
+
+def test_levels_and_tags() -> None:
+    from django.contrib.messages.storage import Storage
+
+    request = factory.get("/")
+    request._messages = Storage(session_store()())
+    assert messages.set_level(request, messages.WARNING) and messages.get_level(request) == 30
+    for name in ("debug", "info", "success", "warning", "error"):
+        getattr(messages, name)(request, name)
+    assert len(messages.get_messages(request)) == 2 and messages.get_messages(request)
+    found = list(messages.get_messages(request))
+    assert [(str(one), one.tags) for one in found] == [("warning", "warning"), ("error", "error")]
+    assert found[0] != found[1] and found[0] == found[0]
+    assert not list(messages.get_messages(request))
+    messages.set_level(request, None)
+    assert messages.get_level(request) == 20
+
+
+# Decorators that set headers
+
+
+def test_headers_by_decorator() -> None:
+    def view(request):
+        return HttpResponse()
+
+    request = factory.get("/")
+    assert xframe_options_sameorigin(view)(request)["X-Frame-Options"] == "SAMEORIGIN"
+    assert xframe_options_exempt(view)(request).xframe_options_exempt
+    assert "no-store" in never_cache(view)(request)["Cache-Control"]
+    assert cache_control(max_age=5, private=True)(view)(request)["Cache-Control"] == "max-age=5, private"
+
+
+async def test_decorators_keep_async_views_async() -> None:
+    async def view(request):
+        return HttpResponse("async")
+
+    assert (await never_cache(view)(factory.get("/"))).text == "async"

@@ -1,0 +1,215 @@
+"""Requests that carry forms and files, and responses that stream."""
+
+from __future__ import annotations
+
+import datetime
+import io
+
+import pytest
+from django.core.exceptions import (
+    BadRequest,
+    DisallowedHost,
+    RequestDataTooBig,
+    TooManyFieldsSent,
+    TooManyFilesSent,
+)
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.http import FileResponse, HttpRequest, HttpResponse, QueryDict, RawPostDataException, StreamingHttpResponse
+from django.http.multipart import MultiPartParserError, parse_multipart
+from django.test import RequestFactory, override_settings
+from hypothesis import given
+from hypothesis import strategies as st
+
+factory = RequestFactory()
+
+
+def test_a_form_with_files() -> None:
+    upload = SimpleUploadedFile("C:\\fakepath\\a.txt", b"\r\n--not a boundary\r\n\x00\xff", "text/x-own; charset=latin1")
+    request = factory.post("/", {"name": "é", "tags": ["a", "b"], "file": upload, "empty": ""})
+    assert dict(request.POST.lists()) == {"name": ["é"], "tags": ["a", "b"], "empty": [""]}
+    file = request.FILES["file"]
+    assert (file.name, file.size, file.content_type, file.charset) == ("a.txt", 22, "text/x-own", "latin1")
+    assert file.read() == b"\r\n--not a boundary\r\n\x00\xff"
+    assert b"".join(file.chunks(5)) == upload.file.getvalue() and file.multiple_chunks(5)
+    with file.open() as again:
+        assert list(again)[0] == b"\r\n" and bool(file) and len(file) == 22 and str(file) == "a.txt"
+    request.close()
+    assert file.closed
+
+
+@given(st.lists(st.tuples(st.text(st.characters(codec="utf-8", exclude_characters='"\\\r\n\0'), min_size=1), st.text(st.characters(codec="utf-8")))))
+def test_every_form_arrives_as_it_was_sent(fields: list[tuple[str, str]]) -> None:
+    form: dict[str, list[str]] = {}
+    for name, value in fields:
+        form.setdefault(name.strip() or "x", []).append(value)
+    # Names that a header cannot carry untouched are the sender's problem.
+    form = {name: values for name, values in form.items() if name.isprintable() and name.isascii()}
+    request = factory.post("/", form)
+    assert dict(request.POST.lists()) == form
+
+
+@given(st.binary())
+def test_every_file_arrives_as_it_was_sent(content: bytes) -> None:
+    request = factory.post("/", {"f": SimpleUploadedFile("f", content)})
+    assert request.FILES["f"].read() == content
+
+
+@pytest.mark.parametrize(
+    ("body", "boundary", "message"),
+    [
+        (b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\nb", "x", "before the closing boundary"),
+        (b"--x\r\nContent-Disposition: form-data; name=a\r\n--x--", "x", "no end of headers"),
+        (b"anything", "", "Invalid boundary"),
+        (b"anything", "é", "Invalid boundary"),
+    ],
+)
+def test_a_broken_form_is_a_bad_request(body: bytes, boundary: str, message: str) -> None:
+    with pytest.raises(MultiPartParserError, match=message):
+        parse_multipart(body, boundary)
+
+
+def test_a_broken_form_in_a_request() -> None:
+    request = factory.generic("POST", "/", b"junk", "multipart/form-data; boundary=x")
+    with pytest.raises(BadRequest, match="Invalid multipart/form-data"):
+        request.POST
+    empty = factory.generic("POST", "/", b"", "multipart/form-data; boundary=x")
+    assert dict(empty.POST) == {}
+
+
+def test_parts_without_a_name_and_files_without_a_name_are_passed_over() -> None:
+    body = (
+        b"preamble\r\n--x\r\n\r\nno headers\r\n--x  \r\nContent-Disposition: form-data\r\n\r\nno name\r\n"
+        b'--x\r\nContent-Disposition: form-data; name="f"; filename=""\r\n\r\n\r\n'
+        b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--\r\nepilogue'
+    )
+    fields, files = parse_multipart(body, "x")
+    assert dict(fields.lists()) == {"a": ["1"]} and not files
+
+
+def test_limits_of_forms() -> None:
+    with override_settings(DATA_UPLOAD_MAX_NUMBER_FIELDS=1):
+        with pytest.raises(TooManyFieldsSent):
+            factory.post("/", {"a": ["1", "2"]}).POST
+        with pytest.raises(TooManyFieldsSent):
+            QueryDict("a=1&b=2")
+    with override_settings(DATA_UPLOAD_MAX_NUMBER_FILES=1), pytest.raises(TooManyFilesSent):
+        factory.post("/", {"a": [SimpleUploadedFile("x", b""), SimpleUploadedFile("y", b"")]}).FILES
+    with override_settings(DATA_UPLOAD_MAX_MEMORY_SIZE=10):
+        with pytest.raises(RequestDataTooBig):
+            factory.post("/", {"a": "x" * 20}).POST
+        with pytest.raises(RequestDataTooBig):
+            factory.post("/", b"x" * 20, content_type="text/plain").body
+        assert factory.post("/", {"a": SimpleUploadedFile("x", b"x" * 20)}).FILES["a"].size == 20
+
+
+def test_the_body_is_read_once_or_kept() -> None:
+    request = factory.post("/", b"a=1", content_type="application/x-www-form-urlencoded")
+    assert request.POST["a"] == "1" and request.body == b"a=1" and request.read() == b"a=1"
+    streamed = factory.post("/", b"a=1", content_type="application/x-www-form-urlencoded")
+    streamed.read()
+    assert dict(streamed.POST) == {}
+    with pytest.raises(RawPostDataException):
+        streamed.body
+
+
+def test_hosts() -> None:
+    def host(value: str, **extra: str) -> str:
+        return factory.get("/", HTTP_HOST=value, **extra).get_host()
+
+    assert host("a.example.com:80") == "a.example.com:80"
+    for bad, message in [("evil.org", "You may need to add 'evil.org'"), ("a b", "not valid"), ("x@y", "not valid")]:
+        with pytest.raises(DisallowedHost, match=message):
+            host(bad)
+    with override_settings(ALLOWED_HOSTS=[], DEBUG=True):
+        assert [host(h) for h in ("localhost:1", "a.localhost", "127.0.0.1", "[::1]:8000")]
+        with pytest.raises(DisallowedHost):
+            host("testserver")
+    with override_settings(ALLOWED_HOSTS=[]), pytest.raises(DisallowedHost):
+        host("localhost")
+    with override_settings(USE_X_FORWARDED_HOST=True, USE_X_FORWARDED_PORT=True):
+        request = factory.get("/", HTTP_X_FORWARDED_HOST="b.example.com", HTTP_X_FORWARDED_PORT="81")
+        assert (request.get_host(), request.get_port()) == ("b.example.com", "81")
+    with override_settings(SECURE_PROXY_SSL_HEADER=("HTTP_X_FORWARDED_PROTO", "https")):
+        assert factory.get("/", HTTP_X_FORWARDED_PROTO="https").is_secure()
+        assert not factory.get("/", HTTP_X_FORWARDED_PROTO="http", secure=True).is_secure()
+        assert factory.get("/", secure=True).is_secure()
+
+
+def test_a_host_without_a_header_is_the_servers_name() -> None:
+    request = factory.get("/")
+    del request.META["HTTP_HOST"]
+    assert request.get_host() == "testserver"
+    request.META["SERVER_PORT"] = "8000"
+    assert request.get_host() == "testserver:8000"
+
+
+def test_a_path_with_two_slashes_does_not_lead_to_another_host() -> None:
+    request = factory.get("/x")
+    request.path = "//evil.org/x"
+    assert request.build_absolute_uri() == "http://testserver//evil.org/x"
+
+
+def test_a_request_made_by_hand() -> None:
+    request = HttpRequest()
+    request.method, request.path, request.META = "GET", "/a/", {"HTTP_X_A": "1", "CONTENT_TYPE": "text/plain"}
+    request.GET["a"] = "1"
+    assert request.headers["x-a"] == "1" and request.headers["Content_Type"] == "text/plain"
+    assert repr(request) == "<HttpRequest: GET '/a/'>"
+    request.POST = {"b": "2"}
+    assert request.POST == {"b": "2"} and not request.FILES
+
+
+async def test_streams_can_be_read_from_both_sides() -> None:
+    async def pieces():
+        yield "a"
+        yield b"b"
+
+    assert [piece async for piece in StreamingHttpResponse(pieces())] == [b"a", b"b"]
+    assert [piece async for piece in StreamingHttpResponse(["a", "é"])] == [b"a", "é".encode()]
+    wrapped = StreamingHttpResponse(pieces())
+    assert [piece async for piece in wrapped.streaming_content] == [b"a", b"b"]
+
+
+def test_an_async_stream_is_collected_for_a_sync_reader() -> None:
+    async def pieces():
+        yield "a"
+        yield "b"
+
+    assert list(StreamingHttpResponse(pieces())) == [b"a", b"b"]
+
+
+def test_what_a_response_holds_is_closed_with_it() -> None:
+    file = io.BytesIO(b"abc")
+    response = FileResponse(file)
+    assert response.getvalue() == b"abc"
+    response.close()
+    assert file.closed and response.closed
+    generator = (piece for piece in ["a"])
+    StreamingHttpResponse(generator).close()
+    with pytest.raises(StopIteration):
+        next(generator)
+
+
+def test_responses_are_written_to_as_files_are() -> None:
+    response = HttpResponse()
+    response.writelines(["a", "é"])
+    assert response.getvalue() == "aé".encode() and list(response) == [b"", b"a", "é".encode()]
+    assert response.text == "aé" and response.tell() == 3
+    with pytest.raises(OSError, match="not writable"):
+        StreamingHttpResponse().write("x")
+    with pytest.raises(OSError, match="cannot tell"):
+        StreamingHttpResponse().tell()
+    del response["nope"], response["content-type"]
+    assert "Content-Type" not in response and response.charset == "utf-8"
+    response.charset = "latin-1"
+    response.content = "é"
+    assert response.content == b"\xe9"
+
+
+def test_cookies_of_a_response() -> None:
+    response = HttpResponse()
+    in_an_hour = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)
+    response.set_cookie("a", "b", expires=in_an_hour, samesite="none", secure=True)
+    assert 3590 < response.cookies["a"]["max-age"] <= 3601
+    with pytest.raises(ValueError, match="samesite"):
+        response.set_cookie("a", samesite="whatever")

@@ -1,0 +1,162 @@
+"""Management commands, called from code."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from django.core.management import CommandError, call_command, get_commands, load_command_class
+from django.core.management.base import BaseCommand, LabelCommand, OutputWrapper
+from django.core.management.color import Style, color_style, no_style
+from django.test import override_settings
+
+PACKAGE = "tests.shim.django_subset.inside"
+
+
+def output(*args: object, **options: object) -> str:
+    out = io.StringIO()
+    call_command(*args, stdout=out, stderr=options.pop("stderr", io.StringIO()), **options)
+    return out.getvalue()
+
+
+def test_commands_of_the_projects_apps() -> None:
+    assert output("greet", "Ann", "Bob") == "Hello Ann, Bob\n"
+    assert output("greet", "Ann", shout=True, times=2) == "HELLO ANNHELLO ANN\n"
+    assert output("greet", "Ann", "--shout") == "HELLO ANN\n"
+    assert output("greet", "Ann", "--tone", "rude").endswith("hm\n")
+    errors = io.StringIO()
+    output("greet", "Ann", stderr=errors, no_color=True)
+    assert errors.getvalue() == "done\n"
+    assert "\x1b[32;1mHello Ann" in output("greet", "Ann", force_color=True)
+    assert call_command("greet", "Ann", tone="rude", stdout=io.StringIO(), stderr=io.StringIO()) == "hm"
+
+
+def test_mistakes_in_a_call() -> None:
+    with pytest.raises(CommandError, match="required: names"):
+        output("greet")
+    with pytest.raises(CommandError, match="Unknown command: 'gret'. Did you mean greet"):
+        output("gret")
+    with pytest.raises(CommandError, match="'dbshell' needs the real Django"):
+        output("dbshell")
+    with pytest.raises(TypeError, match=r"Unknown option\(s\) for greet command: loud"):
+        output("greet", "Ann", loud=True)
+    with pytest.raises(CommandError) as caught:
+        output("greet", "nobody")
+    assert caught.value.returncode == 3
+    with pytest.raises(CommandError, match="can't be used together"):
+        BaseCommand(no_color=True, force_color=True)
+
+
+def test_commands_by_object_and_by_app() -> None:
+    command = load_command_class(f"{PACKAGE}.rooms", "greet")
+    assert output(command, "Ann") == "Hello Ann\n"
+    assert {"greet", "runserver", "migrate", "check", "shell", "runworker"} <= set(get_commands())
+
+
+def test_nothing_to_migrate() -> None:
+    assert "Nothing to migrate" in output("migrate")
+    assert "Nothing to migrate" in output("migrate", "chat", "0001", "--noinput")
+    assert "No changes" in output("makemigrations", "chat")
+
+
+def test_check_finds_what_is_wrong() -> None:
+    assert output("check") == "System check identified no issues (0 silenced).\n"
+    layers = {"default": {"BACKEND": "nope.Layer"}}
+    templates = [{"BACKEND": "nope"}]
+    with override_settings(
+        CHANNEL_LAYERS=layers, TEMPLATES=templates, ROOT_URLCONF="nope.urls", MIDDLEWARE=["nope.M"], ASGI_APPLICATION="nope.app"
+    ):
+        with pytest.raises(CommandError) as caught:
+            output("check")
+    for name in ("CHANNEL_LAYERS", "TEMPLATES", "ROOT_URLCONF", "MIDDLEWARE", "ASGI_APPLICATION", "5 issues"):
+        assert name in str(caught.value)
+
+
+def test_static_files_are_collected(tmp_path) -> None:
+    with pytest.raises(CommandError, match="STATIC_ROOT is not set"):
+        output("collectstatic", interactive=False) if False else output("collectstatic", "--noinput")
+    root = tmp_path / "static"
+    with override_settings(STATIC_ROOT=root):
+        assert "Pretending to copy" in output("collectstatic", "--dry-run") and not root.exists()
+        assert output("collectstatic", "--noinput") == f"3 static files copied to '{root}'.\n"
+        assert (root / "rooms" / "style.css").exists() and (root / "notes.txt").exists()
+        (root / "old").touch()
+        assert "Copying" in output("collectstatic", "--clear", verbosity=2) and not (root / "old").exists()
+    prefixed = [("pre", tmp_path / "static")]
+    with override_settings(STATICFILES_DIRS=prefixed):
+        from django.contrib.staticfiles import finders
+
+        assert finders.find("pre/notes.txt") and not finders.find("notes.txt")
+
+
+def test_a_new_app(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    call_command("startapp", "my_chat")
+    files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.py")}
+    names = ("__init__", "admin", "apps", "migrations/__init__", "models", "tests", "views")
+    assert files == {f"my_chat/{name}.py" for name in names}
+    assert "class MyChatConfig(AppConfig):" in (tmp_path / "my_chat" / "apps.py").read_text()
+    for path in tmp_path.rglob("*.py"):
+        exec(compile(path.read_text(), str(path), "exec"), {})
+    with pytest.raises(CommandError, match="already exists"):
+        call_command("startapp", "my_chat")
+    with pytest.raises(CommandError, match="already exists"):
+        call_command("startapp", "other", "my_chat")
+    with pytest.raises(CommandError, match="does not exist"):
+        call_command("startapp", "other", "nowhere")
+    with pytest.raises(CommandError, match="not a valid app name"):
+        call_command("startapp", "my-chat")
+    with pytest.raises(CommandError, match="You must provide an application name"):
+        call_command("startapp")
+
+
+def test_shell_runs_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("shell", command="from django.conf import settings\nprint(settings.ROOT_URLCONF)")
+    assert capsys.readouterr().out == f"{PACKAGE}.urls\n"
+
+
+def test_bases_for_commands() -> None:
+    class Labels(LabelCommand):
+        def handle_label(self, label, **options):
+            return label.upper()
+
+    out = io.StringIO()
+    assert call_command(Labels(stdout=out), "a", "b") == "A\nB" and out.getvalue() == "A\nB\n"
+
+    class Sub(BaseCommand):
+        def add_arguments(self, parser):
+            below = parser.add_subparsers(dest="what", required=True)
+            below.add_parser("one").add_argument("--x", required=True)
+
+        def handle(self, *args, **options):
+            return f"{options['what']} {options['x']}"
+
+    assert call_command(Sub(stdout=io.StringIO()), "one", "--x", "1") == "one 1"
+    with pytest.raises(CommandError, match="required: --x"):
+        call_command(Sub(), "one")
+    with pytest.raises(NotImplementedError):
+        BaseCommand().handle()
+    with pytest.raises(NotImplementedError):
+        LabelCommand().handle_label("x")
+
+    class Required(BaseCommand):
+        def add_arguments(self, parser):
+            parser.add_argument("--name", required=True)
+
+        def handle(self, *args, **options):
+            return options["name"]
+
+    assert call_command(Required(stdout=io.StringIO()), name="x") == "x"
+
+
+def test_colours() -> None:
+    assert Style(True).SUCCESS("x") == "\x1b[32;1mx\x1b[0m" and no_style().ERROR("x") == "x"
+    assert color_style(force_color=True).HTTP_SUCCESS("x") == "x"
+    with pytest.raises(AttributeError):
+        no_style().lower
+    wrapped = OutputWrapper(io.StringIO())
+    wrapped.write("a", ending="")
+    wrapped.write("b\n")
+    wrapped.write()
+    wrapped.flush()
+    assert wrapped.getvalue() == "ab\n\n" and not wrapped.isatty()
