@@ -16,7 +16,7 @@ from tests.support.environments import Environment
         "import django.forms",
         "from django import forms",
         "import django.contrib.gis",
-        "from django.test import TestCase",
+        "from django.test import LiveServerTestCase",
     ],
 )
 def test_trap_13_what_django_has_and_the_subset_lacks_names_the_cure(
