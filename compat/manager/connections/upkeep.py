@@ -99,15 +99,20 @@ class Upkeep:
         """The statistics of this server in one line."""
         manager, counters = self.manager, self.manager.statistics
         connections = manager.registry.get_all()
-        users = {connection.user_id for connection in connections if connection.user_id}
-        groups = {group for connection in connections for group in connection.groups}
-        dropped = sum(counters.dropped.values())
-        return (
-            f"statistics: server={manager.server_instance_id} connections={len(connections)} "
-            f"users={len(users)} groups={len(groups)} sends={counters.sends} "
-            f"frames_sent={counters.frames_sent} frames_received={counters.frames_received} "
-            f"bytes={counters.bytes_sent + counters.bytes_received} dropped={dropped} refused={counters.refused} timed_out={counters.timed_out}"
-        )
+        numbers = {
+            "server": manager.server_instance_id,
+            "connections": len(connections),
+            "users": len({one.user_id for one in connections if one.user_id}),
+            "groups": len({group for one in connections for group in one.groups}),
+            "sends": counters.sends,
+            "frames_sent": counters.frames_sent,
+            "frames_received": counters.frames_received,
+            "bytes": counters.bytes_sent + counters.bytes_received,
+            "dropped": sum(counters.dropped.values()),
+            "refused": counters.refused,
+            "timed_out": counters.timed_out,
+        }
+        return "statistics: " + " ".join(f"{name}={value}" for name, value in numbers.items())
 
 
 def is_silent(connection: Connection) -> bool:

@@ -6,6 +6,7 @@ fewer than ``burst`` during the last second. One that is refused does not count.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 import uuid
@@ -22,6 +23,10 @@ __all__ = ["LocalWindows", "RedisWindows", "Verdict", "Windows"]
 log = logging.getLogger("compat.manager")
 
 BURST_S = 1.0
+PATIENCE_S = 2.0
+"""How long a message waits for Redis; redis-py by itself would try again for many seconds."""
+AWAY_S = 5.0
+"""How long Redis is not asked again after it could not be reached."""
 FORGET_ABOVE = 10_000
 """Keys that are kept at most before those with an empty window are thrown out."""
 
@@ -84,7 +89,7 @@ class RedisWindows:
     """Windows that all servers share, by the clock of Redis.
 
     ``redis``: a ``redis.asyncio`` client, of any decoding. While Redis cannot be reached, each server goes on
-    with windows of its own, and says so once a minute.
+    with windows of its own, says so once a minute, and asks Redis again every few seconds.
     """
 
     def __init__(self, redis: Any, limit: int, window_s: float, burst: int, key_prefix: str) -> None:
@@ -94,14 +99,20 @@ class RedisWindows:
         self._script = redis.register_script(text)
         self._local = LocalWindows(limit, window_s, burst)
         self._throttle = Throttle()
+        self._away_until = 0.0
 
     async def enter(self, key: str) -> Verdict:
+        if time.monotonic() < self._away_until:
+            return await self._local.enter(key)
         arguments = (self.limit, round(self.window_s * 1e6), self.burst, uuid.uuid4().hex)
+        asked = self._script(keys=[self.key_prefix + key], args=arguments)
         try:
-            allowed, number = await self._script(keys=[self.key_prefix + key], args=arguments)
-        except (RedisError, OSError) as error:
+            allowed, number = await asyncio.wait_for(asked, PATIENCE_S)
+        except (RedisError, OSError, asyncio.TimeoutError) as error:
+            self._away_until = time.monotonic() + AWAY_S
             if self._throttle.due("unreachable"):
-                log.warning("rate limit: Redis cannot be reached, each server counts by itself: %s", error)
+                reason = str(error) or f"no answer in {PATIENCE_S:g} s"
+                log.warning("rate limit: Redis cannot be reached, each server counts by itself: %s", reason)
             return await self._local.enter(key)
         if allowed:
             return Verdict(True, int(number), 0.0)
