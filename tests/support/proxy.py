@@ -84,11 +84,10 @@ class Proxy:
         return port
 
     async def _stop(self) -> None:
+        self._refusing = True
         self._server.close()
         self._flow.set()
         await self._cut()
-        for task in tuple(self._tasks):
-            task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -118,14 +117,12 @@ class Proxy:
                 asyncio.ensure_future(self._forward(reader, upstream, True)),
                 asyncio.ensure_future(self._forward(upstream_reader, writer, False)),
             ]
-            self._tasks.update(ways)
             try:
                 await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 for way in ways:
                     way.cancel()
                 await asyncio.wait(ways)
-                self._tasks.difference_update(ways)
                 upstream.transport.abort()
                 self._open.discard(upstream)
         except OSError:

@@ -18,11 +18,12 @@ from typing import Any, Protocol
 
 from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from compat.exceptions import LayerUnavailable
 from compat.layers.redis.hosts import Host
 from compat.layers.redis.scripts import ALL, Script
+from compat.layers.redis.waiting import within
 
 __all__ = ["Explain", "Link", "RedisUnavailable", "encode_command", "reason_of"]
 
@@ -115,7 +116,7 @@ class Link:
         """Connect; raises LayerUnavailable within the host's time limit."""
         connection = host.connection(pool)
         try:
-            await asyncio.wait_for(host.connect(connection), host.connect_timeout_s)
+            await within(host.connect_timeout_s, host.connect(connection))
         except (RedisError, OSError, asyncio.TimeoutError) as error:
             await _abandon(connection)
             timed_out = isinstance(error, asyncio.TimeoutError)
@@ -193,6 +194,8 @@ class Link:
                     continue
                 if isinstance(reply, Exception):
                     self._refuse(future, reply)
+                    if self.closed:
+                        return
                 else:
                     future.set_result(reply)
         except (RedisError, OSError) as error:
@@ -206,9 +209,9 @@ class Link:
         if isinstance(error, NoScriptError):
             future.set_exception(error)  # ``run`` knows what to do
             return
-        reason = _refusal(str(error))
+        reason = _refusal(error)
         future.set_exception(self.explain(self.host, reason))
-        if isinstance(error, ReadOnlyError) or "READONLY" in str(error)[:64]:
+        if reason is _REFUSALS[0][1]:
             self._end(reason)  # the next connection may find the new master
 
     def _watch(self) -> None:
@@ -262,25 +265,31 @@ class Link:
             await asyncio.wait(waiting)
 
 
-def _refusal(text: str) -> str:
+def _refusal(error: Exception) -> str:
     """What an error reply means for a user of a channel layer."""
-    for word, reason in _REFUSALS.items():
-        if word in text:
+    # redis-py turns the first word of some replies into a class, not the same ones in every version.
+    text = f"{type(error).__name__} {error}".lower()
+    for words, reason in _REFUSALS:
+        if any(word in text for word in words):
             return reason
-    return f"it refused a command: {text}"
+    return f"it refused a command: {error}"
 
 
-CLUSTER = "it is a node of a Redis Cluster; a channel layer needs single servers, one or several"
-_REFUSALS = {
-    "READONLY": "it is a read-only replica; name its master, or use sentinels",
-    "OOM command": "it is out of memory; raise its maxmemory, or lower the layer's capacity and expiry",
-    "MISCONF": "it stopped accepting writes because it cannot save to disk (MISCONF); see its log",
-    "NOPERM": "this user may not run the commands or use the keys that the layer needs (NOPERM); see its ACL",
-    "WRONGTYPE": "keys of the layer's prefix hold foreign data (WRONGTYPE); choose another prefix",
-    "MOVED": CLUSTER,
-    "CLUSTERDOWN": CLUSTER,
-    "unknown command": "it lacks a command that the layer needs; Redis 5 or newer is required",
-}
+_REFUSALS = (
+    (("readonly", "read only replica"), "it is a read-only replica; name its master, or use sentinels"),
+    (("oom ", "outofmemory"), "it is out of memory; raise its maxmemory, or lower capacity and expiry"),
+    (("misconf",), "it stopped accepting writes because it cannot save to disk; see its log"),
+    (
+        ("noperm", "nopermission"),
+        "this user may not run the commands or use the keys of the layer; see its ACL",
+    ),
+    (("wrongtype",), "keys of the layer's prefix hold foreign data; choose another prefix"),
+    (
+        ("moved", "clusterdown", "crossslot"),
+        "it is a node of a Redis Cluster; a channel layer needs single servers, one or several",
+    ),
+    (("unknown command",), "it lacks a command that the layer needs; Redis 5 or newer is required"),
+)
 
 
 async def _abandon(connection: AbstractConnection) -> None:

@@ -4,11 +4,10 @@
 -- KEYS: group, leases
 -- ARGV: score, cutoff, expiry in s, group cutoff, prefix, capacity of a plain channel,
 --       capacity of a shared queue, head, tail, codec ('msgpack' or 'json'), excluded channels...
-redis.call('ZREMRANGEBYSCORE', KEYS[1], 0, ARGV[4])
 local excluded = {}
 for i = 11, #ARGV do excluded[ARGV[i]] = true end
 local queues, names_of = {}, {}
-for _, channel in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+for _, channel in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. ARGV[4], '+inf')) do
   if not excluded[channel] then
     local mark = string.find(channel, '!', 1, true)
     local queue = mark and string.sub(channel, 1, mark) or channel
@@ -30,9 +29,10 @@ for _, queue in ipairs(queues) do
   local ends = lease and redis.call('ZSCORE', KEYS[2], lease)
   if not ends or tonumber(ends) >= now then
     local key = ARGV[5] .. queue
-    redis.call('ZREMRANGEBYSCORE', key, 0, ARGV[2])
-    if redis.call('ZCARD', key) < tonumber(ARGV[lease and 7 or 6]) then
+    if redis.call('ZCOUNT', key, '(' .. ARGV[2], '+inf') < tonumber(ARGV[lease and 7 or 6]) then
+      -- the first to write: then a Redis without memory refuses
       redis.call('ZADD', key, ARGV[1], ARGV[8] .. pack(names) .. ARGV[9])
+      redis.call('ZREMRANGEBYSCORE', key, 0, ARGV[2])
       redis.call('EXPIRE', key, ARGV[3])
       served = served + #names
     else
@@ -40,4 +40,5 @@ for _, queue in ipairs(queues) do
     end
   end
 end
+redis.call('ZREMRANGEBYSCORE', KEYS[1], 0, ARGV[4])
 return {served, full}

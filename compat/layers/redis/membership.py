@@ -20,6 +20,7 @@ from compat.layers.redis.keys import Keys, lease_of
 from compat.layers.redis.reader import Backoff, Outages
 from compat.layers.redis.scripts import RENEW
 from compat.layers.redis.shards import Shards
+from compat.layers.redis.waiting import wait_set
 
 __all__ = ["Keeper", "Terms"]
 
@@ -132,10 +133,7 @@ class Keeper:
         period_s = max(min(self.terms.lease, self.terms.group_expiry) / 3, 0.2)
         self._wake.set()
         while True:
-            try:
-                await asyncio.wait_for(self._wake.wait(), period_s)
-            except asyncio.TimeoutError:
-                pass
+            await wait_set(self._wake, period_s)
             self._wake.clear()
             try:
                 await self._renew()

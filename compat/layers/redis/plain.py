@@ -175,7 +175,6 @@ class PlainReader(Reader):
             self.interrupt()
 
     def connected(self) -> None:
-        self.ever = True
         self._looked_at.clear()
 
     def failed(self, error: RedisUnavailable) -> None:
@@ -186,6 +185,7 @@ class PlainReader(Reader):
             self._change.clear()
             wanted = tuple(self.channels.wanted())
             if not wanted:
+                self.proven()
                 await self._change.wait()
             elif not await self._fetch(link, wanted):
                 await self._wait(link, wanted)
@@ -197,7 +197,10 @@ class PlainReader(Reader):
             for channel in wanted
         ]
         found = False
-        for channel, reply in zip(wanted, await asyncio.gather(*replies), strict=True):
+        got = await asyncio.gather(*replies)
+        self.ever = True
+        self.proven()
+        for channel, reply in zip(wanted, got, strict=True):
             self._looked_at.add(channel)
             if reply:
                 found = True

@@ -3,9 +3,9 @@
 -- ARGV: score, cutoff, expiry in s, then for each queue: its capacity, its member
 local stored = {}
 for i, key in ipairs(KEYS) do
-  redis.call('ZREMRANGEBYSCORE', key, 0, ARGV[2])
-  if redis.call('ZCARD', key) < tonumber(ARGV[2 + 2 * i]) then
-    redis.call('ZADD', key, ARGV[1], ARGV[3 + 2 * i])
+  if redis.call('ZCOUNT', key, '(' .. ARGV[2], '+inf') < tonumber(ARGV[2 + 2 * i]) then
+    redis.call('ZADD', key, ARGV[1], ARGV[3 + 2 * i]) -- the first to write: then a Redis without memory refuses
+    redis.call('ZREMRANGEBYSCORE', key, 0, ARGV[2])
     redis.call('EXPIRE', key, ARGV[3])
     stored[i] = 1
   else

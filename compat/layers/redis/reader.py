@@ -63,6 +63,7 @@ class Reader:
         """How long one blocking command lasts at most."""
         self.error: RedisUnavailable | None = None
         """Why there is no connection now, once an attempt has failed."""
+        self._backoff = Backoff()
         self._is_open = False
         self._waiting: list[asyncio.Future[None]] = []
         self._client_id: int | None = None
@@ -103,7 +104,15 @@ class Reader:
             await future
 
     def connected(self) -> None:
-        """The connection is open."""
+        """A connection is open; whether it can be used is not known yet."""
+
+    def proven(self) -> None:
+        """To be called by ``serve`` when Redis does what it is asked for: an outage is over."""
+        if not self._is_open:
+            self.error, self._is_open = None, True
+            self._backoff.reset()
+            self._answer(None)
+            self.outages.back(self.index, self)
 
     def failed(self, error: RedisUnavailable) -> None:
         """There is no connection: it broke, or an attempt to make one has failed."""
@@ -119,17 +128,13 @@ class Reader:
                 future.set_exception(self.shards.explain(self.shards.hosts[self.index], error.reason))
 
     async def _run(self) -> None:
-        backoff = Backoff()
+        backoff = self._backoff
         while True:
             link: Link | None = None
             try:
                 link = await self.open()
-                self.error, self._is_open = None, True
-                self.connected()
                 self.shards.opened(self.index)
-                self._answer(None)
-                self.outages.back(self.index, self)
-                backoff.reset()
+                self.connected()
                 await self.serve(link)
             except RedisUnavailable as error:
                 self.error, self._is_open = error, False
@@ -241,6 +246,7 @@ class QueueReader(Reader):
                 except NoScriptError:  # somebody flushed the scripts; the blocking pop goes on meanwhile
                     link.tell(b"SCRIPT", b"LOAD", TAKE.text)
                     continue
+                self.proven()
                 put_back.discard(queue)
                 self._arrive(queue, taken, known)
             hit = await blocked

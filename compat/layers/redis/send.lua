@@ -2,9 +2,8 @@
 -- KEYS: queue
 -- ARGV: score, cutoff (older messages have expired), expiry in s, capacity of the channel,
 --       capacity of the whole queue, channel ('' when the queue is one channel's own), member
-redis.call('ZREMRANGEBYSCORE', KEYS[1], 0, ARGV[2])
 local capacity = tonumber(ARGV[4])
-local waiting = redis.call('ZCARD', KEYS[1])
+local waiting = redis.call('ZCOUNT', KEYS[1], '(' .. ARGV[2], '+inf')
 if waiting >= capacity then
   if ARGV[6] == '' or waiting >= tonumber(ARGV[5]) then return 0 end
   -- A queue that many channels share: count this one's among the newest. Bounded, so that a reader that
@@ -15,6 +14,7 @@ if waiting >= capacity then
   end
   if mine >= capacity then return 0 end
 end
-redis.call('ZADD', KEYS[1], ARGV[1], ARGV[7])
+redis.call('ZADD', KEYS[1], ARGV[1], ARGV[7]) -- the first to write: then a Redis without memory refuses
+redis.call('ZREMRANGEBYSCORE', KEYS[1], 0, ARGV[2])
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 return 1

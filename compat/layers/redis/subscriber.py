@@ -7,6 +7,7 @@ import asyncio
 from compat.layers.redis.connection import Link, OnMessage, RedisUnavailable
 from compat.layers.redis.reader import Outages, Reader
 from compat.layers.redis.shards import Shards
+from compat.layers.redis.waiting import wait_set
 
 __all__ = ["Subscriber"]
 
@@ -78,12 +79,12 @@ class Subscriber(Reader):
 
     async def serve(self, link: Link) -> None:
         """Ask now and then whether the other side is there: a dead connection looks like a quiet one."""
+        self.proven()
         while True:
-            try:
-                await asyncio.wait_for(self._ended.wait(), self.block_s)
-            except asyncio.TimeoutError:
-                pass
-            await link.call(b"PING")
+            if not link.closed:
+                self._ended.clear()
+                await wait_set(self._ended, self.block_s)
+            await link.call(b"PING")  # which raises, and says why, when the connection has ended
 
     def failed(self, error: RedisUnavailable) -> None:
         self._link = None
