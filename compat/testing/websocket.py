@@ -18,6 +18,7 @@ class WebsocketCommunicator(ApplicationCommunicator):
 
     The scope has what a client decides (path, query, headers as pairs of bytes, subprotocols) and nothing of
     a server: no client, server, scheme or asgi keys. Change ``communicator.scope`` before ``connect()``.
+    ``async with WebsocketCommunicator(…) as client:`` connects, and disconnects at the end.
     """
 
     def __init__(
@@ -43,6 +44,8 @@ class WebsocketCommunicator(ApplicationCommunicator):
         super().__init__(application, scope)
         self.response_headers: list[tuple[bytes, bytes]] | None = None
         """The headers of the accepted handshake; None before ``connect()``."""
+        self.subprotocol: str | int | None = None
+        """The one that was chosen, inside of an ``async with`` block."""
 
     async def connect(self, timeout: float | None = 1) -> tuple[bool, str | int | None]:
         """Open the connection: ``(True, subprotocol)`` when accepted, ``(False, close code)`` when refused.
@@ -101,6 +104,23 @@ class WebsocketCommunicator(ApplicationCommunicator):
         """Close from the client's side, wait until the application has ended, raise what it failed with."""
         await self.send_input({"type": "websocket.disconnect", "code": code})
         await self.wait(timeout)
+
+    async def __aenter__(self) -> WebsocketCommunicator:
+        """Open the connection; AssertionError where it is refused."""
+        accepted, detail = await self.connect()
+        if not accepted:
+            raise AssertionError(f"the websocket {self.scope['path']!r} was refused with {detail}")
+        self.subprotocol = detail
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
+        """Close it, and raise what the application failed with; quietly if the block has failed already."""
+        if kind is not None:
+            self.stop(exceptions=False)
+        elif self.future.done():
+            self.future.result()
+        else:
+            await self.disconnect()
 
     @staticmethod
     def _expect(message: Any, kind: str) -> None:
