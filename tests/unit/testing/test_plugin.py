@@ -19,7 +19,7 @@ from compat.layers import (
     unregister_channel_layer,
 )
 from compat.settings import override
-from compat.testing import WebsocketCommunicator, plugin
+from compat.testing import WebsocketCommunicator
 from compat.testing.captures import capture_group_sends
 from compat.testing.layers import FaultyChannelLayer
 from compat.testing.live import LiveServer, LiveServerError
@@ -151,7 +151,8 @@ def test_a_layer_by_its_path() -> None:
     assert isinstance(layer, FaultyChannelLayer) and layer.capacity == 3
 
 
-def test_the_layer_that_was_there_is_there_again() -> None:
+def test_the_layer_that_was_there_is_there_again(pytestconfig: pytest.Config) -> None:
+    plugin: Any = pytestconfig.pluginmanager.get_plugin("compat.testing.plugin")
     before, mine = InMemoryChannelLayer(), InMemoryChannelLayer()
     register_channel_layer("default", before)
     try:
