@@ -7,6 +7,7 @@ What happens to a connection, in order: it is accepted, its authenticator is ask
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Generic
 
 from pydantic import ValidationError
@@ -49,11 +50,13 @@ class AsyncJsonWebsocketConsumer(
     authenticator: BaseAuthenticator | None = None
 
     _channel_info: ClassVar[ChannelInfo] = ChannelInfo()
+    """What ``@channel`` says; the name is not inherited."""
     _takes_text: ClassVar[bool] = True
     """Whether a frame can be validated from its text, or a subclass or a topic needs its JSON values."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        cls._channel_info = replace(cls._channel_info, name=None)
         base = AsyncJsonWebsocketConsumer
         cls._sends_plainly = all(_same(cls, base, name) for name in SEEING_OUTPUT)
         cls._takes_text = not cls.topics and all(_same(cls, base, name) for name in SEEING_INPUT)
