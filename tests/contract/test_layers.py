@@ -462,11 +462,13 @@ def test_blocking_forms(kind: Kind, redis_url: str) -> None:
         channel = async_to_sync(layer.new_channel)()
         layer.group_add_sync("room", channel)
         layer.send_sync(channel, {"type": "direct"})
+        assert async_to_sync(layer.receive)(channel) == {"type": "direct"}
         layer.group_send_sync("room", {"type": "group"})
+        assert async_to_sync(layer.receive)(channel) == {"type": "group"}
         layer.group_discard_sync("room", channel)
         layer.group_send_sync("room", {"type": "nobody"})
+        layer.send_sync(channel, {"type": "direct"})
         assert async_to_sync(layer.receive)(channel) == {"type": "direct"}
-        assert async_to_sync(layer.receive)(channel) == {"type": "group"}
     finally:
         async_to_sync(layer.flush)()
 

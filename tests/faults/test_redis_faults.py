@@ -1,4 +1,4 @@
-"""Redis goes away and comes back, in every way that it can: sockets stay open, every message is accounted for.
+"""Redis goes away and comes back in every way it can: sockets stay open, every message is accounted for.
 
 A message that a sender was told is sent either arrives once, in order, or falls into a gap that the layer has
 reported. Both layers; behind a proxy where connections are to misbehave.
