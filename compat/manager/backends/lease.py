@@ -41,7 +41,8 @@ class Lease:
         """How often every connection is written down anew."""
         self.longest_pause_s = longest_pause_s
         """Between two attempts during an outage."""
-        self.local: Callable[[], Iterable[tuple[Record, Sequence[str]]]] = tuple
+        self.local: Callable[[], Iterable[tuple[Record, Sequence[str]]]] | None = None
+        """None: nobody has said, so the registry is left as it is."""
         self.report: Callable[[], dict[str, Any]] = dict
         self._task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -80,7 +81,8 @@ class Lease:
         if self._stale or now - self._refreshed >= self.refresh_s:
             self._stale = False
             try:
-                await backend.enter_all(self.local())
+                if self.local is not None:
+                    await backend.enter_all(self.local())
             except BaseException:
                 self._stale = True
                 raise

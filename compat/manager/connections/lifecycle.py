@@ -10,6 +10,7 @@ from typing import Any
 
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
+from compat.manager.backends.messaging import name_in_layer
 from compat.manager.backends.records import require_connection_id
 from compat.manager.connections.gate import Gate
 from compat.manager.connections.outbox import Limits, Outbox
@@ -258,6 +259,7 @@ class Lifecycle(Sending, ManagerParts):
         await self._in_group(connection, group, "leave")
 
     async def _in_group(self, connection: Connection | str, group: str, what: str) -> None:
+        name_in_layer(group)  # raises for what is no name, before anything is changed
         here = self.local(connection)
         if here is not None:
             change = self._join(here, group) if what == "join" else self._leave(here, group)

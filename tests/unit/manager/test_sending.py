@@ -1,0 +1,410 @@
+"""Sending to one, to a user, to a group, to all: on both backends, from coroutines, threads and loops."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import threading
+import uuid
+from collections.abc import Callable
+from datetime import datetime, timezone
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+
+from compat.generic.websocket import AsyncJsonWebsocketConsumer
+from compat.layers import get_channel_layer, register_channel_layer
+from compat.manager import ConnectionManager, Message
+from compat.manager.backends import MemoryBackend
+from compat.manager.serializers import MsgpackSerializer, ORJSONSerializer
+from compat.testing import WebsocketCommunicator
+from tests.support.layers import ReceiveOnlyLayer
+from tests.support.logs import recorded
+from tests.support.waiting import until_async
+from tests.unit.manager.conftest import Connect, MakeManager, connector
+from tests.unit.manager.sockets import Peer
+
+
+async def test_send_to_one(connect: Connect, manager: ConnectionManager) -> None:
+    alice, peer = await connect("alice")
+    _, other = await connect("bob")
+    assert await manager.send_personal(alice, {"n": 1}) is True
+    assert await manager.send(alice.channel_name, {"n": 2}) is True
+    assert await manager.send("nobody", {"n": 3}) is False
+    assert await peer.hear_all(2) == [{"n": 1}, {"n": 2}] and other.unheard == []
+
+
+async def test_send_to_a_user(connect: Connect, manager: ConnectionManager) -> None:
+    peers = [(await connect("alice"))[1] for _ in range(3)]
+    _, other = await connect("bob")
+    assert await manager.send_to_user("alice", {"n": 1}) == 3
+    assert await manager.send_to_user("nobody", {"n": 1}) == 0 == await manager.send_to_user("", {"n": 1})
+    assert [await peer.hear_json() for peer in peers] == [{"n": 1}] * 3 and other.unheard == []
+
+
+async def test_send_to_a_group(connect: Connect, manager: ConnectionManager) -> None:
+    _, one = await connect("alice", "room")
+    _, two = await connect("bob", "room", "hall")
+    _, three = await connect("carol", "hall")
+    await manager.send_to_group("room", {"n": 1})
+    await manager.send_group("room", {"n": 2})
+    await manager.send_to_group("hall", {"n": 3})
+    await manager.send_to_group("nobody is here", {"n": 4})
+    assert await one.hear_all(2) == [{"n": 1}, {"n": 2}]
+    assert await two.hear_all(3) == [{"n": 1}, {"n": 2}, {"n": 3}]
+    assert await three.hear_json() == {"n": 3} and one.unheard == three.unheard == []
+
+
+async def test_all_but_some(connect: Connect, manager: ConnectionManager) -> None:
+    alice, one = await connect("alice", "room")
+    bob, two = await connect("bob", "room", connection_id="bob's")
+    _, three = await connect("carol", "room")
+    await manager.send_group_except("room", {"n": 1}, alice)
+    await manager.send_group_except("room", {"n": 2}, bob.channel_name)
+    await manager.send_group_except("room", {"n": 3}, [alice, "bob's"])
+    await manager.send_group_except("room", {"n": 4}, "nobody")
+    assert await one.hear_all(2) == [{"n": 2}, {"n": 4}]
+    assert await two.hear_all(2) == [{"n": 1}, {"n": 4}]
+    assert await three.hear_all(4) == [{"n": 1}, {"n": 2}, {"n": 3}, {"n": 4}]  # and no trace of __except__
+
+
+async def test_broadcast(connect: Connect, manager: ConnectionManager) -> None:
+    peers = [(await connect(user))[1] for user in ("alice", "bob", None)]
+    await manager.broadcast({"n": 1})
+    assert [await peer.hear_json() for peer in peers] == [{"n": 1}] * 3
+    assert await manager.count_groups() == 0  # everybody is no group that anybody joined
+
+
+async def test_order_is_kept_and_nothing_is_lost(connect: Connect, manager: ConnectionManager) -> None:
+    connections = [await connect("alice", "room") for _ in range(5)]
+    for number in range(500):
+        await manager.send_to_group("room", {"n": number})
+    for _, peer in connections:
+        assert await peer.hear_all(500) == [{"n": number} for number in range(500)]
+    assert manager.statistics.dropped == {}
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+async def test_the_same_values_travel_on_every_backend(connect: Connect, manager: ConnectionManager) -> None:
+    _, peer = await connect("alice", "room")
+    one, at = uuid.uuid4(), datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
+    content = {
+        "id": one,
+        "at": at,
+        "colour": Colour.RED,
+        "price": Decimal("1.50"),
+        "tags": {"x"},
+        "pair": (1, 2),
+        "raw": b"\x00\xff",
+        "deep": [{"id": one, 5: None}],
+        "message": Message(type="t", data=1, created_at=2.0),
+        "text": "é\n\u2028",
+    }
+    await manager.send_to_group("room", content)
+    heard = await peer.hear_json()
+    assert heard == {
+        "id": str(one),
+        "at": "2026-01-02T03:04:05+00:00",
+        "colour": "red",
+        "price": "1.50",
+        "tags": ["x"],
+        "pair": [1, 2],
+        "raw": "AP8=",
+        "deep": [{"id": str(one), "5": None}],
+        "message": Message(type="t", data=1, created_at=2.0).to_dict(),
+        "text": "é\n\u2028",
+    }
+
+
+@pytest.mark.parametrize("wrong", [{"x": object()}, {"x": [object]}])
+async def test_what_cannot_travel_fails_at_the_sender(
+    connect: Connect, manager: ConnectionManager, wrong: Any
+) -> None:
+    alice, _ = await connect("alice", "room")
+    for send in (
+        manager.send_to_group("room", wrong),
+        manager.broadcast(wrong),
+        manager.send(alice, wrong),
+        manager.send_to_user("alice", wrong),
+    ):
+        with pytest.raises(TypeError, match="no form in JSON"):
+            await send
+    with pytest.raises(TypeError, match="a message is a dict"):
+        await manager.broadcast("hello")  # type: ignore[arg-type]
+
+
+async def test_messages_and_bytes(connect: Connect, manager: ConnectionManager) -> None:
+    alice, peer = await connect("alice", "room")
+    await manager.send_to_group("room", Message(type="file", binary_data=b"\x00\x01"))
+    await manager.send(alice, {"type": "file", "binary_data": base64.b64encode(b"xyz").decode()})
+    await manager.send_to_group("room", Message(type="note", data={"n": 1}))
+    assert (await peer.hear())["bytes"] == b"\x00\x01" and (await peer.hear())["bytes"] == b"xyz"
+    heard = await peer.hear_json()
+    assert (heard["type"], heard["data"], heard["priority"]) == ("note", {"n": 1}, "normal")
+
+
+async def test_an_event_that_is_no_frame_is_counted_and_logged_once(
+    connect: Connect, manager: ConnectionManager
+) -> None:
+    _, peer = await connect("alice", "room")
+    with recorded() as records:
+        for _ in range(3):
+            await manager.backend.layer.group_send("room", {"type": "x", "value": b"\xff"})
+        await manager.send_to_group("room", {"n": 1})
+        assert await peer.hear_json() == {"n": 1}
+    assert manager.statistics.dropped == {"unencodable": 3}
+    assert len([line for line in records.messages() if "cannot be sent to clients" in line]) == 1
+
+
+# Slow clients
+
+
+async def test_a_slow_client_holds_up_nobody(connect: Connect, manager: ConnectionManager) -> None:
+    _, slow = await connect("slow", "room")
+    _, fast = await connect("fast", "room")
+    slow.stop_reading()
+    for number in range(200):
+        await manager.send_to_group("room", {"n": number})
+    assert await fast.hear_all(200) == [{"n": number} for number in range(200)]
+    slow.go_on_reading()
+    assert await slow.hear_all(200) == [{"n": number} for number in range(200)]
+
+
+@pytest.mark.parametrize("policy, kept", [("drop", range(0, 11)), ("drop_oldest", [0, *range(40, 50)])])
+async def test_what_is_too_much_for_a_client_is_dropped(
+    make_manager: MakeManager, policy: Any, kept: Any
+) -> None:
+    manager = make_manager(outbox_frames=10, on_overflow=policy)
+    connect = connector(manager)
+    _, slow = await connect("slow", "room")
+    _, fast = await connect("fast", "room")
+    slow.stop_reading()
+    with recorded() as records:
+        for number in range(50):
+            await manager.send_to_group("room", {"n": number})
+            assert await fast.hear_json() == {"n": number}
+    slow.go_on_reading()
+    # The first was on its way when the client stopped; ten wait.
+    assert await slow.hear_all(11) == [{"n": number} for number in kept]
+    assert manager.statistics.dropped == {"slow client": 39}
+    assert len([line for line in records.messages() if "reads too slowly" in line]) == 1
+
+
+async def test_what_waits_is_bounded_in_bytes(make_manager: MakeManager) -> None:
+    manager = make_manager(WS_MAX_MESSAGE_SIZE=1000, outbox_bytes=1)
+    connection, slow = await connector(manager)("slow", "room")
+    slow.stop_reading()
+    await manager.send(connection, {"big": "x" * 10_000})  # alone, anything may go
+    for _ in range(30):
+        await manager.send(connection, {"big": "x" * 90})
+    assert connection.outbox is not None and len(connection.outbox) == 10
+    slow.go_on_reading()
+
+
+async def test_a_slow_client_can_be_closed(make_manager: MakeManager) -> None:
+    manager = make_manager(outbox_frames=5, on_overflow="close")
+    connection, slow = await connector(manager)("slow", "room")
+    slow.stop_reading()
+    for number in range(10):
+        await manager.send_to_group("room", {"n": number})
+    await until_async(lambda: manager.registry.connections == {}, "it is taken out")
+    assert connection.close_code == 1013
+    slow.go_on_reading()
+    await until_async(lambda: slow.closed_with == 1013, "it is told")
+
+
+# With consumers, on one layer
+
+
+class Room(AsyncJsonWebsocketConsumer):
+    groups = ["room"]
+
+    async def chat_message(self, event: dict[str, Any]) -> None:
+        await self.send_json(event)
+
+    async def receive_json(self, content: Any, **kwargs: Any) -> None:
+        await self.channel_layer.group_send("room", {"type": "chat.message", **content})
+
+
+async def test_consumers_and_clients_see_each_others_groups(
+    connect: Connect, manager: ConnectionManager
+) -> None:
+    alice, peer = await connect("alice", "room")
+    assert get_channel_layer() is manager.backend.layer  # nothing was configured: the manager's is the default
+    consumer = WebsocketCommunicator(Room.as_asgi(), "/")
+    assert (await consumer.connect())[0]
+    await manager.send_to_group("room", {"type": "chat.message", "text": "from the manager"})
+    event = {"type": "chat.message", "text": "from the manager"}
+    assert await consumer.receive_json_from() == event == await peer.hear_json()
+    await consumer.send_json_to({"text": "from the consumer"})
+    event = {"type": "chat.message", "text": "from the consumer"}
+    assert await consumer.receive_json_from() == event == await peer.hear_json()
+    await manager.send_group_except("room", {"type": "chat.message", "text": "not alice"}, alice)
+    heard = await consumer.receive_json_from()
+    assert heard["text"] == "not alice" and peer.unheard == []
+    await consumer.disconnect()
+
+
+async def test_a_connections_channel_is_a_channel(connect: Connect, manager: ConnectionManager) -> None:
+    alice, peer = await connect("alice")
+    layer = manager.backend.layer
+    await layer.send(alice.channel_name, {"type": "hello", "n": 1})
+    await layer.group_add("by.hand", alice.channel_name)
+    await layer.group_send("by.hand", {"type": "hello", "n": 2})
+    assert await peer.hear_all(2) == [{"type": "hello", "n": 1}, {"type": "hello", "n": 2}]
+
+
+async def test_consumers_that_join_everybodys_group_hear_broadcasts(manager: ConnectionManager) -> None:
+    class Listener(Room):
+        groups = ["__broadcast__"]
+
+    register_channel_layer("default", manager.backend.layer)
+    consumer = WebsocketCommunicator(Listener.as_asgi(), "/")
+    assert (await consumer.connect())[0]
+    await manager.broadcast({"type": "chat.message", "n": 1})
+    assert await consumer.receive_json_from() == {"type": "chat.message", "n": 1}
+    await consumer.disconnect()
+
+
+async def test_a_layer_that_only_receives_will_do() -> None:
+    manager = ConnectionManager(backend=MemoryBackend(ReceiveOnlyLayer()))
+    connect = connector(manager)
+    alice, one = await connect("alice", "room")
+    _, two = await connect("bob", "room")
+    await manager.send_group_except("room", {"n": 1}, alice)
+    await manager.broadcast({"n": 2})
+    assert await two.hear_all(2) == [{"n": 1}, {"n": 2}] and await one.hear_json() == {"n": 2}
+    await manager.leave_group(alice, "room")
+    await manager.send_to_group("room", {"n": 3})
+    assert await two.hear_json() == {"n": 3} and one.unheard == []
+    await manager.stop_tasks()
+    assert manager.backend.layer.groups["room"] == set()
+
+
+# What clients get
+
+
+async def test_other_formats_for_clients(make_manager: MakeManager) -> None:
+    manager = make_manager(serializer=MsgpackSerializer())
+    connection, peer = await connector(manager)("alice", "room")
+    await manager.send_to_group("room", {"n": 1})
+    assert MsgpackSerializer().loads((await peer.hear())["bytes"]) == {"n": 1}
+    manager = make_manager(serializer=ORJSONSerializer())
+    connection, peer = await connector(manager)("alice", "hall")
+    await manager.send(connection, {"n": "é"})
+    assert (await peer.hear())["text"] == '{"n":"é"}'
+
+
+# From other threads and loops
+
+
+def in_thread(work: Callable[[], Any]) -> asyncio.Future[Any]:
+    """The result of `work` in a thread that has no event loop."""
+    return asyncio.ensure_future(asyncio.to_thread(work))
+
+
+async def test_blocking_forms_from_a_thread(connect: Connect, manager: ConnectionManager) -> None:
+    alice, one = await connect("alice")
+    _, two = await connect("bob", "room")
+
+    def work() -> tuple[Any, ...]:
+        manager.join_group_sync(alice, "room")
+        manager.send_to_group_sync("room", {"n": 1})
+        manager.send_group_except_sync("room", {"n": 2}, alice)
+        manager.leave_group_sync(alice, "room")
+        manager.broadcast_sync({"n": 3})
+        sent = manager.send_sync(alice, {"n": 4})
+        reached = manager.send_to_user_sync("bob", {"n": 5})
+        return sent, reached, len(manager.get_user_connections_sync("bob")), manager.count_connections_sync()
+
+    assert await in_thread(work) == (True, 1, 1, 2)
+    assert await one.hear_all(3) == [{"n": 1}, {"n": 3}, {"n": 4}]
+    assert await two.hear_all(4) == [{"n": 1}, {"n": 2}, {"n": 3}, {"n": 5}]
+    await in_thread(lambda: manager.disconnect_sync(alice, 4000))
+    assert one.closed_with == 4000
+
+
+async def test_blocking_forms_in_a_loop_name_the_other_form(manager: ConnectionManager) -> None:
+    with pytest.raises(RuntimeError, match=r"await manager\.broadcast\(…\), or manager\.submit"):
+        manager.broadcast_sync({"n": 1})
+
+
+async def test_submit_works_everywhere(connect: Connect, manager: ConnectionManager) -> None:
+    _, peer = await connect("alice")
+    manager.submit(manager.broadcast({"n": 1}))
+    assert await peer.hear_json() == {"n": 1}
+    await in_thread(lambda: manager.submit(manager.broadcast({"n": 2})).result(10))
+    assert await peer.hear_json() == {"n": 2}
+    with recorded() as records:
+        failed = manager.submit(manager.broadcast({"n": object()}))
+        await until_async(failed.done, "it has failed")
+        await until_async(lambda: records.kept, "which is logged")
+    assert "submit() failed: TypeError" in records.messages()[0]
+
+
+async def test_async_to_sync_from_a_thread(connect: Connect, manager: ConnectionManager) -> None:
+    _, peer = await connect("alice", "room")
+
+    def work() -> int:
+        async_to_sync(manager.send_to_group)("room", {"n": 1})
+        return async_to_sync(manager.send_to_user)("alice", {"n": 2})
+
+    assert await in_thread(work) == 1
+    assert sorted(heard["n"] for heard in await peer.hear_all(2)) == [1, 2]
+
+
+async def test_connections_on_two_event_loops(connect: Connect, manager: ConnectionManager) -> None:
+    """As Starlette's TestClient has it: a loop for each of its websockets."""
+    alice, one = await connect("alice", "room")
+    heard: list[Any] = []
+    ready, joined_by_the_other = threading.Event(), threading.Event()
+
+    async def elsewhere() -> None:
+        peer = Peer()
+        bob = await manager.connect(peer.websocket, "bob")
+        await manager.join_group(bob, "room")
+        await manager.join_group(alice, "hall")
+        ready.set()
+        heard.extend(await peer.hear_all(4))
+        await manager.send_to_group("room", {"n": 5})
+        await asyncio.to_thread(joined_by_the_other.wait, 10)
+        await manager.disconnect(bob)
+
+    thread = threading.Thread(target=lambda: asyncio.run(elsewhere()))
+    thread.start()
+    assert await asyncio.to_thread(ready.wait, 10)
+    assert alice.groups == {"room", "hall"}
+    await manager.send_to_group("room", {"n": 1})
+    await manager.broadcast({"n": 2})
+    assert await manager.send_to_user("bob", {"n": 3}) == 1
+    [bob] = await manager.get_user_connections("bob")
+    assert await manager.send(bob, {"n": 4})
+    assert await one.hear_all(3) == [{"n": 1}, {"n": 2}, {"n": 5}]
+    assert sorted(frame["n"] for frame in heard) == [1, 2, 3, 4]
+    joined_by_the_other.set()
+    await asyncio.to_thread(thread.join, 10)
+    assert await manager.count_connections() == 1
+
+
+async def test_disconnecting_a_connection_of_another_loop(manager: ConnectionManager) -> None:
+    ready, closed = threading.Event(), []
+
+    async def elsewhere() -> None:
+        peer = Peer()
+        await manager.connect(peer.websocket, "bob")
+        ready.set()
+        await until_async(lambda: peer.closed_with is not None, "it is closed")
+        closed.append(peer.closed_with)
+
+    thread = threading.Thread(target=lambda: asyncio.run(elsewhere()))
+    thread.start()
+    assert await asyncio.to_thread(ready.wait, 10)
+    assert await manager.disconnect_user("bob", 4002) == 1
+    await asyncio.to_thread(thread.join, 10)
+    assert closed == [4002] and await manager.count_connections() == 0
