@@ -106,5 +106,6 @@ async def connect(
     ``options`` go to ``websockets.connect()``. Raises what that raises when the handshake is refused.
     """
     async with Client.at(url, headers=headers, subprotocols=subprotocols, **options) as client:
-        client._speak(consumer)
+        client._speak(consumer.default_topic or consumer)
+        client.is_topic = consumer.default_topic is not None
         yield client

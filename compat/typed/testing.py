@@ -16,7 +16,6 @@ import json
 import time
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, TypeVar
 
 from compat.testing.websocket import WebsocketCommunicator as PlainCommunicator
@@ -65,18 +64,6 @@ class WebsocketCommunicator(PlainCommunicator):
         if user is not None:
             self.scope["user"] = user
         self._wire = consumer.wire()
-
-    async def __aenter__(self) -> WebsocketCommunicator:
-        connected, code = await self.connect()
-        if not connected:
-            raise AssertionError(f"{self.consumer.__name__} refused the connection with {code}")
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if not self.future.done():
-            await self.disconnect()
 
     # To the consumer
 

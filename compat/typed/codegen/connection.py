@@ -92,7 +92,9 @@ class Speaker(Generic[Out, In]):
         for an error, TypeError for an answer of another type, asyncio.TimeoutError,
         ConnectionLost.
         """
-        return await self._connection()._ask(self._frame(message), answer, timeout)
+        return await self._connection()._ask(
+            self, self._frame(message), answer, timeout
+        )
 
     async def receive(self, *, timeout: float = 10.0) -> In:
         """The next message, within ``timeout`` seconds.
@@ -173,7 +175,9 @@ class Topic(Speaker[Out, In]):
 
     async def unsubscribe(self) -> None:
         """Give the topic up."""
-        await self._on._ask(self._addressed({"action": "unsubscribe"}), object, 10.0)
+        await self._on._ask(
+            self, self._addressed({"action": "unsubscribe"}), object, 10.0
+        )
         self._on._topics.pop(self.name, None)
 
     def _connection(self) -> Connection[Any, Any]:
@@ -191,6 +195,8 @@ class Connection(Speaker[Out, In]):
 
     address: ClassVar[str] = ""
     """The path, with its parameters in braces."""
+    is_topic: bool = False
+    """Whether connecting here is subscribing: then all that comes is for this connection."""
 
     def __init__(self, socket: ClientConnection) -> None:
         super().__init__()
@@ -252,7 +258,9 @@ class Connection(Speaker[Out, In]):
     async def _subscribe(self, topic: T) -> T:
         self._topics[topic.name] = topic
         try:
-            await self._ask(topic._addressed({"action": "subscribe"}), object, 10.0)
+            await self._ask(
+                topic, topic._addressed({"action": "subscribe"}), object, 10.0
+            )
         except ClientError:
             self._topics.pop(topic.name, None)
             raise
@@ -268,12 +276,15 @@ class Connection(Speaker[Out, In]):
             raise self._lost() from None
 
     async def _ask(
-        self, frame: Mapping[str, Any], answer: type[A], timeout: float
+        self,
+        asked: Speaker[Any, Any],
+        frame: Mapping[str, Any],
+        answer: type[A],
+        timeout: float,
     ) -> A:
         ref = str(next(self._refs))
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        speaker = self._topics.get(frame.get("topic", ""), self)
-        self._waiting[ref] = (speaker, future)
+        self._waiting[ref] = (asked, future)
         try:
             await self._send({**frame, "ref": ref})
             reply = await asyncio.wait_for(future, timeout)
@@ -304,28 +315,27 @@ class Connection(Speaker[Out, In]):
 
     def _dispatch(self, content: dict[str, Any]) -> None:
         topic = content.get("topic")
+        mine = topic is None or self.is_topic
         speaker: Speaker[Any, Any] | None = (
-            self if topic is None else self._topics.get(topic)
+            self if mine else self._topics.get(str(topic))
         )
-        asked, future = self._waiting.get(str(content.get("ref")), (None, None))
+        waiting = self._waiting.get(str(content.get("ref")))
         message = {key: value for key, value in content.items() if key not in ENVELOPE}
-        if future is not None and asked is speaker and not future.done():
-            self._answer(future, asked, message)
+        if waiting is not None and not waiting[1].done():
+            self._answer(*waiting, message)
         elif speaker is not None:  # else a topic that was given up meanwhile
             speaker._take(speaker.decode(message))
 
     @staticmethod
     def _answer(
-        future: asyncio.Future[Any],
-        speaker: Speaker[Any, Any] | None,
-        message: dict[str, Any],
+        asked: Speaker[Any, Any], future: asyncio.Future[Any], message: dict[str, Any]
     ) -> None:
         if message.get("action") in ("subscribed", "unsubscribed"):
             future.set_result(message)
         elif message.get("action") == "error":
             future.set_exception(MessageRefused(message.get("payload")))
-        elif speaker is not None:
-            future.set_result(speaker.decode(message))
+        else:
+            future.set_result(asked.decode(message))
 
     def _lost(self) -> ConnectionLost:
         code = self._socket.close_code

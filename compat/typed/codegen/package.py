@@ -71,9 +71,10 @@ def client_files(document: Json) -> dict[str, str]:
     version = str(document.get("asyncapi"))
     if not version.startswith("3."):
         raise CannotGenerate(f"expected an AsyncAPI document of version 3, found asyncapi: {version}")
+    if not document.get("channels"):
+        raise CannotGenerate("the document has no channels: there is nothing that a client could talk to")
     models = Models(document.get("components", {}).get("schemas", {}))
-    channels = document.get("channels", {})
-    classes = [_ChannelClass(document, id, channel, models) for id, channel in channels.items()]
+    classes = [_ChannelClass(document, id, channel, models) for id, channel in document["channels"].items()]
     return {
         "__init__.py": _lines(_package(document, classes, models)),
         "channels.py": _lines(_channels(document, classes)),
@@ -153,7 +154,9 @@ class _ChannelClass:
             yield f"    pattern = {literal(self.topic['pattern'])}"
         else:
             yield f"    address = {literal(self.channel['address'])}"
-        kind: Expression = incoming
+            if "x-topic" in self.channel:
+                yield "    is_topic = True"
+        kind: Expression = incoming if self.receives else "object"
         if self.tagged:
             kind = Bracketed("Annotated", [incoming, f"Field(discriminator={literal(discriminator)})"])
         yield from assignment("incoming = ", Bracketed("TypeAdapter", [kind], "()"), "    ")

@@ -27,6 +27,7 @@ class RunTopic(Topic[Alert]):
     """The course of a run."""
 
     pattern = "run:{run_id}"
+    emits = [Note]
 
     async def authorize(self, run_id: str) -> bool:  # type: ignore[override]
         return run_id != "forbidden"
@@ -50,7 +51,7 @@ class RunTopic(Topic[Alert]):
 class TeamTopic(Topic):
     pattern = "team:{team}:member:{member}"
 
-    @ws_handler
+    @ws_handler(output_type=Said)
     async def say(self, message: Say) -> None:
         await self.broadcast_message(Said(payload=message.payload), exclude_current=True)
 

@@ -1,0 +1,224 @@
+"""The client made of the consumers' own classes, against a server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+from websockets.exceptions import InvalidStatus
+
+from compat.layers import InMemoryChannelLayer, register_channel_layer, unregister_channel_layer
+from compat.typed import (
+    AsyncJsonWebsocketConsumer,
+    ErrorMessage,
+    PingMessage,
+    PongMessage,
+    UserAuthenticator,
+    ws_handler,
+)
+from compat.typed.client import Client, ConnectionLost, MessageRefused, UnknownMessage, connect
+from tests.support.servers import Address, LiveServer
+from tests.unit.typed.room import Alert, Fail, Line, Note, Room, Said, Say
+from tests.unit.typed.test_topics import Console, RunTopic, TeamTopic
+
+
+class Camel(Room):
+    groups = ["camel"]
+    camelize = True
+    discriminator_field = "kind"
+
+
+class Ending(AsyncJsonWebsocketConsumer):
+    @ws_handler
+    async def note(self, message: Note) -> None:
+        await self.close(message.payload)
+
+    @ws_handler
+    async def unannounced(self, message: PingMessage) -> None:
+        await self.send_message(PongMessage())
+
+
+class Members(Room):
+    authenticator_class = UserAuthenticator
+
+
+class Refusing(Room):
+    async def connect(self) -> None:
+        await self.close()
+
+
+CONSUMERS: dict[str, type[AsyncJsonWebsocketConsumer[Any]]] = {
+    "room": Room,
+    "camel": Camel,
+    "ending": Ending,
+    "console": Console,
+    "members": Members,
+    "no": Refusing,
+}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Address]:
+    register_channel_layer("default", InMemoryChannelLayer())
+    routes = [WebSocketRoute(f"/{name}", consumer.as_asgi()) for name, consumer in CONSUMERS.items()]
+    routes.append(WebSocketRoute("/run/{run_id}", RunTopic.as_consumer().as_asgi()))
+    with LiveServer(Starlette(routes=routes)) as live:
+        yield live
+    unregister_channel_layer("default")
+
+
+@asynccontextmanager
+async def client_of(server: Address, name: str) -> AsyncIterator[Client]:
+    async with connect(CONSUMERS[name], server.ws(f"/{name}"), proxy=None) as client:
+        yield client
+
+
+async def test_messages_and_answers(server: Address) -> None:
+    async with client_of(server, "room") as client:
+        assert await client.request(PingMessage(), PongMessage) == PongMessage()
+        await client.send(Say(payload=Line(text="💬")))
+        said: Said = await client.receive_a(Said)
+        assert said.payload.text == "💬"
+        assert await client.request(Note(payload={"a": [1]}), Note) == Note(payload={"a": [1]})
+
+
+async def test_what_else_comes_is_kept(server: Address) -> None:
+    async with client_of(server, "room") as client:
+        for text in "abc":
+            await client.send(Say(payload=Line(text=text)))
+        await client.request(PingMessage(), PongMessage)
+        await client.send(PingMessage())
+        assert await client.receive_a(PongMessage) == PongMessage()
+        texts = [
+            message.payload.text for _ in range(3) if isinstance(message := await client.receive(), Said)
+        ]
+        assert texts == ["a", "b", "c"]
+
+
+async def test_requests_side_by_side_get_their_own_answers(server: Address) -> None:
+    async with client_of(server, "room") as client:
+        answers = await asyncio.gather(*(client.request(Note(payload=number), Note) for number in range(50)))
+    assert [answer.payload for answer in answers] == list(range(50))
+
+
+async def test_errors_of_the_server(server: Address) -> None:
+    async with client_of(server, "room") as client:
+        with pytest.raises(MessageRefused, match="error_id") as refusal:
+            await client.request(Fail(), PongMessage)
+        assert set(refusal.value.payload) == {"detail", "error_id"}
+        with pytest.raises(TypeError, match="asked for a Said"):
+            await client.request(PingMessage(), Said)
+        await client.send(Fail())
+        assert isinstance(await client.receive(), ErrorMessage)
+
+
+async def test_a_message_that_nobody_handles_is_not_sent(server: Address) -> None:
+    async with client_of(server, "room") as client:
+        with pytest.raises(TypeError, match=r"Room has no handler for Alert; it takes: PingMessage, Say"):
+            await client.send(Alert(payload="x"))
+
+
+async def test_times_are_bounded(server: Address) -> None:
+    async with client_of(server, "room") as client:
+        with pytest.raises(asyncio.TimeoutError):
+            await client.receive(timeout=0.01)
+        with pytest.raises(asyncio.TimeoutError):
+            await client.request(Say(payload=Line(text="answered by a broadcast")), Said, timeout=0.01)
+
+
+async def test_iterating_ends_with_the_connection(server: Address) -> None:
+    async with client_of(server, "ending") as client:
+        await client.send(Note(payload=1000))
+        assert [message async for message in client] == []
+        with pytest.raises(ConnectionLost, match="closed with 1000"):
+            await client.send(Note(payload=1))
+
+
+@pytest.mark.parametrize("pending", [True, False])
+async def test_a_lost_connection_says_how(server: Address, pending: bool) -> None:
+    async with client_of(server, "ending") as client:
+        with pytest.raises(ConnectionLost) as lost:
+            if pending:
+                await client.request(Note(payload=4001), Note)
+            else:
+                await client.send(Note(payload=4001))
+                async for _ in client:
+                    raise AssertionError
+        assert lost.value.code == 4001
+
+
+async def test_what_the_consumer_does_not_say_that_it_sends(server: Address) -> None:
+    async with client_of(server, "ending") as client:
+        await client.send(PingMessage())
+        with pytest.raises(UnknownMessage, match=r"Ending does not say that it sends .*output_type="):
+            await client.receive()
+
+
+async def test_a_refused_handshake(server: Address) -> None:
+    with pytest.raises(InvalidStatus):
+        async with client_of(server, "no"):
+            pass
+
+
+async def test_what_an_authenticator_sends_is_read(server: Address) -> None:
+    async with client_of(server, "members") as client:
+        with pytest.raises(ConnectionLost) as lost:
+            while True:
+                assert (await client.receive()).payload.status_code == 401
+        assert lost.value.code == 4401
+
+
+async def test_other_forms_on_the_wire(server: Address) -> None:
+    async with client_of(server, "camel") as client:
+        await client.send(Say(payload=Line(text="x", room_name="y")))
+        assert (await client.receive_a(Said)).payload.room_name == "y"
+        assert await client.request(PingMessage(), PongMessage) == PongMessage()
+
+
+async def test_topics(server: Address) -> None:
+    async with client_of(server, "console") as one, client_of(server, "console") as two:
+        run = await one.subscribe_to(RunTopic, run_id=42)
+        assert run.name == "run:42"
+        assert (await run.receive_a(Note)).payload == "state of run:42"
+        assert await run.request(Say(payload=Line(text="hi")), Said) == Said(payload=Line(text="hi"))
+
+        team = [await client.subscribe_to(TeamTopic, team="a", member="b") for client in (one, two)]
+        await team[0].send(Say(payload=Line(text="to the others")))
+        assert (await team[1].receive_a(Said)).payload.text == "to the others"
+
+        with pytest.raises(MessageRefused, match="unauthorized"):
+            await one.subscribe_to(RunTopic, run_id="forbidden")
+        await run.unsubscribe()
+        with pytest.raises(MessageRefused, match="not_subscribed"):
+            await run.request(Say(payload=Line(text="hi")), Said)
+        assert await one.request(PingMessage(), PongMessage) == PongMessage()
+
+
+async def test_a_topic_on_a_route_of_its_own(server: Address) -> None:
+    async with connect(RunTopic.as_consumer(), server.ws("/run/7"), proxy=None) as run:
+        assert (await run.receive_a(Note)).payload == "state of run:7"
+        assert await run.request(Say(payload=Line(text="hi")), Said) == Said(payload=Line(text="hi"))
+
+
+def test_without_websockets_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    import builtins
+    import importlib
+    import sys
+
+    real = builtins.__import__
+
+    def fake(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name.split(".")[0] == "websockets":
+            raise ModuleNotFoundError("No module named 'websockets'", name="websockets")
+        return real(name, *args, **kwargs)
+
+    for name in ("compat.typed.client", "compat.typed.codegen.connection"):
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(builtins, "__import__", fake)
+    with pytest.raises(ImportError, match=r"pip install 'channels-compat\[server\]'"):
+        importlib.import_module("compat.typed.client")

@@ -1,0 +1,151 @@
+"""Messages with every kind of field: what documents and generated clients must cope with."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import uuid
+from decimal import Decimal
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, Field
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+
+from compat.typed import (
+    AsyncJsonWebsocketConsumer,
+    BaseMessage,
+    PingMessage,
+    PongMessage,
+    Topic,
+    channel,
+    ws_handler,
+)
+
+__all__ = ["Things", "app"]
+
+T = TypeVar("T")
+
+
+class Colour(str, enum.Enum):
+    RED = "red"
+    GREEN = "green"
+
+
+class Node(BaseModel):
+    name: Annotated[str, Field(min_length=1, max_length=20, pattern=r"^[a-z\"\\]+$", description="A name.")]
+    children: list[Node] = []
+
+
+class Cat(BaseModel):
+    kind: Literal["cat"] = "cat"
+    lives: int = Field(9, ge=0, le=9)
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"] = "dog"
+    good: bool = True
+
+
+class TheFirstAlternativeWithAVeryLongName(BaseModel):
+    a: int
+
+
+class TheSecondAlternativeWithAVeryLongName(BaseModel):
+    b: int
+
+
+class TheThirdAlternativeWithAVeryLongName(BaseModel):
+    c: int
+
+
+Alternatives = (
+    TheFirstAlternativeWithAVeryLongName
+    | TheSecondAlternativeWithAVeryLongName
+    | TheThirdAlternativeWithAVeryLongName
+)
+
+
+class Page(BaseModel, Generic[T]):
+    items: list[T]
+    total: int = 0
+
+
+class Everything(BaseModel):
+    """All kinds of "fields".
+
+    A second paragraph with a backslash \\ and 'quotes', long enough that it does not fit on one line of it.
+    """
+
+    id: uuid.UUID
+    when: datetime.datetime
+    day: datetime.date | None = None
+    price: Decimal = Decimal("1.5")
+    colour: Colour = Colour.RED
+    pet: Annotated[Cat | Dog, Field(discriminator="kind")]
+    either: Alternatives | None = None
+    many: list[Alternatives] = []
+    pair: tuple[int, str] = (1, "x")
+    tags: set[str] = Field(default_factory=set)
+    labels: set[str] = {"a"}
+    scores: dict[str, float] = {}
+    anything: Any = None
+    schema_: str = Field("s", alias="schema")
+    class_: str = Field("c", alias="class")
+    root: Node
+    page: Page[int]
+    word: Literal["the first long word", "the second long word", "the third long word"] = (
+        "the first long word"
+    )
+    quoted: str = 'say "hi"'
+    emoji: str = "🚪"
+
+
+class Do(BaseMessage):
+    action: Literal["do"] = "do"
+    payload: Everything
+
+
+class Done(BaseMessage):
+    action: Literal["done"] = "done"
+    payload: list[Everything]
+
+
+class Move(BaseMessage):
+    action: Literal["left", "right"]
+    payload: dict[str, Page[Cat | Dog]]
+
+
+class ThingTopic(Topic):
+    """One thing."""
+
+    pattern = "thing:{thing_id}"
+
+    @ws_handler
+    async def ping(self, message: PingMessage) -> PongMessage:
+        return PongMessage()
+
+
+@channel(name="all things", description='A "wild" one.\n\nOf two paragraphs.', tags=["a b"])
+class Things(AsyncJsonWebsocketConsumer):
+    topics = [ThingTopic]
+
+    @ws_handler(output_type=[Done, Move])
+    async def do(self, message: Do) -> Done:
+        return Done(payload=[message.payload])
+
+    @ws_handler
+    async def move(self, message: Move) -> None: ...
+
+
+class Silent(AsyncJsonWebsocketConsumer):
+    """Neither takes nor sends anything."""
+
+
+app = Starlette(
+    routes=[
+        WebSocketRoute("/ws/{class}/{number:int}", Things.as_asgi()),
+        WebSocketRoute("/silent", Silent.as_asgi()),
+        WebSocketRoute("/thing/{thing_id}", ThingTopic.as_consumer().as_asgi()),
+    ]
+)
