@@ -14,6 +14,10 @@ __all__ = [
     "ASGIApp",
     "ChannelName",
     "GroupName",
+    "HttpDisconnectEvent",
+    "HttpRequestEvent",
+    "HttpResponseBodyEvent",
+    "HttpResponseStartEvent",
     "Message",
     "Receive",
     "Scope",
@@ -97,6 +101,36 @@ class WebSocketCloseEvent(TypedDict, total=False):
     type: Literal["websocket.close"]
     code: int
     reason: str
+
+
+class HttpRequestEvent(TypedDict, total=False):
+    """A part of a request's body; ``more_body`` says whether another one comes."""
+
+    type: Literal["http.request"]
+    body: bytes
+    more_body: bool
+
+
+class HttpResponseStartEvent(TypedDict, total=False):
+    """Status and headers of the answer."""
+
+    type: Literal["http.response.start"]
+    status: int
+    headers: list[tuple[bytes, bytes]]
+
+
+class HttpResponseBodyEvent(TypedDict, total=False):
+    """A part of the answer's body; ``more_body`` says whether another one comes."""
+
+    type: Literal["http.response.body"]
+    body: bytes
+    more_body: bool
+
+
+class HttpDisconnectEvent(TypedDict):
+    """The client has left, or has had all of its answer."""
+
+    type: Literal["http.disconnect"]
 
 
 def is_served(scope: Mapping[str, Any]) -> bool:

@@ -84,6 +84,18 @@ NAMES: Mapping[Name, Name] = {
     Name("chanx.core.websocket", "ChanxWebsocketConsumerMixin"): Name(
         "compat.typed", "AsyncJsonWebsocketConsumer"
     ),
+    Name("chanx.messages.outgoing", "EVENT_ACTION_COMPLETE"): Name(
+        "compat.typed.constants", "EVENT_ACTION_COMPLETE"
+    ),
+    Name("chanx.messages.outgoing", "GROUP_ACTION_COMPLETE"): Name(
+        "compat.typed.constants", "GROUP_ACTION_COMPLETE"
+    ),
+    Name("chanx.messages.outgoing", "MESSAGE_ACTION_COMPLETE"): Name(
+        "compat.typed.constants", "MESSAGE_ACTION_COMPLETE"
+    ),
+    Name("chanx.type_defs", "ChannelInfo"): Name("compat.typed.decorators", "ChannelInfo"),
+    Name("chanx.type_defs", "EventPayload"): Name("compat.typed.events", "EventPayload"),
+    Name("chanx.type_defs", "GroupMessageEvent"): Name("compat.typed.events", "GroupMessageEvent"),
     Name("chanx.utils.streaming", "DeltaTracker"): Name("compat.typed.streaming", "DeltaTracker"),
     Name("fast_channels.consumer", "AsyncHttpConsumer"): Name("compat.generic.http", "AsyncHttpConsumer"),
     Name("fast_channels.layers", "ChannelLayerRegistry"): Name("compat.layers", "ChannelLayerManager"),
@@ -98,11 +110,16 @@ NAMES: Mapping[Name, Name] = {
 
 GONE: Mapping[str, str] = {
     "chanx.asyncapi.generator": "use compat.typed.asyncapi.document(app), which returns a dict",
+    "chanx.asyncapi.type_defs": "a document is JSON values here: compat.typed.asyncapi.document(app)",
     "chanx.channels.authenticator": "it runs a Django REST framework view; write a BaseAuthenticator, or use "
     "UserAuthenticator (compat.typed) behind AuthMiddlewareStack",
     "chanx.channels.routing.include": "give path() a URLRouter: path('ws/', URLRouter(patterns))",
     "chanx.channels.urls": "use compat.typed.asyncapi.asyncapi_app(application), and mount it at asyncapi/",
+    "chanx.client_generator": "channels-compat client, or compat.typed.codegen.write_client()",
     "chanx.core.registry": "message schemas are made by compat.typed.asyncapi.document(app) when asked for",
+    "chanx.routing": "compat.typed.asyncapi.consumer_routes(app) finds the consumers of an application",
+    "chanx.utils.asyncio": "asyncio.create_task, and keep the task; handlers run one at a time here",
+    "chanx.utils.framework": "there is one framework here",
     "fast_channels.layers.redis.utils": "internal; hosts are given to the layers as they were",
     "fast_channels.utils": "internal",
 }

@@ -8,6 +8,7 @@ from compat.typed.conversation import COMPLETE_ACTIONS
 from compat.typed.envelope import ENVELOPE_FIELDS, ENVELOPE_VERSION
 
 __all__ = [
+    "CHANX_ACTIONS",
     "CLOSE_UNAUTHENTICATED",
     "COMPLETE_ACTIONS",
     "ENVELOPE_FIELDS",
@@ -21,4 +22,5 @@ __all__ = [
 MESSAGE_ACTION_COMPLETE = "complete"
 EVENT_ACTION_COMPLETE = "event_complete"
 GROUP_ACTION_COMPLETE = "group_complete"
+CHANX_ACTIONS = COMPLETE_ACTIONS | {"error"}
 MAX_GROUP_NAME_LENGTH = MAX_NAME_LENGTH - 1

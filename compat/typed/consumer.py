@@ -20,7 +20,7 @@ from compat.typed.authenticator import BaseAuthenticator
 from compat.typed.conversation import ReceiveEvent
 from compat.typed.decorators import ChannelInfo
 from compat.typed.envelope import Envelope, current_ref, unstamped
-from compat.typed.events import FRAME, EventTarget, groups_of, intercepted, publish
+from compat.typed.events import FRAME, EventTarget, GroupMessageEvent, groups_of, intercepted, publish
 from compat.typed.hosting import TopicHost
 from compat.typed.messages import BaseMessage, GroupCompleteMessage
 from compat.typed.wire import not_json, text_of
@@ -216,7 +216,7 @@ class AsyncJsonWebsocketConsumer(
                 {"message": message, "exclude_current": False, "from_channel": self.channel_name}
             )
 
-    async def handle_group_message(self, event: Mapping[str, Any]) -> None:
+    async def handle_group_message(self, event: GroupMessageEvent) -> None:
         """A broadcast as JSON values: from a process that runs Chanx, or because this is overridden."""
         if event.get("exclude_current") and event.get("from_channel") == self.channel_name:
             return

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar, Generic, NamedTuple
+from typing import Any, ClassVar, Generic, NamedTuple, TypedDict
 
 from asgiref.sync import async_to_sync
 
@@ -25,7 +25,9 @@ from compat.typed.wire import text_of
 __all__ = [
     "EVENT",
     "FRAME",
+    "EventPayload",
     "EventTarget",
+    "GroupMessageEvent",
     "Published",
     "groups_of",
     "intercepted",
@@ -40,6 +42,20 @@ FRAME = "websocket.send"
 """The type of a broadcast on the layer: the ASGI message that each member sends on as it is."""
 EVENT = "typed.event"
 """The type of an event on the layer: {"type", "action", "text"}, the text being the event as JSON."""
+
+
+class GroupMessageEvent(TypedDict, total=False):
+    """What ``handle_group_message()`` gets: a broadcast as JSON values."""
+
+    message: dict[str, Any]
+    exclude_current: bool
+    from_channel: str
+
+
+class EventPayload(TypedDict):
+    """What ``handle_channel_event()`` gets."""
+
+    event_data: dict[str, Any]
 
 
 class Published(NamedTuple):
@@ -171,7 +187,7 @@ class EventTarget(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
         """An event has come."""
         await self._handle_event(event["action"], event["text"])
 
-    async def handle_channel_event(self, event_payload: Mapping[str, Any]) -> None:
+    async def handle_channel_event(self, event_payload: EventPayload) -> None:
         """An event has come from a process that runs Chanx."""
         data = event_payload["event_data"]
         await self._handle_event(str(data.get(self.discriminator_field)), text_of(data))

@@ -65,6 +65,11 @@ class WebsocketCommunicator(PlainCommunicator):
             self.scope["user"] = user
         self._wire = consumer.wire()
 
+    async def __aenter__(self) -> WebsocketCommunicator:
+        """Open the connection; AssertionError where it is refused."""
+        await super().__aenter__()
+        return self
+
     # To the consumer
 
     async def send_message(

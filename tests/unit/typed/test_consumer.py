@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import pytest
@@ -23,6 +22,7 @@ from compat.typed import (
     config,
     ws_handler,
 )
+from compat.typed.events import GroupMessageEvent
 from tests.unit.typed.room import Note, Room, Said, Say, Talk
 
 PONG = {"action": "pong", "payload": None}
@@ -529,7 +529,7 @@ async def test_a_subclass_that_overrides_handle_group_message_sees_broadcasts(
     layer: InMemoryChannelLayer,
 ) -> None:
     class Filtering(Room):
-        async def handle_group_message(self, event: Mapping[str, Any]) -> None:
+        async def handle_group_message(self, event: GroupMessageEvent) -> None:
             if event["message"]["payload"]["text"] != "secret":
                 await super().handle_group_message(event)
 

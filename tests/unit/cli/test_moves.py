@@ -1,0 +1,105 @@
+"""The table of where names have gone: every target is there, and the docs show the same table."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+from compat.cli.moves import GONE, MODULES, NAMES, PREFIXES, Name, moved_module, moved_name
+from tests.support.paths import REPO
+
+SECTION = "## Where names have gone"
+SEEDS = {
+    "chanx.core.decorators": ("channel", "event_handler", "ws_handler"),
+    "chanx.messages.base": ("BaseMessage",),
+    "chanx.messages.incoming": ("PingMessage",),
+    "chanx.messages.outgoing": ("PongMessage", "ErrorMessage", "CompleteMessage", "GroupCompleteMessage"),
+    "chanx.fast_channels.websocket": ("AsyncJsonWebsocketConsumer", "ReceiveEvent"),
+    "chanx.fast_channels": ("asyncapi_docs", "asyncapi_spec_json", "asyncapi_spec_yaml"),
+    "chanx.fast_channels.testing": ("WebsocketCommunicator",),
+    "chanx.fast_channels.type_defs": ("AsyncAPIConfig",),
+    "chanx.core.testing": ("capture_broadcast_events", "capture_topic_broadcasts"),
+    "chanx.core.topic": ("Topic",),
+    "chanx.core.envelope": ("Envelope", "TopicErrorReason", "current_ref", "ENVELOPE_VERSION"),
+    "chanx.core.authenticator": ("BaseAuthenticator", "Credential", "CLOSE_UNAUTHENTICATED"),
+    "chanx.core.config": ("Config", "config"),
+    "chanx.core.websocket": ("ChanxWebsocketConsumerMixin",),
+    "chanx.constants": ("EVENT_ACTION_COMPLETE", "GROUP_ACTION_COMPLETE", "MESSAGE_ACTION_COMPLETE"),
+    "chanx.utils.groups": ("safe_group_name",),
+    "chanx.utils.scope": ("path_param", "path_params", "query_params", "scope_user"),
+    "chanx.utils.streaming": ("DeltaTracker",),
+    "chanx.channels.routing": ("path", "re_path"),
+    "channels.generic.websocket": ("WebsocketConsumer", "AsyncJsonWebsocketConsumer"),
+    "channels.layers": ("get_channel_layer",),
+    "channels.routing": ("ProtocolTypeRouter", "URLRouter"),
+    "channels_redis.core": ("RedisChannelLayer",),
+    "channels_redis.pubsub": ("RedisPubSubChannelLayer",),
+    "fast_channels.consumer": ("AsyncConsumer", "AsyncHttpConsumer", "AsyncWebsocketConsumer"),
+    "fast_channels.consumer.websocket": ("AsyncJsonWebsocketConsumer",),
+    "fast_channels.exceptions": ("ChannelFull", "StopConsumer", "MessageTooLarge"),
+    "fast_channels.layers": (
+        "BaseChannelLayer",
+        "ChannelLayerRegistry",
+        "InMemoryChannelLayer",
+        "RedisChannelLayer",
+        "channel_layers",
+        "get_channel_layer",
+        "has_layers",
+        "register_channel_layer",
+        "unregister_channel_layer",
+    ),
+    "fast_channels.layers.redis": ("RedisChannelLayer", "RedisPubSubChannelLayer"),
+    "fast_channels.layers.registry": ("channel_layers",),
+    "fast_channels.middleware": ("BaseMiddleware", "OriginValidator", "WebsocketDenier"),
+    "fast_channels.testing": ("ApplicationCommunicator", "HttpCommunicator", "WebsocketCommunicator"),
+    "fast_channels.type_defs": ("ASGIApplicationProtocol", "MiddlewareProtocol", "WebSocketDisconnectEvent"),
+}
+"""What people import from each module, as the libraries' documentation has it."""
+
+
+@pytest.mark.parametrize("module", sorted(SEEDS))
+def test_what_people_import_is_found_here(module: str) -> None:
+    for name in SEEDS[module]:
+        target = moved_name(module, name)
+        assert target is not None, name
+        assert hasattr(importlib.import_module(target.module), target.name), target
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES.values()) | {name.module for name in NAMES.values()}))
+def test_every_module_that_the_table_names_is_there(module: str) -> None:
+    assert importlib.util.find_spec(module) is not None
+
+
+@pytest.mark.parametrize(("old", "new"), NAMES.items())
+def test_every_name_that_the_table_names_is_there(old: Name, new: Name) -> None:
+    assert hasattr(importlib.import_module(new.module), new.name)
+
+
+def test_rules_of_packages() -> None:
+    assert moved_module("channels") == "compat"
+    assert moved_module("channels.security.websocket") == "compat.security.websocket"
+    assert moved_module("channels_redis.core") == "compat.layers.redis.core"
+    assert moved_module("fastapi_channels.config") == "compat.manager.config"
+    assert moved_module("channelsnot.core") is None
+    assert moved_module("chanx.unknown") is None
+    assert moved_name("chanx.channels.routing", "include") is None
+    assert moved_name("elsewhere", "name") is None
+
+
+def test_what_is_gone_is_nowhere_else_in_the_table() -> None:
+    assert not set(GONE) & set(MODULES)
+    assert not {f"{old.module}.{old.name}" for old in NAMES} & set(GONE)
+
+
+def test_the_docs_show_the_same_table() -> None:
+    text = Path(REPO / "docs" / "porting.md").read_text(encoding="utf-8").partition(SECTION)[2]
+    rows = {(old, new) for old, new in re.findall(r"^\| `([\w.]+)` \| `([\w.]+)` \|", text, re.MULTILINE)}
+    expected = {*MODULES.items(), *PREFIXES.items()}
+    expected |= {(f"{old.module}.{old.name}", f"{new.module}.{new.name}") for old, new in NAMES.items()}
+    assert rows == expected
+    for gone in GONE:
+        assert f"`{gone}`" in text

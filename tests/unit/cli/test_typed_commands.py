@@ -1,0 +1,116 @@
+"""``channels-compat asyncapi`` and ``client``: documents and clients from the command line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import REPO
+from tests.support.processes import child_environment
+
+APP = """
+from typing import Literal
+from fastapi import FastAPI
+from compat.typed import AsyncJsonWebsocketConsumer, PingMessage, PongMessage, ws_handler
+
+class EchoConsumer(AsyncJsonWebsocketConsumer):
+    @ws_handler
+    async def ping(self, message: PingMessage) -> PongMessage:
+        return PongMessage()
+
+app = FastAPI(title="Echo")
+app.router.add_websocket_route("/ws/echo/{name}", EchoConsumer.as_asgi())
+empty = FastAPI()
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "main.py").write_text(APP)
+    return tmp_path
+
+
+def run(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).parent / "channels-compat"), *arguments]
+    env = child_environment({"PYTHONPATH": str(REPO), "NO_COLOR": "1"})
+    return subprocess.run(
+        command, cwd=project, env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_a_document_is_printed(project: Path) -> None:
+    done = run(project, "asyncapi", "main:app")
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout)
+    assert made["info"]["title"] == "Echo API"
+    assert made["channels"]["echo"]["address"] == "/ws/echo/{name}"
+    assert made["servers"] == {"default": {"host": "localhost:8000", "protocol": "ws"}}
+
+
+@pytest.mark.parametrize(
+    ("options", "first"),
+    [
+        (["--output", "a.json"], "{"),
+        (["--output", "a.yaml"], 'asyncapi: "3.0.0"'),
+        (["-o", "a.txt", "--format", "yaml"], 'asyncapi: "3.0.0"'),
+    ],
+)
+def test_a_document_is_written(project: Path, options: list[str], first: str) -> None:
+    done = run(project, "asyncapi", "main:app", *options)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert (project / options[1]).read_text().splitlines()[0] == first
+
+
+def test_what_a_document_says_of_itself(project: Path) -> None:
+    options = ("--title", "Mine", "--api-version", "3", "--server", "wss://chat.example/base")
+    made = json.loads(run(project, "asyncapi", "main:app", *options).stdout)
+    assert made["info"] == {"title": "Mine", "version": "3"}
+    assert made["servers"]["default"] == {"host": "chat.example", "protocol": "wss", "pathname": "/base"}
+
+
+def test_an_application_without_typed_consumers_is_an_error(project: Path) -> None:
+    done = run(project, "asyncapi", "main:empty")
+    assert done.returncode == 1
+    assert "main:empty serves no typed consumer" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("source", ["echo.json", "main:app"])
+def test_a_client_is_generated(project: Path, source: str) -> None:
+    assert run(project, "asyncapi", "main:app", "--output", "echo.json").returncode == 0
+    done = run(project, "client", source, "--output", "echo_client")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (project / "echo_client").iterdir()) == [
+        "__init__.py",
+        "channels.py",
+        "connection.py",
+        "messages.py",
+        "py.typed",
+    ]
+    assert "echo_client/channels.py" in done.stdout
+    code = (
+        "from echo_client import EchoChannel, PingMessage; print(EchoChannel.address, PingMessage().action)"
+    )
+    used = subprocess.run(
+        [sys.executable, "-c", code], cwd=project, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert used.stdout == "/ws/echo/{name} ping\n", used.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["nowhere.json"], "there is no file 'nowhere.json'. Make it first: channels-compat asyncapi"),
+        (["main.py"], "main.py is not JSON"),
+        (["main:app", "--output", "my-client"], "Choose another folder: --output my_client"),
+        (["old.json"], "found asyncapi: 2.6.0"),
+    ],
+)
+def test_what_is_wrong_is_explained(project: Path, arguments: list[str], says: str) -> None:
+    (project / "old.json").write_text('{"asyncapi": "2.6.0"}')
+    done = run(project, "client", *arguments)
+    assert done.returncode == 1
+    assert says in " ".join(done.stderr.split()) and "Traceback" not in done.stderr
