@@ -1,0 +1,332 @@
+"""Chains, validation, logging, and rate limits that are exact."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from redis.asyncio import Redis
+
+from compat.manager import Connection, Message
+from compat.manager.exceptions import RateLimitError, ValidationError
+from compat.manager.middleware import (
+    Chain,
+    LoggingMiddleware,
+    Middleware,
+    RateLimitMiddleware,
+    ValidationMiddleware,
+)
+from compat.manager.middleware.windows import LocalWindows, RedisWindows
+from tests.support.logs import recorded
+from tests.support.processes import free_port
+from tests.unit.manager.sockets import Peer
+
+CONSUMER: Any = None
+
+
+def connection(name: str = "ws.1", user: str = "alice") -> Connection:
+    return Connection(websocket=Peer().websocket, channel_name=name, user_id=user)
+
+
+class Mark(Middleware):
+    """Writes its letter on a message."""
+
+    def __init__(self, letter: str, next_middleware: Any = None) -> None:
+        super().__init__(next_middleware)
+        self.letter = letter
+
+    async def process(self, message: Message, connection: Connection, consumer: Any) -> Message | None:
+        message.data = f"{message.data or ''}{self.letter}"
+        return message
+
+
+async def marked(stack: Any) -> Any:
+    message = await stack(Message(type="x"), connection(), CONSUMER)
+    return None if message is None else message.data
+
+
+# Chains
+
+
+async def test_chains_run_in_their_order_and_change_nobody() -> None:
+    a, b, c = Mark("a"), Mark("b"), Mark("c")
+    assert await marked(a >> b >> c) == "abc" == await marked(a | b | c) == await marked(a >> (b >> c))
+    assert await marked(b >> a) == "ba" and await marked((a >> b) >> (c >> a)) == "abca"
+    assert await marked(a) == "a" and a.next_middleware is None
+    assert await marked(Mark("x", Mark("y", Mark("z")))) == "xyz"
+    assert await marked(Mark("x", a >> b) >> c) == "xabc"
+
+
+async def test_functions_are_links_too() -> None:
+    async def f(message: Message, connection: Connection, consumer: Any) -> Message:
+        message.data += "f"
+        return message
+
+    class Callable:
+        async def __call__(self, message: Message, connection: Connection, consumer: Any) -> Message:
+            message.data += "g"
+            return message
+
+    assert await marked(Mark("a") >> f >> Callable() >> Mark("b")) == "afgb"
+
+    async def start(message: Message, connection: Connection, consumer: Any) -> Message:
+        message.data = "s"
+        return message
+
+    assert await marked(start >> Mark("a")) == "sa" == await marked(start | Mark("a"))
+
+
+async def test_none_stops_the_chain() -> None:
+    async def stop(message: Message, connection: Connection, consumer: Any) -> None:
+        return None
+
+    reached: list[Any] = []
+
+    async def reach(message: Message, connection: Connection, consumer: Any) -> Message:
+        reached.append(message)
+        return message
+
+    assert await marked(Mark("a") >> stop >> reach) is None and reached == []
+
+
+@pytest.mark.parametrize("wrong", [Mark, None, lambda message, connection, consumer: message, "x"])
+def test_what_cannot_be_a_link(wrong: Any) -> None:
+    with pytest.raises(TypeError, match="made of Middleware and of async functions"):
+        Mark("a") >> wrong
+    with pytest.raises(TypeError, match="made of Middleware and of async functions"):
+        Chain(wrong)
+
+
+# Validation
+
+
+class Note(BaseModel):
+    text: str
+    count: int = 1
+
+
+async def validate(message: Message, **options: Any) -> Message | None:
+    return await ValidationMiddleware(options.pop("size", 100), **options)(message, connection(), CONSUMER)
+
+
+async def test_what_is_valid_passes() -> None:
+    message = Message(type="x", data={"a": 1})
+    assert await validate(message, size=1000) is message
+    assert await validate(Message(type="binary", binary_data=b"x" * 100)) is not None
+
+
+@pytest.mark.parametrize(
+    "message", [Message(type="x", data="y" * 200), Message(type="x", size=101), Message(type="b", binary_data=b"x" * 101)]
+)
+async def test_what_is_too_large_is_refused(message: Message) -> None:
+    with pytest.raises(ValidationError, match=r"too large: \d+ bytes \(max: 100\)") as raised:
+        await validate(message)
+    error = raised.value
+    assert error.details["reason"] == "too_large" and error.ws_code == 1009 and not error.should_disconnect()
+    assert (error.context.user_id, error.context.connection_id, error.context.message_type) == (
+        "alice",
+        "ws.1",
+        message.type,
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"type": ""}, "'type'"),
+        ({"type": "  "}, "'type'"),
+        ({"type": 3}, "'type'"),
+        ({"type": "x" * 201}, "'type'"),
+        ({"type": "x", "metadata": [1]}, "'metadata'"),
+        ({"type": "x", "ttl_seconds": "soon"}, "'ttl_seconds'"),
+    ],
+)
+async def test_what_is_malformed_is_refused(fields: Any, problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem) as raised:
+        await validate(Message(**fields), size=10_000)
+    assert raised.value.details["reason"] == "malformed"
+
+
+async def test_what_is_too_old_goes_no_further() -> None:
+    assert await validate(Message(type="x", ttl_seconds=1, created_at=0), size=1000) is None
+
+
+async def test_data_can_have_a_schema() -> None:
+    schemas = {"note": Note, "numbers": list[int]}
+    message = await validate(Message(type="note", data={"text": "hi"}), size=1000, schemas=schemas)
+    assert message is not None and message.data == Note(text="hi")
+    assert await validate(Message(type="other", data={"text": 1}), size=1000, schemas=schemas) is not None
+    with pytest.raises(ValidationError, match="'data' of 'note' is not valid") as raised:
+        await validate(Message(type="note", data={"count": "x"}), size=1000, schemas=schemas)
+    problems = raised.value.details["problems"]
+    assert [problem["where"] for problem in problems] == ["text", "count"]
+    with pytest.raises(ValidationError):
+        await validate(Message(type="numbers", data=["x"]), size=1000, schemas=schemas)
+
+
+@pytest.mark.parametrize("wrong", [0, -1, "10", True, None])
+def test_a_limit_that_cannot_be(wrong: Any) -> None:
+    with pytest.raises(ValueError, match="max_message_size"):
+        ValidationMiddleware(wrong)
+
+
+# Logging
+
+
+async def test_request_and_response_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    log = LoggingMiddleware()
+    message = Message(type="note", data="secret", size=30)
+    with caplog.at_level(logging.INFO, "compat.manager.messages"):
+        assert await log(message, connection(), CONSUMER) is message
+        await log.finished(message, connection(), CONSUMER, 0.0123, None)
+        await log.finished(message, connection(), CONSUMER, 0.0123, RateLimitError())
+    lines = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert lines == [
+        ("INFO", "request note: 30 bytes from user alice on ws.1"),
+        ("INFO", "response note: done in 12.3 ms, 0 frames sent to ws.1 so far"),
+        ("WARNING", "response note: RATE_LIMIT_EXCEEDED after 12.3 ms on ws.1: Rate limit exceeded"),
+    ]
+
+
+async def test_where_and_how_loudly_it_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    log = LoggingMiddleware(logger=logging.getLogger("mine"), level=logging.DEBUG)
+    with caplog.at_level(logging.DEBUG, "mine"):
+        await log(Message(type="x"), connection(user=""), CONSUMER)
+    assert caplog.record_tuples == [("mine", logging.DEBUG, "request x: ? bytes from user - on ws.1")]
+
+
+# Rate limits
+
+
+def test_a_window_slides() -> None:
+    windows = LocalWindows(3, 60, 100)
+    assert [windows.enter_now("a", at).remaining for at in (0, 10, 20)] == [2, 1, 0]
+    assert windows.enter_now("a", 30) == (False, 0, 30)
+    assert windows.enter_now("b", 30).allowed
+    assert windows.enter_now("a", 59.5) == (False, 0, 0.5)
+    assert windows.enter_now("a", 60).allowed  # the first has left the window; what was refused did not count
+    assert windows.enter_now("a", 61) == (False, 0, 9)
+
+
+def test_no_more_in_a_second_than_a_burst() -> None:
+    windows = LocalWindows(100, 60, 2)
+    assert windows.enter_now("a", 0).allowed and windows.enter_now("a", 0.5).allowed
+    assert windows.enter_now("a", 0.6) == (False, 0, pytest.approx(0.4))
+    assert windows.enter_now("a", 1.0).allowed
+
+
+def test_windows_that_are_empty_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("compat.manager.middleware.windows.FORGET_ABOVE", 10)
+    windows = LocalWindows(3, 60, 100)
+    for index in range(10):
+        windows.enter_now(f"early{index}", 0)
+    windows.enter_now("early0", 50)
+    for index in range(10):
+        windows.enter_now(f"late{index}", 61)
+    assert len(windows._entries) <= 11 and windows.enter_now("early0", 61).remaining == 1
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> Any:
+    client = Redis.from_url(redis_url, decode_responses=True)
+    yield client
+    await client.aclose()
+
+
+async def test_windows_in_redis_are_exact_under_concurrency(redis: Redis, redis_url: str, prefix: str) -> None:
+    """Two servers, one window: of 100 entries at once the limit is let in, and not one more."""
+    other = Redis.from_url(redis_url)
+    servers = [RedisWindows(client, 10, 60, 100, prefix) for client in (redis, other)]
+    verdicts = await asyncio.gather(*(servers[index % 2].enter("user:alice") for index in range(100)))
+    assert sum(verdict.allowed for verdict in verdicts) == 10
+    assert sorted(verdict.remaining for verdict in verdicts if verdict.allowed) == list(range(10))
+    assert all(59 < verdict.retry_after_s <= 60 for verdict in verdicts if not verdict.allowed)
+    assert 0 < await redis.pttl(f"{prefix}user:alice") <= 61_000
+    await redis.delete(f"{prefix}user:alice")
+    await other.aclose()
+
+
+async def test_who_waits_as_long_as_it_is_told_is_let_in(redis: Redis, prefix: str) -> None:
+    for windows in (RedisWindows(redis, 2, 0.4, 100, prefix), LocalWindows(2, 0.4, 100)):
+        assert (await windows.enter("a")).allowed and (await windows.enter("a")).allowed
+        refused = await windows.enter("a")
+        assert not refused.allowed and 0 < refused.retry_after_s <= 0.4
+        await asyncio.sleep(refused.retry_after_s + 0.001)
+        assert (await windows.enter("a")).allowed
+
+
+async def test_bursts_in_redis(redis: Redis, prefix: str) -> None:
+    windows = RedisWindows(redis, 100, 60, 2, prefix)
+    verdicts = [await windows.enter("b") for _ in range(3)]
+    assert [verdict.allowed for verdict in verdicts] == [True, True, False]
+    assert 0 < verdicts[2].retry_after_s <= 1
+    await redis.delete(f"{prefix}b")
+
+
+async def test_without_redis_each_server_counts_by_itself(prefix: str) -> None:
+    client = Redis.from_url(f"redis://127.0.0.1:{free_port()}")
+    windows = RedisWindows(client, 2, 60, 100, prefix)
+    with recorded() as records:
+        assert [(await windows.enter("a")).allowed for _ in range(3)] == [True, True, False]
+    assert len(records.kept) == 1 and "each server counts by itself" in records.messages()[0]
+    await client.aclose()
+
+
+async def test_the_middleware_refuses_with_a_hint(redis: Redis, prefix: str) -> None:
+    for client in (None, redis):
+        limit = RateLimitMiddleware(
+            messages_per_window=3,
+            window_seconds=60,
+            redis=client,
+            key_prefix=prefix,
+            excluded_message_types={"ping"},
+        )
+        for _ in range(3):
+            assert await limit(Message(type="x"), connection(), CONSUMER) is not None
+        with recorded() as records:
+            for _ in range(2):
+                with pytest.raises(RateLimitError, match="3 messages in 60 s") as raised:
+                    await limit(Message(type="x"), connection(), CONSUMER)
+        assert len(records.kept) == 1
+        error = raised.value
+        assert error.retryable and not error.should_disconnect() and error.ws_code == 1008
+        assert 59 < error.details["retry_after"] <= 60 and error.details["limit"] == 3
+        assert error.to_response().to_dict()["details"]["retry_after"] == error.details["retry_after"]
+        for _ in range(5):
+            assert await limit(Message(type="ping"), connection(), CONSUMER) is not None
+        assert await limit(Message(type="x"), connection("ws.2"), CONSUMER) is not None
+        await redis.delete(f"{prefix}ws.1", f"{prefix}ws.2")
+
+
+async def test_whose_window_it_is() -> None:
+    per_user = RateLimitMiddleware(messages_per_window=1, per="user")
+    await per_user(Message(type="x"), connection("ws.1", "alice"), CONSUMER)
+    with pytest.raises(RateLimitError):
+        await per_user(Message(type="x"), connection("ws.2", "alice"), CONSUMER)
+    await per_user(Message(type="x"), connection("ws.3", ""), CONSUMER)
+    await per_user(Message(type="x"), connection("ws.4", ""), CONSUMER)
+    per_type = RateLimitMiddleware(
+        messages_per_window=1, per=lambda message, connection: f"{connection.user_id}:{message.type}"
+    )
+    await per_type(Message(type="x"), connection("ws.1"), CONSUMER)
+    await per_type(Message(type="y"), connection("ws.1"), CONSUMER)
+    with pytest.raises(RateLimitError):
+        await per_type(Message(type="y"), connection("ws.2"), CONSUMER)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        ({"messages_per_window": 0}, ValueError),
+        ({"window_seconds": -1}, ValueError),
+        ({"burst_size": 0}, ValueError),
+        ({"excluded_message_types": "ping"}, TypeError),
+        ({"per": "moon"}, ValueError),
+    ],
+)
+def test_wrong_options_of_a_rate_limit(options: Any, kind: Any) -> None:
+    with pytest.raises(kind):
+        RateLimitMiddleware(**options)

@@ -1,0 +1,241 @@
+"""Several servers on one Redis, as several managers in one process: everything reaches everybody."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from compat.manager import ConnectionManager
+from compat.manager.backends import RedisBackend
+from compat.manager.connections.manager import ConnectionManager as Manager
+from compat.manager.exceptions import ConnectionError
+from compat.manager.typed import ConnectionState
+from tests.support.logs import recorded
+from tests.support.waiting import until_async
+from tests.unit.manager.conftest import Connect, MakeManager, connector
+from tests.unit.manager.sockets import Peer
+
+
+@pytest.fixture
+def kind() -> str:
+    return "redis"
+
+
+class Servers:
+    """Two of them, and how to connect to each."""
+
+    def __init__(self, one: ConnectionManager, two: ConnectionManager) -> None:
+        self.one, self.two = one, two
+        self.to_one: Connect = connector(one)
+        self.to_two: Connect = connector(two)
+
+
+@pytest.fixture
+def servers(make_manager: MakeManager) -> Servers:
+    return Servers(make_manager(SERVER_INSTANCE_ID="server-one"), make_manager(SERVER_INSTANCE_ID="server-two"))
+
+
+def redis_of(manager: Manager) -> RedisBackend:
+    assert isinstance(manager.backend, RedisBackend)
+    return manager.backend
+
+
+async def test_everything_reaches_both(servers: Servers) -> None:
+    alice, one = await servers.to_one("alice", "room")
+    _, two = await servers.to_two("alice", "room")
+    bob, three = await servers.to_two("bob", "room")
+    await servers.one.send_to_group("room", {"n": 1})
+    await servers.two.broadcast({"n": 2})
+    assert await servers.two.send_to_user("alice", {"n": 3}) == 2
+    assert await servers.one.send_personal(bob.channel_name, {"n": 4})
+    await servers.two.send_group_except("room", {"n": 5}, alice)
+    assert sorted(frame["n"] for frame in await one.hear_all(3)) == [1, 2, 3]
+    assert sorted(frame["n"] for frame in await two.hear_all(4)) == [1, 2, 3, 5]
+    assert sorted(frame["n"] for frame in await three.hear_all(4)) == [1, 2, 4, 5]
+
+
+async def test_every_server_sees_all(servers: Servers) -> None:
+    alice, _ = await servers.to_one("alice", "room", "hall")
+    bob, _ = await servers.to_two("bob", "room")
+    await servers.to_two("alice")
+    for manager in (servers.one, servers.two):
+        assert await manager.count_connections() == 3
+        assert await manager.list_users() == {"alice": 2, "bob": 1} and await manager.count_users() == 2
+        assert await manager.list_groups() == {"room": 2, "hall": 1} and await manager.count_groups() == 2
+        assert await manager.count_group("room") == 2
+        assert await manager.get_group_users("room") == ["alice", "bob"]
+        assert await manager.get_connection_groups(alice.channel_name) == {"room", "hall"}
+        assert len(await manager.get_user_connections("alice")) == 2
+        members = await manager.get_group_connections("room")
+        assert {one.channel_name for one in members} == {alice.channel_name, bob.channel_name}
+    remote = await servers.two.get_connection(alice.channel_name)
+    assert remote is not None and not remote.is_local and remote.user_id == "alice"
+    assert remote.metadata == {"server_instance_id": "server-one"}
+    assert abs((remote.connected_at - alice.connected_at).total_seconds()) < 0.001
+    assert await servers.two.get_connection(bob) is bob
+
+
+async def test_a_connection_of_another_server_can_be_told_what_to_do(servers: Servers) -> None:
+    alice, peer = await servers.to_one("alice")
+    await servers.two.join_group(alice.channel_name, "room")
+    await until_async(lambda: alice.groups == {"room"}, "she has joined")
+    await servers.two.send_to_group("room", {"n": 1})
+    assert await peer.hear_json() == {"n": 1}
+    [remote] = await servers.two.get_user_connections("alice")
+    await servers.two.leave_group(remote, "room")
+    await until_async(lambda: alice.groups == set(), "she has left")
+    assert await servers.two.disconnect_user("alice", 4001) == 1
+    await until_async(lambda: alice.state is ConnectionState.DISCONNECTED, "she is put out")
+    assert peer.closed_with == 4001 and await servers.two.count_connections() == 0
+
+
+async def test_limits_hold_over_all_servers(make_manager: MakeManager) -> None:
+    managers = [make_manager(SERVER_INSTANCE_ID=f"s{n}", MAX_TOTAL_CONNECTIONS=10) for n in range(2)]
+    for manager in managers:
+        await manager.start_tasks()
+    outcomes = await asyncio.gather(
+        *(managers[index % 2].connect(Peer().websocket, f"u{index}") for index in range(100)),
+        return_exceptions=True,
+    )
+    assert sum(not isinstance(outcome, BaseException) for outcome in outcomes) == 10
+    assert {outcome.ws_code for outcome in outcomes if isinstance(outcome, ConnectionError)} == {1013}
+    assert await managers[0].count_connections() == 10 == await managers[1].count_connections()
+
+
+async def test_an_id_is_taken_on_all_servers(servers: Servers) -> None:
+    await servers.to_one("alice", connection_id="one and only")
+    with pytest.raises(ConnectionError, match="already exists"):
+        await servers.to_two("alice", connection_id="one and only")
+
+
+async def test_two_processes_of_one_name_are_two(make_manager: MakeManager) -> None:
+    """`uvicorn --workers 2` with a SERVER_INSTANCE_ID in .env."""
+    one, two = make_manager(SERVER_INSTANCE_ID="same"), make_manager(SERVER_INSTANCE_ID="same")
+    await connector(one)("alice")
+    bob, _ = await connector(two)("bob")
+    await one.start_tasks()
+    await two.start_tasks()
+    assert {server.connections for server in await one.list_servers()} == {1}
+    await one.stop_tasks()
+    assert await two.count_connections() == 1 and await two.get_connection(bob) is bob
+
+
+async def test_a_server_that_dies_is_cleaned_up(make_manager: MakeManager) -> None:
+    dead = make_manager(SERVER_INSTANCE_ID="dead", WS_HEARTBEAT_TIMEOUT=1)
+    alive = make_manager(SERVER_INSTANCE_ID="alive", WS_HEARTBEAT_TIMEOUT=1)
+    for user in ("alice", "bob"):
+        await connector(dead)(user, "room")
+    await connector(alive)("alice", "room")
+    await dead.start_tasks()
+    await alive.start_tasks()
+    assert await alive.count_connections() == 3
+    await redis_of(dead).lease.stop()  # as if it had been killed: it gives no more sign of life
+    known = redis_of(alive).link
+
+    async def left() -> Any:
+        return await known.call(b"HLEN", f"{known.prefix}connections")
+
+    remaining = [3]
+
+    async def watch() -> None:
+        while remaining[-1] != 1:
+            remaining.append(await left())
+            await asyncio.sleep(0.02)
+
+    await asyncio.wait_for(watch(), 10)  # nobody has asked: the other server's own upkeep did it
+    assert await alive.list_users() == {"alice": 1} and await alive.list_groups() == {"room": 1}
+    assert [server.server_instance_id for server in await alive.list_servers()] == ["alive"]
+
+
+async def test_who_asks_for_counts_does_not_count_the_dead(make_manager: MakeManager) -> None:
+    dead = make_manager(SERVER_INSTANCE_ID="dead", WS_HEARTBEAT_TIMEOUT=0.2)
+    await connector(dead)("alice", "room")
+    await redis_of(dead).lease.stop()
+    asking = make_manager(SERVER_INSTANCE_ID="asking")
+    while await asking.count_connections():
+        await asyncio.sleep(0.02)
+    assert await asking.count_users() == 0 == await asking.count_groups()
+
+
+async def test_the_dead_do_not_fill_the_limit(make_manager: MakeManager) -> None:
+    dead = make_manager(SERVER_INSTANCE_ID="dead", WS_HEARTBEAT_TIMEOUT=0.2)
+    await connector(dead)("alice")
+    await redis_of(dead).lease.stop()
+    alive = make_manager(SERVER_INSTANCE_ID="alive", MAX_TOTAL_CONNECTIONS=1)
+
+    async def admitted() -> bool:
+        try:
+            await connector(alive)("bob")
+        except ConnectionError:
+            return False
+        return True
+
+    while not await admitted():
+        await asyncio.sleep(0.02)
+
+
+async def test_a_server_that_was_thought_dead_comes_back(make_manager: MakeManager) -> None:
+    paused = make_manager(SERVER_INSTANCE_ID="paused", WS_HEARTBEAT_TIMEOUT=0.3)
+    other = make_manager(SERVER_INSTANCE_ID="other")
+    _, peer = await connector(paused)("alice", "room")
+    await redis_of(paused).lease.stop()
+    while await other.count_connections():
+        await asyncio.sleep(0.02)
+    redis_of(paused).lease.start()
+    while await other.count_connections() != 1:
+        await asyncio.sleep(0.02)
+    assert await other.get_group_users("room") == ["alice"]
+    assert await other.send_to_user("alice", {"n": 1}) == 1
+    assert await peer.hear_json() == {"n": 1}
+
+
+async def test_what_redis_forgets_is_told_again(servers: Servers) -> None:
+    await servers.to_one("alice", "room")
+    await servers.one.start_tasks()
+    backend = redis_of(servers.one)
+    root = backend.registry_get_prefix()
+    _, keys = await backend.link.call(b"SCAN", 0, b"MATCH", f"{root}*", b"COUNT", 100_000)
+    await backend.link.call(b"DEL", *keys)
+    backend.owe()
+    while await servers.two.count_connections() != 1:
+        await asyncio.sleep(0.02)
+    assert await servers.two.list_groups() == {"room": 1} and await servers.two.list_users() == {"alice": 1}
+
+
+async def test_what_redis_should_not_know_is_taken_out(servers: Servers) -> None:
+    """A call that failed half way may have left an entry for a connection that is no more."""
+    backend = redis_of(servers.one)
+    await servers.one.start_tasks()
+    await servers.to_one("alice")
+    assert await backend.registry_admit(backend.record("ghost", "bob")) is None
+    await backend.registry_join("ghost", "room")
+    assert await servers.two.count_connections() == 2
+    backend.owe()
+    while await servers.two.count_connections() != 1:
+        await asyncio.sleep(0.02)
+    assert await servers.two.list_groups() == {}
+
+
+async def test_status_shows_every_server(servers: Servers) -> None:
+    await servers.to_one("alice", "room")
+    await servers.to_two("bob", "room")
+    await servers.one.start_tasks()
+    await servers.two.start_tasks()
+    status = await servers.one.status()
+    assert status["backend"] == "redis" and status["connections"] == 2 and status["users"] == 2
+    assert status["largest_groups"] == {"room": 2} and status["local_connections"] == 1
+    shown = {server["server_instance_id"]: server for server in status["servers"]}
+    assert set(shown) == {"server-one", "server-two"}
+    assert all(server["connections"] == 1 and server["statistics"]["connected"] == 1 for server in shown.values())
+    assert all(0 < server["lease"] <= 60 for server in shown.values())
+
+
+async def test_another_version_asks_what_this_one_cannot(servers: Servers) -> None:
+    alice, peer = await servers.to_one("alice")
+    with recorded() as records:
+        await servers.two.backend.publish(alice.address, {"type": "__manager__", "do": "dance", "with": []})
+        await servers.two.send(alice.channel_name, {"n": 1})
+        assert await peer.hear_json() == {"n": 1}
+    assert "'dance'" in records.messages()[0]
