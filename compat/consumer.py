@@ -11,7 +11,7 @@ import asyncio
 import contextvars
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, Literal, TypeVar
 
 from asgiref.sync import async_to_sync
@@ -110,6 +110,8 @@ class AsyncConsumer:
     _database: bool = True
     """Whether there may be connections to a database that are to be closed between messages."""
 
+    _own_send: Any = None
+    """What ``base_send`` was before anybody replaced it."""
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls._handler_names = {}
@@ -118,16 +120,17 @@ class AsyncConsumer:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run this consumer for one connection."""
         socket = self._socket = Socket(scope, send)
-        self.base_send = socket.send
+        self.base_send = self._own_send = socket.send
         inbox = Inbox(asyncio.get_running_loop())
-        ending = Ending(self, inbox, socket, self.dispatch)
+        self._database = db.watched()
+        own = self._database or getattr(self.dispatch, "__func__", None) is not _shipped_dispatch
+        ending = Ending(self, inbox, socket, self.dispatch if own else self._handled)
         if await ending.begun(self._join(scope, inbox, ending)):
             await converse(ending, receive)
 
     async def _join(self, scope: Scope, inbox: Inbox, ending: Ending) -> None:
         """Find the layer, and subscribe to a channel of our own before the first message is handled."""
         self.scope = scope
-        self._database = db.watched()
         layer = self.channel_layer = get_channel_layer(self.channel_layer_alias)
         if layer is not None:
             self.channel_name = await layer.new_channel()
@@ -173,6 +176,11 @@ class AsyncConsumer:
     async def send(self, message: Message) -> None:
         """Send an ASGI message to the client."""
         await self.base_send(message)
+    def _handled(self, message: Message) -> Awaitable[None]:
+        """What ``dispatch`` does where no database is watched, for one coroutine less per message."""
+        handler: Callable[[Message], Awaitable[None]] = self._handler(message)
+        return handler(message)
+
 
     @classmethod
     def as_asgi(cls, **initkwargs: Any) -> ConsumerApp:
@@ -182,6 +190,9 @@ class AsyncConsumer:
 
 class SyncConsumer(AsyncConsumer):
     """Base of consumers whose handlers are plain ``def`` and may block.
+
+_shipped_dispatch = AsyncConsumer.dispatch
+
 
     Handlers run on a pool of threads (setting ``CHANNEL_THREADS``): each connection's in order, those of
     different connections side by side. ``thread_sensitive = True`` on a class, or ``CHANNEL_THREADS = 0``,
@@ -196,6 +207,7 @@ class SyncConsumer(AsyncConsumer):
         socket = self._socket = Socket(scope, send)
         one_thread = self._on_one_thread(scope)
         if one_thread or self.concurrency > 1:
+        self._database = db.watched()
             self.base_send = async_to_sync(socket.send)
             inbox = Inbox(asyncio.get_running_loop())
             handle = (

@@ -86,10 +86,17 @@ class Socket:
             return
         try:
             await self.raw_send(message)
-        except OSError:  # servers raise one for a client that has left; its disconnect is on the way
-            if not (self.served and self.websocket):
-                raise
-            self.closed = True
+        except OSError as error:
+            self.lost(error)
+
+    def lost(self, error: OSError) -> None:
+        """After a send that failed: servers raise OSError for a client that has left.
+
+        Its disconnect is on the way, so nothing more is sent; anywhere else the error is raised.
+        """
+        if not (self.served and self.websocket):
+            raise error
+        self.closed = True
 
     async def close(self, code: int) -> None:
         """Close with ``code``, or refuse the handshake (HTTP 403); nothing when it is closed already."""

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections import deque
+from time import monotonic
 from typing import Any, Literal, Protocol
 
 from compat.types import Message
+from compat.wakeups import wakeups_of
 
 __all__ = ["DropCounter", "Inbox", "Mailbox", "Overflow"]
 
@@ -39,6 +40,7 @@ class Inbox:
     """
 
     __slots__ = (
+        "called",
         "capacity",
         "channel",
         "drained",
@@ -55,6 +57,7 @@ class Inbox:
         "task",
         "turn",
         "waiter",
+        "wakeups",
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -68,6 +71,9 @@ class Inbox:
         self.turn = False
         """Whose turn it is when a frame and an event both wait: False the frame's."""
         self.waiter: asyncio.Future[None] | None = None
+        self.wakeups = wakeups_of(loop)
+        self.called = False
+        """A wake-up is on its way."""
         self.space: asyncio.Future[None] | None = None
         self.drained: asyncio.Future[None] | None = None
         self.failure: BaseException | None = None
@@ -89,11 +95,8 @@ class Inbox:
         if len(events) >= self.capacity:
             return self._overflow(message, deadline)
         events.append((deadline, message))
-        waiter = self.waiter
-        if waiter is not None:
-            self.waiter = None
-            if not waiter.done():
-                waiter.set_result(None)
+        if self.waiter is not None:
+            self.wakeups.call(self)
         return True
 
     def push_threadsafe(self, message: Message, deadline: float) -> None:
@@ -127,7 +130,8 @@ class Inbox:
         if waiter is None:
             return False
         self.waiter = None
-        _settle(waiter)
+        if not waiter.done():
+            waiter.set_result(None)
         return True
 
     def fail(self, error: BaseException) -> None:
@@ -197,7 +201,7 @@ class Inbox:
                 break
             if self.drained is not None and not events:
                 self.loop.call_soon_threadsafe(self._tell_drained)  # a sync consumer takes in a worker thread
-            if deadline > time.monotonic():
+            if deadline > monotonic():
                 return message
             if self.owner is not None:
                 self.owner.count_drop(self.channel, "expired")
@@ -272,7 +276,7 @@ class Mailbox:
         return idle
 
     def _expire(self) -> int:
-        now, expired = time.monotonic(), 0
+        now, expired = monotonic(), 0
         while self.events and self.events[0][0] <= now:
             self.events.popleft()
             expired += 1

@@ -101,7 +101,11 @@ class WebsocketConsumer(SyncConsumer):
 
     def websocket_receive(self, message: Message) -> None:
         """Call ``receive()`` with the one argument that came."""
-        self.receive(**_received(message))
+        text = message.get("text")
+        if text is not None:  # some servers send both keys, one of them None
+            self.receive(text_data=text)
+        else:
+            self.receive(bytes_data=message["bytes"])
 
     def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """A frame has come: text or bytes, the other one is not passed."""
@@ -123,6 +127,13 @@ class WebsocketConsumer(SyncConsumer):
     def close(self, code: int | bool | None = None, reason: str | None = None) -> None:
         """Close the connection, or before ``accept()`` refuse it (HTTP 403)."""
         super().send(_close(code, reason))
+
+    def websocket_send(self, message: Message) -> None:
+        """Send on a frame that was sent to a group as such: ``{"type": "websocket.send", "text": text}``.
+
+        It is encoded once, by its sender, and not by each member. (Channels has no handler for this type.)
+        """
+        self.base_send(message)
 
     def compat_heartbeat(self, message: Message) -> None:
         """It is time for a sign of life (``heartbeat``, or setting ``CHANNEL_HEARTBEAT``)."""
@@ -211,7 +222,11 @@ class AsyncWebsocketConsumer(AsyncConsumer):
 
     async def websocket_receive(self, message: Message) -> None:
         """Call ``receive()`` with the one argument that came."""
-        await self.receive(**_received(message))
+        text = message.get("text")
+        if text is not None:  # some servers send both keys, one of them None
+            await self.receive(text_data=text)
+        else:
+            await self.receive(bytes_data=message["bytes"])
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """A frame has come: text or bytes, the other one is not passed."""
@@ -223,16 +238,29 @@ class AsyncWebsocketConsumer(AsyncConsumer):
 
         Raises ValueError when there is neither; text is sent when there are both.
         """
-        if text_data is not None:
-            await self.base_send({"type": "websocket.send", "text": text_data})
+        text = text_data is not None
+        frame = {"type": "websocket.send", "text": text_data} if text else _binary(bytes_data)
+        socket, base_send = self._socket, self.base_send
+        if base_send is self._own_send and not socket.closed:  # one coroutine less than by way of it
+            try:
+                await socket.raw_send(frame)
+            except OSError as error:
+                socket.lost(error)
         else:
-            await self.base_send(_binary(bytes_data))
+            await base_send(frame)
         if close:
             await self.close(close)
 
     async def close(self, code: int | bool | None = None, reason: str | None = None) -> None:
         """Close the connection, or before ``accept()`` refuse it (HTTP 403)."""
         await super().send(_close(code, reason))
+
+    async def websocket_send(self, message: Message) -> None:
+        """Send on a frame that was sent to a group as such: ``{"type": "websocket.send", "text": text}``.
+
+        It is encoded once, by its sender, and not by each member. (Channels has no handler for this type.)
+        """
+        await self.base_send(message)
 
     async def compat_heartbeat(self, message: Message) -> None:
         """It is time for a sign of life (``heartbeat``, or setting ``CHANNEL_HEARTBEAT``)."""
@@ -321,13 +349,6 @@ def _accept(subprotocol: str | None, headers: Headers | None) -> Message:
     if headers:
         message["headers"] = list(headers)
     return message
-
-
-def _received(message: Message) -> dict[str, Any]:
-    """The one argument of ``receive()``: some servers send both keys, one of them None."""
-    if message.get("text") is not None:
-        return {"text_data": message["text"]}
-    return {"bytes_data": message["bytes"]}
 
 
 def _binary(bytes_data: bytes | None) -> Message:

@@ -15,6 +15,7 @@ from compat.generic.websocket import (
     JsonWebsocketConsumer,
     WebsocketConsumer,
 )
+from compat.layers import InMemoryChannelLayer
 from compat.testing import WebsocketCommunicator
 
 Script = Callable[[Any], Any]
@@ -223,3 +224,47 @@ def test_the_constructor_swallows_arguments() -> None:
     for base in (WebsocketConsumer, AsyncWebsocketConsumer):
         consumer = base("positional", keyword=1)
         assert consumer.groups == []
+
+
+@plain
+async def test_a_frame_sent_to_a_group_goes_out_as_it_is(kind: str, layer: InMemoryChannelLayer) -> None:
+    consumer = scripted(kind)
+    consumer.groups = ["room"]
+    talk = WebsocketCommunicator(consumer.as_asgi(), "/")
+    await talk.connect()
+    await layer.group_send("room", {"type": "websocket.send", "text": "ready made"})
+    assert await talk.receive_from() == "ready made"
+    await talk.disconnect()
+
+
+async def test_a_replaced_base_send_sees_every_frame() -> None:
+    class Watched(AsyncWebsocketConsumer):
+        async def connect(self) -> None:
+            plain = self.base_send
+
+            async def shout(message: Any) -> None:
+                await plain({**message, "text": message["text"].upper()} if "text" in message else message)
+
+            self.base_send = shout
+            await self.accept()
+            await self.send(text_data="quiet")
+
+    talk = WebsocketCommunicator(Watched.as_asgi(), "/")
+    await talk.connect()
+    assert await talk.receive_from() == "QUIET"
+    await talk.disconnect()
+
+
+async def test_an_overridden_dispatch_sees_every_message() -> None:
+    seen: list[str] = []
+
+    class Watched(AsyncWebsocketConsumer):
+        async def dispatch(self, message: Any) -> None:
+            seen.append(message["type"])
+            await super().dispatch(message)
+
+    talk = WebsocketCommunicator(Watched.as_asgi(), "/")
+    await talk.connect()
+    await talk.send_to(text_data="x")
+    await talk.disconnect()
+    assert seen == ["websocket.connect", "websocket.receive", "websocket.disconnect"]
