@@ -224,7 +224,7 @@ def stage(flavour: str, layers: dict[str, Any]) -> Iterator[Stage]:
         re_path(r"room/(?P<room>\w+)/$", room.as_asgi()),
         path("guarded/", OriginValidator(member.as_asgi(), ["http://good.example"])),
     ]
-    with settings.override(CHANNEL_LAYERS=layers), recorded() as records:
+    with settings.override(CHANNEL_LAYERS=layers, CHANNEL_ORIGIN_CHECK=False), recorded() as records:
         server = LiveServer(ProtocolTypeRouter({"websocket": URLRouter(routes)}))
         with server:
             stage = Stage(server, seen, records, lambda: members_of(GROUP, layers))
@@ -436,7 +436,7 @@ def test_two_blocking_handlers_overlap() -> None:
     seen = Seen()
     member = subclass(SyncMember, seen=seen)
     layers = {"default": {"BACKEND": "compat.layers.InMemoryChannelLayer"}}
-    with settings.override(CHANNEL_LAYERS=layers):
+    with settings.override(CHANNEL_LAYERS=layers, CHANNEL_ORIGIN_CHECK=False):
         with LiveServer(URLRouter([path("fails/<str:where>/", member.as_asgi())])) as server:
             with Client(server, "/fails/meeting/?a") as a, Client(server, "/fails/meeting/?b") as b:
                 a.send("")
@@ -497,7 +497,7 @@ def test_layer_alias_that_is_not_configured(base: type[Any]) -> None:
     """The client is refused, and the one record names the alias and those that there are."""
     consumer = subclass(base, channel_layer_alias="elsewhere")
     layers = {"default": {"BACKEND": "compat.layers.InMemoryChannelLayer"}, "chat": {"BACKEND": "x.Y"}}
-    with settings.override(CHANNEL_LAYERS=layers), recorded() as records:
+    with settings.override(CHANNEL_LAYERS=layers, CHANNEL_ORIGIN_CHECK=False), recorded() as records:
         with LiveServer(URLRouter([path("lost/", consumer.as_asgi())])) as server:
             with pytest.raises(Refused) as refused:
                 Client(server, "/lost/")

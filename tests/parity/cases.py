@@ -45,7 +45,7 @@ def consumer_with_nothing_overridden(r: Recorder, ws: str) -> None:
     r.open("a", f"{ws}/default/")
     r.send("a", "ignored")
     r.send("a", b"ignored")
-    r.hear_or_nothing("a")
+    r.close_and_hear("a")
 
 
 @case

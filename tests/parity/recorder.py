@@ -97,17 +97,11 @@ class Recorder:
         for key in keys or content:
             self.note(who, f"{key} {json.dumps(content[key])}")
 
-    def hear_or_nothing(self, who: str) -> None:
-        """`hear` where real Channels leaves the client waiting for ever."""
-        client = self._clients[who]
-        try:
-            frame = client.connection.recv(NOTHING_S)
-        except TimeoutError:
-            self.note(who, "nothing")
-        except ConnectionClosed:
-            self.note(who, client.ending())
-        else:
-            self._frame(who, frame)
+    def close_and_hear(self, who: str) -> None:
+        """Close, and write down what came until then: the server answers frames in their order."""
+        client = self._clients.pop(who)
+        client.close()
+        self._hear(who, client)
 
     def _frame(self, who: str, frame: str | bytes) -> None:
         long = len(frame) > LONG

@@ -33,7 +33,7 @@ def transcript(server: Server, case: str, flavour: str) -> list[str]:
     return recorder.lines
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Transcript]:
     """Transcripts of real Channels: no shim, the same project and server."""
     env = environment("channels")

@@ -80,7 +80,7 @@ class Servers:
         return self.running[key]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def servers(tutorial: Tutorial, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     with ExitStack() as stack:
         yield Servers(tutorial, tmp_path_factory.mktemp("tutorials"), stack)

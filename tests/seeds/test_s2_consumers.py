@@ -152,8 +152,9 @@ def server(concepts: Any) -> Iterator[LiveServer]:
         WebSocketRoute("/ws/grouped/", Grouped.as_asgi()),
         WebSocketRoute("/ws/sync/", Sync.as_asgi()),
     ]
-    with settings.override(CHANNEL_LAYERS=LAYERS), LiveServer(Starlette(routes=routes)) as server:
-        yield server
+    with settings.override(CHANNEL_LAYERS=LAYERS, CHANNEL_ORIGIN_CHECK=False):
+        with LiveServer(Starlette(routes=routes)) as server:
+            yield server
 
 
 def test_S2_01_three_consumer_classes() -> None:
@@ -338,7 +339,7 @@ def test_S2_24_sync_consumers_work_too_and_the_docs_say_why(server: LiveServer) 
 
 def test_S2_27_without_any_layer_a_consumer_works_for_its_own_client() -> None:
     routes = [WebSocketRoute("/", Whole.as_asgi()), WebSocketRoute("/sync", Sync.as_asgi())]
-    with settings.override(CHANNEL_LAYERS={}), recorded() as records:
+    with settings.override(CHANNEL_LAYERS={}, CHANNEL_ORIGIN_CHECK=False), recorded() as records:
         with LiveServer(Starlette(routes=routes)) as server:
             for path in ("/", "/sync"):
                 with Client(server, path) as client:
@@ -387,7 +388,7 @@ def mailboxes(request: pytest.FixtureRequest) -> Iterator[LiveServer]:
         from compat.layers.redis.core import RedisChannelLayer
 
         layer = RedisChannelLayer(hosts=[request.getfixturevalue("redis_url")], prefix=f"s2x{id(request)}")
-    with settings.override(CHANNEL_LAYERS={}):
+    with settings.override(CHANNEL_LAYERS={}, CHANNEL_ORIGIN_CHECK=False):
         register_channel_layer("default", layer)
         with LiveServer(Starlette(routes=[WebSocketRoute("/", Mailbox.as_asgi())])) as server:
             yield server
