@@ -160,6 +160,8 @@ def create_pool(host: Mapping[str, Any]) -> ConnectionPool:
     kwargs = pool.connection_kwargs
     kwargs["socket_timeout"] = None
     kwargs["protocol"] = 2  # replies in the shapes of RESP2, whatever redis-py's default is
+    for name in [name for name in kwargs if "maint_notifications" in name]:
+        del kwargs[name]  # redis-py 8 adds them, and they need RESP3
     kwargs["decode_responses"] = False
     if issubclass(pool.connection_class, UnixDomainSocketConnection):
         for name in ("host", "port"):
