@@ -27,6 +27,7 @@ from compat.layers import DEFAULT_CHANNEL_LAYER, get_channel_layer
 from compat.limits import admissions
 from compat.names import get_handler_name
 from compat.pool import executor
+from compat.security.coverage import checked
 from compat.settings import settings
 from compat.threads import SyncConnection
 from compat.types import Message, Receive, Scope, Send, is_served
@@ -61,6 +62,8 @@ class ConsumerApp:
         self.consumer_class = consumer_class
         self.consumer_initkwargs = initkwargs
         self._has_dependencies = dependencies.declares(consumer_class)
+        self.origin_told = False
+        """Whether it has been said that no Origin check stands in front of this one."""
         for name in ("__module__", "__name__", "__qualname__", "__doc__"):
             setattr(self, name, getattr(consumer_class, name))
 
@@ -69,7 +72,7 @@ class ConsumerApp:
             scope["url_route"] = {"args": (), "kwargs": dict(scope.get("path_params") or {})}
         async with admissions.admit(scope, receive, send) as admitted:
             if admitted:
-                await self._run(scope, receive, send)
+                await checked(self, self._run, scope, receive, send)
 
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
         make = functools.partial(self.consumer_class, **self.consumer_initkwargs)
@@ -107,11 +110,11 @@ class AsyncConsumer:
     channel_receive: Callable[[], Any]
     base_send: Any
     _socket: Socket
+    _own_send: Any = None
+    """What ``base_send`` was before anybody replaced it."""
     _database: bool = True
     """Whether there may be connections to a database that are to be closed between messages."""
 
-    _own_send: Any = None
-    """What ``base_send`` was before anybody replaced it."""
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls._handler_names = {}
@@ -173,14 +176,14 @@ class AsyncConsumer:
             await db.aclose_old_connections()
         await self._handler(message)(message)
 
-    async def send(self, message: Message) -> None:
-        """Send an ASGI message to the client."""
-        await self.base_send(message)
     def _handled(self, message: Message) -> Awaitable[None]:
         """What ``dispatch`` does where no database is watched, for one coroutine less per message."""
         handler: Callable[[Message], Awaitable[None]] = self._handler(message)
         return handler(message)
 
+    async def send(self, message: Message) -> None:
+        """Send an ASGI message to the client."""
+        await self.base_send(message)
 
     @classmethod
     def as_asgi(cls, **initkwargs: Any) -> ConsumerApp:
@@ -188,11 +191,11 @@ class AsyncConsumer:
         return ConsumerApp(cls, initkwargs)
 
 
-class SyncConsumer(AsyncConsumer):
-    """Base of consumers whose handlers are plain ``def`` and may block.
-
 _shipped_dispatch = AsyncConsumer.dispatch
 
+
+class SyncConsumer(AsyncConsumer):
+    """Base of consumers whose handlers are plain ``def`` and may block.
 
     Handlers run on a pool of threads (setting ``CHANNEL_THREADS``): each connection's in order, those of
     different connections side by side. ``thread_sensitive = True`` on a class, or ``CHANNEL_THREADS = 0``,
@@ -204,10 +207,10 @@ _shipped_dispatch = AsyncConsumer.dispatch
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run this consumer for one connection."""
+        self._database = db.watched()
         socket = self._socket = Socket(scope, send)
         one_thread = self._on_one_thread(scope)
         if one_thread or self.concurrency > 1:
-        self._database = db.watched()
             self.base_send = async_to_sync(socket.send)
             inbox = Inbox(asyncio.get_running_loop())
             handle = (

@@ -21,6 +21,7 @@ from typing import Any
 from compat.dependencies import endpoint
 from compat.exceptions import InvalidChannelLayerError
 from compat.layers import DEFAULT_CHANNEL_LAYER, BaseChannelLayer, channel_layers, get_channel_layer
+from compat.security.coverage import warn_of_unchecked
 from compat.starlette_routes import PatternsRoute
 
 __all__ = ["channel_layer", "close_layers", "endpoint", "include_consumers", "lifespan", "open_layers"]
@@ -65,7 +66,11 @@ def include_consumers(app: Any, patterns: Sequence[Any]) -> None:
 
 @contextlib.asynccontextmanager
 async def lifespan(app: Any) -> AsyncIterator[None]:
-    """``FastAPI(lifespan=lifespan)``: ``open_layers()`` for as long as the app runs."""
+    """``FastAPI(lifespan=lifespan)``: ``open_layers()`` for as long as the app runs.
+
+    Warns of consumers that no Origin check covers (``compat.security.coverage``).
+    """
+    warn_of_unchecked(app)
     async with open_layers():
         yield
 

@@ -37,6 +37,7 @@ from compat.matching import (
 )
 from compat.patterns import Resolver404, URLPattern
 from compat.refusal import listed, refuse, shown, status_seen
+from compat.security.coverage import warn_of_unchecked
 from compat.settings import settings
 from compat.types import Receive, Scope, Send, is_served
 
@@ -100,6 +101,7 @@ class ProtocolTypeRouter:
         if kind in self.application_mapping:
             return await self.application_mapping[kind](scope, receive, send)
         if kind == "lifespan" and is_served(scope):
+            warn_of_unchecked(self)
             return await self._lifespan_application()(scope, receive, send)
         reason = f"No application configured for scope type {kind!r}"
         known = f"the ProtocolTypeRouter has {listed(self.application_mapping)}"

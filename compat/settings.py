@@ -51,6 +51,7 @@ DEFAULTS: Mapping[str, Any] = {
     "CHANNEL_MAX_CONNECTIONS_PER_USER": None,
     "CHANNEL_MAX_MESSAGES_PER_SECOND": None,
     "CHANNEL_MAX_MESSAGE_SIZE": None,
+    "CHANNEL_ORIGIN_CHECK": True,
     "CHANNEL_THREADS": 24,
     "CHANNEL_UNKNOWN_MESSAGE": "raise",
     "DEBUG": False,
@@ -85,6 +86,7 @@ class Settings:
     def __init__(self) -> None:
         self._overrides: list[dict[str, Any]] = []
         self._values: dict[str, Any] = {}
+        self._adopted: set[str] = set()
         self._sources: list[Source] = []
         self._module: ModuleType | None = None
         self._listeners: list[Callable[[str], None]] = []
@@ -125,8 +127,20 @@ class Settings:
                     f"configure({name}=…): settings have upper case names, such as {name.upper()}"
                 )
         self._values.update(values)
+        self._adopted.difference_update(values)
         for name in values:
             self.changed(name)
+
+    def adopt(self, **values: Any) -> None:
+        """``configure()`` for what was said to a framework beside compat: see ``chosen``."""
+        self.configure(**values)
+        self._adopted.update(values)
+
+    def chosen(self, name: str) -> bool:
+        """True when ``configure()`` or ``override()`` gave ``name`` its value: no module, no framework."""
+        if any(name in values for values in self._overrides):
+            return True
+        return name in self._values and name not in self._adopted
 
     @contextlib.contextmanager
     def override(self, **values: Any) -> Iterator[None]:
@@ -178,6 +192,7 @@ class Settings:
         names = {*self._values, *(name for values in self._overrides for name in values)}
         self._overrides.clear()
         self._values.clear()
+        self._adopted.clear()
         self._module = None
         self._announce(names | {"CHANNEL_LAYERS"})
 

@@ -61,7 +61,7 @@ class Worker(StatelessServer):
             queue.put_nowait(message)
 
     async def _bury(self, channel: str) -> None:
-        """Forget an instance that has ended: asgiref looks ten times a second, and drops what comes between."""
+        """Forget an instance that has ended: asgiref looks ten times a second; what comes between is lost."""
         details = self.application_instances.get(channel)
         if details is None or not details["future"].done():
             return

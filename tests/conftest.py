@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 import pytest
 
+from compat.settings import DEFAULTS
 from tests.support.browser import Browser, browser
 from tests.support.environments import ENVIRONMENTS, Environment, environment
 from tests.support.redis_server import RedisServer
 from tests.support.tutorial import Tutorial
 
 _numbers = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def open_on_purpose(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No warning of consumers without an Origin check; tests/unit/security/test_coverage.py is about that."""
+    values = {**DEFAULTS, "CHANNEL_ORIGIN_CHECK": False}
+    monkeypatch.setattr(sys.modules["compat.settings"], "DEFAULTS", values)
 
 
 @pytest.fixture(scope="session")

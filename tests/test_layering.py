@@ -31,7 +31,7 @@ PURE = {
     "compat.layers.copies",
     "compat.layers.redis.keys",
 }
-GLUE = ("compat.cli", "compat.fastapi", "compat.testing", "django_shim")
+GLUE = ("compat.cli", "compat.fastapi", "compat.testing", "compat.typed.testing", "django_shim")
 IMPURE_LIBRARY = {"asyncio", "os", "random", "secrets", "socket", "subprocess", "threading", "time"}
 FOREIGN = {"channels", "channels_redis", "daphne", "django", "django_shim"}
 HEAVY = {"django", "fastapi", "jinja2", "msgpack", "redis", "typer", "uvicorn"}

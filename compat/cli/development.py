@@ -16,9 +16,9 @@ from typing import Any
 
 from compat.cli.application import load_application
 from compat.cli.embedded import LayerState, embed_unreachable, layer_states
-from compat.cli.origins import unchecked_sockets
 from compat.exceptions import CompatError, ImproperlyConfigured, InvalidChannelLayerError
 from compat.refusal import listed
+from compat.security.coverage import unchecked_sockets
 
 __all__ = ["VARIABLE", "Plan", "Prepared", "application", "prepare"]
 

@@ -113,9 +113,9 @@ class WebsocketCommunicator(ApplicationCommunicator):
         self.subprotocol = detail
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         """Close it, and raise what the application failed with; quietly if the block has failed already."""
-        if kind is not None:
+        if exc_info[0] is not None:
             self.stop(exceptions=False)
         elif self.future.done():
             self.future.result()

@@ -44,7 +44,7 @@ class LazySettings:
         return _checked(name, value)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        source.configure(**{name: value})
+        source.adopt(**{name: value})
 
     def __dir__(self) -> list[str]:
         return [*object.__dir__(self), *(name for name in dir(global_settings) if name.isupper())]
@@ -61,11 +61,11 @@ class LazySettings:
     def configure(self, default_settings: Any = global_settings, **options: Any) -> None:
         """Settings without a module; RuntimeError when there are settings already."""
         if source.configured:
-            raise RuntimeError("Settings already configured.")
+            raise RuntimeError("settings.configure() comes too late: there are settings already")
         given = {name: getattr(default_settings, name) for name in dir(default_settings) if name.isupper()}
         if default_settings is global_settings:
             given = {"DEBUG": False}  # the others are beneath anyway
-        source.configure(**{**given, **options})
+        source.adopt(**{**given, **options})
 
     def is_overridden(self, setting: str) -> bool:
         """Does the project give it a value of its own?"""
@@ -78,16 +78,16 @@ class LazySettings:
 
     def _require_source(self, name: str | None) -> None:
         if not source.configured:
-            what = f"setting {name}" if name else "settings"
+            what = f"settings.{name}" if name else "the settings"
             raise ImproperlyConfigured(
-                f"Requested {what}, but settings are not configured. You must either define the environment variable "
-                f"{ENVIRONMENT_VARIABLE} or call settings.configure() before accessing settings."
+                f"{what} cannot be read: no settings are named. Set {ENVIRONMENT_VARIABLE}, to "
+                "'mysite.settings' for example, or call settings.configure() first."
             )
 
 
 def _checked(name: str, value: Any) -> Any:
     if name == "SECRET_KEY" and not value:
-        raise ImproperlyConfigured("The SECRET_KEY setting must not be empty.")
+        raise ImproperlyConfigured("SECRET_KEY is empty: set it to a long random text")
     if name in ("STATIC_URL", "MEDIA_URL") and value is not None:
         # "static/" means: below the site's root. What is absolute, or another host's, stays.
         return value if value.startswith(("http://", "https://", "/")) else f"/{value}"
