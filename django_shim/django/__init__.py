@@ -12,7 +12,7 @@ from .unserved import attribute_of, install_finders
 __all__ = ["VERSION", "get_version", "setup"]
 
 VERSION = (5, 2, 0, "final", 0)
-"""The version whose names and behaviour the subset follows; code that branches on it takes the right branch."""
+"""The version that the subset follows; code that branches on it takes the right branch."""
 
 install_finders()
 

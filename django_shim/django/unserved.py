@@ -37,8 +37,8 @@ NOT_A_PACKAGE: list[str] = []
 def needs_django(what: str) -> str:
     """The sentence that every such error ends with, about ``what``."""
     return (
-        f"{what} needs the real Django: channels-compat brings only the part of Django that a Channels project "
-        "cannot do without. Install it (pip install django) and run the same command again."
+        f"{what} needs the real Django: channels-compat brings only the part of Django that a Channels "
+        "project cannot do without. Install it (pip install django) and run the same command again."
     )
 
 
@@ -60,7 +60,7 @@ def _is_unserved(full_name: str) -> bool:
 
 
 class UnservedNames:
-    """The first of ``sys.meta_path``: refuses the names of the table before anybody can say "no such name"."""
+    """The first of ``sys.meta_path``: refuses the names of the table before anybody misses them."""
 
     @staticmethod
     def find_spec(
@@ -99,8 +99,8 @@ def install_finders() -> None:
     """Have both asked; ImportError where this folder is imported under another name than ``django``."""
     if ROOT != "django":
         raise ImportError(
-            f"this folder is served under the name 'django', and was imported as {ROOT!r}: two copies of every "
-            "class would be the result. Call django_shim.install(), then import django."
+            f"this folder is served under the name 'django', and was imported as {ROOT!r}: two copies of "
+            "every class would be the result. Call django_shim.install(), then import django."
         )
     # Those of an earlier import, if the shim was taken away and came back.
     sys.meta_path[:] = [one for one in sys.meta_path if getattr(one, "__module__", "") != __name__]

@@ -39,7 +39,9 @@ class AppConfig:
         if not hasattr(self, "label"):
             self.label = app_name.rpartition(".")[2]
         if not self.label.isidentifier():
-            raise ImproperlyConfigured(f"The app label '{self.label}' is not a valid Python identifier.")
+            raise ImproperlyConfigured(
+                f"the app {app_name!r} needs a label that is a Python name, not {self.label!r}"
+            )
         if not hasattr(self, "verbose_name"):
             self.verbose_name = self.label.title()
         if not hasattr(self, "path"):
@@ -70,9 +72,9 @@ class AppConfig:
                 f"({not_a_module}). Check its spelling; if it is a package of others, install it."
             ) from not_a_module
         if not (isinstance(config, type) and issubclass(config, AppConfig)):
-            raise ImproperlyConfigured(f"INSTALLED_APPS has {entry!r}, which isn't a subclass of AppConfig.")
+            raise ImproperlyConfigured(f"INSTALLED_APPS has {entry!r}, and that is no AppConfig.")
         if not getattr(config, "name", None):
-            raise ImproperlyConfigured(f"'{entry}' must supply a name attribute.")
+            raise ImproperlyConfigured(f"the AppConfig {entry!r} has no name: set it to the app's package")
         return config(config.name, importlib.import_module(config.name))
 
     def get_models(self, include_auto_created: bool = False, include_swapped: bool = False) -> list[Any]:
@@ -95,7 +97,7 @@ def _folder(module: ModuleType | None) -> str:
     if not paths and getattr(module, "__file__", None):
         paths = [os.path.dirname(str(module.__file__))]  # type: ignore[union-attr]  # not None: it has a file
     if not paths:
-        raise ImproperlyConfigured(f"The app module {module!r} has no filesystem location.")
+        raise ImproperlyConfigured(f"the app {module!r} is in no folder")
     return str(paths[0])
 
 
@@ -118,5 +120,7 @@ def _config_class(module: ModuleType, entry: str) -> type[AppConfig] | None:
         classes = [one for one in classes if getattr(one, "default", False)]
         if len(classes) > 1:
             names = ", ".join(repr(one.__name__) for one in classes)
-            raise RuntimeError(f"'{found.__name__}' declares more than one default AppConfig: {names}.")
+            raise RuntimeError(
+                f"{found.__name__} has several default configs: {names}. Mark one with default = True."
+            )
     return classes[0] if classes else None

@@ -44,7 +44,7 @@ class Apps:
             if self.ready:
                 return
             if self.loading:
-                raise RuntimeError("populate() isn't reentrant")
+                raise RuntimeError("an app calls django.setup() while the apps are being loaded")
             self.loading = True
             try:
                 self._load(list(installed_apps))
@@ -56,7 +56,9 @@ class Apps:
         for entry in filter(is_project_app, entries):
             config = AppConfig.create(entry)
             if config.label in configs:
-                raise ImproperlyConfigured(f"Application labels aren't unique, duplicates: {config.label}")
+                raise ImproperlyConfigured(
+                    f"two apps have the label {config.label!r}: give one another, in its AppConfig"
+                )
             configs[config.label] = config
             config.apps = self
         self.app_configs = configs
@@ -80,7 +82,7 @@ class Apps:
     def check_apps_ready(self) -> None:
         """Raise AppRegistryNotReady before ``django.setup()``."""
         if not self.apps_ready:
-            raise AppRegistryNotReady("Apps aren't loaded yet.")
+            raise AppRegistryNotReady("the apps are not loaded: call django.setup() first")
 
     check_models_ready = check_apps_ready
 
@@ -97,13 +99,13 @@ class Apps:
         except KeyError:
             hint = next(
                 (
-                    f" Did you mean '{one.label}'?"
+                    f" Its label is '{one.label}'."
                     for one in self.app_configs.values()
                     if one.name == app_label
                 ),
                 "",
             )
-            raise LookupError(f"No installed app with label '{app_label}'.{hint}") from None
+            raise LookupError(f"there is no app with the label '{app_label}'.{hint}") from None
 
     def get_containing_app_config(self, object_name: str) -> AppConfig | None:
         """The app that a dotted name lies in, the innermost if several, or None."""

@@ -66,11 +66,11 @@ class Paginator:
                 raise ValueError
             page = int(number)
         except (TypeError, ValueError):
-            raise PageNotAnInteger("That page number is not an integer") from None
+            raise PageNotAnInteger(f"{number!r} is no page number") from None
         if page < 1:
-            raise EmptyPage("That page number is less than 1")
+            raise EmptyPage(f"there is no page {page}: pages begin with 1")
         if page > self.num_pages:
-            raise EmptyPage("That page contains no results")
+            raise EmptyPage(f"there is no page {page}: the last is {self.num_pages}")
         return page
 
     def page(self, number: Any) -> Page:
@@ -129,7 +129,7 @@ class Page(Sequence[Any]):
 
     def __getitem__(self, index: int | slice) -> Any:
         if not isinstance(index, (int, slice)):
-            raise TypeError(f"Page indices must be integers or slices, not {type(index).__name__}.")
+            raise TypeError(f"an index of a page is an int or a slice, not {type(index).__name__}")
         return self.object_list[index]
 
     def has_next(self) -> bool:

@@ -36,10 +36,10 @@ class Signal:
         self.lock = threading.Lock()
 
     def connect(self, receiver: Any, sender: Any = None, weak: bool = True, dispatch_uid: Any = None) -> None:
-        """Call ``receiver`` from now on; held weakly unless ``weak=False``, so a closure needs another owner."""
+        """Call ``receiver`` from now on; held weakly unless ``weak=False``: a closure needs another owner."""
         if not callable(receiver) or not _takes_kwargs(receiver):
             raise ValueError(
-                f"Signal receivers must be callables that accept keyword arguments (**kwargs): {receiver!r}"
+                f"a receiver takes keyword arguments (signal, sender, **named); {receiver!r} does not"
             )
         key = _key(receiver, sender, dispatch_uid)
         get: Callable[[], Any] = (lambda: receiver) if not weak else _reference(receiver)
@@ -67,7 +67,7 @@ class Signal:
         return [(one, _call(one, self, sender, named)) for one in self._for(sender)]
 
     def send_robust(self, sender: Any, **named: Any) -> list[tuple[Any, Any]]:
-        """As ``send``, but an exception is logged and stands in place of the result; the others are called."""
+        """As ``send``, but an exception is logged and stands in place of the result."""
         results: list[tuple[Any, Any]] = []
         for one in self._for(sender):
             try:
@@ -142,5 +142,5 @@ async def _acall(receiver: Any, signal: Signal, sender: Any, named: dict[str, An
 
 def _logged(receiver: Any, error: Exception) -> Exception:
     name = getattr(receiver, "__qualname__", repr(receiver))
-    logger.error("Error calling %s in Signal.send_robust() (%s)", name, error, exc_info=error)
+    logger.error("receiver %s failed: %s", name, error, exc_info=error)
     return error

@@ -40,7 +40,7 @@ def parse_multipart(body: bytes, boundary: str, encoding: str | None = None) -> 
                 _limit(files, settings.DATA_UPLOAD_MAX_NUMBER_FILES, TooManyFilesSent, "FILES")
             continue
         if room is not None and (room := room - len(content) - len(name)) < 0:
-            raise RequestDataTooBig("Request body exceeded settings.DATA_UPLOAD_MAX_MEMORY_SIZE.")
+            raise RequestDataTooBig("the form's fields are larger than DATA_UPLOAD_MAX_MEMORY_SIZE")
         fields.appendlist(name, content.decode(encoding or settings.DEFAULT_CHARSET, "replace"))
         _limit(fields, settings.DATA_UPLOAD_MAX_NUMBER_FIELDS, TooManyFieldsSent, "FIELDS")
     fields._mutable = False
@@ -89,4 +89,4 @@ def _base_name(filename: str) -> str:
 
 def _limit(found: MultiValueDict, limit: int | None, error: type[Exception], what: str) -> None:
     if limit is not None and sum(len(values) for _, values in found.lists()) > limit:
-        raise error(f"The number of {what.lower()} exceeded settings.DATA_UPLOAD_MAX_NUMBER_{what}.")
+        raise error(f"more {what.lower()} than DATA_UPLOAD_MAX_NUMBER_{what} allows ({limit})")

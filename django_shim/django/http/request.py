@@ -88,7 +88,7 @@ class QueryDict(MultiValueDict):
             pairs = parse_qsl(text, keep_blank_values=True, encoding=self.encoding, max_num_fields=limit)
         except ValueError as error:
             raise TooManyFieldsSent(
-                "The number of GET/POST parameters exceeded settings.DATA_UPLOAD_MAX_NUMBER_FIELDS."
+                f"more fields than DATA_UPLOAD_MAX_NUMBER_FIELDS allows ({limit})"
             ) from error
         for key, value in pairs:
             self.appendlist(key, value)
@@ -106,7 +106,7 @@ class QueryDict(MultiValueDict):
 
     def _assert_mutable(self) -> None:
         if not self._mutable:
-            raise AttributeError("This QueryDict instance is immutable: change a copy()")
+            raise AttributeError("this QueryDict cannot be changed: change a copy()")
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self._assert_mutable()
@@ -266,10 +266,9 @@ class HttpRequest:
         domain, _ = split_domain_port(host)
         if domain and validate_host(domain, allowed):
             return host
-        message = f"Invalid HTTP_HOST header: {host!r}."
         if domain:
-            raise DisallowedHost(f"{message} You may need to add {domain!r} to ALLOWED_HOSTS.")
-        raise DisallowedHost(f"{message} The domain name provided is not valid according to RFC 1034/1035.")
+            raise DisallowedHost(f"the host {host!r} is refused: ALLOWED_HOSTS does not list {domain!r}")
+        raise DisallowedHost(f"the host {host!r} is refused: it is no host name")
 
     def _raw_host(self) -> str:
         if settings.USE_X_FORWARDED_HOST and "HTTP_X_FORWARDED_HOST" in self.META:
@@ -362,10 +361,14 @@ class HttpRequest:
         """The whole body; RequestDataTooBig beyond DATA_UPLOAD_MAX_MEMORY_SIZE."""
         if not hasattr(self, "_body"):
             if self._stream_read:
-                raise RawPostDataException("You cannot access body after reading from request's data stream")
+                raise RawPostDataException(
+                    "the body has been read as a stream: read it, or use body, not both"
+                )
             limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
             if limit is not None and int(self.META.get("CONTENT_LENGTH") or 0) > limit:
-                raise RequestDataTooBig("Request body exceeded settings.DATA_UPLOAD_MAX_MEMORY_SIZE.")
+                raise RequestDataTooBig(
+                    f"the body is larger than DATA_UPLOAD_MAX_MEMORY_SIZE ({limit} bytes)"
+                )
             self._body = self._stream.read()
             self._stream = io.BytesIO(self._body)
         return self._body

@@ -91,7 +91,7 @@ def _header_text(value: Any, charset: str, mime: bool) -> str:
             raise
         text = Header(text, "utf-8", maxlinelen=2**31).encode()
     if "\n" in text or "\r" in text:
-        raise BadHeaderError(f"Header values can't contain newlines (got {text!r})")
+        raise BadHeaderError(f"a header is one line, and {text!r} has several")
     return text
 
 
@@ -114,9 +114,7 @@ class HttpResponseBase:
         if "Content-Type" not in self.headers:
             self.headers["Content-Type"] = content_type or f"text/html; charset={self.charset}"
         elif content_type:
-            raise ValueError(
-                "'headers' must not contain 'Content-Type' when the 'content_type' parameter is provided."
-            )
+            raise ValueError("the content type is given twice: in headers, and as content_type")
         self.cookies: SimpleCookie = SimpleCookie()
         self.closed = False
         self._reason_phrase = reason
@@ -124,7 +122,7 @@ class HttpResponseBase:
         if status is not None:
             self.status_code = int(status)
             if not 100 <= self.status_code <= 599:
-                raise ValueError("HTTP status code must be an integer from 100 to 599.")
+                raise ValueError(f"{status!r} is no HTTP status: those are 100 to 599")
 
     @property
     def reason_phrase(self) -> str:
@@ -211,7 +209,7 @@ class HttpResponseBase:
                 morsel[name] = text
         if samesite:
             if samesite.lower() not in ("lax", "none", "strict"):
-                raise ValueError('samesite must be "lax", "none", or "strict".')
+                raise ValueError(f'samesite is "lax", "none" or "strict", not {samesite!r}')
             morsel["samesite"] = samesite
 
     def delete_cookie(
@@ -238,12 +236,12 @@ class HttpResponseBase:
 
     # A response can be written to, as files are.
     def write(self, content: Any) -> None:
-        raise OSError(f"This {type(self).__name__} instance is not writable")
+        raise OSError(f"{type(self).__name__}: cannot be written to")
 
     def flush(self) -> None: ...
 
     def tell(self) -> int:
-        raise OSError(f"This {type(self).__name__} instance cannot tell its position")
+        raise OSError(f"{type(self).__name__}: has no position")
 
     def readable(self) -> bool:
         return False
@@ -323,9 +321,7 @@ class StreamingHttpResponse(HttpResponseBase):
 
     @property
     def content(self) -> bytes:
-        raise AttributeError(
-            f"This {type(self).__name__} instance has no `content` attribute. Use `streaming_content` instead."
-        )
+        raise AttributeError(f"{type(self).__name__} has no content at hand: read its streaming_content")
 
     @property
     def streaming_content(self) -> Any:
@@ -367,7 +363,7 @@ class StreamingHttpResponse(HttpResponseBase):
 
 
 class FileResponse(StreamingHttpResponse):
-    """A file that is open in binary mode, with type, length and name taken from it. It is closed when sent."""
+    """A file that is open in binary mode, with type, length and name taken from it; closed when sent."""
 
     block_size = 64 * 1024
 
@@ -392,7 +388,7 @@ class FileResponse(StreamingHttpResponse):
             if hasattr(value, "close"):
                 self._closable.append(value.close)
             value = iter(functools.partial(value.read, self.block_size), b"")
-        StreamingHttpResponse.streaming_content.__set__(self, value)  # type: ignore[attr-defined]  # the base's setter
+        StreamingHttpResponse.streaming_content.__set__(self, value)  # type: ignore[attr-defined]  # its setter
 
     def _describe(self, file: Any, explicit_type: bool) -> None:
         name = getattr(file, "name", "")
@@ -433,7 +429,9 @@ class HttpResponseRedirectBase(HttpResponse):
         if preserve_request:
             self.status_code = self.status_code_preserve_request
         if scheme and scheme not in self.allowed_schemes:
-            raise DisallowedRedirect(f"Unsafe redirect to URL with protocol '{scheme}'")
+            raise DisallowedRedirect(
+                f"a redirect to {scheme!r} is refused: only {', '.join(self.allowed_schemes)}"
+            )
 
     status_code_preserve_request = 307
 
@@ -443,7 +441,10 @@ class HttpResponseRedirectBase(HttpResponse):
         return str(self["Location"])
 
     def __repr__(self) -> str:
-        return f'<{type(self).__name__} status_code={self.status_code}, "{self.headers.get("Content-Type")}", url="{self.url}">'
+        return (
+            f"<{type(self).__name__} status_code={self.status_code}, "
+            f'"{self.headers.get("Content-Type")}", url="{self.url}">'
+        )
 
 
 class HttpResponseRedirect(HttpResponseRedirectBase):
@@ -527,8 +528,6 @@ class JsonResponse(HttpResponse):
         **kwargs: Any,
     ) -> None:
         if safe and not isinstance(data, dict):
-            raise TypeError(
-                "In order to allow non-dict objects to be serialized set the safe parameter to False."
-            )
+            raise TypeError(f"JsonResponse of {type(data).__name__}: pass safe=False for anything but a dict")
         kwargs.setdefault("content_type", "application/json")
         super().__init__(content=json.dumps(data, cls=encoder, **(json_dumps_params or {})), **kwargs)

@@ -64,8 +64,7 @@ class CommonMiddleware(LoopMiddleware):
             path = f"/%2F{path[2:]}"  # "//host/" would leave the site
         if settings.DEBUG and request.method in ("DELETE", "POST", "PUT", "PATCH"):
             raise RuntimeError(
-                f"You called this URL via {request.method}, but the URL doesn't end in a slash and you have APPEND_SLASH "
-                f"set. Django can't redirect to the slash URL while maintaining {request.method} data. Change your form "
-                f"to point to {request.get_host()}{path} (note the trailing slash), or set APPEND_SLASH=False."
+                f"{request.method} {request.path}: the path lacks its slash, and a redirect (APPEND_SLASH) "
+                f"would lose the data. Send the form to {path}, or set APPEND_SLASH = False."
             )
         return path

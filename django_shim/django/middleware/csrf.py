@@ -120,16 +120,9 @@ class CsrfViewMiddleware(LoopMiddleware):
         if settings.CSRF_USE_SESSIONS:
             request.session[SESSION_KEY] = secret  # type: ignore[attr-defined]  # SessionMiddleware's
             return
-        response.set_cookie(
-            settings.CSRF_COOKIE_NAME,
-            secret,
-            max_age=settings.CSRF_COOKIE_AGE,
-            domain=settings.CSRF_COOKIE_DOMAIN,
-            path=settings.CSRF_COOKIE_PATH,
-            secure=settings.CSRF_COOKIE_SECURE,
-            httponly=settings.CSRF_COOKIE_HTTPONLY,
-            samesite=settings.CSRF_COOKIE_SAMESITE,
-        )
+        names = ("domain", "path", "secure", "httponly", "samesite")
+        options = {name: getattr(settings, f"CSRF_COOKIE_{name.upper()}") for name in names}
+        response.set_cookie(settings.CSRF_COOKIE_NAME, secret, max_age=settings.CSRF_COOKIE_AGE, **options)
         patch_vary_headers(response, ["Cookie"])
 
     def _check_origin(self, request: HttpRequest) -> None:
@@ -137,7 +130,9 @@ class CsrfViewMiddleware(LoopMiddleware):
         origin = request.META.get("HTTP_ORIGIN")
         if origin is not None:
             if not self._origin_ok(request, origin):
-                raise _Rejected(f"Origin checking failed - {origin} does not match any trusted origins.")
+                raise _Rejected(
+                    f"the form comes from {origin}, which is neither this site nor in CSRF_TRUSTED_ORIGINS"
+                )
             return
         if request.is_secure():
             self._check_referer(request)
@@ -163,31 +158,37 @@ class CsrfViewMiddleware(LoopMiddleware):
     def _check_referer(self, request: HttpRequest) -> None:
         referer = request.META.get("HTTP_REFERER")
         if referer is None:
-            raise _Rejected("Referer checking failed - no Referer.")
+            raise _Rejected(
+                "a request over https has to have a Referer or an Origin, and this one has neither"
+            )
         try:
             parts = urlsplit(referer)
         except ValueError:
-            raise _Rejected("Referer checking failed - Referer is malformed.") from None
+            raise _Rejected("the Referer is no URL") from None
         if not (parts.scheme and parts.netloc):
-            raise _Rejected("Referer checking failed - Referer is malformed.")
+            raise _Rejected("the Referer is no URL")
         if parts.scheme != "https":
-            raise _Rejected("Referer checking failed - Referer is insecure while host is secure.")
+            raise _Rejected("the form comes from a page over http to a site over https")
         trusted = [urlsplit(one).netloc.lstrip("*") for one in settings.CSRF_TRUSTED_ORIGINS]
         good = settings.CSRF_COOKIE_DOMAIN or request.get_host()
         if not any(is_same_domain(parts.netloc, host) for host in (good, *trusted)):
-            raise _Rejected(f"Referer checking failed - {referer} does not match any trusted origins.")
+            raise _Rejected(
+                f"the form comes from {referer}, which is neither this site nor in CSRF_TRUSTED_ORIGINS"
+            )
 
     def _check_token(self, request: HttpRequest) -> None:
         secret = request.META.get("CSRF_COOKIE")
         if secret is None:
-            raise _Rejected("CSRF cookie not set.")
+            raise _Rejected("the request has no CSRF cookie")
         sent, where = self._sent(request)
         if not sent:
-            raise _Rejected("CSRF token missing.")
+            raise _Rejected("the request has no CSRF token")
         if not _is_token(sent):
-            raise _Rejected(f"CSRF token from {where} has incorrect length or characters.")
+            raise _Rejected(
+                f"the CSRF token in {where} is no token: it has a wrong length, or wrong characters"
+            )
         if not constant_time_compare(_secret_of(sent), secret):
-            raise _Rejected(f"CSRF token from {where} incorrect.")
+            raise _Rejected(f"the CSRF token in {where} is not the cookie's")
 
     def _sent(self, request: HttpRequest) -> tuple[str, str]:
         """The token that came along: in the form, else in the header."""

@@ -14,7 +14,7 @@ from .runtime import mangled
 __all__ = ["MEMORY", "Builder", "call", "constants", "variable"]
 
 MEMORY = "_memory"
-"""A variable that each rendering has, for tags that remember; no template can name it (it begins with ``_``)."""
+"""A variable that each rendering has, for tags that remember; no template can name it (``_``)."""
 
 
 def call(function: str, *arguments: nodes.Expr) -> nodes.Call:

@@ -56,7 +56,7 @@ def parse_condition(words: Sequence[str]) -> Condition:
         raise ExpressionError("'if' has no condition")
     condition = reader.read(0)
     if reader.word is not None:
-        raise ExpressionError(f"Unused {reader.word!r} at end of if expression.")
+        raise ExpressionError(f"there is no operator in front of {reader.word!r}")
     return condition
 
 
@@ -76,7 +76,7 @@ class _Reader:
     def take(self) -> str:
         word = self.word
         if word is None:
-            raise ExpressionError("Unexpected end of expression in if tag.")
+            raise ExpressionError("the condition ends too early")
         self.position += 1
         return word
 
@@ -92,7 +92,7 @@ class _Reader:
         if word == "not":
             return Negation(self.read(NOT_STRENGTH))
         if word in STRENGTH:
-            raise ExpressionError(f"Not expecting {word!r} in this position in if tag.")
+            raise ExpressionError(f"{word!r} stands where a value should")
         return parse_expression(word)
 
 

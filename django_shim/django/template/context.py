@@ -72,7 +72,7 @@ class Context:
     def pop(self) -> dict[str, Any]:
         """Take the top layer off."""
         if len(self.dicts) == 1:
-            raise IndexError("pop() has been called more times than push()")
+            raise IndexError("there is no layer left to take off")
         return self.dicts.pop()
 
     def update(self, other_dict: Any) -> _Layer:
@@ -121,5 +121,5 @@ def make_context(
 ) -> Context:
     """A RequestContext if there is a request, else a Context; TypeError for what is no dict."""
     if context is not None and not isinstance(context, dict):
-        raise TypeError(f"context must be a dict rather than {type(context).__name__}.")
+        raise TypeError(f"a context is a dict, not {type(context).__name__}")
     return Context(context, **kwargs) if request is None else RequestContext(request, context, **kwargs)

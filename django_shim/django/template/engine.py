@@ -190,9 +190,7 @@ class Engines:
         try:
             return self._read()[alias]
         except KeyError:
-            raise InvalidTemplateEngine(
-                f"Could not find config for '{alias}' in settings.TEMPLATES"
-            ) from None
+            raise InvalidTemplateEngine(f"TEMPLATES has no engine named {alias!r}") from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._read())
@@ -231,7 +229,8 @@ def _engine(entry: Mapping[str, Any]) -> Engine:
     backend = entry.get("BACKEND")
     if backend != BACKEND:
         raise ImproperlyConfigured(
-            f"TEMPLATES has the BACKEND {backend!r}. {needs_django('It')} The subset has one engine: {BACKEND!r}."
+            f"TEMPLATES has the BACKEND {backend!r}. {needs_django('It')} The subset has one engine: "
+            f"{BACKEND!r}."
         )
     options = dict(entry.get("OPTIONS", {}))
     unknown = set(options) - OPTIONS
@@ -263,9 +262,7 @@ def _library(path: str) -> Library:
     module = importlib.import_module(path)
     library = getattr(module, "register", None)
     if not isinstance(library, Library):
-        raise InvalidTemplateLibrary(
-            f"Module {path} does not have a variable named 'register' that is a template Library"
-        )
+        raise InvalidTemplateLibrary(f"the template library {path} has no register = template.Library()")
     return library
 
 

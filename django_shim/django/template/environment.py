@@ -1,4 +1,4 @@
-"""Jinja2's environment for this language: where templates are found, what they may call, how they are made."""
+"""Jinja2's environment for this language: where templates are found, how they are made, what they call."""
 
 from __future__ import annotations
 

@@ -66,9 +66,7 @@ def parse_expression(text: str) -> Expression:
     """Read one expression; all of ``text`` must belong to it."""
     base, position = _atom(text, 0)
     if base is None:
-        raise ExpressionError(
-            f"Could not parse the remainder: {text!r} from {text!r}" if text else "there is no expression"
-        )
+        raise ExpressionError(f"{text!r} is no expression" if text else "there is no expression")
     filters: list[FilterCall] = []
     while match := _FILTER.match(text, position):
         argument, position = None, match.end()
@@ -78,7 +76,7 @@ def parse_expression(text: str) -> Expression:
                 raise ExpressionError(f"the filter {match['name']!r} has a colon and no argument in {text!r}")
         filters.append(FilterCall(match["name"], argument))
     if position != len(text):
-        raise ExpressionError(f"Could not parse the remainder: {text[position:]!r} from {text!r}")
+        raise ExpressionError(f"{text[position:]!r} is left over of {text!r}")
     return Expression(base, tuple(filters))
 
 
@@ -99,7 +97,7 @@ def _bare(text: str) -> Atom:
         return Constant(number)
     name, *steps = text.split(".")
     if any(part.startswith("_") for part in (name, *steps)):
-        raise ExpressionError(f"Variables and attributes may not begin with underscores: {text!r}")
+        raise ExpressionError(f"a name that begins with an underscore is private: {text!r}")
     if not all((name, *steps)):
         raise ExpressionError(f"there is a dot too many in {text!r}")
     return Lookup(name, tuple(steps))

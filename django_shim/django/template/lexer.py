@@ -10,10 +10,11 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ..utils.text import smart_split
+
 __all__ = ["Kind", "Token", "split_words", "tokenize"]
 
 _TOKEN = re.compile(r"\{%(?P<tag>.*?)%\}|\{\{(?P<variable>.*?)\}\}|\{#(?P<comment>.*?)#\}")
-_WORD = re.compile(r"""(?:[^\s'"]|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|['"])+""")
 
 
 class Kind(enum.Enum):
@@ -77,4 +78,4 @@ def split_words(text: str) -> list[str]:
     >>> split_words('url "a b" x|default:"c d" _("e f")')
     ['url', '"a b"', 'x|default:"c d"', '_("e f")']
     """
-    return _WORD.findall(text)
+    return list(smart_split(text))

@@ -21,11 +21,9 @@ def get_template(template_name: str, using: str | None = None) -> Template:
 def select_template(template_name_list: Sequence[str], using: str | None = None) -> Template:
     """The first of the names that exists; TemplateDoesNotExist, listing where all of them were looked for."""
     if isinstance(template_name_list, str):
-        raise TypeError(
-            f"select_template() takes an iterable of template names but got a string: {template_name_list!r}."
-        )
+        raise TypeError(f"select_template() takes a list of names, not the one name {template_name_list!r}")
     if not template_name_list:
-        raise TemplateDoesNotExist("No template names provided")
+        raise TemplateDoesNotExist("no name was given")
     tried: list[Any] = []
     for name in template_name_list:
         for engine in _engines(using):

@@ -51,8 +51,8 @@ def unknown_tag(name: str, library: str | None) -> str:
     if name.startswith("end") or name in ("else", "elif", "empty", "plural"):
         return f"{name!r} ends or divides a block that is not open here"
     return (
-        f"there is no template tag {name!r}. If a library has it, {{% load %}} that; if it is Django's, install the "
-        "real Django (pip install django)"
+        f"there is no template tag {name!r}. If a library has it, {{% load %}} that; if it is Django's, "
+        "install the real Django (pip install django)"
     )
 
 
@@ -61,8 +61,8 @@ def unknown_filter(name: str) -> str:
     if name in UNSERVED_FILTERS:
         return needs_django(f"the template filter {name!r}")
     return (
-        f"there is no template filter {name!r}. If a library has it, {{% load %}} that; if it is Django's, install the "
-        "real Django (pip install django)"
+        f"there is no template filter {name!r}. If a library has it, {{% load %}} that; if it is Django's, "
+        "install the real Django (pip install django)"
     )
 
 
@@ -71,6 +71,6 @@ def unknown_library(name: str, known: list[str]) -> str:
     if name in UNSERVED_LIBRARIES:
         return needs_django(f"the template library {name!r}")
     return (
-        f"there is no template library {name!r}. There are: {', '.join(sorted(known))}. One of your own is a module in "
-        "the folder templatetags/ of an app in INSTALLED_APPS"
+        f"there is no template library {name!r}. There are: {', '.join(sorted(known))}. One of your own is "
+        "a module in the folder templatetags/ of an app in INSTALLED_APPS"
     )

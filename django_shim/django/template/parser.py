@@ -72,10 +72,7 @@ class Parser:
                 return found
             found += self._nodes(token)
         if ends:
-            self.fail(
-                f"Unclosed tag on line {opening.line}: {opening.name!r}. Looking for one of: {', '.join(ends)}.",
-                opening,
-            )
+            self.fail(f"{opening.name!r} is not closed: there is no {' or '.join(ends)} below", opening)
         return found
 
     def _nodes(self, token: Token) -> Nodes:
@@ -85,7 +82,7 @@ class Parser:
             made: Nodes = [nodes.Output([nodes.TemplateData(token.text)])]
         elif token.kind is Kind.VARIABLE:
             if not token.text:
-                self.fail("Empty variable tag")
+                self.fail("there is nothing between {{ and }}")
             self.seen_tag = True
             made = [self.show(self.value(token.text))]
         else:
@@ -96,7 +93,7 @@ class Parser:
 
     def _tag(self, token: Token) -> Nodes:
         if not token.name:
-            self.fail("Empty block tag")
+            self.fail("there is nothing between {% and %}")
         compile_tag = self.tags.get(token.name)
         if compile_tag is None:
             self.fail(unknown_tag(token.name, self.environment.library_with_tag(token.name)))
@@ -111,9 +108,7 @@ class Parser:
             self.token = self.tokens.popleft()
             if self.token.kind is Kind.TAG and self.token.name == end:
                 return
-        self.fail(
-            f"Unclosed tag on line {opening.line}: {opening.name!r}. Looking for one of: {end}.", opening
-        )
+        self.fail(f"{opening.name!r} is not closed: there is no {end} below", opening)
 
     def fail(self, message: str, token: Token | None = None) -> NoReturn:
         """Raise TemplateSyntaxError at ``token``, by default the one that is being read."""

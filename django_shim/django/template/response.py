@@ -92,7 +92,7 @@ class SimpleTemplateResponse(HttpResponse):
 
     def _require_content(self) -> None:
         if not self._is_rendered:
-            raise ContentNotRenderedError("The response content must be rendered before it can be accessed.")
+            raise ContentNotRenderedError("a TemplateResponse has no content before render()")
 
 
 class TemplateResponse(SimpleTemplateResponse):

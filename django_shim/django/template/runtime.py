@@ -203,7 +203,7 @@ def _unpacked(item: Any, width: int) -> Any:
     except TypeError:
         length = 1
     if length != width:
-        raise ValueError(f"Need {width} values to unpack in for loop; got {length}. ")
+        raise ValueError(f"{{% for %}} has {width} names for items of {length}")
     return item
 
 
@@ -301,8 +301,7 @@ def csrf_input(token: Any) -> str:
         return format_html('<input type="hidden" name="csrfmiddlewaretoken" value="{}">', token)
     if settings.DEBUG:
         warnings.warn(
-            "A {% csrf_token %} was used in a template, but the context did not provide the value. This is usually "
-            "caused by not passing the request: render(request, …).",
+            "{% csrf_token %} is empty: the template was rendered without a request. Use render(request, …).",
             stacklevel=2,
         )
     return ""

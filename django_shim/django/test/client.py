@@ -57,9 +57,7 @@ def encode_multipart(boundary: str, data: Mapping[str, Any]) -> bytes:
     for name, value in data.items():
         for one in value if isinstance(value, (list, tuple)) else [value]:
             if one is None:
-                raise TypeError(
-                    f"Cannot encode None for key '{name}' as POST data. Did you mean to pass an empty string?"
-                )
+                raise TypeError(f"the field '{name}' is None, which a form cannot say: pass an empty string")
             lines += _part(boundary, name, one)
     return b"\r\n".join([*lines, f"--{boundary}--".encode(), b""])
 
@@ -374,5 +372,5 @@ class AsyncClient(_ClientBase):
 def _json_of(response: Any) -> Any:
     kind = response.get("Content-Type", "")
     if "json" not in kind:
-        raise ValueError(f'Content-Type header is "{kind}", not "application/json"')
+        raise ValueError(f'the response is not JSON but "{kind}"')
     return json.loads(response.text)

@@ -72,11 +72,9 @@ class SimpleTestCase(unittest.TestCase):
         """The response has that status, and the text in it (``count`` times)."""
         found = self._occurrences(response, text, status_code, msg_prefix)
         if count is not None:
-            self.assertEqual(
-                found, count, f"{msg_prefix}Found {found} instances of {text!r} (expected {count})"
-            )
+            self.assertEqual(found, count, f"{msg_prefix}{text!r} is there {found} times, not {count}")
         else:
-            self.assertTrue(found, f"{msg_prefix}Couldn't find {text!r} in response {response.content!r}")
+            self.assertTrue(found, f"{msg_prefix}there is no {text!r} in {response.content!r}")
 
     def assertNotContains(
         self, response: Any, text: Any, status_code: int = 200, msg_prefix: str = "", html: bool = False

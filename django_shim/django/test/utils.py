@@ -76,9 +76,7 @@ class override_settings:
         from .testcases import SimpleTestCase
 
         if not issubclass(cls, SimpleTestCase):
-            raise ValueError(
-                "Only subclasses of Django SimpleTestCase can be decorated with override_settings"
-            )
+            raise ValueError(f"override_settings decorates SimpleTestCase classes; {cls.__name__} is none")
         self.save_options(cls)
         return cls
 

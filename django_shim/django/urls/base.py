@@ -61,7 +61,7 @@ def reverse(
     NoReverseMatch, with the patterns of that name or the nearest names there are.
     """
     if args and kwargs:
-        raise ValueError("Don't mix *args and **kwargs in call to reverse()!")
+        raise ValueError("reverse() takes args or kwargs, not both")
     args, kwargs = args or (), kwargs or {}
     resolver = get_resolver(urlconf or get_urlconf())
     prefixes, view = [Candidate((), "")], viewname
@@ -95,7 +95,7 @@ def _descend(
             current = []
         if name not in resolver.namespaces:
             inside = f" inside '{':'.join(gone)}'" if gone else ""
-            raise NoReverseMatch(f"'{name}' is not a registered namespace{inside}")
+            raise NoReverseMatch(f"there is no namespace '{name}'{inside}")
         below, resolver = resolver.namespaces[name]
         prefixes = [above + one for above in prefixes for one in below]
         gone.append(name)
@@ -115,16 +115,16 @@ def _no_match(
         names = resolver.reverser.names()
         near = difflib.get_close_matches(str(view), names, n=3)
         hint = f" Nearest: {', '.join(near)}." if near else f" There are: {', '.join(names) or 'none'}."
-        return f"Reverse for '{viewname}' not found. '{view}' is not a valid view function or pattern name.{hint}"
+        return f"there is no URL pattern named '{view}' (looking for '{viewname}').{hint}"
     given = (
         f"keyword arguments '{dict(kwargs)}'"
         if kwargs
         else f"arguments '{tuple(args)}'"
         if args
-        else "no arguments"
+        else "an empty list of arguments"
     )
     shown = [str(candidate) for candidate in tried]
-    return f"Reverse for '{viewname}' with {given} not found. {len(shown)} pattern(s) tried: {shown}"
+    return f"the URL pattern '{viewname}' does not take {given}. Its patterns: {shown}"
 
 
 reverse_lazy = lazy(reverse, str)

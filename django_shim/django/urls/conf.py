@@ -32,7 +32,7 @@ def _route(
     route: Any, view: Any, kwargs: dict[str, Any] | None, name: str | None, kind: type[Pattern]
 ) -> URLPattern | URLResolver:
     if kwargs is not None and not isinstance(kwargs, dict):
-        raise TypeError(f"kwargs argument must be a dict, but got {type(kwargs).__name__}.")
+        raise TypeError(f"path({route!r}, …): kwargs is a dict, not {type(kwargs).__name__}")
     if isinstance(view, (list, tuple)):
         patterns, app_name, namespace = (
             (*view, None, None)[:3] if isinstance(view, tuple) else (view, None, None)
@@ -42,8 +42,8 @@ def _route(
         return URLPattern(kind(route, name, True), view, kwargs, name)
     if hasattr(view, "as_view"):
         cls = type(view).__name__
-        raise TypeError(f"view must be a callable, pass {cls}.as_view(), not {cls}().")
-    raise TypeError(f"view must be a callable or a list/tuple in the case of include(), not {view!r}.")
+        raise TypeError(f"path({route!r}, …): write {cls}.as_view(), not {cls}()")
+    raise TypeError(f"path({route!r}, …): {view!r} is neither a view nor an include()")
 
 
 def include(arg: Any, namespace: str | None = None) -> Included:
@@ -56,12 +56,11 @@ def include(arg: Any, namespace: str | None = None) -> Included:
     if isinstance(arg, tuple):
         if len(arg) == 3 and namespace is None:
             raise ImproperlyConfigured(
-                "include() got a 3-tuple (admin.site.urls is one): pass it to path() itself, without include()."
+                "include() got a 3-tuple, as admin.site.urls is one: pass it to path() without include()."
             )
         if len(arg) != 2:
             raise ImproperlyConfigured(
-                f"include() takes a {len(arg)}-tuple of nothing it knows: pass a list of patterns, or a tuple of that "
-                "list and the app's namespace."
+                f"include() takes a list of patterns, or a tuple (patterns, app_name), not {len(arg)} things."
             )
         urlconf, app_name = arg
     if isinstance(urlconf, str):
@@ -69,7 +68,7 @@ def include(arg: Any, namespace: str | None = None) -> Included:
     app_name = getattr(urlconf, "app_name", app_name)
     if namespace and not app_name:
         raise ImproperlyConfigured(
-            f'include(…, namespace={namespace!r}) without an app name: set app_name = "…" in the included module, or '
-            "pass a 2-tuple of the patterns and the app's name."
+            f"include(…, namespace={namespace!r}) needs the app's name: app_name in the included module, or "
+            "a tuple (patterns, app_name) in place of the patterns."
         )
     return urlconf, app_name, namespace or app_name

@@ -71,8 +71,8 @@ class URLResolver:
             return list(patterns)
         name = module.__name__ if isinstance(module, ModuleType) else repr(module)
         raise ImproperlyConfigured(
-            f"The included URLconf '{name}' does not appear to have any patterns in it. It needs a list named "
-            "urlpatterns; if it has one, look for a circular import."
+            f"the URLconf '{name}' has no patterns: it needs a list named urlpatterns. If it has one, look "
+            "for modules that import each other."
         )
 
     def resolve(self, path: str) -> ResolverMatch:

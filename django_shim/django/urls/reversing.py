@@ -94,7 +94,7 @@ def _matches(regex: str, text: str) -> bool:
 
 
 class Reverser:
-    """Candidates by the name of a view (or the view itself); the pattern that was written last comes first."""
+    """Candidates by the name of a view (or the view itself); the one written last comes first."""
 
     def __init__(self, candidates: Iterable[tuple[Any, Candidate]]) -> None:
         self._candidates: dict[Any, list[Candidate]] = {}

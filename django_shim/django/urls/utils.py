@@ -17,7 +17,7 @@ def get_callable(lookup_view: Any) -> Any:
     try:
         view = import_string(lookup_view)
     except ImportError as error:
-        raise ViewDoesNotExist(f"Could not import '{lookup_view}': {error}") from error
+        raise ViewDoesNotExist(f"there is no view '{lookup_view}': {error}") from error
     if not callable(view):
-        raise ViewDoesNotExist(f"Could not import '{lookup_view}'. View is not callable.")
+        raise ViewDoesNotExist(f"'{lookup_view}' is no view: it cannot be called")
     return view

@@ -12,7 +12,7 @@ from ..core.exceptions import SynchronousOnlyOperation
 
 __all__ = ["async_unsafe"]
 
-_MESSAGE = "You cannot call this from an async context - use a thread or sync_to_async."
+_MESSAGE = "this blocks, and an event loop runs in this thread: call it through sync_to_async"
 
 
 def async_unsafe(message: Any) -> Any:

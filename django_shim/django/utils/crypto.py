@@ -48,6 +48,6 @@ def salted_hmac(
 
         secret = settings.SECRET_KEY
     if algorithm not in hashlib.algorithms_available:
-        raise InvalidAlgorithm(f"{algorithm!r} is not an algorithm accepted by the hashlib module.")
+        raise InvalidAlgorithm(f"hashlib has no {algorithm!r} here")
     key = hashlib.new(algorithm, force_bytes(key_salt) + force_bytes(secret)).digest()
     return hmac.new(key, msg=force_bytes(value), digestmod=algorithm)

@@ -101,7 +101,7 @@ class MultiValueDict(dict[Any, Any]):
     def update(self, *args: Any, **kwargs: Any) -> None:
         """Add to the lists (a dict would replace)."""
         if len(args) > 1:
-            raise TypeError(f"update expected at most 1 argument, got {len(args)}")
+            raise TypeError(f"update() takes one mapping, not {len(args)}")
         for source in (*args, kwargs):
             if isinstance(source, MultiValueDict):
                 for key, values in source.lists():
@@ -134,7 +134,8 @@ class CaseInsensitiveMapping(Mapping[str, Any]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Mapping):
             return NotImplemented
-        return {k.lower(): v for k, v in self.items()} == {k.lower(): v for k, v in other.items()}
+        mine = {lower: value for lower, (_, value) in self._store.items()}
+        return mine == {str(key).lower(): value for key, value in other.items()}
 
     __hash__ = None  # type: ignore[assignment]  # a mapping
 

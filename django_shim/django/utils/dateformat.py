@@ -157,13 +157,9 @@ class TimeFormat:
         if len(piece) > 1:
             return piece[1:]
         if piece in TIME_LETTERS and type(self.data) is date:
-            raise TypeError(
-                f"The format for date objects may not contain time-related format specifiers (found {piece!r})."
-            )
+            raise TypeError(f"{piece!r} formats a time of day, and {self.data} has none")
         if piece in DATE_LETTERS and isinstance(self.data, time):
-            raise TypeError(
-                f"The format for time objects may not contain date-related format specifiers (found {piece!r})."
-            )
+            raise TypeError(f"{piece!r} formats a date, and {self.data} has none")
         letter = self.letters.get(piece)
         return piece if letter is None else str(letter(self.data))
 

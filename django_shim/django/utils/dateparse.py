@@ -1,36 +1,59 @@
-"""Dates, times and durations out of ISO 8601 text; None for what is not one."""
+"""Dates, times and durations out of text; None for what is not one, ValueError for one that does not exist.
+
+Python's own parser of ISO 8601 is asked first. What it does not take and people write all the same (``9:05``,
+``2026-3-1``, a comma before the fraction) is taken apart here.
+"""
 
 from __future__ import annotations
 
 import datetime
 import re
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from .timezone import get_fixed_timezone
 
 __all__ = ["parse_date", "parse_datetime", "parse_duration", "parse_time"]
 
-_DATE = r"(?P<year>\d{4})-(?P<month>\d{1,2})-(?P<day>\d{1,2})"
-_TIME = r"(?P<hour>\d{1,2}):(?P<minute>\d{1,2})(?::(?P<second>\d{1,2})(?:[.,](?P<microsecond>\d{1,6})\d*)?)?"
-_ZONE = r"(?P<zone>Z|[+-]\d{2}(?::?\d{2})?)?"
-_ISO_DURATION = re.compile(
-    r"(?P<sign>[-+]?)P(?:(?P<days>\d+(?:[.,]\d+)?)D)?"
-    r"(?:T(?:(?P<hours>\d+(?:[.,]\d+)?)H)?(?:(?P<minutes>\d+(?:[.,]\d+)?)M)?(?:(?P<seconds>\d+(?:[.,]\d+)?)S)?)?$"
-)
-_PLAIN_DURATION = re.compile(
-    r"(?:(?P<days>-?\d+) (?:days?, )?)?(?P<sign>-?)(?:(?:(?P<hours>\d+):)?(?P<minutes>\d+):)?"
-    r"(?P<seconds>\d+(?:[.,]\d{1,6})?)\d*$"
-)
-
-
-def _numbers(match: re.Match[str], *names: str) -> dict[str, Any]:
-    found = {name: match[name] for name in names if match[name] is not None}
-    if "microsecond" in found:
-        found["microsecond"] = found["microsecond"].ljust(6, "0")
-    return {name: int(text) for name, text in found.items()}
-
-
 T = TypeVar("T", datetime.date, datetime.time, datetime.datetime)
+
+_ZONE = re.compile(r" *(Z|[+-]\d\d(:?\d\d)?)$")
+_NUMBER = r"(\d+(?:[.,]\d+)?)"
+_DAYS = re.compile(r"(-?\d+) (?:days?, )?")
+_MICROSECONDS = 6
+
+
+def parse_date(value: str) -> datetime.date | None:
+    """``"2026-11-20"``, ``"2026-3-1"``."""
+    if (iso := _iso(datetime.date, value)) is not None:
+        return iso
+    parts = _numbers(value, "-", 3)
+    return None if parts is None or len(value.partition("-")[0]) != 4 else datetime.date(*parts)
+
+
+def parse_time(value: str) -> datetime.time | None:
+    """``"10:30:05.5"``, ``"9:05"``; a zone is left away."""
+    if (iso := _iso(datetime.time, value)) is not None:
+        return iso.replace(tzinfo=None)
+    clock, _, fraction = value.replace(",", ".").partition(".")
+    parts = _numbers(clock, ":", 2) or _numbers(clock, ":", 3)
+    if parts is None or not (fraction.isdecimal() or not fraction):
+        return None
+    hour, minute, *second = parts
+    microsecond = int(fraction[:_MICROSECONDS].ljust(_MICROSECONDS, "0"))
+    return datetime.time(hour, minute, second[0] if second else 0, microsecond)
+
+
+def parse_datetime(value: str) -> datetime.datetime | None:
+    """``"2026-11-20T10:30:05+02:00"``, with a space for the ``T``, with or without a zone."""
+    if (iso := _iso(datetime.datetime, value)) is not None:
+        return iso
+    day, separator, rest = value.replace("T", " ", 1).partition(" ")
+    zone = _ZONE.search(rest)
+    date = parse_date(day)
+    time = parse_time(rest[: zone.start()].strip() if zone else rest.strip())
+    if date is None or time is None or not separator:
+        return None
+    return datetime.datetime.combine(date, time, _zone(zone[1]) if zone else None)
 
 
 def _iso(kind: type[T], value: str) -> T | None:
@@ -41,47 +64,52 @@ def _iso(kind: type[T], value: str) -> T | None:
         return None
 
 
-def parse_date(value: str) -> datetime.date | None:
-    """``"2026-11-20"``; ValueError for a date that is well formed and does not exist."""
-    if (iso := _iso(datetime.date, value)) is not None:
-        return iso
-    match = re.match(_DATE + "$", value)
-    return datetime.date(**_numbers(match, "year", "month", "day")) if match else None
-
-
-def parse_time(value: str) -> datetime.time | None:
-    """``"10:30:05.5"``; ValueError for a time that is well formed and does not exist."""
-    if (iso := _iso(datetime.time, value)) is not None:
-        return iso.replace(tzinfo=None)
-    match = re.match(_TIME + "$", value)
-    return datetime.time(**_numbers(match, "hour", "minute", "second", "microsecond")) if match else None
-
-
-def parse_datetime(value: str) -> datetime.datetime | None:
-    """``"2026-11-20T10:30:05+02:00"``, with or without a zone; ValueError as for the parts."""
-    if (iso := _iso(datetime.datetime, value)) is not None:
-        return iso
-    match = re.match(_DATE + r"[T ]\s*" + _TIME + r"\s*" + _ZONE + "$", value)
-    if match is None:
+def _numbers(text: str, separator: str, count: int) -> list[int] | None:
+    """``count`` numbers of one to four digits, or None."""
+    parts = text.split(separator)
+    if len(parts) != count or not all(part.isdecimal() and len(part) <= 4 for part in parts):
         return None
-    numbers = _numbers(match, "year", "month", "day", "hour", "minute", "second", "microsecond")
-    zone = match["zone"]
-    if zone is None:
-        return datetime.datetime(**numbers)
-    if zone == "Z":
-        return datetime.datetime(**numbers, tzinfo=datetime.timezone.utc)
-    minutes = int(zone[1:3]) * 60 + int(zone[-2:] if len(zone) > 3 else 0)
-    return datetime.datetime(**numbers, tzinfo=get_fixed_timezone(-minutes if zone[0] == "-" else minutes))
+    return [int(part) for part in parts]
+
+
+def _zone(text: str) -> datetime.timezone:
+    if text == "Z":
+        return datetime.timezone.utc
+    minutes = int(text[1:3]) * 60 + (int(text[-2:]) if len(text) > 3 else 0)
+    return get_fixed_timezone(-minutes if text[0] == "-" else minutes)
 
 
 def parse_duration(value: str) -> datetime.timedelta | None:
     """``"3 04:05:06"``, ``"5:06"`` or ISO 8601 (``"P3DT4H"``)."""
-    match = _PLAIN_DURATION.match(value) or _ISO_DURATION.match(value)
-    if match is None:
+    return _iso_duration(value) if "P" in value else _plain_duration(value)
+
+
+def _iso_duration(value: str) -> datetime.timedelta | None:
+    sign, _, rest = value.partition("P")
+    days, t, clock = rest.partition("T")
+    units = {"D": _unit(days, "D"), **{name: _unit(clock, name) for name in "HMS"}}
+    written = "".join(f"{text}{name}" for name, text in units.items() if text)
+    if sign not in ("", "-", "+") or not written or written != days + clock or (t and not clock):
         return None
-    parts = {k: float(v.replace(",", ".")) for k, v in match.groupdict().items() if v and k != "sign"}
-    days = datetime.timedelta(parts.pop("days", 0.0))
-    rest = datetime.timedelta(**parts)
-    if match.re is _ISO_DURATION:
-        return -(days + rest) if match["sign"] == "-" else days + rest
-    return days - rest if match["sign"] == "-" else days + rest
+    day, hour, minute, second = (float(text.replace(",", ".") or 0) for text in units.values())
+    found = datetime.timedelta(day, second, hours=hour, minutes=minute)
+    return -found if sign == "-" else found
+
+
+def _unit(text: str, name: str) -> str:
+    match = re.search(_NUMBER + name, text)
+    return match[1] if match else ""
+
+
+def _plain_duration(value: str) -> datetime.timedelta | None:
+    prefix = _DAYS.match(value)
+    days = int(prefix[1]) if prefix else 0
+    clock = value[prefix.end() :] if prefix else value
+    parts = clock.removeprefix("-").replace(",", ".").split(":")
+    if len(parts) > 3 or not all(part.isdecimal() for part in parts[:-1]):
+        return None
+    if re.fullmatch(_NUMBER, parts[-1]) is None:
+        return None
+    hours, minutes, seconds = [0.0] * (3 - len(parts)) + [float(part) for part in parts]
+    rest = datetime.timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    return datetime.timedelta(days) + (-rest if clock.startswith("-") else rest)

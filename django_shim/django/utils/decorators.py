@@ -27,8 +27,7 @@ def method_decorator(decorator: Any, name: str = "") -> Callable[[Any], Any]:
             return _decorated(decorators, target)
         if not name or not callable(getattr(target, name, None)):
             raise ValueError(
-                f"The keyword argument `name` must be the name of a method of the decorated class: {target.__name__}. "
-                f"Got '{name}' instead."
+                f"method_decorator(…, name={name!r}): the class {target.__name__} has no method of that name"
             )
         setattr(target, name, _decorated(decorators, getattr(target, name)))
         return target

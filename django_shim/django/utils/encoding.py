@@ -71,11 +71,13 @@ def force_str(s: Any, encoding: str = "utf-8", strings_only: bool = False, error
 
 
 def force_bytes(s: Any, encoding: str = "utf-8", strings_only: bool = False, errors: str = "strict") -> Any:
-    """``s`` as bytes in ``encoding``; bytes are taken to be UTF-8 and are re-encoded if another is asked for."""
-    if isinstance(s, bytes):
-        return s if encoding == "utf-8" else s.decode("utf-8", errors).encode(encoding, errors)
+    """``s`` as bytes in ``encoding``; bytes count as UTF-8, and are re-encoded for another encoding."""
     if strings_only and is_protected_type(s):
         return s
+    if isinstance(s, bytes) and encoding == "utf-8":
+        return s
+    if isinstance(s, bytes):
+        s = s.decode("utf-8", errors)
     if isinstance(s, memoryview):
         return bytes(s)
     return str(s).encode(encoding, errors)

@@ -149,7 +149,7 @@ def lazystr(text: Any) -> Any:
 def keep_lazy(*resultclasses: type[Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Decorator: the result is lazy when an argument is, and computed at once otherwise."""
     if not resultclasses:
-        raise TypeError("You must pass at least one argument to keep_lazy().")
+        raise TypeError("keep_lazy() needs the classes of the result")
 
     def decorate(func: Callable[..., Any]) -> Callable[..., Any]:
         lazy_func = lazy(func, *resultclasses)

@@ -36,7 +36,7 @@ _JS_ESCAPES = {code: f"\\u{code:04X}" for code in (*map(ord, "\\'\"><&=-;`"), 0x
 
 
 def escape(text: Any) -> SafeString:
-    """``text`` with ``& < > " '`` as entities; escapes again what is safe already (see conditional_escape)."""
+    """``text`` with ``& < > " '`` as entities; also what is safe already (see conditional_escape)."""
     return SafeString(html.escape(str(text)))
 
 
@@ -72,7 +72,8 @@ def format_html(format_string: str, *args: Any, **kwargs: Any) -> SafeString:
     """
     if not (args or kwargs):
         warnings.warn(
-            "format_html() without arguments escapes nothing: use mark_safe() for a constant. Django 6.0 refuses.",
+            "format_html() without arguments escapes nothing: use mark_safe() for a constant. Django 6.0 "
+            "refuses.",
             DeprecationWarning,
             stacklevel=2,
         )

@@ -42,8 +42,7 @@ def urlencode(query: Any, doseq: bool = False) -> str:
     for key, value in pairs:
         if value is None:
             raise TypeError(
-                f"Cannot encode None for key {key!r} in a query string. Did you mean to pass an empty string "
-                "or omit the value?"
+                f"the parameter {key!r} is None, which a query string cannot say: leave it out, or pass ''"
             )
         listed = doseq and not isinstance(value, (str, bytes)) and hasattr(value, "__iter__")
         checked.append((key, list(value) if listed else value))
@@ -62,7 +61,7 @@ def parse_http_date(date: str) -> int:
             return int(datetime.strptime(date, form).replace(tzinfo=timezone.utc).timestamp())
         except ValueError:
             continue
-    raise ValueError(f"{date!r} is not in a valid HTTP date format")
+    raise ValueError(f"{date!r} is no date as HTTP writes them")
 
 
 def parse_http_date_safe(date: str) -> int | None:
@@ -76,14 +75,14 @@ def parse_http_date_safe(date: str) -> int | None:
 def base36_to_int(s: str) -> int:
     """The number that ``s`` writes in base 36 (at most 13 digits)."""
     if len(s) > 13:
-        raise ValueError("Base36 input too large")
+        raise ValueError("more than 13 digits of base 36")
     return int(s, 36)
 
 
 def int_to_base36(i: int) -> str:
     """``i``, not negative, in base 36."""
     if i < 0:
-        raise ValueError("Negative base36 conversion input.")
+        raise ValueError("there is no negative number in base 36")
     digits = ""
     while True:
         i, rest = divmod(i, 36)

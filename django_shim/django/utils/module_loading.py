@@ -19,7 +19,7 @@ def import_string(dotted_path: str) -> Any:
     """The attribute that ``"package.module.name"`` names; ImportError says which part is missing."""
     module_path, dot, name = dotted_path.rpartition(".")
     if not dot:
-        raise ImportError(f"{dotted_path} doesn't look like a module path")
+        raise ImportError(f"{dotted_path!r} has no dot in it: a module and a name were expected")
     return cached_import(module_path, name)
 
 
@@ -29,9 +29,7 @@ def cached_import(module_path: str, class_name: str) -> Any:
     try:
         return getattr(module, class_name)
     except AttributeError as error:
-        raise ImportError(
-            f'Module "{module_path}" does not define a "{class_name}" attribute/class'
-        ) from error
+        raise ImportError(f"the module {module_path!r} has no {class_name!r}") from error
 
 
 def module_has_submodule(package: ModuleType, module_name: str) -> bool:

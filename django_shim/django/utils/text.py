@@ -27,6 +27,9 @@ __all__ = [
 __path__ = NOT_A_PACKAGE
 __getattr__ = attribute_of(__name__)
 
+_WORD = re.compile(r"""(?:[^\s'"]|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|['"])+""")
+"""A word: quoted parts belong to it, white space and all; a quote that is never closed is a letter."""
+
 
 def capfirst(x: Any) -> str:
     """The first letter in upper case, the rest untouched."""
@@ -59,7 +62,8 @@ def normalize_newlines(text: str) -> str:
 
 def camel_case_to_spaces(value: str) -> str:
     """``"CamelCase"`` as ``"camel case"``."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<!^)(?=[A-Z][a-z])", " ", value).strip().lower()
+    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[^A-Z]+", value.strip())
+    return " ".join(word.strip().lower() for word in words)
 
 
 def get_text_list(list_: Any, last_word: str = "or") -> str:
@@ -76,7 +80,7 @@ def get_valid_filename(name: str) -> str:
 
     kept = re.sub(r"(?u)[^-\w.]", "", str(name).strip().replace(" ", "_"))
     if kept in {"", ".", ".."}:
-        raise SuspiciousFileOperation(f"Could not derive file name from {name!r}")
+        raise SuspiciousFileOperation(f"nothing in {name!r} can be a file's name")
     return kept
 
 
@@ -86,16 +90,13 @@ def smart_split(text: str) -> Iterator[str]:
     >>> list(smart_split('url "a b" x|default:"c d"'))
     ['url', '"a b"', 'x|default:"c d"']
     """
-    for match in re.finditer(
-        r"""(?:[^\s'"]*(?:(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')[^\s'"]*)+)|\S+""", text
-    ):
-        yield match[0]
+    yield from _WORD.findall(text)
 
 
 def unescape_string_literal(s: str) -> str:
     r"""What a quoted literal stands for: without its quotes, ``\"`` and ``\\`` resolved."""
     if len(s) < 2 or s[0] not in "\"'" or s[-1] != s[0]:
-        raise ValueError(f"Not a string literal: {s!r}")
+        raise ValueError(f"{s!r} is not in quotes")
     return s[1:-1].replace("\\" + s[0], s[0]).replace("\\\\", "\\")
 
 

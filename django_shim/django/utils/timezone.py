@@ -120,14 +120,14 @@ def is_naive(value: Any) -> bool:
 def make_aware(value: datetime, timezone: tzinfo | None = None) -> datetime:
     """A naive time as one of ``timezone`` (default: the current one); ValueError for an aware one."""
     if is_aware(value):
-        raise ValueError(f"make_aware expects a naive datetime, got {value}")
+        raise ValueError(f"{value} has a zone already")
     return value.replace(tzinfo=timezone or get_current_timezone())
 
 
 def make_naive(value: datetime, timezone: tzinfo | None = None) -> datetime:
     """An aware time as the clock of ``timezone`` shows it; ValueError for a naive one."""
     if is_naive(value):
-        raise ValueError("make_naive() cannot be applied to a naive datetime")
+        raise ValueError(f"{value} has no zone to be converted from")
     return value.astimezone(timezone or get_current_timezone()).replace(tzinfo=None)
 
 
@@ -135,7 +135,7 @@ def localtime(value: datetime | None = None, timezone: tzinfo | None = None) -> 
     """An aware time (default: now) in ``timezone`` (default: the current one); ValueError for a naive one."""
     moment = now() if value is None else value
     if is_naive(moment):
-        raise ValueError("localtime() cannot be applied to a naive datetime")
+        raise ValueError(f"{moment} has no zone to be converted from")
     return moment.astimezone(timezone or get_current_timezone())
 
 

@@ -25,10 +25,9 @@ __all__ = [
 ]
 
 _PAGE = """<!doctype html>
-<html lang="en">
-<head><title>{title}</title></head>
-<body><h1>{title}</h1><p>{text}</p></body>
-</html>
+<meta charset="utf-8"><title>{title}</title>
+<h1>{title}</h1>
+<p>{text}</p>
 """
 
 
@@ -37,7 +36,7 @@ def page_not_found(request: HttpRequest, exception: Exception, template_name: st
     reason = exception.args[0] if exception.args and isinstance(exception.args[0], str) else ""
     context = {"request_path": quote(request.path), "exception": reason}
     body = _rendered(template_name, context, request)
-    text = "The requested resource was not found on this server."
+    text = "There is nothing at this address."
     return HttpResponseNotFound(_page("Not Found", text) if body is None else body)
 
 

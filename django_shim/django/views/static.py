@@ -17,14 +17,14 @@ def serve(request: HttpRequest, path: str, document_root: Any = None, show_index
     """The file ``path`` below ``document_root``; Http404 where there is none, or where it leads outside."""
     file = safe_path(path, document_root)
     if file is None or not file.exists():
-        raise Http404(f"“{path}” does not exist")
+        raise Http404(f"there is no file {path!r}")
     if file.is_dir():
-        raise Http404("Directory indexes are not allowed here.")
+        raise Http404("a folder is not shown")
     return file_response(request, file)
 
 
 def safe_path(path: str, root: Any) -> Path | None:
-    """``path`` below ``root``, symbolic links followed by the file system alone; None where it leads outside."""
+    """``path`` below ``root``, followed through symbolic links; None where it leads outside."""
     cleaned = posixpath.normpath(path).lstrip("/")
     parts = cleaned.split("/")
     if ".." in parts or "\\" in cleaned or "\0" in cleaned or any(Path(part).drive for part in parts):

@@ -1,4 +1,4 @@
-"""The tests in `inside` import `django`, which only an interpreter of their own may do: see test_inside.py."""
+"""The tests in `inside` import `django`, which takes an interpreter of its own: see test_inside.py."""
 
 from __future__ import annotations
 

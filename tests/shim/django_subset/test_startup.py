@@ -16,7 +16,10 @@ LOADED = "import sys, {module}; print(*sys.modules)"
     ("module", "unwanted"),
     [
         ("django", {"asgiref", "compat", "django.conf", "django.urls", "jinja2", "starlette"}),
-        ("django.urls", {"django.core.management", "django.template.engine", "jinja2", "starlette", "uvicorn"}),
+        (
+            "django.urls",
+            {"django.core.management", "django.template.engine", "jinja2", "starlette", "uvicorn"},
+        ),
         ("django.shortcuts", {"django.core.management", "django.template.engine", "jinja2", "starlette"}),
         ("django.core.asgi", {"django.core.management", "django.template.engine", "jinja2", "uvicorn"}),
         ("django.core.management", {"django.template.engine", "jinja2", "uvicorn", "unittest"}),
@@ -58,10 +61,14 @@ settings.configure(DEBUG=True, LOGGING={
     "filters": {
         "debug": {"()": "django.utils.log.RequireDebugTrue"},
         "live": {"()": "django.utils.log.RequireDebugFalse"},
-        "some": {"()": "django.utils.log.CallbackFilter", "callback": lambda record: "x" in record.getMessage()},
+        "some": {"()": "django.utils.log.CallbackFilter", "callback": lambda one: "x" in one.getMessage()},
     },
     "formatters": {
-        "server": {"()": "django.utils.log.ServerFormatter", "format": "[{server_time}] {message}", "style": "{"},
+        "server": {
+            "()": "django.utils.log.ServerFormatter",
+            "format": "[{server_time}] {message}",
+            "style": "{",
+        },
     },
     "handlers": {
         "shown": {"class": "logging.StreamHandler", "filters": ["debug", "some"], "formatter": "server"},

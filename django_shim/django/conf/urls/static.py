@@ -17,7 +17,7 @@ __all__ = ["static"]
 
 
 def static(prefix: str, view: Callable[..., Any] = serve, **kwargs: Any) -> list[Any]:
-    """``urlpatterns += static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT)``; [] when DEBUG is off."""
+    """``urlpatterns += static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT)``; [] without DEBUG."""
     if not prefix:
         raise ImproperlyConfigured("Empty static prefix not permitted")
     if not settings.DEBUG or urlsplit(prefix).netloc:

@@ -180,7 +180,7 @@ def _session(request: Any) -> Any:
     session = getattr(request, "session", None)
     if session is None:
         raise ImproperlyConfigured(
-            "the request has no session: put 'django.contrib.sessions.middleware.SessionMiddleware' into MIDDLEWARE, "
-            "before 'django.contrib.auth.middleware.AuthenticationMiddleware'."
+            "the request has no session: put 'django.contrib.sessions.middleware.SessionMiddleware' into "
+            "MIDDLEWARE, before 'django.contrib.auth.middleware.AuthenticationMiddleware'."
         )
     return session

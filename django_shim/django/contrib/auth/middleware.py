@@ -16,7 +16,7 @@ __getattr__ = attribute_of(__name__)
 
 
 class AuthenticationMiddleware(LoopMiddleware):
-    """Who it is, is looked up when ``request.user`` (or, in async views, ``await request.auser()``) is used."""
+    """Who it is, is looked up when ``request.user`` (in async views ``await request.auser()``) is used."""
 
     def process_request(self, request: Any) -> None:
         """Put the stand-in there."""

@@ -34,7 +34,8 @@ def add_message(
         storage.add(level, message, extra_tags)
     elif not fail_silently:
         raise MessageFailure(
-            "You cannot add messages without installing django.contrib.messages.middleware.MessageMiddleware"
+            "there is no place for messages in this request: MIDDLEWARE lacks "
+            "'django.contrib.messages.middleware.MessageMiddleware'."
         )
 
 

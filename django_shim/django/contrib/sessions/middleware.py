@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -13,7 +12,6 @@ from compat.sessions import session_store
 from ...conf import settings
 from ...core.handlers.loop import LoopMiddleware
 from ...utils.cache import patch_vary_headers
-from ...utils.http import http_date
 from .exceptions import SessionInterrupted
 
 __all__ = ["SessionMiddleware"]
@@ -43,29 +41,20 @@ class SessionMiddleware(LoopMiddleware):
             await session.asave() if hasattr(session, "asave") else await sync_to_async(session.save)()
         except UpdateError as error:
             raise SessionInterrupted(
-                "The session was deleted before the request completed. The user may have logged out in a concurrent "
-                "request, for example."
+                "this session ended in another request while this one was being answered: its user may have "
+                "logged out in another tab."
             ) from error
 
     def _set_cookie(self, session: Any, response: Any) -> None:
+        # Both forms of the lifetime: set_cookie derives the date from the seconds.
         max_age = None if session.get_expire_at_browser_close() else session.get_expiry_age()
-        response.set_cookie(
-            settings.SESSION_COOKIE_NAME,
-            session.session_key,
-            max_age=max_age,
-            expires=None if max_age is None else http_date(time.time() + max_age),
-            domain=settings.SESSION_COOKIE_DOMAIN,
-            path=settings.SESSION_COOKIE_PATH,
-            secure=settings.SESSION_COOKIE_SECURE or None,
-            httponly=settings.SESSION_COOKIE_HTTPONLY or None,
-            samesite=settings.SESSION_COOKIE_SAMESITE,
-        )
+        options = _cookie_options("domain", "path", "secure", "httponly", "samesite")
+        response.set_cookie(settings.SESSION_COOKIE_NAME, session.session_key, max_age=max_age, **options)
 
     def _delete_cookie(self, response: Any) -> None:
-        response.delete_cookie(
-            settings.SESSION_COOKIE_NAME,
-            path=settings.SESSION_COOKIE_PATH,
-            domain=settings.SESSION_COOKIE_DOMAIN,
-            samesite=settings.SESSION_COOKIE_SAMESITE,
-        )
+        response.delete_cookie(settings.SESSION_COOKIE_NAME, **_cookie_options("domain", "path", "samesite"))
         patch_vary_headers(response, ["Cookie"])
+
+
+def _cookie_options(*names: str) -> dict[str, Any]:
+    return {name: getattr(settings, f"SESSION_COOKIE_{name.upper()}") for name in names}

@@ -19,5 +19,5 @@ def serve(request: HttpRequest, path: str, insecure: bool = False, **kwargs: Any
         raise Http404
     file = finders.find(path.lstrip("/"))
     if file is None or Path(file).is_dir():
-        raise Http404(f"'{path}' could not be found among the static files")
+        raise Http404(f"'{path}' is not among the static files")
     return file_response(request, Path(file))

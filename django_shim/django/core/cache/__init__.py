@@ -48,18 +48,21 @@ class CacheHandler:
         """A new object for that alias."""
         if alias not in settings.CACHES:
             raise InvalidCacheBackendError(
-                f"The connection '{alias}' doesn't exist. CACHES has: {', '.join(settings.CACHES)}."
+                f"there is no cache {alias!r}. CACHES has: {', '.join(settings.CACHES)}."
             )
         options = dict(settings.CACHES[alias])
         backend, location = options.pop("BACKEND", ""), options.pop("LOCATION", "")
         if backend.startswith("django.") and backend not in SERVED:
             raise InvalidCacheBackendError(
-                f"CACHES[{alias!r}]: {needs_django(backend)} Without it there are: {', '.join(sorted(SERVED))}."
+                f"CACHES[{alias!r}]: {needs_django(backend)} Without it there are: "
+                f"{', '.join(sorted(SERVED))}."
             )
         try:
             return import_string(backend)(location, options)
         except ImportError as error:
-            raise InvalidCacheBackendError(f"Could not find backend '{backend}': {error}") from error
+            raise InvalidCacheBackendError(
+                f"CACHES[{alias!r}]: the backend {backend!r} cannot be imported: {error}"
+            ) from error
 
     def reset(self) -> None:
         """Read CACHES again."""

@@ -99,7 +99,10 @@ class ASGIHandler(BaseHandler):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            raise ValueError(f"Django can only handle ASGI/HTTP connections, not {scope['type']}.")
+            raise ValueError(
+                f"get_asgi_application() takes HTTP, not {scope['type']}: its place in a ProtocolTypeRouter "
+                'is under "http"'
+            )
         async with ThreadSensitiveContext():
             await self._handle(scope, receive, send)
 

@@ -76,7 +76,7 @@ class BaseHandler:
         on_loop = getattr(factory, "async_capable", False)
         if not on_loop and not getattr(factory, "sync_capable", True):
             raise RuntimeError(
-                f"Middleware {path} must have at least one of sync_capable/async_capable set to True."
+                f"the middleware {path} is neither sync_capable nor async_capable: set one of them to True"
             )
         try:
             instance: Any = factory(handler if on_loop else async_to_sync(handler))
@@ -84,7 +84,9 @@ class BaseHandler:
             logger.debug("MiddlewareNotUsed(%r): %s", path, error)
             return handler
         if instance is None:
-            raise ImproperlyConfigured(f"Middleware factory {path} returned None.")
+            raise ImproperlyConfigured(
+                f"the middleware {path} returned None: a factory returns what takes the request"
+            )
         for hook, hooks in (
             ("process_view", self._view_middleware),
             ("process_exception", self._exception_middleware),
@@ -165,12 +167,9 @@ def _with_error_pages(handler: Handler) -> Handler:
 
 def _check_response(response: Any, source: Any) -> None:
     name = getattr(source, "__qualname__", None) or type(source).__qualname__
-    name = f"The view {getattr(source, '__module__', '')}.{name}"
+    name = f"the view {getattr(source, '__module__', '')}.{name}"
     if response is None:
-        raise ValueError(f"{name} didn't return an HttpResponse object. It returned None instead.")
+        raise ValueError(f"{name} returned None and no response: is there a return missing?")
     if inspect.iscoroutine(response):
         response.close()
-        raise ValueError(
-            f"{name} didn't return an HttpResponse object. It returned an unawaited coroutine instead. You may need to "
-            "add an 'await' into your view."
-        )
+        raise ValueError(f"{name} returned a coroutine and no response: is there an await missing?")

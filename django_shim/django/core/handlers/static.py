@@ -1,4 +1,4 @@
-"""The apps' static files, while DEBUG is on: what ``manage.py runserver`` adds to a project in development."""
+"""The apps' static files, while DEBUG is on: what ``manage.py runserver`` adds in development."""
 
 from __future__ import annotations
 

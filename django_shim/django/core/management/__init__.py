@@ -52,7 +52,7 @@ def execute_from_command_line(argv: Sequence[str] | None = None) -> None:
 
 @functools.cache
 def get_commands() -> dict[str, str]:
-    """Every command by name, with its module: the built-in ones, and those of the project's apps, which win."""
+    """Every command's module by its name: the built-in ones, and those of the project's apps, which win."""
     here = f"{HERE}.commands"
     found = {
         name: f"{here}.{name}" for name in _modules_in(os.path.join(os.path.dirname(__file__), "commands"))
@@ -101,7 +101,7 @@ def call_command(command_name: Any, *args: Any, **options: Any) -> Any:
     unknown = sorted(set(given) - known)
     if unknown:
         raise TypeError(
-            f"Unknown option(s) for {name} command: {', '.join(unknown)}. Valid options are: {', '.join(sorted(known))}."
+            f"the command {name} has no option {', '.join(unknown)}; it has {', '.join(sorted(known))}."
         )
     values = {**parsed, **given}
     values.setdefault("skip_checks", True)
@@ -137,7 +137,7 @@ def _unknown(name: str) -> str:
     if name in UNSERVED_COMMANDS:
         return needs_django(f"The command {name!r}")
     near = difflib.get_close_matches(name, get_commands(), n=1)
-    return f"Unknown command: {name!r}" + (f". Did you mean {near[0]}?" if near else "")
+    return f"there is no command {name!r}" + (f". The nearest is {near[0]}." if near else "")
 
 
 class ManagementUtility:
@@ -201,7 +201,7 @@ class ManagementUtility:
         commands = {} if not apps.ready and name == "runserver" else get_commands()
         module = commands.get(name) or (f"{HERE}.commands.runserver" if name == "runserver" else None)
         if module is None:
-            sys.stderr.write(f"{_unknown(name)}\nType '{self.prog_name} help' for usage.\n")
+            sys.stderr.write(f"{_unknown(name)}\n'{self.prog_name} help' lists the commands.\n")
             sys.exit(1)
         return load_command_class(module)
 
@@ -215,9 +215,9 @@ class ManagementUtility:
             return
         lines = [
             "",
-            f"Type '{self.prog_name} help <subcommand>' for help on a specific subcommand.",
+            f"{self.prog_name} help COMMAND shows a command's options.",
             "",
-            "Available subcommands:",
+            "Commands:",
         ]
         by_app: dict[str, list[str]] = {}
         if self.settings_error is None:
@@ -229,6 +229,6 @@ class ManagementUtility:
         if self.settings_error is not None:
             lines += [
                 "",
-                f"Note that only Django core commands are listed as settings are not properly configured (error: {self.settings_error}).",
+                f"Without the project's own: the settings cannot be read ({self.settings_error}).",
             ]
         print("\n".join(lines))

@@ -63,7 +63,10 @@ class CommandParser(argparse.ArgumentParser):
         self.called_from_command_line = called_from_command_line
         super().__init__(**kwargs)
 
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+    # The base has overloads for a namespace of the caller's own; nobody here passes one.
+    def parse_args(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, args: Any = None, namespace: Any = None
+    ) -> Any:
         """As argparse's, with ``missing_args_message`` in place of its own words."""
         if self.missing_args_message and all(str(arg).startswith("-") for arg in args or ()):
             self.error(self.missing_args_message)
@@ -141,7 +144,7 @@ class BaseCommand:
         force_color: bool = False,
     ) -> None:
         if no_color and force_color:
-            raise CommandError("'no_color' and 'force_color' can't be used together.")
+            raise CommandError("no_color and force_color contradict each other")
         self.stdout = OutputWrapper(stdout or sys.stdout)
         self.stderr = OutputWrapper(stderr or sys.stderr)
         self.style = no_style() if no_color else color_style(force_color)
@@ -204,10 +207,9 @@ class BaseCommand:
             self.style, self.stderr.style_func = no_style(), None
         elif options.get("force_color"):
             self.style = color_style(force_color=True)
-        if options.get("stdout"):
-            self.stdout = OutputWrapper(options["stdout"])
-        if options.get("stderr"):
-            self.stderr = OutputWrapper(options["stderr"])
+        for name in ("stdout", "stderr"):
+            if stream := options.get(name):
+                setattr(self, name, OutputWrapper(stream))
         output = self.handle(*args, **options)
         if output:
             self.stdout.write(output)
@@ -221,7 +223,7 @@ class BaseCommand:
 
     def handle(self, *args: Any, **options: Any) -> Any:
         """The work. Subclasses write it."""
-        raise NotImplementedError("subclasses of BaseCommand must provide a handle() method")
+        raise NotImplementedError(f"{type(self).__module__}: the command has no handle()")
 
 
 class LabelCommand(BaseCommand):
@@ -240,4 +242,4 @@ class LabelCommand(BaseCommand):
 
     def handle_label(self, label: str, **options: Any) -> Any:
         """The work for one. Subclasses write it."""
-        raise NotImplementedError("subclasses of LabelCommand must provide a handle_label() method")
+        raise NotImplementedError(f"{type(self).__module__}: the command has no handle_label()")

@@ -28,7 +28,7 @@ class DjangoJSONEncoder(json.JSONEncoder):
             return o.isoformat()
         if isinstance(o, datetime.time):
             if is_aware(o):
-                raise ValueError("JSON can't represent timezone-aware times.")
+                raise ValueError("a time with a zone and without a date has no form in JSON")
             return _milliseconds(o.isoformat())
         if isinstance(o, datetime.timedelta):
             return _duration(o)

@@ -1,4 +1,4 @@
-"""Fields by name: they take any arguments and do nothing, so that the error is about the model they stand in."""
+"""Fields by name: they take any arguments and do nothing, so that the error is about their model."""
 
 from __future__ import annotations
 

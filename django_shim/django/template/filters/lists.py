@@ -126,7 +126,7 @@ def _getter(arg: Any) -> Any:
         pass
     steps = str(arg).split(".")
     if any(step.startswith("_") for step in steps):
-        raise AttributeError("Access to private variables is forbidden.")
+        raise AttributeError(f"{arg!r} is private")
 
     def get(item: Any) -> Any:
         for step in steps:

@@ -20,12 +20,13 @@ _UNITS = ("KB", "MB", "GB", "TB", "PB")
 def add(value: Any, arg: Any) -> Any:
     """The sum: of whole numbers if both are, else of whatever they are; nothing where there is none."""
     try:
-        return int(value) + int(arg)
+        value, arg = int(value), int(arg)
     except (ValueError, TypeError):
-        try:
-            return value + arg
-        except Exception:  # noqa: BLE001 - whatever "+" does with them
-            return ""
+        pass  # not both are numbers
+    try:
+        return value + arg
+    except Exception:  # noqa: BLE001 - whatever "+" does with them
+        return ""
 
 
 @register.filter(is_safe=False)

@@ -42,7 +42,7 @@ register = Library()
 @stringfilter
 def addslashes(value: str) -> str:
     """A backslash in front of quotes and backslashes."""
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("'", "\\'")
+    return re.sub(r"[\\\"']", r"\\\g<0>", value)
 
 
 @register.filter(is_safe=True)

@@ -32,10 +32,10 @@ def for_tag(parser: Parser, token: Token) -> Nodes:
     if backwards:
         words = words[:-1]
     if len(words) < 3 or words[-2] != "in":
-        parser.fail(f"'for' statements should use the format 'for x in y': {token.text}")
+        parser.fail(f"'for' is written {{% for item in items %}}, not {token.text!r}")
     names = " ".join(words[:-2]).replace(",", " , ").split()
     if names[1::2] != [","] * (len(names) // 2) or len(names) % 2 == 0:
-        parser.fail(f"'for' tag received an invalid argument: {token.text}")
+        parser.fail(f"the names in {token.text!r} need commas between them")
     targets = [_store(parser, name) for name in names[::2]]
     item: nodes.Expr = targets[0] if len(targets) == 1 else nodes.Tuple(list(targets), "store")
     items = call(
@@ -59,7 +59,7 @@ def with_tag(parser: Parser, token: Token) -> Nodes:
     else:
         pairs = [_pair(parser, word) for word in words]
     if not pairs:
-        parser.fail("'with' expected at least one variable assignment: {% with name=value %}")
+        parser.fail("'with' is written {% with name=value %}")
     targets: list[nodes.Expr] = [_store(parser, name) for name, _ in pairs]
     return [nodes.With(targets, [parser.value(value) for _, value in pairs], parser.body("endwith"))]
 
@@ -67,13 +67,13 @@ def with_tag(parser: Parser, token: Token) -> Nodes:
 def _pair(parser: Parser, word: str) -> tuple[str, str]:
     pair = keyword(word)
     if pair is None:
-        parser.fail(f"'with' received an invalid token: {word!r}; expected name=value")
+        parser.fail(f"'with' is written {{% with name=value %}}, not {word!r}")
     return pair
 
 
 def autoescape_tag(parser: Parser, token: Token) -> Nodes:
     if token.arguments not in (["on"], ["off"]):
-        parser.fail("'autoescape' argument should be 'on' or 'off'")
+        parser.fail("'autoescape' is on or off")
     before, parser.autoescape = parser.autoescape, token.arguments == ["on"]
     body = parser.body("endautoescape")
     parser.autoescape = before
@@ -108,7 +108,7 @@ def _filtered(parser: Parser, body: Nodes, filters: tuple[FilterCall, ...]) -> n
     node: nodes.Filter | None = None
     for one in filters:
         if one.name in ("escape", "safe"):
-            parser.fail(f'"filter {one.name}" is not permitted. Use the "autoescape" tag instead.')
+            parser.fail(f"{{% filter {one.name} %}} has no effect on a block: use {{% autoescape %}}")
         node = parser.builder.filter(node, one, parser.autoescape)
     assert node is not None
     return nodes.FilterBlock(body, node)
@@ -117,7 +117,7 @@ def _filtered(parser: Parser, body: Nodes, filters: tuple[FilterCall, ...]) -> n
 def cycle_tag(parser: Parser, token: Token) -> Nodes:
     words = token.arguments
     if not words:
-        parser.fail("'cycle' tag requires at least two arguments")
+        parser.fail("'cycle' needs the values to go through")
     if len(words) == 1 and words[0] in parser.cycles:
         place, name, values, silent = parser.cycles[words[0]]
     else:
@@ -138,7 +138,7 @@ def cycle_tag(parser: Parser, token: Token) -> Nodes:
 def resetcycle_tag(parser: Parser, token: Token) -> Nodes:
     name = (token.arguments or [""])[0]
     if name not in parser.cycles:
-        parser.fail(f"Named cycle {name!r} does not exist." if name else "No cycles in template.")
+        parser.fail(f"there is no cycle {name!r} above" if name else "there is no cycle above")
     place = nodes.Const(parser.cycles[name][0])
     return [nodes.Output([call("reset_cycle", nodes.Name(MEMORY, "load"), place)])]
 
@@ -164,7 +164,7 @@ def ifchanged_tag(parser: Parser, token: Token) -> Nodes:
 def firstof_tag(parser: Parser, token: Token) -> Nodes:
     words, name = _as(parser, token.arguments)
     if not words:
-        parser.fail("'firstof' statement requires at least one argument")
+        parser.fail("'firstof' needs values to choose from")
     found = call("first_of", *(parser.value(word, missing=None) for word in words))
     return [assign(name, found) if name else parser.show(found)]
 

@@ -19,9 +19,9 @@ def extends_tag(parser: Parser, token: Token) -> Nodes:
     if len(token.arguments) != 1:
         parser.fail("'extends' takes one argument")
     if parser.extends is not None:
-        parser.fail("'extends' cannot appear more than once in the same template")
+        parser.fail("a template extends one other, not two")
     if parser.seen_tag:
-        parser.fail("{% extends %} must be the first tag in the template.")
+        parser.fail("{% extends %} comes before all other tags")
     parent = call("parent", parser.value(token.arguments[0]))
     parser.extends = nodes.Extends(parent)
     return [parser.extends]
@@ -29,10 +29,10 @@ def extends_tag(parser: Parser, token: Token) -> Nodes:
 
 def block_tag(parser: Parser, token: Token) -> Nodes:
     if len(token.arguments) != 1:
-        parser.fail("'block' tag takes only one argument")
+        parser.fail("'block' needs a name, and nothing else")
     name = token.arguments[0]
     if name in parser.blocks:
-        parser.fail(f"'block' tag with name '{name}' appears more than once")
+        parser.fail(f"there are two blocks named '{name}'")
     parser.blocks.add(name)
     outside, parser.builder.in_block = parser.builder.in_block, True
     body = parser.body("endblock")
@@ -45,13 +45,13 @@ def block_tag(parser: Parser, token: Token) -> Nodes:
 
 
 def _identifier(name: str) -> str:
-    """Jinja2 makes functions of blocks, so ``extra-head`` needs another spelling; the same in every template."""
+    """Jinja2 makes functions of blocks, so ``extra-head`` is spelt otherwise; the same in every template."""
     return re.sub(r"\W", lambda match: f"_x{ord(match[0]):x}_", name)
 
 
 def include_tag(parser: Parser, token: Token) -> Nodes:
     if not token.arguments:
-        parser.fail("'include' tag takes at least one argument: the name of the template to be included.")
+        parser.fail("'include' needs the name of a template")
     template, *options = token.arguments
     only = "only" in options
     options = [option for option in options if option != "only"]

@@ -51,7 +51,7 @@ def _load(parser: Parser, name: str, wanted: list[str] | None) -> None:
 def _check_names(parser: Parser, library: str, wanted: list[str] | None, known: set[str]) -> None:
     for one in wanted or ():
         if one not in known:
-            parser.fail(f"{one!r} is not a valid tag or filter in tag library {library!r}")
+            parser.fail(f"the library {library!r} has neither a tag nor a filter {one!r}")
 
 
 def function_tag(key: str, tag: FunctionTag) -> Callable[[Parser, Token], Nodes]:

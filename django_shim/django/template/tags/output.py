@@ -24,7 +24,7 @@ def url_tag(parser: Parser, token: Token) -> Nodes:
     if len(words) > 2 and words[-2] == "as":
         words, name = words[:-2], words[-1]
     if not words:
-        parser.fail("'url' takes at least one argument, a URL pattern name.")
+        parser.fail("'url' needs the name of a URL pattern: {% url \"room\" name %}")
     args: list[nodes.Expr] = []
     kwargs: list[nodes.Pair] = []
     for word in words[1:]:

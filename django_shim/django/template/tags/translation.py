@@ -20,7 +20,7 @@ __all__ = ["TRANSLATION"]
 def translate_tag(parser: Parser, token: Token) -> Nodes:
     words = token.arguments
     if not words:
-        parser.fail(f"'{token.name}' takes at least one argument")
+        parser.fail(f"'{token.name}' needs the text to show")
     text, *options = words
     name = None
     while options:
@@ -29,7 +29,7 @@ def translate_tag(parser: Parser, token: Token) -> Nodes:
             value = options.pop(0)
             name = value if option == "as" else name
         elif option != "noop":
-            parser.fail(f"Unknown argument for '{token.name}' tag: {option!r}")
+            parser.fail(f"'{token.name}' does not know {option!r}")
     return show_or_assign(parser, parser.value(text), name)
 
 
@@ -40,7 +40,7 @@ def blocktranslate_tag(parser: Parser, token: Token) -> Nodes:
     if parser.token.name == "plural":
         plural = _content(parser, trimmed)
         if counter is None:
-            parser.fail(f"'{token.name}' doesn't allow 'plural' without 'count'")
+            parser.fail(f"'{token.name}' has a plural and nothing to count")
         one = call("compare", nodes.Const("=="), nodes.Name(mangled(counter), "load"), nodes.Const(1))
         body = [nodes.If(one, singular, [], plural)]
     if parser.token.name not in ("endblocktranslate", "endblocktrans"):
@@ -79,7 +79,7 @@ def _options(parser: Parser, token: Token) -> tuple[list[tuple[str, str]], str |
             pairs.append((name_or_fail(parser, pair[0]), pair[1]))
             counter = pair[0] if mode == "count" else counter
         else:
-            parser.fail(f"Unknown argument for '{token.name}' tag: {word!r}")
+            parser.fail(f"'{token.name}' does not know {word!r}")
     return pairs, counter, name, trimmed
 
 
@@ -112,7 +112,7 @@ def _content(parser: Parser, trimmed: bool) -> Nodes:
 
 def current_language_tag(parser: Parser, token: Token) -> Nodes:
     if len(token.arguments) != 2 or token.arguments[0] != "as":
-        parser.fail("'get_current_language' requires 'as variable'")
+        parser.fail("write {% get_current_language as NAME %}")
     return [assign(name_or_fail(parser, token.arguments[1]), call("language"))]
 
 

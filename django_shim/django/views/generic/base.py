@@ -47,23 +47,18 @@ class View:
         kinds = {iscoroutinefunction(handler) for handler in handlers}
         if len(kinds) > 1:
             raise ImproperlyConfigured(
-                f"{cls.__qualname__} HTTP handlers must either be all sync or all async."
+                f"{cls.__qualname__} mixes sync and async handlers: make all of them one or the other."
             )
         return kinds == {True}
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Callable[..., Any]:
-        """The view function; ``initkwargs`` become attributes of each instance, and must exist on the class."""
+        """The view function; ``initkwargs`` become attributes of each instance; the class must have them."""
         for name in initkwargs:
             if name in cls.http_method_names:
-                raise TypeError(
-                    f"The method name {name} is not accepted as a keyword argument to {cls.__name__}()."
-                )
+                raise TypeError(f"{cls.__name__}.as_view({name}=…): that is the name of a handler")
             if not hasattr(cls, name):
-                raise TypeError(
-                    f"{cls.__name__}() received an invalid keyword {name!r}. as_view only accepts arguments that are "
-                    "already attributes of the class."
-                )
+                raise TypeError(f"{cls.__name__}.as_view({name}=…): the class has no attribute {name!r}")
 
         def view(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
             self = cls(**initkwargs)
@@ -175,14 +170,11 @@ class RedirectView(View):
 
     def get_redirect_url(self, *args: Any, **kwargs: Any) -> str | None:
         """Where to; None for gone."""
-        if self.url:
-            url = self.url % kwargs
-        elif self.pattern_name:
-            url = reverse(self.pattern_name, args=args, kwargs=kwargs)
-        else:
+        if not (self.url or self.pattern_name):
             return None
-        query = self.request.META.get("QUERY_STRING", "")
-        return f"{url}?{query}" if query and self.query_string else url
+        url = self.url % kwargs if self.url else reverse(self.pattern_name, args=args, kwargs=kwargs)
+        query = self.query_string and self.request.META.get("QUERY_STRING", "")
+        return f"{url}?{query}" if query else url
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """Redirect, or answer 410."""

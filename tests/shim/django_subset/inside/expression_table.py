@@ -1,4 +1,4 @@
-"""What Django 5.2 says to these expressions, recorded: its ``repr``, or the type of the exception after ``!``."""
+"""What Django 5.2 says to these expressions, recorded: a ``repr``, or an exception's type after ``!``."""
 
 from __future__ import annotations
 

@@ -897,7 +897,8 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     (
         "{{ a|wordwrap:14 }}",
         {
-            "a": "this is a long paragraph of text that really needs to be wrapped I'm afraid\n\n  indented text  here"
+            "a": "this is a long paragraph of text that really needs to be wrapped I'm afraid\n\n  "
+            "indented text  here"
         },
         (
             "this is a long\nparagraph of\ntext that\nreally needs\nto be wrapped\nI&#x27;m afraid\n\n"

@@ -16,9 +16,9 @@ from django.http.request import MediaType, split_domain_port, validate_host
 from django.test import RequestFactory, override_settings
 from django.utils import (
     crypto,
+    datastructures,
     dateformat,
     dateparse,
-    datastructures,
     encoding,
     formats,
     functional,

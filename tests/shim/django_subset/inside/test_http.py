@@ -14,7 +14,14 @@ from django.core.exceptions import (
     TooManyFilesSent,
 )
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.http import FileResponse, HttpRequest, HttpResponse, QueryDict, RawPostDataException, StreamingHttpResponse
+from django.http import (
+    FileResponse,
+    HttpRequest,
+    HttpResponse,
+    QueryDict,
+    RawPostDataException,
+    StreamingHttpResponse,
+)
 from django.http.multipart import MultiPartParserError, parse_multipart
 from django.test import RequestFactory, override_settings
 from hypothesis import given
@@ -24,7 +31,9 @@ factory = RequestFactory()
 
 
 def test_a_form_with_files() -> None:
-    upload = SimpleUploadedFile("C:\\fakepath\\a.txt", b"\r\n--not a boundary\r\n\x00\xff", "text/x-own; charset=latin1")
+    upload = SimpleUploadedFile(
+        "C:\\fakepath\\a.txt", b"\r\n--not a boundary\r\n\x00\xff", "text/x-own; charset=latin1"
+    )
     request = factory.post("/", {"name": "é", "tags": ["a", "b"], "file": upload, "empty": ""})
     assert dict(request.POST.lists()) == {"name": ["é"], "tags": ["a", "b"], "empty": [""]}
     file = request.FILES["file"]
@@ -32,12 +41,19 @@ def test_a_form_with_files() -> None:
     assert file.read() == b"\r\n--not a boundary\r\n\x00\xff"
     assert b"".join(file.chunks(5)) == upload.file.getvalue() and file.multiple_chunks(5)
     with file.open() as again:
-        assert list(again)[0] == b"\r\n" and bool(file) and len(file) == 22 and str(file) == "a.txt"
+        assert next(iter(again)) == b"\r\n" and bool(file) and len(file) == 22 and str(file) == "a.txt"
     request.close()
     assert file.closed
 
 
-@given(st.lists(st.tuples(st.text(st.characters(codec="utf-8", exclude_characters='"\\\r\n\0'), min_size=1), st.text(st.characters(codec="utf-8")))))
+@given(
+    st.lists(
+        st.tuples(
+            st.text(st.characters(codec="utf-8", exclude_characters='"\\\r\n\0'), min_size=1),
+            st.text(st.characters(codec="utf-8")),
+        )
+    )
+)
 def test_every_form_arrives_as_it_was_sent(fields: list[tuple[str, str]]) -> None:
     form: dict[str, list[str]] = {}
     for name, value in fields:
@@ -71,7 +87,7 @@ def test_a_broken_form_is_a_bad_request(body: bytes, boundary: str, message: str
 def test_a_broken_form_in_a_request() -> None:
     request = factory.generic("POST", "/", b"junk", "multipart/form-data; boundary=x")
     with pytest.raises(BadRequest, match="Invalid multipart/form-data"):
-        request.POST
+        _ = request.POST
     empty = factory.generic("POST", "/", b"", "multipart/form-data; boundary=x")
     assert dict(empty.POST) == {}
 
@@ -89,16 +105,16 @@ def test_parts_without_a_name_and_files_without_a_name_are_passed_over() -> None
 def test_limits_of_forms() -> None:
     with override_settings(DATA_UPLOAD_MAX_NUMBER_FIELDS=1):
         with pytest.raises(TooManyFieldsSent):
-            factory.post("/", {"a": ["1", "2"]}).POST
+            _ = factory.post("/", {"a": ["1", "2"]}).POST
         with pytest.raises(TooManyFieldsSent):
             QueryDict("a=1&b=2")
     with override_settings(DATA_UPLOAD_MAX_NUMBER_FILES=1), pytest.raises(TooManyFilesSent):
-        factory.post("/", {"a": [SimpleUploadedFile("x", b""), SimpleUploadedFile("y", b"")]}).FILES
+        _ = factory.post("/", {"a": [SimpleUploadedFile("x", b""), SimpleUploadedFile("y", b"")]}).FILES
     with override_settings(DATA_UPLOAD_MAX_MEMORY_SIZE=10):
         with pytest.raises(RequestDataTooBig):
-            factory.post("/", {"a": "x" * 20}).POST
+            _ = factory.post("/", {"a": "x" * 20}).POST
         with pytest.raises(RequestDataTooBig):
-            factory.post("/", b"x" * 20, content_type="text/plain").body
+            _ = factory.post("/", b"x" * 20, content_type="text/plain").body
         assert factory.post("/", {"a": SimpleUploadedFile("x", b"x" * 20)}).FILES["a"].size == 20
 
 
@@ -109,7 +125,7 @@ def test_the_body_is_read_once_or_kept() -> None:
     streamed.read()
     assert dict(streamed.POST) == {}
     with pytest.raises(RawPostDataException):
-        streamed.body
+        _ = streamed.body
 
 
 def test_hosts() -> None:
@@ -117,7 +133,11 @@ def test_hosts() -> None:
         return factory.get("/", HTTP_HOST=value, **extra).get_host()
 
     assert host("a.example.com:80") == "a.example.com:80"
-    for bad, message in [("evil.org", "You may need to add 'evil.org'"), ("a b", "not valid"), ("x@y", "not valid")]:
+    for bad, message in [
+        ("evil.org", "ALLOWED_HOSTS does not list 'evil.org'"),
+        ("a b", "no host name"),
+        ("x@y", "no host name"),
+    ]:
         with pytest.raises(DisallowedHost, match=message):
             host(bad)
     with override_settings(ALLOWED_HOSTS=[], DEBUG=True):
@@ -195,9 +215,9 @@ def test_responses_are_written_to_as_files_are() -> None:
     response.writelines(["a", "é"])
     assert response.getvalue() == "aé".encode() and list(response) == [b"", b"a", "é".encode()]
     assert response.text == "aé" and response.tell() == 3
-    with pytest.raises(OSError, match="not writable"):
+    with pytest.raises(OSError, match="cannot be written to"):
         StreamingHttpResponse().write("x")
-    with pytest.raises(OSError, match="cannot tell"):
+    with pytest.raises(OSError, match="has no position"):
         StreamingHttpResponse().tell()
     del response["nope"], response["content-type"]
     assert "Content-Type" not in response and response.charset == "utf-8"

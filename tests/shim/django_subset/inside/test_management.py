@@ -34,16 +34,16 @@ def test_commands_of_the_projects_apps() -> None:
 def test_mistakes_in_a_call() -> None:
     with pytest.raises(CommandError, match="required: names"):
         output("greet")
-    with pytest.raises(CommandError, match="Unknown command: 'gret'. Did you mean greet"):
+    with pytest.raises(CommandError, match=r"there is no command 'gret'\. The nearest is greet"):
         output("gret")
     with pytest.raises(CommandError, match="'dbshell' needs the real Django"):
         output("dbshell")
-    with pytest.raises(TypeError, match=r"Unknown option\(s\) for greet command: loud"):
+    with pytest.raises(TypeError, match="the command greet has no option loud"):
         output("greet", "Ann", loud=True)
     with pytest.raises(CommandError) as caught:
         output("greet", "nobody")
     assert caught.value.returncode == 3
-    with pytest.raises(CommandError, match="can't be used together"):
+    with pytest.raises(CommandError, match="contradict each other"):
         BaseCommand(no_color=True, force_color=True)
 
 
@@ -64,7 +64,11 @@ def test_check_finds_what_is_wrong() -> None:
     layers = {"default": {"BACKEND": "nope.Layer"}}
     templates = [{"BACKEND": "nope"}]
     with override_settings(
-        CHANNEL_LAYERS=layers, TEMPLATES=templates, ROOT_URLCONF="nope.urls", MIDDLEWARE=["nope.M"], ASGI_APPLICATION="nope.app"
+        CHANNEL_LAYERS=layers,
+        TEMPLATES=templates,
+        ROOT_URLCONF="nope.urls",
+        MIDDLEWARE=["nope.M"],
+        ASGI_APPLICATION="nope.app",
     ):
         with pytest.raises(CommandError) as caught:
             output("check")
@@ -98,15 +102,15 @@ def test_a_new_app(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "class MyChatConfig(AppConfig):" in (tmp_path / "my_chat" / "apps.py").read_text()
     for path in tmp_path.rglob("*.py"):
         exec(compile(path.read_text(), str(path), "exec"), {})
-    with pytest.raises(CommandError, match="already exists"):
+    with pytest.raises(CommandError, match="is there already"):
         call_command("startapp", "my_chat")
-    with pytest.raises(CommandError, match="already exists"):
+    with pytest.raises(CommandError, match="is there already"):
         call_command("startapp", "other", "my_chat")
-    with pytest.raises(CommandError, match="does not exist"):
+    with pytest.raises(CommandError, match="there is no folder"):
         call_command("startapp", "other", "nowhere")
-    with pytest.raises(CommandError, match="not a valid app name"):
+    with pytest.raises(CommandError, match="an app's name is a Python name"):
         call_command("startapp", "my-chat")
-    with pytest.raises(CommandError, match="You must provide an application name"):
+    with pytest.raises(CommandError, match="which name is the app to have"):
         call_command("startapp")
 
 
@@ -153,7 +157,7 @@ def test_colours() -> None:
     assert Style(True).SUCCESS("x") == "\x1b[32;1mx\x1b[0m" and no_style().ERROR("x") == "x"
     assert color_style(force_color=True).HTTP_SUCCESS("x") == "x"
     with pytest.raises(AttributeError):
-        no_style().lower
+        _ = no_style().lower
     wrapped = OutputWrapper(io.StringIO())
     wrapped.write("a", ending="")
     wrapped.write("b\n")

@@ -1,4 +1,4 @@
-"""From a request to a response: views, middleware, error pages, static files, the ASGI and WSGI applications."""
+"""From a request to a response: views, middleware, error pages, static files, ASGI and WSGI."""
 
 from __future__ import annotations
 
@@ -77,7 +77,9 @@ async def test_a_view_that_blocks_holds_nobody_else_up() -> None:
         assert go_on.wait(20)
         return HttpResponse("late")
 
-    urls = type("urls", (), {"urlpatterns": [path("slow/", blocking), path("fast/", lambda r: HttpResponse("fast"))]})
+    urls = type(
+        "urls", (), {"urlpatterns": [path("slow/", blocking), path("fast/", lambda r: HttpResponse("fast"))]}
+    )
     with override_settings(ROOT_URLCONF=urls):
         application = ASGIHandler()
         slow = asyncio.create_task(asked(application, "/slow/"))
@@ -103,9 +105,9 @@ def test_class_based_views(client: Client, log: Records) -> None:
 
 
 def test_views_that_return_nothing_are_told_so(client: Client) -> None:
-    with pytest.raises(ValueError, match=r"views\.returns_nothing didn't return an HttpResponse object\. It returned None"):
+    with pytest.raises(ValueError, match=r"views\.returns_nothing returned None and no response"):
         client.get("/none/")
-    with pytest.raises(ValueError, match="unawaited coroutine"):
+    with pytest.raises(ValueError, match="is there an await missing"):
         client.get("/forgot-await/")
 
 
@@ -177,7 +179,10 @@ def test_middleware_of_djangos_that_is_not_served_is_left_out_and_a_wrong_name_i
         assert Client().get("/").text == "home"
     with override_settings(MIDDLEWARE=["mysite.nope.Middleware"]), pytest.raises(ImportError):
         Client().get("/")
-    with override_settings(MIDDLEWARE=["builtins.print"]), pytest.raises(ImproperlyConfigured, match="returned None"):
+    with (
+        override_settings(MIDDLEWARE=["builtins.print"]),
+        pytest.raises(ImproperlyConfigured, match="returned None"),
+    ):
         Client().get("/")
 
 
@@ -210,7 +215,10 @@ def test_a_missing_slash_is_added(client: Client, log: Records) -> None:
     assert (response.status_code, response.url) == (301, "/rooms/lobby/?a=b")
     assert log.lines == []
     assert client.get("/nowhere").status_code == 404
-    with debug, pytest.raises(RuntimeError, match="You called this URL via POST, but the URL doesn't end in a slash"):
+    with (
+        debug,
+        pytest.raises(RuntimeError, match="POST /form: the path lacks its slash"),
+    ):
         client.post("/form", {"text": "x"})
     with override_settings(APPEND_SLASH=False):
         assert client.get("/rooms/lobby").status_code == 404
@@ -245,14 +253,21 @@ def test_pages_for_errors(calm: Client, log: Records) -> None:
         "ERROR Internal Server Error: /raise/500/",
         "WARNING Not Found: /raise/own404/",
     ]
-    assert log.records[3].exc_info is not None and log.records[2].name == "django.security.SuspiciousOperation"
+    assert (
+        log.records[3].exc_info is not None and log.records[2].name == "django.security.SuspiciousOperation"
+    )
 
 
 @debug
 def test_pages_for_errors_while_debug_is_on(calm: Client, log: Records) -> None:
     missing = calm.get("/no/<such>/page/")
     assert missing.status_code == 404
-    for text in ("hello/&lt;str:name&gt;/ [name=&#x27;hello&#x27;]", "rooms/", "no/&lt;such&gt;/page/", f"{PACKAGE}.urls"):
+    for text in (
+        "hello/&lt;str:name&gt;/ [name=&#x27;hello&#x27;]",
+        "rooms/",
+        "no/&lt;such&gt;/page/",
+        f"{PACKAGE}.urls",
+    ):
         assert text in missing.text, text
     assert "there is no such thing" in calm.get("/raise/404/").text
     failed = calm.get("/raise/500/")
@@ -276,18 +291,20 @@ def test_errors_reach_the_test_unless_it_asks_for_pages(client: Client) -> None:
 
 
 def test_what_needs_models_says_so(client: Client) -> None:
-    with pytest.raises(ImportError, match=r"get_object_or_404\(View\) needs the real Django.*pip install django"):
+    with pytest.raises(
+        ImportError, match=r"get_object_or_404\(View\) needs the real Django.*pip install django"
+    ):
         client.get("/raise/model/")
 
 
 def test_an_unknown_host_is_refused(calm: Client, log: Records) -> None:
     assert calm.get("/", headers={"host": "evil.org"}).status_code == 400
-    assert log.lines == [
-        "ERROR /: Invalid HTTP_HOST header: 'evil.org'. You may need to add 'evil.org' to ALLOWED_HOSTS."
-    ]
+    assert log.lines == ["ERROR /: the host 'evil.org' is refused: ALLOWED_HOSTS does not list 'evil.org'"]
 
 
-@override_settings(ROOT_URLCONF=type("urls", (), {"urlpatterns": [], "handler404": lambda r, exception: 1 / 0}))
+@override_settings(
+    ROOT_URLCONF=type("urls", (), {"urlpatterns": [], "handler404": lambda r, exception: 1 / 0})
+)
 def test_an_error_in_the_handler_of_errors(log: Records) -> None:
     assert Client(raise_request_exception=False).get("/x/").status_code == 500
     assert log.lines == ["ERROR Internal Server Error: /x/"]
@@ -311,7 +328,10 @@ def test_the_admin_says_why_it_is_not_there(client: Client, log: Records) -> Non
     for url in ("/admin/", "/admin/login/", "/admin/rooms/room/5/change/"):
         response = client.get(url)
         assert response.status_code == 501 and "pip install django" in response.text
-    assert log.lines[0] == "WARNING Not Implemented: /admin/: the admin needs the real Django (pip install django)"
+    assert (
+        log.lines[0]
+        == "WARNING Not Implemented: /admin/: the admin needs the real Django (pip install django)"
+    )
     assert len(log.lines) == 3
     from django.urls import reverse
 
@@ -324,13 +344,25 @@ def test_static_files_are_served_while_debug_is_on(log: Records) -> None:
     style = client.get("/static/rooms/style.css")
     assert b"".join(style.streaming_content) == b"body { color: red }\n"
     assert style["Content-Type"] == "text/css; charset=utf-8" and style["Content-Length"] == "20"
-    assert client.get("/static/rooms/app.js")["Content-Type"].split(";")[0] in ("text/javascript", "application/javascript")
+    assert client.get("/static/rooms/app.js")["Content-Type"].split(";")[0] in (
+        "text/javascript",
+        "application/javascript",
+    )
     assert b"".join(client.get("/static/notes.txt").streaming_content) == b"from assets\n"
     assert client.head("/static/rooms/style.css").status_code == 200
     fresh = client.get("/static/rooms/style.css", headers={"if-modified-since": style["Last-Modified"]})
     assert fresh.status_code == 304
     assert log.lines == []
-    for path_ in ("nope.css", "rooms/", "", "../urls.py", "rooms/../../../urls.py", "..%2f..%2furls.py", "%2fetc/passwd", "..\\urls.py"):
+    for path_ in (
+        "nope.css",
+        "rooms/",
+        "",
+        "../urls.py",
+        "rooms/../../../urls.py",
+        "..%2f..%2furls.py",
+        "%2fetc/passwd",
+        "..\\urls.py",
+    ):
         assert client.get(f"/static/{path_}").status_code == 404, path_
     assert all(line.startswith("WARNING Not Found: /static/") for line in log.lines) and len(log.lines) == 8
 
@@ -406,9 +438,14 @@ async def test_the_asgi_application_answers_http() -> None:
     head = await asked(application, "/hello/x/", method="HEAD")
     assert head.body == b"" and head.headers[b"content-length"] == b"7"
     streamed = await asked(application, "/stream/")
-    assert streamed.body == "abé".encode() and streamed.messages[-1] == {"type": "http.response.body", "body": b""}
+    assert streamed.body == "abé".encode() and streamed.messages[-1] == {
+        "type": "http.response.body",
+        "body": b"",
+    }
     assert (await asked(application, "/stream/", method="HEAD")).body == b""
-    cookies = await asked(application, "/cookies/", headers=[(b"host", b"testserver"), (b"cookie", b"a=1; b=2")])
+    cookies = await asked(
+        application, "/cookies/", headers=[(b"host", b"testserver"), (b"cookie", b"a=1; b=2")]
+    )
     assert cookies.body == b'{"a": "1", "b": "2"}'
     names = [value for name, value in cookies.messages[0]["headers"] if name == b"set-cookie"]
     assert any(value.startswith(b'colour="dark blue"; ') for value in names) and len(names) == 2
@@ -416,20 +453,31 @@ async def test_the_asgi_application_answers_http() -> None:
 
 async def test_the_asgi_application_takes_http_only() -> None:
     for kind in ("websocket", "lifespan"):
-        with pytest.raises(ValueError, match=f"Django can only handle ASGI/HTTP connections, not {kind}."):
+        with pytest.raises(ValueError, match=f"takes HTTP, not {kind}"):
             await get_asgi_application()({"type": kind}, None, None)  # type: ignore[arg-type]
 
 
 async def test_the_asgi_application_below_a_mount() -> None:
     application = get_asgi_application()
-    for path_ in ("/below/headers/", "/headers/"):  # Starlette keeps the prefix in the path, older servers did not
+    for path_ in (
+        "/below/headers/",
+        "/headers/",
+    ):  # Starlette keeps the prefix in the path, older servers did not
         answer = await asked(application, path_, root_path="/below")
         assert b'"absolute": "http://testserver/below/headers/"' in answer.body
-    assert (await asked(application, "/below/redirect/", root_path="/below")).headers[b"location"] == b"/below/hello/there/"
+    assert (await asked(application, "/below/redirect/", root_path="/below")).headers[
+        b"location"
+    ] == b"/below/hello/there/"
 
 
 async def test_what_a_scope_has_is_in_meta() -> None:
-    headers = [(b"host", b"testserver"), (b"x-a", b"1"), (b"x-a", b"2"), (b"x_b", b"spoofed"), (b"content-type", b"t/x")]
+    headers = [
+        (b"host", b"testserver"),
+        (b"x-a", b"1"),
+        (b"x-a", b"2"),
+        (b"x_b", b"spoofed"),
+        (b"content-type", b"t/x"),
+    ]
     seen = {}
 
     def view(request: Any) -> HttpResponse:
@@ -438,7 +486,12 @@ async def test_what_a_scope_has_is_in_meta() -> None:
 
     with override_settings(ROOT_URLCONF=type("urls", (), {"urlpatterns": [path("", view)]})):
         answer = await asked(
-            get_asgi_application(), "/", headers=headers, client=("1.2.3.4", 5), server=("h", 80), scheme="https"
+            get_asgi_application(),
+            "/",
+            headers=headers,
+            client=("1.2.3.4", 5),
+            server=("h", 80),
+            scheme="https",
         )
     assert answer.body == b"https"
     assert (seen["HTTP_X_A"], seen["CONTENT_TYPE"], seen["REMOTE_ADDR"]) == ("1,2", "t/x", "1.2.3.4")
@@ -544,7 +597,9 @@ def test_the_wsgi_application() -> None:
             "SERVER_PORT": "80",
             **environ,
         }
-        with contextlib.closing(application(environ, lambda status, headers: started.append((status, headers)))) as answer:
+        with contextlib.closing(
+            application(environ, lambda status, headers: started.append((status, headers)))
+        ) as answer:
             return b"".join(answer)
 
     assert call("/hello/\xc3\xa9/") == "hello é".encode()

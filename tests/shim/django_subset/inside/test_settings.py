@@ -11,7 +11,13 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.test import AsyncClient, Client, RequestFactory, SimpleTestCase, TestCase, TransactionTestCase
 from django.test.client import RedirectCycleError, encode_multipart
-from django.test.utils import modify_settings, override_settings, setup_test_environment, tag, teardown_test_environment
+from django.test.utils import (
+    modify_settings,
+    override_settings,
+    setup_test_environment,
+    tag,
+    teardown_test_environment,
+)
 from django.urls import path
 from django.views.generic import RedirectView
 
@@ -54,15 +60,17 @@ def test_the_settings_object() -> None:
     assert settings.configured and "conf" in repr(settings).lower()
     assert "DEBUG" in dir(settings)
     assert settings.STATIC_URL == "/static/" and settings.is_overridden("DEBUG")
-    with pytest.raises(AttributeError, match="there is no setting 'CHANEL_LAYERS'; did you mean CHANNEL_LAYERS"):
-        settings.CHANEL_LAYERS
+    with pytest.raises(
+        AttributeError, match="there is no setting 'CHANEL_LAYERS'; did you mean CHANNEL_LAYERS"
+    ):
+        _ = settings.CHANEL_LAYERS
     with pytest.raises(AttributeError, match="upper case"):
-        settings.debug
-    with pytest.raises(RuntimeError, match="already configured"):
+        _ = settings.debug
+    with pytest.raises(RuntimeError, match="comes too late"):
         settings.configure()
     assert getattr(settings, "NOPE", 5) == 5 and not hasattr(settings, "NOPE")
     with override_settings(SECRET_KEY=""), pytest.raises(ImproperlyConfigured, match="SECRET_KEY"):
-        settings.SECRET_KEY
+        _ = settings.SECRET_KEY
     with override_settings(STATIC_URL="https://cdn.example.com/"):
         assert settings.STATIC_URL == "https://cdn.example.com/"
 
@@ -71,8 +79,10 @@ def test_without_any_settings_the_first_look_says_what_to_set() -> None:
     source.reset()
     try:
         assert not settings.configured
-        with pytest.raises(ImproperlyConfigured, match="Requested setting DEBUG, but settings are not configured"):
-            settings.DEBUG
+        with pytest.raises(
+            ImproperlyConfigured, match=r"settings\.DEBUG cannot be read: no settings are named"
+        ):
+            _ = settings.DEBUG
         with pytest.raises(ImproperlyConfigured, match="DJANGO_SETTINGS_MODULE"):
             LazySettings()._setup()
         settings.configure(MINE=1)
@@ -198,7 +208,16 @@ def test_the_test_case() -> None:
 
 
 def test_a_loop_of_redirects_is_an_error() -> None:
-    urls = type("urls", (), {"urlpatterns": [path("a/", RedirectView.as_view(url="/b/")), path("b/", RedirectView.as_view(url="/a/"))]})
+    urls = type(
+        "urls",
+        (),
+        {
+            "urlpatterns": [
+                path("a/", RedirectView.as_view(url="/b/")),
+                path("b/", RedirectView.as_view(url="/a/")),
+            ]
+        },
+    )
     with override_settings(ROOT_URLCONF=urls), pytest.raises(RedirectCycleError):
         Client().get("/a/", follow=True)
 
@@ -214,7 +233,7 @@ def test_what_a_client_gives_back() -> None:
     assert (response.json()["x"], response.json()["user_agent"]) == ("1", "agent")
     assert response.client is client and response.request.path == "/headers/"
     assert response.resolver_match.func.__name__ == "headers"
-    with pytest.raises(ValueError, match='"text/html; charset=utf-8", not "application/json"'):
+    with pytest.raises(ValueError, match="the response is not JSON"):
         client.get("/").json()
     client.get("/cookies/")
     assert client.cookies["colour"].value == "dark blue" and "old" not in client.cookies
@@ -225,12 +244,18 @@ def test_methods_of_the_factory() -> None:
     factory = RequestFactory()
     for method in ("get", "head", "trace", "post", "put", "patch", "delete", "options"):
         assert getattr(factory, method)("/x/").method == method.upper()
-    assert factory.get("/x/", {"a": "1"}).GET["a"] == factory.get("/x/", query_params={"a": "1"}).GET["a"] == "1"
+    assert (
+        factory.get("/x/", {"a": "1"}).GET["a"] == factory.get("/x/", query_params={"a": "1"}).GET["a"] == "1"
+    )
     assert factory.get("/x/", QUERY_STRING="b=2").GET["b"] == "2"
     assert factory.request().path == "/"
-    with pytest.raises(TypeError, match="Cannot encode None"):
+    with pytest.raises(TypeError, match="is None, which a form cannot say"):
         encode_multipart("x", {"a": None})
 
 
 def test_defaults_are_listed() -> None:
-    assert global_settings.DEBUG is False and all(name.isupper() for name in vars(global_settings) if name[0].isalpha() and name not in ("annotations", "Any"))
+    assert global_settings.DEBUG is False and all(
+        name.isupper()
+        for name in vars(global_settings)
+        if name[0].isalpha() and name not in ("annotations", "Any")
+    )

@@ -27,7 +27,8 @@ FILES = {
         "{% block content %}[{{ block.super }}]{% endblock %}"
     ),
     "leaf.html": (
-        '{% extends "mid.html" %}{% load static %}{% block title %}{{ block.super }}-Leaf{{ x }}{% endblock %}'
+        '{% extends "mid.html" %}{% load static %}{% block title %}{{ block.super }}-Leaf{{ x }}{% '
+        "endblock %}"
         "{% block inner %}LEAF{% endblock %}{% block extra-head %}{{ block.super }}+{% endblock %}"
         "{% block nowhere %}never{% endblock %}"
     ),
@@ -36,15 +37,16 @@ FILES = {
     "var.html": "{% extends parent %}{% block title %}V{% endblock %}",
     "inc.html": "{{ a }}|{{ b }}|{{ x }}|{{ forloop.counter }}",
     "useinc.html": (
-        "{% include 'inc.html' %} / {% include 'inc.html' with a=1 b=x|upper %} / "
-        "{% include 'inc.html' with a=2 only %} / {% for x in xs %}{% include 'inc.html' with b=x %};{% endfor %} / "
-        "{% include name %} / {% with a='<' %}{% include 'inc.html' %}{% endwith %}"
+        "{% include 'inc.html' %} / {% include 'inc.html' with a=1 b=x|upper %} / {% include 'inc.html' "
+        "with a=2 only %} / {% for x in xs %}{% include 'inc.html' with b=x %};{% endfor %} / {% include "
+        "name %} / {% with a='<' %}{% include 'inc.html' %}{% endwith %}"
     ),
     "inclist.html": "{% include names %}",
     "sub/rel.html": "{% extends './relbase.html' %}{% block a %}{% include '../inc.html' %}{% endblock %}",
     "sub/relbase.html": "R[{% block a %}{% endblock %}]",
     "autoblk.html": (
-        "{% autoescape off %}{% block a %}{{ h }}{% endblock %}{% endautoescape %}{% block b %}{{ h }}{% endblock %}"
+        "{% autoescape off %}{% block a %}{{ h }}{% endblock %}{% endautoescape %}{% block b %}{{ h }}{% "
+        "endblock %}"
     ),
     "autochild.html": (
         "{% extends 'autoblk.html' %}{% block b %}{% autoescape off %}{{ h }}{% endautoescape %}"
@@ -136,7 +138,10 @@ def test_where_a_missing_template_was_looked_for_is_said(folder: Path) -> None:
 @pytest.mark.parametrize("source", ["{% extends 'gone.html' %}", "{% include 'gone.html' %}"])
 def test_a_template_that_needs_a_missing_one(source: str, folder: Path) -> None:
     (folder / "needs.html").write_text(source, encoding="utf-8")
-    with override_settings(TEMPLATES=engine(folder)), pytest.raises(TemplateDoesNotExist, match=r"gone\.html"):
+    with (
+        override_settings(TEMPLATES=engine(folder)),
+        pytest.raises(TemplateDoesNotExist, match=r"gone\.html"),
+    ):
         render_to_string("needs.html")
 
 
@@ -197,9 +202,9 @@ def test_the_first_of_several_names_that_exists(folder: Path) -> None:
         assert render_to_string(["gone.html", "cyc.html"]) == "ac"
         with pytest.raises(TemplateDoesNotExist, match=r"gone\.html, away\.html"):
             select_template(["gone.html", "away.html"])
-        with pytest.raises(TypeError, match="iterable of template names"):
+        with pytest.raises(TypeError, match="takes a list of names"):
             select_template("cyc.html")
-        with pytest.raises(TemplateDoesNotExist, match="No template names"):
+        with pytest.raises(TemplateDoesNotExist, match="no name was given"):
             select_template([])
 
 
@@ -215,9 +220,14 @@ def test_apps_templates_and_the_projects_own_come_with_context_processors() -> N
         '<!-- a page --><title>T - Site</title><link href="/static/rooms/style.css">'
         '<a href="/hello/a%20b/">Test &amp; Co</a>'
     )
-    assert Template("{{ request.path }} {{ user }}").render(RequestContext(request)) == "/somewhere/ AnonymousUser"
+    assert (
+        Template("{{ request.path }} {{ user }}").render(RequestContext(request))
+        == "/somewhere/ AnonymousUser"
+    )
     assert Template("{{ overridden }}").render(RequestContext(request, {"overridden": "mine"})) == "mine"
-    assert Template("{{ extra }}").render(RequestContext(request, {}, [lambda r: {"extra": r.method}])) == "GET"
+    assert (
+        Template("{{ extra }}").render(RequestContext(request, {}, [lambda r: {"extra": r.method}])) == "GET"
+    )
     assert Template("[{{ site_name }}]").render(Context()) == "[]"
 
 
@@ -228,11 +238,21 @@ def test_libraries_of_the_projects_own() -> None:
         return Template("{% load room_tags %}" + source).render(RequestContext(request, values))
 
     assert rendered("{{ x|initial }}{{ x|bold }}{{ 1|plus }}{{ 1|plus:5 }}", x="ann") == "A<b>ann</b>26"
-    assert rendered("{{ x|is_escaping }}{% autoescape off %}{{ x|is_escaping }}{% endautoescape %}", x=1) == "1:True1:False"
-    assert rendered("{% shout 'a' %}{% shout x times=2 %}{% shout 'a' as y %}[{{ y }}]", x="b") == "A&lt;BB&lt;[A&lt;]"
+    assert (
+        rendered("{{ x|is_escaping }}{% autoescape off %}{{ x|is_escaping }}{% endautoescape %}", x=1)
+        == "1:True1:False"
+    )
+    assert (
+        rendered("{% shout 'a' %}{% shout x times=2 %}{% shout 'a' as y %}[{{ y }}]", x="b")
+        == "A&lt;BB&lt;[A&lt;]"
+    )
     assert rendered("{% who prefix='> ' %}{% tagged 'br' %}") == "&gt; /there/<br>"
     assert rendered("{% boxed colour='blue' %}{{ x }}{% endboxed %}", x="<") == "<div class=blue>&lt;</div>"
-    assert rendered("{% room_card x %}{% context_card %}", x="<", title="T").split("\n") == ["[&lt; ]", "[T Test &amp; Co]", ""]
+    assert rendered("{% room_card x %}{% context_card %}", x="<", title="T").split("\n") == [
+        "[&lt; ]",
+        "[T Test &amp; Co]",
+        "",
+    ]
     only = Template("{% load initial bold from room_tags %}{{ 'b'|initial }}").render(Context())
     assert only == "B"
     with pytest.raises(TemplateSyntaxError):
@@ -288,7 +308,7 @@ def test_template_responses_are_rendered_late() -> None:
     seen = []
     response.add_post_render_callback(lambda rendered: seen.append(rendered.content))
     with pytest.raises(ContentNotRenderedError):
-        response.content
+        _ = response.content
     with pytest.raises(ContentNotRenderedError):
         list(response)
     response.context_data["added"] = "now"

@@ -74,7 +74,9 @@ def test_the_current_app_chooses_the_instance() -> None:
 
 
 def test_query_and_fragment() -> None:
-    assert reverse("home", query={"a": [1, 2], "b": "x y"}, fragment="top é") == "/?a=1&a=2&b=x+y#top%20%C3%A9"
+    assert (
+        reverse("home", query={"a": [1, 2], "b": "x y"}, fragment="top é") == "/?a=1&a=2&b=x+y#top%20%C3%A9"
+    )
     assert str(reverse_lazy("hello", args=["x"])) == "/hello/x/"
 
 
@@ -87,17 +89,20 @@ def test_a_script_prefix_stands_in_front() -> None:
 
 
 def test_what_cannot_be_reversed_says_why() -> None:
-    with pytest.raises(NoReverseMatch, match=r"'helo' is not a valid view function or pattern name\. Nearest: hello"):
+    with pytest.raises(NoReverseMatch, match=r"there is no URL pattern named 'helo' .*\. Nearest: hello"):
         reverse("helo")
-    with pytest.raises(NoReverseMatch, match=r"with arguments '\(1, 2\)' not found\. 1 pattern\(s\) tried: \['hello/<name>/'\]"):
+    with pytest.raises(
+        NoReverseMatch,
+        match=r"'hello' does not take arguments '\(1, 2\)'\. Its patterns: \['hello/<name>/'\]",
+    ):
         reverse("hello", args=[1, 2])
-    with pytest.raises(NoReverseMatch, match="with no arguments not found"):
+    with pytest.raises(NoReverseMatch, match="does not take an empty list of arguments"):
         reverse("hello")
     with pytest.raises(NoReverseMatch, match="keyword arguments"):
         reverse("hello", kwargs={"nome": 1})
-    with pytest.raises(NoReverseMatch, match="'nope' is not a registered namespace inside 'rooms'"):
+    with pytest.raises(NoReverseMatch, match="there is no namespace 'nope' inside 'rooms'"):
         reverse("rooms:nope:x")
-    with pytest.raises(ValueError, match="Don't mix"):
+    with pytest.raises(ValueError, match="not both"):
         reverse("hello", args=[1], kwargs={"name": 2})
 
 
@@ -127,11 +132,11 @@ def test_include_in_its_forms() -> None:
     assert include(urls_inner, namespace="mine") == (urls_inner, "poll", "mine")
     assert include(([], "app")) == ([], "app", "app")
     assert include([]) == ([], None, None)
-    with pytest.raises(ImproperlyConfigured, match="without an app name"):
+    with pytest.raises(ImproperlyConfigured, match="needs the app's name"):
         include([], namespace="x")
     with pytest.raises(ImproperlyConfigured, match="without include"):
         include(([], "a", "b"))
-    with pytest.raises(ImproperlyConfigured, match="4-tuple"):
+    with pytest.raises(ImproperlyConfigured, match="not 4 things"):
         include((1, 2, 3, 4))
     with pytest.raises(ModuleNotFoundError):
         include("nowhere.urls")
@@ -139,14 +144,14 @@ def test_include_in_its_forms() -> None:
 
 
 def test_mistakes_in_routes_are_told_when_they_are_made() -> None:
-    with pytest.raises(TypeError, match=r"pass View\.as_view\(\), not View\(\)"):
+    with pytest.raises(TypeError, match=r"write View\.as_view\(\), not View\(\)"):
         path("a/", View())
-    with pytest.raises(TypeError, match="view must be a callable"):
+    with pytest.raises(TypeError, match="neither a view nor an include"):
         path("a/", "views.index")
-    with pytest.raises(TypeError, match="kwargs argument must be a dict"):
+    with pytest.raises(TypeError, match="kwargs is a dict"):
         path("a/", lambda request: None, kwargs=[1])
-    with pytest.raises(ImproperlyConfigured, match="does not appear to have any patterns"):
-        URLResolver(RegexPattern("^/"), "json").url_patterns
+    with pytest.raises(ImproperlyConfigured, match="has no patterns"):
+        _ = URLResolver(RegexPattern("^/"), "json").url_patterns
     with pytest.raises(ImproperlyConfigured, match="ROOT_URLCONF is not set"):
         with override_settings(ROOT_URLCONF=None):
             resolve("/")
@@ -157,7 +162,7 @@ def test_views_by_dotted_path() -> None:
     assert get_callable(len) is len
     with pytest.raises(ViewDoesNotExist):
         get_callable(f"{PACKAGE}.views.nope")
-    with pytest.raises(ViewDoesNotExist, match="not callable"):
+    with pytest.raises(ViewDoesNotExist, match="cannot be called"):
         get_callable("sys.path")
 
 

@@ -54,7 +54,9 @@ def exempt(request):
 @csrf_exempt
 def upload(request):
     files = {
-        name: [[f.name, f.size, f.content_type, f.read().decode("latin1")] for f in request.FILES.getlist(name)]
+        name: [
+            [f.name, f.size, f.content_type, f.read().decode("latin1")] for f in request.FILES.getlist(name)
+        ]
         for name in request.FILES
     }
     return JsonResponse({"fields": dict(request.POST.lists()), "files": files})

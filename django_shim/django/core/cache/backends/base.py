@@ -67,27 +67,27 @@ class BaseCache:
 
     def add(self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
         """Store, unless the key is there; True if it was stored."""
-        raise NotImplementedError("subclasses of BaseCache must provide an add() method")
+        raise NotImplementedError(f"{type(self).__name__} has no add()")
 
     def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
         """The value, or ``default``."""
-        raise NotImplementedError("subclasses of BaseCache must provide a get() method")
+        raise NotImplementedError(f"{type(self).__name__} has no get()")
 
     def set(self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> None:
         """Store."""
-        raise NotImplementedError("subclasses of BaseCache must provide a set() method")
+        raise NotImplementedError(f"{type(self).__name__} has no set()")
 
     def touch(self, key: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
         """A new timeout for what is there; False if it is not."""
-        raise NotImplementedError("subclasses of BaseCache must provide a touch() method")
+        raise NotImplementedError(f"{type(self).__name__} has no touch()")
 
     def delete(self, key: Any, version: int | None = None) -> bool:
         """Remove; False if it is not there."""
-        raise NotImplementedError("subclasses of BaseCache must provide a delete() method")
+        raise NotImplementedError(f"{type(self).__name__} has no delete()")
 
     def clear(self) -> None:
         """Remove everything."""
-        raise NotImplementedError("subclasses of BaseCache must provide a clear() method")
+        raise NotImplementedError(f"{type(self).__name__} has no clear()")
 
     # What follows from that.
 
@@ -99,7 +99,7 @@ class BaseCache:
     def get_or_set(
         self, key: Any, default: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
     ) -> Any:
-        """The value; ``default`` (a value, or a function that makes one) is stored first if it is not there."""
+        """The value; where there is none ``default`` (or, of a function, its result) is stored first."""
         value = self.get(key, _MISSING, version=version)
         if value is not _MISSING:
             return value
@@ -118,7 +118,7 @@ class BaseCache:
         """Add to a number; ValueError if it is not there."""
         value = self.get(key, _MISSING, version=version)
         if value is _MISSING:
-            raise ValueError(f"Key '{key}' not found")
+            raise ValueError(f"there is no {key!r} in the cache")
         self.set(key, value + delta, version=version)
         return value + delta
 
@@ -144,7 +144,7 @@ class BaseCache:
         old = self.version if version is None else version
         value = self.get(key, _MISSING, version=old)
         if value is _MISSING:
-            raise ValueError(f"Key '{key}' not found")
+            raise ValueError(f"there is no {key!r} in the cache")
         self.set(key, value, version=old + delta)
         self.delete(key, version=old)
         return old + delta

@@ -67,7 +67,7 @@ class LocMemCache(BaseCache):
         full = self.make_key(key, version)
         with self._store.lock:
             if not self._alive(full):
-                raise ValueError(f"Key '{key}' not found")
+                raise ValueError(f"there is no {key!r} in the cache")
             pickled, expires_at = self._store.entries[full]
             value = pickle.loads(pickled) + delta
             self._store.entries[full] = (pickle.dumps(value, pickle.HIGHEST_PROTOCOL), expires_at)

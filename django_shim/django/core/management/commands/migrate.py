@@ -32,6 +32,6 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.stdout.write(
-            "Nothing to migrate: this project runs without Django, and so without a database. (Models, users and the "
-            "admin need it: pip install django.)"
+            "Nothing to migrate: this project runs without Django, and so without a database. (Models, "
+            "users and the admin need it: pip install django.)"
         )

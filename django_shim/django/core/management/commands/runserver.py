@@ -63,7 +63,9 @@ class Command(BaseCommand):
 def _address(given: str, ipv6: bool) -> tuple[str, int]:
     match = _ADDRESS.match(given or "8000")
     if match is None:
-        raise CommandError(f'"{given}" is not a valid port number or address:port pair.')
+        raise CommandError(
+            f'"{given}" is neither a port nor an address and a port: write 8000, or 0.0.0.0:8000'
+        )
     host = match["host"] or ("::1" if ipv6 else "127.0.0.1")
     return {"0": "0.0.0.0"}.get(host, host.strip("[]")), int(match["port"])
 

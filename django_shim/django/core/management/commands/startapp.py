@@ -29,7 +29,7 @@ class Command(BaseCommand):
     """Makes a folder with an empty app in it."""
 
     help = "Makes the folder of a new app, here or in a folder that exists."
-    missing_args_message = "You must provide an application name."
+    missing_args_message = "which name is the app to have?"
     requires_system_checks = ()
 
     def add_arguments(self, parser: Any) -> None:
@@ -39,18 +39,16 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         name = options["name"]
         if not name.isidentifier():
-            raise CommandError(f"'{name}' is not a valid app name: make sure that it is a Python identifier.")
+            raise CommandError(f"an app's name is a Python name, such as chat; {name!r} is none")
         folder = Path(options["directory"] or name)
         if options["directory"] and not folder.is_dir():
-            raise CommandError(f"Destination directory '{folder}' does not exist, please create it first.")
+            raise CommandError(f"there is no folder '{folder}'")
         if not options["directory"] and folder.exists():
-            raise CommandError(f"'{folder.resolve()}' already exists")
+            raise CommandError(f"'{folder.resolve()}' is there already")
         for file, text in _FILES.items():
             path = folder / file
             if path.exists():
-                raise CommandError(
-                    f"{path} already exists. Overlaying an app into an existing directory won't replace files."
-                )
+                raise CommandError(f"{path} is there already, and is not replaced")
             path.parent.mkdir(parents=True, exist_ok=True)
             class_name = "".join(part.title() for part in name.split("_"))
             path.write_text(text.format(name=name, class_name=class_name), encoding="utf-8")
