@@ -1,16 +1,29 @@
-"""Clients of a manager without a network: a real Starlette WebSocket, and the other end of it in the test's hand."""
+"""Clients of a manager without a network: a real WebSocket, and its other end in the test's hand."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.websockets import WebSocket
 
-__all__ = ["Peer"]
+__all__ = ["Peer", "until_it_is"]
 
 DEADLINE_S = 10.0
+
+
+async def until_it_is(wanted: Any, ask: Callable[[], Awaitable[Any]]) -> None:
+    """Return when `await ask()` is `wanted`; AssertionError with what it is when the deadline has passed."""
+    end = time.monotonic() + DEADLINE_S
+    while True:
+        found = await ask()
+        if found == wanted:
+            return
+        assert time.monotonic() < end, f"{found!r} is not {wanted!r}"
+        await asyncio.sleep(0.02)
 
 
 class Peer:

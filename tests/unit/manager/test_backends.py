@@ -133,12 +133,19 @@ def test_long_names_make_bounded_keys() -> None:
 def test_the_configuration_picks_the_backend(redis_url: str) -> None:
     memory = ConnectionManager(ws_config=WSConfig(BACKEND_TYPE="memory"))
     redis = ConnectionManager(ws_config=WSConfig(BACKEND_TYPE="redis", REDIS_URL=redis_url))
-    assert isinstance(memory.backend, MemoryBackend) and isinstance(memory.backend.layer, InMemoryChannelLayer)
+    assert isinstance(memory.backend, MemoryBackend) and isinstance(
+        memory.backend.layer, InMemoryChannelLayer
+    )
     assert isinstance(redis.backend, RedisBackend) and isinstance(redis.backend.layer, RedisChannelLayer)
 
 
 def test_a_configured_layer_is_used(redis_url: str) -> None:
-    layers = {"default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [redis_url]}}}
+    layers = {
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": [redis_url]},
+        }
+    }
     with override(CHANNEL_LAYERS=layers):
         manager = ConnectionManager(ws_config=WSConfig(LOG_STATS=True))
         assert isinstance(manager.backend, RedisBackend)  # its Redis is the layer's

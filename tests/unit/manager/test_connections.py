@@ -127,7 +127,9 @@ async def test_after_disconnect_nothing_is_left(connect: Connect, manager: Conne
     assert peer.closed_with == 4000
     assert connection.state is ConnectionState.DISCONNECTED and not connection.is_alive
     assert connection.groups == set() and manager.registry.get(name) is None
-    assert await manager.count_connections() == 0 == await manager.count_users() == await manager.count_groups()
+    assert (
+        await manager.count_connections() == 0 == await manager.count_users() == await manager.count_groups()
+    )
     assert await manager.get_user_connections("alice") == []
     assert await manager.backend.group_channels("room") == set()
     assert await manager.get_connection(name) is None
@@ -219,7 +221,7 @@ async def test_a_client_that_is_gone_is_taken_out_when_it_cannot_be_written_to(
     connect: Connect, manager: ConnectionManager
 ) -> None:
     connection, peer = await connect("alice", "room")
-    other, other_peer = await connect("bob", "room")
+    _, other_peer = await connect("bob", "room")
     peer.gone = True
     await manager.send_to_group("room", {"n": 1})
     assert await other_peer.hear_json() == {"n": 1}

@@ -236,7 +236,9 @@ async def test_consumers_and_clients_see_each_others_groups(
     connect: Connect, manager: ConnectionManager
 ) -> None:
     alice, peer = await connect("alice", "room")
-    assert get_channel_layer() is manager.backend.layer  # nothing was configured: the manager's is the default
+    assert (
+        get_channel_layer() is manager.backend.layer
+    )  # nothing was configured: the manager's is the default
     consumer = WebsocketCommunicator(Room.as_asgi(), "/")
     assert (await consumer.connect())[0]
     await manager.send_to_group("room", {"type": "chat.message", "text": "from the manager"})

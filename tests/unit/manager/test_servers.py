@@ -15,7 +15,7 @@ from compat.manager.typed import ConnectionState
 from tests.support.logs import recorded
 from tests.support.waiting import until_async
 from tests.unit.manager.conftest import Connect, MakeManager, connector
-from tests.unit.manager.sockets import Peer
+from tests.unit.manager.sockets import Peer, until_it_is
 
 
 @pytest.fixture
@@ -34,7 +34,9 @@ class Servers:
 
 @pytest.fixture
 def servers(make_manager: MakeManager) -> Servers:
-    return Servers(make_manager(SERVER_INSTANCE_ID="server-one"), make_manager(SERVER_INSTANCE_ID="server-two"))
+    return Servers(
+        make_manager(SERVER_INSTANCE_ID="server-one"), make_manager(SERVER_INSTANCE_ID="server-two")
+    )
 
 
 def redis_of(manager: Manager) -> RedisBackend:
@@ -137,14 +139,7 @@ async def test_a_server_that_dies_is_cleaned_up(make_manager: MakeManager) -> No
     async def left() -> Any:
         return await known.call(b"HLEN", f"{known.prefix}connections")
 
-    remaining = [3]
-
-    async def watch() -> None:
-        while remaining[-1] != 1:
-            remaining.append(await left())
-            await asyncio.sleep(0.02)
-
-    await asyncio.wait_for(watch(), 10)  # nobody has asked: the other server's own upkeep did it
+    await until_it_is(1, left)  # nobody has asked: the other server's own upkeep did it
     assert await alive.list_users() == {"alice": 1} and await alive.list_groups() == {"room": 1}
     assert [server.server_instance_id for server in await alive.list_servers()] == ["alive"]
 
@@ -154,8 +149,7 @@ async def test_who_asks_for_counts_does_not_count_the_dead(make_manager: MakeMan
     await connector(dead)("alice", "room")
     await redis_of(dead).lease.stop()
     asking = make_manager(SERVER_INSTANCE_ID="asking")
-    while await asking.count_connections():
-        await asyncio.sleep(0.02)
+    await until_it_is(0, asking.count_connections)
     assert await asking.count_users() == 0 == await asking.count_groups()
 
 
@@ -172,8 +166,7 @@ async def test_the_dead_do_not_fill_the_limit(make_manager: MakeManager) -> None
             return False
         return True
 
-    while not await admitted():
-        await asyncio.sleep(0.02)
+    await until_it_is(True, admitted)
 
 
 async def test_a_server_that_was_thought_dead_comes_back(make_manager: MakeManager) -> None:
@@ -181,11 +174,9 @@ async def test_a_server_that_was_thought_dead_comes_back(make_manager: MakeManag
     other = make_manager(SERVER_INSTANCE_ID="other")
     _, peer = await connector(paused)("alice", "room")
     await redis_of(paused).lease.stop()
-    while await other.count_connections():
-        await asyncio.sleep(0.02)
+    await until_it_is(0, other.count_connections)
     redis_of(paused).lease.start()
-    while await other.count_connections() != 1:
-        await asyncio.sleep(0.02)
+    await until_it_is(1, other.count_connections)
     assert await other.get_group_users("room") == ["alice"]
     assert await other.send_to_user("alice", {"n": 1}) == 1
     assert await peer.hear_json() == {"n": 1}
@@ -199,8 +190,7 @@ async def test_what_redis_forgets_is_told_again(servers: Servers) -> None:
     _, keys = await backend.link.call(b"SCAN", 0, b"MATCH", f"{root}*", b"COUNT", 100_000)
     await backend.link.call(b"DEL", *keys)
     backend.owe()
-    while await servers.two.count_connections() != 1:
-        await asyncio.sleep(0.02)
+    await until_it_is(1, servers.two.count_connections)
     assert await servers.two.list_groups() == {"room": 1} and await servers.two.list_users() == {"alice": 1}
 
 
@@ -213,8 +203,7 @@ async def test_what_redis_should_not_know_is_taken_out(servers: Servers) -> None
     await backend.registry_join("ghost", "room")
     assert await servers.two.count_connections() == 2
     backend.owe()
-    while await servers.two.count_connections() != 1:
-        await asyncio.sleep(0.02)
+    await until_it_is(1, servers.two.count_connections)
     assert await servers.two.list_groups() == {}
 
 
@@ -228,7 +217,9 @@ async def test_status_shows_every_server(servers: Servers) -> None:
     assert status["largest_groups"] == {"room": 2} and status["local_connections"] == 1
     shown = {server["server_instance_id"]: server for server in status["servers"]}
     assert set(shown) == {"server-one", "server-two"}
-    assert all(server["connections"] == 1 and server["statistics"]["connected"] == 1 for server in shown.values())
+    assert all(
+        server["connections"] == 1 and server["statistics"]["connected"] == 1 for server in shown.values()
+    )
     assert all(0 < server["lease"] <= 60 for server in shown.values())
 
 

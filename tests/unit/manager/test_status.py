@@ -23,7 +23,9 @@ from tests.support.servers import LiveServer
 
 
 @contextmanager
-def serve(manager: ConnectionManager, debug: bool = False, *args: Any, **options: Any) -> Iterator[LiveServer]:
+def serve(
+    manager: ConnectionManager, debug: bool = False, *args: Any, **options: Any
+) -> Iterator[LiveServer]:
     """An app with the router, and with connections at /ws/<user>."""
     app = FastAPI(debug=debug)
     app.include_router(status_router(*args, manager=manager, **options))
@@ -93,7 +95,11 @@ def test_tickets_end() -> None:
 
 
 def test_what_it_says(manager: ConnectionManager) -> None:
-    with serve(manager, debug=True) as server, Client(server, "/ws/alice") as alice, Client(server, "/ws/bob"):
+    with (
+        serve(manager, debug=True) as server,
+        Client(server, "/ws/alice") as alice,
+        Client(server, "/ws/bob"),
+    ):
         alice.send_json({"n": 1})
         assert alice.receive_json() == {"n": 1}
         status = get(server, "/status").json()

@@ -67,7 +67,9 @@ TABLE: list[tuple[type[BaseError], str, str, str, bool, int, bool]] = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "code", "category", "severity", "retryable", "ws_code", "disconnects"), TABLE)
+@pytest.mark.parametrize(
+    ("kind", "code", "category", "severity", "retryable", "ws_code", "disconnects"), TABLE
+)
 def test_what_each_error_is(
     kind: Any, code: str, category: str, severity: str, retryable: bool, ws_code: int, disconnects: bool
 ) -> None:
@@ -93,7 +95,11 @@ def test_what_is_given_wins() -> None:
         cause=cause,
         ws_code=4001,
     )
-    assert (error.error_code, error.category, error.severity) == ("MY_CODE", ErrorCategory.SYSTEM, ErrorSeverity.LOW)
+    assert (error.error_code, error.category, error.severity) == (
+        "MY_CODE",
+        ErrorCategory.SYSTEM,
+        ErrorSeverity.LOW,
+    )
     assert error.__cause__ is cause is error.cause and error.ws_code == 4001
     context = error.context.to_dict()
     assert context.pop("error_id") and context.pop("timestamp") > 0
@@ -148,7 +154,11 @@ def test_errors_of_ones_own() -> None:
         ws_code = 4003
         disconnects = True
 
-    assert Banned().should_disconnect() and Banned().ws_code == 4003 and Banned().to_response().error_code == "BANNED"
+    assert (
+        Banned().should_disconnect()
+        and Banned().ws_code == 4003
+        and Banned().to_response().error_code == "BANNED"
+    )
 
 
 # Messages
@@ -253,7 +263,9 @@ class Crowd:
 
 async def test_so_many_at_a_time() -> None:
     crowd = Crowd()
-    assert await run_with_concurrency_limit((crowd.job(n) for n in range(20)), 3) == [2 * n for n in range(20)]
+    assert await run_with_concurrency_limit((crowd.job(n) for n in range(20)), 3) == [
+        2 * n for n in range(20)
+    ]
     assert crowd.most == 3
     assert await run_with_concurrency_limit([], 3) == []
     results = await run_with_concurrency_limit([crowd.job(1), crowd.job(-1), crowd.job(2)], 2)
