@@ -6,6 +6,7 @@ import datetime
 import decimal
 import io
 import json
+import sys
 import uuid
 
 import pytest
@@ -70,6 +71,8 @@ NAMES = {
 @pytest.mark.filterwarnings("ignore:format_html:DeprecationWarning")
 @override_settings(TIME_ZONE="Europe/Berlin", SECRET_KEY="x", ALLOWED_HOSTS=["*"])
 def test_the_answer_is_the_one_that_django_gives(expression: str, answer: str) -> None:
+    if sys.version_info < (3, 11) and "dateparse" in expression:
+        pytest.skip("recorded where Python itself parses more of ISO 8601")
     try:
         found = repr(eval(expression, dict(NAMES)))
     except Exception as error:  # noqa: BLE001 - which one is what is asked
