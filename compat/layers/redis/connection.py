@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
@@ -97,7 +96,6 @@ class Link:
         self._wake = asyncio.Event()
         self._progress = 0.0
         """When a reply came last, or when the first call began to wait (time of the loop)."""
-        self._heard = self.loop.time()
         self._timer: asyncio.TimerHandle | None = None
         self._tasks = [self.loop.create_task(self._read()), self.loop.create_task(self._write())]
 
@@ -129,10 +127,6 @@ class Link:
         for script in scripts:  # a user without the right to do this still has EVAL
             link.tell(b"SCRIPT", b"LOAD", script.text)
         return link
-
-    def last_heard(self) -> float:
-        """When the other side gave its last sign of life, in seconds of the wall clock."""
-        return time.time() - (self.loop.time() - self._heard)
 
     def call(self, *arguments: Argument) -> asyncio.Future[Any]:
         """Send a command; the future has its reply, ResponseError, or LayerUnavailable."""
@@ -185,7 +179,7 @@ class Link:
                     reply = await connection.read_response(disable_decoding=True)
                 except ResponseError as error:
                     reply = error
-                self._progress = self._heard = self.loop.time()
+                self._progress = self.loop.time()
                 if on_message is not None and reply.__class__ is list and reply[0] == b"message":
                     on_message(reply[1], reply[2])
                     continue

@@ -9,6 +9,7 @@ channel.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -185,13 +186,14 @@ class PlainReader(Reader):
             self._change.clear()
             wanted = tuple(self.channels.wanted())
             if not wanted:
-                self.proven()
+                self.proven(time.time())
                 await self._change.wait()
             elif not await self._fetch(link, wanted):
                 await self._wait(link, wanted)
 
     async def _fetch(self, link: Link, wanted: Sequence[str]) -> bool:
         """Take what is there already; False when there was nothing."""
+        asked = time.time()
         replies = [
             link.run(POP, list(self._keys(channel)), int(channel not in self._looked_at), TOO_LONG_S)
             for channel in wanted
@@ -199,7 +201,7 @@ class PlainReader(Reader):
         found = False
         got = await asyncio.gather(*replies)
         self.ever = True
-        self.proven()
+        self.proven(asked)
         for channel, reply in zip(wanted, got, strict=True):
             self._looked_at.add(channel)
             if reply:

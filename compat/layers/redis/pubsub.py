@@ -34,8 +34,8 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation]):
     Delivery: in order for one sender, at most once. ``group_send`` cannot know who was reached.
     """
 
-    ping_interval = 5.0
-    """Seconds between two questions whether the connection is alive."""
+    ping_interval = 1.0
+    """Seconds between two questions whether the connection is alive; an outage is known as exactly."""
     options = (
         *(
             "hosts",

@@ -63,6 +63,8 @@ class Reader:
         """How long one blocking command lasts at most."""
         self.error: RedisUnavailable | None = None
         """Why there is no connection now, once an attempt has failed."""
+        self.sure_until = 0.0
+        """Whatever was sent before this time (of the wall clock) has arrived, or was in an earlier outage."""
         self._backoff = Backoff()
         self._is_open = False
         self._waiting: list[asyncio.Future[None]] = []
@@ -106,11 +108,12 @@ class Reader:
     def connected(self) -> None:
         """A connection is open; whether it can be used is not known yet."""
 
-    def proven(self) -> None:
-        """To be called by ``serve`` when Redis does what it is asked for: an outage is over."""
+    def proven(self, asked: float) -> None:
+        """To be called by ``serve`` when Redis does what it was asked for at that time: an outage is over."""
         if not self._is_open:
             self.error, self._is_open = None, True
             self._backoff.reset()
+            self.sure_until = asked
             self._answer(None)
             self.outages.back(self.index, self)
 
@@ -138,7 +141,7 @@ class Reader:
                 await self.serve(link)
             except RedisUnavailable as error:
                 self.error, self._is_open = error, False
-                self.outages.lost(self.index, error, self, link.last_heard() if link else time.time())
+                self.outages.lost(self.index, error, self, self.sure_until or time.time())
                 self.failed(error)
                 self._answer(error)
             finally:
@@ -237,18 +240,23 @@ class QueueReader(Reader):
         known = dict(self._arrived)
         put_back = set(self.queues)  # their messages in flight are to be taken again
         while True:
-            queues = tuple(self.queues)
+            queues, asked = tuple(self.queues), time.time()
             takes = [self._take(link, queue, queue in put_back) for queue in queues]
             blocked = self.block(link, queues)  # in the same write: no round trip is spent on an empty queue
+            emptied = True
             for queue, take in zip(queues, takes, strict=True):
                 try:
                     taken = await take
                 except NoScriptError:  # somebody flushed the scripts; the blocking pop goes on meanwhile
                     link.tell(b"SCRIPT", b"LOAD", TAKE.text)
+                    emptied = False
                     continue
-                self.proven()
+                emptied = emptied and len(taken) < 2 * BATCH
+                self.proven(asked)
                 put_back.discard(queue)
                 self._arrive(queue, taken, known)
+            if emptied:
+                self.sure_until = asked
             hit = await blocked
             if hit is not None:
                 self.on_message(hit[1], float(hit[2]))

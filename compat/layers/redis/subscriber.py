@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from compat.layers.redis.connection import Link, OnMessage, RedisUnavailable
 from compat.layers.redis.reader import Outages, Reader
@@ -27,6 +28,7 @@ class Subscriber(Reader):
         self.topics: set[str] = set()
         self._link: Link | None = None
         self._ended = asyncio.Event()
+        self._opened = 0.0
 
     async def subscribe(self, topic: str) -> None:
         """Return when Redis has confirmed; raises LayerUnavailable, and then it is not subscribed to."""
@@ -64,6 +66,7 @@ class Subscriber(Reader):
             on_end=lambda reason: self._ended.set(),
             scripts=(),
         )
+        self._opened = time.time()
         self._link = link  # from now on, others subscribe by themselves
         try:
             confirmed = [link.call(b"SUBSCRIBE", topic) for topic in self.topics]
@@ -79,12 +82,14 @@ class Subscriber(Reader):
 
     async def serve(self, link: Link) -> None:
         """Ask now and then whether the other side is there: a dead connection looks like a quiet one."""
-        self.proven()
+        self.proven(self._opened)
         while True:
             if not link.closed:
                 self._ended.clear()
                 await wait_set(self._ended, self.block_s)
+            asked = time.time()
             await link.call(b"PING")  # which raises, and says why, when the connection has ended
+            self.sure_until = asked  # all that was published before has come before the answer
 
     def failed(self, error: RedisUnavailable) -> None:
         self._link = None
