@@ -148,7 +148,7 @@ class WebsocketConsumer(SyncConsumer):
         """Somebody has closed this connection from outside (``compat.closing``)."""
         self.close(message.get("code"), message.get("reason"))
 
-    def websocket_disconnect(self, message: Message) -> None:
+    def websocket_disconnect(self, message: Any) -> None:
         """Leave ``groups``, call ``disconnect(code)``, and end."""
         try:
             for group in _own_groups(self):
@@ -275,7 +275,7 @@ class AsyncWebsocketConsumer(AsyncConsumer):
         """Somebody has closed this connection from outside (``compat.closing``)."""
         await self.close(message.get("code"), message.get("reason"))
 
-    async def websocket_disconnect(self, message: Message) -> None:
+    async def websocket_disconnect(self, message: Any) -> None:
         """Leave ``groups``, call ``disconnect(code)``, and end."""
         try:
             for group in _own_groups(self):

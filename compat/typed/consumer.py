@@ -81,7 +81,7 @@ class AsyncJsonWebsocketConsumer(
 
     # From the handshake to the end
 
-    async def websocket_connect(self, message: Message) -> None:
+    async def websocket_connect(self, message: Any) -> None:
         """Accept, authenticate, join ``groups``, run ``post_authentication()``."""
         self._settle_options()
         await self.connect()
@@ -101,7 +101,7 @@ class AsyncJsonWebsocketConsumer(
     async def post_authentication(self) -> None:
         """The client is in, and its groups are joined; nothing of what it says has been read yet."""
 
-    async def websocket_disconnect(self, message: Message) -> None:
+    async def websocket_disconnect(self, message: Any) -> None:
         """Leave topics and groups, call ``disconnect(code)``, and end."""
         await self._leave_topics()
         await super().websocket_disconnect(message)

@@ -1,4 +1,4 @@
-"""The example chat as a FastAPI application.
+"""The example chat as a FastAPI application, and the showcase of typed consumers.
 
 While it is being developed: channels-compat runserver main:app
 Otherwise: uvicorn main:app, and with REDIS_URL=redis://… as many workers as there is work for.
@@ -6,36 +6,43 @@ Otherwise: uvicorn main:app, and with REDIS_URL=redis://… as many workers as t
 
 from __future__ import annotations
 
-import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-from compat.fastapi import lifespan
-from compat.settings import configure
+from compat.fastapi import open_layers
+from compat.typed.asyncapi import add_asyncapi
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
+import layers
 from chat import api, pages, sockets
+from showcase import api as showcase_api
+from showcase import pages as showcase_pages
+from showcase import sockets as showcase_sockets
+from showcase.tasks import broker
 
-REDIS_URL = os.environ.get("REDIS_URL")
+layers.set_up()
 
-configure(
-    # Pages of these hosts may open sockets here, pages of other sites may not.
-    ALLOWED_HOSTS=os.environ.get("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(","),
-    CHANNEL_LAYERS={
-        "default": {
-            "BACKEND": "compat.layers.redis.core.RedisChannelLayer",
-            "CONFIG": {"hosts": [REDIS_URL]},
-        }
-        if REDIS_URL
-        else {"BACKEND": "compat.layers.InMemoryChannelLayer"}
-    },
-)
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async with open_layers():
+        await broker.startup()
+        yield
+        await broker.shutdown()
+
 
 app = FastAPI(title="Hallway", lifespan=lifespan)
 app.include_router(pages.router, include_in_schema=False)
 app.include_router(sockets.router)
 app.include_router(api.router)
+app.include_router(showcase_pages.router, include_in_schema=False)
+app.include_router(showcase_api.router)
+app.router.routes.extend(showcase_sockets.routes)
+add_asyncapi(app)  # /asyncapi/, /asyncapi.json, /asyncapi.yaml
 
-# Style and scripts are those of the Django project: a port does not touch them.
+# Style and scripts of the chat are those of the Django project: a port does not touch them.
 STATIC = Path(__file__).resolve().parent.parent / "django_port" / "chat" / "static"
 app.mount("/static", StaticFiles(directory=STATIC), name="static")
+app.mount("/showcase/static", StaticFiles(directory=showcase_pages.STATIC), name="showcase_static")
