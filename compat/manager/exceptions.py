@@ -234,12 +234,22 @@ class MessageError(BaseError):
 
 
 class BackendError(BaseError):
-    """The channel layer or the registry could not do what was asked; ``cause`` is its own error."""
+    """The channel layer or the registry could not do what was asked; ``cause`` is its own error.
+
+    One with a cause says where Redis is and what to do about it, which is not for clients: they are told
+    ``default_message``.
+    """
 
     error_code = "BACKEND_ERROR"
     category = ErrorCategory.BACKEND
     severity = ErrorSeverity.HIGH
     default_message = "The message backend is not available"
+
+    def to_response(self) -> ErrorResponse:
+        response = super().to_response()
+        if self.cause is not None:
+            response.message = self.default_message
+        return response
 
 
 class AuthenticationError(BaseError):

@@ -15,6 +15,7 @@ from compat.manager.connections.outbox import Outbox
 from compat.manager.connections.state import Connection
 from compat.manager.current import get_manager
 from compat.manager.exceptions import (
+    BackendError,
     BaseError,
     ErrorSeverity,
     MessageError,
@@ -143,7 +144,7 @@ class BaseConsumer(abc.ABC):
                 error.context.error_id,
                 self.connection.user_id or "-",
                 self.connection.channel_name,
-                exc_info=error.cause,
+                exc_info=None if isinstance(error, BackendError) else error.cause,
             )
         if as_text:
             await self.send_text(error.message)

@@ -128,6 +128,13 @@ def test_what_a_client_is_told() -> None:
     }
 
 
+def test_where_redis_is_is_no_business_of_clients() -> None:
+    error = BackendError("cannot use Redis at 10.0.0.7:6379", cause=OSError("refused"))
+    assert "10.0.0.7" in str(error)
+    assert error.to_response().message == "The message backend is not available"
+    assert BackendError("Come back later").to_response().message == "Come back later"
+
+
 @pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1015, 2000, 5000])
 def test_codes_that_must_not_be_sent(code: int) -> None:
     with pytest.raises(ValueError, match="not a close code that may be sent"):
