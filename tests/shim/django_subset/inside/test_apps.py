@@ -378,7 +378,8 @@ def test_the_table_of_unserved_names_tells_the_truth() -> None:
             exec(f"from {served.__name__} import {min(names)}")
 
 
-def test_every_module_offers_what_it_says() -> None:
+def test_every_module_offers_what_it_says_and_its_examples_are_true() -> None:
+    import doctest
     import pkgutil
 
     for info in pkgutil.walk_packages(django.__path__, "django."):
@@ -388,3 +389,4 @@ def test_every_module_offers_what_it_says() -> None:
         assert module.__doc__, info.name
         missing = [name for name in module.__all__ if not hasattr(module, name)]
         assert not missing and len(set(module.__all__)) == len(module.__all__), (info.name, missing)
+        assert doctest.testmod(module).failed == 0, info.name
