@@ -307,6 +307,9 @@ class Ending:
         except Exception as second:  # noqa: BLE001 - the user's handler may raise anything
             second.__context__ = error
             self.report(error, second)
+        except asyncio.CancelledError:
+            self.report(error)  # a task that is cancelled meanwhile still says what ended it
+            raise
         else:
             self.report(error)
 

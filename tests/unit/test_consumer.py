@@ -578,3 +578,23 @@ async def test_consumers_are_counted(layer: InMemoryChannelLayer) -> None:
 def test_an_inbox_is_attached_to_push_layers_only() -> None:
     assert not hasattr(BaseChannelLayer, "attach"), "a subclass that cannot push must not seem to"
     assert hasattr(InMemoryChannelLayer, "attach")
+
+
+async def test_an_error_is_not_lost_when_the_task_is_cancelled_while_it_disconnects() -> None:
+    disconnecting = asyncio.Event()
+
+    class Slow(AsyncWebsocketConsumer):
+        async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            raise LookupError("boom")
+
+        async def disconnect(self, code: int) -> None:
+            disconnecting.set()
+            await asyncio.Event().wait()
+
+    communicator = WebsocketCommunicator(Slow.as_asgi(), "/")
+    await communicator.connect()
+    await communicator.send_to(text_data="x")
+    await asyncio.wait_for(disconnecting.wait(), 10)
+    communicator.future.cancel()
+    with pytest.raises(LookupError, match="boom"):
+        await communicator.wait(10)
