@@ -89,8 +89,10 @@ def _checked(name: str, value: Any) -> Any:
     if name == "SECRET_KEY" and not value:
         raise ImproperlyConfigured("SECRET_KEY is empty: set it to a long random text")
     if name in ("STATIC_URL", "MEDIA_URL") and value is not None:
-        # "static/" means: below the site's root. What is absolute, or another host's, stays.
-        return value if value.startswith(("http://", "https://", "/")) else f"/{value}"
+        # "static/" means: below the place where the project is mounted. What is absolute stays.
+        from ..urls import get_script_prefix
+
+        return value if value.startswith(("http://", "https://", "/")) else f"{get_script_prefix()}{value}"
     return value
 
 

@@ -6,9 +6,10 @@ from typing import Any
 
 from compat.types import Receive, Scope, Send
 
-from ...core.handlers.asgi import ASGIRequest, read_body, send_response
+from ...core.handlers.asgi import ASGIRequest, get_script_prefix, read_body, send_response
 from ...core.handlers.static import static_file_response
 from ...unserved import NOT_A_PACKAGE, attribute_of
+from ...urls import set_script_prefix
 
 __all__ = ["ASGIStaticFilesHandler"]
 
@@ -24,6 +25,7 @@ class ASGIStaticFilesHandler:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
         if scope["type"] == "http" and scope["method"] in ("GET", "HEAD"):
+            set_script_prefix(get_script_prefix(scope))
             request = ASGIRequest(scope, _NoBody())
             response = await static_file_response(request)
             if response is not None:

@@ -26,11 +26,9 @@ def static_prefix() -> str | None:
 async def static_file_response(request: HttpRequest) -> Any:
     """The file that the request is for, or its 404; None when it is for something else."""
     prefix = static_prefix()
-    if prefix is None or not request.path_info.startswith(prefix) or request.method not in ("GET", "HEAD"):
+    if prefix is None or not request.path.startswith(prefix) or request.method not in ("GET", "HEAD"):
         return None
-    return await sync_to_async(_serve, thread_sensitive=False)(
-        request, request.path_info.removeprefix(prefix)
-    )
+    return await sync_to_async(_serve, thread_sensitive=False)(request, request.path.removeprefix(prefix))
 
 
 def _serve(request: HttpRequest, path: str) -> Any:

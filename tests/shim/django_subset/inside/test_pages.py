@@ -465,6 +465,9 @@ async def test_the_asgi_application_below_a_mount() -> None:
     ):  # Starlette keeps the prefix in the path, older servers did not
         answer = await asked(application, path_, root_path="/below")
         assert b'"absolute": "http://testserver/below/headers/"' in answer.body
+    with debug:
+        style = await asked(application, "/below/static/rooms/style.css", root_path="/below")
+        assert style.status == 200
     assert (await asked(application, "/below/redirect/", root_path="/below")).headers[
         b"location"
     ] == b"/below/hello/there/"
