@@ -64,7 +64,7 @@ class BaseHandler:
         return response
 
     def _load_middleware(self) -> Handler:
-        handler = _with_error_pages(self._call_view)
+        handler = _with_error_pages(self._call_view, "")
         for path in reversed(settings.MIDDLEWARE):
             if not is_project_middleware(path):
                 continue
@@ -95,7 +95,8 @@ class BaseHandler:
             if hasattr(instance, hook):
                 method = _as_async(getattr(instance, hook), getattr(instance, "hooks_run_on_loop", False))
                 hooks.insert(0, method) if hook == "process_view" else hooks.append(method)
-        return _with_error_pages(instance if on_loop else sync_to_async(instance, thread_sensitive=True))
+        runs = instance if on_loop else sync_to_async(instance, thread_sensitive=True)
+        return _with_error_pages(runs, f"the middleware {path}")
 
     async def _call_view(self, request: HttpRequest) -> Any:
         urlconf = getattr(request, "urlconf", None)
@@ -115,7 +116,7 @@ class BaseHandler:
                 response = await self._process_exception(request, error)
                 if response is None:
                     raise
-        _check_response(response, view)
+        _check_response(response, _name_of(view))
         return await self._rendered(request, response, view)
 
     async def _process_exception(self, request: HttpRequest, error: Exception) -> Any:
@@ -131,7 +132,7 @@ class BaseHandler:
             return response
         for hook in self._template_middleware:
             response = await hook(request, response)
-            _check_response(response, hook)
+            _check_response(response, _name_of(hook))
         try:
             return await _as_async(response.render)()
         except Exception as error:
@@ -153,23 +154,31 @@ def _as_async(function: Any, on_loop: bool = False) -> Any:
     return call
 
 
-def _with_error_pages(handler: Handler) -> Handler:
-    """Every layer of middleware gets a response back, never an exception."""
+def _with_error_pages(handler: Handler, name: str) -> Handler:
+    """Every layer of middleware gets a response back, never an exception; ``name``: whose response it is."""
 
     async def inner(request: HttpRequest) -> Any:
         try:
-            return await handler(request)
+            response = await handler(request)
+            _check_response(response, name)
+            return response
         except Exception as error:  # noqa: BLE001 - this is where errors become pages
             return await sync_to_async(response_for_exception, thread_sensitive=False)(request, error)
 
     return inner
 
 
-def _check_response(response: Any, source: Any) -> None:
-    name = getattr(source, "__qualname__", None) or type(source).__qualname__
-    name = f"the view {getattr(source, '__module__', '')}.{name}"
+def _name_of(view: Any) -> str:
+    name = getattr(view, "__qualname__", None) or type(view).__qualname__
+    return f"the view {getattr(view, '__module__', '')}.{name}"
+
+
+def _check_response(response: Any, source: str) -> None:
     if response is None:
-        raise ValueError(f"{name} returned None and no response: is there a return missing?")
+        raise ValueError(f"{source} returned None and no response: is there a return missing?")
     if inspect.iscoroutine(response):
         response.close()
-        raise ValueError(f"{name} returned a coroutine and no response: is there an await missing?")
+        raise ValueError(f"{source} returned a coroutine and no response: is there an await missing?")
+    if not hasattr(response, "status_code"):
+        kind = type(response).__name__
+        raise ValueError(f"{source} returned a {kind} and no response: write HttpResponse(…) around it")

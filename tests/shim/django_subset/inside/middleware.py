@@ -89,3 +89,10 @@ def failing(get_response):
         return get_response(request)
 
     return middleware
+
+
+def forgetful(get_response):
+    def middleware(request):
+        get_response(request)
+
+    return middleware

@@ -111,6 +111,18 @@ def test_views_that_return_nothing_are_told_so(client: Client) -> None:
         client.get("/forgot-await/")
 
 
+def test_middleware_that_returns_nothing_is_told_so() -> None:
+    with override_settings(MIDDLEWARE=[f"{PACKAGE}.middleware.forgetful"]):
+        with pytest.raises(ValueError, match=r"the middleware .*middleware\.forgetful returned None"):
+            Client().get("/")
+
+
+def test_a_view_that_returns_text_is_told_so() -> None:
+    urls = type("urls", (), {"urlpatterns": [path("", lambda request: "text")]})
+    with override_settings(ROOT_URLCONF=urls), pytest.raises(ValueError, match=r"a str .* HttpResponse\(…\)"):
+        Client().get("/")
+
+
 def test_method_decorators(client: Client, log: Records) -> None:
     assert client.post("/only-post/").text == "posted"
     assert client.get("/only-post/").status_code == 405
