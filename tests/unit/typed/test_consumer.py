@@ -530,7 +530,7 @@ async def test_a_subclass_that_overrides_handle_group_message_sees_broadcasts(
 ) -> None:
     class Filtering(Room):
         async def handle_group_message(self, event: GroupMessageEvent) -> None:
-            if event["message"]["payload"]["text"] != "secret":
+            if event.get("message", {})["payload"]["text"] != "secret":
                 await super().handle_group_message(event)
 
     client = await talk(Filtering)
