@@ -52,7 +52,7 @@ Dispatch = Callable[[Message], Awaitable[None]]
 class Socket:
     """The way out to the client, and what may still be sent on it."""
 
-    __slots__ = ("closed", "opened", "raw_send", "served", "shut", "websocket")
+    __slots__ = ("closed", "ended", "loop", "opened", "raw_send", "served", "shut", "websocket")
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self.raw_send = send
@@ -60,6 +60,9 @@ class Socket:
         self.websocket = scope.get("type") == "websocket"
         self.opened = False
         self.closed = False
+        self.ended = False
+        """The consumer is gone: nobody answers any more."""
+        self.loop = asyncio.get_running_loop()
         self.shut = False
         """Closed over the consumer's head: what it has queued is not to be sent any more."""
 
@@ -339,6 +342,7 @@ class Ending:
 
     async def release(self) -> None:
         """Let go of the channel and its groups; a layer that cannot be reached is reported, not raised."""
+        self.socket.ended = True
         if self.subscription is None:
             return
         try:

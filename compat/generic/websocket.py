@@ -16,8 +16,9 @@ from asgiref.sync import async_to_sync
 
 from compat.closing import user_group
 from compat.consumer import AsyncConsumer, SyncConsumer
-from compat.dispatch import describe, missing_layer
+from compat.dispatch import missing_layer
 from compat.exceptions import AcceptConnection, DenyConnection, InvalidChannelLayerError, StopConsumer
+from compat.handshake import refuse_unless_decided
 from compat.types import Message
 
 __all__ = [
@@ -52,6 +53,11 @@ class JsonOnly:
         self.name = name
 
     def __get__(self, consumer: Any, owner: Any = None) -> Any:
+        # Of a base that comes later, as without this descriptor: views that are consumers too have their own.
+        for base in owner.__mro__:
+            found = vars(base).get(self.name)
+            if found is not None and not isinstance(found, JsonOnly):
+                return found.__get__(consumer, owner) if hasattr(found, "__get__") else found
         flavour = "JsonWebsocketConsumer" if owner._sync else "AsyncJsonWebsocketConsumer"
         raise AttributeError(
             f"{owner.__name__!r} object has no attribute {self.name!r}; derive it from {flavour} to send and "
@@ -88,8 +94,7 @@ class WebsocketConsumer(SyncConsumer):
             self.accept()
         except DenyConnection:
             self.close()
-        if undecided(self):
-            self.close()
+        refuse_unless_decided(self)
 
     def connect(self) -> None:
         """The handshake has begun; accepts it. Override to decide, and call ``accept()`` or ``close()``."""
@@ -209,8 +214,7 @@ class AsyncWebsocketConsumer(AsyncConsumer):
             await self.accept()
         except DenyConnection:
             await self.close()
-        if undecided(self):
-            await self.close()
+        refuse_unless_decided(self)
 
     async def connect(self) -> None:
         """The handshake has begun; accepts it. Override to decide, and call ``accept()`` or ``close()``."""
@@ -333,15 +337,6 @@ def _layer_for_groups(consumer: Any) -> Any:
         found = missing_layer(consumer) if layer is None else f"{type(layer).__name__} has no group_add()."
         raise InvalidChannelLayerError(f"BACKEND is unconfigured or doesn't support groups: {found}")
     return layer
-
-
-def undecided(consumer: Any) -> bool:
-    """True, with a log line, when ``connect()`` neither accepted nor closed: the docs say "rejected"."""
-    socket = consumer._socket
-    if not socket.websocket or socket.opened or socket.closed:
-        return False
-    log.warning("%s: connect() called neither accept() nor close(); refused", describe(consumer))
-    return True
 
 
 def _accept(subprotocol: str | None, headers: Headers | None) -> Message:

@@ -15,6 +15,7 @@ from pydantic_core import from_json
 
 from compat.dispatch import describe
 from compat.generic import websocket
+from compat.handshake import refuse_unless_decided
 from compat.layers import get_channel_layer
 from compat.typed.authenticator import BaseAuthenticator
 from compat.typed.conversation import ReceiveEvent
@@ -85,8 +86,7 @@ class AsyncJsonWebsocketConsumer(
         """Accept, authenticate, join ``groups``, run ``post_authentication()``."""
         self._settle_options()
         await self.connect()
-        if websocket.undecided(self):
-            await self.close()
+        refuse_unless_decided(self)
         if not self._is_open():
             return
         if self.authenticator is not None and not await self.authenticator.authenticate(self.scope):

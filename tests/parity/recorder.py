@@ -21,6 +21,9 @@ __all__ = ["Recorder"]
 NOTHING_S = 1.5
 """How long a client waits before it writes "nothing": only for what real Channels never answers."""
 
+ANSWER_S = 8.0
+"""How long a handshake waits there: longer than CHANNEL_HANDSHAKE_SECONDS."""
+
 LONG = 2000
 """A longer frame is written down by its length."""
 
@@ -67,8 +70,8 @@ class Recorder:
         return True
 
     def open_expecting_silence(self, who: str, path: str) -> bool:
-        """`open` for a server that may never answer."""
-        return self.open(who, path, open_timeout_s=NOTHING_S)
+        """`open` for a server that may never answer, or only when its own time is up."""
+        return self.open(who, path, open_timeout_s=ANSWER_S)
 
     def header(self, who: str, name: str) -> None:
         """A header of the answer to the handshake."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 
 from compat.exceptions import AcceptConnection, DenyConnection
 from compat.generic.websocket import (
@@ -268,3 +270,43 @@ async def test_an_overridden_dispatch_sees_every_message() -> None:
     await talk.send_to(text_data="x")
     await talk.disconnect()
     assert seen == ["websocket.connect", "websocket.receive", "websocket.disconnect"]
+
+
+class AcceptsLater(AsyncWebsocketConsumer):
+    """As packages do whose protocol has a loop of its own: connect() starts it, and it accepts."""
+
+    async def connect(self) -> None:
+        self.task = asyncio.ensure_future(self.protocol())
+
+    async def protocol(self) -> None:
+        await asyncio.sleep(0)
+        await self.accept("later")
+
+
+class AcceptsWhenTold(WebsocketConsumer):
+    def connect(self) -> None:
+        async_to_sync(self.channel_layer.send)(self.channel_name, {"type": "you.may"})
+
+    def you_may(self, event: Any) -> None:
+        self.accept("later")
+
+
+@pytest.mark.parametrize("consumer", [AcceptsLater, AcceptsWhenTold])
+async def test_accepting_after_connect_has_returned(consumer: Any, layer: InMemoryChannelLayer) -> None:
+    communicator = WebsocketCommunicator(consumer.as_asgi(), "/")
+    assert await communicator.connect() == (True, "later")
+    await communicator.disconnect()
+
+
+def test_a_method_of_a_later_base_is_found_as_ever() -> None:
+    class View:
+        encode_json = staticmethod(str.upper)
+
+        def decode_json(self, text: str) -> str:
+            return f"decoded {text}"
+
+    class Both(AsyncWebsocketConsumer, View): ...
+
+    assert Both().decode_json("x") == "decoded x" and Both.encode_json("x") == "X"
+    with pytest.raises(AttributeError, match="AsyncJsonWebsocketConsumer"):
+        _ = Both().send_json  # type: ignore[attr-defined]
