@@ -305,7 +305,7 @@ def until_frame(member: Member, kind: str) -> Any:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("settings", [{"WS_HEARTBEAT_TIMEOUT": "60"}])
 def test_an_hours_churn_leaves_nothing_behind(fleet: Fleet, settings: dict[str, str]) -> None:
-    """2,000 connections in 500 groups, 20,000 of them in all: memory, tasks, sockets and keys stay as they were."""
+    """2,000 connections at a time, 20,000 in all, 500 groups: memory, tasks, files, keys stay the same."""
     server = fleet.start("one")
     asyncio.run(churn(server, connections=2000, changes=2000))
     until(lambda: get(server, "/inside").json()["local"] == 0, "all have left", deadline_s=60)
