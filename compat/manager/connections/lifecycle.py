@@ -13,6 +13,7 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 from compat.manager.backends.messaging import name_in_layer
 from compat.manager.backends.records import require_connection_id
 from compat.manager.connections.gate import Gate
+from compat.manager.connections.origin import OriginCheck
 from compat.manager.connections.outbox import Limits, Outbox
 from compat.manager.connections.parts import ManagerParts, id_of
 from compat.manager.connections.sending import Sending
@@ -29,7 +30,7 @@ CLOSE_WITHIN_S = 2.0
 """How long a client may take to read what waits for it, and then the close."""
 GONE = frozenset((1005, 1006))
 """Codes that say there is nobody to send a close frame to."""
-NORMAL, INTERNAL_ERROR, TRY_AGAIN_LATER = 1000, 1011, 1013
+NORMAL, POLICY_VIOLATION, INTERNAL_ERROR, TRY_AGAIN_LATER = 1000, 1008, 1011, 1013
 USER_PART = 20
 """Characters of a user's id that are shown in a channel's name."""
 
@@ -39,6 +40,7 @@ class Lifecycle(Sending, ManagerParts):
 
     outbox_limits: Limits
     _gates: dict[str, Gate]
+    _origins: OriginCheck
     _endings: dict[str, asyncio.Task[None]]
 
     async def connect(
@@ -55,11 +57,12 @@ class Lifecycle(Sending, ManagerParts):
 
         From then on its ``receive()`` raises WebSocketDisconnect with the client's code. The connection's
         ``channel_name`` is ``connection_id``, or is made up. Raises ConnectionError, before it accepts, when
-        a limit is reached, the id is taken, or the backend cannot be reached; a Starlette or FastAPI endpoint
-        need not catch it, the client is refused.
+        a limit is reached, the id is taken, the page's Origin is not allowed, or the backend cannot be
+        reached; a Starlette or FastAPI endpoint need not catch it, the client is refused.
         """
         if connection_id is not None:
             require_connection_id(connection_id)
+        self._check_origin(websocket)
         connection = await self._admit(websocket, user_id, connection_id, metadata)
         try:
             if websocket.application_state == WebSocketState.CONNECTING:
@@ -75,6 +78,17 @@ class Lifecycle(Sending, ManagerParts):
         connection.state = ConnectionState.CONNECTED
         self.statistics.connected += 1
         return connection
+
+    def _check_origin(self, websocket: Any) -> None:
+        problem = self._origins.problem(websocket.scope)
+        if problem is not None:
+            self.statistics.refused += 1
+            log.warning("websocket %s refused with 403: %s", websocket.scope.get("path", ""), problem)
+            raise ConnectionError(
+                "Pages of this site may not connect",
+                error_code="ORIGIN_NOT_ALLOWED",
+                ws_code=POLICY_VIOLATION,
+            )
 
     async def _admit(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from compat.inbox import Overflow
@@ -17,6 +17,7 @@ from compat.manager.config import WSConfig
 from compat.manager.connections.blocking import Blocking
 from compat.manager.connections.gate import Gate
 from compat.manager.connections.lifecycle import Lifecycle
+from compat.manager.connections.origin import OriginCheck
 from compat.manager.connections.outbox import Limits
 from compat.manager.connections.registry import ConnectionRegistry
 from compat.manager.connections.state import Connection
@@ -49,7 +50,8 @@ class ConnectionManager(Lifecycle, Blocking):
     ``compat.manager.backends.choose``. ``backend``: a backend of one's own. ``serializer``: what clients get;
     JSON. ``outbox_frames``, ``outbox_bytes``: how much may wait for a client that reads slowly, and
     ``on_overflow`` what happens then: "drop" the newest, "drop_oldest", or "close" the client (1013).
-    ``statistics_every``: seconds between two log lines where LOG_STATS is set.
+    ``allowed_origins``: which pages may connect, as an ``OriginValidator`` takes them; None: those of the
+    setting ALLOWED_HOSTS, or any. ``statistics_every``: seconds between two log lines where LOG_STATS is set.
     """
 
     def __new__(cls, ws_config: WSConfig | None = None, **options: Any) -> ConnectionManager:
@@ -69,6 +71,7 @@ class ConnectionManager(Lifecycle, Blocking):
         outbox_frames: int = OUTBOX_FRAMES,
         outbox_bytes: int = OUTBOX_BYTES,
         on_overflow: Overflow = "drop",
+        allowed_origins: Sequence[str] | None = None,
         statistics_every: float = 60.0,
     ) -> None:
         if "config" in self.__dict__:  # the same object again
@@ -90,6 +93,7 @@ class ConnectionManager(Lifecycle, Blocking):
         self._making = threading.Lock()
         self._switchboards: PerLoop[Switchboard] = PerLoop(self._new_switchboard)
         self._gates: dict[str, Gate] = {}
+        self._origins = OriginCheck(allowed_origins)
         self._endings: dict[str, asyncio.Task[None]] = {}
         self._held: set[asyncio.Task[Any]] = set()
         self._upkeep = Upkeep(self, statistics_every)

@@ -16,12 +16,15 @@ from typing import Annotated, Any
 
 from compat.manager import BaseError, ConnectionManager, WSConfig, get_manager, status_router
 from compat.manager.middleware import LoggingMiddleware, RateLimitMiddleware, ValidationMiddleware
+from compat.settings import configure
 from example.consumers import ChatConsumer
 from example.database import ChatDatabase
 from fastapi import Body, Depends, FastAPI, HTTPException, WebSocket, WebSocketDisconnect
 from fastapi.responses import FileResponse
 from redis.asyncio import Redis
 
+# Pages of these hosts may connect, those of other sites may not. CORS is about requests, not about websockets.
+configure(ALLOWED_HOSTS=os.environ.get("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(","))
 config = WSConfig()
 manager = ConnectionManager(ws_config=config)
 database = ChatDatabase()

@@ -12,6 +12,7 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 from compat.manager import Connection, ConnectionManager
 from compat.manager.exceptions import ConnectionError, SystemError
 from compat.manager.typed import ConnectionState
+from compat.settings import override
 from tests.support.waiting import until_async
 from tests.unit.manager.conftest import Connect, MakeManager, connector
 from tests.unit.manager.sockets import Peer
@@ -372,3 +373,49 @@ async def test_the_limit_of_groups(make_manager: MakeManager) -> None:
     await manager.join_group(bob, "three")
     assert await manager.list_groups() == {"one": 2, "three": 1}
     assert peer.unheard == []
+
+
+# Pages
+
+
+def from_page(origin: str | None) -> Peer:
+    peer = Peer()
+    peer.scope["headers"] = [] if origin is None else [(b"origin", origin.encode())]
+    return peer
+
+
+async def test_pages_of_other_sites_are_refused_where_hosts_are_configured(
+    manager: ConnectionManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    with override(ALLOWED_HOSTS=["example.com"], CHANNEL_ORIGIN_CHECK=True):
+        await manager.connect(from_page("https://example.com").websocket)
+        for origin in ("https://evil.example", "null", None):
+            peer = from_page(origin)
+            with pytest.raises(ConnectionError) as raised:
+                await manager.connect(peer.websocket)
+            assert raised.value.error_code == "ORIGIN_NOT_ALLOWED" and peer.accepted is None
+        assert "'https://evil.example' is not among ALLOWED_HOSTS, which has 'example.com'" in caplog.text
+        with override(CHANNEL_ORIGIN_CHECK=False):
+            await manager.connect(from_page("https://evil.example").websocket)
+    assert await manager.count_connections() == 2 and manager.statistics.refused == 3
+
+
+async def test_pages_of_ones_own(make_manager: MakeManager) -> None:
+    manager = make_manager(allowed_origins=["https://example.com"])
+    await manager.connect(from_page("https://example.com").websocket)
+    with pytest.raises(ConnectionError, match="Pages of this site may not connect"):
+        await manager.connect(from_page("http://example.com").websocket)
+    with pytest.raises(TypeError, match="allowed_origins must be a list"):
+        make_manager(allowed_origins="example.com")
+
+
+async def test_without_a_check_there_is_one_warning(
+    manager: ConnectionManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    await manager.connect(from_page(None).websocket)
+    assert caplog.records == []
+    with override(CHANNEL_ORIGIN_CHECK=True):
+        for _ in range(2):
+            await manager.connect(from_page("https://anywhere.example").websocket)
+    assert [record.name for record in caplog.records] == ["compat.security"]
+    assert "no Origin check stands in front of the connection manager" in caplog.text
