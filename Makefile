@@ -28,3 +28,7 @@ build:  ## wheel and sdist into dist/
 
 clean:  ## remove what the scripts made, the virtual environments too
 	rm -rf .venv .cache .coverage .coverage.* htmlcov dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.PHONY: bench
+bench:  ## measure it against its peers (CASE=A1,C PEERS=… REPEAT=3); see bench/README.md
+	@bench/bench.sh "$(CASE)" "$(PEERS)"

@@ -1,0 +1,86 @@
+"""Ours: the same consumers as the app of Channels, with its imports replaced."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import Any
+
+from asgiref.sync import async_to_sync
+
+from compat.metrics import snapshot
+from compat.settings import configure
+
+REDIS = os.environ.get("BENCH_REDIS", "")
+
+
+def build(backend: str, *, sync: bool = False, redis: bool = False) -> Any:
+    """The ASGI application, with ``backend`` as its layer."""
+    layer = {"BACKEND": backend, "CONFIG": {"hosts": [REDIS]} if redis else {}}
+    configure(CHANNEL_LAYERS={"default": layer})
+
+    from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
+    from compat.patterns import re_path
+    from compat.routing import ProtocolTypeRouter, URLRouter
+
+    class AsyncChat(AsyncWebsocketConsumer):
+        async def connect(self) -> None:
+            self.group = "chat_" + self.scope["url_route"]["kwargs"]["room"]
+            await self.channel_layer.group_add(self.group, self.channel_name)
+            await self.accept()
+
+        async def disconnect(self, code: int) -> None:
+            await self.channel_layer.group_discard(self.group, self.channel_name)
+
+        async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            message = json.loads(text_data or "")["message"]
+            await self.channel_layer.group_send(self.group, {"type": "chat.message", "message": message})
+
+        async def chat_message(self, event: dict[str, Any]) -> None:
+            await self.send(text_data=json.dumps({"message": event["message"]}))
+
+    class SyncChat(WebsocketConsumer):
+        def connect(self) -> None:
+            self.group = "chat_" + self.scope["url_route"]["kwargs"]["room"]
+            async_to_sync(self.channel_layer.group_add)(self.group, self.channel_name)
+            self.accept()
+
+        def disconnect(self, code: int) -> None:
+            async_to_sync(self.channel_layer.group_discard)(self.group, self.channel_name)
+
+        def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            message = json.loads(text_data or "")["message"]
+            async_to_sync(self.channel_layer.group_send)(
+                self.group, {"type": "chat.message", "message": message}
+            )
+
+        def chat_message(self, event: dict[str, Any]) -> None:
+            self.send(text_data=json.dumps({"message": event["message"]}))
+
+    class AsyncEcho(AsyncWebsocketConsumer):
+        async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            await self.send(text_data=text_data)
+
+    class SyncEcho(WebsocketConsumer):
+        def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            self.send(text_data=text_data)
+
+    class SyncSleep(WebsocketConsumer):
+        def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            time.sleep(0.05)
+            self.send(text_data=text_data)
+
+    class Dropped(AsyncWebsocketConsumer):
+        async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            dropped = snapshot()["layers"]["default"]["dropped"]
+            await self.send(text_data=f"#{sum(dropped.values()):08d}")
+
+    chat, echo = (SyncChat, SyncEcho) if sync else (AsyncChat, AsyncEcho)
+    routes = [
+        re_path(r"^ws/chat/(?P<room>\w+)/$", chat.as_asgi()),
+        re_path(r"^ws/echo/$", echo.as_asgi()),
+        re_path(r"^ws/sleep/$", SyncSleep.as_asgi()),
+        re_path(r"^ws/dropped/$", Dropped.as_asgi()),
+    ]
+    return ProtocolTypeRouter({"websocket": URLRouter(routes)})

@@ -1,0 +1,5 @@
+"""broadcaster, in memory."""
+
+from apps._broadcaster import build
+
+app = build("memory://")

@@ -1,0 +1,5 @@
+"""python-socketio, in memory."""
+
+from apps._socketio import build
+
+app = build()

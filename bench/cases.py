@@ -1,0 +1,233 @@
+"""The cases. Each drives one fresh server and returns its figures as a flat dict.
+
+Where "us" is in it, that is the case's headline: microseconds of server CPU per delivery (or per cycle).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from bench.clients import Client, connect, connect_many, disconnect, message, read_all, stuck_socket
+from bench.load import Meter, Result, fan_out, settle
+from bench.servers import Server
+
+__all__ = ["CASES", "NEEDS_REDIS", "TITLES", "WITHOUT_SERVER"]
+
+EVERYBODY = slice(None)
+FIRST = slice(1)
+BIG = 4096
+
+
+async def one_room(server: Server, clients: int, seconds: float = 3, window: int = 8) -> Result:
+    """One room, the first client sends."""
+    urls = [server.url("/ws/chat/a/")] * clients
+    return await fan_out([server], urls, FIRST, clients, window=window, seconds=seconds)
+
+
+async def a1(server: Server) -> Result:
+    return await one_room(server, 100)
+
+
+async def a2(server: Server) -> Result:
+    return await one_room(server, 1000)
+
+
+async def a3(server: Server) -> Result:
+    return await one_room(server, 10_000, 4, window=2)
+
+
+async def b(server: Server) -> Result:
+    urls = [server.url(f"/ws/chat/r{index // 5}/") for index in range(1000)]
+    return await fan_out([server], urls, EVERYBODY, 5, window=1, seconds=3)
+
+
+async def c(server: Server) -> Result:
+    return await fan_out([server], [server.url("/ws/echo/")] * 50, EVERYBODY, 1, window=1, seconds=3)
+
+
+async def d(server: Server) -> Result:
+    """20 clients that come and go."""
+    url = server.url("/ws/chat/d/")
+
+    async def come_and_go(seconds: float) -> int:
+        done, end = 0, time.perf_counter() + seconds
+
+        async def loop() -> None:
+            nonlocal done
+            while time.perf_counter() < end:
+                client = await connect(url)
+                await client.close()
+                done += 1
+
+        await asyncio.gather(*(loop() for _ in range(20)))
+        return done
+
+    await come_and_go(0.5)
+    meter = Meter(server)
+    done = await come_and_go(3)
+    usage = meter.read()
+    return {"us": 1e6 * usage["server_cpu_s"] / done, "rate": done / usage["wall_s"], **usage}
+
+
+async def e(server: Server) -> Result:
+    """Resident memory from 50 clients to 2,050."""
+    url = server.url("/ws/chat/e/")
+    first = await connect_many([url] * 50)
+    before = server.rss()
+    rest = await connect_many([url] * 2000)
+    await asyncio.sleep(0.5)
+    grown = server.rss() - before
+    lost = sum(client.closed for client in first + rest)
+    disconnect(first + rest)
+    return {"kib": grown / 2000 / 1024, "base_mib": before / 2**20, "lost": lost}
+
+
+async def f(server: Server) -> Result:
+    """20 clients ask at once for a handler that blocks 50 ms; seconds to the last answer."""
+    clients = await connect_many([server.url("/ws/sleep/")] * 20)
+    began = time.perf_counter()
+    for client in clients:
+        client.send(message(0))
+    last = await settle(lambda: sum(client.received for client in clients), 20, idle_s=3)
+    lost = 20 - sum(client.received for client in clients)
+    disconnect(clients)
+    return {"seconds": last - began, "lost": lost}
+
+
+async def m(server: Server) -> Result:
+    """The echo of 50 clients beside 10 whose handler always blocks."""
+    sleepers = await connect_many([server.url("/ws/sleep/")] * 10)
+    going = True
+
+    def again(client: Client, seq: int) -> None:
+        if going:
+            client.send(message(0))
+
+    for client in sleepers:
+        client.on_seq = again
+        client.send(message(0))
+    await asyncio.sleep(0.3)
+    slept = sum(client.received for client in sleepers)
+    result = await c(server)
+    result["sleeps"] = sum(client.received for client in sleepers) - slept
+    going = False
+    disconnect(sleepers)
+    return result
+
+
+async def g(server: Server) -> Result:
+    """Two processes on the server's core."""
+    with Server(server.peer, server.redis_port, server.options) as other:
+        urls = [server.url("/ws/chat/g/")] * 50 + [other.url("/ws/chat/g/")] * 50
+        return await fan_out([server, other], urls, FIRST, 100, window=8, seconds=3)
+
+
+async def o(server: Server) -> Result:
+    """8 readers and a sender, 5 s of 4 KiB messages; then the same beside a member that never reads."""
+    alone = await _broadcast_to_readers(server, "/ws/chat/alone/", 5)
+    stuck = await asyncio.to_thread(stuck_socket, server.url("/ws/chat/o/"))
+    before = server.rss()
+    beside = await _broadcast_to_readers(server, "/ws/chat/o/", 5)
+    grown = server.rss() - before
+    sent = int(beside["sent"])
+    dropped = await _dropped(server)
+    got = await asyncio.to_thread(read_all, stuck)
+    stuck.close()
+    return {
+        "sent": sent,
+        "rate": beside["rate"],
+        "rate_alone": alone["rate"],
+        "kept": beside["rate"] / alone["rate"],
+        "lost": int(beside["missing"]),
+        "grown_mib": grown / 2**20,
+        "stuck_got": got,
+        "stuck_lost": sent - got,
+        "counted": dropped,
+        "miscounted": None if dropped is None else dropped - (sent - got),
+    }
+
+
+async def _broadcast_to_readers(server: Server, path: str, seconds: float) -> Result:
+    clients = await connect_many([server.url(path)] * 9)
+    sender, sent, sending = clients[0], 0, True
+
+    def send() -> None:
+        nonlocal sent
+        sender.send(message(sent, BIG))
+        sent += 1
+
+    def again(client: Client, seq: int) -> None:
+        if sending:
+            send()
+
+    sender.on_seq = again
+    began = time.perf_counter()
+    for _ in range(8):
+        send()
+    await asyncio.sleep(seconds)
+    sending = False
+    received = [client.received for client in clients]
+    took = time.perf_counter() - began
+    await settle(lambda: min(client.received for client in clients), sent)
+    missing = sum(sent - client.received for client in clients)
+    disconnect(clients)
+    return {"sent": sent, "rate": min(received) / took, "missing": missing}
+
+
+async def _dropped(server: Server) -> int | None:
+    """What the peer itself says it has dropped, where it can say."""
+    if not server.peer.startswith("ours"):
+        return None
+    asker = await connect(server.url("/ws/dropped/"))
+    asker.send(message(0))
+    await settle(lambda: asker.received, 1)
+    disconnect([asker])
+    return asker.last
+
+
+async def nothing(server: Server) -> Result:
+    raise NotImplementedError("a case without a server")
+
+
+CASES: dict[str, Callable[[Server], Awaitable[Result]]] = {
+    "A1": a1,
+    "A2": a2,
+    "A3": a3,
+    "A-typed": a2,
+    "B": b,
+    "C": c,
+    "D": d,
+    "E": e,
+    "A1-sync": a1,
+    "A2-sync": a2,
+    "C-sync": c,
+    "F": f,
+    "M": m,
+    "G": g,
+    "B-redis": b,
+    "H": nothing,
+    "O": o,
+}
+NEEDS_REDIS = frozenset(("G", "B-redis", "H"))
+WITHOUT_SERVER = frozenset("H")
+TITLES = {
+    "A1": "one room of 100, one sender, 8 messages in flight",
+    "A2": "one room of 1,000, one sender, 8 in flight",
+    "A3": "one room of 10,000, one sender, 2 in flight",
+    "A-typed": "typed messages: one room of 1,000, one sender, 8 in flight",
+    "B": "200 rooms of 5, everybody sends, 1 in flight each",
+    "C": "echo, 50 clients, 1 in flight each",
+    "D": "connect, join, leave; 20 clients that come and go",
+    "E": "memory per idle client that has joined, KiB",
+    "A1-sync": "A1 with sync consumers",
+    "A2-sync": "A2 with sync consumers",
+    "C-sync": "C with sync consumers",
+    "F": "20 sync handlers that block 50 ms, seconds to the last answer",
+    "M": "echo of 50 clients beside 10 whose handler always blocks, all sync",
+    "G": "two processes over Redis, 50 + 50 clients in one room",
+    "B-redis": "B over Redis",
+    "H": "sends per second of a script, over Redis",
+    "O": "one member never reads: 8 readers, 4 KiB messages, 5 s",
+}

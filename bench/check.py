@@ -1,0 +1,90 @@
+"""Compares what has been measured with ``targets.py``: which targets are missed by more than noise?"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from bench.figures import Figures, Ratio, read
+from bench.run import RESULTS
+from bench.targets import A3_OVER_A1, LOSSLESS, STUCK_GROWTH_MIB, TARGETS, Target
+
+__all__ = ["Verdict", "main", "verdicts"]
+
+
+class Verdict(NamedTuple):
+    """How a target fares: "met", "noise" (its spread reaches the bound), "missed", or "unknown"."""
+
+    case: str
+    what: str
+    bound: str
+    found: str
+    word: str
+
+
+def verdicts(cases: dict[str, Figures]) -> Iterator[Verdict]:
+    """One for each target."""
+    for target in TARGETS:
+        figures = cases.get(target.case)
+        ratio = figures.ratio(target.above, target.below, target.metric, target.of) if figures else None
+        bound = f"{'≤' if target.at_most else '≥'} {target.bound:g}"
+        if ratio is None:
+            yield Verdict(target.case, _described(target), bound, "-", "unknown")
+            continue
+        found = f"{ratio.median:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
+        yield Verdict(target.case, _described(target), bound, found, _word(target, ratio))
+    yield from _others(cases)
+
+
+def _described(target: Target) -> str:
+    metric = target.metric if target.of is None else f"{target.metric} over {target.of}"
+    return f"{metric}: {target.above} / {target.below}"
+
+
+def _word(target: Target, ratio: Ratio) -> str:
+    if target.at_most:
+        return "met" if ratio.median <= target.bound else "noise" if ratio.low <= target.bound else "missed"
+    return "met" if ratio.median >= target.bound else "noise" if ratio.high >= target.bound else "missed"
+
+
+def _others(cases: dict[str, Figures]) -> Iterator[Verdict]:
+    large, small = (
+        cases[name].median("ours_async", "us") if name in cases else None for name in ("A3", "A1")
+    )
+    if large and small:
+        word = "met" if large / small <= A3_OVER_A1 else "missed"
+        yield Verdict("A3", "us: A3 / A1 of ours_async", f"≤ {A3_OVER_A1}", f"{large / small:.2f}", word)
+    if "O" in cases:
+        grown = cases["O"].values("ours_async", "grown_mib")
+        if grown:
+            word = "met" if min(grown) <= STUCK_GROWTH_MIB else "missed"
+            yield Verdict("O", "MiB more", f"≤ {STUCK_GROWTH_MIB:g}", f"{max(grown):.1f}", word)
+        miscounted = cases["O"].values("ours_async", "miscounted")
+        if miscounted:
+            word = "missed" if any(miscounted) else "met"
+            yield Verdict("O", "dropped, counted wrongly", "0", f"{max(map(abs, miscounted)):g}", word)
+    lost = {
+        f"{case} {peer}": int(sum(figures.values(peer, "lost")))
+        for case, figures in cases.items()
+        for peer in LOSSLESS
+        if any(figures.values(peer, "lost"))
+    }
+    found = ", ".join(f"{where}: {count}" for where, count in lost.items()) or "0"
+    yield Verdict("all", "lost messages of ours", "0", found, "missed" if lost else "met")
+
+
+def main() -> int:
+    """Print the verdicts; 1 when a target is missed."""
+    if not RESULTS.exists():
+        print(f"nothing measured yet ({RESULTS}); run `make bench`", file=sys.stderr)
+        return 2
+    missed = 0
+    for verdict in verdicts(read(RESULTS)):
+        print(f"{verdict.word:8} {verdict.case:8} {verdict.what:55} {verdict.bound:8} {verdict.found}")
+        missed += verdict.word == "missed"
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

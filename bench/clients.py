@@ -1,0 +1,144 @@
+"""The load: websocket clients that read sequence numbers out of what comes."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+
+__all__ = ["Client", "connect", "connect_many", "disconnect", "message", "read_all", "stuck_socket"]
+
+AT_ONCE = 20
+"""Handshakes that run side by side."""
+
+
+def message(seq: int, size: int = 64) -> bytes:
+    """What a client sends: ``seq`` in the first nine of ``size`` characters of text."""
+    return b'{"action": "chat", "message": "#%08d%s"}' % (seq, b"x" * max(0, size - 9))
+
+
+def _read_seq(payload: bytes) -> int:
+    at = payload.find(b"#")
+    return int(payload[at + 1 : at + 9]) if at >= 0 else -1
+
+
+OnSeq = Callable[["Client", int], None]
+
+
+class Client(WSListener):  # type: ignore[misc]
+    """A connection that gives the sequence number of each delivery to ``on_seq``."""
+
+    def __init__(self, *, engine_io: bool = False) -> None:
+        self.on_seq: OnSeq | None = None
+        self.engine_io = engine_io
+        self.transport: WSTransport | None = None
+        self.received = 0
+        self.last = -1
+        self.closed = False
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """See picows."""
+        self.transport = transport
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """See picows."""
+        if frame.msg_type is not WSMsgType.TEXT:
+            if frame.msg_type is WSMsgType.CLOSE:
+                transport.disconnect()
+            return
+        payload = frame.get_payload_as_bytes()
+        if self.engine_io and not payload.startswith(b"42"):
+            reply = {b"0": b"40", b"2": b"3"}.get(payload[:1])  # open: connect; ping: pong
+            if reply:
+                transport.send(WSMsgType.TEXT, reply)
+            return
+        seq = _read_seq(payload)
+        if seq >= 0:
+            self.received += 1
+            self.last = seq
+            if self.on_seq is not None:
+                self.on_seq(self, seq)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """See picows."""
+        self.closed = True
+
+    def send(self, payload: bytes) -> None:
+        """Send one text frame."""
+        assert self.transport is not None
+        if self.engine_io:
+            payload = b'42["chat",' + payload + b"]"
+        self.transport.send(WSMsgType.TEXT, payload)
+
+    async def close(self) -> None:
+        """Close as a client should, and wait for the end."""
+        assert self.transport is not None
+        if not self.closed:
+            self.transport.send_close()
+            await self.transport.wait_disconnected()
+
+
+async def connect(url: str) -> Client:
+    """A client whose handshake is done."""
+    client = Client(engine_io="EIO=4" in url)
+    await ws_connect(lambda: client, url, websocket_handshake_timeout=60)
+    return client
+
+
+async def connect_many(urls: list[str]) -> list[Client]:
+    """A client for each of ``urls``; the first one alone, since a peer may race on a room's first join."""
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(url: str) -> Client:
+        async with gate:
+            return await connect(url)
+
+    clients = [await one(urls[0])]
+    clients += await asyncio.gather(*(one(url) for url in urls[1:]))
+    await asyncio.sleep(0.3)  # peers that join after the accept
+    return clients
+
+
+def disconnect(clients: list[Client]) -> None:
+    """End the connections without a handshake."""
+    for client in clients:
+        if client.transport is not None:
+            client.transport.disconnect(graceful=False)
+
+
+def stuck_socket(url: str) -> socket.socket:
+    """A connection that has joined and never reads, with a small buffer in the kernel."""
+    parts = urlsplit(url)
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.connect((parts.hostname, parts.port))
+    lines = [
+        f"GET {parts.path} HTTP/1.1",
+        f"Host: {parts.netloc}",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+    ]
+    lines += ["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13", "", ""]
+    sock.sendall("\r\n".join(lines).encode())
+    head = b""
+    while b"\r\n\r\n" not in head:
+        head += sock.recv(1)
+    if b" 101 " not in head:
+        raise RuntimeError(head.decode(errors="replace"))
+    return sock
+
+
+def read_all(sock: socket.socket, idle_s: float = 1.5, limit_s: float = 12.0) -> int:
+    """Read what the server still holds for a stuck client; returns how many messages that were."""
+    sock.settimeout(idle_s)
+    count, deadline = 0, time.monotonic() + limit_s
+    try:
+        while time.monotonic() < deadline and (data := sock.recv(1 << 16)):
+            count += data.count(b"#")
+    except OSError:  # a timeout: nothing more comes
+        pass
+    return count

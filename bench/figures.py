@@ -1,0 +1,64 @@
+"""What the recorded runs say: medians and spreads of the last complete set of each case."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+__all__ = ["Figures", "Ratio", "read"]
+
+Runs = dict[str, list[dict[str, Any]]]
+
+
+class Ratio(NamedTuple):
+    """A figure of one peer over that of another, turn by turn: what ran side by side is compared."""
+
+    median: float
+    low: float
+    high: float
+
+
+class Figures:
+    """The runs of one case, by peer; ``errors`` has what failed."""
+
+    def __init__(self, rows: list[dict[str, Any]]) -> None:
+        self.runs: Runs = defaultdict(list)
+        self.errors: dict[str, str] = {}
+        for row in rows:
+            if "error" in row:
+                self.errors[row["peer"]] = row["error"]
+            else:
+                self.runs[row["peer"]].append(row)
+
+    def values(self, peer: str, metric: str) -> list[float]:
+        """Every value of ``metric``."""
+        return [row[metric] for row in self.runs.get(peer, ()) if row.get(metric) is not None]
+
+    def median(self, peer: str, metric: str) -> float | None:
+        """The middle one, or None when there is none."""
+        values = self.values(peer, metric)
+        return statistics.median(values) if values else None
+
+    def ratio(self, above: str, below: str, metric: str, of: str | None = None) -> Ratio | None:
+        """``metric`` of ``above`` over ``of`` (the same metric, unless named) of ``below``."""
+        over, under = self.values(above, metric), self.values(below, of or metric)
+        if not over or not under:
+            return None
+        turns = [a / b for a, b in zip(over, under, strict=False) if b]
+        return Ratio(statistics.median(turns), min(turns), max(turns)) if turns else None
+
+
+def read(
+    file: Path, keep: Callable[[dict[str, Any]], bool] = lambda row: not row["options"]
+) -> dict[str, Figures]:
+    """The figures of each case in ``file``; by default of the runs with the server's default options."""
+    rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for line in file.read_text().splitlines():
+        row = json.loads(line)
+        if keep(row):
+            rows[row["case"]].append(row)
+    return {case: Figures(found) for case, found in rows.items()}

@@ -1,0 +1,151 @@
+"""Closed-loop broadcasts, and what they cost the server."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from array import array
+from collections.abc import Callable
+from typing import Any
+
+from bench.clients import Client, connect_many, disconnect, message
+from bench.servers import Server
+
+__all__ = ["Meter", "Result", "fan_out", "settle"]
+
+Result = dict[str, Any]
+
+STALLED_S = 5.0
+"""How long nothing comes before it counts as lost."""
+
+
+class Meter:
+    """CPU and wall clock since it was made: of the servers, and of this process."""
+
+    def __init__(self, *servers: Server) -> None:
+        self.servers = servers
+        self.began = time.perf_counter()
+        self._server = sum(server.cpu_s() for server in servers)
+        self._own = time.process_time()
+
+    def read(self) -> Result:
+        """``wall_s``, ``server_cpu_s``, and how busy the two sides were, in percent of a core."""
+        wall = time.perf_counter() - self.began
+        server = sum(server.cpu_s() for server in self.servers) - self._server
+        return {
+            "wall_s": wall,
+            "server_cpu_s": server,
+            "server_cpu_pct": 100 * server / wall,
+            "client_cpu_pct": 100 * (time.process_time() - self._own) / wall,
+        }
+
+
+class FanOut:
+    """Each sender keeps ``window`` messages of its own in flight; every member counts what it gets."""
+
+    def __init__(self, senders: list[Client], members: list[Client], window: int, base: int = 0) -> None:
+        self.senders = senders
+        self.window = window
+        self.base = self.next_seq = base
+        """Sequence numbers below ``base`` are stragglers of an earlier load."""
+        self.sent_at = array("d")
+        self.latency = array("d")
+        self.owner: list[Client] = []
+        self.last_own = time.perf_counter()
+        self.stalls = 0
+        self.sending = True
+        for member in members:
+            member.on_seq = self._on_seq
+
+    def _push(self, client: Client) -> None:
+        self.sent_at.append(time.perf_counter())
+        self.owner.append(client)
+        client.send(message(self.next_seq))
+        self.next_seq += 1
+
+    def _on_seq(self, client: Client, seq: int) -> None:
+        index = seq - self.base
+        if index < 0:
+            return
+        now = time.perf_counter()
+        self.latency.append(now - self.sent_at[index])
+        if self.owner[index] is client:
+            self.last_own = now
+            if self.sending:
+                self._push(client)
+
+    async def run(self, seconds: float) -> None:
+        """Send for ``seconds``. When nobody hears from itself for 5 s, all start again, and a stall is counted."""
+        self._push_all()
+        end = time.perf_counter() + seconds
+        while (now := time.perf_counter()) < end:
+            await asyncio.sleep(0.05)
+            if now - self.last_own > STALLED_S:
+                self.stalls += 1
+                self.last_own = now
+                self._push_all()
+        self.sending = False
+
+    def _push_all(self) -> None:
+        for client in self.senders:
+            for _ in range(self.window):
+                self._push(client)
+
+
+async def settle(
+    count: Callable[[], int], target: int, *, idle_s: float = STALLED_S, limit_s: float = 60
+) -> float:
+    """Wait until ``count()`` is ``target`` or has stopped moving; returns when it last moved."""
+    deadline = time.perf_counter() + limit_s
+    last, moved = count(), time.perf_counter()
+    while last < target and time.perf_counter() < min(deadline, moved + idle_s):
+        await asyncio.sleep(0.01)
+        if (now := count()) != last:
+            last, moved = now, time.perf_counter()
+    return moved
+
+
+async def fan_out(
+    servers: list[Server], urls: list[str], senders: slice, fan: int, *, window: int, seconds: float
+) -> Result:
+    """Connect, warm up, and measure for ``seconds``; ``fan`` deliveries are due for each message."""
+    clients = await connect_many(urls)
+    chosen = clients[senders]
+
+    def received() -> int:
+        return sum(client.received for client in clients)
+
+    warm = FanOut(chosen, clients, window)
+    await warm.run(0.7)
+    await settle(received, warm.next_seq * fan)
+
+    before = received()
+    load = FanOut(chosen, clients, window, base=warm.next_seq)
+    meter = Meter(*servers)
+    await load.run(seconds)
+    # The rate counts the drain, and not the idle wait for what has been lost.
+    sent = load.next_seq - load.base
+    last = await settle(received, before + sent * fan)
+    usage = meter.read()
+    delivered = received() - before
+    disconnect(clients)
+    return {
+        "messages": sent,
+        "delivered": delivered,
+        "lost": sent * fan - delivered,
+        "stalls": load.stalls,
+        "us": 1e6 * usage["server_cpu_s"] / max(1, delivered),
+        "rate": delivered / (last - meter.began),
+        **_percentiles(load.latency),
+        **usage,
+    }
+
+
+def _percentiles(latency: array[float]) -> Result:
+    ordered = sorted(latency)
+    if not ordered:
+        return {"p50_ms": None, "p99_ms": None}
+    return {
+        "p50_ms": 1000 * ordered[len(ordered) // 2],
+        "p99_ms": 1000 * ordered[len(ordered) * 99 // 100],
+    }

@@ -1,0 +1,146 @@
+"""Writes bench/REPORT.md and its plots from what has been measured."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import subprocess
+from pathlib import Path
+
+from bench.cases import CASES, TITLES
+from bench.check import verdicts
+from bench.figures import Figures, read
+from bench.plots import Bar, chart
+from bench.run import RESULTS
+from bench.servers import HERE, python_of
+
+__all__ = ["main"]
+
+PLOTS = HERE / "plots"
+HEADLINE = {"E": ("kib", "KiB"), "F": ("seconds", "s"), "H": ("rate", "sends/s"), "O": ("rate", "messages/s")}
+COLUMNS = {
+    "E": ("kib", "base_mib"),
+    "F": ("seconds",),
+    "H": ("rate", "us"),
+    "O": ("rate", "rate_alone", "grown_mib", "sent", "stuck_got", "counted", "lost"),
+    "D": ("us", "rate"),
+    "M": ("us", "rate", "p50_ms", "p99_ms", "sleeps", "lost"),
+}
+DEFAULT_COLUMNS = ("us", "rate", "p50_ms", "p99_ms", "lost", "server_cpu_pct", "client_cpu_pct")
+HEADS = {
+    "us": "server CPU, µs",
+    "rate": "per second",
+    "p50_ms": "p50, ms",
+    "p99_ms": "p99, ms",
+    "kib": "KiB per client",
+    "base_mib": "MiB before",
+    "rate_alone": "without the stuck one",
+    "grown_mib": "MiB more",
+    "stuck_got": "the stuck one got",
+    "counted": "dropped, by its own count",
+    "server_cpu_pct": "server busy, %",
+    "client_cpu_pct": "load busy, %",
+}
+PACKAGES = (
+    "uvicorn",
+    "uvloop",
+    "websockets",
+    "starlette",
+    "asgiref",
+    "redis",
+    "hiredis",
+    "django",
+    "channels",
+)
+PACKAGES += ("channels-redis", "fast-channels", "chanx", "broadcaster", "python-socketio")
+INTRODUCTION = """# Report of the bench
+
+Written by `make bench`; [README.md](README.md) says what is measured and how. Medians, and in brackets the range
+from the lowest run to the highest. Compare within a case, whose peers ran interleaved, and not between cases or
+days.
+"""
+
+
+def main() -> None:
+    """Write the files."""
+    cases = read(RESULTS)
+    PLOTS.mkdir(exist_ok=True)
+    parts = [INTRODUCTION, machine()]
+    parts.append(
+        '## Targets\n\nA ratio is taken per turn of a case; "noise" means that some turn meets the target.\n'
+    )
+    parts.append("| case | ratio | target | found | |\n|---|---|---|---|---|")
+    parts += [
+        f"| {row.case} | {row.what} | {row.bound} | {row.found} | {row.word} |" for row in verdicts(cases)
+    ]
+    for case in CASES:
+        if case in cases:
+            parts.append(section(case, cases[case]))
+    (HERE / "REPORT.md").write_text("\n".join(parts) + "\n")
+
+
+def section(case: str, figures: Figures) -> str:
+    """A case: table and plot."""
+    columns = [
+        name
+        for name in COLUMNS.get(case, DEFAULT_COLUMNS)
+        if any(figures.values(p, name) for p in figures.runs)
+    ]
+    lines = [f"\n## {case}: {TITLES[case]}\n"]
+    metric, unit = HEADLINE.get(case, ("us", "µs of server CPU per delivery"))
+    bars = []
+    for peer in figures.runs:
+        values = figures.values(peer, metric)
+        bars.append(Bar(peer, figures.median(peer, metric) or 0, min(values), max(values)))
+    if bars:
+        file = PLOTS / f"{case}.svg"
+        file.write_text(chart(f"{case}: {TITLES[case]}", unit, bars))
+        lines.append(f"![{case}]({file.relative_to(HERE)})\n")
+    lines.append("| peer | runs | " + " | ".join(HEADS.get(name, name) for name in columns) + " |")
+    lines.append("|---" * (len(columns) + 2) + "|")
+    for peer, rows in figures.runs.items():
+        cells = [cell(figures.values(peer, name), spread=name == metric) for name in columns]
+        lines.append(f"| {peer} | {len(rows)} | " + " | ".join(cells) + " |")
+    lines += [f"| {peer} | | {error} |" for peer, error in figures.errors.items() if peer not in figures.runs]
+    return "\n".join(lines)
+
+
+def cell(values: list[float], *, spread: bool) -> str:
+    """Median, and the range where it is asked for."""
+    if not values:
+        return "-"
+    text = short(statistics.median(values))
+    return f"{text} ({short(min(values))} to {short(max(values))})" if spread and len(values) > 1 else text
+
+
+def short(value: float) -> str:
+    """Three digits."""
+    return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.3g}"
+
+
+def machine() -> str:
+    """Where it ran, and with what."""
+    cpu = next(
+        (line.split(":", 1)[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
+        "?",
+    )
+    found: dict[str, str] = {}
+    for environment in ("ours", "channels", "others"):
+        out = subprocess.run(
+            [python_of(environment), "-m", "pip", "list", "--format=freeze", "--disable-pip-version-check"],
+            capture_output=True,
+            text=True,
+        ).stdout
+        found |= dict(line.split("==", 1) for line in out.splitlines() if "==" in line)
+    versions = ", ".join(f"{name} {found[name]}" for name in PACKAGES if name in found)
+    return f"{os.cpu_count()} cores of {cpu}, Python {platform.python_version()}. {versions}.\n"
+
+
+def _lines(file: str) -> list[str]:
+    path = Path(file)
+    return path.read_text().splitlines() if path.exists() else []
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""Runs cases: ``python -m bench.run A1,C --peers ours_async,starlette --repeat 3``.
+
+Every peer of a case runs in turn, and then all of them again: what disturbs the machine disturbs them all.
+Each run appends one JSON line to ``.cache/bench/results.jsonl``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import resource
+import subprocess
+import time
+from typing import Any
+
+import uvloop
+
+from bench.cases import CASES, WITHOUT_SERVER
+from bench.load import Result
+from bench.peers import DEFAULT_PEERS, environment_of
+from bench.script_send import WAYS
+from bench.servers import CACHE, HERE, LOAD_CORE, SERVER_CORE, Server, python_of, redis_server
+
+__all__ = ["main"]
+
+RESULTS = CACHE / "results.jsonl"
+TIMEOUT_S = 240
+
+
+def measure(case: str, peer: str, options: tuple[str, ...], redis_port: int) -> Result:
+    """One run of one peer; what goes wrong is in the result as "error", so that the other peers go on."""
+    try:
+        if case in WITHOUT_SERVER:
+            return script(peer, redis_port)
+        with Server(peer, redis_port, options) as server:
+            return uvloop.run(asyncio.wait_for(CASES[case](server), TIMEOUT_S))
+    except Exception as error:  # noqa: BLE001 - a peer may fail in any way
+        return {"error": f"{type(error).__name__}: {error}"[:300]}
+
+
+def script(peer: str, redis_port: int) -> Result:
+    """Case H."""
+    command = ["taskset", "-c", str(SERVER_CORE), python_of(environment_of(peer))]
+    done = subprocess.run(
+        [*command, str(HERE / "script_send.py"), peer, str(redis_port)],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip().splitlines()[-1])
+    result: Result = json.loads(done.stdout)
+    return result
+
+
+def run(cases: list[str], peers: list[str], repeat: int, options: tuple[str, ...]) -> None:
+    """Measure and record."""
+    at = time.strftime("%Y-%m-%d %H:%M")
+    with redis_server() as redis_port:
+        for case in cases:
+            chosen = peers or (list(WAYS) if case in WITHOUT_SERVER else DEFAULT_PEERS[case])
+            for turn in range(repeat):
+                for peer in chosen:
+                    head = {"at": at, "case": case, "peer": peer, "turn": turn, "options": " ".join(options)}
+                    row = head | measure(case, peer, options, redis_port)
+                    with RESULTS.open("a") as file:
+                        file.write(json.dumps(row) + "\n")
+                    print(shown(row), flush=True)
+
+
+def shown(row: dict[str, Any]) -> str:
+    """A line for the terminal."""
+    head = f"{row['case']:8} {row['peer']:20} {row['turn']}"
+    keys = (
+        "error",
+        "us",
+        "kib",
+        "seconds",
+        "rate",
+        "p50_ms",
+        "p99_ms",
+        "lost",
+        "stalls",
+        "kept",
+        "grown_mib",
+    )
+    keys += ("miscounted", "server_cpu_pct", "client_cpu_pct")
+    values = [f"{key}={_short(row[key])}" for key in keys if row.get(key) is not None]
+    return "  ".join([head, *values])
+
+
+def _short(value: Any) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("cases", nargs="?", default="", help=f"of {', '.join(CASES)}; default all")
+    parser.add_argument(
+        "--peers", default="", help="names of bench/apps, separated by commas; default the case's"
+    )
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument(
+        "--server-options", default="", help="further options of uvicorn, such as '--ws wsproto'"
+    )
+    args = parser.parse_args()
+    cases = [name for name in args.cases.split(",") if name] or list(CASES)
+    if unknown := set(cases) - set(CASES):
+        parser.error(f"no case {', '.join(sorted(unknown))}; there are {', '.join(CASES)}")
+    CACHE.mkdir(parents=True, exist_ok=True)
+    os.sched_setaffinity(0, {LOAD_CORE})
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    peers = [name for name in args.peers.split(",") if name]
+    run(cases, peers, args.repeat, tuple(args.server_options.split()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""The processes of a run: a server pinned to one core, and Redis on the other one with the load."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.peers import environment_of
+
+__all__ = ["CACHE", "LOAD_CORE", "SERVER_CORE", "Server", "free_port", "python_of", "redis_server"]
+
+HERE = Path(__file__).resolve().parent
+CACHE = HERE.parent / ".cache" / "bench"
+SERVER_CORE, LOAD_CORE = 0, 1
+START_TIMEOUT_S, STOP_TIMEOUT_S = 20, 3
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+def python_of(environment: str) -> str:
+    """The interpreter of one of the environments that ``bench/prepare`` makes."""
+    return str(CACHE / environment / "bin" / "python")
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+class Server:
+    """One uvicorn process that serves a peer's app, for as long as the ``with`` block runs.
+
+    ``options`` are further options of uvicorn: none, so that every peer has its defaults.
+    """
+
+    def __init__(self, peer: str, redis_port: int = 0, options: tuple[str, ...] = ()) -> None:
+        self.peer = peer
+        self.port = free_port()
+        self.redis_port = redis_port
+        self.options = options
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Server:
+        command = ["taskset", "-c", str(SERVER_CORE), python_of(environment_of(self.peer)), "-m", "uvicorn"]
+        command += [f"apps.{self.peer}:app", "--port", str(self.port), "--no-access-log"]
+        command += ["--log-level", "error", *self.options]
+        environment = os.environ | {"BENCH_REDIS": f"redis://127.0.0.1:{self.redis_port}/0"}
+        with open(CACHE / "server.log", "ab") as log:
+            self.process = subprocess.Popen(command, cwd=HERE, stdout=log, stderr=log, env=environment)
+        try:
+            _await_port(self.port, self.process)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.process is not None:
+            _end(self.process)
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        assert self.process is not None
+        return self.process.pid
+
+    def cpu_s(self) -> float:
+        """User and system time of all threads so far, in seconds."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+
+    def rss(self) -> int:
+        """Resident memory in bytes."""
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * PAGE_BYTES
+
+    def url(self, path: str) -> str:
+        """The address of ``path``, as this peer's clients write it."""
+        if self.peer.startswith("socketio"):
+            path = "/socket.io/?EIO=4&transport=websocket"
+        return f"ws://127.0.0.1:{self.port}{path}"
+
+
+@contextlib.contextmanager
+def redis_server() -> Iterator[int]:
+    """A Redis of our own that keeps nothing, on the load's core; yields its port."""
+    port = free_port()
+    command = ["taskset", "-c", str(LOAD_CORE), "redis-server", "--port", str(port), "--save", ""]
+    with subprocess.Popen([*command, "--appendonly", "no"], stdout=subprocess.DEVNULL) as process:
+        try:
+            _await_port(port, process)
+            yield port
+        finally:
+            _end(process)
+
+
+def _await_port(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"{process.args!r} does not listen on {port}; see {CACHE / 'server.log'}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is not None:
+        return
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

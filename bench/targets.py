@@ -1,0 +1,92 @@
+"""What the bench holds the project to. A row is a ratio of two peers' figures in one case, and its bound."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["LOSSLESS", "TARGETS", "Target"]
+
+
+class Target(NamedTuple):
+    """``metric`` of ``above`` over that of ``below`` must be at least (or at most) ``bound``."""
+
+    case: str
+    above: str
+    below: str
+    bound: float
+    metric: str = "us"
+    at_most: bool = False
+    of: str | None = None
+    """The metric of ``below``, where it is another one."""
+
+
+def cheaper(case: str, ours: str, other: str, times: float) -> Target:
+    """``ours`` costs ``times`` less server CPU than ``other``."""
+    return Target(case, other, ours, times)
+
+
+def no_slower(case: str, ours: str, other: str) -> Target:
+    """The p99 of ``ours`` is below the p50 of ``other``."""
+    return Target(case, ours, other, 1, "p99_ms", at_most=True, of="p50_ms")
+
+
+FLOOR, REDIS = "starlette", "starlette_redis"
+
+TARGETS = (
+    cheaper("A1", "ours_async", "channels_async", 7),
+    cheaper("A1", "ours_async", FLOOR, 0.75),
+    cheaper("A1", "ours_async", "broadcaster_memory", 1),
+    cheaper("A1", "ours_async", "socketio_memory", 1),
+    no_slower("A1", "ours_async", "channels_async"),
+    cheaper("A2", "ours_async", "channels_async", 20),
+    cheaper("A2", "ours_async", FLOOR, 0.90),
+    cheaper("A2", "ours_async", "broadcaster_memory", 1),
+    cheaper("A2", "ours_async", "socketio_memory", 1),
+    no_slower("A2", "ours_async", "channels_async"),
+    cheaper("A3", "ours_async", FLOOR, 0.85),
+    cheaper("A-typed", "ours_typed", "chanx", 20),
+    cheaper("A-typed", "ours_typed", FLOOR, 0.95),
+    cheaper("B", "ours_async", "channels_async", 27),
+    cheaper("B", "ours_async", FLOOR, 0.85),
+    no_slower("B", "ours_async", "channels_async"),
+    cheaper("C", "ours_async", "channels_async", 4),
+    cheaper("C", "ours_async", FLOOR, 1),
+    cheaper("D", "ours_async", "channels_async", 1.6),
+    cheaper("D", "ours_async", FLOOR, 0.95),
+    Target("E", "ours_async", "channels_async", 0.77, "kib", at_most=True),
+    Target("E", "ours_async", FLOOR, 0.95, "kib", at_most=True),
+    cheaper("A1-sync", "ours_sync", "channels_sync", 10),
+    cheaper("A1-sync", "ours_sync", FLOOR, 0.5),
+    cheaper("A2-sync", "ours_sync", "channels_sync", 16),
+    cheaper("C-sync", "ours_sync", "channels_sync", 6),
+    cheaper("C-sync", "ours_sync", FLOOR, 0.8),
+    Target("F", "ours_sync", "channels_sync", 0.1, "seconds", at_most=True),
+    Target("F", "ours_sync", FLOOR, 1.3, "seconds", at_most=True),
+    Target("M", "ours_sync", "channels_sync", 300, "rate"),
+    Target("M", "ours_sync", "channels_sync", 0.02, "p99_ms", at_most=True, of="p50_ms"),
+    cheaper("M", "ours_sync", FLOOR, 0.7),
+    cheaper("G", "ours_pubsub", "channels_pubsub", 6.5),
+    cheaper("G", "ours_queue", "channels_queue", 8),
+    cheaper("G", "ours_pubsub", REDIS, 0.75),
+    cheaper("G", "ours_pubsub", "broadcaster_redis", 1),
+    cheaper("G", "ours_pubsub", "socketio_redis", 1),
+    no_slower("G", "ours_pubsub", "channels_pubsub"),
+    no_slower("G", "ours_queue", "channels_queue"),
+    cheaper("B-redis", "ours_pubsub", "channels_pubsub", 6),
+    cheaper("B-redis", "ours_queue", "channels_queue", 6),
+    Target("H", "ours_pubsub", "channels_pubsub", 3.5, "rate"),
+    Target("H", "ours_queue", "channels_queue", 3.5, "rate"),
+    Target("H", "ours_pubsub_sync", "channels_pubsub", 12, "rate"),
+    Target("H", "ours_queue_sync", "channels_queue", 12, "rate"),
+    Target("H", "ours_pubsub_sync", "redis_publish", 0.65, "rate"),
+    Target("O", "ours_async", "ours_async", 0.9, "rate", of="rate_alone"),
+)
+
+LOSSLESS = ("ours_async", "ours_sync", "ours_pubsub", "ours_queue", "ours_typed")
+"""Peers that may lose nothing in any case."""
+
+A3_OVER_A1 = 1.3
+"""How many times dearer a delivery may be in a room of 10,000 than in one of 100."""
+
+STUCK_GROWTH_MIB = 2.0
+"""How much memory a member may cost that never reads."""
