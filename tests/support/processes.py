@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.support.waiting import until
 
-__all__ = ["Process", "child_environment", "free_port", "listening", "sockets_by_process"]
+__all__ = ["Process", "child_environment", "children", "free_port", "listening", "sockets_by_process"]
 
 # What the machine or the test run may have set and a child must not inherit by accident.
 NOT_INHERITED = (
@@ -141,14 +141,15 @@ def sockets_by_process(pid: int, port: int) -> dict[int, int]:
         if int(fields[1].partition(":")[2], 16) == port and fields[3] == "01":
             established.add(f"socket:[{fields[9]}]")
     counts: dict[int, int] = {}
-    for child in _children(pid):
+    for child in children(pid):
         count = sum(_link(fd) in established for fd in Path(f"/proc/{child}/fd").iterdir())
         if count:
             counts[child] = count
     return counts
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """The processes that this one has started."""
     tasks = Path(f"/proc/{pid}/task")
     return [int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()]
 
