@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from compat.layers import channel_layers, unregister_channel_layer
 from tests.support.environments import Environment
+from tests.support.seed_app import SeedApp
 from tests.support.servers import Server, served
 from tests.support.tutorial import Tutorial
 
@@ -80,3 +85,33 @@ def run(project: Path, bare: Environment) -> Run:
         return done.stdout.strip()
 
     return run_code
+
+
+@pytest.fixture(scope="session")
+def typed_app(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> SeedApp:
+    """The application of the typed seeds, laid out."""
+    return SeedApp(tmp_path_factory.mktemp("typed"), redis_url)
+
+
+@pytest.fixture(scope="session")
+def typed_server(typed_app: SeedApp) -> Iterator[Server]:
+    """The application of the typed seeds on uvicorn and Redis."""
+    with typed_app.serve() as server:
+        yield server
+        assert "Traceback" not in server.log(), server.log()
+
+
+@pytest.fixture
+def src(typed_app: SeedApp, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
+    """`src("apps.room_chat.consumer")`: a module of the application in this process, forgotten at the end."""
+    monkeypatch.syspath_prepend(str(typed_app.folder))
+    monkeypatch.setenv("REDIS_URL", typed_app.redis_url)
+
+    def load(name: str) -> Any:
+        return importlib.import_module(f"src.{name}")
+
+    yield load
+    for name in [name for name in sys.modules if name == "src" or name.startswith("src.")]:
+        del sys.modules[name]
+    for alias in channel_layers.aliases():
+        unregister_channel_layer(alias)
