@@ -32,13 +32,16 @@ OURS: dict[str, Any] = {
 QUEUE, PUBSUB = OURS
 OPTIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "defaults": ({}, {}),
-    "json": ({"serializer_format": "json"},) * 2,
-    "encrypted": ({"symmetric_encryption_keys": ["key"]},) * 2,
+    "json": ({"serializer_format": "json"}, {"serializer_format": "json"}),
+    "encrypted": ({"symmetric_encryption_keys": ["key"]}, {"symmetric_encryption_keys": ["key"]}),
     "rotating keys": (
         {"symmetric_encryption_keys": ["new", "old"]},
         {"symmetric_encryption_keys": ["old", "new"]},
     ),
-    "encrypted json": ({"serializer_format": "json", "symmetric_encryption_keys": ["key"]},) * 2,
+    "encrypted json": (
+        {"serializer_format": "json", "symmetric_encryption_keys": ["key"]},
+        {"serializer_format": "json", "symmetric_encryption_keys": ["key"]},
+    ),
 }
 
 

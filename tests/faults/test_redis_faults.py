@@ -288,6 +288,7 @@ async def test_redis_is_out_of_memory(redis_server: RedisServer) -> None:
             (layer.group_send, "room", {"type": "x"}),
             (layer.group_add, "room", channel),
         )
+        call: Any
         for call, *arguments in refused:
             with pytest.raises(LayerUnavailable, match="out of memory; raise its maxmemory"):
                 await call(*arguments)

@@ -52,8 +52,9 @@ class Watched:
 
     def _replica_known(self) -> bool:
         with redis.Redis(port=self.port) as sentinel, redis.Redis(port=self.replica.port) as replica:
-            known: bool = sentinel.sentinel_masters()["mymaster"]["num-slaves"] == 1
-            return known and bool(replica.info("replication")["master_link_status"] == "up")
+            masters: Any = sentinel.sentinel_masters()
+            state: Any = replica.info("replication")
+            return bool(masters["mymaster"]["num-slaves"] == 1 and state["master_link_status"] == "up")
 
     def stop(self) -> None:
         self.sentinel.stop()

@@ -102,9 +102,7 @@ async def test_ten_thousand_numbered_messages(cls: Make, redis_server: RedisServ
             *(one.group_send("room", {"type": "x", "n": n}) for n in range(start, start + 100))
         )
     for inbox in inboxes:
-        await until_async(
-            lambda inbox=inbox: len(inbox.events) == 10_000, "all have come", deadline_s=WITHIN_S
-        )
+        await arrived(inbox, 10_000)
         assert [message["n"] for _, message in inbox.events] == list(range(10_000))
     await close(one, two)
 

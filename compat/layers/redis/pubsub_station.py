@@ -205,9 +205,19 @@ class PubSubStation:
             return
         excluded = message.pop(EXCLUDE_KEY, ())
         fresh = copier(message)  # type: ignore[arg-type]
+        boxes, loop, delivered = self.boxes, self.loop, 0
         for channel in tuple(members or ()):
-            if channel not in excluded:
+            if channel in excluded:
+                continue
+            box = boxes.get(channel)
+            if isinstance(box, Inbox) and box.loop is loop:
+                if box.push(fresh(), deadline):
+                    delivered += 1
+                else:
+                    self.layer.count_drop(channel, "overflow")
+            else:
                 self._deliver(channel, fresh(), deadline)
+        self.layer.metrics.delivered += delivered
 
     def _deliver(self, channel: str, message: Message, deadline: float) -> None:
         box = self.boxes.get(channel)

@@ -321,8 +321,17 @@ class QueueStation:
             self._deliver(names, message, deadline)
             return
         fresh = copier(message)  # type: ignore[arg-type]
+        boxes, loop, delivered = self.boxes, self.loop, 0
         for name in names:
-            self._deliver(name, fresh(), deadline)
+            box = boxes.get(name)
+            if isinstance(box, Inbox) and box.loop is loop:
+                if box.push(fresh(), deadline):
+                    delivered += 1
+                else:
+                    self.layer.count_drop(name, "overflow")
+            else:
+                self._deliver(name, fresh(), deadline)
+        self.layer.metrics.delivered += delivered
 
     def _deliver(self, channel: str, message: Message, deadline: float) -> None:
         layer = self.layer

@@ -53,8 +53,8 @@ class Template(NamedTuple):
 
     def fill(self, names: list[str]) -> bytes:
         """The whole message, put together here."""
-        packed: bytes = json.dumps(names).encode() if self.codec == "json" else msgpack.packb(names)
-        return self.head + packed + self.tail
+        packed: Any = json.dumps(names).encode() if self.codec == "json" else msgpack.packb(names)
+        return self.head + bytes(packed) + self.tail
 
 
 class BaseMessageSerializer(abc.ABC):

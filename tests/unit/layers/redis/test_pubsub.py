@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
@@ -57,7 +57,7 @@ async def test_bytes_on_redis(make_pubsub: Make, wire: Any) -> None:
     await listener.aclose()
 
 
-async def first(listener: Any, count: int) -> Any:
+async def first(listener: Any, count: int) -> AsyncIterator[Any]:
     async for item in listener.listen():
         if item["type"] == "message":
             yield item
