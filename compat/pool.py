@@ -6,7 +6,7 @@ only when it is stuck in a handler, which a tick notices (more threads than need
 GIL). Message types that were slow before are handed over before they run.
 
 A worker enters asgiref once per busy period, so ``async_to_sync`` in a handler finds the event loop by its
-public rules.
+public rules. It stays parked for a moment afterwards, and is woken rather than entered again.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ TICK_S = 0.001
 FLUSH_EVERY = 256
 """Turns of a busy worker between two wake-ups of the loop."""
 
+PARK_S = 0.005
+"""How long a worker without work waits for more before it leaves its thread."""
+
 
 class Runnable(Protocol):
     """What the pool needs of a connection."""
@@ -50,9 +53,12 @@ class Runnable(Protocol):
 class Worker:
     """One busy thread, as the loop sees it."""
 
-    __slots__ = ("connection", "seen", "slow", "turns")
+    __slots__ = ("bell", "connection", "seen", "slow", "turns")
 
     def __init__(self) -> None:
+        self.bell = threading.Lock()
+        """Held, but for the moment in which somebody wakes this worker where it is parked."""
+        self.bell.acquire()
         self.turns = 0
         self.seen = -1
         """``turns`` at the last tick: the same again means that a handler is stuck."""
@@ -73,6 +79,8 @@ class Pool:
         self.lock = threading.Lock()
         """Held to change ``active``, and by a worker that decides to leave: a wake-up cannot be lost."""
         self.active: set[Worker] = set()
+        self.parked: Worker | None = None
+        """One that has nothing to do, and stays for a moment in case that changes."""
         self.tasks: set[asyncio.Task[None]] = set()
         self.slow_kinds: set[Any] = set()
         self.kicked = self.flushing = self.ticking = False
@@ -100,9 +108,14 @@ class Pool:
             with self.lock:
                 if not self.ready or len(self.active) >= self.size:
                     break
-                worker = Worker()
+                parked, self.parked = self.parked, None
+                worker = parked or Worker()
+                worker.slow, worker.seen = False, -1
                 self.active.add(worker)
-            self._launch(worker)
+            if parked is not None:
+                parked.bell.release()
+            else:
+                self._launch(worker)
         self._ensure_tick()
 
     def _launch(self, worker: Worker) -> None:
@@ -178,11 +191,27 @@ class Pool:
                     if ready:
                         continue
                     self.active.discard(worker)
+                    if self.parked is not None:
+                        return
+                    self.parked = worker
+                if not self._woken(worker):
                     return
+                continue
             connection.run_slice(worker)
             turns += 1
             if worker.slow or turns % FLUSH_EVERY == 0:
                 self.flush_soon()
+
+    def _woken(self, worker: Worker) -> bool:
+        """Wait parked: a thread that is still there is cheaper to wake than one that has to be entered."""
+        if worker.bell.acquire(timeout=PARK_S):
+            return True
+        with self.lock:
+            if self.parked is worker:
+                self.parked = None
+                return False
+        worker.bell.acquire()  # somebody has just taken it out, and rings
+        return True
 
     def _stay(self, worker: Worker) -> bool:
         """Back from a slow handler: False when a fast worker has the queue, and this one is to leave."""

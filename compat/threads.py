@@ -33,6 +33,9 @@ SLICE = 32
 MAX_UNSENT = 64
 """Frames that a handler may be ahead of its client before ``send()`` blocks it."""
 
+LOCAL = "asgiref.local"
+"""The name of the context variables behind asgiref's ``Local``."""
+
 
 class SyncHandlers(Protocol):
     """What this module needs of a consumer."""
@@ -51,7 +54,7 @@ class SyncInbox(Inbox):
         if len(self.events) >= self.capacity:
             return self._overflow(message, deadline)
         self.events.append((deadline, message))
-        self.connection.schedule()
+        self.wakeups.call(self)
         return True
 
     def wake(self) -> None:
@@ -170,17 +173,18 @@ class SyncConnection:
                 self.schedule()
             elif inbox.failure is not None:
                 raise inbox.failure
-            await self._wait()
+            await self._waiting()
 
     async def _drain(self) -> None:
         """Send what waits; a server's error ends the consumer, unless it means that the client has left."""
         out, socket = self.out, self.socket
+        raw_send = socket.raw_send
         while out:
             if socket.shut:
                 out.clear()
                 break
             try:
-                await socket.raw_send(out[0])
+                await raw_send(out[0])
             except Exception as error:  # noqa: BLE001 - any server, and any middleware around its send
                 out.clear()
                 if isinstance(error, OSError) and socket.served and socket.websocket:
@@ -192,12 +196,10 @@ class SyncConnection:
         if self.room is not None:
             self.room.set()
 
-    async def _wait(self) -> None:
-        self.waiter = self.pool.loop.create_future()
-        try:
-            await self.waiter
-        finally:
-            self.waiter = None
+    def _waiting(self) -> asyncio.Future[None]:
+        """What to await until somebody calls ``wake``."""
+        self.waiter = waiter = self.pool.loop.create_future()
+        return waiter
 
     async def _settle(self) -> None:
         """Wait for the handler that still runs, if any; afterwards none will."""
@@ -207,7 +209,7 @@ class SyncConnection:
         cancelled: asyncio.CancelledError | None = None
         while not self.busy.acquire(blocking=False):
             try:
-                await self._wait()
+                await self._waiting()
             except asyncio.CancelledError as error:
                 cancelled = error
         if cancelled is not None:
@@ -306,13 +308,15 @@ class SyncConnection:
 
     def _enter(self) -> Any:
         """Let ``async_to_sync`` on this thread find the loop, and asgiref's ``Local`` values this thread."""
-        local = SyncToAsync.threadlocal
-        local.main_event_loop = self.pool.loop
-        local.main_event_loop_pid = os.getpid()
+        local: Any = SyncToAsync.threadlocal
+        if getattr(local, "main_event_loop", None) is not self.pool.loop:
+            local.main_event_loop = self.pool.loop
+            local.main_event_loop_pid = os.getpid()
         thread = threading.get_ident()
         if thread != self.home:
             self.home = thread
-            self.context.run(_rehome, self.context)
+            if any(variable.name == LOCAL for variable in self.context):
+                self.context.run(_rehome, self.context)
         return local
 
     def _guarded(self, message: Message) -> None:
