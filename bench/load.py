@@ -75,7 +75,7 @@ class FanOut:
                 self._push(client)
 
     async def run(self, seconds: float) -> None:
-        """Send for ``seconds``. When nobody hears from itself for 5 s, all start again, and a stall is counted."""
+        """Send for ``seconds``. When no sender hears from itself for 5 s, all start again: a stall."""
         self._push_all()
         end = time.perf_counter() + seconds
         while (now := time.perf_counter()) < end:

@@ -26,8 +26,8 @@ REDIS = (FLOOR_REDIS, "ours_pubsub", "ours_queue", "channels_pubsub", "channels_
 NEIGHBOURS = ("broadcaster_memory", "socketio_memory")
 
 DEFAULT_PEERS: dict[str, tuple[str, ...]] = {
-    "A1": (*ASYNC, *NEIGHBOURS, "fast_channels"),
-    "A2": (*ASYNC, *NEIGHBOURS, "fast_channels"),
+    "A1": (*ASYNC, "ours_once", *NEIGHBOURS, "fast_channels"),
+    "A2": (*ASYNC, "ours_once", *NEIGHBOURS, "fast_channels"),
     "A3": (FLOOR, "ours_async"),  # one message costs Channels half a minute there
     "A-typed": (FLOOR, "ours_typed", "chanx"),
     "B": ASYNC,

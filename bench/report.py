@@ -56,9 +56,9 @@ PACKAGES = (
 PACKAGES += ("channels-redis", "fast-channels", "chanx", "broadcaster", "python-socketio")
 INTRODUCTION = """# Report of the bench
 
-Written by `make bench`; [README.md](README.md) says what is measured and how. Medians, and in brackets the range
-from the lowest run to the highest. Compare within a case, whose peers ran interleaved, and not between cases or
-days.
+Written by `make bench`; [README.md](README.md) says what is measured and how. Medians, and in brackets the
+range from the lowest run to the highest. Compare within a case, whose peers ran interleaved, and not across
+cases or days.
 """
 
 
@@ -132,7 +132,7 @@ def machine() -> str:
             capture_output=True,
             text=True,
         ).stdout
-        found |= dict(line.split("==", 1) for line in out.splitlines() if "==" in line)
+        found |= dict(line.lower().split("==", 1) for line in out.splitlines() if "==" in line)
     versions = ", ".join(f"{name} {found[name]}" for name in PACKAGES if name in found)
     return f"{os.cpu_count()} cores of {cpu}, Python {platform.python_version()}. {versions}.\n"
 

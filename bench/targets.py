@@ -82,7 +82,7 @@ TARGETS = (
     Target("O", "ours_async", "ours_async", 0.9, "rate", of="rate_alone"),
 )
 
-LOSSLESS = ("ours_async", "ours_sync", "ours_pubsub", "ours_queue", "ours_typed")
+LOSSLESS = ("ours_async", "ours_once", "ours_sync", "ours_pubsub", "ours_queue", "ours_typed")
 """Peers that may lose nothing in any case."""
 
 A3_OVER_A1 = 1.3

@@ -15,8 +15,8 @@ from compat.settings import configure
 REDIS = os.environ.get("BENCH_REDIS", "")
 
 
-def build(backend: str, *, sync: bool = False, redis: bool = False) -> Any:
-    """The ASGI application, with ``backend`` as its layer."""
+def build(backend: str, *, sync: bool = False, redis: bool = False, once: bool = False) -> Any:
+    """The ASGI application, with ``backend`` as its layer; ``once``: encoded by the sender alone."""
     layer = {"BACKEND": backend, "CONFIG": {"hosts": [REDIS]} if redis else {}}
     configure(CHANNEL_LAYERS={"default": layer})
 
@@ -39,6 +39,11 @@ def build(backend: str, *, sync: bool = False, redis: bool = False) -> Any:
 
         async def chat_message(self, event: dict[str, Any]) -> None:
             await self.send(text_data=json.dumps({"message": event["message"]}))
+
+    class OnceChat(AsyncChat):
+        async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            text = json.dumps({"message": json.loads(text_data or "")["message"]})
+            await self.channel_layer.group_send(self.group, {"type": "websocket.send", "text": text})
 
     class SyncChat(WebsocketConsumer):
         def connect(self) -> None:
@@ -77,6 +82,8 @@ def build(backend: str, *, sync: bool = False, redis: bool = False) -> Any:
             await self.send(text_data=f"#{sum(dropped.values()):08d}")
 
     chat, echo = (SyncChat, SyncEcho) if sync else (AsyncChat, AsyncEcho)
+    if once:
+        chat = OnceChat
     routes = [
         re_path(r"^ws/chat/(?P<room>\w+)/$", chat.as_asgi()),
         re_path(r"^ws/echo/$", echo.as_asgi()),

@@ -1,0 +1,5 @@
+"""Ours, async consumers, in memory; a frame is encoded once and sent to the group as it is."""
+
+from apps._ours import build
+
+app = build("channels.layers.InMemoryChannelLayer", once=True)
