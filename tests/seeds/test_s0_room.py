@@ -18,7 +18,8 @@ from starlette.routing import Mount, Router, WebSocketRoute
 from compat.layers import InMemoryChannelLayer, register_channel_layer
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
 from compat.typed import AsyncJsonWebsocketConsumer, PingMessage, PongMessage, ws_handler
-from tests.examples.conftest import EXAMPLES
+from tests.examples.conftest import EXAMPLES, FASTAPI
+from tests.examples.test_showcase_browser import Page
 from tests.support.browser import Browser
 from tests.support.clients import Client, get
 from tests.support.seed_app import SeedApp
@@ -331,8 +332,6 @@ def test_S0_60_the_example_has_a_compose_file_with_redis() -> None:
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    from tests.examples.conftest import FASTAPI
-
     with FASTAPI.serve(tmp_path_factory.mktemp("example") / "server.log") as server:
         yield server
 
@@ -340,8 +339,6 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def test_S0_61_the_first_page_leads_to_a_room_that_connects_by_itself(
     example: Server, chromium: Browser
 ) -> None:
-    from tests.examples.test_showcase_browser import Page
-
     first = chromium.current_window_handle
     page = Page(chromium, example.http("/"))
     try:
