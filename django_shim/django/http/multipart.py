@@ -11,6 +11,7 @@ from ..conf import settings
 from ..core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
 from ..core.files.uploadedfile import SimpleUploadedFile
 from ..utils.datastructures import MultiValueDict
+from .query import QueryDict
 
 __all__ = ["MultiPartParserError", "parse_multipart"]
 
@@ -25,8 +26,6 @@ def parse_multipart(body: bytes, boundary: str, encoding: str | None = None) -> 
     Raises MultiPartParserError for a broken body; TooManyFieldsSent, TooManyFilesSent and RequestDataTooBig
     beyond the DATA_UPLOAD_* settings, which count the fields and not the files' contents.
     """
-    from .request import QueryDict
-
     fields, files = QueryDict("", mutable=True, encoding=encoding), MultiValueDict()
     room = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     for part, content in _parts(body, boundary):

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import codecs
-import copy
-import email.message
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, quote, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from ..conf import settings
 from ..core.exceptions import (
     BadRequest,
     DisallowedHost,
     RequestDataTooBig,
-    TooManyFieldsSent,
 )
 from ..unserved import NOT_A_PACKAGE, attribute_of
 from ..utils.datastructures import CaseInsensitiveMapping, MultiValueDict
 from ..utils.encoding import escape_uri_path, iri_to_uri
 from ..utils.functional import cached_property
 from ..utils.http import is_same_domain
+from .media_type import MediaType, parse_accept, parse_content_type
 from .multipart import MultiPartParserError, parse_multipart
+from .query import QueryDict
 
 __all__ = [
     "HttpHeaders",
@@ -67,146 +66,6 @@ class HttpHeaders(CaseInsensitiveMapping):
         return str(super().__getitem__(key.replace("_", "-")))
 
 
-class QueryDict(MultiValueDict):
-    """A query string, or a form, as a MultiValueDict. Read-only unless ``mutable=True`` or a ``copy()``."""
-
-    def __init__(
-        self, query_string: str | bytes | None = None, mutable: bool = False, encoding: str | None = None
-    ):
-        super().__init__()
-        self.encoding = encoding or settings.DEFAULT_CHARSET
-        self._mutable = True
-        self._read(query_string or "")
-        self._mutable = mutable
-
-    def _read(self, query_string: str | bytes) -> None:
-        text = (
-            query_string if isinstance(query_string, str) else query_string.decode(self.encoding, "replace")
-        )
-        limit = settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
-        try:
-            pairs = parse_qsl(text, keep_blank_values=True, encoding=self.encoding, max_num_fields=limit)
-        except ValueError as error:
-            raise TooManyFieldsSent(
-                f"more fields than DATA_UPLOAD_MAX_NUMBER_FIELDS allows ({limit})"
-            ) from error
-        for key, value in pairs:
-            self.appendlist(key, value)
-
-    @classmethod
-    def fromkeys(
-        cls, iterable: Iterable[Any], value: Any = "", mutable: bool = False, encoding: str | None = None
-    ) -> Any:
-        """Each key with ``value``; a key that comes twice has it twice."""
-        made = cls("", mutable=True, encoding=encoding)
-        for key in iterable:
-            made.appendlist(key, value)
-        made._mutable = mutable
-        return made
-
-    def _assert_mutable(self) -> None:
-        if not self._mutable:
-            raise AttributeError("this QueryDict cannot be changed: change a copy()")
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        self._assert_mutable()
-        super().__setitem__(key, value)
-
-    def __delitem__(self, key: Any) -> None:
-        self._assert_mutable()
-        super().__delitem__(key)
-
-    def __copy__(self) -> Any:
-        return self._copied(lambda value: value)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        return self._copied(lambda value: copy.deepcopy(value, memo))
-
-    def _copied(self, one: Any) -> Any:
-        made = type(self)("", mutable=True, encoding=self.encoding)
-        for key, values in self.lists():
-            made.setlist(one(key), [one(value) for value in values])
-        return made
-
-    def copy(self) -> Any:
-        """A copy that can be changed."""
-        return self.__deepcopy__({})
-
-    def setlist(self, key: Any, list_: Any) -> None:
-        self._assert_mutable()
-        super().setlist(key, list_)
-
-    def setlistdefault(self, key: Any, default_list: Any = None) -> Any:
-        self._assert_mutable()
-        return super().setlistdefault(key, default_list)
-
-    def pop(self, key: Any, *args: Any) -> Any:
-        self._assert_mutable()
-        return super().pop(key, *args)
-
-    def popitem(self) -> Any:
-        self._assert_mutable()
-        return super().popitem()
-
-    def clear(self) -> None:
-        self._assert_mutable()
-        super().clear()
-
-    def setdefault(self, key: Any, default: Any = None) -> Any:
-        self._assert_mutable()
-        return super().setdefault(key, default)
-
-    def urlencode(self, safe: str | None = None) -> str:
-        """As a query string again; ``safe`` characters are not quoted."""
-        pairs = [
-            f"{_quote(key, safe, self.encoding)}={_quote(value, safe, self.encoding)}"
-            for key, values in self.lists()
-            for value in values
-        ]
-        return "&".join(pairs)
-
-
-def _quote(value: Any, safe: str | None, encoding: str) -> str:
-    text = quote(str(value), safe=safe or "", encoding=encoding)
-    return text if safe else text.replace("%20", "+")
-
-
-class MediaType:
-    """``text/html; charset=utf-8`` taken apart; ``match`` knows ``*/*`` and ``text/*``."""
-
-    def __init__(self, media_type_raw_line: str) -> None:
-        full, self.params = _content_type(media_type_raw_line or "")
-        self.main_type, _, self.sub_type = full.partition("/")
-
-    def __str__(self) -> str:
-        parameters = "".join(f"; {name}={value}" for name, value in self.params.items())
-        return (
-            f"{self.main_type}/{self.sub_type}{parameters}" if self.sub_type else self.main_type + parameters
-        )
-
-    def __repr__(self) -> str:
-        return f"<MediaType: {self}>"
-
-    @property
-    def is_all_types(self) -> bool:
-        """``*/*``"""
-        return self.main_type == "*" and self.sub_type == "*"
-
-    def match(self, other: Any) -> bool:
-        """Does ``other`` fit this, wildcards included?"""
-        wanted = other if isinstance(other, MediaType) else MediaType(other)
-        if self.is_all_types:
-            return True
-        return self.main_type == wanted.main_type and self.sub_type in ("*", wanted.sub_type)
-
-
-def _content_type(line: str) -> tuple[str, dict[str, str]]:
-    message = email.message.Message()
-    message["content-type"] = line
-    full, *parameters = message.get_params(failobj=[("", "")]) or [("", "")]
-    return full[0].strip().lower(), {name.lower(): value for name, value in parameters}
-
-
 class HttpRequest:
     """Attributes: ``method``, ``path``, ``GET``, ``POST``, ``COOKIES``, ``FILES``, ``META``, ``headers``,
     ``body``.
@@ -243,7 +102,7 @@ class HttpRequest:
 
     def _set_content_type(self, line: str) -> None:
         """Take ``content_type``, its parameters and, from its charset, the encoding."""
-        self.content_type, self.content_params = _content_type(line)
+        self.content_type, self.content_params = parse_content_type(line)
         charset = self.content_params.get("charset")
         if charset:
             try:
@@ -328,8 +187,7 @@ class HttpRequest:
     @cached_property
     def accepted_types(self) -> list[MediaType]:
         """The Accept header's types, those with the highest quality first."""
-        found = [MediaType(one) for one in self.headers.get("Accept", "*/*").split(",") if one.strip()]
-        return sorted(found, key=_quality, reverse=True)
+        return parse_accept(self.headers.get("Accept", "*/*"))
 
     def accepts(self, media_type: str) -> bool:
         """Would the client take ``media_type``?"""
@@ -437,13 +295,6 @@ class HttpRequest:
         """Give up the files that came with the form."""
         for uploads in (self._files or MultiValueDict()).values():
             uploads.close()
-
-
-def _quality(media_type: MediaType) -> float:
-    try:
-        return float(media_type.params.pop("q", 1))
-    except ValueError:
-        return 1.0
 
 
 def split_domain_port(host: str) -> tuple[str, str]:

@@ -1,0 +1,58 @@
+"""Media types (``text/html; charset=utf-8``), as Content-Type and Accept have them."""
+
+from __future__ import annotations
+
+import email.message
+from typing import Any
+
+__all__ = ["MediaType", "parse_accept", "parse_content_type"]
+
+
+class MediaType:
+    """``text/html; charset=utf-8`` taken apart; ``match`` knows ``*/*`` and ``text/*``."""
+
+    def __init__(self, media_type_raw_line: str) -> None:
+        full, self.params = parse_content_type(media_type_raw_line or "")
+        self.main_type, _, self.sub_type = full.partition("/")
+
+    def __str__(self) -> str:
+        parameters = "".join(f"; {name}={value}" for name, value in self.params.items())
+        return (
+            f"{self.main_type}/{self.sub_type}{parameters}" if self.sub_type else self.main_type + parameters
+        )
+
+    def __repr__(self) -> str:
+        return f"<MediaType: {self}>"
+
+    @property
+    def is_all_types(self) -> bool:
+        """``*/*``"""
+        return self.main_type == "*" and self.sub_type == "*"
+
+    def match(self, other: Any) -> bool:
+        """Does ``other`` fit this, wildcards included?"""
+        wanted = other if isinstance(other, MediaType) else MediaType(other)
+        if self.is_all_types:
+            return True
+        return self.main_type == wanted.main_type and self.sub_type in ("*", wanted.sub_type)
+
+
+def parse_content_type(line: str) -> tuple[str, dict[str, str]]:
+    """The type in lower case, and its parameters."""
+    message = email.message.Message()
+    message["content-type"] = line
+    full, *parameters = message.get_params(failobj=[("", "")]) or [("", "")]
+    return full[0].strip().lower(), {name.lower(): value for name, value in parameters}
+
+
+def parse_accept(header: str) -> list[MediaType]:
+    """The types of an Accept header, those with the highest quality first."""
+    found = [MediaType(one) for one in header.split(",") if one.strip()]
+    return sorted(found, key=_quality, reverse=True)
+
+
+def _quality(media_type: MediaType) -> float:
+    try:
+        return float(media_type.params.pop("q", 1))
+    except ValueError:
+        return 1.0
