@@ -116,6 +116,10 @@ class RedisChannelLayer(RedisLayer[QueueStation]):
 
     # Channels
 
+    def _group_key(self, group: str) -> bytes:
+        """The key of a group's members on its host; upstream's name for it, which tests and scripts use."""
+        return self.keys.group(group).encode()
+
     async def new_channel(self, prefix: str = "specific") -> str:
         """A name for a channel that only this process reads: ``specific.<client prefix>!<32 hex digits>``."""
         station = self._station()

@@ -125,3 +125,8 @@ def test_a_layer_is_called_by_its_alias() -> None:
         channel_layers.unregister("events")
     assert "channel layer 'events' cannot use Redis at 127.0.0.1:1: connection refused" in str(error)
     assert "secret" not in str(error)
+
+
+def test_the_key_of_a_group_by_upstreams_name() -> None:
+    assert RedisChannelLayer()._group_key("chat") == b"asgi:group:chat"
+    assert RedisChannelLayer(prefix="mine")._group_key("chat") == b"mine:group:chat"
