@@ -20,8 +20,7 @@ from compat.draining import drain
 from compat.exceptions import InvalidChannelLayerError, StopConsumer
 from compat.inbox import Inbox
 from compat.layers import channel_layers
-from compat.layers.base import PushLayer
-from compat.limits import Guard, Heartbeat, limit_of
+from compat.limits import Heartbeat, guarded, limit_of
 from compat.metrics import connections
 from compat.types import Message, Receive, Scope, Send, is_served
 
@@ -128,7 +127,7 @@ class Subscription:
         self.inbox = inbox
         self.pump: asyncio.Task[None] | None = None
         inbox.channel = channel
-        if isinstance(layer, PushLayer):
+        if hasattr(layer, "attach") and hasattr(layer, "detach"):  # a PushLayer, by duck type
             layer.attach(channel, inbox)
         else:
             self.pump = inbox.loop.create_task(self._pump())
@@ -252,9 +251,8 @@ class Ending:
     @contextlib.asynccontextmanager
     async def of(self, receive: Receive) -> AsyncIterator[None]:
         """Around a consumer's whole run: reads its socket, and ends it as is right for what ended it."""
-        guard = Guard(self.consumer, receive, self.socket.close)
-        receive = guard if guard.needed() else receive
-        reader = self.inbox.loop.create_task(read_frames(receive, self.inbox))
+        reading = read_frames(guarded(self.consumer, receive, self.socket.close), self.inbox)
+        reader = self.inbox.loop.create_task(reading)
         self.inbox.task = asyncio.current_task()
         watched = self.socket.served and self.socket.websocket
         if watched:

@@ -32,7 +32,7 @@ from compat.refusal import refuse, status_seen
 from compat.settings import on_change, settings
 from compat.types import Message, Receive, Scope, Send, is_served
 
-__all__ = ["Admissions", "Guard", "Heartbeat", "admissions", "limit_of"]
+__all__ = ["Admissions", "Guard", "Heartbeat", "admissions", "guarded", "limit_of"]
 
 log = logging.getLogger("compat.limits")
 
@@ -40,6 +40,7 @@ Place = tuple[str, Any]
 """What a connection counts as: (what, which one)."""
 
 WHOSE = {"all": "the server", "client": "this client", "user": "this user"}
+PLACES = tuple(f"CHANNEL_MAX_CONNECTIONS{per}" for per in ("", "_PER_CLIENT", "_PER_USER"))
 GOING_AWAY, POLICY_VIOLATION, TOO_BIG = 1001, 1008, 1009
 SERVICE_UNAVAILABLE = 503
 
@@ -121,6 +122,12 @@ class Guard:
         return {"type": "websocket.disconnect", "code": code, "reason": reason}
 
 
+def guarded(consumer: Any, receive: Receive, close: Any) -> Receive:
+    """``receive`` behind a ``Guard``, or as it is where no limit is set."""
+    guard = Guard(consumer, receive, close)
+    return guard if guard.needed() else receive
+
+
 def _size(message: Message) -> int:
     text = message.get("text")
     if text is None:
@@ -152,6 +159,10 @@ class Admissions:
         self.draining = False
         """The process is about to stop: nobody is admitted any more."""
         self._here: Counter[Place] = Counter()
+
+    def open_to_all(self) -> bool:
+        """True when nobody needs to be admitted: no limit is set, and the process is not about to stop."""
+        return not self.draining and all(_setting(name) is None for name in PLACES)
 
     @contextlib.asynccontextmanager
     async def admit(self, scope: Scope, receive: Receive, send: Send) -> AsyncIterator[bool]:

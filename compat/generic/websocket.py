@@ -322,7 +322,8 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer):
 def _own_groups(consumer: Any) -> list[str]:
     """The connection's own list, also where a subclass's constructor does not call ours."""
     if "groups" not in vars(consumer):
-        consumer.groups = list(consumer.groups or ())
+        own: list[str] = list(consumer.groups or ())
+        consumer.groups = own
     user = consumer.scope.get("user") if consumer.user_groups else None
     if user is not None and getattr(user, "is_authenticated", False):
         mine = user_group(getattr(user, "pk", None) or user)
