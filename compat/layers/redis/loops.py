@@ -19,7 +19,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from asgiref.sync import AsyncToSync
 
-__all__ = ["Background", "PerLoop", "background", "is_throwaway"]
+__all__ = ["Background", "PerLoop", "at_close", "background", "is_throwaway"]
 
 T = TypeVar("T")
 STOP_WITHIN_S = 2.0
@@ -56,7 +56,7 @@ class PerLoop(Generic[C]):
         if found is None or self._pid != os.getpid():
             self._check_fork()
             found = self._kept[loop] = self._make(loop)
-            _finish_at_close(loop, self._finish)
+            at_close(loop, self._finish)
         return found
 
     def all(self) -> list[C]:
@@ -87,7 +87,7 @@ Finish = Callable[[asyncio.AbstractEventLoop], Coroutine[Any, Any, None]]
 _finishers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, list[Finish]] = weakref.WeakKeyDictionary()
 
 
-def _finish_at_close(loop: asyncio.AbstractEventLoop, finish: Finish) -> None:
+def at_close(loop: asyncio.AbstractEventLoop, finish: Finish) -> None:
     """Run ``finish(loop)`` when ``loop.close()`` is called, before the loop is closed.
 
     Loops have no hook for this. Cancelling tasks, as ``asyncio.run`` does first, is not one: a plain
