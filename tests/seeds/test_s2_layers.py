@@ -15,6 +15,7 @@ import compat.layers
 from compat.generic.websocket import AsyncWebsocketConsumer
 from compat.layers import get_channel_layer, register_channel_layer, unregister_channel_layer
 from compat.layers.redis.core import RedisChannelLayer
+from compat.layers.redis.pubsub import RedisPubSubChannelLayer
 from compat.settings import settings
 from tests.seeds.conftest import ServeTutorial
 from tests.support.clients import Client, get
@@ -119,3 +120,15 @@ async def test_S2_38_the_queue_layer_keeps_messages_until_somebody_reads(redis_u
     assert [job["number"] for job in jobs] == list(range(10))
     for layer in (sender, reader):
         await layer.close_pools()
+
+
+async def test_S2_39_the_pubsub_layer_keeps_nothing(redis_url: str, prefix: str) -> None:
+    layer = RedisPubSubChannelLayer(hosts=[redis_url], prefix=prefix)
+    await layer.group_send("room", {"type": "early", "number": 0})
+    channel = await layer.new_channel()
+    await layer.group_add("room", channel)
+    for number in range(1, 4):
+        await layer.group_send("room", {"type": "in.time", "number": number})
+    got = [await asyncio.wait_for(layer.receive(channel), 15) for _ in range(3)]
+    assert [message["number"] for message in got] == [1, 2, 3]
+    await layer.close_pools()
