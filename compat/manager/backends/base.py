@@ -211,7 +211,7 @@ class BaseBackend(Messaging, abc.ABC):
         """Renew a connection's entry now; it is renewed by itself while its server is alive."""
 
     def owe(self) -> None:
-        """A call failed half way: see to it that the registry agrees with ``local()`` again."""
+        """A call failed half way: see to it, on this loop, that the registry agrees with ``local()``."""
 
     def supports_broadcast_channel(self) -> bool:
         """True when a broadcast reaches more than this process."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from compat.layers.redis.core import RedisChannelLayer
+from compat.layers.redis.loops import is_throwaway
 from compat.manager.backends.base import BaseBackend, CleanupStats, Local, OrphanedGroupMembersStats
 from compat.manager.backends.lease import Lease
 from compat.manager.backends.link import RegistryLink
@@ -99,6 +100,8 @@ class RedisBackend(BaseBackend):
 
     def owe(self) -> None:
         self.lease.owe()
+        if not is_throwaway(asyncio.get_running_loop()):
+            self.lease.start()
 
     # Connections
 

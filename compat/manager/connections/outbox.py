@@ -99,11 +99,13 @@ class Outbox:
 
     def push(self, frame: Frame) -> bool:
         """Send ``frame`` when it is its turn; False when a frame was lost, this one or an older one."""
-        if self._broken:
+        queue = self._queue
+        if queue:
+            limits = self._limits
+            if len(queue) >= limits.frames or self._size + frame.size > limits.size:
+                return self._overflow(frame)
+        elif self._broken:
             return False
-        queue, limits = self._queue, self._limits
-        if queue and (len(queue) >= limits.frames or self._size + frame.size > limits.size):
-            return self._overflow(frame)
         self._append(frame)
         return True
 
@@ -157,17 +159,18 @@ class Outbox:
         self._queue.append(frame)
         self._size += frame.size
         self._appended += 1
-        if not self._busy:
-            self._wake()
-
-    def _wake(self) -> None:
         waiter = self._waiter
-        if waiter is not None:
+        if waiter is not None and not self._busy:
             self._waiter = None
             if not waiter.done():
                 waiter.set_result(None)
         elif self._task is None:
             self._task = self._loop.create_task(self._write_all())
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def _overflow(self, frame: Frame) -> bool:
         overflow = self._limits.overflow
@@ -180,17 +183,17 @@ class Outbox:
         return False
 
     async def _write_all(self) -> None:
-        queue = self._queue
+        queue, write, create_future = self._queue, self._write, self._loop.create_future
         while True:
             while not queue or self._busy:
-                self._waiter = waiter = self._loop.create_future()
+                self._waiter = waiter = create_future()
                 await waiter
             self._busy = True
             try:
                 while queue:
                     frame = queue.popleft()
                     self._size -= frame.size
-                    await self._write(frame)
+                    await write(frame)
             except WebSocketDisconnect:
                 return
             finally:
@@ -199,11 +202,12 @@ class Outbox:
     async def _write(self, frame: Frame) -> None:
         """Hand a frame to the server; WebSocketDisconnect when that cannot be done."""
         connection = self.connection
+        text, data, size = frame
         try:
-            if frame.text is not None:
-                await connection.websocket.send_text(frame.text)
+            if text is not None:
+                await connection.websocket.send_text(text)
             else:
-                await connection.websocket.send_bytes(frame.data)
+                await connection.websocket.send_bytes(data)
         except (WebSocketDisconnect, RuntimeError, OSError):
             self._break(GONE)
             raise self._gone() from None
@@ -212,10 +216,10 @@ class Outbox:
             self._break(INTERNAL_ERROR)
             raise self._gone() from error
         connection.message_count += 1
-        connection.bytes_sent += frame.size
+        connection.bytes_sent += size
         statistics = self._statistics
         statistics.frames_sent += 1
-        statistics.bytes_sent += frame.size
+        statistics.bytes_sent += size
         if self._waiting:
             self._settle(self._appended - len(self._queue))
 
