@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import ssl
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
@@ -68,6 +69,8 @@ def reason_of(error: BaseException) -> str:
     """What happened, in a few words, out of the exceptions that redis-py and asyncio chain."""
     seen: BaseException | None = error
     while seen is not None:
+        if isinstance(seen, ssl.SSLError):
+            return f"TLS: {getattr(seen, 'verify_message', '') or seen.reason or seen}"
         if isinstance(seen, OSError) and seen.errno is not None and seen.errno > 0:
             return os.strerror(seen.errno).lower()
         seen = seen.__cause__ or seen.__context__

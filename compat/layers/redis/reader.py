@@ -226,6 +226,8 @@ class QueueReader(Reader):
         self.inflight = inflight
         self.on_message = on_message
         self.queues: list[str] = []
+        self._by_text = False
+        """Redis does not know the script, and is to get its text."""
         self._arrived: dict[str, frozenset[bytes]] = {}
         """What the last round trip took from each queue."""
 
@@ -247,9 +249,9 @@ class QueueReader(Reader):
             for queue, take in zip(queues, takes, strict=True):
                 try:
                     taken = await take
-                except NoScriptError:  # somebody flushed the scripts; the blocking pop goes on meanwhile
-                    link.tell(b"SCRIPT", b"LOAD", TAKE.text)
-                    emptied = False
+                except NoScriptError:  # the text goes with the next; the blocking pop goes on meanwhile
+                    self._by_text, emptied = True, False
+                    self.proven(asked)
                     continue
                 emptied = emptied and len(taken) < 2 * BATCH
                 self.proven(asked)
@@ -262,8 +264,10 @@ class QueueReader(Reader):
                 self.on_message(hit[1], float(hit[2]))
 
     def _take(self, link: Link, queue: str, put_back: bool) -> asyncio.Future[list[bytes]]:
+        script = (b"EVAL", TAKE.text) if self._by_text else (b"EVALSHA", TAKE.digest)
+        self._by_text = False
         keys = (queue, self.inflight(queue))
-        return link.call(b"EVALSHA", TAKE.digest, 2, *keys, BATCH, self.expiry_s, b"1" if put_back else b"0")
+        return link.call(*script, 2, *keys, BATCH, self.expiry_s, b"1" if put_back else b"0")
 
     def _arrive(self, queue: str, taken: list[bytes], known: dict[str, frozenset[bytes]]) -> None:
         before = known.get(queue)

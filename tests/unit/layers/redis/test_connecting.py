@@ -1,0 +1,121 @@
+"""Ways to a Redis: unix sockets, TLS, users with few rights, database numbers."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import ipaddress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from compat.exceptions import LayerUnavailable
+from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
+from tests.support.processes import free_port
+from tests.support.redis_server import RedisServer
+
+BOTH = pytest.mark.parametrize("cls", [RedisChannelLayer, RedisPubSubChannelLayer])
+
+
+async def talk(cls: Any, host: Any) -> None:
+    """A conversation that takes every kind of connection."""
+    layer = cls(hosts=[host])
+    channel = await layer.new_channel()
+    await layer.group_add("room", channel)
+    await layer.group_send("room", {"type": "group"})
+    await layer.send(channel, {"type": "direct"})
+    assert await asyncio.wait_for(layer.receive(channel), 10) == {"type": "group"}
+    assert await asyncio.wait_for(layer.receive(channel), 10) == {"type": "direct"}
+    if cls is RedisChannelLayer:
+        waiting = asyncio.ensure_future(layer.receive("plain"))
+        await layer.send("plain", {"type": "plain"})
+        assert await asyncio.wait_for(waiting, 10) == {"type": "plain"}
+    for station in layer._stations.all():
+        await station.aclose()
+
+
+@BOTH
+async def test_a_unix_socket(cls: Any, tmp_path: Path) -> None:
+    path = tmp_path / "redis.sock"
+    server = RedisServer(tmp_path, "--unixsocket", str(path))
+    try:
+        for host in (f"unix://{path}", f"unix://{path}?db=1", {"path": str(path)}):
+            await talk(cls, host)
+        with pytest.raises(LayerUnavailable, match="no such file or directory"):
+            await talk(cls, f"unix://{tmp_path / 'nothing.sock'}")
+    finally:
+        server.stop()
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A self-signed certificate of 127.0.0.1, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(names, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    cert_path, key_path = folder / "cert.pem", folder / "key.pem"
+    cert_path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    key_path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return cert_path, key_path
+
+
+@BOTH
+async def test_tls(cls: Any, tmp_path: Path) -> None:
+    cert, key = certificate(tmp_path)
+    port = free_port()
+    files = ("--tls-cert-file", str(cert), "--tls-key-file", str(key), "--tls-ca-cert-file", str(cert))
+    server = RedisServer(tmp_path, "--tls-port", str(port), "--tls-auth-clients", "no", *files)
+    try:
+        await talk(cls, f"rediss://127.0.0.1:{port}?ssl_ca_certs={cert}")
+        await talk(cls, {"address": f"rediss://127.0.0.1:{port}", "ssl_cert_reqs": "none"})
+        await talk(cls, {"host": "127.0.0.1", "port": port, "ssl": True, "ssl_ca_certs": str(cert)})
+        with pytest.raises(LayerUnavailable, match="TLS: self-signed certificate"):
+            await talk(cls, f"rediss://127.0.0.1:{port}")
+    finally:
+        server.stop()
+
+
+@BOTH
+async def test_a_user_with_few_rights(cls: Any, redis_server: RedisServer) -> None:
+    """No SCRIPT LOAD, no CLIENT: scripts are sent with each call, and queues change a little later."""
+    with redis.Redis.from_url(redis_server.url) as wire:
+        rights = "on >pw ~asgi* ~plain &* +@all -@dangerous -script -client"
+        wire.execute_command("ACL", "SETUSER", "app", *rights.split())
+        await talk(cls, redis_server.url.replace("://", "://app:pw@"))
+        wire.execute_command("ACL", "SETUSER", "app", "-@all")
+        with pytest.raises(LayerUnavailable, match="this user may not run the commands"):
+            await talk(cls, redis_server.url.replace("://", "://app:pw@"))
+
+
+async def test_database_numbers_keep_queues_apart(redis_server: RedisServer) -> None:
+    one, two = (RedisChannelLayer(hosts=[f"{redis_server.url}/{number}"]) for number in (1, 2))
+    await one.send("plain", {"type": "one"})
+    await two.send("plain", {"type": "two"})
+    assert await one.receive("plain") == {"type": "one"}
+    assert await two.receive("plain") == {"type": "two"}
+    await one.flush()
+    await two.flush()
