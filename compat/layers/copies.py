@@ -19,8 +19,12 @@ _SHARED = frozenset((str, int, float, bool, bytes, type(None), complex))
 
 def copier(message: dict[str, Any]) -> Callable[[], Message]:
     """A function that returns a new private copy of ``message`` at each call."""
-    if all(value.__class__ in _SHARED for value in message.values()) and message.__class__ is dict:
-        return message.copy
+    if message.__class__ is dict:
+        for value in message.values():
+            if value.__class__ not in _SHARED:
+                break
+        else:
+            return message.copy
     return lambda: private(message)
 
 

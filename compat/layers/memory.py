@@ -151,10 +151,12 @@ class InMemoryChannelLayer(BaseChannelLayer):
         if members is None:
             self.require_valid_group_name(group)
             return SendResult(0, 0)
-        self._sweep_if_due()
+        now = time.monotonic()
+        if now >= self._next_sweep:
+            self._sweep(now)
         excluded: Collection[str] = frozenset(exclude) if exclude else ()
         fresh = copier(message)  # type: ignore[arg-type]
-        deadline = time.monotonic() + self.expiry
+        deadline = now + self.expiry
         loop = asyncio.get_running_loop()
         channels = self.channels
         delivered = dropped = 0
@@ -228,8 +230,10 @@ class InMemoryChannelLayer(BaseChannelLayer):
 
     def _sweep_if_due(self, patience: float = 0) -> None:
         now = time.monotonic()
-        if now < self._next_sweep + patience:
-            return
+        if now >= self._next_sweep + patience:
+            self._sweep(now)
+
+    def _sweep(self, now: float) -> None:
         self._next_sweep = now + self.expiry
         # A channel whose messages expired unread has no reader: it is dropped, and leaves its groups.
         abandoned = {
