@@ -76,7 +76,9 @@ class Worker(StatelessServer):
             "use channel_layer.send() or group_send() instead of self.send()"
         )
 
-    async def application_exception(self, exception: BaseException, details: dict[str, Any]) -> None:
+    async def application_exception(
+        self, exception: BaseException, application_details: dict[str, Any]
+    ) -> None:
         """One record for an instance that failed; the channel's next message makes a new one."""
-        channel = details["scope"].get("channel")
+        channel = application_details["scope"].get("channel")
         log.error("worker: the consumer of channel %r failed: %r", channel, exception, exc_info=exception)

@@ -147,7 +147,10 @@ def test_the_core_depends_on_no_django() -> None:
     assert not {"django", "channels", "channels-redis", "daphne", "twisted"} & installed
 
 
-@pytest.mark.parametrize("extra", ["fastapi", "server", "speed", "templates", "crypto", "sessions", "metrics", "all"])
+EXTRAS = ("fastapi", "server", "speed", "templates", "crypto", "sessions", "metrics", "all")
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
 def test_no_extra_but_django_brings_django(extra: str) -> None:
     installed = closure("channels-compat", extras=(extra,))
     assert not {"django", "channels", "channels-redis", "daphne"} & installed

@@ -35,15 +35,17 @@ def scripted(kind: str, **hooks: Any) -> Any:
     def hook(name: str, steps: list[Any]) -> Any:
         if kind.startswith("async"):
 
-            async def run(self: Any, *args: Any, **kwargs: Any) -> None:
+            async def run(self: Any, *args: Any, **kwargs: Any) -> None:  # pyright: ignore[reportRedeclaration]
                 for step in steps:
-                    method, positional, keyword = step(*args, **kwargs) if callable(step) else step
+                    chosen: Any = step(*args, **kwargs) if callable(step) else step
+                    method, positional, keyword = chosen
                     await getattr(self, method)(*positional, **keyword)
         else:
 
             def run(self: Any, *args: Any, **kwargs: Any) -> None:  # type: ignore[misc]
                 for step in steps:
-                    method, positional, keyword = step(*args, **kwargs) if callable(step) else step
+                    chosen: Any = step(*args, **kwargs) if callable(step) else step
+                    method, positional, keyword = chosen
                     getattr(self, method)(*positional, **keyword)
 
         run.__name__ = name
@@ -204,10 +206,10 @@ async def test_codecs_are_class_methods_that_can_be_overridden(kind: str) -> Non
     app = scripted(kind, receive_json=[lambda content: step("send_json", content, close=True)])
     if kind == "async json":
 
-        async def encode(cls: Any, content: Any) -> str:
+        async def encode(cls: Any, content: Any) -> str:  # pyright: ignore[reportRedeclaration]
             return f"<{content}>"
 
-        async def decode(cls: Any, text: str) -> Any:
+        async def decode(cls: Any, text: str) -> Any:  # pyright: ignore[reportRedeclaration]
             return str(text).upper()
     else:
 
