@@ -22,7 +22,7 @@ from compat.layers.base import Capacities, SendResult, require_message
 from compat.layers.redis.keys import RESERVED_KEY, lease_of
 from compat.layers.redis.layer import RedisLayer, log
 from compat.layers.redis.loops import background
-from compat.layers.redis.plain import Taken
+from compat.layers.redis.plain import Handover
 from compat.layers.redis.queue_station import QueueStation
 from compat.layers.redis.serializers import Template
 from compat.types import Message
@@ -167,7 +167,7 @@ class RedisChannelLayer(RedisLayer[QueueStation]):
 
     async def _receive_elsewhere(self, channel: str) -> Message:
         """``receive`` of a plain channel on the background loop; cancelling loses nothing here either."""
-        handover = _Handover()
+        handover = Handover()
 
         async def fetch() -> None:
             station = self._stations.get(background.loop)
@@ -359,27 +359,3 @@ class RedisChannelLayer(RedisLayer[QueueStation]):
     @staticmethod
     def _drops_newest(box: Inbox | Mailbox) -> bool:
         return isinstance(box, Mailbox) or box.on_overflow == "drop"
-
-
-class _Handover:
-    """One message from the background loop to a caller on another, who may be cancelled at the same time."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._taken: Taken | None = None
-        self._closed = False
-
-    def give(self, taken: Taken) -> bool:
-        """False when the caller is gone."""
-        with self._lock:
-            if self._closed:
-                return False
-            self._taken = taken
-            return True
-
-    def withdraw(self) -> Taken | None:
-        """What was given; nothing can be given afterwards."""
-        with self._lock:
-            self._closed = True
-            taken, self._taken = self._taken, None
-            return taken

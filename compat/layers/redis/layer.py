@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
-from compat.inbox import Inbox, Mailbox, Overflow
+from compat.inbox import Inbox, Overflow
 from compat.layers.base import BaseChannelLayer, Capacities, SendResult, check_options
 from compat.layers.redis.connection import RedisUnavailable
 from compat.layers.redis.hosts import Host, decode_hosts
@@ -15,6 +15,7 @@ from compat.layers.redis.keys import Keys, shard_of
 from compat.layers.redis.loops import PerLoop, background, is_throwaway
 from compat.layers.redis.outages import event_of
 from compat.layers.redis.serializers import registry
+from compat.layers.redis.station import Station
 from compat.types import Message
 
 __all__ = ["RedisLayer"]
@@ -24,16 +25,7 @@ log = logging.getLogger("compat.layers")
 T = TypeVar("T")
 
 
-class OnLoop(Protocol):
-    """What a layer has on one event loop."""
-
-    loop: asyncio.AbstractEventLoop
-    boxes: dict[str, Inbox | Mailbox]
-
-    async def aclose(self) -> None: ...
-
-
-S = TypeVar("S", bound=OnLoop)
+S = TypeVar("S", bound=Station)
 
 
 class RedisLayer(BaseChannelLayer, Generic[S]):
@@ -107,7 +99,7 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
         return None if is_throwaway(loop) else self._stations.get(loop)
 
     @staticmethod
-    async def _on(station: OnLoop, coroutine: Coroutine[Any, Any, T]) -> T:
+    async def _on(station: Station, coroutine: Coroutine[Any, Any, T]) -> T:
         """Await ``coroutine`` on the loop that it belongs to."""
         if station.loop is asyncio.get_running_loop():
             return await coroutine

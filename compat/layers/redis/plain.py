@@ -9,6 +9,7 @@ channel.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ from compat.layers.redis.scripts import HOLD, POP
 from compat.layers.redis.shards import Shards
 from compat.types import Message
 
-__all__ = ["PlainChannels", "Taken"]
+__all__ = ["Handover", "PlainChannels", "Taken"]
 
 TOO_LONG_S = 10
 """A message that is in flight for longer was taken by a reader that is dead."""
@@ -71,6 +72,30 @@ class Taken:
             (b"ZADD", self.keys[0], self.score, self.member),
             *((b"ZREM", key, self.member) for key in self.keys[1:]),
         )
+
+
+class Handover:
+    """One message from the background loop to a caller on another, who may be cancelled at the same time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taken: Taken | None = None
+        self._closed = False
+
+    def give(self, taken: Taken) -> bool:
+        """False when the caller is gone."""
+        with self._lock:
+            if self._closed:
+                return False
+            self._taken = taken
+            return True
+
+    def withdraw(self) -> Taken | None:
+        """What was given; nothing can be given afterwards."""
+        with self._lock:
+            self._closed = True
+            taken, self._taken = self._taken, None
+            return taken
 
 
 class PlainChannels:

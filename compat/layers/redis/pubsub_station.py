@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from compat.exceptions import LayerUnavailable
 from compat.inbox import Inbox, Mailbox
-from compat.layers.copies import copier
-from compat.layers.redis.outages import OutageLog
-from compat.layers.redis.shards import Shards
+from compat.layers.redis.station import Station
 from compat.layers.redis.subscriber import Subscriber
 from compat.types import Message
 
@@ -27,19 +24,14 @@ GRACE_S = 60.0
 """How long a channel outlives a cancelled ``receive()``, in case there is another."""
 
 
-class PubSubStation:
-    """What the layer has on one event loop. Its coroutines run on that loop only."""
+class PubSubStation(Station):
+    """The pub/sub layer on one event loop."""
 
     def __init__(self, layer: RedisPubSubChannelLayer, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(layer, loop, lambda index, reason: None)
         self.layer = layer
-        self.loop = loop
-        self.keys = layer.keys
-        self.shards = Shards(layer.redis_hosts, layer.explain, lambda index, reason: None)
-        self.outages = OutageLog(layer, self.shards, self._announce)
-        self.boxes: dict[str, Inbox | Mailbox] = {}
         self.groups: dict[str, dict[str, None]] = {}
         """Topic of a group: its members of this loop, in the order of joining."""
-        self._joined: defaultdict[str, set[str]] = defaultdict(set)
         self._subscribers: dict[int, Subscriber] = {}
         self._subscribing: dict[str, asyncio.Task[None]] = {}
         self._leaving: dict[str, asyncio.TimerHandle] = {}
@@ -59,16 +51,8 @@ class PubSubStation:
         timer = self._leaving.pop(channel, None)
         if timer is not None:
             timer.cancel()
-        box = self.boxes.get(channel)
-        if isinstance(box, Inbox):
-            raise RuntimeError(
-                f"channel {channel!r} is read by a consumer; its messages go to the consumer's handlers, "
-                "and receive() is for channels that no consumer has"
-            )
-        if box is None:
-            layer = self.layer
-            box = self.boxes[channel] = Mailbox(channel, layer, layer.get_capacity(channel))
-            layer.owners[channel] = self
+        box = self.require_mailbox(channel)
+        self.layer.owners[channel] = self
         try:
             await self._subscribe(channel)
         except BaseException:
@@ -79,15 +63,8 @@ class PubSubStation:
 
     def attach(self, channel: str, inbox: Inbox) -> None:
         """Push into ``inbox`` from now on; what has come already is pushed first."""
-        waiting = self.boxes.get(channel)
-        self.boxes[channel] = inbox
+        self.take_over(channel, inbox)
         self.layer.owners[channel] = self
-        if isinstance(waiting, Mailbox):
-            while waiting.events:
-                deadline, message = waiting.events.popleft()
-                if not self._push(channel, inbox, message, deadline):
-                    self.layer.count_drop(channel, "overflow")
-        inbox.groups.update(self._joined.get(channel, ()))
         if not self._subscriber(channel).is_subscribed(channel):
             self._tasks.add(task := self.loop.create_task(self._catch_up(channel)))
             task.add_done_callback(self._tasks.discard)
@@ -120,10 +97,9 @@ class PubSubStation:
         timer = self._leaving.pop(channel, None)
         if timer is not None:
             timer.cancel()
-        for group in tuple(self._joined.get(channel, ())):
+        for group in tuple(self.groups_of(channel)):
             self.leave(group, channel)
         self.boxes.pop(channel, None)
-        self._joined.pop(channel, None)
         if self.layer.owners.get(channel) is self:
             del self.layer.owners[channel]
         self._subscriber(channel).unsubscribe(channel)
@@ -134,10 +110,7 @@ class PubSubStation:
         """Add a channel of this loop to a group; returns when what is sent from now on arrives."""
         topic = self.keys.topic(group)
         self.groups.setdefault(topic, {})[channel] = None
-        self._joined[channel].add(group)
-        box = self.boxes.get(channel)
-        if isinstance(box, Inbox):
-            box.groups.add(group)
+        self.note_joined(group, channel)
         try:
             await self._subscribe(topic)
         except BaseException:
@@ -146,14 +119,7 @@ class PubSubStation:
 
     def leave(self, group: str, channel: str) -> None:
         """Take a channel out of a group."""
-        box = self.boxes.get(channel)
-        if isinstance(box, Inbox):
-            box.groups.discard(group)
-        joined = self._joined.get(channel)
-        if joined is not None:
-            joined.discard(group)
-            if not joined:
-                del self._joined[channel]
+        self.note_left(group, channel)
         topic = self.keys.topic(group)
         members = self.groups.get(topic)
         if members is not None:
@@ -196,62 +162,19 @@ class PubSubStation:
         members = self.groups.get(name)
         if members is None and name not in self.boxes:
             return  # on its way when the last member left
-        message = self._decode(name, body)
+        message = self.decode(name, body)
         if message is None:
             return
         deadline = time.monotonic() + self.layer.expiry
         if name in self.boxes:
-            self._deliver(name, message, deadline)
+            self.deliver(name, message, deadline)
             return
         excluded = message.pop(EXCLUDE_KEY, ())
-        fresh = copier(message)  # type: ignore[arg-type]
-        boxes, loop, delivered = self.boxes, self.loop, 0
-        for channel in tuple(members or ()):
-            if channel in excluded:
-                continue
-            box = boxes.get(channel)
-            if isinstance(box, Inbox) and box.loop is loop:
-                if box.push(fresh(), deadline):
-                    delivered += 1
-                else:
-                    self.layer.count_drop(channel, "overflow")
-            else:
-                self._deliver(channel, fresh(), deadline)
-        self.layer.metrics.delivered += delivered
+        channels = [channel for channel in members or () if channel not in excluded]
+        self.hand_out(channels, message, deadline)
 
-    def _deliver(self, channel: str, message: Message, deadline: float) -> None:
-        box = self.boxes.get(channel)
-        if box is None:
-            return
-        if self._push(channel, box, message, deadline):
-            self.layer.metrics.delivered += 1
-        else:
-            self.layer.count_drop(channel, "overflow")
-
-    def _push(self, channel: str, box: Inbox | Mailbox, message: Message, deadline: float) -> bool:
-        if isinstance(box, Mailbox) or box.loop is self.loop:
-            return box.push(message, deadline)
-        try:
-            box.push_threadsafe(message, deadline)
-        except RuntimeError:  # its loop was closed before the consumer could end
-            self._abandon(channel)
-            self.layer.metrics.lose("gone")
-        return True
-
-    def _decode(self, topic: str, body: bytes) -> Message | None:
-        try:
-            message = self.layer.deserialize(body)
-            if not isinstance(message, dict):
-                raise TypeError(f"it is not a dict but {type(message).__name__}")
-        except Exception as error:  # noqa: BLE001 - whatever a serializer raises; the reader must go on
-            self.layer.count_undecodable(topic, error)
-            return None
-        return message
-
-    def _announce(self, message: Message) -> None:
-        """Give every channel of this loop an event of the layer's own."""
-        for channel, box in tuple(self.boxes.items()):
-            self._push(channel, box, dict(message), float("inf"))
+    def gone(self, channel: str) -> None:
+        self._abandon(channel)
 
     # Upkeep
 
@@ -260,7 +183,7 @@ class PubSubStation:
         for channel, box in tuple(self.boxes.items()):
             if isinstance(box, Mailbox):
                 self._abandon(channel)
-            for group in tuple(self._joined.get(channel, ())):
+            for group in tuple(self.groups_of(channel)):
                 self.leave(group, channel)
         await self.disconnect()
 

@@ -11,32 +11,29 @@ import asyncio
 import itertools
 import logging
 import re
-import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from compat.exceptions import ChannelFull, LayerUnavailable
 from compat.inbox import Inbox, Mailbox
 from compat.layers.base import SendResult
-from compat.layers.copies import copier
 from compat.layers.redis.connection import Argument
 from compat.layers.redis.keys import RESERVED_KEY
 from compat.layers.redis.membership import Keeper
-from compat.layers.redis.outages import OutageLog
 from compat.layers.redis.plain import PlainChannels
 from compat.layers.redis.reader import QueueReader
+from compat.layers.redis.scores import scores
 from compat.layers.redis.scripts import FANOUT, MEMBERS, PUSH, SEND
 from compat.layers.redis.serializers import Template
-from compat.layers.redis.shards import Shards
+from compat.layers.redis.station import Station
 from compat.names import non_local_name
 from compat.types import Message
 
 if TYPE_CHECKING:
     from compat.layers.redis.core import RedisChannelLayer
 
-__all__ = ["QueueStation", "RisingClock", "scores"]
+__all__ = ["QueueStation"]
 
 log = logging.getLogger("compat.layers")
 
@@ -48,41 +45,18 @@ own capacity is counted where it is read.
 """
 
 
-class RisingClock:
-    """Wall clock times that never repeat within the process: messages of equal score would change places."""
-
-    def __init__(self) -> None:
-        self._last = 0.0
-        self._lock = threading.Lock()
-
-    def next(self, now: float) -> float:
-        """``now``, or a little later than what was returned last."""
-        with self._lock:
-            self._last = now if now > self._last else self._last + 1e-6
-            return self._last
-
-
-scores = RisingClock()
-
-
-class QueueStation:
-    """What the layer has on one event loop. Its coroutines run on that loop only."""
+class QueueStation(Station):
+    """The queue layer on one event loop."""
 
     def __init__(self, layer: RedisChannelLayer, loop: asyncio.AbstractEventLoop, client_prefix: str) -> None:
+        super().__init__(layer, loop, self._link_lost)
         self.layer = layer
-        self.loop = loop
         self.client_prefix = client_prefix
-        self.keys = layer.keys
-        self.shards = Shards(layer.redis_hosts, layer.explain, self._link_lost)
-        self.outages = OutageLog(layer, self.shards, self._announce)
-        self.boxes: dict[str, Inbox | Mailbox] = {}
         self.plain = PlainChannels(
             self.shards, self.keys, self.outages, layer.brpop_timeout, self._decode_plain
         )
         self._readers: dict[int, QueueReader] = {}
         self._keepers: dict[int, Keeper] = {}
-        self._joined: defaultdict[str, set[str]] = defaultdict(set)
-        """Channel of this loop: its groups."""
         self._ended: dict[str, float] = {}
         """Detached channels, for which messages may still be on their way."""
         self._idle: set[str] = set()
@@ -198,35 +172,19 @@ class QueueStation:
                 ],
             )
             return
-        self._note_joined(group, channel)
+        self.note_joined(group, channel)
         try:
             await self._keeper(group).join(group, channel)
         except BaseException:
-            self._note_left(group, channel)
+            self.note_left(group, channel)
             raise
 
     async def group_discard(self, group: str, channel: str) -> None:
         if not self.layer.owns(self, channel):
             await self.shards.call(self.keys.group_shard(group), b"ZREM", self.keys.group(group), channel)
             return
-        self._note_left(group, channel)
+        self.note_left(group, channel)
         await self._keeper(group).leave(group, channel)
-
-    def _note_joined(self, group: str, channel: str) -> None:
-        self._joined[channel].add(group)
-        box = self.boxes.get(channel)
-        if isinstance(box, Inbox):
-            box.groups.add(group)
-
-    def _note_left(self, group: str, channel: str) -> None:
-        groups = self._joined.get(channel)
-        if groups is not None:
-            groups.discard(group)
-            if not groups:
-                del self._joined[channel]
-        box = self.boxes.get(channel)
-        if isinstance(box, Inbox):
-            box.groups.discard(group)
 
     def _keeper(self, group: str) -> Keeper:
         shard = self.keys.group_shard(group)
@@ -244,23 +202,18 @@ class QueueStation:
     # Receiving
 
     def attach(self, channel: str, inbox: Inbox) -> None:
-        """Push into ``inbox`` from now on; what has come already is pushed first."""
-        waiting = self.boxes.get(channel)
-        self.boxes[channel] = inbox
+        """Push into ``inbox`` from now on."""
         self._ended.pop(channel, None)
-        if isinstance(waiting, Mailbox):
-            while waiting.events:
-                deadline, message = waiting.events.popleft()
-                if not self._push(channel, inbox, message, deadline):
-                    self.layer.count_drop(channel, "overflow")
-        inbox.groups.update(self._joined.get(channel, ()))
+        self.take_over(channel, inbox)
         self._listen(channel)
 
     async def detach(self, channel: str) -> None:
         """Forget the channel and take it out of its groups, now or as soon as Redis can be reached."""
+        groups = self.groups_of(channel).copy()
+        for group in groups:
+            self.note_left(group, channel)
         self.boxes.pop(channel, None)
         self._ended[channel] = time.monotonic() + self.layer.expiry_s
-        groups = self._joined.pop(channel, set())
         leaving = [self._keeper(group).leave(group, channel) for group in groups]
         for outcome in await asyncio.gather(*leaving, return_exceptions=True):
             if isinstance(outcome, BaseException) and not isinstance(outcome, LayerUnavailable):
@@ -274,19 +227,8 @@ class QueueStation:
         self._ended.pop(channel, None)
         self._sweep_if_due()
         await self._listen(channel).reachable()
-        box = self._box(channel)
-        if isinstance(box, Inbox):
-            raise RuntimeError(
-                f"channel {channel!r} is read by a consumer; its messages go to the consumer's handlers, "
-                "and receive() is for channels that no consumer has"
-            )
+        box = self.require_mailbox(channel)
         self._idle.discard(channel)
-        return box
-
-    def _box(self, channel: str) -> Inbox | Mailbox:
-        box = self.boxes.get(channel)
-        if box is None:
-            box = self.boxes[channel] = Mailbox(channel, self.layer, self.layer.get_capacity(channel))
         return box
 
     def _listen(self, channel: str) -> QueueReader:
@@ -308,7 +250,7 @@ class QueueStation:
 
     def _arrived(self, member: bytes, score: float) -> None:
         """A message from the shared queue: into the mailboxes of those that it names."""
-        message = self._decode("the queue of this process", member)
+        message = self.decode("the queue of this process", member)
         if message is None:
             return
         names = message.pop(RESERVED_KEY, ())
@@ -317,60 +259,22 @@ class QueueStation:
         age = time.time() - score
         expiry = self.layer.expiry
         deadline = now + (expiry - age if 0 < age < expiry else expiry)
-        if names.__class__ is str:
-            self._deliver(names, message, deadline)
-            return
-        fresh = copier(message)  # type: ignore[arg-type]
-        boxes, loop, delivered = self.boxes, self.loop, 0
-        for name in names:
-            box = boxes.get(name)
-            if isinstance(box, Inbox) and box.loop is loop:
-                if box.push(fresh(), deadline):
-                    delivered += 1
-                else:
-                    self.layer.count_drop(name, "overflow")
-            else:
-                self._deliver(name, fresh(), deadline)
-        self.layer.metrics.delivered += delivered
-
-    def _deliver(self, channel: str, message: Message, deadline: float) -> None:
-        layer = self.layer
-        box = self.boxes.get(channel)
-        if box is None:
-            if channel in self._ended or not layer.owns(self, channel):
-                layer.metrics.lose("gone")
-                return
-            box = self._box(channel)
-        if self._push(channel, box, message, deadline):
-            layer.metrics.delivered += 1
+        if isinstance(names, str):
+            self.deliver(names, message, deadline)
         else:
-            layer.count_drop(channel, "overflow")
+            self.hand_out(names, message, deadline)
 
-    def _push(self, channel: str, box: Inbox | Mailbox, message: Message, deadline: float) -> bool:
-        if isinstance(box, Mailbox) or box.loop is self.loop:
-            return box.push(message, deadline)
-        try:
-            box.push_threadsafe(message, deadline)
-        except RuntimeError:  # its loop was closed before the consumer could end
-            self.boxes.pop(channel, None)
-            self.layer.metrics.lose("gone")
-        return True
+    def unknown(self, channel: str) -> Mailbox | None:
+        """A channel of ours that nobody reads yet gets a mailbox; one that has ended does not."""
+        if channel in self._ended or not self.layer.owns(self, channel):
+            return None
+        return self.require_mailbox(channel)
 
     def _decode_plain(self, channel: str, member: bytes) -> Message | None:
-        message = self._decode(f"channel {channel}", member)
+        message = self.decode(f"channel {channel}", member)
         if message is not None:
             message.pop(RESERVED_KEY, None)
-            self.layer.metrics.delivered += 1
-        return message
-
-    def _decode(self, source: str, member: bytes) -> Message | None:
-        try:
-            message = self.layer.deserialize(member)
-            if not isinstance(message, dict):
-                raise TypeError(f"it is not a dict but {type(message).__name__}")
-        except Exception as error:  # noqa: BLE001 - whatever a serializer raises; the reader must go on
-            self.layer.count_undecodable(source, error)
-            return None
+            self.metrics.delivered += 1
         return message
 
     def _sweep_if_due(self) -> float:
@@ -393,12 +297,6 @@ class QueueStation:
         if keeper is not None:
             keeper.lost(reason)
 
-    def _announce(self, message: Message) -> None:
-        """Give every consumer of this loop an event of the layer's own."""
-        for channel, box in tuple(self.boxes.items()):
-            if isinstance(box, Inbox):
-                self._push(channel, box, dict(message), float("inf"))
-
     # Upkeep
 
     def adopt(self, other: QueueStation) -> None:
@@ -409,7 +307,7 @@ class QueueStation:
         """Delete every key of the layer's prefix, and forget what this loop knew of them."""
         for keeper in self._keepers.values():
             keeper.forget_all()
-        self._joined.clear()
+        self._groups.clear()
         for channel, box in tuple(self.boxes.items()):
             if isinstance(box, Inbox):
                 box.groups.clear()

@@ -1,0 +1,151 @@
+"""What both Redis layers have on one event loop: connections, mailboxes, and the groups of each channel.
+
+A station's coroutines run on its loop only; from other loops and threads they are carried there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from compat.inbox import Inbox, Mailbox
+from compat.layers.copies import copier
+from compat.layers.redis.outages import OutageLog
+from compat.layers.redis.shards import Shards
+from compat.types import Message
+
+if TYPE_CHECKING:
+    from compat.layers.redis.layer import RedisLayer
+
+__all__ = ["Station"]
+
+log = logging.getLogger("compat.layers")
+
+
+class Station:
+    """Base of the two layers' parts on one event loop."""
+
+    def __init__(
+        self, layer: RedisLayer[Any], loop: asyncio.AbstractEventLoop, link_lost: Callable[[int, str], None]
+    ) -> None:
+        self.loop = loop
+        self.keys = layer.keys
+        self.metrics = layer.metrics
+        self.count_drop = layer.count_drop
+        self.shards = Shards(layer.redis_hosts, layer.explain, link_lost)
+        self.outages = OutageLog(layer, self.shards, self.announce)
+        self.boxes: dict[str, Inbox | Mailbox] = {}
+        """What each channel of this loop is read from."""
+        self._groups: dict[str, set[str]] = {}
+        """The groups of channels that no consumer reads; a consumer's inbox has its own."""
+        self._layer = layer
+
+    # Who is in which group
+
+    def groups_of(self, channel: str) -> set[str]:
+        """The groups that a channel of this loop has joined."""
+        box = self.boxes.get(channel)
+        return box.groups if isinstance(box, Inbox) else self._groups.get(channel, set())
+
+    def note_joined(self, group: str, channel: str) -> None:
+        box = self.boxes.get(channel)
+        groups = box.groups if isinstance(box, Inbox) else self._groups.setdefault(channel, set())
+        groups.add(group)
+
+    def note_left(self, group: str, channel: str) -> None:
+        groups = self.groups_of(channel)
+        groups.discard(group)
+        if not groups:
+            self._groups.pop(channel, None)
+
+    def take_over(self, channel: str, inbox: Inbox) -> None:
+        """Let ``inbox`` be what the channel is read from; what has come already goes into it first."""
+        waiting = self.boxes.get(channel)
+        inbox.groups.update(self._groups.pop(channel, ()))
+        self.boxes[channel] = inbox
+        if isinstance(waiting, Mailbox):
+            while waiting.events:
+                deadline, message = waiting.events.popleft()
+                if not self._push(channel, inbox, message, deadline):
+                    self.count_drop(channel, "overflow")
+
+    def require_mailbox(self, channel: str) -> Mailbox:
+        """The channel's mailbox, made if there is none; RuntimeError when a consumer reads the channel."""
+        box = self.boxes.get(channel)
+        if isinstance(box, Inbox):
+            raise RuntimeError(
+                f"channel {channel!r} is read by a consumer; its messages go to the consumer's handlers, "
+                "and receive() is for channels that no consumer has"
+            )
+        if box is None:
+            layer = self._layer
+            box = self.boxes[channel] = Mailbox(channel, layer, layer.get_capacity(channel))
+        return box
+
+    # What comes
+
+    def decode(self, source: str, data: bytes) -> Message | None:
+        """A message that came from ``source``; None, counted and logged, if it cannot be read."""
+        try:
+            message = self._layer.deserialize(data)
+            if not isinstance(message, dict):
+                raise TypeError(f"it is not a dict but {type(message).__name__}")
+        except Exception as error:  # noqa: BLE001 - whatever a serializer raises; the reader must go on
+            self._layer.count_undecodable(source, error)
+            return None
+        return message
+
+    def hand_out(self, channels: Iterable[str], message: Message, deadline: float) -> None:
+        """Give each of the channels a copy of its own."""
+        fresh = copier(message)  # type: ignore[arg-type]
+        boxes, loop, delivered = self.boxes, self.loop, 0
+        for channel in channels:
+            box = boxes.get(channel)
+            if isinstance(box, Inbox) and box.loop is loop:
+                if box.push(fresh(), deadline):
+                    delivered += 1
+                else:
+                    self.count_drop(channel, "overflow")
+            else:
+                self.deliver(channel, fresh(), deadline)
+        self.metrics.delivered += delivered
+
+    def deliver(self, channel: str, message: Message, deadline: float) -> None:
+        """Put a message into what the channel is read from, or count what became of it."""
+        box = self.boxes.get(channel) or self.unknown(channel)
+        if box is None:
+            self.metrics.lose("gone")
+        elif self._push(channel, box, message, deadline):
+            self.metrics.delivered += 1
+        else:
+            self.count_drop(channel, "overflow")
+
+    def unknown(self, channel: str) -> Mailbox | None:
+        """Where to keep a message for a channel that has nothing to be read from; None: nowhere."""
+        return None
+
+    def gone(self, channel: str) -> None:
+        """The loop of the channel's consumer was closed before the consumer could end."""
+        self.boxes.pop(channel, None)
+
+    def _push(self, channel: str, box: Inbox | Mailbox, message: Message, deadline: float) -> bool:
+        if isinstance(box, Mailbox) or box.loop is self.loop:
+            return box.push(message, deadline)
+        try:
+            box.push_threadsafe(message, deadline)
+        except RuntimeError:
+            self.gone(channel)
+            self.metrics.lose("gone")
+        return True
+
+    async def aclose(self) -> None:
+        """Close every connection, for good."""
+        await self.shards.aclose()
+
+    def announce(self, message: Message) -> None:
+        """Give every channel that is read an event of the layer's own."""
+        for channel, box in tuple(self.boxes.items()):
+            if isinstance(box, Inbox) or box.waiters:
+                self._push(channel, box, dict(message), float("inf"))
