@@ -4,7 +4,7 @@
 frame at a time by the socket's reader. ``Mailbox`` belongs to a channel that no consumer of this process
 owns: any number of readers, on any event loop or thread, one after another or side by side.
 
-Both keep ``(deadline, message)`` pairs; a message whose deadline has passed is thrown away when it reaches
+Both keep messages with their deadlines; a message whose deadline has passed is thrown away when it reaches
 the head, counted by the owner under "expired". Neither ever suspends between taking a message and
 returning it, so a cancelled reader loses nothing.
 """
@@ -14,16 +14,25 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
+from collections.abc import Callable
 from time import monotonic
 from typing import Any, Literal, Protocol
 
 from compat.types import Message
 from compat.wakeups import wakeups_of
 
-__all__ = ["DropCounter", "Inbox", "Mailbox", "Overflow"]
+__all__ = ["DropCounter", "Event", "Inbox", "Mailbox", "Overflow"]
 
 Overflow = Literal["drop", "drop_oldest", "close"]
 """What a full inbox does: refuse the newest, throw out the oldest, or have its client closed (1013)."""
+
+
+Event = tuple[float, Message, Callable[[], Message] | None]
+"""(deadline, message, copy): a message for many is copied when it is taken, and until then they share it.
+
+A copy for each at once would be a hundred thousand objects for the garbage collector, where ten thousand
+members have ten messages waiting.
+"""
 
 
 class DropCounter(Protocol):
@@ -66,7 +75,7 @@ class Inbox:
         self.owner: DropCounter | None = None
         self.capacity: int = 100
         self.on_overflow: Overflow = "drop"
-        self.events: deque[tuple[float, Message]] = deque()
+        self.events: deque[Event] = deque()
         self.frame: Message | None = None
         self.turn = False
         """Whose turn it is when a frame and an event both wait: False the frame's."""
@@ -91,10 +100,14 @@ class Inbox:
         ``deadline`` is in seconds of ``time.monotonic()``. Returns True when nothing was lost, False when
         exactly one message was: this one, or with "drop_oldest" the one at the head.
         """
+        return self.offer((deadline, message, None))
+
+    def offer(self, event: Event) -> bool:
+        """``push`` for an event that may be in other inboxes too; returns what ``push`` does."""
         events = self.events
         if len(events) >= self.capacity:
-            return self._overflow(message, deadline)
-        events.append((deadline, message))
+            return self._overflow(event)
+        events.append(event)
         if self.waiter is not None:
             self.wakeups.call(self)
         return True
@@ -110,13 +123,13 @@ class Inbox:
         if not self.push(message, deadline) and self.owner is not None:
             self.owner.count_drop(self.channel, "overflow")
 
-    def _overflow(self, message: Message, deadline: float) -> bool:
+    def _overflow(self, event: Event) -> bool:
         if self.on_overflow == "drop_oldest":
             try:
                 self.events.popleft()
             except IndexError:  # a sync consumer's worker has just taken the last one
                 pass
-            self.events.append((deadline, message))
+            self.events.append(event)
         elif self.on_overflow == "close" and not self.overflowed:
             self.overflowed = True
             if self.task is not None:
@@ -196,13 +209,13 @@ class Inbox:
         self.turn = False
         while events:
             try:
-                deadline, message = events.popleft()
+                deadline, message, copy = events.popleft()
             except IndexError:  # dropped by "drop_oldest" while a worker thread looked
                 break
             if self.drained is not None and not events:
                 self.loop.call_soon_threadsafe(self._tell_drained)  # a sync consumer takes in a worker thread
             if deadline > monotonic():
-                return message
+                return message if copy is None else copy()
             if self.owner is not None:
                 self.owner.count_drop(self.channel, "expired")
         return self.take() if frame is not None else None

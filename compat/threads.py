@@ -21,7 +21,7 @@ from asgiref.sync import SyncToAsync, sync_to_async
 from compat import db
 from compat.dispatch import Ending, Socket
 from compat.exceptions import StopConsumer
-from compat.inbox import Inbox
+from compat.inbox import Event, Inbox
 from compat.pool import TICK_S, Worker, executor, pool_of
 from compat.types import Message, Receive
 
@@ -50,10 +50,10 @@ class SyncInbox(Inbox):
     __slots__ = ("connection",)
     connection: SyncConnection
 
-    def push(self, message: Message, deadline: float) -> bool:
+    def offer(self, event: Event) -> bool:
         if len(self.events) >= self.capacity:
-            return self._overflow(message, deadline)
-        self.events.append((deadline, message))
+            return self._overflow(event)
+        self.events.append(event)
         self.wakeups.call(self)
         return True
 

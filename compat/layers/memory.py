@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from compat.exceptions import ChannelFull
-from compat.inbox import Inbox, Mailbox, Overflow
+from compat.inbox import Event, Inbox, Mailbox, Overflow
 from compat.layers.base import BaseChannelLayer, Capacities, SendResult, check_options, require_message
 from compat.layers.copies import copier, private
 from compat.types import Message
@@ -67,7 +67,7 @@ class InMemoryChannelLayer(BaseChannelLayer):
         waiting = self.channels.get(channel)
         self.channels[channel] = inbox
         if isinstance(waiting, Mailbox):
-            inbox.events.extend(waiting.events)
+            inbox.events.extend((deadline, message, None) for deadline, message in waiting.events)
         for group in (
             [group for group, members in self.groups.items() if channel in members] if waiting else ()
         ):
@@ -155,8 +155,11 @@ class InMemoryChannelLayer(BaseChannelLayer):
         if now >= self._next_sweep:
             self._sweep(now)
         excluded: Collection[str] = frozenset(exclude) if exclude else ()
-        fresh = copier(message)  # type: ignore[arg-type]
         deadline = now + self.expiry
+        # The members share a copy that nobody changes, and make their own of it when they take it.
+        shared = copier(message)()  # type: ignore[arg-type]
+        fresh = copier(shared)  # type: ignore[arg-type]
+        event: Event = (deadline, shared, fresh)
         loop = asyncio.get_running_loop()
         channels = self.channels
         delivered = dropped = 0
@@ -165,7 +168,7 @@ class InMemoryChannelLayer(BaseChannelLayer):
                 continue
             inbox = channels.get(channel)
             if inbox is not None and inbox.loop is loop:
-                kept = inbox.push(fresh(), deadline)
+                kept = inbox.offer(event)
             else:
                 kept = self._deliver(channel, fresh(), deadline)
             if kept:

@@ -206,3 +206,18 @@ async def test_a_channel_that_nobody_reads_is_swept_when_another_is_read() -> No
     assert set(layer.channels) == {"unread", "read"}
     await layer.receive("read")
     assert layer.channels == {}
+
+
+async def test_members_share_a_message_until_they_take_it_and_then_have_their_own() -> None:
+    layer, loop = InMemoryChannelLayer(), asyncio.get_running_loop()
+    inboxes = [Inbox(loop) for _ in range(3)]
+    for number, inbox in enumerate(inboxes):
+        layer.attach(f"c!{number}", inbox)
+        await layer.group_add("room", f"c!{number}")
+    message: dict[str, Any] = {"type": "m", "flat": 1, "deep": {"list": [1]}}
+    await layer.group_send("room", message)
+    message["deep"]["list"].append("the sender's")
+    first, second, third = [await inbox.get() for inbox in inboxes]
+    first["deep"]["list"].append("the first one's")
+    first["flat"] = 2
+    assert second == third == {"type": "m", "flat": 1, "deep": {"list": [1]}}
