@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from compat.inbox import Inbox, Mailbox
+from compat.inbox import Event, Inbox, Mailbox
 from compat.layers.copies import copier
 from compat.layers.redis.outages import OutageLog
 from compat.layers.redis.shards import Shards
@@ -98,13 +98,14 @@ class Station:
         return message
 
     def hand_out(self, channels: Iterable[str], message: Message, deadline: float) -> None:
-        """Give each of the channels a copy of its own."""
+        """Give each of the channels a copy of its own; a consumer's is made when it takes it (``Event``)."""
         fresh = copier(message)  # type: ignore[arg-type]
+        event: Event = (deadline, message, fresh)
         boxes, loop, delivered = self.boxes, self.loop, 0
         for channel in channels:
             box = boxes.get(channel)
             if isinstance(box, Inbox) and box.loop is loop:
-                if box.push(fresh(), deadline):
+                if box.offer(event):
                     delivered += 1
                 else:
                     self.count_drop(channel, "overflow")
