@@ -111,7 +111,7 @@ class Room:
 
     @staticmethod
     def got(inbox: Inbox) -> list[int]:
-        return [message["n"] for _, message in inbox.events if message["type"] == "numbered"]
+        return [message["n"] for _, message, _ in inbox.events if message["type"] == "numbered"]
 
     @classmethod
     def last(cls, inbox: Inbox) -> int:
@@ -161,7 +161,7 @@ async def test_redis_is_killed_and_restarted(
     assert f"cannot use Redis at 127.0.0.1:{redis_server.port}" in str(error)
     assert room.longest_s < 2
     for inbox in room.inboxes:
-        told = [message["type"] for _, message in inbox.events if message["type"] != "numbered"]
+        told = [message["type"] for _, message, _ in inbox.events if message["type"] != "numbered"]
         assert told == ["redis.disconnect", "redis.reconnect"], "once each"
     assert room.reader.metrics.reconnects == 1
     lines = [record.message for record in caplog.records if record.name == "compat.layers"]

@@ -103,7 +103,7 @@ async def test_ten_thousand_numbered_messages(cls: Make, redis_server: RedisServ
         )
     for inbox in inboxes:
         await arrived(inbox, 10_000)
-        assert [message["n"] for _, message in inbox.events] == list(range(10_000))
+        assert [message["n"] for _, message, _ in inbox.events] == list(range(10_000))
     await close(one, two)
 
 
@@ -131,7 +131,7 @@ async def test_others_come_and_go(cls: Make, redis_server: RedisServer) -> None:
     await asyncio.wait(wanderers)
     for inbox in staying:
         await arrived(inbox, 300)
-        assert [message["n"] for _, message in inbox.events] == list(range(300))
+        assert [message["n"] for _, message, _ in inbox.events] == list(range(300))
     await close(layer, other)
 
 
