@@ -318,9 +318,9 @@ class Ending:
         """True when the full inbox cancelled the task; the client has been closed with 1013."""
         if not self.inbox.overflowed:
             return False
-        task = asyncio.current_task()
-        if task is not None and hasattr(task, "uncancel"):  # Python 3.11
-            task.uncancel()
+        uncancel = getattr(asyncio.current_task(), "uncancel", None)  # Python 3.11
+        if uncancel is not None:
+            uncancel()
         log.warning("%s: closed with 1013, its inbox is full (on_overflow='close')", self.name())
         with contextlib.suppress(asyncio.TimeoutError):  # a client that reads nothing reads no close either
             await asyncio.wait_for(self.socket.close(TRY_AGAIN_LATER), CLOSE_TIMEOUT_S)

@@ -88,7 +88,8 @@ class LazyObject:
     def _blank(self) -> Any:
         return type(self)()
 
-    __class__ = property(lambda self: _target(self).__class__)  # the disguise
+    # The disguise.
+    __class__ = property(lambda self: _target(self).__class__)  # pyright: ignore[reportIncompatibleMethodOverride]
 
     __str__ = _forward(str)
     __bytes__ = _forward(bytes)

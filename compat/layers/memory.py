@@ -168,7 +168,7 @@ class InMemoryChannelLayer(BaseChannelLayer):
                 continue
             inbox = channels.get(channel)
             if inbox is not None and inbox.loop is loop:
-                kept = inbox.offer(event)
+                kept = inbox.offer(event)  # pyright: ignore[reportAttributeAccessIssue]  # a mailbox has no loop
             else:
                 kept = self._deliver(channel, fresh(), deadline)
             if kept:

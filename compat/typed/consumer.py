@@ -6,7 +6,7 @@ What happens to a connection, in order: it is accepted, its authenticator is ask
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Generic
 
@@ -54,6 +54,8 @@ class AsyncJsonWebsocketConsumer(
     """What ``@channel`` says; the name is not inherited."""
     _takes_text: ClassVar[bool] = True
     """Whether a frame can be validated from its text, or a subclass or a topic needs its JSON values."""
+    _relays: bool = False
+    """Whether a broadcast goes to the client with nothing else to do."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -95,6 +97,9 @@ class AsyncJsonWebsocketConsumer(
         for group in tuple(self.groups):
             await groups_of(self).group_add(group, self.channel_name)
         await self.post_authentication()
+        self._relays = self._sends_plainly and not (
+            self.log_websocket_message or self.send_message_immediately or self.send_completion
+        )
         if self.default_topic is not None and self._is_open():
             await self._subscribe(self._default_topic_name())
 
@@ -198,29 +203,40 @@ class AsyncJsonWebsocketConsumer(
             frame["exclude"] = self.channel_name
         await publish(groups_of(self), to, frame)
 
-    async def websocket_send(self, event: Message) -> None:
-        """A broadcast has come, ready to be sent on."""
-        if "exclude" in event:
-            if event["exclude"] == self.channel_name:
+    def _relay(self, message: Message) -> Coroutine[Any, Any, None]:
+        """A broadcast has come, ready to be sent on.
+
+        This runs once for each member of a group, so it makes no coroutine where it can hand one on.
+        """
+        if self._relays and "exclude" not in message:
+            sending: Coroutine[Any, Any, None] = self.base_send(message)
+            return sending
+        return self._relay_with_care(message)
+
+    websocket_send = _relay
+
+    async def _relay_with_care(self, message: Message) -> None:
+        if "exclude" in message:
+            if message["exclude"] == self.channel_name:
                 return
-            event = {"type": FRAME, "text": event["text"]}
+            message = {"type": FRAME, "text": message["text"]}
         if self._sends_plainly:
-            await self.base_send(event)
+            await self.base_send(message)
             if self.log_websocket_message or self.send_message_immediately:
-                await self._sent(self._action_in(event["text"]))
+                await self._sent(self._action_in(message["text"]))
             if self.send_completion:
                 await self.send_message(GroupCompleteMessage())
         else:
-            message = from_json(event["text"])
+            content = from_json(message["text"])
             await self.handle_group_message(
-                {"message": message, "exclude_current": False, "from_channel": self.channel_name}
+                {"message": content, "exclude_current": False, "from_channel": self.channel_name}
             )
 
     async def handle_group_message(self, event: GroupMessageEvent) -> None:
         """A broadcast as JSON values: from a process that runs Chanx, or because this is overridden."""
         if event.get("exclude_current") and event.get("from_channel") == self.channel_name:
             return
-        await self.send_json(event["message"])
+        await self.send_json(event.get("message"))
         if self.send_completion:
             await self.send_message(GroupCompleteMessage())
 
