@@ -198,7 +198,7 @@ def test_an_endpoint_speaks_to_a_room(fastapi_chat: Chat, free_name: Names) -> N
     assert httpx.post(url, json={"text": ""}, trust_env=False).status_code == 422
     assert httpx.post(f"{url}", json={"text": "x" * 2001}, trust_env=False).status_code == 422
     documents = httpx.get(fastapi_chat.server.http("/openapi.json"), trust_env=False).json()["paths"]
-    assert list(documents) == ["/api/rooms/{room}/messages"]
+    assert "/api/rooms/{room}/messages" in documents
 
 
 # The two side by side

@@ -11,6 +11,7 @@ import asyncio
 import atexit
 import concurrent.futures
 import contextlib
+import logging
 import os
 import threading
 import weakref
@@ -22,6 +23,8 @@ from asgiref.sync import AsyncToSync
 __all__ = ["Background", "PerLoop", "at_close", "background", "is_throwaway"]
 
 T = TypeVar("T")
+log = logging.getLogger("compat.layers")
+
 STOP_WITHIN_S = 2.0
 
 
@@ -112,7 +115,10 @@ def at_close(loop: asyncio.AbstractEventLoop, finish: Finish) -> None:
 
 async def _finish(loop: asyncio.AbstractEventLoop) -> None:
     for finish in _finishers.pop(loop, ()):
-        await finish(loop)
+        try:
+            await asyncio.wait_for(finish(loop), STOP_WITHIN_S)
+        except asyncio.TimeoutError:
+            log.warning("connections to Redis could not be closed in order within %g s", STOP_WITHIN_S)
 
 
 class Background:
