@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from compat.dispatch import Subscription
-from compat.inbox import Inbox
+from compat.inbox import Event, Inbox
 from compat.types import Message
 
 __all__ = ["EXCEPT_KEY", "Doorman", "GroupRelay", "Relays", "attached"]
@@ -22,7 +22,10 @@ EXCEPT_KEY = "__except__"
 
 
 class Doorman(Inbox):
-    """An inbox that keeps nothing: each message is handed on as it comes."""
+    """An inbox that keeps nothing: each message is handed on as it comes.
+
+    A message may be in other inboxes too: who gets it here must not change it.
+    """
 
     __slots__ = ("deliver",)
 
@@ -30,8 +33,8 @@ class Doorman(Inbox):
         super().__init__(loop)
         self.deliver = deliver
 
-    def push(self, message: Message, deadline: float) -> bool:
-        self.deliver(message)
+    def offer(self, event: Event) -> bool:
+        self.deliver(event[1])
         return True
 
     def hand_on(self) -> None:

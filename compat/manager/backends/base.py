@@ -19,7 +19,7 @@ from compat.manager.config import new_instance_id
 __all__ = ["BaseBackend", "CleanupStats", "Local", "OrphanedGroupMembersStats"]
 
 Local = Callable[[], Iterable[tuple[Record, Sequence[str]]]]
-"""Returns the connections of this server, each with its groups: what the registry ought to know."""
+"""Yields the connections of this server, each with its groups: what the registry ought to know."""
 
 
 class CleanupStats(TypedDict):
@@ -127,8 +127,8 @@ class BaseBackend(Messaging, abc.ABC):
     def registry_get_prefix(self) -> str:
         """What the registry's keys begin with."""
 
-    def tell(self, local: Local, report: Callable[[], dict[str, Any]]) -> None:
-        """Learn where to ask what this process' connections are, and what its statistics."""
+    def tell(self, local: Local, holds: Callable[[str], bool], report: Callable[[], dict[str, Any]]) -> None:
+        """Learn whom to ask: for this process' connections, whether an id is one, and for its statistics."""
 
     async def open(self) -> None:
         """Reach the server behind the registry, and begin to tell it that this one is alive."""

@@ -43,6 +43,7 @@ class Lease:
         """Between two attempts during an outage."""
         self.local: Callable[[], Iterable[tuple[Record, Sequence[str]]]] | None = None
         """None: nobody has said, so the registry is left as it is."""
+        self.holds: Callable[[str], bool] = bool
         self.report: Callable[[], dict[str, Any]] = dict
         self._task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -82,7 +83,7 @@ class Lease:
             self._stale = False
             try:
                 if self.local is not None:
-                    await backend.enter_all(self.local())
+                    await backend.enter_all(self.local, self.holds)
             except BaseException:
                 self._stale = True
                 raise
@@ -115,6 +116,11 @@ class Lease:
             except asyncio.TimeoutError:
                 pass
 
+    async def leave_loop(self) -> None:
+        """End the task if it is on this event loop, which is about to be closed."""
+        if self._loop is asyncio.get_running_loop():
+            await self.stop()
+
     async def stop(self) -> None:
         """End the task; the registry still believes this server alive until ``RedisBackend.retire``."""
         task, loop = self._task, self._loop
@@ -123,6 +129,7 @@ class Lease:
             return
         if loop is asyncio.get_running_loop():
             task.cancel()
-            await asyncio.wait((task,))
+            if task is not asyncio.current_task():
+                await asyncio.wait((task,))
         else:
             loop.call_soon_threadsafe(task.cancel)

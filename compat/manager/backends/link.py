@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from compat.layers.redis.connection import Argument, RedisUnavailable
@@ -20,9 +21,11 @@ class Station:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, link: RegistryLink) -> None:
         self.loop = loop
+        self.link = link
         self.shards = Shards([link.host], link.explain, lambda index, reason: link.lost())
 
     async def aclose(self) -> None:
+        await self.link.closing()
         await self.shards.aclose()
 
 
@@ -30,16 +33,18 @@ class RegistryLink:
     """Commands and scripts for one Redis, from any event loop; BackendError when it cannot be reached.
 
     ``host``: a URL, or anything else that ``hosts`` of a Redis layer takes. ``lost()`` is called when a
-    connection breaks: Redis may have been restarted empty.
+    connection breaks: Redis may have been restarted empty. ``closing()`` is awaited before what is open on an
+    event loop is closed.
     """
 
-    def __init__(self, host: Any, prefix: str) -> None:
+    def __init__(
+        self, host: Any, prefix: str, lost: Callable[[], None], closing: Callable[[], Awaitable[None]]
+    ) -> None:
         self.host = Host(decode_hosts([host])[0], 0)
         self.prefix = prefix
+        self.lost = lost
+        self.closing = closing
         self._stations: PerLoop[Station] = PerLoop(lambda loop: Station(loop, self))
-
-    def lost(self) -> None:
-        """A connection has broken; whoever needs to know sets this."""
 
     def explain(self, host: Host, reason: str) -> RedisUnavailable:
         """The error for a Redis that cannot be used now."""

@@ -34,7 +34,7 @@ class MemoryBackend(BaseBackend):
     def server(self) -> str:
         return self.server_id
 
-    def tell(self, local: Local, report: Callable[[], dict[str, Any]]) -> None:
+    def tell(self, local: Local, holds: Callable[[str], bool], report: Callable[[], dict[str, Any]]) -> None:
         self._report = report
 
     async def registry_admit(

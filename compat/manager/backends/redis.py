@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from compat.layers.redis.core import RedisChannelLayer
@@ -29,6 +29,7 @@ from compat.manager.backends.scripts import (
     RENEW,
     SWEEP,
 )
+from compat.manager.utils.batching import batch_items
 
 __all__ = ["RedisBackend"]
 
@@ -78,10 +79,11 @@ class RedisBackend(BaseBackend):
         self.registry_expiry = registry_expiry or 0
         self.group_expiry = group_expiry or 0
         self.lease_ms = round(lease * 1000)
-        self.link = RegistryLink(redis_url, f"{prefix}:registry:")
         shortest = min(registry_expiry or KEPT_FOR_EVER, group_expiry or KEPT_FOR_EVER)
         self.lease = Lease(self, lease, shortest / 3, reconnect_delay)
-        self.link.lost = self.lease.owe  # type: ignore[method-assign]  # as RegistryLink wants it
+        self.link = RegistryLink(
+            redis_url, f"{prefix}:registry:", lost=self.lease.owe, closing=self.lease.leave_loop
+        )
         self._server = ""
         self._pid = 0
 
@@ -91,8 +93,8 @@ class RedisBackend(BaseBackend):
             self._pid, self._server = os.getpid(), f"{self.server_id}.{uuid.uuid4().hex[:12]}"
         return self._server
 
-    def tell(self, local: Local, report: Callable[[], dict[str, Any]]) -> None:
-        self.lease.local, self.lease.report = local, report
+    def tell(self, local: Local, holds: Callable[[str], bool], report: Callable[[], dict[str, Any]]) -> None:
+        self.lease.local, self.lease.holds, self.lease.report = local, holds, report
 
     async def open(self) -> None:
         await self.lease.renew()
@@ -203,17 +205,19 @@ class RedisBackend(BaseBackend):
         )
         return reply
 
-    async def enter_all(self, local: Iterable[tuple[Record, Sequence[str]]]) -> None:
-        """Make the registry agree with ``local``: enter these connections, forget others of this server."""
-        entries = list(local)
-        mine = {record.connection_id for record, _ in entries}
-        known = await self._set(f"server:{self.server}")
-        gone = sorted(known - mine)
-        for start in range(0, len(gone), AT_ONCE):
-            await self.link.run(REMOVE, *gone[start : start + AT_ONCE])
-        for start in range(0, len(entries), AT_ONCE):
+    async def enter_all(self, local: Local, holds: Callable[[str], bool]) -> None:
+        """Make the registry agree with ``local``: forget others of this server, enter these connections.
+
+        Connections come and go meanwhile. What is to be told is therefore looked at when it is told, and
+        commands are carried out in their order.
+        """
+        for batch in batch_items(sorted(await self._set(f"server:{self.server}")), AT_ONCE):
+            gone = [name for name in batch if not holds(name)]
+            if gone:
+                await self.link.run(REMOVE, *gone)
+        for entries in batch_items(local(), AT_ONCE):
             arguments: list[Any] = []
-            for record, groups in entries[start : start + AT_ONCE]:
+            for record, groups in entries:
                 names = [bounded(group) for group in groups]
                 arguments += [record.connection_id, _encoded(record), bounded(record.user_id)]
                 arguments += [len(names), *names]

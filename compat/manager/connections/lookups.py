@@ -9,6 +9,7 @@ from typing import Any
 from compat.manager.backends.records import Record, ServerInfo
 from compat.manager.connections.parts import ManagerParts, connection_of, id_of
 from compat.manager.connections.state import Connection
+from compat.metrics import LayerMetrics
 
 __all__ = ["Lookups"]
 
@@ -88,8 +89,17 @@ class Lookups(ManagerParts):
             "groups": await self.count_groups(),
             "largest_groups": await self.list_groups(groups),
             "servers": [self._shown(server) for server in servers],
-            "statistics": self.statistics.as_dict(),
+            "statistics": self.counters(),
         }
+
+    def counters(self) -> dict[str, Any]:
+        """The statistics of this server; what its layer has dropped is among ``dropped``, by reason."""
+        counted = self.statistics.as_dict()
+        metrics = getattr(self.backend.layer, "metrics", None)
+        if isinstance(metrics, LayerMetrics):
+            lost = {f"layer: {reason}": count for reason, count in metrics.dropped.items()}
+            counted["dropped"] = {**counted["dropped"], **lost}
+        return counted
 
     def _resolved(self, records: Iterable[Record]) -> list[Connection]:
         return [self.registry.get(record.connection_id) or connection_of(record) for record in records]
@@ -113,5 +123,5 @@ class Lookups(ManagerParts):
             "server_instance_id": self.backend.server_id,
             "at": time.time(),
             "groups": len({group for one in self.registry.get_all() for group in one.groups}),
-            **self.statistics.as_dict(),
+            **self.counters(),
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 from collections.abc import Coroutine, Sequence
 from typing import Any
@@ -98,6 +99,7 @@ class ConnectionManager(Lifecycle, Blocking):
         self._held: set[asyncio.Task[Any]] = set()
         self._upkeep = Upkeep(self, statistics_every)
         self._home: asyncio.AbstractEventLoop | None = None
+        self._home_pid = 0
         self._running = False
         log.setLevel(config.LOG_LEVEL)
         if current.current() is None:
@@ -133,7 +135,7 @@ class ConnectionManager(Lifecycle, Blocking):
             max_per_user=config.MAX_CONNECTIONS_PER_CLIENT,
             max_groups=config.MAX_TOTAL_GROUPS,
         )
-        backend.tell(registry.local, self.report)
+        backend.tell(registry.local, registry.holds, self.report)
         return registry
 
     @property
@@ -146,14 +148,19 @@ class ConnectionManager(Lifecycle, Blocking):
 
     def switchboard(self) -> Switchboard:
         loop = asyncio.get_running_loop()
-        if self._home is None or self._home.is_closed():
-            self._home = loop
+        if self.home is None:
+            self._settle(loop)
         return self._switchboards.get(loop)
+
+    def _settle(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._home, self._home_pid = loop, os.getpid()
 
     @property
     def home(self) -> asyncio.AbstractEventLoop | None:
         home = self._home
-        return home if home is not None and home.is_running() else None
+        if home is None or self._home_pid != os.getpid():  # a forked process has the object, and not the loop
+            return None
+        return home if home.is_running() else None
 
     def push(self, connection: Connection, frame: Frame) -> bool:
         """Put a frame into a connection's outbox; False when it is gone, or too slow for one more."""
@@ -182,7 +189,8 @@ class ConnectionManager(Lifecycle, Blocking):
         if self._running and self._home is loop:
             return
         await self._reach_backend()
-        self._home, self._running = loop, True
+        self._settle(loop)
+        self._running = True
         stale = await self.backend.cleanup_stale_connections(self.server_instance_id)
         orphans = await self.backend.cleanup_orphaned_group_members()
         if any((*stale.values(), *orphans.values())):

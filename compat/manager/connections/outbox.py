@@ -19,6 +19,7 @@ from starlette.websockets import WebSocketDisconnect
 from compat.inbox import Overflow
 from compat.manager.frames import Frame
 from compat.manager.statistics import Statistics
+from compat.wakeups import wakeups_of
 
 if TYPE_CHECKING:
     from compat.manager.connections.state import Connection
@@ -62,6 +63,8 @@ class Outbox:
         "_task",
         "_waiter",
         "_waiting",
+        "_wakeups",
+        "called",
         "connection",
     )
 
@@ -86,6 +89,10 @@ class Outbox:
         self._broken = False
         self._task: asyncio.Task[None] | None = None
         self._waiter: asyncio.Future[None] | None = None
+        """What the task awaits while there is nothing to write."""
+        self._wakeups = wakeups_of(self._loop)
+        self.called = False
+        """A wake-up is on its way: the task is woken once for frames that come at once."""
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
         """Who waits for the frame of that number to be written, in order."""
 
@@ -133,7 +140,7 @@ class Outbox:
         finally:
             self._busy = False
             if self._queue:
-                self._wake()
+                self.wake()
 
     async def drained(self) -> None:
         """Return when all that waits now is written; WebSocketDisconnect when the client is gone before."""
@@ -159,15 +166,13 @@ class Outbox:
         self._queue.append(frame)
         self._size += frame.size
         self._appended += 1
-        waiter = self._waiter
-        if waiter is not None and not self._busy:
-            self._waiter = None
-            if not waiter.done():
-                waiter.set_result(None)
+        if self._waiter is not None:
+            self._wakeups.call(self)
         elif self._task is None:
             self._task = self._loop.create_task(self._write_all())
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Let the task look."""
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)

@@ -35,6 +35,8 @@ class ConnectionRegistry:
         max_groups: int | None = None,
     ) -> None:
         self.connections: dict[str, Connection] = {}
+        self._pending: set[str] = set()
+        """Ids that the backend is being asked about: it may know them already, or never."""
         self.max_connections = max_connections
         self.max_per_user = max_per_user
         self.max_groups = max_groups
@@ -67,21 +69,23 @@ class ConnectionRegistry:
             state=state,
             address=address or connection_id,
         )
-        if connection_id in self.connections:
+        if self.holds(connection_id):
             raise self._refused(connection, Refusal("exists", 0))
-        # Before the backend knows: whoever compares both must not find one that is there and not here.
-        self.connections[connection_id] = connection
+        self._pending.add(connection_id)
         try:
             refusal = await self.backend.registry_admit(
                 self.record(connection), max_total=self.max_connections, max_user=self.max_per_user
             )
-        except BaseException:
-            self.connections.pop(connection_id, None)
+            if refusal is not None:
+                raise self._refused(connection, refusal)
+            self.connections[connection_id] = connection
+        except ConnectionError:
+            raise
+        except BaseException:  # it may have been admitted or not
             self.backend.owe()
             raise
-        if refusal is not None:
-            self.connections.pop(connection_id, None)
-            raise self._refused(connection, refusal)
+        finally:
+            self._pending.discard(connection_id)
         return connection
 
     async def unregister(self, connection_id: str) -> None:
@@ -129,9 +133,17 @@ class ConnectionRegistry:
         )
 
     def local(self) -> Iterator[tuple[Record, Sequence[str]]]:
-        """The connections of this process with their groups: what the backend ought to know."""
-        for connection in tuple(self.connections.values()):
-            yield self.record(connection), tuple(connection.groups)
+        """The connections of this process with their groups: what the backend ought to know.
+
+        Each is as it is when it is asked for, and one that has ended meanwhile is left out.
+        """
+        for name, connection in tuple(self.connections.items()):
+            if self.connections.get(name) is connection:
+                yield self.record(connection), tuple(connection.groups)
+
+    def holds(self, connection_id: str) -> bool:
+        """True for a connection of this process, and for one that may become one."""
+        return connection_id in self.connections or connection_id in self._pending
 
     def get(self, connection_id: str) -> Connection | None:
         """The connection of this process with that id."""

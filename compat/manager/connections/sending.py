@@ -6,18 +6,22 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
+from compat.layers.redis.keys import RESERVED_KEY
+from compat.layers.redis.pubsub_station import EXCLUDE_KEY
 from compat.manager.backends.records import Record
 from compat.manager.connections.parts import ManagerParts, id_of
 from compat.manager.connections.state import Connection
 from compat.manager.connections.switchboard import BROADCAST_GROUP, CONTROL
-from compat.manager.exceptions import BackendError
+from compat.manager.exceptions import BackendError, ValidationError
 from compat.manager.frames import Frame, frame_of
 from compat.manager.plain import plain_message
+from compat.manager.relay import EXCEPT_KEY
 from compat.manager.typed import Message
 from compat.manager.utils.batching import run_with_concurrency_limit
 
 __all__ = ["Sending"]
 
+RESERVED = frozenset((EXCEPT_KEY, RESERVED_KEY, EXCLUDE_KEY))
 AT_ONCE = 50
 """Messages to other servers' connections that are under way at a time."""
 
@@ -28,7 +32,7 @@ class Sending(ManagerParts):
     """The sending half of a manager. Messages are dicts (or ``Message``), and reach clients as JSON.
 
     None of these waits for a slow client. BackendError when the layer or the registry cannot be reached,
-    TypeError for a message that has no form in JSON.
+    TypeError for a message that has no form in JSON, ValidationError for one that uses reserved names.
     """
 
     async def send_personal(self, connection: Connection | str, message: Sendable) -> bool:
@@ -36,7 +40,7 @@ class Sending(ManagerParts):
 
         True means that it has been handed over: to its outbox here, to the layer for another server.
         """
-        content = plain_message(message)
+        content = self._content(message)
         self.statistics.sends += 1
         here = self.local(connection)
         if here is not None:
@@ -54,7 +58,7 @@ class Sending(ManagerParts):
     async def send_group(self, group: str, message: Sendable) -> None:
         """Send to everybody in ``group``: connections of managers, and consumers that have joined it."""
         self.statistics.sends += 1
-        await self.backend.group_send(group, plain_message(message))
+        await self.backend.group_send(group, self._content(message))
         await asyncio.sleep(0)  # lets the outboxes empty: a loop of sends must not fill those of fast clients
 
     async def send_to_group(self, group: str, message: Sendable) -> None:
@@ -71,7 +75,7 @@ class Sending(ManagerParts):
         given: Any = exclude_connection_id
         several = [given] if isinstance(given, (str, Connection)) else list(given)
         self.statistics.sends += 1
-        await self.backend.group_send(group, plain_message(message), await self._names(several))
+        await self.backend.group_send(group, self._content(message), await self._names(several))
         await asyncio.sleep(0)
 
     async def _names(self, connections: Iterable[Connection | str]) -> list[str]:
@@ -86,7 +90,7 @@ class Sending(ManagerParts):
 
     async def send_to_user(self, user_id: str, message: Sendable) -> int:
         """Send to all connections of a user on all servers; how many it was handed over to."""
-        content = plain_message(message)
+        content = self._content(message)
         self.statistics.sends += 1
         records = await self.backend.registry_user_records(user_id)
         here = [
@@ -104,7 +108,7 @@ class Sending(ManagerParts):
     async def broadcast(self, message: Sendable) -> None:
         """Send to every connection of every server, and to consumers that have joined ``__broadcast__``."""
         self.statistics.sends += 1
-        await self.backend.group_send(BROADCAST_GROUP, plain_message(message))
+        await self.backend.group_send(BROADCAST_GROUP, self._content(message))
         await asyncio.sleep(0)
 
     async def _publish_to(self, records: list[Record], content: dict[str, Any]) -> int:
@@ -123,6 +127,20 @@ class Sending(ManagerParts):
         pushed = self._push_now(connection, frame)
         await asyncio.sleep(0)
         return pushed
+
+    @staticmethod
+    def _content(message: Sendable) -> dict[str, Any]:
+        """``message`` as it travels; ValidationError for one that uses the names of the machinery.
+
+        Messages are often made of what a client has sent, and must not be orders to managers and layers.
+        """
+        content = plain_message(message)
+        if content.get("type") == CONTROL or not RESERVED.isdisjoint(content):
+            raise ValidationError(
+                f"a message may not have the type {CONTROL!r}, nor the keys {', '.join(sorted(RESERVED))}",
+                error_code="RESERVED_NAME",
+            )
+        return content
 
     @staticmethod
     def _push_now(connection: Connection, frame: Frame) -> bool:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 from redis.exceptions import RedisError
 
+from compat.layers.redis.loops import PerLoop
 from compat.metrics import Throttle
 
 __all__ = ["LocalWindows", "RedisWindows", "Verdict", "Windows"]
@@ -85,18 +86,34 @@ class LocalWindows:
             del self._entries[key]
 
 
+class ScriptOnLoop:
+    """The script that enters a window, with a client of one event loop."""
+
+    text = (Path(__file__).parent / "sliding_window.lua").read_text(encoding="utf-8")
+
+    def __init__(self, redis: Any) -> None:
+        self.script = redis.register_script(self.text)
+        self._redis = redis
+
+    async def aclose(self) -> None:
+        """The loop ends, and with it every connection that was opened on it."""
+        await self._redis.connection_pool.disconnect()
+
+
 class RedisWindows:
     """Windows that all servers share, by the clock of Redis.
 
     ``redis``: a ``redis.asyncio`` client, of any decoding. While Redis cannot be reached, each server goes on
-    with windows of its own, says so once a minute, and asks Redis again every few seconds.
+    with windows of its own, says so once a minute, and asks Redis again every few seconds. The client serves
+    the event loop that uses it first; any other loop (a test's) gets one like it.
     """
 
     def __init__(self, redis: Any, limit: int, window_s: float, burst: int, key_prefix: str) -> None:
         self.limit, self.window_s, self.burst = limit, window_s, burst
         self.key_prefix = key_prefix
-        text = (Path(__file__).parent / "sliding_window.lua").read_text(encoding="utf-8")
-        self._script = redis.register_script(text)
+        self._redis = redis
+        self._given_away = False
+        self._scripts: PerLoop[ScriptOnLoop] = PerLoop(self._on_loop)
         self._local = LocalWindows(limit, window_s, burst)
         self._throttle = Throttle()
         self._away_until = 0.0
@@ -105,7 +122,8 @@ class RedisWindows:
         if time.monotonic() < self._away_until:
             return await self._local.enter(key)
         arguments = (self.limit, round(self.window_s * 1e6), self.burst, uuid.uuid4().hex)
-        asked = self._script(keys=[self.key_prefix + key], args=arguments)
+        script = self._scripts.get(asyncio.get_running_loop()).script
+        asked = script(keys=[self.key_prefix + key], args=arguments)
         try:
             allowed, number = await asyncio.wait_for(asked, PATIENCE_S)
         except (RedisError, OSError, asyncio.TimeoutError) as error:
@@ -117,3 +135,11 @@ class RedisWindows:
         if allowed:
             return Verdict(True, int(number), 0.0)
         return Verdict(False, 0, int(number) / 1e6)
+
+    def _on_loop(self, loop: asyncio.AbstractEventLoop) -> ScriptOnLoop:
+        if not self._given_away:
+            self._given_away = True
+            return ScriptOnLoop(self._redis)
+        pool = self._redis.connection_pool
+        twin = type(pool)(connection_class=pool.connection_class, **pool.connection_kwargs)
+        return ScriptOnLoop(type(self._redis)(connection_pool=twin))

@@ -121,7 +121,7 @@ def local_status(manager: ConnectionManager) -> dict[str, Any]:
         "connections": len(connections),
         "users": len({one.user_id for one in connections if one.user_id}),
         "groups": len({group for one in connections for group in one.groups}),
-        "statistics": manager.statistics.as_dict(),
+        "statistics": manager.counters(),
     }
 
 

@@ -23,7 +23,7 @@ from fastapi import Body, Depends, FastAPI, HTTPException, WebSocket, WebSocketD
 from fastapi.responses import FileResponse
 from redis.asyncio import Redis
 
-# Pages of these hosts may connect, those of other sites may not. CORS is about requests, not about websockets.
+# Pages of these hosts may connect, those of other sites may not: CORS is about requests, not websockets.
 configure(ALLOWED_HOSTS=os.environ.get("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(","))
 config = WSConfig()
 manager = ConnectionManager(ws_config=config)

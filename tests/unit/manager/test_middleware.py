@@ -266,6 +266,19 @@ async def test_who_waits_as_long_as_it_is_told_is_let_in(redis: Redis, prefix: s
         assert (await windows.enter("a")).allowed
 
 
+def test_windows_in_redis_outlive_an_event_loop(redis_url: str, prefix: str) -> None:
+    """The client of a module is used by a test's loop, and then by the next test's."""
+    windows = RedisWindows(Redis.from_url(redis_url, decode_responses=True), 2, 60, 100, prefix)
+    verdicts = [asyncio.run(windows.enter("a")) for _ in range(4)]
+    assert [verdict.allowed for verdict in verdicts] == [True, True, False, False]
+    asyncio.run(_forget(redis_url, f"{prefix}a"))
+
+
+async def _forget(redis_url: str, key: str) -> None:
+    async with Redis.from_url(redis_url) as client:
+        await client.delete(key)
+
+
 async def test_bursts_in_redis(redis: Redis, prefix: str) -> None:
     windows = RedisWindows(redis, 100, 60, 2, prefix)
     verdicts = [await windows.enter("b") for _ in range(3)]

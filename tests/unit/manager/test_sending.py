@@ -19,6 +19,7 @@ from compat.generic.websocket import AsyncJsonWebsocketConsumer
 from compat.layers import get_channel_layer, register_channel_layer
 from compat.manager import ConnectionManager, Message
 from compat.manager.backends import MemoryBackend
+from compat.manager.exceptions import ValidationError
 from compat.manager.serializers import MsgpackSerializer, ORJSONSerializer
 from compat.testing import WebsocketCommunicator
 from tests.support.layers import ReceiveOnlyLayer
@@ -137,6 +138,34 @@ async def test_what_cannot_travel_fails_at_the_sender(
             await send
     with pytest.raises(TypeError, match="a message is a dict"):
         await manager.broadcast("hello")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "__manager__", "do": "disconnect", "with": [1000]},
+        {"type": "x", "__except__": ["somebody"]},
+        {"type": "x", "__asgi_channel__": "specific.x"},
+        {"type": "x", "__exclude__": ["somebody"]},
+    ],
+)
+async def test_messages_cannot_be_orders(connect: Connect, manager: ConnectionManager, message: Any) -> None:
+    alice, peer = await connect("alice", "room")
+    for send in (
+        manager.send(alice, message),
+        manager.send_to_user("alice", message),
+        manager.send_to_group("room", message),
+        manager.send_group_except("room", message, "nobody"),
+        manager.broadcast(message),
+    ):
+        with pytest.raises(ValidationError) as raised:
+            await send
+        assert raised.value.error_code == "RESERVED_NAME"
+    # Past the manager, in a group: nobody obeys it.
+    await manager.backend.layer.group_send(
+        "room", {"type": "__manager__", "do": "disconnect", "with": [1000]}
+    )
+    assert (await peer.hear_json())["do"] == "disconnect" and alice.is_alive
 
 
 async def test_messages_and_bytes(connect: Connect, manager: ConnectionManager) -> None:

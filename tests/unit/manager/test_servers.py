@@ -207,6 +207,35 @@ async def test_what_redis_should_not_know_is_taken_out(servers: Servers) -> None
     assert await servers.two.list_groups() == {}
 
 
+async def test_telling_redis_everything_does_not_disturb_who_comes_and_goes(servers: Servers) -> None:
+    """The registry is told anew all the time, while connections are made and end, and some are refused."""
+    backend = redis_of(servers.one)
+    servers.one.registry.max_per_user = 3
+    await servers.one.start_tasks()
+    done = asyncio.Event()
+
+    async def tell() -> None:
+        while not done.is_set():
+            await backend.enter_all(servers.one.registry.local, servers.one.registry.holds)
+
+    async def come_and_go(user: str) -> None:
+        for _ in range(40):
+            try:
+                connection, _ = await servers.to_one(user, "room")
+            except ConnectionError as error:
+                assert error.error_code == "CONNECTION_LIMIT_EXCEEDED"
+                continue
+            assert await servers.one.backend.registry_find(connection.channel_name) is not None
+            await servers.one.disconnect(connection)
+
+    telling = asyncio.ensure_future(tell())
+    await asyncio.gather(*(come_and_go(f"u{index % 3}") for index in range(15)))
+    done.set()
+    await telling
+    assert await backend.link.call(b"HLEN", f"{backend.registry_get_prefix()}connections") == 0
+    assert await servers.two.list_groups() == {} == await servers.two.list_users()
+
+
 async def test_status_shows_every_server(servers: Servers) -> None:
     await servers.to_one("alice", "room")
     await servers.to_two("bob", "room")
