@@ -173,7 +173,7 @@ def test_jobs_and_their_progress(open_page: Open) -> None:
     page.is_connected()
     page.run("text.value = 'one two two'; seconds.value = 1; start.requestSubmit()")
     until(lambda: page.texts(".job header span")[0].endswith(" %"), "its progress is seen")
-    page.shows(".job[data-state=done] .words li", ["two 2", "one 1"])
+    page.shows(".job[data-state=done] .tally li", ["two 2", "one 1"])
     page.run("text.value = '!'; seconds.value = 0; start.requestSubmit()")
     until(lambda: page.texts(".job[data-state=failed] .problem"), "a failure is seen")
     assert page.texts(".job header span") == ["failed", "done"]

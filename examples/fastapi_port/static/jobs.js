@@ -23,7 +23,7 @@ const socket = socketAt(() => "/ws/background_jobs", $("status"), {
     become(card, "done", `Job ${job_id}`, "done");
     card.querySelector("progress").remove();
     const list = Object.entries(words).map(([word, count]) => el("li", "", `${word} ${count}`));
-    card.append(el("ul", "words", ...list));
+    card.append(el("ul", "tally", ...list));
   },
   job_failed({ job_id, problem }) {
     const card = jobs.get(job_id);

@@ -11,7 +11,8 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from compat.exceptions import InvalidChannelLayerError, StopConsumer
-from compat.layers import InMemoryChannelLayer
+from compat.layers import InMemoryChannelLayer, register_channel_layer, unregister_channel_layer
+from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
 from compat.settings import override
 from compat.typed import (
     AsyncJsonWebsocketConsumer,
@@ -488,6 +489,47 @@ async def test_a_broadcast_is_encoded_once_for_all_members(layer: InMemoryChanne
     assert all(text is texts[0] for text in texts)
     for client in clients:
         await client.leave()
+
+
+@pytest.mark.parametrize("kind", [RedisPubSubChannelLayer, RedisChannelLayer])
+async def test_a_broadcast_over_redis_is_encoded_once_as_well(redis_url: str, kind: Any) -> None:
+    encoded: list[str] = []
+
+    class Tick(BaseMessage):
+        action: Literal["tick"] = "tick"
+        payload: str
+
+        def model_dump_json(self, **kwargs: Any) -> str:
+            encoded.append(super().model_dump_json(**kwargs))
+            return encoded[-1]
+
+    class Ticking(AsyncJsonWebsocketConsumer):
+        channel_layer_alias = "ticking"
+        groups = ["ticking"]
+
+        @ws_handler
+        async def ping(self, message: PingMessage) -> None:
+            await self.broadcast_message(Tick(payload="💬"))
+
+    layer = kind(hosts=[redis_url], prefix=f"typed-{kind.__name__}")
+    register_channel_layer("ticking", layer)
+    try:
+        clients = [await talk(Ticking) for _ in range(5)]
+        await until_joined(clients)
+        await clients[0].say({"action": "ping"})
+        texts = [await client.receive_from(timeout=5) for client in clients]
+        assert encoded == [texts[0]] and set(texts) == {'{"action":"tick","payload":"💬"}'}
+        for client in clients:
+            await client.leave()
+    finally:
+        await layer.close_pools()
+        unregister_channel_layer("ticking")
+
+
+async def until_joined(clients: list[Talk]) -> None:
+    """An answer to a frame shows that a connection's groups are joined."""
+    for client in clients:
+        assert (await client.ask("{"))["action"] == "error"
 
 
 async def test_broadcasts_from_a_process_that_runs_chanx_are_understood(layer: InMemoryChannelLayer) -> None:
