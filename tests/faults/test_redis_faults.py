@@ -108,6 +108,10 @@ class Room:
         assert self._task is not None
         self._task.cancel()
         await asyncio.wait([self._task])
+        newest = max(self.sent)
+        await until_async(
+            lambda: all(self.last(inbox) >= newest for inbox in self.inboxes), "the last one is here"
+        )
 
     @staticmethod
     def got(inbox: Inbox) -> list[int]:
@@ -160,10 +164,10 @@ async def test_redis_is_killed_and_restarted(
     assert isinstance(error, ConnectionError)
     assert f"cannot use Redis at 127.0.0.1:{redis_server.port}" in str(error)
     assert room.longest_s < 2
+    await until_async(lambda: room.reader.metrics.reconnects == 1, "the outage is over")
     for inbox in room.inboxes:
         told = [message["type"] for _, message, _ in inbox.events if message["type"] != "numbered"]
         assert told == ["redis.disconnect", "redis.reconnect"], "once each"
-    assert room.reader.metrics.reconnects == 1
     lines = [record.message for record in caplog.records if record.name == "compat.layers"]
     assert sum("is back after" in line for line in lines) == 1
     assert 1 <= sum("Trying again until it answers" in line for line in lines) <= 4, "a line per cause"

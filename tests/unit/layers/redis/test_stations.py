@@ -1,0 +1,115 @@
+"""Consumers on other event loops than their layer's reader, and loops that end before their consumers."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from compat.inbox import Inbox
+from tests.support.waiting import until_async
+
+WITHIN_S = 10.0
+
+
+@pytest.fixture(params=["queue", "pubsub"])
+def make(
+    request: pytest.FixtureRequest, make_queue: Callable[..., Any], make_pubsub: Callable[..., Any]
+) -> Callable[..., Any]:
+    return make_queue if request.param == "queue" else make_pubsub
+
+
+async def test_a_consumer_on_another_loop(make: Callable[..., Any]) -> None:
+    """As in Django's async tests: the channel was made on one loop, and is read on another."""
+    layer = make()
+    channel = await layer.new_channel()
+    got: list[Any] = []
+
+    async def read() -> None:
+        inbox = Inbox(asyncio.get_running_loop())
+        layer.attach(channel, inbox)
+        for _ in range(3):
+            got.append(await asyncio.wait_for(inbox.get(), WITHIN_S))
+
+    await layer.send(channel, {"type": "before"})
+    await until_async(lambda: layer.depth() == 1 or not hasattr(layer, "ping_interval"), "it has arrived")
+    thread = threading.Thread(target=asyncio.run, args=(read(),))
+    thread.start()
+    await layer.group_add("room", channel)
+    await layer.group_send("room", {"type": "group"})
+    await layer.send(channel, {"type": "direct"})
+    await until_async(lambda: len(got) == 3, "all have come")
+    await asyncio.to_thread(thread.join)
+    assert sorted(message["type"] for message in got) == ["before", "direct", "group"]
+    await layer.detach(channel)
+
+
+async def test_a_loop_that_ends_before_its_consumer(make: Callable[..., Any]) -> None:
+    layer = make()
+    channel = await layer.new_channel()
+    dead = asyncio.new_event_loop()
+    layer.attach(channel, Inbox(dead))
+    await asyncio.sleep(0)
+    await layer.group_add("room", channel)
+    dead.close()
+    await layer.group_send("room", {"type": "x"})
+    await until_async(lambda: layer.metrics.dropped.get("gone") == 1, "the loss is counted")
+    await layer.detach(channel)
+
+
+async def test_a_channel_that_was_not_made_by_new_channel(make_pubsub: Callable[..., Any]) -> None:
+    layer = make_pubsub()
+    inbox = Inbox(asyncio.get_running_loop())
+    layer.attach("a name", inbox)
+    await layer.group_add("room", "a name")
+    await layer.group_send("room", {"type": "x"})
+    assert await asyncio.wait_for(inbox.get(), WITHIN_S) == {"type": "x"}
+    await layer.detach("a name")
+
+
+async def test_mailboxes_that_nobody_reads_are_forgotten(make_queue: Callable[..., Any]) -> None:
+    layer = make_queue(expiry=1)
+    channels = [await layer.new_channel() for _ in range(20)]
+    waiting = asyncio.ensure_future(layer.receive(channels[0]))
+    for channel in channels:
+        await layer.send(channel, {"type": "x"})
+    assert await asyncio.wait_for(waiting, WITHIN_S) == {"type": "x"}
+    await until_async(lambda: len(layer.receive_buffer) == 19, "the others have arrived")
+
+    async def poke() -> None:
+        other = await layer.new_channel()
+        await layer.send(other, {"type": "y"})
+        await asyncio.wait_for(layer.receive(other), WITHIN_S)
+
+    for _ in range(5):
+        await asyncio.sleep(0.6)
+        await poke()
+    assert not set(channels) & set(layer._stations.all()[0].boxes)
+    assert layer.metrics.dropped == {"expired": 19}
+
+
+async def test_consumers_are_told_of_an_outage_by_a_whole_message(make: Callable[..., Any]) -> None:
+    layer = make(on_disconnect={"type": "redis.gone", "retry": True}, on_reconnect="redis.back")
+    assert layer.on_disconnect == {"type": "redis.gone", "retry": True}
+    assert layer.on_reconnect == {"type": "redis.back"}
+
+
+async def test_flush_while_a_consumer_runs(make: Callable[..., Any]) -> None:
+    """It goes on, outside all groups, as with the in-memory layer."""
+    layer = make()
+    channel = await layer.new_channel()
+    inbox = Inbox(asyncio.get_running_loop())
+    layer.attach(channel, inbox)
+    await layer.group_add("room", channel)
+    await layer.flush()
+    assert inbox.groups == set()
+    await layer.group_send("room", {"type": "not for it"})
+    await layer.send(channel, {"type": "direct"})
+    assert await asyncio.wait_for(inbox.get(), WITHIN_S) == {"type": "direct"}
+    await layer.group_add("room", channel)
+    await layer.group_send("room", {"type": "group"})
+    assert await asyncio.wait_for(inbox.get(), WITHIN_S) == {"type": "group"}
+    await layer.detach(channel)
