@@ -15,8 +15,11 @@ class Script:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.text = (Path(__file__).parent / f"{name}.lua").read_bytes()
+        self.text = self._read(name)
         self.digest = hashlib.sha1(self.text, usedforsecurity=False).hexdigest().encode()
+
+    def _read(self, name: str) -> bytes:
+        return (Path(__file__).parent / f"{name}.lua").read_bytes()
 
 
 FANOUT = Script("fanout")

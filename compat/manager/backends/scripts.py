@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from compat.layers.redis.scripts import Script
@@ -25,14 +24,12 @@ FOLDER = Path(__file__).parent
 
 
 class RegistryScript(Script):
-    """One script: its text, and the digest under which Redis keeps it."""
+    """A script of this folder, behind what all of them share."""
 
     __slots__ = ()
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.text = (FOLDER / "registry.lua").read_bytes() + (FOLDER / f"{name}.lua").read_bytes()
-        self.digest = hashlib.sha1(self.text, usedforsecurity=False).hexdigest().encode()
+    def _read(self, name: str) -> bytes:
+        return (FOLDER / "registry.lua").read_bytes() + (FOLDER / f"{name}.lua").read_bytes()
 
 
 ADMIT = RegistryScript("admit")
