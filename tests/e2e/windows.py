@@ -6,12 +6,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
 from tests.support.browser import Browser
 from tests.support.waiting import until
 
 __all__ = ["Window", "opened"]
+
+DEADLINE_S = 45.0
+"""For a page, the processes behind it and the browser, all on a machine that is busy with something else."""
 
 
 class Window:
@@ -36,10 +41,21 @@ class Window:
         return self.front().execute_script(f"return {script}")
 
     def type(self, element_id: str, text: str) -> None:
-        """Put text in place of what is in an input; a newline at its end is the Enter key."""
-        element = self.find(element_id)
-        element.clear()
-        element.send_keys(text.replace("\n", "\ue007"))
+        """Put text in place of what is in an input; a newline at its end is the Enter key.
+
+        What a page does late, as to move the focus to another input, is seen and the text typed once more.
+        """
+        words = text.removesuffix("\n")
+
+        def typed() -> bool:
+            element = self.find(element_id)
+            element.clear()
+            element.send_keys(words)
+            return element.get_property("value") == words
+
+        self.wait(typed, f"{words!r} typed into #{element_id}")
+        if text != words:
+            self.find(element_id).send_keys(Keys.ENTER)
 
     def text(self, element_id: str) -> str:
         """What a person reads there: a textarea's value, or an element's visible text."""
@@ -47,15 +63,23 @@ class Window:
         return str(element.get_property("value") if element.tag_name == "textarea" else element.text)
 
     def wait(self, condition: Callable[[], object], what: str) -> None:
-        until(condition, what)
+        """Until the condition holds; an element that is not there, as between two pages, is waited for."""
+
+        def holds() -> object:
+            try:
+                return condition()
+            except (NoSuchElementException, StaleElementReferenceException):
+                return False
+
+        until(holds, what, deadline_s=DEADLINE_S)
 
     def wait_text(self, element_id: str, text: str) -> None:
         """Until a person can read `text` there."""
         try:
-            until(lambda: text in self.text(element_id), f"{text!r} in #{element_id}")
+            self.wait(lambda: text in self.text(element_id), f"{text!r} in #{element_id}")
         except AssertionError as error:
-            where = self.run("location.href")
-            raise AssertionError(f"{error} at {where}: {self.text(element_id)!r}") from None
+            where, page = self.run("location.href"), self.run("document.body?.innerText")
+            raise AssertionError(f"{error} at {where}: {page!r}") from None
 
 
 @contextmanager

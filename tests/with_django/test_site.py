@@ -30,6 +30,9 @@ THREADS = 24
 HOPS = 4
 """Threads beside them that ask the database: asgiref's one thread, and those of views."""
 
+BLACK = "rgba(0, 0, 0, 1)"
+"""Of text that no stylesheet has coloured."""
+
 RUNSERVER = ("django-shim", "manage.py", "runserver", "--noreload", "{port}")
 USERS = """
 from django.contrib.auth.models import User
@@ -112,9 +115,10 @@ def test_a_day_in_the_life(server: Server, chromium: Browser, click: Callable[[W
         click(one, "input[name=_save]")
         two.wait_text("notes", "max: butter")
         two.wait_text("count", "3 notes, 2 of them mine")
-        assert "rgb(255, 255, 255)" not in str(
-            one.run("getComputedStyle(document.getElementById('header')).backgroundColor")
-        ), "the admin has its static files"
+        one.wait(
+            lambda: one.find("header").value_of_css_property("color") != BLACK,
+            "the admin has its static files",
+        )
 
         click(two, "#leave")
         two.wait(lambda: "/accounts/login/" in two.run("location.href"), "the login page")

@@ -3,7 +3,7 @@
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.db.models.signals import post_save
 from django.dispatch import receiver
 
@@ -19,4 +19,5 @@ class Note(models.Model):
 @receiver(post_save, sender=Note)
 def tell(sender, instance, **kwargs):
     event = {"type": "note.written", "text": instance.text, "author": instance.author.username}
-    async_to_sync(get_channel_layer().group_send)("notes", event)
+    send = async_to_sync(get_channel_layer().group_send)
+    transaction.on_commit(lambda: send("notes", event))  # the admin saves in a transaction
