@@ -19,7 +19,7 @@ from tests.support.layers import Kind
 from tests.support.waiting import until_async
 
 Make = Callable[..., Any]
-WITHIN_S = 10.0
+WITHIN_S = 20.0
 EVERYTHING = {
     "type": "every.thing",
     "none": None,

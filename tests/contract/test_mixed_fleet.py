@@ -118,7 +118,7 @@ async def fleet(path: str, hosts: list[str], setting: tuple[int, str]) -> AsyncI
 
 async def take(layer: Any, channel: str, count: int) -> list[Any]:
     """So many messages, and then none."""
-    got = [await asyncio.wait_for(layer.receive(channel), 10) for _ in range(count)]
+    got = [await asyncio.wait_for(layer.receive(channel), 20) for _ in range(count)]
     with pytest.raises(asyncio.TimeoutError):
         await asyncio.wait_for(layer.receive(channel), 0.1)
     return got

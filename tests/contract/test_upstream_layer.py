@@ -38,13 +38,13 @@ async def main():
     print(type(layer).__module__, type(ours).__module__, isinstance(layer, PushLayer))
     members = [WebsocketCommunicator(cls.as_asgi(), "/") for cls in (Member, OurMember, Member)]
     for member in members:
-        assert (await member.connect(timeout=10))[0]
+        assert (await member.connect(timeout=20))[0]
     for number in range(9):
         await members[number % 3].send_json_to(number)
         for member in members:
-            assert await member.receive_json_from(timeout=10) == number
+            assert await member.receive_json_from(timeout=20) == number
     for member in members:
-        await member.disconnect(timeout=10)
+        await member.disconnect(timeout=20)
     await layer.flush()
     await ours.flush()
     print("fine")

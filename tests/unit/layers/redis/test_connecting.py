@@ -30,12 +30,12 @@ async def talk(cls: Any, host: Any) -> None:
     await layer.group_add("room", channel)
     await layer.group_send("room", {"type": "group"})
     await layer.send(channel, {"type": "direct"})
-    assert await asyncio.wait_for(layer.receive(channel), 10) == {"type": "group"}
-    assert await asyncio.wait_for(layer.receive(channel), 10) == {"type": "direct"}
+    assert await asyncio.wait_for(layer.receive(channel), 20) == {"type": "group"}
+    assert await asyncio.wait_for(layer.receive(channel), 20) == {"type": "direct"}
     if cls is RedisChannelLayer:
         waiting = asyncio.ensure_future(layer.receive("plain"))
         await layer.send("plain", {"type": "plain"})
-        assert await asyncio.wait_for(waiting, 10) == {"type": "plain"}
+        assert await asyncio.wait_for(waiting, 20) == {"type": "plain"}
     for station in layer._stations.all():
         await station.aclose()
 

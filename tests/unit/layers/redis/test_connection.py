@@ -187,10 +187,10 @@ async def test_protocol_and_decoding_of_the_url_do_not_matter(redis_url: str) ->
         await layer.group_add("room", channel)
         await layer.group_send("room", {"type": "x", "text": "é", "bytes": b"\xff"})
         await layer.send("plain", {"type": "y"})
-        assert await asyncio.wait_for(layer.receive(channel), 10) == {
+        assert await asyncio.wait_for(layer.receive(channel), 20) == {
             "type": "x",
             "text": "é",
             "bytes": b"\xff",
         }
-        assert await asyncio.wait_for(layer.receive("plain"), 10) == {"type": "y"}
+        assert await asyncio.wait_for(layer.receive("plain"), 20) == {"type": "y"}
         await layer.flush()

@@ -19,8 +19,10 @@ from compat.layers.redis.loops import Background, PerLoop, background, is_throwa
 from tests.support.layers import unique_prefix
 from tests.support.paths import REPO
 from tests.support.processes import child_environment
+from tests.support.redis_server import RedisServer
 
 Make = Callable[..., RedisChannelLayer]
+WITHIN_S = 20.0
 
 
 def script(redis_url: str, code: str, *options: str) -> str:
@@ -146,10 +148,10 @@ print(async_to_sync(layer.receive)(first))
     assert out == "True\nchild True {'type': 'child'}\n{'type': 'parent'}\n"
 
 
-def test_thousands_of_sends_from_threads(redis_url: str) -> None:
+def test_thousands_of_sends_from_threads(redis_server: RedisServer) -> None:
     """As from a worker that knows no event loop; -W error, two connections at the end as at the beginning."""
     out = script(
-        redis_url,
+        redis_server.url,
         HEAD
         + """
 import redis
@@ -173,6 +175,7 @@ wire.close()
     assert out == "1200 True\n"
 
 
+@pytest.mark.own_redis
 async def test_calls_of_one_turn_share_a_connection(make_queue: Make, wire: Any) -> None:
     layer = make_queue()
     before = (await wire.info("stats"))["total_connections_received"]
@@ -191,7 +194,7 @@ async def test_a_loop_that_does_not_run(make_queue: Make) -> None:
         await layer.receive(made[0])
     await asyncio.to_thread(loop.close)
     await layer.send(made[0], {"type": "x"})
-    assert await asyncio.wait_for(layer.receive(made[0]), 10) == {"type": "x"}, (
+    assert await asyncio.wait_for(layer.receive(made[0]), WITHIN_S) == {"type": "x"}, (
         "a loop that has ended leaves it"
     )
 
@@ -213,7 +216,7 @@ def test_a_cancelled_receive_on_a_throwaway_loop_loses_nothing(redis_url: str) -
             pass
         sender.join()
     while len(got) < 20:
-        got.append(async_to_sync(try_for)(10)["n"])
+        got.append(async_to_sync(try_for)(WITHIN_S)["n"])
     assert sorted(got) == list(range(20))
 
 

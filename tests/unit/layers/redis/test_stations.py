@@ -12,7 +12,7 @@ import pytest
 from compat.inbox import Inbox
 from tests.support.waiting import until_async
 
-WITHIN_S = 10.0
+WITHIN_S = 20.0
 
 
 @pytest.fixture(params=["queue", "pubsub"])
