@@ -17,6 +17,7 @@ that of fastapi-channels.
 
 from __future__ import annotations
 
+from compat.manager.answers import add_exception_handlers
 from compat.manager.config import WSConfig
 from compat.manager.connections.manager import ConnectionManager
 from compat.manager.connections.registry import ConnectionRegistry
@@ -35,6 +36,7 @@ __all__ = [
     "ConnectionRegistry",
     "Message",
     "WSConfig",
+    "add_exception_handlers",
     "app_manager",
     "get_manager",
     "set_manager",

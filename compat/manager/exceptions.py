@@ -2,20 +2,21 @@
 
 ::
 
-    BaseError                    UNKNOWN_ERROR             medium   1011
-    ├── ConnectionError          CONNECTION_ERROR          high     1011, limits 1013   ends the connection
-    ├── WebSocketError           WEBSOCKET_ERROR           medium   1011                ends the connection
-    ├── AuthenticationError      AUTHENTICATION_FAILED     medium   1008                ends the connection
-    ├── AuthorizationError       AUTHORIZATION_FAILED      medium   1008
-    ├── ValidationError          VALIDATION_FAILED         low      1003
-    ├── RateLimitError           RATE_LIMIT_EXCEEDED       low      1008   retryable
-    ├── MessageError             MESSAGE_ERROR             medium   1003
-    ├── BackendError             BACKEND_ERROR             high     1011
-    ├── TimeoutError             TIMEOUT_ERROR             medium   1011   retryable
-    └── SystemError              SYSTEM_ERROR              high     1011
+    BaseError                UNKNOWN_ERROR           medium   1011   500
+    ├── ConnectionError      CONNECTION_ERROR        high     1011   503   limits 1013, ends the connection
+    ├── WebSocketError       WEBSOCKET_ERROR         medium   1011   500   ends the connection
+    ├── AuthenticationError  AUTHENTICATION_FAILED   medium   1008   401   ends the connection
+    ├── AuthorizationError   AUTHORIZATION_FAILED    medium   1008   403
+    ├── ValidationError      VALIDATION_FAILED       low      1003   400
+    ├── RateLimitError       RATE_LIMIT_EXCEEDED     low      1008   429   retryable
+    ├── MessageError         MESSAGE_ERROR           medium   1003   400
+    ├── BackendError         BACKEND_ERROR           high     1011   503
+    ├── TimeoutError         TIMEOUT_ERROR           medium   1011   504   retryable
+    └── SystemError          SYSTEM_ERROR            high     1011   500
 
-Whatever its class, a critical error ends the connection. Three of the names are Python's own: a star import
-leaves those out, and brings them as ``WSConnectionError``, ``WSSystemError`` and ``WSTimeoutError``.
+The last number is the HTTP status, where ``add_exception_handlers`` has been told to answer. Whatever its
+class, a critical error ends the connection. Three of the names are Python's own: a star import leaves those
+out, and brings them as ``WSConnectionError``, ``WSSystemError`` and ``WSTimeoutError``.
 """
 
 from __future__ import annotations
@@ -147,6 +148,8 @@ class BaseError(Exception):
     severity: ErrorSeverity = ErrorSeverity.MEDIUM
     retryable: bool = False
     ws_code: int = 1011
+    http_status: int = 500
+    """The status of an HTTP answer, for an app with ``add_exception_handlers``."""
     disconnects: bool = False
     """Whether errors of this class end the connection."""
     default_message: str = "An error occurred"
@@ -205,6 +208,7 @@ class ConnectionError(BaseError, WebSocketException):
     """
 
     error_code = "CONNECTION_ERROR"
+    http_status = 503
     category = ErrorCategory.CONNECTION
     severity = ErrorSeverity.HIGH
     disconnects = True
@@ -228,6 +232,7 @@ class MessageError(BaseError):
     """A message could not be handled."""
 
     error_code = "MESSAGE_ERROR"
+    http_status = 400
     category = ErrorCategory.MESSAGE
     ws_code = 1003
     default_message = "The message could not be handled"
@@ -241,6 +246,7 @@ class BackendError(BaseError):
     """
 
     error_code = "BACKEND_ERROR"
+    http_status = 503
     category = ErrorCategory.BACKEND
     severity = ErrorSeverity.HIGH
     default_message = "The message backend is not available"
@@ -256,6 +262,7 @@ class AuthenticationError(BaseError):
     """It is not known who the client is."""
 
     error_code = "AUTHENTICATION_FAILED"
+    http_status = 401
     category = ErrorCategory.AUTHENTICATION
     ws_code = 1008
     disconnects = True
@@ -266,6 +273,7 @@ class AuthorizationError(BaseError):
     """The client may not do this."""
 
     error_code = "AUTHORIZATION_FAILED"
+    http_status = 403
     category = ErrorCategory.AUTHORIZATION
     ws_code = 1008
     default_message = "Insufficient permissions"
@@ -275,6 +283,7 @@ class ValidationError(BaseError):
     """The client's message is not what it should be."""
 
     error_code = "VALIDATION_FAILED"
+    http_status = 400
     category = ErrorCategory.VALIDATION
     severity = ErrorSeverity.LOW
     ws_code = 1003
@@ -285,6 +294,7 @@ class RateLimitError(BaseError):
     """Too many messages; ``details["retry_after"]`` is in seconds."""
 
     error_code = "RATE_LIMIT_EXCEEDED"
+    http_status = 429
     category = ErrorCategory.RATE_LIMIT
     severity = ErrorSeverity.LOW
     retryable = True
@@ -305,6 +315,7 @@ class TimeoutError(BaseError):
     """Something took too long."""
 
     error_code = "TIMEOUT_ERROR"
+    http_status = 504
     category = ErrorCategory.SYSTEM
     retryable = True
     default_message = "Operation timed out"

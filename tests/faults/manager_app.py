@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from redis.asyncio import Redis
 
-from compat.manager import BaseConsumer, BaseError, ConnectionManager, Message, WSConfig
+from compat.manager import BaseConsumer, ConnectionManager, Message, WSConfig, add_exception_handlers
 from compat.manager.connections.outbox import Outbox
 from compat.manager.connections.state import Connection
 from compat.manager.middleware import RateLimitMiddleware
@@ -43,6 +43,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(lifespan=lifespan)
+add_exception_handlers(app)
 
 
 class Consumer(BaseConsumer):
@@ -88,10 +89,7 @@ async def to_user(user: str, text: str) -> int:
 
 @app.post("/group/{group}/{text}")
 async def to_group(group: str, text: str) -> dict[str, Any]:
-    try:
-        await manager.send_to_group(group, {"type": "said", "text": text})
-    except BaseError as error:
-        return error.to_response().to_dict()
+    await manager.send_to_group(group, {"type": "said", "text": text})
     return {"type": "sent"}
 
 

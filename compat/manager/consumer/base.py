@@ -5,23 +5,16 @@ from __future__ import annotations
 import abc
 import functools
 import json
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from compat.manager.answers import log_if_serious
 from compat.manager.connections.manager import ConnectionManager
 from compat.manager.connections.outbox import Outbox
 from compat.manager.connections.state import Connection
 from compat.manager.current import get_manager
-from compat.manager.exceptions import (
-    BackendError,
-    BaseError,
-    ErrorSeverity,
-    MessageError,
-    ValidationError,
-    create_error_context,
-)
+from compat.manager.exceptions import BaseError, MessageError, ValidationError, create_error_context
 from compat.manager.frames import Frame, frame_of, text_frame
 from compat.manager.middleware.base import Step
 from compat.manager.middleware.validation import too_large
@@ -29,10 +22,6 @@ from compat.manager.plain import plain
 from compat.manager.typed import ConnectionState, Message, MessagePriority
 
 __all__ = ["BaseConsumer"]
-
-log = logging.getLogger("compat.manager")
-
-SERIOUS = (ErrorSeverity.HIGH, ErrorSeverity.CRITICAL)
 
 
 class BaseConsumer(abc.ABC):
@@ -136,16 +125,7 @@ class BaseConsumer(abc.ABC):
         Serious errors are logged, with what caused them.
         """
         self.manager.statistics.errors += 1
-        if error.severity in SERIOUS:
-            log.error(
-                "%s (%s, error_id %s, user %s, connection %s)",
-                error,
-                error.error_code,
-                error.context.error_id,
-                self.connection.user_id or "-",
-                self.connection.channel_name,
-                exc_info=None if isinstance(error, BackendError) else error.cause,
-            )
+        log_if_serious(error, user=self.connection.user_id, connection=self.connection.channel_name)
         if as_text:
             await self.send_text(error.message)
         else:

@@ -14,7 +14,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-from compat.manager import BaseError, ConnectionManager, WSConfig, get_manager, status_router
+from compat.manager import (
+    BaseError,
+    ConnectionManager,
+    WSConfig,
+    add_exception_handlers,
+    get_manager,
+    status_router,
+)
 from compat.manager.middleware import LoggingMiddleware, RateLimitMiddleware, ValidationMiddleware
 from compat.settings import configure
 from example.consumers import ChatConsumer
@@ -54,6 +61,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(title="Chat on a connection manager", lifespan=lifespan, debug="CHAT_DEBUG" in os.environ)
+add_exception_handlers(app)  # while Redis is away, requests get a 503
 app.include_router(status_router())  # in debug mode only: give it Depends(your_own_check) to have it always
 
 

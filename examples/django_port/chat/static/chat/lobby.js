@@ -8,9 +8,11 @@ const page = JSON.parse(document.getElementById("page").textContent);
 const $ = (id) => document.getElementById(id);
 
 $("name").value = rememberedName();
-if ($("name").value || $("room").value) {
-  $("room").focus();
-  $("room").select();
+// Not by the attribute autofocus: who has clicked somewhere by then stays there, and the browser complains of it.
+if (document.activeElement === document.body) {
+  const next = $("name").value || $("room").value ? $("room") : $("name");
+  next.focus();
+  next.select();
 }
 // The name stays in this browser; the form sends only the room.
 $("enter").addEventListener("submit", () => rememberName($("name").value.trim()));

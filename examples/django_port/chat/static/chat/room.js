@@ -158,6 +158,7 @@ $("rename").addEventListener("click", async () => {
 });
 
 if (!rememberedName()) await askName();
+else if (document.activeElement === document.body) $("text").focus();
 socket = new SteadySocket(() => socketUrl(page.socket, { name: rememberedName() }), {
   onFrame: (frame) => handlers[frame.kind]?.(frame),
   onState,

@@ -1,0 +1,68 @@
+"""Errors answered outside consumers: a status for requests, a close code for websockets."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse
+from starlette.websockets import WebSocket, WebSocketState
+
+from compat.manager.exceptions import REASON_BYTES, BackendError, BaseError, ConnectionError, ErrorSeverity
+
+__all__ = ["add_exception_handlers", "log_if_serious"]
+
+log = logging.getLogger("compat.manager")
+
+SERIOUS = (ErrorSeverity.HIGH, ErrorSeverity.CRITICAL)
+RETRY_AFTER = "retry_after"
+"""The detail that says in how many seconds the same will be taken."""
+
+
+def add_exception_handlers(app: Starlette) -> None:
+    """Let a FastAPI or Starlette ``app`` answer every ``BaseError`` that leaves one of its endpoints.
+
+    A request gets the error's ``http_status`` (503 while Redis is away, 429 over a limit, with Retry-After
+    where the error knows it) and the JSON of its ``ErrorResponse``; a websocket is closed with ``ws_code``,
+    or refused if it is not open yet. Serious errors are logged. Without this they are unhandled: a 500 with a
+    traceback.
+    """
+    app.add_exception_handler(BaseError, _answer)
+
+
+def log_if_serious(error: BaseError, **where: str | None) -> None:
+    """Log an error of high or critical severity, with what caused it, and ``where`` it happened."""
+    if error.severity not in SERIOUS:
+        return
+    places = "".join(f", {name} {value or '-'}" for name, value in where.items())
+    # A backend's error says all there is to say: Redis is away, and what to do.
+    cause = None if isinstance(error, BackendError) else error.cause
+    log.error(
+        "%s (%s, error_id %s%s)", error, error.error_code, error.context.error_id, places, exc_info=cause
+    )
+
+
+async def _answer(connection: HTTPConnection, error: Exception) -> Any:
+    assert isinstance(error, BaseError)
+    if isinstance(connection, WebSocket):
+        if not isinstance(error, ConnectionError):  # which the manager logs where it refuses
+            log_if_serious(error, path=connection.url.path)
+        await _close(connection, error)
+        return None
+    log_if_serious(error, path=connection.url.path)
+    return JSONResponse(error.to_response().to_dict(), error.http_status, headers=_headers(error))
+
+
+def _headers(error: BaseError) -> dict[str, str]:
+    after = error.details.get(RETRY_AFTER)
+    return {"Retry-After": str(math.ceil(after))} if isinstance(after, (int, float)) else {}
+
+
+async def _close(websocket: WebSocket, error: BaseError) -> None:
+    if WebSocketState.DISCONNECTED in (websocket.client_state, websocket.application_state):
+        return
+    reason = error.to_response().message.encode()[:REASON_BYTES].decode(errors="ignore")
+    await websocket.close(error.ws_code, reason)
