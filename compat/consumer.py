@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 from asgiref.sync import async_to_sync
 
-from compat import db, dependencies, integration
+from compat import db, dependencies, integration, unawaited
 from compat.db import aclose_old_connections, database_sync_to_async
 from compat.dispatch import Ending, Socket, Subscription, converse, describe, missing_layer
 from compat.endpoint import ASGISignature
@@ -44,6 +44,7 @@ __all__ = [
 ]
 
 log = logging.getLogger("compat.consumer")
+unawaited.watch()
 
 C = TypeVar("C", bound="AsyncConsumer")
 
