@@ -137,7 +137,7 @@ def test_the_client_answers_pings_and_comes_back_after_a_restart(
 ) -> None:
     project = seed_project(tmp_path)
     name, room = free_name(), free_name()
-    settings = {"WS_HEARTBEAT_INTERVAL": "0.3", "WS_HEARTBEAT_TIMEOUT": "1.5"}
+    settings = {"WS_HEARTBEAT_INTERVAL": "1", "WS_HEARTBEAT_TIMEOUT": "5"}
     with served_app(project, tmp_path / "one.log", redis_url, **settings) as server:
         tab = tabs(server.http("/"))
         tab.enters(name)

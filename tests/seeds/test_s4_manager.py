@@ -142,7 +142,7 @@ async def test_S4_15_start_and_stop(make_manager: MakeManager) -> None:
     manager = make_manager()
     await manager.start_tasks()
     connection, peer = await connector(manager)("alice")
-    await asyncio.wait_for(manager.stop_tasks(), 10)
+    await asyncio.wait_for(manager.stop_tasks(), 15)
     assert peer.closed_with == 1001 and connection.state is ConnectionState.DISCONNECTED
 
 
@@ -160,7 +160,7 @@ async def test_S4_16_heartbeats(make_manager: MakeManager) -> None:
 
     reading = asyncio.ensure_future(endpoint())
     assert (await peer.hear_json())["type"] == "ping"
-    assert await asyncio.wait_for(reading, 10) == 1011 == peer.closed_with
+    assert await asyncio.wait_for(reading, 15) == 1011 == peer.closed_with
     await until_async(lambda: connection.state is ConnectionState.DISCONNECTED, "it is cleaned up")
     assert await manager.count_connections() == 0
 

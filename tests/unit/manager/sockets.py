@@ -12,7 +12,7 @@ from starlette.websockets import WebSocket
 
 __all__ = ["Peer", "until_it_is"]
 
-DEADLINE_S = 10.0
+DEADLINE_S = 15.0
 
 
 async def until_it_is(wanted: Any, ask: Callable[[], Awaitable[Any]]) -> None:

@@ -26,7 +26,7 @@ async def test_messages_to_a_channel(backend: BaseBackend) -> None:
     assert channel.startswith("ws.alice")
     await backend.subscribe(channel)
     await backend.publish(channel, {"n": 1})
-    assert await backend.receive(channel, timeout=5) == {"n": 1}
+    assert await backend.receive(channel, timeout=15) == {"n": 1}
     assert await backend.receive(channel, timeout=0.05) is None
     await backend.unsubscribe(channel)
 
@@ -40,8 +40,8 @@ async def test_groups_of_channels(backend: BaseBackend) -> None:
     await backend.group_send("room:1", {"n": 2}, exclude_channel=one)
     await backend.group_discard("room:1", one)
     await backend.group_send("room:1", {"n": 3})
-    assert await backend.receive(one, timeout=5) == {"n": 1}
-    heard = [await backend.receive(two, timeout=5) for _ in range(3)]
+    assert await backend.receive(one, timeout=15) == {"n": 1}
+    heard = [await backend.receive(two, timeout=15) for _ in range(3)]
     assert [message["n"] for message in heard if message] == [1, 2, 3]
     assert await backend.receive(one, timeout=0.05) is None
     assert await backend.group_channels("room:1") == {two}

@@ -167,7 +167,7 @@ async def test_an_endpoint_that_waits_learns_of_the_end_at_once(
     await until_async(lambda: connection.reading, "the endpoint reads")
     await manager.disconnect(connection, 1011)
     with pytest.raises(WebSocketDisconnect) as raised:
-        await asyncio.wait_for(reading, 5)
+        await asyncio.wait_for(reading, 15)
     assert raised.value.code == 1011
 
 

@@ -104,9 +104,8 @@ async def test_stop_takes_no_longer_than_it_may(make_manager: MakeManager) -> No
     began = asyncio.get_running_loop().time()
     with recorded() as records:
         await manager.stop_tasks(timeout=0.2)
-    assert (
-        asyncio.get_running_loop().time() - began < 2
-    )  # and not the four seconds that it is waited otherwise
+    # And not the four seconds that it is waited otherwise.
+    assert asyncio.get_running_loop().time() - began < 3.5
     assert "did not close in 0.2 s" in records.messages()[-1]
 
 
@@ -135,7 +134,7 @@ async def test_pings(make_manager: MakeManager) -> None:
 
 
 async def test_a_silent_client_is_closed(make_manager: MakeManager) -> None:
-    manager = make_manager(WS_HEARTBEAT_INTERVAL=0.1, WS_HEARTBEAT_TIMEOUT=0.4)
+    manager = make_manager(WS_HEARTBEAT_INTERVAL=0.5, WS_HEARTBEAT_TIMEOUT=2)
     silent, silent_peer = await connector(manager)("silent", "room")
     talking, talking_peer = await connector(manager)("talking", "room")
     reading = [asyncio.ensure_future(drain(peer)) for peer in (silent_peer, talking_peer)]

@@ -125,8 +125,8 @@ async def test_two_processes_of_one_name_are_two(make_manager: MakeManager) -> N
 
 
 async def test_a_server_that_dies_is_cleaned_up(make_manager: MakeManager) -> None:
-    dead = make_manager(SERVER_INSTANCE_ID="dead", WS_HEARTBEAT_TIMEOUT=1)
-    alive = make_manager(SERVER_INSTANCE_ID="alive", WS_HEARTBEAT_TIMEOUT=1)
+    dead = make_manager(SERVER_INSTANCE_ID="dead", WS_HEARTBEAT_TIMEOUT=3)
+    alive = make_manager(SERVER_INSTANCE_ID="alive", WS_HEARTBEAT_TIMEOUT=3)
     for user in ("alice", "bob"):
         await connector(dead)(user, "room")
     await connector(alive)("alice", "room")
@@ -170,7 +170,7 @@ async def test_the_dead_do_not_fill_the_limit(make_manager: MakeManager) -> None
 
 
 async def test_a_server_that_was_thought_dead_comes_back(make_manager: MakeManager) -> None:
-    paused = make_manager(SERVER_INSTANCE_ID="paused", WS_HEARTBEAT_TIMEOUT=0.3)
+    paused = make_manager(SERVER_INSTANCE_ID="paused", WS_HEARTBEAT_TIMEOUT=2)
     other = make_manager(SERVER_INSTANCE_ID="other")
     _, peer = await connector(paused)("alice", "room")
     await redis_of(paused).lease.stop()

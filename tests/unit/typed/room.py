@@ -103,11 +103,11 @@ class Talk(Conversation):
             await self.send_json_to(frame)
 
     async def hear(self) -> Any:
-        return await self.receive_json_from(timeout=5)
+        return await self.receive_json_from(timeout=15)
 
     async def hears_nothing(self) -> None:
         """Nothing has come before the answer to a ping that is sent now."""
         assert await self.ask({"action": "ping"}) == {"action": "pong", "payload": None}
 
     async def leave(self) -> None:
-        await self.disconnect(timeout=5)
+        await self.disconnect(timeout=15)

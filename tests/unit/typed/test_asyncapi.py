@@ -103,7 +103,7 @@ def as_nested_patterns(app: FastAPI) -> None:
 )
 def test_consumers_of_fastapi_are_found(add: Callable[[FastAPI], None]) -> None:
     app = FastAPI()
-    app.router.add_websocket_route("/plain", Plain.as_asgi())  # type: ignore[arg-type]
+    app.router.add_websocket_route("/plain", Plain.as_asgi())
     add(app)
     (route,) = consumer_routes(app)
     assert (route.address, route.consumer, list(route.parameters)) == ("/ws/chat/{room}", Room, ["room"])

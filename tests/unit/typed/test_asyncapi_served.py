@@ -40,7 +40,7 @@ PARSER = "3.6.3"
 def an_app() -> FastAPI:
     app = FastAPI(title="House")
     for address, consumer in (("/ws/{room}", Room), ("/doing", Doing), ("/console", Console)):
-        app.router.add_websocket_route(address, consumer.as_asgi())  # type: ignore[arg-type]
+        app.router.add_websocket_route(address, consumer.as_asgi())
     return app
 
 

@@ -517,7 +517,7 @@ async def test_a_broadcast_over_redis_is_encoded_once_as_well(redis_url: str, ki
         clients = [await talk(Ticking) for _ in range(5)]
         await until_joined(clients)
         await clients[0].say({"action": "ping"})
-        texts = [await client.receive_from(timeout=5) for client in clients]
+        texts = [await client.receive_from(timeout=15) for client in clients]
         assert encoded == [texts[0]] and set(texts) == {'{"action":"tick","payload":"💬"}'}
         for client in clients:
             await client.leave()
