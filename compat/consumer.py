@@ -12,14 +12,14 @@ import contextvars
 import functools
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
 
 from asgiref.sync import async_to_sync
 
 from compat import db, dependencies, integration, unawaited
 from compat.db import aclose_old_connections, database_sync_to_async
 from compat.dispatch import Ending, Socket, Subscription, converse, describe, missing_layer
-from compat.endpoint import ASGISignature
+from compat.endpoint import ASGISignature, ConsumerSignature
 from compat.exceptions import ImproperlyConfigured, InvalidChannelLayerError, StopConsumer
 from compat.handlers import check_handler, check_hooks
 from compat.inbox import Inbox
@@ -31,6 +31,9 @@ from compat.security.coverage import checked
 from compat.settings import settings
 from compat.threads import SyncConnection
 from compat.types import Message, Receive, Scope, Send, is_served
+
+if TYPE_CHECKING:
+    from starlette.websockets import WebSocket
 
 __all__ = [
     "AsyncConsumer",
@@ -68,7 +71,16 @@ class ConsumerApp:
         for name in ("__module__", "__name__", "__qualname__", "__doc__"):
             setattr(self, name, getattr(consumer_class, name))
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    # Starlette's add_websocket_route() says that it takes functions of a WebSocket, and takes applications.
+    @overload
+    async def __call__(self, websocket: WebSocket, /) -> None: ...
+
+    @overload
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+    async def __call__(self, scope: Any, receive: Any = None, send: Any = None) -> None:
+        if receive is None:
+            scope, receive, send = scope.scope, scope.receive, scope.send
         if "url_route" not in scope:
             scope["url_route"] = {"args": (), "kwargs": dict(scope.get("path_params") or {})}
         if admissions.open_to_all():
@@ -93,6 +105,8 @@ class AsyncConsumer:
     While a connection runs, ``scope`` is its ASGI scope, ``channel_layer`` the layer under
     ``channel_layer_alias`` or None, and with a layer ``channel_name`` is the connection's own mailbox.
     """
+
+    __signature__ = ConsumerSignature()
 
     _sync: ClassVar[bool] = False
     _handler_names: ClassVar[dict[Any, str]] = {}

@@ -22,6 +22,7 @@ from compat.inbox import Inbox
 from compat.layers import channel_layers
 from compat.limits import Heartbeat, guarded, limit_of
 from compat.metrics import connections
+from compat.refusal import listed
 from compat.types import Message, Receive, Scope, Send, is_served
 
 __all__ = ["Ending", "Socket", "Subscription", "converse", "describe", "missing_layer", "read_frames"]
@@ -362,7 +363,7 @@ class Ending:
                 f"{text}; then its disconnect handler failed: {type(second).__name__}: {second}",
                 second,
             )
-        where = (self.current or {}).get("type", "its start")
+        where = "its start" if self.current is None else _kind(self.current)
         log.error("%s failed in %s: %s", self.name(), where, text, exc_info=shown)
 
     def name(self) -> str:
@@ -377,6 +378,13 @@ class Ending:
         explained = InvalidChannelLayerError(missing_layer(self.consumer))
         explained.__cause__ = error
         return explained
+
+
+def _kind(message: Message) -> str:
+    """What a message is, for log lines: its type, or that it has none, with what it has."""
+    if message.get("type"):
+        return str(message["type"])
+    return f"a message without 'type' (its keys: {listed(map(str, message))})"
 
 
 def describe(consumer: Consumer) -> str:

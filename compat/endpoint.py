@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 from typing import Any, NoReturn
 
-__all__ = ["ASGISignature", "explain"]
+__all__ = ["ASGISignature", "ConsumerSignature", "explain"]
 
 PARAMETERS = ("scope", "receive", "send")
 
@@ -29,6 +29,34 @@ class ASGISignature:
         argument = _argument(explain(instance))
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         return inspect.Signature([inspect.Parameter(name, kind, annotation=argument) for name in PARAMETERS])
+
+
+class ConsumerSignature(ASGISignature):
+    """The same for consumers, whose classes are no endpoints either.
+
+    A class has the signature of its constructor, with a type at ``*args`` that FastAPI cannot use.
+    """
+
+    def __get__(self, instance: object | None, owner: type) -> inspect.Signature:
+        if instance is not None:
+            return super().__get__(instance, owner)
+        constructor: Any = owner.__init__  # type: ignore[misc]
+        if constructor is object.__init__:
+            raise AttributeError("__signature__")
+        name = owner.__qualname__
+        argument = _argument(
+            f"{name} is a consumer's class, not an endpoint. Write app.router.add_websocket_route(path, "
+            f"{name}.as_asgi()); for a route with dependencies, app.add_api_websocket_route(path, "
+            f"endpoint({name})) of compat.fastapi"
+        )
+        signature = inspect.signature(constructor)
+        return signature.replace(
+            parameters=[
+                one.replace(annotation=argument) if one.kind is one.VAR_POSITIONAL else one
+                for one in list(signature.parameters.values())[1:]
+            ],
+            return_annotation=signature.empty,
+        )
 
 
 def explain(application: object) -> str:

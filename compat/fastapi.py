@@ -21,6 +21,7 @@ from typing import Any
 from compat.dependencies import endpoint
 from compat.exceptions import InvalidChannelLayerError
 from compat.layers import DEFAULT_CHANNEL_LAYER, BaseChannelLayer, channel_layers, get_channel_layer
+from compat.matching import require_routed
 from compat.security.coverage import warn_of_unchecked
 from compat.starlette_routes import PatternsRoute
 
@@ -68,8 +69,11 @@ def include_consumers(app: Any, patterns: Sequence[Any]) -> None:
 async def lifespan(app: Any) -> AsyncIterator[None]:
     """``FastAPI(lifespan=lifespan)``: ``open_layers()`` for as long as the app runs.
 
-    Warns of consumers that no Origin check covers (``compat.security.coverage``).
+    Warns of consumers that no Origin check covers (``compat.security.coverage``). Raises TypeError for a
+    route with a consumer's class in the place of ``as_asgi()``.
     """
+    for route in getattr(app, "routes", ()):
+        require_routed(route)
     warn_of_unchecked(app)
     async with open_layers():
         yield

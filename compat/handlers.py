@@ -1,7 +1,9 @@
-"""Telling a ``def`` from an ``async def`` where the other one was due, as early as can be.
+"""Two mistakes, told as early as can be: ``def`` for ``async def``, and a class for its application.
 
 The hooks that every consumer knows are checked when a class is made; a handler for a channel layer's
-message, which only its name makes one, is checked when the first such message comes.
+message, which only its name makes one, is checked when the first such message comes. A class given where
+``as_asgi()`` was due is found by whatever of ours takes an application (``require_application``), by FastAPI
+when it looks for parameters of the class, and by Starlette when it calls the class with a connection.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import inspect
 import types
 from typing import Any
 
-__all__ = ["HOOKS", "check_handler", "check_hooks"]
+__all__ = ["HOOKS", "check_handler", "check_hooks", "check_made", "class_complaint", "require_application"]
 
 HOOKS = (
     "connect",
@@ -53,3 +55,21 @@ def check_handler(cls: type, name: str, handler: Any, *, sync: bool) -> None:
             f"{where} is a plain 'def' in an async consumer, which awaits it: write 'async def {name}', "
             f"or derive the class from the consumer's sync flavour"
         )
+
+
+def require_application(application: Any, where: str) -> None:
+    """TypeError for a consumer's class in the place of its application: it would fail at each connection."""
+    if inspect.isclass(application) and hasattr(application, "as_asgi"):
+        raise TypeError(f"{where}: {class_complaint(application)}")
+
+
+def check_made(consumer: Any, args: tuple[Any, ...]) -> None:
+    """TypeError for a consumer that somebody makes by calling its class as an application."""
+    if len(args) == 3 and isinstance(args[0], dict) and "type" in args[0]:
+        raise TypeError(class_complaint(type(consumer)))
+
+
+def class_complaint(cls: type) -> str:
+    """What is wrong with a consumer's class where an application is due."""
+    name = cls.__name__
+    return f"{name} is a consumer's class, not an application. Write {name}.as_asgi()."

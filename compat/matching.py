@@ -6,12 +6,12 @@ A route is what ``path()`` or ``re_path()`` returned, ours or Django's, known by
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from compat.exceptions import ImproperlyConfigured
 from compat.familiar import familiar
+from compat.handlers import require_application
 
 __all__ = [
     "Application",
@@ -21,7 +21,7 @@ __all__ = [
     "match_route",
     "path_to_route",
     "prepare_route",
-    "require_application",
+    "require_routed",
     "route_complaint",
     "route_text",
     "with_inner",
@@ -148,6 +148,7 @@ def prepare_route(route: Any) -> None:
     for what is no route.
     """
     if is_starlette_route(route):
+        require_routed(route)
         return
     pattern = getattr(route, "pattern", None)
     if pattern is None or not hasattr(route, "callback"):
@@ -166,6 +167,15 @@ def prepare_route(route: Any) -> None:
         route.pattern = type(pattern)(source, pattern.name, is_endpoint=False)
 
 
+def require_routed(route: Any, depth: int = _MAX_MIDDLEWARE) -> None:
+    """TypeError for a consumer's class in a route of Starlette's or FastAPI's, or in what it leads to."""
+    for name in ("endpoint", "app"):
+        require_application(getattr(route, name, None), f"route {route_text(route)!r}")
+    for name in ("app", "original_router"):  # a mount; a router that FastAPI includes
+        for inner in getattr(getattr(route, name, None), "routes", ()) if depth else ():
+            require_routed(inner, depth - 1)
+
+
 def route_complaint(route: Any) -> str | None:
     """Why a route that is valid can never match, where that is so."""
     pattern = getattr(route, "pattern", None)
@@ -178,13 +188,6 @@ def route_complaint(route: Any) -> str | None:
     if (is_route or whole or text.startswith("^")) and text.removeprefix("^").startswith("/"):
         return "it begins with a slash, and paths are matched without their leading slash. Remove it."
     return None
-
-
-def require_application(application: Any, where: str) -> None:
-    """TypeError for a consumer's class in the place of its application: it would fail at each connection."""
-    if inspect.isclass(application) and hasattr(application, "as_asgi"):
-        name = application.__name__
-        raise TypeError(f"{where}: {name} is a consumer's class, not an application. Write {name}.as_asgi().")
 
 
 def inner_router(application: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from compat.endpoint import ASGISignature
+from compat.handlers import require_application
 from compat.types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["BaseMiddleware"]
@@ -19,6 +20,7 @@ class BaseMiddleware:
     __signature__ = ASGISignature()
 
     def __init__(self, inner: ASGIApp) -> None:
+        require_application(inner, type(self).__name__)
         self.inner = inner
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

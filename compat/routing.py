@@ -23,6 +23,7 @@ from typing import Any
 from compat.endpoint import ASGISignature
 from compat.exceptions import ImproperlyConfigured
 from compat.familiar import catchable, familiar
+from compat.handlers import require_application
 from compat.matching import (
     Application,
     Found,
@@ -30,7 +31,6 @@ from compat.matching import (
     match_route,
     path_to_route,
     prepare_route,
-    require_application,
     route_complaint,
     route_text,
     with_inner,

@@ -24,6 +24,7 @@ from compat import lazy
 from compat.db import database_sync_to_async
 from compat.exceptions import ImproperlyConfigured
 from compat.familiar import catchable, familiar
+from compat.handlers import require_application
 from compat.session_base import UpdateError
 from compat.session_cookies import CookieSession
 from compat.session_memory import DefaultSession
@@ -55,6 +56,7 @@ class CookieMiddleware:
     """Parses the request's cookies into ``scope["cookies"]``, a dict of strings, for HTTP and websockets."""
 
     def __init__(self, inner: ASGIApp) -> None:
+        require_application(inner, type(self).__name__)
         self.inner = inner
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -219,6 +221,7 @@ class SessionMiddleware:
     """Puts the client's session into ``scope["session"]``; needs CookieMiddleware outside of it."""
 
     def __init__(self, inner: ASGIApp) -> None:
+        require_application(inner, type(self).__name__)
         self.inner = inner
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

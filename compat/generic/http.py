@@ -10,6 +10,7 @@ from typing import Any
 
 from compat.consumer import AsyncConsumer
 from compat.exceptions import StopConsumer
+from compat.handlers import check_made
 from compat.types import Message
 
 __all__ = ["AsyncConsumer", "AsyncHttpConsumer", "StopConsumer"]
@@ -21,6 +22,7 @@ class AsyncHttpConsumer(AsyncConsumer):
     """Subclass it and write ``handle(body)``, which answers by ``send_response()`` or its two halves."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        check_made(self, args)
         self.body: list[bytes] = []
 
     async def send_headers(self, *, status: int = 200, headers: Headers | None = None) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import async_to_sync
@@ -18,6 +18,7 @@ from compat.closing import user_group
 from compat.consumer import AsyncConsumer, SyncConsumer
 from compat.dispatch import missing_layer
 from compat.exceptions import AcceptConnection, DenyConnection, InvalidChannelLayerError, StopConsumer
+from compat.handlers import check_made
 from compat.handshake import refuse_unless_decided
 from compat.types import Message
 
@@ -82,6 +83,7 @@ class WebsocketConsumer(SyncConsumer):
         send_json, encode_json, decode_json = JsonOnly(), JsonOnly(), JsonOnly()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        check_made(self, args)
         self.groups = list(self.groups or ())
 
     def websocket_connect(self, message: Message) -> None:
@@ -96,10 +98,6 @@ class WebsocketConsumer(SyncConsumer):
             self.close()
         refuse_unless_decided(self)
 
-    def connect(self) -> None:
-        """The handshake has begun; accepts it. Override to decide, and call ``accept()`` or ``close()``."""
-        self.accept()
-
     def accept(self, subprotocol: str | None = None, headers: Headers | None = None) -> None:
         """Complete the handshake, with one of the client's ``scope["subprotocols"]`` if you like."""
         super().send(_accept(subprotocol, headers))
@@ -111,9 +109,6 @@ class WebsocketConsumer(SyncConsumer):
             self.receive(text_data=text)
         else:
             self.receive(bytes_data=message["bytes"])
-
-    def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """A frame has come: text or bytes, the other one is not passed."""
 
     def send(  # type: ignore[override]
         self, text_data: str | None = None, bytes_data: bytes | None = None, close: bool | int = False
@@ -162,8 +157,27 @@ class WebsocketConsumer(SyncConsumer):
             self.disconnect(message.get("code", NO_STATUS))
         raise StopConsumer
 
-    def disconnect(self, code: int) -> None:
-        """The connection is over, whatever ended it; ``code`` is the close code. Runs exactly once."""
+    # The hooks. Overrides name and choose their parameters as they like, and no type checker is to complain.
+    if TYPE_CHECKING:
+        connect: Callable[..., None]
+        """The handshake has begun; accepts it. Override to decide, and call ``accept()`` or ``close()``."""
+
+        receive: Callable[..., None]
+        """A frame has come: ``text_data`` or ``bytes_data``, the other one is not passed."""
+
+        def disconnect(self, code: int, /) -> None:
+            """The connection is over, whatever ended it; ``code`` is the close code. Runs exactly once."""
+    else:
+
+        def connect(self):
+            """Accepts; override to decide, and call ``accept()`` or ``close()``."""
+            self.accept()
+
+        def receive(self, text_data=None, bytes_data=None):
+            """A frame has come: text or bytes, the other one is not passed."""
+
+        def disconnect(self, code):
+            """The connection is over, whatever ended it; ``code`` is the close code. Runs exactly once."""
 
 
 class JsonWebsocketConsumer(WebsocketConsumer):
@@ -173,8 +187,13 @@ class JsonWebsocketConsumer(WebsocketConsumer):
         """Decode the text and call ``receive_json()``; raises ValueError for a frame without text."""
         self.receive_json(self.decode_json(_text(text_data)), **kwargs)
 
-    def receive_json(self, content: Any, **kwargs: Any) -> None:
-        """A frame has come, decoded."""
+    if TYPE_CHECKING:
+        receive_json: Callable[..., None]
+        """A frame has come, decoded. Override; called with ``content``."""
+    else:
+
+        def receive_json(self, content, **kwargs):
+            """A frame has come, decoded."""
 
     def send_json(self, content: Any, close: bool | int = False) -> None:
         """Encode ``content`` and send it as a text frame."""
@@ -202,6 +221,7 @@ class AsyncWebsocketConsumer(AsyncConsumer):
         send_json, encode_json, decode_json = JsonOnly(), JsonOnly(), JsonOnly()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        check_made(self, args)
         self.groups = list(self.groups or ())
 
     async def websocket_connect(self, message: Message) -> None:
@@ -216,10 +236,6 @@ class AsyncWebsocketConsumer(AsyncConsumer):
             await self.close()
         refuse_unless_decided(self)
 
-    async def connect(self) -> None:
-        """The handshake has begun; accepts it. Override to decide, and call ``accept()`` or ``close()``."""
-        await self.accept()
-
     async def accept(self, subprotocol: str | None = None, headers: Headers | None = None) -> None:
         """Complete the handshake, with one of the client's ``scope["subprotocols"]`` if you like."""
         await super().send(_accept(subprotocol, headers))
@@ -231,9 +247,6 @@ class AsyncWebsocketConsumer(AsyncConsumer):
             await self.receive(text_data=text)
         else:
             await self.receive(bytes_data=message["bytes"])
-
-    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """A frame has come: text or bytes, the other one is not passed."""
 
     async def send(  # type: ignore[override]
         self, text_data: str | None = None, bytes_data: bytes | None = None, close: bool | int = False
@@ -288,8 +301,27 @@ class AsyncWebsocketConsumer(AsyncConsumer):
             await self.disconnect(message.get("code", NO_STATUS))
         raise StopConsumer
 
-    async def disconnect(self, code: int) -> None:
-        """The connection is over, whatever ended it; ``code`` is the close code. Runs exactly once."""
+    # The hooks. Overrides name and choose their parameters as they like, and no type checker is to complain.
+    if TYPE_CHECKING:
+        connect: Callable[..., Awaitable[None]]
+        """The handshake has begun; accepts it. Override to decide, and call ``accept()`` or ``close()``."""
+
+        receive: Callable[..., Awaitable[None]]
+        """A frame has come: ``text_data`` or ``bytes_data``, the other one is not passed."""
+
+        async def disconnect(self, code: int, /) -> None:
+            """The connection is over, whatever ended it; ``code`` is the close code. Runs exactly once."""
+    else:
+
+        async def connect(self):
+            """Accepts; override to decide, and call ``accept()`` or ``close()``."""
+            await self.accept()
+
+        async def receive(self, text_data=None, bytes_data=None):
+            """A frame has come: text or bytes, the other one is not passed."""
+
+        async def disconnect(self, code):
+            """The connection is over, whatever ended it; ``code`` is the close code. Runs exactly once."""
 
 
 class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer):
@@ -301,8 +333,13 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer):
         """Decode the text and call ``receive_json()``; raises ValueError for a frame without text."""
         await self.receive_json(await self.decode_json(_text(text_data)), **kwargs)
 
-    async def receive_json(self, content: Any, **kwargs: Any) -> None:
-        """A frame has come, decoded."""
+    if TYPE_CHECKING:
+        receive_json: Callable[..., Awaitable[None]]
+        """A frame has come, decoded. Override; called with ``content``."""
+    else:
+
+        async def receive_json(self, content, **kwargs):
+            """A frame has come, decoded."""
 
     async def send_json(self, content: Any, close: bool | int = False) -> None:
         """Encode ``content`` and send it as a text frame."""

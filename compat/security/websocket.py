@@ -15,8 +15,9 @@ from urllib.parse import ParseResult, urlparse
 from compat.dispatch import Ending
 from compat.endpoint import ASGISignature
 from compat.generic.websocket import AsyncWebsocketConsumer
+from compat.handlers import require_application
 from compat.inbox import Inbox
-from compat.matching import Application, require_application
+from compat.matching import Application
 from compat.refusal import listed, shown
 from compat.security.coverage import covered
 from compat.settings import settings

@@ -71,7 +71,7 @@ class SyncMember(WebsocketConsumer):
         else:
             self.accept()
 
-    def receive(self, text_data: str) -> None:  # type: ignore[override]
+    def receive(self, text_data: str) -> None:
         if self.where == "receive":
             raise RuntimeError("failed in receive")
         if self.where == "receive-stop":
@@ -118,7 +118,7 @@ class AsyncMember(AsyncWebsocketConsumer):
         else:
             await self.accept()
 
-    async def receive(self, text_data: str) -> None:  # type: ignore[override]
+    async def receive(self, text_data: str) -> None:
         if self.where == "receive":
             raise RuntimeError("failed in receive")
         if self.where == "receive-stop":

@@ -77,7 +77,7 @@ class Whole(AsyncWebsocketConsumer):
             await self.send(text_data=text_data, bytes_data=bytes_data)
             await self.send(text_data=json.dumps([text_data is not None, bytes_data is not None, kwargs]))
 
-    async def disconnect(self, any_name: int) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+    async def disconnect(self, any_name: int) -> None:
         self.codes.append(any_name)
 
 

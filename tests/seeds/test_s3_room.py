@@ -46,7 +46,7 @@ def starlette_app() -> Any:
 
 def fastapi_app() -> Any:
     router = APIRouter()
-    router.add_websocket_route("/{room_name}/", Route.as_asgi())  # type: ignore[arg-type]  # an ASGI app
+    router.add_websocket_route("/{room_name}/", Route.as_asgi())
     app = FastAPI()
     app.include_router(router, prefix="/ws")
     return app

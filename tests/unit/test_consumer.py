@@ -49,7 +49,7 @@ def make(flavour: str, actions: dict[str, Action | None] | None = None, **attrib
             act(self, "connect")
             self.accept()
 
-        def receive(self, text_data: str) -> None:  # type: ignore[override]  # as the tutorial has it
+        def receive(self, text_data: str) -> None:  # as the tutorial has it
             act(self, "receive")
             async_to_sync(self.channel_layer.group_send)("room", {"type": "chat.message", "text": text_data})
 
@@ -69,7 +69,7 @@ def make(flavour: str, actions: dict[str, Action | None] | None = None, **attrib
             act(self, "connect")
             await self.accept()
 
-        async def receive(self, text_data: str) -> None:  # type: ignore[override]
+        async def receive(self, text_data: str) -> None:
             act(self, "receive")
             await self.channel_layer.group_send("room", {"type": "chat.message", "text": text_data})
 

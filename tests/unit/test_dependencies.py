@@ -40,7 +40,7 @@ CurrentUser = Annotated[str, Depends(current_user)]
 
 
 class Room(AsyncJsonWebsocketConsumer):
-    async def connect(  # type: ignore[override]
+    async def connect(
         self, room: str, user: CurrentUser, since: int = 0, x_name: Annotated[str, Header()] = "-"
     ) -> None:
         await self.accept()
@@ -48,7 +48,7 @@ class Room(AsyncJsonWebsocketConsumer):
 
 
 class SyncRoom(JsonWebsocketConsumer):
-    def connect(self, room: str, user: CurrentUser) -> None:  # type: ignore[override]
+    def connect(self, room: str, user: CurrentUser) -> None:
         self.accept()
         self.send_json([room, user])
 
@@ -166,14 +166,14 @@ def test_what_channels_calls_without_arguments_is_called_so() -> None:
 
 async def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     class Unreadable(AsyncWebsocketConsumer):
-        async def connect(self, user: NotImported) -> None: ...  # type: ignore[name-defined, override] # noqa: F821
+        async def connect(self, user: NotImported) -> None: ...  # type: ignore[name-defined] # noqa: F821
 
     with pytest.raises(TypeError, match="outside of TYPE_CHECKING"):
         endpoint(Unreadable)
     monkeypatch.setitem(sys.modules, "fastapi.routing", None)
 
     class Unfilled(AsyncWebsocketConsumer):
-        async def connect(self, user: str) -> None: ...  # type: ignore[override]
+        async def connect(self, user: str) -> None: ...
 
     with pytest.raises(TypeError, match=r"channels-compat\[fastapi\]"):
         await heard(Unfilled.as_asgi(), "/")

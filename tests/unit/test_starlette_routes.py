@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+import logging
+import re
+from typing import Any, cast
 
 import pytest
-from fastapi import FastAPI, WebSocket
+from fastapi import APIRouter, FastAPI, WebSocket
 from starlette.applications import Starlette
 from starlette.routing import Match, Mount, NoMatchFound, Route, WebSocketRoute
 
-from compat.generic.websocket import AsyncJsonWebsocketConsumer
+from compat.auth import AuthMiddleware, AuthMiddlewareStack
+from compat.consumer import AsyncConsumer
+from compat.fastapi import lifespan
+from compat.generic.websocket import (
+    AsyncJsonWebsocketConsumer,
+    AsyncWebsocketConsumer,
+    JsonWebsocketConsumer,
+)
+from compat.middleware import BaseMiddleware
 from compat.patterns import path, re_path
 from compat.routing import URLRouter
+from compat.security.websocket import AllowedHostsOriginValidator
+from compat.sessions import CookieMiddleware, SessionMiddleware
 from compat.starlette_routes import PatternsRoute
+from compat.tokens import TokenAuthMiddleware
+from compat.types import ASGIApp
 from tests.support.clients import Client, Refused, get
 from tests.support.logs import recorded
 from tests.support.servers import LiveServer
@@ -152,3 +167,105 @@ def test_patterns_route_matches_one_protocol() -> None:
     assert repr(route).startswith("PatternsRoute([Route(path='/page'")
     with pytest.raises(NoMatchFound):
         route.url_path_for("page")
+
+
+# A consumer's class where its application is due
+
+
+class Room(AsyncJsonWebsocketConsumer): ...
+
+
+class Titled(AsyncJsonWebsocketConsumer):
+    def __init__(self, title: str = "") -> None:
+        super().__init__()
+
+
+WRITE = r"Room is a consumer's class, not an application\. Write Room\.as_asgi\(\)"
+MIDDLEWARE = [CookieMiddleware, SessionMiddleware, AuthMiddleware, AuthMiddlewareStack, BaseMiddleware]
+MIDDLEWARE += [AllowedHostsOriginValidator, lambda inner: TokenAuthMiddleware(inner, str)]
+
+
+@pytest.mark.parametrize("wrap", MIDDLEWARE)
+def test_middleware_takes_no_class(wrap: Any) -> None:
+    with pytest.raises(TypeError, match=WRITE):
+        wrap(Room)
+
+
+@pytest.mark.parametrize("route", [WebSocketRoute("/ws", Room), Mount("/ws", cast(Any, Room))])
+def test_a_url_router_takes_no_route_with_a_class(route: Any) -> None:
+    with pytest.raises(TypeError, match=f"route '/ws': {WRITE}"):
+        URLRouter([route])
+
+
+@pytest.mark.parametrize("cls", [Room, Titled])
+async def test_an_app_with_a_class_in_a_route_does_not_start(cls: type[Room]) -> None:
+    inner = APIRouter()
+    inner.routes.append(WebSocketRoute("/deep", cls))
+    app = FastAPI(lifespan=lifespan)
+    app.include_router(inner, prefix="/api")
+    mounted = Starlette(routes=[Mount("/mounted", routes=[WebSocketRoute("/deep", cls)])])
+    for one in (app, mounted):
+        with pytest.raises(TypeError, match=rf"/deep'.*{cls.__name__}\.as_asgi\(\)"):
+            async with lifespan(one):
+                pass
+
+
+def test_starlette_says_at_the_first_connection_what_to_write() -> None:
+    app = Starlette(routes=[WebSocketRoute("/ws", Room)])
+    with recorded() as records, LiveServer(app) as server:
+        assert status(server, "/ws") == 500
+    assert any(re.search(WRITE, logging.Formatter().format(record)) for record in records.kept)
+
+
+def test_fastapi_says_when_the_route_is_added_what_to_write() -> None:
+    message = r"Room is a consumer's class.*add_websocket_route\(path, Room\.as_asgi\(\)\).*endpoint\(Room\)"
+    with pytest.raises(TypeError, match=message):
+        FastAPI().add_api_websocket_route("/ws", Room)
+    with pytest.raises(TypeError, match=message):
+        FastAPI().websocket("/ws")(Room)
+
+
+def test_a_class_has_the_signature_of_its_constructor() -> None:
+    assert list(inspect.signature(Room).parameters) == ["args", "kwargs"]
+    assert str(inspect.signature(Titled)) == "(title: 'str' = '')"
+    assert str(inspect.signature(AsyncConsumer)) == "()"
+    assert list(inspect.signature(Room()).parameters) == ["scope", "receive", "send"]
+
+
+def test_the_application_may_be_called_with_a_websocket() -> None:
+    app = FastAPI()
+
+    @app.websocket("/ws/{room}/")
+    async def own(websocket: WebSocket) -> None:
+        await Where.as_asgi(title="by hand")(websocket)
+
+    with LiveServer(app) as server:
+        found = heard(server, "/ws/one/")
+    assert (found["kwargs"], found["initkwargs"]) == ({"room": "one"}, "by hand")
+
+
+def test_type_checkers_take_it() -> None:
+    """What mypy and pyright see in this file: routes of every kind, and hooks with names of one's own."""
+
+    class Own(AsyncWebsocketConsumer):
+        async def connect(self, room: str = "") -> None:
+            await super().connect()
+
+        async def receive(self, text_data: str) -> None:
+            await super().receive(text_data=text_data)
+
+        async def disconnect(self, close_code: int) -> None:
+            await super().disconnect(close_code)
+
+    class OwnJson(JsonWebsocketConsumer):
+        def receive_json(self, content: dict[str, str]) -> None:
+            self.send_json(content)
+
+        def disconnect(self, close_code: int) -> None: ...
+
+    app, starlette = FastAPI(), Starlette(routes=[WebSocketRoute("/one", Own.as_asgi())])
+    app.router.add_websocket_route("/two", Own.as_asgi())
+    APIRouter().add_websocket_route("/three", OwnJson.as_asgi())
+    starlette.router.routes.append(WebSocketRoute("/four", OwnJson.as_asgi()))
+    application: ASGIApp = Own.as_asgi()
+    assert callable(application)
