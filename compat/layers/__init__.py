@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from compat.exceptions import ChannelFull, InvalidChannelLayerError
 from compat.layers.base import BaseChannelLayer, PushLayer, SendResult
 from compat.layers.memory import InMemoryChannelLayer
+from compat.layers.upstream import load_upstream
 from compat.metrics import report_layers
 from compat.settings import on_change, settings
 
@@ -146,7 +147,7 @@ class ChannelLayerManager:
         if alias in _embedded_aliases():
             log.warning("layer %r: an in-memory layer of this process stands in for %s", alias, path)
             return InMemoryChannelLayer()
-        backend = _import_backend(path, alias)
+        backend = load_upstream(path, alias) if entry.get("UPSTREAM") else _import_backend(path, alias)
         config = entry.get(key) or {}
         if not isinstance(config, Mapping):
             raise InvalidChannelLayerError(
@@ -170,6 +171,11 @@ def _backend_path(alias: str, entry: Any) -> str:
             near = difflib.get_close_matches(str(key).upper(), ENTRY_KEYS, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(ENTRY_KEYS)}"
             raise InvalidChannelLayerError(f"CHANNEL_LAYERS[{alias!r}] has an unknown key {key!r}; {hint}")
+    if not isinstance(entry.get("UPSTREAM", False), bool):
+        raise InvalidChannelLayerError(
+            f"CHANNEL_LAYERS[{alias!r}]['UPSTREAM'] must be True (the installed package's own layer) or "
+            f"False, not {entry['UPSTREAM']!r}"
+        )
     path = entry.get("BACKEND")
     if not path:
         raise InvalidChannelLayerError(f"No BACKEND specified for {alias}")

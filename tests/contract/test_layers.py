@@ -14,6 +14,7 @@ from compat.exceptions import ChannelFull
 from compat.generic.websocket import AsyncJsonWebsocketConsumer
 from compat.inbox import Inbox
 from compat.layers import PushLayer, register_channel_layer, unregister_channel_layer
+from compat.names import require_valid_channel_name
 from compat.testing.websocket import WebsocketCommunicator
 from tests.support.layers import Kind
 from tests.support.waiting import until_async
@@ -62,7 +63,7 @@ async def test_new_channels_are_valid_and_different(layer: Any) -> None:
     assert len(set(names)) == 3
     for name in names:
         assert name.startswith(getattr(layer, "prefix", "") if "!" not in name else "specific")
-        layer.require_valid_channel_name(name)
+        assert require_valid_channel_name(name)
     assert "other" in await layer.new_channel("other")
 
 
@@ -271,7 +272,7 @@ async def test_only_dicts_are_messages(layer: Any) -> None:
             await layer.group_send("room", wrong)
 
 
-@pytest.mark.layers(serializes=True)
+@pytest.mark.layers(serializes=True, ours=True)
 @pytest.mark.parametrize(
     "value", [object(), {1, 2}, {"deep": [{1: "int key"}]}], ids=["object", "set", "key"]
 )
@@ -283,6 +284,8 @@ async def test_what_cannot_travel_is_refused_at_the_sender(layer: Any, value: An
 
 
 async def test_names(kind: Kind, layer: Any) -> None:
+    if kind.name == "upstream-pubsub":
+        pytest.skip("channels_redis' pub/sub layer looks at no name")
     if kind.name.startswith("pubsub"):
         with pytest.raises(TypeError, match="group name must be a non-empty str"):
             await layer.group_send(5, {"type": "x"})
@@ -440,7 +443,7 @@ def test_one_event_loop_after_another(kind: Kind, redis_url: str) -> None:
 
     layer = make_layer(kind, redis_url)
     try:
-        if kind.stores and kind.name != "third-party":
+        if kind.stores and kind.ours:  # channels_redis' queue layer delivers the first one twice
             for number in range(3):
                 async_to_sync(layer.send)("test_channel", {"type": "hello", "n": number})
                 assert async_to_sync(layer.receive)("test_channel") == {"type": "hello", "n": number}

@@ -1,8 +1,11 @@
-"""Virtual environments with and without Django and Channels, made once and kept in .cache/envs.
+"""Virtual environments that differ in what is installed, made once and kept in .cache/envs.
 
     bare      the one that runs the tests: neither Django nor channels
     django    Django
     channels  Django, channels, channels_redis and daphne, as a project that ports has them
+    upstream  what the extra [channels-redis] brings, and the tools that run these tests there
+    redis-N, redis-N-hiredis (REDIS_PY)
+              the newest redis-py N, without and with its parser in C, and the same tools
 
 The project is installed editable in each. An environment is named by a hash of what went into it, so that a
 change of the requirements makes a new one; a lock file lets several test runs share the folder.
@@ -24,15 +27,40 @@ from pathlib import Path
 from tests.support.paths import REPO
 from tests.support.processes import child_environment
 
-__all__ = ["ENVIRONMENTS", "Environment", "environment"]
+__all__ = ["ENVIRONMENTS", "REDIS_PY", "Environment", "environment"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What an environment is made of."""
+
+    requirements: tuple[str, ...]
+    extras: str = "server,speed,templates"
+    """Of this project."""
+
+
+ENVIRONMENTS = ("bare", "django", "channels")
+"""Those that a project may be run in."""
 
 DJANGO = ("django>=5.2,<6",)
-REQUIREMENTS: dict[str, tuple[str, ...]] = {
-    "django": DJANGO,
-    "channels": (*DJANGO, "channels==4.3.2", "channels_redis==4.3.0", "daphne>=4.2,<5"),
+TOOLS = ("pytest>=9", "pytest-asyncio>=0.24", "pytest-timeout>=2.3", "httpx>=0.27", "selenium>=4.20")
+"""What tests/conftest.py and the tests of the layers import."""
+
+REDIS_PY = tuple(f"redis-{major}{parser}" for major in (5, 6, 7, 8) for parser in ("", "-hiredis"))
+
+
+def _redis_py(name: str) -> Recipe:
+    _, major, *parser = name.split("-")
+    requirements = (*TOOLS, f"redis>={major},<{int(major) + 1}", *(f"{package}>=3" for package in parser))
+    return Recipe(requirements, extras="server,crypto")
+
+
+RECIPES = {
+    "django": Recipe(DJANGO),
+    "channels": Recipe((*DJANGO, "channels==4.3.2", "channels_redis==4.3.0", "daphne>=4.2,<5")),
+    "upstream": Recipe(TOOLS, extras="server,crypto,channels-redis"),
+    **{name: _redis_py(name) for name in REDIS_PY},
 }
-PROJECT_EXTRAS = "server,speed,templates"
-ENVIRONMENTS = ("bare", *REQUIREMENTS)
 CACHE = REPO / ".cache" / "envs"
 
 
@@ -76,27 +104,27 @@ def environment(name: str) -> Environment:
     if name == "bare":
         assert importlib.util.find_spec("django") is None, "the tests run where Django is not installed"
         return Environment("bare", Path(sys.executable).parent)
-    requirements = REQUIREMENTS[name]
-    folder = CACHE / f"{name}-{_fingerprint(requirements)}"
+    recipe = RECIPES[name]
+    folder = CACHE / f"{name}-{_fingerprint(recipe)}"
     with _locked(CACHE / f"{name}.lock"):
         if not (folder / "complete").exists():
-            _make(folder, requirements)
+            _make(folder, recipe)
     return Environment(name, folder / "bin")
 
 
-def _fingerprint(requirements: tuple[str, ...]) -> str:
+def _fingerprint(recipe: Recipe) -> str:
     # What an installed project is made of: metadata, dependencies, the hatch tables; not the tools below.
     project = (REPO / "pyproject.toml").read_text(encoding="utf-8").partition("[tool.ruff]")[0]
-    parts = (sys.version, str(REPO), PROJECT_EXTRAS, project, *requirements)
+    parts = (sys.version, str(REPO), recipe.extras, project, *recipe.requirements)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
-def _make(folder: Path, requirements: tuple[str, ...]) -> None:
+def _make(folder: Path, recipe: Recipe) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     _run(sys.executable, "-m", "venv", str(folder))
     pip = (str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet")
     _run(*pip, "--upgrade", "pip>=25.1")
-    _run(*pip, *requirements, "--editable", f"{REPO}[{PROJECT_EXTRAS}]")
+    _run(*pip, *recipe.requirements, "--editable", f"{REPO}[{recipe.extras}]")
     (folder / "complete").touch()
 
 

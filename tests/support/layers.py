@@ -1,4 +1,4 @@
-"""Layers of every kind for one test body: ours, several hosts, and one of somebody else's making."""
+"""Layers of every kind for one test body: ours, several hosts, and some of somebody else's making."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from importlib.machinery import PathFinder
 from typing import Any
 
-from compat.layers import BaseChannelLayer, InMemoryChannelLayer
+from compat.layers import BaseChannelLayer, InMemoryChannelLayer, channel_layers
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
+from compat.settings import override
 from compat.types import Message
 
 __all__ = ["KINDS", "Kind", "ReceiveOnlyLayer", "databases", "make_layer", "unique_prefix"]
@@ -92,15 +95,36 @@ def _queue_in_two_steps(**options: Any) -> Any:
     return RedisChannelLayer(**{"channel_capacity": {"no-such-channel": 1}, **options})
 
 
-KINDS = (
+def _upstream(name: str, *, hosts: list[str], **options: Any) -> Any:
+    """The real channels_redis' layer, as CHANNEL_LAYERS asks for it."""
+    # redis-py 8 ends a read after 5 s by default, which this layer takes for a failure
+    config = {"hosts": [f"{host}?socket_timeout=60" for host in hosts], **options}
+    entry = {"BACKEND": f"channels_redis.{name}", "UPSTREAM": True, "CONFIG": config}
+    with override(CHANNEL_LAYERS={"upstream": entry}):
+        return channel_layers.make_backend("upstream")
+
+
+OURS = (
     Kind("memory", InMemoryChannelLayer, serializes=False),
     Kind("queue", RedisChannelLayer, hosts=1),
     Kind("queue-two-steps", _queue_in_two_steps, hosts=1),
     Kind("queue-3-hosts", RedisChannelLayer, hosts=3),
     Kind("pubsub", RedisPubSubChannelLayer, hosts=1, stores=False),
     Kind("pubsub-3-hosts", RedisPubSubChannelLayer, hosts=3, stores=False),
-    Kind("third-party", ReceiveOnlyLayer, serializes=False, ours=False),
 )
+THIRD_PARTY = (Kind("third-party", ReceiveOnlyLayer, serializes=False, ours=False),)
+UPSTREAM = (
+    Kind("upstream-queue", partial(_upstream, "core.RedisChannelLayer"), hosts=1, ours=False),
+    Kind(
+        "upstream-pubsub",
+        partial(_upstream, "pubsub.RedisPubSubChannelLayer"),
+        hosts=1,
+        stores=False,
+        ours=False,
+    ),
+)
+KINDS = (*OURS, *THIRD_PARTY, *(UPSTREAM if PathFinder.find_spec("channels_redis") else ()))
+"""The real channels_redis' layers, too, where it is installed (the environment "upstream")."""
 
 
 def make_layer(kind: Kind, redis_url: str, **options: Any) -> Any:
