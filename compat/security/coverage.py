@@ -18,7 +18,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from compat.refusal import listed
 from compat.settings import settings
@@ -27,7 +27,7 @@ from compat.types import ASGIApp, Receive, Scope, Send, is_served
 if TYPE_CHECKING:
     from compat.consumer import ConsumerApp
 
-__all__ = ["checked", "covered", "unchecked_sockets", "warn_of_unchecked"]
+__all__ = ["Part", "checked", "covered", "parts", "serves_sockets", "unchecked_sockets", "warn_of_unchecked"]
 
 log = logging.getLogger("compat.security")
 
@@ -76,7 +76,13 @@ def unchecked_sockets(application: Any) -> list[str]:
     """
     if not _wanted() or _enforced():
         return []
-    return _news(list(_walk(application, "", MAX_DEPTH)))
+    return _news(
+        [
+            (part.path or "/", part.application)
+            for part in parts(application)
+            if serves_sockets(part.application) and not part.checked
+        ]
+    )
 
 
 def _warn(paths: list[str]) -> None:
@@ -99,18 +105,35 @@ def _news(found: list[tuple[str, ConsumerApp]]) -> list[str]:
     return paths
 
 
-def _walk(application: Any, path: str, depth: int) -> Iterator[tuple[str, ConsumerApp]]:
+class Part(NamedTuple):
+    """Something that an application hands its websockets to, at ``path``."""
+
+    path: str
+    application: Any
+    checked: bool
+    """An OriginValidator stands in front of it."""
+
+
+def parts(
+    application: Any, path: str = "", *, checked: bool = False, depth: int = MAX_DEPTH
+) -> Iterator[Part]:
+    """``application``, and what is inside: routers, routes, middleware, and at their ends consumers."""
     from compat.consumer import ConsumerApp
     from compat.security.websocket import OriginValidator
 
-    if depth == 0 or isinstance(application, OriginValidator):
+    yield Part(path, application, checked)
+    if depth == 0 or isinstance(application, ConsumerApp):
         return
-    if isinstance(application, ConsumerApp):
-        if hasattr(application.consumer_class, "websocket_connect"):
-            yield path or "/", application
-        return
+    checked = checked or isinstance(application, OriginValidator)
     for inner, part in _inside(application):
-        yield from _walk(inner, path + part, depth - 1)
+        yield from parts(inner, path + part, checked=checked, depth=depth - 1)
+
+
+def serves_sockets(application: Any) -> bool:
+    """Whether that is a consumer of websockets, and not a router, middleware, or a consumer of requests."""
+    from compat.consumer import ConsumerApp
+
+    return isinstance(application, ConsumerApp) and hasattr(application.consumer_class, "websocket_connect")
 
 
 def _inside(application: Any) -> Iterator[tuple[Any, str]]:
