@@ -62,7 +62,7 @@ class BaseMessageSerializer(abc.ABC):
 
     ``symmetric_encryption_keys``: a list of str or bytes of any length; the first encrypts, any decrypts.
     ``random_prefix_length``: random bytes in front of each message, so that equal messages stay distinct in
-    a sorted set. ``expiry``: an encrypted message older than this many seconds (and 10) is refused.
+    a sorted set; none for 0 and, as in channels_redis, for any number below. ``expiry``: an encrypted message older than this many seconds (and 10) is refused.
     """
 
     def __init__(
@@ -71,10 +71,8 @@ class BaseMessageSerializer(abc.ABC):
         random_prefix_length: int = 0,
         expiry: float | None = None,
     ) -> None:
-        if not isinstance(random_prefix_length, int) or random_prefix_length < 0:
-            raise ValueError(
-                f"random_prefix_length must be an int of 0 or more, not {random_prefix_length!r}"
-            )
+        if not isinstance(random_prefix_length, int):
+            raise ValueError(f"random_prefix_length must be an int, not {random_prefix_length!r}")
         self.random_prefix_length = random_prefix_length
         self.expiry = expiry
         self.crypter: MultiFernet | None = self._make_crypter(symmetric_encryption_keys)
@@ -120,11 +118,11 @@ class BaseMessageSerializer(abc.ABC):
         data = self.as_bytes(message)
         if self.crypter is not None:
             data = self.crypter.encrypt(data)
-        return self.prefix() + data if self.random_prefix_length else data
+        return self.prefix() + data
 
     def deserialize(self, message: bytes) -> Any:
         """The message that ``serialize`` was given; raises whatever the format or the cipher raises."""
-        data = message[self.random_prefix_length :] if self.random_prefix_length else message
+        data = message[self.random_prefix_length :] if self.random_prefix_length > 0 else message
         if self.crypter is not None:
             ttl = None if self.expiry is None else int(self.expiry + CLOCK_SKEW_S)
             data = self.crypter.decrypt(data, ttl)
@@ -132,7 +130,7 @@ class BaseMessageSerializer(abc.ABC):
 
     def prefix(self) -> bytes:
         """Fresh random bytes. From the system, since forked processes share the state of ``random``."""
-        return os.urandom(self.random_prefix_length)
+        return os.urandom(self.random_prefix_length) if self.random_prefix_length > 0 else b""
 
     def template(self, message: dict[str, Any], key: str) -> Template | None:
         """``message`` with one more key, whose value a Redis script fills in; None where that cannot be."""

@@ -42,7 +42,7 @@ BOTH = pytest.mark.parametrize("serializer", [MsgPackSerializer, JSONSerializer]
 
 
 @BOTH
-@given(message=MESSAGES, length=st.sampled_from([0, 1, 12]), keys=st.sampled_from([None, ["key"]]))
+@given(message=MESSAGES, length=st.sampled_from([-1, 0, 1, 12]), keys=st.sampled_from([None, ["key"]]))
 def test_there_and_back(serializer: Any, message: Any, length: int, keys: Any) -> None:
     made = serializer(random_prefix_length=length, symmetric_encryption_keys=keys, expiry=60)
     assert made.deserialize(made.serialize(message)) == message
@@ -142,8 +142,7 @@ def test_json_refuses_bytes() -> None:
         ({"symmetric_encryption_keys": "key"}, r"must be a list of possible keys; write \[key\]"),
         ({"symmetric_encryption_keys": [""]}, "each key is a non-empty str or bytes; found ''"),
         ({"symmetric_encryption_keys": [5]}, "each key is a non-empty str or bytes; found 5"),
-        ({"random_prefix_length": -1}, "must be an int of 0 or more, not -1"),
-        ({"random_prefix_length": "12"}, "must be an int of 0 or more, not '12'"),
+        ({"random_prefix_length": "12"}, "must be an int, not '12'"),
     ],
 )
 def test_wrong_options(options: Any, error: str) -> None:
