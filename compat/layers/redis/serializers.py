@@ -62,7 +62,8 @@ class BaseMessageSerializer(abc.ABC):
 
     ``symmetric_encryption_keys``: a list of str or bytes of any length; the first encrypts, any decrypts.
     ``random_prefix_length``: random bytes in front of each message, so that equal messages stay distinct in
-    a sorted set; none for 0 and, as in channels_redis, for any number below. ``expiry``: an encrypted message older than this many seconds (and 10) is refused.
+    a sorted set; none for 0 and, as in channels_redis, for any number below. ``expiry``: an encrypted
+    message older than this many seconds (and 10) is refused.
     """
 
     def __init__(
