@@ -45,6 +45,7 @@ async def close(*layers: Any) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.every_redis_py
 @BOTH
 async def test_idle_for_fifteen_seconds(cls: Make, redis_server: RedisServer) -> None:
     """redis-py 8 ends reads after 5 s by default; no connection of ours is ended, or opened again."""

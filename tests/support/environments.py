@@ -43,7 +43,10 @@ ENVIRONMENTS = ("bare", "django", "channels")
 """Those that a project may be run in."""
 
 DJANGO = ("django>=5.2,<6",)
-TOOLS = ("pytest>=9", "pytest-asyncio>=0.24", "pytest-timeout>=2.3", "httpx>=0.27", "selenium>=4.20")
+TOOLS = (
+    *("pytest>=9", "pytest-asyncio>=0.24", "pytest-timeout>=2.3"),
+    *("httpx>=0.27", "hypothesis>=6.100", "selenium>=4.20"),
+)
 """What tests/conftest.py and the tests of the layers import."""
 
 REDIS_PY = tuple(f"redis-{major}{parser}" for major in (5, 6, 7, 8) for parser in ("", "-hiredis"))

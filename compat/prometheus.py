@@ -1,0 +1,88 @@
+"""The counters of ``compat.metrics`` for Prometheus; needs the extra ``[metrics]``.
+
+Three ways to them: ``endpoint``, a page for Starlette's and FastAPI's routes; ``prometheus_text()``, the same
+as text; and ``Counters``, a collector for a registry that an application has already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from compat.metrics import snapshot
+
+try:
+    from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+    from prometheus_client.registry import Collector
+except ModuleNotFoundError as error:
+    raise ImportError(
+        "compat.prometheus needs prometheus_client. Install it with: pip install 'channels-compat[metrics]'"
+    ) from error
+
+__all__ = ["CONTENT_TYPE", "Counters", "endpoint", "prometheus_text"]
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+"""The media type of ``prometheus_text()``."""
+
+PREFIX = "channels"
+
+
+class Counters(Collector):
+    """What this process has sent, delivered and lost: ``prometheus_client.REGISTRY.register(Counters())``.
+
+    Every process counts for itself: with several workers each is to be scraped, at a port of its own.
+    """
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics as they are now; names begin with ``channels_``, and ``layer`` is the alias."""
+        counted = snapshot()
+        connections, layers = counted["connections"], counted["layers"]
+        yield GaugeMetricFamily(f"{PREFIX}_connections", "Consumers that run", value=connections["current"])
+        yield CounterMetricFamily(
+            f"{PREFIX}_connections_accepted", "Consumers that were started", value=connections["total"]
+        )
+        for key, text in (
+            ("sent", "Calls of send and group_send that were carried out"),
+            ("delivered", "Messages put into an inbox of this process"),
+            ("reconnects", "Outages of the layer's server that are over"),
+        ):
+            counter = CounterMetricFamily(f"{PREFIX}_layer_{key}", text, labels=["layer"])
+            for alias, layer in layers.items():
+                counter.add_metric([alias], layer[key])
+            yield counter
+        yield _dropped(layers)
+        depth = GaugeMetricFamily(
+            f"{PREFIX}_layer_depth", "Messages that wait in this process", labels=["layer"]
+        )
+        away = GaugeMetricFamily(
+            f"{PREFIX}_layer_unavailable", "1 while the layer's server cannot be reached", labels=["layer"]
+        )
+        for alias, layer in layers.items():
+            depth.add_metric([alias], layer["depth"])
+            away.add_metric([alias], any(gap["ended"] is None for gap in layer["gaps"]))
+        yield depth
+        yield away
+
+
+def _dropped(layers: dict[str, Any]) -> Metric:
+    counter = CounterMetricFamily(f"{PREFIX}_layer_dropped", "Messages lost", labels=["layer", "reason"])
+    for alias, layer in layers.items():
+        for reason, count in layer["dropped"].items():
+            counter.add_metric([alias, reason], count)
+    return counter
+
+
+def prometheus_text() -> str:
+    """The counters of this process in Prometheus' text format, to be served as ``CONTENT_TYPE``."""
+    registry = CollectorRegistry()
+    registry.register(Counters())
+    return generate_latest(registry).decode()
+
+
+async def endpoint(request: Request) -> Response:
+    """``prometheus_text()`` as a page: ``app.add_route("/metrics", endpoint)``."""
+    return Response(prometheus_text(), media_type=CONTENT_TYPE)

@@ -1,0 +1,96 @@
+"""The counters as Prometheus reads them: the text, a page of an application, a registry of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from compat.layers import InMemoryChannelLayer, register_channel_layer, unregister_channel_layer
+from compat.metrics import connections, snapshot
+from compat.prometheus import CONTENT_TYPE, Counters, endpoint, prometheus_text
+from tests.support.paths import REPO
+from tests.support.processes import child_environment
+
+
+@pytest.fixture
+def layer() -> Iterator[InMemoryChannelLayer]:
+    made = InMemoryChannelLayer(capacity=2)
+    register_channel_layer('odd "alias"', made)
+    yield made
+    unregister_channel_layer('odd "alias"')
+
+
+def samples(text: str) -> dict[tuple[str, ...], float]:
+    """Name and labels of each sample: its value."""
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+async def traffic(layer: Any) -> None:
+    mine = await layer.new_channel()
+    await layer.group_add("room", mine)
+    for _ in range(5):
+        await layer.group_send("room", {"type": "x"})
+    layer.metrics.gap_begins(1.0)
+
+
+async def test_every_counter_is_in_the_text(layer: InMemoryChannelLayer) -> None:
+    await traffic(layer)
+    alias = 'odd "alias"'
+    counted = snapshot()["layers"][alias]
+    assert counted["dropped"] == {"overflow": 3} and counted["depth"] == 2
+    got = samples(prometheus_text())
+    assert got["channels_connections",] == connections.current
+    assert got["channels_connections_accepted_total",] == connections.total
+    for name, value in {"sent": 5, "delivered": 2, "reconnects": 0}.items():
+        assert got[f"channels_layer_{name}_total", alias] == counted[name] == value
+    assert got["channels_layer_dropped_total", alias, "overflow"] == 3
+    assert got["channels_layer_depth", alias] == 2
+    assert got["channels_layer_unavailable", alias] == 1
+
+
+async def test_a_page_of_an_application(layer: InMemoryChannelLayer) -> None:
+    await traffic(layer)
+    app = FastAPI()
+    app.add_route("/metrics", endpoint)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        answer = await client.get("/metrics")
+    assert answer.headers["content-type"] == CONTENT_TYPE
+    assert ("channels_layer_dropped_total", 'odd "alias"', "overflow") in samples(answer.text)
+
+
+async def test_a_registry_that_the_application_has(layer: InMemoryChannelLayer) -> None:
+    registry = CollectorRegistry()
+    registry.register(Counters())
+    before = samples(generate_latest(registry).decode())
+    await traffic(layer)
+    after = samples(generate_latest(registry).decode())
+    key = ("channels_layer_sent_total", 'odd "alias"')
+    assert after[key] - before[key] == 5
+
+
+def test_without_the_extra_it_says_so() -> None:
+    code = (
+        "import sys; sys.modules['prometheus_client'] = None; import compat.metrics; import compat.prometheus"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=REPO,
+        env=child_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "pip install 'channels-compat[metrics]'" in done.stderr
