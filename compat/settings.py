@@ -59,6 +59,7 @@ DEFAULTS: Mapping[str, Any] = {
     "DRAIN_SECONDS": 0,
     "SECRET_KEY": "",
     "SECRET_KEY_FALLBACKS": [],
+    "SESSION_CHANNEL_LAYER": "default",
     "SESSION_COOKIE_AGE": 60 * 60 * 24 * 7 * 2,
     "SESSION_COOKIE_DOMAIN": None,
     "SESSION_COOKIE_HTTPONLY": True,

@@ -18,6 +18,7 @@ from compat.exceptions import ChannelFull
 from compat.inbox import Event, Inbox, Mailbox, Overflow
 from compat.layers.base import BaseChannelLayer, Capacities, SendResult, check_options, require_message
 from compat.layers.copies import copier, private
+from compat.layers.values import MemoryValues
 from compat.types import Message
 
 __all__ = ["InMemoryChannelLayer"]
@@ -50,6 +51,8 @@ class InMemoryChannelLayer(BaseChannelLayer):
         self.group_expiry = group_expiry
         self.channels: dict[str, Inbox | Mailbox] = {}
         self.groups: dict[str, dict[str, float]] = {}
+        self.key_values = MemoryValues()
+        """What else is kept beside the messages, such as sessions."""
         self._next_sweep = time.monotonic() + expiry
 
     # Channels

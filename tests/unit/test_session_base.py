@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 
 from compat import session_memory
+from compat.layers import register_channel_layer, unregister_channel_layer
 from compat.session_base import SessionBase, UpdateError
+from compat.session_layer import LayerSession
 from compat.session_memory import MemorySession
+from tests.support.layers import KINDS, Kind, make_layer
 
 
 @pytest.fixture(autouse=True)
@@ -38,10 +41,20 @@ class WaitingSession(SessionBase):
         self.kept.pop(key, None)
 
 
-@pytest.fixture(params=[MemorySession, WaitingSession])
-def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+LAYERS = [kind for kind in KINDS if kind.name in ("memory", "queue-3-hosts", "pubsub")]
+
+
+@pytest.fixture(params=[MemorySession, WaitingSession, *LAYERS], ids=str)
+async def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(WaitingSession, "kept", {})
-    return request.param
+    if not isinstance(request.param, Kind):
+        yield request.param
+        return
+    layer = make_layer(request.param, request.getfixturevalue("redis_url"))
+    register_channel_layer("default", layer)
+    yield LayerSession
+    unregister_channel_layer("default")
+    await (layer.close_pools() if request.param.hosts else layer.close())
 
 
 async def test_what_is_saved_is_found_by_its_key(store: type[SessionBase]) -> None:

@@ -9,13 +9,14 @@ from typing import Any, Generic, TypeVar
 
 from compat.inbox import Inbox, Overflow
 from compat.layers.base import BaseChannelLayer, Capacities, SendResult, check_options
-from compat.layers.redis.connection import RedisUnavailable
+from compat.layers.redis.connection import Argument, RedisUnavailable
 from compat.layers.redis.hosts import Host, decode_hosts
 from compat.layers.redis.keys import Keys, shard_of
 from compat.layers.redis.loops import PerLoop, background, is_throwaway
 from compat.layers.redis.outages import event_of
 from compat.layers.redis.serializers import registry
 from compat.layers.redis.station import Station
+from compat.layers.redis.values import RedisValues
 from compat.types import Message
 
 __all__ = ["RedisLayer"]
@@ -104,6 +105,18 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
         if station.loop is asyncio.get_running_loop():
             return await coroutine
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, station.loop))
+
+    @property
+    def key_values(self) -> RedisValues:
+        """What else is kept beside the messages, such as sessions: under the same prefix."""
+        return RedisValues(self.prefix, self._command)
+
+    async def _command(self, name: str, key: str, *arguments: Argument) -> Any:
+        """The reply to a command about ``key``, from the host that has it."""
+        station = self._station()
+        if station is None:
+            return await background.run(self._command(name, key, *arguments))
+        return await station.shards.call(self.consistent_hash(key), name, key, *arguments)
 
     def depth(self) -> int:
         """How many messages wait in this process."""

@@ -1,0 +1,62 @@
+"""Data that lies beside a layer's messages for a time: what a session, say, is kept in.
+
+A layer that has it offers it as ``key_values``. The interface is a part of redis-py's asyncio client, so that
+such a client, or anything with these three methods, does as well.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable
+from typing import Any, Protocol
+
+__all__ = ["KeyValues", "MemoryValues"]
+
+
+class KeyValues(Protocol):
+    """An async key-value store whose values end by themselves."""
+
+    def get(self, name: str, /) -> Awaitable[Any]:
+        """The value (str or bytes), or None where there is none or its time is up."""
+        ...
+
+    def set(self, name: str, value: str, *, ex: int, xx: bool = False) -> Awaitable[Any]:
+        """Keep ``value`` for ``ex`` seconds; with ``xx`` only where ``name`` is there, else falsy."""
+        ...
+
+    def delete(self, name: str, /) -> Awaitable[Any]:
+        """Forget ``name``; it need not be there."""
+        ...
+
+
+class MemoryValues:
+    """Values in the memory of this process."""
+
+    clock = staticmethod(time.monotonic)
+    sweep_interval_s = 60.0
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[float, str]] = {}
+        self._next_sweep = 0.0
+
+    async def get(self, name: str) -> str | None:
+        expires_at, value = self._kept.get(name, (0.0, ""))
+        return value if expires_at > self.clock() else None
+
+    async def set(self, name: str, value: str, *, ex: int, xx: bool = False) -> bool:
+        now = self.clock()
+        self._sweep(now)
+        if xx and await self.get(name) is None:
+            return False
+        self._kept[name] = (now + ex, value)
+        return True
+
+    async def delete(self, name: str) -> None:
+        self._kept.pop(name, None)
+
+    def _sweep(self, now: float) -> None:
+        """Forget what has expired, once in a while: a sweep for every write would be quadratic."""
+        if now < self._next_sweep:
+            return
+        self._next_sweep = now + self.sweep_interval_s
+        self._kept = {name: kept for name, kept in self._kept.items() if kept[0] > now}
