@@ -118,11 +118,62 @@ def worker(
 
 @app.command()
 def layers(settings: Settings = None) -> None:
-    """Show the configured channel layers, and whether their servers answer (exit code 1 if one does not)."""
+    """Try each configured channel layer: is its server there, does a message go through, and how fast?
+
+    Exit code 1 when something is wrong; what it is stands in the last lines of the layer.
+    """
     use_settings(settings)
     with errors_explained():
         if not layers_command.show():
             raise typer.Exit(1)
+
+
+@app.command()
+def doctor(
+    application: Annotated[
+        str | None,
+        typer.Argument(metavar="[MODULE:NAME]", help="Default: the setting ASGI_APPLICATION."),
+    ] = None,
+    members: Annotated[
+        int | None, typer.Option(min=1, help="People expected in one room: capacity, threads, files.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Server processes. Default: as the server's command says.")
+    ] = None,
+    command: Annotated[
+        str | None,
+        typer.Option(
+            metavar='"uvicorn …"',
+            help="How the server is started. Default: what Procfile, Dockerfile, compose or a unit says.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    settings: Settings = None,
+) -> None:
+    """Say what would hurt in production, and the fix for each. Exit code: 1 for a warning, 2 for an error.
+
+    Imports the application, connects to the servers of its layers, and changes nothing.
+    """
+    from compat.cli.doctor.command import run
+
+    use_settings(settings)
+    raise typer.Exit(run(application, members=members, workers=workers, command=command, as_json=as_json))
+
+
+class ReportFormat(str, Enum):
+    text = "text"
+    json = "json"
+    github = "github"
+
+
+class DjangoChoice(str, Enum):
+    auto = "auto"
+    keep = "keep"
+    shim = "shim"
+
+
+class PortOnly(str, Enum):
+    imports = "imports"
 
 
 class DocumentFormat(str, Enum):
@@ -178,3 +229,55 @@ def client(
     use_settings(settings)
     with errors_explained():
         client_command.write(source, output=output)
+
+
+Project = Annotated[Path, typer.Argument(metavar="PATH", help="The project's folder, or one file.")]
+DjangoOption = Annotated[
+    DjangoChoice,
+    typer.Option(
+        "--django",
+        help="keep: the project runs on the real Django. shim: on the part of Django that comes with "
+        "channels-compat. auto: keep if Django is installed here.",
+    ),
+]
+
+
+@app.command()
+def check(
+    path: Project = Path("."),
+    format: Annotated[ReportFormat, typer.Option(help="How findings are written.")] = ReportFormat.text,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Leave out what runs unchanged.")] = False,
+    django: DjangoOption = DjangoChoice.auto,
+) -> None:
+    """Say which files of a project run unchanged under the shim, and what becomes of the others.
+
+    Reads only, and imports nothing of the project. Exit code: 0 if every file runs unchanged, 3 if something
+    has to be ported or could not be tried, 4 if something needs Django or has no equal.
+    """
+    from compat.cli import check as check_command
+
+    chosen = ReportFormat.json if as_json else format
+    with errors_explained():
+        code = check_command.check(path, format=chosen, django=django, everything=not quiet)
+    raise typer.Exit(code)
+
+
+@app.command()
+def port(
+    path: Project = Path("."),
+    write: Annotated[bool, typer.Option("--write", help="Change the files; default: show a diff.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also where git has uncommitted changes.")] = False,
+    only: Annotated[PortOnly | None, typer.Option(help="Rewrite imports, and nothing else.")] = None,
+    django: DjangoOption = DjangoChoice.auto,
+) -> None:
+    """Rewrite a project so that it imports compat, and needs no shim.
+
+    Channels, channels_redis, fast_channels, chanx and fastapi_channels: imports, dotted names in settings and
+    tests, routes. Formatting and comments stay. A second run changes nothing.
+    """
+    from compat.cli import port as port_command
+
+    with errors_explained():
+        code = port_command.port(path, write=write, force=force, only_imports=only is not None, django=django)
+    raise typer.Exit(code)

@@ -1,0 +1,57 @@
+"""``channels-compat doctor``: run by the command line, its report printed, its exit code returned.
+
+A project that imports ``channels`` or ``django`` needs the shim in the interpreter that looks at it. Where it
+is not there, the same command is run again behind ``django-shim``, as the person would have to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import typer
+
+from compat.cli.doctor import Diagnosis, Wanted, diagnose
+from compat.cli.doctor.subject import SHIMMED
+
+__all__ = ["needs_the_shim", "run"]
+
+AGAIN = "import sys; from compat.cli import main; sys.argv[0] = 'channels-compat'; main()"
+
+
+def run(
+    application: str | None,
+    *,
+    members: int | None = None,
+    workers: int | None = None,
+    command: str | None = None,
+    as_json: bool = False,
+) -> int:
+    """Examine, print, and return the exit code: 0, 1 for a warning, 2 for an error."""
+    with contextlib.redirect_stdout(sys.stderr):  # what the application prints while it is imported
+        diagnosis = diagnose(Wanted(application, members, workers, command))
+    if needs_the_shim(diagnosis):
+        return _behind_the_shim()
+    if as_json:
+        typer.echo(diagnosis.as_json())
+    else:
+        for text, colour in diagnosis.lines():
+            typer.secho(text, fg=colour)
+    return diagnosis.exit_code
+
+
+def needs_the_shim(diagnosis: Diagnosis) -> bool:
+    """Whether the project imports what the shim serves, and this interpreter has no shim."""
+    if os.environ.get("DJANGO_SHIM") == "1" or find_spec("django_shim") is None:
+        return False
+    return diagnosis.subject.missing in SHIMMED
+
+
+def _behind_the_shim() -> int:
+    typer.echo("doctor: the project imports what the shim serves; looking at it by django-shim", err=True)
+    sys.stdout.flush()
+    again = [sys.executable, "-m", "django_shim", "python", "-c", AGAIN, *sys.argv[1:]]
+    return subprocess.run(again, check=False).returncode

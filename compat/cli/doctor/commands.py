@@ -1,0 +1,151 @@
+"""How the server is started in production: from ``--command``, the environment, and the project's own files.
+
+Nothing is run. A command line is read as its program would read it: uvicorn's by uvicorn's own parser, with
+the ``UVICORN_…`` variables of the environment; of others only the number of workers matters.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+__all__ = ["FILES", "ServerCommand", "commands_in", "parse", "server_commands", "workers_of_environment"]
+
+FILES = (
+    "Procfile",
+    "Dockerfile",
+    "*.Dockerfile",
+    "compose*.y*ml",
+    "docker-compose*.y*ml",
+    "*.service",
+    "supervisord.conf",
+    "fly.toml",
+)
+"""Where a project says how its server is started, looked for in the current folder."""
+
+PROGRAMS = ("uvicorn", "gunicorn", "hypercorn", "daphne")
+START = re.compile(rf"(?<![\w.-])(?:{'|'.join(PROGRAMS)})(?![\w.-])[\s\"',].*")
+APPLICATION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(?:\(\))?")
+WORKERS = re.compile(r"(?:^|\s)(?:-w|--workers|--num-workers)[=\s]*(\d+)")
+
+
+@dataclass(frozen=True)
+class ServerCommand:
+    """A command that starts a server. ``options``: uvicorn's, by its own names, defaults included.
+
+    ``given``: the names of those that were written or set in the environment.
+    """
+
+    source: str
+    program: str = "uvicorn"
+    text: str = ""
+    workers: int = 1
+    options: Mapping[str, Any] = field(default_factory=dict)
+    given: frozenset[str] = frozenset()
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.text}" if self.text else self.source
+
+
+def server_commands(command: str | None, folder: Path) -> list[ServerCommand]:
+    """The one that was named, else those in the files of ``folder``, else uvicorn as it comes."""
+    if command:
+        return [parse(command, "--command")]
+    found = [one for path in _files(folder) for one in commands_in(path)]
+    return found or [ServerCommand("uvicorn's defaults", "uvicorn", "", *_defaults())]
+
+
+def _defaults() -> tuple[int, dict[str, Any], frozenset[str]]:
+    options, given = _uvicorn_options(["app:app"])
+    return options.get("workers") or workers_of_environment(), options, given
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for pattern in FILES:
+        yield from sorted(path for path in folder.glob(pattern) if path.is_file())
+
+
+def commands_in(path: Path) -> Iterator[ServerCommand]:
+    """The commands in one file, lines that a backslash joins taken as one."""
+    for number, line in _joined(path.read_text(encoding="utf-8", errors="replace").splitlines()):
+        found = None if line.lstrip().startswith("#") else START.search(line)
+        if found is not None and APPLICATION.search(found.group()):
+            yield parse(found.group(), f"{path.name}:{number}")
+
+
+def _joined(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Lines with their numbers, those that end with a backslash together with the next."""
+    begun, start = "", 0
+    for number, line in enumerate(lines, 1):
+        start = start if begun else number
+        begun += line
+        if begun.endswith("\\"):
+            begun = begun[:-1] + " "
+        else:
+            yield start, begun
+            begun = ""
+
+
+def parse(command: str, source: str) -> ServerCommand:
+    """A command line, or the JSON list of one, as the server will understand it."""
+    words = _words(command)
+    names = [os.path.basename(word) for word in words]
+    at = next((index for index, name in enumerate(names) if name in PROGRAMS), 0)
+    program, text = names[at] if names else "uvicorn", " ".join(words)
+    arguments = words[at + 1 :]
+    options, given = _uvicorn_options(arguments if program == "uvicorn" else ["app:app"])
+    if program == "uvicorn":
+        workers = options.get("workers") or workers_of_environment()
+    else:
+        found = WORKERS.search(" ".join(arguments))
+        workers = int(found.group(1)) if found else workers_of_environment()
+    return ServerCommand(source, program, text, workers, options, given)
+
+
+def workers_of_environment() -> int:
+    """WEB_CONCURRENCY, which uvicorn and gunicorn read; 1 where it is not a number."""
+    value = os.environ.get("WEB_CONCURRENCY", "")
+    return int(value) if value.isdigit() and int(value) else 1
+
+
+def _words(command: str) -> list[str]:
+    """A shell's words, or the strings of a JSON list (a Dockerfile's CMD), quotes and commas taken off."""
+    listed = re.search(r"\[.*\]", command)
+    if listed is not None:
+        try:
+            return [str(word) for word in json.loads(listed.group())]
+        except ValueError:
+            pass
+    plain = command.rstrip("]")
+    if re.search(r"['\"],\s*['\"]", plain):  # the rest of such a list
+        plain = re.sub(r"['\",]", " ", plain)
+    try:
+        return shlex.split(plain, comments=True)
+    except ValueError:
+        return plain.split()
+
+
+def _uvicorn_options(arguments: Sequence[str]) -> tuple[dict[str, Any], frozenset[str]]:
+    """Every option of uvicorn with the value it would have, and which of them somebody chose."""
+    try:
+        from click.core import ParameterSource
+        from uvicorn.main import main
+    except ImportError:
+        return {}, frozenset()
+    known = [_without_variables(argument) for argument in arguments]
+    context = main.make_context("uvicorn", list(known), resilient_parsing=True)
+    chosen = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
+    given = (name for name in context.params if context.get_parameter_source(name) in chosen)
+    return dict(context.params), frozenset(given)
+
+
+def _without_variables(argument: str) -> str:
+    """``${WORKERS:-4}`` as 4, and ``$PORT`` as what the environment has for it."""
+    with_default = re.sub(r"\$\{(\w+):?-([^}]*)\}", lambda m: os.environ.get(m[1]) or m[2], argument)
+    return os.path.expandvars(with_default)

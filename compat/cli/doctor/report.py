@@ -1,0 +1,125 @@
+"""What the doctor says: as text for a terminal, or as JSON for a pipeline."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import compat
+from compat.cli.doctor.finding import Finding, Severity
+from compat.cli.doctor.redis_checks import Answer, answers_of
+from compat.cli.doctor.subject import Subject
+from compat.cli.embedded import layer_states
+from compat.consumer import SyncConsumer
+from compat.settings import module_name
+
+__all__ = ["Diagnosis", "Line"]
+
+WIDTH = 100
+COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "blue"}
+
+Line = tuple[str, str | None]
+"""A line of the report, and its colour by name."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All that was found, the worst first."""
+
+    subject: Subject
+    findings: list[Finding]
+
+    @property
+    def exit_code(self) -> int:
+        """0 for nothing or notes, 1 when there is a warning, 2 when there is an error."""
+        return max((finding.severity for finding in self.findings), default=Severity.NOTE).value
+
+    def counts(self) -> dict[str, int]:
+        """How many there are of each severity."""
+        counted = Counter(finding.severity for finding in self.findings)
+        return {severity.name.lower(): counted[severity] for severity in reversed(Severity)}
+
+    def as_json(self) -> str:
+        """Everything, for a program: ``findings`` is what the text shows, in its order."""
+        report = {
+            "version": compat.__version__,
+            **{name.lower(): value for name, value in _facts(self.subject)},
+            "findings": [finding.as_json() for finding in self.findings],
+            "counts": self.counts(),
+            "exit_code": self.exit_code,
+        }
+        return json.dumps(report, indent=2, ensure_ascii=False)
+
+    def lines(self) -> Iterator[Line]:
+        """The report for people, line by line."""
+        for name, value in _facts(self.subject):
+            for number, one in enumerate(value if isinstance(value, list) else [value]):
+                yield f"{'' if number else name:<13}{one}", None
+        for finding in self.findings:
+            yield "", None
+            yield from _lines_of(finding)
+        yield "", None
+        yield self.summary(), "green" if not self.exit_code else None
+
+    def summary(self) -> str:
+        """One line: how many of what."""
+        parts = [
+            f"{count} {name}{'' if count == 1 else 's'}" for name, count in self.counts().items() if count
+        ]
+        return ", ".join(parts) if parts else "Nothing found that would hurt in production."
+
+
+def _facts(subject: Subject) -> list[tuple[str, Any]]:
+    """What was looked at."""
+    answers = {(answer.alias, answer.where): answer for answer in answers_of(subject)}
+    layers = [
+        f"{state}{_answer_text(answers.get((state.alias, state.server)))}"
+        for state in (layer_states() if subject.layers else [])
+        if state.alias in subject.layers
+    ]
+    return [
+        ("Application", _application_text(subject)),
+        ("Settings", module_name() or "no module; what the application configures itself"),
+        ("Layers", layers or ["none"]),
+        ("Server", [str(command) for command in subject.commands]),
+        ("Workers", f"{subject.workers} ({subject.workers_source or 'nothing says otherwise'})"),
+    ]
+
+
+def _application_text(subject: Subject) -> str:
+    if subject.app is None:
+        return f"{subject.name} (not imported)" if subject.name else "none"
+    classes = subject.consumer_classes
+    sync = sum(issubclass(cls, SyncConsumer) for cls in classes)
+    return (
+        f"{subject.name} ({type(subject.app).__name__}; consumers: {len(classes) - sync} async, {sync} sync)"
+    )
+
+
+def _answer_text(answer: Answer | None) -> str:
+    if answer is None:
+        return ""
+    if answer.failure:
+        return f": {answer.failure}"
+    return f" (Redis {answer.version}, {answer.ping_s * 1000:.1f} ms)"
+
+
+def _lines_of(finding: Finding) -> Iterator[Line]:
+    where = f"  {finding.where}" if finding.where else ""
+    yield f"{finding.severity.name.lower():<8} {finding.check}{where}", COLOURS[finding.severity]
+    for line in _wrapped(_sentence(finding.text)):
+        yield f"         {line}", None
+    for number, line in enumerate(_wrapped(finding.fix)):
+        yield f"    {'     ' if number else 'fix: '}{line}", None
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH - 9, break_long_words=False, break_on_hyphens=False)

@@ -1,0 +1,192 @@
+"""What the doctor looks at: an application that could be imported or not, its settings, layers and servers.
+
+Whatever goes wrong on the way is a finding with a sentence, and what can still be looked at is.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from compat.cli.application import application_name, load_application, search_here
+from compat.cli.doctor.commands import ServerCommand, server_commands
+from compat.cli.doctor.finding import Finding, Severity
+from compat.consumer import AsyncConsumer, ConsumerApp
+from compat.exceptions import ImproperlyConfigured
+from compat.layers import channel_layers, get_channel_layer
+from compat.security.coverage import Part, parts
+from compat.settings import MODULE_VARIABLES, module_name, settings
+from compat.unawaited_calls import PACKAGE
+
+__all__ = ["SHIMMED", "Subject", "Wanted", "examine", "missing_module"]
+
+SHIMMED = ("channels", "channels_redis", "daphne", "django")
+"""What a project imports that only the shim, or the real packages, can provide."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What was asked for. ``members``: how many people are expected in one room."""
+
+    application: str | None = None
+    members: int | None = None
+    workers: int | None = None
+    command: str | None = None
+    folder: Path = field(default_factory=Path.cwd)
+
+
+@dataclass
+class Subject:
+    """The parts of one project; ``app`` is None where it could not be imported."""
+
+    name: str = ""
+    app: Any = None
+    members: int | None = None
+    commands: list[ServerCommand] = field(default_factory=list)
+    layers: dict[str, Any] = field(default_factory=dict)
+    named_workers: int | None = None
+    problems: list[Finding] = field(default_factory=list)
+    missing: str | None = None
+    """The package that was not there when the application or its settings were imported."""
+
+    @property
+    def workers(self) -> int:
+        """How many processes serve at once, as far as anything says so."""
+        return self.named_workers or max((command.workers for command in self.commands), default=1)
+
+    @property
+    def workers_source(self) -> str:
+        """Who says so."""
+        if self.named_workers:
+            return "--workers"
+        return max(self.commands, key=lambda command: command.workers).source if self.commands else ""
+
+    @cached_property
+    def parts(self) -> list[Part]:
+        """Everything that the application hands its websockets to."""
+        return list(parts(self.app)) if self.app is not None else []
+
+    @property
+    def consumers(self) -> list[tuple[str, type[AsyncConsumer]]]:
+        """Path and class of every consumer, in the order of the routes."""
+        found = [(part.path or "/", part.application) for part in self.parts]
+        return [(path, app.consumer_class) for path, app in found if isinstance(app, ConsumerApp)]
+
+    @property
+    def consumer_classes(self) -> list[type[AsyncConsumer]]:
+        """Each class once."""
+        return list(dict.fromkeys(cls for _, cls in self.consumers))
+
+
+def examine(wanted: Wanted) -> Subject:
+    """Import and make everything that the checks look at."""
+    search_here()
+    _adopt_manage_py(wanted.folder)
+    subject = Subject(members=wanted.members, named_workers=wanted.workers)
+    _load_application(subject, wanted)
+    subject.problems += _make_layers(subject)
+    subject.commands = server_commands(wanted.command, wanted.folder)
+    return subject
+
+
+def _adopt_manage_py(folder: Path) -> None:
+    """Name the settings module that ``manage.py`` names, where nothing else does."""
+    script = folder / "manage.py"
+    if module_name() or not script.is_file():
+        return
+    source = script.read_text(encoding="utf-8", errors="replace")
+    found = re.search(r"DJANGO_SETTINGS_MODULE['\"]\s*\]?\s*[,=]\s*['\"]([\w.]+)['\"]", source)
+    if found is not None:
+        os.environ["DJANGO_SETTINGS_MODULE"] = found.group(1)
+
+
+def _load_application(subject: Subject, wanted: Wanted) -> None:
+    try:
+        if wanted.application is None and not settings.get("ASGI_APPLICATION"):
+            subject.problems.append(_no_application())
+            return
+        subject.name = application_name(wanted.application)
+        subject.app = load_application(subject.name)
+    except ImproperlyConfigured as error:
+        fix = "Mend that first; the checks that need the application are left out."
+        subject.problems.append(Finding(Severity.ERROR, str(error), fix, subject.name, "application"))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - other people's modules, imported
+        subject.missing = missing_module(error)
+        subject.problems.append(_import_failure(subject.name, error))
+
+
+def _no_application() -> Finding:
+    return Finding(
+        Severity.WARNING,
+        "no application was named, and there is no setting ASGI_APPLICATION, so only settings, layers and "
+        "servers were looked at",
+        "channels-compat doctor main:app",
+        check="application",
+    )
+
+
+def _import_failure(name: str, error: BaseException) -> Finding:
+    name = name or module_name() or "the settings"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if _is_the_projects(frame.filename)]
+    where = f"{own[-1].filename}:{own[-1].lineno}" if own else name
+    if isinstance(error, SyntaxError) and error.filename:
+        where = f"{error.filename}:{error.lineno}"
+    said = str(error) or "without a message"
+    missing = missing_module(error)
+    fix = f'python -c "import {name.partition(":")[0]}" shows the whole traceback.'
+    if missing in SHIMMED:
+        fix = "Run it with the shim: django-shim channels-compat doctor"
+    elif missing and (folder := _holds(where, missing)):
+        fix = f"{missing!r} is in {folder}, which is not searched: start there, or set PYTHONPATH to it."
+    elif missing:
+        fix = f"Install what provides {missing!r} in this environment ({sys.executable}), or mend the import."
+    text = f"{name} cannot be imported: {type(error).__name__}: {said}"
+    return Finding(Severity.ERROR, text, fix, where, "application")
+
+
+def _holds(where: str, module: str) -> str | None:
+    """The folder of the file at ``where``, if the module that it misses lies beside it."""
+    folder = Path(where.rpartition(":")[0]).parent
+    return str(folder) if (folder / f"{module}.py").is_file() or (folder / module).is_dir() else None
+
+
+def missing_module(error: BaseException | None) -> str | None:
+    """The top-level package that an import did not find, wherever in the chain of errors that was."""
+    while error is not None:
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            return error.name.partition(".")[0]
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _is_the_projects(filename: str) -> bool:
+    installed = f"{os.sep}site-packages{os.sep}" in filename or filename.startswith("<")
+    return not (installed or filename.startswith((PACKAGE, sysconfig.get_path("stdlib") + os.sep)))
+
+
+def _make_layers(subject: Subject) -> Iterator[Finding]:
+    """Make every configured layer; the reason why one cannot be made is its finding."""
+    try:
+        aliases = channel_layers.aliases()
+    except Exception as error:  # noqa: BLE001 - a settings module may raise anything
+        if not subject.problems:
+            variable = next((name for name in MODULE_VARIABLES if os.environ.get(name)), "the settings")
+            text = f"CHANNEL_LAYERS cannot be read: {type(error).__name__}: {error}"
+            yield Finding(Severity.ERROR, text, f"Mend the module that {variable} names.", check="layers")
+        return
+    for alias in aliases:
+        try:
+            subject.layers[alias] = get_channel_layer(alias)
+        except Exception as error:  # noqa: BLE001 - a layer's constructor is anybody's
+            text = f"layer {alias!r} cannot be made: {type(error).__name__}: {error}"
+            fix = f"Mend CHANNEL_LAYERS[{alias!r}]: nothing that uses this layer will work."
+            yield Finding(Severity.ERROR, text, fix, f"CHANNEL_LAYERS[{alias!r}]", "layers")
