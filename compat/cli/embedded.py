@@ -24,7 +24,7 @@ from compat.layers import (
 if TYPE_CHECKING:
     from compat.layers.redis.hosts import Host
 
-__all__ = ["LayerState", "embed_unreachable", "layer_states", "servers_of", "unreachable"]
+__all__ = ["LayerState", "embed_unreachable", "layer_state", "layer_states", "servers_of", "unreachable"]
 
 CONNECT_TIMEOUT_S = 2.0
 
@@ -77,21 +77,23 @@ def _embed(alias: str) -> None:
 
 def layer_states(replaced: Mapping[str, str] | None = None) -> list[LayerState]:
     """Every layer there is; ``replaced`` is what ``embed_unreachable`` returned."""
-    states = []
-    for alias in channel_layers.aliases():
-        layer = get_channel_layer(alias)
-        away = (replaced or {}).get(alias, "")
-        servers = ", ".join(host.where for host in servers_of(layer))
-        states.append(
-            LayerState(
-                alias,
-                type(layer).__name__,
-                server=away or servers,
-                in_memory=isinstance(layer, InMemoryChannelLayer),
-                stands_in=bool(away),
-            )
-        )
-    return states
+    return [
+        layer_state(alias, get_channel_layer(alias), (replaced or {}).get(alias, ""))
+        for alias in channel_layers.aliases()
+    ]
+
+
+def layer_state(alias: str, layer: Any, away: str = "") -> LayerState:
+    """What a layer is; ``away`` is the server that it stands in for."""
+    servers = ", ".join(host.where for host in servers_of(layer))
+    upstream = type(layer).__module__.startswith("channels_redis")
+    return LayerState(
+        alias,
+        f"{type(layer).__name__} of channels_redis" if upstream else type(layer).__name__,
+        server=away or servers,
+        in_memory=isinstance(layer, InMemoryChannelLayer),
+        stands_in=bool(away),
+    )
 
 
 def servers_of(layer: Any) -> list[Host]:

@@ -7,7 +7,7 @@ import itertools
 import os
 import uuid
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.machinery import PathFinder
@@ -38,7 +38,7 @@ def databases(url: str, count: int) -> list[str]:
 class ReceiveOnlyLayer(BaseChannelLayer):
     """A layer as third parties write them: the methods of Channels' interface, and not one more."""
 
-    extensions = ("groups", "flush")
+    extensions: Sequence[str] = ("groups", "flush")
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)

@@ -324,13 +324,13 @@ def test_the_layers_command_says_which_servers_answer(project: Project, redis_po
     env = project.settings(REDIS.format(port=redis_port))
     shown = project.bare.run("channels-compat", "layers", cwd=project.folder, env=env)
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert shown.stdout == f"default: RedisChannelLayer at 127.0.0.1:{redis_port}\n"
+    assert shown.stdout.startswith(f"default: RedisChannelLayer at 127.0.0.1:{redis_port}\n    Redis ")
 
     away = free_port()
     env = project.settings(REDIS.format(port=away))
     shown = project.bare.run("channels-compat", "layers", cwd=project.folder, env=env)
     assert shown.returncode == 1
-    assert f"default: RedisChannelLayer at 127.0.0.1:{away}: cannot be reached" in shown.stdout
+    assert f"wrong: channel layer 'default' cannot use Redis at 127.0.0.1:{away}: " in shown.stdout
 
 
 def test_sigterm_ends_it_as_well(project: Project) -> None:

@@ -1,0 +1,160 @@
+"""Trying a layer out: what its servers say of themselves, and whether a message comes through.
+
+Nothing of a running fleet is disturbed: the channel and the group of the trial are new, and left again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from compat.cli.embedded import servers_of
+from compat.exceptions import LayerUnavailable
+
+if TYPE_CHECKING:
+    from compat.layers.redis.connection import Explain
+    from compat.layers.redis.hosts import Host
+
+__all__ = ["Findings", "examine"]
+
+T = TypeVar("T")
+WITHIN_S = 10.0
+"""How long one step may take; a layer of ours gives up earlier, and says more."""
+TIMES = 3
+"""Trips; the fastest is told, since the first ones connect."""
+
+
+@dataclass
+class Findings:
+    """What was found out about a layer, line by line."""
+
+    facts: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    """What works, and may surprise one day."""
+    wrong: list[str] = field(default_factory=list)
+
+
+async def examine(layer: Any) -> Findings:
+    """Ask each server of ``layer``, then send and receive through it."""
+    findings = Findings()
+    for host in servers_of(layer):
+        await _ask(host, layer.explain, findings)
+    if not findings.wrong:
+        await _try_out(layer, findings)
+    findings.facts.append(_limits(layer))
+    return findings
+
+
+def _limits(layer: Any) -> str:
+    capacity, expiry = getattr(layer, "capacity", None), getattr(layer, "expiry", None)
+    said = f"capacity {'unknown' if capacity is None else capacity}"
+    return said if expiry in (None, float("inf")) else f"{said}, expiry {expiry:g} s"
+
+
+async def _ask(host: Host, explain: Explain, findings: Findings) -> None:
+    """Ping a server, and learn its version and what of its configuration concerns a layer."""
+    from compat.layers.redis.connection import Link
+    from compat.layers.redis.hosts import close_pool
+
+    pool = host.pool()
+    try:
+        link = await Link.open(host, pool, explain, scripts=())
+        try:
+            pings = [await _timed(lambda: link.call(b"PING")) for _ in range(TIMES)]
+            about = await _about(link.call(b"INFO"))
+        finally:
+            await link.aclose()
+    except LayerUnavailable as error:
+        findings.wrong.append(str(error))
+        return
+    finally:
+        await close_pool(pool)
+    findings.facts.append(f"{_version(about)} at {host.where}, ping {1000 * min(pings):.1f} ms")
+    _judge(about, host.where, findings)
+
+
+async def _about(reply: Awaitable[bytes]) -> dict[str, str]:
+    """What INFO says; empty for a user who may not ask."""
+    try:
+        text = (await reply).decode(errors="replace")
+    except LayerUnavailable:
+        return {}
+    pairs = (line.partition(":") for line in text.splitlines())
+    return {name: value for name, colon, value in pairs if colon}
+
+
+def _version(about: dict[str, str]) -> str:
+    for name, key in (("Valkey", "valkey_version"), ("Redis", "redis_version")):
+        if key in about:
+            return f"{name} {about[key]}"
+    return "Redis (this user may not ask for its version)"
+
+
+def _judge(about: dict[str, str], where: str, findings: Findings) -> None:
+    policy = about.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction" and about.get("maxmemory", "0") != "0":
+        findings.remarks.append(
+            f"Redis at {where} has maxmemory-policy {policy}: when it is full, it forgets messages and the "
+            "members of groups (which come back within the lease). Set it to noeviction, and senders are told"
+        )
+    if about.get("role") == "slave":
+        findings.wrong.append(
+            f"Redis at {where} is a replica, of {about.get('master_host')}:{about.get('master_port')}; name "
+            "its master in CONFIG['hosts'], or the sentinels that watch them"
+        )
+
+
+async def _try_out(layer: Any, findings: Findings) -> None:
+    """A message to a channel of this process, and one through a group."""
+    try:
+        channel = await asyncio.wait_for(layer.new_channel(), WITHIN_S)
+        direct = min([await _timed(lambda: _round_trip(layer.send, layer, channel)) for _ in range(TIMES)])
+        said = f"send and receive {1000 * direct:.1f} ms"
+        if "groups" in getattr(layer, "extensions", ()):
+            said += f", through a group {1000 * await _group_trip(layer, channel):.1f} ms"
+        findings.facts.append(said)
+    except Exception as error:  # noqa: BLE001 - whatever a layer raises is what one wants to read here
+        findings.wrong.append(_in_words(error))
+    finally:
+        close = getattr(layer, "close_pools", None)
+        if close is not None:
+            await close()
+
+
+async def _group_trip(layer: Any, channel: str) -> float:
+    group = f"layers-command-{uuid.uuid4().hex}"
+    await asyncio.wait_for(layer.group_add(group, channel), WITHIN_S)
+    try:
+
+        async def send(name: str, message: Any) -> None:
+            await layer.group_send(group, message)
+
+        return min([await _timed(lambda: _round_trip(send, layer, channel)) for _ in range(TIMES)])
+    finally:
+        await layer.group_discard(group, channel)
+
+
+async def _round_trip(send: Callable[[str, Any], Awaitable[Any]], layer: Any, channel: str) -> None:
+    sent = {"type": "layers.command", "id": uuid.uuid4().hex}
+    await asyncio.wait_for(send(channel, sent), WITHIN_S)
+    got = await asyncio.wait_for(layer.receive(channel), WITHIN_S)
+    if got != sent:
+        raise AssertionError(f"{sent!r} was sent, and {got!r} was received")
+
+
+async def _timed(call: Callable[[], Awaitable[Any]]) -> float:
+    began = time.perf_counter()
+    await call()
+    return time.perf_counter() - began
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, asyncio.TimeoutError):
+        return f"a message that was sent did not come back within {WITHIN_S:g} s"
+    if isinstance(error, LayerUnavailable):
+        return str(error)
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,178 @@
+"""`channels-compat layers`: what it says of layers that work, that are slow to blame, and that are wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from compat.cli import layer_trial
+from compat.cli.layers import show
+from compat.layers import channel_layers, register_channel_layer, unregister_channel_layer
+from compat.settings import override
+from tests.support.layers import ReceiveOnlyLayer, databases, unique_prefix
+from tests.support.processes import free_port
+from tests.support.redis_server import RedisServer
+
+QUEUE = "channels_redis.core.RedisChannelLayer"
+PUBSUB = "channels_redis.pubsub.RedisPubSubChannelLayer"
+MS = r"\d+\.\d ms"
+
+
+@pytest.fixture(autouse=True)
+def clean() -> Iterator[None]:
+    yield
+    for alias in tuple(channel_layers.backends):
+        unregister_channel_layer(alias)
+
+
+def shown(capsys: pytest.CaptureFixture[str], **entries: Any) -> tuple[bool, str]:
+    """Whether all is well, and what was printed."""
+    with override(CHANNEL_LAYERS=entries):
+        fine = show()
+    return fine, capsys.readouterr().out
+
+
+def on(url: str, backend: str = QUEUE, **config: Any) -> dict[str, Any]:
+    return {"BACKEND": backend, "CONFIG": {"hosts": [url], "prefix": unique_prefix(), **config}}
+
+
+@pytest.mark.parametrize("backend", [QUEUE, PUBSUB])
+def test_a_layer_that_works(capsys: pytest.CaptureFixture[str], redis_url: str, backend: str) -> None:
+    fine, out = shown(capsys, default=on(redis_url, backend, capacity=7))
+    assert fine
+    first, server, trip, limits = out.splitlines()
+    where = redis_url.removeprefix("redis://")
+    assert first == f"default: {backend.rpartition('.')[2]} at {where}"
+    assert re.fullmatch(rf"    (Redis|Valkey) [\d.]+ at {re.escape(where)}, ping {MS}", server)
+    assert re.fullmatch(rf"    send and receive {MS}, through a group {MS}", trip)
+    assert limits == "    capacity 7" + (", expiry 60 s" if backend == QUEUE else "")
+
+
+def test_it_leaves_nothing_behind(capsys: pytest.CaptureFixture[str], redis_server: RedisServer) -> None:
+    shown(capsys, default=on(redis_server.url), other=on(redis_server.url, PUBSUB))
+    with redis.Redis.from_url(redis_server.url) as wire:
+        assert wire.keys("*") == []
+
+
+def test_every_alias_and_every_host(capsys: pytest.CaptureFixture[str], redis_url: str) -> None:
+    """One that is wrong does not hide the others."""
+    away = free_port()
+    fine, out = shown(
+        capsys,
+        chat={"BACKEND": QUEUE, "CONFIG": {"hosts": databases(redis_url, 3), "prefix": unique_prefix()}},
+        jobs=on(f"redis://127.0.0.1:{away}"),
+        local={"BACKEND": "channels.layers.InMemoryChannelLayer"},
+        typo={"BACKEND": QUEUE, "CONFIG": {"capacty": 5}},
+    )
+    assert not fine
+    chat, jobs, local, typo = re.split(r"\n(?=\w)", out)
+    assert chat.count("ping") == 3 and "wrong" not in chat
+    assert f"jobs: RedisChannelLayer at 127.0.0.1:{away}" in jobs
+    assert f"wrong: channel layer 'jobs' cannot use Redis at 127.0.0.1:{away}: connection refused" in jobs
+    assert "Start redis-server there" in jobs and "send and receive" not in jobs
+    assert "local: InMemoryChannelLayer (this process only)" in local and "capacity 100, expiry 60 s" in local
+    assert "typo: configured wrongly" in typo and "did you mean 'capacity'" in typo
+
+
+def test_nothing_is_configured(capsys: pytest.CaptureFixture[str]) -> None:
+    fine, out = shown(capsys)
+    assert fine and "CHANNEL_LAYERS is empty" in out
+
+
+def test_a_wrong_password(capsys: pytest.CaptureFixture[str], redis_server: RedisServer) -> None:
+    with redis.Redis.from_url(redis_server.url) as wire:
+        wire.config_set("requirepass", "right")
+    fine, out = shown(capsys, default=on(redis_server.url.replace("://", "://:wrong@")))
+    assert not fine
+    assert "wrong: " in out and "invalid username-password pair" in out and "wrong@" not in out
+
+
+def test_a_user_who_may_not_ask(capsys: pytest.CaptureFixture[str], redis_server: RedisServer) -> None:
+    with redis.Redis.from_url(redis_server.url) as wire:
+        wire.execute_command("ACL", "SETUSER", "app", "on", ">pw", "~*", "&*", "+@all", "-info")
+    fine, out = shown(capsys, default=on(redis_server.url.replace("://", "://app:pw@")))
+    assert fine
+    assert "Redis (this user may not ask for its version) at" in out and "send and receive" in out
+
+
+@pytest.mark.parametrize("backend", [QUEUE, PUBSUB])
+def test_a_replica(capsys: pytest.CaptureFixture[str], redis_server: RedisServer, backend: str) -> None:
+    with redis.Redis.from_url(redis_server.url) as wire:
+        wire.replicaof("127.0.0.1", "1")
+    fine, out = shown(capsys, default=on(redis_server.url, backend))
+    assert not fine
+    assert "is a replica, of 127.0.0.1:1; name its master" in out
+
+
+def test_a_redis_that_is_full(capsys: pytest.CaptureFixture[str], redis_server: RedisServer) -> None:
+    with redis.Redis.from_url(redis_server.url) as wire:
+        wire.config_set("maxmemory", 1)
+        fine, out = shown(capsys, default=on(redis_server.url))
+        assert (
+            not fine
+            and "wrong: channel layer 'default'" in out
+            and "out of memory; raise its maxmemory" in out
+        )
+        wire.config_set("maxmemory", "100mb")
+        wire.config_set("maxmemory-policy", "allkeys-lru")
+        fine, out = shown(capsys, default=on(redis_server.url))
+        assert fine and "remark: " in out and "maxmemory-policy allkeys-lru" in out and "noeviction" in out
+
+
+def test_a_redis_that_does_not_answer(capsys: pytest.CaptureFixture[str], redis_server: RedisServer) -> None:
+    redis_server.pause()
+    try:
+        fine, out = shown(capsys, default=on(f"{redis_server.url}?socket_timeout=1&socket_connect_timeout=1"))
+    finally:
+        redis_server.resume()
+    assert not fine and "no answer within 1 s" in out
+
+
+class Deaf(ReceiveOnlyLayer):
+    """It loses what it is given."""
+
+    async def send(self, channel: str, message: Any) -> None:
+        pass
+
+
+class Broken(ReceiveOnlyLayer):
+    async def new_channel(self, prefix: str = "specific.") -> str:
+        raise KeyError("a bug of its own")
+
+
+class Mixed(ReceiveOnlyLayer):
+    async def receive(self, channel: str) -> Any:
+        return {"type": "of somebody else"}
+
+
+class NoGroups(ReceiveOnlyLayer):
+    extensions = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        del self.capacity
+
+
+def test_other_peoples_layers(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layer_trial, "WITHIN_S", 1.0)
+    made = {
+        "broken": Broken(),
+        "deaf": Deaf(),
+        "fine": ReceiveOnlyLayer(),
+        "mixed": Mixed(),
+        "plain": NoGroups(),
+    }
+    for alias, layer in made.items():
+        register_channel_layer(alias, layer)
+    fine, out = shown(capsys)
+    assert not fine
+    said = dict(zip(made, re.split(r"\n(?=\w)", out), strict=True))
+    assert "wrong: KeyError: 'a bug of its own'" in said["broken"]
+    assert "wrong: a message that was sent did not come back within 1 s" in said["deaf"]
+    assert "wrong: AssertionError" in said["mixed"] and "of somebody else" in said["mixed"]
+    assert "through a group" in said["fine"] and "wrong" not in said["fine"]
+    assert "through a group" not in said["plain"] and "capacity unknown" in said["plain"]
