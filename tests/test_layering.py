@@ -34,7 +34,7 @@ PURE = {
 GLUE = ("compat.cli", "compat.fastapi", "compat.testing", "compat.typed.testing", "django_shim")
 IMPURE_LIBRARY = {"asyncio", "os", "random", "secrets", "socket", "subprocess", "threading", "time"}
 FOREIGN = {"channels", "channels_redis", "daphne", "django", "django_shim"}
-HEAVY = {"django", "fastapi", "jinja2", "msgpack", "redis", "typer", "uvicorn"}
+HEAVY = {"django", "fastapi", "jinja2", "libcst", "msgpack", "redis", "typer", "uvicorn"}
 
 
 def modules() -> dict[str, Path]:
@@ -147,7 +147,7 @@ def test_the_core_depends_on_no_django() -> None:
     assert not {"django", "channels", "channels-redis", "daphne", "twisted"} & installed
 
 
-EXTRAS = ("fastapi", "server", "speed", "templates", "crypto", "sessions", "metrics", "all")
+EXTRAS = ("fastapi", "server", "speed", "templates", "port", "crypto", "sessions", "metrics", "all")
 
 
 @pytest.mark.parametrize("extra", EXTRAS)

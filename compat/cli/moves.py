@@ -1,8 +1,9 @@
 """Where the names of other libraries have gone: the one table behind the docs and the tools that port.
 
-Pure data, and two look-ups. ``MODULES`` says which module of ours has what a module of theirs has, under the
+Pure data, and its look-ups. ``MODULES`` says which module of ours has what a module of theirs has, under the
 same names; ``NAMES`` has what is called otherwise or lies elsewhere; ``GONE`` what has no equal, and what to
 do. Rules stand in for what follows from them: every module of Channels is ours with its first word replaced.
+``channels-compat check`` and ``port``, the docs and the tests of the shim's mirrors go by this table.
 """
 
 from __future__ import annotations
@@ -10,7 +11,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-__all__ = ["GONE", "MODULES", "NAMES", "PREFIXES", "Name", "moved_module", "moved_name"]
+__all__ = [
+    "APPS",
+    "DJANGO",
+    "GONE",
+    "LIBRARIES",
+    "MODULES",
+    "NAMES",
+    "PREFIXES",
+    "SHIMMED",
+    "WITH_DJANGO",
+    "Name",
+    "gone",
+    "moved_module",
+    "moved_name",
+]
 
 
 class Name(NamedTuple):
@@ -19,6 +34,26 @@ class Name(NamedTuple):
     module: str
     name: str
 
+
+SHIMMED = ("channels", "channels_redis", "daphne")
+"""Packages that the shim serves: what imports them runs as it is."""
+
+LIBRARIES = (*SHIMMED, "django", "fast_channels", "chanx", "fastapi_channels")
+"""Every package that the tools know."""
+
+DJANGO = "django_shim.django"
+"""Where ``django`` is imported from in a ported project that has no Django."""
+
+WITH_DJANGO = "django_shim.with_django"
+"""The app that connects compat with the real Django; names below it need the real Django."""
+
+APPS: Mapping[str, str] = {
+    "daphne": WITH_DJANGO,
+    "daphne.apps.DaphneConfig": WITH_DJANGO,
+    "channels": WITH_DJANGO,
+    "channels.apps.ChannelsConfig": WITH_DJANGO,
+}
+"""Entries of INSTALLED_APPS, and what stands there in a ported project."""
 
 PREFIXES: Mapping[str, str] = {
     "channels": "compat",
@@ -78,6 +113,37 @@ MODULES: Mapping[str, str] = {
 """Modules whose names are found, unchanged, in a module of ours."""
 
 NAMES: Mapping[Name, Name] = {
+    # what upstream's modules pass on
+    Name("channels", "DEFAULT_CHANNEL_LAYER"): Name("compat.layers", "DEFAULT_CHANNEL_LAYER"),
+    Name("channels.auth", "database_sync_to_async"): Name("compat.db", "database_sync_to_async"),
+    Name("channels.consumer", "await_many_dispatch"): Name("compat.utils", "await_many_dispatch"),
+    Name("channels.generic.http", "aclose_old_connections"): Name("compat.db", "aclose_old_connections"),
+    Name("channels.generic.websocket", "aclose_old_connections"): Name("compat.db", "aclose_old_connections"),
+    Name("channels.testing", "ChannelsLiveServerTestCase"): Name(
+        "django_shim.with_django.live", "ChannelsLiveServerTestCase"
+    ),
+    Name("channels.testing.live", "ChannelsLiveServerTestCase"): Name(
+        "django_shim.with_django.live", "ChannelsLiveServerTestCase"
+    ),
+    Name("channels.testing.live", "TEST_DATABASE_PREFIX"): Name(
+        "django_shim.with_django.live", "TEST_DATABASE_PREFIX"
+    ),
+    Name("channels.testing.live", "set_database_connection"): Name(
+        "django_shim.with_django.live", "set_database_connection"
+    ),
+    Name("channels_redis.core", "BaseChannelLayer"): Name("compat.layers", "BaseChannelLayer"),
+    Name("channels_redis.core", "_close_redis"): Name("compat.layers.redis.utils", "_close_redis"),
+    Name("channels_redis.core", "_consistent_hash"): Name("compat.layers.redis.utils", "_consistent_hash"),
+    Name("channels_redis.core", "_wrap_close"): Name("compat.layers.redis.utils", "_wrap_close"),
+    Name("channels_redis.core", "create_pool"): Name("compat.layers.redis.utils", "create_pool"),
+    Name("channels_redis.core", "decode_hosts"): Name("compat.layers.redis.utils", "decode_hosts"),
+    Name("channels_redis.core", "registry"): Name("compat.layers.redis.serializers", "registry"),
+    Name("channels_redis.pubsub", "_close_redis"): Name("compat.layers.redis.utils", "_close_redis"),
+    Name("channels_redis.pubsub", "_consistent_hash"): Name("compat.layers.redis.utils", "_consistent_hash"),
+    Name("channels_redis.pubsub", "_wrap_close"): Name("compat.layers.redis.utils", "_wrap_close"),
+    Name("channels_redis.pubsub", "create_pool"): Name("compat.layers.redis.utils", "create_pool"),
+    Name("channels_redis.pubsub", "decode_hosts"): Name("compat.layers.redis.utils", "decode_hosts"),
+    Name("channels_redis.pubsub", "registry"): Name("compat.layers.redis.serializers", "registry"),
     Name("chanx.channels.routing", "path"): Name("compat.patterns", "path"),
     Name("chanx.channels.routing", "re_path"): Name("compat.patterns", "re_path"),
     Name("chanx.core.envelope", "TopicErrorReason"): Name("compat.typed", "TopicErrorReason"),
@@ -109,6 +175,9 @@ NAMES: Mapping[Name, Name] = {
 """Names that are elsewhere than ``MODULES`` says, or are called otherwise."""
 
 GONE: Mapping[str, str] = {
+    "channels.apps": 'the app "django_shim.with_django" takes its place in INSTALLED_APPS',
+    "channels.management": 'the app "django_shim.with_django" has runworker; or run channels-compat worker',
+    "daphne": "run uvicorn; in tests, compat.testing.live serves an application",
     "chanx.asyncapi.generator": "use compat.typed.asyncapi.document(app), which returns a dict",
     "chanx.asyncapi.type_defs": "a document is JSON values here: compat.typed.asyncapi.document(app)",
     "chanx.channels.authenticator": "it runs a Django REST framework view; write a BaseAuthenticator, or use "
@@ -126,22 +195,40 @@ GONE: Mapping[str, str] = {
 """What has no equal, by module or by module and name, and what to do instead."""
 
 
+def gone(module: str, name: str | None = None) -> str | None:
+    """What to do instead of ``from module import name`` (or ``import module``), where there is no equal."""
+    path = module if name is None else f"{module}.{name}"
+    if name is not None and Name(module, name) in NAMES:
+        return None
+    while path:
+        if path in GONE:
+            return GONE[path]
+        if path in MODULES:
+            return None
+        path = path.rpartition(".")[0]
+    return None
+
+
 def moved_module(module: str) -> str | None:
     """The module of ours that has the names of ``module``; None for one of no library known here."""
     if module in MODULES:
         return MODULES[module]
     first, dot, rest = module.partition(".")
-    if first not in PREFIXES:
+    if first not in PREFIXES or gone(module):
         return None
     return PREFIXES[first] + dot + rest
 
 
 def moved_name(module: str, name: str) -> Name | None:
     """Where ``from module import name`` finds it here; None as ``moved_module``, and for what is gone."""
-    if f"{module}.{name}" in GONE:
+    if gone(module, name):
         return None
     renamed = NAMES.get(Name(module, name))
     if renamed is not None:
         return renamed
+    submodule = MODULES.get(f"{module}.{name}")
+    if submodule is not None:
+        package, _, last = submodule.rpartition(".")
+        return Name(package, last)
     target = moved_module(module)
     return Name(target, name) if target is not None else None

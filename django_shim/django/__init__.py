@@ -7,14 +7,10 @@ commands. What is missing says so and names the cure: ``pip install django``.
 
 from __future__ import annotations
 
-from .unserved import attribute_of, install_finders
-
 __all__ = ["VERSION", "get_version", "setup"]
 
 VERSION = (5, 2, 0, "final", 0)
 """The version that the subset follows; code that branches on it takes the right branch."""
-
-install_finders()
 
 
 def get_version() -> str:
@@ -40,4 +36,13 @@ def setup(set_prefix: bool = True) -> None:
     apps.populate(settings.INSTALLED_APPS)
 
 
-__getattr__ = attribute_of(__name__)
+if __name__ == "django":
+    from .unserved import attribute_of, install_finders
+
+    install_finders()
+    __getattr__ = attribute_of(__name__)
+else:
+    # Imported as django_shim.django: this module is thrown away, and the one called django takes its place.
+    from django_shim.stand_in import stand_in
+
+    stand_in()

@@ -1,0 +1,64 @@
+"""``channels-compat check``: which files of a project run unchanged under the shim."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import typer
+
+from compat.cli.porting.environment import django_is_installed
+from compat.cli.porting.judge import DjangoNames
+from compat.cli.porting.project import inspect
+from compat.cli.porting.report import as_github, as_json, as_text, exit_code
+from compat.cli.porting.sources import python_files
+
+__all__ = ["check", "django_names", "progress_bar"]
+
+
+def django_names(choice: str) -> DjangoNames:
+    """Whose Django is meant by "keep", "shim", or "auto": the real one if it is installed here."""
+    if choice == "auto":
+        return DjangoNames.keep if django_is_installed() else DjangoNames.shim
+    return DjangoNames(choice)
+
+
+def check(path: Path, *, format: str, django: str, everything: bool) -> int:
+    """Print the report about ``path``; the exit code: 0, 3 for warnings, 4 for errors. Raises NothingThere.
+
+    ``format``: "text", "json" or "github". ``django``: as ``django_names``. ``everything``: also what runs.
+    """
+    files = len(python_files(path))
+    with progress_bar(files, "reading") as advance:
+        report = inspect(path, django_names(django), advance)
+    if format == "json":
+        typer.echo(as_json(report))
+    elif format == "github":
+        for line in as_github(report, _below_here(report.root)):
+            typer.echo(line)
+    else:
+        for line in as_text(report, typer.style, everything):
+            typer.echo(line)
+        typer.secho(f"{report.lines:,} lines in {report.seconds:.1f} s", dim=True)
+    return exit_code(report)
+
+
+def _below_here(root: Path) -> str:
+    """What stands before paths, so that they are relative to the folder the command runs in."""
+    try:
+        below = root.resolve().relative_to(Path.cwd()).as_posix()
+    except ValueError:
+        return f"{root.as_posix()}/"
+    return "" if below == "." else f"{below}/"
+
+
+@contextmanager
+def progress_bar(length: int, label: str) -> Iterator[Callable[[int], object]]:
+    """Call what it gives with the number of files done. Drawn on stderr, and only for somebody who looks."""
+    if not sys.stderr.isatty():
+        yield lambda count: None
+        return
+    with typer.progressbar(length=length, label=label, file=sys.stderr) as bar:
+        yield bar.update

@@ -1,0 +1,226 @@
+"""What becomes of one reference: it runs under the shim, ``port`` rewrites it, or it has no equal.
+
+Nothing is asked of the project here, and of the environment only what the shim and ``compat`` have.
+"""
+
+from __future__ import annotations
+
+import difflib
+from enum import Enum
+from typing import NamedTuple
+
+from compat.cli.moves import (
+    APPS,
+    DJANGO,
+    LIBRARIES,
+    SHIMMED,
+    WITH_DJANGO,
+    Name,
+    gone,
+    moved_module,
+    moved_name,
+)
+from compat.cli.porting.references import Text
+from compat.cli.porting.served import exists_here, served
+
+__all__ = ["DjangoNames", "Kind", "Verdict", "judge", "judge_text", "judge_use", "library_of", "resolve"]
+
+
+class Kind(str, Enum):
+    """The kinds of verdict, and of files by the worst in them; the later the worse."""
+
+    runs = "runs"
+    unknown = "unknown"
+    port = "port"
+    gone = "gone"
+    django = "django"
+    broken = "broken"
+
+
+class DjangoNames(str, Enum):
+    """Whose Django a project is to run on."""
+
+    keep = "keep"
+    """The real one: its names stay."""
+    shim = "shim"
+    """The subset: names are looked up in it, and ``port`` writes ``django_shim.django``."""
+
+
+class Verdict(NamedTuple):
+    """About one reference. ``breaks``: the file cannot be imported because of it."""
+
+    kind: Kind
+    message: str
+    breaks: bool = False
+
+
+ADVICE = {
+    "django.contrib.auth.get_user_model": "users are models; without Django, set AUTH_USER_MODEL to the "
+    "dotted path of a class of yours, and AUTHENTICATION_BACKENDS to what loads it (docs: porting)",
+    "django.contrib.auth.models": "users are models: keep Django installed, or write a class of your own and "
+    "load it with AuthMiddlewareStack(app, get_user=...)",
+    "django.db.models": "models are Django's: keep Django installed, or move the data to SQLAlchemy or "
+    "another library of your choice",
+    "django.db": "there is no database without Django: keep it installed, or use another library",
+    "django.contrib.admin": "the admin shows models: keep Django installed for it",
+    "django.forms": "keep Django installed, or check input with pydantic",
+    "django.shortcuts": "it asks a model: keep Django installed, or raise django.http.Http404 yourself",
+    "django.core.mail": "keep Django installed, or send with email and smtplib",
+    "django.views.generic": "views over models: keep Django installed, or write a function or a View",
+}
+"""What to do without Django, by the longest dotted beginning."""
+
+SHOWS_ITSELF = {"django.contrib.admin.site"}
+"""Served, but says so in the browser: worth a note."""
+
+IMPORTING_CALLS = {"import_module", "import_string", "include", "patch", "setattr", "delattr", "find_spec"}
+MODULE_CALLS = {"import_module", "include", "find_spec"}
+MODULE_SETTINGS = {"SESSION_ENGINE", "MESSAGE_STORAGE"}
+CHECKED_SETTINGS = {"CACHES", "TEMPLATES", "SESSION_ENGINE"}
+BREAKING = ("django.db.models.", "django.contrib.auth.models.")
+
+
+def library_of(path: str) -> str | None:
+    """The library of the table that a dotted path begins with."""
+    first = path.partition(".")[0]
+    return first if first in LIBRARIES else None
+
+
+def judge(module: str, name: str | None, django: DjangoNames) -> Verdict | None:
+    """Of ``from module import name`` (or ``import module``); None where there is nothing to say."""
+    library = library_of(module)
+    if library is None or (library == "django" and django is DjangoNames.keep):
+        return None
+    if library == "django":
+        return _of_django(module, name)
+    if library in SHIMMED:
+        return _of_channels(module, name, django)
+    return _of_another(module, name)
+
+
+def _spelled(module: str, name: str | None) -> str:
+    return module if name is None or name == "*" else f"{module}.{name}"
+
+
+def _of_django(module: str, name: str | None) -> Verdict | None:
+    path = _spelled(module, name)
+    if served().has(module, name):
+        return Verdict(Kind.runs, f"{path} is served; port writes {DJANGO}{path.removeprefix('django')}")
+    return Verdict(Kind.django, f"{path} needs Django: {_advice(path)}", breaks=True)
+
+
+def _of_channels(module: str, name: str | None, django: DjangoNames) -> Verdict:
+    path = _spelled(module, name)
+    target = resolve(module, name)
+    if target is not None and target.module.startswith(WITH_DJANGO) and django is DjangoNames.shim:
+        return Verdict(Kind.django, f"{path} needs Django: it is a test case with a database", breaks=True)
+    if not served().has(module, name):
+        near = difflib.get_close_matches(name or "", served().modules.get(module, ()), n=1)
+        hint = f"did you mean {near[0]}?" if near else "see 'Where names have gone' in docs/porting.md"
+        return Verdict(
+            Kind.gone, f"{path} is not in channels-compat: {gone(module, name) or hint}", breaks=True
+        )
+    if target is None:
+        return Verdict(Kind.runs, f"{path} is served; without the shim: {gone(module, name)}")
+    return Verdict(Kind.runs, f"{path} is served; port writes {_spelled(*target)}")
+
+
+def _of_another(module: str, name: str | None) -> Verdict:
+    path = _spelled(module, name)
+    target = resolve(module, name)
+    if target is not None and exists_here(*target):
+        return Verdict(Kind.port, f"{path}: port writes {_spelled(*target)}", breaks=True)
+    advice = gone(module, name) or "there is nothing of that name here; see docs/porting.md"
+    return Verdict(Kind.gone, f"{path} has no equal: {advice}", breaks=True)
+
+
+def resolve(module: str, name: str | None) -> Name | None:
+    """Where ``port`` finds it: the module and the name; the name is None for a module."""
+    if name is None or name == "*":
+        target = None if gone(module) else moved_module(module)
+        return Name(target, name) if target is not None else None  # type: ignore[arg-type]
+    return moved_name(module, name)
+
+
+def _advice(path: str) -> str:
+    parts = path.split(".")
+    while parts:
+        if ".".join(parts) in ADVICE:
+            return ADVICE[".".join(parts)]
+        parts.pop()
+    return "keep Django installed, or do without it"
+
+
+def judge_use(path: str, when_imported: bool, django: DjangoNames) -> Verdict | None:
+    """Of an attribute of an import: ``django.db.models.Model`` after ``from django.db import models``."""
+    library = library_of(path)
+    if library is None or (library == "django" and django is DjangoNames.keep):
+        return None
+    if library == "django":
+        if path.startswith(tuple(SHOWS_ITSELF)):
+            return Verdict(Kind.runs, "the admin is a page that says that it needs Django (501)")
+        if path == "django.contrib.auth.get_user_model":
+            return Verdict(Kind.django, f"{path} needs Django: {_advice(path)}")
+        found = served().placeholder(path)
+        if found is not None:
+            breaks = when_imported and found.startswith(BREAKING)
+            return Verdict(Kind.django, f"{found} needs Django: {_advice(found)}", breaks)
+    module, name = _split(path)
+    return judge(module, name, django) if name is not None else None
+
+
+def _split(path: str) -> tuple[str, str | None]:
+    """The longest module that the path begins with, and the name that follows."""
+    parts = path.split(".")
+    known = served().modules
+    for end in range(len(parts), 0, -1):
+        module = ".".join(parts[:end])
+        if module in known or _is_other_module(module):
+            return module, parts[end] if end < len(parts) else None
+    return path, None
+
+
+def _is_other_module(module: str) -> bool:
+    return module.partition(".")[0] not in (*SHIMMED, "django") and moved_module(module) is not None
+
+
+def judge_text(text: Text, django: DjangoNames) -> Verdict | None:
+    """Of a string that names something of a library: in settings, in a patch, in an import by name."""
+    value = text.value
+    if text.setting.endswith("APPS") and value in APPS:
+        return Verdict(Kind.runs, f'the app "{value}" is served; port writes "{APPS[value]}"')
+    library = library_of(value)
+    if library is None or "." not in value:
+        return None
+    if library == "django":
+        return _of_django_text(text) if django is DjangoNames.shim else None
+    if value.partition(".")[2].isupper() or text.call in ("getLogger", "get_logger"):
+        return None
+    module, _, name = value.rpartition(".")
+    if text.call in MODULE_CALLS or not _names_something(module, name):
+        if text.call not in IMPORTING_CALLS:
+            return None
+        module, name = (value, "") if text.call in MODULE_CALLS else (module, name)
+    verdict = judge(module, name or None, django)
+    # A string is not followed when the file is imported.
+    return verdict and verdict._replace(breaks=False)
+
+
+def _names_something(module: str, name: str) -> bool:
+    target = moved_name(module, name)
+    return target is not None and exists_here(*target) and exists_here(target.module)
+
+
+def _of_django_text(text: Text) -> Verdict | None:
+    value = text.value
+    if text.call in MODULE_CALLS:
+        return None if served().has(value) else _missing(value, breaks=text.call == "include")
+    if text.setting not in CHECKED_SETTINGS or value.startswith("django.template.backends."):
+        return None
+    module, _, name = value.rpartition(".")
+    there = served().has(value) if text.setting in MODULE_SETTINGS else served().has(module, name)
+    return None if there else _missing(value)
+
+
+def _missing(path: str, breaks: bool = False) -> Verdict:
+    return Verdict(Kind.django, f"{path} needs Django: {_advice(path)}", breaks)

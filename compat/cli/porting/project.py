@@ -1,0 +1,235 @@
+"""A whole project: every file's findings, and who cannot be imported because of whom."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from compat.cli.porting.environment import judge_foreign
+from compat.cli.porting.judge import DjangoNames, Kind, Verdict, judge, judge_text, judge_use, library_of
+from compat.cli.porting.references import Import, References, When, references
+from compat.cli.porting.sources import module_names, own_names, python_files
+
+__all__ = ["FileReport", "Finding", "Report", "inspect"]
+
+POOL_FROM = 400
+"""Files from which several processes read faster than one does."""
+
+ORDER = list(Kind)
+
+
+class Finding(NamedTuple):
+    """A verdict and its line."""
+
+    line: int
+    kind: Kind
+    message: str
+
+
+@dataclass
+class FileReport:
+    """One file. ``status`` is the worst kind among its findings; "runs" is: unchanged, under the shim."""
+
+    path: Path
+    module: str
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def status(self) -> Kind:
+        return max((finding.kind for finding in self.findings), key=ORDER.index, default=Kind.runs)
+
+
+@dataclass
+class Report:
+    """All of a project. ``seconds`` and ``lines`` say how fast it was made."""
+
+    root: Path
+    django: DjangoNames
+    files: list[FileReport]
+    lines: int
+    seconds: float
+
+    def count(self, kind: Kind) -> int:
+        return sum(report.status is kind for report in self.files)
+
+
+Progress = Callable[[int], object]
+"""Called with the number of files that have just been read."""
+
+
+def inspect(root: Path, django: DjangoNames, progress: Progress = lambda count: None) -> Report:
+    """Read every file below ``root`` (nothing is imported, nothing written). Raises NothingThere."""
+    began = time.monotonic()
+    files = python_files(root)
+    read = dict(zip(files, _read(files, progress), strict=True))
+    top = root if root.is_dir() else root.parent
+    project = _Project(module_names(files, top), own_names(files, top), read, django)
+    reports = project.reports()
+    lines = sum(one.lines for one in read.values())
+    return Report(top, django, reports, lines, time.monotonic() - began)
+
+
+def _read(files: Sequence[Path], progress: Progress) -> Iterator[References]:
+    if len(files) < POOL_FROM or multiprocessing.cpu_count() < 2:
+        for file in files:
+            yield references(file)
+            progress(1)
+        return
+    # "spawn": this process may have threads, and its children need nothing of it.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(8, multiprocessing.cpu_count()), mp_context=context) as pool:
+        for found in pool.map(references, files, chunksize=16):
+            yield found
+            progress(1)
+
+
+class _Edge(NamedTuple):
+    line: int
+    target: Path
+    breaks: bool
+
+
+class _Project:
+    def __init__(
+        self,
+        modules: dict[str, Path],
+        names: dict[Path, str],
+        read: dict[Path, References],
+        django: DjangoNames,
+    ) -> None:
+        self._modules = modules
+        self._names = names
+        self._read = read
+        self._django = django
+        self._roots = {name.partition(".")[0] for name in modules}
+        self._edges: dict[Path, list[_Edge]] = {}
+        self._broken: dict[Path, tuple[Kind, str]] = {}
+
+    def reports(self) -> list[FileReport]:
+        found = {path: FileReport(path, self._names[path]) for path in self._read}
+        for path, report in found.items():
+            self._edges[path] = []
+            for line, verdict in self._verdicts(path):
+                self._note(report, line, verdict)
+        self._follow(found)
+        for report in found.values():
+            report.findings = sorted(set(report.findings))
+        return list(found.values())
+
+    def _note(self, report: FileReport, line: int, verdict: Verdict) -> None:
+        report.findings.append(Finding(line, verdict.kind, verdict.message))
+        if verdict.breaks:
+            before = self._broken.get(report.path)
+            if before is None or ORDER.index(before[0]) < ORDER.index(verdict.kind):
+                self._broken[report.path] = (verdict.kind, f"{report.module}, line {line}")
+
+    def _verdicts(self, path: Path) -> Iterator[tuple[int, Verdict]]:
+        found = self._read[path]
+        if found.error is not None:
+            line, why = found.error
+            yield line, Verdict(Kind.broken, f"cannot be read as Python: {why}", breaks=True)
+        self._package_edges(path)
+        judged: set[str] = set()
+        for one in found.imports:
+            if one.when is not When.never:
+                judged.add(f"{one.module}.{one.name}" if one.name else one.module)
+                yield from self._of_import(path, one)
+        for use in found.uses:
+            if use.when is When.never:
+                continue
+            verdict = judge_use(use.path, use.when is When.imported, self._django)
+            # What is imported has been judged as such; a use adds only what the import does not say.
+            if verdict is not None and (use.path not in judged or verdict.kind is Kind.django):
+                yield use.line, verdict
+        for text in found.texts:
+            if text.when is When.never:
+                continue
+            verdict = judge_text(text, self._django)
+            if verdict is not None:
+                yield text.line, verdict
+            elif text.call == "include" or text.setting.endswith("APPS") or text.key == "BACKEND":
+                yield from self._of_name(path, text.line, text.value, text.call == "include")
+
+    # Imports
+
+    def _of_import(self, path: Path, one: Import) -> Iterator[tuple[int, Verdict]]:
+        module = self._absolute(path, one) if one.level else one.module
+        breaks = one.when is When.imported and not one.guarded
+        targets = self._targets(module, one.name)
+        if targets:
+            self._edges[path] += [_Edge(one.line, target, breaks) for target in targets if target != path]
+            return
+        if one.level:
+            return
+        verdict = judge(module, one.name, self._django)
+        if verdict is None and library_of(module) is None and module.partition(".")[0] not in self._roots:
+            verdict = judge_foreign(module, self._django)
+        if verdict is None or (one.guarded and verdict.breaks):
+            return  # a try with an except for it: the file gets along without
+        yield one.line, verdict._replace(breaks=verdict.breaks and breaks)
+
+    def _of_name(self, path: Path, line: int, name: str, breaks: bool) -> Iterator[tuple[int, Verdict]]:
+        """A dotted name in a string that Django imports: an app, a URLconf, a backend."""
+        targets = self._targets(name, None)
+        if targets:
+            self._edges[path] += [_Edge(line, target, breaks) for target in targets if breaks]
+        elif library_of(name) is None and name.partition(".")[0] not in self._roots:
+            verdict = judge_foreign(name, self._django)
+            if verdict is not None:
+                yield line, verdict._replace(breaks=breaks)
+
+    def _absolute(self, path: Path, one: Import) -> str:
+        parts = self._names[path].split(".")
+        if path.name != "__init__.py":
+            parts = parts[:-1]
+        parts = parts[: len(parts) - (one.level - 1)]
+        return ".".join([*parts, *([one.module] if one.module else [])])
+
+    def _targets(self, module: str, name: str | None) -> list[Path]:
+        """The project's files that an import runs: the module, the packages above it, a submodule."""
+        parts = module.split(".")
+        names = [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
+        if name is not None:
+            names.append(f"{module}.{name}")
+        return [self._modules[one] for one in names if one in self._modules]
+
+    def _package_edges(self, path: Path) -> None:
+        """A file is imported after the ``__init__`` of its packages."""
+        parts = self._names[path].split(".")[:-1]
+        for end in range(1, len(parts) + 1):
+            init = self._modules.get(".".join(parts[:end]))
+            if init is not None and init != path:
+                self._edges[path].append(_Edge(1, init, True))
+
+    def _follow(self, found: dict[Path, FileReport]) -> None:
+        """Whoever imports what cannot be imported cannot be imported, and so on."""
+        changed = True
+        done: set[tuple[Path, Path, bool]] = set()
+        while changed:
+            changed = False
+            for path, edges in self._edges.items():
+                for edge in edges:
+                    broken = self._broken.get(edge.target)
+                    told = (path, edge.target, edge.breaks)
+                    if broken is None or told in done:
+                        continue  # once for each file that is imported, not for each name
+                    done.add(told)
+                    changed = True
+                    kind, where = broken
+                    message = f"imports {found[edge.target].module}, which {_WHY[kind]} ({where})"
+                    self._note(found[path], edge.line, Verdict(kind, message, edge.breaks))
+
+
+_WHY = {
+    Kind.runs: "runs",
+    Kind.unknown: "imports what is not installed here",
+    Kind.port: "port rewrites",
+    Kind.gone: "uses what has no equal",
+    Kind.django: "needs Django",
+    Kind.broken: "cannot be read",
+}

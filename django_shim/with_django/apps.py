@@ -1,0 +1,26 @@
+"""The app ``"django_shim.with_django"`` of INSTALLED_APPS, for a project that imports ``compat`` by its name.
+
+It does what the shim does for a project that was not ported: Django's settings, users and connections are
+made known to compat, and ``manage.py`` has ``runserver`` and ``runworker``.
+"""
+
+# mypy: disable-error-code="import-not-found, misc"
+# pyright: reportMissingImports=false
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+from django_shim import with_django
+
+__all__ = ["WithDjangoConfig"]
+
+
+class WithDjangoConfig(AppConfig):
+    """Takes the place of the apps "channels" and "daphne"; list it before ``django.contrib.staticfiles``."""
+
+    name = "django_shim.with_django"
+    label = "channels_compat"
+    verbose_name = "Channels (compat)"
+
+    def ready(self) -> None:
+        with_django.register()

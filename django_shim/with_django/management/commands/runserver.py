@@ -1,0 +1,95 @@
+"""``manage.py runserver`` for a project on the real Django: with websockets."""
+
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings
+from django.core.management import CommandError
+from django.core.management.commands.runserver import Command as DjangoCommand
+
+from compat.cli.runserver import serve
+from compat.exceptions import CompatError
+
+__all__ = ["Command", "load", "load_with_static_files"]
+
+HERE = "django_shim.with_django.management.commands.runserver"
+
+
+class Command(DjangoCommand):
+    """The development server: uvicorn with ASGI_APPLICATION, which is loaded anew when a file changes."""
+
+    help = "Starts a development server that serves HTTP and websockets, with the project's ASGI_APPLICATION."
+
+    def add_arguments(self, parser: Any) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--noasgi", action="store_false", dest="use_asgi", help="Run Django's own server: no websockets."
+        )
+        for name in ("--http_timeout", "--websocket_handshake_timeout"):
+            parser.add_argument(name, type=int, help="Accepted for Daphne's sake; no effect.")
+        if apps.is_installed("django.contrib.staticfiles"):
+            parser.add_argument(
+                "--nostatic",
+                action="store_false",
+                dest="use_static_handler",
+                help="Do not serve static files.",
+            )
+            parser.add_argument(
+                "--insecure",
+                action="store_true",
+                dest="insecure_serving",
+                help="Serve static files even if DEBUG is False.",
+            )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["use_asgi"] and not getattr(settings, "ASGI_APPLICATION", None):
+            raise CommandError(
+                "You have not set ASGI_APPLICATION, which is needed to run the server. Add a line such as "
+                f"ASGI_APPLICATION = 'mysite.asgi.application' to {os.environ.get('DJANGO_SETTINGS_MODULE')}."
+            )
+        super().handle(*args, **options)
+
+    def run(self, **options: Any) -> None:
+        """Check the project, then serve; called with the address parsed."""
+        if not options["use_asgi"]:
+            super().run(**options)
+            return
+        if not options["skip_checks"]:
+            self.check(display_num_errors=False)
+        self.check_migrations()
+        try:
+            serve(
+                settings.ASGI_APPLICATION,
+                host=self.addr,
+                port=int(self.port),
+                reload=options["use_reloader"],
+                load=f"{HERE}:{'load_with_static_files' if _serves_static_files(options) else 'load'}",
+            )
+        except CompatError as error:
+            raise CommandError(str(error)) from error
+
+
+def _serves_static_files(options: Any) -> bool:
+    # The options exist only where the app is installed.
+    return bool(options.get("use_static_handler") and (settings.DEBUG or options.get("insecure_serving")))
+
+
+def load(name: str) -> Any:
+    """The application "module:name" with Django set up, as a server process of its own needs it."""
+    import django
+
+    from compat.cli.application import load_application
+
+    django.setup()
+    return load_application(name)
+
+
+def load_with_static_files(name: str) -> Any:
+    """The same behind Django's handler for STATIC_URL."""
+    from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
+
+    return ASGIStaticFilesHandler(load(name))
