@@ -150,7 +150,7 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     settings: Settings = None,
 ) -> None:
-    """Say what would hurt in production, and the fix for each. Exit code: 1 for a warning, 2 for an error.
+    """Say what would hurt in production, and the fix for each. Exit code: 3 for a warning, 4 for an error.
 
     Imports the application, connects to the servers of its layers, and changes nothing.
     """

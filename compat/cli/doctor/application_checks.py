@@ -59,6 +59,8 @@ def consumer_without_as_asgi(subject: Subject) -> Iterator[Finding]:
 
 
 def _routes(application: Any) -> list[Any]:
+    if hasattr(application, "path"):  # a Mount: what it mounts comes by itself, with the whole path
+        return []
     routes = getattr(application, "routes", None)
     return list(routes) if isinstance(routes, list | tuple) else []
 

@@ -30,7 +30,7 @@ def run(
     command: str | None = None,
     as_json: bool = False,
 ) -> int:
-    """Examine, print, and return the exit code: 0, 1 for a warning, 2 for an error."""
+    """Examine, print, and return the exit code: 0, 3 for a warning, 4 for an error."""
     with contextlib.redirect_stdout(sys.stderr):  # what the application prints while it is imported
         diagnosis = diagnose(Wanted(application, members, workers, command))
     if needs_the_shim(diagnosis):

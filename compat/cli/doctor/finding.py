@@ -10,7 +10,7 @@ __all__ = ["Finding", "Severity", "error", "note", "warning"]
 
 
 class Severity(IntEnum):
-    """What a finding means; the worst one's value is the exit code."""
+    """What a finding means; the worst one decides the exit code."""
 
     NOTE = 0
     """Good to know; nothing breaks."""

@@ -40,8 +40,8 @@ def memory_layer_with_workers(subject: Subject) -> Iterator[Finding]:
         yield error(
             f"channel layers {what}, where each of {subject.workers} processes "
             f"({subject.workers_source}) has its own: people in one room do not all hear each other",
-            f"Use Redis ({REDIS_BACKEND}), or one worker. Where the environment decides (REDIS_URL, say), run "
-            "the doctor in that of production.",
+            f"Use Redis ({REDIS_BACKEND}), or one worker. Where the environment decides (REDIS_URL, say), "
+            "run the doctor in that of production.",
         )
     else:
         yield note(

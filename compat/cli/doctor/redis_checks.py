@@ -153,7 +153,7 @@ def redis_memory(subject: Subject) -> Iterator[Finding]:
         if limit and policy not in ("", "noeviction"):
             yield warning(
                 f"Redis at {answer.where} throws keys away when its {limit >> 20} MiB are full "
-                f"(maxmemory-policy {policy}): groups lose members, and waiting messages are lost, silently",
+                f"(maxmemory-policy {policy}): messages that wait are lost, and no sender is told",
                 "maxmemory-policy noeviction, and a Redis that is not a cache.",
                 answer.where,
             )

@@ -22,6 +22,9 @@ __all__ = ["Diagnosis", "Line"]
 WIDTH = 100
 COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "blue"}
 
+EXIT_CODES = {Severity.NOTE: 0, Severity.WARNING: 3, Severity.ERROR: 4}
+"""1 is an error of the command, 2 its wrong usage."""
+
 Line = tuple[str, str | None]
 """A line of the report, and its colour by name."""
 
@@ -35,8 +38,8 @@ class Diagnosis:
 
     @property
     def exit_code(self) -> int:
-        """0 for nothing or notes, 1 when there is a warning, 2 when there is an error."""
-        return max((finding.severity for finding in self.findings), default=Severity.NOTE).value
+        """That of ``channels-compat check``: 0 for nothing or notes, 3 for a warning, 4 for an error."""
+        return EXIT_CODES[max((finding.severity for finding in self.findings), default=Severity.NOTE)]
 
     def counts(self) -> dict[str, int]:
         """How many there are of each severity."""

@@ -178,7 +178,7 @@ def _make_layers(subject: Subject) -> Iterator[Finding]:
     try:
         aliases = channel_layers.aliases()
     except Exception as error:  # noqa: BLE001 - a settings module may raise anything
-        if not subject.problems:
+        if not any(str(error) in problem.text for problem in subject.problems):
             variable = next((name for name in MODULE_VARIABLES if os.environ.get(name)), "the settings")
             text = f"CHANNEL_LAYERS cannot be read: {type(error).__name__}: {error}"
             yield Finding(Severity.ERROR, text, f"Mend the module that {variable} names.", check="layers")
