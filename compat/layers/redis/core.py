@@ -298,14 +298,6 @@ class RedisChannelLayer(RedisLayer[QueueStation]):
         await station.flush()
         await station.disconnect()
 
-    async def close_pools(self) -> None:
-        """Close this loop's connections, unless somebody reads; they are opened again when needed."""
-        station = self._station()
-        if station is None:
-            await background.run(self.close_pools())
-        else:
-            await station.disconnect()
-
     async def wait_received(self) -> None:
         """Nothing to wait for: what was received is acknowledged. Here because upstream has it."""
 

@@ -106,6 +106,14 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
             return await coroutine
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, station.loop))
 
+    async def close_pools(self) -> None:
+        """Close this loop's connections, unless channels depend on them; they are opened when needed."""
+        station = self._station()
+        if station is None:
+            await background.run(self.close_pools())
+        else:
+            await station.disconnect()
+
     @property
     def key_values(self) -> RedisValues:
         """What else is kept beside the messages, such as sessions: under the same prefix."""

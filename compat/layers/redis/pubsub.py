@@ -205,14 +205,6 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation]):
         else:
             await station.flush()
 
-    async def close_pools(self) -> None:
-        """Close this loop's connections, unless it has channels; they are opened again when needed."""
-        station = self._station()
-        if station is None:
-            await background.run(self.close_pools())
-        else:
-            await station.disconnect()
-
     @property
     def channels(self) -> dict[str, Inbox | Mailbox]:
         """The channels of this process."""

@@ -187,10 +187,8 @@ class PubSubStation(Station):
                 self.leave(group, channel)
         await self.disconnect()
 
-    async def disconnect(self) -> None:
-        """Close every connection, unless there are channels; they are opened again when they are needed."""
-        if not self.boxes:
-            await self._disconnect()
+    def in_use(self) -> bool:
+        return bool(self.boxes)
 
     async def _disconnect(self) -> None:
         for timer in self._leaving.values():

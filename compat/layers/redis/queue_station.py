@@ -232,7 +232,17 @@ class QueueStation(Station):
         return box
 
     def _listen(self, channel: str) -> QueueReader:
-        shard = self.keys.queue_shard(channel)
+        """Read the channel's queue, on every host; the reader of the one where it belongs.
+
+        channels_redis sends to a single channel by way of the host of its whole name, which need not be the
+        one where it looks for it itself.
+        """
+        queue = self.keys.queue(channel)
+        for shard in range(self.keys.ring_size):
+            self._reader(shard).listen(queue)
+        return self._readers[self.keys.queue_shard(channel)]
+
+    def _reader(self, shard: int) -> QueueReader:
         reader = self._readers.get(shard)
         if reader is None:
             layer = self.layer
@@ -245,7 +255,6 @@ class QueueStation(Station):
                 self.keys.inflight,
                 self._arrived,
             )
-        reader.listen(self.keys.queue(channel))
         return reader
 
     def _arrived(self, member: bytes, score: float) -> None:
@@ -331,11 +340,6 @@ class QueueStation(Station):
         """True while consumers or callers on this loop depend on its connections."""
         return bool(self.plain.waiters) or any(map(self._is_read, self.boxes))
 
-    async def disconnect(self) -> None:
-        """Close every connection, unless somebody is reading; they are opened again when they are needed."""
-        if not self.in_use():
-            await self._disconnect()
-
     async def _disconnect(self) -> None:
         for keeper in self._keepers.values():
             await keeper.aclose()
@@ -345,6 +349,3 @@ class QueueStation(Station):
             await reader.aclose()
         self._readers.clear()
         await self.shards.aclose()
-
-    async def aclose(self) -> None:
-        await self._disconnect()

@@ -141,12 +141,27 @@ class Station:
             self.metrics.lose("gone")
         return True
 
-    async def aclose(self) -> None:
-        """Close every connection, for good."""
-        await self.shards.aclose()
-
     def announce(self, message: Message) -> None:
         """Give every channel that is read an event of the layer's own."""
         for channel, box in tuple(self.boxes.items()):
             if isinstance(box, Inbox) or box.waiters:
                 self._push(channel, box, dict(message), float("inf"))
+
+    # Upkeep
+
+    def in_use(self) -> bool:
+        """True while consumers or callers on this loop depend on its connections."""
+        raise NotImplementedError
+
+    async def disconnect(self) -> None:
+        """Close every connection, unless they are in use; they are opened again when they are needed."""
+        if not self.in_use():
+            await self._disconnect()
+
+    async def _disconnect(self) -> None:
+        """Close every connection."""
+        raise NotImplementedError
+
+    async def aclose(self) -> None:
+        """Close every connection, for good."""
+        await self._disconnect()
