@@ -302,3 +302,48 @@ except ValueError as error:
 
 def test_trap_05_endpoints_are_daphnes(bare: Environment, tmp_path: Path) -> None:
     run_code(bare, ENDPOINTS, tmp_path)
+
+
+COMMAND_LINE = """
+import argparse, logging
+from daphne.cli import CommandLineInterface
+from daphne.server import Server
+
+class Kept:
+    abort_start = False
+
+    def __init__(self, **options):
+        self.options = options
+
+    def run(self):
+        pass
+
+class OwnServer(CommandLineInterface):
+    server_class = Kept
+
+def options(*arguments):
+    command = OwnServer()
+    command.run([*arguments, "channels:__version__"])
+    return command.server.options
+
+assert options()["endpoints"] == ["tcp:port=8000:interface=127.0.0.1"]
+assert options("-e", "unix:/b", "-u", "/a")["endpoints"] == ["unix:/a", "unix:/b"]
+assert options()["proxy_forwarded_address_header"] is None
+trusting = options("--proxy-headers", "--proxy-headers-host", "X-Real-IP")
+assert trusting["proxy_forwarded_address_header"] == "X-Real-IP"
+assert trusting["proxy_forwarded_port_header"] == "X-Forwarded-Port"
+try:
+    options("--proxy-headers-host", "X-Real-IP")
+except argparse.ArgumentError as error:
+    assert error.argument_name == "--proxy-headers-host" and "--proxy-headers has to be" in error.message
+else:
+    raise AssertionError
+Server(None, ["tcp:0"], proxy_forwarded_address_header="X-Real-IP")
+"""
+
+
+def test_the_daphne_command_is_open_to_subclasses(bare: Environment, tmp_path: Path) -> None:
+    write(tmp_path, own=COMMAND_LINE)
+    done = bare.run("django-shim", "own.py", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "X-Real-IP: uvicorn, which serves here, reads X-Forwarded-For only" in done.stderr

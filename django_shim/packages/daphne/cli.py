@@ -6,6 +6,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from compat.cli.application import application_name, load_application
 from daphne.endpoints import build_endpoint_description_strings
@@ -22,7 +23,10 @@ logger = logging.getLogger("daphne.cli")
 class CommandLineInterface:
     """Parses Daphne's options and runs a ``Server``."""
 
-    server_class = Server
+    server_class: type[Any] = Server
+    """Made with keywords only, those of Daphne's ``Server``, so that a subclass may bring one of its own."""
+    server: Any = None
+    """The server that ``run`` made; None before."""
 
     @classmethod
     def entrypoint(cls) -> None:
@@ -30,25 +34,44 @@ class CommandLineInterface:
         cls().run(sys.argv[1:])
 
     def run(self, args: Sequence[str]) -> None:
-        """Serve until Ctrl-C. The current folder is importable, as with Daphne."""
+        """Serve until Ctrl-C. The current folder is importable, as with Daphne.
+
+        Raises ``argparse.ArgumentError`` for a header named without ``--proxy-headers``, as Daphne does.
+        """
         options = _parser().parse_args(args)
         logging.basicConfig(level=_level(options.verbosity), format="%(asctime)s %(levelname)-8s %(message)s")
         sys.path.insert(0, ".")
-        endpoints = [*options.socket_strings, *_endpoints(options)]
+        endpoints = sorted([*options.socket_strings, *_endpoints(options)])
         logger.info("Starting server at %s", ", ".join(endpoints))
-        server = self.server_class(
-            load_application(application_name(options.application)),
-            endpoints,
+        self.server = self.server_class(
+            application=load_application(application_name(options.application)),
+            endpoints=endpoints,
             action_logger=logger.info if options.verbosity >= 1 or options.access_log else None,
             ping_interval=options.ping_interval,
             ping_timeout=options.ping_timeout,
             root_path=options.root_path,
-            proxy_forwarded_address_header="X-Forwarded-For" if options.proxy_headers else None,
+            verbosity=options.verbosity,
+            proxy_forwarded_address_header=_proxy_header(options, "host", "X-Forwarded-For"),
+            proxy_forwarded_port_header=_proxy_header(options, "port", "X-Forwarded-Port"),
+            proxy_forwarded_proto_header="X-Forwarded-Proto" if options.proxy_headers else None,
             websocket_max_message_size=options.websocket_max_message_size,
             application_close_timeout=options.application_close_timeout,
             server_name=options.server_name,
         )
-        server.run()
+        self.server.run()
+        if self.server.abort_start:
+            sys.exit(1)
+
+
+def _proxy_header(options: argparse.Namespace, what: str, default: str) -> str | None:
+    """The header that says the client's ``what``; None where headers of a proxy are not trusted."""
+    given: str | None = getattr(options, f"proxy_headers_{what}")
+    if options.proxy_headers:
+        return given or default
+    if given:
+        argument = argparse.Action([f"--proxy-headers-{what}"], f"proxy_headers_{what}")
+        raise argparse.ArgumentError(argument, "--proxy-headers has to be passed for this parameter.")
+    return None
 
 
 def _endpoints(options: argparse.Namespace) -> list[str]:
@@ -94,6 +117,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--no-server-name", dest="server_name", action="store_const", const="", help="no Server header")
     for option in ("-t", "--http-timeout"), ("--websocket_timeout",), ("--websocket_connect_timeout",):
         add(*option, type=int, help="accepted for Daphne's sake; uvicorn has no such limit")
-    for name in "--websocket-max-frame-size", "--log-fmt", "--proxy-headers-host", "--proxy-headers-port":
+    for what in "host", "port":
+        add(f"--proxy-headers-{what}", help=f"name of the header with the {what}; needs --proxy-headers")
+    for name in "--websocket-max-frame-size", "--log-fmt":
         add(name, help="accepted for Daphne's sake; no effect")
     return parser

@@ -3,12 +3,13 @@
 Its arguments are Daphne's. What uvicorn has no equal for (``http_timeout``, ``request_buffer_size``,
 ``websocket_timeout``, ``websocket_connect_timeout``, ``websocket_handshake_timeout``,
 ``websocket_max_frame_size``) is accepted and does nothing; ``action_logger`` only turns uvicorn's own access
-log on.
+log on. Of a proxy's headers uvicorn reads X-Forwarded-For and X-Forwarded-Proto; other names are warned of.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -18,6 +19,8 @@ import uvicorn
 from daphne.endpoints import listen
 
 __all__ = ["Server"]
+
+logger = logging.getLogger("daphne.server")
 
 
 class Server:
@@ -42,6 +45,12 @@ class Server:
     ) -> None:
         if not endpoints:
             raise ValueError("Server(endpoints=…) is empty: this server would not listen on anything")
+        if (proxy_forwarded_address_header or "X-Forwarded-For").lower() != "x-forwarded-for":
+            logger.warning(
+                "the client's address cannot be taken from the header %s: uvicorn, which serves here, reads "
+                "X-Forwarded-For only. Let the proxy send that, or install the real daphne",
+                proxy_forwarded_address_header,
+            )
         self.application = application
         self.endpoints = list(endpoints)
         self.listening_addresses: list[Any] = []
