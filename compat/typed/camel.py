@@ -29,11 +29,14 @@ def to_camel(name: str) -> str:
 
 
 def wire_names(model: type[BaseModel]) -> dict[str, str]:
-    """The names of ``model``'s fields on the wire, for fields whose name differs there."""
+    """The names of ``model``'s fields on the wire, also of computed ones, where they differ from Python's."""
+    named: dict[str, Any] = {**model.model_fields, **model.model_computed_fields}
     return {
         name: camel
-        for name, field in model.model_fields.items()
-        if field.alias is None and field.validation_alias is None and (camel := to_camel(name)) != name
+        for name, field in named.items()
+        if field.alias is None
+        and getattr(field, "validation_alias", None) is None
+        and (camel := to_camel(name)) != name
     }
 
 
@@ -124,13 +127,21 @@ class _Models:
 
 
 def written(value: Any, dumped: Any) -> Any:
-    """``dumped``, which is ``value`` as JSON values, with the names that fields have on the wire."""
+    """``dumped``, which is ``value`` as JSON values by alias, with the names that fields have on the wire."""
     if isinstance(value, BaseModel) and isinstance(dumped, dict):
-        names = wire_names(type(value))
-        return {names.get(key, key): written(getattr(value, key, None), item) for key, item in dumped.items()}
+        names, fields = wire_names(type(value)), _by_alias(type(value))
+        return {
+            names.get(key, key): written(getattr(value, fields.get(key) or key, None), item)
+            for key, item in dumped.items()
+        }
     if isinstance(dumped, dict) and isinstance(value, Mapping) and len(value) == len(dumped):
         pairs = zip(dumped.items(), value.values(), strict=True)
         return {key: written(original, item) for (key, item), original in pairs}
     if isinstance(dumped, list) and isinstance(value, list | tuple) and len(value) == len(dumped):
         return [written(original, item) for item, original in zip(dumped, value, strict=True)]
     return dumped
+
+
+def _by_alias(model: type[BaseModel]) -> dict[str, str]:
+    """The names of ``model``'s fields by the names under which they are written."""
+    return {field.serialization_alias or name: name for name, field in model.model_fields.items()}

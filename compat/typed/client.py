@@ -59,6 +59,7 @@ class _OfClasses(Speaker[BaseMessage, BaseMessage]):
     def _speak(self, conversation: type[Conversation[Any]]) -> None:
         self._conversation = conversation
         self._messages = Incoming(conversation)
+        self.discriminator = conversation.discriminator_field
 
     def encode(self, message: BaseMessage) -> dict[str, Any]:
         """Raises TypeError for a message that there is no handler for."""

@@ -141,10 +141,15 @@ class AsyncJsonWebsocketConsumer(
         else:
             try:
                 content = await self.decode_json(text_data)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 await self.handle_validation_error(not_json(str(error), text_data))
             else:
                 await self.receive_json(content, **kwargs)
+
+    @classmethod
+    async def decode_json(cls, text_data: str) -> Any:
+        """The JSON values in a text, by the rules by which messages are validated; raises ValueError."""
+        return from_json(text_data)
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
         """A frame has come, decoded: to its topic, or to this consumer's own handlers."""

@@ -26,7 +26,7 @@ from compat.typed.messages import (
     GroupCompleteMessage,
 )
 from compat.typed.unions import Adapter, union_of
-from compat.typed.wire import Wire, error_payload, text_of
+from compat.typed.wire import Wire, error_payload, not_json, text_of
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -144,7 +144,12 @@ class Conversation(Generic[ReceiveEvent]):
         """``content`` is a client's message, as JSON values: validate it and have it handled."""
         if self.camelize:
             content = self._typed_messages.in_python(content)
-        await self._handle_text(text_of(content))
+        try:
+            text = text_of(content)
+        except ValueError as error:  # a decoder of the user's lets pass what is no JSON, such as half a pair
+            await self.handle_validation_error(not_json(str(error), None))
+        else:
+            await self._handle_text(text)
 
     async def receive_message(self, message: BaseMessage) -> None:
         """Hand a valid message to its handler, and what that returns to ``handle_result()``."""

@@ -7,9 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from compat.exceptions import ImproperlyConfigured
+from compat.typed.conversation import CONTROL
 from compat.typed.envelope import current_ref
 from compat.typed.messages import ErrorMessage, SubscribedMessage, UnsubscribedMessage
 from compat.typed.topics import Topic, TopicErrorReason
+from compat.typed.wire import Wire
+
+if TYPE_CHECKING:
+    from compat.typed.consumer import AsyncJsonWebsocketConsumer
 
 __all__ = ["TopicHost"]
 
@@ -43,7 +48,7 @@ class TopicHost:
             await subscription._take_event(event)
 
     async def _route_to_topic(self, name: str, content: dict[str, Any]) -> None:
-        action = content.get(self.discriminator_field)
+        action = content.get(self._tag_under(name))
         if action == "subscribe":
             await self._subscribe(name)
         elif action == "unsubscribe":
@@ -59,14 +64,17 @@ class TopicHost:
         if name in self.subscriptions:
             await self.subscriptions[name].send_message(SubscribedMessage())
             return
-        topic_class = next((topic for topic in self.topics if topic.parse(name) is not None), None)
+        topic_class = self._topic_class(name)
         if topic_class is None:
             patterns = ", ".join(repr(topic.pattern) for topic in self.topics) or "none"
             detail = f"no topic {name!r}; the patterns here: {patterns}"
             await self._refuse_topic(name, TopicErrorReason.UNKNOWN_TOPIC, detail)
             return
         subscription = topic_class(self, name)  # type: ignore[arg-type]  # a host is a consumer
-        if not await subscription.authorize(**subscription.params):
+        allowed = await self._is_allowed(subscription)
+        if allowed is None:
+            return
+        if not allowed:
             detail = f"not allowed to subscribe to {name!r}"
             await self._refuse_topic(name, TopicErrorReason.UNAUTHORIZED, detail)
             return
@@ -76,18 +84,37 @@ class TopicHost:
         token = current_ref.set(None)  # what comes now is news, and no answer
         try:
             await subscription.on_subscribe()
+        except CONTROL:
+            raise
+        except Exception as error:  # noqa: BLE001 - the user's hook may raise anything
+            await subscription._answer_failure("on_subscribe() failed", error)
         finally:
             current_ref.reset(token)
+
+    async def _is_allowed(self, subscription: Topic[Any]) -> bool | None:
+        """What ``authorize()`` says; None where it failed, which is answered."""
+        try:
+            return bool(await subscription.authorize(**subscription.params))
+        except CONTROL:
+            raise
+        except Exception as error:  # noqa: BLE001 - the user's hook may raise anything
+            await subscription._answer_failure("authorize() failed", error)
+            return None
 
     async def _unsubscribe(self, name: str) -> None:
         subscription = self.subscriptions.get(name)
         if subscription is not None:
             await self._leave_topic(name, subscription)
-        await _Unserved(self, name).send_message(UnsubscribedMessage())  # type: ignore[arg-type]
+        await self._under(name).send_message(UnsubscribedMessage())
 
     async def _leave_topic(self, name: str, subscription: Topic[Any]) -> None:
+        """Its hook may fail: it is left all the same."""
         try:
             await subscription.on_unsubscribe()
+        except CONTROL:
+            raise
+        except Exception:
+            log.exception("%s: on_unsubscribe() failed", subscription._described())
         finally:
             self.subscriptions.pop(name, None)
             await self.leave_group(type(subscription).group_name(name))
@@ -98,11 +125,21 @@ class TopicHost:
             try:
                 await self._leave_topic(name, subscription)
             except Exception:
-                log.exception("%s: on_unsubscribe() failed", subscription._described())
+                log.exception("%s could not be left", subscription._described())
 
     async def _refuse_topic(self, name: str, reason: TopicErrorReason, detail: str) -> None:
         error = ErrorMessage(payload={"reason": reason.value, "detail": detail})
-        await _Unserved(self, name).send_message(error)  # type: ignore[arg-type]
+        await self._under(name).send_message(error)
+
+    def _topic_class(self, name: str) -> type[Topic[Any]] | None:
+        return next((topic for topic in self.topics if topic.parse(name) is not None), None)
+
+    def _tag_under(self, name: str) -> str:
+        """What ``action`` is called in frames for a topic: as the topic has it, else as this consumer."""
+        return (self._topic_class(name) or self).discriminator_field
+
+    def _under(self, name: str) -> _Unserved:
+        return _Unserved(self, name, self._tag_under(name))  # type: ignore[arg-type]  # a host is a consumer
 
     def _default_topic_name(self) -> str:
         topic = self.default_topic
@@ -120,3 +157,7 @@ class _Unserved(Topic[Any]):
     """A topic's name that leads nowhere: only for answering under it."""
 
     pattern = "{anything}"
+
+    def __init__(self, consumer: AsyncJsonWebsocketConsumer[Any], topic: str, discriminator: str) -> None:
+        super().__init__(consumer, topic)
+        self._typed_wire = Wire(bool(consumer.camelize), discriminator)

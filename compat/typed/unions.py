@@ -7,10 +7,10 @@ it is held against, so an error is about that model and the cost does not grow w
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from pydantic import TypeAdapter
-from pydantic_core import core_schema
+from pydantic_core import core_schema, from_json, to_json
 
 from compat.typed.messages import ACTION, BaseMessage, literal_values
 
@@ -39,7 +39,50 @@ def union_of(models: Iterable[type[BaseMessage]], discriminator: str = ACTION) -
         for tag in tags_of(model, discriminator):
             if model not in by_tag.setdefault(tag, []):
                 by_tag[tag].append(model)
-    return TypeAdapter(_tagged(by_tag, discriminator)) if by_tag else None
+    if not by_tag:
+        return None
+    adapter: Adapter = TypeAdapter(_tagged(by_tag, discriminator))
+    named_otherwise = [
+        one for tag in by_tag.values() for one in tag if tag_field(one, discriminator) == ACTION
+    ]
+    if discriminator == ACTION or not named_otherwise:
+        return adapter
+    return cast(Adapter, _Renaming(adapter, named_otherwise, discriminator))
+
+
+class _Renaming:
+    """An adapter for a wire on which ``action`` has another name: models see it under their own."""
+
+    def __init__(self, adapter: Adapter, models: Iterable[type[BaseMessage]], discriminator: str) -> None:
+        self._adapter = adapter
+        self._discriminator = discriminator
+        self._by_action = cast(Adapter, union_of(models))
+        self._tags = frozenset(tag for model in models for tag in literal_values(model, ACTION))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._adapter, name)
+
+    def validate_python(self, content: Any, **options: Any) -> BaseMessage:
+        renamed = self._renamed(content)
+        if renamed is None:
+            return self._adapter.validate_python(content, **options)
+        return self._by_action.validate_python(renamed, **options)
+
+    def validate_json(self, text: str | bytes, **options: Any) -> BaseMessage:
+        try:
+            renamed = self._renamed(from_json(text))
+        except ValueError:  # which is the adapter's to say
+            renamed = None
+        if renamed is None:
+            return self._adapter.validate_json(text, **options)
+        return self._by_action.validate_json(to_json(renamed), **options)
+
+    def _renamed(self, content: Any) -> dict[str, Any] | None:
+        """None where there is nothing to rename, or it is no message that is known."""
+        tag = content.get(self._discriminator) if isinstance(content, dict) else None
+        if not isinstance(tag, str) or tag not in self._tags:
+            return None
+        return {ACTION: tag, **{key: value for key, value in content.items() if key != self._discriminator}}
 
 
 def _tagged(by_tag: Mapping[str, list[type[BaseMessage]]], discriminator: str) -> Any:

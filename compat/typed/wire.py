@@ -25,7 +25,7 @@ class Wire(NamedTuple):
 
     def dump(self, message: BaseMessage) -> dict[str, Any]:
         """``message`` as the JSON object that goes over the wire."""
-        dumped: dict[str, Any] = message.model_dump(mode="json")
+        dumped: dict[str, Any] = message.model_dump(mode="json", by_alias=True)
         if self.camelize:
             dumped = written(message, dumped)
         if tag_field(type(message), self.discriminator) != self.discriminator and ACTION in dumped:
@@ -35,7 +35,7 @@ class Wire(NamedTuple):
     def encode(self, message: BaseMessage, stamp: Mapping[str, Any] | None = None) -> str:
         """``message`` as JSON text, with the envelope's fields after its own."""
         if stamp is None and not self.camelize and self.discriminator == ACTION:
-            return message.model_dump_json()
+            return message.model_dump_json(by_alias=True)
         return text_of({**self.dump(message), **(stamp or {})})
 
 

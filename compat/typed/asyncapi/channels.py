@@ -27,6 +27,7 @@ from compat.typed.messages import (
 )
 from compat.typed.topics import Topic
 from compat.typed.unions import tags_of
+from compat.typed.wire import Wire
 
 __all__ = ["Channel", "Pair"]
 
@@ -60,6 +61,7 @@ class Channel:
         self.spoken = spoken
         self.host = host
         self.topic = spoken if issubclass(spoken, Topic) else None
+        self.wire = Wire(route.consumer.wire().camelize, spoken.discriminator_field)
         self.info: ChannelInfo = getattr(spoken, "_channel_info", ChannelInfo())
         self.tags = self.info.tags or (route.consumer._channel_info.tags if self.topic else ())
         authenticator = route.consumer.authenticator_class
@@ -104,6 +106,8 @@ class Channel:
         if self.tags:
             made["tags"] = [{"name": tag} for tag in self.tags]
         made["bindings"] = {"ws": self._binding()}
+        if self.wire.discriminator != ACTION:
+            made["x-discriminator"] = self.wire.discriminator
         if self.topic is not None:
             made["x-topic"] = {
                 "pattern": self.topic.pattern,

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from compat.typed.asyncapi.channels import Channel
+from compat.typed.asyncapi.channels import Channel, Pair
 from compat.typed.asyncapi.discovery import ConsumerRoute, consumer_routes
 from compat.typed.asyncapi.schemas import MessageSchemas
 from compat.typed.messages import ACTION
@@ -46,37 +46,59 @@ def document(
 def routes_document(
     routes: Iterable[ConsumerRoute], info: Mapping[str, Any], servers: Mapping[str, Json] | None = None
 ) -> Json:
-    """The document of some consumers at their addresses, in the form that the first of them uses."""
-    routes = list(routes)
+    """The document of some consumers at their addresses, each in the form that it uses."""
     channels = list(_channels(routes))
-    wire = routes[0].consumer.wire() if routes else Wire()
-    schemas = MessageSchemas((pair for one in channels for pair in one.messages()), wire)
+    forms = _Forms(channels)
     operation_id = _Names()
     made: Json = {
         "asyncapi": ASYNCAPI_VERSION,
         "info": {key: value for key, value in info.items() if value},
         "defaultContentType": "application/json",
         "servers": dict(servers or {"default": {"host": "localhost:8000", "protocol": "ws"}}),
-        "channels": {one.id: one.channel(schemas) for one in channels},
+        "channels": {one.id: one.channel(forms.of(one)) for one in channels},
         "operations": {
             operation_id(f"{one.id}_{name}"): operation
             for one in channels
-            for name, operation in one.operations(schemas)
+            for name, operation in one.operations(forms.of(one))
         },
-        "components": _components(channels, schemas),
+        "components": _components(channels, forms),
     }
-    if wire.discriminator != ACTION:
-        made["x-discriminator"] = wire.discriminator
     if tags := dict.fromkeys(tag for one in channels for tag in one.tags):
         made["info"]["tags"] = [{"name": tag} for tag in tags]
     return made
 
 
-def _components(channels: Iterable[Channel], schemas: MessageSchemas) -> Json:
-    made: Json = {"messages": {}, "schemas": schemas.schemas}
+class _Forms:
+    """The schemas of all channels. What a model is in a second form has a name of its own."""
+
+    def __init__(self, channels: Iterable[Channel]) -> None:
+        self.schemas: Json = {}
+        self._by_wire: dict[Wire, MessageSchemas] = {}
+        pairs: dict[Wire, list[Pair]] = {}
+        for one in channels:
+            pairs.setdefault(one.wire, []).extend(one.messages())
+        for wire, wanted in pairs.items():
+            made = self._by_wire[wire] = MessageSchemas(wanted, wire)
+            made.keep_apart(self.schemas, _form(wire))
+            self.schemas.update(made.schemas)
+
+    def of(self, channel: Channel) -> MessageSchemas:
+        return self._by_wire[channel.wire]
+
+
+def _form(wire: Wire) -> str:
+    """A form in a word, for names."""
+    return (
+        "_".join((["camel"] if wire.camelize else []) + [wire.discriminator] * (wire.discriminator != ACTION))
+        or "plain"
+    )
+
+
+def _components(channels: Iterable[Channel], forms: _Forms) -> Json:
+    made: Json = {"messages": {}, "schemas": forms.schemas}
     schemes: Json = {}
     for one in channels:
-        made["messages"].update(one.message_components(schemas))
+        made["messages"].update(one.message_components(forms.of(one)))
         schemes.update(one.security_schemes())
     return {**made, "securitySchemes": schemes} if schemes else made
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
+from pydantic_core import core_schema
 
 from compat.typed.asyncapi.examples import example
 from compat.typed.camel import reader, to_camel
@@ -31,7 +32,10 @@ class MessageSchemas:
     def __init__(self, messages: Iterable[tuple[type[BaseMessage], Mode]], wire: Wire) -> None:
         self.wire = wire
         self._wanted = tuple(dict.fromkeys(messages))
-        references, definitions = models_json_schema(self._wanted, ref_template=REFERENCE)
+        generator = CamelSchema if wire.camelize else GenerateJsonSchema
+        references, definitions = models_json_schema(
+            self._wanted, ref_template=REFERENCE, schema_generator=generator
+        )
         keys = {one: reference["$ref"].rpartition("/")[2] for one, reference in references.items()}
         self._keys: dict[tuple[Any, Any], str] = {pair: _clean(key) for pair, key in keys.items()}
         self.schemas: dict[str, dict[str, Any]] = {
@@ -39,8 +43,19 @@ class MessageSchemas:
         }
         for model, mode in self._wanted:
             self._require_action(model, self.schemas[self._keys[model, mode]])
-        if wire.camelize:
-            _camelize(self.schemas)
+
+    def keep_apart(self, others: Mapping[str, dict[str, Any]], form: str) -> None:
+        """Give names that end in ``form`` to those schemas that are not what ``others`` has under theirs."""
+        taken = {key for key in self.schemas if key in others and others[key] != self.schemas[key]}
+        while more := {
+            key
+            for key, schema in self.schemas.items()
+            if key in others and key not in taken and taken & set(_references(schema))
+        }:
+            taken |= more
+        names = {key: _free(f"{key}-{form}", others) for key in sorted(taken)}
+        self.schemas = {names.get(key, key): _renamed(one, names) for key, one in self.schemas.items()}
+        self._keys = {pair: names.get(key, key) for pair, key in self._keys.items()}
 
     def key(self, model: type[BaseMessage], mode: Mode) -> str:
         """The name of ``model``'s schema."""
@@ -91,22 +106,58 @@ def _for_asyncapi(schema: Any) -> Any:
     return made
 
 
-def _camelize(schemas: Mapping[str, dict[str, Any]]) -> None:
-    for schema in _objects(schemas.values()):
-        schema["properties"] = {to_camel(name): value for name, value in schema["properties"].items()}
-        if "required" in schema:
-            schema["required"] = [to_camel(name) for name in schema["required"]]
+class CamelSchema(GenerateJsonSchema):
+    """The schemas of models whose fields are camelCase on the wire, as ``compat.typed.camel`` has it."""
+
+    def model_fields_schema(self, schema: core_schema.ModelFieldsSchema) -> JsonSchemaValue:
+        fields = {name: _with_alias(name, field) for name, field in schema["fields"].items()}
+        computed = [
+            {**field, "alias": field.get("alias") or to_camel(field["property_name"])}
+            for field in schema.get("computed_fields", ())
+        ]
+        return super().model_fields_schema({**schema, "fields": fields, "computed_fields": computed})  # type: ignore[typeddict-item]
+
+    def tagged_union_schema(self, schema: core_schema.TaggedUnionSchema) -> JsonSchemaValue:
+        made = super().tagged_union_schema(schema)
+        if "discriminator" in made:
+            made["discriminator"]["propertyName"] = to_camel(made["discriminator"]["propertyName"])
+        return made
 
 
-def _objects(values: Iterable[Any]) -> Iterator[dict[str, Any]]:
-    """All schemas that have properties, however deep."""
-    for value in values:
-        if isinstance(value, dict):
-            if isinstance(value.get("properties"), dict):
-                yield value
-            yield from _objects(value.values())
-        elif isinstance(value, list):
-            yield from _objects(value)
+def _with_alias(name: str, field: core_schema.ModelField) -> core_schema.ModelField:
+    if field.get("validation_alias") is not None:
+        return field
+    written = field.get("serialization_alias") or to_camel(name)
+    return {**field, "validation_alias": to_camel(name), "serialization_alias": written}
+
+
+def _references(schema: Any) -> Iterator[str]:
+    """The names of the schemas that ``schema`` refers to."""
+    if isinstance(schema, dict):
+        if isinstance(schema.get("$ref"), str):
+            yield schema["$ref"].rpartition("/")[2]
+        for value in schema.values():
+            yield from _references(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from _references(value)
+
+
+def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
+    """``schema``, referring to other schemas under their new names."""
+    if isinstance(schema, list):
+        return [_renamed(one, names) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {key: _renamed(value, names) for key, value in schema.items()}
+    if isinstance(made.get("$ref"), str):
+        key = made["$ref"].rpartition("/")[2]
+        made["$ref"] = REFERENCE.format(model=names.get(key, key))
+    return made
+
+
+def _free(name: str, taken: Mapping[str, Any]) -> str:
+    return name if name not in taken else _free(f"{name}_", taken)
 
 
 def description_of(model: type[BaseModel]) -> str | None:

@@ -73,6 +73,8 @@ class Speaker(Generic[Out, In]):
 
     incoming: ClassVar[TypeAdapter[Any]]
     """Tells the messages of the server apart."""
+    discriminator: str = "action"
+    """The name of the field that says what a message is."""
 
     def __init__(self) -> None:
         self._inbox: deque[In] = deque()
@@ -176,7 +178,7 @@ class Topic(Speaker[Out, In]):
     async def unsubscribe(self) -> None:
         """Give the topic up."""
         await self._on._ask(
-            self, self._addressed({"action": "unsubscribe"}), object, 10.0
+            self, self._addressed({self.discriminator: "unsubscribe"}), object, 10.0
         )
         self._on._topics.pop(self.name, None)
 
@@ -259,7 +261,10 @@ class Connection(Speaker[Out, In]):
         self._topics[topic.name] = topic
         try:
             await self._ask(
-                topic, topic._addressed({"action": "subscribe"}), object, 10.0
+                topic,
+                topic._addressed({topic.discriminator: "subscribe"}),
+                object,
+                10.0,
             )
         except ClientError:
             self._topics.pop(topic.name, None)
@@ -330,9 +335,10 @@ class Connection(Speaker[Out, In]):
     def _answer(
         asked: Speaker[Any, Any], future: asyncio.Future[Any], message: dict[str, Any]
     ) -> None:
-        if message.get("action") in ("subscribed", "unsubscribed"):
+        action = message.get(asked.discriminator)
+        if action in ("subscribed", "unsubscribed"):
             future.set_result(message)
-        elif message.get("action") == "error":
+        elif action == "error":
             future.set_exception(MessageRefused(message.get("payload")))
         else:
             future.set_result(asked.decode(message))

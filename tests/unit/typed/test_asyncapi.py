@@ -36,6 +36,7 @@ from compat.typed import (
 from compat.typed.asyncapi import consumer_routes, document, to_yaml
 from compat.typed.asyncapi.examples import example
 from compat.types import Scope
+from tests.unit.typed import things
 from tests.unit.typed.room import Alert, Note, Room, Said
 
 T = TypeVar("T")
@@ -315,9 +316,37 @@ def test_names_are_as_they_are_on_the_wire() -> None:
     schemas = documented(Camel)["components"]["schemas"]
     assert list(schemas["Line"]["properties"]) == ["text", "roomName"]
     made = documented(Kinds)
-    assert made["x-discriminator"] == "kind"
+    assert made["channels"]["kinds"]["x-discriminator"] == "kind"
     assert list(made["components"]["schemas"]["Say"]["properties"]) == ["kind", "payload"]
     assert made["components"]["messages"]["Say"]["examples"][0]["payload"]["kind"] == "say"
+
+
+def test_each_consumer_is_documented_in_its_own_form() -> None:
+    made = document(things.app)
+    schemas, channels = made["components"]["schemas"], made["channels"]
+
+    def person(channel: str, way: str) -> Any:
+        (message,) = (key for key in channels[channel]["messages"] if key.startswith(f"Meet-{way}"))
+        reference = made["components"]["messages"][message]["payload"]["$ref"].rpartition("/")[2]
+        payload = schemas[reference]["properties"]["payload"]["$ref"].rpartition("/")[2]
+        return list(schemas[reference]["properties"]), list(schemas[payload]["properties"])
+
+    plain = ["first_name", "best_friend", "other_one", "written_only"]
+    camel = ["firstName", "bestFriend", "other_one", "writtenOnly"]
+    assert person("plain", "Input") == (["action", "payload"], plain)
+    assert person("camel", "Input") == (["action", "payload"], camel)
+    for kinds in ("kinds", "kinds_kind"):
+        assert person(kinds, "Input") == (["kind", "payload"], plain)
+    written = [*camel[:3], "written_out", "nameLength"]
+    assert person("camel", "Output") == (["action", "payload"], written)
+    (friend,) = {
+        one["$ref"] for one in schemas["Person-Input-camel"]["properties"]["bestFriend"]["anyOf"][:1]
+    }
+    assert friend == "#/components/schemas/Person-Input-camel"
+    assert "ErrorMessage-camel" not in schemas and "ErrorMessage-kind" in schemas
+    assert {id for id, channel in channels.items() if "x-discriminator" in channel} == {"kinds", "kinds_kind"}
+    example = made["components"]["messages"]["Meet-Input-camel"]["examples"][0]["payload"]
+    assert set(example["payload"]) >= {"firstName"} and "first_name" not in example["payload"]
 
 
 def test_a_model_that_differs_by_direction_has_two_schemas() -> None:

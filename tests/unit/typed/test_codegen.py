@@ -107,6 +107,37 @@ async def test_it_talks_to_the_server(
             assert await thing.receive_a(client.PongMessage) == client.PongMessage()
 
 
+async def test_it_speaks_in_the_form_of_each_channel(
+    package: Path, layer: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(package.parent))
+    import things_client as client  # pyright: ignore[reportMissingImports]
+
+    with LiveServer(things.app) as server:
+        base = server.ws("")
+        friend = {"first_name": "Bob", "other_one": "x"}
+        async with client.PlainChannel.connect(base) as plain:
+            sent = client.MeetInput.model_validate({"payload": {"first_name": "Ada", "best_friend": friend}})
+            met = await plain.request(sent, client.MeetOutput)
+            assert (met.payload.first_name, met.payload.best_friend.other_one) == ("Ada", "x")
+        friend = {"firstName": "Bob", "other_one": "x"}
+        async with client.CamelChannel.connect(base) as camel:
+            sent = client.MeetInputCamel.model_validate(
+                {"payload": {"firstName": "Ada", "bestFriend": friend}}
+            )
+            met = await camel.request(sent, client.MeetOutputCamel)
+            assert (met.payload.firstName, met.payload.nameLength) == ("Ada", 3)
+            assert met.payload.bestFriend.other_one == "x"
+        async with client.KindsChannel.connect(base) as kinds:
+            sent = client.MeetInputKind.model_validate({"payload": {"first_name": "Ada"}})
+            assert (await kinds.request(sent, client.MeetOutputKind)).kind == "meet"
+            topic = await kinds.subscribe(client.KindsKindTopic, name="a")
+            assert (await topic.request(sent, client.MeetOutputKind)).payload.name_length == 3
+            await topic.unsubscribe()
+            with pytest.raises(client.MessageRefused):
+                await topic.request(sent, client.MeetOutputKind)
+
+
 def test_documents_of_other_versions_are_refused() -> None:
     with pytest.raises(CannotGenerate, match=r"version 3, found asyncapi: 2\.6\.0"):
         client_files({"asyncapi": "2.6.0"})

@@ -19,9 +19,7 @@ from tests.support.servers import Server, served
 
 PAGE = (REPO / "docs" / "typed.md").read_text(encoding="utf-8")
 MAIN = re.findall(r'^```python title="main.py"\n(.*?)^```$', PAGE, re.M | re.S)
-COMMANDS = [
-    line for block in re.findall(r"^```sh\n(.*?)^```$", PAGE, re.M | re.S) for line in block.splitlines()
-]
+COMMANDS = re.findall(r"^\$ (.*)$", PAGE, re.M)
 BIN = Path(sys.executable).parent
 
 

@@ -29,7 +29,7 @@ class RunTopic(Topic[Alert]):
     pattern = "run:{run_id}"
     emits = [Note]
 
-    async def authorize(self, run_id: str) -> bool:  # type: ignore[override]
+    async def authorize(self, run_id: str) -> bool:
         return run_id != "forbidden"
 
     async def on_subscribe(self) -> None:

@@ -86,6 +86,9 @@ class Anything(Base):
 class Run(Topic[Alert]):
     pattern = "run:{id}"
 
+    async def authorize(self, id: str) -> bool:
+        return id.isdigit()
+
     @ws_handler
     async def say(self, message: Say) -> Said:
         return Said(payload=message.payload)

@@ -8,7 +8,7 @@ import uuid
 from decimal import Decimal
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, computed_field
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 
@@ -138,6 +138,51 @@ class Things(AsyncJsonWebsocketConsumer):
     async def move(self, message: Move) -> None: ...
 
 
+class Person(BaseModel):
+    first_name: str
+    best_friend: Person | None = None
+    other_name: str = Field("", alias="other_one")
+    written_only: int = Field(0, serialization_alias="written_out")
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def name_length(self) -> int:
+        return len(self.first_name)
+
+
+class Meet(BaseMessage):
+    """The same in every form."""
+
+    action: Literal["meet"] = "meet"
+    payload: Person
+
+
+class Plain(AsyncJsonWebsocketConsumer):
+    @ws_handler
+    async def meet(self, message: Meet) -> Meet:
+        return message
+
+
+class Camel(Plain):
+    camelize = True
+
+
+class KindTopic(Topic):
+    """Tells its messages apart by a field of another name."""
+
+    pattern = "kind:{name}"
+    discriminator_field = "kind"
+
+    @ws_handler
+    async def meet(self, message: Meet) -> Meet:
+        return message
+
+
+class Kinds(Plain):
+    discriminator_field = "kind"
+    topics = [KindTopic]
+
+
 class Silent(AsyncJsonWebsocketConsumer):
     """Neither takes nor sends anything."""
 
@@ -146,6 +191,9 @@ app = Starlette(
     routes=[
         WebSocketRoute("/ws/{class}/{number:int}", Things.as_asgi()),
         WebSocketRoute("/silent", Silent.as_asgi()),
+        WebSocketRoute("/plain", Plain.as_asgi()),
+        WebSocketRoute("/camel", Camel.as_asgi()),
+        WebSocketRoute("/kinds", Kinds.as_asgi()),
         WebSocketRoute("/thing/{thing_id}", ThingTopic.as_consumer().as_asgi()),
     ]
 )

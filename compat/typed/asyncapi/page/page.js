@@ -274,7 +274,7 @@ function drawTry(channel, ups) {
   function choose() {
     const message = choices[choice.value];
     if (!message) return;
-    let example = message.examples?.[0]?.payload ?? { [doc["x-discriminator"] ?? "action"]: message.name };
+    let example = message.examples?.[0]?.payload ?? { [channel["x-discriminator"] ?? "action"]: message.name };
     if (topicNames.length || (channel.topic && !channel.topic.default)) {
       example = { version: 1, topic: fill(channel.topic.pattern, String), ...example };
     }
