@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from compat.draining import drain
 from compat.exceptions import InvalidChannelLayerError, StopConsumer
+from compat.hints import hint, noted
 from compat.inbox import Inbox
 from compat.layers import channel_layers
 from compat.limits import Heartbeat, guarded, limit_of
@@ -355,8 +356,9 @@ class Ending:
         ``second`` is what the disconnect handler raised after ``error``. When it says the same thing (the
         group that could not be joined cannot be left either) it is not worth a second traceback.
         """
+        said = hint(self.consumer, error, self.current)
         if not (self.socket.served and self.socket.websocket):
-            raise error
+            raise noted(error, said)
         text, shown = f"{type(error).__name__}: {error}", error
         if second is not None and (type(second), str(second)) != (type(error), str(error)):
             text, shown = (
@@ -364,6 +366,7 @@ class Ending:
                 second,
             )
         where = "its start" if self.current is None else _kind(self.current)
+        text = f"{text}. {said}" if said else text
         log.error("%s failed in %s: %s", self.name(), where, text, exc_info=shown)
 
     def name(self) -> str:

@@ -88,7 +88,11 @@ class ApplicationCommunicator(testing.ApplicationCommunicator):
             self._raise_failure()
         else:
             await self._cancel()
-        raise asyncio.TimeoutError(f"the application sent nothing within {timeout} s")
+        path = self.scope.get("path", "-")
+        raise asyncio.TimeoutError(
+            f"the application at {path!r} sent nothing within {timeout} s, and was cancelled. Did it await "
+            "what it sends? A larger timeout=… waits longer; receive_nothing() is for silence that is meant"
+        )
 
     async def receive_nothing(self, timeout: float = 0.1, interval: float = 0.01) -> bool:
         """True when no message comes for ``timeout`` seconds (looks every ``interval``); takes none."""

@@ -1,0 +1,147 @@
+"""What an error of Python's own most likely means in a consumer, and what to write: for its log record.
+
+``KeyError: 'user'`` names neither the middleware that was forgotten nor the pattern without that parameter.
+Each rule below knows one such error. They are asked only when a consumer has failed; the exception stays what
+it is, and in a test, where it reaches the test, the sentence is a note of its traceback (Python 3.11).
+"""
+
+from __future__ import annotations
+
+import json
+import linecache
+import logging
+from typing import Any
+
+from compat.exceptions import ChannelFull
+from compat.names import get_handler_name
+
+__all__ = ["hint", "noted"]
+
+log = logging.getLogger("compat.consumer")
+
+MIDDLEWARE = {
+    "user": "AuthMiddlewareStack (compat.auth)",
+    "session": "SessionMiddlewareStack (compat.sessions), or AuthMiddlewareStack (compat.auth)",
+    "cookies": "CookieMiddleware (compat.sessions), or AuthMiddlewareStack (compat.auth)",
+}
+"""Who puts what into the scope."""
+
+
+def hint(consumer: Any, error: BaseException, message: Any = None) -> str:
+    """A sentence about ``error``, which a handler of ``consumer`` raised for ``message``; "" for most."""
+    for rule in RULES:
+        try:
+            found = rule(consumer, error, message or {})
+        except Exception:  # a consumer is anybody's; what it failed with is what has to be told
+            log.exception("no hint could be found for %r", error)
+            continue
+        if found:
+            return f"{found[0].upper()}{found[1:]}."
+    return ""
+
+
+def noted(error: Exception, said: str) -> Exception:
+    """``error`` with that sentence below its traceback, where Python has notes."""
+    add_note = getattr(error, "add_note", None)
+    if said and add_note is not None:
+        add_note(said)
+    return error
+
+
+def _scope_key(consumer: Any, error: BaseException, message: Any) -> str | None:
+    key = error.args[0] if isinstance(error, KeyError) and error.args else None
+    if key in MIDDLEWARE and key not in consumer.scope:
+        return f"nothing has put {key!r} into the scope: wrap the application in {MIDDLEWARE[key]}"
+    return None
+
+
+def _path_parameter(consumer: Any, error: BaseException, message: Any) -> str | None:
+    key = error.args[0] if isinstance(error, KeyError) and error.args else None
+    taken = (consumer.scope.get("url_route") or {}).get("kwargs", {})
+    if not isinstance(key, str) or key in taken:
+        return None
+    line = _line_of(error)
+    if "kwargs" not in line and "path_params" not in line:
+        return None
+    there = ", ".join(map(repr, taken)) or "none"
+    return f"the path's pattern has no parameter {key!r} (it has: {there}); add it there, or read another one"
+
+
+def _line_of(error: BaseException) -> str:
+    """The source of the line that raised."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    if traceback is None:
+        return ""
+    return linecache.getline(traceback.tb_frame.f_code.co_filename, traceback.tb_lineno)
+
+
+def _channel_name(consumer: Any, error: BaseException, message: Any) -> str | None:
+    missing = isinstance(error, AttributeError) and error.name in ("channel_name", "channel_receive")
+    if not missing or consumer.channel_layer is not None:
+        return None
+    alias = consumer.channel_layer_alias
+    return f"a consumer has a channel only with a channel layer, and none is configured as {alias!r}"
+
+
+def _kind_of_frame(consumer: Any, error: BaseException, message: Any) -> str | None:
+    if not isinstance(error, TypeError) or message.get("type") != "websocket.receive":
+        return None
+    for name, kind in (("bytes_data", "binary"), ("text_data", "text")):
+        if f"receive() got an unexpected keyword argument '{name}'" in str(error):
+            return (
+                f"the client sent a {kind} frame; write receive(self, text_data=None, bytes_data=None) and "
+                "look which one came"
+            )
+    return None
+
+
+def _json(consumer: Any, error: BaseException, message: Any) -> str | None:
+    if isinstance(error, json.JSONDecodeError) and message.get("type") == "websocket.receive":
+        return (
+            "the client sent what is no JSON, and so ended its connection; catch json.JSONDecodeError to "
+            "answer it instead (in a JSON consumer: override decode_json)"
+        )
+    if isinstance(error, ValueError) and str(error).startswith("No text section"):
+        return "a JSON consumer takes text frames that are not empty; override receive() to take others"
+    return None
+
+
+def _no_handler(consumer: Any, error: BaseException, message: Any) -> str | None:
+    if not isinstance(error, ValueError) or not str(error).startswith("No handler for message type"):
+        return None
+    define = "def" if getattr(consumer, "_sync", False) else "async def"
+    name = get_handler_name(message) if message else "its_type"
+    return (
+        f"write '{define} {name}(self, event)' on {type(consumer).__name__}, or set unknown_message = 'log' "
+        "there (CHANNEL_UNKNOWN_MESSAGE for all)"
+    )
+
+
+def _nothing_to_send(consumer: Any, error: BaseException, message: Any) -> str | None:
+    if isinstance(error, ValueError) and str(error).startswith("You must pass one of bytes_data or text"):
+        return "send() was called with None; an empty frame is send(text_data='')"
+    return None
+
+
+def _full(consumer: Any, error: BaseException, message: Any) -> str | None:
+    if not isinstance(error, ChannelFull):
+        return None
+    capacity = getattr(consumer.channel_layer, "capacity", "?")
+    return (
+        f"that channel's reader does not keep up: {capacity} messages wait (the layer's capacity). Catch "
+        "ChannelFull where a message may be lost, or raise the capacity"
+    )
+
+
+RULES = (
+    _scope_key,
+    _path_parameter,
+    _channel_name,
+    _kind_of_frame,
+    _json,
+    _no_handler,
+    _nothing_to_send,
+    _full,
+)
