@@ -90,8 +90,9 @@ def ported(
         before = file.read_bytes()
         try:
             module = cst.parse_module(before)
-        except cst.ParserSyntaxError as error:
-            typer.secho(f"{file}: left as it is, since it cannot be read: {error.message}", err=True)
+        except (cst.ParserSyntaxError, ValueError, LookupError) as error:
+            why = getattr(error, "message", None) or error
+            typer.secho(f"{file}: left as it is, since it cannot be read: {why}", err=True)
             yield file, before, before
             continue
         steps: list[cst.CSTTransformer] = [Imports(django)]

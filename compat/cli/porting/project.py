@@ -134,17 +134,19 @@ class _Project:
             line, why = found.error
             yield line, Verdict(Kind.broken, f"cannot be read as Python: {why}", breaks=True)
         self._package_edges(path)
-        judged: set[str] = set()
+        judged: dict[str, Kind] = {}
         for one in found.imports:
             if one.when is not When.never:
-                judged.add(f"{one.module}.{one.name}" if one.name else one.module)
-                yield from self._of_import(path, one)
+                name = f"{one.module}.{one.name}" if one.name else one.module
+                judged[name] = Kind.runs
+                for line, verdict in self._of_import(path, one):
+                    judged[name] = verdict.kind
+                    yield line, verdict
         for use in found.uses:
-            if use.when is When.never:
-                continue
+            if use.when is When.never or judged.get(use.path, Kind.runs) is not Kind.runs:
+                continue  # the import has said it
             verdict = judge_use(use.path, use.when is When.imported, self._django)
-            # What is imported has been judged as such; a use adds only what the import does not say.
-            if verdict is not None and (use.path not in judged or verdict.kind is Kind.django):
+            if verdict is not None and (use.path not in judged or verdict.kind is not Kind.runs):
                 yield use.line, verdict
         for text in found.texts:
             if text.when is When.never:

@@ -15,15 +15,21 @@ class Dirty(CompatError):
 
 
 def uncommitted(folder: Path) -> list[str]:
-    """Tracked files below ``folder`` that differ from the last commit; [] where there is no repository."""
-    command = ["git", "status", "--porcelain", "--untracked-files=no", "--", "."]
+    """Files below ``folder`` that differ from the last commit, and Python files that git does not know.
+
+    [] where there is no repository.
+    """
+    command = ["git", "status", "--porcelain", "--untracked-files=all", "--", "."]
     try:
         done = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
         )
     except FileNotFoundError:
         return []  # no git: nothing to compare with
-    return [line[3:] for line in done.stdout.splitlines()] if done.returncode == 0 else []
+    if done.returncode:
+        return []
+    lines = done.stdout.splitlines()
+    return [line[3:] for line in lines if not line.startswith("??") or line.rstrip('"').endswith(".py")]
 
 
 def refuse_dirty(folder: Path) -> None:

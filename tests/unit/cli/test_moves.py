@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
 import re
@@ -9,7 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from compat.cli.moves import GONE, MODULES, NAMES, PREFIXES, Name, moved_module, moved_name
+from compat.cli.moves import (
+    APPS,
+    GONE,
+    MODULES,
+    NAMES,
+    PREFIXES,
+    SHIMMED,
+    Name,
+    gone,
+    moved_module,
+    moved_name,
+)
+from compat.cli.porting.served import served
 from tests.support.paths import REPO
 
 SECTION = "## Where names have gone"
@@ -69,12 +82,16 @@ def test_what_people_import_is_found_here(module: str) -> None:
         assert hasattr(importlib.import_module(target.module), target.name), target
 
 
-@pytest.mark.parametrize("module", sorted(set(MODULES.values()) | {name.module for name in NAMES.values()}))
+OURS = {old: new for old, new in NAMES.items() if not new.module.startswith("django_shim")}
+"""The others are test cases that import the real Django: tests/with_django runs them."""
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES.values()) | {name.module for name in OURS.values()}))
 def test_every_module_that_the_table_names_is_there(module: str) -> None:
     assert importlib.util.find_spec(module) is not None
 
 
-@pytest.mark.parametrize(("old", "new"), NAMES.items())
+@pytest.mark.parametrize(("old", "new"), OURS.items())
 def test_every_name_that_the_table_names_is_there(old: Name, new: Name) -> None:
     assert hasattr(importlib.import_module(new.module), new.name)
 
@@ -95,11 +112,50 @@ def test_what_is_gone_is_nowhere_else_in_the_table() -> None:
     assert not {f"{old.module}.{old.name}" for old in NAMES} & set(GONE)
 
 
+def mirrors() -> dict[str, tuple[str, dict[str, str]]]:
+    """Each mirror of the shim by its name: its target, and the names that it takes from elsewhere."""
+    found = {}
+    packages = REPO / "django_shim" / "packages"
+    for path in packages.rglob("*.py"):
+        name = ".".join(path.relative_to(packages).with_suffix("").parts).removesuffix(".__init__")
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        names = {node.targets[0].id: node.value for node in tree.body if isinstance(node, ast.Assign)}  # type: ignore[attr-defined]
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "mirror":
+                elsewhere = {keyword.arg: keyword.value for keyword in node.keywords}.get("elsewhere")
+                constants = {key: ast.literal_eval(value) for key, value in names.items()}
+                taken = eval(ast.unparse(elsewhere), constants) if elsewhere else {}
+                found[name] = (ast.literal_eval(node.args[1]), taken)
+    return found
+
+
+MIRRORS = mirrors()
+
+
+@pytest.mark.parametrize("name", sorted(MIRRORS))
+def test_the_mirrors_of_the_shim_agree_with_the_table(name: str) -> None:
+    target, elsewhere = MIRRORS[name]
+    assert moved_module(name) == target
+    of_the_table = {old.name: f"{new.module}:{new.name}" for old, new in NAMES.items() if old.module == name}
+    assert of_the_table == elsewhere
+
+
+def test_every_module_that_the_shim_serves_is_in_the_table() -> None:
+    for module in served().modules:
+        if module.partition(".")[0] in SHIMMED:
+            assert moved_module(module) or gone(module), module
+
+
+def test_entries_of_installed_apps_are_served() -> None:
+    for entry in APPS:
+        assert served().has(entry) or entry.endswith("Config"), entry
+
+
 def test_the_docs_show_the_same_table() -> None:
     text = Path(REPO / "docs" / "porting.md").read_text(encoding="utf-8").partition(SECTION)[2]
     rows = {(old, new) for old, new in re.findall(r"^\| `([\w.]+)` \| `([\w.]+)` \|", text, re.MULTILINE)}
     expected = {*MODULES.items(), *PREFIXES.items()}
     expected |= {(f"{old.module}.{old.name}", f"{new.module}.{new.name}") for old, new in NAMES.items()}
     assert rows == expected
-    for gone in GONE:
-        assert f"`{gone}`" in text
+    for path in GONE:
+        assert f"`{path}`" in text

@@ -1,5 +1,6 @@
 """``manage.py runserver`` for a project on the real Django: with websockets."""
 
+# mypy: disable-error-code="misc"
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 from __future__ import annotations
 

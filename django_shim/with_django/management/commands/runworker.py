@@ -1,5 +1,6 @@
 """``manage.py runworker CHANNEL …`` for a project on the real Django."""
 
+# mypy: disable-error-code="misc"
 # pyright: reportMissingImports=false
 from __future__ import annotations
 

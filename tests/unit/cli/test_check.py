@@ -1,0 +1,239 @@
+"""``channels-compat check``: what it says of a file, of the files that import it, and in which form."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from compat.cli.app import app
+from compat.cli.porting.judge import DjangoNames, Kind
+from compat.cli.porting.project import FileReport, Report, inspect
+
+SHIM, KEEP = DjangoNames.shim, DjangoNames.keep
+
+
+def project(folder: Path, **files: str) -> Path:
+    """Files by name, with "__" for a slash: chat__views="…" is chat/views.py, in a package."""
+    for name, text in files.items():
+        path = folder.joinpath(*name.split("__")).with_suffix(".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.parent != folder:
+            (path.parent / "__init__.py").touch()
+        path.write_text(text, encoding="utf-8")
+    return folder
+
+
+def checked(folder: Path, django: DjangoNames = SHIM) -> dict[str, FileReport]:
+    report = inspect(folder, django)
+    return {one.path.relative_to(folder).as_posix(): one for one in report.files}
+
+
+def one(tmp_path: Path, source: str, django: DjangoNames = SHIM) -> FileReport:
+    return checked(project(tmp_path, file=source), django)["file.py"]
+
+
+RUNS = [
+    "import json, asyncio\nfrom asgiref.sync import async_to_sync",
+    "from channels.generic.websocket import WebsocketConsumer",
+    "from channels import DEFAULT_CHANNEL_LAYER, layers\nlayers.get_channel_layer()",
+    "from channels_redis.core import RedisChannelLayer",
+    "from daphne.server import Server",
+    "from django.db import models",
+    "from django.db import models\nclass Colour(models.TextChoices):\n    RED = 'r'",
+    "from django.contrib import admin",
+    "from django.test import TestCase",
+    "try:\n    import nobody_has_this\nexcept ImportError:\n    nobody_has_this = None",
+    "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from django.forms import Form",
+    "from django.contrib.auth.models import AnonymousUser\nAnonymousUser()",
+    "SESSION_ENGINE = 'django.contrib.sessions.backends.base'",
+    "INSTALLED_APPS = ['daphne', 'django.contrib.auth', 'django.contrib.admin']",
+]
+NEED_DJANGO = [
+    "from django import forms",
+    "from django.db import models\nclass Room(models.Model):\n    pass",
+    "from django.contrib.auth.models import User\ndef f():\n    return User.objects.all()",
+    "from django.contrib.auth import get_user_model\nUser = get_user_model()",
+    "from django.shortcuts import get_object_or_404\ndef f(): return get_object_or_404(1)",
+    "def f():\n    from django.core.mail import send_mail",
+    "import django.contrib.auth.views",
+    "from channels.testing import ChannelsLiveServerTestCase",
+    "from rest_framework import serializers",
+    "import django_filters",
+    "CACHES = {'default': {'BACKEND': 'django.core.cache.backends.redis.RedisCache'}}",
+    "INSTALLED_APPS = ['rest_framework']",
+    "SESSION_ENGINE = 'django.contrib.sessions.backends.db'",
+]
+GONE = [
+    "from channels.layers import nope",
+    "import channels.nope",
+    "import channels.layers\nchannels.layers.nope()",
+    "from chanx.channels.routing import include",
+    "from fast_channels.nowhere import x",
+]
+PORTED = [
+    "from fast_channels.layers import register_channel_layer",
+    "from chanx.core.decorators import ws_handler",
+    "from fastapi_channels import ConnectionManager",
+    "CHANNEL_LAYERS = {'default': {'BACKEND': 'fast_channels.layers.redis.RedisChannelLayer'}}",
+]
+
+
+@pytest.mark.parametrize("source", RUNS)
+def test_runs_unchanged(source: str, tmp_path: Path) -> None:
+    found = one(tmp_path, source)
+    assert found.status is Kind.runs, found.findings
+
+
+@pytest.mark.parametrize("source", NEED_DJANGO)
+def test_needs_django(source: str, tmp_path: Path) -> None:
+    found = one(tmp_path, source)
+    assert found.status is Kind.django, found.findings
+    advice = " ".join(finding.message for finding in found.findings)
+    assert any(words in advice for words in ("eep Django installed", "without Django", "a database")), advice
+
+
+@pytest.mark.parametrize(
+    "source", [text for text in NEED_DJANGO if "rest_f" not in text and "_filt" not in text]
+)
+def test_with_django_it_runs(source: str, tmp_path: Path) -> None:
+    assert one(tmp_path, source, KEEP).status is Kind.runs
+
+
+@pytest.mark.parametrize("source", GONE)
+def test_has_no_equal(source: str, tmp_path: Path) -> None:
+    for django in (SHIM, KEEP):
+        assert one(tmp_path, source, django).status is Kind.gone
+
+
+@pytest.mark.parametrize("source", PORTED)
+def test_is_rewritten_by_port(source: str, tmp_path: Path) -> None:
+    found = one(tmp_path, source)
+    assert found.status is Kind.port and "port writes compat." in found.findings[0].message
+
+
+def test_a_misspelt_name_is_told_the_right_one(tmp_path: Path) -> None:
+    (finding,) = one(tmp_path, "from channels.layers import get_chanel_layer").findings
+    assert "did you mean get_channel_layer?" in finding.message
+
+
+def test_what_is_not_installed_was_not_tried(tmp_path: Path) -> None:
+    found = one(tmp_path, "import nobody_has_this.at_all")
+    assert (
+        found.status is Kind.unknown and "nobody_has_this is not installed here" in found.findings[0].message
+    )
+
+
+def test_a_file_that_is_no_python(tmp_path: Path) -> None:
+    found = one(tmp_path, "print 'hello'")
+    assert found.status is Kind.broken and found.findings[0].line == 1
+
+
+def test_who_imports_what_cannot_be_imported_cannot_either(tmp_path: Path) -> None:
+    folder = project(
+        tmp_path,
+        chat__models="from django.db import models\n\nclass Room(models.Model):\n    pass\n",
+        chat__consumers="from channels.layers import get_channel_layer\nfrom .models import Room\n",
+        chat__routing="from . import consumers\n",
+        mysite__urls="from django.urls import include\nurlpatterns = [include('chat.routing')]\n",
+        chat__tasks="def later():\n    from chat.models import Room\n",
+        chat__cycle="import chat.cycle\nimport chat.tasks\n",
+        chat__names="X = 1\n",
+    )
+    found = checked(folder)
+    wanting = {path for path, report in found.items() if report.status is Kind.django}
+    importing = {"chat/consumers.py", "chat/routing.py", "mysite/urls.py", "chat/tasks.py"}
+    assert wanting == {"chat/models.py", *importing}
+    assert "chat.models" in found["chat/consumers.py"].findings[-1].message
+
+
+def test_a_package_that_needs_django_takes_its_modules_along(tmp_path: Path) -> None:
+    folder = project(tmp_path, chat__rooms="X = 1\n")
+    (folder / "chat" / "__init__.py").write_text("from django import forms\n")
+    assert checked(folder)["chat/rooms.py"].status is Kind.django
+
+
+def test_folders_that_are_not_the_projects_are_left_out(tmp_path: Path) -> None:
+    bad = "import django.forms\n"
+    project(tmp_path, main="import json\n", node_modules__x=bad, env__lib__y=bad)
+    (tmp_path / "env" / "pyvenv.cfg").touch()
+    project(tmp_path / ".tox", z=bad)
+    assert list(checked(tmp_path)) == ["main.py"]
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    done = CliRunner().invoke(app, ["check", *map(str, arguments)])
+    return done.exit_code, done.output
+
+
+MIXED = {
+    "a": "from channels.layers import get_channel_layer\n",
+    "b": "\nfrom django import forms\n",
+    "c": "from chanx.core.decorators import ws_handler\n",
+}
+
+
+def test_the_summary_and_the_exit_code(tmp_path: Path) -> None:
+    code, output = run(project(tmp_path / "one", a=MIXED["a"]), "--django", "shim")
+    assert code == 0 and "1 of 1 file run unchanged" in output
+    code, output = run(project(tmp_path / "two", a=MIXED["a"], c=MIXED["c"]), "--django", "shim")
+    assert code == 3 and "1 of 2 files run unchanged; 1 is rewritten by port" in output
+    code, output = run(project(tmp_path / "three", **MIXED), "--django", "shim", "--quiet")
+    assert code == 4
+    assert "1 of 3 files run unchanged; 1 is rewritten by port; 1 needs Django (without Django)" in output
+    assert "get_channel_layer" not in output
+    code, output = run(project(tmp_path / "three", **MIXED), "--django", "keep")
+    assert code == 3 and "on the real Django" in output
+    assert run(tmp_path / "nowhere")[0] == 1
+
+
+def test_json(tmp_path: Path) -> None:
+    code, output = run(project(tmp_path, **MIXED), "--json", "--django", "shim")
+    document: Any = json.loads(output)
+    assert code == 4 and document["counts"]["django"] == 1 and document["django"] == "shim"
+    assert [file["status"] for file in document["files"]] == ["runs", "django", "port"]
+    (finding,) = document["files"][1]["findings"]
+    assert finding["line"] == 2 and finding["severity"] == "error" and "django.forms" in finding["message"]
+
+
+def test_annotations_for_github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    project(tmp_path / "site", **MIXED)
+    _, output = run("site", "--format", "github", "--django", "shim")
+    lines = output.splitlines()
+    assert lines[0].startswith("::error file=site/b.py,line=2,title=needs Django::django.forms needs Django")
+    assert lines[1].startswith("::warning file=site/c.py,line=1,title=port rewrites::")
+    assert lines[2].startswith("::notice title=channels-compat::1 of 3 files")
+
+
+def generated(folder: Path, lines: int) -> None:
+    """A tree of apps, each of a dozen files, until there are that many lines."""
+    body = "".join(
+        f"def function_{n}(value: int, other: str = 'x') -> dict[str, int]:\n"
+        f"    result = {{name: value * {n} for name in other.split(',') if name}}\n"
+        "    if not result:\n        raise ValueError(f'nothing in {other!r}')\n    return result\n\n\n"
+        for n in range(14)
+    )
+    head = (
+        "import json\nfrom channels.layers import get_channel_layer\nfrom django.conf import settings\n"
+        "from django.urls import path, re_path\nfrom . import part_0\n\n"
+    )
+    text = head + body
+    for number in range(lines // (text.count("\n") + 1) + 1):
+        path = folder / f"app_{number // 12}" / f"part_{number % 12}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        (path.parent / "__init__.py").touch()
+        path.write_text(text if number % 12 else body, encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_lines(tmp_path: Path, record_property: Any) -> None:
+    generated(tmp_path, 100_000)
+    report: Report = inspect(tmp_path, SHIM)
+    record_property("seconds", report.seconds)
+    print(f"{report.lines:,} lines, {len(report.files)} files: {report.seconds:.1f} s")
+    assert report.lines >= 100_000 and report.count(Kind.runs) == len(report.files)
+    assert report.seconds < 30

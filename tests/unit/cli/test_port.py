@@ -1,0 +1,237 @@
+"""``channels-compat port``: what it writes, statement by statement, and when it writes nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from compat.cli.app import app
+from compat.cli.port import ported
+from compat.cli.porting.judge import DjangoNames
+
+KEEP = DjangoNames.keep
+
+
+def port(tmp_path: Path, source: str, django: DjangoNames = KEEP, only_imports: bool = False) -> str:
+    file = tmp_path / "file.py"
+    file.write_text(source, encoding="utf-8")
+    ((_, before, after),) = ported([file], django, only_imports=only_imports)
+    assert before == source.encode()
+    file.write_bytes(after)
+    ((_, _, again),) = ported([file], django, only_imports=only_imports)
+    assert again == after, "a second run changes nothing"
+    return after.decode()
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    done = CliRunner().invoke(app, ["port", *map(str, arguments)])
+    return done.exit_code, done.output
+
+
+IMPORTS = [
+    ("from channels.layers import get_channel_layer", "from compat.layers import get_channel_layer"),
+    ("import channels.layers as cl", "import compat.layers as cl"),
+    ("from channels import layers, auth as a", "from compat import layers, auth as a"),
+    ("from channels.generic import websocket", "from compat.generic import websocket"),
+    ("from channels_redis import core", "from compat.layers.redis import core"),
+    ("from channels.layers import *", "from compat.layers import *"),
+    (
+        "from channels.consumer import (  # why\n    AsyncConsumer,  # one\n    SyncConsumer,\n)",
+        "from compat.consumer import (  # why\n    AsyncConsumer,  # one\n    SyncConsumer,\n)",
+    ),
+    (
+        "import channels.layers, json\nx = channels.layers.get_channel_layer('a')\n",
+        "import compat.layers, json\nx = compat.layers.get_channel_layer('a')\n",
+    ),
+    (
+        "import channels\nprint(channels.DEFAULT_CHANNEL_LAYER)",
+        "import compat\nprint(compat.layers.DEFAULT_CHANNEL_LAYER)",
+    ),
+    (
+        "from fast_channels.consumer import AsyncWebsocketConsumer, AsyncHttpConsumer as H  # two\n",
+        "from compat.generic.websocket import AsyncWebsocketConsumer\n"
+        "from compat.generic.http import AsyncHttpConsumer as H  # two\n",
+    ),
+    (
+        "from fast_channels.layers import ChannelLayerRegistry",
+        "from compat.layers import ChannelLayerManager as ChannelLayerRegistry",
+    ),
+    ("from chanx.messages import incoming", "from compat import typed as incoming"),
+    ("from fastapi_channels.config import WSConfig", "from compat.manager.config import WSConfig"),
+    (
+        "def f():\n    from channels.auth import login, database_sync_to_async\n",
+        "def f():\n    from compat.auth import login\n    from compat.db import database_sync_to_async\n",
+    ),
+    (
+        "from channels.testing import ChannelsLiveServerTestCase, WebsocketCommunicator",
+        "from django_shim.with_django.live import ChannelsLiveServerTestCase\n"
+        "from compat.testing import WebsocketCommunicator",
+    ),
+]
+LEFT = [
+    "from django.urls import path",
+    "from channels.apps import ChannelsConfig",
+    "from channels.layers import nope",
+    "from chanx.channels.routing import include",
+    "from daphne.testing import DaphneProcess",
+    "from .channels import layers",
+    "from mychannels.layers import x",
+    "import logging\nlog = logging.getLogger('channels.layers')",
+    "channels = []\nchannels.append(1)",
+    "x = 'channels.something.else'",
+    "x = 'see channels.layers.get_channel_layer for more'",
+]
+
+
+@pytest.mark.parametrize(("before", "after"), IMPORTS)
+def test_imports(before: str, after: str, tmp_path: Path) -> None:
+    assert port(tmp_path, before) == after
+
+
+@pytest.mark.parametrize("source", LEFT)
+def test_what_is_left_as_it_is(source: str, tmp_path: Path) -> None:
+    assert port(tmp_path, source) == source
+
+
+def test_a_variable_of_the_same_name_is_not_the_module(tmp_path: Path) -> None:
+    source = "import channels\ndef f(channels):\n    return channels.append, channels.__version__\n"
+    assert "return channels.append, " in port(tmp_path, source)
+
+
+def test_django_stays_or_becomes_the_subset(tmp_path: Path) -> None:
+    source = "import django\nfrom django.urls import path\nimport django.conf\ndjango.setup()\n"
+    source += "d = django.conf.settings\n"
+    assert port(tmp_path, source) == source
+    assert port(tmp_path, source, DjangoNames.shim) == source.replace("django", "django_shim.django")
+
+
+STRINGS = [
+    ('"channels_redis.core.RedisChannelLayer"', '"compat.layers.redis.core.RedisChannelLayer"'),
+    ("'channels.layers.InMemoryChannelLayer'", "'compat.layers.InMemoryChannelLayer'"),
+    ('patch("channels.layers.get_channel_layer")', 'patch("compat.layers.get_channel_layer")'),
+    ('import_module("channels_redis.core")', 'import_module("compat.layers.redis.core")'),
+    (
+        'import_string("fast_channels.layers.redis.RedisPubSubChannelLayer")',
+        'import_string("compat.layers.redis.RedisPubSubChannelLayer")',
+    ),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), STRINGS)
+def test_dotted_names_in_strings(before: str, after: str, tmp_path: Path) -> None:
+    assert port(tmp_path, f"x = {before}\n") == f"x = {after}\n"
+    assert port(tmp_path, f"x = {before}\n", only_imports=True) == f"x = {before}\n"
+
+
+SETTINGS = [
+    ('["daphne", "chat"]', '["django_shim.with_django", "chat"]'),
+    ("[\n    'chat',\n    'channels',\n]", "[\n    'chat',\n    'django_shim.with_django',\n]"),
+    ('["daphne", "chat", "channels"]', '["django_shim.with_django", "chat"]'),
+    ('["channels", "daphne"]', '["django_shim.with_django"]'),
+    ('["chat"]', '["django_shim.with_django", "chat"]'),
+    ("[\n    'chat',  # ours\n]", "[\n    'django_shim.with_django',\n    'chat',  # ours\n]"),
+    ("[]", '["django_shim.with_django"]'),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), SETTINGS)
+def test_installed_apps(before: str, after: str, tmp_path: Path) -> None:
+    rest = '\nASGI_APPLICATION = "mysite.asgi.application"\n'
+    assert port(tmp_path, f"INSTALLED_APPS = {before}{rest}") == f"INSTALLED_APPS = {after}{rest}"
+    assert port(tmp_path, f"INSTALLED_APPS = {before}{rest}", only_imports=True).startswith(
+        f"INSTALLED_APPS = {before}"
+    )
+
+
+def test_apps_that_are_added_later(tmp_path: Path) -> None:
+    source = 'INSTALLED_APPS = ["chat"]\nINSTALLED_APPS += ["channels"]\nINSTALLED_APPS.insert(0, "daphne")\n'
+    assert port(tmp_path, source) == (
+        'INSTALLED_APPS = ["chat"]\nINSTALLED_APPS += []\n'
+        'INSTALLED_APPS.insert(0, "django_shim.with_django")\n'
+    )
+
+
+ROUTES = [
+    ("app = FastAPI()", "app.add_websocket_route('/', C.as_asgi())", "app.router.add_websocket_route"),
+    ("app: A = FastAPI()", "app.add_api_websocket_route('/', C.as_asgi())", "app.router.add_websocket_route"),
+    ("r = APIRouter()", "r.add_api_websocket_route('/', C.as_asgi())", "r.add_websocket_route"),
+    ("r = APIRouter()", "r.add_websocket_route('/', C.as_asgi())", "r.add_websocket_route"),
+    ("app = FastAPI()", "app.add_api_websocket_route('/', function)", "app.add_api_websocket_route"),
+    ("app = Starlette()", "app.add_websocket_route('/', C.as_asgi())", "app.add_websocket_route"),
+]
+
+
+@pytest.mark.parametrize(("made", "before", "after"), ROUTES)
+def test_routes(made: str, before: str, after: str, tmp_path: Path) -> None:
+    arguments = before.partition("(")[2]
+    assert port(tmp_path, f"{made}\n{before}\n") == f"{made}\n{after}({arguments}\n"
+
+
+def test_everything_else_in_a_file_stays_byte_for_byte(tmp_path: Path) -> None:
+    source = (
+        "#!/usr/bin/env python\r\n# -*- coding: utf-8 -*-\r\n'''Döc'''\r\n"
+        "from   channels.layers import(get_channel_layer)   # odd\r\n\r\nx=[1,\t2 ]\r\n"
+    )
+    file = tmp_path / "odd.py"
+    file.write_bytes(source.encode())
+    ((_, _, after),) = ported([file], DjangoNames.keep)
+    assert after.decode() == source.replace("channels.layers", "compat.layers")
+
+
+def test_a_dry_run_shows_a_diff_and_writes_nothing(tmp_path: Path) -> None:
+    source = "from channels.layers import get_channel_layer\n"
+    (tmp_path / "a.py").write_text(source)
+    code, output = run(tmp_path)
+    assert code == 0 and "+from compat.layers import get_channel_layer" in output
+    assert "Nothing was written: add --write" in output and (tmp_path / "a.py").read_text() == source
+    assert run(tmp_path, "--write")[0] == 0
+    assert (tmp_path / "a.py").read_text() == source.replace("channels", "compat")
+    assert "nothing to port in 1 file" in run(tmp_path, "--write")[1]
+
+
+def git(folder: Path, *arguments: str) -> None:
+    command = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org", *arguments]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+
+
+def test_a_dirty_work_tree_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "a.py"
+    file.write_text("from channels.layers import get_channel_layer\n")
+    git(tmp_path, "init")
+    code, output = run(tmp_path, "--write")
+    assert code == 1 and "not committed" in output and "--force" in output, "git has not got it yet"
+    assert run(tmp_path)[0] == 0, "a diff harms nobody"
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-m", "first")
+    (tmp_path / "notes.txt").write_text("not ours to touch")
+    assert run(tmp_path, "--write")[0] == 0
+    code, output = run(tmp_path, "--write")
+    assert code == 1 and "a.py" in output
+    assert run(tmp_path, "--write", "--force")[0] == 0
+
+
+def test_a_file_that_is_no_python_is_left_and_named(tmp_path: Path) -> None:
+    (tmp_path / "old.py").write_text("import channels\nprint 'hello'\n")
+    code, output = run(tmp_path, "--write")
+    assert code == 0 and "left as it is" in output
+    assert (tmp_path / "old.py").read_text() == "import channels\nprint 'hello'\n"
+
+
+def test_without_libcst_it_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("import channels\n")
+    code = (
+        "import sys\nsys.modules['libcst'] = None\n"
+        f"from compat.cli import main\nsys.argv[1:] = ['port', {str(tmp_path)!r}]\nmain()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert 'pip install "channels-compat[port]"' in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_path_that_is_not_there(tmp_path: Path) -> None:
+    code, output = run(tmp_path / "nowhere")
+    assert code == 1 and "there is no" in output
