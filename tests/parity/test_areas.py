@@ -14,7 +14,7 @@ import pytest
 
 from tests.parity.differences import check, compare
 from tests.shim.running import SHIMMED
-from tests.support.environments import Environment, environment
+from tests.support.environments import ENVIRONMENTS, Environment, environment
 
 FOLDER = Path(__file__).parent
 AREAS = sorted(path.stem for path in (FOLDER / "areas").glob("[!_]*.py"))
@@ -30,7 +30,15 @@ def transcripts(name: str, shimmed: bool) -> dict[str, list[str]]:
     return found
 
 
-@pytest.mark.parametrize("area", AREAS)
+PLACES = [
+    (area, name)
+    for area in AREAS
+    for name in ENVIRONMENTS
+    if name != "bare" or not area.startswith("django_")
+]
+
+
+@pytest.mark.parametrize(("area", "env"), PLACES, indirect=["env"])
 def test_an_area_answers_as_channels_does(area: str, env: Environment) -> None:
     upstream, ours = transcripts("channels", False)[area], transcripts(env.name, True)[area]
     failed = [line for line in (*upstream, *ours) if line.startswith("the script failed")]
