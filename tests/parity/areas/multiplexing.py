@@ -16,7 +16,7 @@ from django.urls import path, re_path
 
 
 class Multiplexer(AsyncJsonWebsocketConsumer):
-    """{"stream": …, "payload": …} for one of several applications, each with a receive() and send() of its own."""
+    """{"stream": …, "payload": …} for one of several applications, each with its own receive() and send()."""
 
     applications = {}
 
