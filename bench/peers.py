@@ -30,6 +30,7 @@ DEFAULT_PEERS: dict[str, tuple[str, ...]] = {
     "A2": (*ASYNC, "ours_once", *NEIGHBOURS, "fast_channels"),
     "A3": (FLOOR, "ours_async"),  # one message costs Channels half a minute there
     "A-typed": (FLOOR, "ours_typed", "chanx"),
+    "A-manager": (FLOOR, "ours_manager"),
     "B": ASYNC,
     "C": ASYNC,
     "D": ASYNC,

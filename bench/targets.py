@@ -46,6 +46,7 @@ TARGETS = (
     cheaper("A3", "ours_async", FLOOR, 0.85),
     cheaper("A-typed", "ours_typed", "chanx", 20),
     cheaper("A-typed", "ours_typed", FLOOR, 0.95),
+    cheaper("A-manager", "ours_manager", FLOOR, 0.6),
     cheaper("B", "ours_async", "channels_async", 27),
     cheaper("B", "ours_async", FLOOR, 0.85),
     no_slower("B", "ours_async", "channels_async"),
@@ -82,7 +83,7 @@ TARGETS = (
     Target("O", "ours_async", "ours_async", 0.9, "rate", of="rate_alone"),
 )
 
-LOSSLESS = ("ours_async", "ours_once", "ours_sync", "ours_pubsub", "ours_queue", "ours_typed")
+LOSSLESS = ("ours_async", "ours_once", "ours_sync", "ours_pubsub", "ours_queue", "ours_typed", "ours_manager")
 """Peers that may lose nothing in any case."""
 
 A3_OVER_A1 = 1.3
