@@ -14,6 +14,7 @@ import pytest
 
 from compat.layers import channel_layers, unregister_channel_layer
 from tests.support.environments import Environment
+from tests.support.ported import port_files
 from tests.support.seed_app import SeedApp
 from tests.support.servers import Server, served
 from tests.support.tutorial import Tutorial
@@ -99,6 +100,21 @@ def typed_server(typed_app: SeedApp) -> Iterator[Server]:
     with typed_app.serve() as server:
         yield server
         assert "Traceback" not in server.log(), server.log()
+
+
+@pytest.fixture
+def imported(tmp_path: Path) -> Callable[[str], dict[str, Any]]:
+    """`imported("from chanx… import …")`: the names that the line brings once `port` has rewritten it."""
+
+    def run_line(line: str) -> dict[str, Any]:
+        file = tmp_path / "line.py"
+        file.write_text(f"{line}\n", encoding="utf-8")
+        port_files(tmp_path)
+        names: dict[str, Any] = {}
+        exec(file.read_text(encoding="utf-8"), names)
+        return names
+
+    return run_line
 
 
 @pytest.fixture

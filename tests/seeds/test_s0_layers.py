@@ -24,12 +24,13 @@ from compat.layers import (
 )
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
 from tests.support.paths import REPO
-from tests.support.ported import rewritten
+from tests.support.ported import app_of_the_seeds
 from tests.support.processes import child_environment
 from tests.support.seed_app import SeedApp
 from tests.support.waiting import until
 
 Src = Callable[[str], Any]
+Imported = Callable[[str], dict[str, Any]]
 
 ALIASES = {"memory", "chat", "queue", "notifications", "analytics"}
 NOWHERE = "redis://127.0.0.1:1"
@@ -51,11 +52,27 @@ async def nothing_comes(layer: Any, channel: str) -> bool:
         "from fast_channels.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer",
     ],
 )
-def test_S0_01_S0_02_imports(line: str) -> None:
-    names: dict[str, Any] = {}
-    exec(rewritten(line), names)
+def test_S0_01_S0_02_imports(line: str, imported: Imported) -> None:
+    names = imported(line)
     for name in line.partition(" import ")[2].split(", "):
         assert callable(names[name])
+
+
+def test_S0_05_the_layers_of_the_concepts_page(tmp_path: Path) -> None:
+    folder = app_of_the_seeds("fast_channels_concepts", tmp_path / "concepts")
+    code = (
+        "import layers; from compat.layers import channel_layers as c; print([*c], type(c['chat']).__name__)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=folder,
+        env=child_environment({"PYTHONPATH": str(REPO)}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("['chat'] RedisChannelLayer\n", "")
 
 
 async def test_S0_03_a_url_without_a_database_is_a_host(redis_url: str) -> None:

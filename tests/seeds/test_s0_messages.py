@@ -12,15 +12,15 @@ from compat.layers import InMemoryChannelLayer, register_channel_layer
 from compat.typed import AsyncJsonWebsocketConsumer, BaseMessage, PingMessage, PongMessage, ws_handler
 from compat.typed.asyncapi import document
 from tests.support.clients import get
-from tests.support.ported import rewritten
 from tests.support.servers import Server
 from tests.unit.typed.room import Talk
 
 Src = Callable[[str], Any]
+Imported = Callable[[str], dict[str, Any]]
 
 
 @pytest.fixture
-def chat() -> InMemoryChannelLayer:
+def chat(src: Src) -> InMemoryChannelLayer:
     """The layer "chat", in memory; `src` takes it away."""
     layer = InMemoryChannelLayer()
     register_channel_layer("chat", layer)
@@ -44,9 +44,8 @@ async def enter(src: Src, room: str) -> Talk:
         "from fast_channels.type_defs import WebSocketDisconnectEvent",
     ],
 )
-def test_S0_17_S0_23_S0_24_S0_25_imports(line: str) -> None:
-    names: dict[str, Any] = {}
-    exec(rewritten(line), names)
+def test_S0_17_S0_23_S0_24_S0_25_imports(line: str, imported: Imported) -> None:
+    names = imported(line)
     for name in line.partition(" import ")[2].split(", "):
         assert names[name] is not None
 

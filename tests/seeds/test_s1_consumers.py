@@ -14,11 +14,11 @@ from compat.layers import InMemoryChannelLayer, channel_layers, get_channel_laye
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
 from compat.typed.asyncapi import document
 from tests.support.clients import Client
-from tests.support.ported import rewritten
 from tests.support.servers import Server
 from tests.unit.typed.room import Talk
 
 Src = Callable[[str], Any]
+Imported = Callable[[str], dict[str, Any]]
 
 CONSUMERS = {
     "ChatConsumer": "chat",
@@ -87,7 +87,7 @@ async def ended(*clients: Talk) -> None:
 
 
 def test_S1_01_S1_03_S1_38_four_aliases_are_in_use_at_once(src: Src) -> None:
-    assert len(channel_layers) == 0
+    assert channel_layers.aliases() == []
     src("layers").setup_layers()
     assert len(channel_layers) == 5
     consumers = src("apps.showcase.consumer")
@@ -103,9 +103,8 @@ def test_S1_01_S1_03_S1_38_four_aliases_are_in_use_at_once(src: Src) -> None:
         "from fast_channels.layers.registry import channel_layers",
     ],
 )
-def test_S1_11_S1_38_imports(line: str) -> None:
-    names: dict[str, Any] = {}
-    exec(rewritten(line), names)
+def test_S1_11_S1_38_imports(line: str, imported: Imported) -> None:
+    names = imported(line)
     for name in line.partition(" import ")[2].split(", "):
         assert names[name] is not None
 
