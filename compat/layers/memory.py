@@ -83,6 +83,9 @@ class InMemoryChannelLayer(BaseChannelLayer):
             for group in inbox.groups:
                 self._leave(group, channel)
             inbox.groups.clear()
+        else:  # it was read by receive(), which keeps no list of its groups
+            for group in [group for group, members in self.groups.items() if channel in members]:
+                self._leave(group, channel)
 
     async def send(self, channel: str, message: Message) -> None:
         """Put a copy of ``message`` into ``channel``.
@@ -158,6 +161,8 @@ class InMemoryChannelLayer(BaseChannelLayer):
         if now >= self._next_sweep:
             self._sweep(now)
         excluded: Collection[str] = frozenset(exclude) if exclude else ()
+        if type(self).send is not InMemoryChannelLayer.send:
+            return await self._send_to_each([name for name in members if name not in excluded], message)
         deadline = now + self.expiry
         # The members share a copy that nobody changes, and make their own of it when they take it.
         shared = copier(message)()  # type: ignore[arg-type]
@@ -182,6 +187,17 @@ class InMemoryChannelLayer(BaseChannelLayer):
         self.metrics.sent += 1
         self.metrics.delivered += delivered
         return SendResult(delivered, dropped)
+
+    async def _send_to_each(self, channels: list[str], message: Message) -> SendResult:
+        """``group_send`` of a subclass with a ``send()`` of its own, which is to see every message."""
+        dropped = 0
+        for channel in channels:
+            try:
+                await self.send(channel, message)
+            except ChannelFull:
+                dropped += 1
+                self.count_drop(channel, "overflow")
+        return SendResult(len(channels) - dropped, dropped)
 
     # Upkeep
 
