@@ -21,7 +21,16 @@ from compat.inbox import Inbox, Overflow
 from compat.metrics import LayerMetrics
 from compat.types import Message
 
-__all__ = ["BaseChannelLayer", "PushLayer", "SendResult", "check_options", "require_message"]
+__all__ = [
+    "BaseChannelLayer",
+    "PushLayer",
+    "SendResult",
+    "check_capacities",
+    "check_options",
+    "is_number",
+    "require_message",
+    "require_positive",
+]
 
 log = logging.getLogger("compat.layers")
 
@@ -205,6 +214,36 @@ DROP_REASONS = {
     "expired": "it waited longer than the layer's expiry",
     "gone": "its consumer has ended",
 }
+
+
+def check_capacities(capacity: Any, channel_capacity: Any) -> None:
+    """Raise ValueError for a limit that is none, saying what to write instead."""
+    require_positive("capacity", capacity)
+    if channel_capacity is None:
+        return
+    if not isinstance(channel_capacity, Mapping):
+        raise ValueError(
+            f"channel_capacity must be a dict of pattern to capacity, such as {{'jobs.*': 1000}}, not "
+            f"{channel_capacity!r}"
+        )
+    for pattern, value in channel_capacity.items():
+        if not isinstance(pattern, str) and not hasattr(pattern, "match"):
+            raise ValueError(
+                "channel_capacity: a pattern is a glob such as 'jobs.*' or a compiled regular expression, "
+                f"not {pattern!r}"
+            )
+        require_positive(f"channel_capacity[{pattern!r}]", value)
+
+
+def require_positive(name: str, value: Any) -> None:
+    """Raise ValueError unless ``value`` is a number greater than 0."""
+    if not is_number(value) or not value > 0:
+        raise ValueError(f"{name} must be a number greater than 0, not {value!r}")
+
+
+def is_number(value: Any) -> bool:
+    """True for an int or a float, which a bool is not meant to be."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
 
 
 def check_options(cls: type, options: Mapping[str, Any], known: Iterable[str]) -> None:

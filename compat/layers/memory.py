@@ -16,7 +16,15 @@ from typing import Any
 
 from compat.exceptions import ChannelFull
 from compat.inbox import Event, Inbox, Mailbox, Overflow
-from compat.layers.base import BaseChannelLayer, Capacities, SendResult, check_options, require_message
+from compat.layers.base import (
+    BaseChannelLayer,
+    Capacities,
+    SendResult,
+    check_capacities,
+    check_options,
+    is_number,
+    require_message,
+)
 from compat.layers.copies import copier, private
 from compat.layers.values import MemoryValues
 from compat.types import Message
@@ -46,6 +54,10 @@ class InMemoryChannelLayer(BaseChannelLayer):
         check_options(
             type(self), kwargs, ("expiry", "group_expiry", "capacity", "channel_capacity", "on_overflow")
         )
+        check_capacities(capacity, channel_capacity)
+        for name, value in (("expiry", expiry), ("group_expiry", group_expiry)):
+            if not is_number(value):
+                raise ValueError(f"{name} must be a number of seconds, not {value!r}")
         super().__init__(expiry, capacity, channel_capacity, on_overflow)
         self.channel_capacity = self.compile_capacities(channel_capacity or {})
         self.group_expiry = group_expiry

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import os
 import threading
 import uuid
@@ -18,7 +19,7 @@ from redis.asyncio import Redis
 
 from compat.exceptions import ChannelFull
 from compat.inbox import Inbox, Mailbox, Overflow
-from compat.layers.base import Capacities, SendResult, require_message
+from compat.layers.base import Capacities, SendResult, is_number, require_message
 from compat.layers.redis.keys import RESERVED_KEY, lease_of
 from compat.layers.redis.layer import RedisLayer, log
 from compat.layers.redis.loops import background
@@ -85,8 +86,8 @@ class RedisChannelLayer(RedisLayer[QueueStation]):
             },
             unknown=unknown,
         )
-        for name, value in (("group_expiry", group_expiry), ("lease", lease)):
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 1:
+        for name, value in (("group_expiry", group_expiry), ("lease", lease), ("expiry", max(expiry, 1))):
+            if not is_number(value) or not 1 <= value < math.inf:
                 raise ValueError(f"{name} must be a number of seconds, 1 or more, not {value!r}")
         self.expiry_s = max(1, int(expiry))
         self.group_expiry = int(group_expiry)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import difflib
 import inspect
+import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +19,9 @@ from urllib.parse import urlsplit
 from redis.asyncio import ConnectionPool, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.connection import AbstractConnection, parse_url
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.exceptions import RedisError
+
+from compat.layers.base import is_number
 
 __all__ = ["Host", "close_pool", "create_pool", "decode_hosts"]
 
@@ -82,12 +87,19 @@ def _port(value: Any, where: str) -> int:
 
 def _check_url(url: str, where: str) -> None:
     try:
-        parse_url(url)
-        if url.startswith(("redis://", "rediss://")) and urlsplit(url).port == 0:
+        options = parse_url(url)
+        parts = urlsplit(url)
+        if parts.scheme == "unix":
+            if not options.get("path"):
+                raise ValueError("it names no socket, as in unix:///run/redis.sock")
+        elif parts.port == 0:
             raise ValueError("Port out of range 0-65535")
+        elif not re.fullmatch(r"/?\d*/?", parts.path):  # redis-py would take the database 0
+            raise ValueError(f"{parts.path!r} is no number of a database")
     except ValueError as error:
         hint = f"write 'redis://{url}'" if "://" not in url else f"an example: {EXAMPLE}"
         raise ValueError(f"{where}={_masked(url)!r} is not a Redis URL ({error}); {hint}") from None
+    _check_names(options, {}, f"{where}={_masked(url)!r}")
 
 
 def _check_dict(entry: dict[str, Any], where: str) -> None:
@@ -104,8 +116,12 @@ def _check_dict(entry: dict[str, Any], where: str) -> None:
         )
     if "port" in entry:
         entry["port"] = _port(entry["port"], where)
+    _check_names(entry, entry, where)
+
+
+def _check_names(options: Mapping[str, Any], entry: Mapping[str, Any], where: str) -> None:
     known = _known_options(entry)
-    for name in entry:
+    for name in options:
         if name not in known:
             near = difflib.get_close_matches(str(name), known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -113,13 +129,15 @@ def _check_dict(entry: dict[str, Any], where: str) -> None:
 
 
 def _check_sentinels(entry: dict[str, Any], where: str) -> None:
-    sentinels = entry.get("sentinels")
+    sentinels: Any = entry.get("sentinels")
     pairs = isinstance(sentinels, Sequence) and not isinstance(sentinels, str) and len(sentinels) > 0
-    if not pairs or not all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in sentinels or ()):
+    if not pairs or not all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in sentinels):
         raise ValueError(
             f"{where}['sentinels'] must be a list of (host, port) pairs, such as "
             f'[("127.0.0.1", 26379)]; found {sentinels!r}'
         )
+    for _, port in sentinels:
+        _port(port, f"{where}['sentinels']")
     if not entry.get("master_name"):
         raise ValueError(
             f"{where} has 'sentinels', and needs 'master_name': the name that they watch, often 'mymaster'"
@@ -199,12 +217,16 @@ class Host:
     def __init__(self, options: Mapping[str, Any], index: int) -> None:
         self.options = dict(options)
         self.index = index
-        kwargs = create_pool(options).connection_kwargs
         parsed = parse_url(options["address"]) if "address" in options else {}
         given = {**parsed, **options}
-        self.reply_timeout_s = float(given.get("socket_timeout") or REPLY_TIMEOUT_S)
-        self.connect_timeout_s = float(given.get("socket_connect_timeout") or CONNECT_TIMEOUT_S)
-        self.where = _where(options, kwargs)
+        self.reply_timeout_s = _limit(given, "socket_timeout", REPLY_TIMEOUT_S, index)
+        self.connect_timeout_s = _limit(given, "socket_connect_timeout", CONNECT_TIMEOUT_S, index)
+        try:
+            pool = self.pool()
+            self.connection(pool)  # it looks at its options, and opens nothing
+        except (TypeError, ValueError, RedisError) as error:
+            raise ValueError(f"hosts[{index}]: redis-py cannot use these options: {error}") from error
+        self.where = _where(options, pool.connection_kwargs)
 
     def pool(self) -> ConnectionPool:
         """A new pool; it belongs to one event loop, and to ``close_pool`` at its end."""
@@ -220,6 +242,14 @@ class Host:
     async def connect(connection: AbstractConnection) -> None:
         """Open it, and log in."""
         await connection.connect()  # type: ignore[no-untyped-call]
+
+
+def _limit(options: Mapping[str, Any], name: str, default: float, index: int) -> float:
+    """A time limit in seconds; 0 and None, which are none to redis-py, are the default."""
+    value = options.get(name) or default
+    if not is_number(value) or not 0 < value < math.inf:
+        raise ValueError(f"hosts[{index}]: {name} must be a number of seconds greater than 0, not {value!r}")
+    return float(value)
 
 
 def _where(options: Mapping[str, Any], kwargs: Mapping[str, Any]) -> str:

@@ -8,7 +8,14 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 from compat.inbox import Inbox, Overflow
-from compat.layers.base import BaseChannelLayer, Capacities, SendResult, check_options
+from compat.layers.base import (
+    BaseChannelLayer,
+    Capacities,
+    SendResult,
+    check_capacities,
+    check_options,
+    require_positive,
+)
 from compat.layers.redis.connection import Argument, RedisUnavailable
 from compat.layers.redis.hosts import Host, decode_hosts
 from compat.layers.redis.keys import Keys, shard_of
@@ -58,8 +65,8 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
         check_options(type(self), unknown, self.options)
         if not isinstance(prefix, str):
             raise TypeError(f"prefix must be a str, not {prefix!r}")
-        _require_positive("expiry", expiry)
-        _require_positive("capacity", capacity)
+        require_positive("expiry", expiry)
+        check_capacities(capacity, channel_capacity)
         super().__init__(expiry, capacity, channel_capacity, on_overflow)
         self.channel_capacity = self.compile_capacities(channel_capacity or {})
         self.prefix = prefix
@@ -196,8 +203,3 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
     @staticmethod
     def _blocking(make: Callable[[], Coroutine[Any, Any, T]], awaitable: str) -> T:
         return background.run_sync(make, awaitable)
-
-
-def _require_positive(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
-        raise ValueError(f"{name} must be a number greater than 0, not {value!r}")

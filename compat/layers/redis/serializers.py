@@ -81,7 +81,7 @@ class BaseMessageSerializer(abc.ABC):
     def _make_crypter(self, keys: Sequence[str | bytes] | None) -> MultiFernet | None:
         if not keys:
             return None
-        if isinstance(keys, (str, bytes)):
+        if isinstance(keys, (str, bytes, dict)):
             raise ValueError(
                 "symmetric_encryption_keys must be a list of possible keys; write [key], even for one"
             )

@@ -221,3 +221,19 @@ async def test_members_share_a_message_until_they_take_it_and_then_have_their_ow
     first["deep"]["list"].append("the first one's")
     first["flat"] = 2
     assert second == third == {"type": "m", "flat": 1, "deep": {"list": [1]}}
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"expiry": "60"}, "expiry must be a number of seconds, not '60'"),
+        ({"group_expiry": None}, "group_expiry must be a number of seconds, not None"),
+        ({"capacity": "100"}, "capacity must be a number greater than 0, not '100'"),
+        ({"channel_capacity": 5}, "channel_capacity must be a dict of pattern to capacity"),
+        ({"channel_capacity": {"x": -1}}, r"channel_capacity\['x'\] must be a number greater than 0, not -1"),
+        ({"on_overflow": "wait"}, "on_overflow='wait': expected one of"),
+    ],
+)
+def test_mistakes_are_explained(options: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        InMemoryChannelLayer(**options)

@@ -92,6 +92,13 @@ def test_time_limits(entry: Any, reply_s: float, connect_s: float) -> None:
             [{"address": "redis://h", "socket_timout": 1}],
             "unknown option 'socket_timout'; did you mean 'socket_timeout'",
         ),
+        (["redis://u:secret@h/chat"], "'/chat' is no number of a database"),
+        (["unix://"], "it names no socket, as in unix:///run/redis.sock"),
+        (
+            ["redis://:secret@h?socket_timout=1"],
+            "unknown option 'socket_timout'; did you mean 'socket_timeout'",
+        ),
+        ([{"sentinels": [("h", "port")], "master_name": "m"}], r"\['sentinels'\]: the port must be a number"),
         ([{"sentinels": "h", "master_name": "m"}], r"must be a list of \(host, port\) pairs"),
         ([{"sentinels": [("h", 1)]}], "needs 'master_name'"),
     ],
@@ -100,3 +107,20 @@ def test_mistakes_are_explained(hosts: Any, error: str) -> None:
     with pytest.raises(ValueError, match=error) as caught:
         decode_hosts(hosts)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("entry", "error"),
+    [
+        (
+            "redis://h?socket_timeout=-1",
+            r"hosts\[1\]: socket_timeout must be a number of seconds greater than 0",
+        ),
+        ({"host": "h", "socket_connect_timeout": "5"}, "socket_connect_timeout must be a number .*, not '5'"),
+        ("rediss://h?ssl_cert_reqs=sometimes", r"hosts\[1\]: redis-py cannot use these options: .*sometimes"),
+    ],
+)
+def test_what_redis_py_would_refuse_later(entry: Any, error: str) -> None:
+    """When the layer is made, and not when the first message is sent."""
+    with pytest.raises(ValueError, match=error):
+        Host(decode_hosts([entry])[0], 1)

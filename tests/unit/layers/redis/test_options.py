@@ -81,8 +81,26 @@ def test_the_pubsub_layer_takes_the_queue_layers_options() -> None:
         ({"prefix": 5}, TypeError, "prefix must be a str, not 5"),
         ({"expiry": 0}, ValueError, "expiry must be a number greater than 0, not 0"),
         ({"capacity": "100"}, ValueError, "capacity must be a number greater than 0, not '100'"),
+        ({"expiry": float("nan")}, ValueError, "expiry must be a number greater than 0, not nan"),
+        (
+            {"channel_capacity": [("x", 1)]},
+            ValueError,
+            "channel_capacity must be a dict of pattern to capacity",
+        ),
+        ({"channel_capacity": {5: 1}}, ValueError, "a pattern is a glob such as .* not 5"),
+        (
+            {"channel_capacity": {"x": "9"}},
+            ValueError,
+            r"channel_capacity\['x'\] must be a number .*, not '9'",
+        ),
         ({"serializer_format": "xml"}, KeyError, "there is no serializer 'xml'"),
         ({"symmetric_encryption_keys": "key"}, ValueError, "must be a list of possible keys"),
+        ({"symmetric_encryption_keys": {"a": "key"}}, ValueError, "must be a list of possible keys"),
+        (
+            {"symmetric_encryption_keys": [b"key", ""]},
+            ValueError,
+            "each key is a non-empty str or bytes; found ''",
+        ),
         ({"on_overflow": "wait"}, ValueError, "on_overflow='wait': expected one of"),
         ({"on_disconnect": 5}, ValueError, "on_disconnect must be a message type such as 'redis.disconnect'"),
     ],
@@ -92,7 +110,10 @@ def test_mistakes_are_explained(cls: Any, options: Any, error: type[Exception], 
         cls(**options)
 
 
-@pytest.mark.parametrize("options", [{"lease": 0}, {"group_expiry": 0.5}, {"lease": "60"}])
+@pytest.mark.parametrize(
+    "options",
+    [{"lease": 0}, {"group_expiry": 0.5}, {"lease": "60"}, {"expiry": float("inf")}, {"lease": float("nan")}],
+)
 def test_times_of_the_queue_layer(options: Any) -> None:
     with pytest.raises(ValueError, match="must be a number of seconds, 1 or more"):
         RedisChannelLayer(**options)
