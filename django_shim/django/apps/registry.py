@@ -1,7 +1,7 @@
 """The registry of the apps in INSTALLED_APPS.
 
 Only the project's own apps are loaded. Django's need Django, and what the shim itself serves (``channels``,
-``daphne``) has nothing to load; both are known to be installed, no more.
+``daphne``, ``django_shim.with_django``) has nothing to load; both are known to be installed, no more.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .config import AppConfig
 
 __all__ = ["Apps", "apps", "is_project_app"]
 
-SHIM_APPS = {"channels", "channels_redis", "daphne"}
+SHIM_APPS = {"channels", "channels_redis", "daphne", "django_shim"}
 
 
 def is_project_app(entry: str) -> bool:
