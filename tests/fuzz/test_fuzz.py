@@ -5,8 +5,10 @@ A few examples of each in every run; thousands under the slow marker.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import re
 import socket
 import string
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed
 
 from compat.auth import AuthMiddlewareStack
+from compat.exceptions import ImproperlyConfigured
 from compat.generic.websocket import AsyncJsonWebsocketConsumer, AsyncWebsocketConsumer, JsonWebsocketConsumer
 from compat.layers import InMemoryChannelLayer, register_channel_layer, unregister_channel_layer
 from compat.metrics import connections
@@ -76,6 +79,18 @@ async def user_of(token: str) -> str | None:
     return token if token == "good" else None
 
 
+class Generated:
+    """An application that a test puts a router into."""
+
+    router: Any = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.router({**scope, "path": scope["path"].removeprefix("/generated")}, receive, send)
+
+
+generated = Generated()
+
+
 def application() -> Any:
     tokens = TokenAuthMiddleware(
         AuthMiddlewareStack(Room.as_asgi()), user_of, places=[Header(), Query(), Subprotocol()]
@@ -88,6 +103,7 @@ def application() -> Any:
         re_path(r"^pattern/(?P<word>\w+)/(?P<n>[0-9]{1,4})?/?$", Echo.as_asgi()),
         path("checked/", OriginValidator(Echo.as_asgi(), [".example.com", "http://localhost:8000"])),
     ]
+    urls.append(re_path(r"^generated/", generated))
     return ProtocolTypeRouter({"websocket": URLRouter(urls)})
 
 
@@ -110,9 +126,21 @@ def nothing_left_behind(
     server: LiveServer, layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
 ) -> Iterator[None]:
     caplog.set_level(logging.ERROR)
+    before = tasks_of(server)
     yield
     until(lambda: connections.current == 0, "every consumer has ended", deadline_s=DEADLINE_S)
-    until(lambda: not layer.groups, "every group has been left", deadline_s=DEADLINE_S)
+    until(lambda: not layer.groups and not layer.channels, "no group, no channel", deadline_s=DEADLINE_S)
+    until(lambda: tasks_of(server) <= before, "every task has ended", deadline_s=DEADLINE_S)
+
+
+def tasks_of(server: LiveServer) -> int:
+    """How many tasks the server's loop has, the one that counts left out."""
+
+    async def count() -> int:
+        return len(asyncio.all_tasks()) - 1
+
+    assert server.loop is not None
+    return asyncio.run_coroutine_threadsafe(count(), server.loop).result(DEADLINE_S)
 
 
 def status(server: LiveServer, where: str, **options: Any) -> int:
@@ -240,6 +268,72 @@ def test_any_header_is_served_or_refused(amount: settings, header: str, server: 
         assert ask(server, handshake(where, line)) in (0, 101, 400, 403, 404)
 
     check()
+
+
+pattern_text = st.lists(
+    st.sampled_from(
+        ["a", "b/", "é", "-", "<int:n>", "<slug:s>/", "<path:p>", "<str:n>", "(?P<n>\\d+)", "^", "$", ".*"]
+    ),
+    max_size=4,
+).map("".join)
+generated_routes = st.lists(
+    st.tuples(st.sampled_from([path, re_path]), pattern_text, st.booleans()), min_size=1, max_size=4
+)
+
+
+@pytest.mark.parametrize("amount", SOME)
+def test_any_patterns_serve_what_they_match_and_nothing_else(amount: settings, server: LiveServer) -> None:
+    """Also where two of them match, or one leads to a router within."""
+
+    @amount
+    @given(generated_routes, st.text("ab1é-/", max_size=8))
+    def check(routes: list[tuple[Any, str, bool]], rest: str) -> None:
+        inner = URLRouter([path("", Echo.as_asgi()), re_path(r"^(?P<m>[a-z]+)/?$", Echo.as_asgi())])
+        try:
+            router = URLRouter(
+                [make(text, inner if nested else Echo.as_asgi()) for make, text, nested in routes]
+            )
+        except ImproperlyConfigured:
+            return
+        generated.router = router
+        expected = 101 if router.serves(rest) else 404
+        where = f"/generated/{quote(rest)}"
+        assert ask(server, handshake(where.encode(), b"Origin: http://localhost")) == expected
+
+    check()
+
+
+@pytest.mark.parametrize("amount", SOME)
+async def test_any_name_is_a_channels_or_is_refused(amount: settings, layer: InMemoryChannelLayer) -> None:
+    """Names of channels and groups: TypeError, or the message arrives; nothing is kept of a name refused."""
+
+    @amount
+    @given(st.text(max_size=120) | st.text(string.ascii_letters + string.digits + "-_.!", max_size=120))
+    def check(name: str) -> None:
+        asyncio.run(use(name))
+
+    async def use(name: str) -> None:
+        own = InMemoryChannelLayer()
+        for send in (own.send(name, {"type": "x"}), own.group_add("g", name), own.group_add(name, "c")):
+            try:
+                await send
+            except TypeError:
+                continue
+        if valid_channel(name):
+            assert await own.receive(name) == {"type": "x"} and name in own.groups["g"]
+        else:
+            assert not own.channels and "g" not in own.groups
+        assert (name in own.groups) == valid_group(name) or name == "g"
+
+    await asyncio.to_thread(check)
+
+
+def valid_group(name: str) -> bool:
+    return bool(re.fullmatch(r"[a-zA-Z0-9\-_.]{1,99}", name))
+
+
+def valid_channel(name: str) -> bool:
+    return len(name) < 100 and bool(re.fullmatch(r"[a-zA-Z0-9\-_.]+(![a-zA-Z0-9\-_.]*)?", name))
 
 
 @pytest.mark.parametrize("amount", SOME)
