@@ -81,7 +81,7 @@ class ConsumerApp:
     async def __call__(self, scope: Any, receive: Any = None, send: Any = None) -> None:
         if receive is None:
             scope, receive, send = scope.scope, scope.receive, scope.send
-        if "url_route" not in scope:
+        if "path" in scope and "url_route" not in scope:  # a worker's scope has no path
             scope["url_route"] = {"args": (), "kwargs": dict(scope.get("path_params") or {})}
         if admissions.open_to_all():
             return await checked(self, self._run, scope, receive, send)
