@@ -1,6 +1,6 @@
 # Everything here is a file of scripts/; CONTRIBUTING.md says what each is for.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check lint coverage build clean
+.PHONY: help run test test-all check lint coverage docs build clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,6 +22,9 @@ lint:  ## mend what ruff can mend
 
 coverage:  ## the report of the last test run, and the gate
 	@scripts/coverage
+
+docs:  ## build the documentation into .cache/site, warnings as errors (scripts/docs serve shows it)
+	@scripts/docs
 
 build:  ## wheel and sdist into dist/
 	@scripts/build

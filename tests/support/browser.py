@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 from selenium import webdriver
@@ -33,8 +33,13 @@ Browser: TypeAlias = webdriver.Chrome
 
 
 @contextmanager
-def browser(profile: Path) -> Iterator[Browser]:
-    """A browser with an empty profile in that folder; CHROMIUM, CHROMEDRIVER name others than on PATH."""
+def browser(
+    profile: Path, *, logs: Mapping[str, str] | None = None, preferences: Mapping[str, Any] | None = None
+) -> Iterator[Browser]:
+    """A browser with an empty profile in that folder; CHROMIUM, CHROMEDRIVER name others than on PATH.
+
+    `logs` are kept beside the console's; `preferences` are Chromium's own.
+    """
     binary = os.environ.get("CHROMIUM") or shutil.which("chromium")
     driver = os.environ.get("CHROMEDRIVER") or shutil.which("chromedriver")
     if binary is None or driver is None:
@@ -43,7 +48,9 @@ def browser(profile: Path) -> Iterator[Browser]:
     options.binary_location = binary
     for flag in (*FLAGS, f"--user-data-dir={profile}"):
         options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", **(logs or {})})
+    if preferences:
+        options.add_experimental_option("prefs", dict(preferences))
     chrome = webdriver.Chrome(options=options, service=Service(executable_path=driver))
     try:
         yield chrome

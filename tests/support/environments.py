@@ -3,6 +3,7 @@
     bare      the one that runs the tests: neither Django nor channels
     django    Django
     channels  Django, channels, channels_redis and daphne, as a project that ports has them
+    peers     fast-channels and Chanx, whose apps the pages of docs/port begin with
     upstream  what the extra [channels-redis] brings, and the tools that run these tests there
     redis-N, redis-N-hiredis (REDIS_PY)
               the newest redis-py N, without and with its parser in C, and the same tools
@@ -61,6 +62,10 @@ def _redis_py(name: str) -> Recipe:
 RECIPES = {
     "django": Recipe(DJANGO),
     "channels": Recipe((*DJANGO, "channels==4.3.2", "channels_redis==4.3.0", "daphne>=4.2,<5")),
+    # Chanx does not say that it needs the last two.
+    "peers": Recipe(
+        ("fastapi>=0.115", "fast-channels==1.1.0", "chanx==2.13.0", "pyhumps>=3.8", "structlog>=25")
+    ),
     "upstream": Recipe(TOOLS, extras="server,crypto,channels-redis"),
     **{name: _redis_py(name) for name in REDIS_PY},
 }
