@@ -121,7 +121,7 @@ def _no_handler(consumer: Any, error: BaseException, message: Any) -> str | None
 
 def _nothing_to_send(consumer: Any, error: BaseException, message: Any) -> str | None:
     if isinstance(error, ValueError) and str(error).startswith("You must pass one of bytes_data or text"):
-        return "send() was called with None; an empty frame is send(text_data='')"
+        return "both arguments of send() are None; an empty frame is send(text_data='')"
     return None
 
 

@@ -109,11 +109,17 @@ def get_handler_name(message: Mapping[str, Any]) -> str:
     with an underscore, so that a message cannot reach a private method (Channels' rule).
     """
     if "type" not in message:
-        raise ValueError("Incoming message has no 'type' attribute")
+        raise ValueError(
+            "Incoming message has no 'type' attribute: it names the method that handles the message, such as "
+            '{"type": "chat.message", ...} for chat_message()'
+        )
     kind = message["type"]
     if not isinstance(kind, str):
-        raise ValueError(f"Malformed type in message: expected a str, found {kind!r}")
+        raise ValueError(f"Malformed type in message: expected a str such as 'chat.message', found {kind!r}")
     name = kind.replace(".", "_")
     if name.startswith("_"):
-        raise ValueError("Malformed type in message (leading underscore)")
+        raise ValueError(
+            f"Malformed type in message (leading underscore): {kind!r} would reach a private method; give "
+            "the handler a public name"
+        )
     return name

@@ -36,7 +36,10 @@ class Worker(StatelessServer):
         self.channels = list(channels)
         self.channel_layer = channel_layer
         if self.channel_layer is None:
-            raise ValueError("Channel layer is not valid: no layer is configured under the worker's alias")
+            raise ValueError(
+                "Channel layer is not valid: no layer is configured under the worker's alias; add it to "
+                "CHANNEL_LAYERS, or name another one by --layer"
+            )
 
     async def handle(self) -> None:
         """Listen on every channel until one of the listeners fails."""

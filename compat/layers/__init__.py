@@ -97,7 +97,7 @@ class ChannelLayerManager:
         """A new layer for alias ``name`` from its BACKEND and TEST_CONFIG."""
         entry = self.configs[name]
         if "TEST_CONFIG" not in entry:
-            raise InvalidChannelLayerError(f"No TEST_CONFIG specified for {name}")
+            raise InvalidChannelLayerError(_no_test_config(name))
         return self._make(name, entry, "TEST_CONFIG")
 
     def __getitem__(self, alias: str) -> Any:
@@ -154,6 +154,13 @@ class ChannelLayerManager:
                 f"CHANNEL_LAYERS[{alias!r}][{key!r}] must be a dict, not {config!r}"
             )
         return backend(**config)
+
+
+def _no_test_config(alias: str) -> str:
+    return (
+        f"No TEST_CONFIG specified for {alias}; write CHANNEL_LAYERS[{alias!r}]['TEST_CONFIG'] = {{...}}, "
+        "beside its CONFIG"
+    )
 
 
 def _backend_path(alias: str, entry: Any) -> str:

@@ -36,7 +36,7 @@ class HttpCommunicator(ApplicationCommunicator):
         headers: Iterable[tuple[bytes, bytes]] | None = None,
     ) -> None:
         if not isinstance(body, bytes):
-            raise AssertionError(f"body must be bytes, not {type(body).__name__}")
+            raise AssertionError(f"body must be bytes, not {type(body).__name__}: encode a text first")
         url = urlparse(path)
         scope: Scope = {
             "type": "http",

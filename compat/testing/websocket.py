@@ -30,7 +30,7 @@ class WebsocketCommunicator(ApplicationCommunicator):
         spec_version: str | None = None,
     ) -> None:
         if not isinstance(path, str):
-            raise TypeError(f"Expected str, got {type(path)}")
+            raise TypeError(f"Expected str, got {type(path)}: the path, such as '/ws/chat/'")
         url = urlparse(path)
         scope: Scope = {
             "type": "websocket",
@@ -63,7 +63,10 @@ class WebsocketCommunicator(ApplicationCommunicator):
     async def send_to(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Send one frame: text or bytes, exactly one of them and not empty."""
         if bool(text_data) == bool(bytes_data):
-            raise AssertionError("You must supply exactly one of text_data or bytes_data")
+            raise AssertionError(
+                "You must supply exactly one of text_data or bytes_data, and it must not be empty; an empty "
+                'frame is send_input({"type": "websocket.receive", "text": ""})'
+            )
         if text_data:
             if not isinstance(text_data, str):
                 raise AssertionError("The text_data argument must be a str")
