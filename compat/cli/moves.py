@@ -63,6 +63,9 @@ PREFIXES: Mapping[str, str] = {
 """Packages whose modules are all ours under another beginning; ``MODULES`` goes first."""
 
 MODULES: Mapping[str, str] = {
+    # commands of manage.py
+    "channels.management.commands.runworker": f"{WITH_DJANGO}.management.commands.runworker",
+    "daphne.management.commands.runserver": f"{WITH_DJANGO}.management.commands.runserver",
     # fast-channels
     "fast_channels.consumer": "compat.generic.websocket",
     "fast_channels.consumer.base": "compat.consumer",

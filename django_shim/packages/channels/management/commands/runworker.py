@@ -1,7 +1,10 @@
 """``manage.py runworker CHANNEL …`` of the app ``channels``."""
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-from django_shim.with_django.management.commands.runworker import Command
+from django_shim.mirror import mirror
 
-__all__ = ["Command"]
+if TYPE_CHECKING:
+    from django_shim.with_django.management.commands.runworker import *
+
+mirror(__name__, "django_shim.with_django.management.commands.runworker")

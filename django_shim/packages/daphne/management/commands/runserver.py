@@ -1,7 +1,10 @@
 """``manage.py runserver`` of the app ``daphne``, where the real daphne is not installed."""
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-from django_shim.with_django.management.commands.runserver import Command, load, load_with_static_files
+from django_shim.mirror import mirror
 
-__all__ = ["Command", "load", "load_with_static_files"]
+if TYPE_CHECKING:
+    from django_shim.with_django.management.commands.runserver import *
+
+mirror(__name__, "django_shim.with_django.management.commands.runserver")
