@@ -280,7 +280,7 @@ class Ending:
         self.inbox.task = asyncio.current_task()
         watched = self.socket.served and self.socket.websocket
         if watched:
-            drain.enter(self.socket)
+            drain.enter(self.socket, self.name)
         interval = (
             limit_of(self.consumer, "heartbeat", "CHANNEL_HEARTBEAT") if self.socket.websocket else None
         )

@@ -3,7 +3,8 @@
 With ``DRAIN_SECONDS`` above 0, the first SIGTERM (or SIGINT) begins a drain: new sockets are refused with 503
 and the open ones are closed with 1012 ("service restart") one after another, spread over that time, so that
 clients do not all come back at once, and each one's ``disconnect()`` runs. Then, or at the second signal,
-the server stops as it would have.
+the server stops as it would have. A handler that does not return is cancelled, and one that blocks its thread
+does not keep the process from ending.
 
 The handler is put in front of the server's when the first websocket is served. That needs a server that
 handles signals by ``signal.signal`` on the thread of its event loop, as uvicorn does; with any other a server
@@ -15,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -23,6 +25,7 @@ from typing import Any, Protocol
 
 from compat.exceptions import ImproperlyConfigured
 from compat.limits import admissions
+from compat.refusal import listed
 from compat.settings import settings
 
 __all__ = ["Drain", "drain"]
@@ -32,7 +35,7 @@ log = logging.getLogger("compat.draining")
 SERVICE_RESTART = 1012
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 CLOSED_TIMEOUT_S = 5.0
-"""How long a client that has been closed may take to be gone."""
+"""How long a client that has been closed, or a consumer that has been cancelled, may take to be gone."""
 
 Handler = Callable[[int, FrameType | None], Any]
 
@@ -47,7 +50,8 @@ class Drain:
     """The open websockets of this process, and how they are closed when it stops."""
 
     def __init__(self) -> None:
-        self.open: set[Closable] = set()
+        self.open: dict[Closable, tuple[asyncio.Task[Any] | None, Callable[[], str]]] = {}
+        """Each with the task in which its consumer runs, and what tells which consumer it is."""
         self.servers: dict[int, Handler] = {}
         """The server's own handlers, by signal."""
         self.watching = False
@@ -55,9 +59,9 @@ class Drain:
         self.gone: asyncio.Event | None = None
         """Set when the last one has ended; there only while somebody waits for that."""
 
-    def enter(self, socket: Closable) -> None:
-        """A websocket is served from now on."""
-        self.open.add(socket)
+    def enter(self, socket: Closable, name: Callable[[], str]) -> None:
+        """A websocket is served from now on, in the running task."""
+        self.open[socket] = (asyncio.current_task(), name)
         if not self.watching:
             self.watching = True
             if drain_seconds():
@@ -65,14 +69,20 @@ class Drain:
 
     def leave(self, socket: Closable) -> None:
         """It is over."""
-        self.open.discard(socket)
+        self.open.pop(socket, None)
         if self.gone is not None and not self.open:
             self.gone.set()
 
-    async def _all_gone(self) -> None:
+    async def _all_gone(self) -> bool:
+        """Whether all have ended, within the time for that."""
         self.gone = asyncio.Event()
         if self.open:
-            await self.gone.wait()
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self.gone.wait(), CLOSED_TIMEOUT_S)
+        return not self.open
+
+    def _names(self) -> str:
+        return listed((name() for _, name in self.open.values()), limit=3)
 
     def _watch(self) -> None:
         loop = asyncio.get_running_loop()
@@ -83,9 +93,9 @@ class Drain:
             return
         self.servers = handlers
         for number in handlers:
-            signal.signal(number, lambda number, frame: self._stop(loop, number, frame))
+            signal.signal(number, lambda number, frame: self._stop(loop))
 
-    def _stop(self, loop: asyncio.AbstractEventLoop, number: int, frame: FrameType | None) -> None:
+    def _stop(self, loop: asyncio.AbstractEventLoop) -> None:
         """In the signal handler: begin, or at the second signal let the server end at once."""
         if not admissions.draining:
             admissions.draining = True
@@ -95,9 +105,21 @@ class Drain:
         if self.task is not None:
             self.task.cancel()
         self._restore()
-        # As Ctrl-C after a stop has begun: to uvicorn that means not to wait for anybody.
-        _stop_server(self.servers[signal.SIGTERM])
-        self.servers.get(signal.SIGINT, self.servers[signal.SIGTERM])(signal.SIGINT, frame)
+        self._end_at_once()
+
+    def _end_at_once(self) -> None:
+        """Have the server stop without waiting for anybody, and see to it that the process ends."""
+        handler = self.servers[signal.SIGTERM]
+        _stop_server(handler)
+        server = getattr(handler, "__self__", None)
+        if hasattr(server, "force_exit"):
+            server.force_exit = True  # type: ignore[union-attr]
+        else:  # as Ctrl-C after a stop has begun
+            self.servers.get(signal.SIGINT, handler)(signal.SIGINT, None)
+        # An interpreter waits for its threads, and a handler may block one for ever.
+        last_resort = threading.Timer(CLOSED_TIMEOUT_S, os._exit, (1,))
+        last_resort.daemon = True
+        last_resort.start()
 
     def _restore(self) -> None:
         for number, handler in self.servers.items():
@@ -119,10 +141,20 @@ class Drain:
             await asyncio.sleep(pause)
         if closing:
             await asyncio.wait(closing, timeout=CLOSED_TIMEOUT_S)
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._all_gone(), CLOSED_TIMEOUT_S)
+        if not await self._all_gone():
+            log.warning(
+                "stopping: cancelled what had not ended %g s later: %s", CLOSED_TIMEOUT_S, self._names()
+            )
+            for task, _ in self.open.values():
+                if task is not None:
+                    task.cancel()
+        ended = await self._all_gone()
         self._restore()
-        _stop_server(self.servers[signal.SIGTERM])
+        if ended:
+            _stop_server(self.servers[signal.SIGTERM])
+        else:
+            log.error("stopping: ending without these, which block their threads: %s", self._names())
+            self._end_at_once()
 
 
 def _stop_server(handler: Handler) -> None:

@@ -44,9 +44,9 @@ def capture_group_sends(
     real = layer.group_send
     own = vars(layer).get("group_send")  # of the instance, where somebody has put one before
 
-    async def group_send(group: str, message: dict[str, Any]) -> Any:
+    async def group_send(group: str, message: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         sent.append(GroupSend(group, copy.deepcopy(message)))
-        return await real(group, message) if deliver else None
+        return await real(group, message, *args, **kwargs) if deliver else None
 
     layer.group_send = group_send
     try:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import time
 
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 
-from compat import AsyncWebsocketConsumer, WebsocketConsumer, configure
+from compat import AsyncWebsocketConsumer, WebsocketConsumer, configure, draining
 
+draining.CLOSED_TIMEOUT_S = float(os.environ.get("CLOSED_TIMEOUT", draining.CLOSED_TIMEOUT_S))
 configure(DRAIN_SECONDS=float(os.environ["DRAIN"]))
 
 
@@ -22,4 +25,17 @@ class Sync(WebsocketConsumer):
         print(f"disconnect {code}", flush=True)
 
 
-app = Starlette(routes=[WebSocketRoute("/async", Async.as_asgi()), WebSocketRoute("/sync", Sync.as_asgi())])
+class Stuck(AsyncWebsocketConsumer):
+    async def disconnect(self, code: int) -> None:
+        print(f"disconnect {code}", flush=True)
+        await asyncio.Event().wait()
+
+
+class Blocked(WebsocketConsumer):
+    def disconnect(self, code: int) -> None:
+        print(f"disconnect {code}", flush=True)
+        time.sleep(600)
+
+
+CONSUMERS = {"/async": Async, "/sync": Sync, "/stuck": Stuck, "/blocked": Blocked}
+app = Starlette(routes=[WebSocketRoute(where, cls.as_asgi()) for where, cls in CONSUMERS.items()])

@@ -21,7 +21,7 @@ OPEN = 200
 @pytest.fixture
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
     command = [sys.executable, "-m", "uvicorn", "tests.faults.drained_app:app", "--port", "{port}"]
-    env = {"DRAIN": str(request.param)}
+    env = {"DRAIN": str(request.param), "CLOSED_TIMEOUT": "1" if request.param == 0.1 else "15"}
     with served(command, cwd=REPO, log=tmp_path / "server.log", env=env) as server:
         yield server
 
@@ -84,3 +84,29 @@ async def test_without_a_drain_time_the_server_stops_as_ever(server: Server) -> 
     assert {code for _, code in ended} == {1012}
     await asyncio.to_thread(server.process.wait, deadline_s=20)
     assert server.log().count("disconnect 1012") == 10
+
+
+@pytest.mark.parametrize("server", [0.1], indirect=True)
+@pytest.mark.parametrize(
+    ("where", "status", "words"),
+    [("/stuck", 0, "cancelled what had not ended"), ("/blocked", 1, "ending without these, which block")],
+)
+async def test_a_disconnect_that_never_returns_keeps_no_process_alive(
+    server: Server, where: str, status: int, words: str
+) -> None:
+    client = await connect(server.ws(where), proxy=None, open_timeout=30)
+    server.process.send_signal(signal.SIGTERM)
+    assert (await closed_at(client))[1] == 1012
+    assert await asyncio.to_thread(server.process.wait, deadline_s=45) == status
+    log = server.log()
+    assert log.count("disconnect 1012") == 1
+    assert words in log and f"{where.strip('/').capitalize()} at '{where}'" in log
+
+
+@pytest.mark.parametrize("server", [0.1], indirect=True)
+async def test_a_second_signal_waits_for_no_thread(server: Server) -> None:
+    client = await connect(server.ws("/blocked"), proxy=None, open_timeout=30)
+    server.process.send_signal(signal.SIGTERM)
+    await closed_at(client)
+    server.process.send_signal(signal.SIGTERM)
+    await asyncio.to_thread(server.process.wait, deadline_s=30)

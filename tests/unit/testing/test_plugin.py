@@ -87,6 +87,9 @@ async def test_sends_are_captured_once_each_and_may_be_kept_back(channel_layer: 
     await channel_layer.group_send("g", {"type": "after"})
     assert sent == [("g", {"type": "x", "list": [1]})] and sent[0].group == "g"
     assert await channel_layer.receive("mailbox") == {"type": "after"}
+    with capture_group_sends() as sent:
+        assert (await channel_layer.group_send("g", {"type": "y"}, exclude=["mailbox"])).delivered == 0
+    assert sent == [("g", {"type": "y"})]
 
 
 def test_capturing_needs_a_layer() -> None:
