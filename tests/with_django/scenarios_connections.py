@@ -178,6 +178,29 @@ async def scenario_sync_consumers_leave_no_connection_open() -> None:
     assert not open_connections()
 
 
+async def scenario_no_connection_is_left_open_under_a_communicator() -> None:
+    """A test's database could not be dropped while one is: "is being accessed by other users"."""
+    from django.contrib.auth.models import User
+
+    from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
+    from compat.testing import WebsocketCommunicator
+
+    class Async(AsyncWebsocketConsumer):
+        async def disconnect(self, code: int) -> None:
+            assert await User.objects.acount() == 0
+
+    class Sync(WebsocketConsumer):
+        def connect(self) -> None:
+            assert User.objects.count() == 0
+            self.accept()
+
+    for consumer in (Async, Sync):
+        communicator = WebsocketCommunicator(consumer.as_asgi(), "/")
+        assert (await communicator.connect(timeout=10))[0]
+        await communicator.disconnect(timeout=10)
+        assert not open_connections(), consumer
+
+
 def scenario_a_test_case_keeps_its_transaction() -> None:
     """Consumers under a communicator see what the test has not committed, and do not end its transaction."""
     import unittest

@@ -130,6 +130,13 @@ def test_a_day_in_the_life(server: Server, chromium: Browser, click: Callable[[W
     assert "Traceback" not in log, log
 
 
+def test_the_projects_own_tests(site: Site) -> None:
+    done = site.env.run(
+        "django-shim", "manage.py", "test", "--noinput", cwd=SITE, env=site.variables, deadline_s=110
+    )
+    assert done.returncode == 0 and "Ran 5 tests" in done.stderr, done.stdout + done.stderr
+
+
 def session_cookie(server: Server, name: str) -> str:
     """Log in as a form does."""
     where = server.http("/accounts/login/")

@@ -47,6 +47,7 @@ DATABASES = {
         "NAME": os.environ["NOTES_DATABASE"],
         "CONN_MAX_AGE": 0,
         "OPTIONS": {"timeout": 20},
+        "TEST": {"NAME": os.environ["NOTES_DATABASE"] + ".test"},  # a live server cannot share one in memory
     }
 }
 CHANNEL_LAYERS = {
