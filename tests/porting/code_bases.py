@@ -1,4 +1,4 @@
-"""Larger code bases of other people that use Channels: their sdists, and the environments that they run in."""
+"""Larger code bases that use Channels: their sdists, and the environments that they run in."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ RECIPES["bases-bare"] = Recipe((*NEEDED[1:], *RUNNERS))
 
 @dataclass(frozen=True)
 class CodeBase:
-    """A package of the index. ``packages``: what is imported of it. ``conftest``: what its sdist leaves out, by
-    file, in our hand. ``tests``: arguments of pytest; none where the sdist has no tests.
+    """A package of the index.
+
+    ``packages``: what is imported of it. ``tests``: arguments of pytest; none where the sdist has no tests.
+    ``left_out``: files that its tests want and its sdist lacks, with their text.
     """
 
     name: str
@@ -41,7 +43,10 @@ class CodeBase:
         with tarfile.open(self._sdist()) as archive:
             root = archive.getnames()[0].partition("/")[0]
             # The argument is there since Python 3.10.12 and 3.11.4, and wanted from 3.12 on.
-            archive.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+            if hasattr(tarfile, "data_filter"):
+                archive.extractall(folder, filter="data")
+            else:
+                archive.extractall(folder)
         project = folder / root
         for name, text in self.left_out:
             (project / name).write_text(text, encoding="utf-8")
@@ -96,8 +101,10 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
 {apps}]
-DATABASES = {{"default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": "db.sqlite3", "TEST": {{"NAME": "t.sqlite3"}}}}}}
-CHANNEL_LAYERS = {{"default": {{"BACKEND": "channels.layers.InMemoryChannelLayer", "TEST_CONFIG": {{"expiry": 60}}}}}}
+SQLITE = "django.db.backends.sqlite3"
+DATABASES = {{"default": {{"ENGINE": SQLITE, "NAME": "db.sqlite3", "TEST": {{"NAME": "t.sqlite3"}}}}}}
+MEMORY = "channels.layers.InMemoryChannelLayer"
+CHANNEL_LAYERS = {{"default": {{"BACKEND": MEMORY, "TEST_CONFIG": {{"expiry": 60}}}}}}
 ASGI_APPLICATION = "nothing.asgi.application"
 USE_TZ = True
 """

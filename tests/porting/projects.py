@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.support.environments import Environment, environment
 
-__all__ = ["ENVIRONMENT_OF", "check", "failing_imports", "port", "without_cache"]
+__all__ = ["ENVIRONMENT_OF", "check", "claimed", "failing_imports", "port", "without_cache"]
 
 ENVIRONMENT_OF = {"keep": "django", "shim": "bare"}
 """Where a project runs whose Django names stay, and one whose names are those of the subset."""
@@ -23,7 +23,11 @@ if os.environ.get("DJANGO_SETTINGS_MODULE"):
         from django_shim import django  # a project that was ported, without a shim
     django.setup()
 failed = {}
-for name in json.load(sys.stdin):
+for path, name in json.load(sys.stdin):
+    file = path.removesuffix(".py").removesuffix("/__init__")
+    folder = os.path.abspath(file.removesuffix(name.replace(".", "/")))
+    if folder not in sys.path:
+        sys.path.append(folder)
     try:
         importlib.import_module(name)
     except BaseException as error:
@@ -49,13 +53,19 @@ def check(project: Path, env: Environment, django: str) -> Any:
     return json.loads(done.stdout)
 
 
+def claimed(report: Any) -> list[Any]:
+    """The files that are said to run unchanged; setup.py, which runs when it is imported, is left out."""
+    return [file for file in report["files"] if file["status"] == "runs" and file["module"] != "setup"]
+
+
 def failing_imports(
-    project: Path, env: Environment, modules: list[str], *, settings: str = "", shim: bool = False
+    project: Path, env: Environment, files: list[Any], *, settings: str = "", shim: bool = False
 ) -> Any:
-    """Module to error, for those that cannot be imported; under the shim, or without it."""
+    """Module to error, for those files of a report that cannot be imported; under the shim, or without it."""
     command = ("django-shim", "python") if shim else ("python",)
     variables = {"DJANGO_SETTINGS_MODULE": settings} if settings else {}
-    done = env.run(*command, "-c", TRY, cwd=project, env=variables, stdin=json.dumps(modules), deadline_s=120)
+    asked = json.dumps([(file["path"], file["module"]) for file in files])
+    done = env.run(*command, "-c", TRY, cwd=project, env=variables, stdin=asked, deadline_s=120)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 

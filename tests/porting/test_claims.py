@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.porting.projects import check, failing_imports
+from tests.porting.projects import check, claimed, failing_imports
 from tests.support.environments import Environment, environment
 from tests.support.paths import REPO, acceptance_material
 from tests.support.tutorial import Tutorial
@@ -65,16 +64,11 @@ def shop(folder: Path) -> Path:
     return folder
 
 
-def claimed(report: Any) -> list[str]:
-    """The modules of the files that are said to run unchanged."""
-    return [file["module"] for file in report["files"] if file["status"] == "runs"]
-
-
 def assert_true_claims(project: Path, env: Environment, django: str, settings: str) -> Any:
     report = check(project, env, django)
-    modules = claimed(report)
-    assert modules
-    assert failing_imports(project, env, modules, settings=settings, shim=True) == {}
+    files = claimed(report)
+    assert files
+    assert failing_imports(project, env, files, settings=settings, shim=True) == {}
     return report
 
 
@@ -98,8 +92,9 @@ def test_a_project_of_every_kind_of_file(bare: Environment, tmp_path: Path) -> N
     report = assert_true_claims(shop(tmp_path), bare, "shim", "site_settings")
     runs = {file["path"] for file in report["files"] if file["status"] == "runs"}
     assert runs == RUN_WITHOUT_DJANGO
-    others = [file["module"] for file in report["files"] if file["status"] != "runs"]
-    works = set(others) - set(failing_imports(tmp_path, bare, others, settings="site_settings", shim=True))
+    others = [file for file in report["files"] if file["status"] != "runs"]
+    failed = failing_imports(tmp_path, bare, others, settings="site_settings", shim=True)
+    works = {file["module"] for file in others} - set(failed)
     # These say so where they are used.
     assert works <= {"shop.later", "shop.empty_admin"}
 
@@ -117,6 +112,4 @@ def test_apps_of_other_libraries_do_not_run_before_they_are_ported(
     shutil.copytree(acceptance_material() / "acceptance" / "apps" / app, tmp_path / "src")
     report = check(tmp_path, bare, "shim")
     assert report["counts"]["port"]
-    importable: Callable[[dict[str, Any]], bool] = lambda file: file["status"] == "runs"  # noqa: E731
-    modules = [file["module"] for file in report["files"] if importable(file)]
-    assert failing_imports(tmp_path, bare, modules, shim=True) == {}
+    assert failing_imports(tmp_path, bare, claimed(report), shim=True) == {}

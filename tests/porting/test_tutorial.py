@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.porting.projects import ENVIRONMENT_OF, failing_imports, port, without_cache
+from tests.porting.projects import ENVIRONMENT_OF, check, failing_imports, port, without_cache
 from tests.support.clients import Client, Refused, get
 from tests.support.environments import environment
 from tests.support.servers import Server, served
@@ -174,8 +174,7 @@ def test_users_are_djangos(ported: Ported) -> None:
 
 
 def test_every_file_can_be_imported(ported: Ported) -> None:
-    modules = [name.removesuffix(".py").replace("/", ".") for name in ported.after if name.endswith(".py")]
-    modules = [name.removesuffix(".__init__") for name in modules]
     env = environment(ENVIRONMENT_OF[ported.django])
-    assert len(modules) >= 11
-    assert failing_imports(ported.folder, env, modules, settings="mysite.settings") == {}
+    files = check(ported.folder, env, ported.django)["files"]
+    assert len(files) == 11 and {file["status"] for file in files} == {"runs"}
+    assert failing_imports(ported.folder, env, files, settings="mysite.settings") == {}

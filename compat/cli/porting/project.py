@@ -13,7 +13,7 @@ from typing import NamedTuple
 from compat.cli.porting.environment import judge_foreign
 from compat.cli.porting.judge import DjangoNames, Kind, Verdict, judge, judge_text, judge_use, library_of
 from compat.cli.porting.references import Import, References, When, references
-from compat.cli.porting.sources import module_names, own_names, python_files
+from compat.cli.porting.sources import module_names, name_below, own_names, python_files
 
 __all__ = ["FileReport", "Finding", "Report", "inspect"]
 
@@ -68,7 +68,11 @@ def inspect(root: Path, django: DjangoNames, progress: Progress = lambda count: 
     files = python_files(root)
     read = dict(zip(files, _read(files, progress), strict=True))
     top = root if root.is_dir() else root.parent
-    project = _Project(module_names(files, top), own_names(files, top), read, django)
+    names = own_names(files)
+    for file in files:
+        if "." not in names[file] and any(one.level for one in read[file].imports):
+            names[file] = name_below(file, top)  # a relative import: it must be in some package
+    project = _Project(module_names(files, top), names, read, django)
     reports = project.reports()
     lines = sum(one.lines for one in read.values())
     return Report(top, django, reports, lines, time.monotonic() - began)
@@ -107,6 +111,11 @@ class _Project:
         self._read = read
         self._django = django
         self._roots = {name.partition(".")[0] for name in modules}
+        # What can be imported from: modules, and folders of them that have no __init__.py.
+        self._packages = set(modules)
+        for name in modules:
+            while name := name.rpartition(".")[0]:
+                self._packages.add(name)
         self._edges: dict[Path, list[_Edge]] = {}
         self._broken: dict[Path, tuple[Kind, str]] = {}
 
@@ -163,14 +172,17 @@ class _Project:
         module = self._absolute(path, one) if one.level else one.module
         breaks = one.when is When.imported and not one.guarded
         targets = self._targets(module, one.name)
-        if targets:
-            self._edges[path] += [_Edge(one.line, target, breaks) for target in targets if target != path]
-            return
-        if one.level:
-            return
-        verdict = judge(module, one.name, self._django)
-        if verdict is None and library_of(module) is None and module.partition(".")[0] not in self._roots:
-            verdict = judge_foreign(module, self._django)
+        self._edges[path] += [_Edge(one.line, target, breaks) for target in targets if target != path]
+        verdict: Verdict | None = None
+        if module in self._packages:
+            pass
+        elif one.level or module.partition(".")[0] in self._roots:
+            what = "." * one.level + one.module if one.level else module
+            verdict = Verdict(Kind.unknown, f"{what} is not there, so this was not tried", breaks=True)
+        else:
+            verdict = judge(module, one.name, self._django)
+            if verdict is None and library_of(module) is None:
+                verdict = judge_foreign(module, self._django)
         if verdict is None or (one.guarded and verdict.breaks):
             return  # a try with an except for it: the file gets along without
         yield one.line, verdict._replace(breaks=verdict.breaks and breaks)

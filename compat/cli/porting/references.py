@@ -263,6 +263,8 @@ def _last_name(function: ast.expr) -> str:
 
 
 def _takes_import_errors(handler: ast.ExceptHandler) -> bool:
+    if any(isinstance(statement, ast.Raise) for statement in handler.body):
+        return False  # another error in its place, as manage.py does
     if handler.type is None:
         return True
     types = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from compat.exceptions import CompatError
 
-__all__ = ["NothingThere", "module_names", "own_names", "python_files"]
+__all__ = ["NothingThere", "module_names", "name_below", "own_names", "python_files"]
 
 SKIPPED = {
     "__pycache__",
@@ -72,9 +72,14 @@ def module_names(files: Sequence[Path], root: Path) -> dict[str, Path]:
     return names
 
 
-def own_names(files: Sequence[Path], root: Path) -> dict[Path, str]:
-    """File to the name that it is imported by, as a rule: below ``root``, or below its outermost package."""
+def own_names(files: Iterable[Path]) -> dict[Path, str]:
+    """File to the name that it is imported by, as a rule: that below its outermost package."""
     return {file: _dotted(file, _above_package(file)) or file.stem for file in files}
+
+
+def name_below(file: Path, root: Path) -> str:
+    """The name of a file that counts on ``root``: folders without ``__init__.py`` are packages then too."""
+    return _dotted(file, root) or file.stem
 
 
 def _above_package(file: Path) -> Path:

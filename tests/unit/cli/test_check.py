@@ -156,6 +156,22 @@ def test_a_package_that_needs_django_takes_its_modules_along(tmp_path: Path) -> 
     assert checked(folder)["chat/rooms.py"].status is Kind.django
 
 
+def test_a_module_of_the_project_that_is_not_there(tmp_path: Path) -> None:
+    files = {"chat__a": "from .nowhere import x", "chat__b": "import chat.nowhere", "c": "import chat.a"}
+    folder = project(tmp_path, **files)
+    found = checked(folder)
+    unknown = {path for path, report in found.items() if report.status is Kind.unknown}
+    assert unknown == {"chat/a.py", "chat/b.py", "c.py"}
+    assert ".nowhere is not there" in found["chat/a.py"].findings[0].message
+
+
+def test_an_error_in_place_of_an_import_error_is_still_one(tmp_path: Path) -> None:
+    source = (
+        "try:\n    import nobody_has_this\nexcept ImportError as error:\n    raise RuntimeError from error\n"
+    )
+    assert one(tmp_path, source).status is Kind.unknown
+
+
 def test_folders_that_are_not_the_projects_are_left_out(tmp_path: Path) -> None:
     bad = "import django.forms\n"
     project(tmp_path, main="import json\n", node_modules__x=bad, env__lib__y=bad)
@@ -231,7 +247,7 @@ def generated(folder: Path, lines: int) -> None:
 
 @pytest.mark.slow
 def test_a_hundred_thousand_lines(tmp_path: Path, record_property: Any) -> None:
-    generated(tmp_path, 100_000)
+    generated(tmp_path, 101_000)
     report: Report = inspect(tmp_path, SHIM)
     record_property("seconds", report.seconds)
     print(f"{report.lines:,} lines, {len(report.files)} files: {report.seconds:.1f} s")
