@@ -16,7 +16,10 @@ from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.layers import InMemoryChannelLayer
 from compat.limits import admissions
 from compat.settings import override
+from tests.support.clients import Client
 from tests.support.conversations import Conversation
+from tests.support.servers import LiveServer
+from tests.support.waiting import until
 
 
 def chat(flavour: str, **attributes: Any) -> Any:
@@ -83,6 +86,45 @@ async def test_heartbeats(flavour: str) -> None:
     for _ in range(3):
         assert await client.receive_json_from() == {"type": "ping"}
     await client.disconnect()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "frames", "code"),
+    [
+        ("CHANNEL_MAX_MESSAGE_SIZE", 10, ["x" * 11], 1009),
+        ("CHANNEL_MAX_MESSAGE_SIZE", 10, [b"x" * 11], 1009),
+        ("CHANNEL_MAX_MESSAGES_PER_SECOND", 0.01, ["one", "two"], 1008),
+        ("CHANNEL_IDLE_TIMEOUT", 0.2, [], 1001),
+    ],
+)
+def test_the_settings_hold_for_every_consumer_behind_a_server(
+    flavour: str, setting: str, value: float, frames: list[str | bytes], code: int
+) -> None:
+    consumer = chat(flavour, receive=quiet(flavour))
+    with override(**{setting: value}), LiveServer(consumer.as_asgi()) as server:
+        client = Client(server, "/")
+        for frame in frames:
+            client.send(frame)
+        assert client.wait_closed()[0] == code
+        until(lambda: consumer.codes, "disconnect() has run")
+    assert consumer.codes == [code]
+
+
+def quiet(flavour: str) -> Any:
+    """A receive() that answers nothing."""
+
+    async def receive(self: Any, text_data: str | None = None, bytes_data: bytes | None = None) -> None: ...
+
+    def plain(self: Any, text_data: str | None = None, bytes_data: bytes | None = None) -> None: ...
+
+    plain.__name__ = "receive"
+    return receive if flavour == "async" else plain
+
+
+def test_the_heartbeat_of_the_settings(flavour: str) -> None:
+    with override(CHANNEL_HEARTBEAT=0.05), LiveServer(chat(flavour).as_asgi()) as server:
+        with Client(server, "/") as client:
+            assert [client.receive_json() for _ in range(2)] == [{"type": "ping"}] * 2
 
 
 @pytest.mark.parametrize("value", [0, -1, "5", True])
