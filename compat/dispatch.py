@@ -298,6 +298,7 @@ class Ending:
                 self.cancelled = True
                 if not await self.closed_for_overflow():
                     if self.socket.served:
+                        await self.told(GOING_AWAY)
                         await self.disconnect(GOING_AWAY)
                     raise
         finally:
@@ -346,10 +347,15 @@ class Ending:
         if uncancel is not None:
             uncancel()
         log.warning("%s: closed with 1013, its inbox is full (on_overflow='close')", self.name())
-        with contextlib.suppress(asyncio.TimeoutError):  # a client that reads nothing reads no close either
-            await asyncio.wait_for(self.socket.close(TRY_AGAIN_LATER), CLOSE_TIMEOUT_S)
+        await self.told(TRY_AGAIN_LATER)
         await self.disconnect(TRY_AGAIN_LATER)
         return True
+
+    async def told(self, code: int) -> None:
+        """Close what is open; a client that reads nothing reads no close either, and is not waited for."""
+        if not self.inbox.ended:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self.socket.close(code), CLOSE_TIMEOUT_S)
 
     async def disconnect(self, code: int) -> None:
         """Run the consumer's own disconnect handler, unless it has run or nothing has begun."""

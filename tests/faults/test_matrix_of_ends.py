@@ -219,7 +219,7 @@ def is_silent(client: Client) -> None:
 def is_cancelled(client: Client) -> None:
     loop, task = seen.tasks[-1]
     loop.call_soon_threadsafe(task.cancel)
-    client.wait_closed()
+    assert client.wait_closed()[0] == 1001
 
 
 def server_stops(client: Client) -> None:
