@@ -22,7 +22,7 @@ BOOTSTRAP = os.path.join(HERE, "bootstrap")
 
 USAGE = """\
 usage: django-shim COMMAND [ARGUMENT …]
-       django-shim stubs
+       django-shim stubs [--write [FOLDER]]
 
 Runs COMMAND with 'import channels', 'channels_redis' and 'daphne' served by channels-compat, and, where
 Django is not installed, the part of 'import django' that a Channels project cannot do without.
@@ -34,7 +34,8 @@ Django is not installed, the part of 'import django' that a Channels project can
 
 'python' and '*.py' run with this interpreter ({python});
 other commands are looked for beside it first, then on PATH.
-'django-shim stubs' prints the configuration that shows the same names to mypy and pyright.
+'django-shim stubs' prints the configuration that shows the same names to mypy and pyright;
+with --write it puts them into a folder (typings) that editors look into.
 """
 
 
@@ -49,8 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments[0] == "stubs":
         from django_shim import stubs
 
-        print(stubs.configuration())
-        return 0
+        return stubs.main(arguments[1:])
     if arguments[0] == "--":
         arguments = arguments[1:]
     if not arguments or arguments[0].startswith("-"):

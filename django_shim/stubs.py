@@ -1,14 +1,53 @@
-"""``django-shim stubs``: what a type checker must be told to see the names that the shim serves.
+"""``django-shim stubs``: what type checkers and editors need to see the names that the shim serves.
 
 The mirrors are plain files with ``if TYPE_CHECKING: from compat.… import *``, so the folder that the finder
-serves at run time is what mypy and pyright need. Without it pyright falls back to stubs that it brings.
+serves at run time is what mypy and pyright need: that is the configuration printed. ``--write`` puts the same
+names into a folder of the project instead, which can be committed, and needs no path of anybody's machine:
+pyright and Pylance look into ``typings`` by themselves, mypy when ``mypy_path`` names it.
+
+The folder holds ``.py`` files, since pyright warns of a stub without a source. Nothing of it is imported at
+run time. Stub packages in the wheel would need no command, and would overwrite those of ``types-channels``.
 """
 
 from __future__ import annotations
 
+import ast
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
 from django_shim.finder import HERE, PACKAGES, real_spec
 
-__all__ = ["configuration"]
+__all__ = ["configuration", "main", "write"]
+
+USAGE = "usage: django-shim stubs [--write [FOLDER]]"
+MARK = "# Written by 'django-shim stubs --write', for type checkers; nothing is imported from here.\n"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the configuration, or write the folder (default: ``typings``); the exit code."""
+    if not arguments:
+        print(configuration())
+        return 0
+    if arguments[0] != "--write" or len(arguments) > 2:
+        print(USAGE, file=sys.stderr)
+        return 2
+    folder = Path(arguments[1] if len(arguments) == 2 else "typings")
+    foreign = [package for package in _packages() if _is_foreign(folder / package.name)]
+    if foreign:
+        names = ", ".join(str(folder / package.name) for package in foreign)
+        print(
+            f"django-shim: {names} is there already, and not by this command; move it away", file=sys.stderr
+        )
+        return 1
+    for package in write(folder):
+        print(f"wrote {package}")
+    setting = "" if folder.name == "typings" else f" by stubPath = '{folder}' in [tool.pyright]"
+    print(f"pyright and Pylance find them{setting}")
+    print(f"mypy finds them by mypy_path = '{folder}' in [tool.mypy] of pyproject.toml")
+    return 0
 
 
 def configuration() -> str:
@@ -26,9 +65,55 @@ def configuration() -> str:
     )
 
 
+def write(folder: Path) -> Iterator[Path]:
+    """Write every package that the shim serves below ``folder``, anew; yields the folder of each.
+
+    Without Django installed the subset of it is among them.
+    """
+    for package in _packages():
+        target = folder / package.name
+        shutil.rmtree(target, ignore_errors=True)
+        for source in sorted(package.rglob("*.py")):
+            path = target / source.relative_to(package)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(MARK + _names_of(source.read_text(encoding="utf-8")), encoding="utf-8")
+        yield target
+
+
+def _packages() -> list[Path]:
+    served = sorted(path.parent for path in Path(PACKAGES).glob("*/__init__.py"))
+    return served if real_spec("django") else [*served, Path(HERE, "django")]
+
+
+def _is_foreign(package: Path) -> bool:
+    """A package that was not written by this command: somebody's own stubs."""
+    first = package / "__init__.py"
+    if not package.exists():
+        return False
+    return not (first.is_file() and first.read_text(encoding="utf-8").startswith(MARK))
+
+
+def _names_of(source: str) -> str:
+    """What a mirror says to type checkers; any other module as it is."""
+    tree = ast.parse(source)
+    if not any(_calls_mirror(node) for node in tree.body):
+        return source
+    shown = []
+    for node in tree.body:
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            shown += node.body
+        elif not _calls_mirror(node) and not isinstance(node, ast.ImportFrom):
+            shown.append(node)
+    return "\n".join(ast.unparse(node) for node in shown) + "\n"
+
+
+def _calls_mirror(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and ast.unparse(node.value).startswith("mirror(")
+
+
 def _strings(folders: list[str]) -> str:
     return f"[{', '.join(map(_string, folders))}]"
 
 
-def _string(folder: str) -> str:
+def _string(folder: str | os.PathLike[str]) -> str:
     return f"'{folder}'"  # a literal TOML string: backslashes of Windows stay what they are
