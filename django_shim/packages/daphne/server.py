@@ -2,8 +2,9 @@
 
 Its arguments are Daphne's. What uvicorn has no equal for (``http_timeout``, ``request_buffer_size``,
 ``websocket_timeout``, ``websocket_connect_timeout``, ``websocket_handshake_timeout``,
-``websocket_max_frame_size``) is accepted and does nothing; ``action_logger`` only turns uvicorn's own access
-log on. Of a proxy's headers uvicorn reads X-Forwarded-For and X-Forwarded-Proto; other names are warned of.
+``websocket_max_frame_size``) is accepted and does nothing. ``action_logger`` only turns uvicorn's own lines
+on; without it there are its warnings. Of a proxy's headers uvicorn reads X-Forwarded-For and
+X-Forwarded-Proto; other names are warned of.
 """
 
 from __future__ import annotations
@@ -61,6 +62,8 @@ class Server:
             # Daphne never sends lifespan events, so applications that are written for it do not know them.
             lifespan="off",
             access_log=action_logger is not None,
+            # A live test gives none: what its server does is no news among the test's own lines.
+            log_level=None if action_logger is not None else "warning",
             proxy_headers=proxy_forwarded_address_header is not None,
             ws_ping_interval=ping_interval or None,
             ws_ping_timeout=ping_timeout or None,
