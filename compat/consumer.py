@@ -147,6 +147,8 @@ class AsyncConsumer:
         ending = Ending(self, inbox, socket, self.dispatch if own else self._handled)
         if await ending.begun(self._join(scope, inbox, ending)):
             await converse(ending, receive)
+            if self._database and db.connections_due():  # of the last handler
+                await db.aclose_old_connections()
 
     async def _join(self, scope: Scope, inbox: Inbox, ending: Ending) -> None:
         """Find the layer, and subscribe to a channel of our own before the first message is handled."""

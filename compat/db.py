@@ -22,9 +22,9 @@ __all__ = [
     "DatabaseSyncToAsync",
     "aclose_old_connections",
     "close_old_connections",
-    "closing_suspended",
     "connections_due",
     "database_sync_to_async",
+    "sparing_transactions",
     "watched",
 ]
 
@@ -32,8 +32,11 @@ P = ParamSpec("P")
 Q = ParamSpec("Q")
 R = TypeVar("R")
 
-closing_suspended: ContextVar[bool] = ContextVar("compat.db.closing_suspended", default=False)
-"""True inside an application under test: closing would end the transaction that the test runs in."""
+sparing_transactions: ContextVar[bool] = ContextVar("compat.db.sparing_transactions", default=False)
+"""True inside an application under test: closing would end the transaction that the test runs in.
+
+What is in none is closed as ever, or a database of the test's own could not be dropped in the end.
+"""
 
 
 def close_old_connections() -> None:
@@ -43,8 +46,8 @@ def close_old_connections() -> None:
     ``mock.patch("channels.db.close_old_connections")`` does) replaces it everywhere.
     """
     database = integration.database()
-    if database is not None and not closing_suspended.get():
-        database.close()
+    if database is not None:
+        database.close(sparing=sparing_transactions.get())
 
 
 _shipped = close_old_connections
@@ -60,7 +63,7 @@ def connections_due() -> bool:
     if close_old_connections is not _shipped:
         return True  # replaced, by a test that wants to see the call
     database = integration.database()
-    return database is not None and database.stale() and not closing_suspended.get()
+    return database is not None and database.stale(sparing=sparing_transactions.get())
 
 
 async def aclose_old_connections() -> None:

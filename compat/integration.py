@@ -17,8 +17,8 @@ __all__ = ["Database", "Integration", "Users", "database", "register", "unregist
 class Database(Protocol):
     """Connections that belong to threads and must be given back between messages."""
 
-    def stale(self) -> bool:
-        """True when ``close()`` in the thread of thread-sensitive code has something to do.
+    def stale(self, *, sparing: bool = False) -> bool:
+        """True when ``close(sparing=…)`` in the thread of thread-sensitive code has something to do.
 
         Called on the event loop for every message: attribute reads, nothing that blocks.
         """
@@ -28,8 +28,11 @@ class Database(Protocol):
         """Called in that thread, each time that it has been entered to close connections."""
         ...
 
-    def close(self) -> None:
-        """Close what is broken or has outlived its time among the connections of the current thread."""
+    def close(self, *, sparing: bool = False) -> None:
+        """Close what is broken or has outlived its time among the connections of the current thread.
+
+        With ``sparing``, leave those in a transaction: it is that of a test, and would be lost.
+        """
         ...
 
 

@@ -9,7 +9,7 @@ import time
 from asgiref import testing
 from asgiref.compatibility import guarantee_single_callable
 
-from compat.db import closing_suspended
+from compat.db import sparing_transactions
 from compat.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["ApplicationCommunicator", "no_op"]
@@ -27,7 +27,7 @@ class ApplicationCommunicator(testing.ApplicationCommunicator):
     seconds; None waits forever.
 
     The task begins in an empty context: context variables of the test do not leak into the application. In it
-    database connections are not closed between messages, since that would end a test's transaction.
+    database connections in a transaction are not closed between messages, since it may be the test's.
     """
 
     application: ASGIApp
@@ -55,7 +55,7 @@ class ApplicationCommunicator(testing.ApplicationCommunicator):
         """The application's task; starts it."""
         if self._future is None:
             context = contextvars.Context()
-            context.run(closing_suspended.set, True)
+            context.run(sparing_transactions.set, True)
             run = self._run(self.input_queue.get, self.output_queue.put)
             self._future = context.run(asyncio.create_task, run)
         return self._future

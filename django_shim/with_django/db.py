@@ -36,7 +36,7 @@ class DjangoDatabase:
         self._reached: frozenset[int] = frozenset()
         """Threads that a hop has come to; replaced and not changed, since the loop reads it meanwhile."""
 
-    def stale(self) -> bool:
+    def stale(self, *, sparing: bool = False) -> bool:
         """True when a connection that a hop reaches is broken, due, or to be checked before its next use.
 
         The first answer is True: connections that were opened before are not known, nor where hops lead to.
@@ -47,19 +47,27 @@ class DjangoDatabase:
         for thread in self._reachable():
             for connection in self._open(thread) if self._opened.get(thread) else ():
                 now = now or time.monotonic()
-                if _is_due(connection, now):
+                if _is_due(connection, now) and not (sparing and connection.in_atomic_block):
                     return True
         return False
 
-    def close(self) -> None:
-        """``django.db.close_old_connections()``, unless this thread has no connection open."""
+    def close(self, *, sparing: bool = False) -> None:
+        """``django.db.close_old_connections()``, unless this thread has no connection open.
+
+        With ``sparing``, the same for those connections that are not in a transaction.
+        """
         self._watch()
         here = threading.get_ident()
         if here in self._opened and next(self._open(here), None) is None:
             return
         from django import db
 
-        db.close_old_connections()
+        if sparing:
+            for connection in db.connections.all(initialized_only=True):
+                if not connection.in_atomic_block:
+                    connection.close_if_unusable_or_obsolete()
+        else:
+            db.close_old_connections()
         self._look()
 
     def reached(self) -> None:
