@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from compat.security.websocket import AllowedHostsOriginValidator
 from fastapi import APIRouter
+from starlette.routing import WebSocketRoute
 
 from .consumers import LobbyConsumer, RoomConsumer
 
 __all__ = ["router"]
 
-router = APIRouter()
-router.add_websocket_route("/ws/lobby/", AllowedHostsOriginValidator(LobbyConsumer.as_asgi()))
-router.add_websocket_route("/ws/rooms/{room}/", AllowedHostsOriginValidator(RoomConsumer.as_asgi()))
+router = APIRouter(
+    routes=[
+        WebSocketRoute("/ws/lobby/", AllowedHostsOriginValidator(LobbyConsumer.as_asgi())),
+        WebSocketRoute("/ws/rooms/{room}/", AllowedHostsOriginValidator(RoomConsumer.as_asgi())),
+    ]
+)

@@ -161,6 +161,30 @@ def marked() -> set[int]:
     return {number for number, line in enumerate(PROGRAM.splitlines(), 1) if MARK.search(line)}
 
 
+EXAMPLE = REPO / "examples" / "fastapi_port"
+# chat/consumers.py is the Django project's file with two lines changed, and has no annotations.
+CHAT = ("chat/api.py", "chat/pages.py", "chat/sockets.py")
+TYPED = ("main.py", "layers.py", "external_sender.py", "showcase", *CHAT)
+
+
+@pytest.mark.parametrize(
+    ("folder", "files"), [(EXAMPLE, TYPED), (EXAMPLE / "manager_chat", ("main.py", "example"))]
+)
+def test_the_examples(folder: Path, files: tuple[str, ...], tmp_path: Path) -> None:
+    options = (
+        "--strict",
+        "--python-version",
+        "3.10",
+        "--cache-dir",
+        str(tmp_path),
+        "--follow-imports=silent",
+    )
+    found = run("mypy", *options, *files, cwd=folder)
+    assert found.startswith("Success"), found
+    found = run("pyright", "--outputjson", "--pythonpath", sys.executable, *files, cwd=folder)
+    assert json.loads(found)["generalDiagnostics"] == [], found
+
+
 def run(*command: str, cwd: Path) -> str:
     bin = Path(sys.executable).parent
     env = child_environment({"PYTHONPATH": str(REPO), "MYPYPATH": str(REPO)})
