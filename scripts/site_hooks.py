@@ -32,6 +32,8 @@ def on_files(files: Files, config: Any) -> Files:
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Links that lead out of docs/ in the checkout, or into it from elsewhere, stay inside of the site."""
     top = "../" * page.file.src_uri.count("/")
+    for source, target in PAGES.items():
+        markdown = markdown.replace(f"](../{source})", f"]({top}{target})")
     return re.sub(
         r"\]\((?:\.\./)*(?:docs/([^)]+)|(?:\.\./)(bench/[^)]+))\)",
         lambda link: f"]({top}{link[1] or link[2]})",
@@ -54,6 +56,9 @@ def readable(html: str) -> str:
     # A class of its own keeps the theme's script from wrapping the table in something that has no focus.
     html = html.replace("<table>", '<div class="scrolls" tabindex="0"><table class="plain">')
     html = html.replace("</table>", "</table></div>")
+    # Drawings are not shrunk until nobody can read them.
+    drawing = r'<div class="scrolls drawing" tabindex="0">\1</div>'
+    html = re.sub(r"<p>(<img [^>]*\.svg\"[^>]*>)</p>", drawing, html)
     html = re.sub(r"<th([^>]*)></th>", r"<td\1></td>", html)
     dialog = 'data-md-component="search" role="dialog"'
     return html.replace(dialog, f'{dialog} aria-label="Search"')
