@@ -2,7 +2,7 @@
 
 ``modules`` has the names of every module of ``channels``, ``channels_redis``, ``daphne`` and the subset of
 Django, whatever is installed beside them. ``placeholders`` are names of the subset that can be imported, and
-say "needs the real Django" where they are used.
+say "needs the real Django" where they are used. ``templates`` has what its template engine refuses.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 from django_shim.finder import HERE, PACKAGES, ShimFinder
 
-__all__ = ["placeholders", "served"]
+__all__ = ["placeholders", "served", "templates"]
 
 ROOTS = ("channels", "channels_redis", "daphne", "django")
 REFUSING = {
@@ -87,10 +87,24 @@ def placeholders() -> list[str]:
     return sorted(found)
 
 
+def templates() -> dict[str, list[str]]:
+    """What the template engine of the subset says to need Django."""
+    from django.template import messages
+
+    return {
+        "tags": sorted(messages.UNSERVED_TAGS),
+        "filters": sorted(messages.UNSERVED_FILTERS),
+        "libraries": sorted(messages.UNSERVED_LIBRARIES),
+    }
+
+
 def main() -> None:
-    finder = _OursFirst()
-    sys.meta_path.insert(0, finder)
-    answer: dict[str, Any] = {"modules": served(), "placeholders": placeholders()}
+    sys.meta_path.insert(0, _OursFirst())
+    answer: dict[str, Any] = {
+        "modules": served(),
+        "placeholders": placeholders(),
+        "templates": templates(),
+    }
     json.dump(answer, sys.stdout)
 
 

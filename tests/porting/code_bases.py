@@ -105,7 +105,7 @@ SQLITE = "django.db.backends.sqlite3"
 DATABASES = {{"default": {{"ENGINE": SQLITE, "NAME": "db.sqlite3", "TEST": {{"NAME": "t.sqlite3"}}}}}}
 MEMORY = "channels.layers.InMemoryChannelLayer"
 CHANNEL_LAYERS = {{"default": {{"BACKEND": MEMORY, "TEST_CONFIG": {{"expiry": 60}}}}}}
-ASGI_APPLICATION = "nothing.asgi.application"
+ASGI_APPLICATION = "bases_settings.application"
 USE_TZ = True
 """
 

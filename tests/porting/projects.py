@@ -24,6 +24,13 @@ if os.environ.get("DJANGO_SETTINGS_MODULE"):
     django.setup()
 failed = {}
 for path, name in json.load(sys.stdin):
+    if not name:
+        from django.template import engines
+        try:
+            engines["django"].from_string(open(path).read())
+        except Exception as error:
+            failed[path] = f"{type(error).__name__}: {error}"
+        continue
     file = path.removesuffix(".py").removesuffix("/__init__")
     folder = os.path.abspath(file.removesuffix(name.replace(".", "/")))
     if folder not in sys.path:

@@ -176,5 +176,5 @@ def test_users_are_djangos(ported: Ported) -> None:
 def test_every_file_can_be_imported(ported: Ported) -> None:
     env = environment(ENVIRONMENT_OF[ported.django])
     files = check(ported.folder, env, ported.django)["files"]
-    assert len(files) == 11 and {file["status"] for file in files} == {"runs"}
+    assert len(files) == 13 and {file["status"] for file in files} == {"runs"}
     assert failing_imports(ported.folder, env, files, settings="mysite.settings") == {}

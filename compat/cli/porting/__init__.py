@@ -2,8 +2,10 @@
 
 sources      which files, and what they are called when imported
 references   pure: what one file refers to, by its syntax tree
+environment  packages of other people: are they here, and do they need Django?
 served       what the shim serves, and what ``compat`` has
 judge        what becomes of one reference
+templates    what the template engine of the subset lacks
 project      the whole project: who imports whom, and which files run unchanged
 report       the findings as text, JSON or annotations for GitHub
 rewrite      the imports of one file, as they are to be (LibCST)

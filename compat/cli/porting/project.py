@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from compat.cli.moves import DJANGO
 from compat.cli.porting.environment import judge_foreign
 from compat.cli.porting.judge import DjangoNames, Kind, Verdict, judge, judge_text, judge_use, library_of
 from compat.cli.porting.references import Import, References, When, references
-from compat.cli.porting.sources import module_names, name_below, own_names, python_files
+from compat.cli.porting.sources import module_names, name_below, own_names, python_files, template_files
+from compat.cli.porting.templates import judge_template
 
 __all__ = ["FileReport", "Finding", "Report", "inspect"]
 
-POOL_FROM = 400
-"""Files from which several processes read faster than one does."""
+POOL_FROM = 4000
+"""Files from which several processes read faster than one does, their start and their answers included."""
 
 ORDER = list(Kind)
+APPLICATIONS = {"ASGI_APPLICATION", "ROOT_URLCONF", "WSGI_APPLICATION"}
+"""Settings that name a module of the project."""
 
 
 class Finding(NamedTuple):
@@ -33,7 +37,10 @@ class Finding(NamedTuple):
 
 @dataclass
 class FileReport:
-    """One file. ``status`` is the worst kind among its findings; "runs" is: unchanged, under the shim."""
+    """One file. ``status`` is the worst kind among its findings; "runs" is: unchanged, under the shim.
+
+    ``module``: the name that it is imported by; "" for a template.
+    """
 
     path: Path
     module: str
@@ -75,7 +82,20 @@ def inspect(root: Path, django: DjangoNames, progress: Progress = lambda count: 
     project = _Project(module_names(files, top), names, read, django)
     reports = project.reports()
     lines = sum(one.lines for one in read.values())
+    imported = (one.module for found in read.values() for one in found.imports)
+    if root.is_dir() and any(f"{module}.".startswith(("django.", f"{DJANGO}.")) for module in imported):
+        reports += _templates(root, files, django)
     return Report(top, django, reports, lines, time.monotonic() - began)
+
+
+def _templates(root: Path, files: Sequence[Path], django: DjangoNames) -> list[FileReport]:
+    own = {file.stem for file in files if file.parent.name == "templatetags"}
+    reports = []
+    for path in template_files(root):
+        verdicts = judge_template(path.read_text(encoding="utf-8", errors="replace"), own)
+        found = [Finding(line, one.kind, one.message) for line, one in verdicts]
+        reports.append(FileReport(path, "", found if django is DjangoNames.shim else []))
+    return reports
 
 
 def _read(files: Sequence[Path], progress: Progress) -> Iterator[References]:
@@ -144,20 +164,29 @@ class _Project:
             yield line, Verdict(Kind.broken, f"cannot be read as Python: {why}", breaks=True)
         self._package_edges(path)
         judged: dict[str, Kind] = {}
-        for one in found.imports:
+        yield from self._of_imports(path, judged)
+        yield from self._of_uses(path, judged)
+        yield from self._of_texts(path)
+
+    def _of_imports(self, path: Path, judged: dict[str, Kind]) -> Iterator[tuple[int, Verdict]]:
+        for one in self._read[path].imports:
             if one.when is not When.never:
                 name = f"{one.module}.{one.name}" if one.name else one.module
                 judged[name] = Kind.runs
                 for line, verdict in self._of_import(path, one):
                     judged[name] = verdict.kind
                     yield line, verdict
-        for use in found.uses:
+
+    def _of_uses(self, path: Path, judged: Mapping[str, Kind]) -> Iterator[tuple[int, Verdict]]:
+        for use in self._read[path].uses:
             if use.when is When.never or judged.get(use.path, Kind.runs) is not Kind.runs:
                 continue  # the import has said it
             verdict = judge_use(use.path, use.when is When.imported, self._django)
             if verdict is not None and (use.path not in judged or verdict.kind is not Kind.runs):
                 yield use.line, verdict
-        for text in found.texts:
+
+    def _of_texts(self, path: Path) -> Iterator[tuple[int, Verdict]]:
+        for text in self._read[path].texts:
             if text.when is When.never:
                 continue
             verdict = judge_text(text, self._django)
@@ -165,6 +194,8 @@ class _Project:
                 yield text.line, verdict
             elif text.call == "include" or text.setting.endswith("APPS") or text.key == "BACKEND":
                 yield from self._of_name(path, text.line, text.value, text.call == "include")
+            elif text.setting in APPLICATIONS and self._targets(text.value, None) == []:
+                yield text.line, Verdict(Kind.unknown, f"{text.value} is not in this project")
 
     # Imports
 

@@ -17,10 +17,14 @@ __all__ = ["Served", "exists_here", "served"]
 
 
 class Served(NamedTuple):
-    """Names by module, and dotted paths of names that need the real Django once they are used."""
+    """Names by module, and dotted paths of names that need the real Django once they are used.
+
+    ``templates``: what the engine of the subset refuses, under "tags", "filters" and "libraries".
+    """
 
     modules: Mapping[str, frozenset[str]]
     placeholders: frozenset[str]
+    templates: Mapping[str, frozenset[str]]
 
     def has(self, module: str, name: str | None = None) -> bool:
         """Does ``from module import name`` (or ``import module``) work under the shim?"""
@@ -50,7 +54,8 @@ def served() -> Served:
         raise CompatError(f"{' '.join(command)} failed: {done.stderr.strip()}")
     answer = json.loads(done.stdout)
     modules = {name: frozenset(names) for name, names in answer["modules"].items()}
-    return Served(modules, frozenset(answer["placeholders"]))
+    templates = {name: frozenset(names) for name, names in answer["templates"].items()}
+    return Served(modules, frozenset(answer["placeholders"]), templates)
 
 
 @cache

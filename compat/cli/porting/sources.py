@@ -8,7 +8,7 @@ from pathlib import Path
 
 from compat.exceptions import CompatError
 
-__all__ = ["NothingThere", "module_names", "name_below", "own_names", "python_files"]
+__all__ = ["NothingThere", "module_names", "name_below", "own_names", "python_files", "template_files"]
 
 SKIPPED = {
     "__pycache__",
@@ -19,6 +19,8 @@ SKIPPED = {
     "venv",
 }
 """Folders that hold somebody else's code, or none."""
+
+TEMPLATES = {".html", ".txt", ".xml", ".djhtml"}
 
 
 class NothingThere(CompatError):
@@ -34,7 +36,7 @@ def python_files(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise NothingThere(f"there is no {path}. Name a folder or a file: channels-compat check PATH")
-    found = sorted(_below(path))
+    found = sorted(file for file in _below(path) if file.suffix == ".py")
     if not found:
         raise NothingThere(
             f"there is no Python file in {path}. Name the folder that has manage.py or main.py"
@@ -42,10 +44,16 @@ def python_files(path: Path) -> list[Path]:
     return found
 
 
+def template_files(folder: Path) -> list[Path]:
+    """The templates below ``folder``: what lies in folders of that name."""
+    found = (file for file in _below(folder) if file.suffix in TEMPLATES)
+    return sorted(file for file in found if "templates" in file.relative_to(folder).parts)
+
+
 def _below(folder: Path) -> Iterator[Path]:
     for here, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not _is_foreign(Path(here, name))]
-        yield from (Path(here, name) for name in files if name.endswith(".py"))
+        yield from (Path(here, name) for name in files)
 
 
 def _is_foreign(folder: Path) -> bool:

@@ -180,6 +180,26 @@ def test_folders_that_are_not_the_projects_are_left_out(tmp_path: Path) -> None:
     assert list(checked(tmp_path)) == ["main.py"]
 
 
+def test_templates(tmp_path: Path) -> None:
+    views = "from django.shortcuts import render\n"
+    folder = project(tmp_path, chat__views=views, chat__templatetags__own="x = 1\n")
+    templates = {
+        "fine.html": "{% load static own %}\n{{ room|json_script:'room' }}{% url 'x' %}",
+        "tags.html": "\n{% lorem 3 %}",
+        "filters.html": "{{ text|upper|urlize }}",
+        "library.html": "{% load intcomma from humanize %}",
+        "other.html": "{% load crispy_forms_tags %}",
+    }
+    (folder / "chat" / "templates").mkdir()
+    for name, text in templates.items():
+        (folder / "chat" / "templates" / name).write_text(text)
+    found = {path.removeprefix("chat/templates/"): one for path, one in checked(folder).items()}
+    wanted = {"tags": Kind.django, "filters": Kind.django, "library": Kind.django, "other": Kind.unknown}
+    assert {name: found[f"{name}.html"].status for name in wanted} == wanted
+    assert found["fine.html"].status is Kind.runs and found["tags.html"].findings[0].line == 2
+    assert {one.status for one in checked(folder, KEEP).values()} == {Kind.runs}
+
+
 def run(*arguments: object) -> tuple[int, str]:
     done = CliRunner().invoke(app, ["check", *map(str, arguments)])
     return done.exit_code, done.output
@@ -243,6 +263,15 @@ def generated(folder: Path, lines: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         (path.parent / "__init__.py").touch()
         path.write_text(text if number % 12 else body, encoding="utf-8")
+
+
+def test_several_processes_find_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    generated(tmp_path, 2_000)
+    alone = inspect(tmp_path, SHIM)
+    monkeypatch.setattr("compat.cli.porting.project.POOL_FROM", 1)
+    read: list[int] = []
+    together = inspect(tmp_path, SHIM, read.append)
+    assert together.files == alone.files and sum(read) == len(alone.files)
 
 
 @pytest.mark.slow
