@@ -8,13 +8,16 @@ A connection without a session is anonymous, and no store or database is asked a
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from compat import integration, lazy
+from compat.exceptions import LayerUnavailable
 from compat.middleware import BaseMiddleware
+from compat.refusal import refuse, shown, status_seen
 from compat.sessions import CookieMiddleware, SessionMiddleware
-from compat.types import ASGIApp, Receive, Scope, Send
+from compat.types import ASGIApp, Receive, Scope, Send, is_served
 from compat.users import (
     BACKEND_SESSION_KEY,
     HASH_SESSION_KEY,
@@ -42,6 +45,10 @@ __all__ = [
     "login",
     "logout",
 ]
+
+log = logging.getLogger("compat.sessions")
+
+SERVICE_UNAVAILABLE = 503
 
 GetUser = Callable[[Scope], Any]
 """Takes the scope, returns the user, or None for an anonymous one; async, or plain (then run in a thread)."""
@@ -126,7 +133,16 @@ class AuthMiddleware(BaseMiddleware):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope = dict(scope)
         self.populate_scope(scope)
-        await self.resolve_scope(scope)
+        try:
+            await self.resolve_scope(scope)
+        except LayerUnavailable as error:  # sessions are in its Redis: nobody knows who this is, for now
+            if not is_served(scope) or scope.get("type") not in ("http", "websocket"):
+                raise
+            path, status = shown(scope.get("path", "")), status_seen(scope, SERVICE_UNAVAILABLE)
+            log.error(
+                "%s %s refused with %s: its session cannot be read: %s", scope["type"], path, status, error
+            )
+            return await refuse(scope, receive, send, SERVICE_UNAVAILABLE, "Service Unavailable")
         return await super().__call__(scope, receive, send)
 
 

@@ -12,15 +12,20 @@ import redis
 from asgiref.sync import async_to_sync
 
 from compat.auth import AuthMiddlewareStack, login, logout
-from compat.exceptions import ImproperlyConfigured
+from compat.exceptions import ImproperlyConfigured, LayerUnavailable
 from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.layers import InMemoryChannelLayer, channel_layers, get_channel_layer
 from compat.layers.values import MemoryValues
+from compat.routing import ProtocolTypeRouter
 from compat.session_layer import LayerSession
 from compat.session_store import KeyValueSession
 from compat.settings import override
 from compat.testing import HttpCommunicator, WebsocketCommunicator
+from tests.support.clients import Client, Refused, get
 from tests.support.layers import ReceiveOnlyLayer, unique_prefix
+from tests.support.logs import recorded
+from tests.support.processes import free_port
+from tests.support.servers import LiveServer
 
 ENGINE = {"SESSION_ENGINE": "compat.session_layer", "AUTHENTICATION_BACKENDS": [f"{__name__}.Backend"]}
 
@@ -185,3 +190,36 @@ async def test_many_at_once_share_a_connection(prefix: str) -> None:
     await asyncio.gather(*(session.asave() for session in sessions))
     again = await asyncio.gather(*(LayerSession(session.session_key).aget("n") for session in sessions))
     assert again == list(range(50))
+
+
+def test_while_redis_is_away_nobody_is_let_in_and_the_log_says_why() -> None:
+    entry = {
+        "BACKEND": "compat.layers.redis.core.RedisChannelLayer",
+        "CONFIG": {"hosts": [f"redis://127.0.0.1:{free_port()}"]},
+    }
+
+    async def page(scope: Any, receive: Any, send: Any) -> None: ...
+
+    app = ProtocolTypeRouter(
+        {"http": AuthMiddlewareStack(page), "websocket": AuthMiddlewareStack(Saving.as_asgi())}
+    )
+    cookie = {"Cookie": "sessionid=somebody-s-session"}
+    with override(CHANNEL_LAYERS={"default": entry}, **ENGINE), recorded() as records:
+        with LiveServer(app) as server:
+            with pytest.raises(Refused) as refused:
+                Client(server, "/ws/", headers=cookie)
+            assert refused.value.status == 503
+            assert get(server, "/page/", **cookie).status_code == 503
+    assert [record.name for record in records.kept] == ["compat.sessions"] * 2
+    assert "'/ws/' refused with 503: its session cannot be read: " in records.messages()[0]
+    assert "Start redis-server there" in records.messages()[1]
+
+
+async def test_in_a_test_the_error_is_raised() -> None:
+    entry = {
+        "BACKEND": "compat.layers.redis.core.RedisChannelLayer",
+        "CONFIG": {"hosts": [f"redis://127.0.0.1:{free_port()}"]},
+    }
+    with override(CHANNEL_LAYERS={"default": entry}, **ENGINE):
+        with pytest.raises(LayerUnavailable):
+            await say(Saving, "somebody-s-session")
