@@ -1,0 +1,125 @@
+"""A client that never reads beside a fast sender: memory is bounded, others unaffected, losses counted."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compat.generic.websocket import AsyncWebsocketConsumer
+from compat.layers import InMemoryChannelLayer, channel_layers
+from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
+from compat.metrics import snapshot
+from tests.support.clients import Client
+from tests.support.layers import unique_prefix
+from tests.support.servers import LiveServer
+from tests.support.waiting import until
+
+KINDS: dict[str, Any] = {
+    "memory": InMemoryChannelLayer,
+    "queue": RedisChannelLayer,
+    "pubsub": RedisPubSubChannelLayer,
+}
+CAPACITY = 40
+BURST = 20
+"""The sender waits for the readers after so many: what they lose would be theirs to lose otherwise."""
+MESSAGES = 1600
+SIZE = 40_000
+BOUND = 32_000_000
+"""Bytes by which the process may grow; all messages together are twice as much."""
+
+
+class Member(AsyncWebsocketConsumer):
+    groups = ["room"]
+
+    async def numbered(self, event: Any) -> None:
+        await self.send(text_data=f"{event['n']} {event['text']}")
+
+
+class Reading(threading.Thread):
+    """A client that takes what comes."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(daemon=True)
+        self.client = client
+        self.got: list[int] = []
+        self.start()
+
+    def run(self) -> None:
+        while not self.got or self.got[-1] < MESSAGES - 1:
+            self.got.append(number_of(self.client.receive()))
+
+
+def number_of(frame: str | bytes) -> int:
+    return int(str(frame).partition(" ")[0])
+
+
+def resident() -> int:
+    """Bytes of memory that this process has."""
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.fixture(params=["drop", "drop_oldest", "close"])
+def policy(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(params=KINDS)
+def layer(request: pytest.FixtureRequest, policy: str, redis_url: str) -> Iterator[Any]:
+    options = {"capacity": CAPACITY, "on_overflow": policy}
+    if request.param != "memory":
+        options = {"hosts": [redis_url], "prefix": unique_prefix(), **options}
+    made = KINDS[request.param](**options)
+    channel_layers.register("default", made)
+    yield made
+    channel_layers.unregister("default")
+
+
+def test_a_client_that_never_reads(layer: Any, policy: str) -> None:
+    # Pings would end a client that does not even read those, and the text would be compressed to nothing.
+    with LiveServer(Member.as_asgi(), ws_ping_interval=None, ws_per_message_deflate=False) as server:
+        slow = Client(server, "/")
+        readers = [Reading(Client(server, "/")) for _ in range(3)]
+        until(lambda: snapshot()["connections"]["current"] >= 4, "all are in")
+        before, text = resident(), "x" * SIZE
+        for number in range(MESSAGES):
+            layer.group_send_sync("room", {"type": "numbered", "n": number, "text": text})
+            if (number + 1) % BURST == 0:
+                until(lambda: all(number in reader.got[-1:] for reader in readers), "the readers keep up")  # noqa: B023
+                assert layer.depth() <= CAPACITY + len(readers)
+        assert resident() - before < BOUND
+        for reader in readers:
+            reader.join(30)
+            assert reader.got == list(range(MESSAGES)), "in order, and none is missing"
+        dropped = layer.metrics.dropped
+        assert dropped["overflow"] > 0 and set(dropped) <= {"overflow", "gone"}
+        if policy == "close":
+            got, ending = until_closed(slow)
+            # 1006 is for who does not read for so long that the close cannot be said to him either
+            assert ending in (1013, 1006)
+            assert got == list(range(len(got))) and len(got) < MESSAGES
+        else:
+            got = [number_of(slow.receive()) for _ in range(MESSAGES - dropped["overflow"])]
+            layer.group_send_sync("room", {"type": "numbered", "n": MESSAGES, "text": ""})
+            assert number_of(slow.receive()) == MESSAGES, "exactly what was counted is missing"
+            assert got == sorted(set(got))
+            assert (got[-1] == MESSAGES - 1) is (policy == "drop_oldest")
+            slow.close()
+        for reader in readers:
+            reader.client.close()
+
+
+def until_closed(client: Client) -> tuple[list[int], int | None]:
+    """What comes before the end, and its code."""
+    got: list[int] = []
+    while True:
+        try:
+            got.append(number_of(client.receive()))
+        except AssertionError:
+            return got, client.close_code
