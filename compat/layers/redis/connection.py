@@ -164,12 +164,15 @@ class Link:
             return await self.call(b"EVAL", script.text, len(keys), *keys, *arguments)
 
     def _submit(self, arguments: tuple[Argument, ...], future: asyncio.Future[Any] | None) -> None:
+        packed = _encode(
+            arguments
+        )  # may raise, so nothing may be owed yet: a reply too few shifts all others
         if not self._pending:
             self._progress = self.loop.time()
             if self._timer is None:
                 self._timer = self.loop.call_later(self.patience_s, self._watch)
         self._pending.append(future)
-        self._outgoing.append(_encode(arguments))
+        self._outgoing.append(packed)
         self._wake.set()
 
     async def _write(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 import functools
-import json
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -15,7 +14,7 @@ from compat.manager.connections.outbox import Outbox
 from compat.manager.connections.state import Connection
 from compat.manager.current import get_manager
 from compat.manager.exceptions import BaseError, MessageError, ValidationError, create_error_context
-from compat.manager.frames import Frame, frame_of, text_frame
+from compat.manager.frames import Frame, content_of, frame_of, text_frame
 from compat.manager.middleware.base import Step
 from compat.manager.middleware.validation import too_large
 from compat.manager.plain import plain
@@ -226,8 +225,8 @@ class BaseConsumer(abc.ABC):
         size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
         self._check_size(size)
         try:
-            content = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            content = content_of(text)
+        except ValueError as error:
             raise self._invalid("INVALID_JSON", "Invalid JSON", parse_error=str(error)) from error
         if not isinstance(content, dict):
             raise self._invalid(

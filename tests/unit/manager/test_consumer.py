@@ -121,6 +121,11 @@ async def test_exactly_one_of_text_and_bytes(consumer: Consumer, params: Any) ->
         ("", "INVALID_JSON"),
         ("{", "INVALID_JSON"),
         ("[" * 100_000, "INVALID_JSON"),
+        ('{"type": "x", "data": ' + "[" * 900 + "]" * 900 + "}", "INVALID_JSON"),
+        ('{"type": "x", "data": "\\ud800"}', "INVALID_JSON"),
+        ('{"type": "x", "data": NaN}', "INVALID_JSON"),
+        ('{"type": "x", "data": 18446744073709551616}', "INVALID_JSON"),
+        ('{"type": "x", "data": [{"a": -1e999}]}', "INVALID_JSON"),
         ("[]", "INVALID_MESSAGE_FORMAT"),
         ('"x"', "INVALID_MESSAGE_FORMAT"),
         ("{}", "MISSING_MESSAGE_TYPE"),
@@ -146,6 +151,12 @@ async def test_what_is_wrong_is_answered_and_the_connection_goes_on(
     await consumer.handle_message(json_str='{"type": "echo", "data": 1}')
     assert await peer_of(consumer).hear_json() == {"type": "echo", "data": 1}
     assert consumer.manager.statistics.errors == 1
+
+
+async def test_large_numbers_that_travel(consumer: Consumer) -> None:
+    data = [2**64 - 1, -(2**63), 1e300, "9" * 40, {"1e999": True}]
+    await consumer.handle_message(json_str=json.dumps({"type": "echo", "data": data}))
+    assert (await peer_of(consumer).hear_json())["data"] == data
 
 
 async def test_errors_can_be_left_to_the_endpoint(consumer: Consumer) -> None:

@@ -76,6 +76,12 @@ async def test_a_cancelled_call_does_not_shift_the_others(link: Link) -> None:
     assert await second == b"two"
 
 
+async def test_what_cannot_be_sent_does_not_shift_the_others(link: Link) -> None:
+    with pytest.raises(UnicodeEncodeError):
+        link.call(b"ECHO", "\ud800")
+    assert await link.call(b"ECHO", "two") == b"two"
+
+
 async def test_an_error_is_the_calls_own(link: Link) -> None:
     wrong, right = link.call(b"NO-SUCH-COMMAND"), link.call(b"PING")
     with pytest.raises(LayerUnavailable, match="it lacks a command that the layer needs"):
