@@ -26,6 +26,16 @@ def open_on_purpose(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules["compat.settings"], "DEFAULTS", values)
 
 
+@pytest.fixture(autouse=True)
+def imports_as_they_were() -> Iterator[None]:
+    """No test leaves the shim in charge of imports: the next would be told that Django is here."""
+    before = list(map(id, sys.meta_path))
+    yield
+    new = [finder for finder in sys.meta_path if id(finder) not in before]
+    left = [finder for finder in new if str(getattr(finder, "__module__", "")).startswith("django_shim")]
+    assert not left, f"left in sys.meta_path: {left}"
+
+
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Redis that the whole run shares: REDIS_URL, or our own server. Use names that no other test uses."""
