@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["install", "installed", "mount", "uninstall"]
 
 SERVED = ("channels", "channels_redis", "daphne", "django")
+STAND_IN = "django_shim.django"
 
 
 def install() -> None:
@@ -59,8 +60,9 @@ def uninstall() -> None:
     """Take the finder away and forget the modules that it served; ``compat`` itself stays imported."""
     sys.meta_path[:] = [finder for finder in sys.meta_path if not _is_shims(finder)]
     for name, module in list(sys.modules.items()):
-        if name.partition(".")[0] in SERVED and _is_served(module):
+        if (name.partition(".")[0] in SERVED or name.startswith(STAND_IN)) and _is_served(module):
             del sys.modules[name]
+    globals().pop("django", None)  # the submodule of this package that stood in for it
     with_django = sys.modules.get("django_shim.with_django")
     if with_django is not None:
         with_django.unregister()

@@ -178,8 +178,14 @@ NAMES: Mapping[Name, Name] = {
 """Names that are elsewhere than ``MODULES`` says, or are called otherwise."""
 
 GONE: Mapping[str, str] = {
+    "channels.Channel": "of Channels 1: get_channel_layer().send(name, message)",
+    "channels.Group": "of Channels 1: get_channel_layer().group_send(name, message)",
     "channels.apps": 'the app "django_shim.with_django" takes its place in INSTALLED_APPS',
+    "channels.asgi": "of Channels 1 and 2: ASGI_APPLICATION names it, as in mysite.asgi.application",
+    "channels.http": "of Channels 2 and 3: django.core.asgi.get_asgi_application() serves the pages",
     "channels.management": 'the app "django_shim.with_django" has runworker; or run channels-compat worker',
+    "channels.routing.route": "of Channels 1: URLRouter([path('ws/', Consumer.as_asgi())])",
+    "channels.staticfiles": "of Channels 2 and 3: runserver serves static files by itself",
     "daphne": "run uvicorn; in tests, compat.testing.live serves an application",
     "chanx.asyncapi.generator": "use compat.typed.asyncapi.document(app), which returns a dict",
     "chanx.asyncapi.type_defs": "a document is JSON values here: compat.typed.asyncapi.document(app)",

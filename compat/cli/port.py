@@ -64,7 +64,17 @@ def port(path: Path, *, write: bool, force: bool, only_imports: bool, django: st
         else:
             _show_diff(file, folder, before.decode(errors="replace"), after.decode(errors="replace"))
     _conclude(changed, len(files), write, names)
+    if changed and not only_imports and names is DjangoNames.keep and _lacks_app(files, results):
+        typer.echo(f'No settings here have "{WITH_DJANGO}" in INSTALLED_APPS: add it to those of the site')
     return 0
+
+
+def _lacks_app(files: Sequence[Path], results: Sequence[tuple[Path, bytes, bytes]]) -> bool:
+    """Does a project on Django come out of the port without the app that connects it with compat?"""
+    after = {file: text for file, _, text in results}
+    texts = [after.get(file) or file.read_bytes() for file in files]
+    uses_django = any(re.search(rb"^\s*(from|import) django\b", text, re.MULTILINE) for text in texts)
+    return uses_django and not any(WITH_DJANGO.encode() in text for text in texts)
 
 
 def _need_libcst() -> None:

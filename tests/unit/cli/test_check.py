@@ -120,6 +120,13 @@ def test_a_misspelt_name_is_told_the_right_one(tmp_path: Path) -> None:
     assert "did you mean get_channel_layer?" in finding.message
 
 
+def test_names_of_older_channels_are_told_the_present_ones(tmp_path: Path) -> None:
+    (finding,) = one(tmp_path, "from channels import Group").findings
+    assert "get_channel_layer().group_send(name, message)" in finding.message
+    (finding,) = one(tmp_path, "from channels.http import AsgiHandler").findings
+    assert "get_asgi_application" in finding.message
+
+
 def test_what_is_not_installed_was_not_tried(tmp_path: Path) -> None:
     found = one(tmp_path, "import nobody_has_this.at_all")
     assert (

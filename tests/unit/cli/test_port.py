@@ -193,6 +193,16 @@ def test_a_dry_run_shows_a_diff_and_writes_nothing(tmp_path: Path) -> None:
     assert "nothing to port in 1 file" in run(tmp_path, "--write")[1]
 
 
+def test_an_app_without_settings_is_told_what_the_site_needs(tmp_path: Path) -> None:
+    file = tmp_path / "a.py"
+    file.write_text("from django.urls import path\nfrom channels.layers import get_channel_layer\n")
+    hint = 'No settings here have "django_shim.with_django"'
+    assert hint in run(tmp_path, "--django", "keep")[1]
+    assert hint not in run(tmp_path, "--django", "shim")[1]
+    (tmp_path / "settings.py").write_text("INSTALLED_APPS = ['channels']\n")
+    assert hint not in run(tmp_path, "--django", "keep")[1]
+
+
 def git(folder: Path, *arguments: str) -> None:
     command = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org", *arguments]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
