@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -60,5 +61,14 @@ def readable(html: str) -> str:
     drawing = r'<div class="scrolls drawing" tabindex="0">\1</div>'
     html = re.sub(r"<p>(<img [^>]*\.svg\"[^>]*>)</p>", drawing, html)
     html = re.sub(r"<th([^>]*)></th>", r"<td\1></td>", html)
+    seen: Counter[str] = Counter()
+    html = re.sub(r'(<nav class="md-nav" aria-label=")([^"]+)"', lambda nav: _distinct(nav, seen), html)
     dialog = 'data-md-component="search" role="dialog"'
     return html.replace(dialog, f'{dialog} aria-label="Search"')
+
+
+def _distinct(nav: re.Match[str], seen: Counter[str]) -> str:
+    """Lists of a table of contents are told apart by their names, also where two sections have one name."""
+    seen[nav[2]] += 1
+    number = f" ({seen[nav[2]]})" if seen[nav[2]] > 1 else ""
+    return f'{nav[1]}{nav[2]}{number}"'

@@ -32,8 +32,8 @@ class _Reader(HTMLParser):
         super().__init__()
         self.page = Page()
 
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attributes}
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
         self.page.anchors |= {given[name] for name in ("id", "name") if name in given and tag != "meta"}
         target = given.get(LINKS.get(tag, ""))
         if target is None or (tag == "link" and given.get("rel") == "canonical"):
