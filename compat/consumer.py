@@ -27,7 +27,7 @@ from compat.layers import DEFAULT_CHANNEL_LAYER, get_channel_layer
 from compat.limits import admissions
 from compat.names import get_handler_name
 from compat.pool import executor
-from compat.security.coverage import checked
+from compat.security.coverage import check_due, checked
 from compat.settings import settings
 from compat.threads import SyncConnection
 from compat.types import Message, Receive, Scope, Send, is_served
@@ -84,16 +84,23 @@ class ConsumerApp:
         if "path" in scope and "url_route" not in scope:  # a worker's scope has no path
             scope["url_route"] = {"args": (), "kwargs": dict(scope.get("path_params") or {})}
         if admissions.open_to_all():
-            return await checked(self, self._run, scope, receive, send)
+            return await self._entered(scope, receive, send)
         async with admissions.admit(scope, receive, send) as admitted:
             if admitted:
-                await checked(self, self._run, scope, receive, send)
+                await self._entered(scope, receive, send)
 
-    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
-        make = functools.partial(self.consumer_class, **self.consumer_initkwargs)
+    # These two return what to await and await nothing, so that no frame of theirs is kept per connection.
+
+    def _entered(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if check_due(self, scope):
+            return checked(self._run, scope, receive, send)
+        return self._run(scope, receive, send)
+
+    def _run(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if self._has_dependencies:
-            return await dependencies.run(self.consumer_class, make, scope, receive, send)
-        await make()(scope, receive, send)
+            make = functools.partial(self.consumer_class, **self.consumer_initkwargs)
+            return dependencies.run(self.consumer_class, make, scope, receive, send)
+        return self.consumer_class(**self.consumer_initkwargs)(scope, receive, send)
 
     def __repr__(self) -> str:
         return f"<ConsumerApp of {self.consumer_class.__module__}.{self.consumer_class.__qualname__}>"
@@ -124,7 +131,6 @@ class AsyncConsumer:
     scope: Any
     channel_layer: Any
     channel_name: str
-    channel_receive: Callable[[], Any]
     base_send: Any
     _socket: Socket
     _own_send: Any = None
@@ -141,25 +147,34 @@ class AsyncConsumer:
         """Run this consumer for one connection."""
         socket = self._socket = Socket(scope, send)
         self.base_send = self._own_send = socket.send
-        inbox = Inbox(asyncio.get_running_loop())
+        inbox = Inbox(socket.loop)
         self._database = db.watched()
         own = self._database or getattr(self.dispatch, "__func__", None) is not _shipped_dispatch
         ending = Ending(self, inbox, socket, self.dispatch if own else self._handled)
-        if await ending.begun(self._join(scope, inbox, ending)):
+        if await self._join(scope, inbox, ending):
             await converse(ending, receive)
             if self._database and db.connections_due():  # of the last handler
                 await db.aclose_old_connections()
 
-    async def _join(self, scope: Scope, inbox: Inbox, ending: Ending) -> None:
-        """Find the layer, and subscribe to a channel of our own before the first message is handled."""
+    async def _join(self, scope: Scope, inbox: Inbox, ending: Ending) -> bool:
+        """Subscribe to a channel of our own before the first message; False: the client has been refused."""
         self.scope = scope
-        layer = self.channel_layer = get_channel_layer(self.channel_layer_alias)
-        if layer is not None:
-            self.channel_name = await layer.new_channel()
-            self.channel_receive = functools.partial(layer.receive, self.channel_name)
-            ending.subscription = Subscription(layer, self.channel_name, inbox)
-        elif self.channel_layer_alias != DEFAULT_CHANNEL_LAYER:
-            raise InvalidChannelLayerError(missing_layer(self))
+        try:
+            layer = self.channel_layer = get_channel_layer(self.channel_layer_alias)
+            if layer is not None:
+                self.channel_name = await layer.new_channel()
+                ending.subscription = Subscription(layer, self.channel_name, inbox)
+            elif self.channel_layer_alias != DEFAULT_CHANNEL_LAYER:
+                raise InvalidChannelLayerError(missing_layer(self))
+        except Exception as error:  # noqa: BLE001 - a wrong alias, a server that is away: any layer, any driver
+            await ending.after(error)
+            return False
+        return True
+
+    @functools.cached_property
+    def channel_receive(self) -> Callable[[], Any]:
+        """``channel_layer.receive`` of this connection's channel; AttributeError without a layer."""
+        return functools.partial(self.channel_layer.receive, self.channel_name)
 
     def _handler(self, message: Message) -> Any:
         """The bound method that handles ``message``; its name is found once per class and type."""
@@ -197,7 +212,9 @@ class AsyncConsumer:
 
     def _handled(self, message: Message) -> Awaitable[None]:
         """What ``dispatch`` does where no database is watched, for one coroutine less per message."""
-        handler: Callable[[Message], Awaitable[None]] = self._handler(message)
+        known = self._handler_names.get(message.get("type"))
+        handler: Callable[[Message], Awaitable[None]]
+        handler = self._handler(message) if known is None else getattr(self, known)
         return handler(message)
 
     async def send(self, message: Message) -> None:
@@ -231,7 +248,7 @@ class SyncConsumer(AsyncConsumer):
         one_thread = self._on_one_thread(scope)
         if one_thread or self.concurrency > 1:
             self.base_send = async_to_sync(socket.send)
-            inbox = Inbox(asyncio.get_running_loop())
+            inbox = Inbox(socket.loop)
             handle = (
                 database_sync_to_async(self.dispatch)
                 if one_thread
@@ -245,13 +262,13 @@ class SyncConsumer(AsyncConsumer):
                     await contextvars.Context().run(asyncio.ensure_future, handle(message))
 
             ending = Ending(self, inbox, socket, dispatch)
-            if await ending.begun(self._join(scope, inbox, ending)):
+            if await self._join(scope, inbox, ending):
                 await converse(ending, receive)
             return
         connection = SyncConnection(self, socket)
         self.base_send = connection.emit
         ending = Ending(self, connection.inbox, socket, connection.call)
-        if await ending.begun(self._join(scope, connection.inbox, ending)):
+        if await self._join(scope, connection.inbox, ending):
             await connection.run(ending, receive)
 
     def _on_one_thread(self, scope: Scope) -> bool:

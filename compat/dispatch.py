@@ -13,11 +13,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+import weakref
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from compat.draining import drain
 from compat.exceptions import InvalidChannelLayerError, StopConsumer
+from compat.frames import FrameReader, read_frames
 from compat.hints import hint, noted
 from compat.inbox import Inbox
 from compat.layers import channel_layers
@@ -34,7 +36,6 @@ __all__ = [
     "describe",
     "missing_layer",
     "pushes",
-    "read_frames",
 ]
 
 log = logging.getLogger("compat.consumer")
@@ -55,6 +56,9 @@ LAYER_METHODS = frozenset(
     )
 )
 
+
+BETWEEN: Message = {"type": "the wait for a message"}
+"""The current one while there is none, so that an idle consumer does not keep its last."""
 
 Dispatch = Callable[[Message], Awaitable[None]]
 
@@ -165,43 +169,45 @@ def pushes(layer: Any) -> bool:
 
     That one was written to see every message (to decrypt, count or filter it), so it is asked for each.
     """
-    for base in type(layer).__mro__:
+    cls = type(layer)
+    known = _pushing.get(cls)
+    if known is None:
+        known = _pushing[cls] = _instances_push(cls)
+    return known
+
+
+_pushing: weakref.WeakKeyDictionary[type, bool] = weakref.WeakKeyDictionary()
+
+
+def _instances_push(cls: type) -> bool:
+    for base in cls.__mro__:
         if "attach" in vars(base):
-            return hasattr(layer, "detach")
+            return hasattr(cls, "detach")
         if "receive" in vars(base):
             return False
     return False
 
 
-async def read_frames(receive: Receive, inbox: Inbox) -> None:
-    """Take messages off the socket until it ends, never more than one ahead of the handler."""
-    try:
-        while True:
-            message = await receive()
-            if inbox.frame is not None:
-                await inbox.vacancy()
-            handled_next = inbox.put_frame(message)
-            if message["type"] in ("websocket.disconnect", "http.disconnect"):
-                return
-            if not handled_next:
-                await inbox.vacancy()
-    except Exception as error:  # noqa: BLE001 - a server's failure to read is the consumer's to report
-        inbox.fail(error)
-
-
 async def converse(ending: Ending, receive: Receive) -> None:
     """Run an async consumer until it stops, its client leaves, a handler raises, or the task is cancelled."""
-    inbox, dispatch = ending.inbox, ending.dispatch
     if ending.consumer.concurrency > 1:
         return await converse_side_by_side(ending, receive)
-    async with ending.of(receive):
+    inbox, dispatch = ending.inbox, ending.dispatch
+    ending.begin(receive)
+    try:
         while True:
             message = inbox.take()
             while message is None:
+                if ending.current is not None:
+                    ending.current = BETWEEN
                 await inbox.waiting()
                 message = inbox.take()
             ending.current = message
             await dispatch(message)
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever a handler raises
+        await ending.because_of(error)
+    finally:
+        await ending.finish()
 
 
 async def converse_side_by_side(ending: Ending, receive: Receive) -> None:
@@ -212,7 +218,8 @@ async def converse_side_by_side(ending: Ending, receive: Receive) -> None:
     """
     inbox, dispatch, limit = ending.inbox, ending.dispatch, ending.consumer.concurrency
     running: set[asyncio.Task[None]] = set()
-    async with ending.of(receive):
+    ending.begin(receive)
+    try:
         try:
             ending.current = await inbox.get()
             await dispatch(ending.current)
@@ -235,6 +242,10 @@ async def converse_side_by_side(ending: Ending, receive: Receive) -> None:
                 task.cancel()
             if running:
                 await asyncio.wait(running)
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever a handler raises
+        await ending.because_of(error)
+    finally:
+        await ending.finish()
 
 
 async def _handled(dispatch: Dispatch, message: Message, inbox: Inbox) -> None:
@@ -251,7 +262,17 @@ class Ending:
     ``dispatch`` is how the disconnect handler is run where the client's own disconnect did not run it.
     """
 
-    __slots__ = ("cancelled", "consumer", "current", "dispatch", "inbox", "socket", "subscription")
+    __slots__ = (
+        "cancelled",
+        "consumer",
+        "current",
+        "dispatch",
+        "heartbeat",
+        "inbox",
+        "reader",
+        "socket",
+        "subscription",
+    )
 
     def __init__(self, consumer: Consumer, inbox: Inbox, socket: Socket, dispatch: Dispatch) -> None:
         self.consumer = consumer
@@ -259,63 +280,64 @@ class Ending:
         self.socket = socket
         self.dispatch = dispatch
         self.subscription: Subscription | None = None
+        self.reader: FrameReader | None = None
+        self.heartbeat: Heartbeat | None = None
         self.cancelled = False
         self.current: Message | None = None
         """The message whose handler ran last; None before the first."""
 
-    async def begun(self, joining: Awaitable[None]) -> bool:
-        """Await what comes before the first message; False when that failed, and the client is refused."""
-        try:
-            await joining
-        except Exception as error:  # noqa: BLE001 - a wrong alias, a server that is away: any layer, any driver
-            await self.after(error)
-            return False
-        return True
-
-    @contextlib.asynccontextmanager
-    async def of(self, receive: Receive) -> AsyncIterator[None]:
-        """Around a consumer's whole run: reads its socket, and ends it as is right for what ended it."""
-        reading = read_frames(guarded(self.consumer, receive, self.socket.close), self.inbox)
-        reader = self.inbox.loop.create_task(reading)
-        self.inbox.task = asyncio.current_task()
-        watched = self.socket.served and self.socket.websocket
-        if watched:
-            drain.enter(self.socket, self.name)
-        interval = (
-            limit_of(self.consumer, "heartbeat", "CHANNEL_HEARTBEAT") if self.socket.websocket else None
-        )
-        heartbeat = Heartbeat(self.inbox, interval) if interval is not None else None
+    def begin(self, receive: Receive) -> None:
+        """The consumer's task begins: read its socket, and let others know that it is there."""
+        websocket, consumer, inbox = self.socket.websocket, self.consumer, self.inbox
+        self.reader = read_frames(guarded(consumer, receive, self.socket.close), inbox)
+        inbox.task = asyncio.current_task(inbox.loop)
+        if websocket:
+            if self.socket.served:
+                drain.enter(self)
+            interval = limit_of(consumer, "heartbeat", "CHANNEL_HEARTBEAT")
+            if interval is not None:
+                self.heartbeat = Heartbeat(inbox, interval)
         connections.current += 1
         connections.total += 1
-        try:
-            try:
-                yield
-            except StopConsumer:
+
+    async def close(self, code: int) -> None:
+        """Close the client's socket, from outside of the consumer's task."""
+        await self.socket.close(code)
+
+    def cancel(self) -> None:
+        """Cancel the consumer's task, from outside of it."""
+        if self.inbox.task is not None:
+            self.inbox.task.cancel()
+
+    async def because_of(self, error: BaseException) -> None:
+        """End the consumer as is right for ``error``, which is raised again where it is not for this end."""
+        if isinstance(error, StopConsumer):
+            if not self.inbox.ended:
                 await self.quietly()
-            except Exception as error:  # noqa: BLE001 - what a handler raises ends this consumer, and only it
-                await self.after(error)
-            except asyncio.CancelledError:
-                self.cancelled = True
-                if not await self.closed_for_overflow():
-                    if self.socket.served:
-                        await self.told(GOING_AWAY)
-                        await self.disconnect(GOING_AWAY)
-                    raise
-        finally:
-            connections.current -= 1
-            if watched:
-                drain.leave(self.socket)
-            if heartbeat is not None:
-                heartbeat.stop()
-            if not reader.done():
-                reader.cancel()
-                await asyncio.wait((reader,))
-            await self.release()
+        elif isinstance(error, Exception):
+            await self.after(error)
+        else:
+            self.cancelled = True
+            if not await self.closed_for_overflow():
+                if self.socket.served:
+                    await self.told(GOING_AWAY)
+                    await self.disconnect(GOING_AWAY)
+                raise error
+
+    async def finish(self) -> None:
+        """Nothing of the consumer is left, however it ended."""
+        connections.current -= 1
+        drain.leave(self)
+        if self.heartbeat is not None:
+            self.heartbeat.stop()
+        if self.reader is not None:
+            await self.reader.stop()
+        self.socket.ended = True
+        if self.subscription is not None:
+            await self.release(self.subscription)
 
     async def quietly(self) -> None:
-        """After StopConsumer: close what is open, and run the disconnect handler if it has not run."""
-        if self.inbox.ended:
-            return
+        """After StopConsumer: close what is open, and run the disconnect handler, which has not run."""
         if self.socket.served:
             await self.socket.close(NORMAL)
         try:
@@ -368,13 +390,10 @@ class Ending:
         except StopConsumer:
             pass
 
-    async def release(self) -> None:
+    async def release(self, subscription: Subscription) -> None:
         """Let go of the channel and its groups; a layer that cannot be reached is reported, not raised."""
-        self.socket.ended = True
-        if self.subscription is None:
-            return
         try:
-            await self.subscription.end()
+            await subscription.end()
         except Exception as error:  # noqa: BLE001 - any layer, any driver
             log.warning("%s: could not leave its groups: %s", self.name(), error)
 

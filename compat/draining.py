@@ -40,18 +40,22 @@ CLOSED_TIMEOUT_S = 5.0
 Handler = Callable[[int, FrameType | None], Any]
 
 
-class Closable(Protocol):
-    """What a drain needs of a running consumer's way out."""
+class Running(Protocol):
+    """What a drain needs of a consumer that runs."""
 
     async def close(self, code: int) -> None: ...
+
+    def cancel(self) -> None:
+        """Cancel the consumer's task."""
+
+    def name(self) -> str: ...
 
 
 class Drain:
     """The open websockets of this process, and how they are closed when it stops."""
 
     def __init__(self) -> None:
-        self.open: dict[Closable, tuple[asyncio.Task[Any] | None, Callable[[], str]]] = {}
-        """Each with the task in which its consumer runs, and what tells which consumer it is."""
+        self.open: set[Running] = set()
         self.servers: dict[int, Handler] = {}
         """The server's own handlers, by signal."""
         self.watching = False
@@ -59,17 +63,17 @@ class Drain:
         self.gone: asyncio.Event | None = None
         """Set when the last one has ended; there only while somebody waits for that."""
 
-    def enter(self, socket: Closable, name: Callable[[], str]) -> None:
-        """A websocket is served from now on, in the running task."""
-        self.open[socket] = (asyncio.current_task(), name)
+    def enter(self, consumer: Running) -> None:
+        """A websocket is served from now on."""
+        self.open.add(consumer)
         if not self.watching:
             self.watching = True
             if drain_seconds():
                 self._watch()
 
-    def leave(self, socket: Closable) -> None:
+    def leave(self, consumer: Running) -> None:
         """It is over."""
-        self.open.pop(socket, None)
+        self.open.discard(consumer)
         if self.gone is not None and not self.open:
             self.gone.set()
 
@@ -82,7 +86,7 @@ class Drain:
         return not self.open
 
     def _names(self) -> str:
-        return listed((name() for _, name in self.open.values()), limit=3)
+        return listed((consumer.name() for consumer in self.open), limit=3)
 
     def _watch(self) -> None:
         loop = asyncio.get_running_loop()
@@ -131,13 +135,13 @@ class Drain:
     async def _close_all(self) -> None:
         """Close what is open, evenly over the drain time; then hand over to the server."""
         seconds = drain_seconds()
-        sockets = list(self.open)
-        log.warning("stopping: closing %d websockets over %g s", len(sockets), seconds)
-        pause = seconds / max(len(sockets), 1)
+        consumers = list(self.open)
+        log.warning("stopping: closing %d websockets over %g s", len(consumers), seconds)
+        pause = seconds / max(len(consumers), 1)
         closing = []
-        for socket in sockets:
-            if socket in self.open:
-                closing.append(asyncio.ensure_future(socket.close(SERVICE_RESTART)))
+        for consumer in consumers:
+            if consumer in self.open:
+                closing.append(asyncio.ensure_future(consumer.close(SERVICE_RESTART)))
             await asyncio.sleep(pause)
         if closing:
             await asyncio.wait(closing, timeout=CLOSED_TIMEOUT_S)
@@ -145,9 +149,8 @@ class Drain:
             log.warning(
                 "stopping: cancelled what had not ended %g s later: %s", CLOSED_TIMEOUT_S, self._names()
             )
-            for task, _ in self.open.values():
-                if task is not None:
-                    task.cancel()
+            for consumer in tuple(self.open):
+                consumer.cancel()
         ended = await self._all_gone()
         self._restore()
         if ended:

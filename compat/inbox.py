@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Generator
 from time import monotonic
 from typing import Any, Literal, Protocol
 
@@ -35,10 +35,29 @@ members have ten messages waiting.
 """
 
 
+class _Nothing(deque[Any]):
+    """The events of an inbox in which nothing waits."""
+
+    def append(self, event: Any) -> None:
+        raise RuntimeError("nothing is kept here: see Inbox.offer")
+
+
+NOTHING: deque[Event] = _Nothing(maxlen=0)
+
+
 class DropCounter(Protocol):
     """Who is told of messages that are lost: the layer."""
 
     def count_drop(self, channel: str, reason: str, count: int = 1) -> None: ...
+
+
+class Steps(Protocol):
+    """A reader of the socket that runs inside the consumer's task, and is awaited when that is idle."""
+
+    def step(self) -> Message | None:
+        """What the client has said, if it has; sets ``Inbox.awaited``."""
+
+    def __await__(self) -> Generator[Any, Any, None]: ...
 
 
 class Inbox:
@@ -49,6 +68,7 @@ class Inbox:
     """
 
     __slots__ = (
+        "awaited",
         "called",
         "capacity",
         "channel",
@@ -62,6 +82,7 @@ class Inbox:
         "on_overflow",
         "overflowed",
         "owner",
+        "reader",
         "space",
         "task",
         "turn",
@@ -69,17 +90,24 @@ class Inbox:
         "wakeups",
     )
 
+    by_task = True
+    """The task that runs the consumer takes out of it."""
+
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.channel = ""
         self.owner: DropCounter | None = None
         self.capacity: int = 100
         self.on_overflow: Overflow = "drop"
-        self.events: deque[Event] = deque()
+        self.events: deque[Event] = NOTHING
+        """A deque of its own only while something waits, since most connections are idle most of the time."""
         self.frame: Message | None = None
         self.turn = False
         """Whose turn it is when a frame and an event both wait: False the frame's."""
         self.waiter: asyncio.Future[None] | None = None
+        self.reader: Steps | None = None
+        self.awaited: asyncio.Future[Any] | None = None
+        """What ``reader`` waits for: a step is worth while when it is done. None: it has no further step."""
         self.wakeups = wakeups_of(loop)
         self.called = False
         """A wake-up is on its way."""
@@ -104,12 +132,14 @@ class Inbox:
 
     def offer(self, event: Event) -> bool:
         """``push`` for an event that may be in other inboxes too; returns what ``push`` does."""
-        events = self.events
-        if len(events) >= self.capacity:
+        events, waiting = self.events, len(self.events)
+        if waiting >= self.capacity:
             return self._overflow(event)
+        if events is NOTHING:
+            events = self.events = deque()
         events.append(event)
         if self.waiter is not None:
-            self.wakeups.call(self)
+            self.wakeups.call(self, 2 * waiting >= self.capacity)
         return True
 
     def push_threadsafe(self, message: Message, deadline: float) -> None:
@@ -129,6 +159,8 @@ class Inbox:
                 self.events.popleft()
             except IndexError:  # a sync consumer's worker has just taken the last one
                 pass
+            if self.events is NOTHING:
+                self.events = deque()
             self.events.append(event)
         elif self.on_overflow == "close" and not self.overflowed:
             self.overflowed = True
@@ -150,14 +182,23 @@ class Inbox:
     def fail(self, error: BaseException) -> None:
         """The socket cannot be read any more: the reader gets ``error`` once the messages are taken."""
         self.failure = error
-        self.wake()
+        self.loop.call_soon(self.wake)
 
     def wake(self) -> None:
-        """Let the reader look again."""
-        waiter = self.waiter
-        if waiter is not None:
-            self.waiter = None
+        """Let the consumer's task look again; only from a callback of the loop, and not inside of a task."""
+        waiter, self.waiter = self.waiter, None
+        if waiter is None:
+            return
+        of_socket = waiter is self.awaited
+        if not of_socket:
             _settle(waiter)
+        elif not waiter.done():  # the task is to go on without it
+            callbacks: list[Any] | None = waiter._callbacks
+            for resume, context in callbacks or ():
+                if resume.__self__ is self.task:
+                    waiter.remove_done_callback(resume)
+                    context.run(resume, self.wakeups.done)
+                    return
 
     async def vacancy(self) -> None:
         """Wait until the place for a client frame is free."""
@@ -188,10 +229,14 @@ class Inbox:
             await self.waiting()
         return message
 
-    def waiting(self) -> asyncio.Future[None]:
+    def waiting(self) -> Awaitable[None]:
         """What to await when ``take()`` found nothing. Raises what ``fail`` was given."""
         if self.failure is not None:
             raise self.failure
+        if not self.events:
+            self.events = NOTHING
+        if self.reader is not None and self.awaited is not None:
+            return self.reader
         self.waiter = waiter = self.loop.create_future()
         return waiter
 
@@ -199,12 +244,17 @@ class Inbox:
         """The next message if one is waiting. A frame and events alternate, the frame first."""
         events = self.events
         frame = self.frame
+        self.waiter = None
+        if frame is None and self.awaited is not None and self.awaited.done():
+            assert self.reader is not None
+            frame = self.frame = self.reader.step()
         if frame is not None and not (self.turn and events):
             self.frame = None
             self.turn = True
             if frame["type"] == "websocket.disconnect":
                 self.ended = True
-            self._free()
+            if self.space is not None:
+                self._free()
             return frame
         self.turn = False
         while events:

@@ -29,7 +29,7 @@ from typing import Any
 from compat.exceptions import ImproperlyConfigured
 from compat.inbox import Inbox
 from compat.refusal import refuse, status_seen
-from compat.settings import on_change, settings
+from compat.settings import settings
 from compat.types import Message, Receive, Scope, Send, is_served
 
 __all__ = ["Admissions", "Guard", "Heartbeat", "admissions", "guarded", "limit_of"]
@@ -41,6 +41,7 @@ Place = tuple[str, Any]
 
 WHOSE = {"all": "the server", "client": "this client", "user": "this user"}
 PLACES = tuple(f"CHANNEL_MAX_CONNECTIONS{per}" for per in ("", "_PER_CLIENT", "_PER_USER"))
+PER_MESSAGE = ("CHANNEL_MAX_MESSAGE_SIZE", "CHANNEL_MAX_MESSAGES_PER_SECOND", "CHANNEL_IDLE_TIMEOUT")
 GOING_AWAY, POLICY_VIOLATION, TOO_BIG = 1001, 1008, 1009
 SERVICE_UNAVAILABLE = 503
 
@@ -51,27 +52,13 @@ def limit_of(consumer: Any, attribute: str, setting: str) -> float | None:
     Raises ImproperlyConfigured for what is not a number above 0.
     """
     own = getattr(consumer, attribute, None) if consumer is not None else None
-    value = own if own is not None else _setting(setting)
+    value = own if own is not None else settings.kept(setting)
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
         where = f"{type(consumer).__name__}.{attribute}" if own is not None else setting
         raise ImproperlyConfigured(f"{where} must be a number above 0, or None for no limit; found {value!r}")
     return float(value)
-
-
-_seen: dict[str, Any] = {}
-
-
-def _setting(name: str) -> Any:
-    """A setting, looked up once per change: every connection asks for several."""
-    try:
-        return _seen[name]
-    except KeyError:
-        return _seen.setdefault(name, settings.get(name))
-
-
-on_change(lambda name: _seen.clear())
 
 
 class Guard:
@@ -87,10 +74,6 @@ class Guard:
         self.idle = limit_of(consumer, "idle_timeout", "CHANNEL_IDLE_TIMEOUT")
         self.tokens = self.rate or 0.0
         self.refilled = 0.0
-
-    def needed(self) -> bool:
-        """False when no limit is set: the socket can then be read directly."""
-        return not (self.size is None and self.rate is None and self.idle is None)
 
     async def __call__(self) -> Message:
         """The next message of the client, or the disconnect of one that has gone too far."""
@@ -124,8 +107,10 @@ class Guard:
 
 def guarded(consumer: Any, receive: Receive, close: Any) -> Receive:
     """``receive`` behind a ``Guard``, or as it is where no limit is set."""
-    guard = Guard(consumer, receive, close)
-    return guard if guard.needed() else receive
+    own = consumer.max_message_size, consumer.max_messages_per_second, consumer.idle_timeout
+    if own == (None, None, None) and settings.all_none(PER_MESSAGE):
+        return receive
+    return Guard(consumer, receive, close)
 
 
 def _size(message: Message) -> int:
@@ -162,7 +147,7 @@ class Admissions:
 
     def open_to_all(self) -> bool:
         """True when nobody needs to be admitted: no limit is set, and the process is not about to stop."""
-        return not self.draining and all(_setting(name) is None for name in PLACES)
+        return not self.draining and settings.all_none(PLACES)
 
     @contextlib.asynccontextmanager
     async def admit(self, scope: Scope, receive: Receive, send: Send) -> AsyncIterator[bool]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from compat.exceptions import ImproperlyConfigured
 from compat.familiar import familiar
 from compat.handlers import require_application
+from compat.patterns import URLPattern
 
 __all__ = [
     "Application",
@@ -65,6 +66,8 @@ def path_to_route(scope: Mapping[str, Any]) -> str | None:
 def _below_root(scope: Mapping[str, Any]) -> str | None:
     path: str = scope["path"]
     root: str = scope.get("root_path") or ""
+    if not root:
+        return path
     # Behind a proxy that strips a prefix of which the app has been told (FastAPI(root_path=...)), the path
     # begins with no more of the root_path than mounts have added to it.
     mounts = root.removeprefix(scope.get("app_root_path") or "")
@@ -80,18 +83,20 @@ def match_route(route: Any, path: str, scope: Mapping[str, Any]) -> Found | None
     What the route takes from the path is added to what routers and mounts further out took, as ``url_route``
     and as ``path_params``.
     """
-    if is_starlette_route(route):
+    if route.__class__ is not URLPattern and is_starlette_route(route):
         return _match_starlette(route, path, scope)
     match = route.pattern.match(path)
     if not match:
         return None
     rest, args, kwargs = match
-    outer_args, outer_kwargs = _taken_further_out(scope)
-    taken = {**outer_kwargs, **kwargs, **route.default_args}
+    taken = {**kwargs, **route.default_args}
+    if "url_route" in scope or "path_params" in scope:
+        outer_args, outer_kwargs = _taken_further_out(scope)
+        args, taken = outer_args + args, {**outer_kwargs, **taken}
     added = {
         "path_remaining": rest,
         "path_params": taken,
-        "url_route": {"args": outer_args + args, "kwargs": dict(taken)},
+        "url_route": {"args": args, "kwargs": taken},
     }
     return Found(route.callback, added, str(route.pattern))
 

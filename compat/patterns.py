@@ -157,7 +157,9 @@ class RegexPattern(Pattern):
         rest, named = path[found.end() :], found.groupdict()
         if not named:
             return PathMatch(rest, found.groups(), {})
-        return PathMatch(rest, (), {name: value for name, value in named.items() if value is not None})
+        if None in named.values():
+            named = {name: value for name, value in named.items() if value is not None}
+        return PathMatch(rest, (), named)
 
     def __str__(self) -> str:
         return self._regex

@@ -17,7 +17,7 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from compat.endpoint import ASGISignature
@@ -164,13 +164,16 @@ class URLRouter:
         if path is None:
             reason = f"The path does not begin with root_path {scope['root_path']!r}."
             return await self._not_found(scope, receive, send, scope["path"], reason)
-        not_here = catchable(Resolver404, _DJANGO_URL_ERRORS)
         tried: list[str] = []
-        for found in self._matching(path, scope, tried):
+        following, found = self._match(path, scope, 0, tried)
+        while found is not None:
+            application, inner_scope, text = found.application, {**scope, **found.scope}, found.text
+            del found  # each connection keeps what there is here for as long as it lasts
             try:
-                return await found.application({**scope, **found.scope}, receive, send)
-            except not_here as error:
-                tried += [found.text + str(one) for one in getattr(error, "tried", ())] or [found.text]
+                return await application(inner_scope, receive, send)
+            except catchable(Resolver404, _DJANGO_URL_ERRORS) as error:
+                tried += [text + str(one) for one in getattr(error, "tried", ())] or [text]
+            following, found = self._match(path, scope, following, tried)
         if "path_remaining" in scope:
             raise familiar(Resolver404, _DJANGO_URL_ERRORS)(f"No route found for path {path!r}.", tried=tried)
         reason = f"Tried: {listed(tried)}."
@@ -191,19 +194,21 @@ class URLRouter:
                 return True
         return False
 
-    def _matching(self, path: str, scope: Scope, tried: list[str]) -> Iterator[Found]:
-        """The routes that match, one when the last has been tried; those that do not go to ``tried``."""
-        partial = None
-        for route in self.routes:
-            found = match_route(route, path, scope)
+    def _match(self, path: str, scope: Scope, start: int, tried: list[str]) -> tuple[int, Found | None]:
+        """The first route from ``start`` on that matches, and where to go on if it gives the path back.
+
+        Those that do not match go to ``tried``. After the last one comes the first that matches in part.
+        """
+        routes = self.routes
+        for at in range(start, len(routes)):
+            found = match_route(routes[at], path, scope)
             if found is None:
-                tried.append(route_text(route))
-            elif found.partial:
-                partial = partial or found
-            else:
-                yield found
-        if partial:
-            yield partial
+                tried.append(route_text(routes[at]))
+            elif not found.partial:
+                return at + 1, found
+        after_all = len(routes) + 1
+        matching = (match_route(route, path, scope) for route in routes if start < after_all)
+        return after_all, next((found for found in matching if found is not None and found.partial), None)
 
     async def _not_found(self, scope: Scope, receive: Receive, send: Send, path: str, reason: str) -> None:
         if not _is_refusable(scope):

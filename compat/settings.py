@@ -88,6 +88,7 @@ class Settings:
     def __init__(self) -> None:
         self._overrides: list[dict[str, Any]] = []
         self._values: dict[str, Any] = {}
+        self._kept: dict[str | tuple[str, ...], Any] = {}
         self._adopted: set[str] = set()
         self._sources: list[Source] = []
         self._module: ModuleType | None = None
@@ -109,6 +110,20 @@ class Settings:
         """The value of ``name``, else its default in ``DEFAULTS``, else ``default``."""
         value = self._look_up(name)
         return DEFAULTS.get(name, default) if value is _MISSING else value
+
+    def kept(self, name: str) -> Any:
+        """``get(name)``, looked up once per change of any setting: for what every connection asks."""
+        try:
+            return self._kept[name]
+        except KeyError:
+            return self._kept.setdefault(name, self.get(name))
+
+    def all_none(self, names: tuple[str, ...]) -> bool:
+        """True when all of ``names`` are None, as limits are that nobody set; looked up as by ``kept``."""
+        try:
+            return bool(self._kept[names])
+        except KeyError:
+            return bool(self._kept.setdefault(names, all(self.get(name) is None for name in names)))
 
     def is_set(self, name: str) -> bool:
         """True when some source gives ``name`` a value of its own."""
@@ -157,11 +172,13 @@ class Settings:
 
     def add_source(self, source: Source) -> None:
         """Ask ``source()`` for an object with settings as attributes (None: not now), before the module."""
+        self._kept.clear()
         if source not in self._sources:
             self._sources.append(source)
 
     def remove_source(self, source: Source) -> None:
         """Undo ``add_source``."""
+        self._kept.clear()
         if source in self._sources:
             self._sources.remove(source)
 
@@ -177,6 +194,7 @@ class Settings:
                 f"{' or '.join(MODULE_VARIABLES)}; check its spelling, and that its folder is on sys.path."
             ) from error
         self._module = module
+        self._kept.clear()
         return module
 
     def on_change(self, callback: Callable[[str], None]) -> None:
@@ -186,6 +204,7 @@ class Settings:
 
     def changed(self, name: str) -> None:
         """Tell the listeners that ``name`` has changed; sources call this for changes of their own."""
+        self._kept.clear()
         for callback in tuple(self._listeners):
             callback(name)
 

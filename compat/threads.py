@@ -48,13 +48,19 @@ class SyncInbox(Inbox):
     """An inbox whose reader is a worker thread: a push queues the connection instead of waking a task."""
 
     __slots__ = ("connection",)
+    by_task = False
     connection: SyncConnection
 
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self.events = deque()  # one and the same for the loop, which appends, and for the workers
+
     def offer(self, event: Event) -> bool:
-        if len(self.events) >= self.capacity:
+        waiting = len(self.events)
+        if waiting >= self.capacity:
             return self._overflow(event)
         self.events.append(event)
-        self.wakeups.call(self)
+        self.wakeups.call(self, 2 * waiting >= self.capacity)
         return True
 
     def wake(self) -> None:
@@ -148,7 +154,8 @@ class SyncConnection:
 
     async def run(self, ending: Ending, receive: Receive) -> None:
         """Run the consumer until it stops, its client leaves, a handler raises, or the task is cancelled."""
-        async with ending.of(receive):
+        ending.begin(receive)
+        try:
             try:
                 await self._pump()
             except asyncio.CancelledError:
@@ -158,6 +165,10 @@ class SyncConnection:
             finally:
                 await self._settle()
                 ending.current = self.current
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever a handler raises
+            await ending.because_of(error)
+        finally:
+            await ending.finish()
 
     async def _pump(self) -> None:
         """Send what handlers have sent, until one has ended the consumer."""

@@ -358,9 +358,11 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer):
 
 def _own_groups(consumer: Any) -> list[str]:
     """The connection's own list, also where a subclass's constructor does not call ours."""
-    if "groups" not in vars(consumer):
+    if consumer.groups is type(consumer).groups:
         own: list[str] = list(consumer.groups or ())
         consumer.groups = own
+    if not consumer.groups and not consumer.user_groups:
+        return []
     user = consumer.scope.get("user") if consumer.user_groups else None
     if user is not None and getattr(user, "is_authenticated", False):
         mine = user_group(getattr(user, "pk", None) or user)

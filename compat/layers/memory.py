@@ -31,6 +31,9 @@ from compat.types import Message
 
 __all__ = ["InMemoryChannelLayer"]
 
+_AS_LETTERS = bytes(ord(string.ascii_letters[byte % 52]) for byte in range(256))
+"""Which letter stands for a random byte in the name of a channel."""
+
 
 class InMemoryChannelLayer(BaseChannelLayer):
     """Channels and groups of this process.
@@ -71,7 +74,8 @@ class InMemoryChannelLayer(BaseChannelLayer):
 
     async def new_channel(self, prefix: str = "specific.") -> str:
         """A name such as ``specific..inmemory!QhZkWbDcYeRt``, as upstream makes them."""
-        return f"{prefix}.inmemory!{''.join(random.choices(string.ascii_letters, k=12))}"
+        random_bytes = random.getrandbits(96).to_bytes(12, "little")
+        return f"{prefix}.inmemory!{random_bytes.translate(_AS_LETTERS).decode()}"
 
     def attach(self, channel: str, inbox: Inbox) -> None:
         """Push what is sent to ``channel`` into ``inbox``; what waited for it already comes first."""
@@ -82,7 +86,8 @@ class InMemoryChannelLayer(BaseChannelLayer):
         waiting = self.channels.get(channel)
         self.channels[channel] = inbox
         if isinstance(waiting, Mailbox):
-            inbox.events.extend((deadline, message, None) for deadline, message in waiting.events)
+            for deadline, message in waiting.events:
+                inbox.push(message, deadline)
         for group in (
             [group for group, members in self.groups.items() if channel in members] if waiting else ()
         ):

@@ -16,18 +16,27 @@ projects without an Origin check have it too.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from compat.refusal import listed
 from compat.settings import settings
-from compat.types import ASGIApp, Receive, Scope, Send, is_served
+from compat.types import Receive, Scope, Send, is_served
 
 if TYPE_CHECKING:
     from compat.consumer import ConsumerApp
 
-__all__ = ["Part", "checked", "covered", "parts", "serves_sockets", "unchecked_sockets", "warn_of_unchecked"]
+__all__ = [
+    "Part",
+    "check_due",
+    "checked",
+    "covered",
+    "parts",
+    "serves_sockets",
+    "unchecked_sockets",
+    "warn_of_unchecked",
+]
 
 log = logging.getLogger("compat.security")
 
@@ -43,24 +52,33 @@ CURE = (
 WRAPPED = ("inner", "application", "app")
 """Where middleware keeps what it wraps: ours and Channels', and Starlette's."""
 
+Run = Callable[[Scope, Receive, Send], Awaitable[None]]
+"""What handles a connection."""
+
 MAX_DEPTH = 50
 """Objects that wrap one another in a circle, or answer to every attribute, are followed no further."""
 
 
-async def checked(consumer: ConsumerApp, run: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """``run`` the consumer's connection, behind a check of its Origin if one is due and none was made."""
+def check_due(consumer: ConsumerApp, scope: Scope) -> bool:
+    """True when the connection's Origin is to be checked and has not been; warns where nobody checks it."""
     if scope["type"] != "websocket" or not is_served(scope) or covered.get() or not _wanted():
-        return await run(scope, receive, send)
+        return False
     if _enforced():
-        from compat.security.websocket import AllowedHostsOriginValidator
+        return True
+    if not consumer.origin_told:
+        for name, _ in scope.get("headers", ()):
+            # Of a browser's connection: the others send no Origin, and there is nothing to check.
+            if name == b"origin":
+                _warn(_news([(scope.get("path", "/"), consumer)]))
+                break
+    return False
 
-        await AllowedHostsOriginValidator(run)(scope, receive, send)
-        return
-    # Of a browser's connection: the others send no Origin, and there is nothing to check.
-    browser = any(name == b"origin" for name, _ in scope.get("headers", ()))
-    if browser and (paths := _news([(scope.get("path", "/"), consumer)])):
-        _warn(paths)
-    await run(scope, receive, send)
+
+async def checked(run: Run, scope: Scope, receive: Receive, send: Send) -> None:
+    """``run`` the consumer's connection if its Origin is allowed."""
+    from compat.security.websocket import AllowedHostsOriginValidator
+
+    await AllowedHostsOriginValidator(run)(scope, receive, send)
 
 
 def warn_of_unchecked(application: Any) -> None:
@@ -90,11 +108,11 @@ def _warn(paths: list[str]) -> None:
 
 
 def _wanted() -> bool:
-    return bool(settings.get("CHANNEL_ORIGIN_CHECK"))
+    return bool(settings.kept("CHANNEL_ORIGIN_CHECK"))
 
 
 def _enforced() -> bool:
-    return settings.chosen("ALLOWED_HOSTS") and bool(settings.get("ALLOWED_HOSTS"))
+    return settings.chosen("ALLOWED_HOSTS") and bool(settings.kept("ALLOWED_HOSTS"))
 
 
 def _news(found: list[tuple[str, ConsumerApp]]) -> list[str]:

@@ -144,10 +144,11 @@ class WebsocketDenier(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         await self.close()
 
-    async def _join(self, scope: Scope, inbox: Inbox, ending: Ending) -> None:
+    async def _join(self, scope: Scope, inbox: Inbox, ending: Ending) -> bool:
         # No channel: whoever is refused shall cost no round trip to a layer's server.
         self.scope = scope
         self.channel_layer = None
+        return True
 
 
 class _AllowedHosts(Sequence[str]):

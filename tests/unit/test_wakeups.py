@@ -33,7 +33,7 @@ async def test_what_comes_in_neighbouring_turns_is_read_in_one_go() -> None:
     await turns(1)
     for number in range(4):
         inbox.push({"type": "n", "number": number}, FOREVER)
-        await turns(2)
+        await turns(1)
     await turns(MAX_TURNS)
     reader.cancel()
     assert [count for count in runs if count] == [4]
@@ -88,3 +88,23 @@ async def test_a_reader_that_has_left_is_no_harm() -> None:
 async def test_a_loop_has_one() -> None:
     loop = asyncio.get_running_loop()
     assert wakeups_of(loop) is wakeups_of(loop)
+
+
+async def test_a_reader_is_woken_before_its_inbox_is_full() -> None:
+    inbox = Inbox(asyncio.get_running_loop())
+    inbox.capacity = 8
+    taken: list[int] = []
+
+    async def read() -> None:
+        while True:
+            taken.append((await inbox.get())["number"])
+
+    reader = asyncio.create_task(read())
+    await turns(1)
+    for number in range(0, 100, 2):
+        assert inbox.push({"type": "n", "number": number}, FOREVER)
+        assert inbox.push({"type": "n", "number": number + 1}, FOREVER)
+        await turns(1)
+    await turns(MAX_TURNS)
+    reader.cancel()
+    assert taken == list(range(100))

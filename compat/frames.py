@@ -1,0 +1,130 @@
+"""Taking a client's messages off its socket, one ahead of the handler and no further.
+
+A ``receive()`` may be anybody's: a middleware's, with time-outs or cancel scopes, which belong to a task. So
+``TaskReader`` runs it in one of its own. A server's own ``receive()`` waits for a queue and nothing else, and
+``StepReader`` runs it inside the consumer's task, whenever that has nothing to handle: that is one task
+switch less per message, and one task less per connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import Future
+from collections.abc import Coroutine, Generator
+from typing import Any, Protocol, cast
+
+from compat.inbox import Inbox
+from compat.types import Message, Receive
+
+__all__ = ["FrameReader", "StepReader", "TaskReader", "read_frames"]
+
+LAST = frozenset(("websocket.disconnect", "http.disconnect"))
+"""After one of these nothing comes."""
+
+OWNERS = (asyncio.BaseProtocol, asyncio.Queue)
+"""Whose methods wait for nothing but a queue: a protocol of uvicorn, and the queue of a communicator."""
+
+
+class FrameReader(Protocol):
+    """What reads a socket until its last message, or until it is told to stop."""
+
+    async def stop(self) -> None:
+        """Read no more."""
+
+
+def read_frames(receive: Receive, inbox: Inbox) -> FrameReader:
+    """Begin to fill the place for a frame in ``inbox``; from the task that reads the inbox."""
+    if inbox.by_task and isinstance(getattr(receive, "__self__", None), OWNERS):
+        return StepReader(receive, inbox)
+    return TaskReader(receive, inbox)
+
+
+class TaskReader:
+    """Reads in a task."""
+
+    __slots__ = ("task",)
+
+    def __init__(self, receive: Receive, inbox: Inbox) -> None:
+        self.task = inbox.loop.create_task(_read(receive, inbox))
+
+    async def stop(self) -> None:
+        """See ``FrameReader``."""
+        if not self.task.done():
+            self.task.cancel()
+            await asyncio.wait((self.task,))
+
+
+async def _read(receive: Receive, inbox: Inbox) -> None:
+    try:
+        while True:
+            message = await receive()
+            if inbox.frame is not None:
+                await inbox.vacancy()
+            handled_next = inbox.put_frame(message)
+            if message["type"] in LAST:
+                return
+            if not handled_next:
+                await inbox.vacancy()
+    except Exception as error:  # noqa: BLE001 - a server's failure to read is the consumer's to report
+        inbox.fail(error)
+
+
+class StepReader:
+    """Runs ``receive()`` for an inbox, up to where it waits; the inbox looks whether that is over.
+
+    The future that ``receive()`` waits for is what the consumer's task waits for. When something comes from a
+    layer instead, ``Inbox.wake`` lets the task go on without it.
+    """
+
+    __slots__ = ("coroutine", "inbox", "receive")
+
+    def __init__(self, receive: Receive, inbox: Inbox) -> None:
+        self.receive = receive
+        self.inbox = inbox
+        self.coroutine: Coroutine[Any, Any, Message] | None = None
+        inbox.reader = self
+        inbox.awaited = inbox.wakeups.done
+
+    def step(self) -> Message | None:
+        """The client's next message, if it has come; else ``inbox.awaited`` is what it takes."""
+        inbox, coroutine = self.inbox, self.coroutine
+        if coroutine is None:
+            coroutine = self.coroutine = cast("Coroutine[Any, Any, Message]", self.receive())
+        try:
+            awaited = coroutine.send(None)
+        except StopIteration as returned:
+            message: Message = returned.value
+        except Exception as error:  # noqa: BLE001 - a server's failure to read is the consumer's to report
+            inbox.awaited, inbox.failure = None, error
+            return None
+        else:
+            inbox.awaited = awaited if isinstance(awaited, Future) else self._future_of(awaited)
+            return None
+        self.coroutine = None
+        inbox.awaited = None if message["type"] in LAST else inbox.wakeups.done
+        return message
+
+    def _future_of(self, awaited: Any) -> asyncio.Future[None]:
+        """A future that is done when ``awaited`` is: None (the next turn), or something like a future."""
+        loop = self.inbox.loop
+        future: asyncio.Future[None] = loop.create_future()
+        if awaited is None:
+            loop.call_soon(future.set_result, None)
+        else:
+            awaited._asyncio_future_blocking = False
+            awaited.add_done_callback(lambda _: None if future.done() else future.set_result(None))
+        return future
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        inbox, awaited = self.inbox, self.inbox.awaited
+        assert awaited is not None
+        inbox.waiter = awaited
+        awaited._asyncio_future_blocking = True  # what a task wants of a future that it is to wait for
+        return iter((awaited,))  # type: ignore[return-value]  # a generator in C, for one wait
+
+    async def stop(self) -> None:
+        """See ``FrameReader``."""
+        coroutine, self.coroutine = self.coroutine, None
+        self.inbox.awaited = self.inbox.reader = None  # no circle is left to the garbage collector
+        if coroutine is not None:
+            coroutine.close()
