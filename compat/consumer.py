@@ -19,7 +19,7 @@ from asgiref.sync import async_to_sync
 from compat import db, dependencies, integration, unawaited
 from compat.db import aclose_old_connections, database_sync_to_async
 from compat.dispatch import Ending, Socket, Subscription, converse, describe, missing_layer
-from compat.endpoint import ASGISignature, ConsumerSignature
+from compat.endpoint import ASGISignature, ConsumerSignature, connection_of
 from compat.exceptions import ImproperlyConfigured, InvalidChannelLayerError, StopConsumer
 from compat.handlers import check_handler, check_hooks
 from compat.inbox import Inbox
@@ -71,7 +71,6 @@ class ConsumerApp:
         for name in ("__module__", "__name__", "__qualname__", "__doc__"):
             setattr(self, name, getattr(consumer_class, name))
 
-    # Starlette's add_websocket_route() says that it takes functions of a WebSocket, and takes applications.
     @overload
     async def __call__(self, websocket: WebSocket, /) -> None: ...
 
@@ -79,8 +78,7 @@ class ConsumerApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
     async def __call__(self, scope: Any, receive: Any = None, send: Any = None) -> None:
-        if receive is None:
-            scope, receive, send = scope.scope, scope.receive, scope.send
+        scope, receive, send = connection_of(scope, receive, send)
         if "path" in scope and "url_route" not in scope:  # a worker's scope has no path
             scope["url_route"] = {"args": (), "kwargs": dict(scope.get("path_params") or {})}
         if admissions.open_to_all():

@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 from typing import Any, NoReturn
 
-__all__ = ["ASGISignature", "ConsumerSignature", "explain"]
+__all__ = ["ASGISignature", "ConsumerSignature", "connection_of", "explain"]
 
 PARAMETERS = ("scope", "receive", "send")
 
@@ -57,6 +57,17 @@ class ConsumerSignature(ASGISignature):
             ],
             return_annotation=signature.empty,
         )
+
+
+def connection_of(scope: Any, receive: Any, send: Any) -> tuple[Any, Any, Any]:
+    """The three arguments of ASGI, also where one ``WebSocket`` of Starlette was given for them.
+
+    Starlette's ``add_websocket_route()`` says that it takes functions of a WebSocket, and takes applications.
+    What is often given to it can be called either way, and so is no complaint of a type checker.
+    """
+    if receive is None and hasattr(scope, "scope"):
+        return scope.scope, scope.receive, scope.send
+    return scope, receive, send
 
 
 def explain(application: object) -> str:

@@ -16,12 +16,13 @@ import time
 from datetime import datetime, timezone
 from email.utils import formatdate
 from http.cookies import SimpleCookie
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from starlette.requests import cookie_parser
 
 from compat import lazy
 from compat.db import database_sync_to_async
+from compat.endpoint import connection_of
 from compat.exceptions import ImproperlyConfigured
 from compat.familiar import catchable, familiar
 from compat.handlers import require_application
@@ -30,6 +31,9 @@ from compat.session_cookies import CookieSession
 from compat.session_memory import DefaultSession
 from compat.settings import settings
 from compat.types import ASGIApp, Message, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from starlette.websockets import WebSocket
 
 __all__ = [
     "CookieMiddleware",
@@ -59,7 +63,14 @@ class CookieMiddleware:
         require_application(inner, type(self).__name__)
         self.inner = inner
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    @overload
+    async def __call__(self, websocket: WebSocket, /) -> None: ...
+
+    @overload
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+    async def __call__(self, scope: Any, receive: Any = None, send: Any = None) -> None:
+        scope, receive, send = connection_of(scope, receive, send)
         if "headers" not in scope:
             raise ValueError(
                 f"CookieMiddleware got a scope of type {scope.get('type')!r} without headers: only HTTP and "

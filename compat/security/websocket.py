@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 from urllib.parse import ParseResult, urlparse
 
 from compat.dispatch import Ending
-from compat.endpoint import ASGISignature
+from compat.endpoint import ASGISignature, connection_of
 from compat.generic.websocket import AsyncWebsocketConsumer
 from compat.handlers import require_application
 from compat.inbox import Inbox
@@ -22,6 +22,9 @@ from compat.refusal import listed, shown
 from compat.security.coverage import covered
 from compat.settings import settings
 from compat.types import Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from starlette.websockets import WebSocket
 
 __all__ = ["AllowedHostsOriginValidator", "OriginValidator", "WebsocketDenier"]
 
@@ -56,7 +59,14 @@ class OriginValidator:
         self.application: Application = application
         self.allowed_origins = allowed_origins
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+    @overload
+    async def __call__(self, websocket: WebSocket, /) -> Any: ...
+
+    @overload
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any: ...
+
+    async def __call__(self, scope: Any, receive: Any = None, send: Any = None) -> Any:
+        scope, receive, send = connection_of(scope, receive, send)
         if scope["type"] != "websocket":
             raise ValueError(
                 "You cannot use OriginValidator on a non-WebSocket connection: put it under 'websocket' in a "

@@ -23,7 +23,7 @@ from compat.generic.websocket import (
 from compat.middleware import BaseMiddleware
 from compat.patterns import path, re_path
 from compat.routing import URLRouter
-from compat.security.websocket import AllowedHostsOriginValidator
+from compat.security.websocket import AllowedHostsOriginValidator, OriginValidator
 from compat.sessions import CookieMiddleware, SessionMiddleware
 from compat.starlette_routes import PatternsRoute
 from compat.tokens import TokenAuthMiddleware
@@ -237,11 +237,18 @@ def test_the_application_may_be_called_with_a_websocket() -> None:
 
     @app.websocket("/ws/{room}/")
     async def own(websocket: WebSocket) -> None:
-        await Where.as_asgi(title="by hand")(websocket)
+        consumer = Where.as_asgi(title="by hand")
+        wrapped: dict[str, Any] = {
+            "one": consumer,
+            "two": AuthMiddlewareStack(consumer),
+            "three": OriginValidator(consumer, ["*"]),
+        }
+        await wrapped[websocket.path_params["room"]](websocket)
 
     with LiveServer(app) as server:
-        found = heard(server, "/ws/one/")
-    assert (found["kwargs"], found["initkwargs"]) == ({"room": "one"}, "by hand")
+        for room in ("one", "two", "three"):
+            found = heard(server, f"/ws/{room}/")
+            assert (found["kwargs"], found["initkwargs"]) == ({"room": room}, "by hand")
 
 
 def test_type_checkers_take_it() -> None:
@@ -266,6 +273,8 @@ def test_type_checkers_take_it() -> None:
     app, starlette = FastAPI(), Starlette(routes=[WebSocketRoute("/one", Own.as_asgi())])
     app.router.add_websocket_route("/two", Own.as_asgi())
     APIRouter().add_websocket_route("/three", OwnJson.as_asgi())
+    app.router.add_websocket_route("/five", AuthMiddlewareStack(AllowedHostsOriginValidator(Own.as_asgi())))
+    app.router.add_websocket_route("/six", AllowedHostsOriginValidator(AuthMiddlewareStack(Own.as_asgi())))
     starlette.router.routes.append(WebSocketRoute("/four", OwnJson.as_asgi()))
     application: ASGIApp = Own.as_asgi()
     assert callable(application)
