@@ -68,7 +68,8 @@ def readable(html: str) -> str:
 
 
 def _distinct(nav: re.Match[str], seen: Counter[str]) -> str:
-    """Lists of a table of contents are told apart by their names, also where two sections have one name."""
-    seen[nav[2]] += 1
-    number = f" ({seen[nav[2]]})" if seen[nav[2]] > 1 else ""
+    """Lists of a table of contents are told apart by their names, which screen readers may read in any case."""
+    name = nav[2].lower()
+    seen[name] += 1
+    number = f" ({seen[name]})" if seen[name] > 1 else ""
     return f'{nav[1]}{nav[2]}{number}"'
