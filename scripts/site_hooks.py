@@ -68,7 +68,7 @@ def readable(html: str) -> str:
 
 
 def _distinct(nav: re.Match[str], seen: Counter[str]) -> str:
-    """Lists of a table of contents are told apart by their names, which screen readers may read in any case."""
+    """Lists of a table of contents are told apart by their names, in whatever case."""
     name = nav[2].lower()
     seen[name] += 1
     number = f" ({seen[name]})" if seen[name] > 1 else ""
