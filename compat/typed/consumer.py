@@ -22,8 +22,10 @@ from compat.typed.conversation import ReceiveEvent
 from compat.typed.decorators import ChannelInfo
 from compat.typed.envelope import Envelope, current_ref, unstamped
 from compat.typed.events import FRAME, EventTarget, GroupMessageEvent, groups_of, intercepted, publish
+from compat.typed.handlers import listed
 from compat.typed.hosting import TopicHost
 from compat.typed.messages import BaseMessage, GroupCompleteMessage
+from compat.typed.topics import Topic
 from compat.typed.wire import not_json, text_of
 from compat.types import Message
 
@@ -62,6 +64,16 @@ class AsyncJsonWebsocketConsumer(
         cls._channel_info = replace(cls._channel_info, name=None)
         base = AsyncJsonWebsocketConsumer
         cls._sends_plainly = all(_same(cls, base, name) for name in SEEING_OUTPUT)
+        for attribute in ("groups", "extra_groups"):
+            if isinstance(vars(cls).get(attribute), str):
+                listed(cls, attribute, vars(cls)[attribute], "groups")
+        for topic in listed(cls, "topics", cls.topics, "topic classes"):
+            if not (isinstance(topic, type) and issubclass(topic, Topic)):
+                raise TypeError(f"{cls.__qualname__}.topics must hold subclasses of Topic; found {topic!r}")
+        if cls.authenticator_class is not None and not callable(cls.authenticator_class):
+            raise TypeError(
+                f"{cls.__qualname__}.authenticator_class must be a class; found {cls.authenticator_class!r}"
+            )
         cls._takes_text = not cls.topics and all(_same(cls, base, name) for name in SEEING_INPUT)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -64,20 +64,40 @@ def handler_of(attribute: Any) -> Handler | None:
     return found if isinstance(found, Handler) else None
 
 
+@overload
+def channel(cls: C, /) -> C: ...
+
+
+@overload
 def channel(
-    *, name: str | None = None, description: str | None = None, tags: Iterable[str] | None = None
-) -> Callable[[C], C]:
+    *, name: str | None = ..., description: str | None = ..., tags: Iterable[str] | None = ...
+) -> Callable[[C], C]: ...
+
+
+def channel(
+    cls: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    tags: Iterable[str] | None = None,
+) -> Any:
     """Documents a consumer class: the name of its channel, what it is for, and tags to group it by.
 
     Defaults: a name made from the class's, and its docstring. Nothing else depends on it.
     """
-    info = ChannelInfo(name, description, tuple(tags or ()))
+    info = ChannelInfo(name, description, _tags(tags))
 
     def decorate(cls: C) -> C:
         setattr(cls, CHANNEL_ATTRIBUTE, info)
         return cls
 
-    return decorate
+    return decorate if cls is None else decorate(cls)
+
+
+def _tags(tags: Iterable[str] | None) -> tuple[str, ...]:
+    """A single string is one tag."""
+    return (tags,) if isinstance(tags, str) else tuple(tags or ())
 
 
 @overload
@@ -195,7 +215,7 @@ class _Said:
             operation=self.action or function.__name__,
             summary=self.summary,
             description=self.description or inspect.getdoc(function),
-            tags=tuple(self.tags or ()),
+            tags=_tags(self.tags),
         )
         setattr(function, ATTRIBUTE, handler)
         return function

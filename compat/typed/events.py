@@ -19,6 +19,7 @@ from compat.dispatch import missing_layer
 from compat.exceptions import InvalidChannelLayerError
 from compat.layers import DEFAULT_CHANNEL_LAYER, channel_layers, get_channel_layer
 from compat.typed.conversation import Conversation, ReceiveEvent
+from compat.typed.handlers import listed
 from compat.typed.messages import BaseMessage
 from compat.typed.wire import text_of
 
@@ -142,8 +143,12 @@ class EventTarget(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
     @classmethod
     def default_groups(cls) -> list[str]:
         """The groups that every connection joins: ``groups``, and all ``extra_groups``."""
-        declared = list(getattr(cls, "groups", None) or ())
-        extra = [group for base in cls.__mro__ for group in vars(base).get("extra_groups") or ()]
+        declared = listed(cls, "groups", getattr(cls, "groups", None), "groups")
+        extra = [
+            group
+            for base in cls.__mro__
+            for group in listed(base, "extra_groups", vars(base).get("extra_groups"), "groups")
+        ]
         return list(dict.fromkeys((*declared, *extra)))
 
     @classmethod
@@ -194,6 +199,8 @@ class EventTarget(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
 
 
 def _event(cls: type[EventTarget[Any]], event: BaseMessage) -> dict[str, Any]:
+    if not isinstance(event, BaseMessage):
+        raise TypeError(f"{cls.__qualname__} is sent events that are messages; found {event!r}")
     return {"type": EVENT, "action": event.action, "text": _encoded(cls, event)}
 
 

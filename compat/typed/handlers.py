@@ -11,7 +11,7 @@ from compat.typed.decorators import Handler, Kind, handler_of
 from compat.typed.messages import ACTION, BaseMessage, literal_values
 from compat.typed.unions import Adapter, tags_of, union_of
 
-__all__ = ["Handlers", "merged_messages"]
+__all__ = ["Handlers", "listed", "merged_messages"]
 
 
 class Handlers:
@@ -32,7 +32,13 @@ class Handlers:
         by_tag: dict[str, Handler] = {}
         for name, handler in self.handlers.items():
             model = handler.input_type
-            for tag in tags_of(model, discriminator):
+            tags = tags_of(model, discriminator)
+            if not tags and model.__pydantic_complete__:
+                raise TypeError(
+                    f"{handler.where} takes {model.__name__}, which has no action of its own, so nothing "
+                    "would ever reach it. Annotate it with a message class that has one"
+                )
+            for tag in tags:
                 if tag in by_tag:
                     raise TypeError(_twice(cls, kind, tag, by_tag[tag], handler))
                 by_tag[tag] = handler
@@ -83,10 +89,32 @@ def _collected(cls: type, kind: Kind) -> dict[str, Handler]:
         for name, attribute in vars(base).items():
             handler = handler_of(attribute)
             if handler is not None and handler.kind == kind:
+                _refuse_own_name(cls, name, handler)
                 found[name] = handler
             elif name in found and not callable(attribute):
                 del found[name]  # handle_x = None takes the handler away
     return found
+
+
+def _refuse_own_name(cls: type, name: str, handler: Handler) -> None:
+    """TypeError where a handler takes the place of a method that consumers themselves have."""
+    for base in cls.__mro__:
+        if name in vars(base) and base.__module__.partition(".")[0] == "compat":
+            raise TypeError(
+                f"{handler.where} is called as {base.__qualname__}.{name}, which it would replace. Give the "
+                f"handler another name, such as handle_{name}: its annotation decides what it gets"
+            )
+
+
+def listed(cls: type, attribute: str, value: Any, of: str) -> tuple[Any, ...]:
+    """``value`` of a list attribute. TypeError for a string or a class where a list of them is meant."""
+    if isinstance(value, str | type):
+        shown = repr(value) if isinstance(value, str) else value.__name__
+        raise TypeError(
+            f"{cls.__module__}.{cls.__qualname__}.{attribute} must be a list of {of}: write "
+            f"{attribute} = [{shown}]"
+        )
+    return tuple(value or ())
 
 
 def _twice(cls: type, kind: Kind, tag: str, first: Handler, second: Handler) -> str:
@@ -105,7 +133,7 @@ def merged_messages(cls: type, attribute: str) -> tuple[type[BaseMessage], ...]:
     """
     merged: dict[Any, None] = {}
     for base in cls.__mro__:
-        merged.update(dict.fromkeys(vars(base).get(attribute) or ()))
+        merged.update(dict.fromkeys(listed(cls, attribute, vars(base).get(attribute), "message classes")))
     for model in merged:
         if not (isinstance(model, type) and issubclass(model, BaseMessage) and literal_values(model, ACTION)):
             raise TypeError(

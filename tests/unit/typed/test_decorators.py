@@ -6,6 +6,7 @@ from typing import Any, Literal, Union
 
 import pytest
 
+from compat.layers import InMemoryChannelLayer
 from compat.typed import (
     AsyncJsonWebsocketConsumer,
     BaseMessage,
@@ -17,6 +18,7 @@ from compat.typed import (
 )
 from compat.typed.decorators import ChannelInfo, handler_of
 from tests.unit.typed.room import Note, Room, Said, Say
+from tests.unit.typed.test_topics import RunTopic
 
 
 def outputs(cls: Any, method: str) -> tuple[Any, ...]:
@@ -253,3 +255,56 @@ def test_channel_has_defaults() -> None:
         pass
 
     assert Plain._channel_info == ChannelInfo(None, None, ())
+
+
+def test_channel_without_parentheses_and_a_single_tag() -> None:
+    @channel
+    class Bare(AsyncJsonWebsocketConsumer):
+        pass
+
+    @channel(tags="chat")
+    class Tagged(AsyncJsonWebsocketConsumer):
+        @ws_handler(tags="talk")
+        async def handle_ping(self, message: PingMessage) -> None: ...
+
+    handler = handler_of(Tagged.handle_ping)
+    assert Bare._channel_info == ChannelInfo(None, None, ())
+    assert Tagged._channel_info.tags == ("chat",) and handler is not None and handler.tags == ("talk",)
+
+
+@pytest.mark.parametrize("decorator", [ws_handler, event_handler])
+def test_a_handler_that_nothing_would_reach(decorator: Any) -> None:
+    with pytest.raises(TypeError, match=r"takes BaseMessage, which has no action of its own"):
+
+        class Consumer(AsyncJsonWebsocketConsumer):
+            @decorator  # type: ignore[untyped-decorator]
+            async def anything(self, message: BaseMessage) -> None: ...
+
+
+def test_a_handler_may_not_replace_what_consumers_have() -> None:
+    with pytest.raises(TypeError, match=r"which it would replace.*such as handle_receive"):
+
+        class Consumer(AsyncJsonWebsocketConsumer):
+            @ws_handler
+            async def receive(self, message: Note) -> None: ...  # type: ignore[override]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "fix"),
+    [
+        ({"groups": "room"}, r"groups = \['room'\]"),
+        ({"extra_groups": "room"}, r"extra_groups = \['room'\]"),
+        ({"topics": RunTopic}, r"topics = \[RunTopic\]"),
+        ({"topics": [Note]}, "must hold subclasses of Topic"),
+        ({"passthrough_events": Note}, r"passthrough_events = \[Note\]"),
+        ({"authenticator_class": "token"}, "must be a class; found 'token'"),
+    ],
+)
+def test_one_thing_where_a_list_of_them_is_meant(attributes: dict[str, Any], fix: str) -> None:
+    with pytest.raises(TypeError, match=fix):
+        type("Consumer", (AsyncJsonWebsocketConsumer,), attributes)
+
+
+async def test_an_event_must_be_a_message(layer: InMemoryChannelLayer) -> None:
+    with pytest.raises(TypeError, match=r"sent events that are messages; found \{'action': 'alert'\}"):
+        await Room.broadcast_event({"action": "alert"})  # type: ignore[arg-type]
