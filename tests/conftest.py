@@ -29,11 +29,13 @@ def open_on_purpose(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def imports_as_they_were() -> Iterator[None]:
     """No test leaves the shim in charge of imports: the next would be told that Django is here."""
-    before = list(map(id, sys.meta_path))
+    before = _finders_of_the_shim()
     yield
-    new = [finder for finder in sys.meta_path if id(finder) not in before]
-    left = [finder for finder in new if str(getattr(finder, "__module__", "")).startswith("django_shim")]
-    assert not left, f"left in sys.meta_path: {left}"
+    assert before or not _finders_of_the_shim(), "the shim is in sys.meta_path still"
+
+
+def _finders_of_the_shim() -> list[object]:
+    return [one for one in sys.meta_path if str(getattr(one, "__module__", "")).startswith("django_shim")]
 
 
 @pytest.fixture(scope="session")
