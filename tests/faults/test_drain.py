@@ -21,7 +21,7 @@ OPEN = 200
 @pytest.fixture
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
     command = [sys.executable, "-m", "uvicorn", "tests.faults.drained_app:app", "--port", "{port}"]
-    env = {"DRAIN": str(request.param), "CLOSED_TIMEOUT": "1" if request.param == 0.1 else "15"}
+    env = {"DRAIN": str(request.param), "CLOSED_TIMEOUT": "2" if request.param == 0.1 else "15"}
     with served(command, cwd=REPO, log=tmp_path / "server.log", env=env) as server:
         yield server
 

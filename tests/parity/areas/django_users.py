@@ -178,7 +178,7 @@ async def what_goes_wrong(tell, eva, other):
         await SessionStore(cookie).adelete()
 
     cookie = await page(tell, "a session", "", aset)
-    await page(tell, "deleted meanwhile", cookie, deletes, timeout=3)  # upstream waits as long
+    await page(tell, "deleted meanwhile", cookie, deletes, timeout=6)  # upstream waits as long
     with override_settings(AUTHENTICATION_BACKENDS=[MODEL_BACKEND, "areas.django_users.Second"]):
         await page(tell, "which backend?", "", lambda scope: login(scope, eva))
         await page(tell, "that one", "", lambda scope: login(scope, eva, backend=MODEL_BACKEND))
