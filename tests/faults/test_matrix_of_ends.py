@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -41,6 +42,9 @@ class Seen:
 
     codes: list[int] = field(default_factory=list)
     tasks: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = field(default_factory=list)
+    deciding: threading.Event = field(default_factory=threading.Event)
+    decided: threading.Event = field(default_factory=threading.Event)
+    """connect() has begun, and may go on."""
 
 
 seen = Seen()
@@ -54,6 +58,9 @@ class SyncMember(WebsocketConsumer):
     def connect(self) -> None:
         self.end = self.scope["url_route"]["kwargs"]["end"]
         async_to_sync(self.channel_layer.group_add)("matrix.hand", self.channel_name)
+        if self.end == "leaves early":
+            seen.deciding.set()
+            seen.decided.wait(30)
         if self.end == "connect raises":
             raise RuntimeError(self.end)
         if self.end == "refusal":
@@ -92,6 +99,9 @@ class AsyncMember(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         self.end = self.scope["url_route"]["kwargs"]["end"]
         await self.channel_layer.group_add("matrix.hand", self.channel_name)
+        if self.end == "leaves early":
+            seen.deciding.set()
+            await asyncio.to_thread(seen.decided.wait, 30)
         if self.end == "connect raises":
             raise RuntimeError(self.end)
         if self.end == "refusal":
@@ -226,6 +236,24 @@ def server_stops(client: Client) -> None:
     assert client.wait_closed()[0] == 1012
 
 
+def leaves_early(place: Place) -> None:
+    """The client is gone before connect() has decided."""
+    lines = (
+        b"GET /leaves%20early/ HTTP/1.1",
+        b"Host: localhost",
+        b"Upgrade: websocket",
+        b"Connection: Upgrade",
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        b"Sec-WebSocket-Version: 13",
+    )
+    seen.deciding.clear()
+    seen.decided.clear()
+    with socket.create_connection((place.server.host, place.server.port), timeout=15) as connection:
+        connection.sendall(b"\r\n".join([*lines, b"", b""]))
+        assert seen.deciding.wait(15)
+    seen.decided.set()
+
+
 @dataclass(frozen=True)
 class End:
     name: str
@@ -242,6 +270,7 @@ ENDS = [
     End("consumer closes", (4002,), says),
     End("stop consumer", (1000,), says),
     End("reset", (1005, 1006), resets),
+    End("leaves early", (1005, 1006)),
     End("silence", (1001,), is_silent, f"closed with 1001: silent for {SILENCE_S} s"),
     End("connect raises", (1011,), None, "failed in websocket.connect: RuntimeError: connect raises"),
     End("receive raises", (1011,), says, "failed in websocket.receive: RuntimeError: receive raises"),
@@ -258,7 +287,9 @@ ENDS = [
 def test_every_end_is_one_end(end: End, place: Place) -> None:
     seen.codes.clear()
     place.records.kept.clear()
-    if end.act is None:
+    if end.name == "leaves early":
+        leaves_early(place)
+    elif end.act is None:
         with pytest.raises(Refused) as refused:
             place.join(end.name)
         assert refused.value.status == 403
