@@ -24,6 +24,9 @@ LAST = frozenset(("websocket.disconnect", "http.disconnect"))
 OWNERS = (asyncio.BaseProtocol, asyncio.Queue)
 """Whose methods wait for nothing but a queue: a protocol of uvicorn, and the queue of a communicator."""
 
+WAKEABLE = hasattr(asyncio.Future, "_callbacks")
+"""What ``Inbox.wake`` needs; CPython's futures have it."""
+
 
 class FrameReader(Protocol):
     """What reads a socket until its last message, or until it is told to stop."""
@@ -34,7 +37,7 @@ class FrameReader(Protocol):
 
 def read_frames(receive: Receive, inbox: Inbox) -> FrameReader:
     """Begin to fill the place for a frame in ``inbox``; from the task that reads the inbox."""
-    if inbox.by_task and isinstance(getattr(receive, "__self__", None), OWNERS):
+    if inbox.by_task and WAKEABLE and isinstance(getattr(receive, "__self__", None), OWNERS):
         return StepReader(receive, inbox)
     return TaskReader(receive, inbox)
 

@@ -112,7 +112,7 @@ def _wanted() -> bool:
 
 
 def _enforced() -> bool:
-    return settings.chosen("ALLOWED_HOSTS") and bool(settings.kept("ALLOWED_HOSTS"))
+    return bool(settings.kept("ALLOWED_HOSTS")) and settings.chosen("ALLOWED_HOSTS")
 
 
 def _news(found: list[tuple[str, ConsumerApp]]) -> list[str]:
