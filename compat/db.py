@@ -39,9 +39,10 @@ What is in none is closed as ever, or a database of the test's own could not be 
 """
 
 
-def close_old_connections() -> None:
+def close_old_connections(**kwargs: Any) -> None:
     """Close the current thread's connections that are broken or have outlived their time.
 
+    Takes and ignores keywords, so that it can be connected to a signal, as Django's own is.
     Everything in compat looks it up in this module when it calls it, so that replacing it (as
     ``mock.patch("channels.db.close_old_connections")`` does) replaces it everywhere.
     """

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from typing import Any
 
 __all__ = [
+    "CHANNEL",
+    "GROUP",
     "INVALID_NAME",
     "MAX_NAME_LENGTH",
     "get_handler_name",
@@ -30,8 +32,9 @@ INVALID_NAME = (
     "alphanumerics, hyphens, underscores, or periods."
 )
 
-_GROUP = re.compile(r"[A-Za-z0-9\-_.]+")
-_CHANNEL = re.compile(r"[A-Za-z0-9\-_.]+(![A-Za-z0-9\-_.]*)?")
+GROUP = re.compile(r"^[A-Za-z0-9\-_.]+\Z")
+CHANNEL = re.compile(r"^[A-Za-z0-9\-_.]+(![A-Za-z0-9\-_.]*)?\Z")
+"""What the names of channels are made of, and (``GROUP``) those of groups."""
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9\-_.]")
 
 
@@ -40,7 +43,7 @@ def require_valid_group_name(name: object) -> bool:
 
     Raises TypeError with upstream's text, then what was found and which rule it breaks.
     """
-    if isinstance(name, str) and len(name) < MAX_NAME_LENGTH and _GROUP.fullmatch(name):
+    if isinstance(name, str) and len(name) < MAX_NAME_LENGTH and GROUP.match(name):
         return True
     raise TypeError(_explain("Group", name))
 
@@ -51,7 +54,7 @@ def require_valid_channel_name(name: object, receive: bool = False) -> bool:
     ``receive``: the name is to be received from, so one with a "!" must end there (the process-local part
     is not a queue of its own). Raises TypeError as ``require_valid_group_name`` does.
     """
-    if isinstance(name, str) and len(name) < MAX_NAME_LENGTH and _CHANNEL.fullmatch(name):
+    if isinstance(name, str) and len(name) < MAX_NAME_LENGTH and CHANNEL.match(name):
         if receive and "!" in name and not name.endswith("!"):
             raise TypeError(f"Specific channel names in receive() must end at the !, not {name!r}")
         return True
@@ -68,8 +71,8 @@ def _explain(kind: str, name: object) -> str:
     rules = []
     if len(name) >= MAX_NAME_LENGTH:
         rules.append(f"it has {len(name)} characters")
-    pattern_ok = _CHANNEL if kind == "Channel" else _GROUP
-    if not pattern_ok.fullmatch(name):
+    pattern_ok = CHANNEL if kind == "Channel" else GROUP
+    if not pattern_ok.match(name):
         bad = sorted(set(_FORBIDDEN.findall(name)))
         rules.append("it contains " + ", ".join(map(repr, bad[:5])) if bad else "it is malformed")
     cure = " compat.names.group_name(text) makes a safe group name of any text." if kind == "Group" else ""
@@ -94,7 +97,7 @@ def group_name(text: str, prefix: str = "") -> str:
     'chat_cafe-f52f55eb59f7'
     """
     name = prefix + text
-    if len(name) < MAX_NAME_LENGTH and _GROUP.fullmatch(name):
+    if len(name) < MAX_NAME_LENGTH and GROUP.match(name):
         return name
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     readable = _FORBIDDEN.sub("-", plain)[:64].strip("-")

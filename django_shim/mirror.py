@@ -56,7 +56,10 @@ class Mirror(ModuleType):
         state = _state(self)
         # What is not loaded yet may need the real Django: whoever goes through dir() does not ask for that.
         loaded = (name for name, place in state.elsewhere.items() if place.partition(":")[0] in sys.modules)
-        return sorted({*self.__dict__, *loaded, *filter(_is_name, dir(state.target))})
+        target = state.target
+        # As __getattr__: the target's submodules are no names of this module's.
+        shown = (name for name in dir(target) if not _is_submodule(target, name, vars(target).get(name)))
+        return sorted({*self.__dict__, *loaded, *filter(_is_name, shown)})
 
 
 class _State:

@@ -118,12 +118,12 @@ class ChannelLayerManager:
         """Every alias that has a layer or a configuration, sorted."""
         return sorted({*self.backends, *self.configs})
 
-    def set(self, alias: str, layer: Any) -> Any:
-        """Put ``layer`` (or None) under ``alias`` and return what was there, or None."""
-        previous = self.backends.pop(alias, None)
-        self._registered.discard(alias)
+    def set(self, key: str, layer: Any) -> Any:
+        """Put ``layer`` (or None) under the alias ``key`` and return what was there, or None."""
+        previous = self.backends.pop(key, None)
+        self._registered.discard(key)
         if layer is not None:
-            self.backends[alias] = layer
+            self.backends[key] = layer
         return previous
 
     def register(self, alias: str, layer: Any) -> None:
@@ -135,6 +135,10 @@ class ChannelLayerManager:
         """Forget the layer under ``alias``, if there is one."""
         self.backends.pop(alias, None)
         self._registered.discard(alias)
+
+    def _reset_backends(self, setting: str, **kwargs: Any) -> None:
+        """Channels' private name for what a changed setting does; tests call it."""
+        self._setting_changed(setting)
 
     def _setting_changed(self, name: str) -> None:
         if name == "CHANNEL_LAYERS":

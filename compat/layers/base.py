@@ -76,6 +76,9 @@ class BaseChannelLayer:
     """
 
     MAX_NAME_LENGTH = names.MAX_NAME_LENGTH
+    channel_name_regex = names.CHANNEL
+    group_name_regex = names.GROUP
+    """A subclass may have other rules for names, by these and ``MAX_NAME_LENGTH``."""
     invalid_name_error = names.INVALID_NAME
     extensions: Sequence[str] = ()
 
@@ -118,11 +121,31 @@ class BaseChannelLayer:
 
     def require_valid_channel_name(self, name: object, receive: bool = False) -> bool:
         """See ``compat.names.require_valid_channel_name``."""
-        return names.require_valid_channel_name(name, receive)
+        if self._has_shipped_rules():
+            return names.require_valid_channel_name(name, receive)
+        self._require("Channel", self.channel_name_regex, name)
+        if receive and "!" in str(name) and not str(name).endswith("!"):
+            raise TypeError(f"Specific channel names in receive() must end at the !, not {name!r}")
+        return True
 
     def require_valid_group_name(self, name: object) -> bool:
         """See ``compat.names.require_valid_group_name``."""
-        return names.require_valid_group_name(name)
+        if self._has_shipped_rules():
+            return names.require_valid_group_name(name)
+        return self._require("Group", self.group_name_regex, name)
+
+    def _has_shipped_rules(self) -> bool:
+        return (
+            self.MAX_NAME_LENGTH == names.MAX_NAME_LENGTH
+            and self.group_name_regex is names.GROUP
+            and self.channel_name_regex is names.CHANNEL
+        )
+
+    def _require(self, kind: str, rule: re.Pattern[str], name: object) -> bool:
+        """The rules of a subclass, which ``invalid_name_error`` should say."""
+        if isinstance(name, str) and len(name) < self.MAX_NAME_LENGTH and rule.match(name):
+            return True
+        raise TypeError(f"{self.invalid_name_error.format(kind)} Found {name!r}.")
 
     def valid_channel_names(self, names: Sequence[str], receive: bool = False) -> bool:
         """Check each of a non-empty list of channel names; raises TypeError."""
@@ -130,23 +153,23 @@ class BaseChannelLayer:
             raise AssertionError("valid_channel_names() needs at least one name")
         return all(self.require_valid_channel_name(name, receive=receive) for name in names)
 
-    def valid_channel_name(self, name: object, receive: bool = False) -> bool:
+    def valid_channel_name(self, channel_name: object, receive: bool = False) -> bool:
         """Deprecated by Channels: use ``require_valid_channel_name``."""
         warnings.warn(
             "valid_channel_name is deprecated, use require_valid_channel_name instead.",
             DeprecationWarning,
             stacklevel=2,
         )
-        return self.require_valid_channel_name(name, receive)
+        return self.require_valid_channel_name(channel_name, receive)
 
-    def valid_group_name(self, name: object) -> bool:
+    def valid_group_name(self, group_name: object) -> bool:
         """Deprecated by Channels: use ``require_valid_group_name``."""
         warnings.warn(
             "valid_group_name is deprecated, use require_valid_group_name instead.",
             DeprecationWarning,
             stacklevel=2,
         )
-        return self.require_valid_group_name(name)
+        return self.require_valid_group_name(group_name)
 
     def non_local_name(self, name: str) -> str:
         """The part of a channel name up to and including "!"."""

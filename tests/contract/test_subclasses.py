@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from compat.generic.websocket import AsyncJsonWebsocketConsumer
-from compat.layers import InMemoryChannelLayer, register_channel_layer, unregister_channel_layer
+from compat.layers import (
+    BaseChannelLayer,
+    InMemoryChannelLayer,
+    register_channel_layer,
+    unregister_channel_layer,
+)
 from compat.testing.websocket import WebsocketCommunicator
 from tests.support.waiting import until_async
 
@@ -67,6 +73,23 @@ async def test_a_group_message_passes_an_own_send() -> None:
     assert await layer.group_send("room", {"type": "x"}) == (1, 2), "full members are skipped, as ever"
     assert sent == ["a", "c", "a", "b", "c"]
     assert await asyncio.wait_for(layer.receive("b"), WITHIN_S) == {"type": "x"}
+
+
+async def test_a_subclass_may_have_other_rules_for_names() -> None:
+    class Scoped(InMemoryChannelLayer):
+        MAX_NAME_LENGTH = 120
+        group_name_regex = re.compile(r"^[a-z]+:[a-z]+$")
+
+    layer = Scoped()
+    await layer.group_add("tenant:room", "a" * 110)
+    with pytest.raises(TypeError, match=r"Group name must be .* Found 'room'\."):
+        await layer.group_send("room", {"type": "x"})
+    with pytest.raises(TypeError, match="Channel name must be"):
+        await layer.send("a" * 120, {"type": "x"})
+    with pytest.raises(TypeError, match="must end at the !, not 'a!b'"):
+        layer.require_valid_channel_name("a!b", receive=True)
+    assert layer.require_valid_channel_name("a!", receive=True)
+    assert BaseChannelLayer().require_valid_group_name("room")
 
 
 async def test_a_layer_wrapped_in_another_object_is_asked() -> None:

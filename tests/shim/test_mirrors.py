@@ -74,6 +74,7 @@ def test_dir_shows_the_target_and_reload_keeps_the_mirror(bare: Environment, tmp
 import importlib, inspect
 import channels, channels.layers, compat.layers
 assert "get_channel_layer" in dir(channels.layers)
+assert all(hasattr(channels, name) for name in dir(channels)) and "layers" in dir(channels)
 assert dict(inspect.getmembers(channels.layers))["InMemoryChannelLayer"] is compat.layers.InMemoryChannelLayer
 before = compat.layers.channel_layers
 assert importlib.reload(channels.layers) is channels.layers

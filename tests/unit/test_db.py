@@ -166,5 +166,10 @@ async def test_unregistering_the_wrong_framework_changes_nothing(connections: Co
     assert integration.database() is connections
 
 
+def test_it_can_be_connected_to_a_signal(connections: Connections) -> None:
+    db.close_old_connections(sender=None, signal=None)
+    assert len(connections.closed_in) == 1
+
+
 def test_the_default_is_the_shipped_function() -> None:
     assert db.close_old_connections.__module__ == "compat.db"

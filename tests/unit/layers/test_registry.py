@@ -9,6 +9,7 @@ import pytest
 
 from compat.exceptions import InvalidChannelLayerError
 from compat.layers import (
+    ChannelLayerManager,
     InMemoryChannelLayer,
     channel_layers,
     get_channel_layer,
@@ -78,6 +79,15 @@ def test_registered_layers() -> None:
     assert get_channel_layer("chat") is replacement
     unregister_channel_layer("chat")
     assert not has_layers()
+
+
+def test_a_reset_by_channels_private_name() -> None:
+    manager = ChannelLayerManager()
+    manager.set(key="mine", layer=InMemoryChannelLayer())
+    manager._reset_backends("OTHER")
+    assert manager.backends
+    manager._reset_backends(setting="CHANNEL_LAYERS", value=None, enter=True)
+    assert not manager.backends
 
 
 def test_set_puts_a_layer_in_and_gives_the_old_one_back() -> None:
