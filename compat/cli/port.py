@@ -23,11 +23,14 @@ if TYPE_CHECKING:
 
 __all__ = ["NeedsLibCST", "port", "ported"]
 
-RELEVANT = re.compile(
-    rb"\b("
-    + "|".join(LIBRARIES).encode()
-    + rb")\b|add_websocket_route|add_api_websocket_route|INSTALLED_APPS"
-)
+LIBRARY = "|".join(name for name in LIBRARIES if name != "django").encode()
+IN_STRINGS = re.compile(rb"""['"](""" + LIBRARY + rb")\.")
+ROUTES = b"websocket_route"
+APPS_SETTING = b"APPS"
+RELEVANT = {
+    DjangoNames.keep: re.compile(rb"\b(" + LIBRARY + rb")\b|" + ROUTES + rb"|INSTALLED_APPS"),
+    DjangoNames.shim: re.compile(rb"\b(django|" + LIBRARY + rb")\b|" + ROUTES + rb"|INSTALLED_APPS"),
+}
 """A file without any of these is not parsed."""
 
 
@@ -48,7 +51,7 @@ def port(path: Path, *, write: bool, force: bool, only_imports: bool, django: st
     if write and not force:
         refuse_dirty(folder)
     changed = 0
-    relevant = [file for file in files if RELEVANT.search(file.read_bytes())]
+    relevant = [file for file in files if RELEVANT[names].search(file.read_bytes())]
     with progress_bar(len(relevant), "porting") as advance:
         results = []
         for one in ported(relevant, names, only_imports=only_imports):
@@ -107,9 +110,11 @@ def ported(
             continue
         steps: list[cst.CSTTransformer] = [Imports(django)]
         if not only_imports:
-            steps += [Strings(), Routes()]
-            if apps is not None and b"APPS" in before:
-                steps.append(apps.of(file))
+            # Each step walks the whole tree: only those that could find something.
+            steps += [Strings()] * bool(IN_STRINGS.search(before))
+            steps += [Routes()] * (ROUTES in before)
+        if apps is not None and APPS_SETTING in before:
+            steps.append(apps.of(file))
         for step in steps:
             module = module.visit(step)
         yield file, before, module.bytes
@@ -139,7 +144,7 @@ class _Settings:
 
 
 def _apps(files: Sequence[Path]) -> _Settings:
-    return _Settings({file: references(file) for file in files if b"APPS" in file.read_bytes()})
+    return _Settings({file: references(file) for file in files if APPS_SETTING in file.read_bytes()})
 
 
 def _show_diff(file: Path, folder: Path, before: str, after: str) -> None:
