@@ -27,6 +27,12 @@ __all__ = ["Keeper", "Terms"]
 MEMBERS_PER_COMMAND = 200
 COMMANDS_PER_TURN = 200
 GROUPS_PER_CLEANING = 500
+TURNS = 4
+"""How often within a lease it is prolonged, and the dead are taken out.
+
+A lease in Redis lasts one turn less than it is called: whoever dies right after a turn is found by the others
+in theirs when that is over, and so has left within the whole lease.
+"""
 
 
 class Terms(Protocol):
@@ -130,7 +136,7 @@ class Keeper:
 
     async def _keep(self) -> None:
         backoff = Backoff()
-        period_s = max(min(self.terms.lease, self.terms.group_expiry) / 3, 0.2)
+        period_s = max(min(self.terms.lease, self.terms.group_expiry) / TURNS, 0.2)
         self._wake.set()
         while True:
             await wait_set(self._wake, period_s)
@@ -155,7 +161,7 @@ class Keeper:
             if await self._prolong(lease) and lease in self._held:
                 self._all = True  # it had run out, so others may have taken our members out
             self._held.add(lease)
-        refresh_s = min(self.terms.group_expiry / 3, self.terms.lease)
+        refresh_s = min(self.terms.group_expiry / (TURNS + 1), self.terms.lease)
         if self._all or time.monotonic() - self._refreshed > refresh_s:
             self._all = False
             await self._enter_all()
@@ -189,7 +195,7 @@ class Keeper:
                 self.index,
                 RENEW,
                 [keys.leases()],
-                *(lease, self.terms.lease, keys.prefix, GROUPS_PER_CLEANING, lasts),
+                *(lease, self.terms.lease * (TURNS - 1) / TURNS, keys.prefix, GROUPS_PER_CLEANING, lasts),
             )
             was_missing = was_missing or bool(added)
             more = bool(left)

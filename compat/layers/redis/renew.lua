@@ -1,7 +1,8 @@
 -- Prolongs the lease of one process, and takes processes whose lease has run out from all of their groups.
 -- Returns {1 if the lease was not there, groups that were cleaned, 1 if there is more to clean}.
 -- KEYS: leases
--- ARGV: client prefix ('' to clean only), lease in s, layer prefix, groups to clean at most, life of the keys in s
+-- ARGV: client prefix ('' to clean only), seconds that its lease lasts from now, layer prefix, groups to clean
+--       at most, life of the keys in s
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
 local added = 0
