@@ -118,6 +118,19 @@ class ChannelLayerManager:
         """Every alias that has a layer or a configuration, sorted."""
         return sorted({*self.backends, *self.configs})
 
+    def list_aliases(self) -> list[str]:
+        """``aliases()``, by fast-channels' name."""
+        return self.aliases()
+
+    def get(self, alias: str) -> Any:
+        """The layer under ``alias``, or None, as ``get_channel_layer`` has it."""
+        return self[alias] if alias in self else None
+
+    def clear(self) -> None:
+        """Forget every layer that was made or registered; those that are configured are made anew."""
+        self.backends.clear()
+        self._registered.clear()
+
     def set(self, key: str, layer: Any) -> Any:
         """Put ``layer`` (or None) under the alias ``key`` and return what was there, or None."""
         previous = self.backends.pop(key, None)

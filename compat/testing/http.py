@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 from urllib.parse import unquote, urlparse
 
 from compat.testing.application import ApplicationCommunicator
-from compat.types import ASGIApp, Scope
+from compat.types import ASGIApp, Message, Scope
 
 __all__ = ["HttpCommunicator", "HttpResponse"]
 
@@ -50,6 +50,12 @@ class HttpCommunicator(ApplicationCommunicator):
         self.sent_request = False
         super().__init__(application, scope)
 
+    async def send_request(self, *, more_body: bool = False) -> None:
+        """Send the request; with ``more_body`` the application waits for the rest, sent by ``send_input``."""
+        self.sent_request = True
+        request: Message = {"type": "http.request", "body": self.body}
+        await self.send_input({**request, "more_body": True} if more_body else request)
+
     async def get_response(self, timeout: float | None = 1) -> HttpResponse:
         """Send the request, if it has not been sent, and read the response to its end.
 
@@ -57,8 +63,7 @@ class HttpCommunicator(ApplicationCommunicator):
         belong there.
         """
         if not self.sent_request:
-            self.sent_request = True
-            await self.send_input({"type": "http.request", "body": self.body})
+            await self.send_request()
         start = await self._expect("http.response.start", timeout)
         body = b""
         while True:

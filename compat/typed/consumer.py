@@ -20,7 +20,7 @@ from compat.layers import get_channel_layer
 from compat.typed.authenticator import BaseAuthenticator
 from compat.typed.conversation import ReceiveEvent
 from compat.typed.decorators import ChannelInfo
-from compat.typed.envelope import Envelope, current_ref, unstamped
+from compat.typed.envelope import Envelope, current_ref, strip_envelope
 from compat.typed.events import FRAME, EventTarget, GroupMessageEvent, groups_of, intercepted, publish
 from compat.typed.handlers import listed
 from compat.typed.hosting import TopicHost
@@ -179,9 +179,9 @@ class AsyncJsonWebsocketConsumer(
         token = current_ref.set(envelope.ref)
         try:
             if topic is not None:
-                await self._route_to_topic(topic, unstamped(content))
+                await self._route_to_topic(topic, strip_envelope(content))
             else:
-                await self.handle_json(unstamped(content), **kwargs)
+                await self.handle_json(strip_envelope(content), **kwargs)
         finally:
             current_ref.reset(token)
 

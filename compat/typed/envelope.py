@@ -21,7 +21,7 @@ __all__ = [
     "current_ref",
     "current_seq",
     "stamp",
-    "unstamped",
+    "strip_envelope",
 ]
 
 ENVELOPE_VERSION = 1
@@ -43,7 +43,7 @@ class Envelope(BaseModel):
     seq: int | None = None
 
 
-def unstamped(content: dict[str, Any]) -> dict[str, Any]:
+def strip_envelope(content: dict[str, Any]) -> dict[str, Any]:
     """The message alone."""
     return {key: value for key, value in content.items() if key not in ENVELOPE_FIELDS}
 

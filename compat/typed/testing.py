@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from compat.testing.websocket import WebsocketCommunicator as PlainCommunicator
 from compat.typed.consumer import AsyncJsonWebsocketConsumer
 from compat.typed.conversation import COMPLETE_ACTIONS, Conversation
-from compat.typed.envelope import ENVELOPE_VERSION, unstamped
+from compat.typed.envelope import ENVELOPE_VERSION, strip_envelope
 from compat.typed.events import Published, watching
 from compat.typed.incoming import Incoming
 from compat.typed.messages import AuthenticationMessage, BaseMessage
@@ -172,7 +172,7 @@ class WebsocketCommunicator(PlainCommunicator):
 
     @staticmethod
     def _message(conversation: type[Conversation[Any]], frame: dict[str, Any]) -> BaseMessage:
-        return Incoming(conversation).message(unstamped(frame))
+        return Incoming(conversation).message(strip_envelope(frame))
 
 
 @dataclass

@@ -81,6 +81,19 @@ def test_registered_layers() -> None:
     assert not has_layers()
 
 
+def test_the_registry_by_fast_channels_names() -> None:
+    with layers(default=MEMORY):
+        mine = InMemoryChannelLayer()
+        register_channel_layer("chat", mine)
+        assert channel_layers.list_aliases() == ["chat", "default"]
+        assert channel_layers.get("chat") is mine and channel_layers.get("nope") is None
+        made = channel_layers.get("default")
+        assert made is get_channel_layer()
+        channel_layers.clear()
+        assert channel_layers.list_aliases() == ["default"]
+        assert channel_layers.get("default") is not made
+
+
 def test_a_reset_by_channels_private_name() -> None:
     manager = ChannelLayerManager()
     manager.set(key="mine", layer=InMemoryChannelLayer())

@@ -44,6 +44,19 @@ async def test_the_request_arrives_and_the_response_comes_back() -> None:
     }
 
 
+async def test_a_request_that_is_sent_by_hand_in_parts() -> None:
+    async def joining(scope: Scope, receive: Receive, send: Send) -> None:
+        first, second = await receive(), await receive()
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": first["body"] + second["body"]})
+        assert first["more_body"] and "more_body" not in second
+
+    communicator = HttpCommunicator(joining, "POST", "/", body=b"one ")
+    await communicator.send_request(more_body=True)
+    await communicator.send_input({"type": "http.request", "body": b"two"})
+    assert (await communicator.get_response())["body"] == b"one two"
+
+
 async def test_without_headers_there_are_none_on_either_side() -> None:
     app = answering({"type": "http.response.start", "status": 204}, {"type": "http.response.body"})
     communicator = HttpCommunicator(app, "GET", "/")
