@@ -1,4 +1,4 @@
-"""Checks of the Redis servers behind the layers: each is connected to once, and asked what it is."""
+"""Checks of the layers at work: each server is asked what it is, and each layer carries a message."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from compat.cli.doctor.finding import Finding, error, note, warning
 from compat.cli.doctor.subject import Subject
 from compat.cli.embedded import CONNECT_TIMEOUT_S, servers_of
+from compat.cli.layer_trial import examine
 
 if TYPE_CHECKING:
     from compat.layers.redis.hosts import Host
@@ -114,6 +115,19 @@ def redis_unreachable(subject: Subject) -> Iterator[Finding]:
             )
 
 
+def layer_without_messages(subject: Subject) -> Iterator[Finding]:
+    """A layer whose server answers, and through which nothing comes: rights that are missing, most often."""
+    away = {answer.alias for answer in answers_of(subject) if answer.failure}
+    for alias, layer in subject.layers.items():
+        if alias in away:
+            continue
+        with ThreadPoolExecutor(1) as thread:
+            wrong = thread.submit(asyncio.run, examine(layer)).result().wrong
+        for text in wrong:
+            fix = "Mend it, and see 'channels-compat layers': nothing is sent through this layer."
+            yield error(f"a message sent through layer {alias!r} was not received: {text}", fix, alias)
+
+
 def redis_version(subject: Subject) -> Iterator[Finding]:
     """A server that lacks commands which the layers use."""
     for answer in _answered(subject):
@@ -212,6 +226,7 @@ def redis_far_away(subject: Subject) -> Iterator[Finding]:
 
 CHECKS = (
     redis_unreachable,
+    layer_without_messages,
     redis_version,
     redis_role,
     redis_memory,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from redis import Redis
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route, WebSocketRoute
 
@@ -296,6 +297,16 @@ def test_a_redis_that_answers(redis_server: RedisServer) -> None:
     assert answer.version and answer.failure == "" and answer.config["maxmemory-policy"] == "noeviction"
     names = {one.__name__.replace("_", "-") for one in redis_checks.CHECKS} - {"redis-far-away"}
     assert [one for one in findings_of(given) if one.check in names] == []
+
+
+def test_a_layer_through_which_nothing_comes(redis_server: RedisServer) -> None:
+    """A user of Redis who may ask, and may not run scripts."""
+    with Redis(port=redis_server.port) as client:
+        rules = "on >x ~* &* +@all -evalsha -eval -script -zadd"
+        client.execute_command("ACL", "SETUSER", "reader", *rules.split())
+    address = f"redis://reader:x@127.0.0.1:{redis_server.port}"
+    given = subject(layers={"default": RedisChannelLayer([address])})
+    only(given, "layer-without-messages", ERROR, "'default'.*(?i:perm|may not)", "channels-compat layers")
 
 
 def test_a_redis_that_is_away(redis_server: RedisServer) -> None:
