@@ -24,7 +24,7 @@ AREAS = sorted(path.stem for path in (FOLDER / "areas").glob("[!_]*.py"))
 def transcripts(name: str, shimmed: bool) -> dict[str, list[str]]:
     """What every script writes in this environment."""
     variables = SHIMMED if shimmed else {}
-    done = environment(name).run("python", "-m", "areas", cwd=FOLDER, env=variables, deadline_s=120)
+    done = environment(name).run("python", "-m", "areas", cwd=FOLDER, env=variables, deadline_s=240)
     assert done.returncode == 0, done.stdout + done.stderr
     found: dict[str, list[str]] = json.loads(done.stdout)
     return found
@@ -38,6 +38,7 @@ PLACES = [
 ]
 
 
+@pytest.mark.timeout(480)  # the first one runs all scripts of both sides, and upstream's wait for timeouts
 @pytest.mark.parametrize(("area", "env"), PLACES, indirect=["env"])
 def test_an_area_answers_as_channels_does(area: str, env: Environment) -> None:
     upstream, ours = transcripts("channels", False)[area], transcripts(env.name, True)[area]
