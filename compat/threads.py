@@ -169,6 +169,7 @@ class SyncConnection:
             await ending.because_of(error)
         finally:
             await ending.finish()
+            del self.consumer, self.inbox  # they refer to this, and are freed without the garbage collector
 
     async def _pump(self) -> None:
         """Send what handlers have sent, until one has ended the consumer."""
