@@ -314,7 +314,7 @@ class Ending:
         if isinstance(error, StopConsumer):
             if not self.inbox.ended:
                 await self.quietly()
-        elif isinstance(error, Exception):
+        elif isinstance(error, Exception) or _is_a_handlers_own(error):
             await self.after(error)
         else:
             self.cancelled = True
@@ -345,7 +345,7 @@ class Ending:
         except Exception as error:  # noqa: BLE001 - the user's handler may raise anything
             self.report(error)
 
-    async def after(self, error: Exception) -> None:
+    async def after(self, error: BaseException) -> None:
         """After an exception: refuse or close with 1011, run the disconnect handler, report once."""
         error = self.explained(error)
         if self.socket.served and not self.inbox.ended:
@@ -397,7 +397,7 @@ class Ending:
         except Exception as error:  # noqa: BLE001 - any layer, any driver
             log.warning("%s: could not leave its groups: %s", self.name(), error)
 
-    def report(self, error: Exception, second: Exception | None = None) -> None:
+    def report(self, error: BaseException, second: Exception | None = None) -> None:
         """One record per end behind a server, which is told nothing more; in a test the error itself.
 
         ``second`` is what the disconnect handler raised after ``error``. When it says the same thing (the
@@ -420,7 +420,7 @@ class Ending:
         """Consumer, path and channel, for log lines."""
         return f"{describe(self.consumer)} (channel {self.inbox.channel or 'none'})"
 
-    def explained(self, error: Exception) -> Exception:
+    def explained(self, error: BaseException) -> BaseException:
         """``error``, or one that says what it means when a missing layer was used."""
         missing = isinstance(error, AttributeError) and error.obj is None and error.name in LAYER_METHODS
         if not missing or self.consumer.channel_layer is not None:
@@ -428,6 +428,12 @@ class Ending:
         explained = InvalidChannelLayerError(missing_layer(self.consumer))
         explained.__cause__ = error
         return explained
+
+
+def _is_a_handlers_own(error: BaseException) -> bool:
+    """Whether a handler has awaited something that was cancelled, its own task not (Python 3.11 can tell)."""
+    cancelling = getattr(asyncio.current_task(), "cancelling", None)
+    return isinstance(error, asyncio.CancelledError) and cancelling is not None and not cancelling()
 
 
 def _kind(message: Message) -> str:

@@ -40,7 +40,7 @@ def hint(consumer: Any, error: BaseException, message: Any = None) -> str:
     return ""
 
 
-def noted(error: Exception, said: str) -> Exception:
+def noted(error: BaseException, said: str) -> BaseException:
     """``error`` with that sentence below its traceback, where Python has notes."""
     add_note = getattr(error, "add_note", None)
     if said and add_note is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -114,6 +115,10 @@ class AsyncMember(AsyncWebsocketConsumer):
             raise RuntimeError(self.end)
         if self.end == "stop consumer":
             raise StopConsumer
+        if self.end == "awaits a cancelled task":
+            task = asyncio.ensure_future(asyncio.sleep(0))
+            task.cancel()
+            await task
         if self.end == "consumer closes":
             await self.close(4002)
         elif self.end == "handler raises":
@@ -281,6 +286,13 @@ ENDS = [
     End("task cancelled", (1001,), is_cancelled, "Exception in ASGI application"),
     End("server stops", (1012,), server_stops),
 ]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="3.10 cannot tell whose cancellation it is")
+@pytest.mark.parametrize("place", [("async", "memory")], indirect=True, ids="-".join)
+def test_a_handler_that_awaits_a_cancelled_task_has_failed(place: Place) -> None:
+    end = End("awaits a cancelled task", (1011,), says, "failed in websocket.receive: CancelledError")
+    test_every_end_is_one_end(end, place)
 
 
 @pytest.mark.parametrize("end", ENDS, ids=lambda end: end.name.replace(" ", "-"))
