@@ -37,8 +37,6 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 async def talk(server: LiveServer) -> None:
     """All sockets open at once, some write, and all hear of all that was written."""
     async with AsyncExitStack() as stack:
-        async with connect(server.ws("/ws/"), proxy=None, open_timeout=60) as first:
-            await first.recv()  # the tables are made
         opening = (connect(server.ws("/ws/"), proxy=None, open_timeout=60) for _ in range(SOCKETS))
         sockets = await asyncio.gather(*(stack.enter_async_context(socket) for socket in opening))
         for socket in sockets:
@@ -59,5 +57,3 @@ def test_as_many_sockets_as_you_like_on_a_small_pool(page: Any) -> None:
         asyncio.run(talk(server))
         until(lambda: page.engine.pool.checkedout() == 0, "every connection is given back")
         assert page.engine.pool.checkedin() <= POOL and page.engine.pool.overflow() <= 0
-        assert server.loop is not None
-        asyncio.run_coroutine_threadsafe(page.engine.dispose(), server.loop).result(15)
