@@ -35,13 +35,14 @@ class Film:
             self.tabs.append(chrome.current_window_handle)
             chrome.get(url)
             for field, text in (("name", name), ("room", "kitchen")):
-                element = chrome.find_element(By.ID, field)
-                element.clear()
-                element.send_keys(text)
-            element.send_keys(Keys.ENTER)
+                chrome.find_element(By.ID, field).clear()
+                chrome.find_element(By.ID, field).send_keys(text)
+            chrome.find_element(By.ID, "room").send_keys(Keys.ENTER)
             until(lambda: "/rooms/kitchen" in chrome.current_url, "the room's page")
-            status = chrome.find_element(By.ID, "status")
-            until(lambda status=status: status.get_attribute("data-state") == "open", "the page is connected")
+            until(self.is_connected, "the page is connected")
+
+    def is_connected(self) -> bool:
+        return self.chrome.find_element(By.ID, "status").get_attribute("data-state") == "open"
 
     def take(self, duration_ms: int) -> None:
         """One frame of both tabs."""
@@ -66,8 +67,7 @@ class Film:
         field.send_keys(Keys.ENTER)
         for tab in self.tabs:
             self.chrome.switch_to.window(tab)
-            log = self.chrome.find_element(By.ID, "log")
-            until(lambda log=log: text in log.text, f"{text!r} is in the room")
+            until(lambda: text in self.chrome.find_element(By.ID, "log").text, f"{text!r} is in the room")
         self.take(1300)
 
     def save(self, path: Path) -> None:

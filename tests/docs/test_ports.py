@@ -115,6 +115,13 @@ def test_the_port_makes_what_is_shown_and_it_runs(port: Port, bare: Environment,
     talk(port, bare, after, "uvicorn", "main:app")
 
 
+def test_a_ported_project_runs_without_the_shim(bare: Environment, tmp_path: Path) -> None:
+    folder = lay_out(BOARD.page, tmp_path) / "before"
+    done = bare.run("channels-compat", "port", ".", "--write", "--django", "shim", cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    talk(BOARD, bare, folder, *BOARD.serve)
+
+
 def changed(port: Port, text: str, path: Path) -> str | None:
     """The file as the page's diff leaves it; None where it shows none for it."""
     for block in BLOCKS:
