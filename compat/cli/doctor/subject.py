@@ -30,6 +30,8 @@ __all__ = ["SHIMMED", "Subject", "Wanted", "examine", "missing_module"]
 
 SHIMMED = ("channels", "channels_redis", "daphne", "django")
 """What a project imports that only the shim, or the real packages, can provide."""
+PORTED = ("fast_channels", "chanx", "fastapi_channels")
+"""Libraries whose applications are rewritten."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,8 @@ def _import_failure(name: str, error: BaseException) -> Finding:
     fix = f'python -c "import {name.partition(":")[0]}" shows the whole traceback.'
     if missing in SHIMMED:
         fix = "Run it with the shim: django-shim channels-compat doctor"
+    elif missing in PORTED:
+        fix = "Port it: channels-compat check PATH says how, and channels-compat port PATH does it."
     elif missing and (folder := _holds(where, missing)):
         fix = f"{missing!r} is in {folder}, which is not searched: start there, or set PYTHONPATH to it."
     elif missing:

@@ -135,6 +135,7 @@ def test_members_and_workers_are_taken_into_account(project: Project) -> None:
             "No module named 'no_such_thing'",
             "Install what provides 'no_such_thing'",
         ),
+        ("import fast_channels\n", "No module named 'fast_channels'", "channels-compat port PATH"),
         ("def f(:\n", "SyntaxError", "shows the whole traceback"),
         ("x = {}['key']\n", "KeyError: 'key'", "shows the whole traceback"),
         ("raise SystemExit('no database')\n", "SystemExit: no database", "shows the whole traceback"),
