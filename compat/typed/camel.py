@@ -66,7 +66,7 @@ def _reader(annotation: Any, known: dict[Any, _Models]) -> Translate | None:
 
 def _either(options: tuple[Any, ...], known: dict[Any, _Models], *, items: bool = False) -> Translate | None:
     """For one of several: what is a JSON object is read as any of the models, lists as any of the others."""
-    models = tuple(option for option in options if isinstance(option, type) and issubclass(option, BaseModel))
+    models = tuple(option for option in options if _is_model(option))
     of_object = _Models.of(models, known) if models else None
     others = [one for option in options if option not in models and (one := _reader(option, known))]
     if of_object is None and not others:
@@ -85,6 +85,11 @@ def _either(options: tuple[Any, ...], known: dict[Any, _Models], *, items: bool 
         return value
 
     return translate
+
+
+def _is_model(option: Any) -> bool:
+    """In Python 3.10 ``dict[str, int]`` says that it is a type, and is none for issubclass."""
+    return isinstance(option, type) and get_origin(option) is None and issubclass(option, BaseModel)
 
 
 def _over_values(inner: Translate) -> Translate:

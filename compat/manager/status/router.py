@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from starlette.requests import HTTPConnection
+from starlette.responses import HTMLResponse, Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from compat.manager.connections.manager import ConnectionManager
@@ -45,8 +46,7 @@ def status_router(
     ``manager``: by default ``get_manager()``, asked at each request.
     """
     try:
-        from fastapi import APIRouter, Depends, Response
-        from fastapi.responses import HTMLResponse
+        from fastapi import APIRouter, Depends
     except ImportError as error:
         raise ImportError(
             "status_router() makes a FastAPI router, and FastAPI is not installed; install it with: "
