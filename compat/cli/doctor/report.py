@@ -51,6 +51,8 @@ class Diagnosis:
         report = {
             "version": compat.__version__,
             **{name.lower(): value for name, value in _facts(self.subject)},
+            "workers": self.subject.workers,
+            "workers_source": self.subject.workers_source,
             "findings": [finding.as_json() for finding in self.findings],
             "counts": self.counts(),
             "exit_code": self.exit_code,

@@ -5,6 +5,7 @@ Whatever goes wrong on the way is a finding with a sentence, and what can still 
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import sys
@@ -116,13 +117,22 @@ def _load_application(subject: Subject, wanted: Wanted) -> None:
             subject.problems.append(_no_application())
             return
         subject.name = application_name(wanted.application)
-        subject.app = load_application(subject.name)
+        app = load_application(subject.name)
+        subject.app = app() if _is_factory(app) else app
     except ImproperlyConfigured as error:
         fix = "Mend that first; the checks that need the application are left out."
         subject.problems.append(Finding(Severity.ERROR, str(error), fix, subject.name, "application"))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - other people's modules, imported
         subject.missing = missing_module(error)
         subject.problems.append(_import_failure(subject.name, error))
+
+
+def _is_factory(app: Any) -> bool:
+    """A function without parameters, as ``uvicorn --factory`` takes; an application has three."""
+    if not inspect.isfunction(app) or inspect.iscoroutinefunction(app):
+        return False
+    empty = inspect.Parameter.empty
+    return all(parameter.default is not empty for parameter in inspect.signature(app).parameters.values())
 
 
 def _no_application() -> Finding:

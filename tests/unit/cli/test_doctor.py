@@ -109,7 +109,14 @@ def test_a_warning_has_an_exit_code_of_its_own(project: Project, redis_port: int
     assert report["exit_code"] == 3 and report["counts"]["warning"] == 1
     (warning,) = [one for one in report["findings"] if one["severity"] == "warning"]
     assert warning["check"] == "debug-is-on" and warning["fix"].startswith("DEBUG = False")
-    assert report["workers"] == "2 (--command)"
+    assert (report["workers"], report["workers_source"]) == (2, "--command")
+
+
+def test_a_factory_is_called(project: Project, redis_port: int) -> None:
+    source = APP.replace("PORT", str(redis_port)) + "\n\ndef make():\n    return app\n"
+    project.write("main.py", source)
+    report = project.report("main:make", "--command", "uvicorn main:make --factory")
+    assert report["application"] == "main:make (ProtocolTypeRouter; consumers: 1 async, 0 sync)"
 
 
 def test_members_and_workers_are_taken_into_account(project: Project) -> None:
