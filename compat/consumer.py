@@ -12,13 +12,13 @@ import contextvars
 import functools
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast, overload
 
 from asgiref.sync import async_to_sync
 
 from compat import db, dependencies, integration, unawaited
 from compat.db import aclose_old_connections, database_sync_to_async
-from compat.dispatch import Ending, Socket, Subscription, converse, describe, missing_layer
+from compat.dispatch import Ending, NoSocket, Socket, Subscription, converse, describe, missing_layer
 from compat.endpoint import ASGISignature, ConsumerSignature, connection_of
 from compat.exceptions import ImproperlyConfigured, InvalidChannelLayerError, StopConsumer
 from compat.handlers import check_handler, check_hooks
@@ -130,7 +130,7 @@ class AsyncConsumer:
     channel_layer: Any
     channel_name: str
     base_send: Any
-    _socket: Socket
+    _socket: Socket = cast(Socket, NoSocket())
     _own_send: Any = None
     """What ``base_send`` was before anybody replaced it."""
     _database: bool = True

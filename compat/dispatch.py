@@ -30,6 +30,7 @@ from compat.types import Message, Receive, Scope, Send, is_served
 
 __all__ = [
     "Ending",
+    "NoSocket",
     "Socket",
     "Subscription",
     "converse",
@@ -120,6 +121,15 @@ class Socket:
         if self.websocket and not self.closed:
             self.shut = True
             await self.send({"type": "websocket.close", "code": code})
+
+
+class NoSocket:
+    """In place of a ``Socket``: nobody has run the consumer, and a test calls its methods by hand.
+
+    What they send goes to the ``base_send`` that the test has given it.
+    """
+
+    websocket = opened = closed = served = ended = shut = False
 
 
 class Consumer(Protocol):
