@@ -116,15 +116,19 @@ async def test_one_senders_messages_keep_their_order(make: Make) -> None:
     assert [(await receive(layer, channel))["n"] for _ in range(1000)] == list(range(1000))
 
 
-async def test_a_cancelled_receive_loses_nothing(layer: Any) -> None:
+async def test_a_cancelled_receive_loses_nothing(kind: Kind, layer: Any) -> None:
+    """Wherever it is cancelled: before and after each turn of the loop."""
+    if kind.name == "upstream-queue":
+        pytest.skip("channels_redis' queue layer loses a message that it is giving to a cancelled receive")
     channel = await layer.new_channel()
     got = []
-    for number in range(50):
+    turns = [(before, after) for before in range(9) for after in range(11)]
+    for number, (before, after) in enumerate(turns):
         waiting = asyncio.ensure_future(layer.receive(channel))
-        for _ in range(number % 4):
+        for _ in range(before):
             await asyncio.sleep(0)
         sending = asyncio.ensure_future(layer.send(channel, {"type": "x", "n": number}))
-        for _ in range(number % 7):
+        for _ in range(after):
             await asyncio.sleep(0)
         waiting.cancel()
         await sending
@@ -132,9 +136,9 @@ async def test_a_cancelled_receive_loses_nothing(layer: Any) -> None:
             got.append((await waiting)["n"])
         except asyncio.CancelledError:
             pass
-    while len(got) < 50:
+    while len(got) < len(turns):
         got.append((await receive(layer, channel))["n"])
-    assert sorted(got) == list(range(50))
+    assert sorted(got) == list(range(len(turns)))
 
 
 async def test_the_senders_dict_stays_its_own(layer: Any) -> None:

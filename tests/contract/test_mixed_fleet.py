@@ -72,7 +72,7 @@ def path(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-SETTINGS = [*((1, name) for name in OPTIONS), (3, "defaults"), (3, "rotating keys")]
+SETTINGS = [*((1, name) for name in OPTIONS), (3, "defaults"), (3, "rotating keys"), (3, "encrypted json")]
 PLAIN_SETTINGS = [(1, "defaults"), (3, "defaults")]
 plain_settings = pytest.mark.parametrize("setting", PLAIN_SETTINGS, indirect=True, ids=str)
 
