@@ -237,10 +237,10 @@ class QueueStation(Station):
         channels_redis sends to a single channel by way of the host of its whole name, which need not be the
         one where it looks for it itself.
         """
-        queue = self.keys.queue(channel)
+        queue, home = self.keys.queue(channel), self.keys.queue_shard(channel)
         for shard in range(self.keys.ring_size):
-            self._reader(shard).listen(queue)
-        return self._readers[self.keys.queue_shard(channel)]
+            self._reader(shard).listen(queue, at_once=shard == home)
+        return self._readers[home]
 
     def _reader(self, shard: int) -> QueueReader:
         reader = self._readers.get(shard)

@@ -231,11 +231,12 @@ class QueueReader(Reader):
         self._arrived: dict[str, frozenset[bytes]] = {}
         """What the last round trip took from each queue."""
 
-    def listen(self, queue: str) -> None:
-        """Read this queue as well from now on."""
+    def listen(self, queue: str, *, at_once: bool = True) -> None:
+        """Read this queue as well: from now on, or from when the wait for the others is over."""
         if queue not in self.queues:
             self.queues.append(queue)
-            self.interrupt()
+            if at_once:
+                self.interrupt()
         self.start()
 
     async def serve(self, link: Link) -> None:

@@ -16,6 +16,7 @@ from compat.layers.redis import RedisChannelLayer
 from compat.layers.redis.core import ChannelFull as ChannelFullThere
 from compat.layers.redis.scores import RisingClock
 from compat.layers.redis.serializers import MsgPackSerializer, registry
+from tests.support.layers import databases
 from tests.support.waiting import until_async
 
 
@@ -416,3 +417,14 @@ async def test_many_members_in_one_message(make_queue: Make) -> None:
     for channel in channels[100:]:
         assert await receive(layer, channel) == {"type": "x"}
     assert layer.depth() == 0 and layer.receive_buffer == {}
+
+
+async def test_many_names_of_channels_on_many_hosts(make_queue: Make, redis_url: str) -> None:
+    """Each new word before the "." is a queue to read: where it is at home at once, elsewhere in time."""
+    layer = make_queue(hosts=databases(redis_url, 10))
+    channels = [await layer.new_channel(f"kind{number}.") for number in range(100)]
+    for channel in channels:
+        await layer.group_add("room", channel)
+    await layer.group_send("room", {"type": "x"})
+    got = await asyncio.wait_for(asyncio.gather(*(layer.receive(channel) for channel in channels)), WITHIN_S)
+    assert got == [{"type": "x"}] * 100
