@@ -13,7 +13,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
 from tests.examples.conftest import DJANGO, EXAMPLES, FASTAPI, Chat, Kind, Person, _running
-from tests.support.browser import Browser
+from tests.support.browser import Browser, complaints
 from tests.support.environments import environment
 from tests.support.processes import Process, free_port
 from tests.support.servers import Server
@@ -104,15 +104,9 @@ def tabs(chromium: Browser) -> Iterator[Callable[[], Tab]]:
     chromium.switch_to.window(first)
 
 
-def no_complaints(chrome: Browser) -> None:
-    """Nothing in the console: no exception, no file that is missing."""
-    assert [entry for entry in chrome.get_log("browser") if entry["level"] == "SEVERE"] == []  # type: ignore[no-untyped-call]
-
-
 def test_two_in_one_room_and_one_in_another(
     site: Chat, chromium: Browser, tabs: Callable[[], Tab], free_name: Names
 ) -> None:
-    chromium.get_log("browser")  # type: ignore[no-untyped-call]
     room, other_room = free_name(), free_name()
     ada, grace, alan = tabs(), tabs(), tabs()
     ada.enter(site, "Ada", room)
@@ -136,7 +130,7 @@ def test_two_in_one_room_and_one_in_another(
     grace.close()
     until(lambda: "Grace left" in ada.find("log").text, "Ada sees Grace leave")
     until(lambda: len(ada.people()) == 1, "one person is left")
-    no_complaints(chromium)
+    assert not complaints(chromium, site.server.http("/"), severe=True)  # no exception, no missing file
 
 
 def test_the_keys(site: Chat, tabs: Callable[[], Tab], free_name: Names) -> None:

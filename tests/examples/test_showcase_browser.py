@@ -12,7 +12,7 @@ from selenium.webdriver.remote.webelement import WebElement
 
 from tests.examples.conftest import FASTAPI
 from tests.examples.test_showcase import post
-from tests.support.browser import Browser
+from tests.support.browser import Browser, complaints
 from tests.support.servers import Server
 from tests.support.waiting import until
 
@@ -71,19 +71,12 @@ def open_page(site: Server, chromium: Browser) -> Iterator[Open]:
         return pages[-1]
 
     yield open_
-    complaints = []
+    written = complaints(chromium, site.http("/"))
     for page in pages:
         page.front()
-        complaints += console(chromium)
         chromium.close()
     chromium.switch_to.window(first)
-    assert not complaints
-
-
-def console(chrome: Browser) -> list[str]:
-    """What the tab in front has written to its console."""
-    entries: list[dict[str, str]] = chrome.get_log("browser")  # type: ignore[no-untyped-call]  # selenium's
-    return [entry["message"] for entry in entries]
+    assert not written
 
 
 def test_the_way_from_the_first_page(open_page: Open) -> None:

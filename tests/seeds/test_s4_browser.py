@@ -11,7 +11,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from tests.seeds.s4 import EXAMPLE, Person, seed_project, served_app
-from tests.support.browser import Browser
+from tests.support.browser import Browser, complaints
 from tests.support.servers import Server
 from tests.support.waiting import until
 
@@ -23,7 +23,7 @@ class Tab:
 
     def __init__(self, chrome: Browser, url: str) -> None:
         chrome.switch_to.new_window("tab")
-        self.chrome, self.handle = chrome, chrome.current_window_handle
+        self.chrome, self.handle, self.url = chrome, chrome.current_window_handle, url
         chrome.get(url)
 
     def front(self) -> Browser:
@@ -75,8 +75,7 @@ def tabs(chromium: Browser) -> Iterator[Callable[[str], Tab]]:
     for tab in opened:
         tab.close()
     chromium.switch_to.window(first)
-    entries: Any = chromium.get_log("browser")  # type: ignore[no-untyped-call]
-    errors = [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
+    errors = complaints(chromium, *(tab.url for tab in opened), severe=True)
     assert [error for error in errors if "WebSocket" not in error] == []
 
 

@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
-__all__ = ["Browser", "browser"]
+__all__ = ["Browser", "browser", "complaints"]
 
 FLAGS = (
     "--headless",
@@ -56,3 +57,22 @@ def browser(
         yield chrome
     finally:
         chrome.quit()
+
+
+def complaints(chrome: Browser, *addresses: str, severe: bool = False) -> list[str]:
+    """What the pages of servers (any URL of each) have written to the console since it was asked last.
+
+    One browser serves the whole run, and its console is one for all tabs: what pages of other servers wrote
+    is theirs. So is a favicon that Chromium asks for by itself. `severe`: errors only.
+    """
+    entries: list[dict[str, str]] = chrome.get_log("browser")  # type: ignore[no-untyped-call]  # selenium's
+    sites = tuple(
+        urlsplit(address)._replace(path="/", query="", fragment="").geturl() for address in addresses
+    )
+    return [
+        entry["message"]
+        for entry in entries
+        if entry["message"].startswith(sites)
+        and "/favicon.ico " not in entry["message"]
+        and (not severe or entry["level"] == "SEVERE")
+    ]

@@ -12,7 +12,7 @@ from selenium.webdriver.common.keys import Keys
 
 from compat.layers import InMemoryChannelLayer, register_channel_layer, unregister_channel_layer
 from compat.typed.asyncapi import add_asyncapi
-from tests.support.browser import Browser
+from tests.support.browser import Browser, complaints
 from tests.support.servers import Address, LiveServer
 from tests.support.waiting import until
 from tests.unit.typed.room import Room
@@ -61,11 +61,10 @@ def page(server: Address, chromium: Browser) -> Iterator[Page]:
     first = chromium.current_window_handle
     chromium.switch_to.new_window("tab")
     yield Page(chromium, server.http("/asyncapi/"))
-    entries: list[dict[str, str]] = chromium.get_log("browser")  # type: ignore[no-untyped-call]  # selenium's
-    complaints = [entry["message"] for entry in entries]
+    written = complaints(chromium, server.http("/"))
     chromium.close()
     chromium.switch_to.window(first)
-    assert not complaints
+    assert not written
 
 
 def test_it_shows_channels_with_what_they_take_and_send(page: Page, server: Address) -> None:
