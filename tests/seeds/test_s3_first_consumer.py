@@ -111,5 +111,3 @@ def test_S3_20_async_consumers_too(own: LiveServer) -> None:
 def test_S3_20_the_same_import_gives_async_consumers(run: Run, project: Path) -> None:
     code = "from channels.generic.websocket import AsyncWebsocketConsumer as C; print(C.__module__, C._sync)"
     assert run(code) == "compat.generic.websocket False"
-
-
