@@ -1,8 +1,8 @@
 """The one loop: socket and layer in, one handler at a time.
 
-``converse`` runs an async consumer from the first message to the last. A reader task takes client frames
-off the socket, one ahead at most; the layer pushes its messages into the same inbox; this task takes them
-out and awaits their handlers, so everything a consumer does happens in one task and one context.
+``converse`` runs an async consumer from the first message to the last. Client frames come off the socket,
+one ahead at most (``compat.frames``); the layer pushes its messages into the same inbox; this task takes
+them out and awaits their handlers, so everything a consumer does happens in one task and one context.
 
 ``Ending`` is what both kinds of consumers do when that is over, whatever ended it: the client is told, the
 consumer's disconnect handler has run exactly once, its groups are left, and an error has one log record.
