@@ -24,6 +24,7 @@ from compat.endpoint import ASGISignature
 from compat.exceptions import ImproperlyConfigured
 from compat.familiar import catchable, familiar
 from compat.handlers import require_application
+from compat.layers import channel_layers
 from compat.matching import (
     Application,
     Found,
@@ -86,7 +87,8 @@ class ProtocolTypeRouter:
 
     A type that is not in ``application_mapping`` is a ValueError. From a server, "http" and "websocket" are
     refused instead, and "lifespan" is answered: by the first application that is a Starlette or FastAPI app
-    (so that its start-up code runs, "http" asked first), else by the router, which has nothing to start.
+    (so that its start-up code runs, "http" asked first), else by the router, which makes the channel layers:
+    settings of theirs that are wrong end the server at start.
     """
 
     __signature__ = ASGISignature()
@@ -119,16 +121,21 @@ class ProtocolTypeRouter:
                 "ProtocolTypeRouter: only the http application's lifespan runs, not the websocket one's. "
                 'Give the router an application for both: ProtocolTypeRouter({..., "lifespan": application}).'
             )
-        return found[0] if found else _idle_lifespan
+        return found[0] if found else _lifespan_of_layers
 
 
-async def _idle_lifespan(scope: Scope, receive: Receive, send: Send) -> None:
-    """The lifespan protocol for an application that has nothing to start and nothing to stop."""
-    while True:
-        event = (await receive())["type"]
-        await send({"type": f"{event}.complete"})
-        if event == "lifespan.shutdown":
-            return
+async def _lifespan_of_layers(scope: Scope, receive: Receive, send: Send) -> None:
+    """The lifespan of an application that starts nothing itself: a layer that is set wrongly ends it here."""
+    await receive()
+    for alias in channel_layers.aliases():
+        try:
+            channel_layers[alias]
+        except Exception as error:  # noqa: BLE001 - a BACKEND is anybody's; the server prints why and exits
+            said = f"CHANNEL_LAYERS[{alias!r}] makes no layer: {type(error).__name__}: {error}"
+            return await send({"type": "lifespan.startup.failed", "message": said})
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await send({"type": "lifespan.shutdown.complete"})
 
 
 class URLRouter:

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from compat.generic.websocket import AsyncJsonWebsocketConsumer
 from compat.patterns import path, re_path
 from compat.routing import ProtocolTypeRouter, URLRouter
+from compat.settings import override
 from tests.support.apps import App, Middleware
 from tests.support.clients import Client, Refused, get
 from tests.support.logs import Records, recorded
@@ -169,6 +170,34 @@ async def test_a_root_path_that_does_not_fit_is_refused(log: Records) -> None:
 
 
 # Lifespan
+
+
+@pytest.mark.parametrize(
+    "entry, said",
+    [
+        ({"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": "localhost"}}, "hosts"),
+        ({"BACKEND": "compat.layers.InMemoryChannelLayer", "CONFIG": {"capcity": 5}}, "capcity"),
+        ({"BACKEND": "nowhere.Layer"}, "nowhere"),
+    ],
+)
+async def test_a_layer_that_is_set_wrongly_ends_the_server_at_start(entry: dict[str, Any], said: str) -> None:
+    events = iter(({"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}))
+    answers: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return next(events)
+
+    async def send(message: Any) -> None:
+        answers.append(message)
+
+    application = ProtocolTypeRouter({"websocket": URLRouter(PATTERNS)})
+    with override(CHANNEL_LAYERS={"rooms": entry}):
+        await application({"type": "lifespan", "asgi": {"version": "3.0"}}, receive, send)
+    (answer,) = answers
+    assert answer["type"] == "lifespan.startup.failed"
+    assert (
+        answer["message"].startswith("CHANNEL_LAYERS['rooms'] makes no layer: ") and said in answer["message"]
+    )
 
 
 @pytest.mark.parametrize("lifespan", ["auto", "on"])
