@@ -172,8 +172,16 @@ NAMES: Mapping[Name, Name] = {
         "compat.layers", "ChannelLayerManager"
     ),
     Name("fast_channels.middleware", "BaseMiddleware"): Name("compat.middleware", "BaseMiddleware"),
+    Name("fast_channels.type_defs", "ASGI3Application"): Name("compat.types", "ASGIApp"),
+    Name("fast_channels.type_defs", "ASGIApplication"): Name("compat.types", "ASGIApp"),
     Name("fast_channels.type_defs", "ASGIApplicationProtocol"): Name("compat.consumer", "ConsumerApp"),
+    Name("fast_channels.type_defs", "ASGIReceiveCallable"): Name("compat.types", "Receive"),
+    Name("fast_channels.type_defs", "ASGISendCallable"): Name("compat.types", "Send"),
+    Name("fast_channels.type_defs", "ChannelApplication"): Name("compat.types", "ASGIApp"),
+    Name("fast_channels.type_defs", "ChannelMessage"): Name("compat.types", "Message"),
+    Name("fast_channels.type_defs", "ChannelScope"): Name("compat.types", "Scope"),
     Name("fast_channels.type_defs", "MiddlewareProtocol"): Name("compat.types", "ASGIApp"),
+    Name("fast_channels.utils", "await_many_dispatch"): Name("compat.utils", "await_many_dispatch"),
 }
 """Names that are elsewhere than ``MODULES`` says, or are called otherwise."""
 
@@ -191,13 +199,31 @@ GONE: Mapping[str, str] = {
     "chanx.asyncapi.type_defs": "a document is JSON values here: compat.typed.asyncapi.document(app)",
     "chanx.channels.authenticator": "it runs a Django REST framework view; write a BaseAuthenticator, or use "
     "UserAuthenticator (compat.typed) behind AuthMiddlewareStack",
+    "chanx.channels.apps": 'take "chanx.channels" out of INSTALLED_APPS: no app is needed here',
+    "chanx.channels.discovery": "compat.typed.asyncapi.consumer_routes(app) finds the consumers of an "
+    "application",
+    "chanx.channels.management": "channels-compat asyncapi mysite.asgi:application prints the document",
     "chanx.channels.routing.include": "give path() a URLRouter: path('ws/', URLRouter(patterns))",
+    "chanx.channels.settings": "compat.typed.config.config has each option in small letters, as in "
+    "config.camelize; the setting CHANX fills it",
+    "chanx.channels.testing.WebsocketTestCase": "a test opens its own: async with "
+    "DjangoWebsocketCommunicator(application, path, consumer=Consumer) as client; the block ends it",
     "chanx.channels.urls": "use compat.typed.asyncapi.asyncapi_app(application), and mount it at asyncapi/",
+    "chanx.channels.utils": "get_websocket_application(): compat.routing.get_default_application() is one "
+    'that serves websockets; override_chanx_settings(): with compat.settings.override(CHANX={"CAMELIZE": '
+    "True}); request_from_scope(): starlette.requests.HTTPConnection(scope)",
+    "chanx.channels.views": "use compat.typed.asyncapi.asyncapi_app(application), and mount it at asyncapi/",
+    "chanx.cli": "channels-compat client",
     "chanx.client_generator": "channels-compat client, or compat.typed.codegen.write_client()",
     "chanx.core.registry": "message schemas are made by compat.typed.asyncapi.document(app) when asked for",
+    "chanx.fast_channels.discovery": "compat.typed.asyncapi.consumer_routes(app) finds the consumers of an "
+    "application",
+    "chanx.fast_channels.utils": "title, version and description are the app's own; say otherwise with "
+    "add_asyncapi(app, config=AsyncAPIConfig(title=...))",
     "chanx.routing": "compat.typed.asyncapi.consumer_routes(app) finds the consumers of an application",
     "chanx.utils.asyncio": "asyncio.create_task, and keep the task; handlers run one at a time here",
     "chanx.utils.framework": "there is one framework here",
+    "chanx.utils.logging": 'logging.getLogger("compat.typed")',
     "fast_channels.layers.redis.utils": "internal; hosts are given to the layers as they were",
     "fast_channels.utils": "internal",
 }

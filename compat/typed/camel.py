@@ -6,13 +6,14 @@ field with an alias of its own keeps it. Pure.
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-__all__ = ["reader", "to_camel", "wire_names", "written"]
+__all__ = ["reader", "to_camel", "to_snake", "wire_names", "written"]
 
 Translate = Callable[[Any], Any]
 
@@ -26,6 +27,15 @@ def to_camel(name: str) -> str:
     start = len(name) - len(name.lstrip("_"))
     first, *rest = name[start:].split("_")
     return name[:start] + first + "".join(part[:1].upper() + part[1:] for part in rest)
+
+
+def to_snake(name: str) -> str:
+    """The name of a class in small letters.
+
+    >>> to_snake("RoomChat"), to_snake("HTTPRoom")
+    ('room_chat', 'http_room')
+    """
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 def wire_names(model: type[BaseModel]) -> dict[str, str]:

@@ -64,6 +64,7 @@ class AsyncJsonWebsocketConsumer(
         cls._channel_info = replace(cls._channel_info, name=None)
         base = AsyncJsonWebsocketConsumer
         cls._sends_plainly = all(_same(cls, base, name) for name in SEEING_OUTPUT)
+        cls._sees_topics = not _same(cls, base, "send_topic_json")
         for attribute in ("groups", "extra_groups"):
             if isinstance(vars(cls).get(attribute), str):
                 listed(cls, attribute, vars(cls)[attribute], "groups")

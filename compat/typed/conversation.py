@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Generic
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, cast
 
 from pydantic import ValidationError
 
 from compat.exceptions import AcceptConnection, DenyConnection, RequestAborted, StopConsumer
+from compat.typed.camel import to_snake
 from compat.typed.config import config
 from compat.typed.envelope import stamp
 from compat.typed.handlers import Handlers, merged_messages
@@ -45,6 +46,27 @@ COMPLETE_ACTIONS = frozenset(("complete", "event_complete", "group_complete"))
 BUILT_IN = (CompleteMessage, GroupCompleteMessage, EventCompleteMessage, ErrorMessage)
 CONTROL = (StopConsumer, AcceptConnection, DenyConnection, RequestAborted)
 """What a handler raises to steer its connection, not because it failed."""
+
+
+class _Name:
+    """``cls.name``: the class's without "Consumer"; ``cls.snake_name`` in small letters."""
+
+    def __init__(self, form: Callable[[str], str] = str) -> None:
+        self._form = form
+
+    def __get__(self, instance: object, owner: type) -> str:
+        return self._form(owner.__name__.removesuffix("Consumer"))
+
+
+class _IncomingAdapter:
+    """``cls.incoming_message_adapter`` and its like for events: None where the class takes none of them."""
+
+    def __init__(self, handlers: str) -> None:
+        self._handlers = handlers
+
+    def __get__(self, instance: object, owner: type[Conversation[Any]]) -> Adapter | None:
+        handlers: Handlers = getattr(owner, self._handlers)
+        return handlers.adapter
 
 
 class _OutgoingAdapter:
@@ -82,14 +104,25 @@ class Conversation(Generic[ReceiveEvent]):
     """Events that go to the client as they are."""
     emits: ClassVar[Sequence[type[BaseMessage]]] = ()
     """For the documentation: what is sent that no handler answers with."""
+    passthrough_method_prefix: ClassVar[str] = "handle_passthrough_"
+    """Each of ``passthrough_events`` has a method, its class's name in small letters after this prefix."""
+
+    name: str = cast(Any, _Name())
+    """The class's name without "Consumer"."""
+    snake_name: str = cast(Any, _Name(to_snake))
+    """``name`` in small letters with underscores."""
 
     _typed_messages: ClassVar[Handlers]
     _typed_events: ClassVar[Handlers]
     _typed_emits: ClassVar[tuple[type[BaseMessage], ...]] = ()
     _typed_outgoing: ClassVar[Adapter | None] = None
-    _sends_plainly: ClassVar[bool] = True
+    _sends_plainly: bool = True
     """False where a subclass wants to see every JSON object that is sent."""
 
+    incoming_message_adapter: ClassVar[Adapter | None] = cast(Any, _IncomingAdapter("_typed_messages"))
+    """Validates what clients send; None where there are no handlers."""
+    incoming_event_adapter: ClassVar[Adapter | None] = cast(Any, _IncomingAdapter("_typed_events"))
+    """Validates events; None where there are no handlers."""
     outgoing_message_adapter: ClassVar[Adapter] = _OutgoingAdapter()  # type: ignore[assignment]
     _typed_wire: Wire
 
@@ -100,6 +133,15 @@ class Conversation(Generic[ReceiveEvent]):
         cls._typed_messages = Handlers(cls, "message", cls.discriminator_field)
         cls._typed_events = Handlers(cls, "event", cls.discriminator_field, passed_on)
         cls._typed_outgoing = None
+        for model in cls._typed_events.passed_on:
+            method = cls.passthrough_method_prefix + to_snake(model.__name__)
+            if not hasattr(cls, method):
+                setattr(cls, method, _pass_on)
+        if cls.should_camelize is not Conversation.should_camelize:
+            raise TypeError(
+                f"{cls.__module__}.{cls.__qualname__} overrides should_camelize, which decides nothing. "
+                "A message to a group is written once for all its members. Set camelize = True on the class"
+            )
 
     @classmethod
     def sent_messages(cls) -> tuple[type[BaseMessage], ...]:
@@ -115,12 +157,28 @@ class Conversation(Generic[ReceiveEvent]):
 
     def _settle_options(self) -> None:
         """Take what the class leaves open from ``config``; once, when the client connects."""
-        for name in ("send_completion", "send_message_immediately", "log_websocket_message", "camelize"):
+        self.send_completion = self.should_send_completion
+        self.camelize = self.should_camelize
+        for name in ("send_message_immediately", "log_websocket_message", "log_ignored_actions"):
             if getattr(self, name) is None:
                 setattr(self, name, getattr(config, name))
-        if self.log_ignored_actions is None:
-            self.log_ignored_actions = config.log_ignored_actions
         self._typed_wire = Wire(bool(self.camelize), self.discriminator_field)
+
+    @property
+    def should_send_completion(self) -> bool:
+        """Whether completion messages are sent: as the class says, else as ``config`` does."""
+        return bool(config.send_completion if self.send_completion is None else self.send_completion)
+
+    @property
+    def should_camelize(self) -> bool:
+        """Whether fields are camelCase on the wire: as the class says, else as ``config`` does."""
+        return bool(config.camelize if self.camelize is None else self.camelize)
+
+    @property
+    def all_log_ignored_actions(self) -> set[str]:
+        """The actions that are not logged: ``log_ignored_actions``, and those of completion messages."""
+        ignored = self.log_ignored_actions
+        return {*COMPLETE_ACTIONS, *(config.log_ignored_actions if ignored is None else ignored)}
 
     # In
 
@@ -251,7 +309,7 @@ class Conversation(Generic[ReceiveEvent]):
             await asyncio.sleep(0)
 
     def _log(self, what: str, action: str) -> None:
-        if action not in COMPLETE_ACTIONS and action not in (self.log_ignored_actions or ()):
+        if action not in self.all_log_ignored_actions:
             log.info("%s %s %s", self._described(), what, action)
 
     # Errors
@@ -276,3 +334,8 @@ class Conversation(Generic[ReceiveEvent]):
         error_id = uuid.uuid4().hex[:12]
         log.error("%s: %s [error_id %s]", self._described(), detail, error_id, exc_info=error)
         await self.send_message(ErrorMessage(payload={"detail": detail, "error_id": error_id}))
+
+
+async def _pass_on(self: Conversation[Any], event: BaseMessage) -> BaseMessage:
+    """The event goes to the client as it is."""
+    return event

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from compat.exceptions import ImproperlyConfigured
 from compat.typed.conversation import CONTROL
-from compat.typed.envelope import current_ref
-from compat.typed.messages import ErrorMessage, SubscribedMessage, UnsubscribedMessage
+from compat.typed.envelope import current_ref, stamp
+from compat.typed.messages import BaseMessage, ErrorMessage, SubscribedMessage, UnsubscribedMessage
 from compat.typed.topics import Topic, TopicErrorReason
-from compat.typed.wire import Wire
+from compat.typed.wire import Wire, text_of
 
 if TYPE_CHECKING:
     from compat.typed.consumer import AsyncJsonWebsocketConsumer
@@ -32,6 +32,8 @@ class TopicHost:
     default_topic: ClassVar[type[Topic[Any]] | None] = None
 
     subscriptions: dict[str, Topic[Any]]
+    _sees_topics: ClassVar[bool] = False
+    """Whether a subclass wants to see every JSON object that is sent under a topic's name."""
 
     if TYPE_CHECKING:
         url_params: Any
@@ -47,6 +49,28 @@ class TopicHost:
         if subscription is not None:
             await subscription._take_event(event)
 
+    async def handle_topic_event(self, event: Mapping[str, Any]) -> None:
+        """An event for a topic has come from a process that runs Chanx."""
+        subscription = self.subscriptions.get(event["topic"])
+        if subscription is not None:
+            data = event["event_data"]
+            action = str(data.get(subscription.discriminator_field))
+            await subscription._take_event({"action": action, "text": text_of(data), "seq": event.get("seq")})
+
+    async def send_topic_json(self, topic: str, content: Mapping[str, Any]) -> None:
+        """Send JSON values under a topic's name, as they are."""
+        text = text_of({**content, **(stamp(topic) or {})})
+        await self.send(text_data=text)  # type: ignore[attr-defined]  # a host is a consumer
+
+    async def send_topic_message(self, topic: str, message: BaseMessage) -> None:
+        """Send ``message`` under a topic's name, whether the client has subscribed to it or not."""
+        await (self.subscriptions.get(topic) or self._under(topic)).send_message(message)
+
+    async def send_topic_error(self, topic: str, reason: TopicErrorReason, detail: str) -> None:
+        """Say why a frame for a topic was not served: ``reason`` is for programs, ``detail`` for people."""
+        payload = {"reason": TopicErrorReason(reason).value, "detail": detail}
+        await self.send_topic_message(topic, ErrorMessage(payload=payload))
+
     async def _route_to_topic(self, name: str, content: dict[str, Any]) -> None:
         action = content.get(self._tag_under(name))
         if action == "subscribe":
@@ -57,18 +81,18 @@ class TopicHost:
             await self.subscriptions[name].handle_json(content)
         else:
             detail = f"subscribe to {name!r} first"
-            await self._refuse_topic(name, TopicErrorReason.NOT_SUBSCRIBED, detail)
+            await self.send_topic_error(name, TopicErrorReason.NOT_SUBSCRIBED, detail)
 
     async def _subscribe(self, name: str) -> None:
         """Find the topic, ask it, join its group, and only then say so."""
         if name in self.subscriptions:
-            await self.subscriptions[name].send_message(SubscribedMessage())
+            await self.send_topic_message(name, SubscribedMessage())
             return
         topic_class = self._topic_class(name)
         if topic_class is None:
             patterns = ", ".join(repr(topic.pattern) for topic in self.topics) or "none"
             detail = f"no topic {name!r}; the patterns here: {patterns}"
-            await self._refuse_topic(name, TopicErrorReason.UNKNOWN_TOPIC, detail)
+            await self.send_topic_error(name, TopicErrorReason.UNKNOWN_TOPIC, detail)
             return
         subscription = topic_class(self, name)  # type: ignore[arg-type]  # a host is a consumer
         allowed = await self._is_allowed(subscription)
@@ -76,7 +100,7 @@ class TopicHost:
             return
         if not allowed:
             detail = f"not allowed to subscribe to {name!r}"
-            await self._refuse_topic(name, TopicErrorReason.UNAUTHORIZED, detail)
+            await self.send_topic_error(name, TopicErrorReason.UNAUTHORIZED, detail)
             return
         await self.join_group(topic_class.group_name(name))
         self.subscriptions[name] = subscription
@@ -105,7 +129,7 @@ class TopicHost:
         subscription = self.subscriptions.get(name)
         if subscription is not None:
             await self._leave_topic(name, subscription)
-        await self._under(name).send_message(UnsubscribedMessage())
+        await self.send_topic_message(name, UnsubscribedMessage())
 
     async def _leave_topic(self, name: str, subscription: Topic[Any]) -> None:
         """Its hook may fail: it is left all the same."""
@@ -126,10 +150,6 @@ class TopicHost:
                 await self._leave_topic(name, subscription)
             except Exception:
                 log.exception("%s could not be left", subscription._described())
-
-    async def _refuse_topic(self, name: str, reason: TopicErrorReason, detail: str) -> None:
-        error = ErrorMessage(payload={"reason": reason.value, "detail": detail})
-        await self._under(name).send_message(error)
 
     def _topic_class(self, name: str) -> type[Topic[Any]] | None:
         return next((topic for topic in self.topics if topic.parse(name) is not None), None)

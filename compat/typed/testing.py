@@ -16,9 +16,10 @@ import json
 import time
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from compat.testing.websocket import WebsocketCommunicator as PlainCommunicator
+from compat.typed.config import config
 from compat.typed.consumer import AsyncJsonWebsocketConsumer
 from compat.typed.conversation import COMPLETE_ACTIONS, Conversation
 from compat.typed.envelope import ENVELOPE_VERSION, strip_envelope
@@ -28,10 +29,15 @@ from compat.typed.messages import AuthenticationMessage, BaseMessage
 from compat.typed.topics import Topic
 from compat.types import ASGIApp
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 __all__ = [
     "CapturedBroadcastEvent",
     "CapturedTopicBroadcast",
+    "DjangoWebsocketCommunicator",
     "WebsocketCommunicator",
+    "WebsocketCommunicatorMixin",
     "assert_broadcast",
     "capture_broadcast_events",
     "capture_topic_broadcasts",
@@ -40,8 +46,14 @@ __all__ = [
 M = TypeVar("M", bound=BaseMessage)
 
 
-class WebsocketCommunicator(PlainCommunicator):
-    """A connection to ``application`` that sends and receives the messages of ``consumer``.
+if TYPE_CHECKING:
+    Communicator = PlainCommunicator
+else:
+    Communicator = object
+
+
+class WebsocketCommunicatorMixin(Communicator):
+    """What makes a communicator speak in the messages of ``consumer``: a base to name before its class.
 
     ``user``: who the client is, as an authentication middleware would have put it into ``scope["user"]``; for
     an application that has no such middleware of its own. As a context manager it connects, which must
@@ -65,7 +77,7 @@ class WebsocketCommunicator(PlainCommunicator):
             self.scope["user"] = user
         self._wire = consumer.wire()
 
-    async def __aenter__(self) -> WebsocketCommunicator:
+    async def __aenter__(self) -> Self:
         """Open the connection; AssertionError where it is refused."""
         await super().__aenter__()
         return self
@@ -136,7 +148,8 @@ class WebsocketCommunicator(PlainCommunicator):
 
     async def assert_authenticated_status_ok(self, max_auth_time: float = 1) -> None:
         """The client must be told that it is authenticated."""
-        status = (await self.wait_for_auth(max_auth_time)).payload.status_code
+        message = await self.receive_message(AuthenticationMessage, max_auth_time)
+        status = message.payload.status_code
         if status != 200:
             raise AssertionError(f"authentication ended with status {status}")
 
@@ -173,6 +186,34 @@ class WebsocketCommunicator(PlainCommunicator):
     @staticmethod
     def _message(conversation: type[Conversation[Any]], frame: dict[str, Any]) -> BaseMessage:
         return Incoming(conversation).message(strip_envelope(frame))
+
+
+class WebsocketCommunicator(WebsocketCommunicatorMixin, PlainCommunicator):
+    """A connection to ``application`` that sends and receives the messages of ``consumer``."""
+
+
+class DjangoWebsocketCommunicator(WebsocketCommunicator):
+    """As ``WebsocketCommunicator``, with the times and the result of ``wait_for_auth()`` that Chanx has."""
+
+    async def wait_for_auth(  # type: ignore[override]
+        self,
+        send_authentication_message: bool | None = None,
+        max_auth_time: float = 0.5,
+        after_auth_time: float = 0.1,
+    ) -> AuthenticationMessage | None:
+        """The message that the authenticator sends first, and ``after_auth_time`` for what comes after it.
+
+        Where ``send_authentication_message`` is False (default: as ``config`` has it) there is none: then
+        this waits ``max_auth_time`` and returns None.
+        """
+        if send_authentication_message is None:
+            send_authentication_message = config.send_authentication_message
+        if not send_authentication_message:
+            await asyncio.sleep(max_auth_time)
+            return None
+        status = await super().wait_for_auth(max_auth_time)
+        await asyncio.sleep(after_auth_time)
+        return status
 
 
 @dataclass

@@ -26,7 +26,7 @@ from compat.typed.conversation import Conversation, ReceiveEvent
 from compat.typed.envelope import current_seq, stamp
 from compat.typed.events import FRAME, intercepted, layer_under, publish
 from compat.typed.messages import BaseMessage
-from compat.typed.wire import Wire, text_of
+from compat.typed.wire import Wire
 
 if TYPE_CHECKING:
     from compat.typed.consumer import AsyncJsonWebsocketConsumer
@@ -87,6 +87,8 @@ class Topic(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
         self.camelize = consumer.camelize
         self._settle_options()
         self._typed_wire = Wire(bool(consumer.camelize), self.discriminator_field)
+        if consumer._sees_topics:
+            self._sends_plainly = False
 
     @classmethod
     def parse(cls, topic: str) -> dict[str, str] | None:
@@ -143,7 +145,9 @@ class Topic(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
 
     async def send_json(self, content: Any, close: bool | int = False) -> None:
         """Send JSON values under this topic's name."""
-        await self.consumer.send(text_of({**content, **(self._stamp() or {})}), close=close)
+        await self.consumer.send_topic_json(self.topic, content)
+        if close:
+            await self.consumer.close(close)
 
     @classmethod
     def as_consumer(cls) -> type[AsyncJsonWebsocketConsumer[Any]]:

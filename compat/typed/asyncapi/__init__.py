@@ -19,6 +19,7 @@ from compat.typed.asyncapi.views import (
     asyncapi_docs,
     asyncapi_spec_json,
     asyncapi_spec_yaml,
+    generate_asyncapi_schema,
 )
 from compat.typed.asyncapi.yaml import to_yaml
 
@@ -33,5 +34,6 @@ __all__ = [
     "asyncapi_spec_yaml",
     "consumer_routes",
     "document",
+    "generate_asyncapi_schema",
     "to_yaml",
 ]

@@ -13,6 +13,7 @@ from typing import Any
 from compat.typed.asyncapi.channels import Channel, Pair
 from compat.typed.asyncapi.discovery import ConsumerRoute, consumer_routes
 from compat.typed.asyncapi.schemas import MessageSchemas
+from compat.typed.camel import to_snake
 from compat.typed.messages import ACTION
 from compat.typed.wire import Wire
 
@@ -108,13 +109,13 @@ def _channels(routes: Iterable[ConsumerRoute]) -> Iterator[Channel]:
     channel_id = _Names()
     for route in routes:
         consumer = route.consumer
-        own = consumer._channel_info.name or _snake(consumer.__name__.removesuffix("Consumer"))
+        own = consumer._channel_info.name or to_snake(consumer.__name__.removesuffix("Consumer"))
         if consumer.default_topic is None:
             own = channel_id(own)
             yield Channel(own, route, consumer)
         for topic in consumer.topics:
             yield Channel(
-                channel_id(f"{own}_{_snake(topic.__name__.removesuffix('Topic'))}"), route, topic, own
+                channel_id(f"{own}_{to_snake(topic.__name__.removesuffix('Topic'))}"), route, topic, own
             )
 
 
@@ -132,8 +133,3 @@ class _Names:
             name = f"{wanted}_{number}"
         self._taken.add(name)
         return name
-
-
-def _snake(name: str) -> str:
-    """``RoomChat`` as ``room_chat``."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

@@ -31,6 +31,7 @@ __all__ = [
     "asyncapi_docs",
     "asyncapi_spec_json",
     "asyncapi_spec_yaml",
+    "generate_asyncapi_schema",
     "render_page",
 ]
 
@@ -53,17 +54,17 @@ async def asyncapi_spec_json(
     request: Request, app: Any, config: AsyncAPIConfig | None = None
 ) -> JSONResponse:
     """The document of ``app`` as JSON."""
-    return JSONResponse(_document(request, app, config))
+    return JSONResponse(generate_asyncapi_schema(request, app, config))
 
 
 async def asyncapi_spec_yaml(request: Request, app: Any, config: AsyncAPIConfig | None = None) -> Response:
     """The document of ``app`` as YAML."""
-    return Response(to_yaml(_document(request, app, config)), media_type="application/yaml")
+    return Response(to_yaml(generate_asyncapi_schema(request, app, config)), media_type="application/yaml")
 
 
 async def asyncapi_docs(request: Request, app: Any, config: AsyncAPIConfig | None = None) -> HTMLResponse:
     """The page: what each consumer takes and sends, and a panel to try it."""
-    return _page_response(_document(request, app, config))
+    return _page_response(generate_asyncapi_schema(request, app, config))
 
 
 def add_asyncapi(app: Any, path: str = "/asyncapi", config: AsyncAPIConfig | None = None) -> None:
@@ -98,7 +99,7 @@ def _routes(app: Any, path: str, config: AsyncAPIConfig | None) -> list[Route]:
     async def page(request: Request) -> Response:
         base = request.scope.get("root_path", "") + path
         links = {"JSON": f"{base}.json", "YAML": f"{base}.yaml"}
-        return _page_response(_document(request, app, config), links)
+        return _page_response(generate_asyncapi_schema(request, app, config), links)
 
     return [
         Route(f"{path}.json", as_json, name="asyncapi_json", include_in_schema=False),
@@ -108,7 +109,10 @@ def _routes(app: Any, path: str, config: AsyncAPIConfig | None) -> list[Route]:
     ]
 
 
-def _document(request: Request, app: Any, config: AsyncAPIConfig | None) -> dict[str, Any]:
+def generate_asyncapi_schema(
+    request: Request, app: Any, config: AsyncAPIConfig | None = None
+) -> dict[str, Any]:
+    """The document of ``app`` as JSON values; its server is the one that ``request`` came to."""
     given: AsyncAPIConfig = config or {}
     protocol = given.get("server_protocol") or {"https": "wss"}.get(request.url.scheme, "ws")
     server = {"host": given.get("server_url") or request.url.netloc, "protocol": protocol}
