@@ -149,6 +149,7 @@ NAMES: Mapping[Name, Name] = {
     Name("channels_redis.pubsub", "registry"): Name("compat.layers.redis.serializers", "registry"),
     Name("chanx.channels.routing", "path"): Name("compat.patterns", "path"),
     Name("chanx.channels.routing", "re_path"): Name("compat.patterns", "re_path"),
+    Name("chanx.core.decorators", "OutputType"): Name("compat.typed.decorators", "OutputType"),
     Name("chanx.core.envelope", "TopicErrorReason"): Name("compat.typed", "TopicErrorReason"),
     Name("chanx.core.websocket", "ChanxWebsocketConsumerMixin"): Name(
         "compat.typed", "AsyncJsonWebsocketConsumer"
@@ -165,6 +166,7 @@ NAMES: Mapping[Name, Name] = {
     Name("chanx.type_defs", "ChannelInfo"): Name("compat.typed.decorators", "ChannelInfo"),
     Name("chanx.type_defs", "EventPayload"): Name("compat.typed.events", "EventPayload"),
     Name("chanx.type_defs", "GroupMessageEvent"): Name("compat.typed.events", "GroupMessageEvent"),
+    Name("chanx.utils.scope", "Scope"): Name("compat.types", "Scope"),
     Name("chanx.utils.streaming", "DeltaTracker"): Name("compat.typed.streaming", "DeltaTracker"),
     Name("fast_channels.consumer", "AsyncHttpConsumer"): Name("compat.generic.http", "AsyncHttpConsumer"),
     Name("fast_channels.layers", "ChannelLayerRegistry"): Name("compat.layers", "ChannelLayerManager"),
@@ -195,6 +197,8 @@ GONE: Mapping[str, str] = {
     "channels.routing.route": "of Channels 1: URLRouter([path('ws/', Consumer.as_asgi())])",
     "channels.staticfiles": "of Channels 2 and 3: runserver serves static files by itself",
     "daphne": "run uvicorn; in tests, compat.testing.live serves an application",
+    "chanx.asyncapi.constants": "the defaults are those of compat.typed.asyncapi.document(app)",
+    "chanx.asyncapi.docs": "the page loads nothing from elsewhere: compat.typed.asyncapi.asyncapi_docs()",
     "chanx.asyncapi.generator": "use compat.typed.asyncapi.document(app), which returns a dict",
     "chanx.asyncapi.type_defs": "a document is JSON values here: compat.typed.asyncapi.document(app)",
     "chanx.channels.authenticator": "it runs a Django REST framework view; write a BaseAuthenticator, or use "
@@ -215,16 +219,26 @@ GONE: Mapping[str, str] = {
     "chanx.channels.views": "use compat.typed.asyncapi.asyncapi_app(application), and mount it at asyncapi/",
     "chanx.cli": "channels-compat client",
     "chanx.client_generator": "channels-compat client, or compat.typed.codegen.write_client()",
+    "chanx.constants.COMPLETE_ACTIONS_TYPE": "a str",
+    "chanx.core.check": "there is one framework here",
+    "chanx.core.envelope.TOPIC_EVENT_TYPE": "SomeTopic.broadcast(topic, event) sends it",
     "chanx.core.registry": "message schemas are made by compat.typed.asyncapi.document(app) when asked for",
+    "chanx.fast_channels.constants": "the defaults are those of compat.typed.asyncapi.document(app)",
     "chanx.fast_channels.discovery": "compat.typed.asyncapi.consumer_routes(app) finds the consumers of an "
     "application",
+    "chanx.fast_channels.type_defs.DEFAULT_ASYNCAPI_CONFIG": "the defaults are those of "
+    "compat.typed.asyncapi.document(app)",
     "chanx.fast_channels.utils": "title, version and description are the app's own; say otherwise with "
     "add_asyncapi(app, config=AsyncAPIConfig(title=...))",
     "chanx.routing": "compat.typed.asyncapi.consumer_routes(app) finds the consumers of an application",
+    "chanx.type_defs": "what is said of a handler is a compat.typed.decorators.Handler",
     "chanx.utils.asyncio": "asyncio.create_task, and keep the task; handlers run one at a time here",
     "chanx.utils.framework": "there is one framework here",
     "chanx.utils.logging": 'logging.getLogger("compat.typed")',
+    "fast_channels.layers.redis.type_defs": "hosts and keys are given to the layers as they were",
     "fast_channels.layers.redis.utils": "internal; hosts are given to the layers as they were",
+    "fast_channels.type_defs.ChannelCapacityDict": "a dict: how much a channel holds, by its name or a pattern",
+    "fast_channels.type_defs.ChannelHeaders": "Iterable[tuple[bytes, bytes]]",
     "fast_channels.utils": "internal",
 }
 """What has no equal, by module or by module and name, and what to do instead."""

@@ -105,7 +105,8 @@ class Conversation(Generic[ReceiveEvent]):
     emits: ClassVar[Sequence[type[BaseMessage]]] = ()
     """For the documentation: what is sent that no handler answers with."""
     passthrough_method_prefix: ClassVar[str] = "handle_passthrough_"
-    """Each of ``passthrough_events`` has a method, its class's name in small letters after this prefix."""
+    """Begins the name of a method for each of ``passthrough_events``, which returns the event as it is; the
+    rest is the event's class in small letters. To do more with an event, give it an ``@event_handler``."""
 
     name: str = cast(Any, _Name())
     """The class's name without "Consumer"."""

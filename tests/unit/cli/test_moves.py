@@ -35,7 +35,13 @@ SEEDS = {
     "chanx.fast_channels": ("asyncapi_docs", "asyncapi_spec_json", "asyncapi_spec_yaml"),
     "chanx.fast_channels.testing": ("WebsocketCommunicator",),
     "chanx.fast_channels.type_defs": ("AsyncAPIConfig",),
-    "chanx.core.testing": ("capture_broadcast_events", "capture_topic_broadcasts"),
+    "chanx.core.testing": (
+        "WebsocketCommunicatorMixin",
+        "capture_broadcast_events",
+        "capture_topic_broadcasts",
+    ),
+    "chanx.channels.testing": ("DjangoWebsocketCommunicator", "WebsocketCommunicator"),
+    "chanx.fast_channels.views": ("asyncapi_docs", "generate_asyncapi_schema"),
     "chanx.core.topic": ("Topic",),
     "chanx.core.envelope": ("Envelope", "TopicErrorReason", "current_ref", "ENVELOPE_VERSION"),
     "chanx.core.authenticator": ("BaseAuthenticator", "Credential", "CLOSE_UNAUTHENTICATED"),
@@ -69,7 +75,16 @@ SEEDS = {
     "fast_channels.layers.registry": ("channel_layers",),
     "fast_channels.middleware": ("BaseMiddleware", "OriginValidator", "WebsocketDenier"),
     "fast_channels.testing": ("ApplicationCommunicator", "HttpCommunicator", "WebsocketCommunicator"),
-    "fast_channels.type_defs": ("ASGIApplicationProtocol", "MiddlewareProtocol", "WebSocketDisconnectEvent"),
+    "fast_channels.type_defs": (
+        "ASGIApplication",
+        "ASGIApplicationProtocol",
+        "ASGIReceiveCallable",
+        "ASGISendCallable",
+        "ChannelScope",
+        "MiddlewareProtocol",
+        "WebSocketDisconnectEvent",
+    ),
+    "fast_channels.utils": ("await_many_dispatch",),
 }
 """What people import from each module, as the libraries' documentation has it."""
 
@@ -105,6 +120,24 @@ def test_rules_of_packages() -> None:
     assert moved_module("chanx.unknown") is None
     assert moved_name("chanx.channels.routing", "include") is None
     assert moved_name("elsewhere", "name") is None
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("chanx.channels.discovery", "get_websocket_routes"),
+        ("chanx.channels.settings", "chanx_settings"),
+        ("chanx.channels.testing", "WebsocketTestCase"),
+        ("chanx.channels.utils", "override_chanx_settings"),
+        ("chanx.channels.utils.asgi", "get_websocket_application"),
+        ("chanx.channels.views", "AsyncAPIDocsView"),
+        ("chanx.fast_channels.discovery", "FastAPIRouteDiscovery"),
+        ("chanx.fast_channels.utils", "merge_configs"),
+        ("chanx.type_defs", "HandlerInfo"),
+    ],
+)
+def test_what_is_gone_says_what_to_do(module: str, name: str) -> None:
+    assert moved_name(module, name) is None and gone(module, name)
 
 
 def test_what_is_gone_is_nowhere_else_in_the_table() -> None:
