@@ -237,7 +237,7 @@ GONE: Mapping[str, str] = {
     "chanx.utils.logging": 'logging.getLogger("compat.typed")',
     "fast_channels.layers.redis.type_defs": "hosts and keys are given to the layers as they were",
     "fast_channels.layers.redis.utils": "internal; hosts are given to the layers as they were",
-    "fast_channels.type_defs.ChannelCapacityDict": "a dict: how much a channel holds, by its name or a pattern",
+    "fast_channels.type_defs.ChannelCapacityDict": "a dict: what a channel holds, by its name or a pattern",
     "fast_channels.type_defs.ChannelHeaders": "Iterable[tuple[bytes, bytes]]",
     "fast_channels.utils": "internal",
 }
