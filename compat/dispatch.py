@@ -345,6 +345,7 @@ class Ending:
         self.socket.ended = True
         if self.subscription is not None:
             await self.release(self.subscription)
+        self.inbox.close()
 
     async def quietly(self) -> None:
         """After StopConsumer: close what is open, and run the disconnect handler, which has not run."""

@@ -21,11 +21,14 @@ from typing import Any, Literal, Protocol
 from compat.types import Message
 from compat.wakeups import wakeups_of
 
-__all__ = ["DropCounter", "Event", "Inbox", "Mailbox", "Overflow"]
+__all__ = ["HEARTBEAT", "DropCounter", "Event", "Inbox", "Mailbox", "Overflow"]
 
 Overflow = Literal["drop", "drop_oldest", "close"]
 """What a full inbox does: refuse the newest, throw out the oldest, or have its client closed (1013)."""
 
+
+HEARTBEAT = "compat.heartbeat"
+"""Type of an event that nobody has sent: it is not counted when it is lost."""
 
 Event = tuple[float, Message, Callable[[], Message] | None]
 """(deadline, message, copy): a message for many is copied when it is taken, and until then they share it.
@@ -156,17 +159,27 @@ class Inbox:
     def _overflow(self, event: Event) -> bool:
         if self.on_overflow == "drop_oldest":
             try:
-                self.events.popleft()
+                lost = _is_sent(self.events.popleft())
             except IndexError:  # a sync consumer's worker has just taken the last one
-                pass
+                lost = False
             if self.events is NOTHING:
                 self.events = deque()
             self.events.append(event)
-        elif self.on_overflow == "close" and not self.overflowed:
+            return not lost
+        if self.on_overflow == "close" and not self.overflowed:
             self.overflowed = True
             if self.task is not None:
                 self.task.cancel()
         return False
+
+    def close(self) -> None:
+        """Nobody takes any more. After an overflow, what waits and what still comes is counted as lost."""
+        if not self.overflowed:
+            return
+        left, self.events, self.capacity = self.events, NOTHING, 0
+        count = sum(map(_is_sent, left))
+        if count and self.owner is not None:
+            self.owner.count_drop(self.channel, "overflow", count)
 
     def put_frame(self, frame: Message) -> bool:
         """Hand over a client frame; the place must be free (``frame is None``). True: it is handled next."""
@@ -356,6 +369,10 @@ class Mailbox:
     def empty(self) -> bool:
         """True when no message waits (as ``asyncio.Queue.empty``)."""
         return not self.events
+
+
+def _is_sent(event: Event) -> bool:
+    return event[1].get("type") != HEARTBEAT
 
 
 def _wake(waiter: asyncio.Future[Any]) -> None:

@@ -27,7 +27,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from compat.exceptions import ImproperlyConfigured
-from compat.inbox import Inbox
+from compat.inbox import HEARTBEAT, Inbox
 from compat.refusal import refuse, status_seen
 from compat.settings import settings
 from compat.types import Message, Receive, Scope, Send, is_served
@@ -129,8 +129,10 @@ class Heartbeat:
         self.timer = inbox.loop.call_later(interval, self._beat)
 
     def _beat(self) -> None:
-        self.inbox.push({"type": "compat.heartbeat"}, float("inf"))
-        self.timer = self.inbox.loop.call_later(self.interval, self._beat)
+        inbox = self.inbox
+        if len(inbox.events) < inbox.capacity:  # it is not worth a message
+            inbox.push({"type": HEARTBEAT}, float("inf"))
+        self.timer = inbox.loop.call_later(self.interval, self._beat)
 
     def stop(self) -> None:
         """The connection is over."""

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from compat.inbox import Inbox, Mailbox, Overflow
+from compat.inbox import HEARTBEAT, Inbox, Mailbox, Overflow
 from compat.types import Message
 
 FOREVER = float("inf")
@@ -78,6 +78,34 @@ async def test_a_full_inbox_can_have_its_task_cancelled() -> None:
     with pytest.raises(asyncio.CancelledError):
         await inbox.task
     assert inbox.overflowed
+
+
+async def test_what_an_overflow_leaves_unread_is_counted() -> None:
+    inbox = inbox_of(capacity=3, on_overflow="close")
+    inbox.push({"type": HEARTBEAT}, FOREVER)
+    lost = [not inbox.push(event(number), FOREVER) for number in range(4)]
+    assert lost == [False, False, True, True], "whoever pushes counts these two"
+    inbox.close()
+    assert drops(inbox) == {"overflow": 2}, "the heartbeat is nobody's message"
+    inbox.push_threadsafe(event(4), FOREVER)  # was on its way from another thread
+    await asyncio.sleep(0)
+    assert drops(inbox) == {"overflow": 3}
+    inbox.close()
+    assert drops(inbox) == {"overflow": 3}
+
+
+async def test_what_a_client_that_leaves_has_not_read_is_not_an_overflow() -> None:
+    inbox = inbox_of(capacity=3)
+    assert inbox.push(event(0), FOREVER)
+    inbox.close()
+    assert drops(inbox) == {}
+
+
+async def test_a_heartbeat_that_makes_room_is_no_loss() -> None:
+    inbox = inbox_of(capacity=2, on_overflow="drop_oldest")
+    inbox.push({"type": HEARTBEAT}, FOREVER)
+    assert [inbox.push(event(number), FOREVER) for number in range(3)] == [True, True, False]
+    assert [(await inbox.get())["n"] for _ in range(2)] == [1, 2]
 
 
 async def test_expired_events_are_skipped_and_counted() -> None:

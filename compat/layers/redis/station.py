@@ -145,7 +145,8 @@ class Station:
         """Give every channel that is read an event of the layer's own."""
         for channel, box in tuple(self.boxes.items()):
             if isinstance(box, Inbox) or box.waiters:
-                self._push(channel, box, dict(message), float("inf"))
+                if not self._push(channel, box, dict(message), float("inf")):
+                    self.count_drop(channel, "overflow")
 
     # Upkeep
 
