@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import os
 import random
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +13,7 @@ import redis
 
 from compat.inbox import Inbox
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
+from tests.support.footprint import Footprint, footprint
 from tests.support.layers import databases
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until_async
@@ -136,13 +134,6 @@ async def test_others_come_and_go(cls: Make, redis_server: RedisServer) -> None:
     await close(layer, other)
 
 
-def _grown() -> tuple[int, int, int]:
-    """Resident memory in KiB, file descriptors, tracked objects."""
-    gc.collect()
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") // 1024, len(os.listdir("/proc/self/fd")), len(gc.get_objects())
-
-
 @pytest.mark.slow
 @BOTH
 async def test_ten_thousand_come_and_go(cls: Make, redis_server: RedisServer) -> None:
@@ -159,11 +150,11 @@ async def test_ten_thousand_come_and_go(cls: Make, redis_server: RedisServer) ->
                 await layer.group_discard("room", inbox.channel)
             await layer.detach(inbox.channel)
 
-    async def settled() -> tuple[int, int, int]:
+    async def settled() -> Footprint:
         await asyncio.sleep(1.5)
         await cycles(20)  # which sweep what is past its time
         await asyncio.sleep(1.5)
-        return _grown()
+        return footprint()
 
     await cycles(2000)
     memory, descriptors, objects = await settled()
@@ -171,7 +162,7 @@ async def test_ten_thousand_come_and_go(cls: Make, redis_server: RedisServer) ->
     memory_after, descriptors_after, objects_after = await settled()
     assert descriptors_after == descriptors
     assert objects_after - objects < 2000
-    assert memory_after - memory < 4096, "KiB"
+    assert memory_after - memory < 4 << 20
     with redis.Redis.from_url(redis_server.url) as wire:
         await until_async(lambda: wire.dbsize() == 0, "no key is left", deadline_s=WITHIN_S)
         assert wire.pubsub_channels() == []

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import gc
-import os
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from compat.generic.websocket import AsyncWebsocketConsumer
+from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.layers import InMemoryChannelLayer, channel_layers
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
 from compat.metrics import snapshot
+from compat.testing import WebsocketCommunicator
 from tests.support.clients import Client
+from tests.support.footprint import resident
 from tests.support.layers import unique_prefix
 from tests.support.servers import LiveServer
 from tests.support.waiting import until, until_async
@@ -69,12 +68,6 @@ class Reading(threading.Thread):
 
 def number_of(frame: str | bytes) -> int:
     return int(str(frame).partition(" ")[0])
-
-
-def resident() -> int:
-    """Bytes of memory that this process has."""
-    gc.collect()
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.fixture(params=["drop", "drop_oldest", "close"])
@@ -136,6 +129,37 @@ def test_a_client_that_never_reads(layer: Any, policy: str, member: type[Member]
             reader.client.close()
     assert handled[SLOW] + dropped["overflow"] == MESSAGES, "each was handled, or is counted as lost"
     assert set(dropped) == {"overflow"}
+
+
+class Thoughtful(WebsocketConsumer):
+    """Does not return from its first message before it may."""
+
+    groups = ["room"]
+    handled: list[int]
+    may_go_on: threading.Event
+
+    def numbered(self, event: Any) -> None:
+        self.handled.append(event["n"])
+        assert self.may_go_on.wait(60)
+
+
+async def test_a_handler_in_a_thread_that_never_returns() -> None:
+    """A sync consumer is closed when its inbox is full: what its handler had not got by then is counted."""
+    Thoughtful.handled, Thoughtful.may_go_on = [], threading.Event()
+    layer = InMemoryChannelLayer(capacity=5, on_overflow="close")
+    channel_layers.register("default", layer)
+    client = WebsocketCommunicator(Thoughtful.as_asgi(), "/")
+    client.scope["asgi"] = {"version": "3.0"}  # as behind a server
+    assert (await client.connect(15))[0]
+    await layer.group_send("room", {"type": "numbered", "n": 0})
+    await until_async(lambda: Thoughtful.handled, "the handler has begun")
+    for number in range(1, 20):
+        await layer.group_send("room", {"type": "numbered", "n": number})
+    Thoughtful.may_go_on.set()
+    assert await client.receive_output(15) == {"type": "websocket.close", "code": 1013}
+    await client.wait(15)
+    assert Thoughtful.handled == [0] and layer.metrics.dropped == {"overflow": 19}
+    channel_layers.unregister("default")
 
 
 def until_closed(client: Client) -> tuple[list[int], int | None]:
