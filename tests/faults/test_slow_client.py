@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -155,6 +156,8 @@ async def test_a_handler_in_a_thread_that_never_returns() -> None:
     await until_async(lambda: Thoughtful.handled, "the handler has begun")
     for number in range(1, 20):
         await layer.group_send("room", {"type": "numbered", "n": number})
+    for _ in range(10):  # the loop's turns in which the connection hears of it
+        await asyncio.sleep(0)
     Thoughtful.may_go_on.set()
     assert await client.receive_output(15) == {"type": "websocket.close", "code": 1013}
     await client.wait(15)

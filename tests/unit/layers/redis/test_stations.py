@@ -97,6 +97,20 @@ async def test_consumers_are_told_of_an_outage_by_a_whole_message(make: Callable
     assert layer.on_reconnect == {"type": "redis.back"}
 
 
+async def test_news_of_an_outage_for_a_full_inbox_are_counted(make: Callable[..., Any]) -> None:
+    layer = make(capacity=1)
+    channel = await layer.new_channel()
+    inbox = Inbox(asyncio.get_running_loop())
+    layer.attach(channel, inbox)
+    (station,) = layer._stations.all()
+    station.announce({"type": "redis.gone"})
+    assert layer.metrics.dropped == {}
+    station.announce({"type": "redis.back"})
+    assert layer.metrics.dropped == {"overflow": 1}
+    assert await inbox.get() == {"type": "redis.gone"}
+    await layer.detach(channel)
+
+
 async def test_flush_while_a_consumer_runs(make: Callable[..., Any]) -> None:
     """It goes on, outside all groups, as with the in-memory layer."""
     layer = make()
