@@ -59,6 +59,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["core", "pubsub"])
 @pytest.mark.parametrize("way", ["alone", "with the shim"])
 def test_the_real_one_behind_the_pump(module: str, way: str, redis_url: str, tmp_path: Path) -> None:
@@ -100,10 +101,11 @@ assert "django" not in sys.modules
 
 
 def test_under_the_shim_its_base_and_its_errors_are_ours(tmp_path: Path) -> None:
-    done = environment("upstream").run("django-shim", "python", "-c", SIDE_BY_SIDE, cwd=tmp_path)
+    done = environment("channels").run("django-shim", "python", "-c", SIDE_BY_SIDE, cwd=tmp_path)
     assert done.returncode == 0 and not unexpected(done.stderr), done.stderr
 
 
+@pytest.mark.slow
 def test_the_contract(redis_url: str) -> None:
     """The same tests as for every other layer, in a process that has the real one."""
     command = ["python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "upstream"]
