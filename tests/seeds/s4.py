@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,19 +49,20 @@ class Person(Client):
     def does(self, kind: str, **data: Any) -> None:
         self.send_json({"type": kind, "data": data})
 
-    def hear(self, kind: str) -> Any:
-        """The next frame, which must be of that type; pings are passed over."""
+    def hear(self, kind: str, passing: Collection[str] = ()) -> Any:
+        """The next frame, which must be of that type; pings are passed over, and the types in `passing`."""
         while True:
             frame = self.receive_json()
-            if frame["type"] == "ping":
+            if frame["type"] == "ping" or frame["type"] in passing:
                 continue
             assert frame["type"] == kind, frame
             return frame
 
     def joins(self, room: str) -> list[str]:
-        """Enter a room; who is there then."""
+        """Enter a room; who is there then. That somebody entered before may come from another server yet."""
+        others = ("user_joined",)
         self.does("join_room", room=room)
-        assert self.hear("room_joined")["room"] == room
-        users: list[str] = self.hear("room_users")["users"]
-        self.hear("message_history")
+        assert self.hear("room_joined", others)["room"] == room
+        users: list[str] = self.hear("room_users", others)["users"]
+        self.hear("message_history", others)
         return users
