@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.shim.running import SHIMMED, run_code, write
 from tests.support.environments import Environment, environment
-from tests.support.processes import child_environment
 
 # Trap 10: settings load before conftest.py does
 
@@ -94,23 +91,15 @@ def typed_project(bare: Environment, folder: Path) -> Path:
     return folder
 
 
-def run_checker(folder: Path, *command: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", *command],
-        cwd=folder,
-        env=child_environment(),
-        capture_output=True,
-        text=True,
-        timeout=110,
-        check=False,
-    )
+def run_checker(bare: Environment, folder: Path, *command: str) -> str:
+    done = bare.run("python", "-m", *command, cwd=folder, deadline_s=110)
     assert done.returncode == 1, done.stdout + done.stderr
     return done.stdout
 
 
 @pytest.mark.slow
 def test_trap_12_mypy_sees_compats_types(bare: Environment, tmp_path: Path) -> None:
-    lines = run_checker(typed_project(bare, tmp_path), "mypy", "app.py").splitlines()
+    lines = run_checker(bare, typed_project(bare, tmp_path), "mypy", "app.py").splitlines()
     assert any("compat.exceptions.ChannelFull" in line for line in lines), lines
     assert [line for line in lines if "error:" in line and "wrong" not in line and "int" not in line] == []
 
@@ -118,7 +107,9 @@ def test_trap_12_mypy_sees_compats_types(bare: Environment, tmp_path: Path) -> N
 @pytest.mark.slow
 def test_trap_12_pyright_sees_them_and_not_its_own_stubs(bare: Environment, tmp_path: Path) -> None:
     folder = typed_project(bare, tmp_path)
-    said = json.loads(run_checker(folder, "pyright", "--outputjson", "--pythonpath", bare.python, "app.py"))
+    said = json.loads(
+        run_checker(bare, folder, "pyright", "--outputjson", "--pythonpath", bare.python, "app.py")
+    )
     errors = [d["message"] for d in said["generalDiagnostics"] if d["severity"] == "error"]
     assert len(errors) == 1 and '"int"' in errors[0], errors
     (revealed,) = [d["message"] for d in said["generalDiagnostics"] if d["severity"] == "information"]

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support.environments import Environment
-from tests.support.processes import child_environment
 
 PROGRAM = """
 from channels.auth import AuthMiddlewareStack
@@ -68,28 +65,21 @@ def project(bare: Environment, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def checked(folder: Path, *command: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", *command],
-        cwd=folder,
-        env=child_environment(),
-        capture_output=True,
-        text=True,
-        timeout=110,
-        check=False,
-    )
-    return done.stdout
+def checked(bare: Environment, folder: Path, *command: str) -> str:
+    return bare.run("python", "-m", *command, cwd=folder, deadline_s=110).stdout
 
 
 def test_pyright_finds_the_names_without_any_configuration(bare: Environment, project: Path) -> None:
-    said = json.loads(checked(project, "pyright", "--outputjson", "--pythonpath", bare.python, "app.py"))
+    said = json.loads(
+        checked(bare, project, "pyright", "--outputjson", "--pythonpath", bare.python, "app.py")
+    )
     found = [(one["severity"], one["range"]["start"]["line"] + 1) for one in said["generalDiagnostics"]]
     assert found == [("information", WRONG - 1), ("error", WRONG)], said
 
 
-def test_mypy_finds_them_by_one_line_of_configuration(project: Path) -> None:
+def test_mypy_finds_them_by_one_line_of_configuration(bare: Environment, project: Path) -> None:
     (project / "pyproject.toml").write_text("[tool.mypy]\nstrict = true\nmypy_path = 'typings'\n")
-    lines = checked(project, "mypy", "app.py").splitlines()
+    lines = checked(bare, project, "mypy", "app.py").splitlines()
     assert f'app.py:{WRONG - 1}: note: Revealed type is "compat.exceptions.ChannelFull"' in lines
     errors = [line for line in lines if ": error:" in line]
     assert len(errors) == 1 and errors[0].startswith(f"app.py:{WRONG}: error: Incompatible types"), lines

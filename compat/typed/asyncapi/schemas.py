@@ -16,7 +16,7 @@ from compat.typed.messages import ACTION, BaseMessage
 from compat.typed.unions import tag_field, union_of
 from compat.typed.wire import Wire
 
-__all__ = ["MessageSchemas"]
+__all__ = ["MessageSchemas", "references"]
 
 Mode = Literal["validation", "serialization"]
 REFERENCE = "#/components/schemas/{model}"
@@ -50,7 +50,7 @@ class MessageSchemas:
         while more := {
             key
             for key, schema in self.schemas.items()
-            if key in others and key not in taken and taken & set(_references(schema))
+            if key in others and key not in taken and taken & set(references(schema))
         }:
             taken |= more
         names = {key: _free(f"{key}-{form}", others) for key in sorted(taken)}
@@ -131,16 +131,16 @@ def _with_alias(name: str, field: core_schema.ModelField) -> core_schema.ModelFi
     return {**field, "validation_alias": to_camel(name), "serialization_alias": written}
 
 
-def _references(schema: Any) -> Iterator[str]:
+def references(schema: Any) -> Iterator[str]:
     """The names of the schemas that ``schema`` refers to."""
-    if isinstance(schema, dict):
+    if isinstance(schema, Mapping):
         if isinstance(schema.get("$ref"), str):
             yield schema["$ref"].rpartition("/")[2]
         for value in schema.values():
-            yield from _references(value)
+            yield from references(value)
     elif isinstance(schema, list):
         for value in schema:
-            yield from _references(value)
+            yield from references(value)
 
 
 def _renamed(schema: Any, names: Mapping[str, str]) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from compat.typed.asyncapi.schemas import references
 from compat.typed.codegen.python import (
     Bracketed,
     Either,
@@ -82,7 +83,7 @@ class Models:
             if key in visiting or key not in self.schemas:
                 return
             visiting.add(key)
-            for other in _references(self.schemas[key]):
+            for other in references(self.schemas[key]):
                 visit(other)
             ordered.append(key)
 
@@ -194,17 +195,6 @@ class Models:
 
 def _is_tuple(schema: Schema) -> bool:
     return isinstance(schema.get("items"), list)
-
-
-def _references(schema: Any) -> Iterator[str]:
-    if isinstance(schema, Mapping):
-        if isinstance(schema.get("$ref"), str):
-            yield schema["$ref"].rpartition("/")[2]
-        for value in schema.values():
-            yield from _references(value)
-    elif isinstance(schema, list):
-        for value in schema:
-            yield from _references(value)
 
 
 def _field_name(key: str) -> str:
