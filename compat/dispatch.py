@@ -15,8 +15,10 @@ import contextlib
 import logging
 import weakref
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import Any, Protocol
 
+from compat import bursts
 from compat.draining import drain
 from compat.exceptions import InvalidChannelLayerError, StopConsumer
 from compat.frames import FrameReader, read_frames
@@ -67,7 +69,7 @@ Dispatch = Callable[[Message], Awaitable[None]]
 class Socket:
     """The way out to the client, and what may still be sent on it."""
 
-    __slots__ = ("closed", "ended", "loop", "opened", "raw_send", "served", "shut", "websocket")
+    __slots__ = ("closed", "ended", "loop", "opened", "protocol", "raw_send", "served", "shut", "websocket")
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self.raw_send = send
@@ -80,6 +82,8 @@ class Socket:
         self.loop = asyncio.get_running_loop()
         self.shut = False
         """Closed over the consumer's head: what it has queued is not to be sent any more."""
+        self.protocol: Any = None
+        """The server's, where frames may be gathered for it (see ``compat.bursts``)."""
 
     def admit(self, message: Message) -> bool:
         """Note what ``message`` does to the connection; False when it comes too late to be sent.
@@ -204,15 +208,21 @@ async def converse(ending: Ending, receive: Receive) -> None:
         return await converse_side_by_side(ending, receive)
     inbox, dispatch = ending.inbox, ending.dispatch
     ending.begin(receive)
+    protocol, burst = ending.socket.protocol, None
     try:
         while True:
             message = inbox.take()
             while message is None:
+                if burst is not None:
+                    burst.end()
+                    burst = None
                 if ending.current is not None:
                     ending.current = BETWEEN
                 await inbox.waiting()
                 message = inbox.take()
             ending.current = message
+            if inbox.events and protocol is not None and (burst is None or burst.until < monotonic()):
+                burst = bursts.begin(protocol, inbox.wakeups, burst)
             await dispatch(message)
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever a handler raises
         await ending.because_of(error)
@@ -299,6 +309,7 @@ class Ending:
     def begin(self, receive: Receive) -> None:
         """The consumer's task begins: read its socket, and let others know that it is there."""
         websocket, consumer, inbox = self.socket.websocket, self.consumer, self.inbox
+        self.socket.protocol = bursts.protocol_of(receive, self.socket.raw_send)
         self.reader = read_frames(guarded(consumer, receive, self.socket.close), inbox)
         inbox.task = asyncio.current_task(inbox.loop)
         if websocket:

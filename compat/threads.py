@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from asgiref import sync as asgiref_sync
 from asgiref.sync import SyncToAsync, sync_to_async
 
-from compat import db
+from compat import bursts, db
 from compat.dispatch import Ending, Socket
 from compat.exceptions import StopConsumer
 from compat.inbox import Event, Inbox
@@ -190,7 +190,8 @@ class SyncConnection:
     async def _drain(self) -> None:
         """Send what waits; a server's error ends the consumer, unless it means that the client has left."""
         out, socket = self.out, self.socket
-        raw_send = socket.raw_send
+        raw_send, several = socket.raw_send, len(out) > 1 and socket.protocol is not None
+        burst = bursts.begin(socket.protocol, self.inbox.wakeups) if several else None
         while out:
             if socket.shut:
                 out.clear()
@@ -205,6 +206,8 @@ class SyncConnection:
                     self.error = error
             else:
                 out.popleft()
+        if burst is not None:
+            burst.end()
         if self.room is not None:
             self.room.set()
 

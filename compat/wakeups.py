@@ -9,6 +9,7 @@ has nothing else to do that is a few microseconds.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 __all__ = ["WakeUps", "wakeups_of"]
@@ -31,7 +32,7 @@ class Reader(Protocol):
 class WakeUps:
     """The readers of one event loop that have something to read and have not been told."""
 
-    __slots__ = ("done", "fresh", "loop", "quiet", "readers", "turns", "urgent")
+    __slots__ = ("done", "due", "fresh", "loop", "quiet", "readers", "turns", "urgent")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
@@ -39,6 +40,7 @@ class WakeUps:
         """A future that is done."""
         self.done.set_result(None)
         self.readers: list[Reader] = []
+        self.due: list[Callable[[], None]] = []
         self.fresh = False
         """Something has come since the last turn."""
         self.urgent = False
@@ -56,6 +58,17 @@ class WakeUps:
                 self.turns = self.quiet = 0
                 self.loop.call_soon(self._turn)
             self.readers.append(reader)
+
+    def at_next_turn(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` at the loop's next turn; what is due then shares one handle of the loop's."""
+        if not self.due:
+            self.loop.call_soon(self._call_due)
+        self.due.append(callback)
+
+    def _call_due(self) -> None:
+        due, self.due = self.due, []
+        for callback in due:
+            callback()
 
     def _turn(self) -> None:
         self.turns += 1

@@ -1,0 +1,220 @@
+"""Several frames in a row leave in one write, in order, and before anything that comes after them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from compat.bursts import MAX_BYTES, begin, protocol_of
+from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
+from compat.patterns import path
+from compat.routing import URLRouter
+from compat.types import Message
+from compat.wakeups import wakeups_of
+from tests.support.apps import Middleware
+from tests.support.clients import Client
+from tests.support.logs import recorded
+from tests.support.servers import LiveServer
+
+pytestmark = pytest.mark.usefixtures("layer")
+
+COUNT = 60
+
+
+class Transport:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.writes: list[bytes] = []
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        self.writes.append(data)
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Protocol(asyncio.Protocol):
+    """A server's, as far as it matters here."""
+
+    def __init__(self) -> None:
+        self.transport: Any = Transport()
+
+    async def receive(self) -> Message:
+        raise NotImplementedError
+
+    async def send(self, message: Message) -> None:
+        raise NotImplementedError
+
+
+async def test_what_is_written_leaves_in_one_piece_when_the_burst_ends() -> None:
+    protocol, wakeups = Protocol(), wakeups_of(asyncio.get_running_loop())
+    transport = protocol.transport
+    burst = begin(protocol, wakeups)
+    assert burst is not None
+    for number in range(3):
+        protocol.transport.write(b"%d" % number)
+    assert transport.writes == []
+    burst.end()
+    burst.end()
+    protocol.transport.write(b"after")
+    assert transport.writes == [b"012", b"after"]
+
+
+async def test_it_ends_by_itself_at_the_next_turn_of_the_loop() -> None:
+    protocol, wakeups = Protocol(), wakeups_of(asyncio.get_running_loop())
+    transport = protocol.transport
+    assert begin(protocol, wakeups) is not None
+    protocol.transport.write(b"one")
+    await asyncio.sleep(0)
+    assert (transport.writes, protocol.transport) == ([b"one"], transport)
+
+
+async def test_one_at_a_time_for_a_protocol() -> None:
+    protocol, wakeups = Protocol(), wakeups_of(asyncio.get_running_loop())
+    first = begin(protocol, wakeups)
+    assert begin(protocol, wakeups) is None
+    assert begin(protocol, wakeups, first) not in (None, first)
+
+
+async def test_whatever_else_is_asked_of_the_transport_comes_after_what_was_written() -> None:
+    protocol, wakeups = Protocol(), wakeups_of(asyncio.get_running_loop())
+    transport = protocol.transport
+    assert begin(protocol, wakeups) is not None
+    protocol.transport.write(b"last words")
+    assert not protocol.transport.is_closing()
+    protocol.transport.close()
+    assert (transport.writes, transport.closed) == ([b"last words"], True)
+    burst = begin(protocol, wakeups)
+    assert burst is not None
+    protocol.transport.write(b"too late")
+    burst.end()
+    assert transport.writes == [b"last words"], "nothing is written to what has been closed"
+
+
+async def test_it_holds_no_more_than_a_transport_may() -> None:
+    protocol, wakeups = Protocol(), wakeups_of(asyncio.get_running_loop())
+    transport, piece = protocol.transport, b"x" * 1000
+    assert begin(protocol, wakeups) is not None
+    for _ in range(2 * MAX_BYTES // 1000):
+        protocol.transport.write(piece)
+    assert sum(map(len, transport.writes)) >= MAX_BYTES, "the server notices who does not read"
+
+
+async def test_whose_frames_are_gathered() -> None:
+    protocol, queue = Protocol(), asyncio.Queue[Message]()
+
+    async def wrapped(message: Message) -> None:
+        await protocol.send(message)
+
+    assert protocol_of(protocol.receive, protocol.send) is protocol
+    assert protocol_of(protocol.receive, wrapped) is protocol
+    assert protocol_of(queue.get, protocol.send) is protocol
+    assert protocol_of(queue.get, wrapped) is None
+    protocol.transport = None
+    assert protocol_of(protocol.receive, protocol.send) is None
+
+
+# Behind real servers
+
+
+class Room(AsyncWebsocketConsumer):
+    """Has its group do what the client says, all at once."""
+
+    groups = ["room"]
+
+    async def receive(self, text_data: str) -> None:
+        for number, kind in enumerate(text_data.split()):
+            await self.channel_layer.group_send("room", {"type": f"on.{kind}", "number": number})
+
+    async def on_frame(self, event: Message) -> None:
+        await self.send(text_data=str(event["number"]))
+
+    async def on_wait(self, event: Message) -> None:
+        await asyncio.to_thread(waited_for.wait, 15)
+
+    async def on_close(self, event: Message) -> None:
+        await self.close(4001)
+
+    async def on_error(self, event: Message) -> None:
+        raise RuntimeError("as told")
+
+
+class SyncRoom(WebsocketConsumer):
+    """Answers one message with many frames."""
+
+    def receive(self, text_data: str) -> None:
+        for number in range(COUNT):
+            self.send(text_data=str(number))
+        self.close(4002)
+
+
+waited_for = threading.Event()
+
+
+@pytest.fixture(
+    scope="module",
+    params=[("websockets-sansio", "asyncio"), ("websockets-sansio", "uvloop"), ("wsproto", "asyncio")],
+    ids="-".join,
+)
+def server(request: pytest.FixtureRequest) -> Iterator[LiveServer]:
+    ws, loop = request.param
+    patterns = [path("room/", Room.as_asgi()), path("sync/", SyncRoom.as_asgi())]
+    wrapped = [path("wrapped/", Middleware(Room.as_asgi()))]
+    with LiveServer(URLRouter([*patterns, *wrapped]), ws=ws, loop=loop) as server:
+        yield server
+
+
+def frames(client: Client, count: int) -> list[str]:
+    return [str(client.receive()) for _ in range(count)]
+
+
+NUMBERS = [str(number) for number in range(COUNT)]
+
+
+@pytest.mark.parametrize("where", ["/room/", "/wrapped/"])
+def test_all_arrive_in_order(server: LiveServer, where: str) -> None:
+    with Client(server, where) as one, Client(server, "/room/") as other:
+        for client in (one, other, one):
+            client.send(" ".join(["frame"] * COUNT))
+            assert frames(one, COUNT) == NUMBERS
+            assert frames(other, COUNT) == NUMBERS
+
+
+def test_a_handler_that_waits_keeps_nothing_back(server: LiveServer) -> None:
+    waited_for.clear()
+    with Client(server, "/room/") as client:
+        client.send("frame frame wait frame frame")
+        assert frames(client, 2) == ["0", "1"]
+        waited_for.set()
+        assert frames(client, 2) == ["3", "4"]
+
+
+def test_frames_before_a_close_arrive_before_it(server: LiveServer) -> None:
+    with Client(server, "/room/") as client:
+        client.send("frame frame close frame")
+        assert frames(client, 2) == ["0", "1"]
+        assert client.wait_closed() == (4001, "")
+
+
+def test_frames_before_an_error_arrive_before_its_close(server: LiveServer) -> None:
+    with recorded() as log, Client(server, "/room/") as client:
+        client.send("frame frame error frame")
+        assert frames(client, 2) == ["0", "1"]
+        assert client.wait_closed()[0] == 1011
+    assert len(log.kept) == 1
+
+
+def test_a_sync_handlers_frames_and_its_close(server: LiveServer) -> None:
+    with Client(server, "/sync/") as client:
+        client.send("go")
+        assert frames(client, COUNT) == NUMBERS
+        assert client.wait_closed() == (4002, "")
