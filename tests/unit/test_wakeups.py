@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
 from compat.inbox import Inbox
-from compat.wakeups import MAX_TURNS, wakeups_of
+from compat.wakeups import MAX_PAUSE_S, MAX_SKIPPED, MAX_TURNS, PAUSE, SLICE_S, Pause, WakeUps, wakeups_of
+from tests.support.waiting import until_async
 
 FOREVER = float("inf")
 
@@ -108,3 +110,116 @@ async def test_a_reader_is_woken_before_its_inbox_is_full() -> None:
     await turns(MAX_TURNS)
     reader.cancel()
     assert taken == list(range(100))
+
+
+class Slow:
+    """A reader that computes for longer than a slice when it is woken."""
+
+    called = False
+
+    def __init__(self, log: list[str], name: str = "reader") -> None:
+        self.log, self.name = log, name
+
+    def wake(self) -> None:
+        end = time.perf_counter() + 1.5 * SLICE_S
+        while time.perf_counter() < end:
+            pass
+        self.log.append(self.name)
+
+
+async def test_a_long_round_lets_the_loop_look_after_others() -> None:
+    loop, log = asyncio.get_running_loop(), list[str]()
+    wakeups = WakeUps(loop)
+    for _ in range(3):
+        wakeups.call(Slow(log))
+
+    def other() -> None:
+        log.append("other")
+        if len(log) < 6:
+            loop.call_soon(other)
+
+    await turns(1)
+    loop.call_soon(other)
+    await until_async(lambda: log.count("reader") == 3, "all are woken")
+    assert "other" in log[log.index("reader") : -1], log
+
+
+async def test_when_an_inbox_fills_up_the_round_is_finished_first() -> None:
+    loop, log = asyncio.get_running_loop(), list[str]()
+    wakeups = WakeUps(loop)
+
+    class Full(Slow):
+        def wake(self) -> None:
+            super().wake()
+            wakeups.call(Slow(log, "next round"), urgent=True)
+            loop.call_soon(log.append, "other")
+
+    wakeups.call(Full(log))
+    wakeups.call(Slow(log))
+    wakeups.call(Slow(log))
+    await until_async(lambda: "next round" in log, "all are woken")
+    assert log == ["reader"] * 3 + ["other", "next round"]
+
+
+async def test_what_comes_during_a_round_has_the_next_one() -> None:
+    loop, log = asyncio.get_running_loop(), list[str]()
+    wakeups = WakeUps(loop)
+
+    class Sender(Slow):
+        def wake(self) -> None:
+            super().wake()
+            if len(log) < 5:
+                wakeups.call(self)
+
+    wakeups.call(Sender(log))
+    await until_async(lambda: len(log) == 5, "each time")
+    wakeups.call(Slow(log))
+    await until_async(lambda: len(log) == 6, "and afterwards")
+
+
+async def test_one_that_ends_the_process_does_not_stop_the_others() -> None:
+    log = list[str]()
+    wakeups = WakeUps(asyncio.get_running_loop())
+
+    class Exits(Slow):
+        def wake(self) -> None:
+            raise SystemExit
+
+    wakeups.call(Exits(log))
+    wakeups.call(Slow(log))
+    wakeups.urgent = True
+    with pytest.raises(SystemExit):
+        wakeups._turn()
+    await until_async(lambda: log == ["reader"], "the other one is woken")
+
+
+def round_of(pause: Pause, now: float, took_s: float, messages: float) -> tuple[float, float]:
+    """A round that begins when it may; returns how long it has waited for that, and when it has ended."""
+    waited = max(0.0, pause.left_s(now))
+    pause.begin_round(messages)
+    pause.spent_s = took_s
+    pause.end_round(now + waited + took_s)
+    return waited, now + waited + took_s
+
+
+def test_a_busy_loop_pauses_between_rounds_as_long_as_that_gains_something() -> None:
+    pause = Pause()
+    waited, now = round_of(pause, 0.0, 0.0005, 1)
+    assert waited == 0.0
+    for _ in range(10):
+        waited, now = round_of(pause, now, 0.0005, 4)
+        assert waited == pytest.approx(PAUSE * 0.0005)
+    waited, now = round_of(pause, now, 1.0, 4)
+    waited, now = round_of(pause, now, 1.0, 4)
+    assert waited == pytest.approx(MAX_PAUSE_S)
+    assert round_of(pause, now + MAX_PAUSE_S, 1.0, 4)[0] == 0.0, "where little is to do nobody waits"
+
+
+def test_a_pause_that_gains_nothing_is_seldom_tried_again() -> None:
+    pause, now = Pause(), 0.0
+    waits = []
+    for _ in range(1000):
+        waited, now = round_of(pause, now, 0.0005, 1)
+        waits.append(waited > 0)
+    assert sum(waits) < 1000 / MAX_SKIPPED + 10
+    assert any(waits[-MAX_SKIPPED - 2 :]), "but it is"
