@@ -130,7 +130,7 @@ class WakeUps:
         self._go_on()
 
     def _go_on(self) -> None:
-        """Wake the readers of this round, as many as fit into a slice; all when an inbox fills up meanwhile."""
+        """Wake the readers of this round, a slice of them; all when an inbox fills up."""
         now = began = monotonic()
         over = False
         try:
