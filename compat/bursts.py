@@ -16,7 +16,6 @@ from time import monotonic
 from typing import Any
 
 from compat.types import Receive, Send
-from compat.wakeups import WakeUps
 
 __all__ = ["Burst", "begin", "protocol_of"]
 
@@ -40,11 +39,11 @@ def protocol_of(receive: Receive, send: Send) -> Any:
     return None
 
 
-def begin(protocol: Any, wakeups: WakeUps, last: Burst | None = None) -> Burst | None:
+def begin(protocol: Any, loop: asyncio.AbstractEventLoop, last: Burst | None = None) -> Burst | None:
     """End ``last`` and begin another one; None when somebody else's is under way for this protocol."""
     if last is not None:
         last.end()
-    return None if type(protocol.transport) is Burst else Burst(protocol, wakeups)
+    return None if type(protocol.transport) is Burst else Burst(protocol, loop)
 
 
 class Burst:
@@ -56,7 +55,7 @@ class Burst:
 
     __slots__ = ("held", "protocol", "size", "transport", "until")
 
-    def __init__(self, protocol: Any, wakeups: WakeUps) -> None:
+    def __init__(self, protocol: Any, loop: asyncio.AbstractEventLoop) -> None:
         self.protocol = protocol
         self.transport = protocol.transport
         self.held: list[bytes] = []
@@ -64,7 +63,7 @@ class Burst:
         self.until = monotonic() + MAX_S
         """When it has lasted long enough, in seconds of ``time.monotonic()``; 0 when it has ended."""
         protocol.transport = self
-        wakeups.at_next_turn(self.end)  # should a handler wait, nobody else would end it
+        loop.call_soon(self.end)  # should a handler wait, nobody else would end it
 
     def write(self, data: bytes) -> None:
         """Keep ``data`` for the end."""

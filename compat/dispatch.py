@@ -222,7 +222,7 @@ async def converse(ending: Ending, receive: Receive) -> None:
                 message = inbox.take()
             ending.current = message
             if inbox.events and protocol is not None and (burst is None or burst.until < monotonic()):
-                burst = bursts.begin(protocol, inbox.wakeups, burst)
+                burst = bursts.begin(protocol, inbox.loop, burst)
             await dispatch(message)
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever a handler raises
         await ending.because_of(error)

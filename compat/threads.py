@@ -191,7 +191,7 @@ class SyncConnection:
         """Send what waits; a server's error ends the consumer, unless it means that the client has left."""
         out, socket = self.out, self.socket
         raw_send, several = socket.raw_send, len(out) > 1 and socket.protocol is not None
-        burst = bursts.begin(socket.protocol, self.inbox.wakeups) if several else None
+        burst = bursts.begin(socket.protocol, self.pool.loop) if several else None
         while out:
             if socket.shut:
                 out.clear()

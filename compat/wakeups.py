@@ -12,7 +12,7 @@ its time on rounds pauses before the next one, if that has lately made it delive
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from time import monotonic
 from typing import Protocol
 
@@ -51,7 +51,6 @@ class WakeUps:
     __slots__ = (
         "calls",
         "done",
-        "due",
         "loop",
         "pause",
         "quiet",
@@ -68,7 +67,6 @@ class WakeUps:
         self.done: asyncio.Future[None] = loop.create_future()
         """A future that is done."""
         self.done.set_result(None)
-        self.due: list[Callable[[], None]] = []
         self.readers: list[Reader] = []
         """Those of the next round."""
         self.round: Iterator[Reader] = iter(())
@@ -92,17 +90,6 @@ class WakeUps:
             self.readers.append(reader)
             if not self.scheduled:
                 self._schedule()
-
-    def at_next_turn(self, callback: Callable[[], None]) -> None:
-        """Call ``callback`` at the loop's next turn; what is due then shares one handle of the loop's."""
-        if not self.due:
-            self.loop.call_soon(self._call_due)
-        self.due.append(callback)
-
-    def _call_due(self) -> None:
-        due, self.due = self.due, []
-        for callback in due:
-            callback()
 
     def _schedule(self) -> None:
         self.scheduled = True

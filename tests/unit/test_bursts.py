@@ -14,7 +14,6 @@ from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.patterns import path
 from compat.routing import URLRouter
 from compat.types import Message
-from compat.wakeups import wakeups_of
 from tests.support.apps import Middleware
 from tests.support.clients import Client
 from tests.support.logs import recorded
@@ -56,9 +55,9 @@ class Protocol(asyncio.Protocol):
 
 
 async def test_what_is_written_leaves_in_one_piece_when_the_burst_ends() -> None:
-    protocol, wakeups = Protocol(), wakeups_of(asyncio.get_running_loop())
+    protocol, loop = Protocol(), asyncio.get_running_loop()
     transport = protocol.transport
-    burst = begin(protocol, wakeups)
+    burst = begin(protocol, loop)
     assert burst is not None
     for number in range(3):
         protocol.transport.write(b"%d" % number)
@@ -70,30 +69,30 @@ async def test_what_is_written_leaves_in_one_piece_when_the_burst_ends() -> None
 
 
 async def test_it_ends_by_itself_at_the_next_turn_of_the_loop() -> None:
-    protocol, wakeups = Protocol(), wakeups_of(asyncio.get_running_loop())
+    protocol, loop = Protocol(), asyncio.get_running_loop()
     transport = protocol.transport
-    assert begin(protocol, wakeups) is not None
+    assert begin(protocol, loop) is not None
     protocol.transport.write(b"one")
     await asyncio.sleep(0)
     assert (transport.writes, protocol.transport) == ([b"one"], transport)
 
 
 async def test_one_at_a_time_for_a_protocol() -> None:
-    protocol, wakeups = Protocol(), wakeups_of(asyncio.get_running_loop())
-    first = begin(protocol, wakeups)
-    assert begin(protocol, wakeups) is None
-    assert begin(protocol, wakeups, first) not in (None, first)
+    protocol, loop = Protocol(), asyncio.get_running_loop()
+    first = begin(protocol, loop)
+    assert begin(protocol, loop) is None
+    assert begin(protocol, loop, first) not in (None, first)
 
 
 async def test_whatever_else_is_asked_of_the_transport_comes_after_what_was_written() -> None:
-    protocol, wakeups = Protocol(), wakeups_of(asyncio.get_running_loop())
+    protocol, loop = Protocol(), asyncio.get_running_loop()
     transport = protocol.transport
-    assert begin(protocol, wakeups) is not None
+    assert begin(protocol, loop) is not None
     protocol.transport.write(b"last words")
     assert not protocol.transport.is_closing()
     protocol.transport.close()
     assert (transport.writes, transport.closed) == ([b"last words"], True)
-    burst = begin(protocol, wakeups)
+    burst = begin(protocol, loop)
     assert burst is not None
     protocol.transport.write(b"too late")
     burst.end()
@@ -101,9 +100,9 @@ async def test_whatever_else_is_asked_of_the_transport_comes_after_what_was_writ
 
 
 async def test_it_holds_no_more_than_a_transport_may() -> None:
-    protocol, wakeups = Protocol(), wakeups_of(asyncio.get_running_loop())
+    protocol, loop = Protocol(), asyncio.get_running_loop()
     transport, piece = protocol.transport, b"x" * 1000
-    assert begin(protocol, wakeups) is not None
+    assert begin(protocol, loop) is not None
     for _ in range(2 * MAX_BYTES // 1000):
         protocol.transport.write(piece)
     assert sum(map(len, transport.writes)) >= MAX_BYTES, "the server notices who does not read"
