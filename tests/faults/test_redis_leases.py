@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import redis
+from asgiref.sync import async_to_sync
 
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
 from tests.support.clients import Client
@@ -75,7 +76,7 @@ def test_a_server_is_killed(cls: Any, redis_server: RedisServer, tmp_path: Path)
             assert took < 2 * LEASE_S, "the lease, and one turn of somebody who cleans up"
         for client in clients:
             client.drop()
-        sender._blocking(sender.close_pools, "")
+        async_to_sync(sender.close_pools)()
 
 
 def test_a_connection_that_is_open_for_three_times_the_expiry(
@@ -101,4 +102,4 @@ def test_a_connection_that_is_open_for_three_times_the_expiry(
         assert len(wire.zrange("asgi:group:room", 0, -1)) == 1, "who is read by nobody has expired"
         sender.group_send_sync("room29", {"type": "numbered", "n": "quiet until now"})
         assert client.receive_json() == "quiet until now"
-        sender._blocking(sender.close_pools, "")
+        async_to_sync(sender.close_pools)()

@@ -25,7 +25,18 @@ from compat.layers.redis.hosts import Host
 from compat.layers.redis.scripts import ALL, Script
 from compat.layers.redis.waiting import within
 
-__all__ = ["Explain", "Link", "RedisUnavailable", "encode_command", "reason_of"]
+__all__ = [
+    "Explain",
+    "Link",
+    "RedisUnavailable",
+    "abandon",
+    "encode",
+    "encode_command",
+    "is_replica",
+    "opened",
+    "reason_of",
+    "refusal_of",
+]
 
 Argument = bytes | str | int | float
 
@@ -62,7 +73,7 @@ def _fastest_encoder() -> Callable[[Any], bytes]:
     return pack_command
 
 
-_encode = _fastest_encoder()
+encode = _fastest_encoder()
 
 
 def reason_of(error: BaseException) -> str:
@@ -76,6 +87,22 @@ def reason_of(error: BaseException) -> str:
         seen = seen.__cause__ or seen.__context__
     text = str(error).strip().rstrip(".")
     return text or type(error).__name__
+
+
+async def opened(host: Host, pool: ConnectionPool, explain: Explain) -> AbstractConnection:
+    """A new connection, logged in; raises LayerUnavailable within the host's time limit."""
+    connection = host.connection(pool)
+    try:
+        await within(host.connect_timeout_s, host.connect(connection))
+    except (RedisError, OSError, asyncio.TimeoutError) as error:
+        await abandon(connection)
+        timed_out = isinstance(error, asyncio.TimeoutError)
+        reason = f"no answer within {host.connect_timeout_s:g} s" if timed_out else reason_of(error)
+        raise explain(host, reason) from error
+    except BaseException:
+        await abandon(connection)
+        raise
+    return connection
 
 
 class Link:
@@ -126,17 +153,7 @@ class Link:
         scripts: Iterable[Script] = ALL,
     ) -> Link:
         """Connect; raises LayerUnavailable within the host's time limit."""
-        connection = host.connection(pool)
-        try:
-            await within(host.connect_timeout_s, host.connect(connection))
-        except (RedisError, OSError, asyncio.TimeoutError) as error:
-            await _abandon(connection)
-            timed_out = isinstance(error, asyncio.TimeoutError)
-            reason = f"no answer within {host.connect_timeout_s:g} s" if timed_out else reason_of(error)
-            raise explain(host, reason) from error
-        except BaseException:
-            await _abandon(connection)
-            raise
+        connection = await opened(host, pool, explain)
         link = cls(connection, host, explain, host.reply_timeout_s + extra_patience_s, on_message, on_end)
         for script in scripts:  # a user without the right to do this still has EVAL
             link.tell(b"SCRIPT", b"LOAD", script.text)
@@ -164,9 +181,7 @@ class Link:
             return await self.call(b"EVAL", script.text, len(keys), *keys, *arguments)
 
     def _submit(self, arguments: tuple[Argument, ...], future: asyncio.Future[Any] | None) -> None:
-        packed = _encode(
-            arguments
-        )  # may raise, so nothing may be owed yet: a reply too few shifts all others
+        packed = encode(arguments)  # may raise, so nothing may be owed yet: a reply too few shifts all others
         if not self._pending:
             self._progress = self.loop.time()
             if self._timer is None:
@@ -220,9 +235,9 @@ class Link:
         if isinstance(error, NoScriptError):
             future.set_exception(error)  # ``run`` knows what to do
             return
-        reason = _refusal(error)
+        reason = refusal_of(error)
         future.set_exception(self.explain(self.host, reason))
-        if reason is _REFUSALS[0][1]:
+        if is_replica(error):
             self._end(reason)  # the next connection may find the new master
 
     def _watch(self) -> None:
@@ -259,9 +274,7 @@ class Link:
         for task in self._tasks:
             if task is not this:
                 task.cancel()
-        self._closing = (
-            self.loop.create_task(_abandon(self.connection)) if not self.loop.is_closed() else None
-        )
+        self._closing = self.loop.create_task(abandon(self.connection)) if not self.loop.is_closed() else None
 
     def close(self) -> None:
         """End it now; calls that wait get LayerUnavailable."""
@@ -276,7 +289,7 @@ class Link:
             await asyncio.wait(waiting)
 
 
-def _refusal(error: Exception) -> str:
+def refusal_of(error: Exception) -> str:
     """What an error reply means for a user of a channel layer."""
     # redis-py turns the first word of some replies into a class, not the same ones in every version.
     text = f"{type(error).__name__} {error}".lower()
@@ -284,6 +297,11 @@ def _refusal(error: Exception) -> str:
         if any(word in text for word in words):
             return reason
     return f"it refused a command: {error}"
+
+
+def is_replica(error: Exception) -> bool:
+    """True for an error reply of a Redis that is not the master (any more)."""
+    return refusal_of(error) is _REFUSALS[0][1]
 
 
 _REFUSALS = (
@@ -303,7 +321,7 @@ _REFUSALS = (
 )
 
 
-async def _abandon(connection: AbstractConnection) -> None:
+async def abandon(connection: AbstractConnection) -> None:
     """Close a connection without ceremony, in whatever state it is."""
     with contextlib.suppress(Exception):
         await connection.disconnect(nowait=True)

@@ -21,11 +21,12 @@ from compat.exceptions import ChannelFull
 from compat.inbox import Inbox, Mailbox, Overflow
 from compat.layers.base import Capacities, SendResult, is_number, require_message
 from compat.layers.redis.keys import RESERVED_KEY, lease_of
-from compat.layers.redis.layer import RedisLayer, log
+from compat.layers.redis.layer import RedisLayer
 from compat.layers.redis.loops import background
 from compat.layers.redis.plain import Handover
+from compat.layers.redis.queue_sending import QueueSending
 from compat.layers.redis.queue_station import QueueStation
-from compat.layers.redis.serializers import Template
+from compat.layers.redis.shards import Commands
 from compat.types import Message
 
 __all__ = ["ChannelFull", "RedisChannelLayer"]
@@ -95,6 +96,7 @@ class RedisChannelLayer(RedisLayer[QueueStation]):
         self.round_robin = itertools.cycle(range(self.ring_size))
         self.one_script = self.ring_size == 1 and not channel_capacity
         """A script can do all of a ``group_send``: everything is on one host, and capacities are alike."""
+        self._sending = QueueSending(self)
         self._owners: dict[str, QueueStation] = {}
         """Client prefix: the loop that reads its channels."""
         self._client_prefix = ""
@@ -135,18 +137,17 @@ class RedisChannelLayer(RedisLayer[QueueStation]):
         travel; ChannelFull at capacity; LayerUnavailable when Redis cannot be reached, and then the message
         may have arrived only if the connection broke after it was written.
         """
+        await self._by_whom(self._send_by, channel, message)
+
+    async def _send_by(self, commands: Commands, channel: str, message: Message) -> None:
         require_message(message)
         self.require_valid_channel_name(channel)
         if RESERVED_KEY in message:
             raise AssertionError(f"a message may not carry the reserved key {RESERVED_KEY!r}")
-        station = self._station()
-        if station is None:
-            await background.run(self.send(channel, message))
-            return
         box = self._mailbox(channel)
         if box is not None and len(box.events) >= box.capacity and self._drops_newest(box):
             raise ChannelFull(channel)
-        await station.send(channel, message)
+        await self._sending.send(commands, channel, message)
 
     async def receive(self, channel: str) -> Message:
         """Wait for the next message of ``channel``; a cancelled call loses nothing.
@@ -256,37 +257,15 @@ class RedisChannelLayer(RedisLayer[QueueStation]):
         The result counts the members whose process' queue took the message, and those whose queue was full.
         A member whose own inbox is full loses it later, where it is read, and it is counted there.
         """
+        return await self._by_whom(self._group_send_by, group, message, exclude)
+
+    async def _group_send_by(
+        self, commands: Commands, group: str, message: Message, exclude: Iterable[str]
+    ) -> SendResult:
         require_message(message)
         self.require_valid_group_name(group)
-        station = self._station()
-        if station is None:
-            return await background.run(self.group_send(group, message, exclude))
         excluded: Collection[str] = frozenset(exclude) if exclude else ()
-        return await station.group_send(group, message, excluded)
-
-    def template(self, message: Message) -> Template | None:
-        """The message, encoded but for its receivers' names; None if the serializer cannot leave a gap."""
-        if type(self).serialize is not RedisLayer.serialize:
-            return None
-        make = getattr(self._serializer, "template", None)
-        if make is None:
-            return None
-        if RESERVED_KEY in message:
-            message = {key: value for key, value in message.items() if key != RESERVED_KEY}
-        made: Template | None = make(message, RESERVED_KEY)
-        return made
-
-    def count_group_drop(self, group: str, count: int) -> None:
-        """Count members that lost a message because the queue of their process is full."""
-        self.metrics.drop(
-            "queue full",
-            count,
-            log,
-            "group %s: members over capacity: their process takes nothing out of its queue, or nobody reads "
-            "a plain channel",
-            group,
-            cause=group,
-        )
+        return await self._sending.group_send(commands, group, message, excluded)
 
     # Upkeep
 
@@ -295,6 +274,7 @@ class RedisChannelLayer(RedisLayer[QueueStation]):
         station = self._station()
         if station is None:
             await background.run(self.flush())
+            self._outside.close()
             return
         await station.flush()
         await station.disconnect()

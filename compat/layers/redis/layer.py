@@ -19,9 +19,11 @@ from compat.layers.base import (
 from compat.layers.redis.connection import Argument, RedisUnavailable
 from compat.layers.redis.hosts import Host, decode_hosts
 from compat.layers.redis.keys import Keys, shard_of
-from compat.layers.redis.loops import PerLoop, background, is_throwaway
+from compat.layers.redis.loops import PerLoop, background, is_throwaway, require_no_loop
 from compat.layers.redis.outages import event_of
+from compat.layers.redis.outside import Outside, SendBy
 from compat.layers.redis.serializers import registry
+from compat.layers.redis.shards import Commands, Shards
 from compat.layers.redis.station import Station
 from compat.layers.redis.values import RedisValues
 from compat.types import Message
@@ -77,6 +79,7 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
         self.on_disconnect = event_of(on_disconnect, "on_disconnect")
         self.on_reconnect = event_of(on_reconnect, "on_reconnect")
         self._stations: PerLoop[S] = PerLoop(self._new_station)
+        self._outside = Outside(self)
         self._serializer = registry.get_serializer(serializer_format, **serializer_options)
 
     def __str__(self) -> str:
@@ -104,13 +107,22 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
     def _station(self) -> S | None:
         """This layer on the running loop, or None when the call belongs on the background loop."""
         loop = asyncio.get_running_loop()
-        return None if is_throwaway(loop) else self._stations.get(loop)
+        if not is_throwaway(loop):
+            return self._stations.get(loop)
+        self._outside.carry(loop)
+        return None
 
-    @staticmethod
-    async def _on(station: Station, coroutine: Coroutine[Any, Any, T]) -> T:
+    def in_background(self) -> Shards:
+        """The connections of the background loop; only on that loop."""
+        return self._stations.get(background.loop).shards
+
+    async def _on(self, station: Station, coroutine: Coroutine[Any, Any, T]) -> T:
         """Await ``coroutine`` on the loop that it belongs to."""
-        if station.loop is asyncio.get_running_loop():
+        loop = asyncio.get_running_loop()
+        if station.loop is loop:
             return await coroutine
+        if is_throwaway(loop):
+            self._outside.carry(loop)
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, station.loop))
 
     async def close_pools(self) -> None:
@@ -118,6 +130,7 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
         station = self._station()
         if station is None:
             await background.run(self.close_pools())
+            self._outside.close()
         else:
             await station.disconnect()
 
@@ -179,27 +192,53 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
             cause=type(error),
         )
 
+    # Sending
+
+    async def _send_by(self, commands: Commands, channel: str, message: Message) -> None:
+        """``send`` over ``commands``, on whichever loop or thread."""
+        raise NotImplementedError
+
+    async def _group_send_by(
+        self, commands: Commands, group: str, message: Message, exclude: Iterable[str]
+    ) -> SendResult:
+        """``group_send`` over ``commands``."""
+        raise NotImplementedError
+
+    def _by_whom(self, by: SendBy[T], *arguments: Any) -> Coroutine[Any, Any, T]:
+        """The send, over what the running loop has to send with."""
+        loop = asyncio.get_running_loop()
+        if is_throwaway(loop):
+            return self._outside.awaited(by, *arguments)
+        return by(self._stations.get(loop).shards, *arguments)
+
     # Blocking forms
 
     def send_sync(self, channel: str, message: Message) -> Any:
         """``send`` for code that has no event loop; blocks. Raises RuntimeError where a loop runs."""
-        return self._blocking(lambda: self.send(channel, message), "layer.send(…)")
+        require_no_loop("layer.send(…)")
+        if _is_ours(self.send):
+            return self._outside.blocking(self._send_by, channel, message)
+        return background.submit(self.send(channel, message)).result()
 
     def group_send_sync(self, group: str, message: Message, exclude: Iterable[str] = ()) -> SendResult:
         """``group_send`` for code that has no event loop; blocks."""
-        result: SendResult = self._blocking(
-            lambda: self.group_send(group, message, exclude), "layer.group_send(…)"
-        )
+        require_no_loop("layer.group_send(…)")
+        if _is_ours(self.group_send):
+            return self._outside.blocking(self._group_send_by, group, message, exclude)
+        result: SendResult = background.submit(self.group_send(group, message, exclude)).result()
         return result
 
     def group_add_sync(self, group: str, channel: str) -> None:
         """``group_add`` for code that has no event loop; blocks."""
-        self._blocking(lambda: self.group_add(group, channel), "layer.group_add(…)")
+        require_no_loop("layer.group_add(…)")
+        background.submit(self.group_add(group, channel)).result()
 
     def group_discard_sync(self, group: str, channel: str) -> None:
         """``group_discard`` for code that has no event loop; blocks."""
-        self._blocking(lambda: self.group_discard(group, channel), "layer.group_discard(…)")
+        require_no_loop("layer.group_discard(…)")
+        background.submit(self.group_discard(group, channel)).result()
 
-    @staticmethod
-    def _blocking(make: Callable[[], Coroutine[Any, Any, T]], awaitable: str) -> T:
-        return background.run_sync(make, awaitable)
+
+def _is_ours(method: Callable[..., Any]) -> bool:
+    """False for what somebody has put in a method's place: that is to be called, then."""
+    return str(getattr(method, "__module__", "")).startswith("compat.layers.redis.")

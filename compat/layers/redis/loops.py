@@ -20,7 +20,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from asgiref.sync import AsyncToSync
 
-__all__ = ["Background", "PerLoop", "at_close", "background", "is_throwaway"]
+__all__ = ["Background", "PerLoop", "at_close", "background", "is_throwaway", "require_no_loop"]
 
 T = TypeVar("T")
 log = logging.getLogger("compat.layers")
@@ -31,6 +31,14 @@ STOP_WITHIN_S = 2.0
 def is_throwaway(loop: asyncio.AbstractEventLoop) -> bool:
     """True for a loop that ``async_to_sync`` made for one call."""
     return loop in AsyncToSync.loop_thread_executors
+
+
+def require_no_loop(awaitable_form: str) -> None:
+    """Raise RuntimeError in a thread whose own event loop runs: it would stand still meanwhile."""
+    if asyncio._get_running_loop() is not None:
+        raise RuntimeError(
+            f"this blocks, and an event loop is running in this thread; write: await {awaitable_form}"
+        )
 
 
 class Closable(Protocol):
@@ -152,17 +160,6 @@ class Background:
     async def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """The result of ``coroutine``, which runs on the background loop; cancelling cancels it there."""
         return await asyncio.wrap_future(self.submit(coroutine))
-
-    def run_sync(self, make: Callable[[], Coroutine[Any, Any, T]], awaitable_form: str) -> T:
-        """The result of ``make()``, run on the background loop while this thread waits.
-
-        Raises RuntimeError in a thread whose own event loop runs: it would stand still meanwhile.
-        """
-        if asyncio._get_running_loop() is not None:
-            raise RuntimeError(
-                f"this blocks, and an event loop is running in this thread; write: await {awaitable_form}"
-            )
-        return self.submit(make()).result()
 
     def stop(self) -> None:
         """Close what the loop has open, and end its thread (at the end of the process)."""

@@ -19,6 +19,7 @@ from compat.layers.base import Capacities, SendResult, require_message
 from compat.layers.redis.layer import RedisLayer
 from compat.layers.redis.loops import background
 from compat.layers.redis.pubsub_station import EXCLUDE_KEY, PubSubStation
+from compat.layers.redis.shards import Commands
 from compat.types import Message
 
 __all__ = ["RedisPubSubChannelLayer"]
@@ -98,17 +99,17 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation]):
         Raises TypeError for a message that is not a dict or cannot travel, ChannelFull where the channel
         is of this process and at capacity, LayerUnavailable without Redis.
         """
+        await self._by_whom(self._send_by, channel, message)
+
+    async def _send_by(self, commands: Commands, channel: str, message: Message) -> None:
         require_message(message)
         _require_name("channel", channel)
-        station = self._station()
-        if station is None:
-            await background.run(self.send(channel, message))
-            return
         owner = self.owners.get(channel)
         box = owner.boxes.get(channel) if owner is not None else None
         if box is not None and len(box.events) >= box.capacity and _drops_newest(box):
             raise ChannelFull(channel)
-        await station.publish(channel, message)
+        await commands.call(self.keys.topic_shard(channel), b"PUBLISH", channel, self.serialize(message))
+        self.metrics.sent += 1
 
     async def receive(self, channel: str) -> Message:
         """Wait for the next message of ``channel``, subscribing to it if that has not been done.
@@ -184,15 +185,19 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation]):
         Members in processes with real channels_redis get it even when they are excluded: its wire format has
         no place for exclusions, and theirs travel as one more key of the message.
         """
+        return await self._by_whom(self._group_send_by, group, message, exclude)
+
+    async def _group_send_by(
+        self, commands: Commands, group: str, message: Message, exclude: Iterable[str]
+    ) -> SendResult:
         require_message(message)
         _require_name("group", group)
-        station = self._station()
-        if station is None:
-            return await background.run(self.group_send(group, message, exclude))
         excluded = list(exclude)
         if excluded:
             message = {**message, EXCLUDE_KEY: excluded}
-        await station.publish(self.keys.topic(group), message)
+        topic = self.keys.topic(group)
+        await commands.call(self.keys.topic_shard(topic), b"PUBLISH", topic, self.serialize(message))
+        self.metrics.sent += 1
         return SendResult(None, 0)
 
     # Upkeep
@@ -202,6 +207,7 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation]):
         station = self._station()
         if station is None:
             await background.run(self.flush())
+            self._outside.close()
         else:
             await station.flush()
 

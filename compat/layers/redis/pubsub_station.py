@@ -10,7 +10,6 @@ from compat.exceptions import LayerUnavailable
 from compat.inbox import Inbox, Mailbox
 from compat.layers.redis.station import Station
 from compat.layers.redis.subscriber import Subscriber
-from compat.types import Message
 
 if TYPE_CHECKING:
     from compat.layers.redis.pubsub import RedisPubSubChannelLayer
@@ -36,13 +35,6 @@ class PubSubStation(Station):
         self._subscribing: dict[str, asyncio.Task[None]] = {}
         self._leaving: dict[str, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-
-    # Sending
-
-    async def publish(self, topic: str, message: Message) -> None:
-        body = self.layer.serialize(message)
-        await self.shards.call(self.keys.topic_shard(topic), b"PUBLISH", topic, body)
-        self.layer.metrics.sent += 1
 
     # Channels
 

@@ -12,22 +12,15 @@ import itertools
 import logging
 import re
 import time
-from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
-from compat.exceptions import ChannelFull, LayerUnavailable
+from compat.exceptions import LayerUnavailable
 from compat.inbox import Inbox, Mailbox
-from compat.layers.base import SendResult
-from compat.layers.redis.connection import Argument
 from compat.layers.redis.keys import RESERVED_KEY
 from compat.layers.redis.membership import Keeper
 from compat.layers.redis.plain import PlainChannels
 from compat.layers.redis.reader import QueueReader
-from compat.layers.redis.scores import scores
-from compat.layers.redis.scripts import FANOUT, MEMBERS, PUSH, SEND
-from compat.layers.redis.serializers import Template
 from compat.layers.redis.station import Station
-from compat.names import non_local_name
 from compat.types import Message
 
 if TYPE_CHECKING:
@@ -36,13 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["QueueStation"]
 
 log = logging.getLogger("compat.layers")
-
-QUEUE_FACTOR = 100
-"""The queue that all channels of a process share may hold this many times the capacity of one channel.
-
-It is short while its process reads; this is what bounds Redis' memory when the process hangs. Each channel's
-own capacity is counted where it is read.
-"""
 
 
 class QueueStation(Station):
@@ -62,102 +48,6 @@ class QueueStation(Station):
         self._idle: set[str] = set()
         """Mailboxes that were idle at the last sweep."""
         self._next_sweep = time.monotonic() + layer.expiry_s
-
-    # Sending
-
-    async def send(self, channel: str, message: Message) -> None:
-        layer, keys = self.layer, self.keys
-        capacity = layer.get_capacity(channel)
-        if "!" in channel:
-            shard, needle, limit = keys.queue_shard(channel), channel, capacity * QUEUE_FACTOR
-            message = {**message, RESERVED_KEY: channel}
-        else:
-            shard, needle, limit = next(layer.round_robin), "", capacity
-        member = layer.serialize(message)
-        score = scores.next(time.time())
-        stored = await self.shards.run(
-            shard,
-            SEND,
-            [keys.queue(channel)],
-            *(repr(score), int(score) - layer.expiry_s, layer.expiry_s, capacity, limit, needle, member),
-        )
-        if not stored:
-            raise ChannelFull(channel)
-        layer.metrics.sent += 1
-
-    async def group_send(self, group: str, message: Message, exclude: Collection[str]) -> SendResult:
-        layer = self.layer
-        template = layer.template(message)
-        if template is not None and layer.one_script:
-            keys = self.keys
-            score = scores.next(time.time())
-            now = int(score)
-            served, full = await self.shards.run(
-                0,
-                FANOUT,
-                [keys.group(group), keys.leases()],
-                *(repr(score), now - layer.expiry_s, layer.expiry_s, now - layer.group_expiry, keys.prefix),
-                *(
-                    layer.capacity,
-                    layer.capacity * QUEUE_FACTOR,
-                    template.head,
-                    template.tail,
-                    template.codec,
-                ),
-                *exclude,
-            )
-            result = SendResult(served, full)
-        else:
-            result = await self._group_send_in_two(group, message, template, exclude)
-        layer.metrics.sent += 1
-        if result.dropped:
-            layer.count_group_drop(group, result.dropped)
-        return result
-
-    async def _group_send_in_two(
-        self, group: str, message: Message, template: Template | None, exclude: Collection[str]
-    ) -> SendResult:
-        """Read the members from their host, then push to the hosts of their queues."""
-        layer, keys = self.layer, self.keys
-        shard = keys.group_shard(group)
-        oldest = int(time.time()) - layer.group_expiry
-        members = await self.shards.run(shard, MEMBERS, [keys.group(group), keys.leases()], oldest)
-        queues: dict[str, list[str]] = {}
-        for channel in map(bytes.decode, members):
-            if channel not in exclude:
-                queues.setdefault(non_local_name(channel), []).append(channel)
-        by_shard: dict[int, list[str]] = {}
-        for queue in queues:
-            by_shard.setdefault(keys.queue_shard(queue), []).append(queue)
-        fill = template.fill if template is not None else self._filler(message)
-        if not queues:
-            fill([])  # what cannot travel is refused, whether anybody is there or not
-        score = scores.next(time.time())
-        pushes = []
-        for index, names in by_shard.items():
-            arguments: list[Argument] = [repr(score), int(score) - layer.expiry_s, layer.expiry_s]
-            for queue in names:
-                arguments += [self._queue_limit(queue, queues[queue][0]), fill(queues[queue])]
-            pushes.append(self.shards.run(index, PUSH, [keys.queue(queue) for queue in names], *arguments))
-        served = full = 0
-        for names, stored in zip(by_shard.values(), await asyncio.gather(*pushes), strict=True):
-            for queue, kept in zip(names, stored, strict=True):
-                count = len(queues[queue])
-                served, full = (served + count, full) if kept else (served, full + count)
-        return SendResult(served, full)
-
-    def _filler(self, message: Message) -> Callable[[list[str]], bytes]:
-        """Encodes the message anew for each queue, as an encrypted one must be."""
-        serialize, body = self.layer.serialize, dict(message)
-
-        def fill(names: list[str]) -> bytes:
-            return serialize({**body, RESERVED_KEY: names})
-
-        return fill
-
-    def _queue_limit(self, queue: str, channel: str) -> int:
-        capacity = self.layer.get_capacity(channel)
-        return capacity * QUEUE_FACTOR if queue.endswith("!") else capacity
 
     # Groups
 

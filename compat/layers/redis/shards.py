@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from redis.asyncio import ConnectionPool, Redis
 
@@ -13,10 +13,20 @@ from compat.layers.redis.connection import Argument, Explain, Link, RedisUnavail
 from compat.layers.redis.hosts import Host, close_pool
 from compat.layers.redis.scripts import Script
 
-__all__ = ["Shards"]
+__all__ = ["Commands", "Shards"]
 
 FAIL_FAST_S = 1.0
 """After an attempt to connect that took long, calls fail at once for up to this long."""
+
+
+class Commands(Protocol):
+    """What a send is done with: ``Shards``, or a direct line."""
+
+    async def call(self, index: int, *arguments: Argument) -> Any:
+        """The reply to a command to the host ``index``."""
+
+    async def run(self, index: int, script: Script, keys: list[str], *arguments: Argument) -> Any:
+        """The reply of a script."""
 
 
 class Shards:

@@ -228,12 +228,12 @@ def test_the_background_loop_ends_and_starts_again() -> None:
     async def where() -> str:
         return threading.current_thread().name
 
-    assert own.run_sync(where, "") == own.run_sync(where, "") == "compat-layers"
+    assert own.submit(where()).result() == own.submit(where()).result() == "compat-layers"
     first = own.loop
     own.stop()
     assert first.is_closed()
     own.stop()
-    assert own.run_sync(where, "") == "compat-layers" and own.loop is not first
+    assert own.submit(where()).result() == "compat-layers" and own.loop is not first
     own.stop()
 
 

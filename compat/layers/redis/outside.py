@@ -1,0 +1,107 @@
+"""Sends from outside of any lasting event loop: scripts, Celery tasks, WSGI views.
+
+They are carried to the background loop until there is a direct line, and then made on that by the caller
+itself. With several hosts, and wherever lines cannot be had, they are always carried.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from compat.layers.redis.lines import Lines
+from compat.layers.redis.loops import background
+
+if TYPE_CHECKING:
+    from compat.layers.redis.layer import RedisLayer
+
+__all__ = ["Outside", "SendBy"]
+
+T = TypeVar("T")
+
+SendBy = Callable[..., Coroutine[Any, Any, T]]
+"""``by(commands, *arguments)``: a send that is done by what it is given to send with (``Commands``)."""
+
+
+class Outside:
+    """One layer's sends for callers who have no loop to keep a connection on."""
+
+    def __init__(self, layer: RedisLayer[Any]) -> None:
+        self._layer = layer
+        self._lines = Lines(layer.redis_hosts, layer.explain, lambda: layer.in_background().pool(0))
+        self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Turns] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    def blocking(self, by: SendBy[T], *arguments: Any) -> T:
+        """The result of a send from a thread without an event loop."""
+        line = self._lines.take()
+        if line is None:
+            result = background.submit(self._carried(by, *arguments)).result()
+            self._lines.missed()
+            return result
+        line.loop = None
+        try:
+            return _finish(by(line, *arguments))
+        finally:
+            self._lines.give_back(line)
+
+    async def awaited(self, by: SendBy[T], *arguments: Any) -> T:
+        """The result of a send from a loop that was made for one call; in order with its other calls."""
+        loop = asyncio.get_running_loop()
+        turns = self._turns(loop)
+        if turns.lock.locked():
+            turns.carry = True  # calls at the same time: the background loop writes them together
+        async with turns.lock:
+            line = None if turns.carry else self._lines.take()
+            if line is not None:
+                line.loop = loop
+                try:
+                    return await by(line, *arguments)
+                finally:
+                    self._lines.give_back(line)
+            turns.carry = True
+            carried = background.submit(self._carried(by, *arguments))
+        result = await asyncio.wrap_future(carried)
+        self._lines.missed()
+        return result
+
+    def carry(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Carry all sends of ``loop``, since another call is: one on a line might overtake it."""
+        self._turns(loop).carry = True
+
+    def close(self) -> None:
+        """Close the lines that are not in use."""
+        self._lines.close()
+
+    async def _carried(self, by: SendBy[T], *arguments: Any) -> T:
+        return await by(self._layer.in_background(), *arguments)
+
+    def _turns(self, loop: asyncio.AbstractEventLoop) -> _Turns:
+        turns = self._loops.get(loop)
+        if turns is None:
+            turns = self._loops[loop] = _Turns()
+        return turns
+
+
+class _Turns:
+    """The sends of one loop: on a line one after the other; carried from when there are several at a time."""
+
+    __slots__ = ("carry", "lock")
+
+    def __init__(self) -> None:
+        self.carry = False
+        self.lock = asyncio.Lock()
+
+
+def _finish(coroutine: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine that blocks, and never waits for an event loop."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    coroutine.close()
+    raise RuntimeError(f"{coroutine!r} waited for an event loop, and this thread has none")

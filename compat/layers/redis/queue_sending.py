@@ -1,0 +1,173 @@
+"""Sending in the queue layer: what goes into which queue, and by which script.
+
+All is said in ``Commands``, so that an event loop's shards and a direct line can do it alike.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
+
+from compat.exceptions import ChannelFull
+from compat.layers.base import SendResult
+from compat.layers.redis.connection import Argument
+from compat.layers.redis.keys import RESERVED_KEY
+from compat.layers.redis.layer import RedisLayer, log
+from compat.layers.redis.scores import scores
+from compat.layers.redis.scripts import FANOUT, MEMBERS, PUSH, SEND
+from compat.layers.redis.serializers import Template
+from compat.layers.redis.shards import Commands
+from compat.names import non_local_name
+from compat.types import Message
+
+if TYPE_CHECKING:
+    from compat.layers.redis.core import RedisChannelLayer
+
+__all__ = ["QueueSending"]
+
+QUEUE_FACTOR = 100
+"""The queue that all channels of a process share may hold this many times the capacity of one channel.
+
+It is short while its process reads; this is what bounds Redis' memory when the process hangs. Each channel's
+own capacity is counted where it is read.
+"""
+
+
+class QueueSending:
+    """What a queue layer's ``send`` and ``group_send`` do, given checked arguments."""
+
+    def __init__(self, layer: RedisChannelLayer) -> None:
+        self._layer = layer
+
+    async def send(self, commands: Commands, channel: str, message: Message) -> None:
+        """Put ``message`` into ``channel``; raises ChannelFull."""
+        layer, keys = self._layer, self._layer.keys
+        capacity = layer.get_capacity(channel)
+        if "!" in channel:
+            shard, needle, limit = keys.queue_shard(channel), channel, capacity * QUEUE_FACTOR
+            message = {**message, RESERVED_KEY: channel}
+        else:
+            shard, needle, limit = next(layer.round_robin), "", capacity
+        member = layer.serialize(message)
+        score = scores.next(time.time())
+        stored = await commands.run(
+            shard,
+            SEND,
+            [keys.queue(channel)],
+            *(repr(score), int(score) - layer.expiry_s, layer.expiry_s, capacity, limit, needle, member),
+        )
+        if not stored:
+            raise ChannelFull(channel)
+        layer.metrics.sent += 1
+
+    async def group_send(
+        self, commands: Commands, group: str, message: Message, exclude: Collection[str]
+    ) -> SendResult:
+        """Put ``message`` into the queues of ``group``'s members; in one call where one script can do it."""
+        layer = self._layer
+        template = self._template(message)
+        if template is not None and layer.one_script:
+            keys = layer.keys
+            score = scores.next(time.time())
+            now = int(score)
+            served, full = await commands.run(
+                0,
+                FANOUT,
+                [keys.group(group), keys.leases()],
+                *(repr(score), now - layer.expiry_s, layer.expiry_s, now - layer.group_expiry, keys.prefix),
+                *(
+                    layer.capacity,
+                    layer.capacity * QUEUE_FACTOR,
+                    template.head,
+                    template.tail,
+                    template.codec,
+                ),
+                *exclude,
+            )
+            result = SendResult(served, full)
+        else:
+            result = await self._group_send_in_two(commands, group, message, template, exclude)
+        layer.metrics.sent += 1
+        if result.dropped:
+            self._count_drop(group, result.dropped)
+        return result
+
+    async def _group_send_in_two(
+        self,
+        commands: Commands,
+        group: str,
+        message: Message,
+        template: Template | None,
+        exclude: Collection[str],
+    ) -> SendResult:
+        """Read the members from their host, then push to the hosts of their queues."""
+        layer, keys = self._layer, self._layer.keys
+        shard = keys.group_shard(group)
+        oldest = int(time.time()) - layer.group_expiry
+        members = await commands.run(shard, MEMBERS, [keys.group(group), keys.leases()], oldest)
+        queues: dict[str, list[str]] = {}
+        for channel in map(bytes.decode, members):
+            if channel not in exclude:
+                queues.setdefault(non_local_name(channel), []).append(channel)
+        by_shard: dict[int, list[str]] = {}
+        for queue in queues:
+            by_shard.setdefault(keys.queue_shard(queue), []).append(queue)
+        fill = template.fill if template is not None else self._filler(message)
+        if not queues:
+            fill([])  # what cannot travel is refused, whether anybody is there or not
+        score = scores.next(time.time())
+        pushes = []
+        for index, names in by_shard.items():
+            arguments: list[Argument] = [repr(score), int(score) - layer.expiry_s, layer.expiry_s]
+            for queue in names:
+                arguments += [self._queue_limit(queue, queues[queue][0]), fill(queues[queue])]
+            pushes.append(commands.run(index, PUSH, [keys.queue(queue) for queue in names], *arguments))
+        # A direct line, which has no event loop, is to one host only.
+        several = len(pushes) > 1
+        answers = await asyncio.gather(*pushes) if several else [await push for push in pushes]
+        served = full = 0
+        for names, stored in zip(by_shard.values(), answers, strict=True):
+            for queue, kept in zip(names, stored, strict=True):
+                count = len(queues[queue])
+                served, full = (served + count, full) if kept else (served, full + count)
+        return SendResult(served, full)
+
+    def _filler(self, message: Message) -> Callable[[list[str]], bytes]:
+        """Encodes the message anew for each queue, as an encrypted one must be."""
+        serialize, body = self._layer.serialize, dict(message)
+
+        def fill(names: list[str]) -> bytes:
+            return serialize({**body, RESERVED_KEY: names})
+
+        return fill
+
+    def _queue_limit(self, queue: str, channel: str) -> int:
+        capacity = self._layer.get_capacity(channel)
+        return capacity * QUEUE_FACTOR if queue.endswith("!") else capacity
+
+    def _template(self, message: Message) -> Template | None:
+        """The message, encoded but for its receivers' names; None if the serializer cannot leave a gap."""
+        layer = self._layer
+        if type(layer).serialize is not RedisLayer.serialize:
+            return None
+        make = getattr(layer._serializer, "template", None)
+        if make is None:
+            return None
+        if RESERVED_KEY in message:
+            message = {key: value for key, value in message.items() if key != RESERVED_KEY}
+        made: Template | None = make(message, RESERVED_KEY)
+        return made
+
+    def _count_drop(self, group: str, count: int) -> None:
+        """Count members that lost a message because the queue of their process is full."""
+        self._layer.metrics.drop(
+            "queue full",
+            count,
+            log,
+            "group %s: members over capacity: their process takes nothing out of its queue, or nobody reads "
+            "a plain channel",
+            group,
+            cause=group,
+        )
