@@ -18,6 +18,7 @@ from tests.support.apps import Middleware
 from tests.support.clients import Client
 from tests.support.logs import recorded
 from tests.support.servers import LiveServer
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("layer")
 
@@ -209,6 +210,7 @@ def test_frames_before_an_error_arrive_before_its_close(server: LiveServer) -> N
         client.send("frame frame error frame")
         assert frames(client, 2) == ["0", "1"]
         assert client.wait_closed()[0] == 1011
+        until(lambda: log.kept, "the error is logged")
     assert len(log.kept) == 1
 
 
