@@ -18,7 +18,7 @@ from asgiref.sync import async_to_sync
 
 from compat import db, dependencies, integration, unawaited
 from compat.db import aclose_old_connections, database_sync_to_async
-from compat.dispatch import Ending, NoSocket, Socket, Subscription, converse, describe, missing_layer
+from compat.dispatch import STOP, Ending, NoSocket, Socket, converse, describe, join, missing_layer
 from compat.endpoint import ASGISignature, ConsumerSignature, connection_of
 from compat.exceptions import ImproperlyConfigured, InvalidChannelLayerError, StopConsumer
 from compat.handlers import check_handler, check_hooks
@@ -27,7 +27,7 @@ from compat.layers import DEFAULT_CHANNEL_LAYER, get_channel_layer
 from compat.limits import admissions
 from compat.names import get_handler_name
 from compat.pool import executor
-from compat.security.coverage import check_due, checked
+from compat.security.coverage import check_due, checked, settled
 from compat.settings import settings
 from compat.threads import SyncConnection
 from compat.types import Message, Receive, Scope, Send, is_served
@@ -68,6 +68,8 @@ class ConsumerApp:
         self._has_dependencies = dependencies.declares(consumer_class)
         self.origin_told = False
         """Whether it has been said that no Origin check stands in front of this one."""
+        self._plain_under: Any = None
+        """The settings under which nothing stands in front of a consumer (``settings.kept_values``)."""
         for name in ("__module__", "__name__", "__qualname__", "__doc__"):
             setattr(self, name, getattr(consumer_class, name))
 
@@ -78,16 +80,29 @@ class ConsumerApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
     async def __call__(self, scope: Any, receive: Any = None, send: Any = None) -> None:
-        scope, receive, send = connection_of(scope, receive, send)
-        if "path" in scope and "url_route" not in scope:  # a worker's scope has no path
+        await self.connection(*connection_of(scope, receive, send))
+
+    # These return what to await and await nothing, so that no frame of theirs is kept per connection.
+
+    def connection(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """What a call of the application awaits, for routers that await it themselves."""
+        if "url_route" not in scope and "path" in scope:  # a worker's scope has no path
             scope["url_route"] = {"args": (), "kwargs": dict(scope.get("path_params") or {})}
+        if self._plain_under is settings.kept_values and not admissions.draining:
+            initkwargs = self.consumer_initkwargs
+            made = self.consumer_class(**initkwargs) if initkwargs else self.consumer_class()
+            own = self.consumer_class.__call__ is not _shipped_call
+            return made(scope, receive, send) if own else made._conversation(scope, receive, send)
         if admissions.open_to_all():
-            return await self._entered(scope, receive, send)
+            if settled(self) and not self._has_dependencies:
+                self._plain_under = settings.kept_values
+            return self._entered(scope, receive, send)
+        return self._admitted(scope, receive, send)
+
+    async def _admitted(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with admissions.admit(scope, receive, send) as admitted:
             if admitted:
                 await self._entered(scope, receive, send)
-
-    # These two return what to await and await nothing, so that no frame of theirs is kept per connection.
 
     def _entered(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if check_due(self, scope):
@@ -115,6 +130,8 @@ class AsyncConsumer:
 
     _sync: ClassVar[bool] = False
     _handler_names: ClassVar[dict[Any, str]] = {}
+    _short_cuts: ClassVar[dict[str, str]] = {}
+    """Methods of ours that are called instead of a handler, and call it where it is not ours."""
     channel_layer_alias: str = DEFAULT_CHANNEL_LAYER
     concurrency: int = 1
     """How many messages of one connection may be handled at once. 1 keeps their order, as Channels does."""
@@ -143,31 +160,32 @@ class AsyncConsumer:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run this consumer for one connection."""
+        await self._conversation(scope, receive, send)
+
+    def _conversation(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """What a call of the consumer awaits."""
+        self.scope = scope
         socket = self._socket = Socket(scope, send)
         self.base_send = self._own_send = socket.send
         inbox = Inbox(socket.loop)
         self._database = db.watched()
-        own = self._database or getattr(self.dispatch, "__func__", None) is not _shipped_dispatch
-        ending = Ending(self, inbox, socket, self.dispatch if own else self._handled)
-        if await self._join(scope, inbox, ending):
-            await converse(ending, receive)
-            if self._database and db.connections_due():  # of the last handler
-                await db.aclose_old_connections()
+        dispatch = self.dispatch
+        own = self._database or getattr(dispatch, "__func__", None) is not _shipped_dispatch
+        ending = Ending(self, inbox, socket, dispatch, None if own else self._handler_names)
+        conversation: Any = converse(ending, receive)
+        return self._closing_connections(conversation) if self._database else conversation
 
-    async def _join(self, scope: Scope, inbox: Inbox, ending: Ending) -> bool:
-        """Subscribe to a channel of our own before the first message; False: the client has been refused."""
-        self.scope = scope
-        try:
-            layer = self.channel_layer = get_channel_layer(self.channel_layer_alias)
-            if layer is not None:
-                self.channel_name = await layer.new_channel()
-                ending.subscription = Subscription(layer, self.channel_name, inbox)
-            elif self.channel_layer_alias != DEFAULT_CHANNEL_LAYER:
-                raise InvalidChannelLayerError(missing_layer(self))
-        except Exception as error:  # noqa: BLE001 - a wrong alias, a server that is away: any layer, any driver
-            await ending.after(error)
-            return False
-        return True
+    async def _closing_connections(self, conversation: Awaitable[None]) -> None:
+        await conversation
+        if db.connections_due():  # of the last handler
+            await db.aclose_old_connections()
+
+    def _find_layer(self) -> Any:
+        """Set ``channel_layer`` and return it: None where there is none by the name of ``default``."""
+        layer = self.channel_layer = get_channel_layer(self.channel_layer_alias)
+        if layer is None and self.channel_layer_alias != DEFAULT_CHANNEL_LAYER:
+            raise InvalidChannelLayerError(missing_layer(self))
+        return layer
 
     @functools.cached_property
     def channel_receive(self) -> Callable[[], Any]:
@@ -186,7 +204,7 @@ class AsyncConsumer:
                 raise StopConsumer  # a consumer that does not care; upstream logs a traceback for each client
             return self._unknown(message)
         check_handler(type(self), name, handler, sync=self._sync)
-        self._handler_names[message["type"]] = name
+        self._handler_names[message["type"]] = self._short_cuts.get(name, name)
         return handler
 
     def _unknown(self, message: Message) -> Any:
@@ -206,14 +224,8 @@ class AsyncConsumer:
         """Await the handler of ``message``; raises ValueError when there is none."""
         if self._database and db.connections_due():
             await db.aclose_old_connections()
-        await self._handler(message)(message)
-
-    def _handled(self, message: Message) -> Awaitable[None]:
-        """What ``dispatch`` does where no database is watched, for one coroutine less per message."""
-        known = self._handler_names.get(message.get("type"))
-        handler: Callable[[Message], Awaitable[None]]
-        handler = self._handler(message) if known is None else getattr(self, known)
-        return handler(message)
+        if await self._handler(message)(message) is STOP:
+            raise StopConsumer
 
     async def send(self, message: Message) -> None:
         """Send an ASGI message to the client."""
@@ -225,6 +237,7 @@ class AsyncConsumer:
         return ConsumerApp(cls, initkwargs)
 
 
+_shipped_call = AsyncConsumer.__call__
 _shipped_dispatch = AsyncConsumer.dispatch
 
 
@@ -241,6 +254,7 @@ class SyncConsumer(AsyncConsumer):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run this consumer for one connection."""
+        self.scope = scope
         self._database = db.watched()
         socket = self._socket = Socket(scope, send)
         one_thread = self._on_one_thread(scope)
@@ -260,13 +274,12 @@ class SyncConsumer(AsyncConsumer):
                     await contextvars.Context().run(asyncio.ensure_future, handle(message))
 
             ending = Ending(self, inbox, socket, dispatch)
-            if await self._join(scope, inbox, ending):
-                await converse(ending, receive)
+            await converse(ending, receive)
             return
         connection = SyncConnection(self, socket)
         self.base_send = connection.emit
         ending = Ending(self, connection.inbox, socket, connection.call)
-        if await self._join(scope, connection.inbox, ending):
+        if await join(ending):
             await connection.run(ending, receive)
 
     def _on_one_thread(self, scope: Scope) -> bool:

@@ -13,30 +13,33 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import weakref
-from collections.abc import Awaitable, Callable
+import types
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from time import monotonic
+from types import CoroutineType
 from typing import Any, Protocol
 
 from compat import bursts
 from compat.draining import drain
 from compat.exceptions import InvalidChannelLayerError, StopConsumer
-from compat.frames import FrameReader, read_frames
+from compat.frames import FrameReader, StepReader, read_frames
 from compat.hints import hint, noted
-from compat.inbox import Inbox
+from compat.inbox import NOTHING, Inbox
 from compat.layers import channel_layers
-from compat.limits import Heartbeat, guarded, limit_of
+from compat.limits import Heartbeat, guarded, limit_of, limited
 from compat.metrics import connections
 from compat.refusal import listed
 from compat.types import Message, Receive, Scope, Send, is_served
 
 __all__ = [
+    "STOP",
     "Ending",
     "NoSocket",
     "Socket",
     "Subscription",
     "converse",
     "describe",
+    "join",
     "missing_layer",
     "pushes",
 ]
@@ -62,6 +65,12 @@ LAYER_METHODS = frozenset(
 
 BETWEEN: Message = {"type": "the wait for a message"}
 """The current one while there is none, so that an idle consumer does not keep its last."""
+
+STOP: Any = object()
+"""What a handler of ours returns where it would raise StopConsumer: that is not worth an exception."""
+
+UNKNOWN: Any = object()
+"""The protocol of a server that has not been looked at."""
 
 Dispatch = Callable[[Message], Awaitable[None]]
 
@@ -142,7 +151,10 @@ class Consumer(Protocol):
     scope: Scope
     channel_layer_alias: str
     channel_layer: Any
+    channel_name: str
     concurrency: int
+
+    def _find_layer(self) -> Any: ...
 
 
 class Subscription:
@@ -190,7 +202,8 @@ def pushes(layer: Any) -> bool:
     return known
 
 
-_pushing: weakref.WeakKeyDictionary[type, bool] = weakref.WeakKeyDictionary()
+_pushing: dict[type, bool] = {}
+"""Classes of layers, of which a process has few."""
 
 
 def _instances_push(cls: type) -> bool:
@@ -202,32 +215,102 @@ def _instances_push(cls: type) -> bool:
     return False
 
 
-async def converse(ending: Ending, receive: Receive) -> None:
-    """Run an async consumer until it stops, its client leaves, a handler raises, or the task is cancelled."""
+async def join(ending: Ending) -> bool:
+    """Subscribe to a channel of the consumer's own, before its first message; False: it is refused."""
+    try:
+        layer = ending.consumer._find_layer()
+        if layer is not None:
+            ending.subscribe(layer, await layer.new_channel())
+    except Exception as error:  # noqa: BLE001 - a wrong alias, a server that is away: any layer, any driver
+        await ending.after(error)
+        return False
+    return True
+
+
+@types.coroutine
+def converse(ending: Ending, receive: Receive) -> Generator[Any, Any, None]:
+    """Run a consumer until it stops, its client leaves, a handler raises, or the task is cancelled.
+
+    To be awaited. It is a generator so that it can wait for the socket's future itself, and finish what the
+    server has begun, without an object or an exception per message.
+    """
+    end: Any = ending  # whose coroutines are iterated here
+    try:  # what join() does, without a coroutine for it
+        layer = ending.consumer._find_layer()
+        if layer is not None:
+            making = layer.new_channel()
+            if making.__class__ is not CoroutineType:
+                making = _awaited(making)
+            ending.subscribe(layer, (yield from making))
+    except Exception as error:  # noqa: BLE001 - a wrong alias, a server that is away: any layer, any driver
+        yield from end.after(error)
+        return
     if ending.consumer.concurrency > 1:
-        return await converse_side_by_side(ending, receive)
-    inbox, dispatch = ending.inbox, ending.dispatch
+        yield from _awaited(converse_side_by_side(ending, receive))
+        return
+    consumer, inbox, dispatch, handlers = ending.consumer, ending.inbox, ending.dispatch, ending.handlers
+    protocol, burst = UNKNOWN, None
     ending.begin(receive)
-    protocol, burst = ending.socket.protocol, None
+    reader: Any = inbox.reader  # a StepReader, wherever inbox.awaited is not None
+    wakeups = inbox.wakeups
     try:
         while True:
-            message = inbox.take()
+            awaited = inbox.awaited
+            if awaited is not wakeups.done or inbox.events or inbox.frame is not None:
+                message = inbox.take()
+            elif (message := reader.step()) is not None:  # nothing waits but, perhaps, at the socket
+                reader.returned(message)
             while message is None:
                 if burst is not None:
                     burst.end()
                     burst = None
                 if ending.current is not None:
                     ending.current = BETWEEN
-                await inbox.waiting()
-                message = inbox.take()
+                awaited = inbox.awaited
+                if awaited is None or inbox.failure is not None:
+                    yield from inbox.waiting()  # type: ignore[misc]  # a future
+                    message = inbox.take()
+                    continue
+                inbox.events = NOTHING
+                inbox.waiter = awaited
+                awaited._asyncio_future_blocking = True  # as a task wants it
+                yield awaited
+                if reader.by_queue and not inbox.events and awaited.done():
+                    inbox.waiter = None
+                    message = yield from reader.coroutine
+                    reader.returned(message)
+                else:
+                    message = inbox.take()
             ending.current = message
             if inbox.events and protocol is not None and (burst is None or burst.until < monotonic()):
-                burst = bursts.begin(protocol, inbox.loop, burst)
-            await dispatch(message)
+                if protocol is UNKNOWN:
+                    protocol = bursts.protocol_of(receive, ending.socket.raw_send)
+                if protocol is not None:
+                    burst = bursts.begin(protocol, inbox.loop, burst)
+            name = None if handlers is None else handlers.get(message.get("type"))
+            handling: Any = dispatch(message) if name is None else getattr(consumer, name)(message)
+            if handling.__class__ is not CoroutineType:
+                handling = _awaited(handling)
+            if (yield from handling) is STOP:
+                if inbox.ended:
+                    break
+                raise StopConsumer
+    except StopConsumer:
+        if not inbox.ended:
+            yield from end.quietly()
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever a handler raises
-        await ending.because_of(error)
+        yield from end.because_of(error)
     finally:
-        await ending.finish()
+        yield from end.finish()
+
+
+def _awaited(something: Awaitable[Any]) -> Any:
+    """A coroutine that awaits ``something``, for a generator, which can iterate nothing but a coroutine."""
+    return _await(something)
+
+
+async def _await(something: Awaitable[Any]) -> Any:
+    return await something
 
 
 async def converse_side_by_side(ending: Ending, receive: Receive) -> None:
@@ -280,6 +363,7 @@ class Ending:
     """How a consumer ends: told to the client, disconnect once, groups left, one log record.
 
     ``dispatch`` is how the disconnect handler is run where the client's own disconnect did not run it.
+    ``handlers`` are the names of methods, by type of message, that may be called in place of ``dispatch``.
     """
 
     __slots__ = (
@@ -287,18 +371,30 @@ class Ending:
         "consumer",
         "current",
         "dispatch",
+        "handlers",
         "heartbeat",
         "inbox",
+        "layer",
         "reader",
         "socket",
         "subscription",
     )
 
-    def __init__(self, consumer: Consumer, inbox: Inbox, socket: Socket, dispatch: Dispatch) -> None:
+    def __init__(
+        self,
+        consumer: Consumer,
+        inbox: Inbox,
+        socket: Socket,
+        dispatch: Dispatch,
+        handlers: Mapping[Any, str] | None = None,
+    ) -> None:
         self.consumer = consumer
         self.inbox = inbox
         self.socket = socket
         self.dispatch = dispatch
+        self.handlers = handlers
+        self.layer: Any = None
+        """That pushes into the inbox. One that does not has a ``subscription``."""
         self.subscription: Subscription | None = None
         self.reader: FrameReader | None = None
         self.heartbeat: Heartbeat | None = None
@@ -306,20 +402,36 @@ class Ending:
         self.current: Message | None = None
         """The message whose handler ran last; None before the first."""
 
+    def subscribe(self, layer: Any, channel: str) -> None:
+        """Have what is sent to ``channel`` put into the inbox, until ``finish()``."""
+        self.consumer.channel_name = channel
+        if pushes(layer):
+            self.inbox.channel = channel
+            layer.attach(channel, self.inbox)
+            self.layer = layer
+        else:
+            self.subscription = Subscription(layer, channel, self.inbox)
+
     def begin(self, receive: Receive) -> None:
         """The consumer's task begins: read its socket, and let others know that it is there."""
-        websocket, consumer, inbox = self.socket.websocket, self.consumer, self.inbox
-        self.socket.protocol = bursts.protocol_of(receive, self.socket.raw_send)
-        self.reader = read_frames(guarded(consumer, receive, self.socket.close), inbox)
+        socket, inbox = self.socket, self.inbox
+        if not inbox.by_task:  # a worker's frames are gathered for the socket
+            socket.protocol = bursts.protocol_of(receive, socket.raw_send)
+        if limited(self.consumer):
+            receive = self._limit(receive)
+        self.reader = read_frames(receive, inbox)
         inbox.task = asyncio.current_task(inbox.loop)
-        if websocket:
-            if self.socket.served:
-                drain.enter(self)
-            interval = limit_of(consumer, "heartbeat", "CHANNEL_HEARTBEAT")
-            if interval is not None:
-                self.heartbeat = Heartbeat(inbox, interval)
+        if socket.websocket and socket.served:
+            drain.enter(self)
         connections.current += 1
         connections.total += 1
+
+    def _limit(self, receive: Receive) -> Receive:
+        """``receive`` behind the limits of the connection; begins its heartbeat."""
+        interval = limit_of(self.consumer, "heartbeat", "CHANNEL_HEARTBEAT")
+        if interval is not None and self.socket.websocket:
+            self.heartbeat = Heartbeat(self.inbox, interval)
+        return guarded(self.consumer, receive, self.socket.close)
 
     async def close(self, code: int) -> None:
         """Close the client's socket, from outside of the consumer's task."""
@@ -351,12 +463,23 @@ class Ending:
         drain.leave(self)
         if self.heartbeat is not None:
             self.heartbeat.stop()
-        if self.reader is not None:
-            await self.reader.stop()
+        reader = self.reader
+        if type(reader) is StepReader:
+            reader.close()
+        elif reader is not None:
+            await reader.stop()
         self.socket.ended = True
-        if self.subscription is not None:
-            await self.release(self.subscription)
-        self.inbox.close()
+        if self.layer is not None or self.subscription is not None:
+            try:
+                if self.layer is not None:
+                    await self.layer.detach(self.inbox.channel)
+                else:
+                    await self.subscription.end()  # type: ignore[union-attr]
+            except Exception as error:  # noqa: BLE001 - any layer, any driver
+                # One that cannot be reached is reported, not raised.
+                log.warning("%s: could not leave its groups: %s", self.name(), error)
+        if self.inbox.overflowed:
+            self.inbox.close()
 
     async def quietly(self) -> None:
         """After StopConsumer: close what is open, and run the disconnect handler, which has not run."""
@@ -411,13 +534,6 @@ class Ending:
             await self.dispatch({"type": "websocket.disconnect", "code": code})
         except StopConsumer:
             pass
-
-    async def release(self, subscription: Subscription) -> None:
-        """Let go of the channel and its groups; a layer that cannot be reached is reported, not raised."""
-        try:
-            await subscription.end()
-        except Exception as error:  # noqa: BLE001 - any layer, any driver
-            log.warning("%s: could not leave its groups: %s", self.name(), error)
 
     def report(self, error: BaseException, second: Exception | None = None) -> None:
         """One record per end behind a server, which is told nothing more; in a test the error itself.

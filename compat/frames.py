@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import Future
-from collections.abc import Coroutine, Generator
-from typing import Any, Protocol, cast
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, Protocol
 
 from compat.inbox import Inbox
 from compat.types import Message, Receive
@@ -23,6 +23,8 @@ LAST = frozenset(("websocket.disconnect", "http.disconnect"))
 
 OWNERS = (asyncio.BaseProtocol, asyncio.Queue)
 """Whose methods wait for nothing but a queue: a protocol of uvicorn, and the queue of a communicator."""
+
+_GET = asyncio.Queue.get.__code__
 
 WAKEABLE = hasattr(asyncio.Future, "_callbacks")
 """What ``Inbox.wake`` needs; CPython's futures have it."""
@@ -79,12 +81,14 @@ class StepReader:
     layer instead, ``Inbox.wake`` lets the task go on without it.
     """
 
-    __slots__ = ("coroutine", "inbox", "receive")
+    __slots__ = ("by_queue", "coroutine", "inbox", "receive")
 
     def __init__(self, receive: Receive, inbox: Inbox) -> None:
         self.receive = receive
         self.inbox = inbox
         self.coroutine: Coroutine[Any, Any, Message] | None = None
+        self.by_queue: bool | None = None
+        """``receive()`` waits for a queue, and after that no more. None: it has not waited yet."""
         inbox.reader = self
         inbox.awaited = inbox.wakeups.done
 
@@ -92,7 +96,8 @@ class StepReader:
         """The client's next message, if it has come; else ``inbox.awaited`` is what it takes."""
         inbox, coroutine = self.inbox, self.coroutine
         if coroutine is None:
-            coroutine = self.coroutine = cast("Coroutine[Any, Any, Message]", self.receive())
+            receive: Callable[[], Any] = self.receive
+            coroutine = self.coroutine = receive()
         try:
             awaited = coroutine.send(None)
         except StopIteration as returned:
@@ -102,10 +107,24 @@ class StepReader:
             return None
         else:
             inbox.awaited = awaited if isinstance(awaited, Future) else self._future_of(awaited)
+            if self.by_queue is None:
+                waits_in = getattr(getattr(coroutine, "cr_await", None), "cr_code", None)
+                self.by_queue = waits_in is _GET
             return None
         self.coroutine = None
         inbox.awaited = None if message["type"] in LAST else inbox.wakeups.done
         return message
+
+    def returned(self, message: Message) -> None:
+        """``message`` is what the coroutine has returned to somebody who awaited it when that was over."""
+        inbox = self.inbox
+        self.coroutine = None
+        inbox.turn = True
+        if message["type"] in LAST:
+            inbox.awaited = None
+            inbox.ended = message["type"] == "websocket.disconnect"
+        else:
+            inbox.awaited = inbox.wakeups.done
 
     def _future_of(self, awaited: Any) -> asyncio.Future[None]:
         """A future that is done when ``awaited`` is: None (the next turn), or something like a future."""
@@ -127,6 +146,10 @@ class StepReader:
 
     async def stop(self) -> None:
         """See ``FrameReader``."""
+        self.close()
+
+    def close(self) -> None:
+        """``stop()``, which has nothing to wait for."""
         coroutine, self.coroutine = self.coroutine, None
         self.inbox.awaited = self.inbox.reader = None  # no circle is left to the garbage collector
         if coroutine is not None:

@@ -32,7 +32,7 @@ from compat.refusal import refuse, status_seen
 from compat.settings import settings
 from compat.types import Message, Receive, Scope, Send, is_served
 
-__all__ = ["Admissions", "Guard", "Heartbeat", "admissions", "guarded", "limit_of"]
+__all__ = ["Admissions", "Guard", "Heartbeat", "admissions", "guarded", "limit_of", "limited"]
 
 log = logging.getLogger("compat.limits")
 
@@ -42,6 +42,7 @@ Place = tuple[str, Any]
 WHOSE = {"all": "the server", "client": "this client", "user": "this user"}
 PLACES = tuple(f"CHANNEL_MAX_CONNECTIONS{per}" for per in ("", "_PER_CLIENT", "_PER_USER"))
 PER_MESSAGE = ("CHANNEL_MAX_MESSAGE_SIZE", "CHANNEL_MAX_MESSAGES_PER_SECOND", "CHANNEL_IDLE_TIMEOUT")
+OF_A_CONNECTION = (*PER_MESSAGE, "CHANNEL_HEARTBEAT")
 GOING_AWAY, POLICY_VIOLATION, TOO_BIG = 1001, 1008, 1009
 SERVICE_UNAVAILABLE = 503
 
@@ -103,6 +104,29 @@ class Guard:
         log.warning("%s at %r: closed with %d: %s", self.name, self.path, code, reason)
         await self.close(code)
         return {"type": "websocket.disconnect", "code": code, "reason": reason}
+
+
+_unlimited: Any = None
+"""The settings under which no limit of a connection is set (``settings.kept_values``)."""
+
+
+def limited(consumer: Any) -> bool:
+    """Whether there is anything to look at: a limit per message, or a heartbeat."""
+    global _unlimited
+    own = (
+        consumer.max_message_size,
+        consumer.max_messages_per_second,
+        consumer.idle_timeout,
+        consumer.heartbeat,
+    )
+    if own != (None, None, None, None):
+        return True
+    now = settings.kept_values
+    if _unlimited is not now:
+        if not settings.all_none(OF_A_CONNECTION):
+            return True
+        _unlimited = now
+    return False
 
 
 def guarded(consumer: Any, receive: Receive, close: Any) -> Receive:

@@ -7,12 +7,12 @@ A route is what ``path()`` or ``re_path()`` returned, ours or Django's, known by
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from compat.exceptions import ImproperlyConfigured
 from compat.familiar import familiar
 from compat.handlers import require_application
-from compat.patterns import URLPattern
+from compat.patterns import RegexPattern, RoutePattern, URLPattern
 
 __all__ = [
     "Application",
@@ -31,18 +31,32 @@ __all__ = [
 Application = Callable[[Any, Any, Any], Awaitable[Any]]
 """Any ASGI application."""
 
+_OURS = frozenset((RegexPattern, RoutePattern))
+
 _MAX_MIDDLEWARE = 50
 """Objects that wrap one another in a circle, or answer to every attribute, are followed no further."""
 
 
-class Found(NamedTuple):
-    """A route that matches, and what its application finds in the scope beside what is there."""
+class Found:
+    """A route that matches, its application, and the scope for that."""
 
-    application: Application
-    scope: dict[str, Any]
-    text: str
-    partial: bool = False
-    """Starlette's: the path matches, the HTTP method does not. It answers 405 if no other route matches."""
+    __slots__ = ("application", "end", "partial", "route", "scope")
+
+    def __init__(
+        self,
+        route: Any,
+        application: Application,
+        scope: dict[str, Any],
+        partial: bool = False,
+        end: str = "",
+    ) -> None:
+        self.application = application
+        self.scope = scope
+        self.partial = partial
+        """Starlette's: the path matches, the HTTP method does not. It answers 405 if no other route does."""
+        self.route = route
+        self.end = end
+        """What errors show after the route: a slash where it is a mount, below which more was tried."""
 
 
 def path_to_route(scope: Mapping[str, Any]) -> str | None:
@@ -52,10 +66,12 @@ def path_to_route(scope: Mapping[str, Any]) -> str | None:
     a Starlette ``Mount`` inside a URLRouter both are there, and the shorter one is the newer one. None where
     ``root_path`` is not the beginning of ``path``. Raises ValueError when there is no path at all.
     """
-    remaining = scope.get("path_remaining")
-    if remaining is None and scope.get("path") is None:
+    remaining, path = scope.get("path_remaining"), scope.get("path")
+    if remaining is None and path is not None and not scope.get("root_path"):
+        return str(path).lstrip("/")
+    if remaining is None and path is None:
         raise ValueError("No 'path' key in connection scope, cannot route URLs")
-    below_root = _below_root(scope) if scope.get("path") is not None else None
+    below_root = _below_root(scope) if path is not None else None
     if remaining is None:
         return None if below_root is None else below_root.lstrip("/")
     if below_root is not None and len(below_root) < len(remaining) and remaining.endswith(below_root):
@@ -85,20 +101,21 @@ def match_route(route: Any, path: str, scope: Mapping[str, Any]) -> Found | None
     """
     if route.__class__ is not URLPattern and is_starlette_route(route):
         return _match_starlette(route, path, scope)
-    match = route.pattern.match(path)
+    pattern = route.pattern
+    match = pattern._take(path) if pattern.__class__ in _OURS else pattern.match(path)
     if not match:
         return None
-    rest, args, kwargs = match
-    taken = {**kwargs, **route.default_args}
+    rest, args, taken = match
+    if route.default_args or pattern.__class__ not in _OURS:  # others may keep what they return
+        taken = {**taken, **route.default_args}
     if "url_route" in scope or "path_params" in scope:
         outer_args, outer_kwargs = _taken_further_out(scope)
         args, taken = outer_args + args, {**outer_kwargs, **taken}
-    added = {
-        "path_remaining": rest,
-        "path_params": taken,
-        "url_route": {"args": args, "kwargs": taken},
-    }
-    return Found(route.callback, added, str(route.pattern))
+    inner = {**scope}
+    inner["path_remaining"] = rest
+    inner["path_params"] = taken
+    inner["url_route"] = {"args": args, "kwargs": taken}
+    return Found(route, route.callback, inner)
 
 
 def _taken_further_out(scope: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -119,19 +136,19 @@ def _match_starlette(route: Any, path: str, scope: Mapping[str, Any]) -> Found |
         return None
     args, kwargs = _taken_further_out(scope)
     taken = {**kwargs, **added.get("path_params", {})}
-    added = {
+    inner = {
+        **scope,
         **seen,
         **added,
         "path_params": taken,
         "path_remaining": "",
         "url_route": {"args": args, "kwargs": dict(taken)},
     }
-    text = route_text(route)
-    if added["root_path"] != seen["root_path"]:  # a Mount: what is below it has yet to be routed
-        below = {"path": added["path"], "root_path": added["root_path"]}
-        added["path_remaining"] = path_to_route(below) or ""
-        text += "/"
-    return Found(route.handle, added, text, partial=match is Match.PARTIAL)
+    is_mount = inner["root_path"] != seen["root_path"]
+    if is_mount:  # what is below it has yet to be routed
+        below = {"path": inner["path"], "root_path": inner["root_path"]}
+        inner["path_remaining"] = path_to_route(below) or ""
+    return Found(route, route.handle, inner, match is Match.PARTIAL, "/" if is_mount else "")
 
 
 def _as_starlette_sees_it(path: str, scope: Mapping[str, Any]) -> dict[str, str]:

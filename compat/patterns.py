@@ -70,6 +70,10 @@ class Resolver404(Exception):
         self.tried = list(detail.get("tried", ()))
 
 
+Taken = tuple[str, tuple[Any, ...], dict[str, Any]]
+"""The fields of a ``PathMatch``."""
+
+
 class PathMatch(NamedTuple):
     """What ``Pattern.match`` returns: what is left of the path, and what the pattern took from it."""
 
@@ -96,6 +100,11 @@ class Pattern:
 
     def match(self, path: str) -> PathMatch | None:
         """Match ``path``, which has no leading slash. None where it does not match."""
+        taken = self._take(path)
+        return None if taken is None else PathMatch(*taken)
+
+    def _take(self, path: str) -> Taken | None:
+        """What ``match`` does, for a third less."""
         raise NotImplementedError
 
     def describe(self) -> str:
@@ -120,7 +129,7 @@ class RoutePattern(Pattern):
         self._regex, self.converters = _route_to_regex(str(route), is_endpoint)
         self.regex = _compile(self._regex, str(route))
 
-    def match(self, path: str) -> PathMatch | None:
+    def _take(self, path: str) -> Taken | None:
         found = self.regex.match(path)
         if found is None:
             return None
@@ -130,7 +139,7 @@ class RoutePattern(Pattern):
                 kwargs[name] = converter.to_python(found[name])
             except ValueError:
                 return None
-        return PathMatch(path[found.end() :], (), kwargs)
+        return path[found.end() :], (), kwargs
 
     def __str__(self) -> str:
         return str(self._route)
@@ -148,18 +157,19 @@ class RegexPattern(Pattern):
         super().__init__(regex, name, is_endpoint)
         self._regex = str(regex)
         self.regex = _compile(self._regex, self._regex)
+        self._whole = is_endpoint and self._regex.endswith("$")
 
-    def match(self, path: str) -> PathMatch | None:
-        whole = self._is_endpoint and self._regex.endswith("$")
+    def _take(self, path: str) -> Taken | None:
+        whole = self._whole
         found = self.regex.fullmatch(path) if whole else self.regex.search(path)
         if found is None:
             return None
-        rest, named = path[found.end() :], found.groupdict()
+        rest, named = "" if whole else path[found.end() :], found.groupdict()
         if not named:
-            return PathMatch(rest, found.groups(), {})
+            return rest, found.groups(), {}
         if None in named.values():
             named = {name: value for name, value in named.items() if value is not None}
-        return PathMatch(rest, (), named)
+        return rest, (), named
 
     def __str__(self) -> str:
         return self._regex

@@ -20,6 +20,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from compat.consumer import ConsumerApp
 from compat.endpoint import ASGISignature
 from compat.exceptions import ImproperlyConfigured
 from compat.familiar import catchable, familiar
@@ -174,11 +175,14 @@ class URLRouter:
         tried: list[str] = []
         following, found = self._match(path, scope, 0, tried)
         while found is not None:
-            application, inner_scope, text = found.application, {**scope, **found.scope}, found.text
+            run, inner, route, end = found.application, found.scope, found.route, found.end
             del found  # each connection keeps what there is here for as long as it lasts
             try:
-                return await application(inner_scope, receive, send)
+                if isinstance(run, ConsumerApp):
+                    return await run.connection(inner, receive, send)
+                return await run(inner, receive, send)
             except catchable(Resolver404, _DJANGO_URL_ERRORS) as error:
+                text = route_text(route) + end
                 tried += [text + str(one) for one in getattr(error, "tried", ())] or [text]
             following, found = self._match(path, scope, following, tried)
         if "path_remaining" in scope:

@@ -88,7 +88,8 @@ class Settings:
     def __init__(self) -> None:
         self._overrides: list[dict[str, Any]] = []
         self._values: dict[str, Any] = {}
-        self._kept: dict[str | tuple[str, ...], Any] = {}
+        self.kept_values: dict[str | tuple[str, ...], Any] = {}
+        """What ``kept`` has looked up. Another dict after each change, so that it tells one."""
         self._adopted: set[str] = set()
         self._sources: list[Source] = []
         self._module: ModuleType | None = None
@@ -114,16 +115,16 @@ class Settings:
     def kept(self, name: str) -> Any:
         """``get(name)``, looked up once per change of any setting: for what every connection asks."""
         try:
-            return self._kept[name]
+            return self.kept_values[name]
         except KeyError:
-            return self._kept.setdefault(name, self.get(name))
+            return self.kept_values.setdefault(name, self.get(name))
 
     def all_none(self, names: tuple[str, ...]) -> bool:
         """True when all of ``names`` are None, as limits are that nobody set; looked up as by ``kept``."""
         try:
-            return bool(self._kept[names])
+            return bool(self.kept_values[names])
         except KeyError:
-            return bool(self._kept.setdefault(names, all(self.get(name) is None for name in names)))
+            return bool(self.kept_values.setdefault(names, all(self.get(name) is None for name in names)))
 
     def is_set(self, name: str) -> bool:
         """True when some source gives ``name`` a value of its own."""
@@ -172,13 +173,13 @@ class Settings:
 
     def add_source(self, source: Source) -> None:
         """Ask ``source()`` for an object with settings as attributes (None: not now), before the module."""
-        self._kept.clear()
+        self.kept_values = {}
         if source not in self._sources:
             self._sources.append(source)
 
     def remove_source(self, source: Source) -> None:
         """Undo ``add_source``."""
-        self._kept.clear()
+        self.kept_values = {}
         if source in self._sources:
             self._sources.remove(source)
 
@@ -194,7 +195,7 @@ class Settings:
                 f"{' or '.join(MODULE_VARIABLES)}; check its spelling, and that its folder is on sys.path."
             ) from error
         self._module = module
-        self._kept.clear()
+        self.kept_values = {}
         return module
 
     def on_change(self, callback: Callable[[str], None]) -> None:
@@ -204,7 +205,7 @@ class Settings:
 
     def changed(self, name: str) -> None:
         """Tell the listeners that ``name`` has changed; sources call this for changes of their own."""
-        self._kept.clear()
+        self.kept_values = {}
         for callback in tuple(self._listeners):
             callback(name)
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from asgiref.sync import async_to_sync
 
 from compat.closing import user_group
 from compat.consumer import AsyncConsumer, SyncConsumer
-from compat.dispatch import missing_layer
+from compat.dispatch import STOP, missing_layer
 from compat.exceptions import AcceptConnection, DenyConnection, InvalidChannelLayerError, StopConsumer
 from compat.handlers import check_made
 from compat.handshake import refuse_unless_decided
@@ -83,7 +83,8 @@ class WebsocketConsumer(SyncConsumer):
         send_json, encode_json, decode_json = JsonOnly(), JsonOnly(), JsonOnly()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        check_made(self, args)
+        if args:
+            check_made(self, args)
         self.groups = list(self.groups or ())
 
     def websocket_connect(self, message: Message) -> None:
@@ -96,7 +97,8 @@ class WebsocketConsumer(SyncConsumer):
             self.accept()
         except DenyConnection:
             self.close()
-        refuse_unless_decided(self)
+        if not self._socket.opened:
+            refuse_unless_decided(self)
 
     def accept(self, subprotocol: str | None = None, headers: Headers | None = None) -> None:
         """Complete the handshake, with one of the client's ``scope["subprotocols"]`` if you like."""
@@ -217,11 +219,14 @@ class AsyncWebsocketConsumer(AsyncConsumer):
     user_groups: bool = False
     """Join the group by which ``compat.closing.close_user`` reaches the connections of ``scope["user"]``."""
 
+    _short_cuts: ClassVar[dict[str, str]] = {"websocket_disconnect": "_disconnected"}
+
     if not TYPE_CHECKING:
         send_json, encode_json, decode_json = JsonOnly(), JsonOnly(), JsonOnly()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        check_made(self, args)
+        if args:
+            check_made(self, args)
         self.groups = list(self.groups or ())
 
     async def websocket_connect(self, message: Message) -> None:
@@ -234,11 +239,23 @@ class AsyncWebsocketConsumer(AsyncConsumer):
             await self.accept()
         except DenyConnection:
             await self.close()
-        refuse_unless_decided(self)
+        if not self._socket.opened:
+            refuse_unless_decided(self)
 
     async def accept(self, subprotocol: str | None = None, headers: Headers | None = None) -> None:
         """Complete the handshake, with one of the client's ``scope["subprotocols"]`` if you like."""
-        await super().send(_accept(subprotocol, headers))
+        message: Message = {"type": "websocket.accept", "subprotocol": subprotocol}
+        if headers:
+            message["headers"] = list(headers)
+        if self.base_send is not self._own_send:
+            await super().send(message)
+            return
+        socket = self._socket  # two coroutines less than by way of base_send
+        socket.opened = True
+        try:
+            await socket.raw_send(message)
+        except OSError as error:
+            socket.lost(error)
 
     async def websocket_receive(self, message: Message) -> None:
         """Call ``receive()`` with the one argument that came."""
@@ -277,7 +294,14 @@ class AsyncWebsocketConsumer(AsyncConsumer):
 
         It is encoded once, by its sender, and not by each member. (Channels has no handler for this type.)
         """
-        await self.base_send(message)
+        socket = self._socket
+        if self.base_send is not self._own_send or socket.closed:
+            await self.base_send(message)
+            return
+        try:  # one coroutine less, as in send()
+            await socket.raw_send(message)
+        except OSError as error:
+            socket.lost(error)
 
     async def compat_heartbeat(self, message: Message) -> None:
         """It is time for a sign of life (``heartbeat``, or setting ``CHANNEL_HEARTBEAT``)."""
@@ -294,12 +318,23 @@ class AsyncWebsocketConsumer(AsyncConsumer):
 
     async def websocket_disconnect(self, message: Any) -> None:
         """Leave ``groups``, call ``disconnect(code)``, and end."""
+        await self._leave(message)
+        raise StopConsumer
+
+    async def _leave(self, message: Any) -> Any:
         try:
-            for group in _own_groups(self):
-                await _layer_for_groups(self).group_discard(group, self.channel_name)
+            if self.groups or self.user_groups:
+                for group in _own_groups(self):
+                    await _layer_for_groups(self).group_discard(group, self.channel_name)
         finally:
             await self.disconnect(message.get("code", NO_STATUS))
-        raise StopConsumer
+        return STOP
+
+    def _disconnected(self, message: Any) -> Awaitable[Any]:
+        """``websocket_disconnect``, without an exception where that is ours."""
+        handler = self.websocket_disconnect
+        ours = getattr(handler, "__func__", None) is _shipped_disconnect
+        return self._leave(message) if ours else handler(message)
 
     # The hooks. Overrides name and choose their parameters as they like, and no type checker is to complain.
     if TYPE_CHECKING:
@@ -322,6 +357,9 @@ class AsyncWebsocketConsumer(AsyncConsumer):
 
         async def disconnect(self, code):
             """The connection is over, whatever ended it; ``code`` is the close code. Runs exactly once."""
+
+
+_shipped_disconnect = AsyncWebsocketConsumer.websocket_disconnect
 
 
 class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer):

@@ -34,6 +34,7 @@ __all__ = [
     "covered",
     "parts",
     "serves_sockets",
+    "settled",
     "unchecked_sockets",
     "warn_of_unchecked",
 ]
@@ -59,19 +60,23 @@ MAX_DEPTH = 50
 """Objects that wrap one another in a circle, or answer to every attribute, are followed no further."""
 
 
+def settled(consumer: ConsumerApp) -> bool:
+    """True when ``check_due`` is False for every connection, as long as no setting changes."""
+    return consumer.origin_told and not _enforced()
+
+
 def check_due(consumer: ConsumerApp, scope: Scope) -> bool:
     """True when the connection's Origin is to be checked and has not been; warns where nobody checks it."""
+    enforced = _enforced()
     if scope["type"] != "websocket" or not is_served(scope) or covered.get() or not _wanted():
         return False
-    if _enforced():
-        return True
-    if not consumer.origin_told:
+    if not enforced and not consumer.origin_told:
         for name, _ in scope.get("headers", ()):
             # Of a browser's connection: the others send no Origin, and there is nothing to check.
             if name == b"origin":
                 _warn(_news([(scope.get("path", "/"), consumer)]))
                 break
-    return False
+    return enforced
 
 
 async def checked(run: Run, scope: Scope, receive: Receive, send: Send) -> None:

@@ -12,11 +12,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, overload
 from urllib.parse import ParseResult, urlparse
 
-from compat.dispatch import Ending
 from compat.endpoint import ASGISignature, connection_of
 from compat.generic.websocket import AsyncWebsocketConsumer
 from compat.handlers import require_application
-from compat.inbox import Inbox
 from compat.matching import Application
 from compat.refusal import listed, shown
 from compat.security.coverage import covered
@@ -154,11 +152,9 @@ class WebsocketDenier(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         await self.close()
 
-    async def _join(self, scope: Scope, inbox: Inbox, ending: Ending) -> bool:
+    def _find_layer(self) -> None:
         # No channel: whoever is refused shall cost no round trip to a layer's server.
-        self.scope = scope
         self.channel_layer = None
-        return True
 
 
 class _AllowedHosts(Sequence[str]):

@@ -90,11 +90,14 @@ class Hello(WebsocketConsumer):
 
 
 @pytest.fixture(autouse=True)
-def warned(monkeypatch: pytest.MonkeyPatch) -> None:
+def warned(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As it is where nobody sets CHANNEL_ORIGIN_CHECK."""
     monkeypatch.setattr(
         sys.modules["compat.settings"], "DEFAULTS", {**DEFAULTS, "CHANNEL_ORIGIN_CHECK": True}
     )
+    settings.changed("CHANNEL_ORIGIN_CHECK")
+    yield
+    settings.changed("CHANNEL_ORIGIN_CHECK")
 
 
 @pytest.fixture
