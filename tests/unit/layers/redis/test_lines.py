@@ -154,6 +154,7 @@ def test_calls_at_the_same_time_keep_their_order(cls: Any, redis_url: str) -> No
     for start in (0, 21):
         async_to_sync(many)(start)
     assert [received(layer, channel)["n"] for _ in range(42)] == list(range(42))
+    async_to_sync(layer.flush)()
 
 
 def test_a_send_does_not_overtake_a_join(redis_url: str) -> None:
@@ -165,6 +166,7 @@ def test_a_send_does_not_overtake_a_join(redis_url: str) -> None:
 
     async_to_sync(join_and_send)()
     assert received(layer, channel) == {"type": "x"}
+    async_to_sync(layer.flush)()
 
 
 def test_capacity_is_counted(redis_url: str) -> None:
