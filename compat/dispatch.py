@@ -242,6 +242,7 @@ def converse(ending: Ending, receive: Receive) -> Generator[Any, Any, None]:
             if making.__class__ is not CoroutineType:
                 making = _awaited(making)
             ending.subscribe(layer, (yield from making))
+            del making
     except Exception as error:  # noqa: BLE001 - a wrong alias, a server that is away: any layer, any driver
         yield from end.after(error)
         return
@@ -250,6 +251,7 @@ def converse(ending: Ending, receive: Receive) -> Generator[Any, Any, None]:
         return
     consumer, inbox, dispatch, handlers = ending.consumer, ending.inbox, ending.dispatch, ending.handlers
     protocol, burst = UNKNOWN, None
+    handling: Any = None
     ending.begin(receive)
     reader: Any = inbox.reader  # a StepReader, wherever inbox.awaited is not None
     wakeups = inbox.wakeups
@@ -266,6 +268,7 @@ def converse(ending: Ending, receive: Receive) -> Generator[Any, Any, None]:
                     burst = None
                 if ending.current is not None:
                     ending.current = BETWEEN
+                handling = None  # one that has returned has the size of its frame
                 awaited = inbox.awaited
                 if awaited is None or inbox.failure is not None:
                     yield from inbox.waiting()  # type: ignore[misc]  # a future
@@ -288,7 +291,7 @@ def converse(ending: Ending, receive: Receive) -> Generator[Any, Any, None]:
                 if protocol is not None:
                     burst = bursts.begin(protocol, inbox.loop, burst)
             name = None if handlers is None else handlers.get(message.get("type"))
-            handling: Any = dispatch(message) if name is None else getattr(consumer, name)(message)
+            handling = dispatch(message) if name is None else getattr(consumer, name)(message)
             if handling.__class__ is not CoroutineType:
                 handling = _awaited(handling)
             if (yield from handling) is STOP:
