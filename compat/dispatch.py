@@ -215,14 +215,17 @@ def _instances_push(cls: type) -> bool:
     return False
 
 
-async def join(ending: Ending) -> bool:
+@types.coroutine
+def join(ending: Ending) -> Generator[Any, Any, bool]:
     """Subscribe to a channel of the consumer's own, before its first message; False: it is refused."""
+    end: Any = ending  # whose coroutines are iterated here
     try:
         layer = ending.consumer._find_layer()
         if layer is not None:
-            ending.subscribe(layer, await layer.new_channel())
+            channel = yield from iterable(layer.new_channel())
+            ending.subscribe(layer, channel)
     except Exception as error:  # noqa: BLE001 - a wrong alias, a server that is away: any layer, any driver
-        await ending.after(error)
+        yield from end.after(error)
         return False
     return True
 
@@ -234,21 +237,14 @@ def converse(ending: Ending, receive: Receive) -> Generator[Any, Any, None]:
     To be awaited. It is a generator so that it can wait for the socket's future itself, and finish what the
     server has begun, without an object or an exception per message.
     """
-    end: Any = ending  # whose coroutines are iterated here
-    try:  # what join() does, without a coroutine for it
-        layer = ending.consumer._find_layer()
-        if layer is not None:
-            making = layer.new_channel()
-            if making.__class__ is not CoroutineType:
-                making = _awaited(making)
-            ending.subscribe(layer, (yield from making))
-            del making
-    except Exception as error:  # noqa: BLE001 - a wrong alias, a server that is away: any layer, any driver
-        yield from end.after(error)
+    joining: Any = join(ending)
+    if not (yield from joining):
         return
+    del joining  # one that has returned has the size of its frame
     if ending.consumer.concurrency > 1:
-        yield from _awaited(converse_side_by_side(ending, receive))
+        yield from iterable(converse_side_by_side(ending, receive))
         return
+    end: Any = ending  # whose coroutines are iterated here
     consumer, inbox, dispatch, handlers = ending.consumer, ending.inbox, ending.dispatch, ending.handlers
     protocol, burst = UNKNOWN, None
     handling: Any = None
@@ -268,7 +264,7 @@ def converse(ending: Ending, receive: Receive) -> Generator[Any, Any, None]:
                     burst = None
                 if ending.current is not None:
                     ending.current = BETWEEN
-                handling = None  # one that has returned has the size of its frame
+                handling = None  # as above
                 awaited = inbox.awaited
                 if awaited is None or inbox.failure is not None:
                     yield from inbox.waiting()  # type: ignore[misc]  # a future
@@ -307,12 +303,12 @@ def converse(ending: Ending, receive: Receive) -> Generator[Any, Any, None]:
         yield from end.finish()
 
 
-def _awaited(something: Awaitable[Any]) -> Any:
-    """A coroutine that awaits ``something``, for a generator, which can iterate nothing but a coroutine."""
-    return _await(something)
+def iterable(something: Awaitable[Any]) -> Any:
+    """``something``, or a coroutine that awaits it: a generator can iterate nothing else."""
+    return something if something.__class__ is CoroutineType else _awaited(something)
 
 
-async def _await(something: Awaitable[Any]) -> Any:
+async def _awaited(something: Awaitable[Any]) -> Any:
     return await something
 
 
