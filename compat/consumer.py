@@ -89,10 +89,7 @@ class ConsumerApp:
         if "url_route" not in scope and "path" in scope:  # a worker's scope has no path
             scope["url_route"] = {"args": (), "kwargs": dict(scope.get("path_params") or {})}
         if self._plain_under is settings.kept_values and not admissions.draining:
-            initkwargs = self.consumer_initkwargs
-            made = self.consumer_class(**initkwargs) if initkwargs else self.consumer_class()
-            own = self.consumer_class.__call__ is not _shipped_call
-            return made(scope, receive, send) if own else made._conversation(scope, receive, send)
+            return self._run(scope, receive, send)
         if admissions.open_to_all():
             if settled(self) and not self._has_dependencies:
                 self._plain_under = settings.kept_values
@@ -113,7 +110,9 @@ class ConsumerApp:
         if self._has_dependencies:
             make = functools.partial(self.consumer_class, **self.consumer_initkwargs)
             return dependencies.run(self.consumer_class, make, scope, receive, send)
-        return self.consumer_class(**self.consumer_initkwargs)(scope, receive, send)
+        made = self.consumer_class(**self.consumer_initkwargs)
+        own = self.consumer_class.__call__ is not _shipped_call
+        return made(scope, receive, send) if own else made._conversation(scope, receive, send)
 
     def __repr__(self) -> str:
         return f"<ConsumerApp of {self.consumer_class.__module__}.{self.consumer_class.__qualname__}>"

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from compat import bursts
 from compat.draining import drain
 from compat.exceptions import InvalidChannelLayerError, StopConsumer
-from compat.frames import FrameReader, StepReader, read_frames
+from compat.frames import FrameReader, read_frames
 from compat.hints import hint, noted
 from compat.inbox import NOTHING, Inbox
 from compat.layers import channel_layers
@@ -68,9 +68,6 @@ BETWEEN: Message = {"type": "the wait for a message"}
 
 STOP: Any = object()
 """What a handler of ours returns where it would raise StopConsumer: that is not worth an exception."""
-
-UNKNOWN: Any = object()
-"""The protocol of a server that has not been looked at."""
 
 Dispatch = Callable[[Message], Awaitable[None]]
 
@@ -246,9 +243,9 @@ def converse(ending: Ending, receive: Receive) -> Generator[Any, Any, None]:
         return
     end: Any = ending  # whose coroutines are iterated here
     consumer, inbox, dispatch, handlers = ending.consumer, ending.inbox, ending.dispatch, ending.handlers
-    protocol, burst = UNKNOWN, None
     handling: Any = None
     ending.begin(receive)
+    protocol, burst = ending.socket.protocol, None
     reader: Any = inbox.reader  # a StepReader, wherever inbox.awaited is not None
     wakeups = inbox.wakeups
     try:
@@ -282,10 +279,7 @@ def converse(ending: Ending, receive: Receive) -> Generator[Any, Any, None]:
                     message = inbox.take()
             ending.current = message
             if inbox.events and protocol is not None and (burst is None or burst.until < monotonic()):
-                if protocol is UNKNOWN:
-                    protocol = bursts.protocol_of(receive, ending.socket.raw_send)
-                if protocol is not None:
-                    burst = bursts.begin(protocol, inbox.loop, burst)
+                burst = bursts.begin(protocol, inbox.loop, burst)
             name = None if handlers is None else handlers.get(message.get("type"))
             handling = dispatch(message) if name is None else getattr(consumer, name)(message)
             if handling.__class__ is not CoroutineType:
@@ -294,9 +288,6 @@ def converse(ending: Ending, receive: Receive) -> Generator[Any, Any, None]:
                 if inbox.ended:
                     break
                 raise StopConsumer
-    except StopConsumer:
-        if not inbox.ended:
-            yield from end.quietly()
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever a handler raises
         yield from end.because_of(error)
     finally:
@@ -373,7 +364,6 @@ class Ending:
         "handlers",
         "heartbeat",
         "inbox",
-        "layer",
         "reader",
         "socket",
         "subscription",
@@ -392,8 +382,6 @@ class Ending:
         self.socket = socket
         self.dispatch = dispatch
         self.handlers = handlers
-        self.layer: Any = None
-        """That pushes into the inbox. One that does not has a ``subscription``."""
         self.subscription: Subscription | None = None
         self.reader: FrameReader | None = None
         self.heartbeat: Heartbeat | None = None
@@ -404,18 +392,12 @@ class Ending:
     def subscribe(self, layer: Any, channel: str) -> None:
         """Have what is sent to ``channel`` put into the inbox, until ``finish()``."""
         self.consumer.channel_name = channel
-        if pushes(layer):
-            self.inbox.channel = channel
-            layer.attach(channel, self.inbox)
-            self.layer = layer
-        else:
-            self.subscription = Subscription(layer, channel, self.inbox)
+        self.subscription = Subscription(layer, channel, self.inbox)
 
     def begin(self, receive: Receive) -> None:
         """The consumer's task begins: read its socket, and let others know that it is there."""
         socket, inbox = self.socket, self.inbox
-        if not inbox.by_task:  # a worker's frames are gathered for the socket
-            socket.protocol = bursts.protocol_of(receive, socket.raw_send)
+        socket.protocol = bursts.protocol_of(receive, socket.raw_send)
         if limited(self.consumer):
             receive = self._limit(receive)
         self.reader = read_frames(receive, inbox)
@@ -462,23 +444,16 @@ class Ending:
         drain.leave(self)
         if self.heartbeat is not None:
             self.heartbeat.stop()
-        reader = self.reader
-        if type(reader) is StepReader:
-            reader.close()
-        elif reader is not None:
-            await reader.stop()
+        if self.reader is not None:
+            await self.reader.stop()
         self.socket.ended = True
-        if self.layer is not None or self.subscription is not None:
+        if self.subscription is not None:
             try:
-                if self.layer is not None:
-                    await self.layer.detach(self.inbox.channel)
-                else:
-                    await self.subscription.end()  # type: ignore[union-attr]
+                await self.subscription.end()
             except Exception as error:  # noqa: BLE001 - any layer, any driver
                 # One that cannot be reached is reported, not raised.
                 log.warning("%s: could not leave its groups: %s", self.name(), error)
-        if self.inbox.overflowed:
-            self.inbox.close()
+        self.inbox.close()
 
     async def quietly(self) -> None:
         """After StopConsumer: close what is open, and run the disconnect handler, which has not run."""

@@ -146,10 +146,6 @@ class StepReader:
 
     async def stop(self) -> None:
         """See ``FrameReader``."""
-        self.close()
-
-    def close(self) -> None:
-        """``stop()``, which has nothing to wait for."""
         coroutine, self.coroutine = self.coroutine, None
         self.inbox.awaited = self.inbox.reader = None  # no circle is left to the garbage collector
         if coroutine is not None:

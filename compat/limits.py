@@ -106,27 +106,15 @@ class Guard:
         return {"type": "websocket.disconnect", "code": code, "reason": reason}
 
 
-_unlimited: Any = None
-"""The settings under which no limit of a connection is set (``settings.kept_values``)."""
-
-
 def limited(consumer: Any) -> bool:
     """Whether there is anything to look at: a limit per message, or a heartbeat."""
-    global _unlimited
     own = (
         consumer.max_message_size,
         consumer.max_messages_per_second,
         consumer.idle_timeout,
         consumer.heartbeat,
     )
-    if own != (None, None, None, None):
-        return True
-    now = settings.kept_values
-    if _unlimited is not now:
-        if not settings.all_none(OF_A_CONNECTION):
-            return True
-        _unlimited = now
-    return False
+    return own != (None, None, None, None) or not settings.all_none(OF_A_CONNECTION)
 
 
 def guarded(consumer: Any, receive: Receive, close: Any) -> Receive:

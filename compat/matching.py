@@ -7,12 +7,12 @@ A route is what ``path()`` or ``re_path()`` returned, ours or Django's, known by
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from compat.exceptions import ImproperlyConfigured
 from compat.familiar import familiar
 from compat.handlers import require_application
-from compat.patterns import RegexPattern, RoutePattern, URLPattern
+from compat.patterns import URLPattern
 
 __all__ = [
     "Application",
@@ -31,32 +31,20 @@ __all__ = [
 Application = Callable[[Any, Any, Any], Awaitable[Any]]
 """Any ASGI application."""
 
-_OURS = frozenset((RegexPattern, RoutePattern))
-
 _MAX_MIDDLEWARE = 50
 """Objects that wrap one another in a circle, or answer to every attribute, are followed no further."""
 
 
-class Found:
+class Found(NamedTuple):
     """A route that matches, its application, and the scope for that."""
 
-    __slots__ = ("application", "end", "partial", "route", "scope")
-
-    def __init__(
-        self,
-        route: Any,
-        application: Application,
-        scope: dict[str, Any],
-        partial: bool = False,
-        end: str = "",
-    ) -> None:
-        self.application = application
-        self.scope = scope
-        self.partial = partial
-        """Starlette's: the path matches, the HTTP method does not. It answers 405 if no other route does."""
-        self.route = route
-        self.end = end
-        """What errors show after the route: a slash where it is a mount, below which more was tried."""
+    route: Any
+    application: Application
+    scope: dict[str, Any]
+    partial: bool = False
+    """Starlette's: the path matches, the HTTP method does not. It answers 405 if no other route does."""
+    end: str = ""
+    """What errors show after the route: a slash where it is a mount, below which more was tried."""
 
 
 def path_to_route(scope: Mapping[str, Any]) -> str | None:
@@ -101,13 +89,11 @@ def match_route(route: Any, path: str, scope: Mapping[str, Any]) -> Found | None
     """
     if route.__class__ is not URLPattern and is_starlette_route(route):
         return _match_starlette(route, path, scope)
-    pattern = route.pattern
-    match = pattern._take(path) if pattern.__class__ in _OURS else pattern.match(path)
+    match = route.pattern.match(path)
     if not match:
         return None
-    rest, args, taken = match
-    if route.default_args or pattern.__class__ not in _OURS:  # others may keep what they return
-        taken = {**taken, **route.default_args}
+    rest, args, kwargs = match
+    taken = {**kwargs, **route.default_args}
     if "url_route" in scope or "path_params" in scope:
         outer_args, outer_kwargs = _taken_further_out(scope)
         args, taken = outer_args + args, {**outer_kwargs, **taken}

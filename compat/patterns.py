@@ -70,10 +70,6 @@ class Resolver404(Exception):
         self.tried = list(detail.get("tried", ()))
 
 
-Taken = tuple[str, tuple[Any, ...], dict[str, Any]]
-"""The fields of a ``PathMatch``."""
-
-
 class PathMatch(NamedTuple):
     """What ``Pattern.match`` returns: what is left of the path, and what the pattern took from it."""
 
@@ -100,11 +96,6 @@ class Pattern:
 
     def match(self, path: str) -> PathMatch | None:
         """Match ``path``, which has no leading slash. None where it does not match."""
-        taken = self._take(path)
-        return None if taken is None else PathMatch(*taken)
-
-    def _take(self, path: str) -> Taken | None:
-        """What ``match`` does, for a third less."""
         raise NotImplementedError
 
     def describe(self) -> str:
@@ -129,7 +120,7 @@ class RoutePattern(Pattern):
         self._regex, self.converters = _route_to_regex(str(route), is_endpoint)
         self.regex = _compile(self._regex, str(route))
 
-    def _take(self, path: str) -> Taken | None:
+    def match(self, path: str) -> PathMatch | None:
         found = self.regex.match(path)
         if found is None:
             return None
@@ -139,7 +130,7 @@ class RoutePattern(Pattern):
                 kwargs[name] = converter.to_python(found[name])
             except ValueError:
                 return None
-        return path[found.end() :], (), kwargs
+        return PathMatch(path[found.end() :], (), kwargs)
 
     def __str__(self) -> str:
         return str(self._route)
@@ -159,17 +150,17 @@ class RegexPattern(Pattern):
         self.regex = _compile(self._regex, self._regex)
         self._whole = is_endpoint and self._regex.endswith("$")
 
-    def _take(self, path: str) -> Taken | None:
+    def match(self, path: str) -> PathMatch | None:
         whole = self._whole
         found = self.regex.fullmatch(path) if whole else self.regex.search(path)
         if found is None:
             return None
         rest, named = "" if whole else path[found.end() :], found.groupdict()
         if not named:
-            return rest, found.groups(), {}
+            return PathMatch(rest, found.groups(), {})
         if None in named.values():
             named = {name: value for name, value in named.items() if value is not None}
-        return rest, (), named
+        return PathMatch(rest, (), named)
 
     def __str__(self) -> str:
         return self._regex

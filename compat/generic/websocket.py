@@ -83,8 +83,7 @@ class WebsocketConsumer(SyncConsumer):
         send_json, encode_json, decode_json = JsonOnly(), JsonOnly(), JsonOnly()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        if args:
-            check_made(self, args)
+        check_made(self, args)
         self.groups = list(self.groups or ())
 
     def websocket_connect(self, message: Message) -> None:
@@ -97,8 +96,7 @@ class WebsocketConsumer(SyncConsumer):
             self.accept()
         except DenyConnection:
             self.close()
-        if not self._socket.opened:
-            refuse_unless_decided(self)
+        refuse_unless_decided(self)
 
     def accept(self, subprotocol: str | None = None, headers: Headers | None = None) -> None:
         """Complete the handshake, with one of the client's ``scope["subprotocols"]`` if you like."""
@@ -225,8 +223,7 @@ class AsyncWebsocketConsumer(AsyncConsumer):
         send_json, encode_json, decode_json = JsonOnly(), JsonOnly(), JsonOnly()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        if args:
-            check_made(self, args)
+        check_made(self, args)
         self.groups = list(self.groups or ())
 
     async def websocket_connect(self, message: Message) -> None:
@@ -239,23 +236,11 @@ class AsyncWebsocketConsumer(AsyncConsumer):
             await self.accept()
         except DenyConnection:
             await self.close()
-        if not self._socket.opened:
-            refuse_unless_decided(self)
+        refuse_unless_decided(self)
 
     async def accept(self, subprotocol: str | None = None, headers: Headers | None = None) -> None:
         """Complete the handshake, with one of the client's ``scope["subprotocols"]`` if you like."""
-        message: Message = {"type": "websocket.accept", "subprotocol": subprotocol}
-        if headers:
-            message["headers"] = list(headers)
-        if self.base_send is not self._own_send:
-            await super().send(message)
-            return
-        socket = self._socket  # two coroutines less than by way of base_send
-        socket.opened = True
-        try:
-            await socket.raw_send(message)
-        except OSError as error:
-            socket.lost(error)
+        await super().send(_accept(subprotocol, headers))
 
     async def websocket_receive(self, message: Message) -> None:
         """Call ``receive()`` with the one argument that came."""

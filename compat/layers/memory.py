@@ -161,10 +161,7 @@ class InMemoryChannelLayer(BaseChannelLayer):
             self.require_valid_channel_name(channel)
         elif isinstance(inbox, Inbox):
             inbox.groups.add(group)
-        members = self.groups.get(group)
-        if members is None:
-            members = self.groups.setdefault(group, {})
-        members[channel] = time.time()
+        self.groups.setdefault(group, {})[channel] = time.time()
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Take ``channel`` out of ``group``; silent where it is not a member."""

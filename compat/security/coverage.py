@@ -67,16 +67,17 @@ def settled(consumer: ConsumerApp) -> bool:
 
 def check_due(consumer: ConsumerApp, scope: Scope) -> bool:
     """True when the connection's Origin is to be checked and has not been; warns where nobody checks it."""
-    enforced = _enforced()
     if scope["type"] != "websocket" or not is_served(scope) or covered.get() or not _wanted():
         return False
-    if not enforced and not consumer.origin_told:
+    if _enforced():
+        return True
+    if not consumer.origin_told:
         for name, _ in scope.get("headers", ()):
             # Of a browser's connection: the others send no Origin, and there is nothing to check.
             if name == b"origin":
                 _warn(_news([(scope.get("path", "/"), consumer)]))
                 break
-    return enforced
+    return False
 
 
 async def checked(run: Run, scope: Scope, receive: Receive, send: Send) -> None:

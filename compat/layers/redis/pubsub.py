@@ -108,8 +108,7 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation]):
         box = owner.boxes.get(channel) if owner is not None else None
         if box is not None and len(box.events) >= box.capacity and _drops_newest(box):
             raise ChannelFull(channel)
-        await commands.call(self.keys.topic_shard(channel), b"PUBLISH", channel, self.serialize(message))
-        self.metrics.sent += 1
+        await self._publish(commands, channel, message)
 
     async def receive(self, channel: str) -> Message:
         """Wait for the next message of ``channel``, subscribing to it if that has not been done.
@@ -195,10 +194,12 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation]):
         excluded = list(exclude)
         if excluded:
             message = {**message, EXCLUDE_KEY: excluded}
-        topic = self.keys.topic(group)
+        await self._publish(commands, self.keys.topic(group), message)
+        return SendResult(None, 0)
+
+    async def _publish(self, commands: Commands, topic: str, message: Message) -> None:
         await commands.call(self.keys.topic_shard(topic), b"PUBLISH", topic, self.serialize(message))
         self.metrics.sent += 1
-        return SendResult(None, 0)
 
     # Upkeep
 
