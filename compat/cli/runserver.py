@@ -68,16 +68,19 @@ def serve(
     if workers > 1:
         refuse_memory(plan)
     os.environ[VARIABLE] = plan.as_json()
-    uvicorn.run(
-        FACTORY,
-        factory=True,
-        host=host,
-        port=port,
-        reload=reload,
-        workers=workers,
-        log_config=quiet_until_ready(log_level),
-        timeout_graceful_shutdown=DRAIN_S,
-    )
+    options: dict[str, Any] = {
+        "factory": True,
+        "host": host,
+        "port": port,
+        "log_config": quiet_until_ready(log_level),
+        "timeout_graceful_shutdown": DRAIN_S,
+    }
+    if reload:
+        from compat.cli import reloading
+
+        reloading.run(uvicorn.Config(FACTORY, reload=True, **options))
+    else:
+        uvicorn.run(FACTORY, workers=workers, **options)
 
 
 def bindable(host: str, port: int) -> int:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.shim.running import run_code, write
-from tests.support.clients import Client, get
+from tests.support.clients import Client, get, shows
 from tests.support.environments import Environment, environment
+from tests.support.files import replace_in_the_same_second
 from tests.support.processes import Process, free_port
 from tests.support.servers import Server, served
 from tests.support.waiting import until
@@ -74,9 +75,10 @@ def project(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def runserver(env: Environment, project: Path, *options: str) -> Iterator[Server]:
+def runserver(env: Environment, project: Path, *options: str, bytecode: bool = False) -> Iterator[Server]:
     command = [env.path("django-shim"), "manage.py", "runserver", "127.0.0.1:{port}", *options]
-    with served(command, cwd=project, log=project / "log") as server:
+    variables = {"PYTHONDONTWRITEBYTECODE": "" if bytecode else "1"}
+    with served(command, cwd=project, log=project / "log", env=variables) as server:
         yield server
 
 
@@ -137,14 +139,16 @@ def test_runserver_reloads_when_a_file_changes(project: Path) -> None:
     with runserver(environment("django"), project) as server:
         assert_serves(server)
         (project / "mysite" / "urls.py").write_text(URLS.replace("page 1", "page 2"), encoding="utf-8")
+        until(lambda: shows(server, "page 2"), "the changed page is served", deadline_s=30)
 
-        def is_new() -> bool:
-            try:
-                return get(server, "/").text == "page 2"
-            except OSError:
-                return False
 
-        until(is_new, "the changed page is served", deadline_s=30)
+def test_faults_tests_runserver_reloads_a_file_of_the_same_size_and_second(project: Path) -> None:
+    with runserver(environment("django"), project, bytecode=True) as server:
+        assert_serves(server)
+        urls = project / "mysite" / "urls.py"
+        until(lambda: list(urls.parent.glob("__pycache__/urls.*.pyc")), "the bytecode of urls.py is written")
+        replace_in_the_same_second(urls, URLS.replace("page 1", "page 2"))
+        until(lambda: shows(server, "page 2"), "the changed page is served", deadline_s=15)
 
 
 def test_runserver_without_the_configured_redis_says_so_first_and_serves(project: Path) -> None:

@@ -13,7 +13,7 @@ from websockets.typing import Origin, Subprotocol
 
 from tests.support.servers import Address
 
-__all__ = ["SAME_ORIGIN", "Client", "Refused", "get"]
+__all__ = ["SAME_ORIGIN", "Client", "Refused", "get", "shows"]
 
 SAME_ORIGIN = "the server's own"
 DEADLINE_S = 15.0
@@ -32,6 +32,17 @@ def get(server: Address, path: str, **headers: str) -> httpx.Response:
     """GET a page; redirects are not followed."""
     with httpx.Client(trust_env=False, timeout=DEADLINE_S) as client:
         return client.get(server.http(path), headers=headers)
+
+
+def shows(server: Address, text: str, path: str = "/") -> bool:
+    """Whether the page is `text` now; False too where the server is just being started anew.
+
+    A server that stops closes connections on which no request has come yet, for httpx a TransportError.
+    """
+    try:
+        return get(server, path).text == text
+    except httpx.TransportError:
+        return False
 
 
 class Client:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -11,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 
-from tests.support.clients import Client, Refused, get
+from tests.support.clients import Client, Refused, shows
 from tests.support.environments import Environment
+from tests.support.files import replace_in_the_same_second
 from tests.support.processes import Process, free_port
 from tests.support.redis_server import RedisServer
 from tests.support.servers import Address, Server, served
@@ -124,23 +123,82 @@ def test_the_replacement_is_still_there_after_a_reload(project: Project) -> None
 
 
 def edit(server: Server, project: Project, text: str) -> None:
-    """Change the application, and wait for the page that says ``text``.
-
-    uvicorn begins to watch a moment after the server has begun to listen, so the first change may go unseen.
-    """
-    for _ in range(5):
-        project.write("site_app.py", CONSUMER.replace("VERSION", text))
-        with contextlib.suppress(AssertionError):
-            server.process.wait_log("detected changes in 'site_app.py'", deadline_s=3)
-            break
-    until(lambda: version(server) == text, "the new page", deadline_s=30)
+    """Change the application, and wait for the page that says ``text``."""
+    project.write("site_app.py", CONSUMER.replace("VERSION", text))
+    until(lambda: shows(server, text), "the new page", deadline_s=30)
 
 
-def version(server: Address) -> str | None:
-    try:
-        return get(server, "/").text
-    except httpx.TransportError:  # between two server processes
-        return None
+WATCHED = """
+import os, pathlib, sys, threading
+{watchfiles}
+import uvicorn.supervisors.basereload as basereload
+from compat.cli.runserver import serve
+
+
+class First:
+    exitcode = None
+    pid = os.getpid()
+
+    def start(self):
+        pathlib.Path("site_app.py").write_text("changed while the server starts")
+        print("started", flush=True)
+
+    def terminate(self):
+        pass
+
+    def join(self):
+        pass
+
+
+class Second(First):
+    def start(self):
+        print("started anew", flush=True)
+        os._exit(0)
+
+
+processes = iter([First(), Second()])
+basereload.get_subprocess = lambda **arguments: next(processes)
+threading.Timer(8, os._exit, (1,)).start()
+serve("site_app:application", port=0)
+"""
+WATCHING = {"watchfiles": "", "polling": "sys.modules['watchfiles'] = None"}
+
+
+@pytest.mark.parametrize("how", WATCHING)
+def test_faults_tests_runserver_reloads_for_a_change_while_the_server_starts(
+    how: str, project: Project
+) -> None:
+    code = WATCHED.format(watchfiles=WATCHING[how])
+    done = project.bare.run("python", "-c", code, cwd=project.folder)
+    assert done.stdout == "started\nstarted anew\n", done.stderr
+    assert "detected changes in 'site_app.py'" in done.stderr
+
+
+PAGE = """
+from words import WORD
+
+async def application(scope, receive, send):
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": WORD})
+"""
+BY_POLLING = "import sys; sys.modules['watchfiles'] = None; from compat.cli import main; main()"
+
+
+@pytest.mark.parametrize("how", ["watchfiles", pytest.param("polling", marks=pytest.mark.slow)])
+def test_faults_tests_runserver_reloads_a_file_of_the_same_size_and_second(
+    how: str, project: Project
+) -> None:
+    project.write("site_app.py", PAGE)
+    project.write("words.py", "WORD = b'one'")
+    start = {"watchfiles": [project.bare.path("channels-compat")], "polling": ["-c", BY_POLLING]}[how]
+    python = [] if how == "watchfiles" else [project.bare.python]
+    command = [*python, *start, "runserver", "site_app:application", "--port", "{port}"]
+    env = {"PYTHONDONTWRITEBYTECODE": ""}
+    with served(command, cwd=project.folder, log=project.folder / "server.log", env=env) as server:
+        assert shows(server, "one")
+        replace_in_the_same_second(project.folder / "words.py", "WORD = b'two'")
+        until(lambda: shows(server, "two"), "the changed word", deadline_s=10)
 
 
 def test_a_redis_that_answers_is_used(project: Project, redis_port: int) -> None:

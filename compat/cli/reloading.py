@@ -1,0 +1,158 @@
+"""The process that starts the server anew when a file changes.
+
+It is uvicorn's reloader with three differences. The watch is up before the server imports anything; uvicorn
+starts the server first, and misses changes in between. The bytecode of a changed file is removed; Python
+takes it for current where the new file has the size of the old one and was changed in the same second. A
+server that ends before any file has changed ends the run with its exit code; uvicorn waits for a change.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Set
+from functools import partial
+from pathlib import Path
+from socket import socket
+from typing import Any
+
+import uvicorn
+from uvicorn.supervisors.basereload import BaseReload
+
+from compat.exceptions import CompatError
+
+__all__ = ["CannotWatch", "NotifiedReload", "PolledReload", "forget_bytecode", "run", "serve_anew"]
+
+Serve = Callable[..., Any]
+State = tuple[int, int, int]
+"""Time of change in ns, size, inode: what tells one content of a file from the next."""
+
+
+class CannotWatch(CompatError):
+    """The system refuses to watch the folder."""
+
+
+def run(config: uvicorn.Config) -> None:
+    """Serve until Ctrl-C, anew after each change of a Python file below ``config.reload_dirs``.
+
+    Raises SystemExit when the server ends by itself before any change, and CannotWatch.
+    """
+    watching = NotifiedReload if importlib.util.find_spec("watchfiles") else PolledReload
+    watching(config, uvicorn.Server(config).run, [config.bind_socket()]).run()
+
+
+class Reload(BaseReload):
+    """What the two ways of watching have in common."""
+
+    name: str
+
+    def __init__(self, config: uvicorn.Config, serve: Serve, sockets: list[socket]) -> None:
+        super().__init__(config, serve, sockets)
+        self.reloader_name = self.name
+        self._serve = serve
+        self._restarted = False
+
+    def begin(self) -> None:
+        """Watch from now on."""
+        raise NotImplementedError
+
+    def changed(self) -> Set[Path]:
+        """Return the Python files that changed since ``begin`` or since the last call."""
+        raise NotImplementedError
+
+    def startup(self) -> None:
+        self.begin()
+        super().startup()
+
+    def should_restart(self) -> list[Path] | None:
+        self.pause()
+        if not self._restarted:
+            self._end_with_the_server()
+        changed = sorted(self.changed())
+        if changed:
+            self._restarted = True
+            self.target = partial(serve_anew, [str(path) for path in changed], self._serve)
+        return changed
+
+    def _end_with_the_server(self) -> None:
+        code = self.process.exitcode
+        if code is not None:
+            for sock in self.sockets:
+                sock.close()
+            raise SystemExit(code if code > 0 else 1)
+
+
+class NotifiedReload(Reload):
+    """Told by the system, through watchfiles."""
+
+    name = "WatchFiles"
+
+    def begin(self) -> None:
+        from watchfiles import watch
+
+        folders = self.config.reload_dirs
+        # The time-out (ms) is for the first step, which sets up the watch and must not wait for a change.
+        self._changes: Iterator[Set[tuple[Any, str]]] = watch(
+            *folders,
+            watch_filter=None,
+            stop_event=self.should_exit,
+            rust_timeout=1,
+            yield_on_timeout=True,
+            ignore_permission_denied=True,
+        )
+        try:
+            next(self._changes)
+        except OSError as error:
+            raise CannotWatch(
+                f"the files below {', '.join(map(str, folders))} cannot be watched: {error}. Start in a "
+                "smaller folder, raise the limit (Linux: sysctl fs.inotify.max_user_watches), or add "
+                "--noreload"
+            ) from error
+
+    def changed(self) -> Set[Path]:
+        paths = (Path(path) for _, path in next(self._changes))
+        return {path for path in paths if path.suffix == ".py" and not path.name.startswith(".")}
+
+
+class PolledReload(Reload):
+    """By a look at every file, four times a second: where watchfiles is not installed."""
+
+    name = "StatReload"
+
+    def begin(self) -> None:
+        self._states = self._look()
+
+    def changed(self) -> Set[Path]:
+        before, self._states = self._states, self._look()
+        return {path for path, _ in before.items() ^ self._states.items()}
+
+    def _look(self) -> dict[Path, State]:
+        found = (path for folder in self.config.reload_dirs for path in folder.rglob("*.py"))
+        return {path: state for path in found if (state := _state(path)) is not None}
+
+
+def _state(path: Path) -> State | None:
+    try:
+        found = path.stat()
+    except OSError:  # removed since it was listed
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def serve_anew(changed: Iterable[str], serve: Serve, sockets: list[socket] | None = None) -> None:
+    """Serve in a new process, after the one before has ended, without the bytecode of ``changed``."""
+    for path in changed:
+        forget_bytecode(path)
+    serve(sockets=sockets)
+
+
+def forget_bytecode(path: str) -> None:
+    """Remove the bytecode that Python keeps of the source file ``path``, of every level of optimization."""
+    if sys.implementation.cache_tag is None:
+        return
+    for level in ("", 1, 2):
+        try:
+            os.remove(importlib.util.cache_from_source(path, optimization=level))
+        except OSError:  # there is none, or another user's
+            continue
