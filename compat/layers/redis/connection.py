@@ -21,6 +21,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from compat.exceptions import LayerUnavailable
+from compat.layers.redis.clock import Deadline, now
 from compat.layers.redis.hosts import Host
 from compat.layers.redis.scripts import ALL, Script
 from compat.layers.redis.waiting import within
@@ -135,9 +136,8 @@ class Link:
         self._pending: deque[asyncio.Future[Any] | None] = deque()
         self._outgoing: list[bytes] = []
         self._wake = asyncio.Event()
-        self._progress = 0.0
-        """When a reply came last, or when the first call began to wait (time of the loop)."""
-        self._timer: asyncio.TimerHandle | None = None
+        self._deadline = Deadline(self.loop, patience_s, self._late)
+        """Of the next reply: counted from the last one, or from when the first call began to wait."""
         self._tasks = [self.loop.create_task(self._read()), self.loop.create_task(self._write())]
 
     @classmethod
@@ -183,9 +183,7 @@ class Link:
     def _submit(self, arguments: tuple[Argument, ...], future: asyncio.Future[Any] | None) -> None:
         packed = encode(arguments)  # may raise, so nothing may be owed yet: a reply too few shifts all others
         if not self._pending:
-            self._progress = self.loop.time()
-            if self._timer is None:
-                self._timer = self.loop.call_later(self.patience_s, self._watch)
+            self._deadline.start()
         self._pending.append(future)
         self._outgoing.append(packed)
         self._wake.set()
@@ -204,14 +202,14 @@ class Link:
             self._end(reason_of(error))
 
     async def _read(self) -> None:
-        connection, on_message = self.connection, self.on_message
+        connection, on_message, deadline = self.connection, self.on_message, self._deadline
         try:
             while True:
                 try:
                     reply = await connection.read_response(disable_decoding=True)
                 except ResponseError as error:
                     reply = error
-                self._progress = self.loop.time()
+                deadline.since = now()
                 if on_message is not None and isinstance(reply, list) and reply[0] == b"message":
                     on_message(reply[1], reply[2])
                     continue
@@ -240,16 +238,10 @@ class Link:
         if is_replica(error):
             self._end(reason)  # the next connection may find the new master
 
-    def _watch(self) -> None:
-        """End the connection when a reply has been owed for ``patience_s``."""
-        self._timer = None
-        if self.closed or not self._pending:
-            return
-        due = self._progress + self.patience_s - self.loop.time()
-        if due <= 0:
+    def _late(self) -> None:
+        """End the connection if a reply is owed: it has been for ``patience_s``."""
+        if self._pending:
             self._end(f"no answer within {self.patience_s:g} s")
-        else:
-            self._timer = self.loop.call_later(due, self._watch)
 
     def _end(self, reason: str) -> None:
         if self.closed:
@@ -262,9 +254,7 @@ class Link:
     def _shut(self, reason: str) -> None:
         self.closed = True
         self.reason = reason
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._deadline.cancel()
         pending, self._pending = self._pending, deque()
         for future in pending:
             if future is not None and not future.done():

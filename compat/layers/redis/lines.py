@@ -15,7 +15,6 @@ import math
 import os
 import select
 import socket
-import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -25,6 +24,7 @@ from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError, ResponseError
 
+from compat.layers.redis import clock
 from compat.layers.redis.connection import (
     Argument,
     Explain,
@@ -118,7 +118,7 @@ class Line:
 
     async def _ask_on(self, loop: asyncio.AbstractEventLoop, packed: bytes) -> Any:
         self._socket.setblocking(False)
-        timer = loop.call_later(self._host.reply_timeout_s, self._give_up)
+        timer = clock.call_later(loop, self._host.reply_timeout_s, self._give_up)
         try:
             await loop.sock_sendall(self._socket, packed)
             reply = INCOMPLETE
@@ -169,7 +169,7 @@ class Lines:
         self._is_opening = False
         possible = len(hosts) == 1 and Parser is not None and hasattr(select, "poll")
         self._not_before = 0.0 if possible else math.inf
-        """Time (monotonic) before which none is opened."""
+        """Time (of ``clock``) before which none is opened."""
         self._pid = os.getpid()
         weakref.finalize(self, _close_all, self._idle)
 
@@ -202,7 +202,7 @@ class Lines:
     def _is_short(self) -> bool:
         if self._idle or self._is_opening or len(self._lines) >= MOST:
             return False
-        return time.monotonic() >= self._not_before
+        return clock.now() >= self._not_before
 
     async def _open(self) -> None:
         if not self._is_short():  # two callers may have asked at once
@@ -215,7 +215,7 @@ class Lines:
             finally:
                 await abandon(connection)
         except Exception as error:  # noqa: BLE001 - calls get through without
-            self._not_before = time.monotonic() + AGAIN_S
+            self._not_before = clock.now() + AGAIN_S
             log.debug("no direct line to Redis at %s: %s", self._host.where, error)
         else:
             if line is None:

@@ -10,11 +10,11 @@ alone.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from compat.exceptions import LayerUnavailable
+from compat.layers.redis import clock
 from compat.layers.redis.connection import Argument, RedisUnavailable
 from compat.layers.redis.keys import Keys, lease_of
 from compat.layers.redis.reader import Backoff, Outages
@@ -75,8 +75,8 @@ class Keeper:
     async def join(self, group: str, channel: str) -> None:
         """Add a channel of this process to a group; raises LayerUnavailable, and then it is not a member."""
         members = self.groups.setdefault(group, {})
-        commands: list[tuple[Argument, ...]] = self._enter(group, {channel: time.time()}, first=not members)
-        members[channel] = time.time()
+        commands: list[tuple[Argument, ...]] = self._enter(group, {channel: clock.wall()}, first=not members)
+        members[channel] = clock.wall()
         lease = lease_of(channel)
         if lease not in self._leases:
             self._leases.add(lease)
@@ -110,7 +110,7 @@ class Keeper:
 
     def _miss(self, error: RedisUnavailable) -> None:
         self._all = True
-        self.outages.lost(self.index, error, self, time.time())
+        self.outages.lost(self.index, error, self, clock.wall())
 
     def forget_all(self) -> None:
         """Redis has been emptied on purpose."""
@@ -162,10 +162,10 @@ class Keeper:
                 self._all = True  # it had run out, so others may have taken our members out
             self._held.add(lease)
         refresh_s = min(self.terms.group_expiry / (TURNS + 1), self.terms.lease)
-        if self._all or time.monotonic() - self._refreshed > refresh_s:
+        if self._all or clock.now() - self._refreshed > refresh_s:
             self._all = False
             await self._enter_all()
-            self._refreshed = time.monotonic()
+            self._refreshed = clock.now()
 
     async def _retire(self) -> None:
         """Give the leases up while there are no members: one that has run out would hide the next."""
@@ -203,7 +203,7 @@ class Keeper:
 
     async def _enter_all(self) -> None:
         """Write every membership again, with a time of joining of now for channels that are read."""
-        now = time.time()
+        now = clock.wall()
         oldest = now - self.terms.group_expiry
         commands: list[tuple[Argument, ...]] = []
         for group, members in tuple(self.groups.items()):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from compat.layers.redis.clock import wall
 from compat.layers.redis.connection import RedisUnavailable
 from compat.layers.redis.shards import Shards
 from compat.metrics import Gap, LayerMetrics
@@ -72,7 +72,7 @@ class OutageLog:
         del self._affected[index]
         self._causes.pop(index, None)
         gap = self._gaps.pop(index)
-        gap.ended = time.time()
+        gap.ended = wall()
         self.layer.metrics.reconnects += 1
         if index in self._logged:
             self._logged.discard(index)

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
 from compat.exceptions import LayerUnavailable
+from compat.layers.redis.clock import wall
 from compat.layers.redis.connection import Link, RedisUnavailable
 from compat.layers.redis.keys import Keys
 from compat.layers.redis.reader import Outages, Reader
@@ -211,14 +211,14 @@ class PlainReader(Reader):
             self._change.clear()
             wanted = tuple(self.channels.wanted())
             if not wanted:
-                self.proven(time.time())
+                self.proven(wall())
                 await self._change.wait()
             elif not await self._fetch(link, wanted):
                 await self._wait(link, wanted)
 
     async def _fetch(self, link: Link, wanted: Sequence[str]) -> bool:
         """Take what is there already; False when there was nothing."""
-        asked = time.time()
+        asked = wall()
         replies = [
             link.run(POP, list(self._keys(channel)), int(channel not in self._looked_at), TOO_LONG_S)
             for channel in wanted

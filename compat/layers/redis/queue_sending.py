@@ -6,12 +6,12 @@ All is said in ``Commands``, so that an event loop's shards and a direct line ca
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from compat.exceptions import ChannelFull
 from compat.layers.base import SendResult
+from compat.layers.redis.clock import wall
 from compat.layers.redis.connection import Argument
 from compat.layers.redis.keys import RESERVED_KEY
 from compat.layers.redis.layer import RedisLayer, log
@@ -51,7 +51,7 @@ class QueueSending:
         else:
             shard, needle, limit = next(layer.round_robin), "", capacity
         member = layer.serialize(message)
-        score = scores.next(time.time())
+        score = scores.next(wall())
         stored = await commands.run(
             shard,
             SEND,
@@ -70,7 +70,7 @@ class QueueSending:
         template = self._template(message)
         if template is not None and layer.one_script:
             keys = layer.keys
-            score = scores.next(time.time())
+            score = scores.next(wall())
             now = int(score)
             served, full = await commands.run(
                 0,
@@ -105,7 +105,7 @@ class QueueSending:
         """Read the members from their host, then push to the hosts of their queues."""
         layer, keys = self._layer, self._layer.keys
         shard = keys.group_shard(group)
-        oldest = int(time.time()) - layer.group_expiry
+        oldest = int(wall()) - layer.group_expiry
         members = await commands.run(shard, MEMBERS, [keys.group(group), keys.leases()], oldest)
         queues: dict[str, list[str]] = {}
         for channel in map(bytes.decode, members):
@@ -117,7 +117,7 @@ class QueueSending:
         fill = template.fill if template is not None else self._filler(message)
         if not queues:
             fill([])  # what cannot travel is refused, whether anybody is there or not
-        score = scores.next(time.time())
+        score = scores.next(wall())
         pushes = []
         for index, names in by_shard.items():
             arguments: list[Argument] = [repr(score), int(score) - layer.expiry_s, layer.expiry_s]

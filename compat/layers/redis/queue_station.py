@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from compat.exceptions import LayerUnavailable
 from compat.inbox import Inbox, Mailbox
+from compat.layers.redis.clock import wall
 from compat.layers.redis.keys import RESERVED_KEY
 from compat.layers.redis.membership import Keeper
 from compat.layers.redis.plain import PlainChannels
@@ -57,7 +58,7 @@ class QueueStation(Station):
             await self.shards.calls(
                 shard,
                 [
-                    (b"ZADD", keys.group(group), repr(time.time()), channel),
+                    (b"ZADD", keys.group(group), repr(wall()), channel),
                     (b"EXPIRE", keys.group(group), self.layer.group_expiry),
                 ],
             )
@@ -155,7 +156,7 @@ class QueueStation(Station):
         names = message.pop(RESERVED_KEY, ())
         now = self._sweep_if_due()
         # An old score is a message that waited, or a clock that differs; it is delivered in either case.
-        age = time.time() - score
+        age = wall() - score
         expiry = self.layer.expiry
         deadline = now + (expiry - age if 0 < age < expiry else expiry)
         if isinstance(names, str):

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from redis.exceptions import NoScriptError
 
 from compat.exceptions import LayerUnavailable
+from compat.layers.redis.clock import wall
 from compat.layers.redis.connection import Link, RedisUnavailable
 from compat.layers.redis.scripts import TAKE, Script
 from compat.layers.redis.shards import Shards
+from compat.layers.redis.waiting import sleep
 
 __all__ = ["Backoff", "Outages", "QueueReader", "Reader"]
 
@@ -141,7 +142,7 @@ class Reader:
                 await self.serve(link)
             except RedisUnavailable as error:
                 self.error, self._is_open = error, False
-                self.outages.lost(self.index, error, self, self.sure_until or time.time())
+                self.outages.lost(self.index, error, self, self.sure_until or wall())
                 self.failed(error)
                 self._answer(error)
             finally:
@@ -186,7 +187,7 @@ class Reader:
             while self._blocked and self._changes == turn:
                 if await self.shards.call(self.index, b"CLIENT", b"UNBLOCK", self._client_id or 0):
                     return
-                await asyncio.sleep(pause_s)
+                await sleep(pause_s)
                 pause_s = min(2 * pause_s, 0.1)
         except LayerUnavailable:
             pass  # the reader's own connection will notice
@@ -243,7 +244,7 @@ class QueueReader(Reader):
         known = dict(self._arrived)
         put_back = set(self.queues)  # their messages in flight are to be taken again
         while True:
-            queues, asked = tuple(self.queues), time.time()
+            queues, asked = tuple(self.queues), wall()
             takes = [self._take(link, queue, queue in put_back) for queue in queues]
             blocked = self.block(link, queues)  # in the same write: no round trip is spent on an empty queue
             emptied = True

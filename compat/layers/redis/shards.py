@@ -9,9 +9,11 @@ from typing import Any, Protocol
 from redis.asyncio import ConnectionPool, Redis
 
 from compat.exceptions import LayerUnavailable
+from compat.layers.redis.clock import now
 from compat.layers.redis.connection import Argument, Explain, Link, RedisUnavailable
 from compat.layers.redis.hosts import Host, close_pool
 from compat.layers.redis.scripts import Script
+from compat.layers.redis.waiting import wait_for_result
 
 __all__ = ["Commands", "Shards"]
 
@@ -73,7 +75,7 @@ class Shards:
         pausing = self._pausing.setdefault(index, set())
         pausing.add(future)
         try:
-            await asyncio.wait((future,), timeout=seconds)
+            await wait_for_result(future, seconds)
         finally:
             pausing.discard(future)
 
@@ -90,7 +92,7 @@ class Shards:
         if link is not None and not link.closed:
             return link
         until, reason = self._failed.get(index, (0.0, ""))
-        if self._loop.time() < until:
+        if now() < until:
             raise self.explain(self.hosts[index], reason)
         opening = self._opening.get(index)
         if opening is None:
@@ -141,14 +143,14 @@ class Shards:
 
     async def _open(self, index: int) -> Link | str:
         host = self.hosts[index]
-        began = self._loop.time()
+        began = now()
         try:
             link = await Link.open(
                 host, self.pool(index), self.explain, on_end=lambda reason: self._on_end(index, reason)
             )
         except RedisUnavailable as error:
-            now = self._loop.time()
-            self._failed[index] = (now + min(FAIL_FAST_S, now - began), error.reason)
+            failed = now()
+            self._failed[index] = (failed + min(FAIL_FAST_S, failed - began), error.reason)
             return error.reason  # each of the callers raises an error of its own
         finally:
             self._opening.pop(index, None)

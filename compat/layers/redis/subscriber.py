@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
+from compat.layers.redis.clock import wall
 from compat.layers.redis.connection import Link, OnMessage, RedisUnavailable
 from compat.layers.redis.reader import Outages, Reader
 from compat.layers.redis.shards import Shards
@@ -66,7 +66,7 @@ class Subscriber(Reader):
             on_end=lambda reason: self._ended.set(),
             scripts=(),
         )
-        self._opened = time.time()
+        self._opened = wall()
         self._link = link  # from now on, others subscribe by themselves
         try:
             confirmed = [link.call(b"SUBSCRIBE", topic) for topic in self.topics]
@@ -87,7 +87,7 @@ class Subscriber(Reader):
             if not link.closed:
                 self._ended.clear()
                 await wait_set(self._ended, self.block_s)
-            asked = time.time()
+            asked = wall()
             await link.call(b"PING")  # which raises, and says why, when the connection has ended
             self.sure_until = asked  # all that was published before has come before the answer
 

@@ -1,7 +1,8 @@
 """Waiting with a time limit, and with a cancellation that is never lost.
 
 ``asyncio.wait_for`` before Python 3.12 returns normally when it is cancelled in the moment in which what it
-waits for is done; a task that waits in a loop would then never end.
+waits for is done; a task that waits in a loop would then never end. Limits go by the machine's clock
+(``clock``).
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-__all__ = ["wait_set", "within"]
+from compat.layers.redis.clock import Deadline, call_later
+
+__all__ = ["sleep", "wait_for_result", "wait_set", "within"]
 
 T = TypeVar("T")
 
@@ -18,23 +21,51 @@ T = TypeVar("T")
 async def within(seconds: float, coroutine: Coroutine[Any, Any, T]) -> T:
     """The result of ``coroutine``; asyncio.TimeoutError, and it is cancelled, when it takes longer."""
     task = asyncio.ensure_future(coroutine)
+    late = False
+
+    def over() -> None:
+        nonlocal late
+        late = True
+        task.cancel()
+
+    deadline = Deadline(asyncio.get_running_loop(), seconds, over)
+    deadline.start()
     try:
-        done, _ = await asyncio.wait((task,), timeout=seconds)
+        await asyncio.wait((task,))
     except asyncio.CancelledError:
         task.cancel()
         await asyncio.wait((task,))
         raise
-    if not done:
-        task.cancel()
-        await asyncio.wait((task,))
+    finally:
+        deadline.cancel()
+    if late and task.cancelled():
         raise asyncio.TimeoutError
     return task.result()
 
 
 async def wait_set(event: asyncio.Event, seconds: float) -> None:
     """Wait until ``event`` is set, which after ``seconds`` it is in any case."""
-    timer = asyncio.get_running_loop().call_later(seconds, event.set)
+    timer = call_later(asyncio.get_running_loop(), seconds, event.set)
     try:
         await event.wait()
     finally:
         timer.cancel()
+
+
+async def wait_for_result(future: asyncio.Future[None], seconds: float) -> None:
+    """Wait until ``future`` is done, which after ``seconds`` it is in any case."""
+    timer = call_later(asyncio.get_running_loop(), seconds, _settle, future)
+    try:
+        await asyncio.wait((future,))
+    finally:
+        timer.cancel()
+
+
+async def sleep(seconds: float) -> None:
+    """Do nothing for so long."""
+    await wait_for_result(asyncio.get_running_loop().create_future(), seconds)
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
