@@ -28,7 +28,7 @@ from pathlib import Path
 from tests.support.paths import REPO
 from tests.support.processes import child_environment
 
-__all__ = ["ENVIRONMENTS", "REDIS_PY", "Environment", "environment"]
+__all__ = ["ENVIRONMENTS", "REDIS_PY", "Environment", "environment", "package"]
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,16 @@ def environment(name: str) -> Environment:
         if not (folder / "complete").exists():
             _make(folder, recipe)
     return Environment(name, folder / "bin")
+
+
+def package(requirement: str) -> Path:
+    """A folder with that one package, such as "asgiref==3.8.1", to put on PYTHONPATH."""
+    folder = CACHE / requirement.replace("==", "-")
+    with _locked(CACHE / f"{folder.name}.lock"):
+        if not folder.exists():
+            pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet")
+            _run(*pip, "--no-deps", "--target", str(folder), requirement)
+    return folder
 
 
 def _fingerprint(recipe: Recipe) -> str:

@@ -15,6 +15,7 @@ import pytest
 from compat.testing import ApplicationCommunicator
 from compat.testing.application import no_op
 from compat.types import ASGIApp, Receive, Scope, Send
+from tests.support.environments import package
 from tests.support.paths import REPO
 from tests.support.processes import child_environment
 
@@ -147,6 +148,75 @@ async def test_no_output_in_time_cancels_the_application() -> None:
     assert communicator.future.cancelled()
     with pytest.raises(asyncio.CancelledError):
         await communicator.send_input({"type": "a"})
+
+
+AFTER_A_TIME_OUT = """
+import asyncio, sys
+from asgiref.testing import ApplicationCommunicator as Theirs
+from compat.testing import ApplicationCommunicator as Ours, WebsocketCommunicator
+
+async def silent(scope, receive, send):
+    await receive()
+    if scope["path"] == "/fails":
+        raise LookupError("in the application")
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.accept"})
+    await asyncio.Event().wait()
+
+async def said(made):
+    try:
+        return repr(await made)
+    except BaseException as error:
+        return type(error).__name__
+
+async def outcomes(kind, path):
+    communicator = kind(silent, {"type": "test", "path": path})
+    await communicator.send_input({"type": "a"})
+    calls = (
+        lambda: communicator.receive_output(timeout=0.01),
+        lambda: communicator.send_input({"type": "b"}),
+        lambda: communicator.receive_nothing(timeout=0.01),
+        lambda: communicator.wait(),
+        lambda: communicator.receive_output(timeout=0.01),
+    )
+    return [await said(call()) for call in calls]
+
+async def main():
+    for path in ("/waits", "/fails"):
+        theirs, ours = await outcomes(Theirs, path), await outcomes(Ours, path)
+        assert ours == theirs, (path, ours, theirs)
+    client = WebsocketCommunicator(silent, "/ws/")
+    await client.connect()
+    print(await said(client.receive_from(timeout=0.01)), await said(client.disconnect()))
+
+    started = Ours(silent, {"type": "test", "path": "/fails"})
+    await started.send_input({"type": "a"})
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert started.future.done(), "send_input() starts the application"
+    started.future.exception()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    "version, at_disconnect", [("3.8.0", "None"), ("3.9.0", "CancelledError"), (None, "CancelledError")]
+)
+def test_faults_projects_04_after_a_time_out_as_the_installed_asgiref(
+    version: str | None, at_disconnect: str
+) -> None:
+    path = {"PYTHONPATH": str(package(f"asgiref=={version}"))} if version else {}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", AFTER_A_TIME_OUT],
+        env=child_environment(path),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["TimeoutError", at_disconnect]
 
 
 async def test_an_application_that_fails_when_cancelled_says_so() -> None:
