@@ -8,8 +8,8 @@
         ]),
     })
 
-What no route takes is refused when a server asked (404 or 403, and one warning on the logger
-"compat.routing"); in a test, where the scope comes from no server, it is a ValueError, as in Channels.
+What no route takes is a ValueError, as in Channels, in a test and wherever a caller catches it (to try
+another router). Elsewhere it is refused: 404 or 403, and one warning on the logger "compat.routing".
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from compat.callers import catches_value_error
 from compat.consumer import ConsumerApp
 from compat.endpoint import ASGISignature
 from compat.exceptions import ImproperlyConfigured
@@ -102,15 +103,16 @@ class ProtocolTypeRouter:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
         kind = scope["type"]
         if kind in self.application_mapping:
-            return await self.application_mapping[kind](scope, receive, send)
+            try:
+                return await self.application_mapping[kind](scope, receive, send)
+            except _NotTaken as error:  # of a router inside; a caller of that one has raised it again
+                return await _give_up(error, scope, receive, send)
         if kind == "lifespan" and is_served(scope):
             warn_of_unchecked(self)
             return await self._lifespan_application()(scope, receive, send)
         reason = f"No application configured for scope type {kind!r}"
         known = f"the ProtocolTypeRouter has {listed(self.application_mapping)}"
-        if not _is_refusable(scope):
-            raise ValueError(f"{reason}: {known}")
-        await _refuse(scope, receive, send, f"{reason}: {known}")
+        await _give_up(_NotTaken(f"{reason}: {known}"), scope, receive, send)
 
     def _lifespan_application(self) -> Application:
         mapping = self.application_mapping
@@ -171,7 +173,7 @@ class URLRouter:
         path = path_to_route(scope)
         if path is None:
             reason = f"The path does not begin with root_path {scope['root_path']!r}."
-            return await self._not_found(scope, receive, send, scope["path"], reason)
+            return await _give_up(_no_route(scope["path"], reason), scope, receive, send)
         tried: list[str] = []
         following, found = self._match(path, scope, 0, tried)
         while found is not None:
@@ -190,7 +192,7 @@ class URLRouter:
         reason = f"Tried: {listed(tried)}."
         if not path.endswith("/") and self.serves(f"{path}/", scope.get("type", "websocket")):
             reason += " With a slash at its end the path is served."
-        return await self._not_found(scope, receive, send, path, reason)
+        await _give_up(_no_route(path, reason), scope, receive, send)
 
     def serves(self, path: str, scope_type: str = "websocket") -> bool:
         """Whether a route, here or in a router within, takes ``path``, going by patterns alone."""
@@ -221,11 +223,6 @@ class URLRouter:
         matching = (match_route(route, path, scope) for route in routes if start < after_all)
         return after_all, next((found for found in matching if found is not None and found.partial), None)
 
-    async def _not_found(self, scope: Scope, receive: Receive, send: Send, path: str, reason: str) -> None:
-        if not _is_refusable(scope):
-            raise ValueError(f"No route found for path {path!r}. {reason}")
-        await _refuse(scope, receive, send, f"no route matches. {reason}")
-
 
 class ChannelNameRouter:
     """Hands a worker's messages to the application for ``scope["channel"]``; ValueError for any other."""
@@ -250,11 +247,29 @@ class ChannelNameRouter:
         return await self.application_mapping[channel](scope, receive, send)
 
 
-def _is_refusable(scope: Scope) -> bool:
-    return is_served(scope) and scope.get("type") in ("http", "websocket")
+class _NotTaken(ValueError):
+    """No route or application takes the connection."""
+
+    in_log = ""
+    """What a log line says, which names the path itself; by default the error's text."""
 
 
-async def _refuse(scope: Scope, receive: Receive, send: Send, reason: str) -> None:
-    kind, path, status = scope["type"], shown(scope.get("path", "")), status_seen(scope, 404)
-    logger.warning("%s %s refused with %s: %s", kind, path, status, reason)
+def _no_route(path: str, reason: str) -> _NotTaken:
+    error = _NotTaken(f"No route found for path {path!r}. {reason}")
+    error.in_log = f"no route matches. {reason}"
+    return error
+
+
+async def _give_up(error: _NotTaken, scope: Scope, receive: Receive, send: Send) -> None:
+    """Raise ``error`` where a caller of the router catches it; else refuse the connection.
+
+    A scope that comes from no server, or that nothing can be refused to, is a raise.
+    """
+    kind = scope.get("type")
+    served = is_served(scope) and kind in ("http", "websocket")
+    # Frame 1 is the router's __call__, which awaits this.
+    if not served or catches_value_error(sys._getframe(1).f_back):
+        raise error
+    path, status = shown(scope.get("path", "")), status_seen(scope, 404)
+    logger.warning("%s %s refused with %s: %s", kind, path, status, error.in_log or error)
     await refuse(scope, receive, send, 404, "Not Found")

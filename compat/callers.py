@@ -1,0 +1,103 @@
+"""Does a caller of a router catch the router's ValueError?
+
+A project may try several routers in turn: it catches "No route found ..." and goes on to the next one. Where
+no caller catches the error, the server answers 500 and logs a traceback, for a path that a client mistyped.
+So a router raises where a caller catches, and refuses the connection where none does. Which of both it is
+stands in the callers' code only: their ``except`` clauses are read there, when no route matches.
+
+- ``except ValueError`` catches. So does ``with suppress(ValueError)``.
+- ``except Exception``, in a project's own code, catches. In an installed package it is the safety net of a
+  server or a framework (uvicorn, Starlette), which answers 500: the router refuses before that.
+- A clause that always raises the error again, as one that only logs, catches nothing.
+
+Code without source catches nothing, either.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import functools
+import inspect
+import linecache
+from collections.abc import Iterator
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+__all__ = ["catches_value_error"]
+
+COROUTINE = inspect.CO_COROUTINE | inspect.CO_GENERATOR  # a generator may be awaited, too
+INSTALLED = {"dist-packages", "site-packages"}
+LEAVES = (ast.Return, ast.Continue, ast.Break)
+TRY = (ast.Try, getattr(ast, "TryStar", ast.Try))  # TryStar: from Python 3.11 on
+
+
+def catches_value_error(frame: FrameType | None) -> bool:
+    """Whether a coroutine that awaits the one of ``frame`` catches a ValueError of it.
+
+    ``frame``: where the router was called. The callers are those in the same task.
+    """
+    while frame is not None and frame.f_code.co_flags & COROUTINE:
+        linecache.lazycache(frame.f_code.co_filename, frame.f_globals)  # for modules in archives
+        for clause in _clauses(frame.f_code, frame.f_lineno):
+            caught = _classes(clause, frame)
+            if ValueError in caught:
+                return True
+            if Exception in caught or BaseException in caught:
+                return INSTALLED.isdisjoint(Path(frame.f_code.co_filename).parts)
+        frame = frame.f_back
+    return False
+
+
+@functools.lru_cache(maxsize=256)
+def _clauses(code: CodeType, line: int) -> tuple[ast.expr | None, ...]:
+    """What is caught around ``line`` of ``code``, innermost first: the classes' expressions; None: all.
+
+    Empty where there is no source.
+    """
+    try:
+        tree = ast.parse("".join(linecache.getlines(code.co_filename)))
+    except SyntaxError:
+        return ()
+    # Blocks of the function itself: those that begin after it does. ast.walk goes from outside to inside.
+    around = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, (*TRY, ast.With))
+        and node.lineno >= code.co_firstlineno
+        and node.body[0].lineno <= line <= (node.body[-1].end_lineno or 0)
+    ]
+    return tuple(clause for node in reversed(around) for clause in _caught_by(node))
+
+
+def _caught_by(node: ast.Try | ast.With) -> Iterator[ast.expr | None]:
+    if isinstance(node, ast.With):
+        for item in node.items:
+            call = item.context_expr
+            if isinstance(call, ast.Call) and ast.unparse(call.func).split(".")[-1] == "suppress":
+                yield ast.Tuple(call.args)
+        return
+    yield from (handler.type for handler in node.handlers if not _raises_again(handler))
+
+
+def _raises_again(handler: ast.ExceptHandler) -> bool:
+    last = handler.body[-1]
+    if not isinstance(last, ast.Raise) or any(isinstance(node, LEAVES) for node in ast.walk(handler)):
+        return False
+    return last.exc is None or (isinstance(last.exc, ast.Name) and last.exc.id == handler.name)
+
+
+def _classes(clause: ast.expr | None, frame: FrameType) -> tuple[Any, ...]:
+    """The exceptions that a clause names, as ``frame`` knows them; None for what is no plain name."""
+    if clause is None:
+        return (BaseException,)
+    if isinstance(clause, ast.Tuple):
+        return tuple(one for part in clause.elts for one in _classes(part, frame))
+    if isinstance(clause, ast.Attribute):
+        return tuple(getattr(owner, clause.attr, None) for owner in _classes(clause.value, frame))
+    if isinstance(clause, ast.Name):
+        names = {**vars(builtins), **frame.f_globals, **frame.f_locals}
+        found = names.get(clause.id)
+        return found if isinstance(found, tuple) else (found,)
+    return ()
