@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 import redis
 
-from compat.exceptions import ChannelFull
+from compat.exceptions import ChannelFull, LayerUnavailable
 from compat.layers import (
     InMemoryChannelLayer,
     channel_layers,
@@ -85,27 +86,81 @@ async def test_S0_03_a_url_without_a_database_is_a_host(redis_url: str) -> None:
     await layer.close_pools()
 
 
-def test_S0_04_to_S0_09_layers_are_built_without_a_connection() -> None:
-    InMemoryChannelLayer()
-    chat = RedisPubSubChannelLayer(hosts=[NOWHERE], prefix="chat")
-    queue = RedisChannelLayer(hosts=[NOWHERE], prefix="queue", expiry=900, capacity=1000)
-    notify = RedisPubSubChannelLayer(hosts=[NOWHERE], prefix="notify")
-    analytics = RedisChannelLayer(hosts=[NOWHERE], prefix="analytics", expiry=3600, capacity=5000)
-    assert (chat.prefix, notify.prefix) == ("chat", "notify")
-    assert (queue.prefix, queue.expiry, queue.capacity) == ("queue", 900, 1000)
-    assert (analytics.prefix, analytics.expiry, analytics.capacity) == ("analytics", 3600, 5000)
+async def test_S0_04_memory_takes_no_argument_and_no_redis() -> None:
+    layer = InMemoryChannelLayer()
+    await layer.group_add("room", "mailbox")
+    await layer.group_send("room", {"type": "hello"})
+    assert await asyncio.wait_for(layer.receive("mailbox"), 5) == {"type": "hello"}
 
 
-def test_S0_10_to_S0_13_layers_are_registered_once_and_again_by_force(src: Src) -> None:
-    assert not has_layers()
+async def test_S0_05_pubsub_takes_hosts_and_a_prefix() -> None:
+    layer = RedisPubSubChannelLayer(hosts=[NOWHERE], prefix="chat")
+    assert layer.prefix == "chat"
+    with pytest.raises(LayerUnavailable, match=re.escape("127.0.0.1:1")):
+        await layer.group_send("room", {"type": "hello"})
+    await layer.close_pools()
+
+
+def test_S0_06_a_queue_takes_four_options_that_can_be_read_back() -> None:
+    layer = RedisChannelLayer(hosts=[NOWHERE], prefix="queue", expiry=900, capacity=1000)
+    assert (layer.prefix, layer.expiry, layer.capacity) == ("queue", 900, 1000)
+
+
+def test_S0_07_an_alias_and_its_prefix_may_differ() -> None:
+    layer = RedisPubSubChannelLayer(hosts=[NOWHERE], prefix="notify")
+    register_channel_layer("notifications", layer)
+    found = get_channel_layer("notifications")
+    channel_layers.unregister("notifications")
+    assert found is layer and layer.prefix == "notify"
+
+
+def test_S0_08_analytics_has_options_of_its_own() -> None:
+    layer = RedisChannelLayer(hosts=[NOWHERE], prefix="analytics", expiry=3600, capacity=5000)
+    assert (layer.prefix, layer.expiry, layer.capacity) == ("analytics", 3600, 5000)
+
+
+@pytest.mark.parametrize("kind", [RedisChannelLayer, RedisPubSubChannelLayer])
+def test_S0_09_a_layer_that_is_made_opens_no_connection(kind: Any) -> None:
+    kind(hosts=[NOWHERE])
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        host, port = listening.getsockname()
+        kind(hosts=[f"redis://{host}:{port}"])
+        kind(hosts=[(host, port)])
+        listening.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listening.accept()
+
+
+def test_S0_10_five_aliases_at_once(src: Src) -> None:
+    src("layers").setup_layers()
+    assert set(channel_layers) == ALIASES
+    prefixes = {alias: getattr(get_channel_layer(alias), "prefix", None) for alias in ALIASES - {"memory"}}
+    assert prefixes == {
+        "chat": "chat",
+        "queue": "queue",
+        "notifications": "notify",
+        "analytics": "analytics",
+    }
+
+
+def test_S0_11_has_layers_before_and_after(src: Src) -> None:
+    assert has_layers() is False
+    src("layers").setup_layers()
+    assert has_layers() is True
+
+
+def test_S0_12_a_second_call_registers_nothing(src: Src) -> None:
     setup_layers = src("layers").setup_layers
     setup_layers()
-    assert has_layers()
-    assert set(channel_layers) == ALIASES
     before = {alias: get_channel_layer(alias) for alias in ALIASES}
-    assert before["notifications"].prefix == "notify"
     setup_layers()
-    assert {alias: get_channel_layer(alias) for alias in ALIASES} == before
+    assert all(get_channel_layer(alias) is before[alias] for alias in ALIASES)
+
+
+def test_S0_13_force_registers_all_again(src: Src) -> None:
+    setup_layers = src("layers").setup_layers
+    setup_layers()
+    before = {alias: get_channel_layer(alias) for alias in ALIASES}
     setup_layers(force=True)
     assert set(channel_layers) == ALIASES
     assert all(get_channel_layer(alias) is not before[alias] for alias in ALIASES)

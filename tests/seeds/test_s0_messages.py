@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -50,14 +51,41 @@ def test_S0_17_S0_23_S0_24_S0_25_imports(line: str, imported: Imported) -> None:
         assert names[name] is not None
 
 
-def test_S0_17_to_S0_21_messages_and_their_payload(src: Src) -> None:
+def test_S0_17_a_message_has_an_action_and_a_payload_of_its_model(src: Src) -> None:
+    messages = src("apps.room_chat.messages")
+    message = messages.RoomChatMessage(payload={"message": "hi"})
+    assert isinstance(message, BaseMessage)
+    assert isinstance(message.payload, messages.RoomMessagePayload)
+    assert message.model_dump() == {"action": "room_chat", "payload": {"message": "hi", "room_name": None}}
+    with pytest.raises(ValidationError):
+        messages.RoomChatMessage(action="another", payload={"message": "hi"})
+
+
+def test_S0_18_a_message_is_required_and_a_room_is_not(src: Src) -> None:
+    payload = src("apps.room_chat.messages").RoomMessagePayload
+    assert payload(message="hi").room_name is None
+    assert payload(message="hi", room_name="lobby").room_name == "lobby"
+    for wrong in ({}, {"room_name": "lobby"}, {"message": None}, {"message": "hi", "room_name": 3}):
+        with pytest.raises(ValidationError):
+            payload(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "action"),
+    [
+        pytest.param("RoomChatMessage", "room_chat", id="S0_19"),
+        pytest.param("RoomNotificationMessage", "room_notification", id="S0_20"),
+    ],
+)
+def test_S0_19_S0_20_actions(src: Src, name: str, action: str) -> None:
+    assert getattr(src("apps.room_chat.messages"), name)(payload={"message": "x"}).action == action
+
+
+def test_S0_21_two_messages_share_one_payload(src: Src) -> None:
     messages = src("apps.room_chat.messages")
     payload = messages.RoomMessagePayload(message="hi")
-    assert payload.room_name is None
-    with pytest.raises(ValidationError):
-        messages.RoomMessagePayload()
-    assert messages.RoomChatMessage(payload=payload).action == "room_chat"
-    assert messages.RoomNotificationMessage(payload=payload).action == "room_notification"
+    made = [kind(payload=payload) for kind in (messages.RoomChatMessage, messages.RoomNotificationMessage)]
+    assert {type(message.payload) for message in made} == {messages.RoomMessagePayload}
 
 
 def test_S0_22_a_message_without_a_literal_action_is_a_type_error() -> None:
@@ -110,20 +138,41 @@ async def test_S0_28_S0_29_S0_30_each_connection_is_an_instance_on_that_layer(
     await two.leave()
 
 
-async def test_S0_33_to_S0_36_the_annotation_decides_who_handles_what(
-    src: Src, chat: InMemoryChannelLayer
-) -> None:
-    client, other = await enter(src, "general"), await enter(src, "general")
-    assert (await client.hear())["action"] == "room_notification"
-    await client.say({"action": "ping"})
-    assert await client.hear() == {"action": "pong", "payload": None}
+@pytest.fixture
+async def two(src: Src, chat: InMemoryChannelLayer) -> AsyncIterator[tuple[Talk, Talk]]:
+    """Two in one room; what entering caused has been heard."""
+    one, other = await enter(src, "general"), await enter(src, "general")
+    assert (await one.hear())["action"] == "room_notification"
     await other.hears_nothing()
-    message = {"action": "room_chat", "payload": {"message": "hi"}}
-    assert (await client.ask(message))["payload"]["message"].endswith("hi")
-    await client.hears_nothing()  # a handler that returned None sends nothing by itself
-    await other.hear()
-    await client.leave()
+    yield one, other
+    await one.leave()
     await other.leave()
+
+
+async def test_S0_33_the_annotation_decides_who_handles_what(two: tuple[Talk, Talk]) -> None:
+    one, _ = two
+    assert (await one.ask({"action": "ping"}))["action"] == "pong"
+    said = await one.ask({"action": "room_chat", "payload": {"message": "hi"}})
+    assert (said["action"], said["payload"]["message"]) == ("room_notification", "💬 hi")
+
+
+async def test_S0_34_a_parameter_may_begin_with_an_underscore(src: Src, two: tuple[Talk, Talk]) -> None:
+    handler = src("apps.room_chat.consumer").RoomChatConsumer.handle_ping
+    assert list(inspect.signature(handler).parameters) == ["self", "_message"]
+    assert (await two[0].ask({"action": "ping"}))["action"] == "pong"
+
+
+async def test_S0_35_what_a_handler_returns_goes_to_its_caller_only(two: tuple[Talk, Talk]) -> None:
+    one, other = two
+    assert await one.ask({"action": "ping"}) == {"action": "pong", "payload": None}
+    await other.hears_nothing()
+
+
+async def test_S0_36_a_handler_that_returns_none_sends_nothing(two: tuple[Talk, Talk]) -> None:
+    one, other = two
+    await one.say({"action": "room_chat", "payload": {"message": "hi"}})
+    assert await one.hear() == await other.hear()  # by its broadcast
+    await one.hears_nothing()
 
 
 async def test_S0_33_names_of_methods_do_not_matter(chat: InMemoryChannelLayer) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import redis
 import yaml  # type: ignore[import-untyped]  # it comes with mkdocs
 from fastapi import APIRouter, FastAPI
 from starlette.routing import Mount, Router, WebSocketRoute
@@ -22,9 +25,10 @@ from tests.examples.conftest import EXAMPLES, FASTAPI
 from tests.examples.test_showcase_browser import Page
 from tests.support.browser import Browser
 from tests.support.clients import Client, get
+from tests.support.processes import Process, free_port
 from tests.support.seed_app import SeedApp
 from tests.support.servers import Address, LiveServer, Server
-from tests.support.waiting import until
+from tests.support.waiting import until, until_async
 from tests.unit.typed.room import Note, Talk
 
 Src = Callable[[str], Any]
@@ -195,55 +199,153 @@ async def test_S0_55_texts_of_any_kind_arrive_unharmed_over_every_layer(
 # The course of a connection
 
 
-async def test_S0_40_to_S0_46_joining(layer: Any, src: Src, free_name: Names) -> None:
+class Watched(AsyncJsonWebsocketConsumer):
+    """Joins the group of its room twice, by hand and by its list, and leaves it nowhere."""
+
+    channel_layer_alias = "chat"
+    groups = ["everybody"]
     seen: list[Any] = []
 
-    class Watched(AsyncJsonWebsocketConsumer):
-        channel_layer_alias = "chat"
-        groups = ["everybody"]
+    async def post_authentication(self) -> None:
+        self.seen.append(self)
+        group = f"room_{self.scope['path_params']['room_name']}"
+        await self.channel_layer.group_add(group, self.channel_name)
+        self.groups.append(group)
+        await self.channel_layer.group_add(group, self.channel_name)
 
-        async def post_authentication(self) -> None:
-            seen.append(("joined", self.scope["path_params"]["room_name"], self.channel_name))
-            group = f"room_{self.scope['path_params']['room_name']}"
-            await self.channel_layer.group_add(group, self.channel_name)
-            assert isinstance(self.groups, list)
-            self.groups.append(group)
-            await self.channel_layer.group_add(group, self.channel_name)
+    @ws_handler
+    async def ping(self, message: PingMessage) -> PongMessage:
+        self.seen.append("ping")
+        return PongMessage()
 
-        @ws_handler
-        async def ping(self, message: PingMessage) -> PongMessage:
-            seen.append("ping")
-            return PongMessage()
+    @ws_handler
+    async def note(self, message: Note) -> None:
+        await self.broadcast_message(message, groups=[message.payload])
 
-        @ws_handler
-        async def note(self, message: Note) -> None:
-            await self.broadcast_message(message, groups=[message.payload])
 
+@dataclass
+class Joined:
+    """Two connections in rooms of their own, each client with its consumer."""
+
+    room: str
+    other: str
+    client: Talk
+    elsewhere: Talk
+    consumer: Watched
+    other_consumer: Watched
+
+
+@pytest.fixture
+async def two_rooms(layer: Any, free_name: Names) -> AsyncIterator[Joined]:
+    Watched.seen.clear()
     room, other = free_name(), free_name()
+    one, two = await room_of(Watched, room), await room_of(Watched, other)
+    first, second = [one for one in Watched.seen if one != "ping"]
+    yield Joined(room, other, one, two, first, second)
+    for client in (one, two):
+        if not client.future.done():
+            await client.leave()
+    await ended(layer)
+
+
+async def test_S0_40_post_authentication_runs_once_before_the_first_frame(
+    layer: Any, free_name: Names
+) -> None:
+    Watched.seen.clear()
     client = Talk(Watched.as_asgi())
-    client.scope["path_params"] = {"room_name": room}
+    client.scope["path_params"] = {"room_name": free_name()}
     await client.send_input({"type": "websocket.connect"})
     await client.say(PING)
     assert (await client.receive_output(5))["type"] == "websocket.accept"
     assert await client.hear() == PONG
-    two = await room_of(Watched, other)
-
-    (first, _, second, _) = seen
-    assert (first[:2], seen[1], second[:2]) == (("joined", room), "ping", ("joined", other))
-    assert first[2] and second[2] and first[2] != second[2]
-    assert Watched.groups == ["everybody"]
-
-    await client.say({"action": "note", "payload": f"room_{room}"})
-    assert (await client.hear())["payload"] == f"room_{room}"  # once, though it joined twice
+    assert [type(one) for one in Watched.seen] == [Watched, str]
     await client.hears_nothing()
-    await two.hears_nothing()
+    assert [type(one) for one in Watched.seen] == [Watched, str, str]
     await client.leave()
-    await layer.group_send(f"room_{room}", {"type": "websocket.send", "text": "nobody is left"})
-    await two.leave()
     await ended(layer)
 
 
-async def test_S0_47_S0_48_S0_49_S0_50_leaving(layer: Any, src: Src, free_name: Names, caplog: Any) -> None:
+async def test_S0_41_path_params_has_the_value_of_the_url(two_rooms: Joined) -> None:
+    assert two_rooms.consumer.scope["path_params"] == {"room_name": two_rooms.room}
+    assert two_rooms.other_consumer.scope["path_params"] == {"room_name": two_rooms.other}
+
+
+async def test_S0_42_group_add_joins(layer: Any, two_rooms: Joined) -> None:
+    await two_rooms.consumer.channel_layer.group_add("by.hand", two_rooms.consumer.channel_name)
+    await two_rooms.elsewhere.say({"action": "note", "payload": "by.hand"})
+    assert (await two_rooms.client.hear())["payload"] == "by.hand"
+    await two_rooms.elsewhere.hears_nothing()
+
+
+async def test_S0_43_channel_names_are_unique(two_rooms: Joined) -> None:
+    names = [two_rooms.consumer.channel_name, two_rooms.other_consumer.channel_name]
+    assert all(isinstance(name, str) and name for name in names) and len(set(names)) == 2
+
+
+async def test_S0_44_a_group_of_the_list_is_left_on_disconnect(
+    layer: Any, two_rooms: Joined, redis_url: str
+) -> None:
+    group = f"room_{two_rooms.room}"
+    assert isinstance(two_rooms.consumer.groups, list) and group in two_rooms.consumer.groups
+    assert has_members(layer, group, redis_url)
+    await two_rooms.client.leave()
+    await until_async(lambda: not has_members(layer, group, redis_url), "the group has been left")
+    assert has_members(layer, f"room_{two_rooms.other}", redis_url)
+
+
+async def test_S0_45_the_list_is_the_connections_own(two_rooms: Joined) -> None:
+    assert two_rooms.consumer.groups == ["everybody", f"room_{two_rooms.room}"]
+    assert two_rooms.other_consumer.groups == ["everybody", f"room_{two_rooms.other}"]
+    assert Watched.groups == ["everybody"] == Watched().groups
+
+
+async def test_S0_46_who_joins_twice_hears_once(two_rooms: Joined) -> None:
+    await two_rooms.client.say({"action": "note", "payload": f"room_{two_rooms.room}"})
+    assert (await two_rooms.client.hear())["payload"] == f"room_{two_rooms.room}"
+    await two_rooms.client.hears_nothing()
+    await two_rooms.elsewhere.hears_nothing()
+
+
+def has_members(layer: Any, group: str, redis_url: str) -> bool:
+    """Whether anybody is in the group, as the layer keeps that."""
+    if isinstance(layer, InMemoryChannelLayer):
+        return bool(layer.groups.get(group))
+    server = redis.from_url(redis_url)
+    try:
+        keys = [*server.scan_iter(f"*{group}*"), *server.pubsub_channels(f"*{group}*")]
+    finally:
+        server.close()
+    return bool(keys)
+
+
+async def test_S0_47_super_at_the_end_of_websocket_disconnect_cleans_up(
+    layer: Any, src: Src, free_name: Names, caplog: Any, redis_url: str
+) -> None:
+    consumer, room = src("apps.room_chat.consumer").RoomChatConsumer, free_name()
+    cleaned: list[int] = []
+
+    class Keeping(consumer):  # type: ignore[misc, valid-type]  # a class of the seeds
+        """Leaves the room to the clean-up of super()."""
+
+        async def websocket_disconnect(self, message: Any) -> None:
+            assert has_members(layer, self.room_group_name, redis_url)
+            await AsyncJsonWebsocketConsumer.websocket_disconnect(self, message)
+            assert not has_members(layer, self.room_group_name, redis_url)
+
+        async def disconnect(self, code: int) -> None:
+            cleaned.append(code)
+
+    client = await room_of(Keeping, room)
+    await client.disconnect(code=4001, timeout=15)
+    assert cleaned == [4001]
+    both = await room_of(consumer, room)
+    await both.leave()
+    await until_async(lambda: not has_members(layer, f"room_{room}", redis_url), "the room is empty")
+    assert not [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
+    await ended(layer)
+
+
+async def test_S0_48_S0_49_S0_50_leaving(layer: Any, src: Src, free_name: Names, caplog: Any) -> None:
     consumer, room = src("apps.room_chat.consumer").RoomChatConsumer, free_name()
     staying, leaving = await room_of(consumer, room), await room_of(consumer, room)
     await staying.hear()
@@ -339,6 +441,26 @@ def test_S0_60_the_example_has_a_compose_file_with_redis() -> None:
     assert (
         "main:app" in services["web"]["command"] and "showcase.tasks:broker" in services["worker"]["command"]
     )
+    assert not any("profiles" in service for service in services.values())  # "up -d" starts all of them
+
+
+def test_S0_60_the_redis_of_the_compose_file_answers(tmp_path: Path) -> None:
+    """Its command and its health check, without a container."""
+    services = yaml.safe_load((EXAMPLES / "fastapi_port" / "docker-compose.yml").read_text())["services"]
+    how, *check = services["redis"]["healthcheck"]["test"]
+    assert how == "CMD"
+    port = free_port()
+    command = [*services["redis"]["command"], "--port", str(port), "--dir", str(tmp_path)]
+    with Process([*command, "--bind", "127.0.0.1"], cwd=tmp_path, log=tmp_path / "redis.log") as process:
+        process.wait_listening(port)
+        answer = subprocess.run(
+            [*check[:1], "-p", str(port), *check[1:]], capture_output=True, text=True, timeout=15, check=True
+        )
+        assert answer.stdout.strip() == "PONG"
+        client = redis.Redis(port=port)
+        client.set("key", "value")
+        assert client.get("key") == b"value"
+        client.close()
 
 
 @pytest.fixture(scope="module")
