@@ -311,8 +311,9 @@ def has_members(layer: Any, group: str, redis_url: str) -> bool:
     if isinstance(layer, InMemoryChannelLayer):
         return bool(layer.groups.get(group))
     server = redis.from_url(redis_url)
+    pattern = f"*{layer.prefix}*{group}*"
     try:
-        keys = [*server.scan_iter(f"*{group}*"), *server.pubsub_channels(f"*{group}*")]
+        keys = [*server.scan_iter(pattern), *server.pubsub_channels(pattern)]
     finally:
         server.close()
     return bool(keys)

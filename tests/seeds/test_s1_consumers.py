@@ -12,9 +12,12 @@ from pydantic import ValidationError
 
 from compat.layers import InMemoryChannelLayer, channel_layers, get_channel_layer, register_channel_layer
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
+from compat.typed import event_handler
 from compat.typed.asyncapi import document
+from tests.seeds.test_s0_room import has_members
 from tests.support.clients import Client
 from tests.support.servers import Server
+from tests.support.waiting import until_async
 from tests.unit.typed.room import Talk
 
 Src = Callable[[str], Any]
@@ -29,6 +32,11 @@ CONSUMERS = {
 ADDRESSES = {
     "ChatConsumer": "chat",
     "ReliableChatConsumer": "reliable",
+    "NotificationConsumer": "notifications",
+    "AnalyticsConsumer": "analytics",
+}
+CHANNEL_OF = {
+    "ReliableChatConsumer": "reliable_chat",
     "NotificationConsumer": "notifications",
     "AnalyticsConsumer": "analytics",
 }
@@ -81,6 +89,13 @@ async def talk(src: Src, name: str) -> Talk:
     return client
 
 
+async def settled(client: Talk) -> None:
+    """Read over what has come so far."""
+    await client.say({"action": "ping"})
+    while (await client.hear())["action"] != "pong":
+        pass
+
+
 async def ended(*clients: Talk) -> None:
     for client in clients:
         await client.leave()
@@ -109,27 +124,41 @@ def test_S1_11_S1_38_imports(line: str, imported: Imported) -> None:
         assert names[name] is not None
 
 
-def test_S1_04_to_S1_09_messages(src: Src) -> None:
-    messages = src("apps.showcase.messages")
-    text = {"message": "x"}
-    for name, payload, action in (
-        ("ChatMessage", text, "chat"),
-        ("ChatNotificationMessage", text, "chat_notification"),
-        ("ReliableChatMessage", text, "reliable_chat"),
-        ("ReliableChatNotificationMessage", text, "reliable_chat_notification"),
-        ("NotificationMessage", text, "notification"),
-        ("NotificationBroadcastMessage", text, "notification_broadcast"),
-        ("AnalyticsMessage", {"event": "x"}, "analytics"),
-        ("AnalyticsNotificationMessage", {"event": "x"}, "analytics_notification"),
-        ("SystemNotify", "a bare string", "system_notify"),
-        ("SystemPeriodicNotify", "a bare string", "system_periodic_notify"),
-    ):
-        message = getattr(messages, name).model_validate({"payload": payload})
-        assert message.action == action
+MESSAGES = [
+    ("S1_04", "ChatMessage", {"message": "x"}, "chat"),
+    ("S1_04b", "ChatNotificationMessage", {"message": "x"}, "chat_notification"),
+    ("S1_05", "ReliableChatMessage", {"message": "x"}, "reliable_chat"),
+    ("S1_05b", "ReliableChatNotificationMessage", {"message": "x"}, "reliable_chat_notification"),
+    ("S1_06", "NotificationMessage", {"message": "x", "type": "user"}, "notification"),
+    ("S1_06b", "NotificationBroadcastMessage", {"message": "x", "type": "user"}, "notification_broadcast"),
+    ("S1_07", "AnalyticsMessage", {"event": "x", "data": None}, "analytics"),
+    ("S1_07b", "AnalyticsNotificationMessage", {"event": "x", "data": None}, "analytics_notification"),
+    ("S1_08", "SystemNotify", "a bare string", "system_notify"),
+    ("S1_09", "SystemPeriodicNotify", "a bare string", "system_periodic_notify"),
+]
+"""Row, class, payload with its defaults, action."""
+
+
+@pytest.mark.parametrize(
+    ("name", "payload", "action"), [pytest.param(*rest, id=row) for row, *rest in MESSAGES]
+)
+def test_S1_04_S1_05_S1_06_S1_07_S1_08_S1_09_messages(src: Src, name: str, payload: Any, action: str) -> None:
+    kind = getattr(src("apps.showcase.messages"), name)
+    message = kind.model_validate({"payload": payload})
+    assert message.model_dump() == {"action": action, "payload": payload}
+    for wrong in (3, None, {"message": 3, "event": 3}):
         with pytest.raises(ValidationError):
-            getattr(messages, name).model_validate({"payload": 3})
-    assert messages.NotificationPayload(message="x").type == "user"
-    assert messages.AnalyticsPayload(event="x").data is None
+            kind.model_validate({"payload": wrong})
+    with pytest.raises(ValidationError):
+        kind.model_validate({"action": "another", "payload": payload})
+
+
+def test_S1_06_a_notification_is_of_a_user_unless_it_says_otherwise(src: Src) -> None:
+    assert src("apps.showcase.messages").NotificationPayload(message="x").type == "user"
+
+
+def test_S1_07_an_event_may_have_no_data(src: Src) -> None:
+    assert src("apps.showcase.messages").AnalyticsPayload(event="x").data is None
 
 
 def test_S1_12_S1_13_the_users_base_is_generic_and_works_without_a_parameter(src: Src) -> None:
@@ -152,37 +181,65 @@ def test_S1_14_S1_15_names_tags_and_descriptions(src: Src, name: str) -> None:
     assert [tag["name"] for tag in made[name]["tags"]] == tags
 
 
-async def test_S1_02_S1_28_to_S1_34_each_talks_on_its_own_layer(layers: None, src: Src) -> None:
+DATA = {"a": [1, 2.5, None, True, "é"]}
+FRAMES = [
+    ("S1_28", "ChatConsumer", {"action": "chat", "payload": {"message": "hi"}}, chat("💬 hi")),
+    (
+        "S1_31",
+        "ReliableChatConsumer",
+        {"action": "reliable_chat", "payload": {"message": "hi"}},
+        reliable("📨 hi"),
+    ),
+    (
+        "S1_33",
+        "NotificationConsumer",
+        {"action": "notification", "payload": {"message": "hi"}},
+        notification("🔔 Notification: hi", "user"),
+    ),
+    (
+        "S1_34",
+        "AnalyticsConsumer",
+        {"action": "analytics", "payload": {"event": "hi", "data": DATA}},
+        analytics("📊 Analytics: hi", DATA),
+    ),
+]
+GREETINGS = [
+    ("S1_26", "ChatConsumer", chat("📢 Someone joined the chat")),
+    ("S1_29", "ReliableChatConsumer", reliable("🔒 Reliable chat connection established!")),
+    ("S1_32", "NotificationConsumer", notification("🔔 Connected to notifications!", "system")),
+]
+
+
+@pytest.fixture
+async def everybody(layers: None, src: Src) -> AsyncIterator[dict[str, Talk]]:
+    """A client of each consumer, who has heard the greeting."""
     clients = {name: await talk(src, name) for name in CONSUMERS}
-    assert await clients["ChatConsumer"].hear() == chat("📢 Someone joined the chat")
-    assert await clients["ReliableChatConsumer"].hear() == reliable(
-        "🔒 Reliable chat connection established!"
-    )
-    assert await clients["NotificationConsumer"].hear() == notification(
-        "🔔 Connected to notifications!", "system"
-    )
-    for name, frame, answer in (
-        ("ChatConsumer", {"action": "chat", "payload": {"message": "hi"}}, chat("💬 hi")),
-        (
-            "ReliableChatConsumer",
-            {"action": "reliable_chat", "payload": {"message": "hi"}},
-            reliable("📨 hi"),
-        ),
-        (
-            "NotificationConsumer",
-            {"action": "notification", "payload": {"message": "hi"}},
-            notification("🔔 Notification: hi", "user"),
-        ),
-        (
-            "AnalyticsConsumer",
-            {"action": "analytics", "payload": {"event": "hi", "data": {"a": [1, 2.5, None, True, "é"]}}},
-            analytics("📊 Analytics: hi", {"a": [1, 2.5, None, True, "é"]}),
-        ),
-    ):
-        assert await clients[name].ask(frame) == answer
-        for client in clients.values():
-            await client.hears_nothing()
+    for _, name, greeting in GREETINGS:
+        assert await clients[name].hear() == greeting
+    yield clients
     await ended(*clients.values())
+
+
+@pytest.mark.parametrize(("name", "greeting"), [pytest.param(*rest, id=row) for row, *rest in GREETINGS])
+async def test_S1_26_S1_29_S1_32_who_joins_is_greeted(
+    layers: None, src: Src, name: str, greeting: Any
+) -> None:
+    one = await talk(src, name)
+    assert await one.hear() == greeting
+    two = await talk(src, name)
+    assert await one.hear() == await two.hear() == greeting
+    for client in (one, two):
+        await client.hears_nothing()
+    await ended(one, two)
+
+
+@pytest.mark.parametrize(("name", "frame", "answer"), [pytest.param(*rest, id=row) for row, *rest in FRAMES])
+async def test_S1_02_S1_28_S1_31_S1_33_S1_34_each_talks_on_its_own_layer(
+    everybody: dict[str, Talk], name: str, frame: Any, answer: Any
+) -> None:
+    assert await everybody[name].ask(frame) == answer
+    for client in everybody.values():
+        await client.hears_nothing()
 
 
 @pytest.mark.parametrize("data", [{"a": 1}, [1, [2]], 3, 2.5, None, True, "text", {}, []])
@@ -193,24 +250,50 @@ async def test_S1_10_any_data_passes_through_a_queue_unchanged(layers: None, src
     await ended(client)
 
 
-async def test_S1_16_S1_17_S1_18_S1_26_groups_of_the_class(layers: None, src: Src) -> None:
-    """The group is joined before post_authentication: whoever joins hears it."""
-    one = await talk(src, "ChatConsumer")
-    assert await one.hear() == chat("📢 Someone joined the chat")
-    two = await talk(src, "ChatConsumer")
-    assert await one.hear() == await two.hear() == chat("📢 Someone joined the chat")
-    await one.say({"action": "chat", "payload": {"message": "to all"}})
-    assert await one.hear() == await two.hear() == chat("💬 to all")
-    established = reliable("🔒 Reliable chat connection established!")
-    first = await talk(src, "ReliableChatConsumer")
-    assert await first.hear() == established
-    second = await talk(src, "ReliableChatConsumer")
-    assert await first.hear() == await second.hear() == established
-    await second.say({"action": "reliable_chat", "payload": {"message": "to all"}})
-    assert await first.hear() == await second.hear() == reliable("📨 to all")
-    for client in (one, two, first, second):
+@pytest.mark.parametrize("name", CONSUMERS)
+async def test_S1_16_groups_of_the_class_are_joined_first_and_left_at_the_end(
+    layers: None, src: Src, name: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consumer = getattr(src("apps.showcase.consumer"), name)
+    (group,) = consumer.groups
+    assert group == {"ChatConsumer": "chat_room"}.get(name, CHANNEL_OF.get(name))
+    layer = get_channel_layer(CONSUMERS[name])
+    before: list[bool] = []
+    original = consumer.post_authentication
+
+    async def noted(self: Any) -> None:
+        before.append(has_members(layer, group, redis_url))
+        await original(self)
+
+    monkeypatch.setattr(consumer, "post_authentication", noted)
+    one, two = await talk(src, name), await talk(src, name)
+    await settled(one)
+    await settled(two)
+    assert before == [True, True] and consumer.groups == [group]
+    await one.leave()
+    assert has_members(layer, group, redis_url)
+    await two.leave()
+    await until_async(lambda: not has_members(layer, group, redis_url), "the group has been left")
+
+
+async def test_S1_17_without_groups_a_message_goes_to_the_consumers_own(layers: None, src: Src) -> None:
+    await reaches_both(src, "ChatConsumer", "chat", chat("💬 to all"))
+
+
+async def test_S1_18_groups_may_be_named(layers: None, src: Src) -> None:
+    await reaches_both(src, "ReliableChatConsumer", "reliable_chat", reliable("📨 to all"))
+
+
+async def reaches_both(src: Src, name: str, action: str, expected: Any) -> None:
+    one = await talk(src, name)
+    await one.hear()  # the greeting
+    two = await talk(src, name)
+    assert await one.hear() == await two.hear()
+    await one.say({"action": action, "payload": {"message": "to all"}})
+    assert await one.hear() == await two.hear() == expected
+    for client in (one, two):
         await client.hears_nothing()
-    await ended(one, two, first, second)
+    await ended(one, two)
 
 
 async def test_S1_27_S1_30_S1_36_leaving(layers: None, src: Src) -> None:
@@ -234,24 +317,79 @@ async def test_S1_27_S1_30_S1_36_leaving(layers: None, src: Src) -> None:
     await ended(one, first, silent)
 
 
-async def test_S1_20_to_S1_25_S1_35_events(layers: None, src: Src) -> None:
+NOTES = [
+    ("ChatConsumer", "system_notify_chat", chat("note")),
+    # A message of another consumer's, sent as it is.
+    pytest.param("ReliableChatConsumer", "system_notify_chat", chat("note"), id="S1_24"),
+    ("NotificationConsumer", "system_notify_notification", notification("note", "system")),
+    ("AnalyticsConsumer", "system_notify_analytic", analytics("note")),
+]
+
+
+@pytest.mark.parametrize(("name", "method", "answer"), NOTES)
+async def test_S1_21_S1_24_S1_35_what_an_event_handler_returns_is_sent_to_its_client(
+    everybody: dict[str, Talk], src: Src, name: str, method: str, answer: Any
+) -> None:
     consumers, messages = src("apps.showcase.consumer"), src("apps.showcase.messages")
-    clients = {name: await talk(src, name) for name in CONSUMERS}
-    for name in ("ChatConsumer", "ReliableChatConsumer", "NotificationConsumer"):
-        await clients[name].hear()
-    for name, answer in (
-        ("ChatConsumer", chat("note")),
-        ("ReliableChatConsumer", chat("note")),  # a message of another consumer's, sent as it is
-        ("NotificationConsumer", notification("note", "system")),
-        ("AnalyticsConsumer", analytics("note")),
-    ):
-        await getattr(consumers, name).broadcast_event(messages.SystemNotify(payload="note"))
-        assert await clients[name].hear() == answer
-    await consumers.NotificationConsumer.broadcast_event(messages.SystemPeriodicNotify(payload="tick"))
-    assert await clients["NotificationConsumer"].hear() == notification("tick", "periodic")
-    for client in clients.values():
+    await getattr(consumers, name).broadcast_event(messages.SystemNotify(payload="note"))
+    assert await everybody[name].hear() == answer
+    for client in everybody.values():
         await client.hears_nothing()
-    await ended(*clients.values())
+
+
+async def test_S1_20_S1_22_the_type_of_the_event_chooses_whatever_the_method_is_called(
+    layers: None, src: Src
+) -> None:
+    consumers, messages = src("apps.showcase.consumer"), src("apps.showcase.messages")
+
+    class Renamed(consumers.AnalyticsConsumer):  # type: ignore[misc, name-defined]  # a class of the seeds
+        system_notify_analytic = None
+
+        @event_handler
+        async def any_name_at_all(self, whatever: messages.SystemNotify) -> Any:
+            return await consumers.AnalyticsConsumer.system_notify_analytic(self, whatever)
+
+    client = Talk(Renamed.as_asgi())
+    await client.open()
+    await client.hears_nothing()
+    await Renamed.broadcast_event(messages.SystemNotify(payload="note"))
+    assert await client.hear() == analytics("note")
+    await ended(client)
+    handlers = {
+        name: [method for method in vars(getattr(consumers, name)) if method.startswith("system_notify")]
+        for name in CONSUMERS
+    }
+    assert handlers == {
+        "ChatConsumer": ["system_notify_chat"],
+        "ReliableChatConsumer": ["system_notify_chat"],
+        "NotificationConsumer": ["system_notify_notification", "system_notify_periodic_notification"],
+        "AnalyticsConsumer": ["system_notify_analytic"],
+    }
+
+
+async def test_S1_23_one_event_has_four_handlers(everybody: dict[str, Talk], src: Src) -> None:
+    consumers, messages = src("apps.showcase.consumer"), src("apps.showcase.messages")
+    for name in CONSUMERS:
+        await getattr(consumers, name).broadcast_event(messages.SystemNotify(payload="note"))
+    heard = {name: await client.hear() for name, client in everybody.items()}
+    assert heard == {
+        "ChatConsumer": chat("note"),
+        "ReliableChatConsumer": chat("note"),
+        "NotificationConsumer": notification("note", "system"),
+        "AnalyticsConsumer": analytics("note"),
+    }
+    for client in everybody.values():
+        await client.hears_nothing()
+
+
+async def test_S1_25_S1_35_two_events_of_one_consumer(everybody: dict[str, Talk], src: Src) -> None:
+    consumer = src("apps.showcase.consumer").NotificationConsumer
+    messages = src("apps.showcase.messages")
+    client = everybody["NotificationConsumer"]
+    for kind, said in (("SystemPeriodicNotify", "periodic"), ("SystemNotify", "system")):
+        await consumer.broadcast_event(getattr(messages, kind)(payload="tick"))
+        assert await client.hear() == notification("tick", said)
+    await client.hears_nothing()
 
 
 async def test_S1_37_a_queue_keeps_order_and_reports_what_it_loses(
