@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -130,6 +131,30 @@ class Grouped(AsyncWebsocketConsumer):
 
 
 class Sync(WebsocketConsumer):
+    """Every kind of handler as a plain def; remembers how it ended, and the threads that it ran in."""
+
+    channel_layer_alias = "chat"
+    groups = ["s2.sync"]
+    codes: list[int] = []
+    threads: set[str] = set()
+
+    def connect(self) -> None:
+        self.threads.add(threading.current_thread().name)
+        self.accept()
+        self.send(text_data="connected")
+
+    def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        self.threads.add(threading.current_thread().name)
+        self.send(text_data=text_data)
+
+    def heard(self, event: dict[str, Any]) -> None:
+        self.send(text_data=event["from"])
+
+    def disconnect(self, code: int) -> None:
+        self.codes.append(code)
+
+
+class SyncEcho(WebsocketConsumer):
     def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         self.send(text_data=text_data)
 
@@ -173,7 +198,14 @@ async def test_S2_02_async_consumer_dispatches_any_protocol_by_type() -> None:
     communicator.stop()
 
 
-def test_S2_03_the_import_by_the_rewrite_rule(concepts: Any) -> None:
+def test_S2_03_the_import_by_the_rewrite_rule(
+    concepts: Any, imported: Callable[[str], dict[str, Any]]
+) -> None:
+    for name, ours in (
+        ("AsyncWebsocketConsumer", AsyncWebsocketConsumer),
+        ("AsyncJsonWebsocketConsumer", AsyncJsonWebsocketConsumer),
+    ):
+        assert imported(f"from fast_channels.consumer.websocket import {name}")[name] is ours
     assert issubclass(concepts.EchoConsumer, AsyncWebsocketConsumer)
     assert issubclass(concepts.ChatConsumer, AsyncJsonWebsocketConsumer)
 
@@ -329,16 +361,34 @@ def test_S2_23_close_before_accept_refuses_with_403(server: LiveServer, path: st
     assert not records.messages()
 
 
-def test_S2_24_sync_consumers_work_too_and_the_docs_say_why(server: LiveServer) -> None:
+def test_S2_24_sync_consumers_work_too(server: LiveServer) -> None:
+    """Each handler: of the handshake, of a frame, of a group's message and of the end."""
     with Client(server, "/ws/sync/") as client:
+        assert client.receive() == "connected"
         client.send("plain def")
         assert client.receive() == "plain def"
-    pages = [REPO / "README.md", *(REPO / "docs").rglob("*.md")]
-    assert any("sync consumer" in page.read_text(encoding="utf-8").lower() for page in pages)
+        in_loop(server, group_send("s2.sync"))
+        assert client.receive() == "s2.sync"
+    until(lambda: Sync.codes == [1000], "disconnect(1000) has run")
+    assert Sync.threads and threading.main_thread().name not in Sync.threads
+    assert "live-server" not in Sync.threads  # which is the loop's
+
+
+def test_S2_24_the_docs_answer_why_async_only() -> None:
+    page = (REPO / "docs" / "channel-layers.md").read_text(encoding="utf-8")
+    answer = " ".join(page.partition('## "Why async only?"')[2].partition("\n## ")[0].split())
+    for said in (
+        "for speed",
+        "both kinds work",
+        "on a pool of threads",
+        "side by side",
+        "Choose `def` where",
+    ):
+        assert said in answer
 
 
 def test_S2_27_without_any_layer_a_consumer_works_for_its_own_client() -> None:
-    routes = [WebSocketRoute("/", Whole.as_asgi()), WebSocketRoute("/sync", Sync.as_asgi())]
+    routes = [WebSocketRoute("/", Whole.as_asgi()), WebSocketRoute("/sync", SyncEcho.as_asgi())]
     with settings.override(CHANNEL_LAYERS={}, CHANNEL_ORIGIN_CHECK=False), recorded() as records:
         with LiveServer(Starlette(routes=routes)) as server:
             for path in ("/", "/sync"):

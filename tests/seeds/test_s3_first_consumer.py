@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fastapi import FastAPI
 
 from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.patterns import path
@@ -14,6 +16,7 @@ from compat.routing import URLRouter
 from tests.seeds.conftest import Run
 from tests.support.clients import Client
 from tests.support.servers import LiveServer, Server
+from tests.support.waiting import until
 
 
 def test_S3_12_websocket_consumer_imports(run: Run) -> None:
@@ -25,13 +28,44 @@ def test_S3_12_websocket_consumer_imports(run: Run) -> None:
     assert run(code) == "True"
 
 
-def test_S3_13_sync_methods_are_called(echo: Server) -> None:
-    with Client(echo, "/ws/chat/lobby/") as client:
-        client.send_json({"message": "connected, received"})
-        assert client.receive_json() == {"message": "connected, received"}
-    with Client(echo, "/ws/chat/lobby/") as client:  # disconnect() of the first one has done no harm
-        client.send_json({"message": "again"})
-        assert client.receive_json() == {"message": "again"}
+class Noted(WebsocketConsumer):
+    """The tutorial's consumer, which notes each of its calls and the thread of it."""
+
+    calls: list[tuple[Any, ...]] = []
+    threads: set[threading.Thread] = set()
+
+    def note(self, *call: Any) -> None:
+        self.calls.append(call)
+        self.threads.add(threading.current_thread())
+
+    def connect(self) -> None:
+        self.note("connect")
+        self.accept()
+
+    def disconnect(self, close_code: int) -> None:
+        self.note("disconnect", close_code)
+
+    def receive(self, text_data: str) -> None:  # type: ignore[override]  # as the tutorial has it
+        self.note("receive", text_data)
+        self.send(text_data=text_data)
+
+
+@pytest.mark.parametrize("code", [1000, 4001])
+def test_S3_13_sync_methods_are_called_on_fastapi(code: int) -> None:
+    app = FastAPI()
+    app.router.add_websocket_route("/ws/chat/{room_name}/", Noted.as_asgi())
+    Noted.calls.clear()
+    Noted.threads.clear()
+    with LiveServer(app) as server:
+        client = Client(server, "/ws/chat/lobby/")
+        client.send("hello")
+        assert client.receive() == "hello"
+        assert Noted.calls == [("connect",), ("receive", "hello")]
+        client.close(code)
+        until(lambda: len(Noted.calls) == 3, "disconnect() has run")
+    assert Noted.calls[2:] == [("disconnect", code)]
+    names = {thread.name for thread in Noted.threads}
+    assert "live-server" not in names and threading.main_thread() not in Noted.threads
 
 
 def test_S3_14_accept_needs_no_await_in_a_sync_consumer(echo: Server) -> None:

@@ -205,5 +205,9 @@ def test_S3_34_runserver_serves(env: Environment, serve_tutorial: ServeTutorial)
 
 
 def test_S3_35_docs_keep_the_advice_on_the_ws_prefix() -> None:
-    pages = [REPO / "README.md", *(REPO / "docs").rglob("*.md")]
-    assert any("/ws/" in page.read_text(encoding="utf-8") for page in pages)
+    porting = (REPO / "docs" / "porting.md").read_text(encoding="utf-8")
+    section = " ".join(porting.partition("### A path prefix for sockets")[2].partition("\n#")[0].split())
+    assert "begin the paths of sockets with `/ws/`" in section
+    assert "different servers by their path" in section  # and why
+    nginx = (REPO / "docs" / "howto" / "nginx.md").read_text(encoding="utf-8")
+    assert "Begin the paths of sockets with `/ws/`" in nginx

@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from tests.seeds.s4 import EXAMPLE, Person, seed_project, served_app
-from tests.support.clients import get
+from tests.support.clients import Client, get
 from tests.support.paths import acceptance_material
-from tests.support.processes import child_environment
+from tests.support.processes import Process, child_environment
 from tests.support.servers import Server, served
 from tests.support.waiting import until
 
@@ -147,11 +147,48 @@ def test_S4_30_errors_that_end_a_connection_and_errors_that_do_not(
             assert person.wait_closed()[0] == 1011
 
 
-def test_S4_31_any_other_exception_closes_with_1011(app: Server, free_name: Names) -> None:
-    """See test_S4_30; here the library's own: a frame that no JSON reader takes is no reason to end."""
+def test_S4_31_any_other_exception_is_disconnect_1011(project: Path, redis_url: str, tmp_path: Path) -> None:
+    (project / "broken.py").write_text(
+        "from journal import *\n"
+        "def breaking(where):\n"
+        "    original = getattr(ChatConsumer, where)\n"
+        "    async def broken(self, *args):\n"
+        "        if self.user_id == where: raise KeyError('x')\n"
+        "        await original(self, *args)\n"
+        "    setattr(ChatConsumer, where, broken)\n"
+        "breaking('connect')\n"
+        "breaking('receive')\n",
+        encoding="utf-8",
+    )
+    log = tmp_path / "server.log"
+    uvicorn = str(Path(sys.executable).parent / "uvicorn")
+    command = [uvicorn, "broken:app", "--port", "{port}"]
+    with served(command, cwd=project, log=log, env={"REDIS_URL": redis_url}) as server:
+        with Person(server, "staying") as staying:
+            staying.joins("room")
+            for where in ("connect", "receive"):
+                with Client(server, f"/ws/{where}") as broken:
+                    if where == "receive":
+                        assert broken.receive_json()["type"] == "welcome"
+                        broken.send_json({"type": "ping", "data": {}})
+                    assert broken.wait_closed()[0] == 1011
+                server.process.wait_log(f"journal: on_disconnect {where} 1011")
+            staying.does("ping")
+            staying.hear("pong")  # the others go on
+    ends = [line for line in log.read_text().splitlines() if line.startswith("journal:") and " 1011" in line]
+    assert ends == [
+        f"journal: {what} {where} 1011"
+        for where in ("connect", "receive")
+        for what in ("disconnect", "on_disconnect")
+    ]
+
+
+def test_S4_31_a_frame_that_is_no_json_is_no_reason_to_end(app: Server, free_name: Names) -> None:
     with Person(app, free_name()) as person:
         person.send("\ud7ff{not json")
         assert person.hear("error")["error_code"] == "INVALID_JSON"
+        person.does("ping")
+        person.hear("pong")
 
 
 def test_S4_32_after_the_end_nobody_is_in_the_room(app: Server, free_name: Names) -> None:
@@ -232,16 +269,43 @@ def test_S4_68_CORS_of_the_seeds_app(app: Server) -> None:
     assert answer.headers["access-control-allow-origin"] in ("*", "http://elsewhere.example")
 
 
-def test_S4_69_the_lifespan_ends_in_order(
+def test_S4_69_the_lifespan_starts_the_tasks_and_ends_in_order(
     project: Path, redis_url: str, tmp_path: Path, free_name: Names
 ) -> None:
+    (project / "lifespan.py").write_text(
+        "import functools\n"
+        "from compat.manager import ConnectionManager\n"
+        "from example.database import ChatDatabase\n"
+        "def noting(cls, name):\n"
+        "    original = getattr(cls, name)\n"
+        "    def noted(self, *args):\n"
+        "        print('journal:', name, flush=True)\n"
+        "        return original(self, *args)\n"
+        "    setattr(cls, name, functools.wraps(original)(noted))\n"
+        "noting(ConnectionManager, 'start_tasks')\n"
+        "noting(ConnectionManager, 'stop_tasks')\n"
+        "noting(ChatDatabase, 'close')\n"
+        "from main import *\n",
+        encoding="utf-8",
+    )
     log = tmp_path / "server.log"
-    with served_app(project, log, redis_url) as server:
+    uvicorn = str(Path(sys.executable).parent / "uvicorn")
+    command = [uvicorn, "lifespan:app", "--port", "{port}"]
+    with served(command, cwd=project, log=log, env={"REDIS_URL": redis_url}) as server:
         person = Person(server, free_name())
         person.joins("room")
     assert person.wait_closed()[0] == 1012  # uvicorn's own; and then stop_tasks and db.close
-    assert server.process.returncode == 0 or "Application shutdown complete" in log.read_text()
-    assert "Application shutdown complete" in log.read_text() and "Traceback" not in log.read_text()
+    text = log.read_text()
+    steps = (
+        "journal: start_tasks",
+        "Application startup complete",
+        "journal: stop_tasks",
+        "journal: close",
+        "Application shutdown complete",
+    )
+    places = [text.index(step) for step in steps]
+    assert places == sorted(places), text
+    assert all(text.count(step) == 1 for step in steps) and "Traceback" not in text
 
 
 def test_S4_70_run_as_a_script(project: Path, redis_url: str, tmp_path: Path) -> None:
@@ -342,8 +406,8 @@ def test_S4_67_status(own: Server, free_name: Names) -> None:
     assert get(own, "/status").status_code == 200  # CHAT_DEBUG
 
 
-def test_S4_71_S4_72_S4_73_from_another_process(own: Server, redis_url: str, free_name: Names) -> None:
-    """As a Celery worker would: a process of its own, with no event loop, on the same Redis."""
+def test_S4_71_S4_72_from_another_process(own: Server, redis_url: str, free_name: Names) -> None:
+    """A process of its own, with no event loop, on the same Redis."""
     if own.backend != "redis":  # type: ignore[attr-defined]
         pytest.skip("another process is reached through Redis")
     room = free_name()
@@ -370,6 +434,120 @@ def test_S4_71_S4_72_S4_73_from_another_process(own: Server, redis_url: str, fre
         assert person.hear("background_update")["data"] == "42 %"
         assert external("user", person.name, "done").strip() == "1 connections"
         assert person.hear("notification")["message"] == "done"
+
+
+@pytest.mark.slow  # a worker of Celery takes some seconds to start
+@pytest.mark.parametrize("pool", ["solo", "prefork", "threads"])
+def test_S4_73_from_a_celery_task(
+    own: Server, redis_url: str, tmp_path: Path, free_name: Names, pool: str
+) -> None:
+    """The way that docs/manager.md gives, in a real worker with each of its pools."""
+    if own.backend != "redis":  # type: ignore[attr-defined]
+        pytest.skip("another process is reached through Redis")
+    queue = free_name()
+    (tmp_path / "tasks.py").write_text(
+        "from celery import Celery\n"
+        "from celery.signals import worker_ready\n"
+        "from compat.manager import ConnectionManager, WSConfig\n"
+        "from example.external_events import notify_user, tell_room\n"
+        f"app = Celery('tasks', broker={redis_url!r})\n"
+        f"app.conf.task_default_queue = {queue!r}\n"
+        "app.conf.worker_hijack_root_logger = False\n"
+        "ConnectionManager(ws_config=WSConfig(BACKEND_TYPE='redis'))\n"
+        "@app.task\n"
+        "def report(room, user, number):\n"
+        "    tell_room(room, number)\n"
+        "    return notify_user(user, f'number {number}')\n",
+        encoding="utf-8",
+    )
+    env = {
+        "REDIS_URL": redis_url,
+        "REDIS_CHANNEL_PREFIX": "own-redis:",
+        "PYTHONPATH": f"{EXAMPLE}:{tmp_path}",
+    }
+    worker = [sys.executable, "-m", "celery", "-A", "tasks", "worker", "--pool", pool, "--concurrency", "2"]
+    log = tmp_path / "worker.log"
+    room = free_name()
+    with (
+        Person(own, free_name()) as person,
+        Process([*worker, "--loglevel", "INFO"], cwd=tmp_path, log=log, env=env) as process,
+    ):
+        person.joins(room)
+        process.wait_log("ready.")
+        code = f"from tasks import report\nfor n in range(20): report.delay({room!r}, {person.name!r}, n)"
+        sent = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env=child_environment(env),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert sent.returncode == 0, sent.stderr
+        updates, notes = set(), set()
+        while len(updates) + len(notes) < 40:
+            frame = person.receive_json()
+            if frame["type"] == "background_update":
+                updates.add(frame["data"])
+            elif frame["type"] == "notification":
+                notes.add(frame["message"])
+        assert updates == set(range(20)) and notes == {f"number {number}" for number in range(20)}
+    assert "Traceback" not in log.read_text(), log.read_text()
+
+
+@pytest.mark.parametrize("kind", ["memory", pytest.param("redis", marks=pytest.mark.slow)])
+def test_S4_73_from_a_sqlalchemy_event(redis_url: str, tmp_path: Path, free_name: Names, kind: str) -> None:
+    """The example's hook on a real session, committed by a sync endpoint (a thread) and an async one."""
+    (tmp_path / "saving.py").write_text(
+        "from contextlib import asynccontextmanager\n"
+        "from compat.manager import ConnectionManager, WSConfig\n"
+        "from example.external_events import on_commit\n"
+        "from fastapi import FastAPI, WebSocket\n"
+        "from sqlalchemy import create_engine, event, text\n"
+        "from sqlalchemy.orm import Session\n"
+        "from sqlalchemy.pool import StaticPool\n"
+        "manager = ConnectionManager(ws_config=WSConfig())\n"
+        "options = {'connect_args': {'check_same_thread': False}, 'poolclass': StaticPool}\n"
+        "engine = create_engine('sqlite://', **options)\n"
+        "event.listen(Session, 'after_commit', on_commit)\n"
+        "@asynccontextmanager\n"
+        "async def lifespan(app):\n"
+        "    await manager.start_tasks()\n"
+        "    yield\n"
+        "    await manager.stop_tasks()\n"
+        "app = FastAPI(lifespan=lifespan)\n"
+        "def save():\n"
+        "    with Session(engine) as session:\n"
+        "        session.execute(text('select 1'))\n"
+        "        session.commit()\n"
+        "@app.post('/thread')\n"
+        "def thread(): save()\n"
+        "@app.post('/loop')\n"
+        "async def loop(): save()\n"
+        "@app.websocket('/ws/{user_id}')\n"
+        "async def socket(websocket: WebSocket, user_id: str):\n"
+        "    connection = await manager.connect(websocket=websocket, user_id=user_id)\n"
+        "    await manager.send_personal(connection.channel_name, {'type': 'here'})\n"
+        "    async for _ in websocket.iter_text(): pass\n",
+        encoding="utf-8",
+    )
+    env = {
+        "REDIS_URL": redis_url,
+        "BACKEND_TYPE": kind,
+        "REDIS_CHANNEL_PREFIX": f"{free_name()}:",
+        "PYTHONPATH": f"{EXAMPLE}:{tmp_path}",
+    }
+    log = tmp_path / "server.log"
+    uvicorn = str(Path(sys.executable).parent / "uvicorn")
+    command = [uvicorn, "saving:app", "--port", "{port}"]
+    with served(command, cwd=tmp_path, log=log, env=env) as server, Client(server, "/ws/ada") as client:
+        assert client.receive_json() == {"type": "here"}
+        for path in ("/thread", "/loop"):
+            assert post(server, path).status_code == 200
+            heard = client.receive_json()
+            assert (heard["type"], heard["message"]) == ("announcement", "Something was saved")
+    assert "Traceback" not in log.read_text(), log.read_text()
 
 
 def test_what_a_person_can_do(own: Server, free_name: Names) -> None:

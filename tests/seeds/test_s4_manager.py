@@ -174,7 +174,7 @@ async def test_S4_17_statistics(make_manager: MakeManager, caplog: pytest.LogCap
 
 @pytest.mark.parametrize("kind", ["redis"])
 async def test_S4_12_S4_13_S4_18_S4_22_all_servers(make_manager: MakeManager) -> None:
-    """In processes of their own: tests/seeds/test_s4_servers.py."""
+    """In processes of their own: tests/faults/test_manager_servers.py."""
     one, two = make_manager(SERVER_INSTANCE_ID="one"), make_manager(SERVER_INSTANCE_ID="two")
     alice, first = await connector(one)("alice", "room")
     _, second = await connector(two)("alice")
@@ -303,32 +303,74 @@ async def test_S4_35_logging(
     assert lines == ["request note", "response note"]
 
 
-async def test_S4_36_S4_39_the_limit_is_shared_where_redis_is_given(redis_url: str, prefix: str) -> None:
-    clients = [Redis.from_url(redis_url, encoding="utf-8", decode_responses=True) for _ in range(2)]
+def limit(client: Any, prefix: str) -> RateLimitMiddleware:
+    return RateLimitMiddleware(
+        messages_per_window=3,
+        window_seconds=60,
+        redis=client,
+        excluded_message_types={"ping"},
+        key_prefix=prefix,
+    )
 
-    def limit(client: Any) -> RateLimitMiddleware:
-        return RateLimitMiddleware(
-            messages_per_window=3,
-            window_seconds=60,
-            redis=client,
-            excluded_message_types={"ping"},
-            key_prefix=prefix,
-        )
 
-    servers = [limit(client) for client in clients]
-    for index in range(3):
-        await servers[index % 2](Message(type="x"), at(), CONSUMER)
-    for server in servers:
-        with pytest.raises(RateLimitError) as raised:
-            await server(Message(type="x"), at(), CONSUMER)
-        assert 59 < raised.value.details["retry_after"] <= 60
-        await server(Message(type="ping"), at(), CONSUMER)
-    alone = [limit(None), limit(None)]
-    for index in range(6):
-        await alone[index % 2](Message(type="x"), at(), CONSUMER)
-    await clients[0].delete(f"{prefix}ws.1")
-    for client in clients:
+async def refused(middleware: RateLimitMiddleware, name: str = "ws.1") -> bool:
+    try:
+        await middleware(Message(type="x"), at(name), CONSUMER)
+    except RateLimitError as error:
+        assert 59 < error.details["retry_after"] <= 60
+        return True
+    return False
+
+
+@pytest.mark.parametrize("shared", [False, True])
+async def test_S4_36_three_messages_a_window_excluded_types_apart(
+    redis_url: str, prefix: str, shared: bool
+) -> None:
+    client = Redis.from_url(redis_url, encoding="utf-8", decode_responses=True) if shared else None
+    middleware = limit(client, prefix)
+    for _ in range(5):
+        await middleware(Message(type="ping"), at(), CONSUMER)
+    assert [await refused(middleware) for _ in range(5)] == [False] * 3 + [True] * 2
+    await middleware(Message(type="ping"), at(), CONSUMER)
+    assert not await refused(middleware, "ws.2")  # another connection counts for itself
+    if client is not None:
         await client.aclose()
+
+
+async def test_S4_39_servers_count_together_where_redis_is_given(redis_url: str, prefix: str) -> None:
+    """The other server is another process."""
+    code = (
+        "import asyncio\n"
+        "from redis.asyncio import Redis\n"
+        "from tests.seeds.test_s4_manager import limit, refused\n"
+        "async def main():\n"
+        f"    client = Redis.from_url({redis_url!r}, encoding='utf-8', decode_responses=True)\n"
+        f"    print([await refused(limit(client, {prefix!r})) for _ in range(2)])\n"
+        "    await client.aclose()\n"
+        "asyncio.run(main())\n"
+    )
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-c", code],
+        cwd=REPO,
+        env=child_environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout == "[False, False]\n", done.stderr
+    client = Redis.from_url(redis_url, encoding="utf-8", decode_responses=True)
+    here = limit(client, prefix)
+    assert [await refused(here) for _ in range(2)] == [False, True]
+    await client.delete(f"{prefix}ws.1")
+    await client.aclose()
+
+
+async def test_S4_39_each_process_counts_for_itself_otherwise(prefix: str) -> None:
+    one, two = limit(None, prefix), limit(None, prefix)
+    for middleware in (one, two):
+        assert [await refused(middleware) for _ in range(4)] == [False] * 3 + [True]
 
 
 # Errors
