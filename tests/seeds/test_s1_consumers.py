@@ -346,7 +346,7 @@ async def test_S1_20_S1_22_the_type_of_the_event_chooses_whatever_the_method_is_
         system_notify_analytic = None
 
         @event_handler
-        async def any_name_at_all(self, whatever: messages.SystemNotify) -> Any:
+        async def any_name_at_all(self, whatever: messages.SystemNotify) -> Any:  # type: ignore[name-defined]
             return await consumers.AnalyticsConsumer.system_notify_analytic(self, whatever)
 
     client = Talk(Renamed.as_asgi())

@@ -324,10 +324,11 @@ def test_S1_61_uvicorn_reloads_with_all_four_sockets_open(typed_app: SeedApp) ->
         for client in before:
             assert client.wait_closed()[0] in (1001, 1006, 1012)
         for address in ADDRESSES.values():
-            client = until(partial(connected, server, address), f"{address} is served again", deadline_s=60)
-            client.send_json({"action": "ping"})
-            until_pong(client)
-            client.close()
+            again = until(partial(connected, server, address), f"{address} is served again", deadline_s=60)
+            assert again is not None
+            again.send_json({"action": "ping"})
+            until_pong(again)
+            again.close()
         assert "Traceback" not in server.log()
 
 

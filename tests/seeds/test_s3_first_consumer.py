@@ -45,7 +45,7 @@ class Noted(WebsocketConsumer):
     def disconnect(self, close_code: int) -> None:
         self.note("disconnect", close_code)
 
-    def receive(self, text_data: str) -> None:  # type: ignore[override]  # as the tutorial has it
+    def receive(self, text_data: str) -> None:
         self.note("receive", text_data)
         self.send(text_data=text_data)
 

@@ -485,7 +485,8 @@ def test_S4_73_from_a_celery_task(
             check=False,
         )
         assert sent.returncode == 0, sent.stderr
-        updates, notes = set(), set()
+        updates: set[int] = set()
+        notes: set[str] = set()
         while len(updates) + len(notes) < 40:
             frame = person.receive_json()
             if frame["type"] == "background_update":
