@@ -2,8 +2,11 @@
 
 A server writes each frame to its socket by itself, and that system call is most of what a delivery costs. A
 consumer that has several messages waiting makes several frames in a row; while it does, a ``Burst`` stands
-in the server's protocol for the transport, and hands on at once what has been written. Nothing is delayed
-beyond the row: it ends when no message waits, when a handler waits for something else, or after 2 ms.
+in the server's protocol for the transport, and hands on at once what has been written. It ends when no message
+waits, at the loop's next turn when a handler waits for something, or after 2 ms.
+
+While a handler computes, or blocks, nobody can end a burst. So frames are gathered only for classes of consumers
+whose handlers have not done that (``Pace``), and what is gathered leaves before a handler of another class runs.
 
 Known are the protocols of uvicorn, which have an attribute ``transport`` and nothing else that writes. With
 any other server, or without one, nothing is gathered.
@@ -12,18 +15,24 @@ any other server, or without one, nothing is gathered.
 from __future__ import annotations
 
 import asyncio
-from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
+from compat.clock import steady
 from compat.types import Receive, Send
 
-__all__ = ["Burst", "begin", "protocol_of"]
+__all__ = ["MAX_HANDLER_S", "QUICK", "Burst", "Bursts", "Pace", "protocol_of"]
 
 MAX_BYTES = 2**16
 """asyncio's high-water mark: what a client that reads nothing may leave in a transport."""
 
 MAX_S = 0.002
 """How long a frame may wait for handlers that compute."""
+
+MAX_HANDLER_S = 0.01
+"""How long a handler may hold the loop before frames of its class are not gathered any more, in seconds ..."""
+
+QUICK = 100
+"""... nor before so many of its handlers in a row have been quicker."""
 
 
 def protocol_of(receive: Receive, send: Send) -> Any:
@@ -39,11 +48,60 @@ def protocol_of(receive: Receive, send: Send) -> Any:
     return None
 
 
-def begin(protocol: Any, loop: asyncio.AbstractEventLoop, last: Burst | None = None) -> Burst | None:
-    """End ``last`` and begin another one; None when somebody else's is under way for this protocol."""
-    if last is not None:
-        last.end()
-    return None if type(protocol.transport) is Burst else Burst(protocol, loop)
+class Pace:
+    """How many handlers of a class of consumers have been quick since one was not."""
+
+    __slots__ = ("quick",)
+
+    def __init__(self) -> None:
+        self.quick = 0
+
+
+class Inbox(Protocol):
+    """What a burst needs to know of the connection that it is for."""
+
+    between: bool
+    """Its task is between two handlers, for a turn of the loop."""
+
+
+class Bursts:
+    """Those of one event loop."""
+
+    __slots__ = ("handled", "loop", "open")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.open: list[Burst] = []
+        """Those that were under way at the loop's last turn, or have begun since."""
+        self.handled = 0
+        """Handlers that have begun while frames were, or might be, gathered."""
+
+    def begin(self, protocol: Any, inbox: Inbox, now: float) -> Burst | None:
+        """Gather what is written to ``protocol``; None when somebody else's burst is under way there."""
+        if type(protocol.transport) is Burst:
+            return None
+        burst = Burst(protocol, inbox, now + MAX_S)
+        if not self.open:
+            self.loop.call_soon(self._turn)
+        self.open.append(burst)
+        return burst
+
+    def end(self) -> None:
+        """End them all."""
+        for burst in self.open:
+            burst.end()
+
+    def _turn(self) -> None:
+        """End those whose handler waits for something, and those that have lasted long enough."""
+        now, still = steady(), []
+        for burst in self.open:
+            if burst.inbox.between and burst.until > now:
+                still.append(burst)
+            else:
+                burst.end()
+        self.open = still
+        if still:
+            self.loop.call_soon(self._turn)
 
 
 class Burst:
@@ -53,17 +111,17 @@ class Burst:
     ping of the server's own leaves before it.
     """
 
-    __slots__ = ("held", "protocol", "size", "transport", "until")
+    __slots__ = ("held", "inbox", "protocol", "size", "transport", "until")
 
-    def __init__(self, protocol: Any, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, protocol: Any, inbox: Inbox, until: float) -> None:
         self.protocol = protocol
+        self.inbox = inbox
         self.transport = protocol.transport
         self.held: list[bytes] = []
         self.size = 0
-        self.until = monotonic() + MAX_S
-        """When it has lasted long enough, in seconds of ``time.monotonic()``; 0 when it has ended."""
+        self.until = until
+        """When it has lasted long enough, in seconds of ``clock.steady()``; 0 when it has ended."""
         protocol.transport = self
-        loop.call_soon(self.end)  # should a handler wait, nobody else would end it
 
     def write(self, data: bytes) -> None:
         """Keep ``data`` for the end."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast, overloa
 from asgiref.sync import async_to_sync
 
 from compat import db, dependencies, integration, unawaited
+from compat.bursts import Pace
 from compat.db import aclose_old_connections, database_sync_to_async
 from compat.dispatch import STOP, Ending, NoSocket, Socket, converse, describe, join, missing_layer
 from compat.endpoint import ASGISignature, ConsumerSignature, connection_of
@@ -128,6 +129,7 @@ class AsyncConsumer:
     __signature__ = ConsumerSignature()
 
     _sync: ClassVar[bool] = False
+    _pace: ClassVar[Pace] = Pace()
     _handler_names: ClassVar[dict[Any, str]] = {}
     _short_cuts: ClassVar[dict[str, str]] = {}
     """Methods of ours that are called instead of a handler, and call it where it is not ours."""
@@ -154,7 +156,7 @@ class AsyncConsumer:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._handler_names = {}
+        cls._handler_names, cls._pace = {}, Pace()
         check_hooks(cls, sync=cls._sync)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

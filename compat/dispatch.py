@@ -15,11 +15,12 @@ import contextlib
 import logging
 import types
 from collections.abc import Awaitable, Callable, Generator, Mapping
-from time import monotonic
 from types import CoroutineType
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from compat import bursts
+from compat.bursts import MAX_HANDLER_S, QUICK
+from compat.clock import steady
 from compat.draining import drain
 from compat.exceptions import InvalidChannelLayerError, StopConsumer
 from compat.frames import FrameReader, read_frames
@@ -30,6 +31,7 @@ from compat.limits import Heartbeat, guarded, limit_of, limited
 from compat.metrics import connections
 from compat.refusal import listed
 from compat.types import Message, Receive, Scope, Send, is_served
+from compat.wakeups import turn
 
 __all__ = [
     "STOP",
@@ -150,6 +152,7 @@ class Consumer(Protocol):
     channel_layer: Any
     channel_name: str
     concurrency: int
+    _pace: ClassVar[bursts.Pace]
 
     def _find_layer(self) -> Any: ...
 
@@ -231,8 +234,9 @@ def join(ending: Ending) -> Generator[Any, Any, bool]:
 def converse(ending: Ending, receive: Receive) -> Generator[Any, Any, None]:
     """Run a consumer until it stops, its client leaves, a handler raises, or the task is cancelled.
 
-    To be awaited. It is a generator so that it can wait for the socket's future itself, and finish what the
-    server has begun, without an object or an exception per message.
+    Between two of its handlers the event loop has a turn: others' sockets and timers, and the tasks that the
+    first one has made. To be awaited. It is a generator so that it can wait for the socket's future itself, and
+    finish what the server has begun, without an object or an exception per message.
     """
     joining: Any = join(ending)
     if not (yield from joining):
@@ -247,14 +251,23 @@ def converse(ending: Ending, receive: Receive) -> Generator[Any, Any, None]:
     ending.begin(receive)
     protocol, burst = ending.socket.protocol, None
     reader: Any = inbox.reader  # a StepReader, wherever inbox.awaited is not None
-    wakeups = inbox.wakeups
+    wakeups, pace = inbox.wakeups, consumer._pace
+    gathered, number, began = wakeups.bursts, 0, 0.0
+    message: Message | None = None
     try:
         while True:
             awaited = inbox.awaited
-            if awaited is not wakeups.done or inbox.events or inbox.frame is not None:
+            if awaited is wakeups.done and inbox.frame is None and not inbox.events:
+                inbox.frame = reader.step()  # nothing waits but, perhaps, at the socket
+                awaited = inbox.awaited
+            if inbox.events or inbox.frame is not None or (awaited is not None and awaited.done()):
+                if message is not None:
+                    inbox.between = True
+                    yield
+                    inbox.between = False
                 message = inbox.take()
-            elif (message := reader.step()) is not None:  # nothing waits but, perhaps, at the socket
-                reader.returned(message)
+            else:
+                message = None
             while message is None:
                 if burst is not None:
                     burst.end()
@@ -278,8 +291,16 @@ def converse(ending: Ending, receive: Receive) -> Generator[Any, Any, None]:
                 else:
                     message = inbox.take()
             ending.current = message
-            if inbox.events and protocol is not None and (burst is None or burst.until < monotonic()):
-                burst = bursts.begin(protocol, inbox.loop, burst)
+            if inbox.events or gathered.open:  # frames are to be gathered, or others have been
+                began = steady()
+                number = gathered.handled = gathered.handled + 1
+                if pace.quick < QUICK:
+                    gathered.end()
+                elif burst is not None and burst.until < began:
+                    burst.end()
+                    burst = None
+                if burst is None and protocol is not None and inbox.events and pace.quick >= QUICK:
+                    burst = gathered.begin(protocol, inbox, began)
             name = None if handlers is None else handlers.get(message.get("type"))
             handling = dispatch(message) if name is None else getattr(consumer, name)(message)
             if handling.__class__ is not CoroutineType:
@@ -288,7 +309,17 @@ def converse(ending: Ending, receive: Receive) -> Generator[Any, Any, None]:
                 if inbox.ended:
                     break
                 raise StopConsumer
+            if number:
+                # Others have begun meanwhile where it has waited for something.
+                if steady() - began > MAX_HANDLER_S and gathered.handled == number:
+                    pace.quick = 0
+                else:
+                    pace.quick += 1
+                number = 0
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever a handler raises
+        if burst is not None:
+            burst.end()
+        inbox.between = False
         yield from end.because_of(error)
     finally:
         yield from end.finish()
@@ -317,6 +348,7 @@ async def converse_side_by_side(ending: Ending, receive: Receive) -> None:
             ending.current = await inbox.get()
             await dispatch(ending.current)
             while True:
+                await turn()
                 message = await inbox.get()
                 if inbox.failure is not None:
                     raise inbox.failure

@@ -15,9 +15,9 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator
-from time import monotonic
 from typing import Any, Literal, Protocol
 
+from compat.clock import steady
 from compat.types import Message
 from compat.wakeups import wakeups_of
 
@@ -72,6 +72,7 @@ class Inbox:
 
     __slots__ = (
         "awaited",
+        "between",
         "called",
         "capacity",
         "channel",
@@ -114,6 +115,8 @@ class Inbox:
         self.wakeups = wakeups_of(loop)
         self.called = False
         """A wake-up is on its way."""
+        self.between = False
+        """The reader gives way for a turn of the loop, between two messages."""
         self.space: asyncio.Future[None] | None = None
         self.drained: asyncio.Future[None] | None = None
         self.failure: BaseException | None = None
@@ -128,7 +131,7 @@ class Inbox:
     def push(self, message: Message, deadline: float) -> bool:
         """Append a layer's message; only on the inbox's own loop.
 
-        ``deadline`` is in seconds of ``time.monotonic()``. Returns True when nothing was lost, False when
+        ``deadline`` is in seconds of ``clock.steady()``. Returns True when nothing was lost, False when
         exactly one message was: this one, or with "drop_oldest" the one at the head.
         """
         return self.offer((deadline, message, None))
@@ -136,14 +139,21 @@ class Inbox:
     def offer(self, event: Event) -> bool:
         """``push`` for an event that may be in other inboxes too; returns what ``push`` does."""
         events, waiting = self.events, len(self.events)
-        if waiting >= self.capacity:
-            return self._overflow(event)
+        half_full = 2 * waiting >= self.capacity
+        if half_full:
+            if waiting >= self.capacity:
+                return self._overflow(event)
+            self.wakeups.crowd[self] = None
         if events is NOTHING:
             events = self.events = deque()
         events.append(event)
         if self.waiter is not None:
-            self.wakeups.call(self, 2 * waiting >= self.capacity)
+            self.wakeups.call(self, half_full)
         return True
+
+    def relieves(self) -> bool:
+        """Whether this is half full, and the reader is about to take from it (see ``WakeUps.relief``)."""
+        return (self.called or self.between) and 2 * len(self.events) >= self.capacity
 
     def push_threadsafe(self, message: Message, deadline: float) -> None:
         """Append a layer's message from another thread or loop; a loss is counted when it happens.
@@ -174,6 +184,7 @@ class Inbox:
 
     def close(self) -> None:
         """Nobody takes any more. After an overflow, what waits and what still comes is counted as lost."""
+        self.wakeups.crowd.pop(self, None)
         if not self.overflowed:
             return
         left, self.events, self.capacity = self.events, NOTHING, 0
@@ -208,7 +219,8 @@ class Inbox:
         elif not waiter.done():  # the task is to go on without it
             callbacks: list[Any] | None = waiter._callbacks
             for resume, context in callbacks or ():
-                if resume.__self__ is self.task:
+                # There may be others: a future of asyncio.shield() has a plain function of its own.
+                if getattr(resume, "__self__", None) is self.task:
                     waiter.remove_done_callback(resume)
                     context.run(resume, self.wakeups.done)
                     return
@@ -277,7 +289,7 @@ class Inbox:
                 break
             if self.drained is not None and not events:
                 self.loop.call_soon_threadsafe(self._tell_drained)  # a sync consumer takes in a worker thread
-            if deadline > monotonic():
+            if deadline > steady():
                 return message if copy is None else copy()
             if self.owner is not None:
                 self.owner.count_drop(self.channel, "expired")
@@ -352,7 +364,7 @@ class Mailbox:
         return idle
 
     def _expire(self) -> int:
-        now, expired = monotonic(), 0
+        now, expired = steady(), 0
         while self.events and self.events[0][0] <= now:
             self.events.popleft()
             expired += 1

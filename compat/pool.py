@@ -1,7 +1,8 @@
 """A ready queue of connections with something to do, drained by as few threads as keep up with it.
 
 A connection is in its loop's queue at most once; a lock is its token. A worker thread takes a connection,
-runs a slice of its messages in order, lets go of it, and takes the next. One worker runs; others are woken
+runs its next message, lets go of it, and takes the next. A connection with more messages is queued again when
+the event loop has had a turn, so that what one handler has asked of the loop has begun when the next one runs. One worker runs; others are woken
 only when it is stuck in a handler, which a tick notices (more threads than needed cost: they fight for the
 GIL). Message types that were slow before are handed over before they run.
 
@@ -40,8 +41,8 @@ class Runnable(Protocol):
 
     touched: bool
 
-    def run_slice(self, worker: Worker) -> None:
-        """In a worker: handle some messages, and let go of the token."""
+    def run_next(self, worker: Worker) -> None:
+        """In a worker: handle a message, and let go of the token."""
 
     def kind(self) -> Any:
         """What it handles now, as something that may be slow the next time too."""
@@ -74,6 +75,10 @@ class Pool:
         self.loop = loop
         self.size = thread_limit()
         self.ready: deque[Runnable] = deque()
+        self.again: deque[Runnable] = deque()
+        """Connections with another message, whose token is held: they are queued after a turn of the loop."""
+        self.turning = False
+        """Such a turn is under way, or asked for."""
         self.touched: deque[Runnable] = deque()
         """Connections that the loop has to look at: frames to send, an end, a place for a frame."""
         self.lock = threading.Lock()
@@ -156,7 +161,34 @@ class Pool:
             connection.touched = False
             connection.wake()
 
+    def _turn(self) -> None:
+        """Queue the connections that wait for a turn of the loop when it has had one.
+
+        What their handlers have asked of the loop is called in this turn or the next, and the tasks that it makes
+        begin in the one after that.
+        """
+        self.loop.call_soon(self.loop.call_soon, self._turned, len(self.again))
+
+    def _turned(self, count: int) -> None:
+        for _ in range(count):
+            self.ready.append(self.again.popleft())
+        self._kick()
+        self.turning = False
+        if self.again:
+            self.turning = True
+            self._turn()
+
     # In worker threads
+
+    def after_a_turn(self, connection: Runnable) -> None:
+        """Queue ``connection``, whose token the caller holds, when the loop has had a turn."""
+        self.again.append(connection)
+        if not self.turning:
+            self.turning = True
+            try:
+                self.loop.call_soon_threadsafe(self._turn)
+            except RuntimeError:
+                pass  # the loop has been closed under a handler that still ran
 
     def flush_soon(self) -> None:
         """Have the loop look at the touched connections."""
@@ -186,7 +218,8 @@ class Pool:
             try:
                 connection = ready.popleft()
             except IndexError:
-                self.flush_soon()
+                if not self.turning:  # or those that come again add to what is sent, for a tick at most
+                    self.flush_soon()
                 with self.lock:
                     if ready:
                         continue
@@ -197,7 +230,7 @@ class Pool:
                 if not self._woken(worker):
                     return
                 continue
-            connection.run_slice(worker)
+            connection.run_next(worker)
             turns += 1
             if worker.slow or turns % FLUSH_EVERY == 0:
                 self.flush_soon()

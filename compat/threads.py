@@ -18,7 +18,8 @@ from typing import Any, Protocol
 from asgiref import sync as asgiref_sync
 from asgiref.sync import SyncToAsync, sync_to_async
 
-from compat import bursts, db
+from compat import db
+from compat.clock import steady
 from compat.dispatch import Ending, Socket
 from compat.exceptions import StopConsumer
 from compat.inbox import Event, Inbox
@@ -26,9 +27,6 @@ from compat.pool import TICK_S, Worker, executor, pool_of
 from compat.types import Message, Receive
 
 __all__ = ["SyncConnection"]
-
-SLICE = 32
-"""Messages of one connection that a worker runs before it looks at the others."""
 
 MAX_UNSENT = 64
 """Frames that a handler may be ahead of its client before ``send()`` blocks it."""
@@ -191,7 +189,7 @@ class SyncConnection:
         """Send what waits; a server's error ends the consumer, unless it means that the client has left."""
         out, socket = self.out, self.socket
         raw_send, several = socket.raw_send, len(out) > 1 and socket.protocol is not None
-        burst = bursts.begin(socket.protocol, self.pool.loop) if several else None
+        burst = self.inbox.wakeups.bursts.begin(socket.protocol, self.inbox, steady()) if several else None
         while out:
             if socket.shut:
                 out.clear()
@@ -262,12 +260,12 @@ class SyncConnection:
             if len(self.out) >= MAX_UNSENT and not self.closing:
                 self.room.wait(1)
 
-    def run_slice(self, worker: Worker) -> None:
-        """Handle messages in order, as many as are there but at most ``SLICE``; then let go of the token."""
+    def run_next(self, worker: Worker) -> None:
+        """Handle the next message, and let go of the token; the one after it waits for a turn of the loop."""
         inbox, pool = self.inbox, self.pool
         self.worker, worker.connection = worker, self
         try:
-            self._run_slice(worker)
+            self._run_next(worker)
         except StopConsumer:
             self.finished = True
         except Exception as error:  # noqa: BLE001 - what a handler raises ends this consumer, and only it
@@ -285,25 +283,19 @@ class SyncConnection:
             pool.flush_soon()
         elif (inbox.events or inbox.frame is not None) and len(self.out) < MAX_UNSENT and not self.stopped():
             if self.busy.acquire(blocking=False):
-                pool.ready.append(self)
+                pool.after_a_turn(self)
 
-    def _run_slice(self, worker: Worker) -> None:
-        take, out, slow_kinds = self.inbox.take, self.out, self.pool.slow_kinds
-        run, handle = self.context.run, self._guarded if self.database else self.consumer.dispatch
-        local = self._enter()
-        for _ in range(SLICE):
-            if len(out) >= MAX_UNSENT or self.closing:
-                return
-            message = take()
-            if message is None:
-                return
-            self.current = message
-            worker.turns += 1
-            local.task_context = self.nested  # each time: a nested sync_to_async leaves its own behind
-            if slow_kinds and self.kind() in slow_kinds:
-                self._run_slow(worker, message)
-            else:
-                run(handle, message)
+    def _run_next(self, worker: Worker) -> None:
+        if len(self.out) >= MAX_UNSENT or self.closing or (message := self.inbox.take()) is None:
+            return
+        self.current = message
+        worker.turns += 1
+        self._enter().task_context = self.nested  # each time: a nested sync_to_async leaves its own behind
+        slow_kinds = self.pool.slow_kinds
+        if slow_kinds and self.kind() in slow_kinds:
+            self._run_slow(worker, message)
+        else:
+            self.context.run(self._guarded if self.database else self.consumer.dispatch, message)
 
     def _run_slow(self, worker: Worker, message: Message) -> None:
         worker.slow = True

@@ -1,29 +1,39 @@
-"""Waking the readers of inboxes: those of one event loop together, when what comes at once has come.
+"""Waking the readers of inboxes: those of one event loop together, after a turn in which nothing more came.
 
-A reader that runs once for eight messages costs one task switch and one write instead of eight, and finds its
+A reader that runs once for eight messages costs one wake-up and one write instead of eight, and finds its
 socket in the processor's caches. So readers are not woken by each message but in rounds: when no more have
 come for a turn of the event loop, after ``MAX_TURNS``, or when an inbox is half full, so that nothing is lost
 to the waiting. Where a loop has nothing else to do that is a few microseconds.
 
-A long round lets the loop look after its sockets and timers every ``SLICE_S``. A loop that has spent much of
-its time on rounds pauses before the next one, if that has lately made it deliver several messages at once.
+A reader handles one message in a turn of the loop. A round wakes as many readers in each turn as keep
+``WINDOW`` of them at work, and gives way after ``SLICE_S`` in any case, so that the loop looks after its
+sockets and timers meanwhile. A loop that has spent much of its time on rounds pauses before the next one, if
+that has lately made it deliver several messages at once.
+
+Who sends more than the readers can take is held back for some turns: see ``WakeUps.relief``.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from time import monotonic
+import types
+from collections.abc import Generator, Iterator
 from typing import Protocol
 
-__all__ = ["WakeUps", "wakeups_of"]
+from compat.bursts import Bursts
+from compat.clock import steady, timers_run
+
+__all__ = ["WakeUps", "turn", "wakeups_of"]
 
 QUIET_TURNS = 1
 """A client's next frame takes one turn, from the socket to its handler."""
 
 MAX_TURNS = 8
 
-SLICE_S = 0.005
+WINDOW = 32
+"""How many readers with several messages are at work at a time: their sockets fit into the caches."""
+
+SLICE_S = 0.001
 """How long readers are woken before the loop may do something else."""
 
 PAUSE = 3.0
@@ -35,6 +45,9 @@ MAX_PAUSE_S = 0.003
 MAX_SKIPPED = 63
 """Rounds without a pause after one that has gained nothing; fewer the first times."""
 
+RELIEF_TURNS = 128
+"""How long a sender is held back at most: a reader at work takes a message every other turn, or each."""
+
 
 class Reader(Protocol):
     """What is woken."""
@@ -45,19 +58,31 @@ class Reader(Protocol):
         """Let it look, in a callback of the loop; nothing when it runs already."""
 
 
+class Crowded(Protocol):
+    """An inbox that is half full."""
+
+    def relieves(self) -> bool:
+        """Whether it is half full still, and its reader is about to take from it."""
+
+
 class WakeUps:
     """The readers of one event loop that have something to read and have not been told."""
 
     __slots__ = (
+        "bursts",
         "calls",
+        "crowd",
         "done",
+        "due",
+        "known",
         "loop",
         "pause",
-        "quiet",
         "readers",
         "round",
         "scheduled",
         "seen",
+        "share",
+        "timer",
         "turns",
         "urgent",
     )
@@ -67,65 +92,114 @@ class WakeUps:
         self.done: asyncio.Future[None] = loop.create_future()
         """A future that is done."""
         self.done.set_result(None)
+        self.bursts = Bursts(loop)
+        """The frames of the readers' connections."""
         self.readers: list[Reader] = []
         """Those of the next round."""
+        self.known = 0
+        """How many of them had been called when the next look at them was scheduled."""
         self.round: Iterator[Reader] = iter(())
         """Those of this round whose turn has not come."""
+        self.share: float = WINDOW
+        """How many of this round are woken in one turn of the loop."""
+        self.crowd: dict[Crowded, None] = {}
+        """Inboxes that were half full when something came; in order."""
         self.scheduled = False
         """The loop has been asked to call ``_turn``."""
         self.calls = self.seen = 0
         """How many messages have come for the readers, and how many of them before the last turn."""
         self.urgent = False
         """A reader is not to be kept waiting any longer."""
-        self.turns = self.quiet = 0
+        self.turns = 0
         self.pause = Pause()
+        self.timer: asyncio.TimerHandle | None = None
+        """Of the pause that is under way, which ends when it is ``due``."""
+        self.due = 0.0
 
     def call(self, reader: Reader, urgent: bool = False) -> None:
         """Wake ``reader`` soon, or at the next turn; on the loop only."""
         self.calls += 1
-        if urgent:
-            self.urgent = True
         if not reader.called:
             reader.called = True
             self.readers.append(reader)
             if not self.scheduled:
                 self._schedule()
+        if urgent:
+            self.urgent = True
+        if self.timer is not None and (urgent or steady() >= self.due):  # or its timer stands still
+            self.timer.cancel()
+            self.timer = None
+            self._turn_soon()
+
+    async def relief(self) -> None:
+        """Let readers whose inboxes are half full take from them before more is sent.
+
+        Returns when none of them is both half full and about to take, and after ``RELIEF_TURNS`` in any case.
+        """
+        crowd = self.crowd
+        for _ in range(RELIEF_TURNS):
+            while crowd:
+                inbox = next(iter(crowd))
+                if inbox.relieves():
+                    break
+                del crowd[inbox]
+            else:
+                return
+            await turn()
 
     def _schedule(self) -> None:
         self.scheduled = True
-        self.turns = self.quiet = 0
+        self.turns = 0
+        self._turn_soon()
+
+    def _turn_soon(self) -> None:
+        self.known = len(self.readers)
         self.loop.call_soon(self._turn)
 
     def _turn(self) -> None:
         """More may come, or a round begins."""
         self.turns += 1
-        self.quiet = 0 if self.calls > self.seen else self.quiet + 1
+        quiet = self.calls == self.seen
         self.seen = self.calls
-        if not self.urgent:
-            if self.quiet < QUIET_TURNS and self.turns < MAX_TURNS:
-                self.loop.call_soon(self._turn)
+        if not self.urgent and self.timer is None:
+            if not quiet and self.turns < MAX_TURNS:
+                self._turn_soon()
                 return
-            rest_s = self.pause.left_s(monotonic())
-            if rest_s > 0:
-                self.loop.call_later(rest_s, self._turn)
+            now = steady()
+            rest_s = self.pause.left_s(now)
+            if rest_s > 0 and timers_run(self.loop):
+                self.due = now + rest_s
+                self.timer = self.loop.call_later(rest_s, self._turn)
                 return
-        self.pause.begin_round(self.calls / len(self.readers))
+        if self.timer is None:
+            self._begin_round()
+        else:
+            self.timer = None
+            self.known = len(self.readers)
+            self.loop.call_soon(self._begin_round)
+
+    def _begin_round(self) -> None:
+        """Wake those who were called before this was scheduled: since then the loop has had a turn."""
+        messages = self.calls / len(self.readers)
+        self.share = WINDOW / (messages - 1) if messages > 1 else float("inf")
+        self.pause.begin_round(messages)
         self.urgent = False
         self.calls = self.seen = 0
-        readers, self.readers = self.readers, []
-        self.round = iter(readers)
+        self.round = iter(self.readers[: self.known])
+        self.readers = self.readers[self.known :]
         self._go_on()
 
     def _go_on(self) -> None:
-        """Wake the readers of this round, a slice of them; all when an inbox fills up."""
-        now = began = monotonic()
-        over = False
+        """Wake the readers of this round, those of one turn."""
+        now = began = steady()
+        woken, over = 0, False
         try:
             for reader in self.round:
                 reader.called = False
                 reader.wake()
-                now = monotonic()
-                if now - began > SLICE_S and not self.urgent:
+                woken += 1
+                now = steady()
+                if now - began > SLICE_S or woken >= self.share:
                     return
             over = True
         finally:  # also when one has raised SystemExit: the others are not forgotten
@@ -141,18 +215,21 @@ class WakeUps:
 class Pause:
     """How long a loop waits between two rounds, learned from what waiting has gained."""
 
-    __slots__ = ("in_vain", "skip", "spent_s", "until", "used")
+    __slots__ = ("in_vain", "messages", "skip", "spent_s", "until", "used")
 
     def __init__(self) -> None:
         self.until = self.spent_s = 0.0
+        self.messages = 1.0
         self.used = False
         """The next round has been waited for."""
         self.skip = self.in_vain = 0
         """How many rounds are not waited for, and how many were not the last time."""
 
     def left_s(self, now: float) -> float:
-        """Seconds to wait before the next round; 0 or less for none. ``now`` is ``time.monotonic()``."""
+        """Seconds to wait before the next round; 0 or less for none. ``now`` is that of ``clock.steady``."""
         left = self.until - now
+        if left > MAX_PAUSE_S:  # no pause is as long: the clock has been turned back
+            return 0.0
         if left > 0:
             self.used = True
         return left
@@ -160,17 +237,24 @@ class Pause:
     def begin_round(self, messages: float) -> None:
         """A round begins, with so many messages for each reader."""
         self.spent_s = 0.0
+        self.messages = messages
         if self.used:
             self.used = False
             self.in_vain = 0 if messages >= 1.5 else min(2 * self.in_vain + 1, MAX_SKIPPED)
             self.skip = self.in_vain
 
     def end_round(self, now: float) -> None:
-        """The round is over: it has taken ``spent_s``."""
+        """All readers of the round are woken, which has taken ``spent_s``: the time of their first messages."""
         if self.skip:
             self.skip -= 1
         else:
-            self.until = now + min(PAUSE * self.spent_s, MAX_PAUSE_S)
+            self.until = now + min(PAUSE * self.spent_s * self.messages, MAX_PAUSE_S)
+
+
+@types.coroutine
+def turn() -> Generator[None, None, None]:
+    """Give way for one turn of the event loop."""
+    yield
 
 
 _wakeups: dict[asyncio.AbstractEventLoop, WakeUps] = {}

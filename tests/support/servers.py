@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import socket
 import threading
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,15 +75,21 @@ def served(
 class LiveServer(Address):
     """uvicorn in a thread of this process, on a free port: log records and consumers are at hand in the test.
 
-    `app` is any ASGI application. Leaving the block asks uvicorn to end, which it does in order: open
-    websockets are closed with 1012, and the thread has ended.
+    `app` is any ASGI application, `options` are uvicorn's; the loop is asyncio's where they name no other.
+    Leaving the block asks uvicorn to end, which it does in order: open websockets are closed with 1012, and the
+    thread has ended.
     """
 
     def __init__(self, app: Any, **options: Any) -> None:
         self._socket = socket.socket()
         self._socket.bind((self.host, 0))
         super().__init__(self._socket.getsockname()[1])
-        options = {"log_config": None, "lifespan": "off", "timeout_graceful_shutdown": 5, **options}
+        defaults = {"log_config": None, "lifespan": "off", "timeout_graceful_shutdown": 5, "loop": "asyncio"}
+        options = {**defaults, **options}
+        if options.get("ws") == "websockets":  # which warns that it is deprecated when it is imported
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                importlib.import_module("uvicorn.protocols.websockets.websockets_impl")
         self.uvicorn = uvicorn.Server(uvicorn.Config(app, **options))
         self._thread = threading.Thread(target=self._serve, name="live-server", daemon=True)
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -91,7 +99,15 @@ class LiveServer(Address):
             self.loop = asyncio.get_running_loop()
             await self.uvicorn.serve(sockets=[self._socket])
 
-        asyncio.run(main())
+        factory = self.uvicorn.config.get_loop_factory()
+        assert factory is not None
+        loop = factory()
+        try:
+            loop.run_until_complete(main())
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(loop.shutdown_default_executor())
+        finally:
+            loop.close()
 
     def __enter__(self) -> LiveServer:
         self._thread.start()

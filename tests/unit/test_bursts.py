@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
-from compat.bursts import MAX_BYTES, begin, protocol_of
+from compat.bursts import MAX_BYTES, MAX_S, Burst, protocol_of
+from compat.clock import steady
 from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.patterns import path
 from compat.routing import URLRouter
 from compat.types import Message
+from compat.wakeups import wakeups_of
 from tests.support.apps import Middleware
 from tests.support.clients import Client
 from tests.support.logs import recorded
@@ -55,11 +57,24 @@ class Protocol(asyncio.Protocol):
         raise NotImplementedError
 
 
-async def test_what_is_written_leaves_in_one_piece_when_the_burst_ends() -> None:
-    protocol, loop = Protocol(), asyncio.get_running_loop()
-    transport = protocol.transport
-    burst = begin(protocol, loop)
+class Between:
+    """An inbox whose reader gives way between two messages, or waits in a handler."""
+
+    def __init__(self, between: bool = True) -> None:
+        self.between = between
+
+
+def begin(protocol: Protocol, inbox: Between | None = None, lasts_s: float = 60) -> Burst:
+    bursts = wakeups_of(asyncio.get_running_loop()).bursts
+    burst = bursts.begin(protocol, inbox or Between(), steady() - MAX_S + lasts_s)
     assert burst is not None
+    return burst
+
+
+async def test_what_is_written_leaves_in_one_piece_when_the_burst_ends() -> None:
+    protocol = Protocol()
+    transport = protocol.transport
+    burst = begin(protocol)
     for number in range(3):
         protocol.transport.write(b"%d" % number)
     assert transport.writes == []
@@ -69,41 +84,65 @@ async def test_what_is_written_leaves_in_one_piece_when_the_burst_ends() -> None
     assert transport.writes == [b"012", b"after"]
 
 
-async def test_it_ends_by_itself_at_the_next_turn_of_the_loop() -> None:
-    protocol, loop = Protocol(), asyncio.get_running_loop()
+async def test_it_lasts_over_turns_of_the_loop_until_a_handler_waits() -> None:
+    protocol, inbox = Protocol(), Between()
     transport = protocol.transport
-    assert begin(protocol, loop) is not None
+    begin(protocol, inbox)
+    protocol.transport.write(b"one")
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert transport.writes == []
+    protocol.transport.write(b"two")
+    inbox.between = False
+    await asyncio.sleep(0)
+    assert (transport.writes, protocol.transport) == ([b"onetwo"], transport)
+
+
+async def test_it_ends_when_it_has_lasted_long_enough() -> None:
+    protocol = Protocol()
+    transport = protocol.transport
+    begin(protocol, lasts_s=0)
     protocol.transport.write(b"one")
     await asyncio.sleep(0)
     assert (transport.writes, protocol.transport) == ([b"one"], transport)
 
 
+async def test_all_can_be_ended() -> None:
+    protocols = [Protocol() for _ in range(3)]
+    transports = [protocol.transport for protocol in protocols]
+    for protocol in protocols:
+        begin(protocol)
+        protocol.transport.write(b"one")
+    wakeups_of(asyncio.get_running_loop()).bursts.end()
+    assert [transport.writes for transport in transports] == [[b"one"]] * 3
+
+
 async def test_one_at_a_time_for_a_protocol() -> None:
-    protocol, loop = Protocol(), asyncio.get_running_loop()
-    first = begin(protocol, loop)
-    assert begin(protocol, loop) is None
-    assert begin(protocol, loop, first) not in (None, first)
+    protocol, bursts = Protocol(), wakeups_of(asyncio.get_running_loop()).bursts
+    burst = begin(protocol)
+    assert bursts.begin(protocol, Between(), steady()) is None
+    burst.end()
+    begin(protocol)
 
 
 async def test_whatever_else_is_asked_of_the_transport_comes_after_what_was_written() -> None:
-    protocol, loop = Protocol(), asyncio.get_running_loop()
+    protocol = Protocol()
     transport = protocol.transport
-    assert begin(protocol, loop) is not None
+    begin(protocol)
     protocol.transport.write(b"last words")
     assert not protocol.transport.is_closing()
     protocol.transport.close()
     assert (transport.writes, transport.closed) == ([b"last words"], True)
-    burst = begin(protocol, loop)
-    assert burst is not None
+    burst = begin(protocol)
     protocol.transport.write(b"too late")
     burst.end()
     assert transport.writes == [b"last words"], "nothing is written to what has been closed"
 
 
 async def test_it_holds_no_more_than_a_transport_may() -> None:
-    protocol, loop = Protocol(), asyncio.get_running_loop()
+    protocol = Protocol()
     transport, piece = protocol.transport, b"x" * 1000
-    assert begin(protocol, loop) is not None
+    begin(protocol)
     for _ in range(2 * MAX_BYTES // 1000):
         protocol.transport.write(piece)
     assert sum(map(len, transport.writes)) >= MAX_BYTES, "the server notices who does not read"
