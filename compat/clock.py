@@ -7,7 +7,6 @@ that a message is delivered whatever a test does to the time.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from functools import partial
@@ -25,10 +24,6 @@ steady: Callable[[], float] = partial(
 """Seconds, as ``time.monotonic()`` counts them where nobody has replaced it."""
 
 
-def timers_run(loop: asyncio.AbstractEventLoop) -> bool:
-    """False while the timers of ``loop`` stand still, because its clock does.
-
-    asyncio's loops look at ``time.monotonic()``; two calls in a row differ by some nanoseconds. Other loops
-    have clocks of their own.
-    """
-    return not isinstance(loop, asyncio.BaseEventLoop) or loop.time() != loop.time()
+def timers_run() -> bool:
+    """False while the timers of asyncio's loops do not: ``time.monotonic``, which they go by, is replaced."""
+    return isinstance(time.monotonic, BuiltinFunctionType)

@@ -167,7 +167,7 @@ class WakeUps:
                 return
             now = steady()
             rest_s = self.pause.left_s(now)
-            if rest_s > 0 and timers_run(self.loop):
+            if rest_s > 0 and timers_run():
                 self.due = now + rest_s
                 self.timer = self.loop.call_later(rest_s, self._turn)
                 return

@@ -1,7 +1,8 @@
 """Private copies of messages: no receiver may see what another one does to its event.
 
 Immutable scalars are shared, plain containers are copied, anything else is deep-copied, so any Python value
-that Channels' in-memory layer carries is carried here, at a fraction of the cost of copying it all deeply.
+that Channels' in-memory layer carries is carried here, at a fraction of the cost of copying it all deeply. As
+with ``copy.deepcopy``, what a message holds several times is copied once, and a message may hold itself.
 """
 
 from __future__ import annotations
@@ -31,21 +32,61 @@ def copier(message: dict[str, Any]) -> Callable[[], Message]:
 def private(message: Any) -> Any:
     """A copy of ``message`` that shares nothing mutable with it."""
     try:
-        return _copy(message)
-    except RecursionError:  # it refers to itself: deepcopy keeps track
-        return copy.deepcopy(message)
+        return _copy(message, {})
+    except RecursionError:
+        return _copy_deep(message)
 
 
-def _copy(value: Any) -> Any:
+def _copy(value: Any, memo: dict[int, Any]) -> Any:
+    """``memo`` has the copies of containers by the identity of the original, as that of ``copy.deepcopy``."""
     kind = value.__class__
     if kind in _SHARED:
         return value
+    known = memo.get(id(value))
+    if known is not None:
+        return known
+    made: Any
     if kind is dict:
-        return {_copy(key): _copy(item) for key, item in value.items()}
-    if kind is list:
-        return [_copy(item) for item in value]
-    if kind is tuple:
-        return tuple([_copy(item) for item in value])
-    if kind is set:
-        return {_copy(item) for item in value}
-    return copy.deepcopy(value)
+        made = memo[id(value)] = {}
+        for key, item in value.items():
+            made[key if key.__class__ in _SHARED else _copy(key, memo)] = (
+                item if item.__class__ in _SHARED else _copy(item, memo)
+            )
+    elif kind is list:
+        made = memo[id(value)] = []
+        made += [item if item.__class__ in _SHARED else _copy(item, memo) for item in value]
+    elif kind is tuple:
+        made = tuple([_copy(item, memo) for item in value])
+        made = memo.setdefault(id(value), made)  # one that holds itself has been copied meanwhile
+    elif kind is set:
+        made = memo[id(value)] = {_copy(item, memo) for item in value}
+    else:
+        made = copy.deepcopy(value, memo)
+    return made
+
+
+def _copy_deep(message: Any) -> Any:
+    """A copy of ``message`` however deep its lists and dicts are; RecursionError for other things as deep."""
+    memo: dict[int, Any] = {}
+    top: list[Any] = []
+    left: list[tuple[Any, Any]] = [([message], top)]
+
+    def copied(value: Any) -> Any:
+        kind = value.__class__
+        if kind in _SHARED:
+            return value
+        known = memo.get(id(value))
+        if known is None:
+            if kind is not dict and kind is not list:
+                return copy.deepcopy(value, memo)
+            known = memo[id(value)] = kind()
+            left.append((value, known))
+        return known
+
+    while left:
+        value, made = left.pop()
+        if value.__class__ is dict:
+            made.update((copied(key), copied(item)) for key, item in value.items())
+        else:
+            made.extend(map(copied, value))
+    return top[0]
