@@ -2,11 +2,12 @@
 
 A server writes each frame to its socket by itself, and that system call is most of what a delivery costs. A
 consumer that has several messages waiting makes several frames in a row; while it does, a ``Burst`` stands
-in the server's protocol for the transport, and hands on at once what has been written. It ends when no message
-waits, at the loop's next turn when a handler waits for something, or after 2 ms.
+in the server's protocol for the transport, and hands on at once what has been written. It ends when no
+message waits, at the loop's next turn when a handler waits for something, or after 2 ms.
 
-While a handler computes, or blocks, nobody can end a burst. So frames are gathered only for classes of consumers
-whose handlers have not done that (``Pace``), and what is gathered leaves before a handler of another class runs.
+While a handler computes, or blocks, nobody can end a burst. So frames are gathered only for classes of
+consumers whose handlers have not done that (``Pace``), and what is gathered leaves before a handler of
+another class runs.
 
 Known are the protocols of uvicorn, which have an attribute ``transport`` and nothing else that writes. With
 any other server, or without one, nothing is gathered.
@@ -29,10 +30,10 @@ MAX_S = 0.002
 """How long a frame may wait for handlers that compute."""
 
 MAX_HANDLER_S = 0.01
-"""How long a handler may hold the loop before frames of its class are not gathered any more, in seconds ..."""
+"""For how many seconds a handler may hold the loop before frames of its class are not gathered ..."""
 
 QUICK = 100
-"""... nor before so many of its handlers in a row have been quicker."""
+"""... until so many of its handlers in a row have been quicker; at first, too."""
 
 
 def protocol_of(receive: Receive, send: Send) -> Any:

@@ -235,8 +235,8 @@ def converse(ending: Ending, receive: Receive) -> Generator[Any, Any, None]:
     """Run a consumer until it stops, its client leaves, a handler raises, or the task is cancelled.
 
     Between two of its handlers the event loop has a turn: others' sockets and timers, and the tasks that the
-    first one has made. To be awaited. It is a generator so that it can wait for the socket's future itself, and
-    finish what the server has begun, without an object or an exception per message.
+    first one has made. To be awaited. It is a generator so that it can wait for the socket's future itself,
+    and finish what the server has begun, without an object or an exception per message.
     """
     joining: Any = join(ending)
     if not (yield from joining):

@@ -21,7 +21,7 @@ from compat.clock import steady
 from compat.types import Message
 from compat.wakeups import wakeups_of
 
-__all__ = ["HEARTBEAT", "DropCounter", "Event", "Inbox", "Mailbox", "Overflow"]
+__all__ = ["HEARTBEAT", "DropCounter", "Event", "Inbox", "Mailbox", "Overflow", "Retired"]
 
 Overflow = Literal["drop", "drop_oldest", "close"]
 """What a full inbox does: refuse the newest, throw out the oldest, or have its client closed (1013)."""
@@ -302,10 +302,14 @@ class Inbox:
             _settle(space)
 
 
+class Retired(Exception):
+    """The layer has forgotten this mailbox: the channel has another one, or an inbox."""
+
+
 class Mailbox:
     """A channel's messages while no consumer of this process owns it; safe from any thread and loop."""
 
-    __slots__ = ("capacity", "channel", "events", "lock", "owner", "waiters")
+    __slots__ = ("capacity", "channel", "events", "lock", "owner", "retired", "waiters")
     loop = None
     """No loop owns a mailbox (see ``Inbox.loop``)."""
 
@@ -316,12 +320,14 @@ class Mailbox:
         self.events: deque[tuple[float, Message]] = deque()
         self.waiters: list[asyncio.Future[None]] = []
         self.lock = threading.Lock()
+        self.retired = False
+        """Nothing is stored here any more, and nothing read."""
 
     def push(self, message: Message, deadline: float) -> bool:
-        """Append a message; False when the mailbox is full and the message was not stored."""
+        """Append a message; False when it was not stored: the mailbox is full, or ``retired``."""
         with self.lock:
             expired = self._expire()
-            stored = len(self.events) < self.capacity
+            stored = len(self.events) < self.capacity and not self.retired
             if stored:
                 self.events.append((deadline, message))
             waiters = tuple(self.waiters)
@@ -332,11 +338,16 @@ class Mailbox:
         return stored
 
     async def get(self) -> Message:
-        """The next message that has not expired; waits for one. Cancelling it loses nothing."""
+        """The next message that has not expired; waits for one. Cancelling it loses nothing.
+
+        Raises Retired when the mailbox is.
+        """
         loop = asyncio.get_running_loop()
         while True:
             waiter = loop.create_future()
             with self.lock:  # before the look, or a push from another thread could go unseen
+                if self.retired:
+                    raise Retired
                 self.waiters.append(waiter)
             try:
                 message = self.take()
@@ -362,6 +373,21 @@ class Mailbox:
             idle = not self.events and not self.waiters
         self._report(expired)
         return idle
+
+    def retire(self) -> bool:
+        """Store nothing any more, if this is idle; False when it is not."""
+        with self.lock:
+            expired = self._expire()
+            self.retired = self.retired or (not self.events and not self.waiters)
+        self._report(expired)
+        return self.retired
+
+    def hand_over(self) -> deque[tuple[float, Message]]:
+        """Retire, whatever waits here, and return that."""
+        with self.lock:
+            self.retired = True
+            events, self.events = self.events, deque()
+        return events
 
     def _expire(self) -> int:
         now, expired = steady(), 0

@@ -2,9 +2,9 @@
 
 A connection is in its loop's queue at most once; a lock is its token. A worker thread takes a connection,
 runs its next message, lets go of it, and takes the next. A connection with more messages is queued again when
-the event loop has had a turn, so that what one handler has asked of the loop has begun when the next one runs. One worker runs; others are woken
-only when it is stuck in a handler, which a tick notices (more threads than needed cost: they fight for the
-GIL). Message types that were slow before are handed over before they run.
+the event loop has had a turn: what one handler has asked of the loop has begun when the next one runs. One
+worker runs; others are woken only when it is stuck in a handler, which a tick notices (more threads than
+needed cost: they fight for the GIL). Message types that were slow before are handed over before they run.
 
 A worker enters asgiref once per busy period, so ``async_to_sync`` in a handler finds the event loop by its
 public rules. It stays parked for a moment afterwards, and is woken rather than entered again.
@@ -164,8 +164,8 @@ class Pool:
     def _turn(self) -> None:
         """Queue the connections that wait for a turn of the loop when it has had one.
 
-        What their handlers have asked of the loop is called in this turn or the next, and the tasks that it makes
-        begin in the one after that.
+        What their handlers have asked of the loop is called in this turn or the next, and the tasks that it
+        makes begin in the one after that.
         """
         self.loop.call_soon(self.loop.call_soon, self._turned, len(self.again))
 

@@ -244,7 +244,7 @@ class Pause:
             self.skip = self.in_vain
 
     def end_round(self, now: float) -> None:
-        """All readers of the round are woken, which has taken ``spent_s``: the time of their first messages."""
+        """All are woken. ``spent_s`` is what their first messages have taken."""
         if self.skip:
             self.skip -= 1
         else:

@@ -1,8 +1,8 @@
 """The in-memory layer: groups that push straight into inboxes. One process only.
 
 It has the interface and the limits of ``channels.layers.InMemoryChannelLayer`` (Channels 4.3). Where that
-one sweeps all channels on every receive, expiry is checked here at the head of a mailbox, and mailboxes that
-nobody reads are swept at most once per ``expiry`` seconds.
+one sweeps all channels on every receive, expiry is checked here at the head of a mailbox. Channels that no
+consumer has are swept once per ``expiry`` seconds, a millisecond at a time; those of consumers never.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from __future__ import annotations
 import asyncio
 import random
 import string
+import threading
 import time
+from collections import OrderedDict
 from collections.abc import Collection, Iterable
 from typing import Any
 
+from compat.clock import steady
 from compat.exceptions import ChannelFull
-from compat.inbox import Event, Inbox, Mailbox, Overflow
+from compat.inbox import Event, Inbox, Mailbox, Overflow, Retired
 from compat.layers.base import (
     BaseChannelLayer,
     Capacities,
@@ -28,8 +31,12 @@ from compat.layers.base import (
 from compat.layers.copies import copier, private
 from compat.layers.values import MemoryValues
 from compat.types import Message
+from compat.wakeups import wakeups_of
 
 __all__ = ["InMemoryChannelLayer"]
+
+SWEEP_S = 0.001
+"""For how long one call sweeps at most; the next one goes on with it."""
 
 _AS_LETTERS = bytes(ord(string.ascii_letters[byte % 52]) for byte in range(256))
 """Which letter stands for a random byte in the name of a channel."""
@@ -76,7 +83,18 @@ class InMemoryChannelLayer(BaseChannelLayer):
         """What else is kept beside the messages, such as sessions."""
         self._names: list[str] = []
         """For channels that are to come."""
-        self._next_sweep = time.monotonic() + expiry
+        self._unread: OrderedDict[tuple[str, str], float] = OrderedDict()
+        """(group, channel) where no consumer has the channel: when it joined, by ``steady()``; oldest first."""
+        self._unread_groups: dict[str, set[str]] = {}
+        """The same by channel."""
+        self._unread_channels: OrderedDict[str, None] = OrderedDict()
+        """Channels that have, or had, a mailbox; those that are looked at next come first."""
+        self._to_sweep = 0
+        """How many of them this sweep has not looked at."""
+        self._next_sweep = steady() + expiry
+        self._sweeping = threading.Lock()
+        self._changing = threading.Lock()
+        """Held to replace or to remove what ``channels`` has for a name."""
 
     # Channels
 
@@ -95,14 +113,17 @@ class InMemoryChannelLayer(BaseChannelLayer):
         inbox.owner = self
         inbox.capacity = self.get_capacity(channel)
         inbox.on_overflow = self.on_overflow
-        waiting = self.channels.get(channel)
-        self.channels[channel] = inbox
-        if waiting is None:
-            return
+        with self._changing:
+            waiting = self.channels.get(channel)
+            self.channels[channel] = inbox
         if isinstance(waiting, Mailbox):
-            for deadline, message in waiting.events:
+            for deadline, message in waiting.hand_over():
                 inbox.push(message, deadline)
-        inbox.groups.update([group for group, members in self.groups.items() if channel in members])
+        elif waiting is not None:
+            inbox.groups.update(waiting.groups)
+        for group in self._unread_groups.pop(channel, ()):
+            inbox.groups.add(group)
+            self._unread.pop((group, channel), None)
 
     async def detach(self, channel: str) -> None:
         """Forget ``channel`` and take it out of its groups."""
@@ -111,8 +132,8 @@ class InMemoryChannelLayer(BaseChannelLayer):
             for group in inbox.groups:
                 self._leave(group, channel)
             inbox.groups.clear()
-        else:  # it was read by receive(), which keeps no list of its groups
-            for group in [group for group, members in self.groups.items() if channel in members]:
+        else:  # it was read by receive()
+            for group in tuple(self._unread_groups.get(channel, ())):
                 self._leave(group, channel)
 
     async def send(self, channel: str, message: Message) -> None:
@@ -127,28 +148,34 @@ class InMemoryChannelLayer(BaseChannelLayer):
             raise AssertionError("a message may not carry the reserved key '__asgi_channel__'")
         # A send comes second to a receive, as upstream sweeps when it receives; but where nobody does…
         self._sweep_if_due(patience=self.expiry)
-        if not self._deliver(channel, private(message), time.monotonic() + self.expiry):
+        if not self._deliver(channel, private(message), steady() + self.expiry):
             if self._policy(channel) == "drop":
                 raise ChannelFull(channel)
             self.count_drop(channel, "overflow")
         self.metrics.sent += 1
+        wakeups = wakeups_of(asyncio.get_running_loop())
+        if wakeups.crowd:
+            await wakeups.relief()
 
     async def receive(self, channel: str) -> Message:
         """Wait for the next message of ``channel``, by its full name; a cancelled call loses nothing."""
         if channel not in self.channels:
             self.require_valid_channel_name(channel)
         self._sweep_if_due()
-        mailbox = self._mailbox(channel)
-        if isinstance(mailbox, Inbox):
-            raise RuntimeError(
-                f"channel {channel!r} is read by a consumer; its messages go to the consumer's handlers, "
-                "and receive() is for channels that no consumer has"
-            )
-        try:
-            return await mailbox.get()
-        finally:
-            if mailbox.idle() and self.channels.get(channel) is mailbox:
-                del self.channels[channel]
+        while True:
+            mailbox = self._mailbox(channel)
+            if isinstance(mailbox, Inbox):
+                raise RuntimeError(
+                    f"channel {channel!r} is read by a consumer; its messages go to the consumer's handlers, "
+                    "and receive() is for channels that no consumer has"
+                )
+            try:
+                return await mailbox.get()
+            except Retired:
+                pass  # in another thread, a moment ago
+            finally:
+                if mailbox.retire():
+                    self._forget(channel, mailbox)
 
     # Groups
 
@@ -159,8 +186,12 @@ class InMemoryChannelLayer(BaseChannelLayer):
         inbox = self.channels.get(channel)
         if inbox is None:
             self.require_valid_channel_name(channel)
-        elif isinstance(inbox, Inbox):
+        if isinstance(inbox, Inbox):
             inbox.groups.add(group)
+        else:
+            self._unread[group, channel] = steady()
+            self._unread.move_to_end((group, channel))
+            self._unread_groups.setdefault(channel, set()).add(group)
         self.groups.setdefault(group, {})[channel] = time.time()
 
     async def group_discard(self, group: str, channel: str) -> None:
@@ -185,7 +216,7 @@ class InMemoryChannelLayer(BaseChannelLayer):
         if members is None:
             self.require_valid_group_name(group)
             return SendResult(0, 0)
-        now = time.monotonic()
+        now = steady()
         if now >= self._next_sweep:
             self._sweep(now)
         excluded: Collection[str] = frozenset(exclude) if exclude else ()
@@ -214,6 +245,9 @@ class InMemoryChannelLayer(BaseChannelLayer):
                 self.count_drop(channel, "overflow")
         self.metrics.sent += 1
         self.metrics.delivered += delivered
+        wakeups = wakeups_of(loop)
+        if wakeups.crowd:
+            await wakeups.relief()
         return SendResult(delivered, dropped)
 
     async def _send_to_each(self, channels: list[str], message: Message) -> SendResult:
@@ -236,8 +270,10 @@ class InMemoryChannelLayer(BaseChannelLayer):
                 inbox.events.clear()
                 inbox.groups.clear()
             else:
-                del self.channels[channel]
+                self._forget(channel, inbox)
         self.groups.clear()
+        self._unread.clear()
+        self._unread_groups.clear()
 
     async def close(self) -> None:
         """Nothing to close; here because upstream has it."""
@@ -251,17 +287,29 @@ class InMemoryChannelLayer(BaseChannelLayer):
         if mailbox is None:
             made = Mailbox(channel, self, self.get_capacity(channel))
             mailbox = self.channels.setdefault(channel, made)
+            self._unread_channels[channel] = None
         return mailbox
+
+    def _forget(self, channel: str, box: Inbox | Mailbox) -> None:
+        with self._changing:
+            if self.channels.get(channel) is box:
+                del self.channels[channel]
 
     def _deliver(self, channel: str, message: Message, deadline: float) -> bool:
         """Push into the channel's mailbox, wherever it is read; False when a message was lost to overflow."""
         mailbox = self._mailbox(channel)
-        if isinstance(mailbox, Mailbox) or mailbox.loop is asyncio._get_running_loop():
+        while isinstance(mailbox, Mailbox):
+            stored = mailbox.push(message, deadline)
+            if stored or not mailbox.retired:
+                return stored
+            self._forget(channel, mailbox)  # another thread is about to, or has
+            mailbox = self._mailbox(channel)
+        if mailbox.loop is asyncio._get_running_loop():
             return mailbox.push(message, deadline)
         try:
             mailbox.push_threadsafe(message, deadline)
         except RuntimeError:  # its loop was closed before the consumer could end
-            self.channels.pop(channel, None)
+            self._forget(channel, mailbox)
             for group in mailbox.groups:
                 self._leave(group, channel)
             self.count_drop(channel, "gone")
@@ -277,30 +325,56 @@ class InMemoryChannelLayer(BaseChannelLayer):
             members.pop(channel, None)
             if not members:
                 self.groups.pop(group, None)
+        if self._unread and self._unread.pop((group, channel), None) is not None:
+            groups = self._unread_groups.get(channel, set())
+            groups.discard(group)
+            if not groups:
+                self._unread_groups.pop(channel, None)
 
     def _sweep_if_due(self, patience: float = 0) -> None:
-        now = time.monotonic()
+        now = steady()
         if now >= self._next_sweep + patience:
             self._sweep(now)
 
     def _sweep(self, now: float) -> None:
-        self._next_sweep = now + self.expiry
-        # A channel whose messages expired unread has no reader: it is dropped, and leaves its groups.
-        abandoned = {
-            name
-            for name, box in tuple(self.channels.items())
-            if isinstance(box, Mailbox) and self._abandoned(box)
-        }
-        for name in abandoned:
-            self.channels.pop(name, None)
-        oldest = time.time() - self.group_expiry
-        for group, members in tuple(self.groups.items()):
-            for channel, joined in tuple(members.items()):
-                unread = not isinstance(self.channels.get(channel), Inbox)
-                if channel in abandoned or (unread and joined < oldest):
-                    self._leave(group, channel)
+        """Sweep for ``SWEEP_S``. When nothing is left, the next sweep is due in ``expiry`` seconds."""
+        if self._sweeping.acquire(blocking=False):  # another thread sweeps otherwise
+            try:
+                if self._sweep_groups(now) and self._sweep_channels(now):
+                    self._next_sweep = now + self.expiry
+            finally:
+                self._sweeping.release()
 
-    @staticmethod
-    def _abandoned(mailbox: Mailbox) -> bool:
-        held = bool(mailbox.events)
-        return mailbox.idle() and held
+    def _sweep_channels(self, began: float) -> bool:
+        """Drop channels whose messages expired unread: they have no reader, and leave their groups."""
+        if not self._to_sweep:
+            self._to_sweep = len(self._unread_channels)
+        while self._to_sweep and self._unread_channels:
+            self._to_sweep -= 1
+            channel, _ = self._unread_channels.popitem(last=False)
+            box = self.channels.get(channel)
+            if isinstance(box, Mailbox):
+                if box.events and box.retire():
+                    self._forget(channel, box)
+                    for group in tuple(self._unread_groups.get(channel, ())):
+                        self._leave(group, channel)
+                else:
+                    self._unread_channels[channel] = None
+            if steady() - began > SWEEP_S:
+                return False
+        self._to_sweep = 0
+        return True
+
+    def _sweep_groups(self, began: float) -> bool:
+        """Take out of their groups who joined ``group_expiry`` seconds ago and has no consumer."""
+        while self._unread:
+            try:
+                (group, channel), joined = next(iter(self._unread.items()))
+            except (RuntimeError, StopIteration):  # another thread has changed it just now
+                return False
+            if joined >= began - self.group_expiry:
+                break
+            self._leave(group, channel)
+            if steady() - began > SWEEP_S:
+                return False
+        return True

@@ -206,7 +206,8 @@ class SyncFlooded(WebsocketConsumer):
 
 
 @pytest.fixture(
-    scope="module", params=[("websockets-sansio", "uvloop"), ("websockets", "asyncio"), ("wsproto", "asyncio")]
+    scope="module",
+    params=[("websockets-sansio", "uvloop"), ("websockets", "asyncio"), ("wsproto", "asyncio")],
 )
 def server(request: pytest.FixtureRequest) -> Iterator[LiveServer]:
     ws, loop = request.param

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
+from typing import Any
 
+import freezegun
 import pytest
 
+from compat.clock import steady
+from compat.consumer import AsyncConsumer
+from compat.frames import StepReader
 from compat.inbox import Inbox
+from compat.layers import InMemoryChannelLayer
+from compat.types import Message
 from compat.wakeups import MAX_PAUSE_S, MAX_SKIPPED, MAX_TURNS, PAUSE, SLICE_S, Pause, WakeUps, wakeups_of
+from tests.support.conversations import Conversation
 from tests.support.waiting import until_async
 
 FOREVER = float("inf")
@@ -223,3 +232,210 @@ def test_a_pause_that_gains_nothing_is_seldom_tried_again() -> None:
         waits.append(waited > 0)
     assert sum(waits) < 1000 / MAX_SKIPPED + 10
     assert any(waits[-MAX_SKIPPED - 2 :]), "but it is"
+
+
+# What a pause may not cost
+
+
+@pytest.fixture
+def paused(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Awaitable[None]]:
+    """Brings the loop into a pause that lasts a minute, where a reader has been called and waits."""
+    monkeypatch.setattr("compat.wakeups.MAX_PAUSE_S", 60.0)
+
+    async def begin() -> None:
+        wakeups = wakeups_of(asyncio.get_running_loop())
+        wakeups.pause.until = steady() + 60
+        wakeups.call(Slow([]))
+        await until_async(lambda: wakeups.timer is not None, "the pause has begun")
+
+    return begin
+
+
+async def test_faults_engine_05_a_pause_is_cut_short_when_an_inbox_is_half_full(
+    paused: Callable[[], Awaitable[None]],
+) -> None:
+    inbox = Inbox(asyncio.get_running_loop())
+    inbox.capacity = 20
+    reader = asyncio.create_task(inbox.get())
+    await turns(1)
+    await paused()
+    for number in range(9):
+        assert inbox.push({"type": "n", "number": number}, FOREVER)
+        await turns(2)
+    assert not reader.done(), "the pause goes on"
+    for number in range(9, 12):
+        assert inbox.push({"type": "n", "number": number}, FOREVER)
+    assert await asyncio.wait_for(reader, 15) == {"type": "n", "number": 0}
+    assert not wakeups_of(asyncio.get_running_loop()).urgent
+
+
+class Counting(AsyncConsumer):
+    """Counts what it is sent."""
+
+    groups_of: int
+    got: list[int]
+
+    async def websocket_connect(self, message: Message) -> None:
+        await self.channel_layer.group_add("room", self.channel_name)
+        await self.send({"type": "websocket.accept"})
+
+    async def numbered(self, event: Message) -> None:
+        self.got.append(event["n"])
+
+
+@pytest.mark.parametrize("senders", [1, 3])
+@pytest.mark.parametrize("at_once", [1, 10, 70])
+async def test_faults_engine_05_nothing_is_lost_where_readers_keep_up(
+    layer: InMemoryChannelLayer, senders: int, at_once: int
+) -> None:
+    """Senders that give way now and then: 6,157 to 7,709 of 10,000 arrived."""
+    Counting.got = []
+    members = [await Conversation(Counting.as_asgi()).open() for _ in range(5)]
+    count = 1500
+
+    async def send(first: int) -> None:
+        for number in range(first, count, senders):
+            await layer.group_send("room", {"type": "numbered", "n": number})
+            if number // senders % at_once == 0:
+                await asyncio.sleep(0)
+
+    await asyncio.gather(*(send(number) for number in range(senders)))
+    await until_async(lambda: len(Counting.got) == 5 * count, "all have come", deadline_s=30)
+    assert layer.metrics.dropped == {}
+    for member in members:
+        await member.disconnect()
+
+
+async def test_faults_engine_05_who_does_not_take_holds_nobody_back() -> None:
+    """A reader that is stuck in a handler, or that is gone, is not waited for."""
+    wakeups = wakeups_of(asyncio.get_running_loop())
+    inbox = Inbox(asyncio.get_running_loop())
+    inbox.capacity = 10
+    for number in range(15):
+        inbox.push({"type": "n", "number": number}, FOREVER)
+    before = asyncio.get_running_loop().time()
+    await wakeups.relief()
+    assert not wakeups.crowd and before <= asyncio.get_running_loop().time()
+    inbox.called = True  # it is about to look, and never does
+    inbox.events.pop()
+    inbox.push({"type": "n"}, FOREVER)
+    assert list(wakeups.crowd) == [inbox]
+    await asyncio.wait_for(wakeups.relief(), 15)
+    inbox.close()
+    assert not wakeups.crowd
+
+
+CLOCKS: dict[str, Callable[[float], Callable[[], float]]] = {
+    "stands": lambda now: lambda: now,
+    "stands in the past": lambda now: lambda: now - 3600,
+    "stands in the future": lambda now: lambda: now + 3600,
+    "stands at zero": lambda now: lambda: 0.0,
+}
+
+
+@pytest.mark.parametrize("clock", CLOCKS)
+async def test_faults_engine_06_a_message_is_delivered_whatever_the_clock_does(
+    layer: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch, clock: str
+) -> None:
+    Counting.got = []
+    client = await Conversation(Counting.as_asgi()).open()
+    number = 0
+
+    async def deliver() -> None:
+        nonlocal number
+        for _ in range(3):
+            for _ in range(5):
+                await layer.group_send("room", {"type": "numbered", "n": number})
+                number += 1
+            for _ in range(200):  # turns of the loop: its timers may stand still
+                await asyncio.sleep(0)
+            assert Counting.got == list(range(number))
+
+    wakeups = wakeups_of(asyncio.get_running_loop())
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "monotonic", CLOCKS[clock](time.monotonic()))
+        wakeups.pause.until = steady() + MAX_PAUSE_S  # a round has just ended
+        await deliver()
+    wakeups.pause.until = steady() + 3600  # somebody has turned our clock back, too
+    await deliver()
+    await client.disconnect()
+
+
+@pytest.mark.parametrize("when", ["2012-01-14", "2040-01-14"])
+async def test_faults_engine_06_freezegun(layer: InMemoryChannelLayer, when: str) -> None:
+    """Frozen, moved and free again; what was sent before it was frozen has not expired."""
+    Counting.got = []
+    client = await Conversation(Counting.as_asgi()).open()
+
+    async def turns_until(number: int) -> None:
+        for _ in range(300):
+            await asyncio.sleep(0)
+        assert Counting.got == list(range(number))
+
+    await layer.group_send("room", {"type": "numbered", "n": 0})
+    await layer.send("unread", {"type": "x"})
+    with freezegun.freeze_time(when) as frozen:
+        await layer.group_send("room", {"type": "numbered", "n": 1})
+        await turns_until(2)
+        frozen.tick(7200)
+        await layer.group_send("room", {"type": "numbered", "n": 2})
+        await turns_until(3)
+        assert await layer.receive("unread") == {"type": "x"}
+        await layer.send("unread", {"type": "y"})
+    await layer.group_send("room", {"type": "numbered", "n": 3})
+    await turns_until(4)
+    assert await layer.receive("unread") == {"type": "y"}
+    await client.disconnect()
+
+
+async def test_faults_engine_06_a_pause_under_way_when_the_clock_is_stopped_is_cut_short(
+    paused: Callable[[], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await paused()
+    wakeups = wakeups_of(asyncio.get_running_loop())
+    wakeups.due = wakeups.pause.until = steady()  # the pause is over, its timer does not know
+    inbox = Inbox(asyncio.get_running_loop())
+    reader = asyncio.create_task(inbox.get())
+    await turns(1)
+    inbox.push({"type": "n"}, FOREVER)
+    assert await asyncio.wait_for(reader, 15) == {"type": "n"}
+
+
+async def test_faults_engine_10_a_reader_whose_future_has_other_callbacks_is_woken() -> None:
+    """A future of asyncio.shield() has a plain function beside the task's: "no attribute '__self__'"."""
+    loop = asyncio.get_running_loop()
+    inbox, never = Inbox(loop), loop.create_future()
+
+    async def receive() -> Message:
+        await asyncio.shield(never)
+        raise AssertionError
+
+    async def run() -> Message:
+        inbox.task = asyncio.current_task()
+        StepReader(receive, inbox)
+        return await inbox.get()
+
+    task, second = asyncio.create_task(run()), Inbox(loop)
+    other = asyncio.create_task(second.get())
+    await turns(2)
+    assert inbox.push({"type": "n"}, FOREVER) and second.push({"type": "m"}, FOREVER)
+    assert await asyncio.wait_for(asyncio.gather(task, other), 15) == [{"type": "n"}, {"type": "m"}]
+    assert inbox.reader is not None
+    await StepReader.stop(inbox.reader)  # type: ignore[arg-type]
+    never.cancel()
+
+
+async def test_faults_engine_10_one_that_fails_does_not_keep_the_others_from_being_woken() -> None:
+    log = list[str]()
+    loop = asyncio.get_running_loop()
+    wakeups, told = WakeUps(loop), list[Any]()
+
+    class Fails(Slow):
+        def wake(self) -> None:
+            raise AttributeError("as told")
+
+    loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
+    for reader in (Slow(log, "first"), Fails(log), Slow(log, "second"), Fails(log), Slow(log, "third")):
+        wakeups.call(reader)
+    await until_async(lambda: len(log) == 3, "the others are woken")
+    assert log == ["first", "second", "third"] and len(told) == 2

@@ -16,16 +16,18 @@ from functools import partial
 from types import BuiltinFunctionType
 from typing import Any, Protocol
 
+from compat.clock import steady
+
 __all__ = ["Deadline", "Timer", "call_later", "now", "wall"]
 
 Clock = Callable[[], float]
 
+now = steady
+"""Seconds of a clock that always runs, and never backwards."""
+
 if sys.platform == "win32":
-    now: Clock = time.monotonic
     wall: Clock = time.time
 else:  # what freezegun leaves alone
-    now: Clock = partial(time.clock_gettime, time.CLOCK_MONOTONIC)
-    """Seconds of a clock that always runs, and never backwards."""
     wall: Clock = partial(time.clock_gettime, time.CLOCK_REALTIME)
     """Seconds since 1970, as Redis and the other processes have it."""
 

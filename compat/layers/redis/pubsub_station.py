@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING
 
+from compat.clock import steady
 from compat.exceptions import LayerUnavailable
 from compat.inbox import Inbox, Mailbox
 from compat.layers.redis.station import Station
@@ -157,7 +157,7 @@ class PubSubStation(Station):
         message = self.decode(name, body)
         if message is None:
             return
-        deadline = time.monotonic() + self.layer.expiry
+        deadline = steady() + self.layer.expiry
         if name in self.boxes:
             self.deliver(name, message, deadline)
             return

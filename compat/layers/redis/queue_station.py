@@ -11,9 +11,9 @@ import asyncio
 import itertools
 import logging
 import re
-import time
 from typing import TYPE_CHECKING, Any
 
+from compat.clock import steady
 from compat.exceptions import LayerUnavailable
 from compat.inbox import Inbox, Mailbox
 from compat.layers.redis.clock import wall
@@ -48,7 +48,7 @@ class QueueStation(Station):
         """Detached channels, for which messages may still be on their way."""
         self._idle: set[str] = set()
         """Mailboxes that were idle at the last sweep."""
-        self._next_sweep = time.monotonic() + layer.expiry_s
+        self._next_sweep = steady() + layer.expiry_s
 
     # Groups
 
@@ -104,7 +104,7 @@ class QueueStation(Station):
         for group in groups:
             self.note_left(group, channel)
         self.boxes.pop(channel, None)
-        self._ended[channel] = time.monotonic() + self.layer.expiry_s
+        self._ended[channel] = steady() + self.layer.expiry_s
         leaving = [self._keeper(group).leave(group, channel) for group in groups]
         for outcome in await asyncio.gather(*leaving, return_exceptions=True):
             if isinstance(outcome, BaseException) and not isinstance(outcome, LayerUnavailable):
@@ -179,7 +179,7 @@ class QueueStation(Station):
 
     def _sweep_if_due(self) -> float:
         """Forget channels that ended long ago and mailboxes idle for a while; returns the monotonic time."""
-        now = time.monotonic()
+        now = steady()
         if now >= self._next_sweep:
             self._next_sweep = now + self.layer.expiry_s
             self._ended = {channel: until for channel, until in self._ended.items() if until > now}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,11 +14,13 @@ from asgiref.sync import async_to_sync
 from hypothesis import given
 from hypothesis import strategies as st
 
+from compat.clock import steady
 from compat.exceptions import ChannelFull
 from compat.inbox import Inbox
 from compat.layers import InMemoryChannelLayer
 from compat.layers.copies import copier, private
 from compat.metrics import Throttle
+from compat.types import Message
 
 
 async def test_channel_names_are_upstreams() -> None:
@@ -190,6 +194,211 @@ def test_a_message_that_contains_itself_is_copied() -> None:
     message["self"] = message
     copy = private(message)
     assert copy["self"] is copy and copy is not message
+
+
+def test_faults_suspected_copies_of_what_is_shared_are_shared() -> None:
+    """A list that holds the same list twice, and so on: it was copied a billion times."""
+    for kind in (list, tuple):
+        value: Any = ["leaf"]
+        for _ in range(30):
+            value = kind([value, value])
+        message = {"type": "x", "value": value, "again": {"value": value}}
+        for copied in (copier(message)(), private(message)):
+            assert copied["again"]["value"] is copied["value"]
+            left = copied["value"]
+            for _ in range(30):
+                assert left[0] is left[1]
+                left = left[0]
+            assert left == ["leaf"]
+    assert left is not value
+
+
+def test_faults_suspected_copies_of_what_holds_itself() -> None:
+    loop: list[Any] = []
+    loop.append({"back": loop})
+    pair: Any = ([],)
+    pair[0].append(pair)
+    copied = private({"type": "x", "loop": loop, "pair": pair})
+    assert copied["loop"][0]["back"] is copied["loop"] is not loop
+    assert copied["pair"][0][0] is copied["pair"] is not pair
+
+
+@pytest.mark.parametrize("deep", [250, 20_000])
+async def test_faults_suspected_copies_of_what_is_very_deep(deep: int) -> None:
+    """A receiver that is deeper in the stack than the sender was is not ended by it."""
+    value: Any = "leaf"
+    for number in range(deep):
+        value = {"down": value} if number % 2 else [value]
+    layer = InMemoryChannelLayer()
+    await layer.group_add("room", "a")
+    assert await layer.group_send("room", {"type": "x", "value": value}) == (1, 0)
+    left = (await layer.receive("a"))["value"]
+    assert left is not value
+    for number in reversed(range(deep)):
+        left = left["down"] if number % 2 else left[0]
+    assert left == "leaf"
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Moves the layer's clock ahead by so many seconds."""
+    ahead = 0.0
+
+    def move(seconds: float) -> None:
+        nonlocal ahead
+        ahead += seconds
+
+    for module in ("compat.layers.memory", "compat.inbox"):
+        monkeypatch.setattr(f"{module}.steady", lambda: steady() + ahead)
+    return move
+
+
+async def test_faults_engine_small_sweep_of_memberships_in_slices(later: Callable[[float], None]) -> None:
+    """One sweep of 200,000 memberships blocked the loop for 141 ms."""
+    count = 30_000
+    layer = InMemoryChannelLayer(expiry=60, group_expiry=100)
+    live = Inbox(asyncio.get_running_loop())
+    layer.attach("live", live)
+    for channel in ("live", *(f"c{number}" for number in range(count))):
+        await layer.group_add("room", channel)
+    await layer.group_add("other", "live")
+    later(200)
+    await layer.send("x", {"type": "x"})
+    await layer.send("x", {"type": "x"})
+    assert len(layer.groups["room"]) > count / 2, "a call sweeps a part"
+    await layer.group_add("room", "c29999")  # anew, between two slices
+    await layer.group_discard("room", "c29998")
+    layer.attach("c29997", Inbox(asyncio.get_running_loop()))
+    calls = 0
+    while len(layer.groups["room"]) > 3 and calls < count:
+        await layer.group_send("other", {"type": "x"})
+        calls += 1
+    assert set(layer.groups["room"]) == {"live", "c29999", "c29997"}
+    assert calls < count / 10
+    later(200)
+    await layer.group_send("other", {"type": "x"})
+    assert set(layer.groups["room"]) == {"live", "c29997"}
+
+
+async def test_faults_engine_small_sweep_of_channels_in_slices(
+    later: Callable[[float], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("CRITICAL")  # each channel's loss is a warning
+    count = 3000
+    layer = InMemoryChannelLayer(expiry=60)
+    for number in range(count):
+        await layer.send(f"c{number}", {"type": "x"})
+    await layer.group_add("room", "c0")
+    await layer.group_add("room", "c2999")
+    reader = asyncio.ensure_future(layer.receive("read"))
+    await asyncio.sleep(0)
+    later(200)
+    sweep = {"type": "x"}
+    await layer.group_send("room", sweep)
+    assert len(layer.channels) > count / 2, "a call sweeps a part"
+    calls = 0
+    while len(layer.channels) > 2 and calls < count:
+        await layer.group_send("room", sweep)
+        calls += 1
+    assert calls < count
+    # The sweep has found c0 before it was sent anything new, and c2999 after that.
+    assert set(layer.channels) == {"read", "c2999"} and set(layer.groups["room"]) == {"c2999"}
+    await layer.send("read", {"type": "y"})
+    assert await reader == {"type": "y"}
+
+
+def test_faults_suspected_mailbox_dropped_while_another_thread_pushes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The thread has got the mailbox, its reader leaves, and the thread pushes."""
+    layer = InMemoryChannelLayer()
+    found, dropped = threading.Event(), threading.Event()
+    find = layer._mailbox
+
+    def find_slowly(channel: str) -> Any:
+        mailbox = find(channel)
+        if threading.current_thread() is sender and not found.is_set():
+            found.set()
+            assert dropped.wait(15)
+        return mailbox
+
+    monkeypatch.setattr(layer, "_mailbox", find_slowly)
+    sender = threading.Thread(target=lambda: asyncio.run(layer.send("a", {"type": "x"})))
+
+    async def main() -> Message:
+        reader = asyncio.ensure_future(layer.receive("a"))
+        await asyncio.sleep(0)
+        sender.start()
+        await asyncio.to_thread(found.wait, 15)
+        reader.cancel()
+        await asyncio.wait([reader])
+        assert layer.channels == {}
+        dropped.set()
+        return await asyncio.wait_for(layer.receive("a"), 15)
+
+    assert asyncio.run(main()) == {"type": "x"}
+    sender.join()
+
+
+def test_faults_suspected_mailbox_dropped_while_another_thread_begins_to_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    layer = InMemoryChannelLayer()
+    found, dropped = threading.Event(), threading.Event()
+    find, got = layer._mailbox, list[Message]()
+
+    def find_slowly(channel: str) -> Any:
+        mailbox = find(channel)
+        if threading.current_thread() is other and not found.is_set():
+            found.set()
+            assert dropped.wait(15)
+        return mailbox
+
+    async def read() -> None:
+        got.append(await asyncio.wait_for(layer.receive("a"), 15))
+
+    monkeypatch.setattr(layer, "_mailbox", find_slowly)
+    other = threading.Thread(target=lambda: asyncio.run(read()))
+
+    async def main() -> None:
+        reader = asyncio.ensure_future(layer.receive("a"))
+        await asyncio.sleep(0)
+        other.start()
+        await asyncio.to_thread(found.wait, 15)
+        reader.cancel()
+        await asyncio.wait([reader])
+        dropped.set()
+        await layer.send("a", {"type": "x"})
+
+    asyncio.run(main())
+    other.join()
+    assert got == [{"type": "x"}]
+
+
+async def test_faults_suspected_mailbox_that_becomes_an_inbox_while_another_thread_pushes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    layer = InMemoryChannelLayer()
+    found, attached = threading.Event(), threading.Event()
+    find = layer._mailbox
+
+    def find_slowly(channel: str) -> Any:
+        mailbox = find(channel)
+        if threading.current_thread() is sender and not found.is_set():
+            found.set()
+            assert attached.wait(15)
+        return mailbox
+
+    await layer.send("a", {"type": "early"})
+    monkeypatch.setattr(layer, "_mailbox", find_slowly)
+    sender = threading.Thread(target=lambda: asyncio.run(layer.send("a", {"type": "late"})))
+    sender.start()
+    await asyncio.to_thread(found.wait, 15)
+    inbox = Inbox(asyncio.get_running_loop())
+    layer.attach("a", inbox)
+    attached.set()
+    assert [(await asyncio.wait_for(inbox.get(), 15))["type"] for _ in range(2)] == ["early", "late"]
+    sender.join()
 
 
 def test_throttle_counts_what_it_holds_back() -> None:
