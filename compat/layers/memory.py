@@ -84,7 +84,7 @@ class InMemoryChannelLayer(BaseChannelLayer):
         self._names: list[str] = []
         """For channels that are to come."""
         self._unread: OrderedDict[tuple[str, str], float] = OrderedDict()
-        """(group, channel) where no consumer has the channel: when it joined, by ``steady()``; oldest first."""
+        """(group, channel) where no consumer has the channel: when it joined, by ``steady()``, in order."""
         self._unread_groups: dict[str, set[str]] = {}
         """The same by channel."""
         self._unread_channels: OrderedDict[str, None] = OrderedDict()

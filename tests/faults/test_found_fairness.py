@@ -253,7 +253,12 @@ def test_faults_engine_03_a_flood_of_tiny_frames(server: LiveServer, where: str)
     Flooded.handled = 0
     count = 3000
     with Client(server, where) as flood, Client(server, "/Echo/") as other:
-        sender = threading.Thread(target=lambda: [flood.send("x") for _ in range(count)])
+
+        def send() -> None:
+            for _ in range(count):
+                flood.send("x")
+
+        sender = threading.Thread(target=send)
         sender.start()
         until(lambda: Flooded.handled, "the flood is there")
         delays = []

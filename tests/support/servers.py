@@ -76,8 +76,8 @@ class LiveServer(Address):
     """uvicorn in a thread of this process, on a free port: log records and consumers are at hand in the test.
 
     `app` is any ASGI application, `options` are uvicorn's; the loop is asyncio's where they name no other.
-    Leaving the block asks uvicorn to end, which it does in order: open websockets are closed with 1012, and the
-    thread has ended.
+    Leaving the block asks uvicorn to end, which it does in order: open websockets are closed with 1012, and
+    the thread has ended.
     """
 
     def __init__(self, app: Any, **options: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from compat.bursts import MAX_BYTES, MAX_S, Burst, protocol_of
+from compat.bursts import MAX_BYTES, MAX_HANDLER_S, MAX_S, QUICK, Burst, protocol_of
 from compat.clock import steady
 from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.patterns import path
@@ -258,3 +258,109 @@ def test_a_sync_handlers_frames_and_its_close(server: LiveServer) -> None:
         client.send("go")
         assert frames(client, COUNT) == NUMBERS
         assert client.wait_closed() == (4002, "")
+
+
+# What a burst may not keep back
+
+
+class Blocking(AsyncWebsocketConsumer):
+    """Sends a frame, and then computes for longer than a frame may wait."""
+
+    groups = ["blocking"]
+    left: list[float]
+    """When each frame was there: at the client, by its own thread."""
+
+    async def websocket_receive(self, message: Message) -> None:
+        for kind in message["text"].split():
+            await self.channel_layer.send(self.channel_name, {"type": f"on.{kind}"})
+
+    async def on_frame(self, event: Message) -> None:
+        await self.send(text_data="frame")
+
+    async def on_block(self, event: Message) -> None:
+        await self.send(text_data="before")
+        blocked.wait(15)
+        await self.send(text_data="after")
+
+    async def on_wait(self, event: Message) -> None:
+        await self.send(text_data="before")
+        await asyncio.to_thread(blocked.wait, 15)
+        await self.send(text_data="after")
+
+
+blocked = threading.Event()
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def blocking(request: pytest.FixtureRequest) -> Iterator[LiveServer]:
+    blocked.clear()
+    with LiveServer(Blocking.as_asgi(), ws="websockets-sansio", loop=request.param) as server:
+        yield server
+        blocked.set()
+
+
+@pytest.mark.parametrize("what", ["frame block frame frame", "block frame frame", "frame wait frame frame"])
+@pytest.mark.parametrize("runs", [0, 30])
+def test_faults_engine_11_frames_before_a_handler_that_blocks_leave_before_it(
+    blocking: LiveServer, what: str, runs: int
+) -> None:
+    """The loop stands until all that was sent before has arrived; that was kept for a second."""
+    with Client(blocking, "/room/") as client:
+        for _ in range(runs):  # handlers of the same class that are quick
+            client.send("frame frame")
+            assert frames(client, 2) == ["frame"] * 2
+        client.send(what)
+        before = what.split().index("wait" if "wait" in what else "block")
+        assert frames(client, before + 1) == ["frame"] * before + ["before"]
+        blocked.set()
+        assert frames(client, 2) == ["after", "frame"]
+
+
+def test_faults_engine_11_a_class_whose_handlers_are_quick_gathers_until_one_is_not() -> None:
+    """Counted, because it is about what is not written: a class is trusted after 100 quick handlers."""
+
+    class Mine(AsyncWebsocketConsumer):
+        groups = ["mine"]
+
+        async def receive(self, text_data: str) -> None:
+            if text_data == "block":
+                await self.channel_layer.send(self.channel_name, {"type": "on.block"})
+            else:
+                for _ in range(int(text_data)):
+                    await self.channel_layer.send(self.channel_name, {"type": "on.frame"})
+            await self.channel_layer.send(self.channel_name, {"type": "on.last"})
+
+        async def on_frame(self, event: Message) -> None:
+            await self.send(text_data="frame")
+
+        async def on_last(self, event: Message) -> None:
+            await self.send(text_data="last")
+
+        async def on_block(self, event: Message) -> None:
+            blocked.wait(2 * MAX_HANDLER_S)
+
+    def say(client: Client, number: int) -> int:
+        """How many pieces the last frames have come in, at the socket of the server's side."""
+        writes.clear()
+        client.send(str(number))
+        assert frames(client, number + 1) == ["frame"] * number + ["last"]
+        return len(writes)
+
+    writes: list[int] = []
+    own = Burst._write_held
+
+    def counted(burst: Burst) -> None:
+        writes.append(len(burst.held))
+        own(burst)
+
+    with pytest.MonkeyPatch.context() as patch, LiveServer(Mine.as_asgi(), loop="asyncio") as server:
+        patch.setattr(Burst, "_write_held", counted)
+        with Client(server, "/") as client:
+            assert say(client, 20) == 0, "nothing is gathered at first"
+            while Mine._pace.quick < QUICK:
+                say(client, 20)
+            assert say(client, 20) > 0 and sum(writes) >= 10
+            blocked.clear()
+            client.send("block")
+            assert frames(client, 1) == ["last"]
+            assert Mine._pace.quick < QUICK and say(client, 20) == 0

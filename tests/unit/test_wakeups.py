@@ -419,7 +419,8 @@ async def test_faults_engine_10_a_reader_whose_future_has_other_callbacks_is_wok
     other = asyncio.create_task(second.get())
     await turns(2)
     assert inbox.push({"type": "n"}, FOREVER) and second.push({"type": "m"}, FOREVER)
-    assert await asyncio.wait_for(asyncio.gather(task, other), 15) == [{"type": "n"}, {"type": "m"}]
+    got = await asyncio.wait_for(asyncio.gather(task, other), 15)
+    assert list(got) == [{"type": "n"}, {"type": "m"}]
     assert inbox.reader is not None
     await StepReader.stop(inbox.reader)  # type: ignore[arg-type]
     never.cancel()

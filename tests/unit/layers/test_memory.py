@@ -196,21 +196,21 @@ def test_a_message_that_contains_itself_is_copied() -> None:
     assert copy["self"] is copy and copy is not message
 
 
-def test_faults_suspected_copies_of_what_is_shared_are_shared() -> None:
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_faults_suspected_copies_of_what_is_shared_are_shared(kind: Any) -> None:
     """A list that holds the same list twice, and so on: it was copied a billion times."""
-    for kind in (list, tuple):
-        value: Any = ["leaf"]
+    leaf = ["leaf"]
+    value: Any = leaf
+    for _ in range(30):
+        value = kind([value, value])
+    message = {"type": "x", "value": value, "again": {"value": value}}
+    for copied in (copier(message)(), private(message)):
+        assert copied["again"]["value"] is copied["value"]
+        left = copied["value"]
         for _ in range(30):
-            value = kind([value, value])
-        message = {"type": "x", "value": value, "again": {"value": value}}
-        for copied in (copier(message)(), private(message)):
-            assert copied["again"]["value"] is copied["value"]
-            left = copied["value"]
-            for _ in range(30):
-                assert left[0] is left[1]
-                left = left[0]
-            assert left == ["leaf"]
-    assert left is not value
+            assert left[0] is left[1]
+            left = left[0]
+        assert left == leaf and left is not leaf
 
 
 def test_faults_suspected_copies_of_what_holds_itself() -> None:
