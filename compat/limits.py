@@ -179,7 +179,7 @@ class Admissions:
             await refuse(scope, receive, send, SERVICE_UNAVAILABLE, full)
             yield False
             return
-        self._here.update(places)
+        self._here.update(places.keys())  # one each; of a mapping, Counter would add the values
         try:
             yield True
         finally:
