@@ -17,6 +17,7 @@ __all__ = [
     "GROUP",
     "INVALID_NAME",
     "MAX_NAME_LENGTH",
+    "RESERVED",
     "get_handler_name",
     "group_name",
     "non_local_name",
@@ -36,6 +37,14 @@ GROUP = re.compile(r"^[A-Za-z0-9\-_.]+\Z")
 CHANNEL = re.compile(r"^[A-Za-z0-9\-_.]+(![A-Za-z0-9\-_.]*)?\Z")
 """What the names of channels are made of, and (``GROUP``) those of groups."""
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9\-_.]")
+
+RESERVED = ("compat.", "__")
+"""How the names of this library's own groups begin: ``compat.user.7``, ``__broadcast__``."""
+_HASHED = re.compile(r"\.\.[0-9a-f]{32}\Z")
+"""How a name ends that ``group_name`` made with a hash: two periods and 128 bits of SHA-256."""
+_READABLE = 64
+_READ = 256
+"""Characters of a text that are looked at for the readable part: normalizing takes quadratic time."""
 
 
 def require_valid_group_name(name: object) -> bool:
@@ -86,23 +95,28 @@ def non_local_name(name: str) -> str:
 
 
 def group_name(text: str, prefix: str = "") -> str:
-    """A valid group name for any text: readable where it can be, and the same for the same text.
+    """A valid group name for any text: readable where it can be, and another one for every other text.
 
-    A text that is valid already is returned as it is (after ``prefix``). Any other gets the readable part
-    of it and a hash of the whole, so that different texts keep different names.
+    ``prefix + text`` is returned as it is where it is valid. Otherwise the name is the readable part of it,
+    two periods and a hash of the whole. A valid text is hashed too where it looks like such a name, and where
+    it would name a group of this library's own (``RESERVED``) under a ``prefix`` that does not: whoever
+    chooses ``text`` cannot choose a name that belongs to another text.
 
     >>> group_name("lobby", prefix="chat_")
     'chat_lobby'
     >>> group_name("café", prefix="chat_")
-    'chat_cafe-f52f55eb59f7'
+    'chat_cafe..f52f55eb59f735dd0fc94d8e99c0a7bf'
     """
     name = prefix + text
-    if len(name) < MAX_NAME_LENGTH and GROUP.match(name):
+    ours = prefix.startswith(RESERVED)
+    valid = len(name) < MAX_NAME_LENGTH and GROUP.match(name)
+    if valid and not _HASHED.search(name) and (ours or not name.startswith(RESERVED)):
         return name
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    readable = _FORBIDDEN.sub("-", plain)[:64].strip("-")
-    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-    return f"{readable or 'group'}-{digest}"
+    plain = unicodedata.normalize("NFKD", name[:_READ]).encode("ascii", "ignore").decode()
+    readable = _FORBIDDEN.sub("-", plain)[:_READABLE].strip("-")
+    kind = b"\xff" if ours else b""  # a byte that no text has
+    digest = hashlib.sha256(kind + name.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return f"{readable or 'group'}..{digest}"
 
 
 def get_handler_name(message: Mapping[str, Any]) -> str:

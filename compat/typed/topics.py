@@ -101,7 +101,7 @@ class Topic(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
     @classmethod
     def group_name(cls, topic: str) -> str:
         """The group of all connections that have subscribed to ``topic``: valid, and no other topic's."""
-        return group_name(f"topic.{cls.__name__}.{topic}")
+        return group_name(topic, prefix=f"compat.topic.{cls.__name__}.")
 
     if TYPE_CHECKING:
         # An override names the parameters of its pattern, and no type checker is to complain.

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import string
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from compat.closing import user_group
 from compat.names import (
+    RESERVED,
     get_handler_name,
     group_name,
     non_local_name,
@@ -73,9 +77,67 @@ def test_group_name_is_valid_and_stable_for_any_text(text: str, prefix: str) -> 
     assert group_name(text, prefix) == name
 
 
-@given(st.lists(st.text(max_size=120), min_size=2, max_size=20, unique=True))
-def test_group_name_keeps_different_texts_apart(texts: list[str]) -> None:
-    assert len({group_name(text, "chat_") for text in texts}) == len(texts)
+PREFIXES = st.sampled_from(["", "chat_", "compat.user.", "compat.topic.Run.", "é", "x" * 70, "x" * 120])
+WORDS = st.text(alphabet=ALPHABET + "é!\U0001f600\ud800", max_size=120)
+MADE = st.recursive(  # texts that were made of names, as an attacker makes them
+    WORDS | st.text(max_size=120),
+    lambda texts: (
+        st.builds(group_name, texts, PREFIXES)
+        | st.builds(lambda text, prefix: group_name(text, prefix).removeprefix(prefix), texts, PREFIXES)
+        | st.builds(lambda text, end: text + end, texts, st.sampled_from(["\n", "-", ".", "..", "~", "\0"]))
+    ),
+    max_leaves=4,
+)
+
+
+@given(st.lists(MADE, min_size=2, max_size=10, unique=True), PREFIXES)
+def test_faults_security_h3_different_texts_have_different_names(texts: list[str], prefix: str) -> None:
+    names = {group_name(text, prefix) for text in texts}
+    assert len(names) == len(texts)
+    assert all(require_valid_group_name(name) for name in names)
+
+
+@given(st.lists(st.tuples(MADE, PREFIXES), min_size=2, max_size=10, unique_by="".join))
+def test_faults_security_h3_with_whatever_prefixes(pairs: list[tuple[str, str]]) -> None:
+    assert len({group_name(text, prefix) for text, prefix in pairs}) == len(pairs)
+
+
+@given(MADE, PREFIXES)
+def test_faults_security_h3_the_name_of_a_name_is_another(text: str, prefix: str) -> None:
+    name = group_name(text, prefix)
+    if name != prefix + text:
+        assert group_name(name) != name and re.search(r"\.\.[0-9a-f]{32}\Z", name)
+
+
+def test_faults_security_h3_a_stranger_in_the_room_that_has_the_name() -> None:
+    room = group_name("Café Geheim")
+    assert group_name(room) != room and group_name(group_name(room)) != group_name(room)
+    assert group_name("Cafe-Geheim-36777df46c97") != room
+
+
+@given(MADE, MADE)
+def test_faults_security_h3_nobody_chooses_the_name_of_a_users_group(user: str, text: str) -> None:
+    of_a_user = user_group(user)
+    for chosen in (text, of_a_user, f"compat.user.{user}", f"compat\0compat.user.{user}"):
+        assert group_name(chosen) != of_a_user
+        assert group_name(chosen, "room_") != of_a_user
+
+
+@pytest.mark.parametrize("text", ["__broadcast__", "compat.user.7", "compat.topic.Run.é"])
+def test_faults_security_m4_no_text_names_a_group_of_the_librarys_own(text: str) -> None:
+    for cut in range(len(text)):
+        prefix = text[:cut]
+        if not prefix.startswith(RESERVED):
+            name = group_name(text[cut:], prefix)
+            assert name != text and require_valid_group_name(name)
+
+
+def test_faults_security_h3_a_long_text_takes_no_long_time() -> None:
+    """A text of combining characters in the worst order: normalizing it whole takes quadratic time."""
+    text = "\u0301\u0316" * 500_000
+    before = time.process_time()
+    assert group_name(text) != group_name(text + "x")
+    assert time.process_time() - before < 5
 
 
 @given(st.text(alphabet=ALPHABET, min_size=1, max_size=90))

@@ -15,6 +15,7 @@ from typing import Any, TypedDict
 from compat.manager.backends.messaging import Messaging, backend_errors, name_in_layer
 from compat.manager.backends.records import Admission, Joining, Record, ServerInfo
 from compat.manager.config import new_instance_id
+from compat.refusal import shown
 
 __all__ = ["BaseBackend", "CleanupStats", "Local", "OrphanedGroupMembersStats"]
 
@@ -144,13 +145,13 @@ class BaseBackend(Messaging, abc.ABC):
 
     async def group_add(self, group: str, channel: str) -> None:
         """Add a channel of the layer to a group; a connection of a manager is added by ``join_group``."""
-        with backend_errors(f"joining group {group}"):
+        with backend_errors(f"joining group {shown(group, 60)}"):
             await self.layer.group_add(name_in_layer(group), channel)
         await self.registry_join(channel, group)
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Undo ``group_add``."""
-        with backend_errors(f"leaving group {group}"):
+        with backend_errors(f"leaving group {shown(group, 60)}"):
             await self.layer.group_discard(name_in_layer(group), channel)
         await self.registry_leave(channel, group)
 

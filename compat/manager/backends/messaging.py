@@ -11,11 +11,16 @@ from redis.exceptions import RedisError
 
 from compat.exceptions import ChannelFull, LayerUnavailable
 from compat.layers.base import PushLayer
-from compat.manager.exceptions import BackendError
+from compat.manager.exceptions import BackendError, ValidationError
 from compat.manager.relay import EXCEPT_KEY
-from compat.names import group_name
+from compat.names import RESERVED, group_name
+from compat.refusal import shown
 
-__all__ = ["Messaging", "backend_errors", "name_in_layer"]
+__all__ = ["BROADCAST_GROUP", "Messaging", "backend_errors", "name_in_layer", "require_group"]
+
+
+BROADCAST_GROUP = "__broadcast__"
+"""The group, in the layer, that every connection of every manager is in."""
 
 
 def name_in_layer(group: str) -> str:
@@ -23,9 +28,25 @@ def name_in_layer(group: str) -> str:
 
     So ``room`` is the group that consumers call ``room``, and "room:general" or "café" are as good.
     """
+    return group_name(require_group(group))
+
+
+def require_group(group: str) -> str:
+    """``group``, if callers of the manager may name it.
+
+    Raises TypeError for what is no name, and ValidationError for a name that begins as those of the library's
+    own groups do: names of groups are often made of what a client has sent.
+    """
     if not isinstance(group, str) or not group:
         raise TypeError(f"a group's name is a non-empty string, not {group!r}")
-    return group_name(group)
+    if group.startswith(RESERVED):
+        raise ValidationError(
+            f"group name {shown(group, 60)}: names that begin with {' or '.join(map(repr, RESERVED))} are "
+            "kept for groups of the library itself: broadcast() reaches everybody, send_to_user() and "
+            "close_user() a user. Give your groups a prefix of their own, such as 'room.'",
+            error_code="RESERVED_NAME",
+        )
+    return group
 
 
 @contextlib.contextmanager
@@ -87,8 +108,20 @@ class Messaging:
         Consumers that are members get the message as their event, clients of a manager get it as a frame. One
         with exclusions has one more key, ``__except__``, which clients do not see.
         """
-        name = name_in_layer(group)
-        with backend_errors(f"sending to group {group}"):
+        await self._to_group(name_in_layer(group), group, message, exclude_channel)
+
+    async def broadcast(self, message: dict[str, Any]) -> None:
+        """Send ``message`` to every connection of every manager, on all servers."""
+        await self._to_group(BROADCAST_GROUP, BROADCAST_GROUP, message, None)
+
+    async def _to_group(
+        self,
+        name: str,
+        group: str,
+        message: dict[str, Any],
+        exclude_channel: str | Iterable[str] | None,
+    ) -> None:
+        with backend_errors(f"sending to group {shown(group, 60)}"):
             if exclude_channel is None:
                 await self.layer.group_send(name, message)
                 return

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Any, Literal, NamedTuple
 
-__all__ = ["Admission", "Record", "Refusal", "ServerInfo", "bounded", "require_connection_id"]
+__all__ = ["Admission", "Record", "Refusal", "ServerInfo", "Shortened", "bounded", "require_connection_id"]
 
 MAX_KEY_LENGTH = 120
 MAX_ID_LENGTH = 200
 HEAD = 64
+_SHORTENED = re.compile(rf"(?s).{{{HEAD}}}~[0-9a-f]{{32}}\Z")
 
 Joining = Literal["joined", "already", "full"]
 
@@ -54,17 +56,27 @@ class ServerInfo(NamedTuple):
     statistics: dict[str, Any]
 
 
+class Shortened(str):
+    """What ``bounded`` made of a long text, or the registry returned: no text that somebody chose."""
+
+    __slots__ = ()
+
+
 def bounded(text: str) -> str:
     """``text`` as part of a key: itself, or where it is long, its beginning and a hash of the whole.
+
+    A text that looks like such a beginning with its hash is hashed too, so that no two texts share a key.
+    What comes from the registry (``Shortened``) is a key already.
 
     >>> bounded("alice")
     'alice'
     >>> len(bounded("x" * 10_000))
     97
     """
-    if len(text) <= MAX_KEY_LENGTH:
+    if isinstance(text, Shortened) or (len(text) <= MAX_KEY_LENGTH and not _SHORTENED.match(text)):
         return text
-    return f"{text[:HEAD]}~{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return Shortened(f"{text[:HEAD]}~{digest}")
 
 
 def require_connection_id(connection_id: object) -> str:

@@ -16,7 +16,15 @@ from compat.manager.backends.base import BaseBackend, CleanupStats, Local, Orpha
 from compat.manager.backends.lease import Lease
 from compat.manager.backends.link import RegistryLink
 from compat.manager.backends.messaging import backend_errors
-from compat.manager.backends.records import Admission, Joining, Record, Refusal, ServerInfo, bounded
+from compat.manager.backends.records import (
+    Admission,
+    Joining,
+    Record,
+    Refusal,
+    ServerInfo,
+    Shortened,
+    bounded,
+)
 from compat.manager.backends.scripts import (
     ADMIT,
     DEAD,
@@ -172,7 +180,7 @@ class RedisBackend(BaseBackend):
         return await self._set(f"in:{connection_id}")
 
     async def _set(self, key: str) -> set[str]:
-        return {one.decode() for one in await self.link.call(b"SMEMBERS", self.link.prefix + key)}
+        return {Shortened(one.decode()) for one in await self.link.call(b"SMEMBERS", self.link.prefix + key)}
 
     async def registry_users(self, limit: int | None = None) -> dict[str, int]:
         return await self._ranking("users", limit)
@@ -194,7 +202,8 @@ class RedisBackend(BaseBackend):
         await self.cleanup_stale_connections()
         last = -1 if limit is None else limit - 1
         flat = await self.link.call(b"ZREVRANGE", self.link.prefix + key, 0, last, b"WITHSCORES")
-        return {name.decode(): int(count) for name, count in zip(flat[::2], flat[1::2], strict=True)}
+        ranked = zip(flat[::2], flat[1::2], strict=True)
+        return {Shortened(name.decode()): int(count) for name, count in ranked}
 
     # Servers
 

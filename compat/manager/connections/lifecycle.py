@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
-from compat.manager.backends.messaging import name_in_layer
+from compat.manager.backends.messaging import require_group
 from compat.manager.backends.records import require_connection_id
 from compat.manager.connections.gate import Gate
 from compat.manager.connections.origin import OriginCheck
@@ -273,7 +273,7 @@ class Lifecycle(Sending, ManagerParts):
         await self._in_group(connection, group, "leave")
 
     async def _in_group(self, connection: Connection | str, group: str, what: str) -> None:
-        name_in_layer(group)  # raises for what is no name, before anything is changed
+        require_group(group)
         here = self.local(connection)
         if here is not None:
             change = self._join(here, group) if what == "join" else self._leave(here, group)
@@ -291,6 +291,7 @@ class Lifecycle(Sending, ManagerParts):
     async def _join(self, connection: Connection, group: str) -> None:
         if group in connection.groups:
             return
+        require_group(group)
         name = connection.channel_name
         await self.registry.add_to_group(name, group)
         try:
@@ -308,6 +309,7 @@ class Lifecycle(Sending, ManagerParts):
             await self.registry.remove_from_group(name, group)
 
     async def _leave(self, connection: Connection, group: str) -> None:
+        require_group(group)
         try:
             await self.switchboard().leave(group, connection)
         finally:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from compat.manager.backends.messaging import require_group
 from compat.manager.backends.records import Record, ServerInfo
 from compat.manager.connections.parts import ManagerParts, connection_of, id_of
 from compat.manager.connections.state import Connection
@@ -35,11 +36,11 @@ class Lookups(ManagerParts):
 
     async def get_group_connections(self, group: str) -> list[Connection]:
         """All connections in a group; consumers that have joined it are not among them."""
-        return self._resolved(await self.backend.registry_group_records(group))
+        return self._resolved(await self.backend.registry_group_records(require_group(group)))
 
     async def get_group_users(self, group: str) -> list[str]:
         """The users with a connection in a group, sorted, each once."""
-        records = await self.backend.registry_group_records(group)
+        records = await self.backend.registry_group_records(require_group(group))
         return sorted({record.user_id for record in records if record.user_id})
 
     async def get_connection_groups(self, connection: Connection | str) -> set[str]:
@@ -63,7 +64,7 @@ class Lookups(ManagerParts):
 
     async def count_group(self, group: str) -> int:
         """How many connections are in a group."""
-        return len(await self.backend.group_channels(group))
+        return len(await self.backend.group_channels(require_group(group)))
 
     async def list_users(self, limit: int | None = None) -> dict[str, int]:
         """Users by how many connections they have, most first."""

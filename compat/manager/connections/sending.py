@@ -11,7 +11,7 @@ from compat.layers.redis.pubsub_station import EXCLUDE_KEY
 from compat.manager.backends.records import Record
 from compat.manager.connections.parts import ManagerParts, id_of
 from compat.manager.connections.state import Connection
-from compat.manager.connections.switchboard import BROADCAST_GROUP, CONTROL
+from compat.manager.connections.switchboard import CONTROL
 from compat.manager.exceptions import BackendError, ValidationError
 from compat.manager.frames import Frame, frame_of
 from compat.manager.plain import plain_message
@@ -108,7 +108,7 @@ class Sending(ManagerParts):
     async def broadcast(self, message: Sendable) -> None:
         """Send to every connection of every server, and to consumers that have joined ``__broadcast__``."""
         self.statistics.sends += 1
-        await self.backend.group_send(BROADCAST_GROUP, self._content(message))
+        await self.backend.broadcast(self._content(message))
         await asyncio.sleep(0)
 
     async def _publish_to(self, records: list[Record], content: dict[str, Any]) -> int:

@@ -8,18 +8,17 @@ from typing import Any
 
 from compat.dispatch import Subscription
 from compat.manager.backends.base import BaseBackend
-from compat.manager.backends.messaging import backend_errors, name_in_layer
+from compat.manager.backends.messaging import BROADCAST_GROUP, backend_errors, name_in_layer
 from compat.manager.connections.state import Connection
 from compat.manager.frames import Frame, frame_of
 from compat.manager.relay import EXCEPT_KEY, Relays, attached
 from compat.manager.serializers.base import BaseSerializer
 from compat.manager.statistics import Statistics
+from compat.refusal import shown
 from compat.types import Message
 
-__all__ = ["BROADCAST_GROUP", "CONTROL", "Switchboard"]
+__all__ = ["CONTROL", "Switchboard"]
 
-BROADCAST_GROUP = "__broadcast__"
-"""The group that every connection of every manager is in."""
 CONTROL = "__manager__"
 """Type of a message from a manager to the one that has a connection: ``{"do": …, "with": […]}``."""
 
@@ -45,7 +44,7 @@ class Switchboard:
         self.serializer = serializer
         self.statistics = statistics
         self.obey = obey
-        self.relays = Relays(backend.layer, name_in_layer, self._to_members)
+        self.relays = Relays(backend.layer, _name_of, self._to_members)
         self._lines: dict[str, Subscription] = {}
         self._jobs: set[asyncio.Task[None]] = set()
 
@@ -76,12 +75,12 @@ class Switchboard:
 
     async def join(self, group: str, connection: Connection) -> None:
         """Let what is sent to ``group`` reach a connection."""
-        with backend_errors(f"joining group {group}"):
+        with backend_errors(f"joining group {shown(group, 60)}"):
             await self.relays.join(group, connection.channel_name, connection)
 
     async def leave(self, group: str, connection: Connection) -> None:
         """Undo ``join``."""
-        with backend_errors(f"leaving group {group}"):
+        with backend_errors(f"leaving group {shown(group, 60)}"):
             await self.relays.leave(group, connection.channel_name)
 
     def frame(self, message: Any, where: str) -> Frame | None:
@@ -123,3 +122,8 @@ class Switchboard:
         """End what is under way."""
         for job in tuple(self._jobs):
             job.cancel()
+
+
+def _name_of(group: str) -> str:
+    """The name in the layer of a group that connections are in: one that has been joined, or everybody's."""
+    return group if group == BROADCAST_GROUP else name_in_layer(group)

@@ -127,6 +127,33 @@ def test_long_names_make_bounded_keys() -> None:
     assert len(bounded("x" * 100_000)) == 97 and bounded("x" * 121) != bounded("x" * 122)
 
 
+def test_faults_security_h3_no_name_is_another_names_key() -> None:
+    key = bounded("x" * 121)
+    typed = str.__str__(key)  # what a client sends is no more than text
+    assert bounded(key) == key and type(typed) is str
+    assert bounded(typed) != key and bounded(bounded(typed)) == bounded(typed)
+
+
+async def test_faults_security_h3_a_user_with_the_key_of_another(backend: BaseBackend) -> None:
+    long = "alice" * 50
+    stranger = str.__str__(bounded(long))
+    await backend.registry_add_connection("a1", long, METADATA, {long}, 60)
+    await backend.registry_add_connection("s1", stranger, METADATA, {stranger}, 60)
+    for name, mine in ((long, "a1"), (stranger, "s1")):
+        assert await backend.registry_get_user_connections(name) == {mine}
+        assert await backend.group_channels(name) == {mine}
+        assert [one.connection_id for one in await backend.registry_group_records(name)] == [mine]
+    for listed in (await backend.registry_groups(), await backend.registry_users()):
+        assert sorted(listed.values()) == [1, 1]
+    # What is listed can be asked about, and cleaned up.
+    assert {len(await backend.group_channels(name)) for name in await backend.registry_groups()} == {1}
+    await backend.registry_update_groups("a1", await backend.registry_get_connection_groups("a1"))
+    await backend.registry_join("orphan", long)
+    stats = await backend.cleanup_orphaned_group_members()
+    assert stats["orphaned_members_removed"] == 1
+    assert await backend.group_channels(long) == {"a1"}
+
+
 # Which backend, which layer
 
 
@@ -199,7 +226,7 @@ async def test_without_redis_errors_say_what_to_do(prefix: str) -> None:
     with pytest.raises(BackendError, match=r"REDIS_URL.*tried 2 times.*WS_RECONNECT_MAX_ATTEMPTS") as raised:
         await manager.start_tasks()
     assert "secret" not in str(raised.value) and raised.value.should_disconnect() is False
-    with pytest.raises(BackendError, match="sending to group room") as raised:
+    with pytest.raises(BackendError, match="sending to group 'room'") as raised:
         await manager.send_to_group("room", {"n": 1})
     assert raised.value.retryable and isinstance(raised.value.cause, OSError)
     peer = Peer()

@@ -303,6 +303,49 @@ async def test_consumers_that_join_everybodys_group_hear_broadcasts(manager: Con
     await consumer.disconnect()
 
 
+RESERVED_GROUPS = ["__broadcast__", "__", "__manager__", "compat.user.alice", "compat.topic.Run.1"]
+
+
+@pytest.mark.parametrize("group", RESERVED_GROUPS)
+async def test_faults_security_m4_the_librarys_own_groups_cannot_be_named(
+    manager: ConnectionManager, connect: Connect, group: str
+) -> None:
+    (alice, one), (_, two) = await connect("alice"), await connect("bob")
+    attempts: list[Any] = [
+        lambda: manager.join_group(alice, group),
+        lambda: manager.leave_group(alice, group),
+        lambda: manager.send_group(group, {"n": 0}),
+        lambda: manager.send_to_group(group, {"n": 0}),
+        lambda: manager.send_group_except(group, {"n": 0}, alice),
+        lambda: manager.get_group_connections(group),
+        lambda: manager.get_group_users(group),
+        lambda: manager.count_group(group),
+        lambda: manager.backend.group_add(group, alice.address),
+        lambda: manager.backend.group_discard(group, alice.address),
+        lambda: manager.backend.group_send(group, {"n": 0}),
+    ]
+    for attempt in attempts:
+        with pytest.raises(ValidationError, match="kept for groups of the library itself") as raised:
+            await attempt()
+        assert raised.value.error_code == "RESERVED_NAME" and not raised.value.should_disconnect()
+    await manager.broadcast({"n": 1})
+    assert await one.hear_json() == {"n": 1} == await two.hear_json()
+    assert alice.groups == set() and await manager.list_groups() == {}
+
+
+async def test_faults_security_m4_what_looks_like_them_is_another_group(
+    manager: ConnectionManager, connect: Connect
+) -> None:
+    (alice, one), (_, two) = await connect("alice"), await connect("bob")
+    for group in ("_", "broadcast", "\uff3f\uff3fbroadcast__", " __broadcast__", "compat"):
+        await manager.join_group(alice, group)
+        await manager.send_group(group, {"to": group})
+        assert await one.hear_json() == {"to": group}
+        await manager.leave_group(alice, group)
+    await manager.broadcast({"n": 1})
+    assert await one.hear_json() == {"n": 1} == await two.hear_json()
+
+
 async def test_a_layer_that_only_receives_will_do() -> None:
     manager = ConnectionManager(backend=MemoryBackend(ReceiveOnlyLayer()))
     connect = connector(manager)
