@@ -11,6 +11,7 @@ import asyncio
 import contextvars
 import functools
 import logging
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast, overload
 
@@ -20,7 +21,7 @@ from compat import db, dependencies, integration, unawaited
 from compat.bursts import Pace
 from compat.db import aclose_old_connections, database_sync_to_async
 from compat.dispatch import STOP, Ending, NoSocket, Socket, converse, describe, join, missing_layer
-from compat.endpoint import ASGISignature, ConsumerSignature, connection_of
+from compat.endpoint import ASGISignature, ConsumerSignature, connection_of, makes_application
 from compat.exceptions import ImproperlyConfigured, InvalidChannelLayerError, StopConsumer
 from compat.handlers import check_handler, check_hooks
 from compat.inbox import Inbox
@@ -109,14 +110,39 @@ class ConsumerApp:
 
     def _run(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if self._has_dependencies:
-            make = functools.partial(self.consumer_class, **self.consumer_initkwargs)
-            return dependencies.run(self.consumer_class, make, scope, receive, send)
+            return dependencies.run(self.consumer_class, self._make, scope, receive, send)
+        if self.consumer_class.__call__ is not _shipped_call:
+            return self._make()(scope, receive, send)
         made = self.consumer_class(**self.consumer_initkwargs)
-        own = self.consumer_class.__call__ is not _shipped_call
-        return made(scope, receive, send) if own else made._conversation(scope, receive, send)
+        return made._conversation(scope, receive, send)
+
+    def _make(self) -> AsyncConsumer:
+        """A consumer that may be called: what stands in front of it has let the connection through."""
+        made = self.consumer_class(**self.consumer_initkwargs)
+        made._entered = True
+        return made
 
     def __repr__(self) -> str:
         return f"<ConsumerApp of {self.consumer_class.__module__}.{self.consumer_class.__qualname__}>"
+
+
+class InstanceApp(ConsumerApp):
+    """The application that a consumer is by itself, for the one connection that it can serve.
+
+    What is said of a class, that no Origin check stands in front of it, is said once.
+    """
+
+    def __init__(self, consumer: AsyncConsumer) -> None:
+        self.consumer = consumer
+        self.consumer_class, self.consumer_initkwargs = type(consumer), {}
+        self.origin_told = self.consumer_class in _told
+        self._has_dependencies = False  # whoever made the consumer has seen to them
+        self._plain_under = None
+
+    def _run(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if self.origin_told:
+            _told.add(self.consumer_class)
+        return self.consumer._conversation(scope, receive, send)
 
 
 class AsyncConsumer:
@@ -151,6 +177,8 @@ class AsyncConsumer:
     _socket: Socket = cast(Socket, NoSocket())
     _own_send: Any = None
     """What ``base_send`` was before anybody replaced it."""
+    _entered: bool = False
+    """Whether its application has let the connection through already."""
     _database: bool = True
     """Whether there may be connections to a database that are to be closed between messages."""
 
@@ -160,8 +188,11 @@ class AsyncConsumer:
         check_hooks(cls, sync=cls._sync)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run this consumer for one connection."""
-        await self._conversation(scope, receive, send)
+        """Run this consumer for one connection, behind the limits and the Origin check of ``as_asgi()``."""
+        if self._entered:
+            await self._conversation(scope, receive, send)
+        else:
+            await InstanceApp(self).connection(scope, receive, send)
 
     def _conversation(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """What a call of the consumer awaits."""
@@ -233,6 +264,7 @@ class AsyncConsumer:
         await self.base_send(message)
 
     @classmethod
+    @makes_application
     def as_asgi(cls, **initkwargs: Any) -> ConsumerApp:
         """An ASGI application that runs ``cls(**initkwargs)`` for each connection."""
         return ConsumerApp(cls, initkwargs)
@@ -240,6 +272,8 @@ class AsyncConsumer:
 
 _shipped_call = AsyncConsumer.__call__
 _shipped_dispatch = AsyncConsumer.dispatch
+_told: weakref.WeakSet[type[AsyncConsumer]] = weakref.WeakSet()
+"""Classes whose instances serve without an Origin check, which has been said."""
 
 
 class SyncConsumer(AsyncConsumer):
@@ -253,8 +287,7 @@ class SyncConsumer(AsyncConsumer):
     _sync: ClassVar[bool] = True
     thread_sensitive: ClassVar[bool] = False
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run this consumer for one connection."""
+    async def _conversation(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
         self._database = db.watched()
         socket = self._socket = Socket(scope, send)

@@ -9,11 +9,16 @@ so FastAPI (any version that uses pydantic 2) fails while the route is added, wi
 
 from __future__ import annotations
 
+import functools
 import inspect
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar, cast
 
-__all__ = ["ASGISignature", "ConsumerSignature", "connection_of", "explain"]
+from compat.handlers import complaint
 
+__all__ = ["ASGISignature", "ConsumerSignature", "connection_of", "explain", "makes_application"]
+
+F = TypeVar("F", bound=Callable[..., Any])
 PARAMETERS = ("scope", "receive", "send")
 
 
@@ -68,6 +73,26 @@ def connection_of(scope: Any, receive: Any, send: Any) -> tuple[Any, Any, Any]:
     if receive is None and hasattr(scope, "scope"):
         return scope.scope, scope.receive, scope.send
     return scope, receive, send
+
+
+def makes_application(method: F) -> F:
+    """``as_asgi`` of a class, which says what to write when it is called as if it were the application."""
+
+    @functools.wraps(method)
+    def as_asgi(cls: Any, *connection: Any, **initkwargs: Any) -> Any:
+        if connection:
+            raise TypeError(complaint(getattr(cls, method.__name__)))
+        return method(cls, **initkwargs)
+
+    reason = (
+        "as_asgi is not an endpoint: it makes the application. Write as_asgi(), with parentheses, and add it "
+        "by app.router.add_websocket_route(path, Consumer.as_asgi())"
+    )
+    signature = inspect.signature(method)
+    own, initkwargs = signature.parameters.values()
+    parameters = [own, initkwargs.replace(annotation=_argument(reason))]
+    as_asgi.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return cast("F", as_asgi)
 
 
 def explain(application: object) -> str:

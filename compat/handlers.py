@@ -12,7 +12,7 @@ import inspect
 import types
 from typing import Any
 
-__all__ = ["HOOKS", "check_handler", "check_hooks", "check_made", "class_complaint", "require_application"]
+__all__ = ["HOOKS", "check_handler", "check_hooks", "check_made", "complaint", "require_application"]
 
 HOOKS = (
     "connect",
@@ -58,18 +58,31 @@ def check_handler(cls: type, name: str, handler: Any, *, sync: bool) -> None:
 
 
 def require_application(application: Any, where: str) -> None:
-    """TypeError for a consumer's class in the place of its application: it would fail at each connection."""
-    if inspect.isclass(application) and hasattr(application, "as_asgi"):
-        raise TypeError(f"{where}: {class_complaint(application)}")
+    """TypeError for a consumer's class, or its ``as_asgi``, in the place of its application.
+
+    Either would fail at each connection.
+    """
+    is_class = inspect.isclass(application) and hasattr(application, "as_asgi")
+    if is_class or is_as_asgi(application):
+        raise TypeError(f"{where}: {complaint(application)}")
+
+
+def is_as_asgi(application: Any) -> bool:
+    """Whether that is ``Consumer.as_asgi``, the parentheses forgotten."""
+    made_by = getattr(application, "__self__", None)
+    return inspect.ismethod(application) and application.__name__ == "as_asgi" and inspect.isclass(made_by)
 
 
 def check_made(consumer: Any, args: tuple[Any, ...]) -> None:
     """TypeError for a consumer that somebody makes by calling its class as an application."""
     if len(args) == 3 and isinstance(args[0], dict) and "type" in args[0]:
-        raise TypeError(class_complaint(type(consumer)))
+        raise TypeError(complaint(type(consumer)))
 
 
-def class_complaint(cls: type) -> str:
-    """What is wrong with a consumer's class where an application is due."""
-    name = cls.__name__
+def complaint(given: Any) -> str:
+    """What is wrong with a consumer's class, or with its ``as_asgi``, where an application is due."""
+    if is_as_asgi(given):
+        name = given.__self__.__name__
+        return f"{name}.as_asgi is a method that makes an application. Write {name}.as_asgi()."
+    name = given.__name__
     return f"{name} is a consumer's class, not an application. Write {name}.as_asgi()."

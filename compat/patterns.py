@@ -32,6 +32,7 @@ from compat.converters import (
     register_converter,
 )
 from compat.exceptions import ImproperlyConfigured
+from compat.handlers import require_application
 
 __all__ = [
     "Converter",
@@ -321,6 +322,7 @@ def _checked(view: View, kwargs: dict[str, Any] | None, route: str) -> View:
         )
     if not callable(view):
         raise TypeError(f"route {route!r}: view must be a callable, not {view!r}.")
+    require_application(view, f"route {route!r}")
     return view
 
 

@@ -155,10 +155,19 @@ class Settings:
         self._adopted.update(values)
 
     def chosen(self, name: str) -> bool:
-        """True when ``configure()`` or ``override()`` gave ``name`` its value: no module, no framework."""
+        """True when compat itself was told ``name``: no framework beside it was.
+
+        By ``configure()``, ``override()`` or the module that COMPAT_SETTINGS_MODULE names; a source or
+        DJANGO_SETTINGS_MODULE speaks to a framework.
+        """
         if any(name in values for values in self._overrides):
             return True
-        return name in self._values and name not in self._adopted
+        if name in self._values:
+            return name not in self._adopted
+        own = os.environ.get(MODULE_VARIABLES[0])
+        if not own or any(source() is not None for source in self._sources):
+            return False
+        return hasattr(self._module or self.load_module(own), name)
 
     @contextlib.contextmanager
     def override(self, **values: Any) -> Iterator[None]:

@@ -24,6 +24,7 @@ from tests.support.processes import child_environment
 PURE = {
     "compat.converters",
     "compat.exceptions",
+    "compat.handlers",
     "compat.lazy",
     "compat.names",
     "compat.patterns",

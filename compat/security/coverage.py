@@ -4,7 +4,8 @@ A browser lets every page open a socket to every host, with that host's cookies.
 sockets in an Origin check by habit; in a FastAPI app it is easily left out, and nothing shows it. So:
 
 - a consumer behind an ``OriginValidator`` is left alone;
-- ``configure(ALLOWED_HOSTS=[...])``, said to compat itself, puts the check in front of all others;
+- ``configure(ALLOWED_HOSTS=[...])``, or ALLOWED_HOSTS in the module that COMPAT_SETTINGS_MODULE names, puts
+  the check in front of all others;
 - without either there is one warning, when the application starts or else when the first browser comes, and
   the consumer is served, as it is by Channels.
 

@@ -14,7 +14,7 @@ from starlette.routing import Match, Mount, NoMatchFound, Route, WebSocketRoute
 
 from compat.auth import AuthMiddleware, AuthMiddlewareStack
 from compat.consumer import AsyncConsumer
-from compat.fastapi import lifespan
+from compat.fastapi import include_consumers, lifespan
 from compat.generic.websocket import (
     AsyncJsonWebsocketConsumer,
     AsyncWebsocketConsumer,
@@ -22,7 +22,7 @@ from compat.generic.websocket import (
 )
 from compat.middleware import BaseMiddleware
 from compat.patterns import path, re_path
-from compat.routing import URLRouter
+from compat.routing import ChannelNameRouter, ProtocolTypeRouter, URLRouter
 from compat.security.websocket import AllowedHostsOriginValidator, OriginValidator
 from compat.sessions import CookieMiddleware, SessionMiddleware
 from compat.starlette_routes import PatternsRoute
@@ -278,3 +278,56 @@ def test_type_checkers_take_it() -> None:
     starlette.router.routes.append(WebSocketRoute("/four", OwnJson.as_asgi()))
     application: ASGIApp = Own.as_asgi()
     assert callable(application)
+
+
+# as_asgi without its parentheses
+
+PARENTHESES = r"Room\.as_asgi is a method that makes an application\. Write Room\.as_asgi\(\)"
+
+
+def app_with(*patterns: Any) -> None:
+    include_consumers(FastAPI(), patterns)
+
+
+TAKE_APPLICATIONS: dict[str, Any] = {
+    "path": lambda app: path("ws/", app),
+    "re_path": lambda app: re_path("^ws/$", app),
+    "URLRouter of WebSocketRoute": lambda app: URLRouter([WebSocketRoute("/ws", app)]),
+    "URLRouter of Mount": lambda app: URLRouter([Mount("/ws", app)]),
+    "ProtocolTypeRouter": lambda app: ProtocolTypeRouter({"websocket": app}),
+    "ChannelNameRouter": lambda app: ChannelNameRouter({"jobs": app}),
+    "include_consumers": lambda app: app_with(WebSocketRoute("/ws", app)),
+    **{f"middleware {number}": wrap for number, wrap in enumerate(MIDDLEWARE)},
+}
+
+
+@pytest.mark.parametrize("where", TAKE_APPLICATIONS)
+def test_faults_newcomer_09_as_asgi_without_parentheses(where: str) -> None:
+    with pytest.raises(TypeError, match=PARENTHESES):
+        TAKE_APPLICATIONS[where](Room.as_asgi)
+
+
+def mounted(app: Any) -> Starlette:
+    return Starlette(routes=[Mount("/ws", app)])
+
+
+def routed(app: Any) -> Starlette:
+    return Starlette(routes=[WebSocketRoute("/ws", app)])
+
+
+@pytest.mark.parametrize("make", [mounted, routed])
+async def test_faults_newcomer_09_what_the_server_logs(make: Any) -> None:
+    app = make(Room.as_asgi)
+    with pytest.raises(TypeError, match=PARENTHESES):
+        async with lifespan(app):
+            pass
+    with recorded() as records, LiveServer(app) as server:
+        assert status(server, "/ws/" if make is mounted else "/ws") == 500
+    assert any(re.search(PARENTHESES, logging.Formatter().format(record)) for record in records.kept)
+
+
+def test_faults_newcomer_09_fastapi_says_it_when_the_route_is_added() -> None:
+    for add in (FastAPI().websocket("/ws"), lambda app: FastAPI().add_api_websocket_route("/ws", app)):
+        with pytest.raises(TypeError, match=r"Write as_asgi\(\), with parentheses"):
+            add(Room.as_asgi)
+    assert list(inspect.signature(Room.as_asgi).parameters) == ["initkwargs"]

@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Query
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount, Route, Router, WebSocketRoute
+from starlette.websockets import WebSocket
 
 from compat.auth import AuthMiddlewareStack
-from compat.fastapi import include_consumers, lifespan
+from compat.fastapi import endpoint, include_consumers, lifespan
 from compat.generic.http import AsyncHttpConsumer
-from compat.generic.websocket import WebsocketConsumer
+from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
+from compat.limits import admissions
+from compat.manager import ConnectionManager
+from compat.manager.backends import MemoryBackend
 from compat.patterns import path, re_path
 from compat.routing import ProtocolTypeRouter, URLRouter
 from compat.security.coverage import unchecked_sockets
 from compat.security.websocket import AllowedHostsOriginValidator, OriginValidator
 from compat.settings import DEFAULTS, configure, settings
 from compat.testing import WebsocketCommunicator
+from compat.typed import AsyncJsonWebsocketConsumer
 from tests.support.clients import Client, Refused
 from tests.support.servers import LiveServer
+from tests.support.waiting import until
 
 OPEN: Any = WebsocketConsumer.as_asgi()
 STACKED: Any = AuthMiddlewareStack(OPEN)
@@ -178,3 +185,166 @@ async def test_communicators_are_no_browsers() -> None:
     communicator = WebsocketCommunicator(Hello.as_asgi(), "/ws/")
     assert (await communicator.connect())[0]
     await communicator.disconnect()
+
+
+# Every way in
+
+
+class Typed(AsyncJsonWebsocketConsumer[Any]): ...
+
+
+class AsyncHello(AsyncWebsocketConsumer): ...
+
+
+class Overridden(WebsocketConsumer):
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.seen = scope["path"]
+        await super().__call__(scope, receive, send)
+
+
+class Depending(AsyncWebsocketConsumer):
+    async def connect(self, room: str = Query("lobby")) -> None:
+        await self.accept()
+
+
+async def by_hand(scope: Any, receive: Any, send: Any) -> None:
+    await AsyncHello()(scope, receive, send)
+
+
+async def by_websocket(websocket: WebSocket) -> None:
+    await Hello()(websocket.scope, websocket.receive, websocket.send)
+
+
+def fastapi_endpoint(consumer: Any) -> FastAPI:
+    app = FastAPI()
+    app.add_api_websocket_route("/ws/", endpoint(consumer))
+    return app
+
+
+def added(consumer: Any) -> FastAPI:
+    app = FastAPI()
+    app.router.add_websocket_route("/ws/", consumer)
+    return app
+
+
+def included(consumer: Any) -> FastAPI:
+    app = FastAPI()
+    include_consumers(app, [path("ws/", consumer)])
+    return app
+
+
+def managed() -> FastAPI:
+    app = FastAPI()
+    manager = ConnectionManager(backend=MemoryBackend())
+
+    @app.websocket("/ws/")
+    async def ws(websocket: WebSocket) -> None:
+        async with manager.session(websocket) as connection:
+            await connection.websocket.receive()
+
+    return app
+
+
+WAYS: dict[str, Any] = {
+    "an instance": lambda: Hello(),
+    "an instance, async": lambda: AsyncHello(),
+    "an instance of a typed consumer": lambda: Typed(),
+    "an instance with its own __call__": lambda: Overridden(),
+    "with its own __call__": lambda: Overridden.as_asgi(),
+    "an instance in a function": lambda: by_hand,
+    "an instance in a router": lambda: URLRouter([path("ws/", Hello())]),
+    "an instance by protocol": lambda: ProtocolTypeRouter({"websocket": AuthMiddlewareStack(Hello())}),
+    "a WebSocketRoute": lambda: Starlette(routes=[WebSocketRoute("/ws/", Hello.as_asgi())]),
+    "a WebSocketRoute to an instance": lambda: Starlette(routes=[WebSocketRoute("/ws/", Hello())]),
+    "a WebSocketRoute to a function": lambda: Starlette(routes=[WebSocketRoute("/ws/", by_websocket)]),
+    "a Mount": lambda: Starlette(routes=[Mount("/ws", app=Hello.as_asgi())]),
+    "a Mount of an instance": lambda: Starlette(routes=[Mount("/ws", app=Hello())]),
+    "add_websocket_route": lambda: added(Hello.as_asgi()),
+    "add_websocket_route of an instance": lambda: added(AsyncHello()),
+    "include_consumers": lambda: included(Typed.as_asgi()),
+    "an endpoint of FastAPI": lambda: fastapi_endpoint(AsyncHello),
+    "an endpoint with dependencies": lambda: fastapi_endpoint(Depending),
+    "a consumer with dependencies": lambda: added(Depending.as_asgi()),
+    "a manager's endpoint": managed,
+}
+
+
+@pytest.mark.usefixtures("nothing_configured")
+@pytest.mark.parametrize("way", WAYS)
+def test_faults_security_m5_every_way_in_is_checked(way: str, caplog: pytest.LogCaptureFixture) -> None:
+    configure(ALLOWED_HOSTS=["example.org"])
+    with LiveServer(WAYS[way]()) as server:
+        origins = ("http://evil.example", None, "https://example.org")
+        assert [handshake(server, origin) for origin in origins] == [403, 403, 101]
+
+
+@pytest.mark.usefixtures("nothing_configured")
+@pytest.mark.parametrize(
+    "way",
+    [
+        "an instance",
+        "with its own __call__",
+        "an instance in a function",
+        "an endpoint with dependencies",
+        "a consumer with dependencies",
+        "include_consumers",
+    ],
+)
+def test_faults_security_m5_every_way_in_is_counted_once(way: str) -> None:
+    configure(CHANNEL_MAX_CONNECTIONS=2, CHANNEL_ORIGIN_CHECK=False)
+    with LiveServer(WAYS[way]()) as server:
+        clients = [Client(server, "/ws/")]
+        if way != "an instance":  # which serves one connection at a time
+            clients.append(Client(server, "/ws/"))
+            assert handshake(server) == 503
+        assert sum(admissions._here.values()) == len(clients)
+        for client in clients:
+            client.close()
+        until(lambda: not admissions._here, "the places are free")
+
+
+@pytest.mark.usefixtures("nothing_configured")
+def test_faults_security_m5_an_instance_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    class Made(AsyncWebsocketConsumer): ...
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await Made()(scope, receive, send)
+
+    with LiveServer(app) as server:
+        assert [handshake(server) for _ in range(3)] == [101, 101, 101]
+    (warning,) = warnings(caplog)
+    assert "'/ws/'" in warning
+
+
+@pytest.mark.usefixtures("nothing_configured")
+@pytest.mark.parametrize(
+    ("variables", "statuses"),
+    [
+        (["COMPAT_SETTINGS_MODULE"], [403, 101]),
+        (["COMPAT_SETTINGS_MODULE", "DJANGO_SETTINGS_MODULE"], [403, 101]),
+        (["DJANGO_SETTINGS_MODULE"], [101, 101]),
+    ],
+)
+@pytest.mark.parametrize("make", [Hello, managed])
+def test_faults_security_m5_hosts_of_the_settings_module(
+    make: Any,
+    variables: list[str],
+    statuses: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    module = f"own_settings_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{module}.py").write_text('ALLOWED_HOSTS = ["example.org"]\n')
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for variable in ("COMPAT_SETTINGS_MODULE", "DJANGO_SETTINGS_MODULE"):
+        monkeypatch.delenv(variable, raising=False)
+    for variable in variables:
+        monkeypatch.setenv(variable, module)
+    settings.changed("ALLOWED_HOSTS")
+    found = []
+    for origin in ("http://evil.example", "https://example.org"):
+        with LiveServer(make()) as server:
+            found.append(handshake(server, origin))
+    assert found == statuses
+    assert any("no Origin check" in text for text in warnings(caplog)) == (statuses[0] == 101)
