@@ -29,7 +29,7 @@ from compat.inbox import NOTHING, Inbox
 from compat.layers import channel_layers
 from compat.limits import Heartbeat, guarded, limit_of, limited
 from compat.metrics import connections
-from compat.refusal import listed
+from compat.refusal import listed, shown
 from compat.types import Message, Receive, Scope, Send, is_served
 from compat.wakeups import turn
 
@@ -590,7 +590,7 @@ def _kind(message: Message) -> str:
 def describe(consumer: Consumer) -> str:
     """A consumer and the path it serves, for log lines."""
     cls = type(consumer)
-    return f"{cls.__module__}.{cls.__qualname__} at {consumer.scope.get('path', '-')!r}"
+    return f"{cls.__module__}.{cls.__qualname__} at {shown(consumer.scope.get('path', '-'))}"
 
 
 def missing_layer(consumer: Consumer) -> str:

@@ -28,7 +28,7 @@ from typing import Any
 
 from compat.exceptions import ImproperlyConfigured
 from compat.inbox import HEARTBEAT, Inbox
-from compat.refusal import refuse, status_seen
+from compat.refusal import refuse, shown, status_seen
 from compat.settings import settings
 from compat.types import Message, Receive, Scope, Send, is_served
 
@@ -101,7 +101,7 @@ class Guard:
         return True
 
     async def _end(self, code: int, reason: str) -> Message:
-        log.warning("%s at %r: closed with %d: %s", self.name, self.path, code, reason)
+        log.warning("%s at %s: closed with %d: %s", self.name, shown(self.path), code, reason)
         await self.close(code)
         return {"type": "websocket.disconnect", "code": code, "reason": reason}
 
@@ -172,9 +172,9 @@ class Admissions:
         places = self._places(scope)
         full = "the server is about to stop" if self.draining else self._full(places)
         if full:
-            path = scope.get("path", "-")
+            path = shown(scope.get("path", "-"))
             log.warning(
-                "websocket %r refused with %d: %s", path, status_seen(scope, SERVICE_UNAVAILABLE), full
+                "websocket %s refused with %d: %s", path, status_seen(scope, SERVICE_UNAVAILABLE), full
             )
             await refuse(scope, receive, send, SERVICE_UNAVAILABLE, full)
             yield False

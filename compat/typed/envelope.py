@@ -10,9 +10,9 @@ sends. The fields are those of Chanx 2.13.
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 __all__ = [
     "ENVELOPE_FIELDS",
@@ -25,6 +25,8 @@ __all__ = [
 ]
 
 ENVELOPE_VERSION = 1
+MAX_LENGTH = 255
+"""Characters of a topic's name, and of a ref: both come back with every answer."""
 ENVELOPE_FIELDS = frozenset(("version", "topic", "ref", "seq"))
 
 current_ref: ContextVar[str | None] = ContextVar("compat_typed_ref", default=None)
@@ -38,8 +40,8 @@ class Envelope(BaseModel):
     """The fields beside a message, validated."""
 
     version: int = ENVELOPE_VERSION
-    topic: str | None = None
-    ref: str | None = None
+    topic: Annotated[str | None, Field(max_length=MAX_LENGTH)] = None
+    ref: Annotated[str | None, Field(max_length=MAX_LENGTH)] = None
     seq: int | None = None
 
 

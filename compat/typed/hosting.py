@@ -30,6 +30,8 @@ class TopicHost:
 
     topics: ClassVar[Sequence[type[Topic[Any]]]] = ()
     default_topic: ClassVar[type[Topic[Any]] | None] = None
+    max_subscriptions: ClassVar[int] = 100
+    """Topics that one connection may have at a time."""
 
     subscriptions: dict[str, Topic[Any]]
     _sees_topics: ClassVar[bool] = False
@@ -93,6 +95,10 @@ class TopicHost:
             patterns = ", ".join(repr(topic.pattern) for topic in self.topics) or "none"
             detail = f"no topic {name!r}; the patterns here: {patterns}"
             await self.send_topic_error(name, TopicErrorReason.UNKNOWN_TOPIC, detail)
+            return
+        if len(self.subscriptions) >= self.max_subscriptions:
+            detail = f"{self.max_subscriptions} topics are subscribed to already; unsubscribe from one first"
+            await self.send_topic_error(name, TopicErrorReason.TOO_MANY, detail)
             return
         subscription = topic_class(self, name)  # type: ignore[arg-type]  # a host is a consumer
         allowed = await self._is_allowed(subscription)

@@ -43,6 +43,7 @@ class TopicErrorReason(str, enum.Enum):
     UNKNOWN_TOPIC = "unknown_topic"
     UNAUTHORIZED = "unauthorized"
     NOT_SUBSCRIBED = "not_subscribed"
+    TOO_MANY = "too_many_subscriptions"
 
     def __str__(self) -> str:
         return self.value

@@ -13,6 +13,8 @@ from compat.typed.unions import tag_field
 
 __all__ = ["Wire", "error_payload", "not_json", "text_of"]
 
+MAX_TEXT = 300
+MAX_DEPTH = 20
 MAX_ERRORS = 50
 """More of them in one message are counted, not listed: an answer must not outgrow what it answers."""
 
@@ -45,15 +47,26 @@ def text_of(content: Any) -> str:
 
 
 def error_payload(error: ValidationError) -> list[dict[str, Any]]:
-    """``[{"type", "loc", "msg"}]``: what was wrong and where, and nothing of what was sent."""
+    """``[{"type", "loc", "msg"}]``: what was wrong and where, and little of what was sent."""
     errors: list[ErrorDetails] = error.errors(include_url=False, include_context=False, include_input=False)
     payload: list[dict[str, Any]] = [
-        {"type": one["type"], "loc": list(one["loc"]), "msg": one["msg"]} for one in errors[:MAX_ERRORS]
+        {"type": _short(one["type"]), "loc": _place(one["loc"]), "msg": _short(one["msg"])}
+        for one in errors[:MAX_ERRORS]
     ]
     if len(errors) > MAX_ERRORS:
         rest = len(errors) - MAX_ERRORS
         payload.append({"type": "more_errors", "loc": [], "msg": f"and {rest} more"})
     return payload
+
+
+def _place(loc: tuple[int | str, ...]) -> list[int | str]:
+    """Where an error is; names that the client chose may be long, and many."""
+    return [part if isinstance(part, int) else _short(part, 60) for part in loc[:MAX_DEPTH]]
+
+
+def _short(text: str, limit: int = MAX_TEXT) -> str:
+    """``text``, of which much may be what was sent: an unknown action, for example."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def not_json(reason: str, frame: object) -> ValidationError:

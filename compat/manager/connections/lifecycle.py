@@ -21,6 +21,7 @@ from compat.manager.connections.state import Connection
 from compat.manager.exceptions import BackendError, BaseError, ConnectionError
 from compat.manager.typed import ConnectionState
 from compat.names import group_name
+from compat.refusal import shown
 
 __all__ = ["Lifecycle"]
 
@@ -83,7 +84,8 @@ class Lifecycle(Sending, ManagerParts):
         problem = self._origins.problem(websocket.scope)
         if problem is not None:
             self.statistics.refused += 1
-            log.warning("websocket %s refused with 403: %s", websocket.scope.get("path", ""), problem)
+            path = shown(websocket.scope.get("path", ""))
+            log.warning("websocket %s refused with 403: %s", path, problem)
             raise ConnectionError(
                 "Pages of this site may not connect",
                 error_code="ORIGIN_NOT_ALLOWED",
@@ -284,7 +286,7 @@ class Lifecycle(Sending, ManagerParts):
             await self.ask(record, what, group)
         elif what == "join":
             raise ConnectionError(
-                f"Connection {id_of(connection)} is not connected, and cannot join {group}",
+                f"Connection {id_of(connection)} is not connected, and cannot join {shown(group, 60)}",
                 error_code="UNKNOWN_CONNECTION",
             )
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import ParseResult, urlparse
 
+from compat.refusal import shown
 from compat.security.coverage import CURE, covered
 from compat.security.websocket import AllowedHostsOriginValidator, OriginValidator
 from compat.settings import settings
@@ -40,7 +41,7 @@ class OriginCheck:
             return None
         allowed = ", ".join(map(repr, validator.allowed_origins)) or "nobody"
         place = "allowed_origins of ConnectionManager" if self._own else "ALLOWED_HOSTS"
-        return f"its Origin {origin!r} is not among {place}, which has {allowed}"
+        return f"its Origin {shown(origin) if origin else origin} is not among {place}, which has {allowed}"
 
     def _due(self, scope: Any) -> OriginValidator | None:
         """The settings' check, where it is asked for and nobody has made it; otherwise perhaps a warning."""

@@ -12,6 +12,7 @@ from compat.manager.connections.state import Connection
 from compat.manager.exceptions import ConnectionError, SystemError, create_error_context
 from compat.manager.typed import ConnectionState
 from compat.manager.utils.batching import batch_items
+from compat.refusal import shown
 
 __all__ = ["ConnectionRegistry"]
 
@@ -113,7 +114,8 @@ class ConnectionRegistry:
                 context=context,
             )
         limit = limits[refusal.reason]
-        who = f"User {connection.user_id} has" if refusal.reason == "user" else "The servers have"
+        user = shown(connection.user_id or "", 60)
+        who = f"User {user} has" if refusal.reason == "user" else "The servers have"
         return ConnectionError(
             f"{who} reached the limit of {limit} connections",
             error_code="CONNECTION_LIMIT_EXCEEDED",
@@ -171,7 +173,8 @@ class ConnectionRegistry:
             raise
         if joined == "full":
             raise SystemError(
-                f"Group {group} cannot be made: there are {self.max_groups} already (MAX_TOTAL_GROUPS)",
+                f"Group {shown(group, 60)} cannot be made: there are {self.max_groups} already "
+                "(MAX_TOTAL_GROUPS)",
                 error_code="GROUP_LIMIT_EXCEEDED",
                 context=create_error_context(connection_id=connection_id, component="connection_registry"),
                 details={"limit": self.max_groups},

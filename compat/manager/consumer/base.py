@@ -15,7 +15,7 @@ from compat.manager.connections.state import Connection
 from compat.manager.current import get_manager
 from compat.manager.exceptions import BaseError, MessageError, ValidationError, create_error_context
 from compat.manager.frames import Frame, content_of, frame_of, text_frame
-from compat.manager.middleware.base import Step
+from compat.manager.middleware.base import UNREADABLE, Step, tell_refused
 from compat.manager.middleware.validation import too_large
 from compat.manager.plain import plain
 from compat.manager.typed import ConnectionState, Message, MessagePriority
@@ -183,15 +183,26 @@ class BaseConsumer(abc.ABC):
                 error_code="INVALID_MESSAGE_PARAMS",
                 context=self._context(),
             )
+        asked = self.connection.heartbeat.missed_pings > 0
         try:
-            message = self._from_bytes(binary) if binary is not None else self._from_json(json_str or "")
-            if message is None:
-                return
-            await self._process(message)
+            try:
+                message = self._from_bytes(binary) if binary is not None else self._from_json(json_str or "")
+            except ValidationError:
+                await self._refused(binary if json_str is None else json_str)
+                raise
+            if message is not None:
+                await self._process(message)
+            elif not asked:  # a pong that answers no ping
+                await self._refused(json_str)
         except BaseError as error:
             if error.should_disconnect() or not self.answers_errors:
                 raise
             await self.handle_error(error)
+
+    async def _refused(self, frame: str | bytes | None) -> None:
+        """Let the middleware know of a frame that is no message: limits count it."""
+        unreadable = Message(type=UNREADABLE, data=None, size=len(frame or ""))
+        await tell_refused(self.middleware_stack, unreadable, self.connection, self)
 
     async def _process(self, message: Message) -> None:
         """The middleware, then ``receive``, then the middleware's ``finished``."""
@@ -235,9 +246,8 @@ class BaseConsumer(abc.ABC):
                 received_type=type(content).__name__,
             )
         if "type" not in content:
-            raise self._invalid(
-                "MISSING_MESSAGE_TYPE", "A message needs a 'type'", payload_keys=sorted(content)[:20]
-            )
+            keys = [key[:50] for key in sorted(content)[:20]]
+            raise self._invalid("MISSING_MESSAGE_TYPE", "A message needs a 'type'", payload_keys=keys)
         kind = content["type"]
         if kind == "pong":
             self.connection.update_heartbeat()

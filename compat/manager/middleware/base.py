@@ -7,13 +7,17 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from compat.manager.exceptions import BaseError
 from compat.manager.typed import Message
 
 if TYPE_CHECKING:
     from compat.manager.connections.state import Connection
     from compat.manager.consumer.base import BaseConsumer
 
-__all__ = ["Chain", "Middleware", "Step"]
+__all__ = ["UNREADABLE", "Chain", "Middleware", "Step", "tell_refused"]
+
+UNREADABLE = "__unreadable__"
+"""The type of a message of which nothing is known: no JSON, no object, no type, too large."""
 
 Step = Callable[[Message, "Connection", "BaseConsumer"], Awaitable["Message | None"]]
 """What can be a link: called with the message, its connection and consumer; None stops the message."""
@@ -37,6 +41,14 @@ class Middleware(abc.ABC):
         A ``BaseError`` that is raised here is what the client gets for an answer.
         """
 
+    async def refused(self, message: Message, connection: Connection, consumer: BaseConsumer) -> None:
+        """A message that does not come this far: it could not be read, or a step before this has stopped it.
+
+        Of one that could not be read only the size is known; its type is ``UNREADABLE``. A ``BaseError`` that
+        is raised here is answered instead of what stopped the message. The default does nothing.
+        """
+        return
+
     async def finished(
         self,
         message: Message,
@@ -55,10 +67,17 @@ class Middleware(abc.ABC):
         self, message: Message, connection: Connection, consumer: BaseConsumer
     ) -> Message | None:
         """``process``, and what was given as ``next_middleware``."""
-        processed = await self.process(message, connection, consumer)
-        if processed is None or self.next_middleware is None:
+        following_step = self.next_middleware
+        try:
+            processed = await self.process(message, connection, consumer)
+        except BaseError:
+            await tell_refused(following_step, message, connection, consumer)
+            raise
+        if processed is None:
+            await tell_refused(following_step, message, connection, consumer)
+        if processed is None or following_step is None:
             return processed
-        following: Message | None = await self.next_middleware(processed, connection, consumer)
+        following: Message | None = await following_step(processed, connection, consumer)
         return following
 
     def __rshift__(self, other: Step) -> Chain:
@@ -82,12 +101,27 @@ class Chain(Middleware):
     async def process(
         self, message: Message, connection: Connection, consumer: BaseConsumer
     ) -> Message | None:
-        current: Message | None = message
-        for step in self.steps:
-            current = await step(current, connection, consumer)
-            if current is None:
+        current = message
+        for at, step in enumerate(self.steps, 1):
+            try:
+                passed = await step(current, connection, consumer)
+            except BaseError:
+                await self._refused(at, message, connection, consumer)
+                raise
+            if passed is None:
+                await self._refused(at, message, connection, consumer)
                 return None
+            current = passed
         return current
+
+    async def refused(self, message: Message, connection: Connection, consumer: BaseConsumer) -> None:
+        await self._refused(0, message, connection, consumer)
+
+    async def _refused(
+        self, start: int, message: Message, connection: Connection, consumer: BaseConsumer
+    ) -> None:
+        for step in self.steps[start:]:
+            await tell_refused(step, message, connection, consumer)
 
     async def finished(
         self,
@@ -99,6 +133,15 @@ class Chain(Middleware):
     ) -> None:
         for step in self._finishing:
             await step.finished(message, connection, consumer, seconds, error)
+
+
+async def tell_refused(
+    step: Step | None, message: Message, connection: Connection, consumer: BaseConsumer
+) -> None:
+    """``refused`` of ``step``, and of what was given it as ``next_middleware``; functions are not told."""
+    while isinstance(step, Middleware):
+        await step.refused(message, connection, consumer)
+        step = step.next_middleware
 
 
 def _wants_the_end(step: Any) -> bool:

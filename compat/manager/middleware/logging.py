@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from compat.manager.middleware.base import Middleware, Step
 from compat.manager.typed import Message
+from compat.refusal import shown
 
 if TYPE_CHECKING:
     from compat.manager.connections.state import Connection
@@ -38,9 +39,9 @@ class LoggingMiddleware(Middleware):
         self.logger.log(
             self.level,
             "request %s: %s bytes from user %s on %s",
-            message.type,
+            _on_one_line(message.type),
             "?" if message.size is None else message.size,
-            connection.user_id or "-",
+            _on_one_line(connection.user_id or "-"),
             connection.channel_name,
         )
         return message
@@ -56,18 +57,23 @@ class LoggingMiddleware(Middleware):
         if error is not None:
             self.logger.warning(
                 "response %s: %s after %.1f ms on %s: %s",
-                message.type,
+                _on_one_line(message.type),
                 getattr(error, "error_code", type(error).__name__),
                 1000 * seconds,
                 connection.channel_name,
-                error,
+                _on_one_line(str(error)),
             )
             return
         self.logger.log(
             self.level,
             "response %s: done in %.1f ms, %d frames sent to %s so far",
-            message.type,
+            _on_one_line(message.type),
             1000 * seconds,
             connection.message_count,
             connection.channel_name,
         )
+
+
+def _on_one_line(text: str) -> str:
+    """``text`` of a client: short, and without line breaks of its own."""
+    return shown(text)[1:-1]

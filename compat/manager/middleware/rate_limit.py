@@ -7,11 +7,13 @@ import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
+from compat.manager.backends.records import bounded
 from compat.manager.exceptions import RateLimitError, create_error_context
 from compat.manager.middleware.base import Middleware, Step
 from compat.manager.middleware.windows import LocalWindows, RedisWindows, Windows
 from compat.manager.typed import Message
 from compat.metrics import Throttle
+from compat.refusal import shown
 
 if TYPE_CHECKING:
     from compat.manager.connections.state import Connection
@@ -21,7 +23,7 @@ __all__ = ["RateLimitMiddleware"]
 
 log = logging.getLogger("compat.manager")
 
-Per = Literal["connection", "user"]
+Per = Literal["connection", "user", "address"]
 
 
 class RateLimitMiddleware(Middleware):
@@ -29,9 +31,14 @@ class RateLimitMiddleware(Middleware):
 
     ``messages_per_window`` in any ``window_seconds``, and no more than ``burst_size`` of them in any second.
     ``redis``: a ``redis.asyncio`` client; the windows are then shared by all servers (same ``key_prefix``).
-    ``excluded_message_types`` pass and do not count. ``per``: whose window it is, "connection" (the default),
-    "user" (all connections of a user together; anonymous ones each alone), or a function of message and
-    connection that returns a key.
+    What is no message at all (no JSON, no type, too large) counts as one, and so does what the middleware
+    before this one refuses. ``excluded_message_types`` pass and do not count.
+
+    ``per``: whose window it is. "connection" (the default): a client that connects again has a new one.
+    "user": that of all connections of a user, for users that are authenticated; where clients say who they
+    are, each name has a window. "address": that of all connections from a client's address, which a client
+    cannot choose; behind a proxy the server has to know the client's. A function of message and connection
+    returns a key. Connections without a user count by their address under "user".
     """
 
     def __init__(
@@ -57,9 +64,9 @@ class RateLimitMiddleware(Middleware):
                 raise ValueError(f"{name} must be greater than 0, not {value!r}")
         if isinstance(excluded_message_types, str):
             raise TypeError(f"excluded_message_types is a set of types: write {{{excluded_message_types!r}}}")
-        if not callable(per) and per not in ("connection", "user"):
+        if not callable(per) and per not in ("connection", "user", "address"):
             raise ValueError(
-                f"per must be 'connection', 'user' or a function that returns a key, not {per!r}"
+                f"per must be 'connection', 'user', 'address' or a function that returns a key, not {per!r}"
             )
         self.messages_per_window = messages_per_window
         self.window_seconds = window_seconds
@@ -80,22 +87,30 @@ class RateLimitMiddleware(Middleware):
         if callable(self.per):
             return self.per(message, connection)
         if self.per == "user" and connection.user_id:
-            return f"user:{connection.user_id}"
-        return connection.channel_name
+            return f"user:{bounded(connection.user_id)}"
+        if self.per != "connection" and (address := _address(connection)) is not None:
+            return f"address:{address}"
+        return f"connection:{connection.channel_name}"
 
     async def process(
         self, message: Message, connection: Connection, consumer: BaseConsumer
     ) -> Message | None:
-        if message.type in self.excluded_message_types:
-            return message
+        if message.type not in self.excluded_message_types:
+            await self._count(message, connection)
+        return message
+
+    async def refused(self, message: Message, connection: Connection, consumer: BaseConsumer) -> None:
+        await self._count(message, connection)
+
+    async def _count(self, message: Message, connection: Connection) -> None:
         key = self.key(message, connection)
         verdict = await self._windows.enter(key)
         if verdict.allowed:
-            return message
+            return
         due = self._throttle.due(key)
         if due:
             log.warning(
-                "rate limit: %s is over %d in %g s", key, self.messages_per_window, self.window_seconds
+                "rate limit: %s is over %d in %g s", shown(key), self.messages_per_window, self.window_seconds
             )
         # Rounded up: a client that waits as long as it is told is let in.
         retry_after = math.ceil(verdict.retry_after_s * 1000) / 1000
@@ -114,3 +129,9 @@ class RateLimitMiddleware(Middleware):
                 "window_seconds": self.window_seconds,
             },
         )
+
+
+def _address(connection: Connection) -> str | None:
+    """The client's address; None where the server does not say, as with a Unix socket."""
+    client = getattr(connection.websocket, "scope", {}).get("client")
+    return client[0] if client else None

@@ -13,6 +13,7 @@ from compat.manager.exceptions import ValidationError, create_error_context
 from compat.manager.middleware.base import Middleware, Step
 from compat.manager.plain import plain
 from compat.manager.typed import Message
+from compat.refusal import shown
 
 if TYPE_CHECKING:
     from compat.manager.connections.state import Connection
@@ -22,6 +23,8 @@ __all__ = ["ValidationMiddleware", "size_of", "too_large"]
 
 MAX_TYPE_LENGTH = 200
 TOO_BIG = 1009
+MAX_PROBLEMS = 20
+"""An answer must not outgrow what it answers."""
 
 
 class ValidationMiddleware(Middleware):
@@ -92,7 +95,7 @@ def too_large(size: int, limit: int, connection: Connection, message_type: str |
 def _malformed(message: Message) -> str | None:
     kind: Any = message.type
     if not isinstance(kind, str) or not kind.strip():
-        return f"'type' must be a non-empty string, not {kind!r}"
+        return f"'type' must be a non-empty string, not {shown(str(kind), 60)}"
     if len(kind) > MAX_TYPE_LENGTH:
         return f"'type' has {len(kind)} characters; {MAX_TYPE_LENGTH} are allowed"
     metadata: Any = message.metadata
@@ -100,7 +103,7 @@ def _malformed(message: Message) -> str | None:
         return f"'metadata' must be an object, not {type(metadata).__name__}"
     ttl: Any = message.ttl_seconds
     if ttl is not None and (isinstance(ttl, bool) or not isinstance(ttl, (int, float))):
-        return f"'ttl_seconds' must be a number, not {ttl!r}"
+        return f"'ttl_seconds' must be a number, not {shown(str(ttl), 60)}"
     return None
 
 
@@ -109,9 +112,9 @@ def _validated(schema: TypeAdapter[Any], message: Message, connection: Connectio
         return schema.validate_python(message.data)
     except InvalidData as error:
         problems = [
-            {"where": ".".join(map(str, problem["loc"])), "problem": problem["msg"]}
+            {"where": ".".join(map(str, problem["loc"]))[:100], "problem": problem["msg"][:200]}
             for problem in error.errors(include_url=False, include_input=False, include_context=False)
-        ]
+        ][:MAX_PROBLEMS]
         raise _refusal(
             f"'data' of {message.type!r} is not valid", message, connection, problems=problems
         ) from error

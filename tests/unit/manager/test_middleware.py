@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 from redis.asyncio import Redis
 
-from compat.manager import Connection, Message
-from compat.manager.exceptions import RateLimitError, ValidationError
+from compat.manager import BaseConsumer, Connection, Message
+from compat.manager.exceptions import BaseError, RateLimitError, ValidationError
 from compat.manager.middleware import (
     Chain,
     LoggingMiddleware,
@@ -22,6 +24,7 @@ from compat.manager.middleware import (
 from compat.manager.middleware.windows import LocalWindows, RedisWindows
 from tests.support.logs import recorded
 from tests.support.processes import free_port
+from tests.unit.manager.conftest import MakeManager, connector
 from tests.unit.manager.sockets import Peer
 
 CONSUMER: Any = None
@@ -320,7 +323,7 @@ async def test_the_middleware_refuses_with_a_hint(redis: Redis, prefix: str) -> 
         for _ in range(5):
             assert await limit(Message(type="ping"), connection(), CONSUMER) is not None
         assert await limit(Message(type="x"), connection("ws.2"), CONSUMER) is not None
-        await redis.delete(f"{prefix}ws.1", f"{prefix}ws.2")
+        await redis.delete(f"{prefix}connection:ws.1", f"{prefix}connection:ws.2")
 
 
 async def test_whose_window_it_is() -> None:
@@ -352,3 +355,95 @@ async def test_whose_window_it_is() -> None:
 def test_wrong_options_of_a_rate_limit(options: Any, kind: Any) -> None:
     with pytest.raises(kind):
         RateLimitMiddleware(**options)
+
+
+# What a limit counts
+
+JUNK: dict[str, dict[str, Any]] = {
+    "no JSON": {"json_str": "{"},
+    "no object": {"json_str": "[1]"},
+    "no type": {"json_str": "{}"},
+    "a type that is no text": {"json_str": '{"type": 7}'},
+    "an empty type": {"json_str": '{"type": " "}'},
+    "a type that is too long": {"json_str": '{"type": "' + "x" * 300 + '"}'},
+    "too large for the middleware": {"json_str": '{"type": "x", "data": "' + "y" * 500 + '"}'},
+    "too large for the manager": {"binary": b"x" * 2000},
+    "too old": {"json_str": '{"type": "x", "ttl_seconds": -1}'},
+    "a pong that nobody asked for": {"json_str": '{"type": "pong"}'},
+}
+
+
+def chained(limit: RateLimitMiddleware) -> Any:
+    return ValidationMiddleware(max_message_size=400) >> LoggingMiddleware() >> limit
+
+
+def nested(limit: RateLimitMiddleware) -> Any:
+    return ValidationMiddleware(400, LoggingMiddleware(limit))
+
+
+@pytest.mark.parametrize("stack", [chained, nested])
+@pytest.mark.parametrize("junk", JUNK)
+async def test_faults_security_small_rate_limit_counts_junk(
+    junk: str, stack: Any, make_manager: MakeManager, kind: str
+) -> None:
+    if kind == "redis":
+        pytest.skip("nothing here asks the backend")
+    manager = make_manager(WS_MAX_MESSAGE_SIZE=1000)
+    alice, peer = await connector(manager)("alice")
+    limit = RateLimitMiddleware(messages_per_window=3, window_seconds=60)
+
+    class Quiet(BaseConsumer):
+        async def connect(self) -> None: ...
+        async def receive(self, message: Message) -> None: ...
+
+    consumer = Quiet(alice, manager, middleware_stack=stack(limit))
+    for _ in range(3):
+        await consumer.handle_message(**JUNK[junk])
+    before = list(peer.unheard)
+    assert "RATE_LIMIT_EXCEEDED" not in str(before)
+    await consumer.handle_message(json_str='{"type": "x"}')
+    while (heard := await peer.hear_json())["error_code"] != "RATE_LIMIT_EXCEEDED":
+        pass
+    assert 0 < heard["details"]["retry_after"] <= 60
+
+
+def at(address: str | None, user: str, name: str) -> Connection:
+    client = None if address is None else (address, 1)
+    return Connection(websocket=SimpleNamespace(scope={"client": client}), channel_name=name, user_id=user)
+
+
+async def test_faults_security_small_rate_limit_of_an_address() -> None:
+    limit = RateLimitMiddleware(messages_per_window=2, per="address")
+    for number in range(2):
+        await limit(Message(type="x"), at("10.0.0.1", f"user{number}", f"ws.{number}"), CONSUMER)
+    with pytest.raises(RateLimitError):
+        await limit(Message(type="x"), at("10.0.0.1", "another name", "ws.3"), CONSUMER)
+    await limit(Message(type="x"), at("10.0.0.2", "user0", "ws.4"), CONSUMER)
+    for number in range(3):  # no address is known: each connection by itself
+        await limit(Message(type="x"), at(None, "user0", f"ws.5.{number}"), CONSUMER)
+
+
+async def test_faults_security_small_rate_limit_of_nobody_in_particular() -> None:
+    limit = RateLimitMiddleware(messages_per_window=1, per="user")
+    await limit(Message(type="x"), at("10.0.0.1", "", "ws.1"), CONSUMER)
+    with pytest.raises(RateLimitError):
+        await limit(Message(type="x"), at("10.0.0.1", "", "ws.2"), CONSUMER)
+
+
+async def test_faults_security_small_rate_limit_windows_do_not_meet() -> None:
+    limit = RateLimitMiddleware(messages_per_window=1, per="user")
+    await limit(Message(type="x"), at(None, "bob", "ws.1"), CONSUMER)
+    await limit(Message(type="x"), at(None, "", "user:bob"), CONSUMER)  # an id that a client has chosen
+    await limit(Message(type="x"), at("bob", "", "ws.1"), CONSUMER)
+
+
+async def test_faults_security_small_rate_limit_error_and_log_are_short() -> None:
+    limit = RateLimitMiddleware(messages_per_window=1, per="user")
+    with recorded() as records:
+        for _ in range(2):
+            with contextlib.suppress(RateLimitError):
+                await limit(Message(type="x\n" * 50_000), at(None, "u\n" * 50_000, "ws.1"), CONSUMER)
+        with contextlib.suppress(BaseError):
+            chain = LoggingMiddleware() >> limit
+            await chain(Message(type="x\n" * 50_000), at(None, "u", "1"), CONSUMER)
+    assert records.kept and all(len(line) < 1000 and "\n" not in line for line in records.messages())
