@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from pydantic import BaseModel, ConfigDict
 
 from compat.exceptions import ImproperlyConfigured
 from compat.layers import InMemoryChannelLayer
 from compat.names import require_valid_group_name
 from compat.typed import (
     AsyncJsonWebsocketConsumer,
+    BaseMessage,
     PingMessage,
     PongMessage,
     Topic,
@@ -21,6 +23,17 @@ from compat.typed import (
 from tests.unit.typed.room import Alert, Line, Note, Said, Say, Talk
 
 LOG: list[str] = []
+
+
+class Exact(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    text: str
+
+
+class Strict(BaseMessage):
+    action: Literal["say"] = "say"
+    payload: Exact
 
 
 class RunTopic(Topic[Alert]):
@@ -240,3 +253,100 @@ def test_patterns() -> None:
 def test_groups_of_topics_are_valid_and_tell_topics_apart(name: str) -> None:
     assert require_valid_group_name(RunTopic.group_name(name))
     assert RunTopic.group_name(name) != RunTopic.group_name(name + "y")
+
+
+# What a client may cost
+
+
+class Rooms(AsyncJsonWebsocketConsumer):
+    topics = [RunTopic, TeamTopic]
+    max_subscriptions = 2
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+async def test_faults_security_small_topics_number_of_subscriptions(
+    layer: InMemoryChannelLayer, limit: int
+) -> None:
+    limited = type("Limited", (Rooms,), {"max_subscriptions": limit})
+    client = Talk(limited.as_asgi())
+    await client.open()
+    names = [f"team:red:member:{number}" for number in range(limit)]
+    for name in names:
+        await client.say({"action": "subscribe", "topic": name})
+        assert (await client.hear())["action"] == "subscribed"
+    for _ in range(2):  # what it has is no more
+        await client.say({"action": "subscribe", "topic": names[0]})
+        assert (await client.hear())["action"] == "subscribed"
+    await client.say({"action": "subscribe", "topic": "team:red:member:too many"})
+    refused = await client.hear()
+    assert refused["payload"]["reason"] == TopicErrorReason.TOO_MANY == "too_many_subscriptions"
+    assert len(layer.groups) == limit
+    await client.say({"action": "unsubscribe", "topic": names[0]})
+    assert (await client.hear())["action"] == "unsubscribed"
+    await client.say({"action": "subscribe", "topic": "team:red:member:again"})
+    assert (await client.hear())["action"] == "subscribed"
+    await client.leave()
+    assert not layer.groups
+
+
+def test_faults_security_small_topics_have_a_limit_by_default() -> None:
+    assert AsyncJsonWebsocketConsumer.max_subscriptions == 100
+
+
+@pytest.mark.parametrize("action", ["subscribe", "unsubscribe", "say", 7])
+@pytest.mark.parametrize("field", ["topic", "ref"])
+async def test_faults_security_small_topics_length_of_a_name(
+    layer: InMemoryChannelLayer, field: str, action: Any
+) -> None:
+    client = Talk(Rooms.as_asgi())
+    await client.open()
+    for length, fits in ((255, True), (256, False), (200_000, False)):
+        content = {"action": action, "topic": "team:red:member:1", "ref": "1"}
+        content[field] = content[field] + "x" * (length - len(content[field]))
+        await client.say(content)
+        answer = await client.hear()
+        assert len(str(answer)) < 2000
+        too_long = answer["action"] == "error" and "string_too_long" in str(answer["payload"])
+        assert too_long is not fits
+    await client.leave()
+
+
+LONG = "x" * 200_000
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"action": LONG},
+        {"action": "say", "payload": {LONG: 1}},
+        {"action": "say", "payload": LONG},
+        {LONG: LONG},
+        {"action": [LONG]},
+        {"action": LONG, "topic": "run:1"},
+        {"action": "say", "payload": {"text": [LONG] * 3}, "topic": "run:1"},
+        {"action": "subscribe", "topic": LONG},
+        LONG,
+        [LONG],
+        {"action": "say", "payload": dict.fromkeys((f"{number}{LONG}" for number in range(60)), 1)},
+    ],
+)
+async def test_faults_security_small_typed_errors_are_short(
+    layer: InMemoryChannelLayer, content: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Host(AsyncJsonWebsocketConsumer):
+        topics = [RunTopic]
+
+        @ws_handler
+        async def strict(self, message: Strict) -> None: ...
+
+    client = Talk(Host.as_asgi())
+    await client.open()
+    if isinstance(content, dict) and content.get("topic") == "run:1":
+        await client.say({"action": "subscribe", "topic": "run:1"})
+        await client.hear()
+        await client.hear()
+    await client.say(content)
+    answer = await client.hear()
+    assert answer["action"] == "error" and len(str(answer)) < 20_000
+    assert all(len(record.getMessage()) < 2000 for record in caplog.records)
+    await client.leave()
