@@ -303,6 +303,16 @@ async def test_consumers_that_join_everybodys_group_hear_broadcasts(manager: Con
     await consumer.disconnect()
 
 
+async def test_faults_tests_group_users_are_listed_once(
+    manager: ConnectionManager, connect: Connect
+) -> None:
+    for user in ("bob", "alice", "bob", "alice", "alice", ""):
+        await connect(user, "room")
+    await connect("carol", "hall")
+    assert await manager.get_group_users("room") == ["alice", "bob"]
+    assert len(await manager.get_group_connections("room")) == 6
+
+
 RESERVED_GROUPS = ["__broadcast__", "__", "__manager__", "compat.user.alice", "compat.topic.Run.1"]
 
 

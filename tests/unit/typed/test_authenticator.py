@@ -111,3 +111,29 @@ def test_what_a_scope_says() -> None:
         path_param(scope, "other")
     assert query_params(scope) == {"a": ["1", "2"], "b": [""]}
     assert scope_user(scope) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (None, 4401),
+        (200, 4401),
+        (399, 4401),
+        (400, 4400),
+        (401, 4401),
+        (403, 4403),
+        (599, 4599),
+        (600, 4401),
+    ],
+)
+async def test_faults_tests_close_code_of_an_authenticator(
+    layer: InMemoryChannelLayer, status: int | None, code: int
+) -> None:
+    class No(BaseAuthenticator):
+        async def authenticate(self, scope: Scope) -> bool:
+            self.status_code = status
+            return False
+
+    client = Talk(type("Closed", (Room,), {"authenticator_class": No}).as_asgi())
+    await client.open()
+    assert await client.closed() == code
