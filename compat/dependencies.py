@@ -17,6 +17,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from compat.redaction import hide_header, hide_parameter, hide_usual_parameters
 from compat.refusal import shown
 from compat.types import Message, Receive, Scope, Send
 
@@ -112,9 +113,32 @@ def endpoint(consumer_class: Any, **initkwargs: Any) -> Callable[..., Any]:
     socket = inspect.Parameter(SOCKET, inspect.Parameter.KEYWORD_ONLY, annotation=WebSocket)
     signature = inspect.Signature([*_parameters(consumer_class), socket])
     consumer_endpoint.__signature__ = signature  # type: ignore[attr-defined]
+    if declares(consumer_class):
+        _hide_credentials(consumer_endpoint)
     for name in ("__module__", "__name__", "__qualname__", "__doc__"):
         setattr(consumer_endpoint, name, getattr(consumer_class, name))
     return consumer_endpoint
+
+
+def _hide_credentials(function: Callable[..., Any]) -> None:
+    """Keep what dependencies read from the query and from headers out of the servers' logs.
+
+    Most of it says who somebody is. Of what ``connect()`` itself reads, what is named like a secret is.
+    """
+    hide_usual_parameters()
+    from fastapi.dependencies.utils import get_dependant
+
+    dependants = list(get_dependant(path="/", call=function).dependencies)
+    while dependants:
+        one = dependants.pop()
+        dependants += one.dependencies
+        for field in one.query_params:
+            hide_parameter(field.alias)
+        for field in one.header_params:
+            hide_header(field.alias)
+        scheme: Any = getattr(one.call, "model", None)  # of an APIKeyQuery, which reads the request itself
+        if str(getattr(scheme, "in_", "")).endswith("query"):
+            hide_parameter(scheme.name)
 
 
 def _parameters(consumer_class: Any) -> list[inspect.Parameter]:

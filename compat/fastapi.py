@@ -22,12 +22,14 @@ from compat.dependencies import endpoint
 from compat.exceptions import InvalidChannelLayerError
 from compat.layers import DEFAULT_CHANNEL_LAYER, BaseChannelLayer, channel_layers, get_channel_layer
 from compat.matching import require_routed
+from compat.redaction import hide_usual_parameters
 from compat.security.coverage import warn_of_unchecked
 from compat.starlette_routes import PatternsRoute
 
 __all__ = ["channel_layer", "close_layers", "endpoint", "include_consumers", "lifespan", "open_layers"]
 
 log = logging.getLogger("compat.layers")
+hide_usual_parameters()  # a dependency may read a token from the query, and servers log it
 
 
 def channel_layer(alias: str = DEFAULT_CHANNEL_LAYER) -> Callable[[], Awaitable[BaseChannelLayer]]:

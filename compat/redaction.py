@@ -8,8 +8,16 @@ from __future__ import annotations
 
 import logging
 import re
+from urllib.parse import unquote_plus
 
-__all__ = ["LOGGERS", "Redacting", "hide_header", "hide_parameter", "hide_subprotocols"]
+__all__ = [
+    "LOGGERS",
+    "Redacting",
+    "hide_header",
+    "hide_parameter",
+    "hide_subprotocols",
+    "hide_usual_parameters",
+]
 
 LOGGERS = (
     "uvicorn.error",
@@ -27,6 +35,12 @@ LOGGERS = (
 """Loggers of ASGI servers that write down what a client has asked for."""
 
 HIDDEN = "..."
+PARAMETER = re.compile(r"""(?<=[?&'"\s])([^?&=#'"\s]+)=(?!\.\.\.(?:['"\s&#,]|$))([^&#\s]+)""")
+"""A parameter in a query string, and its value up to the next one or the end of the URL, quotes included."""
+USUAL = (
+    *("access_token", "api_key", "apikey", "auth", "authorization", "id_token", "jwt", "key", "password"),
+    *("refresh_token", "secret", "session", "sessionid", "sig", "signature", "ticket", "token"),
+)
 
 
 class Redacting(logging.Filter):
@@ -35,6 +49,8 @@ class Redacting(logging.Filter):
     def __init__(self) -> None:
         super().__init__()
         self._patterns: dict[str, re.Pattern[str]] = {}
+        self.parameters: set[str] = set()
+        """Names of query parameters, in small letters."""
 
     def add(self, pattern: str) -> None:
         """Hide whatever matches ``pattern``, in any case of letters."""
@@ -53,7 +69,12 @@ class Redacting(logging.Filter):
         """``text`` without its secrets."""
         for pattern in self._patterns.values():
             text = pattern.sub(HIDDEN, text)
-        return text
+        return PARAMETER.sub(self._parameter, text) if self.parameters else text
+
+    def _parameter(self, found: re.Match[str]) -> str:
+        name = found[1]
+        # A server decodes the name, so a client may have written it in percent escapes.
+        return f"{name}={HIDDEN}" if unquote_plus(name).lower() in self.parameters else found[0]
 
     def _cleaned(self, value: object) -> object:
         return self.clean(value) if isinstance(value, str) else value
@@ -65,22 +86,34 @@ redacting = Redacting()
 
 def hide_parameter(name: str) -> None:
     """From now on, hide the values of this query parameter."""
-    _hide(rf"(?<=[?&'\"\s]{re.escape(name)}=)[^&#'\"\s]+")
+    redacting.parameters.add(name.lower())
+    _install()
+
+
+def hide_usual_parameters() -> None:
+    """From now on, hide query parameters that are called as secrets usually are."""
+    redacting.parameters.update(USUAL)
+    _install()
 
 
 def hide_header(name: str) -> None:
     """From now on, hide the values of this header, in debug output and in a scope that is printed."""
     _hide(rf"(?<={re.escape(name)}: )[^\r\n]+")
-    _hide(rf"(?<=b'{re.escape(name)}', b')[^']+")
+    for quote in ("'", '"'):
+        _hide(rf"(?<=b'{re.escape(name)}', b{quote})(?:[^{quote}\\]|\\.)+")
 
 
 def hide_subprotocols() -> None:
     """From now on, hide the subprotocols that clients offer."""
     hide_header("Sec-WebSocket-Protocol")
-    _hide(r"(?<='subprotocols': \[)[^\]]+")
+    _hide(r"(?<='subprotocols': \[)(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[^\]'\"])+")
 
 
 def _hide(pattern: str) -> None:
     redacting.add(pattern)
+    _install()
+
+
+def _install() -> None:
     for logger in LOGGERS:
         logging.getLogger(logger).addFilter(redacting)  # adding it again does nothing

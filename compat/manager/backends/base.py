@@ -47,6 +47,8 @@ class BaseBackend(Messaging, abc.ABC):
         super().__init__(layer)
         self.server_id = server_id or new_instance_id()
         """This server's name for people (``SERVER_INSTANCE_ID``)."""
+        self._claimed: dict[str, float] = {}
+        """What ``claim`` has given away, until when by the monotonic clock."""
 
     # What a registry does
 
@@ -137,6 +139,15 @@ class BaseBackend(Messaging, abc.ABC):
     async def shared_secret(self) -> bytes:
         """The same random bytes on every server that shares this registry."""
         raise NotImplementedError
+
+    async def claim(self, name: str, seconds: float) -> bool:
+        """True for the first who asks for ``name`` within so many seconds, on any server of this registry."""
+        now = time.monotonic()
+        self._claimed = {one: until for one, until in self._claimed.items() if until > now}
+        if name in self._claimed:
+            return False
+        self._claimed[name] = now + seconds
+        return True
 
     async def cleanup(self) -> None:
         """Take this server out of the registry, and close what is open on this event loop."""

@@ -263,6 +263,10 @@ class RedisBackend(BaseBackend):
         secret: bytes = await self.link.call(b"GET", key)
         return secret
 
+    async def claim(self, name: str, seconds: float) -> bool:
+        key = f"{self.link.prefix}claim:{name}"
+        return await self.link.call(b"SET", key, b"1", b"NX", b"EX", max(1, round(seconds))) is not None
+
     async def cleanup_stale_connections(
         self,
         server_instance_id: str | None = None,

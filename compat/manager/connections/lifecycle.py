@@ -80,6 +80,10 @@ class Lifecycle(Sending, ManagerParts):
         self.statistics.connected += 1
         return connection
 
+    def allows_origin_of(self, scope: Any) -> bool:
+        """True where the Origin of ``scope`` is among ``allowed_origins``, or those of the settings."""
+        return self._origins.allows(scope)
+
     def _check_origin(self, websocket: Any) -> None:
         problem = self._origins.problem(websocket.scope)
         if problem is not None:

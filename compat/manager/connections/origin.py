@@ -43,6 +43,12 @@ class OriginCheck:
         place = "allowed_origins of ConnectionManager" if self._own else "ALLOWED_HOSTS"
         return f"its Origin {shown(origin) if origin else origin} is not among {place}, which has {allowed}"
 
+    def allows(self, scope: Any) -> bool:
+        """Whether a list of origins, the manager's own or the settings', has that of ``scope``."""
+        hosts = settings.chosen("ALLOWED_HOSTS") and settings.get("ALLOWED_HOSTS")
+        validator = self._own or (self._by_settings if hosts else None)
+        return validator is not None and validator.valid_origin(_parsed(_origin_of(scope)))
+
     def _due(self, scope: Any) -> OriginValidator | None:
         """The settings' check, where it is asked for and nobody has made it; otherwise perhaps a warning."""
         if not is_served(scope) or covered.get() or not settings.get("CHANNEL_ORIGIN_CHECK"):

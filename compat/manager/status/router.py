@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, Response
@@ -17,7 +18,9 @@ from compat.manager.connections.manager import ConnectionManager
 from compat.manager.current import get_manager
 from compat.manager.exceptions import BackendError
 from compat.manager.status.prometheus import CONTENT_TYPE, prometheus_text
-from compat.manager.status.tickets import check_ticket, make_ticket
+from compat.manager.status.tickets import TICKET_S, check_ticket, make_ticket
+from compat.redaction import hide_parameter
+from compat.refusal import shown
 from compat.settings import settings
 
 __all__ = ["status_router"]
@@ -53,6 +56,7 @@ def status_router(
             "pip install 'channels-compat[fastapi]'"
         ) from error
 
+    hide_parameter("ticket")
     guard = Depends(only_in_debug) if dependency is None else _depends(dependency, Depends)
     guarded = APIRouter(prefix=prefix, dependencies=[guard], tags=["status"])
     open_to_tickets = APIRouter(prefix=prefix)
@@ -78,8 +82,9 @@ def status_router(
 
     @open_to_tickets.websocket("/socket")
     async def socket(websocket: WebSocket, ticket: str = "") -> None:
-        if not check_ticket(await the_manager().backend.shared_secret(), ticket, time.time()):
-            log.warning("refused a websocket of the status page: it has no ticket, or an old one")
+        problem = await _problem(websocket, ticket, the_manager())
+        if problem is not None:
+            log.warning("refused a websocket of the status page: %s", problem)
             await websocket.close(POLICY_VIOLATION)
             return
         await websocket.accept()
@@ -89,6 +94,27 @@ def status_router(
     both.include_router(guarded)
     both.include_router(open_to_tickets)
     return both
+
+
+async def _problem(websocket: WebSocket, ticket: str, manager: ConnectionManager) -> str | None:
+    """Why the live page's websocket is refused; None for one that is let in, whose ticket is then used up."""
+    origin = websocket.headers.get("origin")
+    if origin is not None and not _is_own(origin, websocket):
+        if not manager.allows_origin_of(websocket.scope):
+            return f"its Origin {shown(origin)} is that of another site"
+    if not check_ticket(await manager.backend.shared_secret(), ticket, time.time()):
+        return "it has no ticket, or an old one"
+    if not await manager.backend.claim(f"ticket:{ticket}", 2 * TICKET_S):
+        return "its ticket has been used already"
+    return None
+
+
+def _is_own(origin: str, websocket: WebSocket) -> bool:
+    """Whether the page comes from where its websocket goes to."""
+    try:
+        return urlsplit(origin).netloc.lower() == websocket.headers.get("host", "").lower()
+    except ValueError:
+        return False
 
 
 async def _feed(websocket: WebSocket, ask: Callable[[], Awaitable[dict[str, Any]]], every: float) -> None:

@@ -2,12 +2,13 @@
 
 Browsers send no headers of one's own with a websocket, and dependencies that look at a ``Request`` cannot be
 asked about one. So the page fetches a ticket by an ordinary request, which the dependency guards. Tickets are
-signed with a secret that the servers of a registry share, and name the time at which they end.
+signed with a secret that the servers of a registry share, name the time at which they end, and are good once.
 """
 
 from __future__ import annotations
 
 import hmac
+import secrets
 
 __all__ = ["TICKET_S", "check_ticket", "make_ticket"]
 
@@ -17,16 +18,16 @@ TICKET_S = 60
 
 def make_ticket(secret: bytes, now: float) -> str:
     """A ticket that is good from ``now`` (seconds of the wall clock) on, for ``TICKET_S`` seconds."""
-    until = str(int(now) + TICKET_S)
+    until = f"{int(now) + TICKET_S}.{secrets.token_hex(8)}"
     return f"{until}.{_signature(secret, until)}"
 
 
 def check_ticket(secret: bytes, ticket: str, now: float) -> bool:
     """True for a ticket that was made with ``secret`` and has not ended."""
-    until, _, signature = ticket.partition(".")
+    until, _, signature = ticket.rpartition(".")
     if not hmac.compare_digest(signature.encode(), _signature(secret, until).encode()):
         return False
-    return now <= int(until)
+    return now <= int(until.partition(".")[0])
 
 
 def _signature(secret: bytes, until: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from fastapi import Depends, FastAPI, HTTPException, Request, WebSocket
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 
 from compat.manager import ConnectionManager, WSConfig, status_router
+from compat.manager.connections.origin import OriginCheck
 from compat.manager.connections.upkeep import Upkeep
 from compat.manager.status.prometheus import prometheus_text
 from compat.manager.status.tickets import TICKET_S, check_ticket, make_ticket
@@ -20,6 +22,7 @@ from compat.settings import override
 from tests.support.clients import Client, Refused, get
 from tests.support.logs import recorded
 from tests.support.servers import LiveServer
+from tests.unit.manager.conftest import MakeManager
 
 
 @contextmanager
@@ -37,7 +40,7 @@ def serve(
             while True:
                 await manager.send_to_group("lobby", await websocket.receive_json())
 
-    with LiveServer(app) as server:
+    with LiveServer(app, log_level="info") as server:
         yield server
 
 
@@ -83,6 +86,45 @@ def test_the_socket_wants_a_ticket(manager: ConnectionManager) -> None:
             with pytest.raises(Refused):
                 Client(server, f"/status/socket?ticket={ticket}")
     assert all("has no ticket" in line for line in records.messages()) and len(records.kept) == 4
+
+
+def test_faults_security_small_ticket_is_good_once_and_for_its_own_page(
+    manager: ConnectionManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="uvicorn")
+    with serve(manager, debug=True) as server, recorded() as records:
+
+        def refused(ticket: str, **options: Any) -> str:
+            with pytest.raises(Refused) as error:
+                Client(server, f"/status/socket?ticket={ticket}", **options)
+            assert error.value.status == 403
+            return [line for line in records.messages() if "status page" in line][-1]
+
+        ticket = get(server, "/status/ticket").json()["ticket"]
+        others = ["http://evil.example", "null", "http://127.0.0.1", f"{server.origin}.evil.example", "http://["]
+        for origin in others:
+            assert "that of another site" in refused(ticket, origin=origin)
+        with Client(server, f"/status/socket?ticket={ticket}") as page:
+            assert page.receive_json()["connections"] == 0
+        assert "used already" in refused(ticket)
+        assert "used already" in refused(ticket, origin=None)
+        tickets = {get(server, "/status/ticket").json()["ticket"] for _ in range(3)}
+        assert len(tickets) == 3
+        for another in tickets:
+            Client(server, f"/status/socket?ticket={another}", origin=None).close()
+        manager._origins = OriginCheck(["https://behind.example"])
+        last = get(server, "/status/ticket").json()["ticket"]
+        Client(server, f"/status/socket?ticket={last}", origin="https://behind.example").close()
+        logged = "\n".join(record.getMessage() for record in caplog.records)
+    assert "/status/socket?ticket=..." in logged
+    assert not any(one in logged for one in (ticket, last, *tickets))
+
+
+async def test_faults_security_small_ticket_is_claimed_once_on_all_servers(make_manager: MakeManager) -> None:
+    one, two = make_manager(), make_manager()
+    backends = [one.backend, two.backend if one.backend.kind == "redis" else one.backend]
+    assert [await backend.claim("x", 60) for backend in backends] == [True, False]
+    assert await backends[1].claim("y", 60) and not await backends[0].claim("y", 60)
 
 
 def test_tickets_end() -> None:

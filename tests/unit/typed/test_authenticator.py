@@ -134,6 +134,9 @@ async def test_faults_tests_close_code_of_an_authenticator(
             self.status_code = status
             return False
 
-    client = Talk(type("Closed", (Room,), {"authenticator_class": No}).as_asgi())
+    class Closed(Room):
+        authenticator_class = No
+
+    client = Talk(Closed.as_asgi())
     await client.open()
     assert await client.closed() == code

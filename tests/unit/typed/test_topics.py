@@ -267,7 +267,7 @@ class Rooms(AsyncJsonWebsocketConsumer):
 async def test_faults_security_small_topics_number_of_subscriptions(
     layer: InMemoryChannelLayer, limit: int
 ) -> None:
-    limited = type("Limited", (Rooms,), {"max_subscriptions": limit})
+    limited: Any = type("Limited", (Rooms,), {"max_subscriptions": limit})
     client = Talk(limited.as_asgi())
     await client.open()
     names = [f"team:red:member:{number}" for number in range(limit)]
@@ -279,7 +279,7 @@ async def test_faults_security_small_topics_number_of_subscriptions(
         assert (await client.hear())["action"] == "subscribed"
     await client.say({"action": "subscribe", "topic": "team:red:member:too many"})
     refused = await client.hear()
-    assert refused["payload"]["reason"] == TopicErrorReason.TOO_MANY == "too_many_subscriptions"
+    assert refused["payload"]["reason"] == str(TopicErrorReason.TOO_MANY)
     assert len(layer.groups) == limit
     await client.say({"action": "unsubscribe", "topic": names[0]})
     assert (await client.hear())["action"] == "unsubscribed"
