@@ -15,6 +15,7 @@ import compat
 from compat.cli import layers as layers_command
 from compat.cli import runserver as runserver_command
 from compat.cli import worker as worker_command
+from compat.cli.printable import printable
 from compat.exceptions import CompatError, ImproperlyConfigured, InvalidChannelLayerError
 
 __all__ = ["app"]
@@ -43,7 +44,7 @@ def errors_explained() -> Iterator[None]:
     try:
         yield
     except (CompatError, ImproperlyConfigured, InvalidChannelLayerError) as error:
-        typer.secho(f"error: {error}", err=True, fg=typer.colors.RED)
+        typer.secho("error: " + printable(str(error), "\n"), err=True, fg=typer.colors.RED)
         raise typer.Exit(1) from None
 
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
+from pathlib import Path
 from typing import Any
 
+from compat.cli.porting.sources import NotRead, read
 from compat.exceptions import ImproperlyConfigured
 from compat.settings import MODULE_VARIABLES, module_name, settings
 
-__all__ = ["application_name", "load_application", "search_here"]
+__all__ = ["adopt_manage_py", "application_name", "load_application", "search_here"]
+
+SETTINGS = re.compile(r"DJANGO_SETTINGS_MODULE['\"](?:\s*\])?\s*[,=]\s*['\"]([\w.]+)['\"]")
 
 
 def search_here() -> None:
@@ -18,6 +23,19 @@ def search_here() -> None:
     here = os.getcwd()
     if here not in (os.path.abspath(entry) for entry in sys.path if entry) and "" not in sys.path:
         sys.path.insert(0, here)
+
+
+def adopt_manage_py(folder: Path | None = None) -> None:
+    """Adopt the settings module of ``manage.py`` in ``folder`` (default: here), where none is named."""
+    if module_name():
+        return
+    try:
+        source = read(Path(folder or ".", "manage.py")).decode("utf-8", errors="replace")
+    except NotRead:
+        return
+    found = SETTINGS.search(source)
+    if found is not None:
+        os.environ["DJANGO_SETTINGS_MODULE"] = found.group(1)
 
 
 def application_name(given: str | None) -> str:

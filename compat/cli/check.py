@@ -14,6 +14,7 @@ from compat.cli.porting.judge import DjangoNames
 from compat.cli.porting.project import inspect
 from compat.cli.porting.report import as_github, as_json, as_text, exit_code
 from compat.cli.porting.sources import python_files
+from compat.cli.printable import printable
 
 __all__ = ["check", "django_names", "progress_bar"]
 
@@ -37,7 +38,7 @@ def check(path: Path, *, format: str, django: str, everything: bool) -> int:
         typer.echo(as_json(report))
     elif format == "github":
         for line in as_github(report, _below_here(report.root)):
-            typer.echo(line)
+            typer.echo(printable(line))
     else:
         for line in as_text(report, typer.style, everything):
             typer.echo(line)

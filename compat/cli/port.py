@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
-from collections.abc import Iterator, Sequence
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +16,15 @@ import typer
 from compat.cli.check import django_names, progress_bar
 from compat.cli.moves import APPS, LIBRARIES, WITH_DJANGO
 from compat.cli.porting.judge import DjangoNames
-from compat.cli.porting.references import References, references
+from compat.cli.porting.references import References, parsed, references
 from compat.cli.porting.repository import refuse_dirty
-from compat.cli.porting.sources import python_files
+from compat.cli.porting.sources import NotRead, Sources, read, sources
+from compat.cli.printable import printable
 from compat.exceptions import CompatError
 
 if TYPE_CHECKING:
+    import libcst as cst
+
     from compat.cli.porting.idioms import Apps
 
 __all__ = ["NeedsLibCST", "port", "ported"]
@@ -33,50 +39,94 @@ RELEVANT = {
 }
 """A file without any of these is not parsed."""
 
+LONGEST_DIFF = 50_000
+"""Lines; the time that a diff takes grows with their square."""
+
 
 class NeedsLibCST(CompatError):
     """The extra that rewrites files is not installed."""
 
 
 def port(path: Path, *, write: bool, force: bool, only_imports: bool, django: str) -> int:
-    """Show what would change below ``path`` as a diff, or with ``write`` change it; returns the exit code, 0.
+    """Show what would change below ``path`` as a diff, or with ``write`` change it.
 
-    ``django``: as ``check.django_names``. Raises NothingThere, NeedsLibCST, and Dirty where git has changes
-    that are not committed and ``write`` is given without ``force``.
+    ``django``: as ``check.django_names``. Returns the exit code: 0, or 1 if a file could not be written.
+    Raises NothingThere, NeedsLibCST, and Dirty where git has changes that are not committed and ``write`` is
+    given without ``force``.
     """
-    files = python_files(path)
+    found = sources(path)
     folder = path if path.is_dir() else path.parent
     names = django_names(django)
     _need_libcst()
     if write and not force:
         refuse_dirty(folder)
-    changed = 0
-    relevant = [file for file in files if RELEVANT[names].search(file.read_bytes())]
+    before = dict(_contents(found))
+    relevant = {file: text for file, text in before.items() if RELEVANT[names].search(text)}
     with progress_bar(len(relevant), "porting") as advance:
-        results = []
-        for one in ported(relevant, names, only_imports=only_imports):
-            results.append(one)
+        after = {}
+        for file, text in ported(relevant, names, only_imports=only_imports):
+            after[file] = text
             advance(1)
-    for file, before, after in results:
-        if before == after:
-            continue
-        changed += 1
-        if write:
-            file.write_bytes(after)
-            typer.echo(f"ported {file}")
-        else:
-            _show_diff(file, folder, before.decode(errors="replace"), after.decode(errors="replace"))
-    _conclude(changed, len(files), write, names)
-    if changed and not only_imports and names is DjangoNames.keep and _lacks_app(files, results):
+    changed = {file: text for file, text in after.items() if text != before[file]}
+    failed = [file for file, text in changed.items() if write and not _written(file, text)]
+    if not write:
+        for file, text in changed.items():
+            _show_diff(file, folder, before[file].decode(errors="replace"), text.decode(errors="replace"))
+    _conclude(len(changed) - len(failed), len(before), write, names)
+    on_django = changed and not only_imports and names is DjangoNames.keep
+    if on_django and _lacks_app({**before, **after}.values()):
         typer.echo(f'No settings here have "{WITH_DJANGO}" in INSTALLED_APPS: add it to those of the site')
-    return 0
+    return 1 if failed else 0
 
 
-def _lacks_app(files: Sequence[Path], results: Sequence[tuple[Path, bytes, bytes]]) -> bool:
+def _contents(found: Sources) -> Iterator[tuple[Path, bytes]]:
+    """The files with what is in them; those that are not to be read or written are told on stderr."""
+    for file, reason in found.left_out.items():
+        _left_out(file, reason)
+    for file in found.files:
+        if file.is_symlink():
+            _left_out(file, f"it is a link, to {os.readlink(file)}: name that file itself")
+            continue
+        try:
+            yield file, read(file)
+        except NotRead as error:
+            _left_out(file, str(error))
+
+
+def _left_out(file: Path, reason: str) -> None:
+    typer.echo(printable(f"{file}: left as it is, since {reason}"), err=True)
+
+
+def _written(file: Path, text: bytes) -> bool:
+    try:
+        replace(file, text)
+    except OSError as error:
+        typer.secho(printable(f"error: {file} cannot be written: {error.strerror}"), err=True, fg="red")
+        return False
+    typer.echo(printable(f"ported {file}"))
+    return True
+
+
+def replace(file: Path, text: bytes) -> None:
+    """Put ``text`` in the place of ``file``, all of it or nothing.
+
+    A new file takes the name, so that nothing is written through a link, to another name of the same file.
+    """
+    descriptor, new = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    try:
+        with open(descriptor, "wb") as out:
+            out.write(text)
+        shutil.copymode(file, new)
+        os.replace(new, file)
+    except BaseException:
+        os.unlink(new)
+        raise
+
+
+def _lacks_app(texts: Iterable[bytes]) -> bool:
     """Does a project on Django come out of the port without the app that connects it with compat?"""
-    after = {file: text for file, _, text in results}
-    texts = [after.get(file) or file.read_bytes() for file in files]
-    uses_django = any(re.search(rb"^\s*(from|import) django\b", text, re.MULTILINE) for text in texts)
+    texts = list(texts)
+    uses_django = any(re.search(rb"^[ \t]*(from|import) django\b", text, re.MULTILINE) for text in texts)
     return uses_django and not any(WITH_DJANGO.encode() in text for text in texts)
 
 
@@ -90,34 +140,51 @@ def _need_libcst() -> None:
 
 
 def ported(
-    files: Sequence[Path], django: DjangoNames, *, only_imports: bool = False
-) -> Iterator[tuple[Path, bytes, bytes]]:
-    """Each file with its bytes before and after; a file that is no Python is left as it is."""
-    import libcst as cst
+    files: Mapping[Path, bytes], django: DjangoNames, *, only_imports: bool = False
+) -> Iterator[tuple[Path, bytes]]:
+    """Each file of ``files``, by its content, with its content after; what is no Python is left as it is."""
+    apps = None if only_imports else _apps(files)
+    for file, before in files.items():
+        try:
+            yield file, _rewritten(file, before, django, apps)
+        except (_CannotParse, RecursionError) as error:
+            why = error if isinstance(error, _CannotParse) else "its code is nested too deeply"
+            _left_out(file, f"it cannot be read: {why}")
+            yield file, before
 
+
+class _CannotParse(Exception):
+    """What a parser says of a file."""
+
+
+def _rewritten(file: Path, before: bytes, django: DjangoNames, apps: _Settings | None) -> bytes:
     from compat.cli.porting.idioms import Routes, Strings
     from compat.cli.porting.rewrite import Imports
 
-    apps = None if only_imports else _apps(files)
-    for file in files:
-        before = file.read_bytes()
-        try:
-            module = cst.parse_module(before)
-        except (cst.ParserSyntaxError, ValueError, LookupError) as error:
-            why = getattr(error, "message", None) or error
-            typer.secho(f"{file}: left as it is, since it cannot be read: {why}", err=True)
-            yield file, before, before
-            continue
-        steps: list[cst.CSTTransformer] = [Imports(django)]
-        if not only_imports:
-            # Each step walks the whole tree: only those that could find something.
-            steps += [Strings()] * bool(IN_STRINGS.search(before))
-            steps += [Routes()] * (ROUTES in before)
-        if apps is not None and APPS_SETTING in before:
+    module = _parsed(before)
+    steps: list[cst.CSTTransformer] = [Imports(django)]
+    if apps is not None:
+        # Each step walks the whole tree: only those that could find something.
+        steps += [Strings()] * bool(IN_STRINGS.search(before))
+        steps += [Routes()] * (ROUTES in before)
+        if APPS_SETTING in before:
             steps.append(apps.of(file))
-        for step in steps:
-            module = module.visit(step)
-        yield file, before, module.bytes
+    for step in steps:
+        module = module.visit(step)
+    return module.bytes
+
+
+def _parsed(source: bytes) -> cst.Module:
+    import libcst as cst
+
+    try:
+        # First by Python's own parser, which refuses what is nested too deeply: LibCST ends the process then.
+        parsed(source)
+        return cst.parse_module(source)
+    except (RecursionError, MemoryError):
+        raise _CannotParse("its code is nested too deeply") from None
+    except Exception as error:
+        raise _CannotParse(str(getattr(error, "message", None) or error)) from error
 
 
 class _Settings:
@@ -143,18 +210,21 @@ class _Settings:
         return Apps(self._replaced, missing=missing)
 
 
-def _apps(files: Sequence[Path]) -> _Settings:
-    return _Settings({file: references(file) for file in files if APPS_SETTING in file.read_bytes()})
+def _apps(files: Mapping[Path, bytes]) -> _Settings:
+    return _Settings({file: references(file) for file, text in files.items() if APPS_SETTING in text})
 
 
 def _show_diff(file: Path, folder: Path, before: str, after: str) -> None:
     name = file.relative_to(folder).as_posix()
     colours = {"+": typer.colors.GREEN, "-": typer.colors.RED, "@": typer.colors.CYAN}
-    for line in difflib.unified_diff(
-        before.splitlines(keepends=True), after.splitlines(keepends=True), f"a/{name}", f"b/{name}", n=1
-    ):
-        ended = line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
-        typer.secho(ended, nl=False, fg=colours.get(line[:1]))
+    old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
+    if len(old) > LONGEST_DIFF:
+        typer.echo(printable(f"{name}: would change; its {len(old):,} lines are too many for a diff"))
+        return
+    for line in difflib.unified_diff(old, new, printable(f"a/{name}"), printable(f"b/{name}"), n=1):
+        text = line.rstrip("\r\n")
+        end = line[len(text) :] or "\n\\ No newline at end of file\n"
+        typer.secho(printable(text, "\t") + end, nl=False, fg=colours.get(line[:1]))
 
 
 def _conclude(changed: int, total: int, write: bool, django: DjangoNames) -> None:

@@ -24,8 +24,9 @@ def rewritten(source: str) -> str:
 def port_files(folder: Path, django: DjangoNames = DjangoNames.shim) -> list[Path]:
     """Port what is in `folder`; the files that changed."""
     changed = []
-    for path, before, after in ported(python_files(folder), django):
-        if before != after:
+    before = {path: path.read_bytes() for path in python_files(folder)}
+    for path, after in ported(before, django):
+        if after != before[path]:
             path.write_bytes(after)
             changed.append(path)
     return changed

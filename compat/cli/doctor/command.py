@@ -16,6 +16,7 @@ import typer
 
 from compat.cli.doctor import Diagnosis, Wanted, diagnose
 from compat.cli.doctor.subject import SHIMMED
+from compat.cli.printable import printable
 
 __all__ = ["needs_the_shim", "run"]
 
@@ -39,7 +40,7 @@ def run(
         typer.echo(diagnosis.as_json())
     else:
         for text, colour in diagnosis.lines():
-            typer.secho(text, fg=colour)
+            typer.secho(printable(text), fg=colour)
     return diagnosis.exit_code
 
 

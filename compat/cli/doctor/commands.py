@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from compat.cli.porting.sources import NotRead, read
+
 __all__ = ["FILES", "ServerCommand", "commands_in", "parse", "server_commands", "workers_of_environment"]
 
 FILES = (
@@ -30,6 +32,8 @@ FILES = (
 """Where a project says how its server is started, looked for in the current folder."""
 
 PROGRAMS = ("uvicorn", "gunicorn", "hypercorn", "daphne")
+LARGEST, LONGEST_LINE = 100_000, 10_000
+"""Bytes of a file and characters of a line that can be about a server: the folder may be anybody's."""
 START = re.compile(rf"(?<![\w.-])(?:{'|'.join(PROGRAMS)})(?![\w.-])[\s\"',].*")
 APPLICATION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(?:\(\))?")
 WORKERS = re.compile(r"(?:^|\s)(?:-w|--workers|--num-workers)[=\s]*(\d+)")
@@ -73,8 +77,13 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def commands_in(path: Path) -> Iterator[ServerCommand]:
     """The commands in one file, lines that a backslash joins taken as one."""
-    for number, line in _joined(path.read_text(encoding="utf-8", errors="replace").splitlines()):
-        found = None if line.lstrip().startswith("#") else START.search(line)
+    try:
+        text = read(path, LARGEST).decode("utf-8", errors="replace")
+    except NotRead:
+        return
+    for number, line in _joined(text.splitlines()):
+        skipped = line.lstrip().startswith("#") or len(line) > LONGEST_LINE
+        found = None if skipped else START.search(line)
         if found is not None and APPLICATION.search(found.group()):
             yield parse(found.group(), f"{path.name}:{number}")
 

@@ -57,7 +57,7 @@ class Diagnosis:
             "counts": self.counts(),
             "exit_code": self.exit_code,
         }
-        return json.dumps(report, indent=2, ensure_ascii=False)
+        return json.dumps(report, indent=2)
 
     def lines(self) -> Iterator[Line]:
         """The report for people, line by line."""

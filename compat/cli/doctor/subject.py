@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import re
 import sys
 import sysconfig
 import traceback
@@ -17,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from compat.cli.application import application_name, load_application, search_here
+from compat.cli.application import adopt_manage_py, application_name, load_application, search_here
 from compat.cli.doctor.commands import ServerCommand, server_commands
 from compat.cli.doctor.finding import Finding, Severity
 from compat.consumer import AsyncConsumer, ConsumerApp
@@ -92,23 +91,12 @@ class Subject:
 def examine(wanted: Wanted) -> Subject:
     """Import and make everything that the checks look at."""
     search_here()
-    _adopt_manage_py(wanted.folder)
+    adopt_manage_py(wanted.folder)
     subject = Subject(members=wanted.members, named_workers=wanted.workers)
     _load_application(subject, wanted)
     subject.problems += _make_layers(subject)
     subject.commands = server_commands(wanted.command, wanted.folder)
     return subject
-
-
-def _adopt_manage_py(folder: Path) -> None:
-    """Name the settings module that ``manage.py`` names, where nothing else does."""
-    script = folder / "manage.py"
-    if module_name() or not script.is_file():
-        return
-    source = script.read_text(encoding="utf-8", errors="replace")
-    found = re.search(r"DJANGO_SETTINGS_MODULE['\"]\s*\]?\s*[,=]\s*['\"]([\w.]+)['\"]", source)
-    if found is not None:
-        os.environ["DJANGO_SETTINGS_MODULE"] = found.group(1)
 
 
 def _load_application(subject: Subject, wanted: Wanted) -> None:

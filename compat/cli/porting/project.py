@@ -14,7 +14,15 @@ from compat.cli.moves import DJANGO
 from compat.cli.porting.environment import judge_foreign
 from compat.cli.porting.judge import DjangoNames, Kind, Verdict, judge, judge_text, judge_use, library_of
 from compat.cli.porting.references import Import, References, When, references
-from compat.cli.porting.sources import module_names, name_below, own_names, python_files, template_files
+from compat.cli.porting.sources import (
+    NotRead,
+    module_names,
+    name_below,
+    own_names,
+    read,
+    sources,
+    template_files,
+)
 from compat.cli.porting.templates import judge_template
 
 __all__ = ["FileReport", "Finding", "Report", "inspect"]
@@ -72,17 +80,19 @@ Progress = Callable[[int], object]
 def inspect(root: Path, django: DjangoNames, progress: Progress = lambda count: None) -> Report:
     """Read every file below ``root`` (nothing is imported, nothing written). Raises NothingThere."""
     began = time.monotonic()
-    files = python_files(root)
-    read = dict(zip(files, _read(files, progress), strict=True))
+    files, left_out = sources(root)
+    found = dict(zip(files, _read(files, progress), strict=True))
     top = root if root.is_dir() else root.parent
     names = own_names(files)
     for file in files:
-        if "." not in names[file] and any(one.level for one in read[file].imports):
+        if "." not in names[file] and any(one.level for one in found[file].imports):
             names[file] = name_below(file, top)  # a relative import: it must be in some package
-    project = _Project(module_names(files, top), names, read, django)
+    project = _Project(module_names(files, top), names, found, django)
     reports = project.reports()
-    lines = sum(one.lines for one in read.values())
-    imported = (one.module for found in read.values() for one in found.imports)
+    for path, reason in left_out.items():
+        reports.append(FileReport(path, "", [Finding(1, Kind.unknown, f"not read: {reason}")]))
+    lines = sum(one.lines for one in found.values())
+    imported = (one.module for each in found.values() for one in each.imports)
     if root.is_dir() and any(f"{module}.".startswith(("django.", f"{DJANGO}.")) for module in imported):
         reports += _templates(root, files, django)
     return Report(top, django, reports, lines, time.monotonic() - began)
@@ -92,8 +102,12 @@ def _templates(root: Path, files: Sequence[Path], django: DjangoNames) -> list[F
     own = {file.stem for file in files if file.parent.name == "templatetags"}
     reports = []
     for path in template_files(root):
-        verdicts = judge_template(path.read_text(encoding="utf-8", errors="replace"), own)
-        found = [Finding(line, one.kind, one.message) for line, one in verdicts]
+        try:
+            text = read(path).decode("utf-8", errors="replace")
+        except NotRead as error:
+            reports.append(FileReport(path, "", [Finding(1, Kind.unknown, f"not read: {error}")]))
+            continue
+        found = [Finding(line, one.kind, one.message) for line, one in judge_template(text, own)]
         reports.append(FileReport(path, "", found if django is DjangoNames.shim else []))
     return reports
 
@@ -162,6 +176,8 @@ class _Project:
         if found.error is not None:
             line, why = found.error
             yield line, Verdict(Kind.broken, f"cannot be read as Python: {why}", breaks=True)
+        if found.unread:
+            yield 1, Verdict(Kind.unknown, f"not read: {found.unread}")
         self._package_edges(path)
         judged: dict[str, Kind] = {}
         yield from self._of_imports(path, judged)

@@ -15,7 +15,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["Import", "References", "Text", "Use", "When", "references"]
+from compat.cli.porting.sources import NotRead, read
+
+__all__ = ["Import", "References", "Text", "Use", "When", "parsed", "references"]
 
 DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z")
 MAY_FAIL = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
@@ -65,7 +67,7 @@ class Text(NamedTuple):
 
 
 class References(NamedTuple):
-    """All of a file's; ``error`` instead, where it cannot be parsed."""
+    """All of a file's; ``error`` instead, where it cannot be parsed, and ``unread`` where it is not read."""
 
     imports: tuple[Import, ...] = ()
     uses: tuple[Use, ...] = ()
@@ -73,18 +75,20 @@ class References(NamedTuple):
     settings: frozenset[str] = frozenset()
     lines: int = 0
     error: tuple[int, str] | None = None
+    unread: str = ""
 
 
 def references(path: Path) -> References:
     """What the file at ``path`` refers to."""
     try:
-        source = path.read_bytes()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of escapes in strings: not what is asked here
-            tree = ast.parse(source, filename=str(path))
-    except (SyntaxError, ValueError) as error:
+        source = read(path)
+        reader = _Reader(parsed(source))
+    except NotRead as error:
+        return References(unread=str(error))
+    except (RecursionError, MemoryError):
+        return References(unread="its code is nested too deeply")
+    except Exception as error:  # noqa: BLE001 - a codec of the file's choice may raise anything
         return References(error=(getattr(error, "lineno", None) or 1, str(error)))
-    reader = _Reader(tree)
     return References(
         tuple(reader.imports),
         tuple(reader.uses),
@@ -92,6 +96,13 @@ def references(path: Path) -> References:
         frozenset(reader.settings),
         source.count(b"\n") + 1,
     )
+
+
+def parsed(source: bytes) -> ast.Module:
+    """Return the syntax tree of ``source``; raises whatever Python's parser and codecs do."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of escapes in strings: not what is asked here
+        return ast.parse(source)
 
 
 def _bindings(tree: ast.AST) -> Iterator[tuple[str, str]]:

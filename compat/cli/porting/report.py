@@ -9,6 +9,7 @@ from typing import Any
 
 from compat.cli.porting.judge import DjangoNames, Kind
 from compat.cli.porting.project import FileReport, Finding, Report
+from compat.cli.printable import printable
 
 __all__ = ["ERRORS", "EXIT_CODES", "as_github", "as_json", "as_text", "exit_code", "severity", "summary"]
 
@@ -29,7 +30,7 @@ SUMMARIES = {
     Kind.port: ("is rewritten by port", "are rewritten by port"),
     Kind.django: ("needs Django", "need Django"),
     Kind.gone: ("needs a change by hand", "need a change by hand"),
-    Kind.unknown: ("imports what is not installed here", "import what is not installed here"),
+    Kind.unknown: ("could not be tried", "could not be tried"),
     Kind.broken: ("cannot be read", "cannot be read"),
 }
 
@@ -72,11 +73,11 @@ def as_text(report: Report, paint: Paint, everything: bool = True) -> Iterator[s
         findings = [each for each in one.findings if everything or each.kind is not Kind.runs]
         if not findings:
             continue
-        yield paint(shown(one.path, report), bold=True) + f"  {LABELS[one.status]}"
+        yield paint(printable(shown(one.path, report)), bold=True) + f"  {LABELS[one.status]}"
         width = max(len(str(each.line)) for each in findings)
         for each in findings:
             label = paint(f"{LABELS[each.kind]:>13}", fg=COLOURS[severity(each.kind)])
-            yield f"  {each.line:>{width}}  {label}  {each.message}"
+            yield f"  {each.line:>{width}}  {label}  {printable(each.message)}"
         yield ""
     whose = "on the real Django" if report.django is DjangoNames.keep else "without Django"
     yield paint(summary(report), bold=True) + f" ({whose})"
@@ -92,7 +93,7 @@ def as_json(report: Report) -> str:
         "seconds": round(report.seconds, 2),
         "files": [_file(one, report) for one in report.files],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    return json.dumps(document, indent=2)
 
 
 def _file(one: FileReport, report: Report) -> dict[str, Any]:
@@ -123,7 +124,8 @@ def as_github(report: Report, prefix: str = "") -> Iterator[str]:
 
 def _annotation(one: FileReport, each: Finding, path: str) -> str:
     level = severity(each.kind)
-    return f"::{level} file={path},line={each.line},title={LABELS[each.kind]}::{_escaped(each.message)}"
+    name = _escaped(path).replace(":", "%3A").replace(",", "%2C")
+    return f"::{level} file={name},line={each.line},title={LABELS[each.kind]}::{_escaped(each.message)}"
 
 
 def _escaped(text: str) -> str:

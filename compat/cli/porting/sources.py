@@ -1,14 +1,31 @@
-"""Which files belong to a project, and by which names they are imported."""
+"""Which files belong to a project, what is in them, and by which names they are imported.
+
+The tree may be anybody's. Only regular files below the folder are read, and only up to a size; nothing
+outside of it is reached by a link. What is left out has a reason, which the commands show.
+"""
 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from compat.exceptions import CompatError
 
-__all__ = ["NothingThere", "module_names", "name_below", "own_names", "python_files", "template_files"]
+__all__ = [
+    "NotRead",
+    "NothingThere",
+    "Sources",
+    "module_names",
+    "name_below",
+    "own_names",
+    "python_files",
+    "read",
+    "sources",
+    "template_files",
+]
 
 SKIPPED = {
     "__pycache__",
@@ -22,47 +39,137 @@ SKIPPED = {
 
 TEMPLATES = {".html", ".txt", ".xml", ".djhtml"}
 
+LARGEST = 1024 * 1024
+"""Bytes of the largest file that is read: a syntax tree takes some hundred times as much memory."""
+
+KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a folder",
+}
+
 
 class NothingThere(CompatError):
     """There is no Python file at the path that was given."""
 
 
-def python_files(path: Path) -> list[Path]:
-    """The Python files at or below ``path``, sorted; hidden folders and virtual environments are left out.
+class NotRead(CompatError):
+    """A file is not read; the message is the reason, without the file's name."""
+
+
+class Sources(NamedTuple):
+    """The Python files at or below a path, sorted, and those that are left out, with the reason."""
+
+    files: list[Path]
+    left_out: dict[Path, str]
+
+
+def sources(path: Path) -> Sources:
+    """Find the Python files at or below ``path``; hidden ones and virtual environments do not count.
 
     Raises NothingThere.
     """
-    if path.is_file():
-        return [path]
+    if path.is_file() and not path.is_dir():
+        return Sources([path], {})
     if not path.is_dir():
+        if os.path.lexists(path):
+            raise NothingThere(
+                f"{path} is {_kind(path)}. Name a folder or a file: channels-compat check PATH"
+            )
         raise NothingThere(f"there is no {path}. Name a folder or a file: channels-compat check PATH")
+    try:
+        os.scandir(path).close()
+    except OSError as error:
+        why = error.strerror
+        raise NothingThere(f"{path} cannot be read: {why}. Name a folder that you may read") from error
     found = sorted(file for file in _below(path) if file.suffix == ".py")
     if not found:
         raise NothingThere(
             f"there is no Python file in {path}. Name the folder that has manage.py or main.py"
         )
-    return found
+    reasons = {file: _why_not(file, path) for file in found}
+    return Sources(
+        [file for file in found if not reasons[file]],
+        {file: reason for file, reason in reasons.items() if reason},
+    )
+
+
+def python_files(path: Path) -> list[Path]:
+    """Return the files of ``sources(path)``."""
+    return sources(path).files
 
 
 def template_files(folder: Path) -> list[Path]:
-    """The templates below ``folder``: what lies in folders of that name."""
+    """Return the templates below ``folder``: what lies in folders of that name."""
     found = (file for file in _below(folder) if file.suffix in TEMPLATES)
-    return sorted(file for file in found if "templates" in file.relative_to(folder).parts)
+    inside = sorted(file for file in found if "templates" in file.relative_to(folder).parts)
+    return [file for file in inside if not _why_not(file, folder)]
+
+
+def read(path: Path, largest: int = LARGEST) -> bytes:
+    """Return the content of a regular file of at most ``largest`` bytes; raises NotRead for any other."""
+    try:
+        # Not to wait for the other end of a pipe that has come in the place of the file.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise NotRead(f"it is {_kind(path)}")
+            content = file.read(largest + 1)
+    except OSError as error:
+        raise NotRead(error.strerror or str(error)) from error
+    if len(content) > largest:
+        raise NotRead(f"it is larger than {largest // 1024:,} KiB")
+    return content
+
+
+def _why_not(file: Path, root: Path) -> str:
+    """Why ``file``, found below ``root``, is left out; "" if it is not."""
+    try:
+        if file.is_symlink() and not _is_below(file, root):
+            return f"it is a link out of the folder, to {os.readlink(file)}"
+        found = file.stat()
+    except OSError as error:  # a link that leads nowhere, or round in a circle
+        return error.strerror or str(error)
+    if not stat.S_ISREG(found.st_mode):
+        return f"it is {_kind(file)}"
+    return f"it is larger than {LARGEST // 1024:,} KiB" if found.st_size > LARGEST else ""
+
+
+def _is_below(file: Path, root: Path) -> bool:
+    return Path(os.path.realpath(file)).is_relative_to(os.path.realpath(root))
+
+
+def _kind(path: Path) -> str:
+    try:
+        return KINDS.get(stat.S_IFMT(path.stat().st_mode), "no regular file")
+    except OSError:
+        return "a link that leads nowhere"
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    for here, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not _is_foreign(Path(here, name))]
-        yield from (Path(here, name) for name in files)
+    """Yield every file below ``folder``; without recursion, since a tree may be deeper than the stack."""
+    waiting = [str(folder)]
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as entries:
+                found = [entry for entry in entries if not entry.name.startswith(".")]
+        except OSError:  # a folder that this user may not read, or that is gone
+            continue
+        for entry in found:
+            if not entry.is_dir(follow_symlinks=False):
+                if not os.path.isdir(entry.path):  # a link to a folder is not followed
+                    yield Path(entry.path)
+            elif not _is_foreign(entry):
+                waiting.append(entry.path)
 
 
-def _is_foreign(folder: Path) -> bool:
-    name = folder.name
+def _is_foreign(folder: os.DirEntry[str]) -> bool:
     return (
-        name.startswith(".")
-        or name in SKIPPED
-        or name.endswith(".egg-info")
-        or (folder / "pyvenv.cfg").exists()
+        folder.name in SKIPPED
+        or folder.name.endswith(".egg-info")
+        or os.path.exists(os.path.join(folder.path, "pyvenv.cfg"))
     )
 
 
