@@ -22,7 +22,17 @@ if TYPE_CHECKING:
 
     Load = Callable[[ModuleType], None]
 
-__all__ = ["HERE", "PACKAGES", "ShimFinder", "is_ours", "real_spec", "serves_subset"]
+__all__ = [
+    "HERE",
+    "PACKAGES",
+    "ShimFinder",
+    "is_ours",
+    "name_taken",
+    "own_compat",
+    "real_spec",
+    "require_compat",
+    "serves_subset",
+]
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PACKAGES = os.path.join(HERE, "packages")
@@ -66,13 +76,17 @@ class ShimFinder:
     ) -> ModuleSpec | None:
         """Where ``name`` is, if it is ours to serve."""
         if name in MIRRORED:
+            require_compat()
             return PathFinder.find_spec(name, [PACKAGES])
         if name == "daphne":
             # A real Daphne runs our consumers as well as it runs anybody's: nothing to replace.
             return None if real_spec(name) else PathFinder.find_spec(name, [PACKAGES])
         if name == "django":
             # Asked now and not at install(): sys.path may have grown in between.
-            return None if real_spec(name) else PathFinder.find_spec(name, [HERE])
+            if real_spec(name):
+                return None
+            require_compat()
+            return PathFinder.find_spec(name, [HERE])
         if name in HOOKED and self.on_compat is not None:
             return self._hooked_spec(name, path)
         if name.rpartition(".")[2] == "asgi" and name.partition(".")[0] not in FRAMEWORKS:
@@ -110,6 +124,34 @@ def is_ours(name: str, origin: str | None) -> bool:
     """True for the package that was installed with this one, not for a ``compat.py`` of a project's own."""
     ours = os.path.join(os.path.dirname(HERE), *name.split("."), "__init__.py")
     return origin is not None and os.path.realpath(origin) == os.path.realpath(ours)
+
+
+def require_compat() -> None:
+    """Raise ImportError where ``import compat`` finds a module of the project's, and not the package."""
+    loaded = sys.modules.get("compat")
+    spec = getattr(loaded, "__spec__", None) if loaded is not None else real_spec("compat")
+    origin = getattr(spec, "origin", None)
+    if origin is not None and not is_ours("compat", origin):
+        raise ImportError(name_taken(origin), name="compat", path=origin)
+
+
+def own_compat(folder: str) -> str | None:
+    """The file of the module ``compat`` that a program finds in ``folder``, if there is one, and not ours."""
+    for name in ("compat.py", os.path.join("compat", "__init__.py")):
+        file = os.path.abspath(os.path.join(folder, name))
+        if os.path.isfile(file) and not is_ours("compat", file):
+            return file
+    return None
+
+
+def name_taken(file: str) -> str:
+    """What to say of the module ``compat`` at ``file``."""
+    what = os.path.dirname(file) if os.path.basename(file) == "__init__.py" else file
+    ours = os.path.join(os.path.dirname(HERE), "compat")
+    return (
+        f"the name 'compat' is taken: {what} hides the package of channels-compat, which has that name "
+        f"({ours}). Rename yours, to compatibility for example, and its imports"
+    )
 
 
 def asgi_spec(name: str, path: Sequence[str] | None) -> ModuleSpec | None:

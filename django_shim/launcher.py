@@ -14,11 +14,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.machinery import PathFinder
 
-from django_shim.finder import HERE
+from django_shim.finder import HERE, name_taken, own_compat
 
 __all__ = ["child_environment", "main", "resolve", "run_child"]
 
 BOOTSTRAP = os.path.join(HERE, "bootstrap")
+
+SERVER = "'channels-compat[server]'"
+PACKAGES_OF = {"uvicorn": SERVER, "channels-compat": SERVER, "watchfiles": SERVER}
+"""What brings a command that is not there."""
 
 USAGE = """\
 usage: django-shim COMMAND [ARGUMENT …]
@@ -62,12 +66,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = resolve(arguments)
     if command is None:
         beside = os.path.dirname(sys.executable)
+        package = PACKAGES_OF.get(arguments[0], "PACKAGE (the one that brings it)")
         print(
-            f"django-shim: there is no command {arguments[0]!r} in {beside} nor on PATH; if a package brings "
-            f"it, install that here: {sys.executable} -m pip install …",
+            f"django-shim: there is no command {arguments[0]!r} in {beside} nor on PATH. Install it: "
+            f"{sys.executable} -m pip install {package}",
             file=sys.stderr,
         )
         return 127
+    if taken := own_compat(_first_on_path(command)):
+        print(f"django-shim: {name_taken(taken)}", file=sys.stderr)
+        return 1
     if os.environ.get("DJANGO_SHIM") != "1":
         _say_what_is_overridden()
     return _become(command, child_environment(os.environ))
@@ -84,6 +92,12 @@ def resolve(arguments: Sequence[str]) -> list[str] | None:
     if program is None and name == "daphne":
         return [sys.executable, "-m", name, *rest]  # ours has no command of its own on disk
     return [program, *rest] if program else None
+
+
+def _first_on_path(command: Sequence[str]) -> str:
+    """The folder that the command's interpreter searches first: that of a script, else the current one."""
+    script = next((word for word in command[1:] if not word.startswith("-")), "")
+    return os.path.dirname(script) if command[0] == sys.executable and script.endswith(".py") else ""
 
 
 def child_environment(environment: Mapping[str, str]) -> dict[str, str]:

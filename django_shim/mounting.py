@@ -8,6 +8,7 @@ which cannot take them.
 # pyright: reportMissingImports=false
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any
 from uuid import uuid4
@@ -17,8 +18,14 @@ from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["Fallback", "load_project", "mount_project"]
+__all__ = ["PAGES_ONLY", "Fallback", "load_project", "mount_project", "no_websockets"]
 
+logger = logging.getLogger("django_shim")
+
+PAGES_ONLY = (
+    "the project's pages alone are served here. Name the application that has the websockets in the "
+    'settings: ASGI_APPLICATION = "mysite.asgi.application"'
+)
 VARIABLE = "DJANGO_SETTINGS_MODULE"
 
 
@@ -69,9 +76,18 @@ def load_project(prefix: str = "") -> ASGIApp:
     application: Any = get_default_application() if settings.get("ASGI_APPLICATION") else pages
     branches = getattr(application, "application_mapping", None)
     http = pages if branches is not None and "http" not in branches else application
-    # What startproject writes is Django's handler alone, which raises for a websocket; a router refuses.
-    websocket = ProtocolTypeRouter({"http": pages}) if type(application) is type(pages) else application
+    # What startproject writes is Django's handler alone, which raises for a websocket.
+    websocket = no_websockets if type(application) is type(pages) else application
     return ProtocolTypeRouter({"http": _with_static_files(http, prefix), "websocket": websocket})
+
+
+async def no_websockets(scope: Scope, receive: Receive, send: Send) -> None:
+    """Refuse a websocket, and log the reason: the project is served without its ASGI_APPLICATION."""
+    from compat.refusal import refuse, shown, status_seen
+
+    path, status = shown(scope.get("path", "")), status_seen(scope, 404)
+    logger.warning("websocket %s refused with %s: %s", path, status, PAGES_ONLY)
+    await refuse(scope, receive, send, 404, "Not Found")
 
 
 def path_below(path: str, root_path: str) -> str:

@@ -15,6 +15,7 @@ import compat
 from compat.cli import layers as layers_command
 from compat.cli import runserver as runserver_command
 from compat.cli import worker as worker_command
+from compat.cli.application import failure
 from compat.cli.printable import printable
 from compat.exceptions import CompatError, ImproperlyConfigured, InvalidChannelLayerError
 
@@ -45,6 +46,12 @@ def errors_explained() -> Iterator[None]:
         yield
     except (CompatError, ImproperlyConfigured, InvalidChannelLayerError) as error:
         typer.secho("error: " + printable(str(error), "\n"), err=True, fg=typer.colors.RED)
+        raise typer.Exit(1) from None
+    except Exception as error:
+        said = failure(error)
+        if said is None:
+            raise
+        typer.secho(printable(said, "\n"), err=True, fg=typer.colors.RED)
         raise typer.Exit(1) from None
 
 
@@ -118,14 +125,23 @@ def worker(
 
 
 @app.command()
-def layers(settings: Settings = None) -> None:
+def layers(
+    application: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODULE:NAME]",
+            help="The application, where it configures layers itself. Default: settings, of manage.py too.",
+        ),
+    ] = None,
+    settings: Settings = None,
+) -> None:
     """Try each configured channel layer: is its server there, does a message go through, and how fast?
 
-    Exit code 1 when something is wrong; what it is stands in the last lines of the layer.
+    Exit code 1 when something is wrong, or there is no layer; what it is stands in the last lines.
     """
     use_settings(settings)
     with errors_explained():
-        if not layers_command.show():
+        if not layers_command.show(application):
             raise typer.Exit(1)
 
 

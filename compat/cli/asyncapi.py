@@ -33,7 +33,7 @@ def write(
     NothingToDocument, ImproperlyConfigured.
     """
     search_here()
-    name = application_name(application)
+    name = application_name(application, "channels-compat asyncapi main:app")
     app = load_application(name)
     if not consumer_routes(app):
         raise NothingToDocument(

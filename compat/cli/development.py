@@ -14,7 +14,7 @@ import traceback
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from compat.cli.application import load_application
+from compat.cli.application import failure, load_application
 from compat.cli.embedded import LayerState, embed_unreachable, layer_states
 from compat.exceptions import CompatError, ImproperlyConfigured, InvalidChannelLayerError
 from compat.refusal import listed
@@ -81,8 +81,8 @@ def application() -> Any:
     except (CompatError, ImproperlyConfigured, InvalidChannelLayerError) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         raise SystemExit(FAILED) from None
-    except TypeError:  # of which uvicorn would show the text alone
-        traceback.print_exc()
+    except Exception as error:  # noqa: BLE001 - whatever the project raises while it is imported
+        print(failure(error) or traceback.format_exc(), file=sys.stderr, flush=True)
         raise SystemExit(FAILED) from None
     prepared.announce()
     logging.getLogger("uvicorn.error").setLevel(plan.log_level.upper())

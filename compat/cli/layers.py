@@ -4,22 +4,53 @@ from __future__ import annotations
 
 import asyncio
 
-from compat.cli.application import search_here
+from compat.cli.application import adopt_manage_py, application_name, load_application, search_here
 from compat.cli.embedded import layer_state
 from compat.cli.layer_trial import Findings, examine
+from compat.exceptions import CompatError
 from compat.layers import channel_layers, get_channel_layer
+from compat.settings import module_name
 
-__all__ = ["show"]
+__all__ = ["NoLayers", "show"]
 
 
-def show() -> bool:
-    """Print what each layer is, how fast, and what is wrong with it. False when something is."""
+class NoLayers(CompatError):
+    """No layer is configured, so none can be tried."""
+
+
+def show(application: str | None = None) -> bool:
+    """Print what each layer is, how fast, and what is wrong with it. False when something is.
+
+    ``application``: "module:name", imported for what it configures; None for the settings alone. Raises
+    NoLayers.
+    """
     search_here()
+    if application is None:
+        adopt_manage_py()
+    else:
+        load_application(application_name(application))
     aliases = channel_layers.aliases()
     if not aliases:
-        print("no layers: CHANNEL_LAYERS is empty, or no settings module is named (--settings NAME)")
+        raise NoLayers(_why_none(application))
     fine = [_show(alias) for alias in aliases]
     return all(fine)
+
+
+def _why_none(application: str | None) -> str:
+    if application is not None:
+        return (
+            f"no layers: {application} configures none. Name them: "
+            "compat.settings.configure(CHANNEL_LAYERS={...}), or --settings MODULE"
+        )
+    if name := module_name():
+        return (
+            f"no layers: CHANNEL_LAYERS is empty in the settings module {name}. If the application has them, "
+            "name it: channels-compat layers main:app"
+        )
+    return (
+        "no layers: no application and no settings module is named, and there is no manage.py here. Name "
+        "one: channels-compat layers main:app, or channels-compat layers --settings mysite.settings"
+    )
 
 
 def _show(alias: str) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from compat.cli.application import refuse_own_compat
 from compat.cli.check import django_names, progress_bar
 from compat.cli.moves import APPS, LIBRARIES, WITH_DJANGO
 from compat.cli.porting.judge import DjangoNames
@@ -57,6 +58,7 @@ def port(path: Path, *, write: bool, force: bool, only_imports: bool, django: st
     found = sources(path)
     folder = path if path.is_dir() else path.parent
     names = django_names(django)
+    refuse_own_compat(folder)
     _need_libcst()
     if write and not force:
         refuse_dirty(folder)

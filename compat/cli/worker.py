@@ -30,7 +30,7 @@ def work(
     configured or in memory, and for an application that has nothing for the scope type "channel".
     """
     search_here()
-    name = application_name(application)
+    name = application_name(application, f"channels-compat worker {channels[0]} --app main:app")
     app = load_application(name)
     if isinstance(app, ProtocolTypeRouter) and "channel" not in app.application_mapping:
         router = f'ChannelNameRouter({{"{channels[0]}": SomeConsumer.as_asgi()}})'

@@ -15,10 +15,13 @@ import sys
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from compat import integration
-from compat.settings import changed, settings
-from django_shim.finder import real_spec, serves_subset
-from django_shim.with_django.db import DjangoDatabase
+from django_shim.finder import real_spec, require_compat, serves_subset
+
+require_compat()
+
+from compat import integration  # noqa: E402 - a project's own compat.py is told before it is imported from
+from compat.settings import changed, settings  # noqa: E402
+from django_shim.with_django.db import DjangoDatabase  # noqa: E402
 
 if TYPE_CHECKING:
     from django_shim.with_django.auth import DjangoUsers

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,8 +16,12 @@ import pytest
 from typer.testing import CliRunner
 
 from compat.cli.app import app
+from django_shim import launcher
 from tests.hostile.trees import PORTABLE, TREES, git, good
-from tests.support.environments import Environment
+from tests.shim.running import write
+from tests.support.clients import Client, Refused
+from tests.support.environments import Environment, environment
+from tests.support.servers import served
 
 PORTED = "from compat.layers import get_channel_layer\n"
 WITHIN_S = 30.0
@@ -161,3 +166,189 @@ def test_faults_security_small_a_path_that_is_no_project(
         done = invoke(command, tmp_path / path)
         assert done.exit_code == 1 and done.stderr.startswith("error: "), done.stderr
         assert "Name " in done.stderr
+
+
+SELF_CONFIGURED = """
+from compat.settings import configure
+
+configure(CHANNEL_LAYERS={"own": {"BACKEND": "compat.layers.InMemoryChannelLayer"}})
+
+
+async def app(scope, receive, send): ...
+"""
+LAYERED = 'CHANNEL_LAYERS = {"settings": {"BACKEND": "compat.layers.InMemoryChannelLayer"}}\n'
+MANAGE = """
+import os, sys
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
+from django.core.management import execute_from_command_line
+execute_from_command_line(sys.argv)
+"""
+SITE = """
+SECRET_KEY = "only for this test"
+DEBUG = True
+INSTALLED_APPS = ["channels"]
+ROOT_URLCONF = "mysite.urls"
+"""
+URLS = "urlpatterns = []\n"
+ASGI = "from channels.routing import ProtocolTypeRouter\napplication = ProtocolTypeRouter({})\n"
+
+
+def site(folder: Path, settings: str = SITE) -> Path:
+    return write(folder, manage=MANAGE, mysite__settings=settings, mysite__urls=URLS, mysite__asgi=ASGI)
+
+
+def test_faults_newcomer_03_layers_of_an_application_that_configures_them(
+    tmp_path: Path, bare: Environment
+) -> None:
+    write(tmp_path, main=SELF_CONFIGURED)
+    named = bare.run("channels-compat", "layers", "main:app", cwd=tmp_path)
+    assert named.returncode == 0 and named.stdout.startswith("own: InMemoryChannelLayer"), named.stderr
+    unnamed = bare.run("channels-compat", "layers", cwd=tmp_path)
+    assert unnamed.returncode == 1 and "channels-compat layers main:app" in unnamed.stderr
+
+
+def test_faults_newcomer_03_layers_of_the_settings_that_manage_py_names(
+    tmp_path: Path, bare: Environment
+) -> None:
+    site(tmp_path, SITE + LAYERED)
+    found = bare.run("channels-compat", "layers", cwd=tmp_path)
+    assert found.returncode == 0 and found.stdout.startswith("settings: InMemoryChannelLayer"), found.stderr
+
+
+OWN_COMPAT = (
+    ("check", "."),
+    ("port", "."),
+    ("port", ".", "--write", "--force"),
+    ("doctor", "mysite.asgi:application"),
+    ("layers",),
+    ("worker", "channel"),
+    ("runserver", "mysite.asgi:application"),
+    ("asyncapi", "mysite.asgi:application"),
+    ("client", "mysite.asgi:application"),
+)
+
+
+@pytest.mark.parametrize("name", ["compat", "compat____init__"])
+@pytest.mark.parametrize("command", OWN_COMPAT, ids=" ".join)
+def test_faults_newcomer_07_a_module_compat_of_the_projects_own(
+    command: tuple[str, ...], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(site(tmp_path), **{name: "VALUE = 1\n"})
+    monkeypatch.chdir(tmp_path)
+    done = invoke(*command)
+    assert done.exit_code in (1, 4)
+    said = " ".join(done.output.split())
+    what = "compat.py" if name == "compat" else "compat"
+    assert re.search(rf"the name 'compat' is taken: \S*{re.escape(what)} hides the package", said), said
+    assert "Rename yours" in said
+
+
+@pytest.mark.parametrize("django", ["bare", "django"])
+@pytest.mark.parametrize("how", ["django-shim", "DJANGO_SHIM"])
+def test_faults_newcomer_07_a_module_compat_under_the_shim(how: str, django: str, tmp_path: Path) -> None:
+    write(site(tmp_path), compat="VALUE = 1\n")
+    env = environment(django)
+    first = ["django-shim"] if how == "django-shim" else []
+    variables = {} if first else {"DJANGO_SHIM": "1"}
+    done = env.run(*first, "python", "manage.py", "check", cwd=tmp_path, env=variables)
+    assert done.returncode == 1
+    assert f"the name 'compat' is taken: {tmp_path}/compat.py hides the package" in done.stderr
+    assert not first or "Traceback" not in done.stderr
+
+
+def test_faults_newcomer_08_without_asgi_application_a_socket_is_refused(
+    tmp_path: Path, bare: Environment
+) -> None:
+    command = [bare.path("django-shim"), "manage.py", "runserver", "127.0.0.1:{port}", "--noreload"]
+    with served(command, cwd=site(tmp_path), log=tmp_path / "log") as server:
+        with pytest.raises(Refused) as refused:
+            Client(server, "/ws/")
+        assert refused.value.status in (403, 404)
+        log = server.process.wait_log("websocket '/ws/' refused")
+    assert 'ASGI_APPLICATION = "mysite.asgi.application"' in log
+    assert "Traceback" not in log and "is under" not in log
+
+
+def test_faults_newcomer_12_a_project_that_was_not_ported(tmp_path: Path, bare: Environment) -> None:
+    site(tmp_path)
+    for command in (("runserver", "--port", "0"), ("layers",)):
+        done = bare.run("channels-compat", *command, "mysite.asgi:application", cwd=tmp_path)
+        assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+        again = f"django-shim channels-compat {' '.join(command)} mysite.asgi:application"
+        assert f"error: the project imports 'channels', which is not installed in {sys.prefix}" in done.stderr
+        assert again in done.stderr
+
+
+def test_faults_newcomer_12_a_worker_without_an_application(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    done = invoke("worker", "thumbnails")
+    assert done.exit_code == 1 and "channels-compat worker thumbnails --app main:app" in done.output
+    assert "runserver" not in done.output
+
+
+def test_faults_newcomer_12_a_server_that_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda *arguments, **options: None)
+    assert launcher.main(["uvicorn", "mysite.asgi:application"]) == 127
+    assert "-m pip install 'channels-compat[server]'" in capsys.readouterr().err
+
+
+MAIN = """
+broken = 5
+
+
+async def app(scope, receive, send): ...
+"""
+WRONG = {
+    "channels-compat": 2,
+    "channels-compat runserver": 1,
+    "channels-compat runserver nowhere:app": 1,
+    "channels-compat runserver main:nothing": 1,
+    "channels-compat runserver main:broken": 1,
+    "channels-compat runserver main": 1,
+    "channels-compat runserver .main:app": 1,
+    "channels-compat worker": 2,
+    "channels-compat worker channel --app main:nothing": 1,
+    "channels-compat worker channel --app main:app": 1,
+    "channels-compat layers nowhere:app": 1,
+    "channels-compat layers --settings nowhere": 1,
+    "channels-compat asyncapi main:app": 1,
+    "channels-compat client nothing.json": 1,
+    "channels-compat check nothing": 1,
+    "channels-compat port nothing --write": 1,
+    "channels-compat doctor nowhere:app": 4,
+    "channels-compat doctor main:app --settings nowhere": 4,
+    "channels-compat nothing": 2,
+    "django-shim": 2,
+    "django-shim nothing": 127,
+    "django-shim --nothing": 2,
+    "django-shim python nothing.py": 2,
+    "django-shim stubs --nothing": 2,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", WRONG)
+def test_faults_newcomer_wrong_command_lines_end_with_a_sentence(
+    line: str, tmp_path: Path, bare: Environment
+) -> None:
+    write(tmp_path, main=MAIN)
+    done = bare.run(*line.split(), cwd=tmp_path)
+    assert done.returncode == WRONG[line], done.stderr
+    assert (done.stderr + done.stdout).strip() and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("reload", ["--reload", "--noreload"])
+def test_faults_newcomer_a_module_that_raises_shows_its_own_lines(
+    reload: str, tmp_path: Path, bare: Environment
+) -> None:
+    inner = "def call():\n    raise RuntimeError('not today')\n\ncall()\n"
+    write(tmp_path, main="import inner\n", inner=inner)
+    done = bare.run("channels-compat", "runserver", "main:app", reload, "--port", "0", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "RuntimeError: not today"
+    assert "inner.py" in done.stderr and "uvicorn" not in done.stderr and "compat/cli" not in done.stderr

@@ -8,7 +8,6 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-import sysconfig
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,7 +15,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from compat.cli.application import adopt_manage_py, application_name, load_application, search_here
+from compat.cli.application import (
+    SHIMMED,
+    NameTaken,
+    adopt_manage_py,
+    application_name,
+    is_the_projects,
+    load_application,
+    missing_module,
+    search_here,
+)
 from compat.cli.doctor.commands import ServerCommand, server_commands
 from compat.cli.doctor.finding import Finding, Severity
 from compat.consumer import AsyncConsumer, ConsumerApp
@@ -24,12 +32,9 @@ from compat.exceptions import ImproperlyConfigured
 from compat.layers import channel_layers, get_channel_layer
 from compat.security.coverage import Part, parts
 from compat.settings import MODULE_VARIABLES, module_name, settings
-from compat.unawaited_calls import PACKAGE
 
 __all__ = ["SHIMMED", "Subject", "Wanted", "examine", "missing_module"]
 
-SHIMMED = ("channels", "channels_redis", "daphne", "django")
-"""What a project imports that only the shim, or the real packages, can provide."""
 PORTED = ("fast_channels", "chanx", "fastapi_channels")
 """Libraries whose applications are rewritten."""
 
@@ -90,9 +95,14 @@ class Subject:
 
 def examine(wanted: Wanted) -> Subject:
     """Import and make everything that the checks look at."""
-    search_here()
-    adopt_manage_py(wanted.folder)
     subject = Subject(members=wanted.members, named_workers=wanted.workers)
+    try:
+        search_here()
+    except NameTaken as error:
+        text, _, fix = str(error).partition(". ")
+        subject.problems.append(Finding(Severity.ERROR, text, f"{fix}.", check="application"))
+        return subject
+    adopt_manage_py(wanted.folder)
     _load_application(subject, wanted)
     subject.problems += _make_layers(subject)
     subject.commands = server_commands(wanted.command, wanted.folder)
@@ -136,7 +146,7 @@ def _no_application() -> Finding:
 def _import_failure(name: str, error: BaseException) -> Finding:
     name = name or module_name() or "the settings"
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if _is_the_projects(frame.filename)]
+    own = [frame for frame in frames if is_the_projects(frame.filename)]
     where = f"{own[-1].filename}:{own[-1].lineno}" if own else name
     if isinstance(error, SyntaxError) and error.filename:
         where = f"{error.filename}:{error.lineno}"
@@ -159,20 +169,6 @@ def _holds(where: str, module: str) -> str | None:
     """The folder of the file at ``where``, if the module that it misses lies beside it."""
     folder = Path(where.rpartition(":")[0]).parent
     return str(folder) if (folder / f"{module}.py").is_file() or (folder / module).is_dir() else None
-
-
-def missing_module(error: BaseException | None) -> str | None:
-    """The top-level package that an import did not find, wherever in the chain of errors that was."""
-    while error is not None:
-        if isinstance(error, ModuleNotFoundError) and error.name:
-            return error.name.partition(".")[0]
-        error = error.__cause__ or error.__context__
-    return None
-
-
-def _is_the_projects(filename: str) -> bool:
-    installed = f"{os.sep}site-packages{os.sep}" in filename or filename.startswith("<")
-    return not (installed or filename.startswith((PACKAGE, sysconfig.get_path("stdlib") + os.sep)))
 
 
 def _make_layers(subject: Subject) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from compat.cli.application import name_taken
 from compat.cli.moves import DJANGO
 from compat.cli.porting.environment import judge_foreign
 from compat.cli.porting.judge import DjangoNames, Kind, Verdict, judge, judge_text, judge_use, library_of
@@ -89,6 +90,9 @@ def inspect(root: Path, django: DjangoNames, progress: Progress = lambda count: 
             names[file] = name_below(file, top)  # a relative import: it must be in some package
     project = _Project(module_names(files, top), names, found, django)
     reports = project.reports()
+    for report in reports:
+        if report.path in (top / "compat.py", top / "compat" / "__init__.py"):
+            report.findings.insert(0, Finding(1, Kind.gone, name_taken(report.path)))
     for path, reason in left_out.items():
         reports.append(FileReport(path, "", [Finding(1, Kind.unknown, f"not read: {reason}")]))
     lines = sum(one.lines for one in found.values())

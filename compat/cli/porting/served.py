@@ -9,8 +9,10 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
+import compat
 from compat.exceptions import CompatError
 
 __all__ = ["Served", "exists_here", "served"]
@@ -49,7 +51,11 @@ def served() -> Served:
     """What the shim of this installation serves where Django is not installed. Takes about a second, once."""
     # In an interpreter of its own: this one may have the real Django, and is not to have the shim.
     command = [sys.executable, "-W", "ignore", "-m", "django_shim.served"]
-    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    # And in our own folder: the current one may have a module with the name of one that is imported.
+    ours = Path(compat.__file__).parents[1]
+    done = subprocess.run(
+        command, cwd=ours, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+    )
     if done.returncode:
         raise CompatError(f"{' '.join(command)} failed: {done.stderr.strip()}")
     answer = json.loads(done.stdout)

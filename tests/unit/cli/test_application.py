@@ -48,7 +48,7 @@ def test_no_name_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_loading() -> None:
-    assert load_application("os:path") is os.path
+    assert load_application("os:getcwd") is os.getcwd
     assert load_application("os:path.join") is os.path.join
     with pytest.raises(ImproperlyConfigured, match=r"has no 'path.nothing'"):
         load_application("os:path.nothing")

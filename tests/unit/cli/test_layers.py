@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from compat.cli import layer_trial
-from compat.cli.layers import show
+from compat.cli.layers import NoLayers, show
 from compat.layers import channel_layers, register_channel_layer, unregister_channel_layer
 from compat.settings import override
 from tests.support.layers import ReceiveOnlyLayer, databases, unique_prefix
@@ -79,8 +79,8 @@ def test_every_alias_and_every_host(capsys: pytest.CaptureFixture[str], redis_ur
 
 
 def test_nothing_is_configured(capsys: pytest.CaptureFixture[str]) -> None:
-    fine, out = shown(capsys)
-    assert fine and "CHANNEL_LAYERS is empty" in out
+    with pytest.raises(NoLayers, match="channels-compat layers main:app"):
+        shown(capsys)
 
 
 def test_a_wrong_password(capsys: pytest.CaptureFixture[str], redis_server: RedisServer) -> None:

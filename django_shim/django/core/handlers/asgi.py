@@ -100,8 +100,9 @@ class ASGIHandler(BaseHandler):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise ValueError(
-                f"get_asgi_application() takes HTTP, not {scope['type']}: its place in a ProtocolTypeRouter "
-                'is under "http"'
+                f"get_asgi_application() takes HTTP, not {scope['type']}. Serve the router of the project, "
+                "and name it in ASGI_APPLICATION: "
+                'ProtocolTypeRouter({"http": get_asgi_application(), "websocket": ...})'
             )
         async with ThreadSensitiveContext():
             await self._handle(scope, receive, send)

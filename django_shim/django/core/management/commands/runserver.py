@@ -9,6 +9,7 @@ from typing import Any
 from compat.cli.application import load_application
 from compat.cli.runserver import serve
 from compat.exceptions import CompatError
+from django_shim.mounting import PAGES_ONLY
 
 from .... import setup
 from ....conf import settings
@@ -48,6 +49,8 @@ class Command(BaseCommand):
         # The server's own processes find the shim by this, however this one came by it.
         os.environ.setdefault("DJANGO_SHIM", "1")
         application = settings.ASGI_APPLICATION
+        if not application:
+            self.stderr.write(f"ASGI_APPLICATION is not set: websockets are refused, {PAGES_ONLY}")
         try:
             serve(
                 application or PAGES,
@@ -77,5 +80,8 @@ def load(name: str) -> Any:
 
 
 def load_pages(name: str) -> Any:
-    """The project's pages: for a project without ASGI_APPLICATION."""
-    return load(name)()
+    """The project's pages: for a project without ASGI_APPLICATION, whose websockets are refused."""
+    from compat.routing import ProtocolTypeRouter
+    from django_shim.mounting import no_websockets
+
+    return ProtocolTypeRouter({"http": load(name)(), "websocket": no_websockets})
