@@ -20,7 +20,7 @@ from asgiref.sync import async_to_sync
 from compat import db, dependencies, integration, unawaited
 from compat.bursts import Pace
 from compat.db import aclose_old_connections, database_sync_to_async
-from compat.dispatch import STOP, Ending, NoSocket, Socket, converse, describe, join, missing_layer
+from compat.dispatch import STOP, Ending, converse, describe, join, missing_layer
 from compat.endpoint import ASGISignature, ConsumerSignature, connection_of, makes_application
 from compat.exceptions import ImproperlyConfigured, InvalidChannelLayerError, StopConsumer
 from compat.handlers import check_handler, check_hooks
@@ -31,6 +31,7 @@ from compat.names import get_handler_name
 from compat.pool import executor
 from compat.security.coverage import check_due, checked, settled
 from compat.settings import settings
+from compat.sockets import NoSocket, Socket
 from compat.threads import SyncConnection
 from compat.types import Message, Receive, Scope, Send, is_served
 

@@ -4,8 +4,10 @@
 one ahead at most (``compat.frames``); the layer pushes its messages into the same inbox; this task takes
 them out and awaits their handlers, so everything a consumer does happens in one task and one context.
 
-``Ending`` is what both kinds of consumers do when that is over, whatever ended it: the client is told, the
-consumer's disconnect handler has run exactly once, its groups are left, and an error has one log record.
+``Ending`` is what both kinds of consumers do when that is over, whatever ended it and whatever fails
+meanwhile, in this order: an error is logged, the client is told, the disconnect handler runs exactly once,
+the groups are left. A client that does not read is waited for no longer than ``CLOSE_TIMEOUT_S``, a layer
+that does not answer no longer than ``LAYER_TIMEOUT_S``. Handlers, the disconnect's too, are not bounded.
 """
 
 from __future__ import annotations
@@ -22,22 +24,23 @@ from compat import bursts
 from compat.bursts import MAX_HANDLER_S, QUICK
 from compat.clock import steady
 from compat.draining import drain
-from compat.exceptions import InvalidChannelLayerError, StopConsumer
+from compat.exceptions import ClientDisconnected, InvalidChannelLayerError, StopConsumer
 from compat.frames import FrameReader, read_frames
 from compat.hints import hint, noted
 from compat.inbox import NOTHING, Inbox
 from compat.layers import channel_layers
 from compat.limits import Heartbeat, guarded, limit_of, limited
+from compat.logs import surviving
 from compat.metrics import connections
 from compat.refusal import listed, shown
-from compat.types import Message, Receive, Scope, Send, is_served
+from compat.shielding import anyio_scope, shield, whole
+from compat.sockets import Socket, says_gone
+from compat.types import Message, Receive, Scope
 from compat.wakeups import turn
 
 __all__ = [
     "STOP",
     "Ending",
-    "NoSocket",
-    "Socket",
     "Subscription",
     "converse",
     "describe",
@@ -49,7 +52,18 @@ __all__ = [
 log = logging.getLogger("compat.consumer")
 
 CLOSE_TIMEOUT_S = 2.0
-NORMAL, GOING_AWAY, INTERNAL_ERROR, TRY_AGAIN_LATER = 1000, 1001, 1011, 1013
+"""How long a close may take: a client that reads nothing reads no close either."""
+
+LAYER_TIMEOUT_S = 5.0
+"""How long a layer may take to leave the groups before that is left to the background."""
+
+DISCONNECT_TIMEOUT_S = 2.0
+"""How long after a send that has said that the client has left its disconnect may come from the server."""
+
+HANDLERS_TIMEOUT_S = 0.5
+"""How long handlers side by side may go on after the client's disconnect before they are cancelled."""
+
+NORMAL, GOING_AWAY, NO_CODE, INTERNAL_ERROR, TRY_AGAIN_LATER = 1000, 1001, 1006, 1011, 1013
 LAYER_METHODS = frozenset(
     (
         "send",
@@ -72,76 +86,6 @@ STOP: Any = object()
 """What a handler of ours returns where it would raise StopConsumer: that is not worth an exception."""
 
 Dispatch = Callable[[Message], Awaitable[None]]
-
-
-class Socket:
-    """The way out to the client, and what may still be sent on it."""
-
-    __slots__ = ("closed", "ended", "loop", "opened", "protocol", "raw_send", "served", "shut", "websocket")
-
-    def __init__(self, scope: Scope, send: Send) -> None:
-        self.raw_send = send
-        self.served = is_served(scope)
-        self.websocket = scope.get("type") == "websocket"
-        self.opened = False
-        self.closed = False
-        self.ended = False
-        """The consumer is gone: nobody answers any more."""
-        self.loop = asyncio.get_running_loop()
-        self.shut = False
-        """Closed over the consumer's head: what it has queued is not to be sent any more."""
-        self.protocol: Any = None
-        """The server's, where frames may be gathered for it (see ``compat.bursts``)."""
-
-    def admit(self, message: Message) -> bool:
-        """Note what ``message`` does to the connection; False when it comes too late to be sent.
-
-        A frame after the close is not an error of the consumer: group messages may be on their way while
-        a connection ends. In tests everything passes, as with upstream.
-        """
-        kind = message["type"]
-        if kind == "websocket.send":
-            return not self.closed or not self.served
-        if kind == "websocket.accept":
-            self.opened = True
-        elif kind == "websocket.close" or kind == "websocket.http.response.start":
-            late = self.closed and self.served
-            self.closed = True
-            return not late
-        return True
-
-    async def send(self, message: Message) -> None:
-        """Send an ASGI message to the client; dropped when the client is gone already."""
-        if (self.closed or message["type"] != "websocket.send") and not self.admit(message):
-            return
-        try:
-            await self.raw_send(message)
-        except OSError as error:
-            self.lost(error)
-
-    def lost(self, error: OSError) -> None:
-        """After a send that failed: servers raise OSError for a client that has left.
-
-        Its disconnect is on the way, so nothing more is sent; anywhere else the error is raised.
-        """
-        if not (self.served and self.websocket):
-            raise error
-        self.closed = True
-
-    async def close(self, code: int) -> None:
-        """Close with ``code``, or refuse the handshake (HTTP 403); nothing when it is closed already."""
-        if self.websocket and not self.closed:
-            self.shut = True
-            await self.send({"type": "websocket.close", "code": code})
-
-
-class NoSocket:
-    """In place of a ``Socket``: nobody has run the consumer, and a test calls its methods by hand.
-
-    What they send goes to the ``base_send`` that the test has given it.
-    """
-
-    websocket = opened = closed = served = ended = shut = False
 
 
 class Consumer(Protocol):
@@ -182,12 +126,20 @@ class Subscription:
             self.inbox.fail(error)
 
     async def end(self) -> None:
-        """Let go of the channel; leaves the groups where the layer knows them."""
+        """Let go of the channel, and of its groups where the layer knows them. A cancellation has to wait.
+
+        Raises TimeoutError when that goes on in the background.
+        """
         if self.pump is not None:
             self.pump.cancel()
-            await asyncio.wait((self.pump,))
-        if hasattr(type(self.layer), "detach"):
-            await self.layer.detach(self.channel)
+            await asyncio.wait((self.pump,), timeout=LAYER_TIMEOUT_S)
+        layer = self.layer
+        if getattr(layer, "detaches_at_once", False):
+            await layer.detach(self.channel)
+        elif hasattr(type(layer), "detach"):
+            leaving = await whole(layer.detach(self.channel), LAYER_TIMEOUT_S)
+            if not leaving.done():
+                raise TimeoutError(f"the layer has not answered within {LAYER_TIMEOUT_S:g} s")
 
 
 def pushes(layer: Any) -> bool:
@@ -225,7 +177,7 @@ def join(ending: Ending) -> Generator[Any, Any, bool]:
             channel = yield from iterable(layer.new_channel())
             ending.subscribe(layer, channel)
     except Exception as error:  # noqa: BLE001 - a wrong alias, a server that is away: any layer, any driver
-        yield from end.after(error)
+        yield from end.end(error)
         return False
     return True
 
@@ -248,13 +200,14 @@ def converse(ending: Ending, receive: Receive) -> Generator[Any, Any, None]:
     end: Any = ending  # whose coroutines are iterated here
     consumer, inbox, dispatch, handlers = ending.consumer, ending.inbox, ending.dispatch, ending.handlers
     handling: Any = None
-    ending.begin(receive)
-    protocol, burst = ending.socket.protocol, None
-    reader: Any = inbox.reader  # a StepReader, wherever inbox.awaited is not None
+    burst = None
     wakeups, pace = inbox.wakeups, consumer._pace
     gathered, number, began = wakeups.bursts, 0, 0.0
     message: Message | None = None
     try:
+        ending.begin(receive)
+        protocol = ending.socket.protocol
+        reader: Any = inbox.reader  # a StepReader, wherever inbox.awaited is not None
         while True:
             awaited = inbox.awaited
             if awaited is wakeups.done and inbox.frame is None and not inbox.events:
@@ -305,7 +258,15 @@ def converse(ending: Ending, receive: Receive) -> Generator[Any, Any, None]:
             handling = dispatch(message) if name is None else getattr(consumer, name)(message)
             if handling.__class__ is not CoroutineType:
                 handling = _awaited(handling)
-            if (yield from handling) is STOP:
+            if inbox.ended and ending.scope is not None:
+                handling = end.shielded(handling)
+            try:
+                stop = (yield from handling) is STOP
+            except Exception as error:
+                if not ending.parted(error):
+                    raise
+                continue
+            if stop:
                 if inbox.ended:
                     break
                 raise StopConsumer
@@ -316,13 +277,16 @@ def converse(ending: Ending, receive: Receive) -> Generator[Any, Any, None]:
                 else:
                     pace.quick += 1
                 number = 0
-    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever a handler raises
+    except GeneratorExit:  # nobody runs this any more
+        ending.let_go()
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever a handler raises
         if burst is not None:
             burst.end()
         inbox.between = False
-        yield from end.because_of(error)
-    finally:
-        yield from end.finish()
+        yield from end.end(error)
+    else:
+        yield from end.end(None)
 
 
 def iterable(something: Awaitable[Any]) -> Any:
@@ -334,55 +298,94 @@ async def _awaited(something: Awaitable[Any]) -> Any:
     return await something
 
 
-async def converse_side_by_side(ending: Ending, receive: Receive) -> None:
-    """Like ``converse``, with up to ``concurrency`` handlers at once, each in a task of its own.
+class SideBySide:
+    """The handlers of one consumer that run at the same time, each in a task of its own."""
 
-    The first message (the connect) and the disconnect are handled by themselves. What still runs after the
-    disconnect, or after an error, is cancelled.
-    """
-    inbox, dispatch, limit = ending.inbox, ending.dispatch, ending.consumer.concurrency
-    running: set[asyncio.Task[None]] = set()
-    ending.begin(receive)
-    try:
+    def __init__(self, ending: Ending) -> None:
+        self.ending = ending
+        self.running: set[asyncio.Task[None]] = set()
+
+    async def start(self, message: Message) -> None:
+        """Begin to handle ``message``; returns when one more may begin. Raises what a handler has raised."""
+        running = self.running
+        running.add(self.ending.inbox.loop.create_task(self._handled(message)))
+        if len(running) >= self.ending.consumer.concurrency:
+            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        for task in [task for task in running if task.done()]:
+            running.discard(task)
+            task.result()
+
+    async def _handled(self, message: Message) -> None:
+        ending = self.ending
         try:
-            ending.current = await inbox.get()
-            await dispatch(ending.current)
-            while True:
-                await turn()
-                message = await inbox.get()
-                if inbox.failure is not None:
-                    raise inbox.failure
-                ending.current = message
-                if inbox.ended:
-                    await dispatch(message)
-                    continue
-                running.add(inbox.loop.create_task(_handled(dispatch, message, inbox)))
-                if len(running) >= limit:
-                    await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                for task in [task for task in running if task.done()]:
-                    running.discard(task)
-                    task.result()
-        finally:
-            for task in running:
-                task.cancel()
-            if running:
-                await asyncio.wait(running)
-    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever a handler raises
-        await ending.because_of(error)
-    finally:
-        await ending.finish()
+            await ending.dispatch(message)
+        except Exception as error:
+            if not ending.parted(error):
+                ending.inbox.fail(error)  # the one who waits for messages is told at once
+                raise
+
+    async def flush(self) -> None:
+        """Nothing is queued."""
+
+    async def idle(self, timeout_s: float = 0.0) -> None:
+        """Return when none runs any more; they are cancelled after ``timeout_s`` seconds."""
+        running = self.running
+        if running and timeout_s:
+            await asyncio.wait(running, timeout=timeout_s)
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
 
 
-async def _handled(dispatch: Dispatch, message: Message, inbox: Inbox) -> None:
+async def converse_side_by_side(ending: Ending, receive: Receive) -> None:
+    """Like ``converse``, with up to ``concurrency`` handlers at once.
+
+    The first message (the connect) and the disconnect are handled by themselves. What still runs when the
+    client leaves has ``HANDLERS_TIMEOUT_S``; then, and after an error, it is cancelled.
+    """
+    inbox, dispatch = ending.inbox, ending.dispatch
+    handlers = ending.work = SideBySide(ending)
+    error: BaseException | None = None
     try:
-        await dispatch(message)
-    except Exception as error:
-        inbox.fail(error)  # the one who waits for messages is told at once
-        raise
+        ending.begin(receive)
+        message: Message = await inbox.get()
+        while True:
+            if ending.current is None or inbox.ended:
+                ending.current = message
+                await handlers.idle(HANDLERS_TIMEOUT_S)
+                with shield() if inbox.ended else contextlib.nullcontext():
+                    try:
+                        await dispatch(message)
+                    except Exception as raised:
+                        if not ending.parted(raised):
+                            raise
+            else:
+                ending.current = message
+                await handlers.start(message)
+            await turn()
+            message = await inbox.get()
+            if inbox.failure is not None:
+                raise inbox.failure
+    except BaseException as raised:  # noqa: BLE001 - whatever a handler raises
+        error = raised
+    if isinstance(error, StopConsumer) and inbox.failure is not None:
+        error = inbox.failure  # of a handler that still ran when the client left
+    await ending.end(error)
+
+
+class Work(Protocol):
+    """What may still go on when a consumer's task has come to the end of its messages."""
+
+    async def flush(self) -> None:
+        """Send what handlers have queued, for ``CLOSE_TIMEOUT_S`` at most."""
+
+    async def idle(self) -> None:
+        """Return when no handler runs any more."""
 
 
 class Ending:
-    """How a consumer ends: told to the client, disconnect once, groups left, one log record.
+    """How a consumer ends: told to the log and to the client, disconnect once, groups left.
 
     ``dispatch`` is how the disconnect handler is run where the client's own disconnect did not run it.
     ``handlers`` are the names of methods, by type of message, that may be called in place of ``dispatch``.
@@ -393,12 +396,16 @@ class Ending:
         "consumer",
         "current",
         "dispatch",
+        "failure",
         "handlers",
         "heartbeat",
         "inbox",
+        "overdue",
         "reader",
+        "scope",
         "socket",
         "subscription",
+        "work",
     )
 
     def __init__(
@@ -417,123 +424,189 @@ class Ending:
         self.subscription: Subscription | None = None
         self.reader: FrameReader | None = None
         self.heartbeat: Heartbeat | None = None
+        self.work: Work | None = None
+        self.failure: BaseException | None = None
+        """What a handler has raised, once the log has been told."""
         self.cancelled = False
+        self.scope = anyio_scope()
+        """The anyio scope in which the consumer runs; None where there is none."""
+        self.overdue: asyncio.TimerHandle | None = None
+        """Ends the wait for the disconnect of a client that has left."""
         self.current: Message | None = None
         """The message whose handler ran last; None before the first."""
 
     def subscribe(self, layer: Any, channel: str) -> None:
-        """Have what is sent to ``channel`` put into the inbox, until ``finish()``."""
+        """Have what is sent to ``channel`` put into the inbox, until the end."""
         self.consumer.channel_name = channel
         self.subscription = Subscription(layer, channel, self.inbox)
 
     def begin(self, receive: Receive) -> None:
         """The consumer's task begins: read its socket, and let others know that it is there."""
         socket, inbox = self.socket, self.inbox
+        socket.phase = self
         socket.protocol = bursts.protocol_of(receive, socket.raw_send)
         if limited(self.consumer):
             receive = self._limit(receive)
         self.reader = read_frames(receive, inbox)
+        connections.current += 1
+        connections.total += 1
         inbox.task = asyncio.current_task(inbox.loop)
         if socket.websocket and socket.served:
             drain.enter(self)
-        connections.current += 1
-        connections.total += 1
 
     def _limit(self, receive: Receive) -> Receive:
         """``receive`` behind the limits of the connection; begins its heartbeat."""
         interval = limit_of(self.consumer, "heartbeat", "CHANNEL_HEARTBEAT")
         if interval is not None and self.socket.websocket:
             self.heartbeat = Heartbeat(self.inbox, interval)
-        return guarded(self.consumer, receive, self.socket.close)
+        return guarded(self.consumer, receive, self.close)
+
+    # What a socket asks (see ``compat.sockets.Phase``)
+
+    def between_ends(self) -> bool:
+        """Whether neither ``connect()`` nor ``disconnect()`` runs."""
+        current = self.current
+        return not (current is None or current.get("type") == "websocket.connect" or self.inbox.ended)
+
+    def client_left(self) -> bool:
+        """Whether the server has said so, by the client's disconnect."""
+        return self.inbox.ended or (self.reader is not None and self.reader.last is not None)
+
+    # While it runs
 
     async def close(self, code: int) -> None:
-        """Close the client's socket, from outside of the consumer's task."""
-        await self.socket.close(code)
+        """Close the client's socket, for ``CLOSE_TIMEOUT_S`` at most; errors of that are not raised."""
+        try:
+            closing = await whole(self.socket.close(code), CLOSE_TIMEOUT_S)
+        except Exception as error:  # noqa: BLE001 - any server, and any middleware around its send
+            log.debug("%s: could not be closed with %d: %s", self.name(), code, error)
+        else:
+            closing.cancel()
 
     def cancel(self) -> None:
         """Cancel the consumer's task, from outside of it."""
         if self.inbox.task is not None:
             self.inbox.task.cancel()
 
-    async def because_of(self, error: BaseException) -> None:
-        """End the consumer as is right for ``error``, which is raised again where it is not for this end."""
-        if isinstance(error, StopConsumer):
-            if not self.inbox.ended:
-                await self.quietly()
-        elif isinstance(error, Exception) or _is_a_handlers_own(error):
-            await self.after(error)
-        else:
-            self.cancelled = True
-            if not await self.closed_for_overflow():
-                if self.socket.served:
-                    await self.told(GOING_AWAY)
-                    await self.disconnect(GOING_AWAY)
-                raise error
+    def parted(self, error: Exception) -> bool:
+        """Whether ``error`` of a handler says only that the client has left, which ends no consumer.
 
-    async def finish(self) -> None:
-        """Nothing of the consumer is left, however it ended."""
-        connections.current -= 1
-        drain.leave(self)
-        if self.heartbeat is not None:
-            self.heartbeat.stop()
-        if self.reader is not None:
-            await self.reader.stop()
-        self.socket.ended = True
-        if self.subscription is not None:
-            try:
-                await self.subscription.end()
-            except Exception as error:  # noqa: BLE001 - any layer, any driver
-                # One that cannot be reached is reported, not raised.
-                log.warning("%s: could not leave its groups: %s", self.name(), error)
-        self.inbox.close()
-
-    async def quietly(self) -> None:
-        """After StopConsumer: close what is open, and run the disconnect handler, which has not run."""
-        if self.socket.served:
-            await self.socket.close(NORMAL)
-        try:
-            await self.disconnect(NORMAL)
-        except Exception as error:  # noqa: BLE001 - the user's handler may raise anything
-            self.report(error)
-
-    async def after(self, error: BaseException) -> None:
-        """After an exception: refuse or close with 1011, run the disconnect handler, report once."""
-        error = self.explained(error)
-        if self.socket.served and not self.inbox.ended:
-            await self.socket.close(INTERNAL_ERROR)
-        try:
-            await self.disconnect(INTERNAL_ERROR)
-        except Exception as second:  # noqa: BLE001 - the user's handler may raise anything
-            second.__context__ = error
-            self.report(error, second)
-        except asyncio.CancelledError:
-            self.report(error)  # a task that is cancelled meanwhile still says what ended it
-            raise
-        else:
-            self.report(error)
-
-    async def closed_for_overflow(self) -> bool:
-        """True when the full inbox cancelled the task; the client has been closed with 1013."""
-        if not self.inbox.overflowed:
+        What has come from the client before is handled yet, and its disconnect, which is on the way.
+        """
+        if self.inbox.ended or not (self.socket.gone and says_gone(error)):
             return False
-        uncancel = getattr(asyncio.current_task(), "uncancel", None)  # Python 3.11
-        if uncancel is not None:
-            uncancel()
-        log.warning("%s: closed with 1013, its inbox is full (on_overflow='close')", self.name())
-        await self.told(TRY_AGAIN_LATER)
-        await self.disconnect(TRY_AGAIN_LATER)
+        if self.overdue is None:
+            self.overdue = self.inbox.loop.call_later(DISCONNECT_TIMEOUT_S, self._overdue)
         return True
 
-    async def told(self, code: int) -> None:
-        """Close what is open; a client that reads nothing reads no close either, and is not waited for."""
+    def _overdue(self) -> None:
         if not self.inbox.ended:
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self.socket.close(code), CLOSE_TIMEOUT_S)
+            self.inbox.fail(ClientDisconnected("the server has not said that the client has left"))
 
-    async def disconnect(self, code: int) -> None:
+    async def shielded(self, handling: Awaitable[Any]) -> Any:
+        """Run the disconnect handler so that no anyio scope further out cuts it short."""
+        if anyio_scope() is not self.scope:  # connect() has entered one of its own, which is to be left first
+            return await handling
+        with shield():
+            return await handling
+
+    # The end
+
+    async def end(self, error: BaseException | None) -> None:
+        """End the consumer because of ``error``; None: the client's own disconnect has been handled.
+
+        Raises ``error`` where it is to be raised: a cancellation, or in a test.
+        """
+        inbox, served = self.inbox, self.socket.served
+        cancelled = isinstance(error, asyncio.CancelledError) and not _is_a_handlers_own(error)
+        code: int | None = None
+        failure: BaseException | None = None
+        raised: BaseException | None = None
+        if error is None or isinstance(error, StopConsumer):
+            code = None if error is None or inbox.ended else NORMAL
+        elif self.socket.gone and says_gone(error) and not inbox.ended:
+            code = NO_CODE
+        elif cancelled and inbox.overflowed and not inbox.ended:
+            code = TRY_AGAIN_LATER
+            uncancel()
+            self.socket.shut = True
+            self._say("closed with 1013, its inbox is full (on_overflow='close')")
+        elif cancelled:
+            code, raised = self._code_of_client(GOING_AWAY if served else None), error
+        elif isinstance(error, (Exception, asyncio.CancelledError)):
+            code, failure = INTERNAL_ERROR, self.announced(error)
+        else:  # SystemExit and the like
+            code, raised = INTERNAL_ERROR, error
+        self.cancelled = cancelled
+        steps = self._steps(code, failure)
+        second: BaseException | None = None
+        try:
+            if cancelled:
+                second = (await whole(steps)).result()
+            elif self.scope is None or anyio_scope() is not self.scope:
+                second = await steps
+            else:
+                with shield():
+                    second = await steps
+        except asyncio.CancelledError:
+            if failure is None or self._reports():
+                raise
+        if raised is not None:
+            raise raised
+        failure = second if failure is None else failure
+        if failure is not None and not self._reports():
+            raise noted(failure, self._hint(failure))
+
+    async def _steps(self, code: int | None, failure: BaseException | None) -> BaseException | None:
+        """What is due at an end, in its order, each step whatever the one before has raised.
+
+        ``code`` is None where the disconnect has been handled. Returns what the disconnect handler raised.
+        """
+        second: BaseException | None = None
+        interrupted: asyncio.CancelledError | None = None
+        for step in (self._tell, self._disconnect) if code is not None or self.work is not None else ():
+            try:
+                await step(code)
+            except asyncio.CancelledError as error:
+                interrupted = error
+            except Exception as error:  # noqa: BLE001 - the user's handler may raise anything
+                second = error
+        if second is not None and self._reports():
+            # One that follows another is most often its consequence: connect() has been cut short.
+            self._report(second, "websocket.disconnect", logging.ERROR if failure is None else logging.INFO)
+        self.let_go()
+        try:
+            if self.reader is not None:
+                await self.reader.stop()
+        except asyncio.CancelledError as error:
+            interrupted = error
+        try:
+            if self.subscription is not None:
+                await self.subscription.end()
+        except asyncio.CancelledError as error:
+            interrupted = error
+        except Exception as error:  # noqa: BLE001 - any layer, any driver
+            # One that cannot be reached is reported, not raised.
+            self._say(f"could not leave its groups: {error}")
+        self.inbox.close()
+        if interrupted is not None:
+            raise interrupted
+        return second
+
+    async def _tell(self, code: int | None) -> None:
+        """Send what is queued, and the close; a client that reads nothing is not waited for."""
+        if self.work is not None:
+            await self.work.flush()
+        if code is not None and not self.inbox.ended and (self.socket.served or code == TRY_AGAIN_LATER):
+            await self.close(code)
+
+    async def _disconnect(self, code: int | None) -> None:
         """Run the consumer's own disconnect handler, unless it has run or nothing has begun."""
+        if self.work is not None:
+            await self.work.idle()
         begun = self.socket.websocket and self.current is not None
-        if not begun or self.inbox.ended or not hasattr(self.consumer, "websocket_disconnect"):
+        due = begun and code is not None and not self.inbox.ended
+        if not due or not hasattr(self.consumer, "websocket_disconnect"):
             return
         self.inbox.ended = True
         try:
@@ -541,24 +614,56 @@ class Ending:
         except StopConsumer:
             pass
 
-    def report(self, error: BaseException, second: Exception | None = None) -> None:
-        """One record per end behind a server, which is told nothing more; in a test the error itself.
+    def let_go(self) -> None:
+        """Nothing comes from the client or goes to it any more."""
+        socket = self.socket
+        drain.leave(self)
+        for timer in (self.heartbeat, self.overdue):
+            if timer is not None:
+                timer.cancel()
+        if self.reader is not None:
+            connections.current -= 1
+        socket.ended, socket.phase = True, None
+        socket.closed = socket.closed or socket.served
 
-        ``second`` is what the disconnect handler raised after ``error``. When it says the same thing (the
-        group that could not be joined cannot be left either) it is not worth a second traceback.
-        """
-        said = hint(self.consumer, error, self.current)
-        if not (self.socket.served and self.socket.websocket):
-            raise noted(error, said)
-        text, shown = f"{type(error).__name__}: {error}", error
-        if second is not None and (type(second), str(second)) != (type(error), str(error)):
-            text, shown = (
-                f"{text}; then its disconnect handler failed: {type(second).__name__}: {second}",
-                second,
-            )
-        where = "its start" if self.current is None else _kind(self.current)
+    def _code_of_client(self, code: int | None) -> int | None:
+        """The code of the client's disconnect, if that has come and is not handled yet; else ``code``."""
+        last = self.reader.last if self.reader is not None and not self.inbox.ended else None
+        return code if last is None else int(last.get("code", NO_CODE))
+
+    # The log, of which a handler may fail: that does not keep the consumer from its end
+
+    def announced(self, error: BaseException) -> BaseException:
+        """``error`` of a handler as it is explained, once it is in the log, if it belongs there."""
+        if self.failure is None:
+            self.failure = self.explained(error)
+            if self._reports():
+                self._report(self.failure, "its start" if self.current is None else _kind(self.current))
+        return self.failure
+
+    def _reports(self) -> bool:
+        """Whether errors go to the log. The server, or a test, is given those of other consumers."""
+        return self.socket.served and self.socket.websocket
+
+    def _report(self, error: BaseException, where: str, level: int = logging.ERROR) -> None:
+        """One record of an end behind a server, which is told nothing more."""
+        try:
+            text = f"{type(error).__name__}: {error}"
+        except Exception:  # noqa: BLE001 - an exception of the user's own
+            text = type(error).__name__
+        said = self._hint(error)
         text = f"{text}. {said}" if said else text
-        log.error("%s failed in %s: %s", self.name(), where, text, exc_info=shown)
+        with surviving():
+            log.log(level, "%s failed in %s: %s", self.name(), where, text, exc_info=error)
+
+    def _say(self, text: str) -> None:
+        with surviving():
+            log.warning("%s: %s", self.name(), text)
+
+    def _hint(self, error: BaseException) -> str:
+        with surviving():
+            return hint(self.consumer, error, self.current)
+        return ""
 
     def name(self) -> str:
         """Consumer, path and channel, for log lines."""
@@ -572,6 +677,13 @@ class Ending:
         explained = InvalidChannelLayerError(missing_layer(self.consumer))
         explained.__cause__ = error
         return explained
+
+
+def uncancel() -> None:
+    """The cancellation of the current task is answered (Python 3.11 counts them)."""
+    answered = getattr(asyncio.current_task(), "uncancel", None)
+    if answered is not None:
+        answered()
 
 
 def _is_a_handlers_own(error: BaseException) -> bool:

@@ -14,7 +14,8 @@
     ├── ValueError
     │   └── InvalidChannelLayerError   CHANNEL_LAYERS, or a use of it, is wrong
     └── CompatError               what Channels has no name for
-        └── LayerUnavailable      (also ConnectionError) the layer's server cannot be reached
+        ├── LayerUnavailable      (also ConnectionError) the layer's server cannot be reached
+        └── ClientDisconnected    (also ConnectionError, RuntimeError) a send after the client has left
 
 Names and bases of the first eight and of ``InvalidChannelLayerError`` are those of ``channels.exceptions``,
 so that ``except`` clauses written for Channels go on working.
@@ -25,6 +26,7 @@ from __future__ import annotations
 __all__ = [
     "AcceptConnection",
     "ChannelFull",
+    "ClientDisconnected",
     "CompatError",
     "DenyConnection",
     "ImproperlyConfigured",
@@ -79,3 +81,10 @@ class CompatError(Exception):
 
 class LayerUnavailable(CompatError, ConnectionError):
     """The server behind a channel layer cannot be reached; the message names it, the reason and the cure."""
+
+
+class ClientDisconnected(CompatError, ConnectionError, RuntimeError):
+    """A frame was sent after the client had left, or after the consumer had ended.
+
+    Under Channels this is an OSError or a RuntimeError, depending on the server.
+    """

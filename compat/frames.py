@@ -24,6 +24,9 @@ LAST = frozenset(("websocket.disconnect", "http.disconnect"))
 OWNERS = (asyncio.BaseProtocol, asyncio.Queue)
 """Whose methods wait for nothing but a queue: a protocol of uvicorn, and the queue of a communicator."""
 
+STOP_TIMEOUT_S = 2.0
+"""How long a ``receive()`` may take to be cancelled."""
+
 _GET = asyncio.Queue.get.__code__
 
 WAKEABLE = hasattr(asyncio.Future, "_callbacks")
@@ -32,6 +35,10 @@ WAKEABLE = hasattr(asyncio.Future, "_callbacks")
 
 class FrameReader(Protocol):
     """What reads a socket until its last message, or until it is told to stop."""
+
+    @property
+    def last(self) -> Message | None:
+        """The client's disconnect, once it has been read; it may not have been handled."""
 
     async def stop(self) -> None:
         """Read no more."""
@@ -47,31 +54,33 @@ def read_frames(receive: Receive, inbox: Inbox) -> FrameReader:
 class TaskReader:
     """Reads in a task."""
 
-    __slots__ = ("task",)
+    __slots__ = ("last", "task")
 
     def __init__(self, receive: Receive, inbox: Inbox) -> None:
-        self.task = inbox.loop.create_task(_read(receive, inbox))
+        self.last: Message | None = None
+        self.task = inbox.loop.create_task(self._read(receive, inbox))
+
+    async def _read(self, receive: Receive, inbox: Inbox) -> None:
+        try:
+            while True:
+                message = await receive()
+                if message["type"] in LAST:
+                    self.last = message
+                if inbox.frame is not None:
+                    await inbox.vacancy()
+                handled_next = inbox.put_frame(message)
+                if self.last is not None:
+                    return
+                if not handled_next:
+                    await inbox.vacancy()
+        except Exception as error:  # noqa: BLE001 - a server's failure to read is the consumer's to report
+            inbox.fail(error)
 
     async def stop(self) -> None:
-        """See ``FrameReader``."""
+        """See ``FrameReader``; a ``receive()`` that cannot be cancelled is not waited for."""
         if not self.task.done():
             self.task.cancel()
-            await asyncio.wait((self.task,))
-
-
-async def _read(receive: Receive, inbox: Inbox) -> None:
-    try:
-        while True:
-            message = await receive()
-            if inbox.frame is not None:
-                await inbox.vacancy()
-            handled_next = inbox.put_frame(message)
-            if message["type"] in LAST:
-                return
-            if not handled_next:
-                await inbox.vacancy()
-    except Exception as error:  # noqa: BLE001 - a server's failure to read is the consumer's to report
-        inbox.fail(error)
+            await asyncio.wait((self.task,), timeout=STOP_TIMEOUT_S)
 
 
 class StepReader:
@@ -143,6 +152,12 @@ class StepReader:
         inbox.waiter = awaited
         awaited._asyncio_future_blocking = True  # what a task wants of a future that it is to wait for
         return iter((awaited,))  # type: ignore[return-value]  # a generator in C, for one wait
+
+    @property
+    def last(self) -> Message | None:
+        """See ``FrameReader``."""
+        frame = self.inbox.frame
+        return frame if frame is not None and frame["type"] in LAST else None
 
     async def stop(self) -> None:
         """See ``FrameReader``."""

@@ -178,7 +178,7 @@ class Inbox:
             return not lost
         if self.on_overflow == "close" and not self.overflowed:
             self.overflowed = True
-            if self.task is not None:
+            if self.task is not None and not self.ended:  # else its end is under way
                 self.task.cancel()
         return False
 

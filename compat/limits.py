@@ -146,7 +146,7 @@ class Heartbeat:
             inbox.push({"type": HEARTBEAT}, float("inf"))
         self.timer = inbox.loop.call_later(self.interval, self._beat)
 
-    def stop(self) -> None:
+    def cancel(self) -> None:
         """The connection is over."""
         self.timer.cancel()
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import weakref
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
@@ -272,7 +271,7 @@ def thread_limit() -> int:
     return size
 
 
-_pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Pool] = weakref.WeakKeyDictionary()
+_pools: dict[asyncio.AbstractEventLoop, Pool] = {}
 _executor: ThreadPoolExecutor | None = None
 _executor_lock = threading.Lock()
 
@@ -287,8 +286,10 @@ def executor() -> ThreadPoolExecutor:
 
 
 def pool_of(loop: asyncio.AbstractEventLoop) -> Pool:
-    """The pool of ``loop``."""
+    """The pool of ``loop``; those of loops that have been closed are forgotten when a new one begins."""
     pool = _pools.get(loop)
     if pool is None:
+        for other in [other for other in tuple(_pools) if other.is_closed()]:
+            _pools.pop(other, None)
         pool = _pools[loop] = Pool(loop)
     return pool

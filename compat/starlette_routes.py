@@ -34,10 +34,17 @@ class PatternsRoute(BaseRoute):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """``Match.FULL`` where a pattern takes the path, else ``Match.NONE``."""
-        path = path_to_route(scope) if scope["type"] == self.protocol else None
+        if scope["type"] != self.protocol:
+            return Match.NONE, {}
+        path = path_to_route(scope)
+        added: dict[str, Any] = {"endpoint": self.router}
+        if path is None and "app_root_path" not in scope:
+            # Outside of mounts. A proxy has stripped root_path, and Starlette matches what is left as well.
+            path = str(scope["path"]).lstrip("/")
+            added["path_remaining"] = path
         if path is None or not self.router.serves(path, self.protocol):
             return Match.NONE, {}
-        return Match.FULL, {"endpoint": self.router}
+        return Match.FULL, added
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application of the pattern that matches."""

@@ -20,10 +20,12 @@ from asgiref.sync import SyncToAsync, sync_to_async
 
 from compat import db
 from compat.clock import steady
-from compat.dispatch import Ending, Socket
+from compat.dispatch import CLOSE_TIMEOUT_S, Ending, uncancel
 from compat.exceptions import StopConsumer
 from compat.inbox import Event, Inbox
 from compat.pool import TICK_S, Worker, executor, pool_of
+from compat.shielding import whole
+from compat.sockets import Socket, says_gone
 from compat.types import Message, Receive
 
 __all__ = ["SyncConnection"]
@@ -89,11 +91,14 @@ class SyncConnection:
         "closing",
         "consumer",
         "context",
-        "current",
         "database",
+        "draining",
+        "ending",
         "error",
         "finished",
+        "given_up",
         "home",
+        "hurried",
         "inbox",
         "nested",
         "out",
@@ -125,9 +130,11 @@ class SyncConnection:
         """Tasks that ``async_to_sync`` in a handler runs on the loop (asgiref's task context)."""
         self.worker: Worker | None = None
         self.waiter: asyncio.Future[None] | None = None
-        self.current: Message | None = None
+        self.ending: Ending | None = None
+        """The consumer's, while it runs: its ``current`` is the message that is handled."""
         self.error: Exception | None = None
         self.touched = self.finished = self.closing = False
+        self.draining = self.hurried = self.given_up = False
 
     # On the loop
 
@@ -149,31 +156,59 @@ class SyncConnection:
             self.waiter = None
             if not waiter.done():
                 waiter.set_result(None)
+        elif self.draining:
+            self._hurry()
+
+    def _hurry(self) -> None:
+        """While the client is sent something: if a handler has ended the consumer, bound the sending."""
+        ending = self.ending
+        if ending is None or self.hurried or not (self.finished or self.error is not None):
+            return
+        self.hurried = True
+        if self.error is not None:
+            ending.announced(self.error)
+        self.pool.loop.call_later(CLOSE_TIMEOUT_S, self._give_up, ending)
+
+    def _give_up(self, ending: Ending) -> None:
+        if self.draining and ending is self.ending:
+            self.given_up = True
+            ending.cancel()
 
     async def run(self, ending: Ending, receive: Receive) -> None:
         """Run the consumer until it stops, its client leaves, a handler raises, or the task is cancelled."""
-        ending.begin(receive)
+        self.ending = ending
+        ending.work = self
+        error: BaseException | None = None
         try:
-            try:
-                await self._pump()
-            except asyncio.CancelledError:
+            ending.begin(receive)
+            await self._pump()
+        except GeneratorExit:
+            ending.let_go()
+            raise
+        except BaseException as raised:  # noqa: BLE001 - whatever a handler raises
+            error = raised
+            if isinstance(raised, asyncio.CancelledError) and self.given_up:
+                uncancel()
+                error = self.error or StopConsumer()
+            elif isinstance(raised, asyncio.CancelledError) and not self.inbox.ended:
                 for task in tuple(self.nested):
                     task.cancel()
-                raise
-            finally:
-                await self._settle()
-                ending.current = self.current
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever a handler raises
-            await ending.because_of(error)
+        self.draining = False
+        try:
+            await ending.end(error)
         finally:
-            await ending.finish()
+            error = ending.work = self.ending = None
             del self.consumer, self.inbox  # they refer to this, and are freed without the garbage collector
 
     async def _pump(self) -> None:
         """Send what handlers have sent, until one has ended the consumer."""
         inbox = self.inbox
         while True:
-            await self._drain()
+            if self.out:
+                self.draining = True
+                self._hurry()
+                await self._drain()
+                self.draining = False
             if self.error is not None:
                 raise self.error
             if self.finished:
@@ -194,31 +229,42 @@ class SyncConnection:
             if socket.shut:
                 out.clear()
                 break
+            message = out.popleft()  # now: a send that is cancelled may have written it, and is not repeated
             try:
-                await raw_send(out[0])
+                await raw_send(message)
             except Exception as error:  # noqa: BLE001 - any server, and any middleware around its send
                 out.clear()
-                if isinstance(error, OSError) and socket.served and socket.websocket:
-                    socket.closed = True
-                elif self.error is None:
-                    self.error = error
-            else:
-                out.popleft()
+                await self._failed(message, error)
         if burst is not None:
             burst.end()
         if self.room is not None:
             self.room.set()
+
+    async def _failed(self, message: Message, error: Exception) -> None:
+        try:
+            await self.socket.failed(message, error)
+        except Exception as raised:  # noqa: BLE001 - what ``error`` means
+            gone = self.ending is not None and self.ending.parted(raised)
+            if not gone and self.error is None:
+                self.error = raised
 
     def _waiting(self) -> asyncio.Future[None]:
         """What to await until somebody calls ``wake``."""
         self.waiter = waiter = self.pool.loop.create_future()
         return waiter
 
-    async def _settle(self) -> None:
-        """Wait for the handler that still runs, if any; afterwards none will."""
+    async def flush(self) -> None:
+        """Send what handlers have queued, for ``CLOSE_TIMEOUT_S`` at most; they send no more."""
         self.closing = True
         if self.room is not None:
             self.room.set()
+        if self.out:
+            draining = await whole(self._drain(), CLOSE_TIMEOUT_S)
+            draining.cancel()
+            self.out.clear()
+
+    async def idle(self) -> None:
+        """Wait for the handler that still runs, if any, whatever is cancelled meanwhile; then none will."""
         cancelled: asyncio.CancelledError | None = None
         while not self.busy.acquire(blocking=False):
             try:
@@ -227,20 +273,24 @@ class SyncConnection:
                 cancelled = error
         if cancelled is not None:
             raise cancelled
-        await self._drain()
 
     async def call(self, message: Message) -> None:
-        """Run the handler of ``message`` by itself, after everything else (see ``_settle``)."""
+        """Run the handler of ``message`` by itself, after everything else (see ``idle``)."""
         run = sync_to_async(self._run_alone, thread_sensitive=False, executor=executor())
-        try:
-            await run(message)
-        finally:
-            await self._drain()
+        await whole(run(message))  # what has begun in a thread cannot be cancelled
 
     # In worker threads
 
     def emit(self, message: Message) -> None:
-        """Queue an ASGI message to the client; blocks while ``MAX_UNSENT`` wait already. From any thread."""
+        """Queue an ASGI message to the client; blocks while ``MAX_UNSENT`` wait already. From any thread.
+
+        But not from one that runs an event loop, which would wait for itself: RuntimeError.
+        """
+        if asyncio._get_running_loop() is not None:
+            raise RuntimeError(
+                "send() of a sync consumer was called in the thread of an event loop, which it may block; "
+                "call it in a thread: await sync_to_async(consumer.send)(...)"
+            )
         socket, out = self.socket, self.out
         if (socket.closed or message["type"] != "websocket.send") and not socket.admit(message):
             return
@@ -269,7 +319,8 @@ class SyncConnection:
         except StopConsumer:
             self.finished = True
         except Exception as error:  # noqa: BLE001 - what a handler raises ends this consumer, and only it
-            self.error = error
+            if not self._parted(error):
+                self.error = error
         except BaseException as error:  # noqa: BLE001 - what it awaited was cancelled, or it calls sys.exit()
             self.error = RuntimeError(f"the handler was interrupted by {type(error).__name__}")
             self.error.__cause__ = error
@@ -288,7 +339,8 @@ class SyncConnection:
     def _run_next(self, worker: Worker) -> None:
         if len(self.out) >= MAX_UNSENT or self.closing or (message := self.inbox.take()) is None:
             return
-        self.current = message
+        ending: Any = self.ending
+        ending.current = message
         worker.turns += 1
         self._enter().task_context = self.nested  # each time: a nested sync_to_async leaves its own behind
         slow_kinds = self.pool.slow_kinds
@@ -307,7 +359,8 @@ class SyncConnection:
 
     def kind(self) -> tuple[type, Any]:
         """Consumer class and message type of what runs now: what is slow once is slow again."""
-        return type(self.consumer), (self.current or {}).get("type")
+        current = self.ending.current if self.ending is not None else None
+        return type(self.consumer), (current or {}).get("type")
 
     def _run_alone(self, message: Message) -> None:
         self._enter().task_context = self.nested
@@ -332,6 +385,14 @@ class SyncConnection:
             self.consumer.dispatch(message)
         finally:
             db.close_old_connections()
+
+    def _parted(self, error: Exception) -> bool:
+        """Whether a handler has only been told that the client has left: the next message is handled."""
+        ending = self.ending
+        if ending is None or self.inbox.ended or not (self.socket.gone and says_gone(error)):
+            return False
+        self.pool.loop.call_soon_threadsafe(ending.parted, error)
+        return True
 
     def _touch(self) -> None:
         if not self.touched:

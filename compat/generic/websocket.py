@@ -263,7 +263,7 @@ class AsyncWebsocketConsumer(AsyncConsumer):
         if base_send is self._own_send and not socket.closed:  # one coroutine less than by way of it
             try:
                 await socket.raw_send(frame)
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001 - any server, and any middleware
                 socket.lost(error)
         else:
             await base_send(frame)
@@ -285,7 +285,7 @@ class AsyncWebsocketConsumer(AsyncConsumer):
             return
         try:  # one coroutine less, as in send()
             await socket.raw_send(message)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - any server, and any middleware
             socket.lost(error)
 
     async def compat_heartbeat(self, message: Message) -> None:

@@ -57,6 +57,8 @@ class InMemoryChannelLayer(BaseChannelLayer):
     """
 
     extensions = ("groups", "flush")
+    detaches_at_once = True
+    """``detach()`` waits for nothing."""
 
     def __init__(
         self,
