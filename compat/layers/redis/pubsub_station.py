@@ -158,12 +158,15 @@ class PubSubStation(Station):
         if message is None:
             return
         deadline = steady() + self.layer.expiry
-        if name in self.boxes:
-            self.deliver(name, message, deadline)
-            return
-        excluded = message.pop(EXCLUDE_KEY, ())
-        channels = [channel for channel in members or () if channel not in excluded]
-        self.hand_out(channels, message, deadline)
+        try:
+            if name in self.boxes:
+                self.deliver(name, message, deadline)
+                return
+            excluded = message.pop(EXCLUDE_KEY, ())
+            channels = [channel for channel in members or () if channel not in excluded]
+            self.hand_out(channels, message, deadline)
+        except Exception as error:  # noqa: BLE001 - of names that are none, of nesting that cannot be copied
+            self.layer.count_undecodable(name, error)
 
     def gone(self, channel: str) -> None:
         self._abandon(channel)

@@ -159,10 +159,13 @@ class QueueStation(Station):
         age = wall() - score
         expiry = self.layer.expiry
         deadline = now + (expiry - age if 0 < age < expiry else expiry)
-        if isinstance(names, str):
-            self.deliver(names, message, deadline)
-        else:
-            self.hand_out(names, message, deadline)
+        try:
+            if isinstance(names, str):
+                self.deliver(names, message, deadline)
+            else:
+                self.hand_out(names, message, deadline)
+        except Exception as error:  # noqa: BLE001 - of names that are none, of nesting that cannot be copied
+            self.layer.count_undecodable("the queue of this process", error)
 
     def unknown(self, channel: str) -> Mailbox | None:
         """A channel of ours that nobody reads yet gets a mailbox; one that has ended does not."""
