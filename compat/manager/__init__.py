@@ -17,6 +17,10 @@ that of fastapi-channels.
 
 from __future__ import annotations
 
+from compat.extras import require_pydantic
+
+require_pydantic("compat.manager", "manager")
+
 from compat.manager.answers import add_exception_handlers
 from compat.manager.config import WSConfig
 from compat.manager.connections.manager import ConnectionManager

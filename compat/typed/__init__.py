@@ -22,6 +22,10 @@ The model and its names are those of Chanx, on the consumers, layers and dispatc
 
 from __future__ import annotations
 
+from compat.extras import require_pydantic
+
+require_pydantic("compat.typed", "typed")
+
 from compat.typed.authenticator import BaseAuthenticator, Credential, UserAuthenticator
 from compat.typed.config import config
 from compat.typed.consumer import AsyncJsonWebsocketConsumer

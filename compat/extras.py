@@ -1,0 +1,28 @@
+"""What an extra brings, asked for before it is used: an error names the extra, and not a module inside."""
+
+from __future__ import annotations
+
+import importlib
+
+__all__ = ["require_pydantic"]
+
+PYDANTIC = (2, 7)
+
+
+def require_pydantic(package: str, extra: str) -> None:
+    """Raise ImportError, with what to install, where there is no pydantic that ``package`` can use."""
+    needed = ".".join(map(str, PYDANTIC))
+    try:
+        version: str = importlib.import_module("pydantic").VERSION
+    except ModuleNotFoundError as error:
+        if error.name != "pydantic":
+            raise
+        found, cause = "it is not installed", error
+    else:
+        if tuple(int(part) for part in version.split(".")[:2]) >= PYDANTIC:
+            return
+        found, cause = f"found {version}", None
+    raise ImportError(
+        f"{package} needs pydantic {needed} or newer; {found}. Install it with: "
+        f"pip install 'channels-compat[{extra}]'"
+    ) from cause
