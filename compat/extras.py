@@ -17,7 +17,8 @@ def require_pydantic(package: str, extra: str) -> None:
     except ModuleNotFoundError as error:
         if error.name != "pydantic":
             raise
-        found, cause = "it is not installed", error
+        found = "it is not installed"
+        cause: ModuleNotFoundError | None = error
     else:
         if tuple(int(part) for part in version.split(".")[:2]) >= PYDANTIC:
             return

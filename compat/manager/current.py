@@ -6,12 +6,15 @@ An application has one, and any code of it can ask for it: ``get_manager()``, as
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import HTTPConnection
 
 if TYPE_CHECKING:
     from compat.manager.connections.manager import ConnectionManager
+else:
+    # FastAPI 0.123 and 0.124.0 evaluate what a dependency returns; the class's module imports this one.
+    ConnectionManager = Any
 
 __all__ = ["app_manager", "get_manager", "set_manager"]
 

@@ -59,6 +59,9 @@ def _redis_py(name: str) -> Recipe:
     return Recipe(requirements, extras="server,crypto")
 
 
+OLD_FASTAPI = ("0.123.10", "0.124.0", "0.124.4")
+"""Versions that read the annotations of dependencies each in its own way."""
+
 RECIPES = {
     "django": Recipe(DJANGO),
     "channels": Recipe((*DJANGO, "channels==4.3.2", "channels_redis==4.3.0", "daphne>=4.2,<5")),
@@ -67,7 +70,9 @@ RECIPES = {
         ("fastapi>=0.115", "fast-channels==1.1.0", "chanx==2.13.0", "pyhumps>=3.8", "structlog>=25")
     ),
     "upstream": Recipe(TOOLS, extras="server,crypto,channels-redis"),
+    "without-pydantic": Recipe((), extras="server"),
     **{name: _redis_py(name) for name in REDIS_PY},
+    **{f"fastapi-{version}": Recipe((f"fastapi=={version}",), extras="manager") for version in OLD_FASTAPI},
 }
 CACHE = REPO / ".cache" / "envs"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.environments import Environment
+from tests.support.environments import environment
 from tests.support.paths import REPO
 
 CORE = """
@@ -72,6 +72,7 @@ def test_faults_projects_06_a_pydantic_that_is_too_old(version: str, tmp_path: P
 
 
 @pytest.mark.slow
-def test_faults_projects_06_in_an_environment_without_pydantic(bare: Environment, tmp_path: Path) -> None:
+def test_faults_projects_06_in_an_environment_without_pydantic(tmp_path: Path) -> None:
+    python = environment("without-pydantic").python
     absent = "import importlib.util\nassert importlib.util.find_spec('pydantic') is None"
-    check(complaints(bare.python, absent, tmp_path), "it is not installed")
+    check(complaints(python, absent, tmp_path), "it is not installed")
