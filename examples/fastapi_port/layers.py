@@ -11,8 +11,9 @@ from typing import Any
 
 from compat.settings import configure
 
-__all__ = ["REDIS_URL", "set_up"]
+__all__ = ["ALLOWED_HOSTS", "REDIS_URL", "set_up"]
 
+ALLOWED_HOSTS = os.environ.get("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
 REDIS_URL = os.environ.get("REDIS_URL")
 MEMORY = {"BACKEND": "compat.layers.InMemoryChannelLayer"}
 
@@ -21,7 +22,7 @@ def set_up() -> None:
     """Configure the layers; to be called before the first consumer, event or endpoint needs one."""
     configure(
         # Pages of these hosts may open sockets here, pages of other sites may not.
-        ALLOWED_HOSTS=os.environ.get("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(","),
+        ALLOWED_HOSTS=ALLOWED_HOSTS,
         CHANNEL_LAYERS={
             "default": queue("hallway"),
             "chat": pubsub("chat"),

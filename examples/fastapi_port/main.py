@@ -17,6 +17,7 @@ from fastapi.staticfiles import StaticFiles
 
 import layers
 from chat import api, pages, sockets
+from protection import protect
 from showcase import api as showcase_api
 from showcase import pages as showcase_pages
 from showcase import sockets as showcase_sockets
@@ -34,6 +35,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(title="Hallway", lifespan=lifespan)
+protect(app, layers.ALLOWED_HOSTS)
 app.include_router(pages.router, include_in_schema=False)
 app.include_router(sockets.router)
 app.include_router(api.router)
@@ -43,6 +45,6 @@ app.router.routes.extend(showcase_sockets.routes)
 add_asyncapi(app)  # /asyncapi/, /asyncapi.json, /asyncapi.yaml
 
 # Style and scripts of the chat are those of the Django project: a port does not touch them.
-STATIC = Path(__file__).resolve().parent.parent / "django_port" / "chat" / "static"
+STATIC = Path(__file__).resolve().parent / "chat" / "static"
 app.mount("/static", StaticFiles(directory=STATIC), name="static")
 app.mount("/showcase/static", StaticFiles(directory=showcase_pages.STATIC), name="showcase_static")

@@ -26,12 +26,14 @@ from compat.manager.middleware import LoggingMiddleware, RateLimitMiddleware, Va
 from compat.settings import configure
 from example.consumers import ChatConsumer
 from example.database import ChatDatabase
+from example.protection import protect
 from fastapi import Body, Depends, FastAPI, HTTPException, WebSocket, WebSocketDisconnect
 from fastapi.responses import FileResponse
 from redis.asyncio import Redis
 
 # Pages of these hosts may connect, those of other sites may not: CORS is about requests, not websockets.
-configure(ALLOWED_HOSTS=os.environ.get("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(","))
+hosts = os.environ.get("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
+configure(ALLOWED_HOSTS=hosts)
 config = WSConfig()
 manager = ConnectionManager(ws_config=config)
 database = ChatDatabase()
@@ -43,8 +45,8 @@ middleware = (
         messages_per_window=30,
         window_seconds=10,
         redis=windows,
-        excluded_message_types={"ping", "typing_start", "typing_stop", "list_rooms"},
-        per="user",
+        excluded_message_types={"ping"},
+        per="address",  # users are whoever they say, and would have a new window with each name
     )
 )
 Manager = Annotated[ConnectionManager, Depends(get_manager)]
@@ -61,6 +63,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(title="Chat on a connection manager", lifespan=lifespan, debug="CHAT_DEBUG" in os.environ)
+protect(app, hosts)
 add_exception_handlers(app)  # while Redis is away, requests get a 503
 app.include_router(status_router())  # in debug mode only: give it Depends(your_own_check) to have it always
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from compat.fastapi import channel_layer
-from compat.manager import app_manager, get_manager, status_router
+from compat.manager import app_manager, get_manager
 from compat.manager.status.router import only_in_debug
 from tests.support.environments import OLD_FASTAPI, environment
 
@@ -42,7 +42,7 @@ APP = textwrap.dedent(
         sent = []
         async def receive(): return {"type": "http.request", "body": b""}
         async def send(message): sent.append(message)
-        scope = {"type": "http", "method": "GET", "path": path, "headers": [], "query_string": b"", "asgi": {}}
+        scope = {"type": "http", "method": "GET", "path": path, "headers": [], "query_string": b""}
         await app(scope, receive, send)
         return sent[0]["status"], sent[1]["body"]
 
@@ -51,7 +51,7 @@ APP = textwrap.dedent(
 )
 
 
-@pytest.mark.parametrize("dependency", [get_manager, app_manager, channel_layer(), only_in_debug, status_router])
+@pytest.mark.parametrize("dependency", [get_manager, app_manager, channel_layer(), only_in_debug])
 def test_faults_tests_s4_77_annotations_can_be_evaluated(dependency: Any) -> None:
     inspect.signature(dependency, eval_str=True)
 

@@ -24,6 +24,8 @@ MAX_TEXT = 5_000
 MAX_ROOM = 50
 MAX_FILE_BYTES = 5 * 1024 * 1024
 HISTORY = 50
+ROOMS = 200
+"""Rooms that are listed."""
 
 T = TypeVar("T")
 Data = dict[str, Any]
@@ -109,7 +111,7 @@ class ChatConsumer(BaseConsumer):
 
     async def list_rooms(self, data: Data) -> None:
         counts = await self.manager.list_groups()
-        rooms = await self.ask(ChatDatabase.list_rooms) or []
+        rooms = await self.ask(ChatDatabase.list_rooms, ROOMS) or []
         listed = [
             {
                 "name": room["name"],

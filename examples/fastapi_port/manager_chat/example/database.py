@@ -100,9 +100,9 @@ class ChatDatabase:
         """``{"name", "created_by", "is_public", "created_at"}``, or None."""
         return self._first("SELECT * FROM rooms WHERE name = ?", name)
 
-    def list_rooms(self) -> list[dict[str, Any]]:
-        """The rooms that everybody may see, by name."""
-        return self._rows("SELECT * FROM rooms WHERE is_public ORDER BY name")
+    def list_rooms(self, limit: int = 200) -> list[dict[str, Any]]:
+        """The first rooms that everybody may see, by name."""
+        return self._rows("SELECT * FROM rooms WHERE is_public ORDER BY name LIMIT ?", limit)
 
     def close(self) -> None:
         """Close the file."""

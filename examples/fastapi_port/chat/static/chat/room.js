@@ -1,0 +1,166 @@
+// One room: the conversation, who is here, and the way to the other rooms.
+
+import { Log } from "./log.js";
+import { badge, rememberName, rememberedName } from "./people.js";
+import { followRooms } from "./rooms.js";
+import { SteadySocket, showState, socketUrl } from "./socket.js";
+
+const page = JSON.parse(document.getElementById("page").textContent);
+const $ = (id) => document.getElementById(id);
+const log = new Log($("log"), $("newer"));
+const title = document.title;
+
+let me = null;
+let unread = 0;
+let gone = false; // the connection was lost once
+let socket = null;
+const members = new Map(); // id -> name
+
+const handlers = {
+  welcome({ you }) {
+    me = you;
+    members.clear();
+    $("me").textContent = you.name;
+    if (gone) log.notice("Back again. What was said meanwhile is not shown.");
+    gone = false;
+  },
+  joined({ member, at }) {
+    members.set(member.id, member.name);
+    if (member.id !== me.id) log.notice(`${member.name} came in`, at);
+    else if (members.size === 1 && !$("log").childElementCount) log.notice(`You are in ${page.room}`, at);
+    drawPeople();
+  },
+  present({ member }) {
+    members.set(member.id, member.name);
+    drawPeople();
+  },
+  left({ member, at }) {
+    if (members.delete(member.id)) log.notice(`${member.name} left`, at);
+    drawPeople();
+  },
+  said(message) {
+    const mine = message.member.id === me.id;
+    log.said(message, { mine });
+    if (!mine && document.hidden) document.title = `(${++unread}) ${title}`;
+  },
+  problem({ text }) {
+    log.notice(text);
+  },
+};
+
+function drawPeople() {
+  const people = [...members].sort(([a, x], [b, y]) => (b === me.id) - (a === me.id) || x.localeCompare(y));
+  $("people").replaceChildren(
+    ...people.map(([id, name]) => {
+      const item = document.createElement("li");
+      item.append(badge(name), name);
+      if (id === me.id) {
+        const you = document.createElement("span");
+        you.className = "help";
+        you.textContent = "you";
+        item.append(you);
+      }
+      return item;
+    }),
+  );
+  $("head-count").textContent = members.size;
+}
+
+function onState(state) {
+  showState($("status"), state);
+  $("retry").hidden = state.name !== "waiting";
+  $("send").disabled = state.name !== "open";
+  $("hint").textContent =
+    state.name === "open" || !gone
+      ? "Enter sends, Shift + Enter begins a new line."
+      : "Not connected: what you write stays here until you can send it.";
+  if (state.name === "waiting" && !gone) {
+    gone = true;
+    if (me) log.notice("The connection was lost");
+    onState(state);
+  }
+}
+
+function say() {
+  const text = $("text").value.trim();
+  if (!text || !socket?.send({ text })) return;
+  $("text").value = "";
+  fit();
+}
+
+function fit() {
+  const box = $("text");
+  box.style.height = "auto";
+  box.style.height = `${Math.min(box.scrollHeight + 2, 180)}px`;
+}
+
+$("composer").addEventListener("submit", (event) => {
+  event.preventDefault();
+  say();
+  $("text").focus();
+});
+$("text").addEventListener("keydown", (event) => {
+  // While a word is being composed (Japanese, Chinese, …) Enter belongs to the input method.
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  say();
+});
+$("text").addEventListener("input", fit);
+$("retry").addEventListener("click", () => socket.retry());
+
+$("invite").addEventListener("click", async () => {
+  const button = $("invite");
+  try {
+    await navigator.clipboard.writeText(location.href);
+    button.textContent = "Copied";
+  } catch {
+    prompt("The link to this room:", location.href);
+  }
+  setTimeout(() => (button.textContent = "Copy link"), 2000);
+});
+
+$("side-toggle").addEventListener("click", () => {
+  const open = document.body.classList.toggle("side-open");
+  $("side-toggle").ariaExpanded = open;
+});
+addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && document.body.classList.contains("side-open")) {
+    document.body.classList.remove("side-open");
+    $("side-toggle").ariaExpanded = false;
+    $("side-toggle").focus();
+  }
+});
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) return;
+  unread = 0;
+  document.title = title;
+});
+
+/** The name to come in with; asks for it when there is none yet. */
+function askName() {
+  $("name").value = rememberedName();
+  $("naming").showModal();
+  $("name").select();
+  return new Promise((resolve) => {
+    $("naming").addEventListener("close", () => {
+      const name = $("name").value.trim();
+      if (name) rememberName(name);
+      $("text").focus();
+      resolve(name);
+    }, { once: true });
+  });
+}
+
+$("rename").addEventListener("click", async () => {
+  const before = rememberedName();
+  if ((await askName()) !== before) socket.reopen();
+});
+
+if (!rememberedName()) await askName();
+else if (document.activeElement === document.body) $("text").focus();
+socket = new SteadySocket(() => socketUrl(page.socket, { name: rememberedName() }), {
+  onFrame: (frame) => handlers[frame.kind]?.(frame),
+  onState,
+});
+followRooms({ page, list: $("rooms"), empty: $("no-rooms"), except: page.room });
