@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -95,3 +97,46 @@ def test_links_of_what_is_read_outside_of_the_site(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
         if not target.startswith("https://"):
             assert (page.parent / target.partition("#")[0]).exists(), f"{page.name}: {target}"
+
+
+FOLDERS = "compat|django_shim|docs|examples|scripts|tests|bench"
+A_PATH = re.compile(rf"(?<![\w./-])((?:{FOLDERS})/[\w./*-]*\w)")
+A_TEST = re.compile(r"\btest_\w+(?!\w|\*|[./]\w)")
+
+
+def prose() -> Iterator[tuple[str, str]]:
+    """Every file with prose, and that: docstrings and comments of Python, all of the others."""
+    files = [path for folder in FOLDERS.split("|") for path in sorted((REPO / folder).rglob("*"))]
+    for path in [*REPO.glob("*"), *files]:
+        if path.suffix == ".py":
+            yield str(path.relative_to(REPO)), python_prose(path)
+        elif path.is_file() and (path.suffix in (".md", ".toml", ".yml") or path.parent.name == "scripts"):
+            yield str(path.relative_to(REPO)), path.read_text(encoding="utf-8")
+
+
+def python_prose(path: Path) -> str:
+    source = path.read_text(encoding="utf-8")
+    # A statement that is a string: a docstring, or the text below an attribute.
+    strings = [
+        node.value.value
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    ]
+    return "\n".join(str(string) for string in strings) + "\n".join(re.findall(r"#.*", source))
+
+
+def test_faults_tests_sentences_name_files_and_tests_that_exist() -> None:
+    tests = {
+        name
+        for path in (REPO / "tests").rglob("*.py")
+        for name in [path.stem, *re.findall(r"def (test_\w+)", path.read_text(encoding="utf-8"))]
+    }
+    wrong = []
+    for file, text in prose():
+        for name in A_PATH.findall(text):
+            if not any(REPO.glob(name)) and not any(REPO.glob(f"{name}*.py")):
+                wrong.append(f"{file}: {name}")
+        for name in A_TEST.findall(text) if file.startswith(("tests/", "compat/", "django_shim/")) else ():
+            if not any(test.startswith(name) for test in tests):
+                wrong.append(f"{file}: {name}")
+    assert wrong == []

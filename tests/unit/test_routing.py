@@ -186,6 +186,47 @@ async def test_nested_routers_add_up() -> None:
     assert await call(inner, "/page/7/") == "app", "a router goes on working on its own"
 
 
+EXTRA = {"from": "innermost", "only": "innermost"}
+
+
+@pytest.mark.parametrize("wrap", [lambda app: app, Middleware], ids=["bare", "in middleware"])
+async def test_faults_tests_url_route_of_nested_routers(wrap: Any) -> None:
+    """Arguments by position from outside to inside; of two by one name the inner one, whatever the order."""
+    app = App()
+    innermost = URLRouter(
+        [
+            re_path(r"^(\w+)/$", app, EXTRA),
+            path("<slug:name>/<int:n>/", app),
+        ]
+    )
+    inner = URLRouter(
+        [
+            re_path(r"^(?P<name>[a-z]+)/in/", wrap(innermost)),
+            re_path(r"^(\d+)/", wrap(innermost), {"from": "inner"}),
+        ]
+    )
+    router = URLRouter(
+        [path("<str:name>/<int:n>/", wrap(inner), {"outer": True}), re_path(r"^(\w)-(\w)/", wrap(inner))]
+    )
+    cases = [
+        # by position at each level, and the extra values of two levels
+        ("/a-b/1/c/", ("a", "b", "1", "c"), EXTRA),
+        # the same names at two levels, in both orders of the values
+        ("/z/1/5/y/2/", ("5",), {"name": "y", "n": 2, "outer": True, "from": "inner"}),
+        ("/y/2/5/z/1/", ("5",), {"name": "z", "n": 1, "outer": True, "from": "inner"}),
+        # at three levels
+        ("/a/1/b/in/c/3/", (), {"name": "c", "n": 3, "outer": True}),
+        # what only the outer levels took stays
+        ("/a/1/b/in/c/", ("c",), {"name": "b", "n": 1, "outer": True, **EXTRA}),
+    ]
+    for text, args, kwargs in cases:
+        scope = {"type": "websocket", "path": text}
+        await router(scope, None, None)  # type: ignore[arg-type]
+        assert app.url_route == {"args": args, "kwargs": kwargs}, text
+        assert app.scope["path_params"] == kwargs and app.scope["path_remaining"] == ""
+        assert scope == {"type": "websocket", "path": text}
+
+
 async def test_where_the_inner_router_has_no_route_the_next_is_tried() -> None:
     inner = URLRouter([path("other/", App())])
     router = URLRouter([path("", URLRouter([path("pre/", inner), path("pre/stuff/", App("found"))]))])
