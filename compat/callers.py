@@ -18,6 +18,7 @@ from __future__ import annotations
 import ast
 import builtins
 import functools
+import importlib.metadata
 import inspect
 import linecache
 from collections.abc import Iterator
@@ -45,9 +46,21 @@ def catches_value_error(frame: FrameType | None) -> bool:
             if ValueError in caught:
                 return True
             if Exception in caught or BaseException in caught:
-                return INSTALLED.isdisjoint(Path(frame.f_code.co_filename).parts)
+                return not _is_installed(frame.f_code.co_filename, frame.f_globals.get("__name__", ""))
         frame = frame.f_back
     return False
+
+
+@functools.lru_cache(maxsize=256)
+def _is_installed(file: str, module: str) -> bool:
+    """Whether code belongs to an installed package, going by its folder or by the package's metadata."""
+    if not INSTALLED.isdisjoint(Path(file).parts):
+        return True
+    try:
+        importlib.metadata.distribution(module.partition(".")[0])
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        return False
+    return True
 
 
 @functools.lru_cache(maxsize=256)

@@ -36,9 +36,9 @@ class CookieSession(SessionBase):
 
         try:
             (lifetime_s, data), signed_at = _serializer().loads(key, return_timestamp=True)
+            expired = self.clock() - signed_at.timestamp() >= lifetime_s
         except (BadData, TypeError, ValueError):
-            return None  # somebody else's cookie, one that was tampered with, or one of another secret
-        expired = self.clock() - signed_at.timestamp() >= lifetime_s
+            return None  # tampered with, or signed with another secret, or of another shape
         return None if expired or not isinstance(data, dict) else data
 
     def write(self, key: str | None, data: Data, lifetime_s: int) -> str:

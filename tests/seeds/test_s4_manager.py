@@ -147,9 +147,9 @@ async def test_S4_15_start_and_stop(make_manager: MakeManager) -> None:
 
 
 async def test_S4_16_heartbeats(make_manager: MakeManager) -> None:
-    manager = make_manager(WS_HEARTBEAT_INTERVAL=0.1, WS_HEARTBEAT_TIMEOUT=0.3)
-    connection, peer = await connector(manager)("alice")
+    manager = make_manager(WS_HEARTBEAT_INTERVAL=0.1, WS_HEARTBEAT_TIMEOUT=60)
     await manager.start_tasks()
+    connection, peer = await connector(manager)("alice")
 
     async def endpoint() -> int:
         while True:
@@ -160,6 +160,8 @@ async def test_S4_16_heartbeats(make_manager: MakeManager) -> None:
 
     reading = asyncio.ensure_future(endpoint())
     assert (await peer.hear_json())["type"] == "ping"
+    assert connection.state is ConnectionState.CONNECTED
+    connection.heartbeat_timeout = 0.1  # it has been silent for longer by the next ping
     assert await asyncio.wait_for(reading, 15) == 1011 == peer.closed_with
     await until_async(lambda: connection.state is ConnectionState.DISCONNECTED, "it is cleaned up")
     assert await manager.count_connections() == 0

@@ -53,6 +53,14 @@ def test_process_local_channel_names(name: str) -> None:
     assert require_valid_channel_name(name)
 
 
+@pytest.mark.parametrize("make", ["{}", "{}!", "{}!abc"])
+def test_faults_tests_names_of_channels_have_fewer_than_100_characters(make: str) -> None:
+    longest = make.format("x" * (99 - len(make) + len("{}")))
+    assert len(longest) == 99 and require_valid_channel_name(longest)
+    with pytest.raises(TypeError, match="it has 100 characters"):
+        require_valid_channel_name(f"x{longest}")
+
+
 @pytest.mark.parametrize("name", ["!x", "a!b!c", "a!é", "a!b\n"])
 def test_bad_process_local_channel_names(name: str) -> None:
     with pytest.raises(TypeError, match="Channel name must be"):

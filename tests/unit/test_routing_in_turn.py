@@ -6,6 +6,7 @@ import builtins
 import contextlib
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -309,6 +310,41 @@ async def test_faults_projects_01_a_worker_gets_the_error() -> None:
             await call(application, "", "channel", channel="unknown", asgi={})
     with pytest.raises(ValueError, match="No application configured for scope type 'channel'"):
         await call(ProtocolTypeRouter({}), "", "channel", asgi={})
+
+
+@pytest.mark.parametrize(
+    ("module", "error", "raises"),
+    [
+        ("uvicorn.protocols", "Exception", False),
+        ("starlette.middleware", "BaseException", False),
+        ("starlette.middleware", "ValueError", True),
+        ("mysite.asgi", "Exception", True),
+        ("__main__", "Exception", True),
+    ],
+)
+async def test_faults_projects_01_a_safety_net_is_that_of_a_package_wherever_it_lies(
+    tmp_path: Path, module: str, error: str, raises: bool
+) -> None:
+    """A server in a folder of its own, such as /opt/python, answers 500 to every error."""
+    file = tmp_path / "net.py"
+    file.write_text(
+        "async def net(*connection):\n"
+        " try: await RELAY(*connection)\n"
+        f" except {error} as error: caught.append(error)\n"
+    )
+    caught: list[Any] = []
+    names: dict[str, Any] = {"__name__": module, "RELAY": RELAY, "caught": caught}
+    exec(compile(file.read_text(), str(file), "exec"), names)
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await names["net"]({"type": "websocket", "path": "/nope/", "asgi": {}}, receive, send)
+    assert (len(caught), sent) == ((1, []) if raises else (0, [{"type": "websocket.close"}]))
 
 
 def test_faults_projects_01_code_without_source_is_refused(server: LiveServer) -> None:

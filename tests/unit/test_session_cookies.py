@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from itsdangerous import URLSafeTimedSerializer
 
 from compat.auth import AuthMiddlewareStack, login
 from compat.exceptions import ImproperlyConfigured
@@ -47,6 +48,27 @@ def test_a_cookie_that_was_changed_or_invented_is_an_empty_session() -> None:
     ):
         session = CookieSession(other)
         assert not list(session.keys()) and session.session_key is None
+
+
+@pytest.mark.parametrize("salt", [b"itsdangerous", "cookie-session", "compat.session_cookies.other"])
+def test_faults_tests_what_the_same_secret_signed_for_another_use_is_no_session(salt: Any) -> None:
+    """Such as the link in a mail, whose content a stranger chooses."""
+    data = [3600, {"_auth_user_id": "1"}]
+    elsewhere = str(URLSafeTimedSerializer("first", salt=salt).dumps(data))
+    session = CookieSession(elsewhere)
+    assert not list(session.keys()) and session.session_key is None
+    ours = str(URLSafeTimedSerializer("first", salt="compat.session_cookies").dumps(data))
+    assert dict(CookieSession(ours).items()) == data[1]  # so it is the salt that keeps it out
+
+
+@pytest.mark.parametrize(
+    "content",
+    [7, None, "ab", [1], [1, {}, 3], [3600, ["a", "list"]], ["soon", {}], [None, {}], {"a": 1, "b": 2}],
+)
+def test_faults_tests_a_signed_cookie_of_another_shape_is_an_empty_session(content: Any) -> None:
+    signed = str(URLSafeTimedSerializer("first", salt="compat.session_cookies").dumps(content))
+    session = CookieSession(signed)
+    assert not list(session.keys()) and session.session_key is None
 
 
 def test_a_session_ends_with_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
