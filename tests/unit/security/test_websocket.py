@@ -122,6 +122,18 @@ def validator(patterns: Sequence[str]) -> OriginValidator:
     return OriginValidator(AsyncWebsocketConsumer.as_asgi(), patterns)
 
 
+# A pattern with a port and no scheme is for that port of that host, whatever the host looks like.
+
+
+@pytest.mark.parametrize("host", ["localhost", "example.com", "127.0.0.1", "[::1]"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_faults_projects_09_a_port_without_a_scheme(host: str, scheme: str) -> None:
+    checked = validator([f"{host}:9000"])
+    assert await admits(checked, f"{scheme}://{host}:9000")
+    for other in (f"{scheme}://{host}:9001", f"{scheme}://{host}", f"{scheme}://example.org:9000", None):
+        assert not await admits(checked, other)
+
+
 @pytest.mark.parametrize(("pattern", "origin", "matches"), [*FACTS, *DIFFERENT])
 async def test_patterns(pattern: str, origin: str | None, matches: bool) -> None:
     assert await admits(validator([pattern]), origin) is matches
