@@ -13,10 +13,22 @@ import pytest
 from compat.settings import DEFAULTS
 from tests.support.browser import Browser, browser
 from tests.support.environments import ENVIRONMENTS, Environment, environment
+from tests.support.paths import NO_MATERIAL
 from tests.support.redis_server import RedisServer
 from tests.support.tutorial import Tutorial
 
 _numbers = itertools.count(1)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end how many tests were skipped because the acceptance material is not there."""
+    skipped = terminalreporter.stats.get("skipped", ())
+    missing = sum(NO_MATERIAL in str(report.longrepr) for report in skipped)
+    if missing:
+        terminalreporter.write_line(
+            f"{missing} tests were skipped: {NO_MATERIAL}, not part of the repository: a folder `shared`"
+            " beside it, or the one that COMPAT_SHARED names. All other tests need nothing but the checkout."
+        )
 
 
 @pytest.fixture(autouse=True)

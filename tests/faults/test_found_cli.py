@@ -21,6 +21,7 @@ from tests.hostile.trees import PORTABLE, TREES, git, good
 from tests.shim.running import write
 from tests.support.clients import Client, Refused
 from tests.support.environments import Environment, environment
+from tests.support.paths import REPO
 from tests.support.servers import served
 
 PORTED = "from compat.layers import get_channel_layer\n"
@@ -352,3 +353,37 @@ def test_faults_newcomer_a_module_that_raises_shows_its_own_lines(
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == "RuntimeError: not today"
     assert "inner.py" in done.stderr and "uvicorn" not in done.stderr and "compat/cli" not in done.stderr
+
+
+@pytest.mark.slow
+def test_faults_newcomer_01_the_first_command_of_the_readme(tmp_path: Path) -> None:
+    readme = (REPO / "README.md").read_text("utf-8")
+    first = re.findall(r"^\$ (.+)$", readme, re.MULTILINE)[0]
+    assert first == "pip install '/path/to/channels-compat[server,templates]'"
+    assert readme.index("There is no release yet") < readme.index(first)
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    arguments = first.replace("'", "").replace("/path/to/channels-compat", str(REPO)).split()
+    programs = tmp_path / "venv" / "bin"
+    subprocess.run([programs / arguments[0], *arguments[1:]], check=True, capture_output=True)
+    shown = subprocess.run([programs / "django-shim", "--version"], capture_output=True, text=True)
+    assert shown.stdout.startswith("django-shim (channels-compat 0.")
+
+
+@pytest.mark.slow
+def test_faults_newcomer_18_a_checkout_without_the_material_says_what_it_skips(bare: Environment) -> None:
+    done = bare.run(
+        *("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/seeds/test_s1_outside.py"),
+        cwd=REPO,
+        env={"COMPAT_SHARED": "/nowhere"},
+    )
+    skipped = re.search(r"(\d+) skipped", done.stdout)
+    assert skipped is not None
+    assert f"{skipped[1]} tests were skipped: no acceptance material" in done.stdout
+
+
+@pytest.mark.slow
+def test_faults_newcomer_18_make_says_what_it_does(bare: Environment) -> None:
+    done = subprocess.run(["make", "docs"], cwd=REPO, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1].startswith("built: open .cache/site/index.html")
+    listed = subprocess.run(["make"], cwd=REPO, capture_output=True, text=True, check=True).stdout
+    assert "20 minutes" in listed and "as root" in listed

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["REPO", "acceptance_material"]
+__all__ = ["NO_MATERIAL", "REPO", "acceptance_material"]
+
+NO_MATERIAL = "no acceptance material"
+"""How the reason begins for which a test is skipped that needs it."""
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -16,5 +19,5 @@ def acceptance_material() -> Path:
     """The folder `shared` beside the checkout, or COMPAT_SHARED; without it the test is skipped."""
     folder = Path(os.environ.get("COMPAT_SHARED") or REPO.parent / "shared")
     if not (folder / "acceptance" / "make_tutorial.py").is_file():
-        pytest.skip(f"no acceptance material at {folder} (COMPAT_SHARED names another folder)")
+        pytest.skip(f"{NO_MATERIAL} at {folder} (COMPAT_SHARED names another folder)")
     return folder
