@@ -19,6 +19,7 @@ To add an entry
        with the reason: strict, so that the mend has to take it away.
 
 What is asserted of each entry: the server answers or hangs up; a bystander's connections live, and their
-echo comes back in time (bystander.py says how that is measured on a busy machine); nothing in the server's
-log shows an exception that left the application; after all of them the server has no more memory than before.
+echo comes back in time (bystander.py says how that is measured on a busy machine, test_watch.py shows it);
+nothing in the server's log shows an exception that left the application; after all of them the server has no
+more memory than before.
 """

@@ -9,8 +9,31 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from tests.hostile.payloads import Target
 
-__all__ = ["BELOW_500", "Entry", "Frames", "Handshake", "Payload", "Request", "handshake", "http", "named"]
+__all__ = [
+    "BELOW_500",
+    "PENDING",
+    "Entry",
+    "Frames",
+    "Handshake",
+    "Payload",
+    "Request",
+    "handshake",
+    "http",
+    "named",
+]
 
+PENDING = (
+    *(
+        "charset ",
+        "query of 1,001",
+        "query of ampersands",
+        "form of 3 MiB, chunked",
+        "body of 3 MiB, chunked",
+    ),
+    *("filters of", "header Content-Type encoded broken", "multipart ", "response ", "redirect to brackets"),
+    *("path static of 300", "path static of 5,000", "path static deep"),
+)
+"""Requests that the subset's HTTP does not stand yet; most of it is being rewritten."""
 BELOW_500: Collection[int] = range(100, 500)
 HANGS_UP = 0
 """In `statuses`: the server may close the connection without an answer."""

@@ -11,7 +11,7 @@ import pytest
 from redis import Redis
 
 from compat.layers.redis.keys import Keys
-from tests.hostile.corpus import Entry, Frames, Handshake, Payload, Request
+from tests.hostile.corpus import PENDING, Entry, Frames, Handshake, Payload, Request
 from tests.hostile.frames import FRAMES, HANDSHAKES, SITE_HANDSHAKES
 from tests.hostile.multipart import MULTIPART
 from tests.hostile.payloads import PAYLOADS, Target
@@ -30,20 +30,6 @@ def parameters(entries: Iterable[Entry]) -> list[Any]:
     return [
         pytest.param(entry, id=entry.name.replace("::", ": ")[:80], marks=_marks(entry)) for entry in entries
     ]
-
-
-PENDING = (
-    *(
-        "charset ",
-        "query of 1,001",
-        "query of ampersands",
-        "form of 3 MiB, chunked",
-        "body of 3 MiB, chunked",
-    ),
-    *("filters of", "header Content-Type encoded broken", "multipart ", "response ", "redirect to brackets"),
-    *("path static of 300", "path static of 5,000", "path static deep"),
-)
-"""Requests that the subset's HTTP does not stand yet; most of it is being rewritten."""
 
 
 def _marks(entry: Entry) -> list[pytest.MarkDecorator]:

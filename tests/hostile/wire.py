@@ -10,7 +10,7 @@ from collections.abc import Callable
 from tests.hostile.corpus import handshake
 from tests.support.servers import Address
 
-__all__ = ["DEADLINE_S", "abandoned", "answered", "conversed", "frame", "frames_of"]
+__all__ = ["DEADLINE_S", "abandoned", "answered", "conversed", "frame", "frames_of", "poked"]
 
 DEADLINE_S = 15.0
 CLOSE_AND_TEXT = (1, 8)
@@ -74,6 +74,15 @@ def abandoned(server: Address, data: bytes) -> None:
         connection.sendall(data)
 
 
+def poked(server: Address, data: bytes, silence_s: float) -> bytes:
+    """Send, and what comes until the server closes or is silent for a while; then leave without a word."""
+    try:
+        with socket.create_connection((server.host, server.port), timeout=DEADLINE_S) as connection:
+            return _exchange(connection, data, DEADLINE_S, lambda came: True, silence_s)
+    except (ConnectionResetError, BrokenPipeError):
+        return b""
+
+
 def conversed(server: Address, path: str, data: bytes, deadline_s: float = DEADLINE_S) -> bytes:
     """All that the server sends after its handshake until it closes; `data`, and a close frame, are sent."""
     with socket.create_connection((server.host, server.port), timeout=deadline_s) as connection:
@@ -90,7 +99,11 @@ def conversed(server: Address, path: str, data: bytes, deadline_s: float = DEADL
 
 
 def _exchange(
-    connection: socket.socket, data: bytes, deadline_s: float, enough: Callable[[bytes], bool]
+    connection: socket.socket,
+    data: bytes,
+    deadline_s: float,
+    enough: Callable[[bytes], bool],
+    silence_s: float = 0.25,
 ) -> bytes:
     """Send and read at once, until the other side closes, or `enough()` has come and it is silent."""
     end = time.monotonic() + deadline_s
@@ -101,7 +114,7 @@ def _exchange(
         left = end - time.monotonic()
         if left <= 0:
             raise TimeoutError(f"no end within {deadline_s} s; {len(came)} bytes came: {bytes(came[:200])!r}")
-        readable, writable = poller.poll(min(left, 0.25), bool(rest))
+        readable, writable = poller.poll(min(left, silence_s), bool(rest))
         try:
             if writable:
                 rest = rest[connection.send(rest[: 1 << 18]) :]
@@ -115,7 +128,7 @@ def _exchange(
             if not piece:
                 return bytes(came)
             came += piece
-            if came.startswith(b"HTTP/1.1 101 ") and enough(bytes(came)):
+            if enough is _is_answer and came.startswith(b"HTTP/1.1 101 ") and enough(bytes(came)):
                 return bytes(came)
         elif not rest and not writable and enough(bytes(came)):
             return bytes(came)
