@@ -70,7 +70,9 @@ RECIPES = {
         ("fastapi>=0.115", "fast-channels==1.1.0", "chanx==2.13.0", "pyhumps>=3.8", "structlog>=25")
     ),
     "upstream": Recipe(TOOLS, extras="server,crypto,channels-redis"),
-    "without-pydantic": Recipe((), extras="server"),
+    # Not the extra [server]: newer versions of typer bring pydantic.
+    "without-pydantic": Recipe((), extras="speed"),
+    "pydantic-1": Recipe(("pydantic<2",), extras="speed"),
     **{name: _redis_py(name) for name in REDIS_PY},
     **{f"fastapi-{version}": Recipe((f"fastapi=={version}",), extras="manager") for version in OLD_FASTAPI},
 }

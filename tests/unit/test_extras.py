@@ -72,7 +72,15 @@ def test_faults_projects_06_a_pydantic_that_is_too_old(version: str, tmp_path: P
 
 
 @pytest.mark.slow
-def test_faults_projects_06_in_an_environment_without_pydantic(tmp_path: Path) -> None:
-    python = environment("without-pydantic").python
-    absent = "import importlib.util\nassert importlib.util.find_spec('pydantic') is None"
-    check(complaints(python, absent, tmp_path), "it is not installed")
+@pytest.mark.parametrize(("name", "version"), [("without-pydantic", None), ("pydantic-1", "1.")])
+def test_faults_projects_06_in_an_environment_of_its_own(
+    name: str, version: str | None, tmp_path: Path
+) -> None:
+    python = environment(name).python
+    installed = "import importlib.util\n"
+    installed += f"assert (importlib.util.find_spec('pydantic') is None) is {version is None}"
+    lines = complaints(python, installed, tmp_path)
+    if version is None:
+        check(lines, "it is not installed")
+    else:
+        assert len(lines) == 6 and all(f"found {version}" in line for line in lines)

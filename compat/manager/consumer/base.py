@@ -183,7 +183,6 @@ class BaseConsumer(abc.ABC):
                 error_code="INVALID_MESSAGE_PARAMS",
                 context=self._context(),
             )
-        asked = self.connection.heartbeat.missed_pings > 0
         try:
             try:
                 message = self._from_bytes(binary) if binary is not None else self._from_json(json_str or "")
@@ -192,8 +191,6 @@ class BaseConsumer(abc.ABC):
                 raise
             if message is not None:
                 await self._process(message)
-            elif not asked:  # a pong that answers no ping
-                await self._refused(json_str)
         except BaseError as error:
             if error.should_disconnect() or not self.answers_errors:
                 raise

@@ -369,7 +369,6 @@ JUNK: dict[str, dict[str, Any]] = {
     "too large for the middleware": {"json_str": '{"type": "x", "data": "' + "y" * 500 + '"}'},
     "too large for the manager": {"binary": b"x" * 2000},
     "too old": {"json_str": '{"type": "x", "ttl_seconds": -1}'},
-    "a pong that nobody asked for": {"json_str": '{"type": "pong"}'},
 }
 
 
