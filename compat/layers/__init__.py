@@ -102,7 +102,9 @@ class ChannelLayerManager:
 
     def __getitem__(self, alias: str) -> Any:
         if alias not in self.backends:
-            self.backends[alias] = self.make_backend(alias)
+            layer = self.backends[alias] = self.make_backend(alias)
+            if isinstance(layer, BaseChannelLayer):
+                layer.made_beside(self.backends)
         return self.backends[alias]
 
     def __contains__(self, alias: object) -> bool:

@@ -219,6 +219,9 @@ class BaseChannelLayer:
         """``group_discard`` for code that has no event loop; blocks."""
         async_to_sync(self.group_discard)(group, channel)
 
+    def made_beside(self, layers: Mapping[str, Any]) -> None:
+        """Log a warning where this layer and another of this process, by its alias, disturb each other."""
+
     def count_drop(self, channel: str, reason: str, count: int = 1) -> None:
         """Count messages that ``channel`` lost, and log the first of them and then one line a minute."""
         self.metrics.drop(

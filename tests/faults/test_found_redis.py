@@ -10,10 +10,14 @@ from typing import Any
 import freezegun
 import pytest
 import pytest_asyncio
+import redis
 
+from compat.fastapi import open_layers
 from compat.inbox import Inbox
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
 from compat.layers.redis.clock import now
+from compat.session_layer import LayerSession
+from compat.settings import override
 from tests.support.layers import unique_prefix
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until_async
@@ -129,3 +133,109 @@ async def _blocked(redis_url: str) -> None:
         assert not layer.metrics.gaps and not layer.metrics.reconnects
         for station in layer._stations.all():
             await station.aclose()
+
+
+async def test_faults_security_small_flush_keeps_other_prefixes(
+    make: Callable[..., Any], redis_server: RedisServer
+) -> None:
+    """Nothing separates a prefix from a channel's name: "chat" is the beginning of all that "chat2" has."""
+    hosts = [redis_server.url]
+    names = ["chat", "chat2", "chat2specific", "chat:2", "chatspecific"]
+    layers = {name: make(RedisChannelLayer, hosts=hosts, prefix=name) for name in names}
+    used: dict[str, set[bytes]] = {}
+    with redis.Redis.from_url(redis_server.url) as wire:
+        for name, layer in layers.items():
+            before = set(wire.keys("*"))
+            await layer.send("tasks", {"type": "x"})
+            await layer.send("more", {"type": "x"})
+            assert await asyncio.wait_for(layer.receive("more"), WITHIN_S)
+            await layer.send(await layer.new_channel(), {"type": "x"})
+            await layer.send(await layer.new_channel("own"), {"type": "x"})
+            await layer.group_add("room", "listed")
+            await layer.group_add("room", await layer.new_channel())
+            await layer.group_send("room", {"type": "x"})
+            await layer.key_values.set("session:1", "data", ex=60)
+            used[name] = set(wire.keys("*")) - before
+        # what nobody can tell to be whose: another process', with the real channels_redis
+        wire.zadd("chat3tasks", {"x": 1})
+        for name, layer in layers.items():
+            others = set(wire.keys("*")) - used[name]
+            await make(RedisChannelLayer, hosts=hosts, prefix=name).flush()  # a process that knows nothing
+            left = set(wire.keys("*"))
+            assert others <= left, f"{name} has deleted {others - left}"
+            own_words = {key for key in left if key.startswith(f"{name}own.".encode())}
+            assert left & used[name] <= own_words
+            await layer.flush()
+            assert not set(wire.keys("*")) & used[name], "all that the process itself has used"
+        assert set(wire.keys("*")) == {b"chat3tasks"}
+
+
+async def test_faults_security_small_prefixes_that_share_a_queue_are_told(
+    redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Prefix "a" with the channel "btasks" and prefix "ab" with "tasks" are one queue on the wire."""
+
+    def entry(prefix: str, kind: str = "core.RedisChannelLayer", **config: Any) -> dict[str, Any]:
+        return {
+            "BACKEND": f"compat.layers.redis.{kind}",
+            "CONFIG": {"hosts": [redis_url], "prefix": prefix, **config},
+        }
+
+    def told() -> list[str]:
+        text = [record.getMessage() for record in caplog.records if "prefix" in record.getMessage()]
+        caplog.clear()
+        return text
+
+    with override(CHANNEL_LAYERS={"one": entry("a"), "two": entry("ab"), "three": entry("b")}):
+        async with open_layers():
+            (text,) = told()
+            assert "'a'" in text and "'ab'" in text and "'one'" in text and "'two'" in text
+    apart = {
+        "one": entry("a."),
+        "two": entry("b."),
+        "elsewhere": entry("a.b", hosts=["redis://localhost:1"]),
+        "pubsub": entry("a.b", "pubsub.RedisPubSubChannelLayer"),
+    }
+    with override(CHANNEL_LAYERS=apart):
+        async with open_layers():
+            assert told() == []
+
+
+@BOTH
+async def test_faults_security_small_encryption_of_values(
+    cls: Any, make: Callable[..., Any], redis_server: RedisServer
+) -> None:
+    """The keys of a layer cover what is kept beside its messages, such as sessions, with their names."""
+    hosts, prefix = [redis_server.url], "asgi"
+    old = make(cls, hosts=hosts, prefix=prefix, symmetric_encryption_keys=["old"])
+    both = make(cls, hosts=hosts, prefix=prefix, symmetric_encryption_keys=["new", "old"])
+    new = make(cls, hosts=hosts, prefix=prefix, symmetric_encryption_keys=["new"])
+    plain = make(cls, hosts=hosts, prefix=prefix)
+    with redis.Redis.from_url(redis_server.url) as wire:
+        await old.key_values.set("session:the-key", "the-secret", ex=60)
+        assert await both.key_values.get("session:the-key") == b"the-secret"
+        assert await new.key_values.get("session:the-key") is None
+        assert new.metrics.dropped == {"undecodable": 1}
+        assert await both.key_values.set("session:the-key", "the-secret", ex=60, xx=True)
+        assert await new.key_values.get("session:the-key") == b"the-secret"
+        for key in wire.keys("*"):
+            kept = wire.get(key)
+            assert b"the-key" not in key and kept is not None and b"the-secret" not in kept
+        await new.key_values.delete("session:the-key")
+        assert await both.key_values.get("session:the-key") is None
+        await plain.key_values.set("session:the-key", "the-secret", ex=60)
+        assert await new.key_values.get("session:the-key") is None, "what anybody could have written"
+
+
+async def test_faults_security_small_encryption_of_sessions(redis_server: RedisServer) -> None:
+    config = {"hosts": [redis_server.url], "symmetric_encryption_keys": ["key"]}
+    layers = {"default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": config}}
+    with override(CHANNEL_LAYERS=layers, SESSION_ENGINE="compat.session_layer"):
+        async with open_layers():
+            session = LayerSession()
+            await session.aset("mail", "ada@example.org")
+            await session.asave()
+            assert await LayerSession(session.session_key).aget("mail") == "ada@example.org"
+            with redis.Redis.from_url(redis_server.url) as wire:
+                (key,) = wire.keys("*")
+                assert str(session.session_key).encode() not in key and b"ada" not in (wire.get(key) or b"")

@@ -12,7 +12,7 @@ import math
 import os
 import threading
 import uuid
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
@@ -21,7 +21,7 @@ from compat.exceptions import ChannelFull
 from compat.inbox import Inbox, Mailbox, Overflow
 from compat.layers.base import Capacities, SendResult, is_number, require_message
 from compat.layers.redis.keys import RESERVED_KEY, lease_of
-from compat.layers.redis.layer import RedisLayer
+from compat.layers.redis.layer import RedisLayer, log
 from compat.layers.redis.loops import background
 from compat.layers.redis.plain import Handover
 from compat.layers.redis.queue_sending import QueueSending
@@ -269,8 +269,29 @@ class RedisChannelLayer(RedisLayer[QueueStation]):
 
     # Upkeep
 
+    def made_beside(self, layers: Mapping[str, Any]) -> None:
+        """Log a warning where the keys of two layers have nothing that tells them apart."""
+        for other in layers.values():
+            if not isinstance(other, RedisChannelLayer) or self.prefix == other.prefix:
+                continue
+            short, long = sorted((self, other), key=lambda layer: len(layer.prefix))
+            hosts = {host.where for host in short.redis_hosts} & {host.where for host in long.redis_hosts}
+            if hosts and long.prefix.startswith(short.prefix):
+                rest = long.prefix[len(short.prefix) :]
+                log.warning(
+                    "%s has the prefix %r, and %s the prefix %r, on one Redis: a plain channel 'x' of the one "
+                    "is the channel '%sx' of the other. Take prefixes of which none begins with another, such "
+                    "as %r and %r",
+                    *(long.name(), long.prefix, short.name(), short.prefix),
+                    *(rest, f"{short.prefix}.", f"{long.prefix}."),
+                )
+
     async def flush(self) -> None:
-        """Delete every key that begins with the prefix, on all hosts, and close this loop's connections."""
+        """Delete the keys of this prefix on all hosts, and close this loop's connections.
+
+        A key that may as well be one of a layer with a longer prefix stays, and expires in time: the queue
+        of a plain channel that no process with a layer of ours has used.
+        """
         station = self._station()
         if station is None:
             await background.run(self.flush())
@@ -297,6 +318,10 @@ class RedisChannelLayer(RedisLayer[QueueStation]):
             for channel, box in tuple(station.boxes.items())
             if isinstance(box, Mailbox) and box.events
         }
+
+    def client_prefixes(self) -> list[str]:
+        """The client prefixes of this process' loops."""
+        return list(self._owners)
 
     def owns(self, station: QueueStation, channel: str) -> bool:
         """True when ``channel`` is one that ``station`` reads."""

@@ -1,5 +1,8 @@
 """Which key on which Redis a name stands for: the only place where either is decided. Pure.
 
+Nothing separates a prefix from a channel's name: ``chat2tasks`` is the queue of ``2tasks`` under the prefix
+``chat``, and of ``tasks`` under ``chat2``. ``owned`` says which keys are beyond doubt those of one prefix.
+
 Names are those that channels_redis 4.3 writes, so that both can share groups. One choice differs on purpose:
 channels_redis sends a direct message for ``specific.x!y`` to the host of the hash of the whole name, and
 listens on the host of the hash of ``specific.x!``, so with several hosts most direct messages are lost.
@@ -9,6 +12,7 @@ Here both use the part up to the "!", which is where either library listens.
 from __future__ import annotations
 
 from binascii import crc32
+from collections.abc import Collection
 
 from compat.names import non_local_name
 
@@ -16,6 +20,9 @@ __all__ = ["RESERVED_KEY", "Keys", "lease_of", "shard_of"]
 
 RESERVED_KEY = "__asgi_channel__"
 """The key that a message for a "!" channel carries on the wire: the names of its receivers."""
+
+DEFAULT_WORD = "specific."
+"""What the names of channels begin with, unless ``new_channel()`` is given another word."""
 
 HASH_VALUES = 4096
 
@@ -81,9 +88,34 @@ class Keys:
         """Sorted set of the processes that are alive: client prefix by the time its lease ends."""
         return f"{self.prefix}:leases"
 
+    def channels(self) -> str:
+        """Sorted set of the plain channels that were used, by when: their queues' keys are anybody's else."""
+        return f"{self.prefix}:channels"
+
     def joined(self, lease: str) -> str:
         """Set of the groups that have members of one process, so that they can be found when it is dead."""
         return f"{self.prefix}:joined:{lease}"
+
+    def owned(self, key: str, leases: Collection[str], plain: Collection[str]) -> bool:
+        """True when ``key`` is one of this layer, and not perhaps one of a layer with a longer prefix.
+
+        ``leases``: client prefixes of processes that are known to be of this prefix; ``plain``: the plain
+        channels that are.
+        """
+        if not key.startswith(self.prefix):
+            return False
+        rest = key[len(self.prefix) :]
+        if rest.startswith(":"):
+            kind, _, name = rest[1:].partition(":")
+            return (
+                kind in ("leases", "channels")
+                if not name
+                else kind == "value" or (":" not in name and (kind in ("group", "joined")))
+            )
+        queue = rest.removesuffix("$inflight").removesuffix("$taken")
+        if not queue.endswith("!"):
+            return queue in plain
+        return queue.startswith(DEFAULT_WORD) or lease_of(queue) in leases
 
     # Pub/sub layer
 

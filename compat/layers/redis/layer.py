@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from compat.inbox import Inbox, Overflow
@@ -22,7 +23,7 @@ from compat.layers.redis.keys import Keys, shard_of
 from compat.layers.redis.loops import PerLoop, background, is_throwaway, require_no_loop
 from compat.layers.redis.outages import event_of
 from compat.layers.redis.outside import Outside, SendBy
-from compat.layers.redis.serializers import registry
+from compat.layers.redis.serializers import make_crypter, registry
 from compat.layers.redis.shards import Commands, Shards
 from compat.layers.redis.station import Station
 from compat.layers.redis.values import RedisValues
@@ -81,6 +82,7 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
         self._stations: PerLoop[S] = PerLoop(self._new_station)
         self._outside = Outside(self)
         self._serializer = registry.get_serializer(serializer_format, **serializer_options)
+        self._crypter = make_crypter(serializer_options["symmetric_encryption_keys"])
 
     def __str__(self) -> str:
         return f"{type(self).__name__}(hosts={self.hosts})"
@@ -136,8 +138,10 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
 
     @property
     def key_values(self) -> RedisValues:
-        """What else is kept beside the messages, such as sessions: under the same prefix."""
-        return RedisValues(self.prefix, self._command)
+        """What else is kept beside the messages, such as sessions: same prefix, same encryption."""
+        return RedisValues(
+            self.prefix, self._command, self._crypter, partial(self.count_undecodable, "the values")
+        )
 
     async def _command(self, name: str, key: str, *arguments: Argument) -> Any:
         """The reply to a command about ``key``, from the host that has it."""

@@ -220,7 +220,11 @@ class PlainReader(Reader):
         """Take what is there already; False when there was nothing."""
         asked = wall()
         replies = [
-            link.run(POP, list(self._keys(channel)), int(channel not in self._looked_at), TOO_LONG_S)
+            link.run(
+                POP,
+                [*self._keys(channel), self.channels.keys.channels()],
+                *(int(channel not in self._looked_at), TOO_LONG_S, channel),
+            )
             for channel in wanted
         ]
         found = False
@@ -245,7 +249,10 @@ class PlainReader(Reader):
         channel = queue.decode()[len(keys.prefix) :]
         _, inflight, taken = self._keys(channel)
         # Through the connection that the acknowledgement will take, so that it cannot be overtaken.
-        self.shards.tell(self.index, (b"EVALSHA", HOLD.digest, 2, inflight, taken, score, member))
+        self.shards.tell(
+            self.index,
+            (b"EVALSHA", HOLD.digest, 3, inflight, taken, keys.channels(), score, member, channel),
+        )
         self._give(channel, member, score)
 
     def _keys(self, channel: str) -> tuple[str, str, str]:

@@ -1,8 +1,8 @@
 -- Takes one message out of a plain channel, which other processes read as well, and keeps it in flight until
 -- it is acknowledged. Returns {member, score} or {}.
--- KEYS: queue, in flight, times at which ours were taken
+-- KEYS: queue, in flight, times at which ours were taken, the plain channels that were used
 -- ARGV: '1' to put back first what was in flight for too long, or was taken by a reader that keeps no times
---       (channels_redis); seconds that are too long
+--       (channels_redis); seconds that are too long; the channel
 local now = tonumber(redis.call('TIME')[1])
 if ARGV[1] == '1' then
   local back = redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES')
@@ -20,5 +20,7 @@ if #got > 0 then
   redis.call('ZADD', KEYS[3], now, got[1])
   redis.call('EXPIRE', KEYS[3], 86400)
   redis.call('ZADD', KEYS[2], got[2], got[1])
+  redis.call('ZADD', KEYS[4], now, ARGV[3])
+  redis.call('EXPIRE', KEYS[4], 86400)
 end
 return got

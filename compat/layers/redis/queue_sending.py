@@ -46,17 +46,18 @@ class QueueSending:
         layer, keys = self._layer, self._layer.keys
         capacity = layer.get_capacity(channel)
         if "!" in channel:
-            shard, needle, limit = keys.queue_shard(channel), channel, capacity * QUEUE_FACTOR
+            shard, needle, plain, limit = keys.queue_shard(channel), channel, "", capacity * QUEUE_FACTOR
             message = {**message, RESERVED_KEY: channel}
         else:
-            shard, needle, limit = next(layer.round_robin), "", capacity
+            shard, needle, plain, limit = next(layer.round_robin), "", channel, capacity
         member = layer.serialize(message)
         score = scores.next(wall())
         stored = await commands.run(
             shard,
             SEND,
-            [keys.queue(channel)],
-            *(repr(score), int(score) - layer.expiry_s, layer.expiry_s, capacity, limit, needle, member),
+            [keys.queue(channel), keys.channels()],
+            *(repr(score), int(score) - layer.expiry_s, layer.expiry_s),
+            *(capacity, limit, needle, member, plain),
         )
         if not stored:
             raise ChannelFull(channel)

@@ -11,13 +11,13 @@ import asyncio
 import itertools
 import logging
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from compat.clock import steady
 from compat.exceptions import LayerUnavailable
 from compat.inbox import Inbox, Mailbox
 from compat.layers.redis.clock import wall
-from compat.layers.redis.keys import RESERVED_KEY
+from compat.layers.redis.keys import RESERVED_KEY, lease_of
 from compat.layers.redis.membership import Keeper
 from compat.layers.redis.plain import PlainChannels
 from compat.layers.redis.reader import QueueReader
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["QueueStation"]
 
 log = logging.getLogger("compat.layers")
+
+KEYS_PER_COMMAND = 1000
 
 
 class QueueStation(Station):
@@ -207,7 +209,7 @@ class QueueStation(Station):
         self.boxes.update({name: box for name, box in other.boxes.items() if isinstance(box, Mailbox)})
 
     async def flush(self) -> None:
-        """Delete every key of the layer's prefix, and forget what this loop knew of them."""
+        """Delete the layer's keys, and forget what this loop knew of them."""
         for keeper in self._keepers.values():
             keeper.forget_all()
         self._groups.clear()
@@ -219,16 +221,44 @@ class QueueStation(Station):
         await asyncio.gather(*(self._delete_all(index) for index in range(self.keys.ring_size)))
 
     async def _delete_all(self, index: int) -> None:
+        """Delete the keys on one host that are this prefix' own beyond doubt."""
+        keys, call = self.keys, self.shards.call
+        found = [key.decode(errors="surrogateescape") for key in await self._scan(index)]
+        leases = {*self.layer.client_prefixes(), *await self._names(index, keys.leases())}
+        leases.update(key[len(keys.joined("")) :] for key in found if key.startswith(keys.joined("")))
+        plain = {*await self._names(index, keys.channels())}
+        for group in [key for key in found if key.startswith(keys.group("")) and keys.owned(key, (), ())]:
+            for channel in await self._names(index, group):
+                if "!" in channel:
+                    leases.add(lease_of(channel))
+                else:
+                    plain.add(channel)
+        owned = [key for key in found if keys.owned(key, leases, plain)]
+        for start in range(0, len(owned), KEYS_PER_COMMAND):
+            part = [key.encode(errors="surrogateescape") for key in owned[start : start + KEYS_PER_COMMAND]]
+            await call(index, b"DEL", *part)
+
+    async def _scan(self, index: int) -> list[bytes]:
+        """The keys that begin with the prefix."""
         literal = re.sub(r"([*?\[\]\\])", r"\\\1", self.keys.prefix)
-        cursor: Any = b"0"
+        found: dict[bytes, None] = {}
+        cursor = b"0"
         for step in itertools.count():
             if step and cursor == b"0":
-                return
-            cursor, found = await self.shards.call(
+                break
+            cursor, some = await self.shards.call(
                 index, b"SCAN", cursor, b"MATCH", f"{literal}*", b"COUNT", 1000
             )
-            if found:
-                await self.shards.call(index, b"DEL", *found)
+            found.update(dict.fromkeys(some))
+        return list(found)
+
+    async def _names(self, index: int, key: str) -> list[str]:
+        """What a sorted set of names has; nothing, where the key is somebody else's."""
+        if await self.shards.call(index, b"TYPE", key) != b"zset":
+            return []
+        return [
+            name.decode(errors="replace") for name in await self.shards.call(index, b"ZRANGE", key, 0, -1)
+        ]
 
     def in_use(self) -> bool:
         """True while consumers or callers on this loop depend on its connections."""

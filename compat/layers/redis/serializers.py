@@ -13,7 +13,7 @@ import base64
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgpack  # type: ignore[import-untyped]
@@ -29,6 +29,7 @@ __all__ = [
     "SerializerDoesNotExist",
     "SerializersRegistry",
     "Template",
+    "make_crypter",
     "registry",
 ]
 
@@ -57,6 +58,37 @@ class Template(NamedTuple):
         return self.head + bytes(packed) + self.tail
 
 
+def make_fernet(key: str | bytes) -> Fernet:
+    """The cipher of one key: any text, hashed to the 32 bytes that Fernet needs."""
+    try:
+        from cryptography.fernet import Fernet
+    except ImportError as error:
+        raise ValueError(
+            "Cannot run with encryption without 'cryptography' installed. "
+            "Install it with: pip install 'channels-compat[crypto]'"
+        ) from error
+    if not isinstance(key, (str, bytes)) or not key:
+        raise ValueError(f"symmetric_encryption_keys: each key is a non-empty str or bytes; found {key!r}")
+    data = key.encode() if isinstance(key, str) else key
+    return Fernet(base64.urlsafe_b64encode(hashlib.sha256(data).digest()))
+
+
+def make_crypter(
+    keys: Sequence[str | bytes] | None, fernet: Callable[[str | bytes], Fernet] = make_fernet
+) -> MultiFernet | None:
+    """What the option ``symmetric_encryption_keys`` means: the first key encrypts, any decrypts."""
+    if not keys:
+        return None
+    if isinstance(keys, (str, bytes, dict)):
+        raise ValueError(
+            "symmetric_encryption_keys must be a list of possible keys; write [key], even for one"
+        )
+    fernets = [fernet(key) for key in keys]
+    from cryptography.fernet import MultiFernet
+
+    return MultiFernet(fernets)
+
+
 class BaseMessageSerializer(abc.ABC):
     """Base class: a subclass says how a dict becomes bytes; prefix and encryption are done here.
 
@@ -76,35 +108,11 @@ class BaseMessageSerializer(abc.ABC):
             raise ValueError(f"random_prefix_length must be an int, not {random_prefix_length!r}")
         self.random_prefix_length = random_prefix_length
         self.expiry = expiry
-        self.crypter: MultiFernet | None = self._make_crypter(symmetric_encryption_keys)
-
-    def _make_crypter(self, keys: Sequence[str | bytes] | None) -> MultiFernet | None:
-        if not keys:
-            return None
-        if isinstance(keys, (str, bytes, dict)):
-            raise ValueError(
-                "symmetric_encryption_keys must be a list of possible keys; write [key], even for one"
-            )
-        fernets = [self.make_fernet(key) for key in keys]
-        from cryptography.fernet import MultiFernet
-
-        return MultiFernet(fernets)
+        self.crypter = make_crypter(symmetric_encryption_keys, self.make_fernet)
 
     def make_fernet(self, key: str | bytes) -> Fernet:
         """The cipher of one key: any text, hashed to the 32 bytes that Fernet needs."""
-        try:
-            from cryptography.fernet import Fernet
-        except ImportError as error:
-            raise ValueError(
-                "Cannot run with encryption without 'cryptography' installed. "
-                "Install it with: pip install 'channels-compat[crypto]'"
-            ) from error
-        if not isinstance(key, (str, bytes)) or not key:
-            raise ValueError(
-                f"symmetric_encryption_keys: each key is a non-empty str or bytes; found {key!r}"
-            )
-        data = key.encode() if isinstance(key, str) else key
-        return Fernet(base64.urlsafe_b64encode(hashlib.sha256(data).digest()))
+        return make_fernet(key)
 
     @abc.abstractmethod
     def as_bytes(self, message: Any, *args: Any, **kwargs: Any) -> bytes:

@@ -1,8 +1,17 @@
-"""``layer.key_values`` of the Redis layers: values under the layer's prefix, by its own connections."""
+"""``layer.key_values`` of the Redis layers: values under the layer's prefix, by its own connections.
+
+With ``symmetric_encryption_keys`` they are encrypted as messages are. The name of a value, which is all that
+it takes to use a session, is then in Redis as a digest.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cryptography.fernet import MultiFernet
 
 __all__ = ["RedisValues"]
 
@@ -11,21 +20,45 @@ Command = Callable[..., Awaitable[bytes | int | None]]
 
 
 class RedisValues:
-    """Values in the Redis of a layer; for any event loop. Methods raise LayerUnavailable."""
+    """Values in the Redis of a layer; for any event loop. Methods raise LayerUnavailable.
 
-    def __init__(self, prefix: str, command: Command) -> None:
+    ``unreadable(error)`` is told of a value that none of the keys can decrypt: it counts as absent.
+    """
+
+    def __init__(
+        self,
+        prefix: str,
+        command: Command,
+        crypter: MultiFernet | None = None,
+        unreadable: Callable[[Exception], None] | None = None,
+    ) -> None:
         self.prefix = prefix
         self._command = command
+        self._crypter = crypter
+        self._unreadable = unreadable
 
     async def get(self, name: str) -> bytes | int | None:
-        return await self._command("GET", self._key(name))
+        found = await self._command("GET", self._key(name))
+        if self._crypter is None or not isinstance(found, bytes):
+            return found
+        from cryptography.fernet import InvalidToken
+
+        try:
+            return self._crypter.decrypt(found)
+        except InvalidToken as error:
+            if self._unreadable is not None:
+                self._unreadable(error)
+            return None
 
     async def set(self, name: str, value: str, *, ex: int, xx: bool = False) -> bool:
         only = ("XX",) if xx else ()
-        return await self._command("SET", self._key(name), value, "EX", ex, *only) is not None
+        kept = value.encode() if self._crypter is None else self._crypter.encrypt(value.encode())
+        return await self._command("SET", self._key(name), kept, "EX", ex, *only) is not None
 
     async def delete(self, name: str) -> None:
         await self._command("DEL", self._key(name))
 
     def _key(self, name: str) -> str:
+        if self._crypter is not None:
+            name = hashlib.sha256(name.encode()).hexdigest()
         return f"{self.prefix}:value:{name}"
