@@ -8,14 +8,13 @@ A connection without a session is anonymous, and no store or database is asked a
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from compat import integration, lazy
 from compat.exceptions import LayerUnavailable
 from compat.middleware import BaseMiddleware
-from compat.refusal import refuse, shown, status_seen
+from compat.outage import refuse_for_outage
 from compat.sessions import CookieMiddleware, SessionMiddleware
 from compat.types import ASGIApp, Receive, Scope, Send, is_served
 from compat.users import (
@@ -46,9 +45,6 @@ __all__ = [
     "logout",
 ]
 
-log = logging.getLogger("compat.sessions")
-
-SERVICE_UNAVAILABLE = 503
 
 GetUser = Callable[[Scope], Any]
 """Takes the scope, returns the user, or None for an anonymous one; async, or plain (then run in a thread)."""
@@ -138,11 +134,7 @@ class AuthMiddleware(BaseMiddleware):
         except LayerUnavailable as error:  # sessions are in its Redis: nobody knows who this is, for now
             if not is_served(scope) or scope.get("type") not in ("http", "websocket"):
                 raise
-            path, status = shown(scope.get("path", "")), status_seen(scope, SERVICE_UNAVAILABLE)
-            log.error(
-                "%s %s refused with %s: its session cannot be read: %s", scope["type"], path, status, error
-            )
-            return await refuse(scope, receive, send, SERVICE_UNAVAILABLE, "Service Unavailable")
+            return await refuse_for_outage(scope, receive, send, error)
         return await super().__call__(scope, receive, send)
 
 

@@ -314,6 +314,7 @@ class SyncConsumer(AsyncConsumer):
         connection = SyncConnection(self, socket)
         self.base_send = connection.emit
         ending = Ending(self, connection.inbox, socket, connection.call)
+        ending.receive = receive
         if await join(ending):
             await connection.run(ending, receive)
 

@@ -32,7 +32,8 @@ from compat.layers import channel_layers
 from compat.limits import Heartbeat, guarded, limit_of, limited
 from compat.logs import surviving
 from compat.metrics import connections
-from compat.refusal import listed, shown
+from compat.outage import TRY_AGAIN_LATER, is_outage, refuse_for_outage, report_outage
+from compat.refusal import connection_lost, listed, shown
 from compat.shielding import anyio_scope, shield, whole
 from compat.sockets import Socket, says_gone
 from compat.types import Message, Receive, Scope
@@ -63,7 +64,7 @@ DISCONNECT_TIMEOUT_S = 2.0
 HANDLERS_TIMEOUT_S = 0.5
 """How long handlers side by side may go on after the client's disconnect before they are cancelled."""
 
-NORMAL, GOING_AWAY, NO_CODE, INTERNAL_ERROR, TRY_AGAIN_LATER = 1000, 1001, 1006, 1011, 1013
+NORMAL, GOING_AWAY, NO_CODE, INTERNAL_ERROR = 1000, 1001, 1006, 1011
 LAYER_METHODS = frozenset(
     (
         "send",
@@ -177,7 +178,7 @@ def join(ending: Ending) -> Generator[Any, Any, bool]:
             channel = yield from iterable(layer.new_channel())
             ending.subscribe(layer, channel)
     except Exception as error:  # noqa: BLE001 - a wrong alias, a server that is away: any layer, any driver
-        yield from end.end(error)
+        yield from end.refused(error)
         return False
     return True
 
@@ -190,6 +191,7 @@ def converse(ending: Ending, receive: Receive) -> Generator[Any, Any, None]:
     first one has made. To be awaited. It is a generator so that it can wait for the socket's future itself,
     and finish what the server has begun, without an object or an exception per message.
     """
+    ending.receive = receive
     joining: Any = join(ending)
     if not (yield from joining):
         return
@@ -402,9 +404,11 @@ class Ending:
         "inbox",
         "overdue",
         "reader",
+        "receive",
         "scope",
         "socket",
         "subscription",
+        "turned_away",
         "work",
     )
 
@@ -423,6 +427,10 @@ class Ending:
         self.handlers = handlers
         self.subscription: Subscription | None = None
         self.reader: FrameReader | None = None
+        self.receive: Any = None
+        """The server's, for the end of a handshake that was refused."""
+        self.turned_away = False
+        """The handshake was answered with 503."""
         self.heartbeat: Heartbeat | None = None
         self.work: Work | None = None
         self.failure: BaseException | None = None
@@ -512,6 +520,13 @@ class Ending:
 
     # The end
 
+    async def refused(self, error: BaseException) -> None:
+        """End a consumer that could not begin, before its handshake has been received."""
+        if self._reports() and is_outage(error):
+            await refuse_for_outage(self.consumer.scope, self.receive, self.socket.raw_send, error)
+        else:
+            await self.end(error)
+
     async def end(self, error: BaseException | None) -> None:
         """End the consumer because of ``error``; None: the client's own disconnect has been handled.
 
@@ -534,7 +549,8 @@ class Ending:
         elif cancelled:
             code, raised = self._code_of_client(GOING_AWAY if served else None), error
         elif isinstance(error, (Exception, asyncio.CancelledError)):
-            code, failure = INTERNAL_ERROR, self.announced(error)
+            code = TRY_AGAIN_LATER if served and is_outage(error) else INTERNAL_ERROR
+            failure = self.announced(error)
         else:  # SystemExit and the like
             code, raised = INTERNAL_ERROR, error
         self.cancelled = cancelled
@@ -578,6 +594,8 @@ class Ending:
         try:
             if self.reader is not None:
                 await self.reader.stop()
+            if self.turned_away:
+                await connection_lost(self.receive)
         except asyncio.CancelledError as error:
             interrupted = error
         try:
@@ -598,6 +616,7 @@ class Ending:
         if self.work is not None:
             await self.work.flush()
         if code is not None and not self.inbox.ended and (self.socket.served or code == TRY_AGAIN_LATER):
+            self.turned_away = code == TRY_AGAIN_LATER and self.socket.served and self.socket.refusable()
             await self.close(code)
 
     async def _disconnect(self, code: int | None) -> None:
@@ -646,7 +665,11 @@ class Ending:
         return self.socket.served and self.socket.websocket
 
     def _report(self, error: BaseException, where: str, level: int = logging.ERROR) -> None:
-        """One record of an end behind a server, which is told nothing more."""
+        """One record of an end behind a server, which is told nothing more; none for an outage's each."""
+        if is_outage(error):
+            with surviving():
+                report_outage(error)
+            return
         try:
             text = f"{type(error).__name__}: {error}"
         except Exception:  # noqa: BLE001 - an exception of the user's own

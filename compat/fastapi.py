@@ -15,18 +15,32 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
+from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse
+from starlette.websockets import WebSocket, WebSocketState
+
 from compat.dependencies import endpoint
-from compat.exceptions import InvalidChannelLayerError
+from compat.exceptions import CompatError, InvalidChannelLayerError, LayerUnavailable
 from compat.layers import DEFAULT_CHANNEL_LAYER, BaseChannelLayer, channel_layers, get_channel_layer
 from compat.matching import require_routed
+from compat.outage import RETRY_AFTER_S, SERVICE_UNAVAILABLE, TRY_AGAIN_LATER, report_outage
 from compat.redaction import hide_usual_parameters
+from compat.refusal import can_respond, connection_lost
 from compat.security.coverage import warn_of_unchecked
 from compat.starlette_routes import PatternsRoute
 
-__all__ = ["channel_layer", "close_layers", "endpoint", "include_consumers", "lifespan", "open_layers"]
+__all__ = [
+    "add_exception_handlers",
+    "channel_layer",
+    "close_layers",
+    "endpoint",
+    "include_consumers",
+    "lifespan",
+    "open_layers",
+]
 
 log = logging.getLogger("compat.layers")
 hide_usual_parameters()  # a dependency may read a token from the query, and servers log it
@@ -67,16 +81,70 @@ def include_consumers(app: Any, patterns: Sequence[Any]) -> None:
     router.routes.append(PatternsRoute(patterns))
 
 
+def add_exception_handlers(app: Any) -> None:
+    """Let a FastAPI or Starlette ``app`` answer LayerUnavailable, which a call of a layer may raise.
+
+    A request gets 503 with Retry-After and ``{"detail": "Service Unavailable"}``; an endpoint's websocket is
+    refused with 503, or closed with 1013 once it is open. The layer logs one line when the outage begins and
+    one when it is over. Without this it is a 500 with a traceback for each. ``lifespan`` does it for its app;
+    call it where the app has a lifespan of its own. A handler that the app has for LayerUnavailable,
+    ConnectionError or OSError stays.
+    """
+    for handlers in _handlers_of(app):
+        if not any(known in handlers for known in _KNOWN_AS):
+            handlers[LayerUnavailable] = _unavailable
+
+
+_KNOWN_AS = (LayerUnavailable, CompatError, ConnectionError, OSError)
+
+
+def _handlers_of(app: Any) -> Iterator[dict[Any, Any]]:
+    """What an app answers exceptions with: now, and once it is put together, as it is when it has begun."""
+    from starlette.middleware.exceptions import ExceptionMiddleware
+
+    handlers = getattr(app, "exception_handlers", None)
+    if isinstance(handlers, dict):
+        yield handlers
+    layer = getattr(app, "middleware_stack", None)
+    while layer is not None:
+        if isinstance(layer, ExceptionMiddleware):
+            yield layer._exception_handlers
+            return
+        layer = getattr(layer, "app", None)
+
+
+async def _unavailable(connection: HTTPConnection, error: Exception) -> Any:
+    scope = connection.scope
+    report_outage(error)
+    wait = {"Retry-After": str(RETRY_AFTER_S)}
+    answer = JSONResponse({"detail": "Service Unavailable"}, SERVICE_UNAVAILABLE, headers=wait)
+    if scope["type"] == "http":
+        return answer
+    assert isinstance(connection, WebSocket)
+    if connection.client_state is WebSocketState.CONNECTING:
+        await connection.receive()  # the handshake, which no response may overtake
+    if WebSocketState.DISCONNECTED in (connection.client_state, connection.application_state):
+        return None
+    if connection.application_state is WebSocketState.CONNECTING and can_respond(scope):
+        await connection.send_denial_response(answer)
+        await connection_lost(connection._receive)
+    else:
+        await connection.close(TRY_AGAIN_LATER)
+    return None
+
+
 @contextlib.asynccontextmanager
 async def lifespan(app: Any) -> AsyncIterator[None]:
     """``FastAPI(lifespan=lifespan)``: ``open_layers()`` for as long as the app runs.
 
-    Warns of consumers that no Origin check covers (``compat.security.coverage``). Raises TypeError for a
+    Warns of consumers that no Origin check covers (``compat.security.coverage``), and answers requests while
+    a layer's server is away (``add_exception_handlers``). Raises TypeError for a
     route with a consumer's class in the place of ``as_asgi()``.
     """
     for route in getattr(app, "routes", ()):
         require_routed(route)
     warn_of_unchecked(app)
+    add_exception_handlers(app)
     async with open_layers():
         yield
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from compat.types import Receive, Scope, Send
 
-__all__ = ["listed", "refuse", "shown", "status_seen"]
+__all__ = ["can_respond", "connection_lost", "listed", "refuse", "respond", "shown", "status_seen"]
 
 _HTTP_RESPONSE = "websocket.http.response"
 """The ASGI extension "WebSocket Denial Response": an HTTP response instead of the plain 403."""
@@ -25,10 +25,11 @@ def status_seen(scope: Scope, status: int) -> int:
 
     A server without the "websocket.http.response" extension has 403 for every handshake that is refused.
     """
-    return status if scope["type"] == "http" or _can_respond(scope) else 403
+    return status if scope["type"] == "http" or can_respond(scope) else 403
 
 
-def _can_respond(scope: Scope) -> bool:
+def can_respond(scope: Scope) -> bool:
+    """Whether the server can refuse a handshake with an HTTP response of the application's."""
     return _HTTP_RESPONSE in (scope.get("extensions") or {})
 
 
@@ -42,18 +43,18 @@ async def refuse(
 ) -> None:
     """Answer ``status`` with ``text`` to a request, or to a handshake that has not been received from yet."""
     if scope["type"] == "http":
-        return await _respond(send, "http.response", status, text, headers)
+        return await respond(send, status, text, headers, kind="http.response")
     message = await receive()
     if message["type"] != "websocket.connect":
         return  # the client has left meanwhile
-    if _can_respond(scope):
-        await _respond(send, _HTTP_RESPONSE, status, text, headers)
-        await _connection_lost(receive)
+    if can_respond(scope):
+        await respond(send, status, text, headers)
+        await connection_lost(receive)
     else:
         await send({"type": "websocket.close"})
 
 
-async def _connection_lost(receive: Receive) -> None:
+async def connection_lost(receive: Receive) -> None:
     """Wait until the server has let go of the connection that was answered.
 
     uvicorn 0.54 logs "ASGI callable returned without completing handshake" for an application that returns
@@ -81,9 +82,15 @@ def listed(names: Iterable[str], limit: int = 8) -> str:
     return (", ".join(quoted[:limit]) or "nothing") + more
 
 
-async def _respond(
-    send: Send, kind: str, status: int, text: str, more_headers: Iterable[tuple[bytes, bytes]]
+async def respond(
+    send: Send,
+    status: int,
+    text: str,
+    more_headers: Iterable[tuple[bytes, bytes]] = (),
+    *,
+    kind: str = _HTTP_RESPONSE,
 ) -> None:
+    """Send a response in plain text; ``connection_lost`` is to follow where it refuses a handshake."""
     body = text.encode()
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
     await send({"type": f"{kind}.start", "status": status, "headers": [*headers, *more_headers]})

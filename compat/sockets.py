@@ -11,6 +11,8 @@ import asyncio
 from typing import Any, Protocol
 
 from compat.exceptions import ClientDisconnected
+from compat.outage import TRY_AGAIN_LATER, turn_away
+from compat.refusal import can_respond
 from compat.types import Message, Scope, Send, is_served
 
 __all__ = ["NoSocket", "Socket", "check_close", "says_gone"]
@@ -74,6 +76,7 @@ class Socket:
     """The way out to the client, and what may still be sent on it."""
 
     __slots__ = (
+        "can_respond",
         "closed",
         "ended",
         "gone",
@@ -91,6 +94,7 @@ class Socket:
         self.raw_send = send
         self.served = is_served(scope)
         self.websocket = scope.get("type") == "websocket"
+        self.can_respond = can_respond(scope)
         self.opened = False
         self.closed = False
         self.gone = False
@@ -183,11 +187,21 @@ class Socket:
         if not self._client_left():
             raise error
 
+    def refusable(self) -> bool:
+        """Whether the handshake can still be refused with a response of ours."""
+        return self.can_respond and not self.opened and not self.closed
+
     async def close(self, code: int) -> None:
-        """Close with ``code``, or refuse the handshake (HTTP 403); nothing when it is closed already."""
+        """Close with ``code``, or refuse the handshake; nothing when it is closed already.
+
+        A refused handshake is HTTP 403; where ``code`` is 1013, and the server can say so, 503.
+        """
         if self.websocket and not self.closed:
             self.shut = True
-            await self.send({"type": "websocket.close", "code": code})
+            if code == TRY_AGAIN_LATER and self.served and self.refusable():
+                await turn_away(self.send)
+            else:
+                await self.send({"type": "websocket.close", "code": code})
 
 
 class NoSocket:

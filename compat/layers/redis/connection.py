@@ -43,11 +43,21 @@ Argument = bytes | str | int | float
 
 
 class RedisUnavailable(LayerUnavailable):
-    """LayerUnavailable, with the reason by itself."""
+    """LayerUnavailable, with the reason by itself.
 
-    def __init__(self, text: str, reason: str) -> None:
+    ``report()`` has the layer log the outage, once, and find out when it is over.
+    """
+
+    def __init__(
+        self, text: str, reason: str, report: Callable[[RedisUnavailable], None] | None = None
+    ) -> None:
         super().__init__(text)
         self.reason = reason
+        self._report = report
+
+    def report(self) -> None:
+        if self._report is not None:
+            self._report(self)
 
 
 Explain = Callable[[Host, str], RedisUnavailable]

@@ -279,9 +279,9 @@ class RedisChannelLayer(RedisLayer[QueueStation]):
             if hosts and long.prefix.startswith(short.prefix):
                 rest = long.prefix[len(short.prefix) :]
                 log.warning(
-                    "%s has the prefix %r, and %s the prefix %r, on one Redis: a plain channel 'x' of the one "
-                    "is the channel '%sx' of the other. Take prefixes of which none begins with another, such "
-                    "as %r and %r",
+                    "%s has the prefix %r, and %s the prefix %r, on one Redis: the plain channel 'x' of the "
+                    "one is the channel '%sx' of the other. Take prefixes of which none begins with another, "
+                    "such as %r and %r",
                     *(long.name(), long.prefix, short.name(), short.prefix),
                     *(rest, f"{short.prefix}.", f"{long.prefix}."),
                 )

@@ -179,7 +179,22 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
             f"{self.name()} cannot use Redis at {host.where}: {reason}. Start redis-server there, or name a "
             "Redis that runs in CONFIG['hosts'] of CHANNEL_LAYERS, as a URL such as the one in REDIS_URL",
             reason,
+            partial(self._report, host.index),
         )
+
+    def _report(self, index: int, error: RedisUnavailable) -> None:
+        """Log that a host cannot be used, which a client has been told, and when it can again."""
+        if asyncio._get_running_loop() is None:
+            background.loop.call_soon_threadsafe(self._report_on, background.loop, index, error)
+        else:
+            loop = asyncio.get_running_loop()
+            self._report_on(background.loop if is_throwaway(loop) else loop, index, error)
+
+    def _report_on(self, loop: asyncio.AbstractEventLoop, index: int, error: RedisUnavailable) -> None:
+        if loop is asyncio._get_running_loop():
+            self._stations.get(loop).refused(index, error)
+        else:
+            loop.call_soon_threadsafe(self._report_on, loop, index, error)
 
     def count_undecodable(self, source: str, error: Exception) -> None:
         """Count a message that could not be read; it is not delivered."""

@@ -40,7 +40,7 @@ class OutageLog:
         self._logged: set[int] = set()
 
     def lost(self, index: int, error: RedisUnavailable, who: object, since: float) -> None:
-        """A host was lost to ``who``, or is still: a cause that is new is logged.
+        """A host was lost to ``who``, or is still. One line for each outage; a further cause is an INFO.
 
         ``since`` is the last time (of the wall clock) that the host was heard of.
         """
@@ -49,7 +49,11 @@ class OutageLog:
         if error.reason not in causes:
             causes.add(error.reason)
             due = self.layer.metrics.throttle.due(("outage", index, error.reason))
-            if due:
+            if due and len(causes) > 1:
+                log.info(
+                    "%s: Redis at %s: %s", self.layer.name(), self.shards.hosts[index].where, error.reason
+                )
+            elif due:
                 again = f" ({due} times since the last report)" if due > 1 else ""
                 log.warning("%s. Trying again until it answers%s", error, again)
                 self._logged.add(index)

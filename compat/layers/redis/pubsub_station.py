@@ -186,6 +186,7 @@ class PubSubStation(Station):
         return bool(self.boxes)
 
     async def _disconnect(self) -> None:
+        await super()._disconnect()
         for timer in self._leaving.values():
             timer.cancel()
         self._leaving.clear()

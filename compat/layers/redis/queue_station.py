@@ -265,6 +265,7 @@ class QueueStation(Station):
         return bool(self.plain.waiters) or any(map(self._is_read, self.boxes))
 
     async def _disconnect(self) -> None:
+        await super()._disconnect()
         for keeper in self._keepers.values():
             await keeper.aclose()
         self._keepers.clear()

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from compat.inbox import Event, Inbox, Mailbox
 from compat.layers.copies import copier
+from compat.layers.redis.clock import wall
+from compat.layers.redis.connection import RedisUnavailable
 from compat.layers.redis.outages import OutageLog
+from compat.layers.redis.reader import Backoff
 from compat.layers.redis.shards import Shards
 from compat.types import Message
 
@@ -41,6 +44,7 @@ class Station:
         self._groups: dict[str, set[str]] = {}
         """The groups of channels that no consumer reads; a consumer's inbox has its own."""
         self._layer = layer
+        self._probes: dict[int, asyncio.Task[None]] = {}
 
     # Who is in which group
 
@@ -148,6 +152,28 @@ class Station:
                 if not self._push(channel, box, dict(message), float("inf")):
                     self.count_drop(channel, "overflow")
 
+    # Outages
+
+    def refused(self, index: int, error: RedisUnavailable) -> None:
+        """A client was turned away because a host cannot be used: log it, and when that is over."""
+        if index not in self._probes:
+            self.outages.lost(index, error, self, wall())
+            probe = self._probes[index] = self.loop.create_task(self._probe(index))
+            probe.add_done_callback(lambda task: self._probes.pop(index, None))
+
+    async def _probe(self, index: int) -> None:
+        """Ask a host until it answers."""
+        backoff = Backoff()
+        while True:
+            await self.shards.pause(index, backoff.next_s())
+            try:
+                await self.shards.call(index, b"PING")
+            except RedisUnavailable as error:
+                self.outages.lost(index, error, self, wall())
+            else:
+                break
+        self.outages.back(index, self)
+
     # Upkeep
 
     def in_use(self) -> bool:
@@ -161,7 +187,8 @@ class Station:
 
     async def _disconnect(self) -> None:
         """Close every connection."""
-        raise NotImplementedError
+        for probe in self._probes.values():
+            probe.cancel()
 
     async def aclose(self) -> None:
         """Close every connection, for good."""
