@@ -211,7 +211,7 @@ def test_while_redis_is_away_nobody_is_let_in_and_the_log_says_why() -> None:
             assert refused.value.status == 503
             assert get(server, "/page/", **cookie).status_code == 503
     (line,) = records.messages()
-    assert line.startswith("compat.layers WARNING") and "Start redis-server there" in line, "once, by the layer"
+    assert line.startswith("compat.layers WARNING") and "Start redis-server there" in line, "once"
 
 
 async def test_in_a_test_the_error_is_raised() -> None:
