@@ -29,6 +29,7 @@ from compat.layers.base import (
     require_message,
 )
 from compat.layers.copies import copier, private
+from compat.layers.upstream_names import PrivateNamesOfMemory
 from compat.layers.values import MemoryValues
 from compat.types import Message
 from compat.wakeups import wakeups_of
@@ -48,7 +49,7 @@ def _random_names(count: int) -> list[str]:
     return [letters[at : at + 12] for at in range(0, len(letters), 12)]
 
 
-class InMemoryChannelLayer(BaseChannelLayer):
+class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
     """Channels and groups of this process.
 
     ``expiry`` and ``group_expiry`` are in seconds; ``group_expiry`` applies to members that no consumer of

@@ -37,11 +37,7 @@ ABSENT = {
     "channels.layers:BaseChannelLayer.group_name_regex": "the same",
     "channels_redis.core:BoundedQueue": "part of upstream's receive(); ours is compat.inbox",
     "channels_redis.core:ChannelLock": "part of upstream's receive(); a reader per loop needs no lock",
-    "channels_redis.core:RedisLoopLayer": "part of upstream's connections; see compat.layers.redis.loops",
-    "channels_redis.core:RedisChannelLayer.create_pool": "connections are made by compat.layers.redis.hosts",
     "channels_redis.core:RedisChannelLayer.receive_single": "part of upstream's receive()",
-    "channels_redis.pubsub:RedisPubSubLoopLayer": "upstream's inner layer, of which ours has none",
-    "channels_redis.pubsub:RedisSingleShardConnection": "the same",
     "channels_redis.pubsub:_async_proxy": "a private helper of upstream's outer layer",
 }
 """``module:name`` (with the members of a class) or ``module:Class.member`` to the reason."""

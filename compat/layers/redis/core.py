@@ -27,12 +27,13 @@ from compat.layers.redis.plain import Handover
 from compat.layers.redis.queue_sending import QueueSending
 from compat.layers.redis.queue_station import QueueStation
 from compat.layers.redis.shards import Commands
+from compat.layers.redis.upstream_names import PrivateNamesOfQueue
 from compat.types import Message
 
 __all__ = ["ChannelFull", "RedisChannelLayer"]
 
 
-class RedisChannelLayer(RedisLayer[QueueStation]):
+class RedisChannelLayer(RedisLayer[QueueStation], PrivateNamesOfQueue):
     """Channels and groups in Redis; any number of processes.
 
     Options as channels_redis 4.3 has them, and:
@@ -118,10 +119,6 @@ class RedisChannelLayer(RedisLayer[QueueStation]):
             return self._client_prefix
 
     # Channels
-
-    def _group_key(self, group: str) -> bytes:
-        """The key of a group's members on its host; upstream's name for it, which tests and scripts use."""
-        return self.keys.group(group).encode()
 
     async def new_channel(self, prefix: str = "specific") -> str:
         """A name for a channel that only this process reads: ``specific.<client prefix>!<32 hex digits>``."""

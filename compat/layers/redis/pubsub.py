@@ -20,12 +20,13 @@ from compat.layers.redis.layer import RedisLayer
 from compat.layers.redis.loops import background
 from compat.layers.redis.pubsub_station import EXCLUDE_KEY, PubSubStation
 from compat.layers.redis.shards import Commands
+from compat.layers.redis.upstream_names import PrivateNamesOfPubSub
 from compat.types import Message
 
 __all__ = ["RedisPubSubChannelLayer"]
 
 
-class RedisPubSubChannelLayer(RedisLayer[PubSubStation]):
+class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
     """Channels and groups over Redis pub/sub; any number of processes.
 
     Options as channels_redis 4.3 has them, and those that it ignores: ``capacity`` (default 1000 here, since

@@ -147,6 +147,11 @@ class PubSubStation(Station):
             )
         return subscriber
 
+    def topics(self, shard: int) -> set[str]:
+        """What is subscribed to at one host."""
+        subscriber = self._subscribers.get(shard)
+        return set() if subscriber is None else set(subscriber.topics)
+
     # Receiving
 
     def _published(self, topic: bytes, body: bytes) -> None:

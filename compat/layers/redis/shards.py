@@ -64,6 +64,10 @@ class Shards:
             client = self._clients[index] = Redis(connection_pool=self.pool(index))
         return client
 
+    def clients(self) -> dict[int, Redis]:
+        """The clients that ``client`` has made."""
+        return dict(self._clients)
+
     def is_open(self, index: int) -> bool:
         """True while there is a connection to this host."""
         link = self._links[index]

@@ -1,0 +1,229 @@
+"""Private names of channels_redis 4.3 that products and their tests use: what each does there, done here.
+
+Nothing else of this library uses them. Where upstream has an object for each event loop, here is a view of
+the loop's station: it holds no state but a lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Iterable, Iterator, MutableMapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from redis.asyncio import ConnectionPool, Redis
+
+from compat.layers.redis.hosts import create_pool
+from compat.layers.redis.keys import RESERVED_KEY
+from compat.types import Message
+
+if TYPE_CHECKING:
+    from compat.layers.redis.core import RedisChannelLayer
+    from compat.layers.redis.pubsub import RedisPubSubChannelLayer
+    from compat.layers.redis.pubsub_station import PubSubStation
+    from compat.layers.redis.station import Station
+
+__all__ = [
+    "PrivateNames",
+    "PrivateNamesOfPubSub",
+    "PrivateNamesOfQueue",
+    "RedisLoopLayer",
+    "RedisPubSubLoopLayer",
+    "RedisSingleShardConnection",
+]
+
+V = TypeVar("V")
+
+
+class Views(MutableMapping[asyncio.AbstractEventLoop, V], Generic[V]):
+    """``layer._layers``: what there is on each event loop. Taking one out leaves its connections open."""
+
+    def __init__(self, owner: PrivateNames[V]) -> None:
+        self._owner = owner
+
+    def __getitem__(self, loop: asyncio.AbstractEventLoop) -> V:
+        for station in self._owner._stations.all():
+            if station.loop is loop:
+                return self._owner._view(station)
+        raise KeyError(loop)
+
+    def __setitem__(self, loop: asyncio.AbstractEventLoop, view: V) -> None:
+        raise TypeError("what there is on an event loop is made by the layer, at its first use there")
+
+    def __delitem__(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._owner._stations.drop(loop) is None:
+            raise KeyError(loop)
+
+    def __iter__(self) -> Iterator[asyncio.AbstractEventLoop]:
+        return iter([station.loop for station in self._owner._stations.all()])
+
+    def __len__(self) -> int:
+        return len(self._owner._stations.all())
+
+
+class PrivateNames(Generic[V]):
+    """What both layers have. ``_stations``: see ``compat.layers.redis.layer``."""
+
+    _stations: Any
+
+    def _view(self, station: Station) -> V:
+        """What upstream has for the event loop of ``station``; one and the same as long as there is that."""
+        try:
+            views: weakref.WeakKeyDictionary[Station, V] = self.__dict__["_views"]
+        except KeyError:
+            views = self.__dict__["_views"] = weakref.WeakKeyDictionary()
+        view = views.get(station)
+        if view is None:
+            view = views[station] = self._new_view(station)
+        return view
+
+    def _new_view(self, station: Station) -> V:
+        raise NotImplementedError
+
+    @property
+    def _layers(self) -> Views[V]:
+        return Views(self)
+
+
+class PrivateNamesOfQueue(PrivateNames["RedisLoopLayer"]):
+    """Those of ``RedisChannelLayer``."""
+
+    def _new_view(self: Any, station: Station) -> RedisLoopLayer:
+        return RedisLoopLayer(self, station)
+
+    def create_pool(self: Any, index: int) -> ConnectionPool:
+        """A new redis-py pool of the host ``index``; the caller's to close."""
+        return create_pool(self.hosts[index])
+
+    def _group_key(self: Any, group: str) -> bytes:
+        key: str = self.keys.group(group)
+        return key.encode()
+
+    def _backup_channel_name(self: Any, channel: str) -> str:
+        name: str = self.keys.inflight(channel)
+        return name
+
+    def _map_channel_keys_to_connection(
+        self: Any, channel_names: Iterable[str], message: Message
+    ) -> tuple[dict[int, list[str]], dict[str, bytes], dict[str, int]]:
+        """What a script of one's own needs to send to channels: ``(keys, messages, capacities)``.
+
+        The keys of the channels' queues by the index of their host; for each key the message as it travels,
+        with the names of its receivers; and how many messages may wait there.
+        """
+        names: dict[str, list[str]] = {}
+        for channel in channel_names:
+            names.setdefault(self.keys.queue(channel), []).append(channel)
+        keys: dict[int, list[str]] = {}
+        for key, receivers in names.items():
+            keys.setdefault(self.keys.queue_shard(receivers[0]), []).append(key)
+        messages = {
+            key: self.serialize({**message, RESERVED_KEY: receivers}) for key, receivers in names.items()
+        }
+        return keys, messages, {key: self.get_capacity(receivers[0]) for key, receivers in names.items()}
+
+
+class RedisLoopLayer:
+    """The queue layer's connections on one event loop."""
+
+    def __init__(self, channel_layer: RedisChannelLayer, station: Station) -> None:
+        self.channel_layer = channel_layer
+        self._lock = asyncio.Lock()
+        self._station = weakref.proxy(station)
+
+    @property
+    def _connections(self) -> dict[int, Redis]:
+        return dict(self._station.shards.clients())
+
+    def get_connection(self, index: int) -> Redis:
+        """A redis-py client of the host ``index``."""
+        client: Redis = self._station.shards.client(index)
+        return client
+
+    async def flush(self) -> None:
+        """Close the connections, unless consumers depend on them; they are opened when needed."""
+        await self._station.disconnect()
+
+
+class PrivateNamesOfPubSub(PrivateNames["RedisPubSubLoopLayer"]):
+    """Those of ``RedisPubSubChannelLayer``, with those that it has by way of its loop's layer."""
+
+    def _new_view(self: Any, station: Any) -> RedisPubSubLoopLayer:
+        return RedisPubSubLoopLayer(self, station)
+
+    def _get_layer(self) -> RedisPubSubLoopLayer:
+        """What there is on the running event loop."""
+        return self._view(self._stations.get(asyncio.get_running_loop()))
+
+    @property
+    def _shards(self) -> list[RedisSingleShardConnection]:
+        return self._get_layer()._shards
+
+    def _get_shard(self, channel_or_group_name: str) -> RedisSingleShardConnection:
+        return self._get_layer()._get_shard(channel_or_group_name)
+
+    def _get_group_channel_name(self: Any, group: str) -> str:
+        topic: str = self.keys.topic(group)
+        return topic
+
+
+class RedisPubSubLoopLayer:
+    """The pub/sub layer on one event loop. The methods of a layer are those of ``channel_layer``."""
+
+    def __init__(self, channel_layer: RedisPubSubChannelLayer, station: PubSubStation) -> None:
+        self.channel_layer = channel_layer
+        self._station = weakref.proxy(station)
+        self._shards = [
+            RedisSingleShardConnection(self, index) for index in range(len(channel_layer.redis_hosts))
+        ]
+
+    @property
+    def channels(self) -> dict[str, Any]:
+        """What each channel of this loop is read from."""
+        return dict(self._station.boxes)
+
+    @property
+    def groups(self) -> dict[str, set[str]]:
+        """The groups' pub/sub channels, with their members of this loop."""
+        return {topic: set(members) for topic, members in self._station.groups.items()}
+
+    def _get_shard(self, channel_or_group_name: str) -> RedisSingleShardConnection:
+        return self._shards[self.channel_layer.keys.topic_shard(channel_or_group_name)]
+
+    async def _subscribe_to_channel(self, channel: str) -> None:
+        await self._station.open_channel(channel)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.channel_layer, name)
+
+
+class RedisSingleShardConnection:
+    """One host of the pub/sub layer on one event loop."""
+
+    def __init__(self, channel_layer: RedisPubSubLoopLayer, index: int) -> None:
+        self.channel_layer = channel_layer
+        self.host: dict[str, Any] = channel_layer.channel_layer.hosts[index]
+        self._index = index
+        self._lock = asyncio.Lock()
+
+    @property
+    def _redis(self) -> Redis | None:
+        """A redis-py client; None before ``_ensure_redis()``, and after the connections were closed."""
+        client: Redis | None = self.channel_layer._station.shards.clients().get(self._index)
+        return client
+
+    def _ensure_redis(self) -> None:
+        self.channel_layer._station.shards.client(self._index)
+
+    @property
+    def _subscribed_to(self) -> set[str]:
+        topics: set[str] = self.channel_layer._station.topics(self._index)
+        return topics
+
+    async def publish(self, channel: str, message: bytes) -> None:
+        """Publish bytes to a pub/sub channel."""
+        await self.channel_layer._station.shards.call(self._index, b"PUBLISH", channel, message)
+
+    async def flush(self) -> None:
+        """Close the connections of the event loop, unless consumers depend on them."""
+        await self.channel_layer._station.disconnect()

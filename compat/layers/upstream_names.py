@@ -1,0 +1,45 @@
+"""Private names of ``channels.layers`` that products' tests call and wrap: what each does there, done here.
+
+Nothing else of this library uses them. Those of channels_redis are in ``redis.upstream_names``.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from compat.inbox import Inbox, Mailbox
+
+__all__ = ["PrivateNamesOfMemory"]
+
+
+class PrivateNamesOfMemory:
+    """Those of ``InMemoryChannelLayer``, which looks after itself without them."""
+
+    def _clean_expired(self: Any) -> None:
+        """Throw out messages that have expired, with the memberships of their channels, and old members.
+
+        A channel that a consumer reads keeps its memberships.
+        """
+        for channel, box in tuple(self.channels.items()):
+            if not isinstance(box, Mailbox):
+                continue
+            waiting = len(box.events)
+            idle = box.idle()  # which throws out what has expired
+            if len(box.events) < waiting:
+                self._remove_from_groups(channel)
+                if idle:
+                    self.channels.pop(channel, None)
+        oldest = time.time() - self.group_expiry
+        for group, members in tuple(self.groups.items()):
+            for channel, joined in tuple(members.items()):
+                if joined < oldest and not isinstance(self.channels.get(channel), Inbox):
+                    self._leave(group, channel)
+
+    def _remove_from_groups(self: Any, channel: str) -> None:
+        """Take ``channel`` out of all groups."""
+        box = self.channels.get(channel)
+        if isinstance(box, Inbox):
+            box.groups.clear()
+        for group in [group for group, members in self.groups.items() if channel in members]:
+            self._leave(group, channel)

@@ -1,0 +1,170 @@
+"""Upstream's private names, as products and their tests use them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import msgpack  # type: ignore[import-untyped]
+import pytest
+import pytest_asyncio
+import redis.asyncio
+
+from compat.inbox import Inbox
+from compat.layers import InMemoryChannelLayer
+from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
+from compat.layers.redis.utils import _consistent_hash, _wrap_close
+from tests.support.layers import databases, unique_prefix
+
+WITHIN_S = 15.0
+Make = Callable[..., Any]
+SCRIPT = """
+for i = 1, #KEYS do
+  redis.call('ZADD', KEYS[i], ARGV[#ARGV - 1], ARGV[i])
+  redis.call('EXPIRE', KEYS[i], ARGV[#ARGV])
+end
+"""
+
+
+@pytest_asyncio.fixture
+async def make(redis_url: str) -> AsyncIterator[Make]:
+    made: list[Any] = []
+
+    def factory(cls: Any, count: int = 1, **options: Any) -> Any:
+        made.append(cls(hosts=databases(redis_url, count), prefix=unique_prefix(), **options))
+        return made[-1]
+
+    yield factory
+    for layer in made:
+        await layer.flush()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_faults_projects_03_map_channel_keys_to_connection(make: Make, count: int) -> None:
+    """A product that sends by a script of its own: to the connections over a user's limit."""
+    layer = make(RedisChannelLayer, count, capacity=7, channel_capacity={"pl*": 3})
+    channels = [*[await layer.new_channel() for _ in range(3)], "plain"]
+    message = {"type": "x", "n": 1}
+    by_host, messages, capacities = layer._map_channel_keys_to_connection(channels, message)
+    queue = layer.prefix + channels[0].partition("!")[0] + "!"
+    assert message == {"type": "x", "n": 1}, "the caller's is left as it is"
+    assert {key: index for index, keys in by_host.items() for key in keys} == {
+        queue: layer.consistent_hash(layer.non_local_name(channels[0])),
+        f"{layer.prefix}plain": layer.consistent_hash("plain"),
+    }
+    assert capacities == {queue: 7, f"{layer.prefix}plain": 3}
+    assert msgpack.unpackb(messages[queue][12:]) == {**message, "__asgi_channel__": channels[:3]}
+    for index, keys in by_host.items():
+        arguments = [messages[key] for key in keys]
+        await layer.connection(index).eval(SCRIPT, len(keys), *keys, *arguments, time.time(), layer.expiry)
+    for channel in channels:
+        assert await asyncio.wait_for(layer.receive(channel), WITHIN_S) == message
+
+
+async def test_faults_projects_03_layers_of_the_queue(make: Make) -> None:
+    layer = make(RedisChannelLayer)
+    loop = asyncio.get_running_loop()
+    assert len(layer._layers) == 0 and loop not in layer._layers
+    await layer.group_add("room", "plain")
+    (view,) = layer._layers.values()
+    assert view is layer._layers[loop] and view.channel_layer is layer
+    assert view.get_connection(0) is layer.connection(0) and view._connections == {0: layer.connection(0)}
+    async with view._lock:
+        assert await view.get_connection(0).zcard(layer._group_key("room")) == 1
+    await view.flush()
+    assert view._connections == {}
+    pool = layer.create_pool(0)
+    assert isinstance(pool, redis.asyncio.ConnectionPool) and layer.create_pool(0) is not pool
+    assert layer._backup_channel_name("key") == "key$inflight"
+    with pytest.raises(TypeError, match="made by the layer"):
+        layer._layers[loop] = view
+
+
+async def test_faults_projects_03_shards_of_pubsub(make: Make) -> None:
+    """A product that keeps its own keys by the layer's connections."""
+    layer = make(RedisPubSubChannelLayer, 3)
+    shards = layer._shards
+    assert [shard.host for shard in shards] == layer.hosts and layer._shards[1] is shards[1]
+    shard = shards[_consistent_hash("key", len(shards))]
+    assert shard is layer._get_shard("key") and shard._redis is None
+    async with shard._lock:
+        shard._ensure_redis()
+    assert shard._redis is not None
+    await shard._redis.set(f"{layer.prefix}key", "value", ex=60)
+    assert await shard._redis.get(f"{layer.prefix}key") == b"value"
+    channel = await layer.new_channel()
+    assert channel in layer._get_shard(channel)._subscribed_to
+    await layer._get_shard(channel).publish(channel, layer.serialize({"type": "x"}))
+    assert await asyncio.wait_for(layer.receive(channel), WITHIN_S) == {"type": "x"}
+
+
+async def test_faults_projects_03_the_loop_layer_of_pubsub(make: Make) -> None:
+    layer = make(RedisPubSubChannelLayer)
+    inner = layer._get_layer()
+    assert inner is layer._get_layer() is layer._layers[asyncio.get_running_loop()]
+    assert inner.channel_layer == layer and inner.prefix == layer.prefix and inner.extensions
+    channel = await inner.new_channel()
+    await inner.group_add("room", channel)
+    topic = inner._get_group_channel_name("room")
+    assert topic == layer._get_group_channel_name("room") == f"{layer.prefix}__group__room"
+    assert list(inner.channels) == [channel] and inner.groups == {topic: {channel}}
+    await inner.group_send("room", {"type": "x"})
+    assert await asyncio.wait_for(inner.receive(channel), WITHIN_S) == {"type": "x"}
+    other = f"{layer.prefix}other"
+    await inner._subscribe_to_channel(other)
+    assert other in layer.channels
+    await inner.flush()
+    assert inner.channels == {} and inner.groups == {} and inner._shards[0]._redis is None
+
+
+def test_faults_projects_03_layers_are_let_go_with_their_loop(make_nothing: None, redis_url: str) -> None:
+    layer = RedisPubSubChannelLayer(hosts=[redis_url], prefix=unique_prefix())
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(layer.new_channel())
+    assert list(layer._layers) == [loop]
+    _wrap_close(layer, loop)  # as some tests do, for a layer in place of upstream's
+    loop.close()
+    assert not layer._layers
+
+
+@pytest.fixture
+def make_nothing() -> None:
+    """So that this test has no event loop of its own."""
+
+
+async def test_faults_projects_03_clean_expired_of_the_memory_layer() -> None:
+    layer = InMemoryChannelLayer(expiry=0.05, group_expiry=60)
+    await layer.group_add("room", "unread")
+    await layer.group_add("room", "read")
+    await layer.group_add("old", "unread")
+    inbox = Inbox(asyncio.get_running_loop())
+    layer.attach("read", inbox)
+    await layer.group_add("old", "read")
+    await layer.send("unread", {"type": "x"})
+    layer._clean_expired()
+    assert set(layer.groups["room"]) == {"unread", "read"} and "unread" in layer.channels
+    await asyncio.sleep(0.06)
+    layer._clean_expired()
+    assert set(layer.groups["room"]) == {"read"} and "unread" not in layer.channels
+    layer.groups["room"]["listed"] = layer.groups["room"]["read"] = time.time() - 61
+    layer._clean_expired()
+    assert set(layer.groups["room"]) == {"read"}, "who is read is there for as long as that lasts"
+
+
+async def test_faults_projects_03_remove_from_groups_of_the_memory_layer() -> None:
+    layer = InMemoryChannelLayer()
+    inbox = Inbox(asyncio.get_running_loop())
+    layer.attach("read", inbox)
+    for group in ("one", "two"):
+        for channel in ("read", "unread"):
+            await layer.group_add(group, channel)
+    layer._remove_from_groups("read")
+    assert {group: set(members) for group, members in layer.groups.items()} == {
+        "one": {"unread"},
+        "two": {"unread"},
+    }
+    assert not inbox.groups
+    layer._remove_from_groups("unread")
+    assert layer.groups == {}
