@@ -239,3 +239,62 @@ async def test_faults_security_small_encryption_of_sessions(redis_server: RedisS
             with redis.Redis.from_url(redis_server.url) as wire:
                 (key,) = wire.keys("*")
                 assert str(session.session_key).encode() not in key and b"ada" not in (wire.get(key) or b"")
+
+
+KINDS = [
+    pytest.param(RedisChannelLayer, {}, id="queue"),
+    pytest.param(RedisChannelLayer, {"channel_capacity": {"none": 1}}, id="queue-two-steps"),
+    pytest.param(RedisChannelLayer, {"symmetric_encryption_keys": ["key"]}, id="queue-encrypted"),
+    pytest.param(RedisChannelLayer, {"random_prefix_length": 0}, id="queue-without-prefix"),
+    pytest.param(RedisPubSubChannelLayer, {}, id="pubsub"),
+]
+
+
+@pytest.mark.parametrize("policy", ["drop", "drop_oldest"])
+@pytest.mark.parametrize(("cls", "options"), KINDS)
+async def test_faults_newcomer_04_the_result_of_a_group_send(
+    cls: Any, options: dict[str, Any], policy: Any, make: Callable[..., Any]
+) -> None:
+    """What the results sum up to is what arrived and what the metrics say, as with the memory layer."""
+    known = options.get("random_prefix_length", 1) > 0  # what tells one message from another when it comes
+    for capacity in (1, 2, 3, 100):
+        layer = make(cls, capacity=capacity, on_overflow=policy, **options)
+        inbox, excluded = await member(layer, "room"), await member(layer, "room")
+        sends = 3 * capacity
+        for concurrent in (False, True):
+            before = layer.metrics.dropped.get("overflow", 0)
+            sending = [
+                layer.group_send("room", {"type": "x", "same": True}, exclude=[excluded.channel])
+                for _ in range(sends)
+            ]
+            results = await asyncio.gather(*sending) if concurrent else [await one for one in sending]
+            kept = 0 if concurrent else capacity
+            if known:
+                dropped = sum(result.dropped for result in results)
+                assert dropped == sends - kept == layer.metrics.dropped["overflow"] - before
+                assert len(inbox.events) == capacity
+                if cls is RedisChannelLayer:
+                    assert sum(result.delivered or 0 for result in results) == kept
+                else:
+                    assert {result.delivered for result in results} == {None}
+
+
+@pytest.mark.parametrize(("cls", "options"), KINDS)
+async def test_faults_newcomer_04_members_elsewhere_and_nobody(
+    cls: Any, options: dict[str, Any], make: Callable[..., Any]
+) -> None:
+    layer = make(cls, capacity=2, **options)
+    other = make(cls, prefix=layer.prefix, **{"capacity": 1, **options})
+    assert not (await layer.group_send("room", {"type": "x"})).delivered
+    here, there = await member(layer, "room"), await member(other, "room")
+    results = [await layer.group_send("room", {"type": "x", "n": number}) for number in range(3)]
+    if options.get("random_prefix_length", 1):
+        assert sum(result.dropped for result in results) == 1, "of the one elsewhere nobody here knows"
+    began = now()
+    await layer.group_send("room", {"type": "x"}, exclude=[here.channel, there.channel])
+    await layer.group_discard("room", here.channel)
+    await layer.group_send("room", {"type": "x"})
+    await layer.detach(here.channel)
+    await layer.group_send("room", {"type": "x"})
+    assert now() - began < 0.9, "nothing waits for what does not come"
+    assert not [station for station in layer._stations.all() if station.receipts]

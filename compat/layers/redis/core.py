@@ -26,6 +26,7 @@ from compat.layers.redis.loops import background
 from compat.layers.redis.plain import Handover
 from compat.layers.redis.queue_sending import QueueSending
 from compat.layers.redis.queue_station import QueueStation
+from compat.layers.redis.serializers import BaseMessageSerializer
 from compat.layers.redis.shards import Commands
 from compat.layers.redis.upstream_names import PrivateNamesOfQueue
 from compat.types import Message
@@ -97,6 +98,10 @@ class RedisChannelLayer(RedisLayer[QueueStation], PrivateNamesOfQueue):
         self.round_robin = itertools.cycle(range(self.ring_size))
         self.one_script = self.ring_size == 1 and not channel_capacity
         """A script can do all of a ``group_send``: everything is on one host, and capacities are alike."""
+        shipped = type(self).serialize is RedisLayer.serialize
+        shipped = shipped and type(self._serializer).serialize is BaseMessageSerializer.serialize
+        self.mark_length: int = self._serializer.random_prefix_length if shipped else 0
+        """How many bytes a message begins with that no other has; 0 where a serializer has its own way."""
         self._sending = QueueSending(self)
         self._owners: dict[str, QueueStation] = {}
         """Client prefix: the loop that reads its channels."""
@@ -251,8 +256,10 @@ class RedisChannelLayer(RedisLayer[QueueStation], PrivateNamesOfQueue):
     async def group_send(self, group: str, message: Message, exclude: Iterable[str] = ()) -> SendResult:
         """Send ``message`` to every member of ``group`` but those in ``exclude``; one round trip on one host.
 
-        The result counts the members whose process' queue took the message, and those whose queue was full.
-        A member whose own inbox is full loses it later, where it is read, and it is counted there.
+        The result counts members that got the message and members that lost it: to the full queue of their
+        process, or, among those of this event loop, to their own full inbox. Of members elsewhere it is known
+        that their process' queue took it; one whose inbox is full loses it where it is read, and it is
+        counted there.
         """
         return await self._by_whom(self._group_send_by, group, message, exclude)
 

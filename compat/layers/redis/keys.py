@@ -16,7 +16,7 @@ from collections.abc import Collection
 
 from compat.names import non_local_name
 
-__all__ = ["RESERVED_KEY", "Keys", "lease_of", "shard_of"]
+__all__ = ["DEFAULT_WORD", "RESERVED_KEY", "Keys", "lease_of", "shard_of"]
 
 RESERVED_KEY = "__asgi_channel__"
 """The key that a message for a "!" channel carries on the wire: the names of its receivers."""

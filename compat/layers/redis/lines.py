@@ -68,6 +68,8 @@ class Line:
     ``loop``: where its coroutines are awaited. None: they block, and never suspend.
     """
 
+    station = None
+
     def __init__(self, sock: socket.socket, host: Host, explain: Explain) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.owes = False

@@ -19,6 +19,7 @@ from compat.layers.base import Capacities, SendResult, require_message
 from compat.layers.redis.layer import RedisLayer
 from compat.layers.redis.loops import background
 from compat.layers.redis.pubsub_station import EXCLUDE_KEY, PubSubStation
+from compat.layers.redis.receipts import Receipt
 from compat.layers.redis.shards import Commands
 from compat.layers.redis.upstream_names import PrivateNamesOfPubSub
 from compat.types import Message
@@ -33,7 +34,8 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
     there it is unbounded), ``channel_capacity``, ``expiry`` (seconds; None, the default: messages do not
     expire), and ``on_overflow``. ``on_disconnect``, ``on_reconnect``: see ``RedisLayer``.
 
-    Delivery: in order for one sender, at most once. ``group_send`` cannot know who was reached.
+    Delivery: in order for one sender, at most once. ``group_send`` cannot know who was reached; it knows
+    how many of this event loop lost the message to a full inbox.
     """
 
     ping_interval = 1.0
@@ -109,7 +111,7 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
         box = owner.boxes.get(channel) if owner is not None else None
         if box is not None and len(box.events) >= box.capacity and _drops_newest(box):
             raise ChannelFull(channel)
-        await self._publish(commands, channel, message)
+        await self._publish(commands, channel, self.serialize(message))
 
     async def receive(self, channel: str) -> Message:
         """Wait for the next message of ``channel``, subscribing to it if that has not been done.
@@ -195,11 +197,22 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
         excluded = list(exclude)
         if excluded:
             message = {**message, EXCLUDE_KEY: excluded}
-        await self._publish(commands, self.keys.topic(group), message)
-        return SendResult(None, 0)
+        topic = self.keys.topic(group)
+        station, body = commands.station, self.serialize(message)
+        if station is None or not station.hears(topic):
+            await self._publish(commands, topic, body)
+            return SendResult(None, 0)
+        receipt, mark = Receipt(), topic.encode() + body
+        station.receipts.expect(mark, receipt)
+        try:
+            await self._publish(commands, topic, body)
+            await receipt.complete()
+        finally:
+            station.receipts.forget(mark, receipt)
+        return SendResult(None, receipt.dropped)
 
-    async def _publish(self, commands: Commands, topic: str, message: Message) -> None:
-        await commands.call(self.keys.topic_shard(topic), b"PUBLISH", topic, self.serialize(message))
+    async def _publish(self, commands: Commands, topic: str, body: bytes) -> None:
+        await commands.call(self.keys.topic_shard(topic), b"PUBLISH", topic, body)
         self.metrics.sent += 1
 
     # Upkeep

@@ -147,6 +147,10 @@ class PubSubStation(Station):
             )
         return subscriber
 
+    def hears(self, topic: str) -> bool:
+        """Whether what is published to a group's topic comes to members of this loop."""
+        return topic in self.groups and self._subscriber(topic).is_subscribed(topic)
+
     def topics(self, shard: int) -> set[str]:
         """What is subscribed to at one host."""
         subscriber = self._subscribers.get(shard)
@@ -157,10 +161,11 @@ class PubSubStation(Station):
     def _published(self, topic: bytes, body: bytes) -> None:
         name = topic.decode()
         members = self.groups.get(name)
-        if members is None and name not in self.boxes:
-            return  # on its way when the last member left
-        message = self.decode(name, body)
-        if message is None:
+        receipt = self.receipts.take(topic + body) if self.receipts else None
+        message = self.decode(name, body) if members is not None or name in self.boxes else None
+        if message is None:  # unreadable, or on its way when the last member left
+            if receipt is not None:
+                receipt.note(0, 0, 0)
             return
         deadline = steady() + self.layer.expiry
         try:
@@ -169,7 +174,7 @@ class PubSubStation(Station):
                 return
             excluded = message.pop(EXCLUDE_KEY, ())
             channels = [channel for channel in members or () if channel not in excluded]
-            self.hand_out(channels, message, deadline)
+            self.hand_out(channels, message, deadline, receipt)
         except Exception as error:  # noqa: BLE001 - of names that are none, of nesting that cannot be copied
             self.layer.count_undecodable(name, error)
 

@@ -13,8 +13,9 @@ from compat.exceptions import ChannelFull
 from compat.layers.base import SendResult
 from compat.layers.redis.clock import wall
 from compat.layers.redis.connection import Argument
-from compat.layers.redis.keys import RESERVED_KEY
+from compat.layers.redis.keys import RESERVED_KEY, lease_of
 from compat.layers.redis.layer import RedisLayer, log
+from compat.layers.redis.receipts import Receipt
 from compat.layers.redis.scores import scores
 from compat.layers.redis.scripts import FANOUT, MEMBERS, PUSH, SEND
 from compat.layers.redis.serializers import Template
@@ -24,6 +25,7 @@ from compat.types import Message
 
 if TYPE_CHECKING:
     from compat.layers.redis.core import RedisChannelLayer
+    from compat.layers.redis.queue_station import QueueStation
 
 __all__ = ["QueueSending"]
 
@@ -69,31 +71,52 @@ class QueueSending:
         """Put ``message`` into the queues of ``group``'s members; in one call where one script can do it."""
         layer = self._layer
         template = self._template(message)
+        station = commands.station
+        hears = layer.mark_length > 0 and station is not None and station.hears(group)
+        own = station if hears else None
         if template is not None and layer.one_script:
-            keys = layer.keys
-            score = scores.next(wall())
-            now = int(score)
-            served, full = await commands.run(
+            result = await self._group_send_in_one(commands, group, template, exclude, own)
+        else:
+            result = await self._group_send_in_two(commands, group, message, template, exclude, own)
+        layer.metrics.sent += 1
+        return result
+
+    async def _group_send_in_one(
+        self,
+        commands: Commands,
+        group: str,
+        template: Template,
+        exclude: Collection[str],
+        own: QueueStation | None,
+    ) -> SendResult:
+        """Have a script do all of it. ``own``: the station of this loop, if it has members."""
+        layer, keys = self._layer, self._layer.keys
+        score = scores.next(wall())
+        now = int(score)
+        receipt, mark = Receipt(), template.head[: layer.mark_length]
+        if own is not None:
+            own.receipts.expect(mark, receipt)
+        try:
+            served, full, mine = await commands.run(
                 0,
                 FANOUT,
                 [keys.group(group), keys.leases()],
                 *(repr(score), now - layer.expiry_s, layer.expiry_s, now - layer.group_expiry, keys.prefix),
-                *(
-                    layer.capacity,
-                    layer.capacity * QUEUE_FACTOR,
-                    template.head,
-                    template.tail,
-                    template.codec,
-                ),
+                *(layer.capacity, layer.capacity * QUEUE_FACTOR),
+                *(template.head, template.tail, template.codec, own.client_prefix if own is not None else ""),
                 *exclude,
             )
-            result = SendResult(served, full)
-        else:
-            result = await self._group_send_in_two(commands, group, message, template, exclude)
-        layer.metrics.sent += 1
-        if result.dropped:
-            self._count_drop(group, result.dropped)
-        return result
+            if mine:
+                await receipt.complete(mine)
+        finally:
+            if own is not None:
+                own.receipts.forget(mark, receipt)
+        return self._result(group, served, full, receipt)
+
+    def _result(self, group: str, served: int, full: int, receipt: Receipt) -> SendResult:
+        if full:
+            self._count_drop(group, full)
+        return SendResult(served - receipt.dropped - receipt.gone, full + receipt.dropped)
 
     async def _group_send_in_two(
         self,
@@ -102,6 +125,7 @@ class QueueSending:
         message: Message,
         template: Template | None,
         exclude: Collection[str],
+        own: QueueStation | None,
     ) -> SendResult:
         """Read the members from their host, then push to the hosts of their queues."""
         layer, keys = self._layer, self._layer.keys
@@ -119,21 +143,33 @@ class QueueSending:
         if not queues:
             fill([])  # what cannot travel is refused, whether anybody is there or not
         score = scores.next(wall())
+        receipt, marks = Receipt(), dict[str, bytes]()
         pushes = []
         for index, names in by_shard.items():
             arguments: list[Argument] = [repr(score), int(score) - layer.expiry_s, layer.expiry_s]
             for queue in names:
-                arguments += [self._queue_limit(queue, queues[queue][0]), fill(queues[queue])]
+                member = fill(queues[queue])
+                arguments += [self._queue_limit(queue, queues[queue][0]), member]
+                if own is not None and lease_of(queue) == own.client_prefix:
+                    marks[queue] = member[: layer.mark_length]
+                    own.receipts.expect(marks[queue], receipt)
             pushes.append(commands.run(index, PUSH, [keys.queue(queue) for queue in names], *arguments))
         # A direct line, which has no event loop, is to one host only.
         several = len(pushes) > 1
-        answers = await asyncio.gather(*pushes) if several else [await push for push in pushes]
-        served = full = 0
-        for names, stored in zip(by_shard.values(), answers, strict=True):
-            for queue, kept in zip(names, stored, strict=True):
-                count = len(queues[queue])
-                served, full = (served + count, full) if kept else (served, full + count)
-        return SendResult(served, full)
+        served = full = mine = 0
+        try:
+            answers = await asyncio.gather(*pushes) if several else [await push for push in pushes]
+            for names, stored in zip(by_shard.values(), answers, strict=True):
+                for queue, kept in zip(names, stored, strict=True):
+                    count = len(queues[queue])
+                    served, full = (served + count, full) if kept else (served, full + count)
+                    mine += count if kept and queue in marks else 0
+            if mine:
+                await receipt.complete(mine)
+        finally:
+            for mark in marks.values():
+                commands.station.receipts.forget(mark, receipt)
+        return self._result(group, served, full, receipt)
 
     def _filler(self, message: Message) -> Callable[[list[str]], bytes]:
         """Encodes the message anew for each queue, as an encrypted one must be."""

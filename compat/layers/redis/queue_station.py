@@ -17,7 +17,7 @@ from compat.clock import steady
 from compat.exceptions import LayerUnavailable
 from compat.inbox import Inbox, Mailbox
 from compat.layers.redis.clock import wall
-from compat.layers.redis.keys import RESERVED_KEY, lease_of
+from compat.layers.redis.keys import DEFAULT_WORD, RESERVED_KEY, lease_of
 from compat.layers.redis.membership import Keeper
 from compat.layers.redis.plain import PlainChannels
 from compat.layers.redis.reader import QueueReader
@@ -87,6 +87,13 @@ class QueueStation(Station):
                 self.shards, shard, self.outages, self.layer, self._is_read
             )
         return keeper
+
+    def hears(self, group: str) -> bool:
+        """Whether what is sent to a group comes to channels of this loop now."""
+        keeper = self._keepers.get(self.keys.group_shard(group))
+        reader = self._readers.get(self.keys.queue_shard(f"{DEFAULT_WORD}{self.client_prefix}!"))
+        is_open = reader is not None and reader.is_open
+        return is_open and keeper is not None and group in keeper.groups
 
     def _is_read(self, channel: str) -> bool:
         box = self.boxes.get(channel)
@@ -161,11 +168,12 @@ class QueueStation(Station):
         age = wall() - score
         expiry = self.layer.expiry
         deadline = now + (expiry - age if 0 < age < expiry else expiry)
+        receipt = self.receipts.find(member[: self.layer.mark_length]) if self.receipts else None
         try:
             if isinstance(names, str):
                 self.deliver(names, message, deadline)
             else:
-                self.hand_out(names, message, deadline)
+                self.hand_out(names, message, deadline, receipt)
         except Exception as error:  # noqa: BLE001 - of names that are none, of nesting that cannot be copied
             self.layer.count_undecodable("the queue of this process", error)
 

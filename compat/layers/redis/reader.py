@@ -75,6 +75,11 @@ class Reader:
         self._interrupting: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection that does what it is asked for."""
+        return self._is_open
+
     def start(self) -> None:
         """Begin, unless it runs already."""
         if self._task is None or self._task.done():

@@ -24,6 +24,9 @@ FAIL_FAST_S = 1.0
 class Commands(Protocol):
     """What a send is done with: ``Shards``, or a direct line."""
 
+    station: Any
+    """The sender's station, or None on a direct line."""
+
     async def call(self, index: int, *arguments: Argument) -> Any:
         """The reply to a command to the host ``index``."""
 
@@ -49,6 +52,8 @@ class Shards:
         self._clients: dict[int, Redis] = {}
         self._posts: set[asyncio.Task[None]] = set()
         self._pausing: dict[int, set[asyncio.Future[None]]] = {}
+        self.station: Any = None
+        """The layer's part on this loop, where a message may come back to."""
 
     def pool(self, index: int) -> ConnectionPool:
         """The redis-py pool of a host; connections are made by it, and not kept in it."""

@@ -16,6 +16,7 @@ from compat.layers.redis.clock import wall
 from compat.layers.redis.connection import RedisUnavailable
 from compat.layers.redis.outages import OutageLog
 from compat.layers.redis.reader import Backoff
+from compat.layers.redis.receipts import Receipt, Receipts
 from compat.layers.redis.shards import Shards
 from compat.types import Message
 
@@ -38,6 +39,8 @@ class Station:
         self.metrics = layer.metrics
         self.count_drop = layer.count_drop
         self.shards = Shards(layer.redis_hosts, layer.explain, link_lost)
+        self.shards.station = self
+        self.receipts = Receipts()
         self.outages = OutageLog(layer, self.shards, self.announce)
         self.boxes: dict[str, Inbox | Mailbox] = {}
         """What each channel of this loop is read from."""
@@ -101,31 +104,46 @@ class Station:
             return None
         return message
 
-    def hand_out(self, channels: Iterable[str], message: Message, deadline: float) -> None:
+    def hand_out(
+        self, channels: Iterable[str], message: Message, deadline: float, receipt: Receipt | None = None
+    ) -> None:
         """Give each of the channels a copy of its own; a consumer's is made when it takes it (``Event``)."""
         fresh = copier(message)  # type: ignore[arg-type]
         event: Event = (deadline, message, fresh)
         boxes, loop, delivered = self.boxes, self.loop, 0
+        dropped = gone = elsewhere = 0
         for channel in channels:
             box = boxes.get(channel)
             if isinstance(box, Inbox) and box.loop is loop:
                 if box.offer(event):
                     delivered += 1
                 else:
+                    dropped += 1
                     self.count_drop(channel, "overflow")
+            elif (kept := self.deliver(channel, fresh(), deadline)) is None:
+                gone += 1
+            elif kept:
+                elsewhere += 1
             else:
-                self.deliver(channel, fresh(), deadline)
+                dropped += 1
         self.metrics.delivered += delivered
+        if receipt is not None:
+            receipt.note(delivered + elsewhere, dropped, gone)
 
-    def deliver(self, channel: str, message: Message, deadline: float) -> None:
-        """Put a message into what the channel is read from, or count what became of it."""
+    def deliver(self, channel: str, message: Message, deadline: float) -> bool | None:
+        """Put a message into what the channel is read from, or count what became of it.
+
+        Returns False where it was full, None where nothing reads it any more.
+        """
         box = self.boxes.get(channel) or self.unknown(channel)
         if box is None:
             self.metrics.lose("gone")
-        elif self._push(channel, box, message, deadline):
+            return None
+        if self._push(channel, box, message, deadline):
             self.metrics.delivered += 1
-        else:
-            self.count_drop(channel, "overflow")
+            return True
+        self.count_drop(channel, "overflow")
+        return False
 
     def unknown(self, channel: str) -> Mailbox | None:
         """Where to keep a message for a channel that has nothing to be read from; None: nowhere."""
