@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import anyio
 import freezegun
 import pytest
 import pytest_asyncio
@@ -19,6 +20,7 @@ from compat.layers.redis.clock import now
 from compat.session_layer import LayerSession
 from compat.settings import override
 from tests.support.layers import unique_prefix
+from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until_async
 
@@ -298,3 +300,102 @@ async def test_faults_newcomer_04_members_elsewhere_and_nobody(
     await layer.group_send("room", {"type": "x"})
     assert now() - began < 0.9, "nothing waits for what does not come"
     assert not [station for station in layer._stations.all() if station.receipts]
+
+
+async def test_faults_suspected_a_cancelled_end_leaves_the_groups(
+    make: Callable[..., Any], redis_server: RedisServer
+) -> None:
+    """Cancelled at any point, and again: nobody stays in a group."""
+    with redis.Redis.from_url(redis_server.url) as wire:
+        for cls in (RedisChannelLayer, RedisPubSubChannelLayer):
+            layer = make(cls, hosts=[redis_server.url])
+            for turns in range(1, 7):
+                inbox = await member(layer, "one", "two")
+                detaching = asyncio.ensure_future(layer.detach(inbox.channel))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                for _ in range(3):
+                    detaching.cancel()
+                    await asyncio.sleep(0)
+                await asyncio.wait((detaching,))
+            with anyio.CancelScope() as scope:
+                inbox = await member(layer, "one", "two")
+                scope.cancel()
+                await layer.detach(inbox.channel)
+            if cls is RedisChannelLayer:
+                (station,) = layer._stations.all()
+                assert not any(keeper.groups for keeper in station._keepers.values())
+            else:
+                assert not layer.groups and not layer.channels
+            await until_async(
+                lambda: not wire.keys("*:group:*") and not wire.pubsub_channels(), "Redis knows it too"
+            )
+            assert (await layer.group_send("one", {"type": "x"})).delivered in (0, None)
+
+
+@pytest.mark.parametrize("capacity", [1, 2, 3])
+async def test_faults_tests_push_to_a_queue_at_capacity(make: Callable[..., Any], capacity: int) -> None:
+    """Sending in two steps: a plain channel keeps so many, a process' queue a hundred times as many."""
+    layer = make(RedisChannelLayer, capacity=capacity, channel_capacity={"none": 1})
+    await layer.group_add("plain", "tasks")
+    results = [await layer.group_send("plain", {"type": "x", "n": number}) for number in range(capacity + 2)]
+    assert results == [(1, 0)] * capacity + [(0, 1)] * 2
+    got = [(await asyncio.wait_for(layer.receive("tasks"), WITHIN_S))["n"] for _ in range(capacity)]
+    assert got == list(range(capacity))
+    assert await layer.group_send("plain", {"type": "x"}) == (1, 0)
+    await layer.group_add("process", f"specific.{'0' * 32}!one")
+    await layer.group_add("process", f"specific.{'0' * 32}!two")
+    sending = [layer.group_send("process", {"type": "x"}) for _ in range(100 * capacity + 1)]
+    results = await asyncio.gather(*sending)
+    assert sorted(results) == [(0, 2)] + [(2, 0)] * (100 * capacity)
+    assert layer.metrics.dropped == {"queue full": 2 + 2}
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 128])
+async def test_faults_tests_s1_37_nothing_is_lost_over_a_readers_reconnect(
+    make: Callable[..., Any], redis_server: RedisServer, count: int
+) -> None:
+    """What Redis has handed out on a connection that broke is in flight: it is put back, in its order."""
+    cuts = 3
+
+    def before(data: bytes, to_server: bool) -> bytes | None:
+        nonlocal cuts
+        if to_server or b"numbered" not in data or cuts == 0:
+            return data
+        cuts -= 1
+        return None
+
+    with Proxy(redis_server.port) as proxy:
+        reader = make(RedisChannelLayer, hosts=[proxy.url], prefix="asgi", capacity=1000)
+        sender = make(RedisChannelLayer, hosts=[redis_server.url], prefix="asgi", capacity=1000)
+        channel = await reader.new_channel()
+        for number in range(count):
+            await sender.send(channel, {"type": "numbered", "n": number})
+        proxy.before = before
+        inbox = Inbox(asyncio.get_running_loop())
+        reader.attach(channel, inbox)
+        await until_async(lambda: len(inbox.events) >= count, "all have come")
+        assert cuts == 0 and reader.metrics.reconnects >= 1
+        await sender.send(channel, {"type": "last"})
+        await until_async(lambda: inbox.events[-1][1]["type"] == "last", "so does the next")
+        assert [message.get("n") for _, message, _ in inbox.events] == [*range(count), None], "each once"
+        for station in reader._stations.all():
+            await station.aclose()
+
+
+async def test_faults_tests_churn_leaves_nothing_in_flight(
+    make: Callable[..., Any], redis_server: RedisServer
+) -> None:
+    """Bursts are acknowledged when they have arrived, and not with the next message, fifty times."""
+    layer, sender = (make(RedisChannelLayer, hosts=[redis_server.url], prefix="asgi") for _ in range(2))
+    layer.brpop_timeout = 60
+    inbox = await member(layer)
+    with redis.Redis.from_url(redis_server.url) as wire:
+        taken = 0
+        for _ in range(50):
+            await asyncio.gather(*(sender.send(inbox.channel, {"type": "x"}) for _ in range(20)))
+            await until_async(lambda: len(inbox.events) == 20, "a burst has come")
+            inbox.events.clear()
+            await until_async(lambda: not wire.keys("*$inflight"), "nothing is in flight", deadline_s=10)
+            taken += 1
+        assert taken == 50

@@ -229,7 +229,7 @@ class RedisChannelLayer(RedisLayer[QueueStation], PrivateNamesOfQueue):
     async def detach(self, channel: str) -> None:
         """Undo ``attach``, and leave every group; what Redis cannot be told now it is told later."""
         owner = self._owner(channel)
-        await self._on(owner, owner.detach(channel))
+        await self._detached_by(owner, owner.detach(channel))
 
     # Groups
 

@@ -127,6 +127,13 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
             self._outside.carry(loop)
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, station.loop))
 
+    async def _detached_by(self, station: Station, detaching: Coroutine[Any, Any, None]) -> None:
+        """Await ``detaching`` on its loop; it is carried there also when the caller is cancelled."""
+        if station.loop is asyncio.get_running_loop():
+            await detaching
+        else:
+            await asyncio.shield(self._on(station, detaching))
+
     async def close_pools(self) -> None:
         """Close this loop's connections, unless channels depend on them; they are opened when needed."""
         station = self._station()

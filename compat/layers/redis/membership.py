@@ -10,7 +10,7 @@ alone.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Protocol
 
 from compat.exceptions import LayerUnavailable
@@ -91,10 +91,17 @@ class Keeper:
 
     async def leave(self, group: str, channel: str) -> None:
         """Take a channel out of a group; raises LayerUnavailable, and then it is done as soon as possible."""
+        await self.leaving(group, channel)
+
+    def leaving(self, group: str, channel: str) -> Coroutine[Any, Any, None]:
+        """``leave`` in two steps: it is done here when this returns; what is returned tells Redis."""
         last = self._forget(group, channel)
         commands: list[tuple[Argument, ...]] = [(b"ZREM", self.terms.keys.group(group), channel)]
         if last:
             commands.append((b"SREM", self.terms.keys.joined(lease_of(channel)), group))
+        return self._tell(group, channel, commands)
+
+    async def _tell(self, group: str, channel: str, commands: list[tuple[Argument, ...]]) -> None:
         try:
             await self.shards.calls(self.index, commands)
         except BaseException:

@@ -155,7 +155,7 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
         """Undo ``attach``, and leave every group."""
         owner = self.owners.get(channel)
         if owner is not None:
-            await self._on(owner, owner.detach(channel))
+            await self._detached_by(owner, owner.detach(channel))
 
     # Groups
 

@@ -46,6 +46,7 @@ class QueueStation(Station):
         )
         self._readers: dict[int, QueueReader] = {}
         self._keepers: dict[int, Keeper] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
         self._ended: dict[str, float] = {}
         """Detached channels, for which messages may still be on their way."""
         self._idle: set[str] = set()
@@ -108,13 +109,28 @@ class QueueStation(Station):
         self._listen(channel)
 
     async def detach(self, channel: str) -> None:
-        """Forget the channel and take it out of its groups, now or as soon as Redis can be reached."""
+        """Forget the channel and take it out of its groups, now or as soon as Redis can be reached.
+
+        That goes on when the caller is cancelled, however often.
+        """
         groups = self.groups_of(channel).copy()
         for group in groups:
             self.note_left(group, channel)
         self.boxes.pop(channel, None)
         self._ended[channel] = steady() + self.layer.expiry_s
-        leaving = [self._keeper(group).leave(group, channel) for group in groups]
+        if groups:
+            leaving = self.loop.create_task(self._leave_all(channel, groups))
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._left)
+            await asyncio.shield(leaving)
+
+    def _left(self, leaving: asyncio.Task[None]) -> None:
+        self._leaving.discard(leaving)
+        if not leaving.cancelled():
+            leaving.exception()  # its caller, if it still waits, has it
+
+    async def _leave_all(self, channel: str, groups: set[str]) -> None:
+        leaving = [self._keeper(group).leaving(group, channel) for group in groups]
         for outcome in await asyncio.gather(*leaving, return_exceptions=True):
             if isinstance(outcome, BaseException) and not isinstance(outcome, LayerUnavailable):
                 raise outcome

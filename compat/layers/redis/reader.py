@@ -211,8 +211,8 @@ class Reader:
 class QueueReader(Reader):
     """Reads the queues of one process on one host: ``on_message(member, score)`` for each, oldest first.
 
-    What a round trip took stays in flight in Redis until the next one. After a reconnect it is put back and
-    taken again; what had arrived is recognised and left out.
+    What a round trip took stays in flight in Redis until it has arrived here. After a reconnect it is put
+    back and taken again; what had arrived is recognised and left out.
     """
 
     scripts = (TAKE,)
@@ -264,6 +264,9 @@ class QueueReader(Reader):
                 self.proven(asked)
                 put_back.discard(queue)
                 self._arrive(queue, taken, known)
+                if 0 < len(taken) < 2 * BATCH:
+                    # The next take would; but it may be block_s away, and these have arrived.
+                    self.shards.tell(self.index, (b"ZREM", self.inflight(queue), *taken[::2]))
             if emptied:
                 self.sure_until = asked
             hit = await blocked

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 
-from compat.layers.redis.waiting import wait_for_result
+from compat.layers.redis.clock import call_later
+from compat.layers.redis.waiting import settle
 
 __all__ = ["Receipt", "Receipts"]
 
@@ -41,8 +42,13 @@ class Receipt:
         """Wait until the message has come, to so many at least; for ``PATIENCE_S`` at most."""
         if not self.came or self.arrived < wanted:
             self._wanted = wanted
-            self._future = asyncio.get_running_loop().create_future()
-            await wait_for_result(self._future, PATIENCE_S)
+            loop = asyncio.get_running_loop()
+            self._future = loop.create_future()
+            timer = call_later(loop, PATIENCE_S, settle, self._future)
+            try:
+                await self._future
+            finally:
+                timer.cancel()
 
 
 class Receipts:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from compat.layers.redis.clock import Deadline, call_later
 
-__all__ = ["sleep", "wait_for_result", "wait_set", "within"]
+__all__ = ["settle", "sleep", "wait_for_result", "wait_set", "within"]
 
 T = TypeVar("T")
 
@@ -54,7 +54,7 @@ async def wait_set(event: asyncio.Event, seconds: float) -> None:
 
 async def wait_for_result(future: asyncio.Future[None], seconds: float) -> None:
     """Wait until ``future`` is done, which after ``seconds`` it is in any case."""
-    timer = call_later(asyncio.get_running_loop(), seconds, _settle, future)
+    timer = call_later(asyncio.get_running_loop(), seconds, settle, future)
     try:
         await asyncio.wait((future,))
     finally:
@@ -66,6 +66,7 @@ async def sleep(seconds: float) -> None:
     await wait_for_result(asyncio.get_running_loop().create_future(), seconds)
 
 
-def _settle(future: asyncio.Future[None]) -> None:
+def settle(future: asyncio.Future[None]) -> None:
+    """Let whoever waits for ``future`` go on."""
     if not future.done():
         future.set_result(None)
