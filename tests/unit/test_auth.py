@@ -141,6 +141,23 @@ async def test_a_user_that_is_there_already_stays() -> None:
     assert (await scope_inside(AuthMiddlewareStack(report_scope), scope))["user"] is theirs
 
 
+async def test_faults_tests_a_user_from_further_out_is_neither_looked_up_again_nor_changed() -> None:
+    """Else a token's user would get the name of the session's, wherever the object takes attributes."""
+
+    async def looked_up(scope: Scope) -> Account:
+        raise AssertionError("the user was looked up")
+
+    session = MemorySession()
+    await login({"session": session}, PEOPLE["1"])
+    await session.asave()
+    headers = [(b"cookie", f"sessionid={session.session_key}".encode())]
+    theirs = Account(7, "from elsewhere")
+    for get_user_function in (None, looked_up):
+        scope = {"type": "websocket", "headers": headers, "user": theirs}
+        inside = await scope_inside(AuthMiddlewareStack(report_scope, get_user_function), scope)
+        assert inside["user"] is theirs and set(vars(theirs)) == {"id", "name", "password"}
+
+
 async def test_the_scope_outside_is_not_changed() -> None:
     outside: Scope = {"type": "websocket", "headers": []}
     await scope_inside(AuthMiddlewareStack(report_scope), outside)
