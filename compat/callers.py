@@ -26,7 +26,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-__all__ = ["catches_value_error"]
+__all__ = ["answers_before", "catches_value_error"]
 
 COROUTINE = inspect.CO_COROUTINE | inspect.CO_GENERATOR  # a generator may be awaited, too
 INSTALLED = {"dist-packages", "site-packages"}
@@ -39,16 +39,41 @@ def catches_value_error(frame: FrameType | None) -> bool:
 
     ``frame``: where the router was called. The callers are those in the same task.
     """
-    while frame is not None and frame.f_code.co_flags & COROUTINE:
-        linecache.lazycache(frame.f_code.co_filename, frame.f_globals)  # for modules in archives
-        for clause in _clauses(frame.f_code, frame.f_lineno):
-            caught = _classes(clause, frame)
+    for caller in _callers(frame):
+        for caught in _caught_at(caller):
             if ValueError in caught:
                 return True
             if Exception in caught or BaseException in caught:
-                return not _is_installed(frame.f_code.co_filename, frame.f_globals.get("__name__", ""))
-        frame = frame.f_back
+                return not _is_package(caller)
     return False
+
+
+def answers_before(frame: FrameType | None, code: CodeType) -> bool:
+    """Whether a package's safety net stands between ``frame`` and its caller that runs ``code``."""
+    for caller in _callers(frame):
+        if caller.f_code is code:
+            return False
+        if _is_package(caller) and any(
+            Exception in caught or BaseException in caught for caught in _caught_at(caller)
+        ):
+            return True
+    return False
+
+
+def _callers(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None and frame.f_code.co_flags & COROUTINE:
+        yield frame
+        frame = frame.f_back
+
+
+def _caught_at(frame: FrameType) -> Iterator[tuple[Any, ...]]:
+    """The classes of each clause around the place where ``frame`` is, innermost first."""
+    linecache.lazycache(frame.f_code.co_filename, frame.f_globals)  # for modules in archives
+    return (_classes(clause, frame) for clause in _clauses(frame.f_code, frame.f_lineno))
+
+
+def _is_package(frame: FrameType) -> bool:
+    return _is_installed(frame.f_code.co_filename, frame.f_globals.get("__name__", ""))
 
 
 @functools.lru_cache(maxsize=256)

@@ -20,7 +20,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from compat.callers import catches_value_error
+from compat.callers import answers_before, catches_value_error
 from compat.consumer import ConsumerApp
 from compat.endpoint import ASGISignature
 from compat.exceptions import ImproperlyConfigured
@@ -187,7 +187,7 @@ class URLRouter:
                 text = route_text(route) + end
                 tried += [text + str(one) for one in getattr(error, "tried", ())] or [text]
             following, found = self._match(path, scope, following, tried)
-        if "path_remaining" in scope:
+        if "path_remaining" in scope and not _is_answered_on_the_way(scope):
             raise familiar(Resolver404, _DJANGO_URL_ERRORS)(f"No route found for path {path!r}.", tried=tried)
         reason = f"Tried: {listed(tried)}."
         if not path.endswith("/") and self.serves(f"{path}/", scope.get("type", "websocket")):
@@ -252,6 +252,12 @@ class _NotTaken(ValueError):
 
     in_log = ""
     """What a log line says, which names the path itself; by default the error's text."""
+
+
+def _is_answered_on_the_way(scope: Scope) -> bool:
+    """Whether a request's Resolver404 would be a 500 of a Starlette app before the router outside gets it."""
+    served = is_served(scope) and scope.get("type") == "http"
+    return served and answers_before(sys._getframe(1).f_back, URLRouter.__call__.__code__)
 
 
 def _no_route(path: str, reason: str) -> _NotTaken:

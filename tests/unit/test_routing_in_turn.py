@@ -303,6 +303,20 @@ def test_faults_projects_01_a_request_inside_starlette_is_a_404(outer: Any, serv
         assert [record.exc_info for record in log.kept] == [None]
 
 
+def test_faults_projects_01_a_router_inside_a_starlette_app_inside_a_router(server: LiveServer) -> None:
+    """Starlette answers 500 to an error of a request before the router outside could try its next route."""
+    pages = URLRouter([Route("/page", page)])
+    starlette = Starlette(routes=[Mount("/in", pages)])
+    switch.now = URLRouter([Mount("/out", starlette), Mount("/bare", pages), Route("/bare/next", page)])
+    with recorded() as log:
+        for known in ("/out/in/page", "/bare/page", "/bare/next"):
+            assert get(server, known).text == "page"
+        assert log.messages() == []
+        for unknown in ("/out/in/nope", "/out/nope", "/bare/nope", "/nope"):
+            assert get(server, unknown).status_code == 404
+    assert [record.exc_info for record in log.kept] == [None] * len(log.kept)
+
+
 async def test_faults_projects_01_a_worker_gets_the_error() -> None:
     router = ChannelNameRouter({"known": Named.as_asgi()})
     for application in (router, ProtocolTypeRouter({"channel": router})):
