@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from compat.settings import DEFAULTS
+from tests.support import watch
 from tests.support.browser import Browser, browser
 from tests.support.environments import ENVIRONMENTS, Environment, environment
 from tests.support.paths import NO_MATERIAL
@@ -44,6 +45,16 @@ def imports_as_they_were() -> Iterator[None]:
     before = _finders_of_the_shim()
     yield
     assert before or not _finders_of_the_shim(), "the shim is in sys.meta_path still"
+
+
+@pytest.fixture(autouse=True)
+def loops_are_not_held(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No callback holds a server's event loop for 100 ms, but in a test that is marked ``holds_the_loop``."""
+    watch.collect()
+    yield
+    found = watch.collect()
+    if request.node.get_closest_marker("holds_the_loop") is None:
+        assert not found, "\n".join(found)
 
 
 def _finders_of_the_shim() -> list[object]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import uvicorn
 
+from tests.support import watch
 from tests.support.processes import Process, free_port
 from tests.support.waiting import until
 
@@ -57,8 +58,12 @@ def served(
 ) -> Iterator[Server]:
     """Run a command that serves on the port put in place of "{port}" in its arguments, until the block ends.
 
-    Between the choice of a free port and its use somebody else may take it: then another one is tried.
+    Between the choice of a free port and its use somebody else may take it: then another one is tried. Where
+    the command is ``python -m uvicorn``, there is a watch on the server's event loop.
     """
+    report = log.with_suffix(".watch")
+    if list(command[1:3]) == ["-m", "uvicorn"]:
+        command = [command[0], str(Path(__file__).with_name("watched.py")), str(report), *command[2:]]
     for attempt in range(attempts):
         port = free_port()
         with Process([part.format(port=port) for part in command], cwd=cwd, log=log, env=env) as process:
@@ -69,7 +74,10 @@ def served(
                     raise
                 continue
             yield Server(process, port)
-            return
+        if report.exists():
+            watch.tell(report.read_text(encoding="utf-8"))
+            report.unlink()
+        return
 
 
 class LiveServer(Address):
@@ -113,9 +121,13 @@ class LiveServer(Address):
         self._thread.start()
         until(lambda: self.uvicorn.started or not self._thread.is_alive(), "uvicorn in a thread is up")
         assert self.uvicorn.started, "uvicorn ended before it was up"
+        assert self.loop is not None
+        self._watch = watch.watched(self.loop, self._thread, LiveServer._serve.__code__)
+        self._watch.__enter__()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        self._watch.__exit__(None, None, None)
         self.uvicorn.should_exit = True
         self._thread.join(20)
         self._socket.close()

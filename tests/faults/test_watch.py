@@ -1,0 +1,105 @@
+"""The watch on event loops finds what it is for, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from compat.generic.websocket import AsyncWebsocketConsumer
+from tests.support import watch
+from tests.support.clients import Client
+from tests.support.paths import REPO
+from tests.support.servers import LiveServer, served
+
+pytestmark = pytest.mark.holds_the_loop
+
+
+class Holding(AsyncWebsocketConsumer):
+    async def receive(self, text_data: str) -> None:
+        await getattr(self, text_data)()
+        await self.send(text_data="done")
+
+    async def sleeping(self) -> None:
+        time.sleep(0.4)
+
+    async def waiting_for_a_lock(self) -> None:
+        threading.Event().wait(0.4)
+
+    async def computing(self) -> None:
+        end = time.thread_time() + 0.3
+        while time.thread_time() < end:
+            pass
+
+    async def hashing(self) -> None:
+        """In C, without the interpreter's lock."""
+        end = time.thread_time() + 0.3
+        while time.thread_time() < end:
+            hashlib.pbkdf2_hmac("sha256", b"x", b"y", 20_000)
+
+    async def quick(self) -> None:
+        end = time.thread_time() + 0.01
+        while time.thread_time() < end:
+            pass
+
+
+application = Holding.as_asgi()
+
+
+@pytest.fixture(scope="module", params=["asyncio", "uvloop"])
+def server(request: pytest.FixtureRequest) -> Iterator[LiveServer]:
+    with LiveServer(Holding.as_asgi(), loop=request.param) as server:
+        yield server
+
+
+@pytest.mark.parametrize("how", ["sleeping", "waiting_for_a_lock", "computing", "hashing"])
+def test_a_callback_that_holds_the_loop_is_named(server: LiveServer, how: str) -> None:
+    with Client(server, "/") as client:
+        client.send(how)
+        assert client.receive() == "done"
+    (found,) = watch.collect()
+    assert f"in {how}" in found and "a callback " in found
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_callback_of_a_server_process_is_named(tmp_path: Path, loop: str) -> None:
+    command = [sys.executable, "-m", "uvicorn", "tests.faults.test_watch:application", "--port", "{port}"]
+    with served([*command, "--loop", loop], cwd=REPO, log=tmp_path / "server.log") as server:
+        with Client(server, "/") as client:
+            for how in ("quick", "sleeping", "quick"):
+                client.send(how)
+                assert client.receive() == "done"
+    (found,) = watch.collect()
+    assert "in sleeping" in found
+
+
+def test_many_that_are_quick_are_none(server: LiveServer) -> None:
+    """Beside a process and a thread that compute, which the loop's thread has to wait for."""
+    over = threading.Event()
+
+    def compute() -> None:
+        while not over.is_set():
+            pass
+
+    hog = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    thread = threading.Thread(target=compute)
+    thread.start()
+    try:
+        with Client(server, "/") as client, Client(server, "/") as other:
+            for _ in range(20):
+                client.send("quick")
+                other.send("quick")
+            for _ in range(20):
+                assert client.receive() == other.receive() == "done"
+    finally:
+        over.set()
+        thread.join()
+        hog.kill()
+        hog.wait()
+    assert watch.collect() == []

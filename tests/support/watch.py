@@ -1,0 +1,218 @@
+"""A watch on event loops: no callback may hold one for longer than 100 ms where the test does not ask for it.
+
+A thread looks at the stack of each loop's own thread. When it finds a callback at work twice in a row, it
+asks the loop to call a function; as long as that has not been called, it is the same turn of the loop. A
+callback has held the loop when in that turn
+
+- it has used 100 ms of processor time (garbage collections and imports are left out), or
+- it has slept for 100 ms, in the eyes of the operating system, at each look in that time.
+
+What the loop's thread waits for the processor, because the machine is busy, counts as neither. An idle loop
+is never woken, so nothing that somebody forgot to wake is woken by the watch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any, NamedTuple
+
+__all__ = ["LIMIT_S", "Watch", "collect", "tell", "watched"]
+
+LIMIT_S = 0.1
+LOOK_S = 0.01
+LOOKS = 4
+
+RUNNERS = ("asyncio/runners.py", "uvicorn/_compat.py")
+"""Where ``run_until_complete()`` of a loop in C is called."""
+
+LOOPS_OWN = ("run_until_complete", "run_forever", "select")
+"""What a loop calls beside callbacks."""
+
+_found: list[str] = []
+
+
+class Watch:
+    """Looks at the thread of one loop, from ``start()`` to ``stop()``, which other threads call."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop | None,
+        thread: threading.Thread,
+        runner: CodeType | None = None,
+        told: Callable[[str], object] | None = None,
+    ) -> None:
+        self.loop = loop
+        """None: the one that the thread's stack shows."""
+        self.thread = thread
+        self.runner = runner
+        """What calls the loop's ``run_until_complete()``, where that is neither asyncio nor uvicorn."""
+        self.found: list[str] = []
+        self.told = told or self.found.append
+        self._looker = threading.Thread(target=self._look_on, name="loop watch", daemon=True)
+        self._over = threading.Event()
+        self._collecting_s = 0.0
+        self._began = 0.0
+
+    def start(self) -> None:
+        gc.callbacks.append(self._collected)
+        self._looker.start()
+
+    def stop(self) -> None:
+        self._over.set()
+        self._looker.join()
+        gc.callbacks.remove(self._collected)
+
+    def _collected(self, phase: str, info: dict[str, Any]) -> None:
+        if threading.get_ident() == self.thread.ident:
+            if phase == "start":
+                self._began = time.thread_time()
+            else:
+                self._collecting_s += time.thread_time() - self._began
+
+    def _used_s(self) -> float:
+        """Processor time of the loop's thread, less what the garbage collector took."""
+        assert self.thread.ident is not None
+        return time.clock_gettime(time.pthread_getcpuclockid(self.thread.ident)) - self._collecting_s
+
+    def _look_on(self) -> None:
+        while not self._over.wait(LOOK_S):
+            if self._callback() is not None and not self._over.wait(LOOK_S) and self._callback() is not None:
+                try:
+                    self._look_closely()
+                except (OSError, RuntimeError):  # the thread, or its loop, has ended
+                    return
+
+    def _look_closely(self) -> None:
+        """Look until the loop's next turn."""
+        turned = threading.Event()
+        last, began, used, sleeping, since = None, 0.0, 0.0, 0, 0.0
+        loop = self.loop or self._loop()
+        if loop is None:
+            return
+        loop.call_soon_threadsafe(turned.set)
+        while not turned.is_set():
+            callback, before, used = self._callback(), used, self._used_s()
+            now = time.perf_counter()
+            if callback is None or callback.root is not last or _imports(callback.frame):
+                last, began, sleeping = None if callback is None else callback.root, used, 0
+            else:
+                # A thread that waits for the interpreter's lock sleeps too, but goes on now and then.
+                sleeping = sleeping + 1 if self._sleeps() and used - before < LOOK_S / 10 else 0
+                if sleeping == 1:
+                    since = now
+                computed, slept = used - began, now - since if sleeping >= LOOKS else 0.0
+                if max(computed, slept) >= LIMIT_S and not turned.is_set():
+                    how = (
+                        f"computes for {computed:.2f} s"
+                        if computed >= LIMIT_S
+                        else f"waits for {slept:.2f} s"
+                    )
+                    self.told(f"a callback {how}, and the event loop with it:\n{_told(callback.frame)}")
+                    while not turned.wait(LOOK_S) and not self._over.is_set():
+                        pass
+                    return
+            del callback
+            if self._over.wait(LOOK_S):
+                return
+
+    def _sleeps(self) -> bool:
+        """Whether the operating system has the thread wait for something other than a processor."""
+        stat = Path(f"/proc/self/task/{self.thread.native_id}/stat").read_text(encoding="utf-8")
+        return stat.rpartition(")")[2].split()[0] in "SD"
+
+    def _callback(self) -> Callback | None:
+        """What the loop runs; None while it waits, or does something of its own."""
+        innermost = frame = sys._current_frames().get(self.thread.ident or 0)
+        while frame is not None and frame.f_back is not None:
+            outer = frame.f_back
+            if self._runs_the_loop(outer):
+                if self._runs_the_loop(frame) or frame.f_code.co_name in LOOPS_OWN:
+                    return None
+                assert innermost is not None
+                return Callback(frame, innermost)
+            frame = outer
+        return None
+
+    def _runs_the_loop(self, frame: FrameType) -> bool:
+        code = frame.f_code
+        return code is self.runner or code.co_name == "_run_once" or code.co_filename.endswith(RUNNERS)
+
+    def _loop(self) -> asyncio.AbstractEventLoop | None:
+        frame = sys._current_frames().get(self.thread.ident or 0)
+        while frame is not None:
+            if self._runs_the_loop(frame):
+                names = frame.f_locals
+                for found in (
+                    names.get("self"),
+                    names.get("loop"),
+                    getattr(names.get("self"), "_loop", None),
+                ):
+                    if isinstance(found, asyncio.AbstractEventLoop):
+                        return found
+            frame = frame.f_back
+        return None
+
+
+class Callback(NamedTuple):
+    """The frames of a callback that runs."""
+
+    root: FrameType
+    """The outermost: another one for each callback, but for the coroutine of a task on uvloop."""
+    frame: FrameType
+    """The innermost."""
+
+
+def _imports(frame: FrameType) -> bool:
+    found: FrameType | None = frame
+    while found is not None:
+        if found.f_code.co_name in ("_find_and_load", "_call_with_frames_removed"):
+            return True
+        found = found.f_back
+    return False
+
+
+def _told(frame: FrameType) -> str:
+    return "".join(traceback.format_stack(frame)[-12:])
+
+
+@contextmanager
+def watched(loop: asyncio.AbstractEventLoop, thread: threading.Thread, runner: CodeType) -> Iterator[Watch]:
+    """Watch ``loop``, which ``thread`` runs from the function with the code ``runner``.
+
+    What is found is what ``collect()`` returns next.
+    """
+    watch = Watch(loop, thread, runner)
+    watch.start()
+    _running.append(watch)
+    try:
+        yield watch
+    finally:
+        watch.stop()
+        _running.remove(watch)
+        _found.extend(watch.found)
+
+
+_running: list[Watch] = []
+
+
+def tell(found: str) -> None:
+    """Add what another process has found."""
+    _found.append(found)
+
+
+def collect() -> list[str]:
+    """What has been found since the last call."""
+    found, _found[:] = _found[:], []
+    for watch in tuple(_running):
+        found += watch.found
+        watch.found.clear()
+    return found
