@@ -68,21 +68,29 @@ class Inbox(Protocol):
 class Bursts:
     """Those of one event loop."""
 
-    __slots__ = ("handled", "loop", "open")
+    __slots__ = ("loop", "measured", "open", "pace", "turned")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.open: list[Burst] = []
         """Those that were under way at the loop's last turn, or have begun since."""
-        self.handled = 0
-        """Handlers that have begun while frames were, or might be, gathered."""
+        self.pace = Pace()
+        """Of the class whose handler has begun last."""
+        self.measured = 0
+        """Handlers of classes that are not known to be quick, which have begun."""
+        self.turned = 0.0
+        """When the loop had its last turn, in seconds of ``clock.steady()``."""
 
-    def begin(self, protocol: Any, inbox: Inbox, now: float) -> Burst | None:
-        """Gather what is written to ``protocol``; None when somebody else's burst is under way there."""
+    def begin(self, protocol: Any, inbox: Inbox, now: float, pace: Pace | None = None) -> Burst | None:
+        """Gather what is written to ``protocol``; None when somebody else's burst is under way there.
+
+        ``pace`` is that of the handlers that write.
+        """
         if type(protocol.transport) is Burst:
             return None
-        burst = Burst(protocol, inbox, now + MAX_S)
+        burst = Burst(protocol, inbox, now + MAX_S, pace)
         if not self.open:
+            self.turned = now
             self.loop.call_soon(self._turn)
         self.open.append(burst)
         return burst
@@ -95,6 +103,12 @@ class Bursts:
     def _turn(self) -> None:
         """End those whose handler waits for something, and those that have lasted long enough."""
         now, still = steady(), []
+        if now - self.turned > MAX_HANDLER_S:  # somebody has held the loop
+            self.pace.quick = 0
+            for burst in self.open:
+                if burst.pace is not None:
+                    burst.pace.quick = 0
+        self.turned = now
         for burst in self.open:
             if burst.inbox.between and burst.until > now:
                 still.append(burst)
@@ -112,16 +126,17 @@ class Burst:
     ping of the server's own leaves before it.
     """
 
-    __slots__ = ("held", "inbox", "protocol", "size", "transport", "until")
+    __slots__ = ("held", "inbox", "pace", "protocol", "size", "transport", "until")
 
-    def __init__(self, protocol: Any, inbox: Inbox, until: float) -> None:
+    def __init__(self, protocol: Any, inbox: Inbox, until: float, pace: Pace | None) -> None:
         self.protocol = protocol
         self.inbox = inbox
         self.transport = protocol.transport
         self.held: list[bytes] = []
         self.size = 0
         self.until = until
-        """When it has lasted long enough, in seconds of ``clock.steady()``; 0 when it has ended."""
+        """When it has lasted long enough, in seconds of ``clock.steady()``."""
+        self.pace = pace
         protocol.transport = self
 
     def write(self, data: bytes) -> None:
@@ -140,7 +155,6 @@ class Burst:
         if self.protocol is not None:
             self.protocol.transport = self.transport
             self.protocol = None
-            self.until = 0.0
             self._write_held()
 
     def _write_held(self) -> None:

@@ -247,15 +247,13 @@ def converse(ending: Ending, receive: Receive) -> Generator[Any, Any, None]:
                     message = inbox.take()
             ending.current = message
             if inbox.events or gathered.open:  # frames are to be gathered, or others have been
-                began = steady()
-                number = gathered.handled = gathered.handled + 1
+                gathered.pace = pace
                 if pace.quick < QUICK:
                     gathered.end()
-                elif burst is not None and burst.until < began:
-                    burst.end()
-                    burst = None
-                if burst is None and protocol is not None and inbox.events and pace.quick >= QUICK:
-                    burst = gathered.begin(protocol, inbox, began)
+                    began = steady()
+                    number = gathered.measured = gathered.measured + 1
+                elif inbox.events and protocol is not None and (burst is None or burst.protocol is None):
+                    burst = gathered.begin(protocol, inbox, steady(), pace)
             name = None if handlers is None else handlers.get(message.get("type"))
             handling = dispatch(message) if name is None else getattr(consumer, name)(message)
             if handling.__class__ is not CoroutineType:
@@ -274,7 +272,7 @@ def converse(ending: Ending, receive: Receive) -> Generator[Any, Any, None]:
                 raise StopConsumer
             if number:
                 # Others have begun meanwhile where it has waited for something.
-                if steady() - began > MAX_HANDLER_S and gathered.handled == number:
+                if steady() - began > MAX_HANDLER_S and gathered.measured == number:
                     pace.quick = 0
                 else:
                     pace.quick += 1

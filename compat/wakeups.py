@@ -28,9 +28,9 @@ __all__ = ["WakeUps", "turn", "wakeups_of"]
 QUIET_TURNS = 1
 """A client's next frame takes one turn, from the socket to its handler."""
 
-MAX_TURNS = 8
+MAX_TURNS = 16
 
-WINDOW = 32
+WINDOW = 16
 """How many readers with several messages are at work at a time: their sockets fit into the caches."""
 
 SLICE_S = 0.001
