@@ -25,7 +25,7 @@ from compat.bursts import MAX_HANDLER_S, QUICK
 from compat.clock import steady
 from compat.draining import drain
 from compat.exceptions import ClientDisconnected, InvalidChannelLayerError, StopConsumer
-from compat.frames import FrameReader, read_frames
+from compat.frames import FrameReader, Interruptible, holds_closes_back, read_frames
 from compat.hints import hint, noted
 from compat.inbox import NOTHING, Inbox
 from compat.layers import channel_layers
@@ -451,6 +451,9 @@ class Ending:
         socket, inbox = self.socket, self.inbox
         socket.phase = self
         socket.protocol = bursts.protocol_of(receive, socket.raw_send)
+        if socket.websocket and socket.served and holds_closes_back():
+            apart = Interruptible(receive, socket.raw_send)
+            receive, socket.raw_send = apart.receive, apart.send
         if limited(self.consumer):
             receive = self._limit(receive)
         self.reader = read_frames(receive, inbox)

@@ -9,14 +9,22 @@ switch less per message, and one task less per connection.
 from __future__ import annotations
 
 import asyncio
+import sys
 from asyncio import Future
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Protocol
 
 from compat.inbox import Inbox
-from compat.types import Message, Receive
+from compat.types import Message, Receive, Send
 
-__all__ = ["FrameReader", "StepReader", "TaskReader", "read_frames"]
+__all__ = [
+    "FrameReader",
+    "Interruptible",
+    "StepReader",
+    "TaskReader",
+    "holds_closes_back",
+    "read_frames",
+]
 
 LAST = frozenset(("websocket.disconnect", "http.disconnect"))
 """After one of these nothing comes."""
@@ -81,6 +89,49 @@ class TaskReader:
         if not self.task.done():
             self.task.cancel()
             await asyncio.wait((self.task,), timeout=STOP_TIMEOUT_S)
+
+
+def holds_closes_back() -> bool:
+    """Whether the server sends no close while a ``receive()`` is pending, as granian 2.8 does."""
+    return "granian" in sys.modules
+
+
+class Interruptible:
+    """The ``receive`` and ``send`` of a server that ``holds_closes_back()``: a close interrupts receiving."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self.pending: asyncio.Future[Message] | None = None
+        self.closing: asyncio.Event | None = None
+        """Set when the close that has interrupted ``pending`` is sent."""
+
+    async def receive(self) -> Message:
+        """The server's next message."""
+        while True:
+            pending = self.pending = asyncio.ensure_future(self._receive())
+            try:
+                await asyncio.wait((pending,))
+            except asyncio.CancelledError:
+                pending.cancel()
+                raise
+            if not pending.cancelled() or self.closing is None:
+                return pending.result()
+            await self.closing.wait()
+
+    async def send(self, message: Message) -> None:
+        """Send ``message``; a close while nothing is received."""
+        pending = self.pending
+        if message["type"] != "websocket.close" or pending is None or pending.done():
+            await self._send(message)
+            return
+        closing = self.closing = asyncio.Event()
+        pending.cancel()
+        try:
+            await asyncio.wait((pending,))
+            await self._send(message)
+        finally:
+            closing.set()
 
 
 class StepReader:

@@ -5,6 +5,8 @@
     channels  Django, channels, channels_redis and daphne, as a project that ports has them
     peers     fast-channels and Chanx, whose apps the pages of docs/port begin with
     upstream  what the extra [channels-redis] brings, and the tools that run these tests there
+    hypercorn, daphne, granian, uvicorn-0.30, uvicorn-0.35
+              another server, alone
     redis-N, redis-N-hiredis (REDIS_PY)
               the newest redis-py N, without and with its parser in C, and the same tools
 
@@ -73,6 +75,11 @@ RECIPES = {
     # Not the extra [server]: newer versions of typer bring pydantic.
     "without-pydantic": Recipe((), extras="speed"),
     "pydantic-1": Recipe(("pydantic<2",), extras="speed"),
+    "hypercorn": Recipe(("hypercorn>=0.17",), extras=""),
+    "daphne": Recipe(("daphne>=4.1",), extras=""),
+    "granian": Recipe(("granian>=2.8",), extras=""),
+    "uvicorn-0.30": Recipe(("uvicorn>=0.30,<0.31", "websockets>=12", "wsproto"), extras=""),
+    "uvicorn-0.35": Recipe(("uvicorn>=0.35,<0.36", "websockets>=12", "wsproto"), extras=""),
     **{name: _redis_py(name) for name in REDIS_PY},
     **{f"fastapi-{version}": Recipe((f"fastapi=={version}",), extras="manager") for version in OLD_FASTAPI},
 }
@@ -149,7 +156,8 @@ def _make(folder: Path, recipe: Recipe) -> None:
     _run(sys.executable, "-m", "venv", str(folder))
     pip = (str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet")
     _run(*pip, "--upgrade", "pip>=25.1")
-    _run(*pip, *recipe.requirements, "--editable", f"{REPO}[{recipe.extras}]")
+    extras = f"[{recipe.extras}]" if recipe.extras else ""
+    _run(*pip, *recipe.requirements, "--editable", f"{REPO}{extras}")
     (folder / "complete").touch()
 
 
