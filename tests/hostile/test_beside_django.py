@@ -31,6 +31,10 @@ FLOOR_S, FLOOR_MS, FLOOR_BYTES = 0.05, 50.0, 20 * MIB
 ATTEMPTS = 3
 
 
+Pair = dict[Watched, int]
+"""Our server and theirs, and the bytes of memory that each had at the start."""
+
+
 @dataclass(frozen=True)
 class Cost:
     """What an attack took of one server."""
@@ -56,10 +60,12 @@ class Cost:
         ]
 
 
-def cost(watched: Watched, requests: Sequence[bytes]) -> Cost:
-    """Send the requests, one connection after the other."""
+def cost(watched: Watched, requests: Sequence[bytes], before: int) -> Cost:
+    """Send the requests, one connection after the other; `before`: bytes that the server had at the start.
+
+    What an allocator has kept of an attack before is thus on both sides, and not only on one.
+    """
     watched.bystanders()
-    before = watched.memory()
     watched.forget_peak()
     began, statuses = time.monotonic(), []
     for request in requests:
@@ -83,20 +89,22 @@ def ours(bare: Environment, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield watched
 
 
-@pytest.fixture(scope="module", autouse=True)
-def warm(ours: Watched, theirs: Watched) -> None:
-    """What is imported with the first request of a kind is not the attack's."""
+@pytest.fixture(scope="module")
+def start(ours: Watched, theirs: Watched) -> dict[Watched, int]:
+    """Memory at the start; what is imported with the first request of a kind is not the attack's."""
     for watched in (ours, theirs):
         for request in (posted(upload(10)), chunked("/form/", FORM, b"a=b", 3), filtered("floatformat", "1")):
             answered(watched.server, request)
+    return {watched: watched.memory() for watched in (ours, theirs)}
 
 
-def compare(ours: Watched, theirs: Watched, make: Callable[[], list[bytes]], statuses: set[int]) -> None:
+def compare(pair: Pair, make: Callable[[], list[bytes]], statuses: set[int]) -> None:
     """AssertionError where we take more than twice what Django takes, three times in a row."""
     requests, too_much = make(), [""]
+    ours, theirs = pair
     for _ in range(ATTEMPTS):
         gc.collect()
-        their, our = cost(theirs, requests), cost(ours, requests)
+        their, our = cost(theirs, requests, pair[theirs]), cost(ours, requests, pair[ours])
         print(f"ours {our}\ntheirs {their}")
         assert set(our.statuses) <= statuses, f"ours {our.statuses}, theirs {their.statuses}"
         too_much = our.too_much_beside(their)
@@ -114,41 +122,41 @@ REFUSED = {0, 400, 413}
 
 @pytest.mark.parametrize("size", [64 * KIB, 256 * KIB, MIB])
 @pytest.mark.parametrize("flood", HEADER_FLOODS)
-def test_faults_security_h1_beside_django(flood: str, size: int, ours: Watched, theirs: Watched) -> None:
-    compare(ours, theirs, lambda: [posted(HEADER_FLOODS[flood](size))], ANSWERED_OR_REFUSED)
+def test_faults_security_h1_beside_django(flood: str, size: int, start: Pair) -> None:
+    compare(start, lambda: [posted(HEADER_FLOODS[flood](size))], ANSWERED_OR_REFUSED)
 
 
-def test_faults_security_h1_behind_csrf_beside_django(ours: Watched, theirs: Watched) -> None:
+def test_faults_security_h1_behind_csrf_beside_django(start: Pair) -> None:
     make = lambda: [posted(flood(256 * KIB), target="/") for flood in HEADER_FLOODS.values()]  # noqa: E731
-    compare(ours, theirs, make, {400, 403, 413})
+    compare(start, make, {400, 403, 413})
 
 
 @pytest.mark.parametrize("target", ["/form/", "/", "/body/"])
-def test_faults_security_h2_chunked_beside_django(target: str, ours: Watched, theirs: Watched) -> None:
+def test_faults_security_h2_chunked_beside_django(target: str, start: Pair) -> None:
     kind = FORM if target != "/body/" else "application/json"
     make = lambda: [chunked(target, kind, b"a=" + b"x" * (64 * KIB - 2), 100 * MIB)]  # noqa: E731
-    compare(ours, theirs, make, {*REFUSED, 403})
+    compare(start, make, {*REFUSED, 403})
 
 
 @pytest.mark.parametrize("target", ["/form/", "/"])
-def test_faults_security_h2_upload_beside_django(target: str, ours: Watched, theirs: Watched) -> None:
-    compare(ours, theirs, lambda: [posted(upload(300 * MIB), target=target)], {200, 403})
+def test_faults_security_h2_upload_beside_django(target: str, start: Pair) -> None:
+    compare(start, lambda: [posted(upload(300 * MIB), target=target)], {200, 403})
 
 
-def test_faults_security_h2_five_uploads_beside_django(ours: Watched, theirs: Watched) -> None:
+def test_faults_security_h2_five_uploads_beside_django(start: Pair) -> None:
     def make() -> list[bytes]:
         body = posted(upload(60 * MIB))
         return [body] * 5
 
-    compare(ours, theirs, make, {200})
+    compare(start, make, {200})
 
 
 @pytest.mark.parametrize(
     "name", ["floatformat", "floatformat_2", "floatformat_g", "floatformat_negative", "add", "filesizeformat"]
 )
-def test_faults_security_m6_beside_django(name: str, ours: Watched, theirs: Watched) -> None:
+def test_faults_security_m6_beside_django(name: str, start: Pair) -> None:
     make = lambda: [filtered(name, value) for value in BIG_NUMBERS]  # noqa: E731
-    compare(ours, theirs, make, {200, 400} if name.startswith("float") else {200, 400, 500})
+    compare(start, make, {200, 400} if name.startswith("float") else {200, 400, 500})
 
 
 M7 = {
@@ -163,11 +171,11 @@ M7 = {
 
 
 @pytest.mark.parametrize("kind", M7)
-def test_faults_security_m7_beside_django(kind: str, ours: Watched, theirs: Watched) -> None:
-    compare(ours, theirs, lambda: M7[kind], {200, 400, 404})
+def test_faults_security_m7_beside_django(kind: str, start: Pair) -> None:
+    compare(start, lambda: M7[kind], {200, 400, 404})
 
 
 @pytest.mark.parametrize("line", ["X-A: b", "Cookie: a=b", "Accept: a/b", "X-Forwarded-For: 1.2.3.4"])
-def test_faults_security_m8_beside_django(line: str, ours: Watched, theirs: Watched) -> None:
+def test_faults_security_m8_beside_django(line: str, start: Pair) -> None:
     """As many as the server lets through: uvicorn's httptools bounds neither their number nor their size."""
-    compare(ours, theirs, lambda: [http("GET", "/query/", *[line] * 200_000)], {200, 400, 431})
+    compare(start, lambda: [http("GET", "/query/", *[line] * 200_000)], {200, 400, 431})
