@@ -18,9 +18,8 @@ from email.utils import formatdate
 from http.cookies import SimpleCookie
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
-from starlette.requests import cookie_parser
-
 from compat import lazy
+from compat.cookies import parse_cookie
 from compat.db import database_sync_to_async
 from compat.endpoint import connection_of
 from compat.exceptions import ImproperlyConfigured
@@ -82,7 +81,7 @@ class CookieMiddleware:
     def _cookies(scope: Scope) -> dict[str, str]:
         # HTTP/2 lets a client split the header (RFC 9113, 8.2.3), and not every server joins it again.
         headers = [value.decode("latin1") for name, value in scope["headers"] if name == b"cookie"]
-        return cookie_parser("; ".join(headers)) if headers else {}
+        return parse_cookie("; ".join(headers)) if headers else {}
 
     @classmethod
     def set_cookie(

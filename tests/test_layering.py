@@ -23,6 +23,7 @@ from tests.support.processes import child_environment
 
 PURE = {
     "compat.converters",
+    "compat.cookies",
     "compat.exceptions",
     "compat.handlers",
     "compat.lazy",

@@ -66,7 +66,10 @@ _TABLE = {
         "Atomic get_autocommit get_connection get_rollback savepoint savepoint_commit savepoint_rollback "
         "set_autocommit set_rollback"
     ),
-    "http": "multipartparser",
+    "http.multipartparser": (
+        "BoundaryIter ChunkIter InputStreamExhausted InterBoundaryIter LazyStream MultiPartParser Parser "
+        "exhaust parse_boundary_stream"
+    ),
     "http.request": "bytes_to_text",
     "middleware": "cache gzip http locale",
     "middleware.common": "BrokenLinkEmailsMiddleware",

@@ -27,9 +27,7 @@ class QueryDict(MultiValueDict):
         self._mutable = mutable
 
     def _read(self, query_string: str | bytes) -> None:
-        text = (
-            query_string if isinstance(query_string, str) else query_string.decode(self.encoding, "replace")
-        )
+        text = query_string if isinstance(query_string, str) else _decoded(query_string, self.encoding)
         limit = settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
         try:
             pairs = parse_qsl(text, keep_blank_values=True, encoding=self.encoding, max_num_fields=limit)
@@ -111,6 +109,13 @@ class QueryDict(MultiValueDict):
             for value in values
         ]
         return "&".join(pairs)
+
+
+def _decoded(query_string: bytes, encoding: str) -> str:
+    try:
+        return query_string.decode(encoding)
+    except UnicodeDecodeError:
+        return query_string.decode("latin-1")
 
 
 def _quote(value: Any, safe: str | None, encoding: str) -> str:

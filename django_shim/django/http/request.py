@@ -10,18 +10,15 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from ..conf import settings
-from ..core.exceptions import (
-    BadRequest,
-    DisallowedHost,
-    RequestDataTooBig,
-)
+from ..core.exceptions import BadRequest, DisallowedHost, RequestDataTooBig
 from ..unserved import NOT_A_PACKAGE, attribute_of
 from ..utils.datastructures import CaseInsensitiveMapping, MultiValueDict
 from ..utils.encoding import escape_uri_path, iri_to_uri
 from ..utils.functional import cached_property
 from ..utils.http import is_same_domain
+from .cookie import parse_cookie
 from .media_type import MediaType, parse_accept, parse_content_type
-from .multipart import MultiPartParserError, parse_multipart
+from .multipartparser import MultiPartForm, parse_multipart
 from .query import QueryDict
 
 __all__ = [
@@ -40,6 +37,7 @@ __path__ = NOT_A_PACKAGE
 __getattr__ = attribute_of(__name__)
 
 _HOST = re.compile(r"([a-z0-9.-]+|\[[a-f0-9:.]+\])(?::([0-9]+))?$")
+FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 LOCAL_HOSTS = [".localhost", "127.0.0.1", "[::1]"]
 """Who may be asked for while DEBUG is on and ALLOWED_HOSTS is empty."""
 
@@ -75,11 +73,13 @@ class HttpRequest:
     """
 
     _encoding: str | None = None
+    _query_encoding: str | None = None
+    """Of GET: the charset of Content-Type is that of the body alone."""
     _body: bytes
 
     def __init__(self) -> None:
-        self.GET: Any = QueryDict(mutable=True)
-        self.COOKIES: dict[str, str] = {}
+        self._get: Any = None
+        self._cookies: dict[str, str] | None = None
         self.META: dict[str, Any] = {}
         self.path = ""
         self.path_info = ""
@@ -89,9 +89,10 @@ class HttpRequest:
         self.content_type: str | None = None
         self.content_params: dict[str, str] | None = None
         self._stream: Any = io.BytesIO()
+        self._form: QueryDict | MultiPartForm | Exception | None = None
         self._post: Any = None
         self._files: Any = None
-        self._stream_read = False
+        self._stream_read = self._form_taken = self._closed = False
 
     def __repr__(self) -> str:
         return (
@@ -107,9 +108,9 @@ class HttpRequest:
         if charset:
             try:
                 codecs.lookup(charset)
-            except LookupError:
+            except (LookupError, ValueError):
                 return
-            self.encoding = charset
+            self._encoding = charset
 
     @cached_property
     def headers(self) -> HttpHeaders:
@@ -198,21 +199,48 @@ class HttpRequest:
         wanted = list(media_types)
         return next((one for accepted in self.accepted_types for one in wanted if accepted.match(one)), None)
 
+    # The query string.
+
+    @property
+    def GET(self) -> Any:
+        """The query string, as a QueryDict; TooManyFieldsSent for too many fields."""
+        if self._get is None:
+            self._get = self._query()
+        return self._get
+
+    @GET.setter
+    def GET(self, value: Any) -> None:
+        self._get = value
+
+    def _query(self) -> QueryDict:
+        """The query string; a request that was made by hand has none, and its GET can be changed."""
+        return QueryDict(mutable=True)
+
+    @property
+    def COOKIES(self) -> dict[str, str]:
+        """The cookies by name."""
+        if self._cookies is None:
+            self._cookies = parse_cookie(self._cookie_header())
+        return self._cookies
+
+    @COOKIES.setter
+    def COOKIES(self, value: dict[str, str]) -> None:
+        self._cookies = value
+
+    def _cookie_header(self) -> str:
+        return str(self.META.get("HTTP_COOKIE", ""))
+
     # The body.
 
     @property
     def encoding(self) -> str | None:
-        """The charset of the form data; setting it reads the form anew."""
+        """The charset of the form; a new one decodes the form, and the query string, anew."""
         return self._encoding
 
     @encoding.setter
     def encoding(self, value: str) -> None:
-        self._encoding = value
-        self._post = self._files = None
-        self._read_query()
-
-    def _read_query(self) -> None:
-        """Take GET from the query string; a request that was made by hand has it set by hand."""
+        self._encoding = self._query_encoding = value
+        self._get = self._post = self._files = None
 
     @property
     def body(self) -> bytes:
@@ -223,41 +251,76 @@ class HttpRequest:
                     "the body has been read as a stream: read it, or use body, not both"
                 )
             limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-            if limit is not None and int(self.META.get("CONTENT_LENGTH") or 0) > limit:
+            # The size of what came, not what Content-Length says: a chunked body has none.
+            if limit is not None and self._stream.seek(0, io.SEEK_END) > limit:
+                self._stream.seek(0)
                 raise RequestDataTooBig(
                     f"the body is larger than DATA_UPLOAD_MAX_MEMORY_SIZE ({limit} bytes)"
                 )
-            self._body = self._stream.read()
-            self._stream = io.BytesIO(self._body)
-        return self._body
-
-    def _read_whole(self) -> bytes:
-        """The body for the form parsers, which count fields and not files."""
-        if not hasattr(self, "_body"):
-            self._body = self._stream.read()
-            self._stream = io.BytesIO(self._body)
-        return self._body
-
-    def _load_form(self) -> None:
-        self._post, self._files = QueryDict(encoding=self._encoding), MultiValueDict()
-        if self.method != "POST" or (self._stream_read and not hasattr(self, "_body")):
-            return
-        if self.content_type == "multipart/form-data":
-            boundary = (self.content_params or {}).get("boundary", "")
+            self._stream.seek(0)
             try:
-                self._post, self._files = parse_multipart(self._read_whole(), boundary, self._encoding)
-            except MultiPartParserError as error:
-                raise BadRequest(f"Invalid multipart/form-data: {error}") from error
-        elif self.content_type == "application/x-www-form-urlencoded":
-            if self._encoding is not None and codecs.lookup(self._encoding).name != "utf-8":
+                self._body = self._stream.read()
+            except OSError as error:
+                raise UnreadablePostError(*error.args) from error
+            self._stream.close()
+            self._stream = io.BytesIO(self._body)
+        return self._body
+
+    @property
+    def has_form(self) -> bool:
+        """True for a POST whose body is a form."""
+        return self.method == "POST" and self.content_type in FORMS
+
+    def load_form(self) -> None:
+        """Parse the body's form for POST and FILES; an error is kept, and raised when these are asked for.
+
+        Blocks: on an event loop, call it in a thread.
+        """
+        if self._form is None:
+            try:
+                self._form = self._parsed()
+            except Exception as error:  # noqa: BLE001 - raised by whoever asks for POST or FILES
+                self._form = error
+        if self._closed:  # while it was parsed
+            self.close()
+
+    def _parsed(self) -> QueryDict | MultiPartForm:
+        if self.content_type != "multipart/form-data":
+            if self._encoding is not None and self._encoding.lower() != "utf-8":
                 raise BadRequest("application/x-www-form-urlencoded must be UTF-8 encoded.")
-            self._post = QueryDict(self.body, encoding=self._encoding)
+            return QueryDict(self.body, encoding="utf-8")
+        stream = io.BytesIO(self._body) if hasattr(self, "_body") else self._stream
+        try:
+            return parse_multipart(stream, (self.content_params or {}).get("boundary", ""))
+        finally:
+            stream.seek(0)
+
+    def _take_form(self) -> None:
+        """Set POST and FILES: empty for any other kind of body, and where it was read as a stream."""
+        self._post, self._files = QueryDict(encoding=self._encoding), MultiValueDict()
+        if not self.has_form or (self._stream_read and not self._form_taken and not hasattr(self, "_body")):
+            return
+        self.load_form()
+        form, self._form_taken = self._form, True
+        if self.content_type == "multipart/form-data" and not hasattr(self, "_body"):
+            self._stream_read = True
+            self._stream.seek(0, io.SEEK_END)
+        if isinstance(form, MultiPartForm):
+            try:
+                self._post, self._files = form.decoded(self._encoding)
+            except (LookupError, UnicodeError) as error:
+                raise BadRequest(f"the form cannot be decoded by the charset {self._encoding!r}") from error
+        elif isinstance(form, QueryDict):
+            self._post = form
+        elif form is not None:
+            self._form = QueryDict(encoding=self._encoding)  # for error pages, which ask for POST once more
+            raise form
 
     @property
     def POST(self) -> Any:
         """The form's fields, as a QueryDict; empty for any other kind of body."""
         if self._post is None:
-            self._load_form()
+            self._take_form()
         return self._post
 
     @POST.setter
@@ -269,19 +332,25 @@ class HttpRequest:
     def FILES(self) -> Any:
         """The form's files, as a MultiValueDict of UploadedFile."""
         if self._files is None:
-            self._load_form()
+            self._take_form()
         return self._files
 
     def read(self, *args: Any) -> bytes:
         """The body as a stream."""
         self._stream_read = True
-        data: bytes = self._stream.read(*args)
-        return data
+        return self._from_stream(self._stream.read, *args)
 
     def readline(self, *args: Any) -> bytes:
         """One line of it."""
         self._stream_read = True
-        data: bytes = self._stream.readline(*args)
+        return self._from_stream(self._stream.readline, *args)
+
+    @staticmethod
+    def _from_stream(read: Any, *args: Any) -> bytes:
+        try:
+            data: bytes = read(*args)
+        except OSError as error:
+            raise UnreadablePostError(*error.args) from error
         return data
 
     def readlines(self) -> list[bytes]:
@@ -292,9 +361,14 @@ class HttpRequest:
         return iter(self.readline, b"")
 
     def close(self) -> None:
-        """Give up the files that came with the form."""
-        for uploads in (self._files or MultiValueDict()).values():
-            uploads.close()
+        """Close the body and the files that came with it."""
+        self._closed = True
+        self._stream.close()
+        if isinstance(self._form, MultiPartForm):
+            self._form.close()
+        for _, uploads in (self._files or MultiValueDict()).lists():
+            for upload in uploads:
+                upload.close()
 
 
 def split_domain_port(host: str) -> tuple[str, str]:

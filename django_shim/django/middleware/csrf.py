@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..conf import settings
-from ..core.exceptions import BadRequest, DisallowedHost
+from ..core.exceptions import DisallowedHost
 from ..core.handlers.loop import LoopMiddleware
 from ..http import HttpRequest
 from ..unserved import NOT_A_PACKAGE, attribute_of
@@ -196,7 +196,7 @@ class CsrfViewMiddleware(LoopMiddleware):
             try:
                 if value := request.POST.get("csrfmiddlewaretoken", ""):
                     return str(value), "POST"
-            except (OSError, BadRequest):
+            except OSError:
                 pass  # a body that cannot be read has no token in it
         header = settings.CSRF_HEADER_NAME
         return str(

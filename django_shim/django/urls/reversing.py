@@ -140,8 +140,28 @@ def _route_parts(route: str, converters: Mapping[str, Converter]) -> Iterator[Pa
 
 
 def _regex_parts(regex: re.Pattern[str]) -> list[tuple[Part, ...]]:
+    if _has_choice(regex.pattern):
+        return []  # as in Django: nothing says which of "(?:foo|bar)" is meant
     names = {number: name for name, number in regex.groupindex.items()}
     return _sequence(_sre.parse(regex.pattern, regex.flags & ~re.UNICODE), names)
+
+
+_SYNTAX = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\((?:\?(?!P<))?|\)|\|", re.DOTALL)
+"""Escapes and character sets, which are passed over, and parentheses and bars."""
+
+
+def _has_choice(pattern: str) -> bool:
+    """True for a "|" that is in no group whose text is an argument."""
+    takes_argument = []
+    for match in _SYNTAX.finditer(pattern):
+        token = match[0]
+        if token.startswith("("):
+            takes_argument.append(token == "(")
+        elif token == ")" and takes_argument:
+            takes_argument.pop()
+        elif token == "|" and not any(takes_argument):
+            return True
+    return False
 
 
 Alternatives = list[tuple[Part, ...]]
@@ -161,8 +181,6 @@ def _item(op: str, value: Any, names: Mapping[int, str]) -> Alternatives:
             return [(_ANY_CHARACTER,)]
         case "IN":
             return [(_character(value),)]
-        case "BRANCH":
-            return [way for branch in value[1] for way in _sequence(branch, names)]
         case "SUBPATTERN":
             return _group(value, names)
         case "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":

@@ -15,6 +15,8 @@ __all__ = ["date_format", "get_format", "localize", "number_format", "time_forma
 __path__ = NOT_A_PACKAGE
 __getattr__ = attribute_of(__name__)
 
+LONGEST_NUMBER = 200
+"""Digits; a longer number is written with an exponent, as Django does."""
 NAMED_FORMATS = (
     "DATE_FORMAT",
     "DATETIME_FORMAT",
@@ -45,15 +47,39 @@ def number_format(
     value: Any, decimal_pos: int | None = None, use_l10n: bool | None = None, force_grouping: bool = False
 ) -> str:
     """A number with ``decimal_pos`` decimals, cut and not rounded; thousands in groups if asked for."""
-    text = format(value, "f") if isinstance(value, Decimal) else str(value)
-    if "e" in text.lower():
-        text = format(Decimal(text), "f")
+    if isinstance(value, float) and "e" in str(value):
+        value = Decimal(str(value))
+    if isinstance(value, Decimal) and value.is_finite():
+        if decimal_pos is not None and abs(value) < Decimal(1).scaleb(-decimal_pos):
+            value = Decimal(0)
+        if is_long(value):
+            coefficient, _, exponent = f"{value:e}".partition("e")
+            return f"{number_format(coefficient, decimal_pos, use_l10n, force_grouping)}e{exponent}"
+        text = f"{value:f}"
+    else:
+        try:
+            text = str(value)
+        except ValueError:  # an int of more digits than Python writes: 4300
+            return f"{Decimal(value):.15e}"
     whole, _, decimals = text.partition(".")
     if decimal_pos is not None:
         decimals = decimals[:decimal_pos].ljust(decimal_pos, "0")
     if force_grouping or settings.USE_THOUSAND_SEPARATOR:
-        whole = f"{int(whole):,}"
+        whole = _grouped(whole)
     return f"{whole}.{decimals}" if decimals else whole
+
+
+def _grouped(whole: str) -> str:
+    digits = whole.removeprefix("-")
+    first = len(digits) % 3
+    groups = [digits[:first], *(digits[at : at + 3] for at in range(first, len(digits), 3))]
+    return ("-" if digits != whole else "") + ",".join(group for group in groups if group)
+
+
+def is_long(number: Decimal) -> bool:
+    """True for a finite number of more than 200 digits: writing all of 1e1000000 takes seconds."""
+    _, digits, exponent = number.as_tuple()
+    return len(digits) + abs(int(exponent)) > LONGEST_NUMBER
 
 
 def localize(value: Any, use_l10n: bool | None = None) -> Any:

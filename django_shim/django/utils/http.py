@@ -6,6 +6,7 @@ import base64
 import email.utils
 import re
 import time
+import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from typing import Any
@@ -128,7 +129,8 @@ def url_has_allowed_host_and_scheme(url: str | None, allowed_hosts: Any, require
 
 
 def _is_safe(url: str, hosts: set[str], require_https: bool) -> bool:
-    if len(url) > 2048 or url.startswith("///") or ord(url[0]) < 32:
+    # Browsers drop control and format characters in front, and then see another URL.
+    if len(url) > 2048 or url.startswith("///") or unicodedata.category(url[0])[0] == "C":
         return False
     try:
         parts = urlsplit(url)

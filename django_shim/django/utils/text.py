@@ -51,7 +51,7 @@ def wrap(text: str, width: int) -> str:
     wrapper = textwrap.TextWrapper(
         width, break_long_words=False, break_on_hyphens=False, replace_whitespace=False
     )
-    lines = [part for line in text.splitlines() for part in wrapper.wrap(line) or [""]]
+    lines = [part for line in text.splitlines() for part in wrapper.wrap(line) or [line]]
     return "\n".join(lines) + ("\n" if text.endswith("\n") else "")
 
 
@@ -119,16 +119,14 @@ class Truncator:
         ellipsis = "…" if truncate is None else truncate
         text = unicodedata.normalize("NFC", self.text)
         length = max(int(num), 0)
-        room = length - _visible(ellipsis)
-        if _visible(text) <= length:
-            return text
-        kept, count = "", 0
-        for character in text:
+        room, count, end = length - _visible(ellipsis), 0, None
+        for place, character in enumerate(text):
             count += not unicodedata.combining(character)
-            if count > room:
-                break
-            kept += character
-        return kept + ellipsis if length else ""
+            if end is None and count > room:
+                end = place
+            if count > length:
+                return text[:end] + ellipsis if length else ""
+        return text
 
     def words(self, num: int, truncate: str | None = None) -> str:
         """At most ``num`` words."""

@@ -7,29 +7,32 @@ import posixpath
 from pathlib import Path
 from typing import Any
 
+from starlette.staticfiles import StaticFiles
+
 from ..http import FileResponse, Http404, HttpRequest, HttpResponseNotModified
 from ..utils.http import http_date, parse_http_date_safe
 
-__all__ = ["safe_path", "serve", "was_modified_since"]
+__all__ = ["lookup", "serve", "was_modified_since"]
 
 
 def serve(request: HttpRequest, path: str, document_root: Any = None, show_indexes: bool = False) -> Any:
     """The file ``path`` below ``document_root``; Http404 where there is none, or where it leads outside."""
-    file = safe_path(path, document_root)
-    if file is None or not file.exists():
+    file = lookup(path, document_root)
+    if file is None:
         raise Http404(f"there is no file {path!r}")
     if file.is_dir():
         raise Http404("a folder is not shown")
     return file_response(request, file)
 
 
-def safe_path(path: str, root: Any) -> Path | None:
-    """``path`` below ``root``, followed through symbolic links; None where it leads outside."""
-    cleaned = posixpath.normpath(path).lstrip("/")
-    parts = cleaned.split("/")
-    if ".." in parts or "\\" in cleaned or "\0" in cleaned or any(Path(part).drive for part in parts):
-        return None
-    return Path(root) / cleaned
+def lookup(path: str, root: Any) -> Path | None:
+    """What is at ``path`` below ``root``, symbolic links followed; None for nothing, and for outside."""
+    files = StaticFiles(directory=root, check_dir=False, follow_symlink=True)
+    try:
+        found, stat = files.lookup_path(posixpath.normpath(path).lstrip("/"))
+    except (OSError, ValueError):
+        return None  # no file can have such a name
+    return None if stat is None else Path(found)
 
 
 def file_response(request: HttpRequest, file: Path) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 from ...apps import apps
 from ...conf import settings
 from ...unserved import NOT_A_PACKAGE, attribute_of
-from ...views.static import safe_path
+from ...views.static import lookup
 
 __all__ = ["find", "folders"]
 
@@ -33,8 +33,8 @@ def find(path: str, find_all: bool = False) -> Any:
         below = path.removeprefix(f"{prefix}/") if prefix else path
         if prefix and below == path:
             continue
-        file = safe_path(below, folder)
-        if file is not None and file.exists():
+        file = lookup(below, folder)
+        if file is not None:
             if not find_all:
                 return str(file)
             found.append(str(file))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 from compat.types import Receive, Scope, Send
 
-from ...core.handlers.asgi import ASGIRequest, get_script_prefix, read_body, send_response
+from ...core.handlers.asgi import ASGIRequest, get_script_prefix, send_response
 from ...core.handlers.static import static_file_response
 from ...unserved import NOT_A_PACKAGE, attribute_of
 from ...urls import set_script_prefix
@@ -26,19 +27,10 @@ class ASGIStaticFilesHandler:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
         if scope["type"] == "http" and scope["method"] in ("GET", "HEAD"):
             set_script_prefix(get_script_prefix(scope))
-            request = ASGIRequest(scope, _NoBody())
-            response = await static_file_response(request)
+            response = await static_file_response(ASGIRequest(scope, io.BytesIO()))
             if response is not None:
-                (await read_body(receive)).close()
                 try:
-                    return await send_response(response, send, scope["method"])
+                    return await send_response(response, scope, send)
                 finally:
                     response.close()
         return await self.application(scope, receive, send)
-
-
-class _NoBody:
-    def read(self, *args: Any) -> bytes:
-        return b""
-
-    def close(self) -> None: ...

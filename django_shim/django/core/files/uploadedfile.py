@@ -1,14 +1,17 @@
-"""A file that came with a form. Its content is in memory."""
+"""A file that came with a form. Its content is in memory if the form was small, else on disk."""
 
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from typing import Any
 
 from ...unserved import NOT_A_PACKAGE, attribute_of
 
 __all__ = ["File", "InMemoryUploadedFile", "SimpleUploadedFile", "UploadedFile"]
+
+LONGEST_NAME = 255
 
 __path__ = NOT_A_PACKAGE
 __getattr__ = attribute_of(__name__)
@@ -76,6 +79,20 @@ class File:
         """Close it."""
         self.file.close()
 
+    # A spooled file of Python 3.10 lacks these three, and TextIOWrapper asks for them.
+
+    def readable(self) -> bool:
+        """True while it is open."""
+        return not self.file.closed
+
+    def seekable(self) -> bool:
+        """True while it is open."""
+        return not self.file.closed
+
+    def writable(self) -> bool:
+        """True while it is open and its mode does not forbid it."""
+        return not self.file.closed and "r" not in str(getattr(self.file, "mode", "")).replace("r+", "")
+
 
 class UploadedFile(File):
     """A file that came with a form: ``name``, ``size``, ``content_type``, ``read()``, ``chunks()``."""
@@ -89,10 +106,20 @@ class UploadedFile(File):
         charset: str | None = None,
         content_type_extra: Any = None,
     ) -> None:
-        super().__init__(file, name)
+        super().__init__(file, None if name is None else _safe_name(str(name)))
         self.content_type = content_type
         self.charset = charset
         self.content_type_extra = content_type_extra
+
+
+def _safe_name(name: str) -> str:
+    """Without folders, and at most as long as file systems take; the extension is kept."""
+    base = os.path.basename(name)
+    if len(base) > LONGEST_NAME:
+        stem, extension = os.path.splitext(base)
+        extension = extension[:LONGEST_NAME]
+        base = stem[: LONGEST_NAME - len(extension)] + extension
+    return base
 
 
 class InMemoryUploadedFile(UploadedFile):

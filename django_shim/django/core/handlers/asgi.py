@@ -10,16 +10,16 @@ from contextlib import suppress
 from typing import Any
 
 from asgiref.sync import ThreadSensitiveContext
+from starlette.requests import ClientDisconnect, Request, empty_receive
+from starlette.responses import Response, StreamingResponse
 
 from compat.types import Receive, Scope, Send
 
 from ...conf import settings
-from ...http.cookie import parse_cookie
 from ...http.request import HttpRequest, QueryDict
 from ...http.response import HttpResponseBadRequest
 from ...urls import set_script_prefix
 from .. import signals
-from ..exceptions import RequestAborted
 from .base import BaseHandler
 from .static import static_file_response
 
@@ -50,18 +50,12 @@ class ASGIRequest(HttpRequest):
         self.META = _meta(scope, self)
         self._stream = body_file
         self._set_content_type(self.META.get("CONTENT_TYPE", ""))
-        self.COOKIES = parse_cookie(self.META.get("HTTP_COOKIE", ""))
-        self._read_query()
 
-    def _read_query(self) -> None:
-        self.GET = QueryDict(self.META.get("QUERY_STRING", ""), encoding=self._encoding)
+    def _query(self) -> QueryDict:
+        return QueryDict(self.META.get("QUERY_STRING", ""), encoding=self._query_encoding)
 
     def _get_scheme(self) -> str:
         return str(self.scope.get("scheme") or "http")
-
-    def close(self) -> None:
-        super().close()
-        self._stream.close()
 
 
 def _meta(scope: Scope, request: ASGIRequest) -> dict[str, Any]:
@@ -80,15 +74,16 @@ def _meta(scope: Scope, request: ASGIRequest) -> dict[str, Any]:
         meta["REMOTE_PORT"] = client[1]
     server = scope.get("server") or ("unknown", "0")
     meta["SERVER_NAME"], meta["SERVER_PORT"] = server[0], str(server[1] or 0)
+    headers: dict[str, list[str]] = {}
     for raw_name, raw_value in scope.get("headers", []):
-        name, value = raw_name.decode("latin1"), raw_value.decode("latin1")
+        name = raw_name.decode("latin1")
         if "_" in name:
             continue  # "X_Forwarded_For" must not pass for "X-Forwarded-For"
         key = name.upper().replace("-", "_")
         key = key if key in ("CONTENT_LENGTH", "CONTENT_TYPE") else f"HTTP_{key}"
-        if key in meta:
-            value = f"{meta[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{value}"
-        meta[key] = value
+        headers.setdefault(key, []).append(raw_value.decode("latin1"))
+    for key, values in headers.items():
+        meta[key] = ("; " if key == "HTTP_COOKIE" else ",").join(values)
     return meta
 
 
@@ -108,45 +103,44 @@ class ASGIHandler(BaseHandler):
             await self._handle(scope, receive, send)
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            body = await read_body(receive)
-        except RequestAborted:
-            return
-        set_script_prefix(get_script_prefix(scope))
-        await signals.request_started.asend(sender=type(self), scope=scope)
-        try:
-            await _until_client_leaves(self._answer(scope, body, send), receive)
-        finally:
-            body.close()
-            await signals.request_finished.asend(sender=type(self))
+        with body_file() as body:
+            try:
+                await read_body(scope, receive, body)
+            except ClientDisconnect:
+                return
+            set_script_prefix(get_script_prefix(scope))
+            await signals.request_started.asend(sender=type(self), scope=scope)
+            try:
+                await _until_client_leaves(self._answer(scope, body, send), receive)
+            finally:
+                await signals.request_finished.asend(sender=type(self))
 
     async def _answer(self, scope: Scope, body: Any, send: Send) -> None:
         try:
             request = self.request_class(scope, body)
-        except (UnicodeDecodeError, ValueError) as error:
+        except ValueError as error:  # a query string that is not UTF-8
             logger.warning("Bad Request (%s): %s", type(error).__name__, scope["path"], exc_info=error)
-            response: Any = HttpResponseBadRequest()
-        else:
-            response = await static_file_response(request) or await self.get_response(request)
+            return await send_response(HttpResponseBadRequest(), scope, send)
         try:
-            await send_response(response, send, scope["method"])
+            response = await static_file_response(request) or await self.get_response(request)
+            try:
+                await send_response(response, scope, send)
+            finally:
+                response.close()
         finally:
-            response.close()
+            request.close()
 
 
-async def read_body(receive: Receive) -> Any:
-    """The request's body in a file, which is in memory up to FILE_UPLOAD_MAX_MEMORY_SIZE."""
-    file = tempfile.SpooledTemporaryFile(max_size=settings.FILE_UPLOAD_MAX_MEMORY_SIZE, mode="w+b")
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            file.close()
-            raise RequestAborted
-        if chunk := message.get("body"):
-            file.write(chunk)
-        if not message.get("more_body", False):
-            file.seek(0)
-            return file
+def body_file() -> tempfile.SpooledTemporaryFile[bytes]:
+    """A file for a request's body. It is in memory up to FILE_UPLOAD_MAX_MEMORY_SIZE, then on disk."""
+    return tempfile.SpooledTemporaryFile(max_size=settings.FILE_UPLOAD_MAX_MEMORY_SIZE, mode="w+b")
+
+
+async def read_body(scope: Scope, receive: Receive, body: Any) -> None:
+    """Write the request's body to the file ``body``; ClientDisconnect where it does not come to its end."""
+    async for chunk in Request(scope, receive).stream():
+        body.write(chunk)
+    body.seek(0)
 
 
 async def _until_client_leaves(answer: Awaitable[None], receive: Receive) -> None:
@@ -170,29 +164,20 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-async def send_response(response: Any, send: Send, method: str) -> None:
+async def send_response(response: Any, scope: Scope, send: Send) -> None:
     """Status, headers, cookies, body; no body where HTTP has none (HEAD, 204, 304)."""
-    without_body = (
-        method.upper() == "HEAD" or response.status_code in (204, 304) or response.status_code < 200
-    )
-    if (
-        not response.streaming
-        and "Content-Length" not in response.headers
-        and response.status_code not in (204, 304)
-    ):
+    status = response.status_code
+    empty = status in (204, 304) or status < 200
+    if not (response.streaming or empty or "Content-Length" in response.headers):
         response.headers["Content-Length"] = str(len(response.content))
-    start = {
-        "type": "http.response.start",
-        "status": response.status_code,
-        "headers": encoded_headers(response),
-    }
-    await send(start)
+    without_body = empty or scope["method"].upper() == "HEAD"
     if response.streaming and not without_body:
-        async for piece in response:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
-        return
-    await send({"type": "http.response.body", "body": b"" if without_body else response.content})
+        streamed = StreamingResponse(response, status)
+        streamed.raw_headers = encoded_headers(response)
+        return await streamed.stream_response(send)
+    plain = Response(b"" if without_body else response.content, status)
+    plain.raw_headers = encoded_headers(response)
+    await plain(scope, empty_receive, send)
 
 
 def encoded_headers(response: Any) -> list[tuple[bytes, bytes]]:

@@ -59,8 +59,7 @@ class BaseHandler:
         set_urlconf(None)
         response = await self._chain(request)
         log_refusal(request, response)
-        if not getattr(response, "streaming", False):
-            response._closable.append(request.close)
+        response._closable.append(request.close)
         return response
 
     def _load_middleware(self) -> Handler:
@@ -104,6 +103,9 @@ class BaseHandler:
         match = get_resolver(urlconf).resolve(request.path_info)
         request.resolver_match = match
         view, args, kwargs = match
+        if request.has_form and (iscoroutinefunction(view) or not getattr(view, "csrf_exempt", False)):
+            # An async view and the check for the CSRF token ask for the form on the event loop.
+            await sync_to_async(request.load_form, thread_sensitive=True)()
         response = None
         for hook in self._view_middleware:
             response = await hook(request, view, args, kwargs)

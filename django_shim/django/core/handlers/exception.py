@@ -7,6 +7,7 @@ from typing import Any
 
 from ...conf import settings
 from ...http.exceptions import Http404
+from ...http.multipartparser import MultiPartParserError
 from ...http.request import HttpRequest
 from ...urls import get_resolver, get_urlconf
 from ...views import debug, defaults
@@ -33,7 +34,7 @@ def response_for_exception(request: HttpRequest, error: Exception) -> Any:
         )
         named = logging.getLogger(f"{security_logger.name}.{type(error).__name__}")
         _log(request, response, "%s: %s", request.path, error, to=named, level=logging.ERROR)
-    elif isinstance(error, BadRequest):
+    elif isinstance(error, (BadRequest, MultiPartParserError)):
         response = (
             debug.server_error(request, error, 400) if settings.DEBUG else _handled(request, 400, error)
         )

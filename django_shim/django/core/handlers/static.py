@@ -10,6 +10,7 @@ from asgiref.sync import sync_to_async
 from ...conf import settings
 from ...http.exceptions import Http404
 from ...http.request import HttpRequest
+from ..exceptions import DisallowedHost
 
 __all__ = ["static_file_response", "static_prefix"]
 
@@ -36,8 +37,9 @@ def _serve(request: HttpRequest, path: str) -> Any:
     from .exception import log_refusal, response_for_exception
 
     try:
+        request.get_host()  # no middleware checks it here
         return serve(request, path)
-    except Http404 as error:
+    except (Http404, DisallowedHost) as error:
         response = response_for_exception(request, error)
     log_refusal(request, response)
     return response

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
+import tempfile
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from asgiref.sync import async_to_sync
 
 from ...conf import settings
-from ...http.cookie import parse_cookie
 from ...http.request import HttpRequest, QueryDict
 from ...urls import set_script_prefix
 from .. import signals
@@ -17,6 +16,9 @@ from .base import BaseHandler
 from .static import static_file_response
 
 __all__ = ["WSGIHandler", "WSGIRequest"]
+
+PIECE = 64 * 2**10
+"""Bytes of a body that are read at a time."""
 
 
 class WSGIRequest(HttpRequest):
@@ -31,17 +33,28 @@ class WSGIRequest(HttpRequest):
         self.path_info = _text(environ.get("PATH_INFO", "")) or "/"
         self.path = f"{self.script_name}/{self.path_info.removeprefix('/')}"
         self.method = environ["REQUEST_METHOD"].upper()
-        length = int(environ.get("CONTENT_LENGTH") or 0)
-        self._stream = io.BytesIO(environ["wsgi.input"].read(length) if length else b"")
+        self._stream = _body(environ)
         self._set_content_type(environ.get("CONTENT_TYPE", ""))
-        self.COOKIES = parse_cookie(_text(environ.get("HTTP_COOKIE", "")))
-        self._read_query()
 
-    def _read_query(self) -> None:
-        self.GET = QueryDict(self.environ.get("QUERY_STRING", ""), encoding=self._encoding)
+    def _query(self) -> QueryDict:
+        return QueryDict(self.environ.get("QUERY_STRING", ""), encoding=self._query_encoding)
+
+    def _cookie_header(self) -> str:
+        return _text(self.environ.get("HTTP_COOKIE", ""))
 
     def _get_scheme(self) -> str:
         return str(self.environ.get("wsgi.url_scheme", "http"))
+
+
+def _body(environ: dict[str, Any]) -> Any:
+    """The body in a file, which is in memory up to FILE_UPLOAD_MAX_MEMORY_SIZE, then on disk."""
+    left = int(environ.get("CONTENT_LENGTH") or 0)
+    file = tempfile.SpooledTemporaryFile(max_size=settings.FILE_UPLOAD_MAX_MEMORY_SIZE, mode="w+b")
+    while left > 0 and (piece := environ["wsgi.input"].read(min(left, PIECE))):
+        file.write(piece)
+        left -= len(piece)
+    file.seek(0)
+    return file
 
 
 def _text(value: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from typing import Any
 
 from ...utils import formats
@@ -45,7 +45,10 @@ def filesizeformat(bytes_: Any) -> str:
     sign, size = ("-", -size) if size < 0 else ("", size)
     if size < 1024:
         return f"{sign}{size}\xa0byte{'' if size == 1 else 's'}"
-    amount, unit = float(size), "bytes"
+    try:
+        amount, unit = float(size), "bytes"
+    except OverflowError:
+        return f"{sign}{Decimal(size >> 50):.1e}\xa0PB"
     for unit in _UNITS:
         amount /= 1024
         if amount < 1024 or unit == _UNITS[-1]:
@@ -58,32 +61,36 @@ def floatformat(text: Any, arg: Any = -1) -> Any:
     """Rounded to ``arg`` decimals; a negative number leaves them away where they are all 0. ``g`` groups."""
     grouping = False
     if isinstance(arg, str):
-        grouping = "g" in arg[-2:]
+        grouping = "g" in arg[-2:] and "u" not in arg[-2:]
         arg = arg.rstrip("gu") or -1
+    number = _as_decimal(text)
+    if number is None:
+        return ""
     try:
-        number = Decimal(repr(text) if isinstance(text, float) else str(text))
         places = int(arg)
-    except (ValueError, InvalidOperation, TypeError):
-        try:
-            number, places = Decimal(str(float(text))), int(arg)
-        except (ValueError, TypeError, InvalidOperation):
-            return "" if _not_a_number(text) else text
-    if not number.is_finite():
-        return str(text)
-    if places < 0 and number == number.to_integral_value():
-        return SafeString(formats.number_format(str(int(number)), 0, force_grouping=grouping))
-    rounded = number.quantize(Decimal(1).scaleb(-abs(places)), ROUND_HALF_UP)
-    if not rounded:
-        rounded = abs(rounded)  # no "-0"
-    return SafeString(formats.number_format(rounded, abs(places), force_grouping=grouping))
+        if not number.is_finite() or formats.is_long(number):
+            return str(text)
+        if places <= 0 and number == number.to_integral_value():
+            return SafeString(formats.number_format(int(number), 0, force_grouping=grouping))
+        unit = Decimal(1).scaleb(-abs(places))
+        # As many digits as the result has: 28, the default, are too few for 1e30.
+        context = Context(prec=max(number.adjusted(), 0) + abs(places) + 2)
+        rounded = number.quantize(unit, ROUND_HALF_UP, context)
+    except (ValueError, TypeError, ArithmeticError):
+        return str(text)  # the argument is no number of places
+    text = format(rounded if rounded else abs(rounded), "f")  # no "-0"
+    return SafeString(formats.number_format(text, abs(places), force_grouping=grouping))
 
 
-def _not_a_number(text: Any) -> bool:
+def _as_decimal(value: Any) -> Decimal | None:
     try:
-        float(text)
-    except (ValueError, TypeError):
-        return True
-    return False
+        return Decimal(str(value))
+    except InvalidOperation:
+        pass
+    try:
+        return Decimal(str(float(value)))
+    except (ValueError, TypeError, InvalidOperation):
+        return None
 
 
 @register.filter(is_safe=False)

@@ -42,7 +42,7 @@ register = Library()
 @stringfilter
 def addslashes(value: str) -> str:
     """A backslash in front of quotes and backslashes."""
-    return re.sub(r"[\\\"']", r"\\\g<0>", value)
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("'", "\\'")
 
 
 @register.filter(is_safe=True)

@@ -40,7 +40,7 @@ REVERSED: list[tuple[str, list[Any], dict[str, Any], str | None]] = [
     ("opt", [], {}, "/opt/"),
     ("opt", ["a"], {}, "/opt/a"),
     ("opt", ["b"], {}, None),
-    ("alt", [], {}, "/alt/bar/"),
+    ("alt", [], {}, None),
     ("cls", ["z/z"], {}, "/cls/a0x%20./z/z"),
     ("nest", ["1"], {}, None),
     ("nest", ["1x"], {}, "/nest/1x/"),
