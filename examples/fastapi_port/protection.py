@@ -38,11 +38,13 @@ class OwnPages:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
-            return await self.app(scope, receive, send)
+            await self.app(scope, receive, send)
+            return
         headers = Headers(scope=scope)
         if scope["method"] not in SAFE and is_of_another_site(headers):
             refusal = PlainTextResponse("Pages of other sites may not do this", 403)
-            return await refusal(scope, receive, send)
+            await refusal(scope, receive, send)
+            return
 
         async def framed(message: Any) -> None:
             if message["type"] == "http.response.start":

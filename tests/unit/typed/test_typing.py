@@ -164,7 +164,7 @@ def marked() -> set[int]:
 EXAMPLE = REPO / "examples" / "fastapi_port"
 # chat/consumers.py is the Django project's file with two lines changed, and has no annotations.
 CHAT = ("chat/api.py", "chat/pages.py", "chat/sockets.py")
-TYPED = ("main.py", "layers.py", "external_sender.py", "showcase", *CHAT)
+TYPED = ("main.py", "layers.py", "protection.py", "external_sender.py", "showcase", *CHAT)
 
 
 @pytest.mark.parametrize(
