@@ -17,6 +17,8 @@ REFUSED = (HANGS_UP, *range(200, 500))
 REFUSED_OR_500 = (HANGS_UP, *range(200, 501))
 """For what the page itself lets through to `HttpResponse`, whose BadHeaderError is the page's to handle."""
 
+LATE = "the server refuses the header, after the application: HttpResponse lets it through, as Django's does"
+
 BIG_NUMBERS = {
     "1e1000000": "took 23 s",
     "-1e1000000": "took 23 s",
@@ -387,7 +389,7 @@ REQUESTS = named(
                 once="a place that must not become a header of its own, or a script",
                 data=get(f"/redirect/?to={target}"),
                 statuses=REFUSED_OR_500,
-                logs=("BadHeaderError", "DisallowedRedirect", "SuspiciousOperation"),
+                logs=("BadHeaderError", "DisallowedRedirect", "SuspiciousOperation", "ValueError"),
             )
             for name, target in {
                 "newlines": "/%0d%0aSet-Cookie:%20a=b",
@@ -406,7 +408,8 @@ REQUESTS = named(
                 once="a value that must not become a header of its own",
                 data=get(f"/header/?{query}"),
                 statuses=REFUSED_OR_500,
-                logs=("BadHeaderError", "UnicodeEncodeError", "LocalProtocolError"),
+                logs=("BadHeaderError", "UnicodeEncodeError"),
+                xfail=LATE if name in ("NUL", "name with colon", "name with space") else "",
             )
             for name, query in {
                 "newlines": "value=a%0d%0aSet-Cookie:%20a=b",
@@ -429,6 +432,7 @@ REQUESTS = named(
                 data=get(f"/cookie/?{query}"),
                 statuses=REFUSED_OR_500,
                 logs=("BadHeaderError", "CookieError"),
+                xfail=LATE if name == "not latin-1" else "",
             )
             for name, query in {
                 "newlines": "value=a%0d%0aSet-Cookie:%20a=b",

@@ -154,7 +154,7 @@ def test_memory_is_flat(site: Watched, consumers: Watched) -> None:
     """What has been sent before is sent once more, but for the large ones: nothing of it stays."""
     before = site.memory(), consumers.memory()
     for request in [*REQUESTS, *MULTIPART]:
-        if not request.heavy and not request.name.startswith(PENDING):
+        if not request.heavy and not request.xfail and not request.name.startswith(PENDING):
             send_request(request, site)
     for handshake in HANDSHAKES:
         send_handshake(handshake, consumers)
