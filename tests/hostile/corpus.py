@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BELOW_500",
-    "PENDING",
     "Entry",
     "Frames",
     "Handshake",
@@ -22,18 +21,6 @@ __all__ = [
     "named",
 ]
 
-PENDING = (
-    *(
-        "charset ",
-        "query of 1,001",
-        "query of ampersands",
-        "form of 3 MiB, chunked",
-        "body of 3 MiB, chunked",
-    ),
-    *("filters of", "header Content-Type encoded broken", "multipart "),
-    *("path static of 300", "path static of 5,000", "path static deep"),
-)
-"""Requests that the subset's HTTP does not stand yet; most of it is being rewritten."""
 BELOW_500: Collection[int] = range(100, 500)
 HANGS_UP = 0
 """In `statuses`: the server may close the connection without an answer."""

@@ -7,7 +7,6 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from tests.hostile.corpus import PENDING
 from tests.hostile.frames import FRAMES, HANDSHAKES, JSON, RELAYS, ROOMS, SITE_HANDSHAKES
 from tests.hostile.multipart import MULTIPART
 from tests.hostile.payloads import PAYLOADS
@@ -71,7 +70,7 @@ def _bases(kind: str) -> list[tuple[str, bytes]]:
     found: list[tuple[str, bytes]] = []
     if kind == "site":
         for request in [*REQUESTS, *MULTIPART]:
-            if not request.heavy and not request.xfail and not request.name.startswith(PENDING):
+            if not request.heavy and not request.xfail:
                 data = request.data()
                 found += [(request.name, one) for one in ([data] if isinstance(data, bytes) else data)]
         found += [(entry.name, entry.data()) for entry in SITE_HANDSHAKES]

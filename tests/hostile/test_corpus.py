@@ -11,7 +11,7 @@ import pytest
 from redis import Redis
 
 from compat.layers.redis.keys import Keys
-from tests.hostile.corpus import PENDING, Entry, Frames, Handshake, Payload, Request
+from tests.hostile.corpus import Entry, Frames, Handshake, Payload, Request
 from tests.hostile.frames import FRAMES, HANDSHAKES, SITE_HANDSHAKES
 from tests.hostile.multipart import MULTIPART
 from tests.hostile.payloads import PAYLOADS, Target
@@ -33,8 +33,6 @@ def parameters(entries: Iterable[Entry]) -> list[Any]:
 
 
 def _marks(entry: Entry) -> list[pytest.MarkDecorator]:
-    if entry.name.startswith(PENDING):
-        return [pytest.mark.xfail(reason="the subset's HTTP is being rewritten", run=False)]
     return [pytest.mark.xfail(reason=entry.xfail, strict=True, run=not entry.heavy)] if entry.xfail else []
 
 
@@ -154,7 +152,7 @@ def test_memory_is_flat(site: Watched, consumers: Watched) -> None:
     """What has been sent before is sent once more, but for the large ones: nothing of it stays."""
     before = site.memory(), consumers.memory()
     for request in [*REQUESTS, *MULTIPART]:
-        if not request.heavy and not request.xfail and not request.name.startswith(PENDING):
+        if not request.heavy and not request.xfail:
             send_request(request, site)
     for handshake in HANDSHAKES:
         send_handshake(handshake, consumers)
