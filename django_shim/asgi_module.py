@@ -10,12 +10,20 @@ fail is never touched, and what it did before it failed (``sys.path``, ``.env`` 
 from __future__ import annotations
 
 import ast
+import logging
 import os
 import sys
 from collections.abc import Callable
 from types import ModuleType
 
+from django_shim.finder import serves_subset
+
 __all__ = ["named_settings", "run"]
+
+SERVED_BY = {"django.contrib.staticfiles.handlers", "django_shim.mounting"}
+"""Modules that serve static files where they are used, and are loaded only then."""
+
+logger = logging.getLogger("django_shim")
 
 VARIABLE = "DJANGO_SETTINGS_MODULE"
 
@@ -24,6 +32,7 @@ def run(module: ModuleType, load: Callable[[ModuleType], None]) -> None:
     """``load(module)``; once more, after ``django.setup()``, if it failed for the want of that."""
     try:
         load(module)
+        _tell_of_static_files(module)
     except Exception as error:
         if not _wants_setup(error):
             raise
@@ -36,6 +45,25 @@ def run(module: ModuleType, load: Callable[[ModuleType], None]) -> None:
 
         django.setup()
         load(module)
+        _tell_of_static_files(module)
+
+
+def _tell_of_static_files(module: ModuleType) -> None:
+    """Log that the real Django serves no static files here, while DEBUG is on: the admin has no CSS then."""
+    conf = sys.modules.get("django.conf")
+    if serves_subset() or conf is None or not conf.settings.configured:
+        return
+    if "runserver" in sys.argv or not SERVED_BY.isdisjoint(sys.modules):
+        return
+    settings = conf.settings
+    if settings.DEBUG and "django.contrib.staticfiles" in settings.INSTALLED_APPS:
+        logger.warning(
+            "%s serves no static files (the admin has no CSS), as Django's ASGI application never does: run "
+            "'django-shim python manage.py runserver', or while DEBUG is on wrap it: from "
+            "django.contrib.staticfiles.handlers import ASGIStaticFilesHandler; "
+            "ASGIStaticFilesHandler(get_asgi_application())",
+            module.__name__,
+        )
 
 
 def _wants_setup(error: Exception) -> bool:

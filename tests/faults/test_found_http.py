@@ -515,3 +515,27 @@ def test_faults_tests_table_of_django_paths(tmp_path: Path) -> None:
     assert (
         run_code(environment("bare"), "import django_shim; django_shim.install()\n" + code, tmp_path) == real
     )
+
+
+def test_faults_newcomer_10_static_files_beside_django_are_spoken_of(tmp_path: Path) -> None:
+    """``django-shim uvicorn`` beside the real Django served the admin without CSS, without a word."""
+    write(tmp_path, **{key: _dedented(text) for key, text in SITE.items()})
+    for debug, told in (("1", True), ("0", False)):
+        done = environment("django").run(
+            *("python", "-c", "import mysite.asgi"),
+            cwd=tmp_path,
+            env={"DJANGO_SHIM": "1", "SITE_DEBUG": debug},
+        )
+        assert done.returncode == 0, done.stderr
+        assert ("serves no static files" in done.stderr and "manage.py runserver" in done.stderr) == told
+    (tmp_path / "mysite" / "asgi.py").write_text(
+        "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'mysite.settings')\n"
+        "from django.core.asgi import get_asgi_application\n"
+        "from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler\n"
+        "application = ASGIStaticFilesHandler(get_asgi_application())\n",
+        encoding="utf-8",
+    )
+    done = environment("django").run(
+        *("python", "-c", "import mysite.asgi"), cwd=tmp_path, env={"DJANGO_SHIM": "1", "SITE_DEBUG": "1"}
+    )
+    assert "static files" not in done.stderr
