@@ -131,13 +131,17 @@ def require_compat() -> None:
     loaded = sys.modules.get("compat")
     spec = getattr(loaded, "__spec__", None) if loaded is not None else real_spec("compat")
     origin = getattr(spec, "origin", None)
-    if origin is not None and not is_ours("compat", origin):
+    folder = os.path.dirname(origin or "")
+    beside = os.path.dirname(folder) if os.path.basename(origin or "") == "__init__.py" else folder
+    if origin is not None and own_compat(beside) is not None:
         raise ImportError(name_taken(origin), name="compat", path=origin)
 
 
 def own_compat(folder: str) -> str | None:
     """The file of the module ``compat`` that a program finds in ``folder``, if there is one, and not ours."""
-    for name in ("compat.py", os.path.join("compat", "__init__.py")):
+    if os.path.isfile(os.path.join(folder, "django_shim", "finder.py")):
+        return None  # a checkout of this project
+    for name in (os.path.join("compat", "__init__.py"), "compat.py"):
         file = os.path.abspath(os.path.join(folder, name))
         if os.path.isfile(file) and not is_ours("compat", file):
             return file

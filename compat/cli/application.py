@@ -27,6 +27,7 @@ __all__ = [
     "load_application",
     "missing_module",
     "name_taken",
+    "own_compat",
     "refuse_own_compat",
     "search_here",
 ]
@@ -55,10 +56,18 @@ def search_here() -> None:
 
 def refuse_own_compat(folder: Path) -> None:
     """Raise NameTaken where ``folder`` has a module or package ``compat`` that is not this one."""
+    file = own_compat(folder)
+    if file is not None:
+        raise NameTaken(name_taken(file))
+
+
+def own_compat(folder: Path) -> Path | None:
+    """The module ``compat`` that ``folder`` has of its own, if any; a checkout of this project has none."""
     ours = Path(compat.__file__).resolve()
-    for file in (folder / "compat.py", folder / "compat" / "__init__.py"):
-        if file.is_file() and file.resolve() != ours:
-            raise NameTaken(name_taken(file))
+    if (folder / "django_shim" / "finder.py").is_file():
+        return None
+    files = (folder / "compat" / "__init__.py", folder / "compat.py")
+    return next((file for file in files if file.is_file() and file.resolve() != ours), None)
 
 
 def name_taken(file: Path) -> str:
@@ -171,7 +180,7 @@ def failure(error: BaseException) -> str | None:
     That is the traceback from the project's first line on; for an import of what the shim serves, a sentence.
     """
     missing = missing_module(error)
-    if missing in SHIMMED:
+    if missing in SHIMMED and os.environ.get("DJANGO_SHIM") != "1":
         command = " ".join(["django-shim", os.path.basename(sys.argv[0]), *sys.argv[1:]])
         return (
             f"error: the project imports {missing!r}, which is not installed in {sys.prefix}. Run it with "

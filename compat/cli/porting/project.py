@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from compat.cli.application import name_taken
+from compat.cli.application import name_taken, own_compat
 from compat.cli.moves import DJANGO
 from compat.cli.porting.environment import judge_foreign
 from compat.cli.porting.judge import DjangoNames, Kind, Verdict, judge, judge_text, judge_use, library_of
@@ -91,7 +91,7 @@ def inspect(root: Path, django: DjangoNames, progress: Progress = lambda count: 
     project = _Project(module_names(files, top), names, found, django)
     reports = project.reports()
     for report in reports:
-        if report.path in (top / "compat.py", top / "compat" / "__init__.py"):
+        if report.path == own_compat(top):
             report.findings.insert(0, Finding(1, Kind.gone, name_taken(report.path)))
     for path, reason in left_out.items():
         reports.append(FileReport(path, "", [Finding(1, Kind.unknown, f"not read: {reason}")]))
