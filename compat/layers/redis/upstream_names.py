@@ -170,6 +170,8 @@ class PrivateNamesOfPubSub(PrivateNames["RedisPubSubLoopLayer"]):
 class RedisPubSubLoopLayer:
     """The pub/sub layer on one event loop. The methods of a layer are those of ``channel_layer``."""
 
+    extensions = ("groups", "flush")
+
     def __init__(self, channel_layer: RedisPubSubChannelLayer, station: PubSubStation) -> None:
         self.channel_layer = channel_layer
         self._station = weakref.proxy(station)
@@ -195,6 +197,27 @@ class RedisPubSubLoopLayer:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.channel_layer, name)
+
+    async def new_channel(self, prefix: str = "specific.") -> str:
+        return await self.channel_layer.new_channel(prefix)
+
+    async def send(self, channel: str, message: Message) -> None:
+        await self.channel_layer.send(channel, message)
+
+    async def receive(self, channel: str) -> Message:
+        return await self.channel_layer.receive(channel)
+
+    async def group_add(self, group: str, channel: str) -> None:
+        await self.channel_layer.group_add(group, channel)
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        await self.channel_layer.group_discard(group, channel)
+
+    async def group_send(self, group: str, message: Message) -> Any:
+        return await self.channel_layer.group_send(group, message)
+
+    async def flush(self) -> None:
+        await self.channel_layer.flush()
 
 
 class RedisSingleShardConnection:
@@ -223,6 +246,14 @@ class RedisSingleShardConnection:
     async def publish(self, channel: str, message: bytes) -> None:
         """Publish bytes to a pub/sub channel."""
         await self.channel_layer._station.shards.call(self._index, b"PUBLISH", channel, message)
+
+    async def subscribe(self, channel: str) -> None:
+        """Have what is published to a pub/sub channel collected."""
+        await self.channel_layer._station.open_channel(channel)
+
+    async def unsubscribe(self, channel: str) -> None:
+        """Forget a pub/sub channel."""
+        await self.channel_layer._station.detach(channel)
 
     async def flush(self) -> None:
         """Close the connections of the event loop, unless consumers depend on them."""

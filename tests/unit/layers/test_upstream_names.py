@@ -96,6 +96,10 @@ async def test_faults_projects_03_shards_of_pubsub(make: Make) -> None:
     assert await shard._redis.get(f"{layer.prefix}key") == b"value"
     channel = await layer.new_channel()
     assert channel in layer._get_shard(channel)._subscribed_to
+    await shard.subscribe("own")
+    assert "own" in layer.channels
+    await shard.unsubscribe("own")
+    assert "own" not in layer.channels
     await layer._get_shard(channel).publish(channel, layer.serialize({"type": "x"}))
     assert await asyncio.wait_for(layer.receive(channel), WITHIN_S) == {"type": "x"}
 
