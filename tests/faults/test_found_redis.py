@@ -14,11 +14,14 @@ import pytest_asyncio
 import redis
 
 from compat.fastapi import open_layers
+from compat.generic.websocket import AsyncWebsocketConsumer
 from compat.inbox import Inbox
+from compat.layers import register_channel_layer, unregister_channel_layer
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
 from compat.layers.redis.clock import now
 from compat.session_layer import LayerSession
 from compat.settings import override
+from compat.testing import WebsocketCommunicator
 from tests.support.layers import unique_prefix
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
@@ -399,3 +402,42 @@ async def test_faults_tests_churn_leaves_nothing_in_flight(
             await until_async(lambda: not wire.keys("*$inflight"), "nothing is in flight", deadline_s=10)
             taken += 1
         assert taken == 50
+
+
+class Counting(AsyncWebsocketConsumer):
+    """Joins a room, and answers each message of it with its number."""
+
+    async def connect(self) -> None:
+        await self.channel_layer.group_add("room", self.channel_name)
+        await self.accept()
+
+    async def room_number(self, event: Any) -> None:
+        await self.send(text_data=str(event["n"]))
+
+
+@pytest.mark.parametrize("burst", [99, 100, 101, 1000])
+@BOTH
+async def test_faults_engine_05_a_chunk_of_redis_is_larger_than_an_inbox(
+    burst: int, cls: Any, make: Callable[..., Any]
+) -> None:
+    """What Redis sends in one piece is handed out as fast as its readers take it, at the default capacity."""
+    prefix = unique_prefix()
+    layer, far = make(cls, prefix=prefix), make(cls, prefix=prefix)
+
+    async def send_all() -> None:
+        await asyncio.gather(*(far.group_send("room", {"type": "room.number", "n": n}) for n in range(burst)))
+        for station in far._stations.all():
+            await station.aclose()
+
+    with override(CHANNEL_LAYERS={}):
+        register_channel_layer("default", layer)
+        try:
+            client = WebsocketCommunicator(Counting.as_asgi(), "/")
+            assert (await client.connect())[0]
+            await asyncio.to_thread(asyncio.run, send_all())
+            came = [int(await client.receive_from(WITHIN_S)) for _ in range(burst)]
+            await client.disconnect()
+        finally:
+            unregister_channel_layer("default")
+    assert sorted(came) == list(range(burst))
+    assert not layer.metrics.dropped

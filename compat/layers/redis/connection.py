@@ -13,7 +13,7 @@ import contextlib
 import os
 import ssl
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol
 
 from redis.asyncio import ConnectionPool
@@ -65,9 +65,12 @@ Explain = Callable[[Host, str], RedisUnavailable]
 
 
 class OnMessage(Protocol):
-    """Who is given what is published to a connection that has subscribed."""
+    """Who is given what is published to a connection that has subscribed.
 
-    def __call__(self, topic: bytes, body: bytes) -> None: ...
+    Returns None, or what to await before the next message is read.
+    """
+
+    def __call__(self, topic: bytes, body: bytes) -> Awaitable[None] | None: ...
 
 
 def encode_command(arguments: Iterable[Argument]) -> bytes:
@@ -221,7 +224,9 @@ class Link:
                     reply = error
                 deadline.since = now()
                 if on_message is not None and isinstance(reply, list) and reply[0] == b"message":
-                    on_message(reply[1], reply[2])
+                    pause = on_message(reply[1], reply[2])
+                    if pause is not None:
+                        await pause
                     continue
                 future = self._pending.popleft()
                 if future is None or future.done():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from compat.clock import steady
@@ -158,7 +159,11 @@ class PubSubStation(Station):
 
     # Receiving
 
-    def _published(self, topic: bytes, body: bytes) -> None:
+    def _published(self, topic: bytes, body: bytes) -> Awaitable[None] | None:
+        self._hand_on(topic, body)
+        return self.pause()
+
+    def _hand_on(self, topic: bytes, body: bytes) -> None:
         name = topic.decode()
         members = self.groups.get(name)
         receipt = self.receipts.take(topic + body) if self.receipts else None

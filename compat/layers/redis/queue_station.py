@@ -11,6 +11,7 @@ import asyncio
 import itertools
 import logging
 import re
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from compat.clock import steady
@@ -173,7 +174,11 @@ class QueueStation(Station):
             )
         return reader
 
-    def _arrived(self, member: bytes, score: float) -> None:
+    def _arrived(self, member: bytes, score: float) -> Awaitable[None] | None:
+        self._hand_on(member, score)
+        return self.pause()
+
+    def _hand_on(self, member: bytes, score: float) -> None:
         """A message from the shared queue: into the mailboxes of those that it names."""
         message = self.decode("the queue of this process", member)
         if message is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from redis.exceptions import NoScriptError
@@ -211,6 +211,8 @@ class Reader:
 class QueueReader(Reader):
     """Reads the queues of one process on one host: ``on_message(member, score)`` for each, oldest first.
 
+    It returns None, or what to await before the next message is handed over.
+
     What a round trip took stays in flight in Redis until it has arrived here. After a reconnect it is put
     back and taken again; what had arrived is recognised and left out.
     """
@@ -225,7 +227,7 @@ class QueueReader(Reader):
         block_s: float,
         expiry_s: int,
         inflight: Callable[[str], str],
-        on_message: Callable[[bytes, float], None],
+        on_message: Callable[[bytes, float], Awaitable[None] | None],
     ) -> None:
         super().__init__(shards, index, outages, block_s)
         self.expiry_s = expiry_s
@@ -263,7 +265,7 @@ class QueueReader(Reader):
                 emptied = emptied and len(taken) < 2 * BATCH
                 self.proven(asked)
                 put_back.discard(queue)
-                self._arrive(queue, taken, known)
+                await self._arrive(queue, taken, known)
                 if 0 < len(taken) < 2 * BATCH:
                     # The next take would; but it may be block_s away, and these have arrived.
                     self.shards.tell(self.index, (b"ZREM", self.inflight(queue), *taken[::2]))
@@ -271,7 +273,7 @@ class QueueReader(Reader):
                 self.sure_until = asked
             hit = await blocked
             if hit is not None:
-                self.on_message(hit[1], float(hit[2]))
+                await self._hand_over(hit[1], float(hit[2]))
 
     def _take(self, link: Link, queue: str, put_back: bool) -> asyncio.Future[list[bytes]]:
         script = (b"EVAL", TAKE.text) if self._by_text else (b"EVALSHA", TAKE.digest)
@@ -279,11 +281,16 @@ class QueueReader(Reader):
         keys = (queue, self.inflight(queue))
         return link.call(*script, 2, *keys, BATCH, self.expiry_s, b"1" if put_back else b"0")
 
-    def _arrive(self, queue: str, taken: list[bytes], known: dict[str, frozenset[bytes]]) -> None:
+    async def _arrive(self, queue: str, taken: list[bytes], known: dict[str, frozenset[bytes]]) -> None:
         before = known.get(queue)
         self._arrived[queue] = frozenset(taken[::2])
         for member, score in zip(taken[::2], taken[1::2], strict=True):
             if before is None or member not in before:
-                self.on_message(member, float(score))
+                await self._hand_over(member, float(score))
         if before is not None and len(taken) < 2 * BATCH:
             del known[queue]  # the queue is empty: all that was put back has come
+
+    async def _hand_over(self, member: bytes, score: float) -> None:
+        pause = self.on_message(member, score)
+        if pause is not None:
+            await pause

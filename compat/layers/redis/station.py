@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from compat.inbox import Event, Inbox, Mailbox
@@ -19,6 +19,7 @@ from compat.layers.redis.reader import Backoff
 from compat.layers.redis.receipts import Receipt, Receipts
 from compat.layers.redis.shards import Shards
 from compat.types import Message
+from compat.wakeups import wakeups_of
 
 if TYPE_CHECKING:
     from compat.layers.redis.layer import RedisLayer
@@ -42,6 +43,7 @@ class Station:
         self.shards.station = self
         self.receipts = Receipts()
         self.outages = OutageLog(layer, self.shards, self.announce)
+        self._wakeups = wakeups_of(loop)
         self.boxes: dict[str, Inbox | Mailbox] = {}
         """What each channel of this loop is read from."""
         self._groups: dict[str, set[str]] = {}
@@ -103,6 +105,13 @@ class Station:
             self._layer.count_undecodable(source, error)
             return None
         return message
+
+    def pause(self) -> Awaitable[None] | None:
+        """What to await before more is handed out, while inboxes of this loop fill up; None where none does.
+
+        A chunk of a socket has more messages than an inbox has places, and its reader takes one in a turn.
+        """
+        return self._wakeups.relief() if self._wakeups.crowd else None
 
     def hand_out(
         self, channels: Iterable[str], message: Message, deadline: float, receipt: Receipt | None = None
