@@ -6,7 +6,7 @@ import codecs
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from ..conf import settings
@@ -18,8 +18,10 @@ from ..utils.functional import cached_property
 from ..utils.http import is_same_domain
 from .cookie import parse_cookie
 from .media_type import MediaType, parse_accept, parse_content_type
-from .multipartparser import MultiPartForm, parse_multipart
 from .query import QueryDict
+
+if TYPE_CHECKING:
+    from .multipartparser import MultiPartForm
 
 __all__ = [
     "HttpHeaders",
@@ -289,6 +291,8 @@ class HttpRequest:
             if self._encoding is not None and self._encoding.lower() != "utf-8":
                 raise BadRequest("application/x-www-form-urlencoded must be UTF-8 encoded.")
             return QueryDict(self.body, encoding="utf-8")
+        from .multipartparser import parse_multipart  # Starlette, which most imports of django do not need
+
         stream = io.BytesIO(self._body) if hasattr(self, "_body") else self._stream
         try:
             return parse_multipart(stream, (self.content_params or {}).get("boundary", ""))
@@ -305,16 +309,16 @@ class HttpRequest:
         if self.content_type == "multipart/form-data" and not hasattr(self, "_body"):
             self._stream_read = True
             self._stream.seek(0, io.SEEK_END)
-        if isinstance(form, MultiPartForm):
+        if isinstance(form, QueryDict):
+            self._post = form
+        elif isinstance(form, Exception):
+            self._form = QueryDict(encoding=self._encoding)  # for error pages, which ask for POST once more
+            raise form
+        elif form is not None:
             try:
                 self._post, self._files = form.decoded(self._encoding)
             except (LookupError, UnicodeError) as error:
                 raise BadRequest(f"the form cannot be decoded by the charset {self._encoding!r}") from error
-        elif isinstance(form, QueryDict):
-            self._post = form
-        elif form is not None:
-            self._form = QueryDict(encoding=self._encoding)  # for error pages, which ask for POST once more
-            raise form
 
     @property
     def POST(self) -> Any:
@@ -364,7 +368,7 @@ class HttpRequest:
         """Close the body and the files that came with it."""
         self._closed = True
         self._stream.close()
-        if isinstance(self._form, MultiPartForm):
+        if self._form is not None and not isinstance(self._form, (QueryDict, Exception)):
             self._form.close()
         for _, uploads in (self._files or MultiValueDict()).lists():
             for upload in uploads:

@@ -7,8 +7,6 @@ import posixpath
 from pathlib import Path
 from typing import Any
 
-from starlette.staticfiles import StaticFiles
-
 from ..http import FileResponse, Http404, HttpRequest, HttpResponseNotModified
 from ..utils.http import http_date, parse_http_date_safe
 
@@ -27,6 +25,8 @@ def serve(request: HttpRequest, path: str, document_root: Any = None, show_index
 
 def lookup(path: str, root: Any) -> Path | None:
     """What is at ``path`` below ``root``, symbolic links followed; None for nothing, and for outside."""
+    from starlette.staticfiles import StaticFiles  # not for every import of a URLconf
+
     files = StaticFiles(directory=root, check_dir=False, follow_symlink=True)
     try:
         found, stat = files.lookup_path(posixpath.normpath(path).lstrip("/"))
