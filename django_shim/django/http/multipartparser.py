@@ -48,7 +48,7 @@ class MultiPartForm:
 
     def decoded(self, encoding: str | None) -> tuple[QueryDict, MultiValueDict]:
         """What ``request.POST`` and ``request.FILES`` are; LookupError or UnicodeError for a bad encoding."""
-        encoding = encoding or settings.DEFAULT_CHARSET
+        encoding = encoding or str(settings.DEFAULT_CHARSET)
         post, files = QueryDict("", mutable=True, encoding=encoding), MultiValueDict()
         for raw_name, value in self.parts:
             name = _text(raw_name.strip(), encoding)
