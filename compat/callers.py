@@ -31,7 +31,7 @@ __all__ = ["answers_before", "catches_value_error"]
 COROUTINE = inspect.CO_COROUTINE | inspect.CO_GENERATOR  # a generator may be awaited, too
 INSTALLED = {"dist-packages", "site-packages"}
 LEAVES = (ast.Return, ast.Continue, ast.Break)
-TRY = (ast.Try, getattr(ast, "TryStar", ast.Try))  # TryStar: from Python 3.11 on
+TRY_STAR: type[ast.Try] = getattr(ast, "TryStar", ast.Try)  # from Python 3.11 on
 
 
 def catches_value_error(frame: FrameType | None) -> bool:
@@ -94,18 +94,18 @@ def _clauses(code: CodeType, line: int) -> tuple[ast.expr | None, ...]:
 
     Empty where there is no source.
     """
+    # The function alone is parsed, not its file: this happens on the event loop.
+    first = code.co_firstlineno
+    lines = inspect.getblock(linecache.getlines(code.co_filename)[first - 1 :])
     try:
-        tree = ast.parse("".join(linecache.getlines(code.co_filename)))
+        tree = ast.parse("".join(["if True:\n" if lines and lines[0][:1].isspace() else "\n", *lines]))
     except SyntaxError:
         return ()
-    # Blocks of the function itself: those that begin after it does. ast.walk goes from outside to inside.
-    around = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, (*TRY, ast.With))
-        and node.lineno >= code.co_firstlineno
-        and node.body[0].lineno <= line <= (node.body[-1].end_lineno or 0)
-    ]
+    at = line - first + 2
+    blocks = (
+        node for node in ast.walk(tree) if isinstance(node, (ast.Try, TRY_STAR, ast.With))
+    )  # outermost first
+    around = [node for node in blocks if node.body[0].lineno <= at <= (node.body[-1].end_lineno or 0)]
     return tuple(clause for node in reversed(around) for clause in _caught_by(node))
 
 

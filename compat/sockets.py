@@ -67,9 +67,11 @@ class Phase(Protocol):
 
     def between_ends(self) -> bool:
         """Whether neither ``connect()`` nor ``disconnect()`` runs."""
+        ...
 
     def client_left(self) -> bool:
         """Whether the server has said so, by the client's disconnect."""
+        ...
 
 
 class Socket:

@@ -63,6 +63,7 @@ class Crowded(Protocol):
 
     def relieves(self) -> bool:
         """Whether it is half full still, and its reader is about to take from it."""
+        ...
 
 
 class WakeUps:

@@ -138,12 +138,21 @@ NAMES: Mapping[Name, Name] = {
     Name("channels_redis.core", "_close_redis"): Name("compat.layers.redis.utils", "_close_redis"),
     Name("channels_redis.core", "_consistent_hash"): Name("compat.layers.redis.utils", "_consistent_hash"),
     Name("channels_redis.core", "_wrap_close"): Name("compat.layers.redis.utils", "_wrap_close"),
+    Name("channels_redis.core", "RedisLoopLayer"): Name(
+        "compat.layers.redis.upstream_names", "RedisLoopLayer"
+    ),
     Name("channels_redis.core", "create_pool"): Name("compat.layers.redis.utils", "create_pool"),
     Name("channels_redis.core", "decode_hosts"): Name("compat.layers.redis.utils", "decode_hosts"),
     Name("channels_redis.core", "registry"): Name("compat.layers.redis.serializers", "registry"),
     Name("channels_redis.pubsub", "_close_redis"): Name("compat.layers.redis.utils", "_close_redis"),
     Name("channels_redis.pubsub", "_consistent_hash"): Name("compat.layers.redis.utils", "_consistent_hash"),
     Name("channels_redis.pubsub", "_wrap_close"): Name("compat.layers.redis.utils", "_wrap_close"),
+    Name("channels_redis.pubsub", "RedisPubSubLoopLayer"): Name(
+        "compat.layers.redis.upstream_names", "RedisPubSubLoopLayer"
+    ),
+    Name("channels_redis.pubsub", "RedisSingleShardConnection"): Name(
+        "compat.layers.redis.upstream_names", "RedisSingleShardConnection"
+    ),
     Name("channels_redis.pubsub", "create_pool"): Name("compat.layers.redis.utils", "create_pool"),
     Name("channels_redis.pubsub", "decode_hosts"): Name("compat.layers.redis.utils", "decode_hosts"),
     Name("channels_redis.pubsub", "registry"): Name("compat.layers.redis.serializers", "registry"),

@@ -148,6 +148,7 @@ async def test_faults_security_small_flush_keeps_other_prefixes(
     names = ["chat", "chat2", "chat2specific", "chat:2", "chatspecific"]
     layers = {name: make(RedisChannelLayer, hosts=hosts, prefix=name) for name in names}
     used: dict[str, set[bytes]] = {}
+    wire: Any
     with redis.Redis.from_url(redis_server.url) as wire:
         for name, layer in layers.items():
             before = set(wire.keys("*"))
@@ -216,6 +217,7 @@ async def test_faults_security_small_encryption_of_values(
     both = make(cls, hosts=hosts, prefix=prefix, symmetric_encryption_keys=["new", "old"])
     new = make(cls, hosts=hosts, prefix=prefix, symmetric_encryption_keys=["new"])
     plain = make(cls, hosts=hosts, prefix=prefix)
+    wire: Any
     with redis.Redis.from_url(redis_server.url) as wire:
         await old.key_values.set("session:the-key", "the-secret", ex=60)
         assert await both.key_values.get("session:the-key") == b"the-secret"
@@ -235,6 +237,7 @@ async def test_faults_security_small_encryption_of_values(
 async def test_faults_security_small_encryption_of_sessions(redis_server: RedisServer) -> None:
     config = {"hosts": [redis_server.url], "symmetric_encryption_keys": ["key"]}
     layers = {"default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": config}}
+    wire: Any
     with override(CHANNEL_LAYERS=layers, SESSION_ENGINE="compat.session_layer"):
         async with open_layers():
             session = LayerSession()

@@ -124,7 +124,8 @@ def _packed(chance: random.Random) -> bytes:
             (5, None, [1], "a", [["a"]], {})
         ),
     }
-    return bytes(msgpack.packb(message))
+    packed: Any = msgpack.packb(message)
+    return bytes(packed)
 
 
 def _content(chance: random.Random, depth: int = 0) -> str:

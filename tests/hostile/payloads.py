@@ -45,8 +45,7 @@ class Target:
 
     def packed(self, message: Any) -> bytes:
         """The message as the layer's serializer writes it."""
-        body = json.dumps(message).encode() if self.json else msgpack.packb(message)
-        return self.random + bytes(body)
+        return self.random + (json.dumps(message).encode() if self.json else _packed(message))
 
     def channel(self) -> str:
         """The channel of a member (queue layer)."""
@@ -59,6 +58,11 @@ class Target:
             self.redis.publish(self.keys.topic(self.group), body)
         else:
             self.redis.zadd(self.keys.queue(self.channel()), {body: time.time()})
+
+
+def _packed(value: Any) -> bytes:
+    packed: Any = msgpack.packb(value)
+    return bytes(packed)
 
 
 def bytes_(value: Value, target: Target) -> None:
@@ -78,8 +82,8 @@ def nested(depth: int) -> Value:
     def value(target: Target) -> bytes:
         if target.json:
             return target.random + b'{"type": "said", "content": ' + b"[" * depth + b"]" * depth + b"}"
-        head = b"\x82" + msgpack.packb("type") + msgpack.packb("said") + msgpack.packb("content")
-        return target.random + bytes(head) + b"\x91" * depth + b"\x90"
+        head = b"\x82" + _packed("type") + _packed("said") + _packed("content")
+        return target.random + head + b"\x91" * depth + b"\x90"
 
     return value
 
@@ -92,7 +96,7 @@ def nested_for_member(depth: int, target: Target) -> None:
             body = body[:-1] + f', "{RESERVED_KEY}": {json.dumps(names)}}}'.encode()
         else:
             at = len(target.random)
-            body = body[:at] + b"\x83" + body[at + 1 :] + msgpack.packb(RESERVED_KEY) + msgpack.packb(names)
+            body = body[:at] + b"\x83" + body[at + 1 :] + _packed(RESERVED_KEY) + _packed(names)
     target.deliver(body)
 
 

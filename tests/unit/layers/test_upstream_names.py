@@ -91,9 +91,10 @@ async def test_faults_projects_03_shards_of_pubsub(make: Make) -> None:
     assert shard is layer._get_shard("key") and shard._redis is None
     async with shard._lock:
         shard._ensure_redis()
-    assert shard._redis is not None
-    await shard._redis.set(f"{layer.prefix}key", "value", ex=60)
-    assert await shard._redis.get(f"{layer.prefix}key") == b"value"
+    client: Any = shard._redis
+    assert client is not None
+    await client.set(f"{layer.prefix}key", "value", ex=60)
+    assert await client.get(f"{layer.prefix}key") == b"value"
     channel = await layer.new_channel()
     assert channel in layer._get_shard(channel)._subscribed_to
     await shard.subscribe("own")
