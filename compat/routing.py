@@ -105,14 +105,18 @@ class ProtocolTypeRouter:
         if kind in self.application_mapping:
             try:
                 return await self.application_mapping[kind](scope, receive, send)
-            except _NotTaken as error:  # of a router inside; a caller of that one has raised it again
+            except ValueError as error:
+                if IN_LOG not in vars(error):
+                    raise
+                # Of a router inside: a caller of that one has raised it again.
                 return await _give_up(error, scope, receive, send)
         if kind == "lifespan" and is_served(scope):
             warn_of_unchecked(self)
             return await self._lifespan_application()(scope, receive, send)
         reason = f"No application configured for scope type {kind!r}"
         known = f"the ProtocolTypeRouter has {listed(self.application_mapping)}"
-        await _give_up(_NotTaken(f"{reason}: {known}"), scope, receive, send)
+        error = _not_taken(f"{reason}: {known}", f"{reason}: {known}")
+        await _give_up(error, scope, receive, send)
 
     def _lifespan_application(self) -> Application:
         mapping = self.application_mapping
@@ -247,11 +251,8 @@ class ChannelNameRouter:
         return await self.application_mapping[channel](scope, receive, send)
 
 
-class _NotTaken(ValueError):
-    """No route or application takes the connection."""
-
-    in_log = ""
-    """What a log line says, which names the path itself; by default the error's text."""
+IN_LOG = "_in_log"
+"""Attribute of a router's ValueError: what a log line says, which names the path itself."""
 
 
 def _is_answered_on_the_way(scope: Scope) -> bool:
@@ -260,13 +261,18 @@ def _is_answered_on_the_way(scope: Scope) -> bool:
     return served and answers_before(sys._getframe(1).f_back, URLRouter.__call__.__code__)
 
 
-def _no_route(path: str, reason: str) -> _NotTaken:
-    error = _NotTaken(f"No route found for path {path!r}. {reason}")
-    error.in_log = f"no route matches. {reason}"
+def _no_route(path: str, reason: str) -> ValueError:
+    return _not_taken(f"No route found for path {path!r}. {reason}", f"no route matches. {reason}")
+
+
+def _not_taken(text: str, in_log: str) -> ValueError:
+    """What is raised where no route or application takes a connection: as in Channels, a plain ValueError."""
+    error = ValueError(text)
+    vars(error)[IN_LOG] = in_log
     return error
 
 
-async def _give_up(error: _NotTaken, scope: Scope, receive: Receive, send: Send) -> None:
+async def _give_up(error: ValueError, scope: Scope, receive: Receive, send: Send) -> None:
     """Raise ``error`` where a caller of the router catches it; else refuse the connection.
 
     A scope that comes from no server, or that nothing can be refused to, is a raise.
@@ -277,5 +283,5 @@ async def _give_up(error: _NotTaken, scope: Scope, receive: Receive, send: Send)
     if not served or catches_value_error(sys._getframe(1).f_back):
         raise error
     path, status = shown(scope.get("path", "")), status_seen(scope, 404)
-    logger.warning("%s %s refused with %s: %s", kind, path, status, error.in_log or error)
+    logger.warning("%s %s refused with %s: %s", kind, path, status, vars(error)[IN_LOG])
     await refuse(scope, receive, send, 404, "Not Found")

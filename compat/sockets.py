@@ -128,7 +128,7 @@ class Socket:
         if kind == "websocket.accept":
             self.opened = True
         elif kind == "websocket.close" or kind == "websocket.http.response.start":
-            if self.opened and kind == "websocket.close":
+            if self.opened and self.served and kind == "websocket.close":
                 check_close(message)
             late = self.closed and self.served
             self.closed = True
