@@ -25,6 +25,7 @@ __all__ = [
     "failure",
     "is_the_projects",
     "load_application",
+    "load_object",
     "missing_module",
     "name_taken",
     "own_compat",
@@ -124,6 +125,19 @@ def application_name(given: str | None, example: str = "channels-compat runserve
 def load_application(name: str) -> Any:
     """The application that ``name`` ("module:attribute") stands for.
 
+    Raises what ``load_object`` does, and ImproperlyConfigured for what cannot be called.
+    """
+    found = load_object(name)
+    if not callable(found):
+        raise ImproperlyConfigured(
+            f"{name!r} is no ASGI application: it is of type {type(found).__name__}, which cannot be called"
+        )
+    return found
+
+
+def load_object(name: str) -> Any:
+    """What ``name`` ("module:attribute") stands for.
+
     Raises ImproperlyConfigured when there is no such module or attribute; whatever else happens while the
     module is imported is its own affair and comes through as it is.
     """
@@ -152,10 +166,6 @@ def load_application(name: str) -> Any:
                 f"module {path!r} ({getattr(module, '__file__', None)}) has no {attribute!r}: "
                 f"the application {name!r} cannot be loaded"
             ) from None
-    if not callable(found):
-        raise ImproperlyConfigured(
-            f"{name!r} is no ASGI application: it is of type {type(found).__name__}, which cannot be called"
-        )
     return found
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from compat.cli.application import application_name, load_application
+from compat.cli.application import application_name, load_object
 from daphne.endpoints import build_endpoint_description_strings
 from daphne.server import Server
 
@@ -44,7 +44,7 @@ class CommandLineInterface:
         endpoints = sorted([*options.socket_strings, *_endpoints(options)])
         logger.info("Starting server at %s", ", ".join(endpoints))
         self.server = self.server_class(
-            application=load_application(application_name(options.application)),
+            application=load_object(application_name(options.application)),
             endpoints=endpoints,
             action_logger=logger.info if options.verbosity >= 1 or options.access_log else None,
             ping_interval=options.ping_interval,
