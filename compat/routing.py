@@ -115,8 +115,8 @@ class ProtocolTypeRouter:
             return await self._lifespan_application()(scope, receive, send)
         reason = f"No application configured for scope type {kind!r}"
         known = f"the ProtocolTypeRouter has {listed(self.application_mapping)}"
-        error = _not_taken(f"{reason}: {known}", f"{reason}: {known}")
-        await _give_up(error, scope, receive, send)
+        missing = _not_taken(f"{reason}: {known}", f"{reason}: {known}")
+        await _give_up(missing, scope, receive, send)
 
     def _lifespan_application(self) -> Application:
         mapping = self.application_mapping
