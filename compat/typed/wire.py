@@ -17,6 +17,8 @@ MAX_TEXT = 300
 MAX_DEPTH = 20
 MAX_ERRORS = 50
 """More of them in one message are counted, not listed: an answer must not outgrow what it answers."""
+MOST_COUNTED = 1000
+"""With more than so many none is listed: pydantic makes a dict for each, on the event loop."""
 
 
 class Wire(NamedTuple):
@@ -48,6 +50,9 @@ def text_of(content: Any) -> str:
 
 def error_payload(error: ValidationError) -> list[dict[str, Any]]:
     """``[{"type", "loc", "msg"}]``: what was wrong and where, and little of what was sent."""
+    count = error.error_count()
+    if count > MOST_COUNTED:
+        return [{"type": "too_many_errors", "loc": [], "msg": f"{count} errors"}]
     errors: list[ErrorDetails] = error.errors(include_url=False, include_context=False, include_input=False)
     payload: list[dict[str, Any]] = [
         {"type": _short(one["type"]), "loc": _place(one["loc"]), "msg": _short(one["msg"])}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import pytest
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from compat.exceptions import ImproperlyConfigured
 from compat.layers import InMemoryChannelLayer
@@ -20,6 +20,7 @@ from compat.typed import (
     event_handler,
     ws_handler,
 )
+from compat.typed.wire import error_payload
 from tests.unit.typed.room import Alert, Line, Note, Said, Say, Talk
 
 LOG: list[str] = []
@@ -350,3 +351,14 @@ async def test_faults_security_small_typed_errors_are_short(
     assert answer["action"] == "error" and len(str(answer)) < 20_000
     assert all(len(record.getMessage()) < 2000 for record in caplog.records)
     await client.leave()
+
+
+@pytest.mark.parametrize(("wrong", "listed"), [(50, 50), (51, 51), (1000, 51), (1001, 1), (20_000, 1)])
+def test_faults_security_small_typed_errors_are_counted(wrong: int, listed: int) -> None:
+    """A frame of 20,000 wrong parts: no object for each is made on the event loop."""
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(list[int]).validate_python(["x"] * wrong)
+    payload = error_payload(caught.value)
+    assert len(payload) == listed
+    if wrong > 50:
+        assert str(wrong if listed == 1 else wrong - 50) in payload[-1]["msg"]
