@@ -477,7 +477,7 @@ async def test_connections_on_two_event_loops(connect: Connect, manager: Connect
 
 
 async def test_disconnecting_a_connection_of_another_loop(manager: ConnectionManager) -> None:
-    ready, closed = threading.Event(), []
+    ready, over, closed = threading.Event(), threading.Event(), []
 
     async def elsewhere() -> None:
         peer = Peer()
@@ -485,10 +485,12 @@ async def test_disconnecting_a_connection_of_another_loop(manager: ConnectionMan
         ready.set()
         await until_async(lambda: peer.closed_with is not None, "it is closed")
         closed.append(peer.closed_with)
+        await until_async(over.is_set, "the disconnect, part of which runs on this loop, has returned")
 
     thread = threading.Thread(target=lambda: asyncio.run(elsewhere()))
     thread.start()
     assert await asyncio.to_thread(ready.wait, 10)
     assert await manager.disconnect_user("bob", 4002) == 1
+    over.set()
     await asyncio.to_thread(thread.join, 10)
     assert closed == [4002] and await manager.count_connections() == 0
