@@ -42,9 +42,10 @@ middleware = (
     ValidationMiddleware(config.WS_MAX_MESSAGE_SIZE)
     >> LoggingMiddleware()
     >> RateLimitMiddleware(
-        messages_per_window=30,
+        messages_per_window=100,
         window_seconds=10,
         redis=windows,
+        key_prefix=f"{config.REDIS_CHANNEL_PREFIX}ratelimit:",  # another application may share the Redis
         excluded_message_types={"ping"},
         per="address",  # users are whoever they say, and would have a new window with each name
     )
