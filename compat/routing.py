@@ -113,10 +113,9 @@ class ProtocolTypeRouter:
         if kind == "lifespan" and is_served(scope):
             warn_of_unchecked(self)
             return await self._lifespan_application()(scope, receive, send)
-        reason = f"No application configured for scope type {kind!r}"
         known = f"the ProtocolTypeRouter has {listed(self.application_mapping)}"
-        missing = _not_taken(f"{reason}: {known}", f"{reason}: {known}")
-        await _give_up(missing, scope, receive, send)
+        reason = f"No application configured for scope type {kind!r}: {known}"
+        await _give_up(_not_taken(reason, reason), scope, receive, send)
 
     def _lifespan_application(self) -> Application:
         mapping = self.application_mapping
