@@ -1,6 +1,6 @@
-"""The Channels API on Starlette, with nothing of Django in it.
+"""The Channels API on Starlette, without Django.
 
-The smallest application: an echo that any ASGI server can serve (``uvicorn module:app``).
+The smallest application is an echo, which any ASGI server can serve (``uvicorn module:app``):
 
     from starlette.applications import Starlette
     from starlette.routing import WebSocketRoute
@@ -13,7 +13,7 @@ The smallest application: an echo that any ASGI server can serve (``uvicorn modu
 
     app = Starlette(routes=[WebSocketRoute("/ws/echo", Echo.as_asgi())])
 
-A public path of Channels is a public path here with its first word replaced: ``channels.layers`` is
+A public path of Channels is a public path of compat with its first word replaced: ``channels.layers`` is
 ``compat.layers``, ``channels.generic.websocket`` is ``compat.generic.websocket``, and ``channels_redis.core``
 is ``compat.layers.redis.core``.
 """

@@ -1,7 +1,7 @@
-"""Closing somebody else's connections: those of a group or of a user, in every process.
+"""Closing connections from outside: those of a group or of a user, in every process.
 
-A close travels as a message of type ``compat.close``, which every websocket consumer of ours understands.
-(A consumer of real Channels in a mixed fleet does not: there it is a message without a handler.)
+``compat.close`` is the type of the message that closes a connection. Every websocket consumer of ours handles
+it; a consumer of real Channels in a mixed fleet has no handler for it.
 """
 
 from __future__ import annotations
@@ -18,16 +18,18 @@ POLICY_VIOLATION = 1008
 
 
 def user_group(user_id: object) -> str:
-    """The group of a user's connections: consumers with ``user_groups = True`` join it by themselves."""
+    """Return the group of a user's connections; consumers with ``user_groups = True`` join it
+    automatically.
+    """
     return group_name(str(user_id), prefix="compat.user.")
 
 
 async def close_group(
     group: str, code: int = POLICY_VIOLATION, reason: str | None = None, *, alias: str = DEFAULT_CHANNEL_LAYER
 ) -> Any:
-    """Close every connection in ``group`` with ``code``; returns what ``group_send`` does.
+    """Close every connection in ``group`` with ``code``; return the result of ``group_send``.
 
-    Raises InvalidChannelLayerError when no layer is configured under ``alias``.
+    Raises InvalidChannelLayerError if no layer ``alias`` is configured.
     """
     layer = get_channel_layer(alias)
     if layer is None:
@@ -47,6 +49,6 @@ async def close_user(
 ) -> Any:
     """Close every connection of the user with this id (``scope["user"].pk``) with ``code``.
 
-    Reaches consumers whose class says ``user_groups = True``.
+    Only consumers with ``user_groups = True`` are closed.
     """
     return await close_group(user_group(user_id), code, reason, alias=alias)

@@ -1,8 +1,8 @@
 """Consumers: classes whose methods handle the messages of one connection, one at a time.
 
-The contract is that of ``channels.consumer`` (Channels 4.3): a message goes to the method named after its
-type, in order, and never two at once for one consumer. An instance is itself an ASGI application for one
-connection; ``as_asgi()`` makes an application that makes an instance per connection.
+They behave as those of ``channels.consumer`` (Channels 4.3): the method named after the type of a message
+handles it, in order, one message at a time. An instance is an ASGI application for one connection;
+``as_asgi()`` returns an application that creates an instance for each connection.
 """
 
 from __future__ import annotations
@@ -17,22 +17,24 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast, overloa
 
 from asgiref.sync import async_to_sync
 
-from compat import db, dependencies, integration, unawaited
-from compat.bursts import Pace
+from compat import db, integration
+from compat.advice import unawaited
+from compat.advice.endpoint import ASGISignature, ConsumerSignature, connection_of, makes_application
+from compat.advice.handlers import check_handler, check_hooks
 from compat.db import aclose_old_connections, database_sync_to_async
-from compat.dispatch import STOP, Ending, converse, describe, join, missing_layer
-from compat.endpoint import ASGISignature, ConsumerSignature, connection_of, makes_application
+from compat.engine import dependencies
+from compat.engine.connection import STOP, Connection
+from compat.engine.limits import admissions
+from compat.engine.loop import join
+from compat.engine.parts import bridge_of, converse, inbox_of
+from compat.engine.reports import describe
+from compat.engine.socket import NoSocket, Socket
+from compat.engine.threads import executor
 from compat.exceptions import ImproperlyConfigured, InvalidChannelLayerError, StopConsumer
-from compat.handlers import check_handler, check_hooks
-from compat.inbox import Inbox
-from compat.layers import DEFAULT_CHANNEL_LAYER, get_channel_layer
-from compat.limits import admissions
+from compat.layers import DEFAULT_CHANNEL_LAYER, BaseChannelLayer, get_channel_layer, missing_layer
 from compat.names import get_handler_name
-from compat.pool import executor
-from compat.security.coverage import check_due, checked, settled
+from compat.security.origin import check_due, checked, settled
 from compat.settings import settings
-from compat.sockets import NoSocket, Socket
-from compat.threads import SyncConnection
 from compat.types import Message, Receive, Scope, Send, is_served
 
 if TYPE_CHECKING:
@@ -50,17 +52,16 @@ __all__ = [
 ]
 
 log = logging.getLogger("compat.consumer")
-unawaited.watch()
-
 C = TypeVar("C", bound="AsyncConsumer")
 
 
 class ConsumerApp:
-    """The ASGI application that ``as_asgi()`` returns: a new consumer for each connection.
+    """The ASGI application that ``as_asgi()`` returns: it creates a consumer for each connection.
 
-    An object and not a function, because Starlette hands a function a ``WebSocket`` and an object the three
-    arguments of ASGI. It carries ``consumer_class``, ``consumer_initkwargs`` and the class's own name,
-    docstring and module. Inside a Starlette route it fills ``scope["url_route"]`` from the path parameters.
+    It is an object and not a function, because Starlette calls a function with a ``WebSocket``, and an object
+    with the three arguments of ASGI. It has ``consumer_class``, ``consumer_initkwargs`` and the name,
+    docstring and module of the class. Inside a Starlette route it sets ``scope["url_route"]`` from the path
+    parameters.
     """
 
     __signature__ = ASGISignature()
@@ -70,9 +71,9 @@ class ConsumerApp:
         self.consumer_initkwargs = initkwargs
         self._has_dependencies = dependencies.declares(consumer_class)
         self.origin_told = False
-        """Whether it has been said that no Origin check stands in front of this one."""
+        """The missing Origin check of this application has been reported."""
         self._plain_under: Any = None
-        """The settings under which nothing stands in front of a consumer (``settings.kept_values``)."""
+        """The ``settings.snapshot`` under which no check or limit applies to its connections."""
         for name in ("__module__", "__name__", "__qualname__", "__doc__"):
             setattr(self, name, getattr(consumer_class, name))
 
@@ -85,17 +86,17 @@ class ConsumerApp:
     async def __call__(self, scope: Any, receive: Any = None, send: Any = None) -> None:
         await self.connection(*connection_of(scope, receive, send))
 
-    # These return what to await and await nothing, so that no frame of theirs is kept per connection.
+    # These methods return an awaitable instead of awaiting it, so that no frame is kept per connection.
 
     def connection(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """What a call of the application awaits, for routers that await it themselves."""
+        """Return the awaitable that serves a connection, for routers that await it themselves."""
         if "url_route" not in scope and "path" in scope:  # a worker's scope has no path
             scope["url_route"] = {"args": (), "kwargs": dict(scope.get("path_params") or {})}
-        if self._plain_under is settings.kept_values and not admissions.draining:
+        if self._plain_under is settings.snapshot and not admissions.draining:
             return self._run(scope, receive, send)
         if admissions.open_to_all():
             if settled(self) and not self._has_dependencies:
-                self._plain_under = settings.kept_values
+                self._plain_under = settings.snapshot
             return self._entered(scope, receive, send)
         return self._admitted(scope, receive, send)
 
@@ -118,26 +119,26 @@ class ConsumerApp:
         return made._conversation(scope, receive, send)
 
     def _make(self) -> AsyncConsumer:
-        """A consumer that may be called: what stands in front of it has let the connection through."""
+        """Create a consumer whose connection has passed all checks."""
         made = self.consumer_class(**self.consumer_initkwargs)
         made._entered = True
         return made
+
+    def tell_origin(self) -> None:
+        self.origin_told = True
 
     def __repr__(self) -> str:
         return f"<ConsumerApp of {self.consumer_class.__module__}.{self.consumer_class.__qualname__}>"
 
 
 class InstanceApp(ConsumerApp):
-    """The application that a consumer is by itself, for the one connection that it can serve.
-
-    What is said of a class, that no Origin check stands in front of it, is said once.
-    """
+    """The application of a single consumer, for the one connection that it serves."""
 
     def __init__(self, consumer: AsyncConsumer) -> None:
         self.consumer = consumer
         self.consumer_class, self.consumer_initkwargs = type(consumer), {}
         self.origin_told = self.consumer_class in _told
-        self._has_dependencies = False  # whoever made the consumer has seen to them
+        self._has_dependencies = False  # the code that created the consumer has resolved them
         self._plain_under = None
 
     def _run(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -147,29 +148,28 @@ class InstanceApp(ConsumerApp):
 
 
 class AsyncConsumer:
-    """Base of consumers whose handlers are ``async def``.
+    """Base class of consumers whose handlers are ``async def``.
 
-    While a connection runs, ``scope`` is its ASGI scope, ``channel_layer`` the layer under
-    ``channel_layer_alias`` or None, and with a layer ``channel_name`` is the connection's own mailbox.
+    During a connection, ``scope`` is its ASGI scope, and ``channel_layer`` the layer ``channel_layer_alias``
+    or None. With a layer, ``channel_name`` is the name of the connection's own mailbox.
     """
 
     __signature__ = ConsumerSignature()
 
     _sync: ClassVar[bool] = False
-    _pace: ClassVar[Pace] = Pace()
     _handler_names: ClassVar[dict[Any, str]] = {}
     _short_cuts: ClassVar[dict[str, str]] = {}
-    """Methods of ours that are called instead of a handler, and call it where it is not ours."""
+    """Methods that replace our own handlers for speed; they call a handler that a subclass overrides."""
     channel_layer_alias: str = DEFAULT_CHANNEL_LAYER
     concurrency: int = 1
-    """How many messages of one connection may be handled at once. 1 keeps their order, as Channels does."""
+    """The number of messages of one connection that may be handled at once; 1 keeps their order."""
     unknown_message: Literal["raise", "log", "ignore"] | None = None
-    """What a message without a handler does; None: setting ``CHANNEL_UNKNOWN_MESSAGE`` ("raise")."""
+    """The reaction to a message without a handler; None: the setting ``CHANNEL_UNKNOWN_MESSAGE``."""
     idle_timeout: float | None = None
     heartbeat: float | None = None
     max_message_size: float | None = None
     max_messages_per_second: float | None = None
-    """Limits of a connection of this class; None: the setting (see ``compat.limits``)."""
+    """Limits for a connection of this class; None: the setting (see ``compat.engine.limits``)."""
 
     scope: Any
     channel_layer: Any
@@ -177,56 +177,62 @@ class AsyncConsumer:
     base_send: Any
     _socket: Socket = cast(Socket, NoSocket())
     _own_send: Any = None
-    """What ``base_send`` was before anybody replaced it."""
+    """The original ``base_send``."""
     _entered: bool = False
-    """Whether its application has let the connection through already."""
+    """The connection has passed the checks of its application."""
     _database: bool = True
-    """Whether there may be connections to a database that are to be closed between messages."""
+    """There may be database connections to close between messages."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._handler_names, cls._pace = {}, Pace()
+        cls._handler_names = {}
         check_hooks(cls, sync=cls._sync)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run this consumer for one connection, behind the limits and the Origin check of ``as_asgi()``."""
+        """Run this consumer for one connection, with the limits and the Origin check of ``as_asgi()``."""
         if self._entered:
             await self._conversation(scope, receive, send)
         else:
             await InstanceApp(self).connection(scope, receive, send)
 
     def _conversation(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """What a call of the consumer awaits."""
+        """Return the awaitable that runs the consumer."""
         self.scope = scope
         socket = self._socket = Socket(scope, send)
         self.base_send = self._own_send = socket.send
-        inbox = Inbox(socket.loop)
+        inbox = inbox_of(socket.loop)
         self._database = db.watched()
         dispatch = self.dispatch
         own = self._database or getattr(dispatch, "__func__", None) is not _shipped_dispatch
-        ending = Ending(self, inbox, socket, dispatch, None if own else self._handler_names)
-        conversation: Any = converse(ending, receive)
+        handlers = None if own else self._handler_names
+        conversation = converse(Connection(self, inbox, socket, dispatch, receive, handlers))
         return self._closing_connections(conversation) if self._database else conversation
 
     async def _closing_connections(self, conversation: Awaitable[None]) -> None:
         await conversation
-        if db.connections_due():  # of the last handler
+        if db.connections_due():  # after the last handler
             await db.aclose_old_connections()
 
     def _find_layer(self) -> Any:
-        """Set ``channel_layer`` and return it: None where there is none by the name of ``default``."""
+        """Set and return ``channel_layer``; it is None if the default layer is not configured."""
         layer = self.channel_layer = get_channel_layer(self.channel_layer_alias)
         if layer is None and self.channel_layer_alias != DEFAULT_CHANNEL_LAYER:
             raise InvalidChannelLayerError(missing_layer(self))
         return layer
 
+    def _set_channel(self, name: str) -> None:
+        self.channel_name = name
+
+    def _missing_layer(self) -> str:
+        return missing_layer(self)
+
     @functools.cached_property
     def channel_receive(self) -> Callable[[], Any]:
-        """``channel_layer.receive`` of this connection's channel; AttributeError without a layer."""
+        """``channel_layer.receive`` for the channel of this connection; AttributeError without a layer."""
         return functools.partial(self.channel_layer.receive, self.channel_name)
 
     def _handler(self, message: Message) -> Any:
-        """The bound method that handles ``message``; its name is found once per class and type."""
+        """Return the bound method that handles ``message``; its name is cached by class and type."""
         known = self._handler_names.get(message.get("type"))
         if known is not None:
             return getattr(self, known)
@@ -234,7 +240,7 @@ class AsyncConsumer:
         handler = getattr(self, name, None)
         if handler is None:
             if name in ("websocket_disconnect", "http_disconnect") and is_served(self.scope):
-                raise StopConsumer  # a consumer that does not care; upstream logs a traceback for each client
+                raise StopConsumer  # upstream logs a traceback for each client of such a consumer
             return self._unknown(message)
         check_handler(type(self), name, handler, sync=self._sync)
         self._handler_names[message["type"]] = self._short_cuts.get(name, name)
@@ -254,7 +260,7 @@ class AsyncConsumer:
         return _pass if self._sync else _apass
 
     async def dispatch(self, message: Message) -> None:
-        """Await the handler of ``message``; raises ValueError when there is none."""
+        """Await the handler of ``message``; raise ValueError if there is none."""
         if self._database and db.connections_due():
             await db.aclose_old_connections()
         if await self._handler(message)(message) is STOP:
@@ -267,22 +273,24 @@ class AsyncConsumer:
     @classmethod
     @makes_application
     def as_asgi(cls, **initkwargs: Any) -> ConsumerApp:
-        """An ASGI application that runs ``cls(**initkwargs)`` for each connection."""
+        """Return an ASGI application that runs ``cls(**initkwargs)`` for each connection."""
         return ConsumerApp(cls, initkwargs)
 
+
+unawaited.watch(AsyncConsumer, BaseChannelLayer)
 
 _shipped_call = AsyncConsumer.__call__
 _shipped_dispatch = AsyncConsumer.dispatch
 _told: weakref.WeakSet[type[AsyncConsumer]] = weakref.WeakSet()
-"""Classes whose instances serve without an Origin check, which has been said."""
+"""Classes whose instances are served without an Origin check, after a warning."""
 
 
 class SyncConsumer(AsyncConsumer):
-    """Base of consumers whose handlers are plain ``def`` and may block.
+    """Base class of consumers whose handlers are plain ``def`` and may block.
 
-    Handlers run on a pool of threads (setting ``CHANNEL_THREADS``): each connection's in order, those of
-    different connections side by side. ``thread_sensitive = True`` on a class, or ``CHANNEL_THREADS = 0``,
-    runs them all on asgiref's one thread, as Channels does.
+    Handlers run on a pool of threads (setting ``CHANNEL_THREADS``): those of one connection in order, those
+    of different connections in parallel. With ``thread_sensitive = True`` on a class, or ``CHANNEL_THREADS =
+    0``, they all run on asgiref's single thread, as in Channels.
     """
 
     _sync: ClassVar[bool] = True
@@ -293,9 +301,9 @@ class SyncConsumer(AsyncConsumer):
         self._database = db.watched()
         socket = self._socket = Socket(scope, send)
         one_thread = self._on_one_thread(scope)
-        if one_thread or self.concurrency > 1:
+        bridge = None if one_thread or self.concurrency > 1 else bridge_of(self, socket)
+        if bridge is None:
             self.base_send = async_to_sync(socket.send)
-            inbox = Inbox(socket.loop)
             handle = (
                 database_sync_to_async(self.dispatch)
                 if one_thread
@@ -303,39 +311,40 @@ class SyncConsumer(AsyncConsumer):
             )
 
             async def dispatch(message: Message) -> None:
-                if not ending.cancelled:
+                if not connection.cancelled:
                     await handle(message)
-                else:  # asgiref leaves an executor that has ended in the context of a cancelled call
+                else:  # after a cancelled call, asgiref leaves a stopped executor in the context
                     await contextvars.Context().run(asyncio.ensure_future, handle(message))
 
-            ending = Ending(self, inbox, socket, dispatch)
-            await converse(ending, receive)
+            connection = Connection(self, inbox_of(socket.loop), socket, dispatch, receive)
+            try:
+                await converse(connection)
+            finally:
+                del connection  # it forms a reference cycle with dispatch
             return
-        connection = SyncConnection(self, socket)
-        self.base_send = connection.emit
-        ending = Ending(self, connection.inbox, socket, connection.call)
-        ending.receive = receive
-        if await join(ending):
-            await connection.run(ending, receive)
+        self.base_send = bridge.emit
+        connection = Connection(self, bridge.inbox, socket, bridge.call, receive)
+        if await join(connection):
+            await bridge.run(connection)
 
     def _on_one_thread(self, scope: Scope) -> bool:
         if self.thread_sensitive or settings.get("CHANNEL_THREADS") == 0:
             return True
-        # A test case's open transaction is seen only by the thread that began it.
+        # The open transaction of a test case is visible only to the thread that has begun it.
         return not is_served(scope) and integration.database() is not None
 
     def dispatch(self, message: Message) -> None:  # type: ignore[override]
-        """Call the handler of ``message``; raises ValueError when there is none."""
+        """Call the handler of ``message``; raise ValueError if there is none."""
         self._handler(message)(message)
 
     def send(self, message: Message) -> None:  # type: ignore[override]
-        """Send an ASGI message to the client; it leaves while the handler goes on."""
+        """Send an ASGI message to the client; it is sent while the handler continues."""
         self.base_send(message)
 
 
 async def _apass(message: Message) -> None:
-    """The handler of a message that nobody handles."""
+    """Ignore a message without a handler."""
 
 
 def _pass(message: Message) -> None:
-    """The same for a sync consumer."""
+    """Ignore a message without a handler, in a sync consumer."""

@@ -1,4 +1,4 @@
-"""The Cookie header, read as leniently as browsers read it."""
+"""A parser for the Cookie header that is as lenient as browsers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _ESCAPED = re.compile(r"\\(?:([0-3][0-7][0-7])|(.))")
 
 
 def parse_cookie(cookie: str) -> dict[str, str]:
-    """A Cookie header as a dict. A piece that is no ``name=value`` does not spoil the others.
+    """Parse a Cookie header into a dict. A malformed part does not affect the others.
 
     >>> parse_cookie('a=1; b="two; c=3')
     {'a': '1', 'b': '"two', 'c': '3'}
@@ -27,7 +27,7 @@ def parse_cookie(cookie: str) -> dict[str, str]:
 
 
 def _unquoted(value: str) -> str:
-    """A value without its quotes and backslashes.
+    """Return a value without its quotes and backslashes.
 
     The standard library's function, which Starlette uses, takes quadratic time before Python 3.12.6: 20 s for
     a header of 60 kB.

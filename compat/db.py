@@ -1,9 +1,9 @@
-"""Blocking database code from async code, and connections that are given back between messages.
+"""Blocking database code in async code, and database connections that are closed between messages.
 
-The names are those of ``channels.db``. Without a framework that has registered its database (see
-``compat.integration``) nothing is ever closed and no thread is entered for it; with one, a consumer enters a
-thread only when a connection is open there that is due. (Upstream enters one before every message, which is
-most of the time that it spends.)
+The names are those of ``channels.db``. Without a framework that registers its database
+(``compat.integration``), no connection is closed and no thread is used. With one, a consumer uses a thread
+only if it has an open connection that must be closed. (Upstream uses one before every message, which takes
+most of its time.)
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ Q = ParamSpec("Q")
 R = TypeVar("R")
 
 sparing_transactions: ContextVar[bool] = ContextVar("compat.db.sparing_transactions", default=False)
-"""True inside an application under test: closing would end the transaction that the test runs in.
+"""True in an application under test: closing a connection would end the transaction of the test.
 
-What is in none is closed as ever, or a database of the test's own could not be dropped in the end.
+Connections without a transaction are closed as usual; otherwise the test's database could not be deleted.
 """
 
 
 def close_old_connections(**kwargs: Any) -> None:
-    """Close the current thread's connections that are broken or have outlived their time.
+    """Close the connections of the current thread that are broken or too old.
 
-    Takes and ignores keywords, so that it can be connected to a signal, as Django's own is.
-    Everything in compat looks it up in this module when it calls it, so that replacing it (as
-    ``mock.patch("channels.db.close_old_connections")`` does) replaces it everywhere.
+    Takes and ignores keywords, like Django's own, so that it can be connected to a signal. compat looks it up
+    in this module at every call, so that ``mock.patch("channels.db.close_old_connections")`` works
+    everywhere.
     """
     database = integration.database()
     if database is not None:
@@ -55,20 +55,24 @@ _shipped = close_old_connections
 
 
 def watched() -> bool:
-    """True when ``connections_due()`` is worth asking at all: there is a database, or a test looks."""
+    """Return True if there is a database, or a test has replaced ``close_old_connections``."""
     return close_old_connections is not _shipped or integration.database() is not None
 
 
 def connections_due() -> bool:
-    """True when ``aclose_old_connections()`` has something to do; cheap, for the event loop."""
+    """Return True if ``aclose_old_connections()`` would close a connection; it is cheap, for the event
+    loop.
+    """
     if close_old_connections is not _shipped:
-        return True  # replaced, by a test that wants to see the call
+        return True  # replaced by a test
     database = integration.database()
     return database is not None and database.stale(sparing=sparing_transactions.get())
 
 
 async def aclose_old_connections() -> None:
-    """``close_old_connections()`` in the thread that runs thread-sensitive code, if a connection is due."""
+    """Call ``close_old_connections()`` in the thread of thread-sensitive code, if a connection must be
+    closed.
+    """
     if connections_due():
         await sync_to_async(_close_where_hops_lead)()
 
@@ -81,10 +85,10 @@ def _close_where_hops_lead() -> None:
 
 
 class DatabaseSyncToAsync(SyncToAsync[P, R]):
-    """``asgiref.sync.SyncToAsync`` that closes old connections in the worker thread, before and after a call.
+    """An ``asgiref.sync.SyncToAsync`` that closes old connections in the thread before and after a call.
 
-    Decorates functions and methods, or wraps at the call: ``await database_sync_to_async(fn)(*args)``. With
-    ``thread_sensitive=False`` it runs on a pool of threads instead of asgiref's one thread.
+    It decorates functions and methods, or wraps a function: ``await database_sync_to_async(fn)(*args)``. With
+    ``thread_sensitive=False`` it uses a pool of threads instead of asgiref's single thread.
     """
 
     def __init__(
@@ -96,7 +100,7 @@ class DatabaseSyncToAsync(SyncToAsync[P, R]):
     ) -> None:
         super().__init__(func, thread_sensitive, executor, **options)
 
-        # Around the function and not in thread_handler(), which runs outside of the caller's context.
+        # Not in thread_handler(), which runs outside of the caller's context.
         @functools.wraps(func)
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
             close_old_connections()
@@ -108,7 +112,7 @@ class DatabaseSyncToAsync(SyncToAsync[P, R]):
         self.func = run
 
     if TYPE_CHECKING:
-        # asgiref's own type leaves self among the parameters of a decorated method.
+        # The type of asgiref keeps self among the parameters of a decorated method.
         def __get__(  # pyright: ignore[reportIncompatibleMethodOverride]
             self: DatabaseSyncToAsync[Concatenate[Any, Q], R], parent: Any, objtype: Any = None
         ) -> Callable[Q, Coroutine[Any, Any, R]]: ...

@@ -1,24 +1,24 @@
-"""Every exception of the public API, in one tree.
+"""The exceptions of the public API.
 
 ::
 
     Exception
-    ├── AcceptConnection          raised by a user in connect(): accept and go on
-    ├── DenyConnection            raised by a user in connect(): refuse the handshake
-    ├── StopConsumer              raised by a user in any handler: end this consumer
+    ├── AcceptConnection          raised in connect(): accept the connection
+    ├── DenyConnection            raised in connect(): refuse the connection
+    ├── StopConsumer              raised in any handler: end this consumer
     ├── ChannelFull               send() to a channel that is at capacity
-    ├── MessageTooLarge           a layer's wire cannot carry the message
-    ├── RequestAborted            (kept for imports; nothing raises it)
-    │   └── RequestTimeout        (kept for imports; nothing raises it)
+    ├── MessageTooLarge           a message is too large for the layer
+    ├── RequestAborted            (for imports only; it is never raised)
+    │   └── RequestTimeout        (for imports only; it is never raised)
     ├── ImproperlyConfigured      a setting is missing or has a wrong value
     ├── ValueError
     │   └── InvalidChannelLayerError   CHANNEL_LAYERS, or a use of it, is wrong
-    └── CompatError               what Channels has no name for
+    └── CompatError               errors that Channels does not have
         ├── LayerUnavailable      (also ConnectionError) the layer's server cannot be reached
         └── ClientDisconnected    (also ConnectionError, RuntimeError) a send after the client has left
 
 Names and bases of the first eight and of ``InvalidChannelLayerError`` are those of ``channels.exceptions``,
-so that ``except`` clauses written for Channels go on working.
+so ``except`` clauses written for Channels keep working.
 """
 
 from __future__ import annotations
@@ -56,19 +56,19 @@ class ChannelFull(Exception):
 
 
 class MessageTooLarge(Exception):
-    """A message is larger than the layer can carry."""
+    """A message is larger than the layer can send."""
 
 
 class RequestAborted(Exception):
-    """Kept so that imports written for Channels resolve."""
+    """Exists for imports written for Channels."""
 
 
 class RequestTimeout(RequestAborted):
-    """Kept so that imports written for Channels resolve."""
+    """Exists for imports written for Channels."""
 
 
 class ImproperlyConfigured(Exception):
-    """A setting is missing, or its value cannot be used; the message says which and what to write."""
+    """A setting is missing or has an invalid value; the message says which, and what to write."""
 
 
 class InvalidChannelLayerError(ValueError):
@@ -76,11 +76,13 @@ class InvalidChannelLayerError(ValueError):
 
 
 class CompatError(Exception):
-    """Base of the errors that Channels has no name for."""
+    """Base class of the errors that Channels does not have."""
 
 
 class LayerUnavailable(CompatError, ConnectionError):
-    """The server behind a channel layer cannot be reached; the message names it, the reason and the cure."""
+    """The server of a channel layer cannot be reached; the message has its address, the reason and the
+    remedy.
+    """
 
 
 class ClientDisconnected(CompatError, ConnectionError, RuntimeError):

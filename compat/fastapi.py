@@ -1,14 +1,14 @@
-"""The few lines that a FastAPI or Starlette app needs around consumers and layers.
+"""Helpers for consumers and channel layers in a FastAPI or Starlette application.
 
     app = FastAPI(lifespan=lifespan)
     app.router.add_websocket_route("/ws/rooms/{room}/", RoomConsumer.as_asgi())
-    include_consumers(app, websocket_urlpatterns)      # patterns of path() and re_path(), as they are
+    include_consumers(app, websocket_urlpatterns)      # patterns of path() and re_path()
 
     @app.post("/rooms/{room}/messages")
     async def say(room: str, text: str, layer: Annotated[BaseChannelLayer, Depends(channel_layer())]) -> None:
         await layer.group_send(room, {"type": "chat.message", "text": text})
 
-Nothing here imports FastAPI; what is returned is what FastAPI and Starlette take.
+This module does not import FastAPI.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketState
 
-from compat.dependencies import endpoint
+from compat.engine.dependencies import endpoint
+from compat.engine.outage import RETRY_AFTER_S, SERVICE_UNAVAILABLE, TRY_AGAIN_LATER, report_outage
+from compat.engine.redaction import hide_usual_parameters
+from compat.engine.refusal import can_respond, connection_lost
 from compat.exceptions import CompatError, InvalidChannelLayerError, LayerUnavailable
 from compat.layers import DEFAULT_CHANNEL_LAYER, BaseChannelLayer, channel_layers, get_channel_layer
-from compat.matching import require_routed
-from compat.outage import RETRY_AFTER_S, SERVICE_UNAVAILABLE, TRY_AGAIN_LATER, report_outage
-from compat.redaction import hide_usual_parameters
-from compat.refusal import can_respond, connection_lost
-from compat.security.coverage import warn_of_unchecked
-from compat.starlette_routes import PatternsRoute
+from compat.routing.matching import require_routed
+from compat.routing.starlette import PatternsRoute
+from compat.security.origin import warn_of_unchecked
 
 __all__ = [
     "add_exception_handlers",
@@ -43,14 +43,14 @@ __all__ = [
 ]
 
 log = logging.getLogger("compat.layers")
-hide_usual_parameters()  # a dependency may read a token from the query, and servers log it
+hide_usual_parameters()  # a dependency may read a token from the query string, which servers log
 
 
 def channel_layer(alias: str = DEFAULT_CHANNEL_LAYER) -> Callable[[], Awaitable[BaseChannelLayer]]:
-    """A dependency that gives an endpoint the layer under ``alias``: ``Depends(channel_layer("chat"))``.
+    """Return a dependency that passes the layer ``alias`` to an endpoint: ``Depends(channel_layer("chat"))``.
 
-    The alias is looked up at each request, so it may be configured after this call. A request for one that is
-    not configured raises InvalidChannelLayerError, which names those that are.
+    The alias is looked up at each request, so it may be configured later. A request raises
+    InvalidChannelLayerError, which lists the configured layers, if it does not exist.
     """
 
     async def the_layer() -> BaseChannelLayer:
@@ -67,10 +67,10 @@ def channel_layer(alias: str = DEFAULT_CHANNEL_LAYER) -> Callable[[], Awaitable[
 
 
 def include_consumers(app: Any, patterns: Sequence[Any]) -> None:
-    """Serve ``patterns`` (a ``websocket_urlpatterns`` of Channels) beside the routes that ``app`` has.
+    """Add ``patterns`` (a ``websocket_urlpatterns`` of Channels) to the routes of ``app``.
 
-    Paths that no pattern takes go on to the routes that are added later. ``app``: a FastAPI or Starlette
-    application. Raises TypeError for an APIRouter: FastAPI would leave the patterns out when it is included.
+    Paths without a matching pattern are left to routes that are added later. ``app``: a FastAPI or Starlette
+    application. Raises TypeError for an APIRouter, whose patterns FastAPI would ignore.
     """
     router = getattr(app, "router", None)
     if router is None or not hasattr(router, "routes"):
@@ -82,13 +82,13 @@ def include_consumers(app: Any, patterns: Sequence[Any]) -> None:
 
 
 def add_exception_handlers(app: Any) -> None:
-    """Let a FastAPI or Starlette ``app`` answer LayerUnavailable, which a call of a layer may raise.
+    """Make a FastAPI or Starlette ``app`` answer LayerUnavailable, which a call of a layer may raise.
 
-    A request gets 503 with Retry-After and ``{"detail": "Service Unavailable"}``; an endpoint's websocket is
-    refused with 503, or closed with 1013 once it is open. The layer logs one line when the outage begins and
-    one when it is over. Without this it is a 500 with a traceback for each. ``lifespan`` does it for its app;
-    call it where the app has a lifespan of its own. A handler that the app has for LayerUnavailable,
-    ConnectionError or OSError stays.
+    A request is answered with 503, Retry-After and ``{"detail": "Service Unavailable"}``; the websocket of an
+    endpoint is refused with 503, or closed with 1013 if it is open. The layer logs one line when the outage
+    begins and one when it ends. Without this call, each request is answered with 500 and logs a traceback.
+    ``lifespan`` makes this call for its application; make it yourself if the application has its own
+    lifespan. Existing handlers for LayerUnavailable, ConnectionError or OSError are kept.
     """
     for handlers in _handlers_of(app):
         if not any(known in handlers for known in _KNOWN_AS):
@@ -99,7 +99,9 @@ _KNOWN_AS = (LayerUnavailable, CompatError, ConnectionError, OSError)
 
 
 def _handlers_of(app: Any) -> Iterator[dict[Any, Any]]:
-    """What an app answers exceptions with: now, and once it is put together, as it is when it has begun."""
+    """Yield the dicts of exception handlers of ``app``, including that of its middleware stack once it is
+    built.
+    """
     from starlette.middleware.exceptions import ExceptionMiddleware
 
     handlers = getattr(app, "exception_handlers", None)
@@ -122,7 +124,7 @@ async def _unavailable(connection: HTTPConnection, error: Exception) -> Any:
         return answer
     assert isinstance(connection, WebSocket)
     if connection.client_state is WebSocketState.CONNECTING:
-        await connection.receive()  # the handshake, which no response may overtake
+        await connection.receive()  # the handshake must be received before a response
     if WebSocketState.DISCONNECTED in (connection.client_state, connection.application_state):
         return None
     if connection.application_state is WebSocketState.CONNECTING and can_respond(scope):
@@ -135,11 +137,10 @@ async def _unavailable(connection: HTTPConnection, error: Exception) -> Any:
 
 @contextlib.asynccontextmanager
 async def lifespan(app: Any) -> AsyncIterator[None]:
-    """``FastAPI(lifespan=lifespan)``: ``open_layers()`` for as long as the app runs.
+    """Run ``open_layers()`` during the life of the application: ``FastAPI(lifespan=lifespan)``.
 
-    Warns of consumers that no Origin check covers (``compat.security.coverage``), and answers requests while
-    a layer's server is away (``add_exception_handlers``). Raises TypeError for a
-    route with a consumer's class in the place of ``as_asgi()``.
+    It also warns about consumers without an Origin check (``compat.security.origin``), and calls
+    ``add_exception_handlers``. Raises TypeError for a route with a consumer's class instead of ``as_asgi()``.
     """
     for route in getattr(app, "routes", ()):
         require_routed(route)
@@ -151,10 +152,10 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def open_layers() -> AsyncIterator[None]:
-    """Make every configured layer now, and close them at the end: for a lifespan of your own.
+    """Create every configured layer, and close them at the end; for your own lifespan.
 
-    A layer that is configured wrongly raises here, at start, and not at the first connection. No server is
-    connected to: a Redis that is away for a moment must not keep an app from starting.
+    A layer that is configured wrongly raises an error here, at the start. No server is connected to, so an
+    application can start while its Redis is away.
     """
     for alias in channel_layers.aliases():
         get_channel_layer(alias)
@@ -165,9 +166,9 @@ async def open_layers() -> AsyncIterator[None]:
 
 
 async def close_layers() -> None:
-    """Close the connections that this process's layers hold on the running event loop.
+    """Close the connections of this process's layers on the running event loop.
 
-    One that fails is logged, and the others are closed all the same.
+    An error is logged, and the other layers are closed.
     """
     for alias, layer in list(channel_layers.backends.items()):
         close = getattr(layer, "close", None) or getattr(layer, "close_pools", None)
@@ -176,4 +177,4 @@ async def close_layers() -> None:
         try:
             await close()
         except (OSError, RuntimeError):
-            log.exception("layer %r could not be closed in order", alias)
+            log.exception("closing the layer %r failed", alias)

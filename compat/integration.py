@@ -1,8 +1,8 @@
-"""The seam where a framework that lives beside compat plugs in: its database connections and its users.
+"""The interface for a framework that is used with compat: its database connections and its users.
 
-compat imports no framework. Whoever knows one (``django_shim.with_django`` knows Django) registers an object
-with ``database`` and ``users``; both are asked when they are needed, so a framework that is configured after
-compat has been imported is found, and one that is never used costs nothing.
+compat imports no framework. A package that knows one (``django_shim.with_django`` knows Django) registers an
+object with ``database`` and ``users``. compat reads both when it needs them, so the framework may be
+configured later, and costs nothing if it is not used.
 """
 
 from __future__ import annotations
@@ -15,53 +15,54 @@ __all__ = ["Database", "Integration", "Users", "database", "register", "unregist
 
 
 class Database(Protocol):
-    """Connections that belong to threads and must be given back between messages."""
+    """Database connections that belong to threads, and must be closed between messages."""
 
     def stale(self, *, sparing: bool = False) -> bool:
-        """True when ``close(sparing=…)`` in the thread of thread-sensitive code has something to do.
+        """Return True if ``close(sparing=…)`` in the thread of thread-sensitive code would close a
+        connection.
 
-        Called on the event loop for every message: attribute reads, nothing that blocks.
+        It is called on the event loop for every message, so it must not block.
         """
         ...
 
     def reached(self) -> None:
-        """Called in that thread, each time that it has been entered to close connections."""
+        """Note that the current thread is used for closing connections; called each time in that thread."""
         ...
 
     def close(self, *, sparing: bool = False) -> None:
-        """Close what is broken or has outlived its time among the connections of the current thread.
+        """Close the connections of the current thread that are broken or too old.
 
-        With ``sparing``, leave those in a transaction: it is that of a test, and would be lost.
+        With ``sparing``, keep those in a transaction, which is that of a test.
         """
         ...
 
 
 class Users(Protocol):
-    """What ``compat.auth`` does with a scope that has a session; Channels' functions of the same names."""
+    """The functions of ``compat.auth`` for a scope with a session; they behave as those of Channels."""
 
     def anonymous(self) -> Any:
-        """The user of a connection that nobody has logged in on."""
+        """Return the user of a connection without a login."""
         ...
 
     def user_id(self, session: Any) -> Any:
-        """The primary key that the session has; KeyError where nobody is logged in."""
+        """Return the primary key in the session; raise KeyError without a login."""
         ...
 
     async def get_user(self, scope: Scope) -> Any:
-        """The user that ``scope["session"]`` names, or ``anonymous()``."""
+        """Return the user of ``scope["session"]``, or ``anonymous()``."""
         ...
 
     async def login(self, scope: Scope, user: Any, backend: str | None) -> None:
-        """Name ``user`` in the session and put it into the scope."""
+        """Store ``user`` in the session, and put it into the scope."""
         ...
 
     async def logout(self, scope: Scope) -> None:
-        """Empty the session; an anonymous user goes into the scope if there was one."""
+        """Empty the session, and make the user in the scope, if any, anonymous."""
         ...
 
 
 class Integration(Protocol):
-    """What a framework offers; either may be None for as long as the framework is not in use."""
+    """The parts of a framework; each is None while the framework is not in use."""
 
     @property
     def database(self) -> Database | None: ...
@@ -74,23 +75,23 @@ _registered: Integration | None = None
 
 
 def register(integration: Integration) -> None:
-    """Ask ``integration`` from now on; replaces the one before."""
+    """Use ``integration`` from now on, in place of the former one."""
     global _registered
     _registered = integration
 
 
 def unregister(integration: Integration) -> None:
-    """Undo ``register``, unless another has been registered since."""
+    """Undo ``register``, unless another integration has been registered since."""
     global _registered
     if _registered is integration:
         _registered = None
 
 
 def database() -> Database | None:
-    """The database hook of the framework in use, or None."""
+    """Return the database of the framework in use, or None."""
     return _registered.database if _registered is not None else None
 
 
 def users() -> Users | None:
-    """The users of the framework in use, or None."""
+    """Return the users of the framework in use, or None."""
     return _registered.users if _registered is not None else None

@@ -1,7 +1,7 @@
-"""A stand-in for an object that is known later: ``scope["session"]`` and ``scope["user"]``.
+"""Stand-ins for objects that are loaded later: ``scope["session"]`` and ``scope["user"]``.
 
-Where Django is loaded its own class stands in, so that code which compares ``scope["user"]._wrapped`` with
-``django.utils.functional.empty`` goes on working: ``base()`` says which one. Ours answers to the same names.
+If Django is loaded, ``base()`` is its own class, so that code which compares ``scope["user"]._wrapped`` with
+``django.utils.functional.empty`` works. Our class has the same attributes.
 """
 
 from __future__ import annotations
@@ -12,20 +12,25 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["LazyObject", "SimpleLazyObject", "base", "empty"]
+__all__ = ["LazyObject", "SimpleLazyObject", "base", "empty", "fill"]
 
 empty: Any = object()
-"""What ``_wrapped`` is until the object is known."""
+"""The value of ``_wrapped`` until the object is loaded."""
 
 
 def base() -> type[Any]:
-    """The class to derive stand-ins from: Django's once Django is loaded, else ``LazyObject``."""
+    """Return the base class of stand-ins: Django's if Django is loaded, else ``LazyObject``."""
     loaded = getattr(sys.modules.get("django.utils.functional"), "LazyObject", None)
     return loaded if isinstance(loaded, type) else LazyObject
 
 
+def fill(stand_in: Any, target: Any) -> None:
+    """Have ``stand_in``, Django's or ours, stand for ``target`` from now on."""
+    stand_in._wrapped = target
+
+
 def _target(lazy: Any) -> Any:
-    """The object behind ``lazy``, made now if need be."""
+    """Return the object behind ``lazy``; load it if necessary."""
     if lazy._wrapped is empty:
         lazy._setup()
     return lazy._wrapped
@@ -39,9 +44,10 @@ def _forward(operation: Callable[..., Any]) -> Any:
 
 
 class LazyObject:
-    """Behaves as the object in ``_wrapped``, also to ``isinstance``; only ``type()`` tells them apart.
+    """Behaves as the object in ``_wrapped``, even for ``isinstance``; only ``type()`` shows the difference.
 
-    While ``_wrapped`` is ``empty``, any access calls ``_setup()``, which a subclass writes and which sets it.
+    While ``_wrapped`` is ``empty``, any access calls ``_setup()``, which a subclass implements and which sets
+    it.
     """
 
     _wrapped: Any
@@ -53,7 +59,7 @@ class LazyObject:
         raise NotImplementedError(f"{type(self).__name__}._setup() must set self._wrapped")
 
     def __getattribute__(self, name: str) -> Any:
-        # A special method is there only if the object has one: hasattr(lazy, "__len__") must tell the truth.
+        # hasattr(lazy, "__len__") must be True only if the object has this special method.
         if name in _FORWARDED:
             return getattr(_target(self), name)
         return object.__getattribute__(self, name)
@@ -69,11 +75,11 @@ class LazyObject:
 
     def __delattr__(self, name: str) -> None:
         if name == "_wrapped":
-            raise TypeError("_wrapped cannot be deleted: it is what this object stands for")
+            raise TypeError("_wrapped cannot be deleted: it is the object that this one stands for")
         delattr(_target(self), name)
 
     def __repr__(self) -> str:
-        # type(self), here and below: self.__class__ is the object's.
+        # type(self), because self.__class__ is that of the wrapped object.
         return f"<{type(self).__name__}: {'not set' if self._wrapped is empty else repr(self._wrapped)}>"
 
     def __reduce__(self) -> Any:
@@ -88,7 +94,7 @@ class LazyObject:
     def _blank(self) -> Any:
         return type(self)()
 
-    # The disguise.
+    # Attributes of the wrapped object.
     __class__ = property(lambda self: _target(self).__class__)  # pyright: ignore[reportIncompatibleMethodOverride]
 
     __str__ = _forward(str)
@@ -116,12 +122,12 @@ _FORWARDED = frozenset(
 
 
 def _itself(target: Any) -> Any:
-    """Unpickles a lazy object: as what it stood for."""
+    """Unpickle a lazy object as the object that it wraps."""
     return target
 
 
 class SimpleLazyObject(LazyObject):
-    """Stands for what ``factory()`` returns, called once, when first needed."""
+    """Stands for the result of ``factory()``, which is called once, at the first access."""
 
     def __init__(self, factory: Callable[[], Any]) -> None:
         self.__dict__["_factory"] = factory

@@ -1,6 +1,6 @@
-"""What was sent, delivered and lost, and one log line per cause.
+"""Counters of messages that were sent, delivered and lost, and log lines with a limited rate.
 
-Every layer of ours has a ``LayerMetrics`` and reports to it; ``snapshot()`` puts them together.
+Every layer of ours has a ``LayerMetrics``; ``snapshot()`` combines them.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ __all__ = ["Gap", "LayerMetrics", "Throttle", "connections", "report_layers", "s
 
 KEPT_GAPS = 100
 LOG_EVERY_S = 60.0
-"""A cause is logged at once, and then at most once in this many seconds, with the count since."""
+"""The minimum time between two log lines about one cause; the second line has the count since the first."""
 
 
 class Throttle:
-    """Lets one log line per cause through in ``every_s`` seconds and counts the rest."""
+    """Allows one log line per cause in ``every_s`` seconds, and counts the others."""
 
     def __init__(self, every_s: float = LOG_EVERY_S) -> None:
         self.every_s = every_s
@@ -29,7 +29,7 @@ class Throttle:
         self._lock = threading.Lock()
 
     def due(self, cause: object, count: int = 1, now: float | None = None) -> int:
-        """How many occurrences of ``cause`` to report now; 0 when it was reported a short while ago."""
+        """Return the number of occurrences of ``cause`` to report now; 0 if one was reported recently."""
         now = time.monotonic() if now is None else now
         with self._lock:
             last, held = self._seen.get(cause, (float("-inf"), 0))
@@ -37,7 +37,7 @@ class Throttle:
             if now - last < self.every_s:
                 self._seen[cause] = (last, held)
                 return 0
-            if len(self._seen) >= 1024:  # causes carry channel names: forget the old ones
+            if len(self._seen) >= 1024:  # causes contain channel names, so their number is not bounded
                 self._seen = {
                     key: value for key, value in self._seen.items() if now - value[0] < self.every_s
                 }
@@ -52,38 +52,59 @@ class Gap:
     began: float
     ended: float | None = None
 
+    def extend(self, since: float) -> None:
+        """Note that it began at ``since``, if that is earlier than what was known."""
+        self.began = min(self.began, since)
+
 
 class LayerMetrics:
-    """Counters of one channel layer in this process."""
+    """The counters of one channel layer in this process."""
 
     __slots__ = ("delivered", "dropped", "gaps", "reconnects", "sent", "throttle")
 
     def __init__(self) -> None:
         self.sent = 0
-        """Calls of ``send`` and ``group_send`` that were carried out."""
+        """Successful calls of ``send`` and ``group_send``."""
         self.delivered = 0
-        """Messages put into a mailbox of this process."""
+        """Messages that were put into a mailbox of this process."""
         self.dropped: dict[str, int] = {}
         """Messages lost, by reason: "overflow", "expired", "gone", "undecodable", "unavailable"…"""
         self.reconnects = 0
         self.gaps: deque[Gap] = deque(maxlen=KEPT_GAPS)
-        """The last outages of the layer's server: what was sent to this process meanwhile may be lost."""
+        """The last outages of the layer's server, during which messages to this process may be lost."""
         self.throttle = Throttle()
 
+    def count_sent(self, delivered: int = 0) -> None:
+        """Count a ``send`` or ``group_send`` that was carried out, and what it put into mailboxes here."""
+        self.sent += 1
+        self.delivered += delivered
+
+    def count_delivered(self, count: int = 1) -> None:
+        """Count messages that were put into mailboxes of this process."""
+        self.delivered += count
+
     def lose(self, reason: str, count: int = 1) -> None:
-        """Count lost messages of a kind that is not worth a log line."""
+        """Count lost messages without a log line."""
         self.dropped[reason] = self.dropped.get(reason, 0) + count
 
     def gap_begins(self, now: float) -> Gap:
-        """Note an outage; whoever noted it sets ``ended``."""
+        """Note an outage; see ``gap_ends``."""
         gap = Gap(now)
         self.gaps.append(gap)
         return gap
 
+    def gap_ends(self, gap: Gap, now: float) -> float:
+        """Note that the server is back; return how long the outage was, in seconds."""
+        gap.ended = now
+        self.reconnects += 1
+        return now - gap.began
+
     def drop(
         self, reason: str, count: int, log: logging.Logger, text: str, *args: object, cause: object = None
     ) -> None:
-        """Count lost messages, and log ``text`` (with the number since the last line) if it is due."""
+        """Count lost messages, and log ``text`` (with the number since the last line) unless it was logged
+        recently.
+        """
         self.lose(reason, count)
         due = self.throttle.due((reason, cause), count)
         if due:
@@ -92,7 +113,7 @@ class LayerMetrics:
             )
 
     def as_dict(self) -> dict[str, Any]:
-        """The counters as plain values."""
+        """Return the counters as a dict."""
         return {
             "sent": self.sent,
             "delivered": self.delivered,
@@ -103,13 +124,22 @@ class LayerMetrics:
 
 
 class Connections:
-    """How many consumers run in this process, and how many have run."""
+    """The number of running consumers in this process, and of all that were started."""
 
     __slots__ = ("current", "total")
 
     def __init__(self) -> None:
         self.current = 0
         self.total = 0
+
+    def begin(self) -> None:
+        """Count a consumer that begins."""
+        self.current += 1
+        self.total += 1
+
+    def end(self) -> None:
+        """Count a consumer that has ended."""
+        self.current -= 1
 
 
 connections = Connections()
@@ -119,17 +149,17 @@ _layers: Callable[[], Mapping[str, Any]] = dict
 
 
 def report_layers(layers: Callable[[], Mapping[str, Any]]) -> None:
-    """Tell this module where the layers are: ``layers()`` returns them by alias (the registry calls it)."""
+    """Register the function ``layers()``, which returns the layers by alias."""
     global _layers
     _layers = layers
 
 
 def snapshot() -> dict[str, Any]:
-    """The counters of this process.
+    """Return the counters of this process.
 
     ``{"connections": {"current", "total"}, "layers": {alias: {"sent", "delivered", "dropped": {reason: n},
-    "reconnects", "gaps": [{"began", "ended"}], "depth"}}}``, where depth is the number of messages that wait
-    in this process. A layer that is not ours has no entry.
+    "reconnects", "gaps": [{"began", "ended"}], "depth"}}}``; depth is the number of messages that wait in
+    this process. A layer that is not ours has no entry.
     """
     layers = {}
     for alias, layer in _layers().items():

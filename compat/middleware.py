@@ -1,19 +1,19 @@
-"""The base of middleware that puts something into the scope."""
+"""The base class of middleware that changes the scope."""
 
 from __future__ import annotations
 
-from compat.endpoint import ASGISignature
-from compat.handlers import require_application
+from compat.advice.endpoint import ASGISignature
+from compat.advice.handlers import require_application
 from compat.types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["BaseMiddleware"]
 
 
 class BaseMiddleware:
-    """Calls ``inner`` with a copy of the scope, so that nothing outside sees what is put into it.
+    """Calls ``inner`` with a copy of the scope, so that changes are not visible outside.
 
     Subclasses change the scope in ``__call__`` and end with ``return await super().__call__(scope, receive,
-    send)``. One instance serves all connections: what belongs to a connection goes into its scope, never onto
+    send)``. One instance serves all connections, so the data of a connection belongs into its scope, not on
     ``self``.
     """
 

@@ -1,7 +1,7 @@
-"""Rules for the names of channels, groups and handlers. Pure: strings in, strings or errors out.
+"""Rules for the names of channels, groups and handlers.
 
-The rules are those of ``channels.layers.BaseChannelLayer`` (Channels 4.3), held strictly to ASCII:
-upstream's patterns let a trailing newline, non-ASCII digits and, after the "!", any Unicode word through.
+The rules are those of ``channels.layers.BaseChannelLayer`` (Channels 4.3), restricted to ASCII: upstream's
+patterns also allow a trailing newline, non-ASCII digits and, after the "!", any Unicode word.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 MAX_NAME_LENGTH = 100
-"""A name must be shorter than this, in characters."""
+"""A name must have fewer characters."""
 
 INVALID_NAME = (
     "{} name must be a valid unicode string with length < 100 containing only ASCII "
@@ -35,22 +35,22 @@ INVALID_NAME = (
 
 GROUP = re.compile(r"^[A-Za-z0-9\-_.]+\Z")
 CHANNEL = re.compile(r"^[A-Za-z0-9\-_.]+(![A-Za-z0-9\-_.]*)?\Z")
-"""What the names of channels are made of, and (``GROUP``) those of groups."""
+"""The pattern of channel names; ``GROUP`` is that of group names."""
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9\-_.]")
 
 RESERVED = ("compat.", "__")
-"""How the names of this library's own groups begin: ``compat.user.7``, ``__broadcast__``."""
+"""Prefixes of the library's own groups: ``compat.user.7``, ``__broadcast__``."""
 _HASHED = re.compile(r"\.\.[0-9a-f]{32}\Z")
-"""How a name ends that ``group_name`` made with a hash: two periods and 128 bits of SHA-256."""
+"""The end of a name that ``group_name`` has made with a hash: two periods and 128 bits of SHA-256."""
 _READABLE = 64
 _READ = 256
-"""Characters of a text that are looked at for the readable part: normalizing takes quadratic time."""
+"""The number of characters that are used for the readable part, because normalizing takes quadratic time."""
 
 
 def require_valid_group_name(name: object) -> bool:
-    """Return True if ``name`` may name a group.
+    """Return True if ``name`` is a valid group name.
 
-    Raises TypeError with upstream's text, then what was found and which rule it breaks.
+    Raises TypeError with upstream's text, the name, and the rule that it breaks.
     """
     if isinstance(name, str) and len(name) < MAX_NAME_LENGTH and GROUP.match(name):
         return True
@@ -58,10 +58,10 @@ def require_valid_group_name(name: object) -> bool:
 
 
 def require_valid_channel_name(name: object, receive: bool = False) -> bool:
-    """Return True if ``name`` may name a channel.
+    """Return True if ``name`` is a valid channel name.
 
-    ``receive``: the name is to be received from, so one with a "!" must end there (the process-local part
-    is not a queue of its own). Raises TypeError as ``require_valid_group_name`` does.
+    ``receive``: the name is used to receive, so if it contains a "!", it must end there: the process-local
+    part has no queue of its own. Raises TypeError as ``require_valid_group_name`` does.
     """
     if isinstance(name, str) and len(name) < MAX_NAME_LENGTH and CHANNEL.match(name):
         if receive and "!" in name and not name.endswith("!"):
@@ -84,23 +84,23 @@ def _explain(kind: str, name: object) -> str:
     if not pattern_ok.match(name):
         bad = sorted(set(_FORBIDDEN.findall(name)))
         rules.append("it contains " + ", ".join(map(repr, bad[:5])) if bad else "it is malformed")
-    cure = " compat.names.group_name(text) makes a safe group name of any text." if kind == "Group" else ""
+    cure = " compat.names.group_name(text) makes a valid group name of any text." if kind == "Group" else ""
     return f"{text} Found {shown!r}: {' and '.join(rules)}.{cure}"
 
 
 def non_local_name(name: str) -> str:
-    """The part of a channel's name up to and including "!", or all of it when it has none."""
+    """Return the part of a channel name up to and including "!", or the whole name."""
     at = name.find("!")
     return name if at < 0 else name[: at + 1]
 
 
 def group_name(text: str, prefix: str = "") -> str:
-    """A valid group name for any text: readable where it can be, and another one for every other text.
+    """Return a valid group name for any text; different texts have different names.
 
-    ``prefix + text`` is returned as it is where it is valid. Otherwise the name is the readable part of it,
-    two periods and a hash of the whole. A valid text is hashed too where it looks like such a name, and where
-    it would name a group of this library's own (``RESERVED``) under a ``prefix`` that does not: whoever
-    chooses ``text`` cannot choose a name that belongs to another text.
+    If ``prefix + text`` is valid, it is the name. Otherwise the name is the readable part of the text, two
+    periods and a hash. A valid text is hashed too if it looks like such a name, or if it would be the name of
+    the library's own group (``RESERVED``) although ``prefix`` is not. So a user who chooses ``text`` cannot
+    choose the name of another text's group.
 
     >>> group_name("lobby", prefix="chat_")
     'chat_lobby'
@@ -120,14 +120,14 @@ def group_name(text: str, prefix: str = "") -> str:
 
 
 def get_handler_name(message: Mapping[str, Any]) -> str:
-    """The name of the method that handles ``message``: its type with "." replaced by "_".
+    """Return the name of the method that handles ``message``: its type with "." replaced by "_".
 
-    Raises ValueError when there is no type, when the type is not a string, or when the name would begin
-    with an underscore, so that a message cannot reach a private method (Channels' rule).
+    Raises ValueError if there is no type, if it is not a string, or if the name would start with an
+    underscore, because messages must not reach private methods (Channels' rule).
     """
     if "type" not in message:
         raise ValueError(
-            "Incoming message has no 'type' attribute: it names the method that handles the message, such as "
+            "Incoming message has no 'type' attribute. The type names the handler of the message, such as "
             '{"type": "chat.message", ...} for chat_message()'
         )
     kind = message["type"]

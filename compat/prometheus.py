@@ -1,7 +1,7 @@
 """The counters of ``compat.metrics`` for Prometheus; needs the extra ``[metrics]``.
 
-Three ways to them: ``endpoint``, a page for Starlette's and FastAPI's routes; ``prometheus_text()``, the same
-as text; and ``Counters``, a collector for a registry that an application has already.
+``endpoint`` is a page for routes of Starlette and FastAPI, ``prometheus_text()`` returns the page as text,
+and ``Counters`` is a collector for an existing registry.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ PREFIX = "channels"
 
 
 class Counters(Collector):
-    """What this process has sent, delivered and lost: ``prometheus_client.REGISTRY.register(Counters())``.
+    """A collector of this process's counters: ``prometheus_client.REGISTRY.register(Counters())``.
 
-    Every process counts for itself: with several workers each is to be scraped, at a port of its own.
+    Every process has its own counters, so Prometheus must scrape each worker at a port of its own.
     """
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics as they are now; names begin with ``channels_``, and ``layer`` is the alias."""
+        """Yield the current metrics; names begin with ``channels_``, and ``layer`` is the alias."""
         counted = snapshot()
         connections, layers = counted["connections"], counted["layers"]
-        yield GaugeMetricFamily(f"{PREFIX}_connections", "Consumers that run", value=connections["current"])
+        yield GaugeMetricFamily(f"{PREFIX}_connections", "Running consumers", value=connections["current"])
         yield CounterMetricFamily(
             f"{PREFIX}_connections_accepted", "Consumers that were started", value=connections["total"]
         )
         for key, text in (
-            ("sent", "Calls of send and group_send that were carried out"),
+            ("sent", "Successful calls of send and group_send"),
             ("delivered", "Messages put into an inbox of this process"),
-            ("reconnects", "Outages of the layer's server that are over"),
+            ("reconnects", "Past outages of the layer's server"),
         ):
             counter = CounterMetricFamily(f"{PREFIX}_layer_{key}", text, labels=["layer"])
             for alias, layer in layers.items():
@@ -77,12 +77,12 @@ def _dropped(layers: dict[str, Any]) -> Metric:
 
 
 def prometheus_text() -> str:
-    """The counters of this process in Prometheus' text format, to be served as ``CONTENT_TYPE``."""
+    """Return the counters of this process in Prometheus' text format; the media type is ``CONTENT_TYPE``."""
     registry = CollectorRegistry()
     registry.register(Counters())
     return generate_latest(registry).decode()
 
 
 async def endpoint(request: Request) -> Response:
-    """``prometheus_text()`` as a page: ``app.add_route("/metrics", endpoint)``."""
+    """Answer a request with ``prometheus_text()``: ``app.add_route("/metrics", endpoint)``."""
     return Response(prometheus_text(), media_type=CONTENT_TYPE)

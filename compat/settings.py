@@ -1,8 +1,9 @@
-"""Where settings come from, in order, and how they change under test.
+"""The settings: their sources, their defaults, and overrides for tests.
 
-A name is looked up in: ``override()`` (innermost first), ``configure()``, the registered sources (the shim
-registers Django's settings), the module named by ``COMPAT_SETTINGS_MODULE`` or ``DJANGO_SETTINGS_MODULE``,
-and last the defaults below. Nothing is imported before the first look-up.
+A name is looked up, in this order, in ``override()`` (innermost first), ``configure()``, the registered
+sources (the shim registers Django's settings), the module named by ``COMPAT_SETTINGS_MODULE`` or
+``DJANGO_SETTINGS_MODULE``, and the defaults below. No module is imported before the first look-up. Values
+are kept in a snapshot until a setting changes; only those of a source are read each time.
 
     >>> from compat.settings import configure, settings
     >>> configure(CHANNEL_LAYERS={"default": {"BACKEND": "compat.layers.InMemoryChannelLayer"}})
@@ -37,7 +38,7 @@ __all__ = [
 ]
 
 MODULE_VARIABLES = ("COMPAT_SETTINGS_MODULE", "DJANGO_SETTINGS_MODULE")
-"""Environment variables that name the settings module, first come first served."""
+"""Environment variables that name the settings module; the first one that is set counts."""
 
 DEFAULTS: Mapping[str, Any] = {
     "ALLOWED_HOSTS": [],
@@ -45,6 +46,7 @@ DEFAULTS: Mapping[str, Any] = {
     "AUTHENTICATION_BACKENDS": [],
     "CHANNEL_HEARTBEAT": None,
     "CHANNEL_IDLE_TIMEOUT": None,
+    "CHANNEL_FAST": True,
     "CHANNEL_HANDSHAKE_SECONDS": 3,
     "CHANNEL_LAYERS": {},
     "CHANNEL_MAX_CONNECTIONS": None,
@@ -71,7 +73,7 @@ DEFAULTS: Mapping[str, Any] = {
     "SESSION_EXPIRE_AT_BROWSER_CLOSE": False,
     "SESSION_SAVE_EVERY_REQUEST": False,
 }
-"""Every setting that compat reads, with its default (Django's own where Django has the setting)."""
+"""Every setting that compat reads, with its default (Django's own default for settings of Django)."""
 
 _MISSING: Any = object()
 
@@ -79,17 +81,20 @@ Source = Callable[[], "object | None"]
 
 
 class Settings:
-    """The settings of this process, looked up lazily as attributes.
+    """The settings of this process as attributes.
 
-    ``settings.NAME`` raises AttributeError, naming the nearest setting that exists, where no source has the
-    name. Names are upper case, as in Django.
+    ``settings.NAME`` raises AttributeError, with the most similar setting, if no source has the name. Names
+    are upper case, as in Django.
     """
 
     def __init__(self) -> None:
         self._overrides: list[dict[str, Any]] = []
         self._values: dict[str, Any] = {}
-        self.kept_values: dict[str | tuple[str, ...], Any] = {}
-        """What ``kept`` has looked up. Another dict after each change, so that it tells one."""
+        self.snapshot: dict[str, Any] = {}
+        """The values that have been looked up. Each change of a setting replaces the dict."""
+        self._kept: dict[str | tuple[str, ...], Any] = {}
+        self.copies: list[dict[str, Any]] = []
+        """Caches of values in other modules; each change of a setting empties them."""
         self._adopted: set[str] = set()
         self._sources: list[Source] = []
         self._module: ModuleType | None = None
@@ -108,37 +113,39 @@ class Settings:
         raise AttributeError(f"there is no setting {name!r}{hint}")
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The value of ``name``, else its default in ``DEFAULTS``, else ``default``."""
+        """Return the value of ``name``, else its default in ``DEFAULTS``, else ``default``."""
         value = self._look_up(name)
         return DEFAULTS.get(name, default) if value is _MISSING else value
 
     def kept(self, name: str) -> Any:
-        """``get(name)``, looked up once per change of any setting: for what every connection asks."""
+        """Return ``get(name)`` from a cache that lasts until any setting changes, for values of a source
+        too.
+        """
         try:
-            return self.kept_values[name]
+            return self._kept[name]
         except KeyError:
-            return self.kept_values.setdefault(name, self.get(name))
+            return self._kept.setdefault(name, self.get(name))
 
     def all_none(self, names: tuple[str, ...]) -> bool:
-        """True when all of ``names`` are None, as limits are that nobody set; looked up as by ``kept``."""
+        """Return True if all of ``names`` are None; cached as by ``kept``."""
         try:
-            return bool(self.kept_values[names])
+            return bool(self._kept[names])
         except KeyError:
-            return bool(self.kept_values.setdefault(names, all(self.get(name) is None for name in names)))
+            return bool(self._kept.setdefault(names, all(self.get(name) is None for name in names)))
 
     def is_set(self, name: str) -> bool:
-        """True when some source gives ``name`` a value of its own."""
+        """Return True if a source other than the defaults has ``name``."""
         return self._look_up(name) is not _MISSING
 
     @property
     def configured(self) -> bool:
-        """True when there is any source of settings: values, a registered source, or a settings module."""
+        """True if there is a source of settings: values, a registered source, or a settings module."""
         if self._values or self._overrides or self._module is not None:
             return True
         return any(source() is not None for source in self._sources) or bool(module_name())
 
     def configure(self, **values: Any) -> None:
-        """Set values for the rest of the process; ImproperlyConfigured for a name in lower case."""
+        """Set values for the rest of the process; raise ImproperlyConfigured for a name in lower case."""
         for name in values:
             if not name.isupper():
                 raise ImproperlyConfigured(
@@ -149,16 +156,24 @@ class Settings:
         for name in values:
             self.changed(name)
 
+    def withdraw(self, name: str) -> None:
+        """Undo ``configure()`` for ``name``; raise AttributeError if it was not configured."""
+        if name not in self._values:
+            raise AttributeError(f"the setting {name!r} was not configured in code; there is nothing to undo")
+        del self._values[name]
+        self._adopted.discard(name)
+        self.changed(name)
+
     def adopt(self, **values: Any) -> None:
-        """``configure()`` for what was said to a framework beside compat: see ``chosen``."""
+        """Set values that were configured for a framework: ``configure()``, but ``chosen`` stays False."""
         self.configure(**values)
         self._adopted.update(values)
 
     def chosen(self, name: str) -> bool:
-        """True when compat itself was told ``name``: no framework beside it was.
+        """Return True if ``name`` is set for compat itself, and not for a framework that is used with it.
 
-        By ``configure()``, ``override()`` or the module that COMPAT_SETTINGS_MODULE names; a source or
-        DJANGO_SETTINGS_MODULE speaks to a framework.
+        ``configure()``, ``override()`` and the module that COMPAT_SETTINGS_MODULE names are for compat;
+        sources and DJANGO_SETTINGS_MODULE are for a framework.
         """
         if any(name in values for values in self._overrides):
             return True
@@ -171,7 +186,7 @@ class Settings:
 
     @contextlib.contextmanager
     def override(self, **values: Any) -> Iterator[None]:
-        """Replace values inside a ``with`` block or a decorated function; nests."""
+        """Replace values inside a ``with`` block or a decorated function."""
         self._overrides.append(values)
         self._announce(values)
         try:
@@ -182,29 +197,31 @@ class Settings:
 
     def add_source(self, source: Source) -> None:
         """Ask ``source()`` for an object with settings as attributes (None: not now), before the module."""
-        self.kept_values = {}
         if source not in self._sources:
             self._sources.append(source)
+        self.forget()
 
     def remove_source(self, source: Source) -> None:
         """Undo ``add_source``."""
-        self.kept_values = {}
         if source in self._sources:
             self._sources.remove(source)
+        self.forget()
 
     def load_module(self, name: str) -> ModuleType:
-        """Import the settings module ``name`` and read from it; ImproperlyConfigured if it is not found."""
+        """Import the settings module ``name``, and read from it; raise ImproperlyConfigured if it does not
+        exist.
+        """
         try:
             module = importlib.import_module(name)
         except ModuleNotFoundError as error:
             if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
-                raise  # the module is there, but imports something that is not
+                raise  # the module exists, but imports a module that does not
             raise ImproperlyConfigured(
                 f"the settings module {name!r} cannot be imported: {error}. It is named by "
                 f"{' or '.join(MODULE_VARIABLES)}; check its spelling, and that its folder is on sys.path."
             ) from error
         self._module = module
-        self.kept_values = {}
+        self.forget()
         return module
 
     def on_change(self, callback: Callable[[str], None]) -> None:
@@ -214,12 +231,18 @@ class Settings:
 
     def changed(self, name: str) -> None:
         """Tell the listeners that ``name`` has changed; sources call this for changes of their own."""
-        self.kept_values = {}
+        self.forget()
         for callback in tuple(self._listeners):
             callback(name)
 
+    def forget(self) -> None:
+        """Drop the snapshot, as a change does: every setting is looked up anew."""
+        self.snapshot, self._kept = {}, {}
+        for copy in self.copies:
+            copy.clear()
+
     def reset(self) -> None:
-        """Forget values, overrides and the loaded module (sources and listeners stay)."""
+        """Remove values, overrides and the loaded module (sources and listeners stay)."""
         names = {*self._values, *(name for values in self._overrides for name in values)}
         self._overrides.clear()
         self._values.clear()
@@ -232,29 +255,41 @@ class Settings:
             self.changed(name)
 
     def _look_up(self, name: str) -> Any:
+        # The dict is taken first: what a change overtakes is stored in the one that the change has dropped.
+        snapshot = self.snapshot
+        try:
+            return snapshot[name]
+        except KeyError:
+            value, lasting = self._asked(name)
+        if lasting:
+            snapshot[name] = value
+        return value
+
+    def _asked(self, name: str) -> tuple[Any, bool]:
+        """The value, or ``_MISSING``, and whether it stays so until ``forget()``."""
         for values in reversed(self._overrides):
             if name in values:
-                return values[name]
+                return values[name], True
         if name in self._values:
-            return self._values[name]
+            return self._values[name], True
         for source in self._sources:
             found = source()
             if found is not None:
                 # A source stands for the settings module: what it lacks, the module lacks too.
-                return getattr(found, name, _MISSING)
+                return getattr(found, name, _MISSING), False
         module = self._module
         if module is None and (named := module_name()):
             module = self.load_module(named)
-        return getattr(module, name, _MISSING) if module is not None else _MISSING
+        return getattr(module, name, _MISSING), module is not None
 
 
 def module_name() -> str | None:
-    """The settings module that the environment names, or None."""
+    """Return the settings module that the environment names, or None."""
     return next((os.environ[variable] for variable in MODULE_VARIABLES if os.environ.get(variable)), None)
 
 
 settings = Settings()
-"""The one instance that everything reads."""
+"""The settings that everything reads."""
 
 configure = settings.configure
 override = settings.override

@@ -1,8 +1,7 @@
-"""The shapes that cross the ASGI boundary, and the strings that must not be confused.
+"""The types of ASGI, and types for the names of channels and groups.
 
 ``Scope``, ``Message``, ``Receive``, ``Send`` and ``ASGIApp`` are those of the ASGI 3.0 specification
-(https://asgi.readthedocs.io/en/latest/specs/main.html). ``is_served`` answers the one question that
-the error paths ask of a scope.
+(https://asgi.readthedocs.io/en/latest/specs/main.html).
 """
 
 from __future__ import annotations
@@ -29,14 +28,15 @@ __all__ = [
     "WebSocketDisconnectEvent",
     "WebSocketReceiveEvent",
     "WebSocketSendEvent",
+    "is_number",
     "is_served",
 ]
 
 ChannelName = NewType("ChannelName", str)
-"""A mailbox's name: ASCII letters, digits, ``-``, ``_``, ``.``, and at most one ``!``."""
+"""The name of a mailbox: ASCII letters, digits, ``-``, ``_``, ``.``, and at most one ``!``."""
 
 GroupName = NewType("GroupName", str)
-"""A group's name: ASCII letters, digits, ``-``, ``_``, ``.``."""
+"""The name of a group: ASCII letters, digits, ``-``, ``_``, ``.``."""
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -51,14 +51,14 @@ class ASGIApp(Protocol):
 
 
 class UrlRoute(TypedDict):
-    """``scope["url_route"]``: what the URL patterns took from the path."""
+    """``scope["url_route"]``: the arguments that the URL patterns have read from the path."""
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
 
 
 class WebSocketConnectEvent(TypedDict):
-    """The handshake has begun; nothing may be sent before accept or close."""
+    """The handshake begins; the application must accept or close first."""
 
     type: Literal["websocket.connect"]
 
@@ -72,7 +72,7 @@ class WebSocketReceiveEvent(TypedDict, total=False):
 
 
 class WebSocketDisconnectEvent(TypedDict, total=False):
-    """The connection is over; ``code`` is the client's close code, 1005 or 1006 where there was none."""
+    """The connection has ended; ``code`` is the client's close code, or 1005 or 1006 without one."""
 
     type: Literal["websocket.disconnect"]
     code: int
@@ -96,7 +96,7 @@ class WebSocketSendEvent(TypedDict, total=False):
 
 
 class WebSocketCloseEvent(TypedDict, total=False):
-    """Closes the connection, or refuses the handshake with HTTP 403 when sent before accept."""
+    """Closes the connection; before accept, refuses the handshake with HTTP 403."""
 
     type: Literal["websocket.close"]
     code: int
@@ -104,7 +104,7 @@ class WebSocketCloseEvent(TypedDict, total=False):
 
 
 class HttpRequestEvent(TypedDict, total=False):
-    """A part of a request's body; ``more_body`` says whether another one comes."""
+    """A part of the body of a request; ``more_body``: another part follows."""
 
     type: Literal["http.request"]
     body: bytes
@@ -112,7 +112,7 @@ class HttpRequestEvent(TypedDict, total=False):
 
 
 class HttpResponseStartEvent(TypedDict, total=False):
-    """Status and headers of the answer."""
+    """The status and headers of the response."""
 
     type: Literal["http.response.start"]
     status: int
@@ -120,7 +120,7 @@ class HttpResponseStartEvent(TypedDict, total=False):
 
 
 class HttpResponseBodyEvent(TypedDict, total=False):
-    """A part of the answer's body; ``more_body`` says whether another one comes."""
+    """A part of the body of the response; ``more_body``: another part follows."""
 
     type: Literal["http.response.body"]
     body: bytes
@@ -128,15 +128,20 @@ class HttpResponseBodyEvent(TypedDict, total=False):
 
 
 class HttpDisconnectEvent(TypedDict):
-    """The client has left, or has had all of its answer."""
+    """The client has left, or has received the whole response."""
 
     type: Literal["http.disconnect"]
 
 
 def is_served(scope: Mapping[str, Any]) -> bool:
-    """True when ``scope`` comes from an ASGI server and not from a test's communicator.
+    """Return True if ``scope`` comes from an ASGI server, and not from a test's communicator.
 
-    Servers must set ``scope["asgi"]`` (ASGI spec, "Applications"); communicators leave it out. Behind a
-    server an error becomes a refusal or a close code and one log record; in a test it reaches the test.
+    Servers must set ``scope["asgi"]`` (ASGI specification, "Applications"); communicators do not. Behind a
+    server an error becomes a refusal or a close code, and one log record; in a test it is raised.
     """
     return "asgi" in scope
+
+
+def is_number(value: Any) -> bool:
+    """Return True for an int or a float, but not for a bool or NaN."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value

@@ -1,4 +1,4 @@
-"""The two public helpers of ``channels.utils``; compat itself has no use for either."""
+"""The two public helpers of ``channels.utils``; compat itself does not use them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ __all__ = ["await_many_dispatch", "name_that_thing"]
 
 
 def name_that_thing(thing: Any) -> str:
-    """``module.name`` of a class or function, ``module.Class.name`` of a method, else the object's class."""
+    """Return ``module.name`` of a class or function, ``module.Class.name`` of a method, else that of the
+    class.
+    """
     if inspect.ismethod(thing):
         return f"{name_that_thing(thing.__self__)}.{thing.__name__}"
     if inspect.isclass(thing) or inspect.isroutine(thing):
@@ -22,11 +24,11 @@ def name_that_thing(thing: Any) -> str:
 async def await_many_dispatch(
     consumer_callables: Sequence[Callable[[], Awaitable[Any]]], dispatch: Callable[[Any], Awaitable[Any]]
 ) -> None:
-    """Await ``dispatch(message)`` for whatever any of the callables returns, one at a time, until one raises.
+    """Await ``dispatch(message)`` for each result of the callables, one at a time, until one raises an error.
 
-    A callable is called again as soon as its last message has been dispatched; where several are ready, they
-    take turns in the order given. On the way out all are cancelled and waited for. Upstream's consumers run
-    on this; ours do not (see ``compat.dispatch``).
+    A callable is called again after its message has been dispatched; if several messages are ready, they are
+    dispatched in the order of the callables. At the end, all calls are cancelled. Upstream's consumers use
+    this function; ours do not (see ``compat.engine.loop``).
     """
     waiting = [asyncio.ensure_future(source()) for source in consumer_callables]
     try:

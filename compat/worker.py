@@ -1,9 +1,9 @@
 """The worker: a process without sockets that handles the messages of named channels.
 
-It behaves as ``channels.worker`` (Channels 4.3): one application instance per channel name, kept for all of
-that channel's messages, which it handles one after another. Two things are ours: a message without a type is
-logged and dropped, where upstream's worker dies of it; and one that comes right after its consumer has failed
-goes to a new instance, where upstream's goes to the dead one for a tenth of a second.
+It behaves as ``channels.worker`` (Channels 4.3): each channel has one instance of the application, which
+handles its messages in order. There are two differences: a message without a type is logged and dropped,
+while upstream's worker ends with an error; and a message directly after the failure of a consumer is handled
+by a new instance, while upstream loses it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ log = logging.getLogger("compat.worker")
 class Worker(StatelessServer):
     """Runs ``application`` (usually a ``ChannelNameRouter``) for each of ``channels`` of ``channel_layer``.
 
-    ``run()`` blocks until it is interrupted; ``await arun()`` does so on a loop of yours. At most
+    ``run()`` blocks until it is interrupted; ``await arun()`` is its form for a running event loop. At most
     ``max_applications`` instances are kept. Raises ValueError without a layer.
     """
 
@@ -37,12 +37,12 @@ class Worker(StatelessServer):
         self.channel_layer = channel_layer
         if self.channel_layer is None:
             raise ValueError(
-                "Channel layer is not valid: no layer is configured under the worker's alias; add it to "
-                "CHANNEL_LAYERS, or name another one by --layer"
+                "Channel layer is not valid: the worker's alias is not configured. Add it to CHANNEL_LAYERS, "
+                "or choose another with --layer"
             )
 
     async def handle(self) -> None:
-        """Listen on every channel until one of the listeners fails."""
+        """Listen on every channel until a listener fails."""
         listeners = [asyncio.ensure_future(self.listener(channel)) for channel in self.channels]
         try:
             await asyncio.gather(*listeners)
@@ -52,7 +52,7 @@ class Worker(StatelessServer):
             await asyncio.wait(listeners)
 
     async def listener(self, channel: str) -> None:
-        """Hand each message of ``channel`` to the channel's application instance."""
+        """Pass each message of ``channel`` to the application instance of the channel."""
         scope = {"type": "channel", "channel": channel}
         while True:
             message = await self.channel_layer.receive(channel)
@@ -64,7 +64,9 @@ class Worker(StatelessServer):
             queue.put_nowait(message)
 
     async def _bury(self, channel: str) -> None:
-        """Forget an instance that has ended: asgiref looks ten times a second; what comes between is lost."""
+        """Remove an instance that has ended; asgiref checks ten times a second, and messages in between would
+        be lost.
+        """
         details = self.application_instances.get(channel)
         if details is None or not details["future"].done():
             return
@@ -73,7 +75,7 @@ class Worker(StatelessServer):
             await self.application_exception(error, details)
 
     async def application_send(self, scope: Scope, message: Message) -> None:
-        """A worker has no client to send to; raises NotImplementedError."""
+        """Raise NotImplementedError: a worker has no client."""
         raise NotImplementedError(
             f"A consumer on channel {scope.get('channel')!r} runs in a worker, which has no client: "
             "use channel_layer.send() or group_send() instead of self.send()"
@@ -82,6 +84,6 @@ class Worker(StatelessServer):
     async def application_exception(
         self, exception: BaseException, application_details: dict[str, Any]
     ) -> None:
-        """One record for an instance that failed; the channel's next message makes a new one."""
+        """Log one record for a failed instance; the next message of the channel creates a new one."""
         channel = application_details["scope"].get("channel")
         log.error("worker: the consumer of channel %r failed: %r", channel, exception, exc_info=exception)

@@ -47,13 +47,12 @@ def install() -> None:
                 f"it before the first 'import {name}' (mysite/__init__.py is a good place), or start with "
                 "'django-shim …'."
             )
-    finder = ShimFinder()
     # What compat is told of Django waits until compat is imported: many an interpreter never does.
     if is_ours("compat", getattr(sys.modules.get("compat"), "__file__", None)):
         _register_django()
+        sys.meta_path.insert(0, ShimFinder())
     else:
-        finder.on_compat = _register_django
-    sys.meta_path.insert(0, finder)
+        sys.meta_path.insert(0, ShimFinder(on_compat=_register_django))
 
 
 def uninstall() -> None:

@@ -36,6 +36,7 @@ __all__ = [
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PACKAGES = os.path.join(HERE, "packages")
+SUBSET = os.path.join(HERE, "django", "__init__.py")
 MIRRORED = ("channels", "channels_redis")
 HOOKED = ("compat", "django_shim.with_django")
 """Whichever is imported first: the second imports the first, and must not be half loaded when called."""
@@ -61,14 +62,14 @@ def real_spec(name: str, path: Sequence[str] | None = None) -> ModuleSpec | None
 
 def serves_subset() -> bool:
     """True when the ``django`` of this process is the shim's subset."""
-    return getattr(sys.modules.get("django"), "__file__", None) == os.path.join(HERE, "django", "__init__.py")
+    return getattr(sys.modules.get("django"), "__file__", None) == SUBSET
 
 
 class ShimFinder:
     """The first entry of ``sys.meta_path`` while the shim is installed."""
 
-    def __init__(self) -> None:
-        self.on_compat: Callable[[], object] | None = None
+    def __init__(self, on_compat: Callable[[], object] | None = None) -> None:
+        self.on_compat = on_compat
         """Called once, when ``compat`` has been imported: what must not make every interpreter import it."""
 
     def find_spec(

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from starlette.applications import Starlette
 from starlette.responses import RedirectResponse
-from starlette.routing import BaseRoute, Match
+from starlette.routing import BaseRoute, Match, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["PAGES_ONLY", "Fallback", "load_project", "mount_project", "no_websockets"]
@@ -62,7 +62,8 @@ def mount_project(app: Starlette, settings_module: str, path: str) -> None:
             )
     _choose_settings(settings_module)
     fallback.projects[prefix] = load_project(prefix)
-    app.router.default = fallback
+    router: Router = app.router
+    router.default = fallback
 
 
 def load_project(prefix: str = "") -> ASGIApp:
@@ -83,7 +84,7 @@ def load_project(prefix: str = "") -> ASGIApp:
 
 async def no_websockets(scope: Scope, receive: Receive, send: Send) -> None:
     """Refuse a websocket, and log the reason: the project is served without its ASGI_APPLICATION."""
-    from compat.refusal import refuse, shown, status_seen
+    from compat.engine.refusal import refuse, shown, status_seen
 
     path, status = shown(scope.get("path", "")), status_seen(scope, 404)
     logger.warning("websocket %s refused with %s: %s", path, status, PAGES_ONLY)

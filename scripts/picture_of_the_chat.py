@@ -1,4 +1,4 @@
-"""Two windows of the example chat side by side, as an animated picture: ``… FILE.gif``."""
+"""Make an animated picture of two windows of the example chat: ``… FILE.gif``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COLOURS = 48
 
 
 class Film:
-    """Frames of two tabs, and how long each is shown."""
+    """The frames of two tabs, and the time that each is shown."""
 
     def __init__(self, chrome: Browser, url: str, names: tuple[str, str]) -> None:
         self.chrome = chrome
@@ -45,7 +45,7 @@ class Film:
         return self.chrome.find_element(By.ID, "status").get_attribute("data-state") == "open"
 
     def take(self, duration_ms: int) -> None:
-        """One frame of both tabs."""
+        """Add a frame of both tabs."""
         frame = Image.new("RGB", (2 * WIDTH + GAP, HEIGHT), "#8a949e")
         for number, tab in enumerate(self.tabs):
             self.chrome.switch_to.window(tab)
@@ -55,7 +55,7 @@ class Film:
         self.durations_ms.append(duration_ms)
 
     def says(self, who: int, text: str) -> None:
-        """Somebody types and sends; the other one has it before the next frame."""
+        """Type and send a message; wait until both tabs show it."""
         self.chrome.switch_to.window(self.tabs[who])
         field = self.chrome.find_element(By.ID, "text")
         words = text.split(" ")

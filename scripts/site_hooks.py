@@ -1,9 +1,10 @@
-"""Hooks of the documentation's build: what lies outside of docs/, and what readers without a mouse need."""
+"""Hooks of the documentation's build: pages from outside of docs/, and keyboard access."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,15 @@ PAGES = {
     "bench/README.md": "bench/README.md",
     "bench/REPORT.md": "bench/REPORT.md",
 }
-"""Files of the checkout that are pages of the site, and where."""
+"""Files of the checkout that are pages of the site, and their paths there."""
+
+CODE = re.compile(
+    r'<div class="highlight">((?:<span class="filename">[^<]*</span>)?<pre[^>]*>(?:<span></span>)?)<code>'
+)
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add what is not in docs/."""
+    """Add the pages that are not in docs/."""
     for source, target in PAGES.items():
         files.append(File.generated(config, target, abs_src_path=str(REPO / source)))
     for plot in sorted((REPO / "bench" / "plots").glob("*.svg")):
@@ -31,7 +36,7 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Links that lead out of docs/ in the checkout, or into it from elsewhere, stay inside of the site."""
+    """Change links between docs/ and other folders of the checkout to links within the site."""
     top = "../" * page.file.src_uri.count("/")
     for source, target in PAGES.items():
         markdown = markdown.replace(f"](../{source})", f"]({top}{target})")
@@ -51,13 +56,15 @@ def on_post_template(output: str, template_name: str, **_: Any) -> str:
 
 
 def readable(html: str) -> str:
-    """What may be wider than the window is scrolled with the keyboard, and what has no name gets one."""
-    # Not on the <code>, from which the theme's script takes it away where there is no mouse.
+    """Make wide elements scrollable with the keyboard, and give every landmark a name."""
+    # Not on the <code>: the theme's script removes it there on devices without a mouse.
     html = re.sub(r"<pre([^>]*)>(?=(?:<span></span>)?<code>)", r'<pre\1 tabindex="0">', html)
-    # A class of its own keeps the theme's script from wrapping the table in something that has no focus.
+    numbers = count(1)
+    html = re.sub(CODE, lambda code: _with_copy_button(code, next(numbers)), html)
+    # The class keeps the theme's script from wrapping the table in an element without focus.
     html = html.replace("<table>", '<div class="scrolls" tabindex="0"><table class="plain">')
     html = html.replace("</table>", "</table></div>")
-    # Drawings are not shrunk until nobody can read them.
+    # Drawings keep a readable size.
     drawing = r'<div class="scrolls drawing" tabindex="0">\1</div>'
     html = re.sub(r"<p>(<img [^>]*\.svg\"[^>]*>)</p>", drawing, html)
     html = re.sub(r"<th([^>]*)></th>", r"<td\1></td>", html)
@@ -67,8 +74,14 @@ def readable(html: str) -> str:
     return html.replace(dialog, f'{dialog} aria-label="Search"')
 
 
+def _with_copy_button(code: re.Match[str], number: int) -> str:
+    """Put a copy button in front of a block of code; the theme's script, which listens for it, copies."""
+    button = f'<button type="button" class="copy" data-clipboard-target="#code-{number}">Copy</button>'
+    return f'<div class="highlight">{button}{code[1]}<code id="code-{number}">'
+
+
 def _distinct(nav: re.Match[str], seen: Counter[str]) -> str:
-    """Lists of a table of contents are told apart by their names, in whatever case."""
+    """Number the tables of contents that have the same name."""
     name = nav[2].lower()
     seen[name] += 1
     number = f" ({seen[name]})" if seen[name] > 1 else ""

@@ -1,4 +1,6 @@
-"""The ``channels-compat`` command. Each of its commands is a file here; ``app`` gives them their options."""
+"""The ``channels-compat`` command. ``app`` declares its commands and their options; each command is a module
+here.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run this process's command line. Exit code 1 for an error that was explained, 2 for wrong usage."""
+    """Run the command line of this process. Exit codes: 1 after an error that was printed, 2 for a wrong
+    call.
+    """
     try:
         from compat.cli.app import app
     except ModuleNotFoundError as error:

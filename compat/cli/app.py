@@ -1,4 +1,4 @@
-"""What can be typed after ``channels-compat``, and how its errors are shown."""
+"""The commands of ``channels-compat``, their options, and how errors are printed."""
 
 from __future__ import annotations
 
@@ -33,30 +33,39 @@ Settings = Annotated[
     typer.Option(
         "--settings",
         metavar="MODULE",
-        help="The settings module, such as mysite.settings. Default: COMPAT_SETTINGS_MODULE or "
-        "DJANGO_SETTINGS_MODULE of the environment, or what the application configures itself.",
+        help="The settings module, such as mysite.settings. Default: the environment variable "
+        "COMPAT_SETTINGS_MODULE or DJANGO_SETTINGS_MODULE, or the settings that the application configures.",
+    ),
+]
+
+
+Application = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[MODULE:NAME]",
+        help="The ASGI application, such as main:app. Default: the setting ASGI_APPLICATION.",
     ),
 ]
 
 
 @contextmanager
 def errors_explained() -> Iterator[None]:
-    """An error whose message is made for the person at the keyboard is shown without its traceback."""
+    """Print an error that the user can mend without its traceback, and exit with code 1."""
     try:
         yield
     except (CompatError, ImproperlyConfigured, InvalidChannelLayerError) as error:
         typer.secho("error: " + printable(str(error), "\n"), err=True, fg=typer.colors.RED)
         raise typer.Exit(1) from None
     except Exception as error:
-        said = failure(error)
-        if said is None:
+        text = failure(error)
+        if text is None:
             raise
-        typer.secho(printable(said, "\n"), err=True, fg=typer.colors.RED)
+        typer.secho(printable(text, "\n"), err=True, fg=typer.colors.RED)
         raise typer.Exit(1) from None
 
 
 def use_settings(module: str | None) -> None:
-    """Name the settings module for this process and those that it starts."""
+    """Set the settings module of this process and of the processes that it starts."""
     if module:
         os.environ["COMPAT_SETTINGS_MODULE"] = module
 
@@ -79,29 +88,23 @@ def channels_compat(
 
 @app.command()
 def runserver(
-    application: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[MODULE:NAME]",
-            help="The ASGI application, such as main:app. Default: the setting ASGI_APPLICATION.",
-        ),
-    ] = None,
+    application: Application = None,
     host: Annotated[
         str, typer.Option(help="The address to listen on; 0.0.0.0 for every interface.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 for any that is free.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 for any free port.")] = 8000,
     reload: Annotated[
-        bool, typer.Option("--reload/--noreload", help="Start anew when a file changes.")
+        bool, typer.Option("--reload/--noreload", help="Restart the server when a file changes.")
     ] = True,
     workers: Annotated[
-        int, typer.Option(min=1, help="Processes. More than one needs Redis, and --noreload.")
+        int, typer.Option(min=1, help="Number of processes. More than one needs Redis and --noreload.")
     ] = 1,
     settings: Settings = None,
 ) -> None:
-    """Serve an application while it is being developed.
+    """Serve an application during development.
 
-    Files are watched, and a Redis that cannot be reached is replaced by memory, which is said first. In
-    production run uvicorn itself: there an unreachable Redis is an error.
+    The server restarts when a file changes. If Redis cannot be reached, the server says so and uses channel
+    layers in memory. In production run uvicorn itself: there an unreachable Redis is an error.
     """
     use_settings(settings)
     with errors_explained():
@@ -113,9 +116,11 @@ def worker(
     channels: Annotated[list[str], typer.Argument(metavar="CHANNEL...", help="The channels to listen on.")],
     application: Annotated[
         str | None,
-        typer.Option("--app", metavar="MODULE:NAME", help="Default: the setting ASGI_APPLICATION."),
+        typer.Option(
+            "--app", metavar="MODULE:NAME", help="The application. Default: the setting ASGI_APPLICATION."
+        ),
     ] = None,
-    layer: Annotated[str, typer.Option(help="The alias of the layer.")] = "default",
+    layer: Annotated[str, typer.Option(help="The alias of the channel layer.")] = "default",
     settings: Settings = None,
 ) -> None:
     """Run consumers for messages that are sent to channels by name."""
@@ -130,14 +135,15 @@ def layers(
         str | None,
         typer.Argument(
             metavar="[MODULE:NAME]",
-            help="The application, where it configures layers itself. Default: settings, of manage.py too.",
+            help="The application, if it configures the layers itself. Default: the settings module, which "
+            "manage.py may name.",
         ),
     ] = None,
     settings: Settings = None,
 ) -> None:
-    """Try each configured channel layer: is its server there, does a message go through, and how fast?
+    """Test each configured channel layer: connect to its server, send a message through it, measure the time.
 
-    Exit code 1 when something is wrong, or there is no layer; what it is stands in the last lines.
+    The exit code is 1 if a test fails or no layer is configured; the last lines of a layer say what is wrong.
     """
     use_settings(settings)
     with errors_explained():
@@ -147,29 +153,31 @@ def layers(
 
 @app.command()
 def doctor(
-    application: Annotated[
-        str | None,
-        typer.Argument(metavar="[MODULE:NAME]", help="Default: the setting ASGI_APPLICATION."),
-    ] = None,
+    application: Application = None,
     members: Annotated[
-        int | None, typer.Option(min=1, help="People expected in one room: capacity, threads, files.")
+        int | None,
+        typer.Option(
+            min=1, help="Expected connections in one room; checks capacity, threads and open files."
+        ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Server processes. Default: as the server's command says.")
+        int | None,
+        typer.Option(min=1, help="Number of server processes. Default: from the server's command."),
     ] = None,
     command: Annotated[
         str | None,
         typer.Option(
             metavar='"uvicorn …"',
-            help="How the server is started. Default: what Procfile, Dockerfile, compose or a unit says.",
+            help="The command that starts the server. Default: the commands in Procfile, Dockerfile, "
+            "compose files, systemd units, supervisord.conf and fly.toml.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     settings: Settings = None,
 ) -> None:
-    """Say what would hurt in production, and the fix for each. Exit code: 3 for a warning, 4 for an error.
+    """Find what would fail in production, and say how to fix it. Exit code: 3 for a warning, 4 for an error.
 
-    Imports the application, connects to the servers of its layers, and changes nothing.
+    The doctor imports the application, connects to the servers of its channel layers, and changes nothing.
     """
     from compat.cli.doctor.command import run
 
@@ -200,19 +208,19 @@ class DocumentFormat(str, Enum):
 
 @app.command()
 def asyncapi(
-    application: Annotated[
-        str | None,
-        typer.Argument(metavar="[MODULE:NAME]", help="Default: the setting ASGI_APPLICATION."),
-    ] = None,
+    application: Application = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: the terminal.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="The file to write. Default: the terminal."),
     ] = None,
     format: Annotated[
-        DocumentFormat | None, typer.Option(help="Default: by the ending of FILE, else json.")
+        DocumentFormat | None, typer.Option(help="Default: from the suffix of FILE, else json.")
     ] = None,
-    title: Annotated[str | None, typer.Option(help="Default: the title of a FastAPI application.")] = None,
+    title: Annotated[
+        str | None, typer.Option(help="The title of the API. Default: that of the FastAPI application.")
+    ] = None,
     api_version: Annotated[str | None, typer.Option(help="The version of the API.")] = None,
-    server: Annotated[str, typer.Option(help="Where clients find it.")] = "ws://localhost:8000",
+    server: Annotated[str, typer.Option(help="The URL that clients connect to.")] = "ws://localhost:8000",
     settings: Settings = None,
 ) -> None:
     """Write the AsyncAPI 3.0 document of an application's typed consumers."""
@@ -236,11 +244,11 @@ def client(
         str, typer.Argument(metavar="DOCUMENT", help="An AsyncAPI document as JSON, or MODULE:NAME.")
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FOLDER", help="The package to write.")
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="The folder of the package to write.")
     ] = Path("asyncapi_client"),
     settings: Settings = None,
 ) -> None:
-    """Generate a typed Python client that stands on its own."""
+    """Generate a typed Python client, which does not need channels-compat."""
     from compat.cli import client as client_command
 
     use_settings(settings)
@@ -253,8 +261,8 @@ DjangoOption = Annotated[
     DjangoChoice,
     typer.Option(
         "--django",
-        help="keep: the project runs on the real Django. shim: on the part of Django that comes with "
-        "channels-compat. auto: keep if Django is installed here.",
+        help="keep: the project runs on the real Django. shim: it runs on the subset of Django in "
+        "channels-compat. auto: keep if Django is installed in this environment, else shim.",
     ),
 ]
 
@@ -262,15 +270,18 @@ DjangoOption = Annotated[
 @app.command()
 def check(
     path: Project = Path("."),
-    format: Annotated[ReportFormat, typer.Option(help="How findings are written.")] = ReportFormat.text,
+    format: Annotated[ReportFormat, typer.Option(help="The format of the report.")] = ReportFormat.text,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Leave out what runs unchanged.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Leave out references that work unchanged.")
+    ] = False,
     django: DjangoOption = DjangoChoice.auto,
 ) -> None:
-    """Say which files of a project run unchanged under the shim, and what becomes of the others.
+    """Report which files of a project run unchanged under the shim, and what to change in the others.
 
-    Reads only, and imports nothing of the project. Exit code: 0 if every file runs unchanged, 3 if something
-    has to be ported or could not be tried, 4 if something needs Django or has no equal.
+    Files are read, and no module of the project is imported. Exit code: 0 if every file runs unchanged, 3 if
+    a file has to be ported or could not be checked, 4 if a file needs Django or uses a name without an
+    equivalent.
     """
     from compat.cli import check as check_command
 
@@ -283,15 +294,18 @@ def check(
 @app.command()
 def port(
     path: Project = Path("."),
-    write: Annotated[bool, typer.Option("--write", help="Change the files; default: show a diff.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Also where git has uncommitted changes.")] = False,
-    only: Annotated[PortOnly | None, typer.Option(help="Rewrite imports, and nothing else.")] = None,
+    write: Annotated[bool, typer.Option("--write", help="Change the files. Default: show a diff.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write although git has uncommitted changes.")
+    ] = False,
+    only: Annotated[PortOnly | None, typer.Option(help="Rewrite imports only.")] = None,
     django: DjangoOption = DjangoChoice.auto,
 ) -> None:
-    """Rewrite a project so that it imports compat, and needs no shim.
+    """Rewrite a project so that it imports compat and does not need the shim.
 
-    Channels, channels_redis, fast_channels, chanx and fastapi_channels: imports, dotted names in settings and
-    tests, routes. Formatting and comments stay. A second run changes nothing.
+    The command rewrites imports of channels, channels_redis, fast_channels, chanx and fastapi_channels, their
+    dotted names in settings and tests, and routes. It keeps formatting and comments. A second run changes
+    nothing.
     """
     from compat.cli import port as port_command
 

@@ -1,4 +1,4 @@
-"""Finding an application by the name that people write: ``main:app`` or ``mysite.asgi.application``."""
+"""Load an application by a name such as ``main:app`` or ``mysite.asgi.application``."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import compat
+from compat.advice.unawaited_calls import PACKAGE
 from compat.cli.porting.sources import NotRead, read
 from compat.exceptions import CompatError, ImproperlyConfigured
 from compat.settings import MODULE_VARIABLES, module_name, settings
-from compat.unawaited_calls import PACKAGE
 
 __all__ = [
     "SHIMMED",
@@ -37,15 +37,15 @@ SETTINGS = re.compile(r"DJANGO_SETTINGS_MODULE['\"](?:\s*\])?\s*[,=]\s*['\"]([\w
 
 
 SHIMMED = ("channels", "channels_redis", "daphne", "django")
-"""What a project imports that only the shim, or the real packages, can provide."""
+"""Packages that a project imports and only the shim, or the real packages, can provide."""
 
 
 class NameTaken(CompatError):
-    """The project has a module ``compat`` of its own."""
+    """The project has its own module ``compat``, which hides ours."""
 
 
 def search_here() -> None:
-    """Let the current folder be imported from, as ``python -m`` does; a console script does not.
+    """Put the current folder on ``sys.path``, as ``python -m`` does and a console script does not.
 
     Raises NameTaken.
     """
@@ -56,32 +56,34 @@ def search_here() -> None:
 
 
 def refuse_own_compat(folder: Path) -> None:
-    """Raise NameTaken where ``folder`` has a module or package ``compat`` that is not this one."""
+    """Raise NameTaken if ``folder`` has its own module or package ``compat``."""
     file = own_compat(folder)
     if file is not None:
         raise NameTaken(name_taken(file))
 
 
 def own_compat(folder: Path) -> Path | None:
-    """The module ``compat`` that ``folder`` has of its own, if any; a checkout of this project has none."""
+    """Return the file of a module ``compat`` in ``folder`` that is not ours, or None."""
     ours = Path(compat.__file__).resolve()
-    if (folder / "django_shim" / "finder.py").is_file():
+    if (folder / "django_shim" / "finder.py").is_file():  # a checkout of this project
         return None
     files = (folder / "compat" / "__init__.py", folder / "compat.py")
     return next((file for file in files if file.is_file() and file.resolve() != ours), None)
 
 
 def name_taken(file: Path) -> str:
-    """What to say of the module ``compat`` at ``file``."""
+    """Return the error text for a foreign module ``compat`` at ``file``."""
     what = file.parent if file.name == "__init__.py" else file
     return (
-        f"the name 'compat' is taken: {what} hides the package of channels-compat, which has that name "
-        f"({Path(compat.__file__).parent}). Rename yours, to compatibility for example, and its imports"
+        f"the name 'compat' is taken: {what} hides the package 'compat' of channels-compat "
+        f"({Path(compat.__file__).parent}). Rename yours, for example to 'compatibility', and its imports"
     )
 
 
 def adopt_manage_py(folder: Path | None = None) -> None:
-    """Adopt the settings module of ``manage.py`` in ``folder`` (default: here), where none is named."""
+    """Use the settings module that ``manage.py`` in ``folder`` (default: the current one) names, unless one
+    is set.
+    """
     if module_name():
         return
     try:
@@ -94,9 +96,9 @@ def adopt_manage_py(folder: Path | None = None) -> None:
 
 
 def application_name(given: str | None, example: str = "channels-compat runserver main:app") -> str:
-    """``given``, or the setting ASGI_APPLICATION, as "module:attribute"; ImproperlyConfigured for neither.
+    """Return ``given``, or else the setting ASGI_APPLICATION, as "module:attribute".
 
-    ``example``: a command line that names one.
+    ``example``: the command line that an error suggests. Raises ImproperlyConfigured without a valid name.
     """
     if given is None:
         adopt_manage_py()
@@ -106,11 +108,9 @@ def application_name(given: str | None, example: str = "channels-compat runserve
         cause = (
             f"the settings module {where} has no ASGI_APPLICATION"
             if where
-            else f"no settings module is named ({' or '.join(MODULE_VARIABLES)}) in which to look for one"
+            else f"no settings module is set ({' or '.join(MODULE_VARIABLES)})"
         )
-        raise ImproperlyConfigured(
-            f"which application? None was given, and {cause}. Name it: {example}"
-        )
+        raise ImproperlyConfigured(f"no application was given, and {cause}. Name it: {example}")
     module, colon, attribute = name.partition(":")
     if not colon:
         module, _, attribute = name.rpartition(".")
@@ -123,23 +123,23 @@ def application_name(given: str | None, example: str = "channels-compat runserve
 
 
 def load_application(name: str) -> Any:
-    """The application that ``name`` ("module:attribute") stands for.
+    """Import and return the application ``name`` ("module:attribute").
 
-    Raises what ``load_object`` does, and ImproperlyConfigured for what cannot be called.
+    Raises ImproperlyConfigured if it cannot be called, and what ``load_object`` raises.
     """
     found = load_object(name)
     if not callable(found):
         raise ImproperlyConfigured(
-            f"{name!r} is no ASGI application: it is of type {type(found).__name__}, which cannot be called"
+            f"{name!r} is not an ASGI application: its type {type(found).__name__} cannot be called"
         )
     return found
 
 
 def load_object(name: str) -> Any:
-    """What ``name`` ("module:attribute") stands for.
+    """Import and return the object ``name`` ("module:attribute").
 
-    Raises ImproperlyConfigured when there is no such module or attribute; whatever else happens while the
-    module is imported is its own affair and comes through as it is.
+    Raises ImproperlyConfigured if the module or the attribute does not exist. An error that the module raises
+    during its import is passed on.
     """
     path, _, attribute = name.partition(":")
     try:
@@ -148,14 +148,14 @@ def load_object(name: str) -> Any:
         if _is_of_the_project(error):
             raise
         raise ImproperlyConfigured(
-            f"{path!r} is not the name of a module. Expected a dotted name, such as 'mysite.asgi:application'"
+            f"{path!r} is not a module name. Expected a dotted name, such as 'mysite.asgi:application'"
         ) from error
     except ModuleNotFoundError as error:
         if error.name is None or not (path == error.name or path.startswith(f"{error.name}.")):
-            raise  # the module is there, but imports something that is not
+            raise  # the module exists, but imports a module that does not
         raise ImproperlyConfigured(
             f"there is no module {error.name!r} (looking for the application {name!r} from {os.getcwd()}). "
-            "Check the spelling, and start the server in the folder that holds it"
+            "Check the spelling, and run the command in the folder that contains the module"
         ) from error
     found: Any = module
     for part in attribute.split("."):
@@ -170,7 +170,7 @@ def load_object(name: str) -> Any:
 
 
 def missing_module(error: BaseException | None) -> str | None:
-    """The top-level package that an import did not find, wherever in the chain of errors that was."""
+    """Return the top-level package that an import in the chain of ``error`` did not find, or None."""
     while error is not None:
         if isinstance(error, ModuleNotFoundError) and error.name:
             return error.name.partition(".")[0]
@@ -179,22 +179,24 @@ def missing_module(error: BaseException | None) -> str | None:
 
 
 def is_the_projects(filename: str) -> bool:
-    """Whether a file is neither ours, nor an installed package's, nor Python's own."""
+    """Return True if a file belongs to the project, and not to compat, an installed package or Python."""
     installed = f"{os.sep}site-packages{os.sep}" in filename or filename.startswith("<")
     return not (installed or filename.startswith((PACKAGE, sysconfig.get_path("stdlib") + os.sep)))
 
 
 def failure(error: BaseException) -> str | None:
-    """What to show of an error that the project raised while it was imported; None for an error of ours.
+    """Return the text to print for an error that the project raised during its import; None for an error of
+    ours.
 
-    That is the traceback from the project's first line on; for an import of what the shim serves, a sentence.
+    The text is the traceback from the project's first line on, or a sentence if a package of the shim is
+    missing.
     """
     missing = missing_module(error)
     if missing in SHIMMED and os.environ.get("DJANGO_SHIM") != "1":
         command = " ".join(["django-shim", os.path.basename(sys.argv[0]), *sys.argv[1:]])
         return (
             f"error: the project imports {missing!r}, which is not installed in {sys.prefix}. Run it with "
-            f"the shim, which serves that: {command}. Or port it: channels-compat check says how"
+            f"the shim, which provides {missing!r}: {command}. Or port it: channels-compat check says how"
         )
     if not _is_of_the_project(error):
         return None

@@ -1,4 +1,4 @@
-"""``channels-compat asyncapi``: the AsyncAPI document of an application, printed or written to a file."""
+"""``channels-compat asyncapi``: print the AsyncAPI document of an application, or write it to a file."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def write(
 ) -> None:
     """Print the document of ``application``, or write it to ``output``.
 
-    ``application``: "module:name"; None for ASGI_APPLICATION. ``format``: "json" or "yaml"; default by the
-    ending of ``output``, else JSON. ``server``: the URL that the document names, ws:// or wss://. Raises
-    NothingToDocument, ImproperlyConfigured.
+    ``application``: "module:name"; None for ASGI_APPLICATION. ``format``: "json" or "yaml"; by default from
+    the suffix of ``output``, else JSON. ``server``: the URL of the server, ws:// or wss://. Raises
+    NothingToDocument and ImproperlyConfigured.
     """
     search_here()
     name = application_name(application, "channels-compat asyncapi main:app")
     app = load_application(name)
     if not consumer_routes(app):
         raise NothingToDocument(
-            f"{name} serves no typed consumer, so there is nothing to document. A route must lead to "
-            "Consumer.as_asgi() of a subclass of compat.typed.AsyncJsonWebsocketConsumer"
+            f"{name} has no route to a typed consumer. Add a route to Consumer.as_asgi() of a subclass of "
+            "compat.typed.AsyncJsonWebsocketConsumer"
         )
     url = urlsplit(server if "://" in server else f"ws://{server}")
     one = {

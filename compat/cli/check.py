@@ -1,4 +1,4 @@
-"""``channels-compat check``: which files of a project run unchanged under the shim."""
+"""``channels-compat check``: report which files of a project run unchanged under the shim."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ __all__ = ["check", "django_names", "progress_bar"]
 
 
 def django_names(choice: str) -> DjangoNames:
-    """Whose Django is meant by "keep", "shim", or "auto": the real one if it is installed here."""
+    """Return the DjangoNames for "keep", "shim" or "auto" (keep if the real Django is installed)."""
     if choice == "auto":
         return DjangoNames.keep if django_is_installed() else DjangoNames.shim
     return DjangoNames(choice)
 
 
 def check(path: Path, *, format: str, django: str, everything: bool) -> int:
-    """Print the report about ``path``; the exit code: 0, 3 for warnings, 4 for errors. Raises NothingThere.
+    """Print the report about ``path`` and return the exit code: 0, 3 for warnings, 4 for errors.
 
-    ``format``: "text", "json" or "github". ``django``: as ``django_names``. ``everything``: also what runs.
+    ``format``: "text", "json" or "github". ``django``: an argument of ``django_names``. ``everything``: print
+    also references that work unchanged. Raises NothingThere.
     """
     files = len(python_files(path))
     with progress_bar(files, "reading") as advance:
@@ -47,7 +48,7 @@ def check(path: Path, *, format: str, django: str, everything: bool) -> int:
 
 
 def _below_here(root: Path) -> str:
-    """What stands before paths, so that they are relative to the folder the command runs in."""
+    """Return the prefix that makes paths below ``root`` relative to the current folder."""
     try:
         below = root.resolve().relative_to(Path.cwd()).as_posix()
     except ValueError:
@@ -57,7 +58,7 @@ def _below_here(root: Path) -> str:
 
 @contextmanager
 def progress_bar(length: int, label: str) -> Iterator[Callable[[int], object]]:
-    """Call what it gives with the number of files done. Drawn on stderr, and only for somebody who looks."""
+    """Yield a function that moves the bar by a number of finished files. Only a terminal shows the bar."""
     if not sys.stderr.isatty():
         yield lambda count: None
         return

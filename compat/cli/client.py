@@ -1,4 +1,4 @@
-"""``channels-compat client``: a Python client from an AsyncAPI document, or straight from an application."""
+"""``channels-compat client``: write a Python client for an AsyncAPI document or an application."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ __all__ = ["NoDocument", "write"]
 
 
 class NoDocument(CompatError):
-    """What was named is no document that a client could be made of."""
+    """The source is not a document from which a client can be generated."""
 
 
 def write(source: str, *, output: Path) -> None:
-    """Write the client for ``source`` into the folder ``output``, and say which files.
+    """Write the client for ``source`` into the folder ``output``, and print the names of its files.
 
-    ``source``: a file with a document as JSON, or "module:name" of an application. Raises NoDocument,
-    CannotGenerate, ImproperlyConfigured.
+    ``source``: an AsyncAPI document as a JSON file, or an application as "module:name". Raises NoDocument,
+    CannotGenerate and ImproperlyConfigured.
     """
     from compat.typed.codegen import write_client
 
     name = output.resolve().name
     if not name.isidentifier():
         raise NoDocument(
-            f"{name!r} is no name that Python can import. Choose another folder: --output {name_for(name)}"
+            f"{name!r} is not a name that Python can import. Choose another folder: --output {name_for(name)}"
         )
     for path in write_client(_document(source), output):
         print(path)
 
 
 def name_for(text: str) -> str:
-    """``text`` as the name of a package."""
+    """Return ``text`` as a package name."""
     name = "".join(char if char.isalnum() else "_" for char in text.lower()).strip("_")
     return name if name.isidentifier() else "client"
 
@@ -49,7 +49,7 @@ def _document(source: str) -> Any:
         search_here()
         return document(load_application(source))
     raise NoDocument(
-        f"there is no file {source!r}. Make it first: channels-compat asyncapi main:app --output {source}"
+        f"there is no file {source!r}. Write it first: channels-compat asyncapi main:app --output {source}"
     )
 
 
@@ -58,6 +58,6 @@ def _read(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise NoDocument(
-            f"{path} is not JSON ({error}). A document in YAML is not read: channels-compat asyncapi writes "
-            "either form, and servers have it at /asyncapi.json"
+            f"{path} is not JSON ({error}). This command does not read YAML; write the document as JSON with "
+            "channels-compat asyncapi, or download it from /asyncapi.json of the server"
         ) from error

@@ -1,7 +1,7 @@
-"""One process of the development server: find the application, make up for a Redis that is not there, say so.
+"""One process of the development server: it loads the application and replaces layers whose Redis is away.
 
-uvicorn calls ``application()`` in every process that it starts, also after each reload; what to serve comes
-through the environment, as it does for everything else that a spawned process is told.
+uvicorn calls ``application()`` in every process that it starts and after each reload. The environment
+variable ``VARIABLE`` holds the ``Plan`` for these processes.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any
 
 from compat.cli.application import failure, load_application
 from compat.cli.embedded import LayerState, embed_unreachable, layer_states
+from compat.engine.refusal import listed
 from compat.exceptions import CompatError, ImproperlyConfigured, InvalidChannelLayerError
-from compat.refusal import listed
-from compat.security.coverage import unchecked_sockets
+from compat.security.origin import unchecked_sockets
 
 __all__ = ["VARIABLE", "Plan", "Prepared", "application", "prepare"]
 
@@ -28,7 +28,7 @@ FAILED = 1
 
 @dataclass(frozen=True)
 class Plan:
-    """What ``serve()`` was asked for, on its way to the server processes."""
+    """The arguments of ``serve()``, passed to the server processes."""
 
     application: str
     load: str
@@ -47,14 +47,14 @@ class Plan:
 
 @dataclass
 class Prepared:
-    """A loaded application and the layers that it has."""
+    """A loaded application and its channel layers."""
 
     plan: Plan
     app: Any
     layers: list[LayerState] = field(default_factory=list)
 
     def announce(self) -> None:
-        """Say where, what and with which layers, a line each."""
+        """Print the URL, the application and each layer on a line of its own."""
         reloading = ", loaded anew when a file changes" if self.plan.reload else ""
         workers = f", {self.plan.workers} processes" if self.plan.workers > 1 else ""
         say(f"Serving      {self.plan.url}  (Ctrl-C ends it)")
@@ -62,18 +62,18 @@ class Prepared:
         for layer in self.layers:
             say(f"Layer        {layer}")
         if not self.layers:
-            say("Layers       none (CHANNEL_LAYERS is empty): consumers cannot send to each other")
+            say("Layers       none (CHANNEL_LAYERS is empty): consumers cannot send messages to each other")
         if unchecked := unchecked_sockets(self.app):
             say(
                 f"Origin       not checked for {listed(unchecked)}: pages of any site can open sockets "
-                "there, with your visitors' cookies (AllowedHostsOriginValidator checks it)"
+                "there with your visitors' cookies (add AllowedHostsOriginValidator)"
             )
 
 
 def application() -> Any:
-    """The factory that uvicorn is given."""
+    """Return the application; uvicorn calls this factory."""
     plan = Plan.from_environment()
-    if plan.workers > 1:  # looked at and announced already, by the process that started this one
+    if plan.workers > 1:  # the parent process has prepared and announced the application
         logging.getLogger("uvicorn.error").setLevel(plan.log_level.upper())
         return load_by(plan)
     try:
@@ -81,7 +81,7 @@ def application() -> Any:
     except (CompatError, ImproperlyConfigured, InvalidChannelLayerError) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         raise SystemExit(FAILED) from None
-    except Exception as error:  # noqa: BLE001 - whatever the project raises while it is imported
+    except Exception as error:  # noqa: BLE001 - a project may raise any error during its import
         print(failure(error) or traceback.format_exc(), file=sys.stderr, flush=True)
         raise SystemExit(FAILED) from None
     prepared.announce()
@@ -90,9 +90,11 @@ def application() -> Any:
 
 
 def prepare(plan: Plan) -> Prepared:
-    """Load the application of ``plan``, with layers in memory where the configured server does not answer."""
-    # Before the application is imported, for those that take their layer while they are; and again after, for
-    # those that configure their layers themselves.
+    """Load the application of ``plan``, with layers in memory in place of those whose server does not
+    answer.
+    """
+    # Before the import for applications that use a layer during it, and after it for applications that
+    # configure their layers themselves.
     embedded = embed_unreachable(say)
     app = load_by(plan)
     embedded |= embed_unreachable(say)
@@ -105,5 +107,5 @@ def load_by(plan: Plan) -> Any:
 
 
 def say(line: str) -> None:
-    """A line on stdout, at once: the next may come from a library, on stderr."""
+    """Print a line and flush, so that it precedes what libraries write to stderr."""
     print(line, flush=True)

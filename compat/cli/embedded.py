@@ -1,7 +1,6 @@
-"""The development server's stand-ins: layers in memory where the configured Redis does not answer.
+"""Layers in memory that replace layers whose Redis does not answer, in the development server only.
 
-Only the development server does this, and it says so. Any other process raises LayerUnavailable when it uses
-a layer whose server is away.
+Any other process raises LayerUnavailable when it uses a layer whose server is away.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from compat.layers import (
 )
 
 if TYPE_CHECKING:
-    from compat.layers.redis.hosts import Host
+    from compat.redis.hosts import Host
 
 __all__ = ["LayerState", "embed_unreachable", "layer_state", "layer_states", "servers_of", "unreachable"]
 
@@ -31,7 +30,7 @@ CONNECT_TIMEOUT_S = 2.0
 
 @dataclass(frozen=True)
 class LayerState:
-    """A layer as people see it in the server's first lines."""
+    """The description of a layer, as the first lines of the server show it."""
 
     alias: str
     backend: str
@@ -46,11 +45,10 @@ class LayerState:
 
 
 def embed_unreachable(say: Callable[[str], None]) -> dict[str, str]:
-    """Put a layer in memory in place of each whose Redis does not answer.
+    """Replace each layer whose Redis does not answer by a layer in memory.
 
-    Calls ``say(line)`` for each: what cannot be reached, what that means, how to start it. Returns alias to
-    server for those that were replaced now. Raises InvalidChannelLayerError for a layer that is configured
-    wrongly: a development server is where one wants to know.
+    Calls ``say(line)`` with an explanation for each. Returns a dict of alias to server for the layers that
+    this call replaced. Raises InvalidChannelLayerError for a layer that is configured wrongly.
     """
     replaced = {}
     for alias in channel_layers.aliases():
@@ -67,7 +65,7 @@ def embed_unreachable(say: Callable[[str], None]) -> dict[str, str]:
 
 def _embed(alias: str) -> None:
     if alias in channel_layers.configs:
-        # By the variable, so that whatever this process starts (a worker, a shell) has the same view.
+        # The variable is for the processes that this one starts (a worker, a shell).
         aliases = [*filter(None, os.environ.get(EMBEDDED_VARIABLE, "").split(",")), alias]
         os.environ[EMBEDDED_VARIABLE] = ",".join(aliases)
         channel_layers.set(alias, InMemoryChannelLayer())
@@ -76,7 +74,7 @@ def _embed(alias: str) -> None:
 
 
 def layer_states(replaced: Mapping[str, str] | None = None) -> list[LayerState]:
-    """Every layer there is; ``replaced`` is what ``embed_unreachable`` returned."""
+    """Return the state of every layer; ``replaced`` is the return value of ``embed_unreachable``."""
     return [
         layer_state(alias, get_channel_layer(alias), (replaced or {}).get(alias, ""))
         for alias in channel_layers.aliases()
@@ -84,7 +82,7 @@ def layer_states(replaced: Mapping[str, str] | None = None) -> list[LayerState]:
 
 
 def layer_state(alias: str, layer: Any, away: str = "") -> LayerState:
-    """What a layer is; ``away`` is the server that it stands in for."""
+    """Return the state of a layer; ``away`` is the server that it replaces."""
     servers = ", ".join(host.where for host in servers_of(layer))
     upstream = type(layer).__module__.startswith("channels_redis")
     return LayerState(
@@ -97,14 +95,14 @@ def layer_state(alias: str, layer: Any, away: str = "") -> LayerState:
 
 
 def servers_of(layer: Any) -> list[Host]:
-    """The Redis servers behind a layer of ours; none for one that has no server, or is not ours."""
+    """Return the Redis servers of a layer of ours; [] for any other layer."""
     return list(getattr(layer, "redis_hosts", ()))
 
 
 def unreachable(layer: Any) -> tuple[str, str] | None:
-    """``(server, cause)`` for the first server of ``layer`` that cannot be connected to; None if all can."""
+    """Return ``(server, cause)`` for the first server of ``layer`` that cannot be reached, or None."""
     for host in servers_of(layer):
-        # In a thread: the caller may be inside a running loop, and has nothing better to do than to wait.
+        # In a thread, because the caller may be inside a running event loop.
         with ThreadPoolExecutor(1) as thread:
             cause = thread.submit(asyncio.run, _cause_of_silence(host)).result()
         if cause is not None:
@@ -115,15 +113,15 @@ def unreachable(layer: Any) -> tuple[str, str] | None:
 async def _cause_of_silence(host: Host) -> str | None:
     from redis.exceptions import AuthenticationError, RedisError
 
-    from compat.layers.redis.connection import reason_of
-    from compat.layers.redis.hosts import close_pool
+    from compat.redis.connection import reason_of
+    from compat.redis.hosts import close_pool
 
     pool = host.pool()
     connection = host.connection(pool)
     try:
         await asyncio.wait_for(host.connect(connection), CONNECT_TIMEOUT_S)
     except AuthenticationError:
-        return None  # somebody answers, if only to say no: that is a mistake to be told, not a server away
+        return None  # the server answers; a wrong password is an error to report
     except asyncio.TimeoutError:
         return f"no answer within {CONNECT_TIMEOUT_S:g} s"
     except (RedisError, OSError) as error:

@@ -1,6 +1,6 @@
-"""Trying a layer out: what its servers say of themselves, and whether a message comes through.
+"""Test a layer: ask its servers for their state, and send a message through it.
 
-Nothing of a running fleet is disturbed: the channel and the group of the trial are new, and left again.
+The test uses a new channel and a new group, and leaves both, so it does not disturb other processes.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from compat.cli.embedded import servers_of
 from compat.exceptions import LayerUnavailable
 
 if TYPE_CHECKING:
-    from compat.layers.redis.connection import Explain
-    from compat.layers.redis.hosts import Host
+    from compat.redis.connection import Explain
+    from compat.redis.hosts import Host
 
 __all__ = ["Findings", "examine"]
 
 T = TypeVar("T")
 WITHIN_S = 10.0
-"""How long one step may take; a layer of ours gives up earlier, and says more."""
+"""The time limit of one step; layers of ours give up earlier, with a better error."""
 TIMES = 3
-"""Trips; the fastest is told, since the first ones connect."""
+"""The number of trips; the fastest is reported, because the first ones connect."""
 
 
 @dataclass
 class Findings:
-    """What was found out about a layer, line by line."""
+    """The results of a test of a layer, as lines of text."""
 
     facts: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
-    """What works, and may surprise one day."""
+    """Problems that are not errors yet."""
     wrong: list[str] = field(default_factory=list)
 
 
 async def examine(layer: Any) -> Findings:
-    """Ask each server of ``layer``, then send and receive through it."""
+    """Ask each server of ``layer``, then send and receive messages through it."""
     findings = Findings()
     for host in servers_of(layer):
         await _ask(host, layer.explain, findings)
@@ -56,13 +56,13 @@ def _limits(layer: Any) -> str:
 
 
 async def _ask(host: Host, explain: Explain, findings: Findings) -> None:
-    """Ping a server, and learn its version and what of its configuration concerns a layer."""
-    from compat.layers.redis.connection import Link
-    from compat.layers.redis.hosts import close_pool
+    """Ping a server, and read its version and the options that concern a layer."""
+    from compat.redis.connection import Link
+    from compat.redis.hosts import close_pool
 
     pool = host.pool()
     try:
-        link = await Link.open(host, pool, explain, scripts=())
+        link = await Link.open(host, pool, explain)
         try:
             pings = [await _timed(lambda: link.call(b"PING")) for _ in range(TIMES)]
             about = await _about(link.call(b"INFO"))
@@ -78,7 +78,7 @@ async def _ask(host: Host, explain: Explain, findings: Findings) -> None:
 
 
 async def _about(reply: Awaitable[bytes]) -> dict[str, str]:
-    """What INFO says; empty for a user who may not ask."""
+    """Return the reply of INFO as a dict; {} if the user has no permission for it."""
     try:
         text = (await reply).decode(errors="replace")
     except LayerUnavailable:
@@ -91,25 +91,26 @@ def _version(about: dict[str, str]) -> str:
     for name, key in (("Valkey", "valkey_version"), ("Redis", "redis_version")):
         if key in about:
             return f"{name} {about[key]}"
-    return "Redis (this user may not ask for its version)"
+    return "Redis (this user has no permission to read its version)"
 
 
 def _judge(about: dict[str, str], where: str, findings: Findings) -> None:
     policy = about.get("maxmemory_policy", "noeviction")
     if policy != "noeviction" and about.get("maxmemory", "0") != "0":
         findings.remarks.append(
-            f"Redis at {where} has maxmemory-policy {policy}: when it is full, it forgets messages and the "
-            "members of groups (which come back within the lease). Set it to noeviction, and senders are told"
+            f"Redis at {where} has maxmemory-policy {policy}: when its memory is full, it deletes messages "
+            "and members of groups (which return within the lease). Set it to noeviction: then senders get "
+            "an error"
         )
     if about.get("role") == "slave":
         findings.wrong.append(
-            f"Redis at {where} is a replica, of {about.get('master_host')}:{about.get('master_port')}; name "
-            "its master in CONFIG['hosts'], or the sentinels that watch them"
+            f"Redis at {where} is a replica of {about.get('master_host')}:{about.get('master_port')}. Name "
+            "its master, or its sentinels, in CONFIG['hosts']"
         )
 
 
 async def _try_out(layer: Any, findings: Findings) -> None:
-    """A message to a channel of this process, and one through a group."""
+    """Send a message to a channel of this process, and one through a group."""
     try:
         channel = await asyncio.wait_for(layer.new_channel(), WITHIN_S)
         direct = min([await _timed(lambda: _round_trip(layer.send, layer, channel)) for _ in range(TIMES)])
@@ -117,7 +118,7 @@ async def _try_out(layer: Any, findings: Findings) -> None:
         if "groups" in getattr(layer, "extensions", ()):
             said += f", through a group {1000 * await _group_trip(layer, channel):.1f} ms"
         findings.facts.append(said)
-    except Exception as error:  # noqa: BLE001 - whatever a layer raises is what one wants to read here
+    except Exception as error:  # noqa: BLE001 - a layer may raise any error, and the report shows it
         findings.wrong.append(_in_words(error))
     finally:
         close = getattr(layer, "close_pools", None)

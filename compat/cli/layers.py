@@ -1,4 +1,4 @@
-"""``channels-compat layers``: which layers are configured, and whether messages go through them."""
+"""``channels-compat layers``: show the configured layers, and test each by sending messages through it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["NoLayers", "show"]
 
 
 class NoLayers(CompatError):
-    """No layer is configured, so none can be tried."""
+    """No layer is configured."""
 
 
 def show(application: str | None = None) -> bool:
-    """Print what each layer is, how fast, and what is wrong with it. False when something is.
+    """Print the state, the times and the problems of each layer. Return False if a layer has a problem.
 
-    ``application``: "module:name", imported for what it configures; None for the settings alone. Raises
-    NoLayers.
+    ``application``: "module:name", imported because it may configure layers; None for the settings alone.
+    Raises NoLayers.
     """
     search_here()
     if application is None:
@@ -39,24 +39,24 @@ def show(application: str | None = None) -> bool:
 def _why_none(application: str | None) -> str:
     if application is not None:
         return (
-            f"no layers: {application} configures none. Name them: "
-            "compat.settings.configure(CHANNEL_LAYERS={...}), or --settings MODULE"
+            f"no layers: {application} configures none. Configure them: "
+            "compat.settings.configure(CHANNEL_LAYERS={...}), or name a settings module: --settings MODULE"
         )
     if name := module_name():
         return (
-            f"no layers: CHANNEL_LAYERS is empty in the settings module {name}. If the application has them, "
-            "name it: channels-compat layers main:app"
+            f"no layers: CHANNEL_LAYERS is empty in the settings module {name}. If the application "
+            "configures layers, name it: channels-compat layers main:app"
         )
     return (
-        "no layers: no application and no settings module is named, and there is no manage.py here. Name "
-        "one: channels-compat layers main:app, or channels-compat layers --settings mysite.settings"
+        "no layers: no application or settings module is named, and this folder has no manage.py. Name one: "
+        "channels-compat layers main:app, or channels-compat layers --settings mysite.settings"
     )
 
 
 def _show(alias: str) -> bool:
     try:
         layer = get_channel_layer(alias)
-    except Exception as error:  # noqa: BLE001 - a mistake in one layer must not hide the others
+    except Exception as error:  # noqa: BLE001 - an error of one layer must not hide the others
         print(f"{alias}: configured wrongly")
         _print("wrong", [str(error) or type(error).__name__])
         return False

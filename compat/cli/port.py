@@ -1,4 +1,4 @@
-"""``channels-compat port``: a project's imports and settings, rewritten for ``compat``."""
+"""``channels-compat port``: rewrite the imports and settings of a project for ``compat``."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ RELEVANT = {
     DjangoNames.keep: re.compile(rb"\b(" + LIBRARY + rb")\b|" + ROUTES + rb"|INSTALLED_APPS"),
     DjangoNames.shim: re.compile(rb"\b(django|" + LIBRARY + rb")\b|" + ROUTES + rb"|INSTALLED_APPS"),
 }
-"""A file without any of these is not parsed."""
+"""A file that does not match is not parsed."""
 
 LONGEST_DIFF = 50_000
-"""Lines; the time that a diff takes grows with their square."""
+"""The number of lines; the time of a diff grows with their square."""
 
 
 class NeedsLibCST(CompatError):
-    """The extra that rewrites files is not installed."""
+    """LibCST, which rewrites files, is not installed."""
 
 
 def port(path: Path, *, write: bool, force: bool, only_imports: bool, django: str) -> int:
-    """Show what would change below ``path`` as a diff, or with ``write`` change it.
+    """Print the changes of the files below ``path`` as a diff, or apply them if ``write`` is true.
 
-    ``django``: as ``check.django_names``. Returns the exit code: 0, or 1 if a file could not be written.
-    Raises NothingThere, NeedsLibCST, and Dirty where git has changes that are not committed and ``write`` is
-    given without ``force``.
+    ``django``: an argument of ``check.django_names``. Returns the exit code: 0, or 1 if a file could not be
+    written. Raises NothingThere, NeedsLibCST, and Dirty if git has uncommitted changes and ``write`` is true
+    without ``force``.
     """
     found = sources(path)
     folder = path if path.is_dir() else path.parent
@@ -77,17 +77,17 @@ def port(path: Path, *, write: bool, force: bool, only_imports: bool, django: st
     _conclude(len(changed) - len(failed), len(before), write, names)
     on_django = changed and not only_imports and names is DjangoNames.keep
     if on_django and _lacks_app({**before, **after}.values()):
-        typer.echo(f'No settings here have "{WITH_DJANGO}" in INSTALLED_APPS: add it to those of the site')
+        typer.echo(f'No INSTALLED_APPS in these files has "{WITH_DJANGO}": add it to the site\'s settings')
     return 1 if failed else 0
 
 
 def _contents(found: Sources) -> Iterator[tuple[Path, bytes]]:
-    """The files with what is in them; those that are not to be read or written are told on stderr."""
+    """Yield each file and its content; report files that are left out on stderr."""
     for file, reason in found.left_out.items():
         _left_out(file, reason)
     for file in found.files:
         if file.is_symlink():
-            _left_out(file, f"it is a link, to {os.readlink(file)}: name that file itself")
+            _left_out(file, f"it is a link to {os.readlink(file)}: name that file itself")
             continue
         try:
             yield file, read(file)
@@ -96,7 +96,7 @@ def _contents(found: Sources) -> Iterator[tuple[Path, bytes]]:
 
 
 def _left_out(file: Path, reason: str) -> None:
-    typer.echo(printable(f"{file}: left as it is, since {reason}"), err=True)
+    typer.echo(printable(f"{file}: not changed, because {reason}"), err=True)
 
 
 def _written(file: Path, text: bytes) -> bool:
@@ -110,9 +110,10 @@ def _written(file: Path, text: bytes) -> bool:
 
 
 def replace(file: Path, text: bytes) -> None:
-    """Put ``text`` in the place of ``file``, all of it or nothing.
+    """Replace the content of ``file`` by ``text`` in one step.
 
-    A new file takes the name, so that nothing is written through a link, to another name of the same file.
+    A new file takes the name, so that no link is followed and other names of the same file keep their
+    content.
     """
     descriptor, new = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
     try:
@@ -126,7 +127,9 @@ def replace(file: Path, text: bytes) -> None:
 
 
 def _lacks_app(texts: Iterable[bytes]) -> bool:
-    """Does a project on Django come out of the port without the app that connects it with compat?"""
+    """Return True if the ported project uses Django but does not have the app that connects it with
+    compat.
+    """
     texts = list(texts)
     uses_django = any(re.search(rb"^[ \t]*(from|import) django\b", text, re.MULTILINE) for text in texts)
     return uses_django and not any(WITH_DJANGO.encode() in text for text in texts)
@@ -144,7 +147,7 @@ def _need_libcst() -> None:
 def ported(
     files: Mapping[Path, bytes], django: DjangoNames, *, only_imports: bool = False
 ) -> Iterator[tuple[Path, bytes]]:
-    """Each file of ``files``, by its content, with its content after; what is no Python is left as it is."""
+    """Yield each file and its new content; a file that cannot be parsed keeps its content."""
     apps = None if only_imports else _apps(files)
     for file, before in files.items():
         try:
@@ -156,7 +159,7 @@ def ported(
 
 
 class _CannotParse(Exception):
-    """What a parser says of a file."""
+    """A file cannot be parsed; the message is that of the parser."""
 
 
 def _rewritten(file: Path, before: bytes, django: DjangoNames, apps: _Settings | None) -> bytes:
@@ -166,7 +169,7 @@ def _rewritten(file: Path, before: bytes, django: DjangoNames, apps: _Settings |
     module = _parsed(before)
     steps: list[cst.CSTTransformer] = [Imports(django)]
     if apps is not None:
-        # Each step walks the whole tree: only those that could find something.
+        # Each step walks the whole tree, so only steps that can find something run.
         steps += [Strings()] * bool(IN_STRINGS.search(before))
         steps += [Routes()] * (ROUTES in before)
         if APPS_SETTING in before:
@@ -180,7 +183,7 @@ def _parsed(source: bytes) -> cst.Module:
     import libcst as cst
 
     try:
-        # First by Python's own parser, which refuses what is nested too deeply: LibCST ends the process then.
+        # Python's parser refuses code that is nested too deeply; LibCST would crash the process.
         parsed(source)
         return cst.parse_module(source)
     except (RecursionError, MemoryError):
@@ -190,7 +193,7 @@ def _parsed(source: bytes) -> cst.Module:
 
 
 class _Settings:
-    """What the settings of the whole project have by way of apps."""
+    """The apps in the settings of the whole project."""
 
     def __init__(self, found: dict[Path, References]) -> None:
         from compat.cli.porting.idioms import replaced_apps
@@ -238,6 +241,6 @@ def _conclude(changed: int, total: int, write: bool, django: DjangoNames) -> Non
     whose = "django_shim.django" if django is DjangoNames.shim else "django"
     typer.echo(f"{changed} of {total} file{plural} {verb}; Django's names are imported from {whose}")
     if write:
-        typer.echo("What is left: channels-compat check")
+        typer.echo("To see what remains to be ported: channels-compat check")
     else:
-        typer.echo("Nothing was written: add --write")
+        typer.echo("No file was written: add --write")

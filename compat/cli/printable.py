@@ -1,4 +1,4 @@
-"""Text of other people's files on a terminal: what moves the cursor or hides text is shown as its escape."""
+"""Text of foreign files for a terminal: control characters and invisible characters are shown as escapes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import unicodedata
 __all__ = ["printable"]
 
 HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
-"""Unicode categories of controls, of formats (directions, zero widths), surrogates and line separators."""
+"""Unicode categories: controls, formats (directions, zero widths), surrogates, separators of lines and
+paragraphs.
+"""
 
 
 def printable(text: str, keep: str = "") -> str:
-    r"""Return ``text`` with every control or invisible character but those of ``keep`` as its escape.
+    r"""Return ``text`` with an escape for each control or invisible character that is not in ``keep``.
 
     >>> printable("evil\x1b[2J.py"), printable("caf\udce9.py"), printable("a\nb"), printable("a\nb", "\n")
     ('evil\\x1b[2J.py', 'caf\\udce9.py', 'a\\nb', 'a\nb')

@@ -1,9 +1,11 @@
-"""The process that starts the server anew when a file changes.
+"""The process that restarts the development server when a file changes.
 
-It is uvicorn's reloader with three differences. The watch is up before the server imports anything; uvicorn
-starts the server first, and misses changes in between. The bytecode of a changed file is removed; Python
-takes it for current where the new file has the size of the old one and was changed in the same second. A
-server that ends before any file has changed ends the run with its exit code; uvicorn waits for a change.
+It is uvicorn's reloader, changed in three ways:
+
+- It begins to watch before the server imports a module. uvicorn starts the server first, and misses changes.
+- It removes the bytecode of a changed file. Python would use the old bytecode if the new file has the size of
+  the old one and was changed in the same second.
+- It exits with the server's exit code if the server ends before any change. uvicorn waits for a change.
 """
 
 from __future__ import annotations
@@ -26,24 +28,24 @@ __all__ = ["CannotWatch", "NotifiedReload", "PolledReload", "forget_bytecode", "
 
 Serve = Callable[..., Any]
 State = tuple[int, int, int]
-"""Time of change in ns, size, inode: what tells one content of a file from the next."""
+"""Time of change in ns, size and inode of a file; a change of the file changes one of them."""
 
 
 class CannotWatch(CompatError):
-    """The system refuses to watch the folder."""
+    """The operating system refuses to watch the folder."""
 
 
 def run(config: uvicorn.Config) -> None:
-    """Serve until Ctrl-C, anew after each change of a Python file below ``config.reload_dirs``.
+    """Serve until Ctrl-C; restart after each change of a Python file below ``config.reload_dirs``.
 
-    Raises SystemExit when the server ends by itself before any change, and CannotWatch.
+    Raises CannotWatch, and SystemExit when the server ends before any change.
     """
     watching = NotifiedReload if importlib.util.find_spec("watchfiles") else PolledReload
     watching(config, uvicorn.Server(config).run, [config.bind_socket()]).run()
 
 
 class Reload(BaseReload):
-    """What the two ways of watching have in common."""
+    """The base class of the two reloaders."""
 
     name: str
 
@@ -54,7 +56,7 @@ class Reload(BaseReload):
         self._restarted = False
 
     def begin(self) -> None:
-        """Watch from now on."""
+        """Begin to watch."""
         raise NotImplementedError
 
     def changed(self) -> Set[Path]:
@@ -84,7 +86,7 @@ class Reload(BaseReload):
 
 
 class NotifiedReload(Reload):
-    """Told by the system, through watchfiles."""
+    """Watch with watchfiles, which is notified by the operating system."""
 
     name = "WatchFiles"
 
@@ -92,7 +94,7 @@ class NotifiedReload(Reload):
         from watchfiles import watch
 
         folders = self.config.reload_dirs
-        # The time-out (ms) is for the first step, which sets up the watch and must not wait for a change.
+        # With the time-out (ms), the first step sets up the watch and does not wait for a change.
         self._changes: Iterator[Set[tuple[Any, str]]] = watch(
             *folders,
             watch_filter=None,
@@ -116,7 +118,7 @@ class NotifiedReload(Reload):
 
 
 class PolledReload(Reload):
-    """By a look at every file, four times a second: where watchfiles is not installed."""
+    """Look at every file four times a second; used if watchfiles is not installed."""
 
     name = "StatReload"
 
@@ -141,18 +143,18 @@ def _state(path: Path) -> State | None:
 
 
 def serve_anew(changed: Iterable[str], serve: Serve, sockets: list[socket] | None = None) -> None:
-    """Serve in a new process, after the one before has ended, without the bytecode of ``changed``."""
+    """Serve in a new process without the bytecode of the ``changed`` files."""
     for path in changed:
         forget_bytecode(path)
     serve(sockets=sockets)
 
 
 def forget_bytecode(path: str) -> None:
-    """Remove the bytecode that Python keeps of the source file ``path``, of every level of optimization."""
+    """Remove the bytecode of the source file ``path``, for every level of optimization."""
     if sys.implementation.cache_tag is None:
         return
     for level in ("", 1, 2):
         try:
             os.remove(importlib.util.cache_from_source(path, optimization=level))
-        except OSError:  # there is none, or another user's
+        except OSError:  # there is no such file, or it belongs to another user
             continue

@@ -1,8 +1,7 @@
-"""The development server: uvicorn with reload, and memory in place of a Redis that is not there.
+"""The development server: uvicorn with reload, and layers in memory if Redis cannot be reached.
 
-``serve()`` is behind ``channels-compat runserver`` and behind ``manage.py runserver`` of a project that runs
-on the shim. This process only watches files and starts server processes; what one of them does is in
-``compat.cli.development``. Under a plain ``uvicorn`` nothing of this happens.
+``channels-compat runserver`` calls ``serve()``, and so does ``manage.py runserver`` of a project on the shim.
+This process watches files and starts server processes, which run ``compat.cli.development``.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ __all__ = ["CannotServe", "serve"]
 
 FACTORY = "compat.cli.development:application"
 DRAIN_S = 3
-"""Seconds that open connections have to end when the server stops or reloads."""
+"""The time that open connections have to end when the server stops or reloads."""
 
 
 class CannotServe(CompatError):
-    """The development server cannot start; the message says why and what would help."""
+    """The development server cannot start."""
 
 
 def serve(
@@ -40,14 +39,13 @@ def serve(
 ) -> None:
     """Serve ``application`` until Ctrl-C.
 
-    ``application``: "module:name" or "module.name"; None for the setting ASGI_APPLICATION. ``port`` 0 takes
-    any that is free. ``load``: "module:function" that is called in each server process with the application's
-    name ("module:name") and returns the ASGI application, for those who set something up first or wrap it.
-    ``log_level``: of uvicorn's loggers.
+    ``application``: "module:name" or "module.name"; None for the setting ASGI_APPLICATION. ``port``: 0 for
+    any free port. ``load``: "module:function"; each server process calls the function with the application's
+    name ("module:name"), and serves the ASGI application that it returns. ``log_level``: that of uvicorn.
 
-    Prints the layers that are not as configured (first), the URL, the application and all layers. Raises
-    CannotServe for a port that is taken and for more than one worker with a layer in memory,
-    ImproperlyConfigured for an application that is not named, ImportError when uvicorn is not installed.
+    Prints the layers that it replaced, the URL, the application and all layers. Raises CannotServe if the
+    port is in use or several workers would use a layer in memory, ImproperlyConfigured if no application is
+    named, and ImportError if uvicorn is not installed.
     """
     try:
         import uvicorn
@@ -55,7 +53,7 @@ def serve(
         raise ImportError("runserver needs uvicorn. Run: pip install 'channels-compat[server]'") from error
     search_here()
     if workers > 1 and reload:
-        raise CannotServe(f"--workers {workers} does not go with reloading: add --noreload")
+        raise CannotServe(f"--workers {workers} does not work with reloading: add --noreload")
     port = bindable(host, port)
     plan = Plan(
         application=application_name(application),
@@ -84,9 +82,11 @@ def serve(
 
 
 def bindable(host: str, port: int) -> int:
-    """``port`` if this process may listen on it (a free one for 0); raises CannotServe."""
+    """Return ``port``, or a free port for 0, after a test that this process can listen on it; raise
+    CannotServe.
+    """
     try:
-        # A server that has just ended leaves connections that linger; they must not look like another server.
+        # create_server() sets SO_REUSEADDR: lingering connections of a server that has ended do not count.
         with socket.create_server((host, port), family=family_of(host), reuse_port=False) as probe:
             return int(probe.getsockname()[1])
     except OSError as error:
@@ -97,9 +97,9 @@ def _why_not(error: OSError, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"address already in use. End the other program, or choose another port, such as {port + 1}"
     if error.errno == errno.EACCES:
-        return "ports below 1024 need more rights. Choose another port, such as 8000"
+        return "ports below 1024 need root's permission. Choose another port, such as 8000"
     if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
-        return "that is no address of this machine. Use 127.0.0.1, or 0.0.0.0 for every interface"
+        return "that is not an address of this machine. Use 127.0.0.1, or 0.0.0.0 for every interface"
     return str(error)
 
 
@@ -108,28 +108,30 @@ def family_of(host: str) -> socket.AddressFamily:
 
 
 def url_of(host: str, port: int) -> str:
-    """What to open in a browser."""
+    """Return the URL to open in a browser."""
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
     return f"http://{shown}:{port}/"
 
 
 def refuse_memory(plan: Plan) -> None:
-    """Raise CannotServe when several processes would each have a channel layer of their own."""
+    """Raise CannotServe if a channel layer is in memory, where each process would have its own."""
     prepared = prepare(plan)
     for layer in prepared.layers:
         if layer.in_memory:
             cause = f"Redis at {layer.server} cannot be reached, so " if layer.stands_in else ""
             raise CannotServe(
                 f'--workers {plan.workers}: {cause}layer "{layer.alias}" is in memory, where each process '
-                "has its own: people in one room would not all hear each other. Use one worker, or a "
-                "redis-server that runs and, for this alias in CHANNEL_LAYERS, the BACKEND "
+                "has its own: messages would not reach members of a group in another process. Use one "
+                "worker, or start redis-server and set the BACKEND of this alias in CHANNEL_LAYERS to "
                 '"compat.layers.redis.core.RedisChannelLayer"'
             )
     prepared.announce()
 
 
 def quiet_until_ready(log_level: str) -> dict[str, Any]:
-    """uvicorn's logging, but the first word is left to the server process (see ``Prepared.announce``)."""
+    """Return uvicorn's logging configuration without messages before ``Prepared.announce`` has printed its
+    lines.
+    """
     from uvicorn.config import LOGGING_CONFIG
 
     config: dict[str, Any] = copy.deepcopy(LOGGING_CONFIG)

@@ -1,4 +1,4 @@
-"""``channels-compat worker``: consumers for messages that are sent to channels by name."""
+"""``channels-compat worker``: run consumers for messages that are sent to channels by name."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ __all__ = ["CannotWork", "work"]
 
 
 class CannotWork(CompatError):
-    """The worker would never get a message, or could not handle one; the text says why."""
+    """The worker would not get messages, or could not handle them."""
 
 
 def work(
     channels: Sequence[str], application: str | None = None, *, layer: str = DEFAULT_CHANNEL_LAYER
 ) -> None:
-    """Hand the messages of ``channels`` to ``application`` until Ctrl-C.
+    """Pass the messages of ``channels`` to ``application`` until Ctrl-C.
 
     ``application``: "module:name"; None for the setting ASGI_APPLICATION. Each channel has one instance of
-    its consumer, which handles its messages one after another. Raises CannotWork for a layer that is not
-    configured or in memory, and for an application that has nothing for the scope type "channel".
+    its consumer, which handles its messages in order. Raises CannotWork if the layer is not configured or in
+    memory, or if the application has no entry for the scope type "channel".
     """
     search_here()
     name = application_name(application, f"channels-compat worker {channels[0]} --app main:app")
@@ -35,7 +35,7 @@ def work(
     if isinstance(app, ProtocolTypeRouter) and "channel" not in app.application_mapping:
         router = f'ChannelNameRouter({{"{channels[0]}": SomeConsumer.as_asgi()}})'
         raise CannotWork(
-            f"{name} has no application for the messages of channels. Add one: "
+            f"{name} has no application for the scope type 'channel'. Add one: "
             f'ProtocolTypeRouter({{..., "channel": {router}}})'
         )
     channel_layer = layer_to_work_on(layer)
@@ -49,14 +49,14 @@ def work(
 
 
 def layer_to_work_on(alias: str) -> Any:
-    """The layer under ``alias``, if another process can send to it."""
+    """Return the layer ``alias``; raise CannotWork if other processes cannot send to it."""
     layer = get_channel_layer(alias)
     if layer is None:
         configured = ", ".join(map(repr, channel_layers.aliases())) or "none"
         raise CannotWork(f"there is no layer {alias!r}; configured: {configured}. Choose one with --layer")
     if isinstance(layer, InMemoryChannelLayer):
         raise CannotWork(
-            f"layer {alias!r} is in memory: no other process can send to a worker on it. Configure Redis for "
-            'it: the BACKEND "compat.layers.redis.core.RedisChannelLayer" in CHANNEL_LAYERS'
+            f"layer {alias!r} is in memory: other processes cannot send to this worker. Use Redis: in "
+            'CHANNEL_LAYERS, the BACKEND "compat.layers.redis.core.RedisChannelLayer"'
         )
     return layer

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from compat.advice.handlers import check_made
 from compat.consumer import AsyncConsumer
 from compat.exceptions import StopConsumer
-from compat.handlers import check_made
 from compat.types import Message
 
 __all__ = ["AsyncConsumer", "AsyncHttpConsumer", "StopConsumer"]

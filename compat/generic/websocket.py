@@ -1,25 +1,32 @@
 """Websocket consumers: ``connect``, ``receive``, ``disconnect``, in four flavours.
 
-The behaviour is that of ``channels.generic.websocket`` (Channels 4.3), and where that leaves a client or a
-log reader without an answer, an answer: a ``connect()`` that neither accepts nor closes is refused, and
-``self.groups`` is each connection's own list.
+They behave as those of ``channels.generic.websocket`` (Channels 4.3), but a ``connect()`` that neither
+accepts nor closes is refused, and ``self.groups`` is each connection's own list.
 """
 
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from asgiref.sync import async_to_sync
 
-from compat.closing import user_group
+from compat.advice.handlers import check_made
 from compat.consumer import AsyncConsumer, SyncConsumer
-from compat.dispatch import STOP, missing_layer
+from compat.engine.connection import STOP
+from compat.engine.handshake import refuse_unless_decided
 from compat.exceptions import AcceptConnection, DenyConnection, InvalidChannelLayerError, StopConsumer
-from compat.handlers import check_made
-from compat.handshake import refuse_unless_decided
+from compat.generic.json_only import JsonOnly
+from compat.generic.messages import (
+    Headers,
+    accept_message,
+    binary_frame,
+    close_message,
+    layer_for_groups,
+    own_groups,
+    text_of,
+)
 from compat.types import Message
 
 __all__ = [
@@ -36,36 +43,8 @@ __all__ = [
     "async_to_sync",
 ]
 
-log = logging.getLogger("compat.consumer")
-
-Headers = Iterable[tuple[bytes, bytes]]
-
 NO_STATUS = 1005
 """The close code of a disconnect that carries none (RFC 6455, 7.4.1)."""
-
-
-class JsonOnly:
-    """A method that only the Json flavours have: its absence says where it is to be found.
-
-    A descriptor, because a ``__getattr__`` would slow down every other attribute.
-    """
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def __get__(self, consumer: Any, owner: Any = None) -> Any:
-        # Of a base that comes later, as without this descriptor: views that are consumers too have their own.
-        for base in owner.__mro__:
-            found = vars(base).get(self.name)
-            if found is not None and not isinstance(found, JsonOnly):
-                return found.__get__(consumer, owner) if hasattr(found, "__get__") else found
-        flavour = "JsonWebsocketConsumer" if owner._sync else "AsyncJsonWebsocketConsumer"
-        raise AttributeError(
-            f"{owner.__name__!r} object has no attribute {self.name!r}; derive it from {flavour} to send and "
-            "receive JSON",
-            name=self.name,
-            obj=consumer,
-        )
 
 
 class WebsocketConsumer(SyncConsumer):
@@ -88,8 +67,9 @@ class WebsocketConsumer(SyncConsumer):
 
     def websocket_connect(self, message: Message) -> None:
         """Join ``groups`` and call ``connect()``; refuse a connection that it leaves undecided."""
-        for group in _own_groups(self):
-            async_to_sync(_layer_for_groups(self).group_add)(group, self.channel_name)
+        self.groups = own_groups(self)
+        for group in list(self.groups):
+            async_to_sync(layer_for_groups(self).group_add)(group, self.channel_name)
         try:
             self.connect()
         except AcceptConnection:
@@ -100,7 +80,7 @@ class WebsocketConsumer(SyncConsumer):
 
     def accept(self, subprotocol: str | None = None, headers: Headers | None = None) -> None:
         """Complete the handshake, with one of the client's ``scope["subprotocols"]`` if you like."""
-        super().send(_accept(subprotocol, headers))
+        super().send(accept_message(subprotocol, headers))
 
     def websocket_receive(self, message: Message) -> None:
         """Call ``receive()`` with the one argument that came."""
@@ -120,18 +100,18 @@ class WebsocketConsumer(SyncConsumer):
         if text_data is not None:
             self.base_send({"type": "websocket.send", "text": text_data})
         else:
-            self.base_send(_binary(bytes_data))
+            self.base_send(binary_frame(bytes_data))
         if close:
             self.close(close)
 
     def close(self, code: int | bool | None = None, reason: str | None = None) -> None:
         """Close the connection, or before ``accept()`` refuse it (HTTP 403)."""
-        super().send(_close(code, reason))
+        super().send(close_message(code, reason))
 
     def websocket_send(self, message: Message) -> None:
         """Send on a frame that was sent to a group as such: ``{"type": "websocket.send", "text": text}``.
 
-        It is encoded once, by its sender, and not by each member. (Channels has no handler for this type.)
+        The sender has encoded it, once for all members. (Channels has no handler for this type.)
         """
         self.base_send(message)
 
@@ -145,28 +125,25 @@ class WebsocketConsumer(SyncConsumer):
         self.send(text_data=json.dumps({"type": "ping"}))
 
     def compat_close(self, message: Message) -> None:
-        """Somebody has closed this connection from outside (``compat.closing``)."""
+        """Close the connection: other code asks for it (``compat.closing``)."""
         self.close(message.get("code"), message.get("reason"))
 
     def websocket_disconnect(self, message: Any) -> None:
         """Leave ``groups``, call ``disconnect(code)``, and end."""
         try:
-            for group in _own_groups(self):
-                async_to_sync(_layer_for_groups(self).group_discard)(group, self.channel_name)
+            self.groups = own_groups(self)
+            for group in list(self.groups):
+                async_to_sync(layer_for_groups(self).group_discard)(group, self.channel_name)
         finally:
             self.disconnect(message.get("code", NO_STATUS))
         raise StopConsumer
 
-    # The hooks. Overrides name and choose their parameters as they like, and no type checker is to complain.
+    # The hooks. Overrides choose their parameters as they like, and no type checker is to complain.
     if TYPE_CHECKING:
         connect: Callable[..., None]
-        """The handshake has begun; accepts it. Override to decide, and call ``accept()`` or ``close()``."""
-
         receive: Callable[..., None]
-        """A frame has come: ``text_data`` or ``bytes_data``, the other one is not passed."""
 
-        def disconnect(self, code: int, /) -> None:
-            """The connection is over, whatever ended it; ``code`` is the close code. Runs exactly once."""
+        def disconnect(self, code: int, /) -> None: ...
     else:
 
         def connect(self):
@@ -185,15 +162,14 @@ class JsonWebsocketConsumer(WebsocketConsumer):
 
     def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any) -> None:
         """Decode the text and call ``receive_json()``; raises ValueError for a frame without text."""
-        self.receive_json(self.decode_json(_text(text_data)), **kwargs)
+        self.receive_json(self.decode_json(text_of(text_data)), **kwargs)
 
     if TYPE_CHECKING:
         receive_json: Callable[..., None]
-        """A frame has come, decoded. Override; called with ``content``."""
     else:
 
         def receive_json(self, content, **kwargs):
-            """A frame has come, decoded."""
+            """A frame has come, decoded. Override."""
 
     def send_json(self, content: Any, close: bool | int = False) -> None:
         """Encode ``content`` and send it as a text frame."""
@@ -228,8 +204,9 @@ class AsyncWebsocketConsumer(AsyncConsumer):
 
     async def websocket_connect(self, message: Message) -> None:
         """Join ``groups`` and call ``connect()``; refuse a connection that it leaves undecided."""
-        for group in _own_groups(self):
-            await _layer_for_groups(self).group_add(group, self.channel_name)
+        self.groups = own_groups(self)
+        for group in list(self.groups):
+            await layer_for_groups(self).group_add(group, self.channel_name)
         try:
             await self.connect()
         except AcceptConnection:
@@ -240,7 +217,7 @@ class AsyncWebsocketConsumer(AsyncConsumer):
 
     async def accept(self, subprotocol: str | None = None, headers: Headers | None = None) -> None:
         """Complete the handshake, with one of the client's ``scope["subprotocols"]`` if you like."""
-        await super().send(_accept(subprotocol, headers))
+        await super().send(accept_message(subprotocol, headers))
 
     async def websocket_receive(self, message: Message) -> None:
         """Call ``receive()`` with the one argument that came."""
@@ -258,7 +235,7 @@ class AsyncWebsocketConsumer(AsyncConsumer):
         Raises ValueError when there is neither; text is sent when there are both.
         """
         text = text_data is not None
-        frame = {"type": "websocket.send", "text": text_data} if text else _binary(bytes_data)
+        frame = {"type": "websocket.send", "text": text_data} if text else binary_frame(bytes_data)
         socket, base_send = self._socket, self.base_send
         if base_send is self._own_send and not socket.closed:  # one coroutine less than by way of it
             try:
@@ -272,13 +249,10 @@ class AsyncWebsocketConsumer(AsyncConsumer):
 
     async def close(self, code: int | bool | None = None, reason: str | None = None) -> None:
         """Close the connection, or before ``accept()`` refuse it (HTTP 403)."""
-        await super().send(_close(code, reason))
+        await super().send(close_message(code, reason))
 
     async def websocket_send(self, message: Message) -> None:
-        """Send on a frame that was sent to a group as such: ``{"type": "websocket.send", "text": text}``.
-
-        It is encoded once, by its sender, and not by each member. (Channels has no handler for this type.)
-        """
+        """Send on a frame that was sent to a group as such; see ``WebsocketConsumer.websocket_send``."""
         socket = self._socket
         if self.base_send is not self._own_send or socket.closed:
             await self.base_send(message)
@@ -298,7 +272,7 @@ class AsyncWebsocketConsumer(AsyncConsumer):
         await self.send(text_data=json.dumps({"type": "ping"}))
 
     async def compat_close(self, message: Message) -> None:
-        """Somebody has closed this connection from outside (``compat.closing``)."""
+        """Close the connection: other code asks for it (``compat.closing``)."""
         await self.close(message.get("code"), message.get("reason"))
 
     async def websocket_disconnect(self, message: Any) -> None:
@@ -309,8 +283,9 @@ class AsyncWebsocketConsumer(AsyncConsumer):
     async def _leave(self, message: Any) -> Any:
         try:
             if self.groups or self.user_groups:
-                for group in _own_groups(self):
-                    await _layer_for_groups(self).group_discard(group, self.channel_name)
+                self.groups = own_groups(self)
+                for group in list(self.groups):
+                    await layer_for_groups(self).group_discard(group, self.channel_name)
         finally:
             await self.disconnect(message.get("code", NO_STATUS))
         return STOP
@@ -321,13 +296,10 @@ class AsyncWebsocketConsumer(AsyncConsumer):
         ours = getattr(handler, "__func__", None) is _shipped_disconnect
         return self._leave(message) if ours else handler(message)
 
-    # The hooks. Overrides name and choose their parameters as they like, and no type checker is to complain.
+    # The hooks. Overrides choose their parameters as they like, and no type checker is to complain.
     if TYPE_CHECKING:
         connect: Callable[..., Awaitable[None]]
-        """The handshake has begun; accepts it. Override to decide, and call ``accept()`` or ``close()``."""
-
         receive: Callable[..., Awaitable[None]]
-        """A frame has come: ``text_data`` or ``bytes_data``, the other one is not passed."""
 
         async def disconnect(self, code: int, /) -> None:
             """The connection is over, whatever ended it; ``code`` is the close code. Runs exactly once."""
@@ -354,15 +326,14 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer):
         self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any
     ) -> None:
         """Decode the text and call ``receive_json()``; raises ValueError for a frame without text."""
-        await self.receive_json(await self.decode_json(_text(text_data)), **kwargs)
+        await self.receive_json(await self.decode_json(text_of(text_data)), **kwargs)
 
     if TYPE_CHECKING:
         receive_json: Callable[..., Awaitable[None]]
-        """A frame has come, decoded. Override; called with ``content``."""
     else:
 
         async def receive_json(self, content, **kwargs):
-            """A frame has come, decoded."""
+            """A frame has come, decoded. Override."""
 
     async def send_json(self, content: Any, close: bool | int = False) -> None:
         """Encode ``content`` and send it as a text frame."""
@@ -377,54 +348,3 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer):
     async def encode_json(cls, content: Any) -> str:
         """The text for an object."""
         return json.dumps(content)
-
-
-def _own_groups(consumer: Any) -> list[str]:
-    """The connection's own list, also where a subclass's constructor does not call ours."""
-    if consumer.groups is type(consumer).groups:
-        own: list[str] = list(consumer.groups or ())
-        consumer.groups = own
-    if not consumer.groups and not consumer.user_groups:
-        return []
-    user = consumer.scope.get("user") if consumer.user_groups else None
-    if user is not None and getattr(user, "is_authenticated", False):
-        mine = user_group(getattr(user, "pk", None) or user)
-        if mine not in consumer.groups:
-            consumer.groups.append(mine)
-    return list(consumer.groups)
-
-
-def _layer_for_groups(consumer: Any) -> Any:
-    layer = consumer.channel_layer
-    if layer is None or not hasattr(layer, "group_add"):
-        found = missing_layer(consumer) if layer is None else f"{type(layer).__name__} has no group_add()."
-        raise InvalidChannelLayerError(f"BACKEND is unconfigured or doesn't support groups: {found}")
-    return layer
-
-
-def _accept(subprotocol: str | None, headers: Headers | None) -> Message:
-    message: Message = {"type": "websocket.accept", "subprotocol": subprotocol}
-    if headers:
-        message["headers"] = list(headers)
-    return message
-
-
-def _binary(bytes_data: bytes | None) -> Message:
-    if bytes_data is not None:
-        return {"type": "websocket.send", "bytes": bytes_data}
-    raise ValueError("You must pass one of bytes_data or text_data")
-
-
-def _close(code: int | bool | None, reason: str | None) -> Message:
-    message: Message = {"type": "websocket.close"}
-    if code is not None and code is not True:
-        message["code"] = code
-    if reason:
-        message["reason"] = reason
-    return message
-
-
-def _text(text_data: str | None) -> str:
-    if not text_data:
-        raise ValueError("No text section for incoming WebSocket frame!")
-    return text_data

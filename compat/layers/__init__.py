@@ -38,6 +38,7 @@ __all__ = [
     "channel_layers",
     "get_channel_layer",
     "has_layers",
+    "missing_layer",
     "register_channel_layer",
     "unregister_channel_layer",
 ]
@@ -102,7 +103,7 @@ class ChannelLayerManager:
 
     def __getitem__(self, alias: str) -> Any:
         if alias not in self.backends:
-            layer = self.backends[alias] = self.make_backend(alias)
+            layer = self.backends[alias] = _named(alias, self.make_backend(alias))
             if isinstance(layer, BaseChannelLayer):
                 layer.made_beside(self.backends)
         return self.backends[alias]
@@ -138,12 +139,12 @@ class ChannelLayerManager:
         previous = self.backends.pop(key, None)
         self._registered.discard(key)
         if layer is not None:
-            self.backends[key] = layer
+            self.backends[key] = _named(key, layer)
         return previous
 
     def register(self, alias: str, layer: Any) -> None:
         """Put ``layer`` under ``alias`` and keep it when ``CHANNEL_LAYERS`` changes."""
-        self.backends[alias] = layer
+        self.backends[alias] = _named(alias, layer)
         self._registered.add(alias)
 
     def unregister(self, alias: str) -> None:
@@ -173,6 +174,12 @@ class ChannelLayerManager:
                 f"CHANNEL_LAYERS[{alias!r}][{key!r}] must be a dict, not {config!r}"
             )
         return backend(**config)
+
+
+def _named(alias: str, layer: Any) -> Any:
+    if isinstance(layer, BaseChannelLayer):
+        layer.registered(alias)
+    return layer
 
 
 def _no_test_config(alias: str) -> str:
@@ -249,6 +256,16 @@ def register_channel_layer(alias: str, layer: Any) -> None:
 def unregister_channel_layer(alias: str) -> None:
     """Undo ``register_channel_layer``."""
     channel_layers.unregister(alias)
+
+
+def missing_layer(consumer: Any) -> str:
+    """The sentence for a consumer whose ``channel_layer_alias`` is not configured."""
+    configured = ", ".join(channel_layers) or "none"
+    return (
+        f"{type(consumer).__name__} uses channel layer {consumer.channel_layer_alias!r}, which is not "
+        f"configured. Configured: {configured}. Add it to CHANNEL_LAYERS, or set channel_layer_alias "
+        "on the class."
+    )
 
 
 def has_layers() -> bool:

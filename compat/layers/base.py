@@ -17,9 +17,9 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from asgiref.sync import async_to_sync
 
 from compat import names
-from compat.inbox import Inbox, Overflow
+from compat.engine.inbox import Inbox, Overflow
 from compat.metrics import LayerMetrics
-from compat.types import Message
+from compat.types import Message, is_number
 
 __all__ = [
     "BaseChannelLayer",
@@ -27,7 +27,6 @@ __all__ = [
     "SendResult",
     "check_capacities",
     "check_options",
-    "is_number",
     "require_message",
     "require_positive",
 ]
@@ -81,6 +80,8 @@ class BaseChannelLayer:
     """A subclass may have other rules for names, by these and ``MAX_NAME_LENGTH``."""
     invalid_name_error = names.INVALID_NAME
     extensions: Sequence[str] = ()
+    alias: str | None = None
+    """The alias under which the layer was registered first."""
 
     def __init__(
         self,
@@ -121,7 +122,7 @@ class BaseChannelLayer:
 
     def require_valid_channel_name(self, name: object, receive: bool = False) -> bool:
         """See ``compat.names.require_valid_channel_name``."""
-        if self._has_shipped_rules():
+        if self.channel_name_regex is names.CHANNEL and self.MAX_NAME_LENGTH == names.MAX_NAME_LENGTH:
             return names.require_valid_channel_name(name, receive)
         self._require("Channel", self.channel_name_regex, name)
         if receive and "!" in str(name) and not str(name).endswith("!"):
@@ -130,16 +131,9 @@ class BaseChannelLayer:
 
     def require_valid_group_name(self, name: object) -> bool:
         """See ``compat.names.require_valid_group_name``."""
-        if self._has_shipped_rules():
+        if self.group_name_regex is names.GROUP and self.MAX_NAME_LENGTH == names.MAX_NAME_LENGTH:
             return names.require_valid_group_name(name)
         return self._require("Group", self.group_name_regex, name)
-
-    def _has_shipped_rules(self) -> bool:
-        return (
-            self.MAX_NAME_LENGTH == names.MAX_NAME_LENGTH
-            and self.group_name_regex is names.GROUP
-            and self.channel_name_regex is names.CHANNEL
-        )
 
     def _require(self, kind: str, rule: re.Pattern[str], name: object) -> bool:
         """The rules of a subclass, which ``invalid_name_error`` should say."""
@@ -184,7 +178,7 @@ class BaseChannelLayer:
         raise NotImplementedError("receive() should be implemented in a channel layer")
 
     async def new_channel(self, prefix: str = "specific.") -> str:
-        """A channel name that nobody else has, for this process to read."""
+        """Return the name of a new channel, for this process to read."""
         raise NotImplementedError("new_channel() should be implemented in a channel layer")
 
     async def flush(self) -> None:
@@ -218,6 +212,11 @@ class BaseChannelLayer:
     def group_discard_sync(self, group: str, channel: str) -> None:
         """``group_discard`` for code that has no event loop; blocks."""
         async_to_sync(self.group_discard)(group, channel)
+
+    def registered(self, alias: str) -> None:
+        """Note the alias under which the layer is registered; the first one stays."""
+        if self.alias is None:
+            self.alias = alias
 
     def made_beside(self, layers: Mapping[str, Any]) -> None:
         """Log a warning where this layer and another of this process, by its alias, disturb each other."""
@@ -265,11 +264,6 @@ def require_positive(name: str, value: Any) -> None:
     """Raise ValueError unless ``value`` is a number greater than 0."""
     if not is_number(value) or not value > 0:
         raise ValueError(f"{name} must be a number greater than 0, not {value!r}")
-
-
-def is_number(value: Any) -> bool:
-    """True for an int or a float, which a bool is not meant to be."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
 
 
 def check_options(cls: type, options: Mapping[str, Any], known: Iterable[str]) -> None:

@@ -12,32 +12,29 @@ import random
 import string
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Collection, Iterable
 from typing import Any
 
 from compat.clock import steady
+from compat.engine.inbox import Event, Inbox, Overflow
+from compat.engine.mailbox import Mailbox, Retired
+from compat.engine.parts import scheduler_of
 from compat.exceptions import ChannelFull
-from compat.inbox import Event, Inbox, Mailbox, Overflow, Retired
 from compat.layers.base import (
     BaseChannelLayer,
     Capacities,
     SendResult,
     check_capacities,
     check_options,
-    is_number,
     require_message,
 )
 from compat.layers.copies import copier, private
+from compat.layers.unread import Unread
 from compat.layers.upstream_names import PrivateNamesOfMemory
 from compat.layers.values import MemoryValues
-from compat.types import Message
-from compat.wakeups import wakeups_of
+from compat.types import Message, is_number
 
 __all__ = ["InMemoryChannelLayer"]
-
-SWEEP_S = 0.001
-"""For how long one call sweeps at most; the next one goes on with it."""
 
 _AS_LETTERS = bytes(ord(string.ascii_letters[byte % 52]) for byte in range(256))
 """Which letter stands for a random byte in the name of a channel."""
@@ -86,16 +83,7 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
         """What else is kept beside the messages, such as sessions."""
         self._names: list[str] = []
         """For channels that are to come."""
-        self._unread: OrderedDict[tuple[str, str], float] = OrderedDict()
-        """(group, channel) where no consumer has the channel: when it joined, by ``steady()``, in order."""
-        self._unread_groups: dict[str, set[str]] = {}
-        """The same by channel."""
-        self._unread_channels: OrderedDict[str, None] = OrderedDict()
-        """Channels that have, or had, a mailbox; those that are looked at next come first."""
-        self._to_sweep = 0
-        """How many of them this sweep has not looked at."""
-        self._next_sweep = steady() + expiry
-        self._sweeping = threading.Lock()
+        self._unread = Unread(self)
         self._changing = threading.Lock()
         """Held to replace or to remove what ``channels`` has for a name."""
 
@@ -112,10 +100,7 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
 
     def attach(self, channel: str, inbox: Inbox) -> None:
         """Push what is sent to ``channel`` into ``inbox``; what waited for it already comes first."""
-        inbox.channel = channel
-        inbox.owner = self
-        inbox.capacity = self.get_capacity(channel)
-        inbox.on_overflow = self.on_overflow
+        inbox.belong_to(self, channel, self.get_capacity(channel), self.on_overflow)
         with self._changing:
             waiting = self.channels.get(channel)
             self.channels[channel] = inbox
@@ -124,9 +109,7 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
                 inbox.push(message, deadline)
         elif waiting is not None:
             inbox.groups.update(waiting.groups)
-        for group in self._unread_groups.pop(channel, ()):
-            inbox.groups.add(group)
-            self._unread.pop((group, channel), None)
+        self._unread.read_by(inbox, channel)
 
     async def detach(self, channel: str) -> None:
         """Forget ``channel`` and take it out of its groups."""
@@ -136,7 +119,7 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
                 self._leave(group, channel)
             inbox.groups.clear()
         else:  # it was read by receive()
-            for group in tuple(self._unread_groups.get(channel, ())):
+            for group in self._unread.groups_of(channel):
                 self._leave(group, channel)
 
     async def send(self, channel: str, message: Message) -> None:
@@ -149,22 +132,26 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
             self.require_valid_channel_name(channel)
         if "__asgi_channel__" in message:
             raise AssertionError("a message may not carry the reserved key '__asgi_channel__'")
-        # A send comes second to a receive, as upstream sweeps when it receives; but where nobody does…
-        self._sweep_if_due(patience=self.expiry)
-        if not self._deliver(channel, private(message), steady() + self.expiry):
+        now = steady()
+        # Upstream sweeps when it receives. A send does so only where no ``receive()`` has for a while.
+        if now >= self._unread.next_sweep + self.expiry:
+            self._unread.sweep(now)
+        if not self._deliver(channel, private(message), now + self.expiry):
             if self._policy(channel) == "drop":
                 raise ChannelFull(channel)
             self.count_drop(channel, "overflow")
-        self.metrics.sent += 1
-        wakeups = wakeups_of(asyncio.get_running_loop())
-        if wakeups.crowd:
-            await wakeups.relief()
+        self.metrics.count_sent()
+        scheduler = scheduler_of(asyncio.get_running_loop())
+        if scheduler.backlog:
+            await scheduler.relief()
 
     async def receive(self, channel: str) -> Message:
         """Wait for the next message of ``channel``, by its full name; a cancelled call loses nothing."""
         if channel not in self.channels:
             self.require_valid_channel_name(channel)
-        self._sweep_if_due()
+        now = steady()
+        if now >= self._unread.next_sweep:
+            self._unread.sweep(now)
         while True:
             mailbox = self._mailbox(channel)
             if isinstance(mailbox, Inbox):
@@ -192,9 +179,7 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
         if isinstance(inbox, Inbox):
             inbox.groups.add(group)
         else:
-            self._unread[group, channel] = steady()
-            self._unread.move_to_end((group, channel))
-            self._unread_groups.setdefault(channel, set()).add(group)
+            self._unread.join(group, channel)
         self.groups.setdefault(group, {})[channel] = time.time()
 
     async def group_discard(self, group: str, channel: str) -> None:
@@ -220,13 +205,13 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
             self.require_valid_group_name(group)
             return SendResult(0, 0)
         now = steady()
-        if now >= self._next_sweep:
-            self._sweep(now)
+        if now >= self._unread.next_sweep:
+            self._unread.sweep(now)
         excluded: Collection[str] = frozenset(exclude) if exclude else ()
         if type(self).send is not InMemoryChannelLayer.send:
             return await self._send_to_each([name for name in members if name not in excluded], message)
         deadline = now + self.expiry
-        # The members share a copy that nobody changes, and make their own of it when they take it.
+        # The members share a copy that no consumer changes, and each copies it when it takes it.
         shared = copier(message)()  # type: ignore[arg-type]
         fresh = copier(shared)  # type: ignore[arg-type]
         event: Event = (deadline, shared, fresh)
@@ -246,11 +231,10 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
             else:
                 dropped += 1
                 self.count_drop(channel, "overflow")
-        self.metrics.sent += 1
-        self.metrics.delivered += delivered
-        wakeups = wakeups_of(loop)
-        if wakeups.crowd:
-            await wakeups.relief()
+        self.metrics.count_sent(delivered)
+        scheduler = scheduler_of(loop)
+        if scheduler.backlog:
+            await scheduler.relief()
         return SendResult(delivered, dropped)
 
     async def _send_to_each(self, channels: list[str], message: Message) -> SendResult:
@@ -276,7 +260,6 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
                 self._forget(channel, inbox)
         self.groups.clear()
         self._unread.clear()
-        self._unread_groups.clear()
 
     async def close(self) -> None:
         """Nothing to close; here because upstream has it."""
@@ -290,7 +273,7 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
         if mailbox is None:
             made = Mailbox(channel, self, self.get_capacity(channel))
             mailbox = self.channels.setdefault(channel, made)
-            self._unread_channels[channel] = None
+            self._unread.channels[channel] = None
         return mailbox
 
     def _forget(self, channel: str, box: Inbox | Mailbox) -> None:
@@ -328,56 +311,5 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
             members.pop(channel, None)
             if not members:
                 self.groups.pop(group, None)
-        if self._unread and self._unread.pop((group, channel), None) is not None:
-            groups = self._unread_groups.get(channel, set())
-            groups.discard(group)
-            if not groups:
-                self._unread_groups.pop(channel, None)
-
-    def _sweep_if_due(self, patience: float = 0) -> None:
-        now = steady()
-        if now >= self._next_sweep + patience:
-            self._sweep(now)
-
-    def _sweep(self, now: float) -> None:
-        """Sweep for ``SWEEP_S``. When nothing is left, the next sweep is due in ``expiry`` seconds."""
-        if self._sweeping.acquire(blocking=False):  # another thread sweeps otherwise
-            try:
-                if self._sweep_groups(now) and self._sweep_channels(now):
-                    self._next_sweep = now + self.expiry
-            finally:
-                self._sweeping.release()
-
-    def _sweep_channels(self, began: float) -> bool:
-        """Drop channels whose messages expired unread: they have no reader, and leave their groups."""
-        if not self._to_sweep:
-            self._to_sweep = len(self._unread_channels)
-        while self._to_sweep and self._unread_channels:
-            self._to_sweep -= 1
-            channel, _ = self._unread_channels.popitem(last=False)
-            box = self.channels.get(channel)
-            if isinstance(box, Mailbox):
-                if box.events and box.retire():
-                    self._forget(channel, box)
-                    for group in tuple(self._unread_groups.get(channel, ())):
-                        self._leave(group, channel)
-                else:
-                    self._unread_channels[channel] = None
-            if steady() - began > SWEEP_S:
-                return False
-        self._to_sweep = 0
-        return True
-
-    def _sweep_groups(self, began: float) -> bool:
-        """Take out of their groups who joined ``group_expiry`` seconds ago and has no consumer."""
-        while self._unread:
-            try:
-                (group, channel), joined = next(iter(self._unread.items()))
-            except (RuntimeError, StopIteration):  # another thread has changed it just now
-                return False
-            if joined >= began - self.group_expiry:
-                break
-            self._leave(group, channel)
-            if steady() - began > SWEEP_S:
-                return False
-        return True
+        if self._unread.joined:
+            self._unread.leave(group, channel)

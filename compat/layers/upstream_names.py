@@ -8,7 +8,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from compat.inbox import Inbox, Mailbox
+from compat.engine.inbox import Inbox
+from compat.engine.mailbox import Mailbox
 
 __all__ = ["PrivateNamesOfMemory"]
 

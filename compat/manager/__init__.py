@@ -17,7 +17,7 @@ that of fastapi-channels.
 
 from __future__ import annotations
 
-from compat.extras import require_pydantic
+from compat.advice.extras import require_pydantic
 
 require_pydantic("compat.manager", "manager")
 

@@ -21,7 +21,7 @@ except ImportError as error:  # pragma: no cover - the tests have it
         "install it with: pip install 'channels-compat[manager]'"
     ) from error
 
-from compat.layers.redis.hosts import decode_hosts
+from compat.redis.hosts import decode_hosts
 
 __all__ = ["WSConfig", "new_instance_id"]
 

@@ -11,8 +11,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from compat.dispatch import Subscription
-from compat.inbox import Event, Inbox
+from compat.engine.inbox import Event, Inbox
+from compat.engine.subscription import Subscription
 from compat.types import Message
 
 __all__ = ["EXCEPT_KEY", "Doorman", "GroupRelay", "Relays", "attached"]
@@ -103,7 +103,7 @@ class Relays:
         if relay is None or relay.members.pop(connection_id, None) is None or relay.members:
             return
         async with relay.lock:
-            if relay.members:  # somebody has joined meanwhile
+            if relay.members:  # a member has joined meanwhile
                 return
             subscription, relay.subscription = relay.subscription, None
             self._forget_if_empty(group, relay)

@@ -45,7 +45,7 @@ class Statistics:
         self.timed_out = 0
         """Connections that were closed because nothing was heard of them."""
         self.sends = 0
-        """Calls that sent a message to somebody: a connection, a user, a group or all."""
+        """Calls that sent a message to a connection, a user, a group or all."""
         self.frames_sent = 0
         self.bytes_sent = 0
         self.frames_received = 0
@@ -56,8 +56,42 @@ class Statistics:
         """Frames that did not reach a client, by reason: "slow client", "gone", "unencodable"."""
         self._throttle = Throttle()
 
+    def count_call(self) -> None:
+        """Count a call that sends a message."""
+        self.sends += 1
+
+    def count_sent(self, size: int) -> None:
+        """Count a frame to a client, of ``size`` bytes."""
+        self.frames_sent += 1
+        self.bytes_sent += size
+
+    def count_received(self, size: int) -> None:
+        """Count a frame of a client, of ``size`` bytes."""
+        self.frames_received += 1
+        self.bytes_received += size
+
+    def count_connected(self) -> None:
+        """Count a connection that was accepted."""
+        self.connected += 1
+
+    def count_disconnected(self) -> None:
+        """Count a connection that has ended."""
+        self.disconnected += 1
+
+    def count_refused(self) -> None:
+        """Count a connection that was refused."""
+        self.refused += 1
+
+    def count_timed_out(self, count: int) -> None:
+        """Count connections that are closed because nothing was heard of them."""
+        self.timed_out += count
+
+    def count_error(self) -> None:
+        """Count an error that a client is told of."""
+        self.errors += 1
+
     def lose(self, reason: str, count: int = 1) -> None:
-        """Count frames that were lost without anybody's fault."""
+        """Count frames that were lost for ``reason``."""
         self.dropped[reason] = self.dropped.get(reason, 0) + count
 
     def drop(self, connection: Connection, waiting: int) -> None:
@@ -80,7 +114,7 @@ class Statistics:
             log.error("a message for %s cannot be sent to clients: %s", where, error)
 
     def report_failed(self, where: str, error: BaseException) -> None:
-        """Log what failed where nobody waits for it: the first of its kind, then one a minute."""
+        """Log an error of a task that no caller awaits: the first of its kind, then one a minute."""
         if self._throttle.due((where, type(error))):
             log.error("%s failed: %s: %s", where, type(error).__name__, error)
 

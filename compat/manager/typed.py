@@ -66,6 +66,10 @@ class Message:
         if self.data is not None and self.binary_data is not None:
             raise ValueError("a Message has either data (JSON) or binary_data (bytes), not both")
 
+    def set_data(self, data: Any) -> None:
+        """Have ``data`` in place of what came: what a schema has made of it."""
+        self.data = data
+
     def is_expired(self) -> bool:
         """True when more than ``ttl_seconds`` have passed since it was made."""
         return self.ttl_seconds is not None and time.time() - self.created_at > self.ttl_seconds

@@ -1,4 +1,4 @@
-"""Who may connect: checks that stand between the server and the consumers."""
+"""Checks of connections before they reach the consumers."""
 
 from __future__ import annotations
 

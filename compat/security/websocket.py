@@ -1,8 +1,8 @@
-"""Which web pages may open a websocket here: a check of the Origin header of the handshake.
+"""A check of the Origin header: which web pages may open a websocket.
 
-Browsers let any page open a websocket to any host and send that host's cookies along; the Origin header,
-which a page cannot forge, is all that tells one site's page from another's. A handshake from a page that is
-not allowed is refused (HTTP 403) with one warning on the logger "compat.security".
+Browsers let any page open a websocket to any host, and send that host's cookies. The Origin header, which a
+page cannot forge, names the site of the page. The handshake of a page that is not allowed is refused (HTTP
+403), with one warning on the logger "compat.security".
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, overload
 from urllib.parse import ParseResult, urlparse
 
-from compat.endpoint import ASGISignature, connection_of
+from compat.advice.endpoint import ASGISignature, connection_of
+from compat.advice.handlers import require_application
+from compat.engine.refusal import listed, shown
 from compat.generic.websocket import AsyncWebsocketConsumer
-from compat.handlers import require_application
-from compat.matching import Application
-from compat.refusal import listed, shown
-from compat.security.coverage import covered
+from compat.security.origin import covered
 from compat.settings import settings
-from compat.types import Receive, Scope, Send
+from compat.types import ASGIApp, Receive, Scope, Send
 
 if TYPE_CHECKING:
     from starlette.websockets import WebSocket
@@ -32,19 +31,19 @@ _DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 
 class OriginValidator:
-    """Lets a websocket through to ``application`` if its Origin is one of ``allowed_origins``.
+    """Passes a websocket on to ``application`` if its Origin matches one of ``allowed_origins``.
 
     Each is one of
 
-    - ``"*"``: any origin, and clients that send none;
+    - ``"*"``: any origin, and clients without one;
     - ``"example.com"``: that host, under any scheme and at any port;
     - ``"example.com:8000"``: that host at that port, under any scheme;
     - ``".example.com"``: that domain and every domain below it;
-    - ``"https://example.com"``: that scheme, host and port (443, where none is written, for https and wss, 80
-      for http and ws). Browsers send the page's scheme: http or https, never ws or wss.
+    - ``"https://example.com"``: that scheme, host and port (by default 443 for https and wss, 80 for http and
+      ws). Browsers send the scheme of the page: http or https, never ws or wss.
 
-    A client without an Origin, or with one that is no URL (``null``), is refused unless there is a ``"*"``.
-    Raises ValueError for a scope that is no websocket's.
+    A client without an Origin, or with one that is not a URL (``null``), is refused unless the list has a
+    ``"*"``. Raises ValueError for a scope that is not a websocket's.
     """
 
     __signature__ = ASGISignature()
@@ -54,7 +53,7 @@ class OriginValidator:
         require_application(application, type(self).__name__)
         if isinstance(allowed_origins, str) and allowed_origins != "*":
             raise TypeError(f"allowed_origins must be a list of strings: write [{allowed_origins!r}]")
-        self.application: Application = application
+        self.application: ASGIApp = application
         self.allowed_origins = allowed_origins
 
     @overload
@@ -86,20 +85,22 @@ class OriginValidator:
             covered.reset(token)
 
     def valid_origin(self, parsed_origin: ParseResult | None) -> bool:
-        """Whether a handshake with that Origin is let through; None is a client that sent none, or no URL."""
+        """Return True if a handshake with this Origin is allowed; None is a missing Origin, or one that is
+        not a URL.
+        """
         if parsed_origin is None and "*" not in self.allowed_origins:
             return False
         return self.validate_origin(parsed_origin)
 
     def validate_origin(self, parsed_origin: ParseResult | None) -> bool:
-        """Whether one of ``allowed_origins`` matches."""
+        """Return True if one of ``allowed_origins`` matches."""
         return any(
             pattern == "*" or self.match_allowed_origin(parsed_origin, pattern)
             for pattern in self.allowed_origins
         )
 
     def match_allowed_origin(self, parsed_origin: ParseResult | None, pattern: str) -> bool:
-        """Whether one pattern, other than ``"*"``, matches. The class says which patterns there are."""
+        """Return True if the pattern, which is not ``"*"``, matches; the class documents the patterns."""
         if parsed_origin is None or parsed_origin.hostname is None:
             return False
         pattern = pattern.lower()
@@ -115,7 +116,7 @@ class OriginValidator:
         return same_place and _covers(parsed.hostname or pattern, parsed_origin.hostname)
 
     def get_origin_port(self, origin: ParseResult) -> int | None:
-        """The port that is written, else that of the scheme; None where it has none."""
+        """Return the port of the URL, else that of its scheme, or None."""
         port = _written_port(origin)
         return _DEFAULT_PORTS.get(origin.scheme) if port is None else port
 
@@ -124,43 +125,45 @@ class OriginValidator:
         setting = isinstance(allowed, _AllowedHosts)
         place = "ALLOWED_HOSTS" if setting else "allowed_origins"
         if origin is None:
-            return f"it has no Origin header. Browsers send one; only a '*' in {place} admits other clients."
+            return f"it has no Origin header. Browsers send one; to allow other clients, add '*' to {place}."
         parsed = _parse(origin)
         if parsed is None or not parsed.hostname:
-            return f"its Origin {shown(origin)} names no host. Only a '*' in {place} admits it."
+            return f"its Origin {shown(origin)} has no host. Only '*' in {place} allows it."
         empty = "empty, and DEBUG is False" if setting else "empty"
         known = listed(allowed) if allowed else empty
-        fix = f"Add {shown(parsed.hostname if setting else origin)} to admit it."
+        fix = f"Add {shown(parsed.hostname if setting else origin)} to allow it."
         for star in (pattern for pattern in allowed if pattern.startswith("*.")):
-            fix = f"A domain with all below it is written {star[1:]!r}, not {star!r}."
+            fix = f"For a domain and its subdomains write {star[1:]!r}, not {star!r}."
         return f"its Origin {shown(origin)} is not allowed; {place} is {known}. {fix}"
 
 
 def AllowedHostsOriginValidator(application: Any) -> OriginValidator:
-    """An OriginValidator that allows the hosts of the setting ``ALLOWED_HOSTS``.
+    """Return an OriginValidator that allows the hosts of the setting ``ALLOWED_HOSTS``.
 
-    If that is empty and ``DEBUG`` is True: localhost, 127.0.0.1 and [::1]. The settings are read at each
-    handshake (Channels reads them once, here), so that they may be configured after this call, and be
-    overridden in a test. Django's test runner sets DEBUG to False and allows only the host "testserver".
+    If that is empty and ``DEBUG`` is True, it allows localhost, 127.0.0.1 and [::1]. It reads the settings at
+    each handshake (Channels reads them once), so they may be configured later, and overridden in a test.
+    Django's test runner sets DEBUG to False and allows only the host "testserver".
     """
     return OriginValidator(application, _AllowedHosts())
 
 
 class WebsocketDenier(AsyncWebsocketConsumer):
-    """Refuses every websocket: HTTP 403 from a server, ``(False, 1000)`` in a communicator."""
+    """A consumer that refuses every websocket: HTTP 403 from a server, ``(False, 1000)`` in a
+    communicator.
+    """
 
-    _entered = True  # nobody is let in, so there is nothing to check
+    _entered = True  # every client is refused, so its Origin need not be checked
 
     async def connect(self) -> None:
         await self.close()
 
     def _find_layer(self) -> None:
-        # No channel: whoever is refused shall cost no round trip to a layer's server.
+        # A refused client needs no channel, which would cost a round trip to the layer's server.
         self.channel_layer = None
 
 
 class _AllowedHosts(Sequence[str]):
-    """What the settings allow at the moment of asking."""
+    """The hosts that the settings allow now."""
 
     def _now(self) -> list[str]:
         hosts = settings.get("ALLOWED_HOSTS") or ()
@@ -183,14 +186,14 @@ class _AllowedHosts(Sequence[str]):
     def __eq__(self, other: object) -> bool:
         return self._now() == other
 
-    __hash__ = None  # type: ignore[assignment] # it changes, as a list does
+    __hash__ = None  # type: ignore[assignment] # it is mutable, like a list
 
     def __repr__(self) -> str:
         return repr(self._now())
 
 
 def _origin_header(scope: Scope) -> str | None:
-    """What the client sent; the last one if there are several, as in Channels."""
+    """Return the Origin of the client; the last one if there are several, as in Channels."""
     values = [value for name, value in scope.get("headers", ()) if name == b"origin"]
     return values[-1].decode("latin1") if values else None
 
@@ -198,14 +201,14 @@ def _origin_header(scope: Scope) -> str | None:
 def _parse(url: str | None) -> ParseResult | None:
     try:
         return None if url is None else urlparse(url)
-    except ValueError:  # such as an IPv6 address whose bracket does not close
+    except ValueError:  # for example an IPv6 address without its closing bracket
         return None
 
 
 def _written_port(url: ParseResult) -> int | None:
     try:
         return url.port
-    except ValueError:  # no number, or too large: no other port is the same
+    except ValueError:  # not a number, or too large; -1 equals no other port
         return -1
 
 

@@ -1,4 +1,4 @@
-"""Drive an ASGI application in a test without a server: send it a client's messages, read its answers.
+"""Communicators run an ASGI application in a test without a server: they send messages and read its answers.
 
     communicator = WebsocketCommunicator(ChatConsumer.as_asgi(), "/ws/chat/lobby/")
     connected, subprotocol = await communicator.connect()

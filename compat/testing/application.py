@@ -1,4 +1,4 @@
-"""Any ASGI application as a pair of queues: what the client sends, what the application answers."""
+"""A communicator for any ASGI application: a queue for its input, and a queue for its output."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ __all__ = ["ApplicationCommunicator", "no_op"]
 
 
 def no_op() -> None:
-    """Does nothing: what communicators of one's own put in the place of ``close_old_connections``."""
+    """Do nothing; communicators of a project replace ``close_old_connections`` by it."""
 
 
 class ApplicationCommunicator(testing.ApplicationCommunicator):
-    """Runs ``application(scope, …)`` in a task of its own, started by the first call that needs it.
+    """Runs ``application(scope, …)`` in a task, which the first call starts.
 
-    Behaves as ``asgiref.testing.ApplicationCommunicator`` (and is one), except that an application that fails
-    while a test waits for its output is reported at once and not when the time is up. All timeouts are in
-    seconds; None waits forever.
+    It behaves as its base class, ``asgiref.testing.ApplicationCommunicator``, except that an error of the
+    application is raised at once by a call that waits for its output. Timeouts are in seconds; None waits
+    forever.
 
-    The task begins in an empty context: context variables of the test do not leak into the application. In it
-    database connections in a transaction are not closed between messages, since it may be the test's.
+    The task starts in an empty context, without the context variables of the test. In it, database
+    connections in a transaction are not closed between messages, because the transaction may be the test's.
     """
 
     application: ASGIApp
@@ -42,17 +42,17 @@ class ApplicationCommunicator(testing.ApplicationCommunicator):
 
     @property
     def input_queue(self) -> asyncio.Queue[Message]:
-        """Messages that the application has yet to receive."""
+        """Messages that the application has not received yet."""
         return self._input_queue
 
     @property
     def output_queue(self) -> asyncio.Queue[Message]:
-        """Messages that the application has sent and the test has not read."""
+        """Messages of the application that the test has not read yet."""
         return self._output_queue
 
     @property
     def future(self) -> asyncio.Task[None]:
-        """The application's task; starts it."""
+        """The task of the application; reading the attribute starts it."""
         return self._start()
 
     def _start(self) -> asyncio.Task[None]:
@@ -67,19 +67,19 @@ class ApplicationCommunicator(testing.ApplicationCommunicator):
         await self.application(self.scope, receive, send)
 
     async def send_input(self, message: Message) -> None:
-        """Hand ``message`` to the application.
+        """Send ``message`` to the application.
 
-        From asgiref 3.9 on, raises what the application has failed with, if it has, and
-        asyncio.CancelledError when a call that ran out of time has ended it. Before, it is quiet.
+        From asgiref 3.9 on, raises the error of an application that has failed, and asyncio.CancelledError if
+        a call that timed out has cancelled it.
         """
         self._start()
         await super().send_input(message)  # type: ignore[no-untyped-call]  # asgiref's
 
     async def receive_output(self, timeout: float | None = 1) -> Message:
-        """The application's next message.
+        """Return the application's next message.
 
-        Raises what the application has failed with; asyncio.TimeoutError, after cancelling the application,
-        when nothing comes within ``timeout`` seconds.
+        Raises the error of an application that has failed. If no message arrives within ``timeout`` seconds,
+        cancels the application and raises asyncio.TimeoutError.
         """
         self._raise_failure()
         output = asyncio.create_task(self.output_queue.get())
@@ -94,12 +94,13 @@ class ApplicationCommunicator(testing.ApplicationCommunicator):
             await self._cancel()
         path = self.scope.get("path", "-")
         raise asyncio.TimeoutError(
-            f"the application at {path!r} sent nothing within {timeout} s, and was cancelled. Did it await "
-            "what it sends? A larger timeout=… waits longer; receive_nothing() is for silence that is meant"
+            f"the application at {path!r} sent no message within {timeout} s, and was cancelled. Check that "
+            "it awaits send(), or pass a larger timeout=…; receive_nothing() tests that it sends no message"
         )
 
     async def receive_nothing(self, timeout: float = 0.1, interval: float = 0.01) -> bool:
-        """True when no message comes for ``timeout`` seconds (looks every ``interval``); takes none.
+        """Return True if no message arrives for ``timeout`` seconds (checked every ``interval``); read no
+        message.
 
         Raises as ``send_input`` does.
         """
@@ -108,9 +109,9 @@ class ApplicationCommunicator(testing.ApplicationCommunicator):
         return nothing
 
     async def wait(self, timeout: float | None = 1) -> None:
-        """Wait for the application to end and raise what it failed with.
+        """Wait until the application ends, and raise its error.
 
-        One that has not ended within ``timeout`` seconds is cancelled, and that is no error (asgiref's rule).
+        After ``timeout`` seconds the application is cancelled, without an error (as in asgiref).
         """
         try:
             await asyncio.wait((self.future,), timeout=timeout)
@@ -121,7 +122,9 @@ class ApplicationCommunicator(testing.ApplicationCommunicator):
             self.future.result()
 
     def stop(self, exceptions: bool = True) -> None:
-        """Cancel the application if it runs; if it has failed, raise with what, unless told not to."""
+        """Cancel the application if it runs; if it has failed, raise its error unless ``exceptions`` is
+        False.
+        """
         if self._future is None:
             return
         if not self._future.done():
@@ -130,14 +133,14 @@ class ApplicationCommunicator(testing.ApplicationCommunicator):
             self._future.result()
 
     async def _first_of(self, output: asyncio.Future[Message], timeout: float | None) -> bool:
-        """Wait for output, or for the application to fail: True when there is output."""
+        """Wait for output, or for the application to fail; return True if there is output."""
         started = time.monotonic()
         await asyncio.wait((output, self.future), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         if output.done() or not self.future.done():
             return output.done()
         if self.output_queue.empty() and (self.future.cancelled() or self.future.exception() is not None):
             return False
-        # It has ended well: what it sent last, or what a task that it left behind sends, is still to come.
+        # It has returned; its last messages, or those of a task that it has started, may follow.
         left = None if timeout is None else max(0.0, timeout - (time.monotonic() - started))
         await asyncio.wait((output,), timeout=left)
         return output.done()

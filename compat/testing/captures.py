@@ -1,4 +1,4 @@
-"""What was sent to groups, seen where it is sent: no second client, and no waiting for one.
+"""Capturing of messages to groups in a test, without a second client.
 
 with capture_group_sends() as sent:
     await client.post("/rooms/lobby", json={"text": "hello"})
@@ -19,7 +19,7 @@ __all__ = ["GroupSend", "capture_group_sends"]
 
 
 class GroupSend(NamedTuple):
-    """One ``group_send(group, message)``; equal to a plain pair of the two."""
+    """One ``group_send(group, message)``; it equals a tuple of the two."""
 
     group: str
     message: dict[str, Any]
@@ -29,20 +29,21 @@ class GroupSend(NamedTuple):
 def capture_group_sends(
     alias: str = DEFAULT_CHANNEL_LAYER, *, deliver: bool = True
 ) -> Iterator[list[GroupSend]]:
-    """The list that every ``group_send`` on the layer ``alias`` is added to, in order, inside the block.
+    """Yield a list to which every ``group_send`` on the layer ``alias`` is added, in order.
 
-    A send is in the list before its members get it, as it was at that moment; one that fails is in it too.
-    ``deliver=False`` keeps the messages from the members. Raises InvalidChannelLayerError without the layer.
+    A copy of the message is added before the members receive it, even if the send fails. With
+    ``deliver=False`` the members do not receive it. Raises InvalidChannelLayerError if there is no such
+    layer.
     """
     layer: Any = get_channel_layer(alias)
     if layer is None:
         raise InvalidChannelLayerError(
             f"capture_group_sends({alias!r}): there is no such layer. Configure one in CHANNEL_LAYERS, or "
-            "ask for the fixture channel_layer"
+            "use the fixture channel_layer"
         )
     sent: list[GroupSend] = []
     real = layer.group_send
-    own = vars(layer).get("group_send")  # of the instance, where somebody has put one before
+    own = vars(layer).get("group_send")  # an attribute of the instance, if it has been set before
 
     async def group_send(group: str, message: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         sent.append(GroupSend(group, copy.deepcopy(message)))

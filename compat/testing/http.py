@@ -1,4 +1,4 @@
-"""One HTTP request to an application, and its whole response."""
+"""A communicator for one HTTP request and its response."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["HttpCommunicator", "HttpResponse"]
 
 
 class HttpResponse(TypedDict):
-    """What ``get_response`` returns; header names and values are bytes."""
+    """The return value of ``get_response``; header names and values are bytes."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
@@ -51,16 +51,16 @@ class HttpCommunicator(ApplicationCommunicator):
         super().__init__(application, scope)
 
     async def send_request(self, *, more_body: bool = False) -> None:
-        """Send the request; with ``more_body`` the application waits for the rest, sent by ``send_input``."""
+        """Send the request; with ``more_body``, send the rest of the body with ``send_input``."""
         self.sent_request = True
         request: Message = {"type": "http.request", "body": self.body}
         await self.send_input({**request, "more_body": True} if more_body else request)
 
     async def get_response(self, timeout: float | None = 1) -> HttpResponse:
-        """Send the request, if it has not been sent, and read the response to its end.
+        """Send the request, unless it has been sent, and return the whole response.
 
-        ``timeout`` is for each message of the application. Raises AssertionError for a message that does not
-        belong there.
+        ``timeout`` applies to each message of the application. Raises AssertionError for an unexpected
+        message.
         """
         if not self.sent_request:
             await self.send_request()

@@ -1,9 +1,9 @@
-"""A channel layer that fails when it is told to: for what an application does when Redis is away.
+"""A channel layer that fails on demand, to test an application without its Redis.
 
 layer = FaultyChannelLayer()
 layer.fail("group_send", times=2)        # then it works again
-layer.lose("send")                       # the next message is gone, and nobody is told
-with layer.held("group_add"):            # whoever joins a group waits until the block ends
+layer.lose("send")                       # the next message is lost without an error
+with layer.held("group_add"):            # group_add waits until the block ends
     ...
 """
 
@@ -27,9 +27,9 @@ _LOSE: Any = object()
 
 
 class FaultyChannelLayer(InMemoryChannelLayer):
-    """A layer in memory whose methods can be made to fail, to wait, or to lose what they are given.
+    """A layer in memory whose methods can fail, wait, or lose messages on demand.
 
-    ``methods`` are the names of its async methods. ``calls`` counts how often each was called.
+    ``METHODS`` are the names of its async methods. ``calls`` counts the calls of each.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -41,19 +41,19 @@ class FaultyChannelLayer(InMemoryChannelLayer):
             setattr(self, name, self._faulty(name, getattr(self, name)))
 
     def fail(self, method: str, error: Exception | None = None, *, times: int = 1) -> None:
-        """Let the next ``times`` calls of ``method`` raise ``error`` (LayerUnavailable if it is None)."""
+        """Make the next ``times`` calls of ``method`` raise ``error`` (LayerUnavailable if it is None)."""
         failure = LayerUnavailable(f"{method}(): made to fail by a test") if error is None else error
         self._faults[_known(method)].extend([failure] * times)
 
     def lose(self, method: str, *, times: int = 1) -> None:
-        """Let the next ``times`` calls of ``send`` or ``group_send`` do nothing."""
+        """Make the next ``times`` calls of ``send`` or ``group_send`` do nothing."""
         if method not in ("send", "group_send"):
             raise ValueError(f"lose() is for 'send' and 'group_send', not for {method!r}")
         self._faults[method].extend([_LOSE] * times)
 
     @contextmanager
     def held(self, method: str) -> Iterator[None]:
-        """Let every call of ``method`` wait until the block ends."""
+        """Make every call of ``method`` wait until the block ends."""
         gate = self._gates[_known(method)] = asyncio.Event()
         try:
             yield
@@ -62,7 +62,7 @@ class FaultyChannelLayer(InMemoryChannelLayer):
             gate.set()
 
     def heal(self) -> None:
-        """Forget every failure and loss that is still to come."""
+        """Cancel the failures and losses that have not happened yet."""
         self._faults.clear()
 
     def _faulty(self, name: str, method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:

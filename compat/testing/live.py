@@ -1,11 +1,11 @@
-"""A real server in a test: uvicorn on a free port of this machine, in a thread of the test's process.
+"""A real server in a test: uvicorn on a free port of this machine, in a thread of the test process.
 
     with LiveServer(application) as server:
         with websockets.sync.client.connect(f"{server.ws_url}/ws/") as websocket:
             ...
 
-What runs behind it is at hand: consumers, layers in memory, log records. ``make_application`` is what
-Django's live server test case serves.
+The test has access to its consumers, layers in memory and log records. Django's live server test case serves
+the result of ``make_application``.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ ENDS_WITHIN_S = 30.0
 
 
 class LiveServerError(CompatError):
-    """The server did not start, or did not end; the text says why."""
+    """The server did not start, or did not stop."""
 
 
 class LiveServer:
-    """Serves ``application`` from when the block is entered until it is left.
+    """Serves ``application`` while the ``with`` block runs.
 
-    ``url`` and ``ws_url`` say where, without a slash at the end; ``loop`` is the event loop that it runs on.
-    ``options`` are those of ``uvicorn.Config``. Leaving the block closes what is open with 1012 and waits for
-    the application's lifespan to end. Raises LiveServerError when it does not start.
+    ``url`` and ``ws_url`` have no slash at the end; ``loop`` is the server's event loop. ``options`` are
+    those of ``uvicorn.Config``. The end of the block closes open connections with 1012, and waits for the end
+    of the lifespan. Raises LiveServerError if the server does not start.
     """
 
     host = "127.0.0.1"
@@ -64,7 +64,7 @@ class LiveServer:
         return f"ws://{self.host}:{self.port}"
 
     def start(self) -> None:
-        """Serve; returns once the server listens."""
+        """Start the server; return when it listens."""
         self._socket.bind((self.host, 0))
         self.port = self._socket.getsockname()[1]
         self._thread.start()
@@ -75,7 +75,7 @@ class LiveServer:
             raise LiveServerError(f"the live server did not start: {cause}") from self._error
 
     def stop(self) -> None:
-        """End in order, and wait for that."""
+        """Stop the server, and wait until it has ended."""
         self._server.should_exit = True
         self._thread.join(ENDS_WITHIN_S)
         self._socket.close()
@@ -104,16 +104,16 @@ class LiveServer:
         watching.cancel()
 
     async def _tell(self) -> None:
-        """Say that the server has started: uvicorn has no event for it."""
+        """Set ``_ready`` when the server has started; uvicorn has no event for it."""
         while not self._server.started:  # noqa: ASYNC110 - it is a plain attribute
             await asyncio.sleep(0.005)
         self._ready.set()
 
 
 def make_application(*, static_wrapper: Callable[[Any], Any] | None) -> Any:
-    """The application of ASGI_APPLICATION, inside of ``static_wrapper`` if one is given.
+    """Return the application of ASGI_APPLICATION, wrapped in ``static_wrapper`` if given.
 
-    A function of a module, so that it can be handed to a server process.
+    It is a module's function, so that it can be passed to a server process.
     """
     application = get_default_application()
     return application if static_wrapper is None else static_wrapper(application)

@@ -1,11 +1,11 @@
-"""Fixtures for pytest: ``pytest_plugins = ["compat.testing.plugin"]`` in conftest.py turns them on.
+"""Fixtures for pytest; ``pytest_plugins = ["compat.testing.plugin"]`` in conftest.py enables them.
 
     async def test_room(channel_layer, websocket):
         async with websocket(app, "/ws/lobby/") as eva, websocket(app, "/ws/lobby/") as max_:
             await eva.send_json_to({"text": "hello"})
             assert await max_.receive_json_from() == {"text": "hello"}
 
-They work under pytest-asyncio and under anyio (its asyncio backend). None is used unless a test asks for it.
+They work with pytest-asyncio and with anyio (its asyncio backend). None of them is automatic.
 """
 
 from __future__ import annotations
@@ -35,25 +35,27 @@ __all__ = [
 
 @pytest.fixture
 def channel_layer() -> Iterator[InMemoryChannelLayer]:
-    """A fresh layer in memory under "default", whatever is configured there."""
+    """A new layer in memory as "default", in place of the configured one."""
     yield from _in_place(InMemoryChannelLayer())
 
 
 @pytest.fixture
 def faulty_channel_layer() -> Iterator[FaultyChannelLayer]:
-    """The same, of a kind that can be made to fail."""
+    """A new layer as "default" that can be made to fail."""
     yield from _in_place(FaultyChannelLayer())
 
 
 @pytest.fixture
 def capture_group_sends() -> Callable[..., AbstractContextManager[list[GroupSend]]]:
-    """``with capture_group_sends() as sent:``, see ``compat.testing.captures``."""
+    """The function ``compat.testing.captures.capture_group_sends``: ``with capture_group_sends() as
+    sent:``.
+    """
     return capture
 
 
 @pytest.fixture
 def group_sends(channel_layer: InMemoryChannelLayer) -> Iterator[list[GroupSend]]:
-    """Everything that this test sends to groups, in order; on the layer of ``channel_layer``."""
+    """The list of all messages that this test sends to groups of ``channel_layer``, in order."""
     with capture() as sent:
         yield sent
 
@@ -66,7 +68,7 @@ def websocket() -> type[WebsocketCommunicator]:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., LiveServer]]:
-    """``server = serve(application)`` starts a server on a free port; it ends with the test."""
+    """``server = serve(application)`` starts a server on a free port, which stops at the end of the test."""
     with ExitStack() as stack:
         yield lambda application, **options: stack.enter_context(LiveServer(application, **options))
 

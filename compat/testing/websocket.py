@@ -1,4 +1,4 @@
-"""One websocket connection to an application, from the client's side."""
+"""A communicator for one websocket connection, which acts as the client."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["WebsocketCommunicator"]
 
 
 class WebsocketCommunicator(ApplicationCommunicator):
-    """Connects to ``application`` at ``path``: a path with or without query, or a whole URL.
+    """Connects to ``application`` at ``path``: a path with or without a query string, or a whole URL.
 
-    The scope has what a client decides (path, query, headers as pairs of bytes, subprotocols) and nothing of
-    a server: no client, server, scheme or asgi keys. Change ``communicator.scope`` before ``connect()``.
-    ``async with WebsocketCommunicator(…) as client:`` connects, and disconnects at the end.
+    The scope has the client's values (path, query, headers as pairs of bytes, subprotocols), but none of a
+    server: no client, server, scheme or asgi. To change it, change ``communicator.scope`` before
+    ``connect()``. ``async with WebsocketCommunicator(…) as client:`` connects, and disconnects at the end.
     """
 
     def __init__(
@@ -45,12 +45,13 @@ class WebsocketCommunicator(ApplicationCommunicator):
         self.response_headers: list[tuple[bytes, bytes]] | None = None
         """The headers of the accepted handshake; None before ``connect()``."""
         self.subprotocol: str | int | None = None
-        """The one that was chosen, inside of an ``async with`` block."""
+        """The chosen subprotocol, inside of an ``async with`` block."""
 
     async def connect(self, timeout: float | None = 1) -> tuple[bool, str | int | None]:
-        """Open the connection: ``(True, subprotocol)`` when accepted, ``(False, close code)`` when refused.
+        """Connect; return ``(True, subprotocol)`` if accepted, ``(False, close code)`` if refused.
 
-        A close without a code counts as 1000. On a real server a refused client sees HTTP 403 and no code.
+        A close without a code counts as 1000. A real server answers a refused client with HTTP 403 and no
+        code.
         """
         await self.send_input({"type": "websocket.connect"})
         answer = await self.receive_output(timeout)
@@ -61,11 +62,11 @@ class WebsocketCommunicator(ApplicationCommunicator):
         return True, answer.get("subprotocol")
 
     async def send_to(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Send one frame: text or bytes, exactly one of them and not empty."""
+        """Send one frame with text or bytes, exactly one of them and not empty."""
         if bool(text_data) == bool(bytes_data):
             raise AssertionError(
-                "You must supply exactly one of text_data or bytes_data, and it must not be empty; an empty "
-                'frame is send_input({"type": "websocket.receive", "text": ""})'
+                "You must supply exactly one of text_data or bytes_data, and it must not be empty; for an "
+                'empty frame write send_input({"type": "websocket.receive", "text": ""})'
             )
         if text_data:
             if not isinstance(text_data, str):
@@ -81,7 +82,9 @@ class WebsocketCommunicator(ApplicationCommunicator):
         await self.send_to(text_data=json.dumps(data))
 
     async def receive_from(self, timeout: float | None = 1) -> str | bytes:
-        """The next frame, as str or bytes; AssertionError when the application closes instead."""
+        """Return the next frame as str or bytes; raise AssertionError if the application closes the
+        connection.
+        """
         frame = await self.receive_output(timeout)
         self._expect(frame, "websocket.send")
         if ("text" in frame) == ("bytes" in frame):
@@ -97,19 +100,19 @@ class WebsocketCommunicator(ApplicationCommunicator):
         return payload
 
     async def receive_json_from(self, timeout: float | None = 1) -> Any:
-        """The next frame, which must be text, decoded from JSON."""
+        """Return the JSON value of the next frame, which must be text."""
         payload = await self.receive_from(timeout)
         if not isinstance(payload, str):
             raise AssertionError(f"JSON data is not a text frame, it is {type(payload)}")
         return json.loads(payload)
 
     async def disconnect(self, code: int = 1000, timeout: float | None = 1) -> None:
-        """Close from the client's side, wait until the application has ended, raise what it failed with."""
+        """Close the connection as the client, wait until the application ends, and raise its error."""
         await self.send_input({"type": "websocket.disconnect", "code": code})
         await self.wait(timeout)
 
     async def __aenter__(self) -> WebsocketCommunicator:
-        """Open the connection; AssertionError where it is refused."""
+        """Connect; raise AssertionError if the connection is refused."""
         accepted, detail = await self.connect()
         if not accepted:
             raise AssertionError(f"the websocket {self.scope['path']!r} was refused with {detail}")
@@ -117,7 +120,7 @@ class WebsocketCommunicator(ApplicationCommunicator):
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        """Close it, and raise what the application failed with; quietly if the block has failed already."""
+        """Disconnect, and raise the application's error, unless the block has raised one."""
         if exc_info[0] is not None:
             self.stop(exceptions=False)
         elif self.future.done():

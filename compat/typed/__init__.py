@@ -1,4 +1,4 @@
-"""Typed consumers: pydantic messages, each handled by the method that is annotated with it.
+"""Typed consumers: consumers whose messages are pydantic models, each with a handler method.
 
     class ChatMessage(BaseMessage):
         action: Literal["chat"] = "chat"
@@ -17,12 +17,12 @@
 
     app.router.add_websocket_route("/ws/chat", Chat.as_asgi())
 
-The model and its names are those of Chanx, on the consumers, layers and dispatch of ``compat``.
+The programming model and its names are those of Chanx; consumers and layers are those of ``compat``.
 """
 
 from __future__ import annotations
 
-from compat.extras import require_pydantic
+from compat.advice.extras import require_pydantic
 
 require_pydantic("compat.typed", "typed")
 

@@ -1,8 +1,7 @@
-"""Authenticators: may this client have the socket at all?
+"""Authenticators: they decide whether a client may use a connection.
 
-A consumer's ``authenticator_class`` is asked once, after the handshake and before any group is joined, so
-that it can tell the client why not. A client that is turned away is closed with a code of the range 4000 to
-4999.
+A consumer calls its ``authenticator_class`` after the handshake and before it joins groups, so that the
+authenticator can send the client a reason. A client that is refused is closed with a code from 4000 to 4999.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ SendMessage = Callable[[BaseMessage], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Credential:
-    """Where an authenticator looks for a credential: what the documentation says of it."""
+    """A credential that an authenticator reads, for the documentation."""
 
     name: str
     location: Literal["query", "header", "cookie"]
@@ -34,15 +33,16 @@ class Credential:
 
 
 class BaseAuthenticator(abc.ABC):
-    """Base of authenticators; one is made for each connection.
+    """Base class of authenticators; one is created for each connection.
 
-    ``send_message`` sends a message to the client. ``credentials`` are documented, any one of them is enough.
-    ``status_code``, an HTTP status set by ``authenticate()``, decides the close code: 4000 more than it.
+    ``send_message`` sends a message to the client. ``credentials`` are documented as alternatives.
+    ``status_code``, an HTTP status that ``authenticate()`` sets, determines the close code: 4000 + the
+    status.
     """
 
     credentials: ClassVar[Sequence[Credential]] = ()
     emits: ClassVar[Sequence[type[BaseMessage]]] = ()
-    """For the documentation: what it sends."""
+    """The messages that it sends, for the documentation."""
     status_code: int | None = None
 
     def __init__(self, send_message: SendMessage) -> None:
@@ -50,28 +50,28 @@ class BaseAuthenticator(abc.ABC):
 
     @abc.abstractmethod
     async def authenticate(self, scope: Scope) -> bool:
-        """Whether the client of ``scope`` may stay. May put what it found into the scope."""
+        """Return True if the client of ``scope`` is allowed. The method may add data to the scope."""
 
     @property
     def close_code(self) -> int:
-        """The code to close with: 4000 + ``status_code`` where that is an error of HTTP, else 4401."""
+        """The close code: 4000 + ``status_code`` if that is an HTTP error, else 4401."""
         if self.status_code is not None and 400 <= self.status_code < 600:
             return 4000 + self.status_code
         return CLOSE_UNAUTHENTICATED
 
 
 class UserAuthenticator(BaseAuthenticator):
-    """Lets those in whom ``scope["user"]`` says are authenticated: for behind an ``AuthMiddlewareStack``.
+    """Allows clients whose ``scope["user"]`` is authenticated; it needs an ``AuthMiddlewareStack``.
 
-    Sends an ``AuthenticationMessage`` first, with status 200 or 401, unless ``send_authentication_message``
-    of ``compat.typed.config.config`` is False. Override ``permitted()`` to ask more of a user; False there is
-    403.
+    It first sends an ``AuthenticationMessage`` with status 200, 401 or 403, unless
+    ``send_authentication_message`` of ``compat.typed.config.config`` is False. Override ``permitted()`` for
+    further conditions; False means 403.
     """
 
     emits = (AuthenticationMessage,)
 
     async def authenticate(self, scope: Scope) -> bool:
-        """Whether the scope's user is authenticated and permitted."""
+        """Return True if the scope's user is authenticated and permitted."""
         user = scope.get("user")
         if user is None or not user.is_authenticated:
             status = HTTPStatus.UNAUTHORIZED
@@ -86,5 +86,5 @@ class UserAuthenticator(BaseAuthenticator):
         return status is HTTPStatus.OK
 
     async def permitted(self, scope: Scope) -> bool:
-        """Whether this user, who is authenticated, may have this socket."""
+        """Return True if the authenticated user may use this connection."""
         return True

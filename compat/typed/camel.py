@@ -1,7 +1,7 @@
-"""camelCase on the wire, snake_case in Python: the names of fields are translated, and nothing else.
+"""Translation of field names: camelCase on the wire, snake_case in Python.
 
-Keys of a ``dict`` or inside ``Any`` are the user's data and stay as they are (Chanx translates them too). A
-field with an alias of its own keeps it. Pure.
+Keys of a ``dict``, or inside ``Any``, are data and stay unchanged (Chanx translates them too). A field with
+an alias keeps it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Translate = Callable[[Any], Any]
 
 
 def to_camel(name: str) -> str:
-    """``room_name`` as ``roomName``; leading underscores stay.
+    """Convert ``room_name`` to ``roomName``; leading underscores stay.
 
     >>> to_camel("room_name"), to_camel("_own_id"), to_camel("ok")
     ('roomName', '_ownId', 'ok')
@@ -30,7 +30,7 @@ def to_camel(name: str) -> str:
 
 
 def to_snake(name: str) -> str:
-    """The name of a class in small letters.
+    """Convert the name of a class to lower case with underscores.
 
     >>> to_snake("RoomChat"), to_snake("HTTPRoom")
     ('room_chat', 'http_room')
@@ -39,7 +39,7 @@ def to_snake(name: str) -> str:
 
 
 def wire_names(model: type[BaseModel]) -> dict[str, str]:
-    """The names of ``model``'s fields on the wire, also of computed ones, where they differ from Python's."""
+    """Return the wire names of ``model``'s fields, computed ones included, if they differ from Python's."""
     named: dict[str, Any] = {**model.model_fields, **model.model_computed_fields}
     return {
         name: camel
@@ -51,12 +51,12 @@ def wire_names(model: type[BaseModel]) -> dict[str, str]:
 
 
 def reader(annotation: Any) -> Translate:
-    """A function that gives parsed JSON for ``annotation`` its Python names; it reads either form."""
+    """Return a function that gives parsed JSON for ``annotation`` its Python names; it accepts both forms."""
     return _reader(annotation, {}) or (lambda value: value)
 
 
 def _reader(annotation: Any, known: dict[Any, _Models]) -> Translate | None:
-    """None where nothing in ``annotation`` has a name to translate."""
+    """Return the function, or None if ``annotation`` contains no name to translate."""
     annotation = getattr(annotation, "__value__", annotation)  # type X = ...
     origin = get_origin(annotation)
     if origin is Annotated:
@@ -75,7 +75,9 @@ def _reader(annotation: Any, known: dict[Any, _Models]) -> Translate | None:
 
 
 def _either(options: tuple[Any, ...], known: dict[Any, _Models], *, items: bool = False) -> Translate | None:
-    """For one of several: what is a JSON object is read as any of the models, lists as any of the others."""
+    """Return a function for a union: it renames JSON objects as any of the models, and lists as any other
+    option.
+    """
     models = tuple(option for option in options if _is_model(option))
     of_object = _Models.of(models, known) if models else None
     others = [one for option in options if option not in models and (one := _reader(option, known))]
@@ -98,7 +100,7 @@ def _either(options: tuple[Any, ...], known: dict[Any, _Models], *, items: bool 
 
 
 def _is_model(option: Any) -> bool:
-    """In Python 3.10 ``dict[str, int]`` says that it is a type, and is none for issubclass."""
+    """Return True for a model; in Python 3.10 ``dict[str, int]`` is a type, but issubclass() refuses it."""
     return isinstance(option, type) and get_origin(option) is None and issubclass(option, BaseModel)
 
 
@@ -110,7 +112,7 @@ def _over_values(inner: Translate) -> Translate:
 
 
 class _Models:
-    """Renames the keys of a JSON object that is one of some models."""
+    """Renames the keys of a JSON object that belongs to one of several models."""
 
     def __init__(self, models: tuple[type[BaseModel], ...]) -> None:
         self.models = models
@@ -119,7 +121,7 @@ class _Models:
 
     @classmethod
     def of(cls, models: tuple[type[BaseModel], ...], known: dict[Any, _Models]) -> _Models:
-        """Made once for the same models, so that a model may refer to itself."""
+        """Return the instance for ``models``; it is cached, so that a model may refer to itself."""
         if models in known:
             return known[models]
         made = known[models] = cls(models)
@@ -142,7 +144,7 @@ class _Models:
 
 
 def written(value: Any, dumped: Any) -> Any:
-    """``dumped``, which is ``value`` as JSON values by alias, with the names that fields have on the wire."""
+    """Return ``dumped``, the JSON form of ``value`` by alias, with the wire names of fields."""
     if isinstance(value, BaseModel) and isinstance(dumped, dict):
         names, fields = wire_names(type(value)), _by_alias(type(value))
         return {
@@ -158,5 +160,5 @@ def written(value: Any, dumped: Any) -> Any:
 
 
 def _by_alias(model: type[BaseModel]) -> dict[str, str]:
-    """The names of ``model``'s fields by the names under which they are written."""
+    """Return a dict of serialization aliases to the names of ``model``'s fields."""
     return {field.serialization_alias or name: name for name, field in model.model_fields.items()}

@@ -1,14 +1,15 @@
-"""A client for typed consumers, made of the same classes: what is sent and received are their messages.
+"""A client for typed consumers, which uses their message classes.
 
     async with connect(ChatConsumer, "ws://127.0.0.1:8000/ws/chat") as chat:
         await chat.send(ChatMessage(payload=ChatPayload(message="hello")))
         note = await chat.receive_a(ChatNotificationMessage)    # type checkers know what it is
-        pong = await chat.request(PingMessage(), PongMessage)   # the answer to this very message
+        pong = await chat.request(PingMessage(), PongMessage)   # the answer to this message
 
         async for message in chat:                              # until the connection is closed
             ...
 
-For a code base that has the classes. ``channels-compat client asyncapi.json`` writes one for others.
+It is for a program that can import the classes. ``channels-compat client asyncapi.json`` generates a client
+for others.
 """
 
 from __future__ import annotations
@@ -51,23 +52,24 @@ __all__ = [
 
 
 class _OfClasses(Speaker[BaseMessage, BaseMessage]):
-    """Encodes and decodes as a consumer's or a topic's class has it."""
+    """Encodes and decodes messages as the class of a consumer or topic does."""
 
     _conversation: type[Conversation[Any]]
     _messages: Incoming
 
-    def _speak(self, conversation: type[Conversation[Any]]) -> None:
+    def _speak(self, conversation: type[Conversation[Any]], *, is_topic: bool = False) -> None:
         self._conversation = conversation
         self._messages = Incoming(conversation)
         self.discriminator = conversation.discriminator_field
+        self.is_topic = is_topic
 
     def encode(self, message: BaseMessage) -> dict[str, Any]:
-        """Raises TypeError for a message that there is no handler for."""
+        """Encode ``message``; raise TypeError if the conversation has no handler for it."""
         handled = self._conversation._typed_messages.models
         if not isinstance(message, handled):
             names = ", ".join(model.__name__ for model in handled) or "nothing"
             raise TypeError(
-                f"{self._conversation.__name__} has no handler for {type(message).__name__}; it takes: "
+                f"{self._conversation.__name__} has no handler for {type(message).__name__}; it handles: "
                 f"{names}"
             )
         return self._messages.wire.dump(message)
@@ -87,7 +89,7 @@ class Client(_OfClasses, connection.Connection[BaseMessage, BaseMessage]):
     """An open connection to a consumer."""
 
     async def subscribe_to(self, topic_class: type[Topic[Any]], **params: object) -> TopicClient:
-        """Subscribe to a topic of the consumer's; ``params`` fill its pattern. Raises MessageRefused."""
+        """Subscribe to a topic of the consumer; ``params`` fill its pattern. Raises MessageRefused."""
         topic = TopicClient(self, topic_class.pattern.format(**params))
         topic._speak(topic_class)
         return await self._subscribe(topic)
@@ -102,11 +104,10 @@ async def connect(
     subprotocols: Sequence[str] | None = None,
     **options: Any,
 ) -> AsyncIterator[Client]:
-    """An open ``Client`` for ``consumer`` at ``url``, closed at the end of the block.
+    """Yield an open ``Client`` for ``consumer`` at ``url``; close it at the end of the block.
 
-    ``options`` go to ``websockets.connect()``. Raises what that raises when the handshake is refused.
+    ``options`` are passed to ``websockets.connect()``, which raises an error if the handshake is refused.
     """
     async with Client.at(url, headers=headers, subprotocols=subprotocols, **options) as client:
-        client._speak(consumer.default_topic or consumer)
-        client.is_topic = consumer.default_topic is not None
+        client._speak(consumer.default_topic or consumer, is_topic=consumer.default_topic is not None)
         yield client

@@ -1,10 +1,10 @@
-"""Defaults for all typed consumers: what a consumer class does not say itself.
+"""Defaults of all typed consumers, for options that a consumer class does not set.
 
     from compat.typed.config import config
     config.camelize = True
 
-or the setting ``CHANX``, a dict with upper-case names, as Chanx has it in Django's settings:
-``configure(CHANX={"CAMELIZE": True})``. An attribute that was assigned wins over the setting.
+The setting ``CHANX`` sets them too: a dict with upper-case names, as in Chanx,
+``configure(CHANX={"CAMELIZE": True})``. An assigned attribute overrides the setting.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ DEFAULTS: Mapping[str, Any] = {
 
 
 class Config:
-    """The defaults; see ``AsyncJsonWebsocketConsumer`` for what each does.
+    """The defaults; ``AsyncJsonWebsocketConsumer`` documents each.
 
-    Raises AttributeError for an unknown name, ImproperlyConfigured for one in the setting.
+    Raises AttributeError for an unknown name, and ImproperlyConfigured for one in the setting.
     """
 
     if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Config:
             self.__dict__[name] = value
 
     def reset(self) -> None:
-        """Forget what was assigned."""
+        """Remove assigned attributes."""
         self.__dict__.clear()
 
 
@@ -68,8 +68,8 @@ def _configured() -> Mapping[str, Any]:
     return configured
 
 
-# What Chanx' dict may hold that is said elsewhere here: by a consumer's discriminator_field, and by the
-# arguments of the functions in compat.typed.asyncapi.
+# Keys of Chanx' dict that are set elsewhere here: by a consumer's discriminator_field, and by arguments of
+# functions in compat.typed.asyncapi.
 ELSEWHERE = ("ASYNCAPI_", "DISCRIMINATOR_FIELD", "MESSAGE_ACTION_KEY", "WEBSOCKET_BASE_URL")
 
 config = Config()

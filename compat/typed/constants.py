@@ -1,4 +1,4 @@
-"""The fixed strings and numbers of the wire, under the names that Chanx gives them."""
+"""The constants of the wire format, under Chanx' names."""
 
 from __future__ import annotations
 

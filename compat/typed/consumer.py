@@ -1,7 +1,7 @@
 """The typed consumer: its frames are messages, each handled by the method for its type.
 
-What happens to a connection, in order: it is accepted, its authenticator is asked, its groups are joined,
-``post_authentication()`` runs, and then its messages and events are handled one at a time, as they came.
+A connection is accepted, authenticated and added to its groups; then ``post_authentication()`` runs, and
+messages and events are handled in order, one at a time.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any, ClassVar, Generic
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from compat.dispatch import describe
+from compat.engine.handshake import refuse_unless_decided
+from compat.engine.reports import named
 from compat.generic import websocket
-from compat.handshake import refuse_unless_decided
 from compat.layers import get_channel_layer
 from compat.typed.authenticator import BaseAuthenticator
 from compat.typed.conversation import ReceiveEvent
@@ -31,7 +31,7 @@ from compat.types import Message
 
 __all__ = ["AsyncJsonWebsocketConsumer"]
 
-# A subclass that has one of these of its own wants to see what is sent, or received, as JSON values.
+# A subclass that overrides one of these methods receives JSON values instead of text.
 SEEING_OUTPUT = ("send", "send_json", "encode_json", "handle_group_message")
 SEEING_INPUT = ("receive_json", "decode_json", "handle_json")
 
@@ -42,22 +42,22 @@ class AsyncJsonWebsocketConsumer(
     websocket.AsyncJsonWebsocketConsumer,
     Generic[ReceiveEvent],
 ):
-    """Base of typed consumers; ``AsyncJsonWebsocketConsumer[Event]`` says which events its class may be sent.
+    """Base class of typed consumers; ``AsyncJsonWebsocketConsumer[Event]`` declares the type of its events.
 
-    ``groups``: joined before ``post_authentication()`` and left at the end, a list of each connection's own.
-    ``channel_layer_alias``: the layer. ``authenticator_class``: asked before anything else. ``topics``: other
-    conversations on the same socket. The rest of the options are those of ``Conversation``.
+    ``groups``: joined before ``post_authentication()`` and left at the end; each connection has its own list.
+    ``channel_layer_alias``: the layer. ``authenticator_class``: called first. ``topics``: other conversations
+    on the same connection. ``Conversation`` documents the other options.
     """
 
     authenticator_class: ClassVar[type[BaseAuthenticator] | None] = None
     authenticator: BaseAuthenticator | None = None
 
     _channel_info: ClassVar[ChannelInfo] = ChannelInfo()
-    """What ``@channel`` says; the name is not inherited."""
+    """The arguments of ``@channel``; the name is not inherited."""
     _takes_text: ClassVar[bool] = True
-    """Whether a frame can be validated from its text, or a subclass or a topic needs its JSON values."""
+    """Frames are validated as text; False if a subclass or a topic needs JSON values."""
     _relays: bool = False
-    """Whether a broadcast goes to the client with nothing else to do."""
+    """A broadcast is sent to the client without further steps."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -86,19 +86,19 @@ class AsyncJsonWebsocketConsumer(
 
     @staticmethod
     def get_channel_layer(alias: str) -> Any:
-        """The layer under ``alias``, or None."""
+        """Return the layer ``alias``, or None."""
         return get_channel_layer(alias)
 
     @property
     def url_params(self) -> Mapping[str, Any]:
-        """What the route took from the path."""
+        """The arguments from the path."""
         params: Mapping[str, Any] = self.scope["url_route"]["kwargs"]
         return params
 
-    # From the handshake to the end
+    # The life of a connection
 
     async def websocket_connect(self, message: Any) -> None:
-        """Accept, authenticate, join ``groups``, run ``post_authentication()``."""
+        """Accept, authenticate, join ``groups``, and call ``post_authentication()``."""
         self._settle_options()
         await self.connect()
         refuse_unless_decided(self)
@@ -117,7 +117,9 @@ class AsyncJsonWebsocketConsumer(
             await self._subscribe(self._default_topic_name())
 
     async def post_authentication(self) -> None:
-        """The client is in, and its groups are joined; nothing of what it says has been read yet."""
+        """Override to act after the authentication, when the groups are joined and no message has been
+        read.
+        """
 
     async def websocket_disconnect(self, message: Any) -> None:
         """Leave topics and groups, call ``disconnect(code)``, and end."""
@@ -128,7 +130,7 @@ class AsyncJsonWebsocketConsumer(
         return self._socket.opened and not self._socket.closed
 
     async def join_group(self, group: str) -> None:
-        """Join ``group``, and leave it when the connection ends."""
+        """Join ``group``; leave it when the connection ends."""
         await groups_of(self).group_add(group, self.channel_name)
         if group not in self.groups:
             self.groups.append(group)
@@ -144,11 +146,11 @@ class AsyncJsonWebsocketConsumer(
     async def receive(
         self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any
     ) -> None:
-        """A frame has come. What is not JSON is answered with an error."""
+        """Handle a frame. A frame that is not JSON is answered with an error."""
         if self._socket.closed:
-            return  # sent before the client saw that it was turned away
+            return  # the client has sent it before it received the close
         if text_data is None:
-            await self.handle_validation_error(not_json("binary frames are not read here", None))
+            await self.handle_validation_error(not_json("binary frames are not supported", None))
         elif self._takes_text and not self.camelize and '"ref"' not in text_data:
             await self._handle_text(text_data)
         else:
@@ -161,11 +163,11 @@ class AsyncJsonWebsocketConsumer(
 
     @classmethod
     async def decode_json(cls, text_data: str) -> Any:
-        """The JSON values in a text, by the rules by which messages are validated; raises ValueError."""
+        """Return the JSON values of a text, parsed by the parser of the validation; raises ValueError."""
         return from_json(text_data)
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
-        """A frame has come, decoded: to its topic, or to this consumer's own handlers."""
+        """Pass a decoded frame to its topic, or to the handlers of this consumer."""
         if not isinstance(content, dict):
             await self.handle_json(content, **kwargs)
             return
@@ -189,7 +191,7 @@ class AsyncJsonWebsocketConsumer(
     # To the client
 
     async def send_json(self, content: Any, close: bool | int = False) -> None:
-        """Send JSON values as they are."""
+        """Send JSON values unchanged."""
         await websocket.AsyncJsonWebsocketConsumer.send_json(self, content, close)
 
     async def _send_text(self, text: str, action: str) -> None:
@@ -205,10 +207,10 @@ class AsyncJsonWebsocketConsumer(
         *,
         exclude_current: bool = False,
     ) -> None:
-        """Send ``message`` to the clients in ``groups`` (default: this connection's own).
+        """Send ``message`` to the clients in ``groups`` (default: the groups of this connection).
 
-        It is encoded once, and each member sends the same text on. ``exclude_current`` leaves this client
-        out.
+        The message is encoded once, and each member sends the same text. With ``exclude_current`` this client
+        does not receive it.
         """
         to = list(self.groups) if groups is None else [groups] if isinstance(groups, str) else list(groups)
         if intercepted(type(self), "broadcast", message, tuple(to), groups is None):
@@ -222,9 +224,10 @@ class AsyncJsonWebsocketConsumer(
         await publish(groups_of(self), to, frame)
 
     def _relay(self, message: Message) -> Coroutine[Any, Any, None]:
-        """A broadcast has come, ready to be sent on.
+        """Send a broadcast, which is encoded, to the client.
 
-        This runs once for each member of a group, so it makes no coroutine where it can hand one on.
+        This is called once for each member of a group, so it returns the coroutine of another method if
+        possible.
         """
         if self._relays and "exclude" not in message:
             sending: Coroutine[Any, Any, None] = self.base_send(message)
@@ -251,7 +254,9 @@ class AsyncJsonWebsocketConsumer(
             )
 
     async def handle_group_message(self, event: GroupMessageEvent) -> None:
-        """A broadcast as JSON values: from a process that runs Chanx, or because this is overridden."""
+        """Handle a broadcast as JSON values; called for broadcasts from Chanx, or if a subclass overrides
+        it.
+        """
         if event.get("exclude_current") and event.get("from_channel") == self.channel_name:
             return
         await self.send_json(event.get("message"))
@@ -262,7 +267,7 @@ class AsyncJsonWebsocketConsumer(
         return str(from_json(text).get(self.discriminator_field))
 
     def _described(self) -> str:
-        return f"{describe(self)} (channel {getattr(self, 'channel_name', 'none')})"
+        return named(self, getattr(self, "channel_name", ""))
 
 
 def _same(cls: type, base: type, name: str) -> bool:

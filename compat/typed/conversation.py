@@ -1,7 +1,7 @@
-"""A conversation: messages in, each to the method that handles its type; answers and errors out.
+"""A conversation: it passes messages to handlers, and sends their answers and errors.
 
-It is what a consumer and a topic of a consumer have in common. Messages are handled one at a time and in
-order. Whatever is wrong with one of them is answered, and the socket stays open.
+Consumers and their topics are conversations. Messages are handled in order, one at a time. An error in a
+message is answered, and the connection stays open.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ log = logging.getLogger("compat.typed")
 COMPLETE_ACTIONS = frozenset(("complete", "event_complete", "group_complete"))
 BUILT_IN = (CompleteMessage, GroupCompleteMessage, EventCompleteMessage, ErrorMessage)
 CONTROL = (StopConsumer, AcceptConnection, DenyConnection, RequestAborted)
-"""What a handler raises to steer its connection, not because it failed."""
+"""Exceptions with which a handler controls its connection; they are not failures."""
 
 
 class _Name:
-    """``cls.name``: the class's without "Consumer"; ``cls.snake_name`` in small letters."""
+    """``cls.name``: the name of the class without "Consumer"; ``cls.snake_name``: in lower case."""
 
     def __init__(self, form: Callable[[str], str] = str) -> None:
         self._form = form
@@ -59,7 +59,7 @@ class _Name:
 
 
 class _IncomingAdapter:
-    """``cls.incoming_message_adapter`` and its like for events: None where the class takes none of them."""
+    """``cls.incoming_message_adapter`` and ``cls.incoming_event_adapter``; None without handlers."""
 
     def __init__(self, handlers: str) -> None:
         self._handlers = handlers
@@ -70,7 +70,9 @@ class _IncomingAdapter:
 
 
 class _OutgoingAdapter:
-    """``cls.outgoing_message_adapter``: validates what the class may send; made when first asked for."""
+    """``cls.outgoing_message_adapter``: the validator of messages that the class may send, made at first
+    use.
+    """
 
     def __get__(self, instance: object, owner: type[Conversation[Any]]) -> Adapter:
         adapter = owner.__dict__.get("_typed_outgoing")
@@ -85,45 +87,45 @@ class _OutgoingAdapter:
 class Conversation(Generic[ReceiveEvent]):
     """The handlers of a class, and what becomes of a message that is for one of them.
 
-    What is None here is as ``compat.typed.config.config`` has it, from the moment a client connects.
+    An option that is None has the value of ``compat.typed.config.config``, read when a client connects.
     """
 
     send_completion: bool | None = None
-    """Say when the handler of a message, an event or a broadcast is done (tests find that useful)."""
+    """Send a completion message after each handled message, event or broadcast, which is useful in tests."""
     send_message_immediately: bool | None = None
-    """Let other connections have their turn after each message that is sent."""
+    """Yield to other connections after each sent message."""
     log_websocket_message: bool | None = None
-    """Log the action of each message that is received or sent, at INFO."""
+    """Log the action of each received or sent message, at INFO."""
     log_ignored_actions: Collection[str] | None = None
     """Actions that are not logged."""
     camelize: bool | None = None
-    """Fields are camelCase on the wire; received ones may be in either form."""
+    """Fields are camelCase on the wire; received fields may have either form."""
     discriminator_field: ClassVar[str] = "action"
-    """The name that ``action`` has on the wire."""
+    """The name of ``action`` on the wire."""
     passthrough_events: ClassVar[Sequence[type[BaseMessage]]] = ()
-    """Events that go to the client as they are."""
+    """Events that are sent to the client unchanged."""
     emits: ClassVar[Sequence[type[BaseMessage]]] = ()
-    """For the documentation: what is sent that no handler answers with."""
+    """Messages that the class sends besides the answers of handlers, for the documentation."""
     passthrough_method_prefix: ClassVar[str] = "handle_passthrough_"
-    """Begins the name of a method for each of ``passthrough_events``, which returns the event as it is; the
-    rest is the event's class in small letters. To do more with an event, give it an ``@event_handler``."""
+    """The prefix of a method for each of ``passthrough_events``, which returns the event; the rest is the
+    class of the event in lower case. To do more with an event, write an ``@event_handler``."""
 
     name: str = cast(Any, _Name())
-    """The class's name without "Consumer"."""
+    """The name of the class without "Consumer"."""
     snake_name: str = cast(Any, _Name(to_snake))
-    """``name`` in small letters with underscores."""
+    """``name`` in lower case with underscores."""
 
     _typed_messages: ClassVar[Handlers]
     _typed_events: ClassVar[Handlers]
     _typed_emits: ClassVar[tuple[type[BaseMessage], ...]] = ()
     _typed_outgoing: ClassVar[Adapter | None] = None
     _sends_plainly: bool = True
-    """False where a subclass wants to see every JSON object that is sent."""
+    """False if a subclass overrides a method that receives the sent JSON objects."""
 
     incoming_message_adapter: ClassVar[Adapter | None] = cast(Any, _IncomingAdapter("_typed_messages"))
-    """Validates what clients send; None where there are no handlers."""
+    """The validator of messages from clients; None without handlers."""
     incoming_event_adapter: ClassVar[Adapter | None] = cast(Any, _IncomingAdapter("_typed_events"))
-    """Validates events; None where there are no handlers."""
+    """The validator of events; None without handlers."""
     outgoing_message_adapter: ClassVar[Adapter] = _OutgoingAdapter()  # type: ignore[assignment]
     _typed_wire: Wire
 
@@ -140,24 +142,24 @@ class Conversation(Generic[ReceiveEvent]):
                 setattr(cls, method, _pass_on)
         if cls.should_camelize is not Conversation.should_camelize:
             raise TypeError(
-                f"{cls.__module__}.{cls.__qualname__} overrides should_camelize, which decides nothing. "
-                "A message to a group is written once for all its members. Set camelize = True on the class"
+                f"{cls.__module__}.{cls.__qualname__} overrides should_camelize, which has no effect: a "
+                "message to a group is encoded once for all members. Set camelize = True on the class"
             )
 
     @classmethod
     def sent_messages(cls) -> tuple[type[BaseMessage], ...]:
-        """What clients may be sent, as far as the class says so: answers, passed-on events, ``emits``."""
+        """Return the messages that the class declares to send: answers, passed-on events, ``emits``."""
         outputs = (*cls._typed_messages.output_types(), *cls._typed_events.output_types(), *cls._typed_emits)
         return tuple(dict.fromkeys(outputs))
 
     @classmethod
     def wire(cls) -> Wire:
-        """The form of this class's messages."""
+        """Return the form of this class's messages."""
         camelize = config.camelize if cls.camelize is None else cls.camelize
         return Wire(bool(camelize), cls.discriminator_field)
 
     def _settle_options(self) -> None:
-        """Take what the class leaves open from ``config``; once, when the client connects."""
+        """Set options that are None from ``config``, when the client connects."""
         self.send_completion = self.should_send_completion
         self.camelize = self.should_camelize
         for name in ("send_message_immediately", "log_websocket_message", "log_ignored_actions"):
@@ -167,12 +169,12 @@ class Conversation(Generic[ReceiveEvent]):
 
     @property
     def should_send_completion(self) -> bool:
-        """Whether completion messages are sent: as the class says, else as ``config`` does."""
+        """The option ``send_completion`` of the class, else that of ``config``."""
         return bool(config.send_completion if self.send_completion is None else self.send_completion)
 
     @property
     def should_camelize(self) -> bool:
-        """Whether fields are camelCase on the wire: as the class says, else as ``config`` does."""
+        """The option ``camelize`` of the class, else that of ``config``."""
         return bool(config.camelize if self.camelize is None else self.camelize)
 
     @property
@@ -184,7 +186,7 @@ class Conversation(Generic[ReceiveEvent]):
     # In
 
     async def _handle_text(self, text: str | bytes) -> None:
-        """Validate a frame and have it handled; its errors are answered."""
+        """Validate a frame and call its handler; errors are answered."""
         adapter = self._typed_messages.adapter
         try:
             if adapter is None:
@@ -200,18 +202,18 @@ class Conversation(Generic[ReceiveEvent]):
             await self.send_message(CompleteMessage())
 
     async def handle_json(self, content: Any, **kwargs: Any) -> None:
-        """``content`` is a client's message, as JSON values: validate it and have it handled."""
+        """Validate the message ``content`` (JSON values) of a client, and call its handler."""
         if self.camelize:
             content = self._typed_messages.in_python(content)
         try:
             text = text_of(content)
-        except ValueError as error:  # a decoder of the user's lets pass what is no JSON, such as half a pair
+        except ValueError as error:  # an overridden decoder may return values that JSON does not allow
             await self.handle_validation_error(not_json(str(error), None))
         else:
             await self._handle_text(text)
 
     async def receive_message(self, message: BaseMessage) -> None:
-        """Hand a valid message to its handler, and what that returns to ``handle_result()``."""
+        """Pass a valid message to its handler, and the result to ``handle_result()``."""
         if self.log_websocket_message:
             self._log("received", message.action)
         method = getattr(self, self._typed_messages.method_for(message))
@@ -225,7 +227,7 @@ class Conversation(Generic[ReceiveEvent]):
             await self.handle_message_handler_error(error, message.action, message)
 
     async def receive_event(self, event: BaseMessage) -> None:
-        """Hand a valid event to its handler; what that returns is sent to the client."""
+        """Pass a valid event to its handler, and send the result to the client."""
         name = self._typed_events.methods.get(type(event))
         try:
             result = event if name is None else await getattr(self, name)(event)
@@ -239,7 +241,7 @@ class Conversation(Generic[ReceiveEvent]):
             await self.send_message(EventCompleteMessage())
 
     async def _handle_event(self, action: str, text: str) -> None:
-        """An event came over the layer, as JSON text."""
+        """Handle an event from the layer, which is JSON text."""
         if self._sends_as_is() and action in self._typed_events.passed_on_tags:
             await self._send_text(text, action)
             return
@@ -248,7 +250,7 @@ class Conversation(Generic[ReceiveEvent]):
             if adapter is None or action not in self._typed_events.tags:
                 known = ", ".join(map(repr, self._typed_events.tags)) or "none"
                 log.warning(
-                    "%s got an event %r for which it has no handler; it handles: %s",
+                    "%s received an event %r without a handler; it handles: %s",
                     self._described(),
                     action,
                     known,
@@ -256,23 +258,25 @@ class Conversation(Generic[ReceiveEvent]):
                 return
             event = adapter.validate_json(text)
         except ValidationError as error:
-            log.warning("%s got an event %r that is not valid: %s", self._described(), action, error)
+            log.warning("%s received an invalid event %r: %s", self._described(), action, error)
         else:
             await self.receive_event(event)
 
     # Out
 
     async def handle_result(self, result: BaseMessage) -> None:
-        """Send what a handler returned. Raises TypeError for what is no message."""
+        """Send the result of a handler. Raises TypeError if it is not a message."""
         if not isinstance(result, BaseMessage):
-            raise TypeError(f"a handler returns a message or None; found {type(result).__name__} {result!r}")
+            raise TypeError(
+                f"a handler must return a message or None, not {type(result).__name__} {result!r}"
+            )
         await self.send_message(result)
 
     async def send_message(self, message: BaseMessage, *, validate: bool = False) -> None:
         """Send ``message`` to this client.
 
-        While a message with a ``ref`` is being handled the ref goes with it. ``validate`` holds it against
-        what the class says it sends first; raises pydantic's ValidationError.
+        During the handling of a message with a ``ref``, the ref is added. ``validate``: first check that the
+        class declares to send the message; raises pydantic's ValidationError.
         """
         if validate:
             type(self).outgoing_message_adapter.validate_python(
@@ -285,25 +289,25 @@ class Conversation(Generic[ReceiveEvent]):
             await self._sent(message.action)
 
     async def send_json(self, content: Any, close: bool | int = False) -> None:
-        """Send JSON values as they are."""
+        """Send JSON values unchanged."""
         raise NotImplementedError("send_json() belongs to a consumer or a topic")
 
     def _described(self) -> str:
-        """This conversation, for log lines."""
+        """Return this conversation as text for logs."""
         return type(self).__qualname__
 
     def _stamp(self) -> dict[str, Any] | None:
         return stamp()
 
     def _sends_as_is(self) -> bool:
-        """Whether JSON text that somebody else made can go to this client unchanged."""
+        """Return True if JSON text from another process can be sent to this client unchanged."""
         return self._sends_plainly and not self.camelize
 
     async def _send_text(self, text: str, action: str) -> None:
         raise NotImplementedError
 
     async def _sent(self, action: str) -> None:
-        """After each message."""
+        """Log the sent message and yield to other connections, if the options say so."""
         if self.log_websocket_message:
             self._log("sent", action)
         if self.send_message_immediately:
@@ -316,19 +320,19 @@ class Conversation(Generic[ReceiveEvent]):
     # Errors
 
     async def handle_validation_error(self, error: ValidationError) -> None:
-        """A message was not valid: answer with what was wrong. Override to answer otherwise."""
+        """Answer an invalid message with its errors. Override to answer otherwise."""
         await self.send_message(ErrorMessage(payload=error_payload(error)))
 
     async def handle_json_processing_error(self, error: Exception) -> None:
-        """A message could not be looked at for a reason that is not its own: answer, and log."""
+        """Answer and log an error during the validation that the message did not cause."""
         await self._answer_failure("the message could not be processed", error)
 
     async def handle_message_handler_error(self, error: Exception, action: str, message: BaseMessage) -> None:
-        """A handler failed: answer with an id, and log the exception under it."""
+        """Answer a failure of a handler with an id, and log the exception with that id."""
         await self._answer_failure(f"the handler of {action!r} failed", error)
 
     async def handle_event_handler_error(self, error: Exception, action: str, event: BaseMessage) -> None:
-        """The handler of an event failed: log it. No client asked for it, so none is told."""
+        """Log a failure of an event's handler; the client, which did not send the event, gets no answer."""
         log.error("%s: the handler of event %r failed", self._described(), action, exc_info=error)
 
     async def _answer_failure(self, detail: str, error: Exception) -> None:
@@ -338,5 +342,5 @@ class Conversation(Generic[ReceiveEvent]):
 
 
 async def _pass_on(self: Conversation[Any], event: BaseMessage) -> BaseMessage:
-    """The event goes to the client as it is."""
+    """Return the event, so that it is sent to the client."""
     return event

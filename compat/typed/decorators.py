@@ -1,8 +1,7 @@
-"""``@channel``, ``@ws_handler`` and ``@event_handler``: what is said about a consumer and its handlers.
+"""``@channel``, ``@ws_handler`` and ``@event_handler``: decorators of consumers and their handlers.
 
-A decorated method stays the function that it is; what was said is kept beside it as a ``Handler``, and the
-class that it becomes a part of reads it (``compat.typed.handlers``). What is wrong with one handler alone is
-said here, while the class is being made.
+A decorated method stays a function; the arguments are stored on it as a ``Handler``, which its class reads
+(``compat.typed.handlers``). Errors in a single handler are raised here, while the class is defined.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ CHANNEL_ATTRIBUTE = "_channel_info"
 
 @dataclass(frozen=True)
 class ChannelInfo:
-    """What ``@channel`` says of a consumer class, for its documentation."""
+    """The arguments of ``@channel``, for the documentation of a consumer class."""
 
     name: str | None = None
     description: str | None = None
@@ -44,7 +43,9 @@ class ChannelInfo:
 
 @dataclass(frozen=True)
 class Handler:
-    """A handler: the message that it takes, those that it may answer with, and its documentation."""
+    """A handler: the message that it handles, the messages with which it may answer, and its
+    documentation.
+    """
 
     kind: Kind
     name: str
@@ -59,7 +60,7 @@ class Handler:
 
 
 def handler_of(attribute: Any) -> Handler | None:
-    """What a decorator has said of a class's attribute, or None."""
+    """Return the ``Handler`` of a decorated attribute, or None."""
     found = getattr(attribute, ATTRIBUTE, None)
     return found if isinstance(found, Handler) else None
 
@@ -82,9 +83,9 @@ def channel(
     description: str | None = None,
     tags: Iterable[str] | None = None,
 ) -> Any:
-    """Documents a consumer class: the name of its channel, what it is for, and tags to group it by.
+    """Document a consumer class: the name of its channel, a description, and tags.
 
-    Defaults: a name made from the class's, and its docstring. Nothing else depends on it.
+    Defaults: a name made from that of the class, and its docstring. Only the documentation uses them.
     """
     info = ChannelInfo(name, description, _tags(tags))
 
@@ -96,7 +97,7 @@ def channel(
 
 
 def _tags(tags: Iterable[str] | None) -> tuple[str, ...]:
-    """A single string is one tag."""
+    """Return the tags as a tuple; a string is one tag."""
     return (tags,) if isinstance(tags, str) else tuple(tags or ())
 
 
@@ -127,13 +128,13 @@ def ws_handler(
     summary: str | None = None,
     tags: Iterable[str] | None = None,
 ) -> Any:
-    """Makes an ``async def`` method the handler of the message that its parameter is annotated with.
+    """Make an ``async def`` method the handler of the message class that annotates its parameter.
 
-    The message that it returns is sent to the caller; ``None`` sends nothing. ``output_type`` documents what
-    a handler sends by other ways, such as a broadcast. ``input_type`` stands in for the annotation;
-    ``action`` names the operation in the documentation (default: the method's name).
+    A returned message is sent to the client; None sends nothing. ``output_type`` documents messages that the
+    handler sends otherwise, for example by a broadcast. ``input_type`` replaces the annotation. ``action`` is
+    the name of the operation in the documentation (default: the name of the method).
 
-    Raises TypeError for a parameter or a result that is no message, and for a plain ``def``.
+    Raises TypeError for a parameter or a result that is not a message, and for a plain ``def``.
     """
     said = _Said("message", action, input_type, output_type, description, summary, tags)
     return said.of(func, sys._getframe(1)) if func is not None else said.decorator(sys._getframe(1))
@@ -164,10 +165,10 @@ def event_handler(
     summary: str | None = None,
     tags: Iterable[str] | None = None,
 ) -> Any:
-    """Makes an ``async def`` method the handler of an event that comes over the channel layer.
+    """Make an ``async def`` method the handler of an event from the channel layer.
 
-    As ``ws_handler``, but for what ``broadcast_event()`` and ``send_event()`` send; the message that it
-    returns goes to this consumer's client.
+    ``broadcast_event()`` and ``send_event()`` send events; a returned message is sent to the client of this
+    consumer. The arguments are those of ``ws_handler``.
     """
     said = _Said("event", None, input_type, output_type, description, summary, tags)
     return said.of(func, sys._getframe(1)) if func is not None else said.decorator(sys._getframe(1))
@@ -189,10 +190,12 @@ class _Said:
         return lambda function: self.of(function, frame)
 
     def of(self, function: Any, frame: types.FrameType) -> Any:
-        """``function``, with what was said of it; ``frame`` is the class body's, for names of its scope."""
+        """Store the arguments on ``function`` and return it; ``frame`` is that of the class body, for its
+        names.
+        """
         where = _where(function)
         if not inspect.iscoroutinefunction(function):
-            raise TypeError(f"{where} must be an 'async def': a handler is awaited")
+            raise TypeError(f"{where} must be an 'async def', because handlers are awaited")
         scope = _names_around(frame)
         parameter = _parameter(function, where)
         input_type = self.input_type
@@ -200,8 +203,8 @@ class _Said:
             input_type = _annotation(function, parameter, scope, where)
         if not (isinstance(input_type, type) and issubclass(input_type, BaseMessage)):
             raise TypeError(
-                f"{where}: its parameter {parameter!r} is annotated with {_shown(input_type)}, which is no "
-                "message. A handler takes one subclass of BaseMessage, and the class decides what reaches it"
+                f"{where}: the annotation of its parameter {parameter!r} is {_shown(input_type)}, which is "
+                "not a message. Annotate it with a subclass of BaseMessage; the handler receives its messages"
             )
         output = self.output_type
         if output is None and "return" in function.__annotations__:
@@ -222,7 +225,7 @@ class _Said:
 
 
 def _parameter(function: Any, where: str) -> str:
-    """The name of the one parameter beside ``self``."""
+    """Return the name of the only parameter besides ``self``."""
     takes = [
         parameter
         for parameter in list(inspect.signature(function).parameters.values())[1:]
@@ -231,18 +234,18 @@ def _parameter(function: Any, where: str) -> str:
     ]
     if len(takes) != 1:
         found = ", ".join(parameter.name for parameter in takes) or "none"
-        raise TypeError(f"{where} must take one message beside self; found {found}")
+        raise TypeError(f"{where} must have one parameter besides self; found {found}")
     return takes[0].name
 
 
 def _annotation(function: Any, name: str, scope: Mapping[str, Any], where: str) -> Any:
-    """What a parameter (or "return") is annotated with, evaluated."""
+    """Return the evaluated annotation of a parameter (or "return")."""
     try:
         annotation = function.__annotations__[name]
     except KeyError:
         raise TypeError(
-            f"{where}: its parameter {name!r} has no annotation. It decides which message the handler gets: "
-            f"write {name}: SomeMessage, or @ws_handler(input_type=SomeMessage)"
+            f"{where}: its parameter {name!r} has no annotation, which decides which messages it handles. "
+            f"Write {name}: SomeMessage, or @ws_handler(input_type=SomeMessage)"
         ) from None
     holder = types.SimpleNamespace(__annotations__={name: annotation})
     try:
@@ -250,13 +253,13 @@ def _annotation(function: Any, name: str, scope: Mapping[str, Any], where: str) 
     except Exception as error:
         hint = "output_type=…" if name == "return" else "input_type=…"
         raise TypeError(
-            f"{where}: the annotation {annotation!r} cannot be evaluated ({error}). What it names must be "
-            f"there when the class is made (not only under TYPE_CHECKING); or say it with {hint}"
+            f"{where}: the annotation {annotation!r} cannot be evaluated ({error}). Its names must exist "
+            f"when the class is defined (not only under TYPE_CHECKING); or use {hint}"
         ) from error
 
 
 def _names_around(frame: types.FrameType) -> dict[str, Any]:
-    """The names that an annotation in a class body sees: of the body, and of the functions around it."""
+    """Return the names that are visible in a class body: its own, and those of the functions around it."""
     frames = []
     found: types.FrameType | None = frame
     while found is not None and found.f_code.co_name != "<module>":
@@ -270,7 +273,7 @@ def _names_around(frame: types.FrameType) -> dict[str, Any]:
 
 
 def _messages(output: Any, where: str) -> Iterable[type[BaseMessage]]:
-    """The message classes that ``output`` is made of, less those that have no action."""
+    """Yield the message classes in ``output``, except those without an action."""
     if output is None or output is type(None) or output is Any or output is typing.NoReturn:
         return
     if isinstance(output, list | tuple) or get_origin(output) in (Union, types.UnionType):
@@ -281,7 +284,7 @@ def _messages(output: Any, where: str) -> Iterable[type[BaseMessage]]:
             yield output
     else:
         raise TypeError(
-            f"{where} answers with {_shown(output)}: a handler returns a message, which is sent, or None"
+            f"{where} returns {_shown(output)}: a handler must return a message, which is sent, or None"
         )
 
 

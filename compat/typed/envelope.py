@@ -1,10 +1,10 @@
-"""The envelope: what travels beside a message on the same JSON object.
+"""The envelope: fields beside those of a message in the same JSON object.
 
     {"version": 1, "topic": "run:42", "ref": "7", "action": "start", "payload": {...}}
 
-``ref`` is chosen by a client and comes back with every reply to that message, so that a client can wait for
-its answer. ``topic`` addresses one of the conversations of a socket. ``seq`` numbers what a topic's writer
-sends. The fields are those of Chanx 2.13.
+A client chooses ``ref``, and every reply to the message contains it, so that the client can wait for its
+answer. ``topic`` names one of the conversations of a connection. ``seq`` is the number of a topic's event,
+chosen by its sender. The fields are those of Chanx 2.13.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ __all__ = [
 
 ENVELOPE_VERSION = 1
 MAX_LENGTH = 255
-"""Characters of a topic's name, and of a ref: both come back with every answer."""
+"""The maximum length of a topic's name and of a ref in characters; every answer contains them."""
 ENVELOPE_FIELDS = frozenset(("version", "topic", "ref", "seq"))
 
 current_ref: ContextVar[str | None] = ContextVar("compat_typed_ref", default=None)
-"""The ref of the message that is being handled. Tasks that a handler starts keep it."""
+"""The ref of the message that is handled now; tasks that a handler starts inherit it."""
 
 current_seq: ContextVar[int | None] = ContextVar("compat_typed_seq", default=None)
-"""The number of the event that is being handled."""
+"""The number of the event that is handled now."""
 
 
 class Envelope(BaseModel):
-    """The fields beside a message, validated."""
+    """The fields of the envelope, validated."""
 
     version: int = ENVELOPE_VERSION
     topic: Annotated[str | None, Field(max_length=MAX_LENGTH)] = None
@@ -46,12 +46,12 @@ class Envelope(BaseModel):
 
 
 def strip_envelope(content: dict[str, Any]) -> dict[str, Any]:
-    """The message alone."""
+    """Return the message without the fields of the envelope."""
     return {key: value for key, value in content.items() if key not in ENVELOPE_FIELDS}
 
 
 def stamp(topic: str | None = None) -> dict[str, Any] | None:
-    """What a reply sent now carries beside its message; None where it answers nothing in particular."""
+    """Return the envelope of a message that is sent now; None if it is not a reply and has no topic."""
     ref = current_ref.get()
     if ref is None and topic is None:
         return None

@@ -1,8 +1,8 @@
-"""Events: typed messages to consumers from anywhere, over the channel layer.
+"""Events: typed messages to consumers, sent over the channel layer from any process.
 
-``broadcast_event()`` and ``send_event()`` are class methods and need no connection, no server and no app in
-the process: a script, a worker or an HTTP endpoint calls them. An event is validated when it is made and
-encoded once; each consumer that gets it runs its ``@event_handler``.
+``broadcast_event()`` and ``send_event()`` are class methods, which a script, a worker or an HTTP endpoint can
+call without a connection or a server. An event is encoded once; each consumer that receives it calls its
+``@event_handler``.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypedDict
 
 from asgiref.sync import async_to_sync
 
-from compat.dispatch import missing_layer
 from compat.exceptions import InvalidChannelLayerError
-from compat.layers import DEFAULT_CHANNEL_LAYER, channel_layers, get_channel_layer
+from compat.layers import DEFAULT_CHANNEL_LAYER, channel_layers, get_channel_layer, missing_layer
 from compat.typed.conversation import Conversation, ReceiveEvent
 from compat.typed.handlers import listed
 from compat.typed.messages import BaseMessage
@@ -40,13 +39,13 @@ __all__ = [
 log = logging.getLogger("compat.typed")
 
 FRAME = "websocket.send"
-"""The type of a broadcast on the layer: the ASGI message that each member sends on as it is."""
+"""The type of a broadcast on the layer: an ASGI message that each member sends to its client."""
 EVENT = "typed.event"
-"""The type of an event on the layer: {"type", "action", "text"}, the text being the event as JSON."""
+"""The type of an event on the layer: {"type", "action", "text"}; the text is the event as JSON."""
 
 
 class GroupMessageEvent(TypedDict, total=False):
-    """What ``handle_group_message()`` gets: a broadcast as JSON values."""
+    """The argument of ``handle_group_message()``: a broadcast as JSON values."""
 
     message: dict[str, Any]
     exclude_current: bool
@@ -54,22 +53,22 @@ class GroupMessageEvent(TypedDict, total=False):
 
 
 class EventPayload(TypedDict):
-    """What ``handle_channel_event()`` gets."""
+    """The argument of ``handle_channel_event()``."""
 
     event_data: dict[str, Any]
 
 
 class Published(NamedTuple):
-    """Something that went out, for those who watch (tests)."""
+    """A published message or event, for watchers (tests)."""
 
     target: type
     kind: str
     """"event", "broadcast" or "topic"."""
     message: BaseMessage | Mapping[str, Any]
     to: tuple[str, ...]
-    """Groups; the channel of ``send_event``; the topic."""
+    """The groups, the channel of ``send_event``, or the topic."""
     default: bool
-    """True where the caller named no groups."""
+    """The caller has named no groups."""
     seq: int | None = None
 
 
@@ -79,7 +78,7 @@ _watchers: list[Watcher] = []
 
 @contextmanager
 def watching(watcher: Watcher) -> Iterator[None]:
-    """Show ``watcher`` all that is published while the block runs; what it returns True for is not sent."""
+    """Call ``watcher`` for everything that is published in the block; if it returns True, it is not sent."""
     _watchers.append(watcher)
     try:
         yield
@@ -88,7 +87,7 @@ def watching(watcher: Watcher) -> Iterator[None]:
 
 
 def intercepted(*fields: Any) -> bool:
-    """Whether somebody who watches keeps it from being sent."""
+    """Return True if a watcher prevents the sending."""
     if not _watchers:
         return False
     published = Published(*fields)
@@ -96,20 +95,22 @@ def intercepted(*fields: Any) -> bool:
 
 
 def layer_under(cls: type, alias: str) -> Any:
-    """The layer that ``cls`` uses; raises InvalidChannelLayerError, naming those that there are."""
+    """Return the layer that ``cls`` uses; raise InvalidChannelLayerError, which lists the configured
+    layers.
+    """
     layer = get_channel_layer(alias)
     if layer is None:
         configured = ", ".join(map(repr, channel_layers)) or "none"
         raise InvalidChannelLayerError(
             f"{cls.__qualname__} sends over channel layer {alias!r}, which is not configured. Configured: "
-            f"{configured}. Call register_channel_layer({alias!r}, layer) first (the function that sets up "
-            "your layers, in a script), or set channel_layer_alias on the class"
+            f"{configured}. First call register_channel_layer({alias!r}, layer) (in a script, the function "
+            "that sets up your layers), or set channel_layer_alias on the class"
         )
     return layer
 
 
 def groups_of(consumer: Any) -> Any:
-    """The layer of a consumer that runs; raises InvalidChannelLayerError where it has none."""
+    """Return the layer of a running consumer; raise InvalidChannelLayerError if it has none."""
     if consumer.channel_layer is None:
         raise InvalidChannelLayerError(missing_layer(consumer))
     return consumer.channel_layer
@@ -122,27 +123,25 @@ async def publish(layer: Any, groups: Collection[str], message: dict[str, Any]) 
 
 
 def blocking(call: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """``call``, a coroutine function, for code without an event loop."""
+    """Return ``call``, a coroutine function, as a function for code without an event loop."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return async_to_sync(call)
-    raise RuntimeError(
-        f"{name}_sync() was called in a running event loop, which it would block. Write: await {name}(...)"
-    )
+    raise RuntimeError(f"{name}_sync() would block the running event loop. Write: await {name}(...)")
 
 
 class EventTarget(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
-    """The part of a consumer class that events are sent to."""
+    """The part of a consumer class that receives events."""
 
     groups: Any
     extra_groups: ClassVar[Collection[str]] = ()
-    """Groups beside ``groups``; those of all base classes count, so that a mixin can bring its own."""
+    """Groups besides ``groups``; those of all base classes are added, so that a mixin can add its own."""
     channel_layer_alias: str = DEFAULT_CHANNEL_LAYER
 
     @classmethod
     def default_groups(cls) -> list[str]:
-        """The groups that every connection joins: ``groups``, and all ``extra_groups``."""
+        """Return the groups that every connection joins: ``groups``, and all ``extra_groups``."""
         declared = listed(cls, "groups", getattr(cls, "groups", None), "groups")
         extra = [
             group
@@ -155,15 +154,15 @@ class EventTarget(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
     async def broadcast_event(cls, event: ReceiveEvent, groups: Collection[str] | str | None = None) -> None:
         """Send ``event`` to all consumers in ``groups`` (default: the groups that this class declares).
 
-        Raises InvalidChannelLayerError when the class's layer is not configured, and what the layer raises
-        when it cannot be reached. Whoever is full loses the event; the layer counts that.
+        Raises InvalidChannelLayerError if the layer is not configured, and the layer's error if it cannot be
+        reached. A consumer whose inbox is full loses the event, which the layer counts.
         """
         if groups is None:
             to = cls.default_groups()
             if not to:
                 log.warning(
-                    "%s.broadcast_event(%s) reached nobody: the class declares no groups, and the call names "
-                    "none (groups=[...])",
+                    "%s.broadcast_event(%s) was sent to no group: neither the class nor the call names one "
+                    "(groups=[...])",
                     cls.__qualname__,
                     type(event).__name__,
                 )
@@ -174,33 +173,35 @@ class EventTarget(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
 
     @classmethod
     def broadcast_event_sync(cls, event: ReceiveEvent, groups: Collection[str] | str | None = None) -> None:
-        """``broadcast_event`` for code that has no event loop; blocks. Raises RuntimeError inside one."""
+        """Call ``broadcast_event`` from code without an event loop, and block. Raises RuntimeError in a
+        loop.
+        """
         blocking(cls.broadcast_event, f"{cls.__name__}.broadcast_event")(event, groups)
 
     @classmethod
     async def send_event(cls, event: ReceiveEvent, channel_name: str) -> None:
-        """Send ``event`` to the one consumer whose ``channel_name`` it is; raises ChannelFull at capacity."""
+        """Send ``event`` to the consumer with this ``channel_name``; raises ChannelFull at capacity."""
         if not intercepted(cls, "event", event, (channel_name,), False):
             await layer_under(cls, cls.channel_layer_alias).send(channel_name, _event(cls, event))
 
     @classmethod
     def send_event_sync(cls, event: ReceiveEvent, channel_name: str) -> None:
-        """``send_event`` for code that has no event loop; blocks. Raises RuntimeError inside one."""
+        """Call ``send_event`` from code without an event loop, and block. Raises RuntimeError in a loop."""
         blocking(cls.send_event, f"{cls.__name__}.send_event")(event, channel_name)
 
     async def typed_event(self, event: Mapping[str, Any]) -> None:
-        """An event has come."""
+        """Handle an event."""
         await self._handle_event(event["action"], event["text"])
 
     async def handle_channel_event(self, event_payload: EventPayload) -> None:
-        """An event has come from a process that runs Chanx."""
+        """Handle an event from a process that runs Chanx."""
         data = event_payload["event_data"]
         await self._handle_event(str(data.get(self.discriminator_field)), text_of(data))
 
 
 def _event(cls: type[EventTarget[Any]], event: BaseMessage) -> dict[str, Any]:
     if not isinstance(event, BaseMessage):
-        raise TypeError(f"{cls.__qualname__} is sent events that are messages; found {event!r}")
+        raise TypeError(f"an event for {cls.__qualname__} must be a message, not {event!r}")
     return {"type": EVENT, "action": event.action, "text": _encoded(cls, event)}
 
 

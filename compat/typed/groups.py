@@ -1,4 +1,4 @@
-"""Names of groups made of several parts."""
+"""Group names of several parts."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def safe_group_name(*parts: object, namespace: str | None = None) -> str:
-    """A valid group name of ``parts``, joined by dots, after ``namespace``.
+    """Return a valid group name of ``namespace`` and ``parts``, joined by dots.
 
-    What a group's name may not contain becomes a hyphen; a name that would be too long ends in a hash of all
-    of it. Different texts can so get one name: where that matters use ``compat.names.group_name``. Raises
-    ValueError where nothing is left.
+    Characters that are not allowed become hyphens, and a name that is too long ends in a hash of the whole.
+    Different texts may have the same name; use ``compat.names.group_name`` to avoid that. Raises ValueError
+    if no character is left.
 
     >>> safe_group_name("user", 42, namespace="notification")
     'notification.user.42'
@@ -26,5 +26,5 @@ def safe_group_name(*parts: object, namespace: str | None = None) -> str:
     texts = (str(part) for part in (namespace, *parts) if part is not None)
     name = ".".join(text for part in texts if (text := _UNSAFE.sub("-", part).strip("-")))
     if not name:
-        raise ValueError(f"safe_group_name{parts!r}: no part has a letter or a digit of ASCII")
+        raise ValueError(f"safe_group_name{parts!r}: no part contains an ASCII letter or digit")
     return group_name(name)

@@ -1,4 +1,6 @@
-"""Which method of a class handles which message: read off the class once, and then only looked up."""
+"""The handlers of a class: a table of the methods that handle its messages, made when the class is
+defined.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +17,10 @@ __all__ = ["Handlers", "listed", "merged_messages"]
 
 
 class Handlers:
-    """The handlers of one kind of one class.
+    """The handlers of one kind in one class.
 
-    ``methods`` maps a message class to the name of the method that handles it, ``handlers`` that name to what
-    its decorator said. ``passed_on`` are messages that go to the client as they are; one that has a handler
-    is left to it.
+    ``methods`` maps a message class to the name of its method, ``handlers`` that name to its ``Handler``.
+    ``passed_on`` are messages that are sent to the client unchanged, unless they have a handler.
     """
 
     def __init__(
@@ -35,8 +36,8 @@ class Handlers:
             tags = tags_of(model, discriminator)
             if not tags and model.__pydantic_complete__:
                 raise TypeError(
-                    f"{handler.where} takes {model.__name__}, which has no action of its own, so nothing "
-                    "would ever reach it. Annotate it with a message class that has one"
+                    f"{handler.where} takes {model.__name__}, which has no action, so no message would ever "
+                    "reach it. Annotate it with a message class that has an action"
                 )
             for tag in tags:
                 if tag in by_tag:
@@ -53,11 +54,11 @@ class Handlers:
             tag for model in self.passed_on for tag in tags_of(model, discriminator)
         )
         if all(model.__pydantic_complete__ for model in self.models):
-            _ = self.adapter  # a model that waits for a later definition is left for the first message
+            _ = self.adapter  # incomplete models are left for the first message
 
     @cached_property
     def adapter(self) -> Adapter | None:
-        """Validates what is for one of these handlers; None when there is none."""
+        """The validator of messages for these handlers; None if there are no handlers."""
         return union_of(self.models, self.discriminator)
 
     @cached_property
@@ -65,25 +66,29 @@ class Handlers:
         return {tag: reader(model) for model in self.models for tag in tags_of(model, self.discriminator)}
 
     def method_for(self, message: BaseMessage) -> str:
-        """The name of the method that handles ``message``."""
+        """Return the name of the method that handles ``message``."""
         name = self.methods.get(type(message))
         return name if name is not None else self._by_action[message.action]
 
     def in_python(self, content: Any) -> Any:
-        """The JSON values of a message with camelCase fields, with the names that its model has."""
+        """Return the JSON values of a message with the field names of its model instead of camelCase
+        names.
+        """
         tag = content.get(self.discriminator) if isinstance(content, dict) else None
         translate = self._readers.get(tag) if isinstance(tag, str) else None
         return content if translate is None else translate(content)
 
     def output_types(self) -> Iterator[type[BaseMessage]]:
-        """What the handlers may answer with."""
+        """Yield the message classes with which the handlers may answer."""
         for handler in self.handlers.values():
             yield from handler.output_types
         yield from self.passed_on
 
 
 def _collected(cls: type, kind: Kind) -> dict[str, Handler]:
-    """The handlers of ``cls`` and its bases by attribute. An overriding method handles what the other did."""
+    """Return the handlers of ``cls`` and its bases by attribute. An overriding method keeps the handler's
+    role.
+    """
     found: dict[str, Handler] = {}
     for base in reversed(cls.__mro__):
         for name, attribute in vars(base).items():
@@ -92,22 +97,22 @@ def _collected(cls: type, kind: Kind) -> dict[str, Handler]:
                 _refuse_own_name(cls, name, handler)
                 found[name] = handler
             elif name in found and not callable(attribute):
-                del found[name]  # handle_x = None takes the handler away
+                del found[name]  # handle_x = None removes the handler
     return found
 
 
 def _refuse_own_name(cls: type, name: str, handler: Handler) -> None:
-    """TypeError where a handler takes the place of a method that consumers themselves have."""
+    """Raise TypeError if a handler would replace a method of our consumers."""
     for base in cls.__mro__:
         if name in vars(base) and base.__module__.partition(".")[0] == "compat":
             raise TypeError(
-                f"{handler.where} is called as {base.__qualname__}.{name}, which it would replace. Give the "
-                f"handler another name, such as handle_{name}: its annotation decides what it gets"
+                f"{handler.where} would replace the method {base.__qualname__}.{name}. Give the handler "
+                f"another name, such as handle_{name}: its annotation decides which messages it handles"
             )
 
 
 def listed(cls: type, attribute: str, value: Any, of: str) -> tuple[Any, ...]:
-    """``value`` of a list attribute. TypeError for a string or a class where a list of them is meant."""
+    """Return the members of a list attribute. Raise TypeError for a string or a class instead of a list."""
     if isinstance(value, str | type):
         shown = repr(value) if isinstance(value, str) else value.__name__
         raise TypeError(
@@ -122,14 +127,14 @@ def _twice(cls: type, kind: Kind, tag: str, first: Handler, second: Handler) -> 
         f"{cls.__module__}.{cls.__qualname__} has two {kind} handlers for the action {tag!r}:\n"
         f"  {first.where} takes {first.input_type.__name__}\n"
         f"  {second.where} takes {second.input_type.__name__}\n"
-        "The action decides which handler gets a message: keep one, or give one message another action"
+        "The action decides which handler is called: keep one handler, or change the action of one message"
     )
 
 
 def merged_messages(cls: type, attribute: str) -> tuple[type[BaseMessage], ...]:
-    """The message classes in a list attribute of ``cls`` and of all its bases, each once.
+    """Return the message classes in a list attribute of ``cls`` and of its bases, without repetitions.
 
-    Raises TypeError for a member that is no message with an action.
+    Raises TypeError for a member that is not a message with an action.
     """
     merged: dict[Any, None] = {}
     for base in cls.__mro__:

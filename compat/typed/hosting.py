@@ -1,4 +1,6 @@
-"""The part of a consumer that serves topics: who has subscribed to what, and which one a frame is for."""
+"""The part of a consumer that serves topics: the subscriptions of a connection, and the routing of its
+frames.
+"""
 
 from __future__ import annotations
 
@@ -22,20 +24,21 @@ log = logging.getLogger("compat.typed")
 
 
 class TopicHost:
-    """``topics`` are the classes that a client may subscribe to, ``subscriptions`` what it has.
+    """Serves topics on a connection.
 
-    ``default_topic`` is subscribed to when the client connects, its parameters taken from the route's; frames
-    without a topic are for it.
+    ``topics``: the classes that a client may subscribe to. ``subscriptions``: the subscribed topics by name.
+    ``default_topic``: subscribed to when the client connects, with the parameters of the route; it receives
+    frames without a topic.
     """
 
     topics: ClassVar[Sequence[type[Topic[Any]]]] = ()
     default_topic: ClassVar[type[Topic[Any]] | None] = None
     max_subscriptions: ClassVar[int] = 100
-    """Topics that one connection may have at a time."""
+    """The maximum number of topics of one connection."""
 
     subscriptions: dict[str, Topic[Any]]
     _sees_topics: ClassVar[bool] = False
-    """Whether a subclass wants to see every JSON object that is sent under a topic's name."""
+    """A subclass overrides ``send_topic_json``, which receives every JSON object that is sent for a topic."""
 
     if TYPE_CHECKING:
         url_params: Any
@@ -46,13 +49,13 @@ class TopicHost:
         def _is_open(self) -> bool: ...
 
     async def topic_event(self, event: Mapping[str, Any]) -> None:
-        """An event for a topic has come; one that was given up meanwhile is not for us."""
+        """Pass an event to its topic; ignore it if the client has unsubscribed."""
         subscription = self.subscriptions.get(event["topic"])
         if subscription is not None:
             await subscription._take_event(event)
 
     async def handle_topic_event(self, event: Mapping[str, Any]) -> None:
-        """An event for a topic has come from a process that runs Chanx."""
+        """Pass an event from a process that runs Chanx to its topic."""
         subscription = self.subscriptions.get(event["topic"])
         if subscription is not None:
             data = event["event_data"]
@@ -60,16 +63,16 @@ class TopicHost:
             await subscription._take_event({"action": action, "text": text_of(data), "seq": event.get("seq")})
 
     async def send_topic_json(self, topic: str, content: Mapping[str, Any]) -> None:
-        """Send JSON values under a topic's name, as they are."""
+        """Send JSON values for a topic."""
         text = text_of({**content, **(stamp(topic) or {})})
         await self.send(text_data=text)  # type: ignore[attr-defined]  # a host is a consumer
 
     async def send_topic_message(self, topic: str, message: BaseMessage) -> None:
-        """Send ``message`` under a topic's name, whether the client has subscribed to it or not."""
+        """Send ``message`` for a topic, even if the client has not subscribed to it."""
         await (self.subscriptions.get(topic) or self._under(topic)).send_message(message)
 
     async def send_topic_error(self, topic: str, reason: TopicErrorReason, detail: str) -> None:
-        """Say why a frame for a topic was not served: ``reason`` is for programs, ``detail`` for people."""
+        """Answer a frame for a topic with an error: ``reason`` is for programs, ``detail`` for people."""
         payload = {"reason": TopicErrorReason(reason).value, "detail": detail}
         await self.send_topic_message(topic, ErrorMessage(payload=payload))
 
@@ -86,18 +89,18 @@ class TopicHost:
             await self.send_topic_error(name, TopicErrorReason.NOT_SUBSCRIBED, detail)
 
     async def _subscribe(self, name: str) -> None:
-        """Find the topic, ask it, join its group, and only then say so."""
+        """Authorize the subscription, join the group of the topic, and confirm it."""
         if name in self.subscriptions:
             await self.send_topic_message(name, SubscribedMessage())
             return
         topic_class = self._topic_class(name)
         if topic_class is None:
             patterns = ", ".join(repr(topic.pattern) for topic in self.topics) or "none"
-            detail = f"no topic {name!r}; the patterns here: {patterns}"
+            detail = f"no topic {name!r}; the patterns are: {patterns}"
             await self.send_topic_error(name, TopicErrorReason.UNKNOWN_TOPIC, detail)
             return
         if len(self.subscriptions) >= self.max_subscriptions:
-            detail = f"{self.max_subscriptions} topics are subscribed to already; unsubscribe from one first"
+            detail = f"the limit of {self.max_subscriptions} topics is reached; unsubscribe from one first"
             await self.send_topic_error(name, TopicErrorReason.TOO_MANY, detail)
             return
         subscription = topic_class(self, name)  # type: ignore[arg-type]  # a host is a consumer
@@ -111,7 +114,7 @@ class TopicHost:
         await self.join_group(topic_class.group_name(name))
         self.subscriptions[name] = subscription
         await subscription.send_message(SubscribedMessage())
-        token = current_ref.set(None)  # what comes now is news, and no answer
+        token = current_ref.set(None)  # messages of on_subscribe() are not answers
         try:
             await subscription.on_subscribe()
         except CONTROL:
@@ -122,7 +125,7 @@ class TopicHost:
             current_ref.reset(token)
 
     async def _is_allowed(self, subscription: Topic[Any]) -> bool | None:
-        """What ``authorize()`` says; None where it failed, which is answered."""
+        """Return the result of ``authorize()``; None if it has failed, which is answered."""
         try:
             return bool(await subscription.authorize(**subscription.params))
         except CONTROL:
@@ -138,7 +141,7 @@ class TopicHost:
         await self.send_topic_message(name, UnsubscribedMessage())
 
     async def _leave_topic(self, name: str, subscription: Topic[Any]) -> None:
-        """Its hook may fail: it is left all the same."""
+        """Leave a topic, even if its hook fails."""
         try:
             await subscription.on_unsubscribe()
         except CONTROL:
@@ -150,18 +153,20 @@ class TopicHost:
             await self.leave_group(type(subscription).group_name(name))
 
     async def _leave_topics(self) -> None:
-        """At the end: one that fails keeps no other from being left."""
+        """Leave all topics; a failure is logged."""
         for name, subscription in tuple(self.subscriptions.items()):
             try:
                 await self._leave_topic(name, subscription)
             except Exception:
-                log.exception("%s could not be left", subscription._described())
+                log.exception("leaving %s failed", subscription._described())
 
     def _topic_class(self, name: str) -> type[Topic[Any]] | None:
         return next((topic for topic in self.topics if topic.parse(name) is not None), None)
 
     def _tag_under(self, name: str) -> str:
-        """What ``action`` is called in frames for a topic: as the topic has it, else as this consumer."""
+        """Return the name of ``action`` in frames for a topic: that of the topic, else that of this
+        consumer.
+        """
         return (self._topic_class(name) or self).discriminator_field
 
     def _under(self, name: str) -> _Unserved:
@@ -173,14 +178,14 @@ class TopicHost:
         missing = [name for name in topic.param_names if name not in self.url_params]
         if missing:
             raise ImproperlyConfigured(
-                f"default_topic {topic.__qualname__} has the pattern {topic.pattern!r}, and the route gives "
-                f"no {', '.join(missing)}; it gives: {', '.join(self.url_params) or 'nothing'}"
+                f"default_topic {topic.__qualname__} has the pattern {topic.pattern!r}, but the route has no "
+                f"parameter {', '.join(missing)}; it has: {', '.join(self.url_params) or 'none'}"
             )
         return topic.pattern.format(**self.url_params)
 
 
 class _Unserved(Topic[Any]):
-    """A topic's name that leads nowhere: only for answering under it."""
+    """An unknown topic, used only to answer under its name."""
 
     pattern = "{anything}"
 

@@ -1,4 +1,4 @@
-"""What a consumer sends, as its client reads it: frames in, messages out. Used by the client and in tests."""
+"""Decoding of a consumer's frames as messages, for the client and for tests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Incoming"]
 
 
 class Incoming:
-    """Makes messages of what a conversation sends, in the form (``wire``) in which it sends them."""
+    """Decodes the frames of a conversation as messages; ``wire`` is their form."""
 
     def __init__(self, conversation: type[Conversation[Any]]) -> None:
         self.wire = wire = conversation.wire()
@@ -37,12 +37,12 @@ class Incoming:
         )
 
     def message(self, content: dict[str, Any]) -> BaseMessage:
-        """Raises ValueError for what the conversation does not say that it sends."""
+        """Return the message of a frame; raise ValueError if the conversation does not declare it."""
         translate = self.readers.get(str(content.get(self.wire.discriminator)))
         try:
             return self.adapter.validate_json(text_of(content if translate is None else translate(content)))
         except ValidationError as error:
             raise ValueError(
-                f"{self.name} does not say that it sends {content}: {error.errors()[0]['msg']}. Name the "
-                "message's class in output_type=… of the handler that sends it, or in emits"
+                f"{self.name} does not declare that it sends {content}: {error.errors()[0]['msg']}. Add the "
+                "class of the message to output_type=… of the handler that sends it, or to emits"
             ) from error

@@ -1,11 +1,11 @@
-"""Messages: pydantic models that are told apart by a Literal ``action``, and those that every consumer knows.
+"""Messages: pydantic models with a Literal ``action``, and the messages of the protocol.
 
     class ChatMessage(BaseMessage):
         action: Literal["chat"] = "chat"
         payload: ChatPayload
 
-The same kind of class is used for what clients send, for what they are sent and for events between processes.
-Names and fields are those of Chanx 2.13.
+Clients and consumers send messages, and events between processes are messages. Names and fields are those of
+Chanx 2.13.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ ACTION = "action"
 
 
 def literal_values(model: type[BaseModel], field: str) -> tuple[str, ...]:
-    """The strings that ``field`` of ``model`` may be, or () where it is not annotated with such a Literal."""
+    """Return the strings that ``field`` of ``model`` may have, or () if its annotation is not such a
+    Literal.
+    """
     info = model.model_fields.get(field)
     annotation = info.annotation if info is not None else None
     if get_origin(annotation) is not Literal:
@@ -47,10 +49,11 @@ def literal_values(model: type[BaseModel], field: str) -> tuple[str, ...]:
 
 
 class BaseMessage(BaseModel, abc.ABC):
-    """Base of all messages. A subclass declares ``action`` as a Literal of strings, and its ``payload``.
+    """Base class of all messages. A subclass declares ``action`` as a Literal of strings, and its
+    ``payload``.
 
-    Raises TypeError when a subclass is made whose ``action`` is anything else. A base class for several
-    messages that has no action of its own names ``abc.ABC`` among its bases.
+    The definition of a subclass with another ``action`` raises TypeError. A base class for several messages,
+    without an action, has ``abc.ABC`` among its bases.
     """
 
     action: Any
@@ -66,12 +69,12 @@ class BaseMessage(BaseModel, abc.ABC):
         raise TypeError(
             f"{cls.__module__}.{cls.__qualname__} needs an action that is a Literal of strings, such as "
             f'action: Literal["{example}"] = "{example}"; found {found}. '
-            "(A base class for other messages names abc.ABC among its bases.)"
+            "(A base class for other messages has abc.ABC among its bases.)"
         )
 
 
 class PingMessage(BaseMessage):
-    """Are you there?"""
+    """Asks the server for a ``PongMessage``."""
 
     action: Literal["ping"] = "ping"
     payload: None = None
@@ -85,10 +88,10 @@ class PongMessage(BaseMessage):
 
 
 class ErrorMessage(BaseMessage):
-    """What was wrong with a message.
+    """The errors of a message.
 
-    ``payload`` is a list of ``{"type", "loc", "msg"}`` for a message that could not be read, and
-    ``{"detail", "error_id"}`` for one whose handler failed; the id is in the server's log.
+    ``payload`` is a list of ``{"type", "loc", "msg"}`` for an invalid message, and ``{"detail", "error_id"}``
+    for a message whose handler failed; the id is in the server's log.
     """
 
     model_config = ConfigDict(
@@ -109,7 +112,7 @@ class ErrorMessage(BaseMessage):
 
 
 class AuthenticationPayload(BaseModel):
-    """How an authentication ended, in terms of HTTP."""
+    """The result of an authentication as an HTTP status."""
 
     status_code: int
     status_text: str = ""
@@ -117,56 +120,56 @@ class AuthenticationPayload(BaseModel):
 
 
 class AuthenticationMessage(BaseMessage):
-    """Sent by an authenticator before anything else."""
+    """The first message of a connection, sent by its authenticator."""
 
     action: Literal["authentication"] = "authentication"
     payload: AuthenticationPayload
 
 
 class CompleteMessage(BaseMessage):
-    """With ``send_completion``: the handler of a client's message is done."""
+    """With ``send_completion``: a message of the client has been handled."""
 
     action: Literal["complete"] = "complete"
     payload: None = None
 
 
 class GroupCompleteMessage(BaseMessage):
-    """With ``send_completion``: a broadcast has been passed on to this client."""
+    """With ``send_completion``: a broadcast has been sent to this client."""
 
     action: Literal["group_complete"] = "group_complete"
     payload: None = None
 
 
 class EventCompleteMessage(BaseMessage):
-    """With ``send_completion``: the handler of an event is done."""
+    """With ``send_completion``: an event has been handled."""
 
     action: Literal["event_complete"] = "event_complete"
     payload: None = None
 
 
 class SubscribeMessage(BaseMessage):
-    """A client asks for a topic."""
+    """Subscribes to a topic."""
 
     action: Literal["subscribe"] = "subscribe"
     payload: None = None
 
 
 class SubscribedMessage(BaseMessage):
-    """The client has the topic."""
+    """The client has subscribed to the topic."""
 
     action: Literal["subscribed"] = "subscribed"
     payload: None = None
 
 
 class UnsubscribeMessage(BaseMessage):
-    """A client gives a topic up."""
+    """Unsubscribes from a topic."""
 
     action: Literal["unsubscribe"] = "unsubscribe"
     payload: None = None
 
 
 class UnsubscribedMessage(BaseMessage):
-    """The client no longer has the topic."""
+    """The client has unsubscribed from the topic."""
 
     action: Literal["unsubscribed"] = "unsubscribed"
     payload: None = None

@@ -1,4 +1,4 @@
-"""What a connection's scope says: path parameters, query, user. Pure."""
+"""Values of a connection's scope: path parameters, query, user."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ _REQUIRED: Any = object()
 
 
 def path_params(scope: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What the route took from the path, whichever kind of route it was."""
+    """Return the arguments from the path, for any kind of route."""
     route = scope.get("url_route") or {}
     params: Mapping[str, Any] = route.get("kwargs") or scope.get("path_params") or {}
     return params
 
 
 def path_param(scope: Mapping[str, Any], name: str, default: Any = _REQUIRED) -> Any:
-    """One of them; raises KeyError, naming those that there are, where it is missing and has no default."""
+    """Return one argument from the path; raise KeyError, which lists the others, if it is missing without
+    default.
+    """
     params = path_params(scope)
     if name in params:
         return params[name]
@@ -30,10 +32,10 @@ def path_param(scope: Mapping[str, Any], name: str, default: Any = _REQUIRED) ->
 
 
 def query_params(scope: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The query string, each name with all its values."""
+    """Return the query string as a dict of names to lists of values."""
     return parse_qs(bytes(scope.get("query_string", b"")).decode("latin-1"), keep_blank_values=True)
 
 
 def scope_user(scope: Mapping[str, Any]) -> Any | None:
-    """The user whom a middleware has put there; None where there is none."""
+    """Return the user that a middleware has put into the scope, or None."""
     return scope.get("user")

@@ -1,4 +1,4 @@
-"""Text that grows, sent as what is new in it."""
+"""Growing texts, sent piece by piece."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class DeltaTracker:
     text: str = ""
 
     def push(self, snapshot: str) -> str:
-        """What ``snapshot`` has more than the last one; all of it where it does not begin with that one."""
+        """Return the text to append; the whole ``snapshot`` if it does not begin with the last one."""
         return self.advance(snapshot)[0]
 
     def advance(self, snapshot: str) -> tuple[str, bool]:
-        """``(piece, rewritten)``: where ``rewritten``, the piece replaces all that was sent before."""
+        """Return ``(piece, rewritten)``; if ``rewritten`` is True, the piece replaces the text so far."""
         before, self.text = self.text, snapshot
         if snapshot.startswith(before):
             return snapshot[len(before) :], False
         return snapshot, True
 
     def reset(self) -> None:
-        """A new text begins."""
+        """Begin a new text."""
         self.text = ""

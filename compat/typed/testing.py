@@ -1,11 +1,11 @@
-"""Testing typed consumers: a communicator that speaks in messages, and a look at what is broadcast.
+"""Tests of typed consumers: a communicator for messages, and captures of broadcasts.
 
     async with WebsocketCommunicator(ChatConsumer.as_asgi(), "/ws/chat", consumer=ChatConsumer) as client:
         async with assert_broadcast(ChatConsumer, ChatNotificationMessage, groups=["lobby"]):
             await client.send_message(ChatMessage(payload=ChatPayload(message="hello")))
         assert await client.receive_message(ChatNotificationMessage) == ...
 
-Most names are those of Chanx' test helpers. All times are in seconds, and every wait has a deadline.
+Most names are those of Chanx' test helpers. All times are in seconds.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ else:
 
 
 class WebsocketCommunicatorMixin(Communicator):
-    """What makes a communicator speak in the messages of ``consumer``: a base to name before its class.
+    """Lets a communicator send and receive the messages of ``consumer``; name it before the communicator's
+    class.
 
-    ``user``: who the client is, as an authentication middleware would have put it into ``scope["user"]``; for
-    an application that has no such middleware of its own. As a context manager it connects, which must
-    succeed, and disconnects.
+    ``user``: the user for ``scope["user"]``, if the application has no authentication middleware. As a
+    context manager, it connects, raises AssertionError if it is refused, and disconnects.
     """
 
     def __init__(
@@ -78,16 +78,16 @@ class WebsocketCommunicatorMixin(Communicator):
         self._wire = consumer.wire()
 
     async def __aenter__(self) -> Self:
-        """Open the connection; AssertionError where it is refused."""
+        """Connect; raise AssertionError if the connection is refused."""
         await super().__aenter__()
         return self
 
-    # To the consumer
+    # Sending
 
     async def send_message(
         self, message: BaseMessage, *, topic: str | None = None, ref: str | None = None
     ) -> None:
-        """Send ``message``, to a ``topic`` and with a ``ref`` if you like."""
+        """Send ``message``, optionally with a ``topic`` and a ``ref``."""
         frame = self._wire.dump(message)
         if topic is not None:
             frame |= {"version": ENVELOPE_VERSION, "topic": topic}
@@ -96,11 +96,11 @@ class WebsocketCommunicatorMixin(Communicator):
         await self.send_json_to(frame)
 
     async def subscribe(self, topic: str, ref: str = "1") -> dict[str, Any]:
-        """Subscribe to ``topic``; returns the frame that answers."""
+        """Subscribe to ``topic``; return the frame of the answer."""
         return await self._ask("subscribe", topic, ref)
 
     async def unsubscribe(self, topic: str, ref: str = "1") -> dict[str, Any]:
-        """Give ``topic`` up; returns the frame that answers."""
+        """Unsubscribe from ``topic``; return the frame of the answer."""
         return await self._ask("unsubscribe", topic, ref)
 
     async def _ask(self, action: str, topic: str, ref: str) -> dict[str, Any]:
@@ -108,30 +108,30 @@ class WebsocketCommunicatorMixin(Communicator):
         answer: dict[str, Any] = await self.receive_json_from()
         return answer
 
-    # From it
+    # Receiving
 
     async def receive_message(self, kind: type[M], timeout: float = 1) -> M:
-        """The next message, which must be a ``kind``."""
+        """Return the next message, which must be of the class ``kind``."""
         message = self._message(self.consumer, await self.receive_json_from(timeout))
         if not isinstance(message, kind):
             raise AssertionError(f"expected a {kind.__name__}, received {message!r}")
         return message
 
     async def receive_topic_message(self, topic_class: type[Topic[Any]], timeout: float = 1) -> BaseMessage:
-        """The next message, which must be one of the topic's."""
+        """Return the next message, which must be one of the topic's."""
         return self._message(topic_class, await self.receive_json_from(timeout))
 
     async def receive_all_json(self, timeout: float = 1) -> list[dict[str, Any]]:
-        """All that comes within ``timeout`` seconds, decoded."""
+        """Return all frames that arrive within ``timeout`` seconds, decoded."""
         return [frame async for frame in self._frames(timeout)]
 
     async def receive_all_messages(
         self, stop_action: str = "complete", timeout: float = 1
     ) -> list[BaseMessage]:
-        """All messages until one with ``stop_action`` comes, at most ``timeout`` seconds.
+        """Return all messages until one with ``stop_action`` arrives, or ``timeout`` seconds have passed.
 
-        Completion messages are left out; consumers send them with ``send_completion = True``, and without
-        them this takes all of the time.
+        Completion messages, which consumers send with ``send_completion = True``, are left out; without them,
+        this waits the whole time.
         """
         messages = []
         async for frame in self._frames(timeout):
@@ -143,26 +143,26 @@ class WebsocketCommunicatorMixin(Communicator):
         return messages
 
     async def wait_for_auth(self, max_auth_time: float = 1) -> AuthenticationMessage:
-        """The message that the authenticator sends first."""
+        """Return the message of the authenticator, which must be the next."""
         return await self.receive_message(AuthenticationMessage, max_auth_time)
 
     async def assert_authenticated_status_ok(self, max_auth_time: float = 1) -> None:
-        """The client must be told that it is authenticated."""
+        """Assert that the next message says that the client is authenticated."""
         message = await self.receive_message(AuthenticationMessage, max_auth_time)
         status = message.payload.status_code
         if status != 200:
-            raise AssertionError(f"authentication ended with status {status}")
+            raise AssertionError(f"the authentication has the status {status}")
 
     async def assert_closed(self, code: int | None = None, timeout: float = 1) -> None:
-        """The consumer must close next, with ``code`` where one is given."""
+        """Assert that the consumer closes the connection next, with ``code`` if given."""
         message = await self.receive_output(timeout)
         if message["type"] != "websocket.close":
-            raise AssertionError(f"expected the connection to be closed, received {message}")
+            raise AssertionError(f"expected a close of the connection, received {message}")
         if code is not None and message.get("code") != code:
-            raise AssertionError(f"expected to be closed with {code}, was closed with {message.get('code')}")
+            raise AssertionError(f"expected the close code {code}, received {message.get('code')}")
 
     async def _frames(self, timeout: float) -> AsyncIterator[dict[str, Any]]:
-        """Decoded frames until the time is up or the consumer has ended; it is not cancelled by the wait."""
+        """Yield decoded frames until the time is up or the consumer has ended, without cancelling it."""
         deadline = time.monotonic() + timeout
         application = self.future
         while (left := deadline - time.monotonic()) > 0:
@@ -193,7 +193,7 @@ class WebsocketCommunicator(WebsocketCommunicatorMixin, PlainCommunicator):
 
 
 class DjangoWebsocketCommunicator(WebsocketCommunicator):
-    """As ``WebsocketCommunicator``, with the times and the result of ``wait_for_auth()`` that Chanx has."""
+    """A ``WebsocketCommunicator`` with the times and the result of Chanx' ``wait_for_auth()``."""
 
     async def wait_for_auth(  # type: ignore[override]
         self,
@@ -201,10 +201,10 @@ class DjangoWebsocketCommunicator(WebsocketCommunicator):
         max_auth_time: float = 0.5,
         after_auth_time: float = 0.1,
     ) -> AuthenticationMessage | None:
-        """The message that the authenticator sends first, and ``after_auth_time`` for what comes after it.
+        """Return the message of the authenticator, after a wait of ``after_auth_time`` for further messages.
 
-        Where ``send_authentication_message`` is False (default: as ``config`` has it) there is none: then
-        this waits ``max_auth_time`` and returns None.
+        If ``send_authentication_message`` is False (default: from ``config``), wait ``max_auth_time`` and
+        return None.
         """
         if send_authentication_message is None:
             send_authentication_message = config.send_authentication_message
@@ -218,7 +218,7 @@ class DjangoWebsocketCommunicator(WebsocketCommunicator):
 
 @dataclass
 class CapturedBroadcastEvent:
-    """An event that was broadcast: ``groups`` as the caller gave them, None where it did not."""
+    """An event that was broadcast; ``groups`` is None if the caller named none."""
 
     event: BaseMessage
     groups: Collection[str] | None
@@ -237,7 +237,9 @@ class CapturedTopicBroadcast:
 def capture_broadcast_events(
     consumer: type[AsyncJsonWebsocketConsumer[Any]], suppress: bool = True
 ) -> Iterator[list[CapturedBroadcastEvent]]:
-    """Collect what ``consumer.broadcast_event()`` is asked to send; with ``suppress`` it is not sent."""
+    """Yield a list of the events that ``consumer.broadcast_event()`` sends; with ``suppress`` they are not
+    sent.
+    """
     captured: list[CapturedBroadcastEvent] = []
 
     def watch(published: Published) -> bool:
@@ -255,7 +257,9 @@ def capture_broadcast_events(
 def capture_topic_broadcasts(
     topic_class: type[Topic[Any]], *, suppress: bool = True
 ) -> Iterator[list[CapturedTopicBroadcast]]:
-    """Collect what ``topic_class.broadcast()`` is asked to send; with ``suppress`` it is not sent."""
+    """Yield a list of the events that ``topic_class.broadcast()`` sends; with ``suppress`` they are not
+    sent.
+    """
     captured: list[CapturedTopicBroadcast] = []
 
     def watch(published: Published) -> bool:
@@ -269,12 +273,12 @@ def capture_topic_broadcasts(
 
 
 class assert_broadcast:
-    """``async with assert_broadcast(Consumer, expected)``: it must be published within the block.
+    """Assert that a message is broadcast in the block: ``async with assert_broadcast(Consumer, expected)``.
 
-    ``expected``: a message, which must be equal, or a class of messages. ``groups``: all groups that it must
-    go to. Broadcasts and events of the consumer count, or of a topic class, whose name is its only group. At
-    the end of an ``async with`` block it is waited for, at most ``timeout`` seconds; a plain ``with`` looks
-    once.
+    ``expected``: a message, compared by equality, or a class of messages. ``groups``: the exact groups.
+    Broadcasts and events of the consumer count, or those of a topic class, whose only group is the topic's
+    name. An ``async with`` block waits at most ``timeout`` seconds at its end; a plain ``with`` does not
+    wait.
     """
 
     def __init__(
@@ -321,7 +325,9 @@ class assert_broadcast:
             wanted = self.expected.__name__ if isinstance(self.expected, type) else repr(self.expected)
             where = "" if self.groups is None else f" to {sorted(self.groups)}"
             seen = "\n".join(f"  {one.message!r} to {list(one.to)}" for one in self.published) or "  nothing"
-            raise AssertionError(f"{self.target.__name__} did not broadcast {wanted}{where}; it did:\n{seen}")
+            raise AssertionError(
+                f"{self.target.__name__} did not broadcast {wanted}{where}; it broadcast:\n{seen}"
+            )
 
     async def __aenter__(self) -> assert_broadcast:
         return self.__enter__()

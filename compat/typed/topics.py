@@ -1,4 +1,4 @@
-"""Topics: several typed conversations on one socket, each with its own handlers and its own authorization.
+"""Topics: several typed conversations on one connection, each with its own handlers and authorization.
 
     class RunTopic(Topic):
         pattern = "run:{run_id}"
@@ -8,8 +8,8 @@
     class Console(AsyncJsonWebsocketConsumer):
         topics = [RunTopic, ChatTopic]
 
-A client sends ``{"topic": "run:42", "action": "subscribe"}``, is answered ``subscribed`` or an error with a
-reason, and from then on names the topic in each message. Names and frames are those of Chanx 2.13.
+A client sends ``{"topic": "run:42", "action": "subscribe"}``, and receives ``subscribed`` or an error with a
+reason. Then it names the topic in each message. Names and frames are those of Chanx 2.13.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PARAMETER = re.compile(r"\{(\w+)\}")
 
 
 class TopicErrorReason(str, enum.Enum):
-    """Why a frame for a topic was not served: ``payload["reason"]`` of the error."""
+    """The reason of an error about a topic: ``payload["reason"]``."""
 
     UNKNOWN_TOPIC = "unknown_topic"
     UNAUTHORIZED = "unauthorized"
@@ -50,15 +50,16 @@ class TopicErrorReason(str, enum.Enum):
 
 
 class Topic(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
-    """A conversation that clients subscribe to; one instance per connection and subscription.
+    """A conversation that clients subscribe to, with an instance for each subscription of a connection.
 
-    ``pattern`` is the topic's name with parameters in braces, each of which takes everything up to the next
-    colon; they are in ``params``. ``consumer`` is the connection that it is on, ``topic`` the whole name.
+    ``pattern`` is the name of the topic, with parameters in braces; a parameter matches everything up to the
+    next colon, and its value is in ``params``. ``consumer`` is the consumer of the connection, ``topic`` the
+    whole name.
     """
 
     pattern: ClassVar[str]
     channel_layer_alias: ClassVar[str] = DEFAULT_CHANNEL_LAYER
-    """Where ``broadcast()`` publishes; the consumers that serve the topic must use the same layer."""
+    """The layer of ``broadcast()``; the consumers that serve the topic must use the same one."""
     param_names: ClassVar[tuple[str, ...]] = ()
     _regex: ClassVar[re.Pattern[str] | None] = None
 
@@ -93,7 +94,7 @@ class Topic(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
 
     @classmethod
     def parse(cls, topic: str) -> dict[str, str] | None:
-        """The parameters in ``topic``, or None where it is not one of these."""
+        """Return the parameters in ``topic``, or None if it does not match the pattern."""
         if cls._regex is None:
             raise TypeError(f'{cls.__qualname__} has no pattern; write pattern = "things:{{thing_id}}"')
         match = cls._regex.fullmatch(topic)
@@ -101,33 +102,36 @@ class Topic(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
 
     @classmethod
     def group_name(cls, topic: str) -> str:
-        """The group of all connections that have subscribed to ``topic``: valid, and no other topic's."""
+        """Return the group of all subscribers of ``topic``; different topics have different groups."""
         return group_name(topic, prefix=f"compat.topic.{cls.__name__}.")
 
     if TYPE_CHECKING:
-        # An override names the parameters of its pattern, and no type checker is to complain.
+        # An override has the parameters of its pattern, which type checkers must accept.
         authorize: Callable[..., Coroutine[Any, Any, bool]]
-        """Whether this connection may subscribe; it is given the topic's parameters. Override to say no."""
+        """Return True if this connection may subscribe; the arguments are the topic's parameters."""
     else:
 
         async def authorize(self, **params):
-            """Whether this connection may subscribe; ``params`` are the topic's. Override to say no."""
+            """Return True if this connection may subscribe; ``params`` are those of the topic."""
             return True
 
     async def on_subscribe(self) -> None:
-        """The client has subscribed: send it what it should know now."""
+        """Override to send the client messages after it has subscribed."""
 
     async def on_unsubscribe(self) -> None:
-        """The client unsubscribes, or its connection is over; it is still in the group."""
+        """Override to act when the client unsubscribes or disconnects, before the group is left."""
 
     @classmethod
     async def broadcast(cls, topic: str, event: BaseMessage, *, seq: int | None = None) -> None:
-        """Send ``event`` to the handlers of all who have subscribed to ``topic``, from anywhere.
+        """Send ``event`` to the handlers of all subscribers of ``topic``, from any process.
 
-        ``seq`` is passed on to the clients, so that they can see a gap; leave it where several writers send.
+        ``seq`` is sent to the clients, so that they can detect lost events; leave it out if there are several
+        senders.
         """
         if cls.parse(topic) is None:
-            raise ValueError(f"{topic!r} is no topic of {cls.__qualname__}, whose pattern is {cls.pattern!r}")
+            raise ValueError(
+                f"{topic!r} is not a topic of {cls.__qualname__}, whose pattern is {cls.pattern!r}"
+            )
         if intercepted(cls, "topic", event, (topic,), False, seq):
             return
         text = cls.wire()._replace(camelize=False).encode(event)
@@ -137,7 +141,7 @@ class Topic(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
         await publish(layer_under(cls, cls.channel_layer_alias), [cls.group_name(topic)], message)
 
     async def broadcast_message(self, message: BaseMessage, *, exclude_current: bool = False) -> None:
-        """Send ``message`` to all clients that have subscribed to this topic; encoded once."""
+        """Send ``message``, encoded once, to all clients that have subscribed to this topic."""
         stamped = self._typed_wire.encode(message, {"version": 1, "topic": self.topic})
         frame: dict[str, Any] = {"type": FRAME, "text": stamped}
         if exclude_current:
@@ -145,16 +149,16 @@ class Topic(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
         await publish(self.channel_layer, [self.group_name(self.topic)], frame)
 
     async def send_json(self, content: Any, close: bool | int = False) -> None:
-        """Send JSON values under this topic's name."""
+        """Send JSON values for this topic."""
         await self.consumer.send_topic_json(self.topic, content)
         if close:
             await self.consumer.close(close)
 
     @classmethod
     def as_consumer(cls) -> type[AsyncJsonWebsocketConsumer[Any]]:
-        """A consumer class for a route of its own, whose path parameters are the topic's.
+        """Return a consumer class for a route of its own, whose path parameters are those of the topic.
 
-        A client that connects there has subscribed, and its messages need no envelope.
+        A client that connects is subscribed, and its messages need no envelope.
         """
         from compat.typed.consumer import AsyncJsonWebsocketConsumer
 
@@ -174,7 +178,7 @@ class Topic(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
         return stamp(self.topic)
 
     def _sends_as_is(self) -> bool:
-        return False  # the envelope is to be added
+        return False  # the envelope must be added
 
     async def _send_text(self, text: str, action: str) -> None:
         await self.consumer.send(text_data=text)

@@ -1,7 +1,7 @@
-"""One discriminated union for many messages: a frame in, the one message that it is out.
+"""Discriminated unions of messages: one validator for all messages of a consumer.
 
-Made once for a consumer. A frame is parsed and validated in one pass, and the tag alone decides which model
-it is held against, so an error is about that model and the cost does not grow with their number.
+A frame is parsed and validated in one pass. Its tag selects the model, so errors are about this model, and
+the cost does not depend on the number of models.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ Adapter: TypeAlias = "TypeAdapter[BaseMessage]"
 
 
 def tag_field(model: type[BaseMessage], discriminator: str) -> str:
-    """The field of ``model`` that holds its tag: ``discriminator`` where there is one, else ``action``."""
+    """Return the field of ``model`` that has its tag: ``discriminator`` if it exists, else ``action``."""
     return discriminator if literal_values(model, discriminator) else ACTION
 
 
 def tags_of(model: type[BaseMessage], discriminator: str) -> tuple[str, ...]:
-    """The tags under which ``model`` is known on the wire."""
+    """Return the tags of ``model`` on the wire."""
     return literal_values(model, tag_field(model, discriminator))
 
 
 def union_of(models: Iterable[type[BaseMessage]], discriminator: str = ACTION) -> Adapter | None:
-    """The adapter that tells ``models`` apart by ``discriminator``; None where there are none.
+    """Return the validator of ``models`` by ``discriminator``; None without models.
 
-    Models that share a tag are tried in order. Raises what pydantic raises for a model that is not complete.
+    Models with the same tag are tried in order. Raises pydantic's error for an incomplete model.
     """
     by_tag: dict[str, list[type[BaseMessage]]] = {}
     for model in models:
@@ -51,7 +51,7 @@ def union_of(models: Iterable[type[BaseMessage]], discriminator: str = ACTION) -
 
 
 class _Renaming:
-    """An adapter for a wire on which ``action`` has another name: models see it under their own."""
+    """A validator for a wire on which ``action`` has another name; models receive it as ``action``."""
 
     def __init__(self, adapter: Adapter, models: Iterable[type[BaseMessage]], discriminator: str) -> None:
         self._adapter = adapter
@@ -71,14 +71,14 @@ class _Renaming:
     def validate_json(self, text: str | bytes, **options: Any) -> BaseMessage:
         try:
             renamed = self._renamed(from_json(text))
-        except ValueError:  # which is the adapter's to say
+        except ValueError:  # the adapter raises the error
             renamed = None
         if renamed is None:
             return self._adapter.validate_json(text, **options)
         return self._by_action.validate_json(to_json(renamed), **options)
 
     def _renamed(self, content: Any) -> dict[str, Any] | None:
-        """None where there is nothing to rename, or it is no message that is known."""
+        """Return the renamed message; None for a message that is unknown or needs no renaming."""
         tag = content.get(self._discriminator) if isinstance(content, dict) else None
         if not isinstance(tag, str) or tag not in self._tags:
             return None
@@ -86,7 +86,9 @@ class _Renaming:
 
 
 def _tagged(by_tag: Mapping[str, list[type[BaseMessage]]], discriminator: str) -> Any:
-    """A type with the schema of the union: ``Union[X]`` of a single model would have no tag in pydantic."""
+    """Return a type with the schema of the union; ``Union[X]`` of a single model would have no tag in
+    pydantic.
+    """
 
     def schema(cls: type, source: Any, handler: Any) -> core_schema.CoreSchema:
         choices: dict[Any, core_schema.CoreSchema] = {}

@@ -1,4 +1,4 @@
-"""How a message is written on the wire: JSON text, made once however many clients it goes to. Pure."""
+"""The wire format of messages: JSON text, encoded once for any number of clients."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ __all__ = ["Wire", "error_payload", "not_json", "text_of"]
 MAX_TEXT = 300
 MAX_DEPTH = 20
 MAX_ERRORS = 50
-"""More of them in one message are counted, not listed: an answer must not outgrow what it answers."""
+"""The maximum number of errors in an answer; further errors are counted."""
 MOST_COUNTED = 1000
-"""With more than so many none is listed: pydantic makes a dict for each, on the event loop."""
+"""With more errors, none is listed: pydantic makes a dict for each, on the event loop."""
 
 
 class Wire(NamedTuple):
-    """The form that a consumer gives its messages."""
+    """The form of a consumer's messages."""
 
     camelize: bool = False
     discriminator: str = ACTION
 
     def dump(self, message: BaseMessage) -> dict[str, Any]:
-        """``message`` as the JSON object that goes over the wire."""
+        """Return ``message`` as the JSON object of the wire."""
         dumped: dict[str, Any] = message.model_dump(mode="json", by_alias=True)
         if self.camelize:
             dumped = written(message, dumped)
@@ -37,19 +37,19 @@ class Wire(NamedTuple):
         return dumped
 
     def encode(self, message: BaseMessage, stamp: Mapping[str, Any] | None = None) -> str:
-        """``message`` as JSON text, with the envelope's fields after its own."""
+        """Return ``message`` as JSON text, with the fields of the envelope at its end."""
         if stamp is None and not self.camelize and self.discriminator == ACTION:
             return message.model_dump_json(by_alias=True)
         return text_of({**self.dump(message), **(stamp or {})})
 
 
 def text_of(content: Any) -> str:
-    """JSON text for JSON values (and the others that pydantic knows, such as a datetime)."""
+    """Return JSON text for JSON values, or others that pydantic can encode, such as a datetime."""
     return to_json(content, inf_nan_mode="null").decode()
 
 
 def error_payload(error: ValidationError) -> list[dict[str, Any]]:
-    """``[{"type", "loc", "msg"}]``: what was wrong and where, and little of what was sent."""
+    """Return ``[{"type", "loc", "msg"}]``: the errors and their places, with little of the input."""
     count = error.error_count()
     if count > MOST_COUNTED:
         return [{"type": "too_many_errors", "loc": [], "msg": f"{count} errors"}]
@@ -65,17 +65,17 @@ def error_payload(error: ValidationError) -> list[dict[str, Any]]:
 
 
 def _place(loc: tuple[int | str, ...]) -> list[int | str]:
-    """Where an error is; names that the client chose may be long, and many."""
+    """Return the place of an error; names that the client has chosen are shortened."""
     return [part if isinstance(part, int) else _short(part, 60) for part in loc[:MAX_DEPTH]]
 
 
 def _short(text: str, limit: int = MAX_TEXT) -> str:
-    """``text``, of which much may be what was sent: an unknown action, for example."""
+    """Return ``text`` shortened; it may contain input, for example an unknown action."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def not_json(reason: str, frame: object) -> ValidationError:
-    """The error for a frame that is no JSON at all."""
+    """Return the error for a frame that is not JSON."""
     return ValidationError.from_exception_data(
         "Frame", [{"type": "json_invalid", "loc": (), "input": frame, "ctx": {"error": reason}}]
     )

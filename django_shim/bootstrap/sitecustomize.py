@@ -1,7 +1,7 @@
-"""The first door: Python imports this file at start-up, because the launcher put its folder on PYTHONPATH.
+"""Installs the shim in child interpreters: Python imports this module at start-up.
 
-Child interpreters (workers, reloaders, ``multiprocessing``) inherit PYTHONPATH and so the shim. Whatever
-``sitecustomize`` the environment has of its own still runs, after this one.
+The launcher puts this folder on PYTHONPATH, which child interpreters (workers, reloaders,
+``multiprocessing``) inherit. The environment's own ``sitecustomize`` runs after this one.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def install_shim() -> None:
-    """Install the shim, or say on stderr why this interpreter goes without."""
+    """Install the shim, or print on stderr why it is not available."""
     try:
         import django_shim
     except ImportError:
         print(
-            f"django-shim: {sys.executable} does not have channels-compat installed, so 'import channels' is "
-            "left alone there; install it in that environment",
+            f"django-shim: channels-compat is not installed for {sys.executable}, so the shim does not work "
+            "there. Install channels-compat in that environment",
             file=sys.stderr,
         )
     else:
@@ -28,14 +28,12 @@ def install_shim() -> None:
 
 
 def run_next_sitecustomize() -> None:
-    """Run the ``sitecustomize`` that Python would have found without this one, under its own name."""
+    """Run the ``sitecustomize`` that Python would have imported without this one."""
     elsewhere = [entry for entry in sys.path if os.path.abspath(entry) != HERE]
     spec = PathFinder.find_spec("sitecustomize", elsewhere)
     if spec is None or spec.loader is None:
         return
-    from importlib.util import (
-        module_from_spec,
-    )  # not at the top: few environments have one, and all would pay
+    from importlib.util import module_from_spec  # here, because few environments need it
 
     module = module_from_spec(spec)
     sys.modules["sitecustomize"] = module

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from .http import Http404, HttpRequest, HttpResponse, HttpResponsePermanentRedirect, HttpResponseRedirect
-from .unserved import NOT_A_PACKAGE, attribute_of, needs_django
+from .unserved import needs_django
 from .urls import NoReverseMatch, reverse
 
 __all__ = [
@@ -21,9 +21,6 @@ __all__ = [
     "render",
     "resolve_url",
 ]
-
-__path__ = NOT_A_PACKAGE
-__getattr__ = attribute_of(__name__)
 
 
 def render(

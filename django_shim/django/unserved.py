@@ -2,9 +2,9 @@
 
 ``from django.shortcuts import get_list_or_404`` raises an ImportError with the cure;
 ``hasattr(django.shortcuts, "get_list_or_404")`` is False, as it must be. The second needs a module-level
-``__getattr__``. The first needs the import system: it asks finders for the missing name only of packages, so
-a module that has such names declares an empty ``__path__``. Names that are not in the table behave as
-anywhere else.
+``__getattr__``. The first needs the import system, which asks finders for a missing name only of packages: so
+each module has a ``__path__``, and a plain module's is empty. The finder below gives both to each module.
+Names that are not in the table behave as anywhere else.
 """
 
 from __future__ import annotations
@@ -12,26 +12,18 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
+from django_shim.finder import around
+
 from .unserved_names import UNSERVED
 
-__all__ = [
-    "NOT_A_PACKAGE",
-    "UnservedModules",
-    "UnservedNames",
-    "attribute_of",
-    "install_finders",
-    "needs_django",
-]
+__all__ = ["SubsetModules", "UnservedModules", "attribute_of", "install_finders", "lacks", "needs_django"]
 
 ROOT = __name__.rpartition(".")[0]
 """``django``."""
-
-NOT_A_PACKAGE: list[str] = []
-"""The ``__path__`` of a plain module: there are no submodules, but the finder below is asked."""
 
 
 def needs_django(what: str) -> str:
@@ -54,27 +46,51 @@ def attribute_of(module_name: str) -> Callable[[str], Any]:
     return __getattr__
 
 
+def lacks(path: str, names: str) -> Callable[[Any, str], Any]:
+    """The ``__getattr__`` of the class ``path``: ``names``, between spaces, only the real Django has."""
+    unserved = frozenset(names.split())
+
+    def __getattr__(self: Any, name: str) -> Any:
+        if name in unserved:
+            raise AttributeError(needs_django(f"{path}.{name}"), name=name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name)
+
+    return __getattr__
+
+
 def _is_unserved(full_name: str) -> bool:
     module, _, name = full_name.rpartition(".")
     return module.partition(".")[0] == ROOT and name in UNSERVED.get(module.partition(".")[2], ())
 
 
-class UnservedNames:
-    """The first of ``sys.meta_path``: refuses the names of the table before anybody misses them."""
+class SubsetModules:
+    """The first of ``sys.meta_path``: finds the modules of the subset, and refuses the names of the table."""
 
     @staticmethod
     def find_spec(
         name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Raise ModuleNotFoundError for a name of the table.
+        """Return the spec of a module; raise ModuleNotFoundError for a name of the table.
 
         It says that ``django`` is what was not found, and that is what ``from django import forms`` needs:
         the import system takes an error about ``django.forms`` itself for a mere missing name, and drops the
         text.
         """
-        if name.startswith(f"{ROOT}.") and _is_unserved(name) and _is_loaded():
+        if not name.startswith(f"{ROOT}.") or not _is_loaded():
+            return None
+        if _is_unserved(name):
             raise ModuleNotFoundError(needs_django(name), name=ROOT)
-        return None
+        import compat  # noqa: F401 - as a whole: threads that import parts of it at once wait for each other
+
+        spec = PathFinder.find_spec(name, path)
+        return None if spec is None else around(spec, _run)
+
+
+def _run(module: ModuleType, load: Callable[[ModuleType], None]) -> None:
+    if not hasattr(module, "__path__"):
+        module.__path__ = []
+    module.__getattr__ = attribute_of(module.__name__)  # type: ignore[method-assign]  # PEP 562
+    load(module)
 
 
 class UnservedModules:
@@ -104,5 +120,5 @@ def install_finders() -> None:
         )
     # Those of an earlier import, if the shim was taken away and came back.
     sys.meta_path[:] = [one for one in sys.meta_path if getattr(one, "__module__", "") != __name__]
-    sys.meta_path.insert(0, UnservedNames)
+    sys.meta_path.insert(0, SubsetModules)
     sys.meta_path.append(UnservedModules)

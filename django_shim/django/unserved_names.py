@@ -7,46 +7,51 @@ __all__ = ["UNSERVED"]
 _TABLE = {
     "": "forms",
     "conf": "Settings SettingsReference UserSettingsHolder locale",
-    "contrib": "admindocs contenttypes flatpages gis humanize postgres redirects sitemaps sites syndication",
+    "contrib": (
+        "admindocs contenttypes flatpages gis humanize postgres redirects sitemaps sites syndication"
+    ),
     "contrib.admin": (
         "AllValuesFieldListFilter BooleanFieldListFilter ChoicesFieldListFilter DateFieldListFilter "
-        "EmptyFieldListFilter FieldListFilter ListFilter RelatedFieldListFilter "
-        "RelatedOnlyFieldListFilter ShowFacets SimpleListFilter actions apps checks exceptions filters "
-        "forms helpers models utils views widgets"
+        "EmptyFieldListFilter FieldListFilter ListFilter ModelAdmin RelatedFieldListFilter "
+        "RelatedOnlyFieldListFilter ShowFacets SimpleListFilter StackedInline TabularInline action actions "
+        "apps autodiscover checks decorators display exceptions filters forms helpers models options "
+        "register utils views widgets"
     ),
     "contrib.auth": (
-        "admin apps aupdate_session_auth_hash base_user checks forms get_permission_codename handlers "
-        "hashers management migrations password_validation tokens update_session_auth_hash urls "
-        "validators views"
+        "REDIRECT_FIELD_NAME aauthenticate admin alogin alogout apps aupdate_session_auth_hash authenticate "
+        "backends base_user checks decorators forms get_backends get_permission_codename handlers hashers "
+        "load_backend login logout management migrations mixins password_validation tokens "
+        "update_session_auth_hash urls user_login_failed validators views"
     ),
-    "contrib.auth.backends": (
-        "AllowAllUsersModelBackend AllowAllUsersRemoteUserBackend ModelBackend RemoteUserBackend"
-    ),
-    "contrib.auth.decorators": "login_not_required permission_required",
-    "contrib.auth.mixins": "PermissionRequiredMixin UserPassesTestMixin",
     "contrib.auth.models": "GroupManager PermissionManager update_last_login",
+    "contrib.auth.signals": "user_login_failed",
     "contrib.messages": "apps test utils views",
     "contrib.messages.storage": "base cookie default_storage fallback session",
     "contrib.sessions": "apps base_session management migrations models serializers",
     "contrib.sessions.backends": "cache cached_db db file signed_cookies",
     "contrib.staticfiles": "apps checks management testing utils",
     "contrib.staticfiles.finders": (
-        "AppDirectoriesFinder BaseFinder BaseStorageFinder DefaultStorageFinder FileSystemFinder "
-        "get_finder get_finders"
+        "AppDirectoriesFinder BaseFinder BaseStorageFinder DefaultStorageFinder FileSystemFinder get_finder "
+        "get_finders"
     ),
     "contrib.staticfiles.handlers": "StaticFilesHandler StaticFilesHandlerMixin",
     "contrib.staticfiles.storage": (
         "ConfiguredStorage HashedFilesMixin ManifestFilesMixin ManifestStaticFilesStorage"
     ),
     "core": "checks mail servers signing validators",
-    "core.cache": "CacheKeyWarning InvalidCacheKey close_caches utils",
-    "core.cache.backends": "db filebased memcached redis",
-    "core.cache.backends.base": "CacheKeyWarning InvalidCacheKey",
-    "core.exceptions": "EmptyResultSet FieldDoesNotExist FieldError FullResultSet SuspiciousMultipartForm",
+    "core.cache": "BaseCache CacheKeyWarning InvalidCacheKey close_caches utils",
+    "core.cache.backends": "base db dummy filebased memcached redis",
+    "core.exceptions": (
+        "EmptyResultSet FieldDoesNotExist FieldError FullResultSet NON_FIELD_ERRORS SuspiciousMultipartForm "
+        "ValidationError"
+    ),
     "core.files": "base images locks move storage temp uploadhandler utils",
     "core.files.uploadedfile": "TemporaryUploadedFile",
-    "core.management": "find_commands sql templates utils",
-    "core.management.base": "AppCommand DjangoHelpFormatter handle_default_options no_translations",
+    "core.handlers": "wsgi",
+    "core.management": "color find_commands sql templates utils",
+    "core.management.base": (
+        "AppCommand DjangoHelpFormatter LabelCommand handle_default_options no_translations"
+    ),
     "core.paginator": "UnorderedObjectListWarning",
     "core.serializers": (
         "BadSerializer base deserialize get_deserializer get_public_serializer_formats get_serializer "
@@ -75,19 +80,23 @@ _TABLE = {
     "middleware.common": "BrokenLinkEmailsMiddleware",
     "middleware.csrf": "InvalidTokenFormat RejectRequest",
     "template": (
-        "Node NodeList Origin Variable autoreload backends base defaulttags loader_tags loaders smartif utils"
+        "Node NodeList Origin Variable autoreload backends base defaulttags loader_tags loaders response "
+        "smartif utils"
     ),
+    "template.context_processors": "debug i18n media static tz",
     "template.defaultfilters": (
-        "get_digit iriencode linenumbers phone2numeric_filter truncatechars_html truncatewords_html "
-        "unordered_list urlize urlizetrunc"
+        "cut dictsort dictsortreversed divisibleby escapeseq force_escape get_digit iriencode linenumbers "
+        "phone2numeric_filter pprint random safeseq slice_filter time timesince_filter timeuntil_filter "
+        "truncatechars_html truncatewords_html unordered_list urlize urlizetrunc wordcount"
     ),
     "template.library": "InclusionNode SimpleBlockNode SimpleNode TagHelperNode import_library parse_bits",
     "templatetags": "cache i18n l10n tz",
     "templatetags.static": "PrefixNode StaticNode do_static get_media_prefix get_static_prefix",
     "test": (
         "LiveServerTestCase html ignore_warnings override_system_checks runner selenium skipIfDBFeature "
-        "skipUnlessAnyDBFeature skipUnlessDBFeature"
+        "skipUnlessAnyDBFeature skipUnlessDBFeature tag"
     ),
+    "test.client": "RedirectCycleError",
     "test.testcases": (
         "CheckCondition DatabaseOperationForbidden FSFilesHandler LiveServerTestCase LiveServerThread "
         "QuietWSGIRequestHandler SerializeMixin TestData assert_and_parse_html "
@@ -100,47 +109,67 @@ _TABLE = {
         "compare_xml dependency_ordered extend_sys_path freeze_time garbage_collect get_runner "
         "get_unique_databases_and_mirrors ignore_warnings instrumented_test_render isolate_apps "
         "isolate_lru_cache iter_test_cases override_script_prefix override_system_checks register_lookup "
-        "require_jinja2 requires_tz_support setup_databases teardown_databases"
+        "require_jinja2 requires_tz_support setup_databases tag teardown_databases"
     ),
-    "urls": "LocalePrefixPattern translate_url",
-    "urls.resolvers": "CheckURLMixin LocalePrefixPattern LocaleRegexDescriptor LocaleRegexRouteDescriptor",
+    "urls": (
+        "LocalePrefixPattern clear_script_prefix clear_url_caches get_ns_resolver reverse_lazy translate_url"
+    ),
+    "urls.base": "clear_script_prefix clear_url_caches reverse_lazy",
+    "urls.converters": "get_converter",
+    "urls.resolvers": (
+        "CheckURLMixin LocalePrefixPattern LocaleRegexDescriptor LocaleRegexRouteDescriptor get_ns_resolver"
+    ),
     "utils": (
-        "archive autoreload choices connection dates deconstruct duration feedgenerator hashable inspect "
-        "ipv6 itercompat lorem_ipsum numberformat regex_helper termcolors tree xmlutils"
+        "archive asyncio autoreload choices connection dateparse dates deconstruct decorators duration "
+        "feedgenerator hashable inspect ipv6 itercompat lorem_ipsum numberformat regex_helper termcolors "
+        "timesince tree xmlutils"
     ),
     "utils.cache": (
-        "get_cache_key get_conditional_response get_max_age has_vary_header learn_cache_key "
-        "patch_response_headers set_response_etag"
+        "add_never_cache_headers get_cache_key get_conditional_response get_max_age has_vary_header "
+        "learn_cache_key patch_cache_control patch_response_headers set_response_etag"
     ),
-    "utils.crypto": "pbkdf2",
-    "utils.datastructures": "DictWrapper ImmutableList",
-    "utils.decorators": (
-        "classonlymethod decorator_from_middleware decorator_from_middleware_with_args "
-        "make_middleware_decorator"
-    ),
+    "utils.crypto": "InvalidAlgorithm pbkdf2 salted_hmac",
+    "utils.datastructures": "DictWrapper ImmutableList OrderedSet",
     "utils.deprecation": "RemovedAfterNextVersionWarning RenameMethodsBase warn_about_renamed_method",
-    "utils.encoding": "get_system_encoding repercent_broken_unicode",
+    "utils.encoding": (
+        "DEFAULT_LOCALE_ENCODING DjangoUnicodeDecodeError get_system_encoding is_protected_type punycode "
+        "repercent_broken_unicode uri_to_iri"
+    ),
     "utils.formats": (
         "get_format_lazy get_format_modules iter_format_modules localize_input reset_format_cache "
         "sanitize_separators sanitize_strftime_format"
     ),
-    "utils.functional": "new_method_proxy unpickle_lazyobject",
-    "utils.html": "CountsDict MLStripper Urlizer avoid_wrapping smart_urlquote urlize urlizer",
-    "utils.http": "escape_leading_slashes parse_etags parse_header_parameters",
-    "utils.log": "AdminEmailHandler DEFAULT_LOGGING log_response",
+    "utils.functional": (
+        "Promise classproperty keep_lazy keep_lazy_text lazy lazystr new_method_proxy partition "
+        "unpickle_lazyobject"
+    ),
+    "utils.html": (
+        "CountsDict MLStripper Urlizer avoid_wrapping html_safe smart_urlquote strip_spaces_between_tags "
+        "urlize urlizer"
+    ),
+    "utils.http": (
+        "base36_to_int escape_leading_slashes int_to_base36 parse_etags parse_header_parameters quote_etag "
+        "urlsafe_base64_decode urlsafe_base64_encode"
+    ),
+    "utils.log": "AdminEmailHandler CallbackFilter DEFAULT_LOGGING log_response",
     "utils.module_loading": "autodiscover_modules module_dir",
+    "utils.safestring": "SafeText",
     "utils.text": (
         "StreamingBuffer TruncateCharsHTMLParser TruncateHTMLParser TruncateWordsHTMLParser "
-        "add_truncation_text calculate_truncate_chars_length compress_sequence compress_string "
-        "phone2numeric trim_value"
+        "add_truncation_text calculate_truncate_chars_length camel_case_to_spaces compress_sequence "
+        "compress_string format_lazy get_text_list get_valid_filename phone2numeric trim_value"
+    ),
+    "utils.timezone": (
+        "activate deactivate get_current_timezone_name get_default_timezone_name get_fixed_timezone "
+        "override timedelta"
     ),
     "utils.translation": (
-        "get_language_from_path get_language_info get_supported_language_variant lazy_number"
+        "activate check_for_language deactivate deactivate_all get_language_bidi get_language_from_path "
+        "get_language_from_request get_language_info get_supported_language_variant lazy_number "
+        "ngettext_lazy npgettext npgettext_lazy override to_locale"
     ),
     "views": "i18n",
-    "views.decorators": "debug gzip",
-    "views.decorators.cache": "cache_page",
-    "views.decorators.http": "condition etag last_modified",
+    "views.decorators": "cache clickjacking common debug gzip http vary",
     "views.generic": (
         "ArchiveIndexView CreateView DateDetailView DayArchiveView DeleteView DetailView FormView "
         "GenericViewError ListView MonthArchiveView TodayArchiveView UpdateView WeekArchiveView "

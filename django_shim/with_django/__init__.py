@@ -1,8 +1,8 @@
-"""What compat does with the real Django: its settings, its database connections, its users.
+"""The connection of compat with the real Django: its settings, its database connections, its users.
 
-``register()`` tells compat where to ask. Nothing here imports Django before somebody asks, and then only when
-the process uses the real one: it is loaded and configured, or DJANGO_SETTINGS_MODULE is set and it can be
-imported. So the order of ``install()``, ``import django`` and growing ``sys.path`` does not matter.
+``register()`` tells compat where to find them. Django is imported only when compat needs it, and only if the
+process uses the real one: it is loaded and configured, or DJANGO_SETTINGS_MODULE is set and Django can be
+imported. So the order of ``install()``, ``import django`` and changes of ``sys.path`` does not matter.
 """
 
 # mypy: disable-error-code="import-not-found"
@@ -19,7 +19,7 @@ from django_shim.finder import real_spec, require_compat, serves_subset
 
 require_compat()
 
-from compat import integration  # noqa: E402 - a project's own compat.py is told before it is imported from
+from compat import integration  # noqa: E402 - require_compat() first explains a project's own compat.py
 from compat.settings import changed, settings  # noqa: E402
 from django_shim.with_django.db import DjangoDatabase  # noqa: E402
 
@@ -40,7 +40,7 @@ class DjangoIntegration:
 
     @property
     def database(self) -> DjangoDatabase | None:
-        # Asked for every message: the cheap questions first.
+        # This is called for every message, so the cheap conditions are first.
         if not self.connections.watching and ("django.db" not in sys.modules or not in_use()):
             return None
         return self.connections
@@ -57,7 +57,7 @@ class DjangoIntegration:
 
 
 def register() -> None:
-    """Make Django's settings, connections and users known to compat; calling it again does nothing."""
+    """Register Django's settings, connections and users with compat; a second call does nothing."""
     settings.add_source(django_settings)
     integration.register(_integration)
 
@@ -75,7 +75,7 @@ def unregister() -> None:
 
 
 def in_use() -> bool:
-    """True when this process uses the real Django and it has settings, or knows where they are."""
+    """Return True if this process uses the real Django, which has settings or knows their module."""
     if serves_subset():
         return False
     named = bool(os.environ.get("DJANGO_SETTINGS_MODULE"))
@@ -86,7 +86,7 @@ def in_use() -> bool:
 
 
 def django_settings() -> Any:
-    """Source of settings for compat: ``django.conf.settings``, or None where Django is not in use."""
+    """Return ``django.conf.settings`` as a source of settings, or None if Django is not in use."""
     if not in_use():
         return None
     from django import conf
@@ -96,6 +96,7 @@ def django_settings() -> Any:
 
         setting_changed.connect(_forward_change, dispatch_uid=FORWARDER)  # sent by override_settings
         _integration.forwards_changes = True
+        settings.forget()  # what was found before Django was in use
     return conf.settings
 
 

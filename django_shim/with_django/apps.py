@@ -1,7 +1,7 @@
-"""The app ``"django_shim.with_django"`` of INSTALLED_APPS, for a project that imports ``compat`` by its name.
+"""The app ``"django_shim.with_django"`` of INSTALLED_APPS, for a project that imports ``compat`` itself.
 
-It does what the shim does for a project that was not ported: Django's settings, users and connections are
-made known to compat, and ``manage.py`` has ``runserver`` and ``runworker``.
+It connects Django's settings, users and connections with compat, as the shim does for a project that was not
+ported, and provides ``runserver`` and ``runworker`` of ``manage.py``.
 """
 
 # mypy: disable-error-code="import-not-found, misc"
@@ -16,7 +16,7 @@ __all__ = ["WithDjangoConfig"]
 
 
 class WithDjangoConfig(AppConfig):
-    """Takes the place of the apps "channels" and "daphne"; list it before ``django.contrib.staticfiles``."""
+    """Replaces the apps "channels" and "daphne"; list it before ``django.contrib.staticfiles``."""
 
     name = "django_shim.with_django"
     label = "channels_compat"

@@ -1,8 +1,7 @@
-"""Django's users: who a session belongs to, logging in and out, with the signals that Django sends.
+"""Django's users: loading them by session, login and logout, with Django's signals.
 
-The facts (session keys, hashes, which signal when) are those of ``django.contrib.auth`` and of
-``channels.auth``. The session is never given a new key behind the consumer's back: a websocket cannot send
-the cookie that would have to follow.
+Session keys, hashes and signals are those of ``django.contrib.auth`` and ``channels.auth``. The key of a
+session changes only at a login and logout, because a websocket cannot send a new cookie.
 """
 
 # mypy: disable-error-code="import-not-found"
@@ -24,7 +23,7 @@ __all__ = ["DjangoUsers"]
 
 
 class DjangoUsers:
-    """The ``compat.integration.Users`` of Django; what touches the database runs in the database thread."""
+    """The ``compat.integration.Users`` of Django; database queries run in the database thread."""
 
     def anonymous(self) -> Any:
         return _anonymous()
@@ -66,7 +65,7 @@ def _login(scope: Scope, user: Any, backend: str | None) -> None:
     if auth.SESSION_KEY not in session:
         session.cycle_key()
     elif _user_id(session) != user.pk or (session_hash and not _same(session, session_hash)):
-        session.flush()  # somebody else's session, or from before the password was changed
+        session.flush()  # the session of another user, or from before a change of the password
     session[auth.SESSION_KEY] = user._meta.pk.value_to_string(user)
     session[auth.BACKEND_SESSION_KEY] = path
     session[auth.HASH_SESSION_KEY] = session_hash
@@ -76,7 +75,7 @@ def _login(scope: Scope, user: Any, backend: str | None) -> None:
 
 @database_sync_to_async
 def _logout(scope: Scope) -> None:
-    # Receivers are told before, while there is still somebody to tell them about.
+    # The signal is sent before, while the user is still known.
     user = scope.get("user")
     if user is not None and getattr(user, "is_authenticated", True):
         auth.user_logged_out.send(sender=user.__class__, request=None, user=user)
@@ -86,7 +85,9 @@ def _logout(scope: Scope) -> None:
 
 
 def _is_current(session: Any, user: Any) -> bool:
-    """False when the user's password, or every secret that signed the session, has changed since."""
+    """Return False if the user's password, or every secret that could have signed the session, has
+    changed.
+    """
     if not hasattr(user, "get_session_auth_hash"):
         return True
     if _same(session, user.get_session_auth_hash()):
@@ -101,7 +102,7 @@ def _same(session: Any, expected: str) -> bool:
 
 
 def _user_id(session: Any) -> Any:
-    """The user's primary key; the session has it as a string."""
+    """Return the primary key of the user, which the session has as a string."""
     return auth.get_user_model()._meta.pk.to_python(session[auth.SESSION_KEY])
 
 
@@ -120,7 +121,7 @@ def _anonymous() -> Any:
         from django.contrib.auth.models import AnonymousUser
     except AppRegistryNotReady as error:
         raise AppRegistryNotReady(
-            "scope['user'] needs Django to be set up: call get_asgi_application(), or django.setup(), in "
-            "asgi.py before the first connection comes."
+            "scope['user'] needs a configured Django: call get_asgi_application() or django.setup() in "
+            "asgi.py, before the first connection."
         ) from error
     return AnonymousUser()

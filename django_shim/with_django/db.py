@@ -1,11 +1,11 @@
-"""Django's connections: given back between messages, without a thread hop where none is due.
+"""Django's database connections: closed between messages, without a thread if none has to be closed.
 
 Channels enters the database thread before every message to call ``django.db.close_old_connections()``. Here
-``stale()`` answers on the event loop whether that would close anything: it reads the attributes that
-``BaseDatabaseWrapper.close_if_unusable_or_obsolete()`` decides by. Which connections are open in which thread
-is known from Django's signal ``connection_created``.
+``stale()`` decides on the event loop whether that would close a connection, from the attributes that
+``BaseDatabaseWrapper.close_if_unusable_or_obsolete()`` reads. Django's signal ``connection_created`` shows
+which connections are open in which thread.
 
-A thread's entry is written only by that thread, and read by the loop: no locks.
+Only a thread itself writes its entry, and the loop reads it, so no locks are needed.
 """
 
 # mypy: disable-error-code="import-not-found"
@@ -27,19 +27,19 @@ References = list["weakref.ref[Any]"]
 
 
 class DjangoDatabase:
-    """The ``compat.integration.Database`` of Django; asked only while Django is in use and has settings."""
+    """The ``compat.integration.Database`` of Django; used only while Django is in use and has settings."""
 
     def __init__(self) -> None:
         self.watching = False
         self._opened: dict[int, References] = {}
-        """By thread, the connections that were open when it last looked; none for a thread never seen."""
+        """The connections of each thread that were open at its last check."""
         self._reached: frozenset[int] = frozenset()
-        """Threads that a hop has come to; replaced and not changed, since the loop reads it meanwhile."""
+        """Threads in which connections are closed; a change replaces the set, because the loop reads it."""
 
     def stale(self, *, sparing: bool = False) -> bool:
-        """True when a connection that a hop reaches is broken, due, or to be checked before its next use.
+        """Return True if a connection is broken, too old, or must be checked before its next use.
 
-        The first answer is True: connections that were opened before are not known, nor where hops lead to.
+        The first answer is True, because earlier connections and the threads are not known yet.
         """
         if not self._reached:
             return True
@@ -52,9 +52,9 @@ class DjangoDatabase:
         return False
 
     def close(self, *, sparing: bool = False) -> None:
-        """``django.db.close_old_connections()``, unless this thread has no connection open.
+        """Call ``django.db.close_old_connections()``, unless this thread has no open connection.
 
-        With ``sparing``, the same for those connections that are not in a transaction.
+        With ``sparing``, close only connections that are not in a transaction.
         """
         self._watch()
         here = threading.get_ident()
@@ -71,11 +71,11 @@ class DjangoDatabase:
         self._look()
 
     def reached(self) -> None:
-        """A hop has come to the current thread, so others will."""
+        """Note that connections are closed in the current thread."""
         self._reached |= {threading.get_ident()}
 
     def unwatch(self) -> None:
-        """Undo the connection to Django's signal, and forget what it has told."""
+        """Disconnect from Django's signal, and forget the connections."""
         if not self.watching:
             return
         from django.db.backends.signals import connection_created
@@ -94,7 +94,7 @@ class DjangoDatabase:
         self.watching = True
 
     def _look(self, **_signal: Any) -> None:
-        """Note what is open in the current thread."""
+        """Note the open connections of the current thread."""
         from django import db
 
         initialized = db.connections.all(initialized_only=True)
@@ -109,7 +109,7 @@ class DjangoDatabase:
 
     def _reachable(self) -> Iterable[int]:
         if SyncToAsync.thread_sensitive_context.get(None) is not None:
-            return tuple(self._opened)  # a thread for each such context: any of them may be the one
+            return tuple(self._opened)  # each such context has its own thread, and it may be any of these
         return self._reached
 
 

@@ -1,6 +1,6 @@
-"""``ChannelsLiveServerTestCase``: a Django test case with a server in a process of its own beside it.
+"""``ChannelsLiveServerTestCase``: a Django test case with a server in another process.
 
-The server is ``daphne.testing.DaphneProcess``: Daphne's own where Daphne is installed, else the shim's, which
+The server is ``daphne.testing.DaphneProcess``: Daphne's own if Daphne is installed, else the shim's, which
 runs uvicorn. Names and behaviour are those of ``channels.testing.live``.
 """
 
@@ -33,11 +33,11 @@ READY_POLL_S = 1.0
 
 
 class ChannelsLiveServerTestCase(TransactionTestCase):
-    """Serves ASGI_APPLICATION on a free port for as long as the tests of the class run.
+    """Serves ASGI_APPLICATION on a free port while the tests of the class run.
 
-    ``live_server_url`` and ``live_server_ws_url`` say where. The server sees the test database, which must be
-    one that two processes can share. Raises ImproperlyConfigured for one in memory, and RuntimeError, with
-    the server's traceback, when the server does not start.
+    Its URLs are ``live_server_url`` and ``live_server_ws_url``. The server uses the test database, which must
+    be accessible from two processes. Raises ImproperlyConfigured for a database in memory, and RuntimeError
+    with the server's traceback if the server does not start.
     """
 
     host: ClassVar[str] = "localhost"
@@ -82,8 +82,8 @@ class ChannelsLiveServerTestCase(TransactionTestCase):
         process = cls._server_process
         while not process.ready.wait(READY_POLL_S):
             if not process.is_alive():
-                traceback = "it left no error" if process.errors.empty() else process.errors.get()[1]
-                raise RuntimeError(f"the live server has stopped before it was ready: {traceback}")
+                traceback = "no error was reported" if process.errors.empty() else process.errors.get()[1]
+                raise RuntimeError(f"the live server stopped before it was ready: {traceback}")
         cls._port = process.port.value
 
     @classmethod
@@ -93,7 +93,7 @@ class ChannelsLiveServerTestCase(TransactionTestCase):
 
 
 def set_database_connection() -> None:
-    """In the server's process: use the test database instead of the project's."""
+    """Use the test database instead of the project's; called in the server process."""
     from django.conf import settings
 
     default = settings.DATABASES["default"]

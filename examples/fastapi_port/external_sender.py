@@ -1,6 +1,6 @@
-"""Sends events to the showcase from a process of its own.
+"""Sends events to the showcase from another process.
 
-REDIS_URL=redis://127.0.0.1:6379 python external_sender.py                  # a short programme
+REDIS_URL=redis://127.0.0.1:6379 python external_sender.py                  # several messages
 REDIS_URL=redis://127.0.0.1:6379 python external_sender.py chat "Tea is ready"
 """
 
@@ -26,7 +26,7 @@ MEASUREMENTS = (
 
 
 async def programme() -> None:
-    """An announcement to each stream, and a few measurements."""
+    """Send an announcement to each stream, and some measurements."""
     for name, text in (
         ("chat", "From outside: welcome, everybody"),
         ("reliable", "From outside: maintenance tonight at ten"),
@@ -46,18 +46,18 @@ async def announce(stream: str, text: str) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Sends events to the showcase from a process of its own.")
-    parser.add_argument("stream", nargs="?", choices=STREAMS, help="default: a short programme")
+    parser = argparse.ArgumentParser(description="Sends events to the showcase from another process.")
+    parser.add_argument("stream", nargs="?", choices=STREAMS, help="default: several messages to all streams")
     parser.add_argument("text", nargs="?", default="Hello from outside")
     given = parser.parse_args()
     if not REDIS_URL:
-        print("REDIS_URL is not set: layers are in memory, and no other process would hear", file=sys.stderr)
+        print("REDIS_URL is not set: layers in memory do not reach other processes", file=sys.stderr)
         return 2
     set_up()
     try:
         asyncio.run(announce(given.stream, given.text) if given.stream else programme())
     except LayerUnavailable as error:
-        print(f"nothing was sent: {error}", file=sys.stderr)
+        print(f"the event was not sent: {error}", file=sys.stderr)
         return 1
     return 0
 

@@ -1,7 +1,7 @@
-"""The settings of this application, for whoever runs a part of it: the server, a worker, a script.
+"""The settings of this application, for the server, workers and scripts.
 
-In memory by default. With REDIS_URL the same aliases are layers on Redis, and processes share them: pub/sub
-where only those who listen now are to hear, queues where what is sent waits for a slow reader.
+Layers are in memory by default. With REDIS_URL they are on Redis, where processes share them: pub/sub for
+messages to current listeners, queues for messages that wait for slow readers.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ MEMORY = {"BACKEND": "compat.layers.InMemoryChannelLayer"}
 
 
 def set_up() -> None:
-    """Configure the layers; to be called before the first consumer, event or endpoint needs one."""
+    """Configure the layers; call this before a consumer, event or endpoint uses one."""
     configure(
-        # Pages of these hosts may open sockets here, pages of other sites may not.
+        # Only pages of these hosts may open websockets.
         ALLOWED_HOSTS=ALLOWED_HOSTS,
         CHANNEL_LAYERS={
             "default": queue("hallway"),
@@ -42,5 +42,5 @@ def queue(prefix: str, **options: Any) -> dict[str, Any]:
 
 
 def layer(backend: str, **options: Any) -> dict[str, Any]:
-    """An entry of CHANNEL_LAYERS; layers with different prefixes do not see each other's groups."""
+    """Return an entry of CHANNEL_LAYERS; layers with different prefixes have separate groups."""
     return {"BACKEND": backend, "CONFIG": {"hosts": [REDIS_URL], **options}} if REDIS_URL else MEMORY

@@ -1,7 +1,7 @@
 """The example chat as a FastAPI application, and the showcase of typed consumers.
 
-While it is being developed: channels-compat runserver main:app
-Otherwise: uvicorn main:app, and with REDIS_URL=redis://… as many workers as there is work for.
+Development: channels-compat runserver main:app
+Production: uvicorn main:app, with REDIS_URL=redis://… for several workers.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ app.include_router(showcase_api.router)
 app.router.routes.extend(showcase_sockets.routes)
 add_asyncapi(app)  # /asyncapi/, /asyncapi.json, /asyncapi.yaml
 
-# Style and scripts of the chat are those of the Django project: a port does not touch them.
+# The style and scripts of the chat are those of the Django project.
 STATIC = Path(__file__).resolve().parent / "chat" / "static"
 app.mount("/static", StaticFiles(directory=STATIC), name="static")
 app.mount("/showcase/static", StaticFiles(directory=showcase_pages.STATIC), name="showcase_static")

@@ -1,9 +1,8 @@
-"""``channels-compat doctor``: what would hurt in production, found before it does, each with its fix.
+"""``channels-compat doctor``: find what would fail in production, with a fix for each finding.
 
-A check is one function over a ``Subject`` (the application, its settings, its layers, how its server is
-started) that yields what it finds; its name is the finding's. They are grouped by what they look at, in the
-``…_checks`` modules, and ``CHECKS`` is all of them. To add one: write the function, and add it to the
-``CHECKS`` of its module.
+A check is a function that takes a ``Subject`` (the application, its settings, its layers and its server
+commands) and yields findings; the function's name is the name of the check. The ``…_checks`` modules group
+the checks by what they examine. To add a check, write the function and add it to ``CHECKS`` of its module.
 """
 
 from __future__ import annotations
@@ -36,20 +35,20 @@ CHECKS = (
 
 
 def diagnose(wanted: Wanted) -> Diagnosis:
-    """Import the application, ask its servers, and run every check. Never raises for what it finds."""
+    """Import the application, ask its servers, and run every check. Problems become findings, not errors."""
     subject = examine(wanted)
     found = [*subject.problems, *findings_of(subject)]
     return Diagnosis(subject, sorted(found, key=lambda finding: -finding.severity))
 
 
 def findings_of(subject: Subject) -> Iterator[Finding]:
-    """What the checks find; one that fails itself is a finding too, and the others go on."""
+    """Yield the findings of every check. A check that fails yields a finding, and the next one runs."""
     for check in CHECKS:
         name = check.__name__.replace("_", "-")
         try:
             for finding in check(subject):
                 yield replace(finding, check=name)
-        except Exception as error:  # noqa: BLE001 - the application is anybody's, and so is what it raises
-            text = f"this check failed itself: {type(error).__name__}: {error}"
-            failed = warning(text, "The others have run. Please report it, with the message.")
+        except Exception as error:  # noqa: BLE001 - foreign code may raise any error
+            text = f"this check failed: {type(error).__name__}: {error}"
+            failed = warning(text, "The other checks have run. Please report this message.")
             yield replace(failed, check=name)

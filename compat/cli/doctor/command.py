@@ -1,7 +1,7 @@
-"""``channels-compat doctor``: run by the command line, its report printed, its exit code returned.
+"""``channels-compat doctor``: run the checks, print the report, return the exit code.
 
-A project that imports ``channels`` or ``django`` needs the shim in the interpreter that looks at it. Where it
-is not there, the same command is run again behind ``django-shim``, as the person would have to.
+A project that imports ``channels`` or ``django`` can only be imported with the shim. Without it, this command
+runs itself again behind ``django-shim``.
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ def run(
     command: str | None = None,
     as_json: bool = False,
 ) -> int:
-    """Examine, print, and return the exit code: 0, 3 for a warning, 4 for an error."""
-    with contextlib.redirect_stdout(sys.stderr):  # what the application prints while it is imported
+    """Examine the application, print the report, and return the exit code: 0, 3 for a warning, 4 for an
+    error.
+    """
+    with contextlib.redirect_stdout(sys.stderr):  # the application may print during its import
         diagnosis = diagnose(Wanted(application, members, workers, command))
     if needs_the_shim(diagnosis):
         return _behind_the_shim()
@@ -45,14 +47,16 @@ def run(
 
 
 def needs_the_shim(diagnosis: Diagnosis) -> bool:
-    """Whether the project imports what the shim serves, and this interpreter has no shim."""
+    """Return True if the project imports a package of the shim, and this interpreter runs without the
+    shim.
+    """
     if os.environ.get("DJANGO_SHIM") == "1" or find_spec("django_shim") is None:
         return False
     return diagnosis.subject.missing in SHIMMED
 
 
 def _behind_the_shim() -> int:
-    typer.echo("doctor: the project imports what the shim serves; looking at it by django-shim", err=True)
+    typer.echo("doctor: the project imports packages of the shim; running again with django-shim", err=True)
     sys.stdout.flush()
     again = [sys.executable, "-m", "django_shim", "python", "-c", AGAIN, *sys.argv[1:]]
     return subprocess.run(again, check=False).returncode

@@ -1,7 +1,7 @@
-"""How the server is started in production: from ``--command``, the environment, and the project's own files.
+"""Server commands in production: from ``--command``, the environment, and the files of the project.
 
-Nothing is run. A command line is read as its program would read it: uvicorn's by uvicorn's own parser, with
-the ``UVICORN_…`` variables of the environment; of others only the number of workers matters.
+No command is run. uvicorn's own parser reads its command lines, and the ``UVICORN_…`` variables of the
+environment; for other servers only the number of workers is read.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ FILES = (
     "supervisord.conf",
     "fly.toml",
 )
-"""Where a project says how its server is started, looked for in the current folder."""
+"""The files that may contain a server command, in the current folder."""
 
 PROGRAMS = ("uvicorn", "gunicorn", "hypercorn", "daphne")
 LARGEST, LONGEST_LINE = 100_000, 10_000
-"""Bytes of a file and characters of a line that can be about a server: the folder may be anybody's."""
+"""The largest file in bytes, and the longest line in characters, that is searched for a server command."""
 START = re.compile(rf"(?<![\w.-])(?:{'|'.join(PROGRAMS)})(?![\w.-])[\s\"',].*")
 APPLICATION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(?:\(\))?")
 WORKERS = re.compile(r"(?:^|\s)(?:-w|--workers|--num-workers)[=\s]*(\d+)")
@@ -41,9 +41,10 @@ WORKERS = re.compile(r"(?:^|\s)(?:-w|--workers|--num-workers)[=\s]*(\d+)")
 
 @dataclass(frozen=True)
 class ServerCommand:
-    """A command that starts a server. ``options``: uvicorn's, by its own names, defaults included.
+    """A command that starts a server.
 
-    ``given``: the names of those that were written or set in the environment.
+    ``options``: uvicorn's options by its own names, defaults included. ``given``: the names of the options
+    that the command line or the environment sets.
     """
 
     source: str
@@ -58,7 +59,7 @@ class ServerCommand:
 
 
 def server_commands(command: str | None, folder: Path) -> list[ServerCommand]:
-    """The one that was named, else those in the files of ``folder``, else uvicorn as it comes."""
+    """Return ``command`` if given, else the commands in the files of ``folder``, else plain uvicorn."""
     if command:
         return [parse(command, "--command")]
     found = [one for path in _files(folder) for one in commands_in(path)]
@@ -76,7 +77,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def commands_in(path: Path) -> Iterator[ServerCommand]:
-    """The commands in one file, lines that a backslash joins taken as one."""
+    """Yield the server commands in a file. Lines that end with a backslash are joined with the next."""
     try:
         text = read(path, LARGEST).decode("utf-8", errors="replace")
     except NotRead:
@@ -89,7 +90,9 @@ def commands_in(path: Path) -> Iterator[ServerCommand]:
 
 
 def _joined(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """Lines with their numbers, those that end with a backslash together with the next."""
+    """Yield the number of each line and its text, joined with the next line where it ends with a
+    backslash.
+    """
     begun, start = "", 0
     for number, line in enumerate(lines, 1):
         start = start if begun else number
@@ -102,7 +105,7 @@ def _joined(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
 
 
 def parse(command: str, source: str) -> ServerCommand:
-    """A command line, or the JSON list of one, as the server will understand it."""
+    """Parse a command line, or a JSON list of words, as its server does."""
     words = _words(command)
     names = [os.path.basename(word) for word in words]
     at = next((index for index, name in enumerate(names) if name in PROGRAMS), 0)
@@ -118,13 +121,13 @@ def parse(command: str, source: str) -> ServerCommand:
 
 
 def workers_of_environment() -> int:
-    """WEB_CONCURRENCY, which uvicorn and gunicorn read; 1 where it is not a number."""
+    """Return WEB_CONCURRENCY, which uvicorn and gunicorn read; 1 if it is not a positive number."""
     value = os.environ.get("WEB_CONCURRENCY", "")
     return int(value) if value.isdigit() and int(value) else 1
 
 
 def _words(command: str) -> list[str]:
-    """A shell's words, or the strings of a JSON list (a Dockerfile's CMD), quotes and commas taken off."""
+    """Split a shell command, or a JSON list of strings (a Dockerfile's CMD), into its words."""
     listed = re.search(r"\[.*\]", command)
     if listed is not None:
         try:
@@ -132,7 +135,7 @@ def _words(command: str) -> list[str]:
         except ValueError:
             pass
     plain = command.rstrip("]")
-    if re.search(r"['\"],\s*['\"]", plain):  # the rest of such a list
+    if re.search(r"['\"],\s*['\"]", plain):  # the end of a JSON list
         plain = re.sub(r"['\",]", " ", plain)
     try:
         return shlex.split(plain, comments=True)
@@ -141,7 +144,7 @@ def _words(command: str) -> list[str]:
 
 
 def _uvicorn_options(arguments: Sequence[str]) -> tuple[dict[str, Any], frozenset[str]]:
-    """Every option of uvicorn with the value it would have, and which of them somebody chose."""
+    """Return every option of uvicorn with its value, and the names of those that are set explicitly."""
     try:
         from click.core import ParameterSource
         from uvicorn.main import main
@@ -155,6 +158,6 @@ def _uvicorn_options(arguments: Sequence[str]) -> tuple[dict[str, Any], frozense
 
 
 def _without_variables(argument: str) -> str:
-    """``${WORKERS:-4}`` as 4, and ``$PORT`` as what the environment has for it."""
+    """Replace ``${WORKERS:-4}`` by 4, and ``$PORT`` by its value in the environment."""
     with_default = re.sub(r"\$\{(\w+):?-([^}]*)\}", lambda m: os.environ.get(m[1]) or m[2], argument)
     return os.path.expandvars(with_default)

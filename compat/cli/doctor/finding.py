@@ -1,4 +1,4 @@
-"""One thing that the doctor found: how bad it is, what it is, where, and what to do."""
+"""A finding of the doctor: its severity, its text, its place, and the fix."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ __all__ = ["Finding", "Severity", "error", "note", "warning"]
 
 
 class Severity(IntEnum):
-    """What a finding means; the worst one decides the exit code."""
+    """The severity of a finding; the highest one decides the exit code."""
 
     NOTE = 0
-    """Good to know; nothing breaks."""
+    """Information; the application works."""
     WARNING = 1
-    """It works, until there is load, an attacker, or a bad day."""
+    """The application works, but fails under load or under attack."""
     ERROR = 2
-    """It does not work, or loses messages."""
+    """A part of the application does not work, or loses messages."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """``text`` says what was found and what follows from it; ``fix`` what to write or run instead.
+    """A problem and its fix.
 
-    ``where``: a file and line, an alias, a path. ``check``: the name of the check, set by who runs it.
+    ``text``: the problem and its consequence. ``fix``: what to write or run. ``where``: a file and line, an
+    alias or a path. ``check``: the name of the check.
     """
 
     severity: Severity
@@ -34,20 +35,20 @@ class Finding:
     check: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """Its fields, the severity by name."""
+        """Return the fields as a dict, the severity by its name."""
         return {**asdict(self), "severity": self.severity.name.lower()}
 
 
 def error(text: str, fix: str, where: str = "") -> Finding:
-    """A finding of that severity."""
+    """Return a finding with the severity ERROR."""
     return Finding(Severity.ERROR, text, fix, where)
 
 
 def warning(text: str, fix: str, where: str = "") -> Finding:
-    """A finding of that severity."""
+    """Return a finding with the severity WARNING."""
     return Finding(Severity.WARNING, text, fix, where)
 
 
 def note(text: str, fix: str, where: str = "") -> Finding:
-    """A finding of that severity."""
+    """Return a finding with the severity NOTE."""
     return Finding(Severity.NOTE, text, fix, where)

@@ -1,4 +1,4 @@
-"""Checks of the channel layers as they are configured; their servers are asked by ``redis_checks``."""
+"""Checks of the configuration of the channel layers; ``redis_checks`` asks their servers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 from compat.cli.doctor.finding import Finding, error, note, warning
 from compat.cli.doctor.subject import Subject
 from compat.cli.embedded import servers_of
+from compat.engine.refusal import listed
 from compat.layers import InMemoryChannelLayer
-from compat.refusal import listed
 
 __all__ = ["CHECKS"]
 
@@ -21,16 +21,16 @@ REDIS_BACKEND = '"BACKEND": "compat.layers.redis.core.RedisChannelLayer"'
 
 
 def no_layers(subject: Subject) -> Iterator[Finding]:
-    """Consumers, and nothing by which they could reach each other."""
+    """Report consumers without a channel layer."""
     if subject.consumers and not subject.layers and not subject.problems:
         yield note(
-            "no channel layer is configured: consumers can answer their own client only",
+            "no channel layer is configured: a consumer can only send messages to its own client",
             'CHANNEL_LAYERS = {"default": {' + REDIS_BACKEND + ', "CONFIG": {"hosts": ["redis://…"]}}}',
         )
 
 
 def memory_layer_with_workers(subject: Subject) -> Iterator[Finding]:
-    """Layers that one process keeps, where there are several."""
+    """Report layers in memory, which each process has for itself."""
     layers = subject.layers.items()
     aliases = [alias for alias, layer in layers if isinstance(layer, InMemoryChannelLayer)]
     if not aliases:
@@ -39,20 +39,20 @@ def memory_layer_with_workers(subject: Subject) -> Iterator[Finding]:
     if subject.workers > 1:
         yield error(
             f"channel layers {what}, where each of {subject.workers} processes "
-            f"({subject.workers_source}) has its own: people in one room do not all hear each other",
-            f"Use Redis ({REDIS_BACKEND}), or one worker. Where the environment decides (REDIS_URL, say), "
-            "run the doctor in that of production.",
+            f"({subject.workers_source}) has its own: messages do not reach members in another process",
+            f"Use Redis ({REDIS_BACKEND}), or one worker. If the environment selects the layer (for example "
+            "REDIS_URL), run the doctor with the environment of production.",
         )
     else:
         yield note(
-            f"channel layers {what}. They work in one process, and only there: a second worker, a second "
-            "machine or a Celery task would not share them",
-            f"For more than one process: {REDIS_BACKEND}.",
+            f"channel layers {what}. They work within one process only; a second worker, a second machine or "
+            "a Celery task has no access to them",
+            f"For several processes use Redis: {REDIS_BACKEND}.",
         )
 
 
 def capacity_below_members(subject: Subject) -> Iterator[Finding]:
-    """What may wait for one consumer is less than what a full room may send it at once."""
+    """Report a capacity below the number of messages that the members of a full room can send at once."""
     if not subject.members:
         return
     small: dict[tuple[int, str], list[str]] = defaultdict(list)
@@ -61,29 +61,29 @@ def capacity_below_members(subject: Subject) -> Iterator[Finding]:
         if isinstance(capacity, int) and capacity < subject.members:
             small[(capacity, getattr(layer, "on_overflow", "drop"))].append(alias)
     for (capacity, policy), aliases in small.items():
-        lost = {"close": "it is closed with 1013", "drop_oldest": "it loses the oldest"}
+        lost = {"close": "its connection is closed with 1013", "drop_oldest": "it loses the oldest messages"}
         yield warning(
-            f"capacity {capacity} (channel layers: {listed(aliases)}), and {subject.members} members are "
-            f"expected in a room: when all speak at once, each has {subject.members} messages waiting, and "
-            f"{lost.get(policy, 'it loses the newest')}",
-            f'"CONFIG": {{"capacity": {_rounded(subject.members * 2)}}}; metrics and the log count what is '
-            "dropped.",
+            f"capacity {capacity} (channel layers: {listed(aliases)}) is less than the {subject.members} "
+            "expected members of a room: if all send a message at once, each consumer has "
+            f"{subject.members} messages waiting, and {lost.get(policy, 'it loses the newest messages')}",
+            f'Set "CONFIG": {{"capacity": {_rounded(subject.members * 2)}}}; metrics and the log count '
+            "dropped messages.",
         )
 
 
 def _rounded(value: int) -> int:
-    """Up to the next number with two digits and zeros."""
+    """Round up to a number with two significant digits."""
     unit: int = 10 ** max(0, len(str(value)) - 2)
     return -(-value // unit) * unit
 
 
 def redis_py_drops_idle_sockets(subject: Subject) -> Iterator[Finding]:
-    """Real channels_redis leaves its timeouts to redis-py, and version 8 gives every read five seconds."""
+    """Report channels_redis with redis-py 8, whose default read time-out of 5 s ends idle consumers."""
     theirs = [alias for alias, layer in subject.layers.items() if _is_channels_redis(layer)]
     if theirs and _major("redis") >= 8:
         yield error(
-            f"layer {theirs[0]!r} is the one of channels_redis, and redis-py {version('redis')} ends every "
-            "read after 5 s: a consumer that hears nothing for so long is dropped",
+            f"layer {theirs[0]!r} is from channels_redis, and redis-py {version('redis')} ends every read "
+            "after 5 s: a consumer without messages for 5 s is dropped",
             'Remove "UPSTREAM" from its entry, or pin redis<8.',
             f"CHANNEL_LAYERS[{theirs[0]!r}]",
         )
@@ -101,7 +101,7 @@ def _major(package: str) -> int:
 
 
 def timeouts_of_layers(subject: Subject) -> Iterator[Finding]:
-    """Limits that end connections under load, or that notice a dead server late."""
+    """Report time-outs that end connections under load, or detect a dead server late."""
     for alias, layer in subject.layers.items():
         for host in servers_of(layer):
             limits = {
@@ -111,22 +111,22 @@ def timeouts_of_layers(subject: Subject) -> Iterator[Finding]:
             for name, seconds in limits.items():
                 if seconds < SHORT_S:
                     yield warning(
-                        f"layer {alias!r}: {name} = {seconds:g} s for {host.where}; a reply that a busy "
-                        "Redis gives later ends the connection, and every call that waits on it",
-                        f"Leave {name} out (5 s), or set some seconds.",
+                        f"layer {alias!r}: {name} = {seconds:g} s for {host.where}; a later reply of a busy "
+                        "Redis ends the connection, and every call that waits for it fails",
+                        f"Remove {name} (the default is 5 s), or set several seconds.",
                         f"CHANNEL_LAYERS[{alias!r}]",
                     )
                 elif seconds > LONG_S:
                     yield note(
-                        f"layer {alias!r}: {name} = {seconds:g} s for {host.where}; a Redis that hangs is "
-                        "noticed after that time, and until then messages wait",
-                        f"Leave {name} out: 5 s.",
+                        f"layer {alias!r}: {name} = {seconds:g} s for {host.where}; messages wait that long "
+                        "for a Redis that does not answer",
+                        f"Remove {name} (the default is 5 s).",
                         f"CHANNEL_LAYERS[{alias!r}]",
                     )
 
 
 def redis_without_password(subject: Subject) -> Iterator[Finding]:
-    """A Redis over the network that anybody in it can read and write."""
+    """Report a Redis on the network that needs no password."""
     for alias, layer in subject.layers.items():
         for host in servers_of(layer):
             kwargs = _connection_options(host)
@@ -139,21 +139,21 @@ def redis_without_password(subject: Subject) -> Iterator[Finding]:
             ):
                 continue
             yield warning(
-                f"layer {alias!r} reaches {host.where} without a password: whoever reaches that port too "
-                "reads every message, and can send any to your consumers",
-                "redis://:password@host:6379 (rediss:// with TLS), or symmetric_encryption_keys.",
+                f"layer {alias!r} connects to {host.where} without a password: every program that can reach "
+                "this port can read all messages, and send messages to your consumers",
+                "Use redis://:password@host:6379 (rediss:// with TLS), or symmetric_encryption_keys.",
                 f"CHANNEL_LAYERS[{alias!r}]",
             )
 
 
 def _connection_options(host: Any) -> dict[str, Any]:
-    from compat.layers.redis.hosts import create_pool
+    from compat.redis.hosts import create_pool
 
     return dict(create_pool(host.options).connection_kwargs)
 
 
 def layers_that_share_names(subject: Subject) -> Iterator[Finding]:
-    """Two aliases with one prefix on one server are one layer: each hears the other's groups."""
+    """Report aliases with the same prefix and server: their groups and channels are the same."""
     places: dict[tuple[Any, ...], list[str]] = defaultdict(list)
     for alias, layer in subject.layers.items():
         where = tuple((host.where, _connection_options(host).get("db", 0)) for host in servers_of(layer))
@@ -162,9 +162,9 @@ def layers_that_share_names(subject: Subject) -> Iterator[Finding]:
     for (_, prefix, _), aliases in places.items():
         if len(aliases) > 1:
             yield warning(
-                f"the layers {' and '.join(map(repr, aliases))} have the prefix {prefix!r} on the same "
-                "Redis: a group's name means the same group in both",
-                'Give each a prefix of its own: "CONFIG": {"prefix": "chat"}.',
+                f"the layers {' and '.join(map(repr, aliases))} have the same prefix {prefix!r} on the same "
+                "Redis: a group name refers to the same group in all of them",
+                'Give each layer its own prefix: "CONFIG": {"prefix": "chat"}.',
             )
 
 

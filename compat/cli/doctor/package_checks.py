@@ -1,4 +1,4 @@
-"""Checks of what is installed beside the project."""
+"""Checks of the installed packages."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from compat.cli.doctor.subject import Subject
 __all__ = ["CHECKS", "missing_speed"]
 
 SPEED = {"uvloop": "the event loop", "hiredis": "replies of Redis", "httptools": "requests and handshakes"}
-"""What the extra [speed] installs, and what it makes faster."""
+"""The packages of the extra [speed], and what each makes faster."""
 
 
 def missing_speed() -> list[str]:
-    """Packages of the extra that are not here; uvloop is not for Windows."""
+    """Return the packages of the extra [speed] that are not installed; uvloop is not available on Windows."""
     return [name for name in SPEED if not find_spec(name) and (name, sys.platform) != ("uvloop", "win32")]
 
 
 def speed_extras(subject: Subject) -> Iterator[Finding]:
-    """Parts in C that are used where they are installed."""
+    """Report packages of the extra [speed] that are not installed."""
     if missing := missing_speed():
         parts = ", ".join(f"{name} ({SPEED[name]})" for name in missing)
         yield note(
-            f"not installed: {parts}; they are used as soon as they are there",
+            f"not installed: {parts}. They are used as soon as they are installed",
             "pip install 'channels-compat[speed]'",
         )
 

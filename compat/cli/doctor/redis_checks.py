@@ -1,4 +1,4 @@
-"""Checks of the layers at work: each server is asked what it is, and each layer carries a message."""
+"""Checks of the Redis servers: each server is asked for its state, and each layer sends a message."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ from compat.cli.embedded import CONNECT_TIMEOUT_S, servers_of
 from compat.cli.layer_trial import examine
 
 if TYPE_CHECKING:
-    from compat.layers.redis.hosts import Host
+    from compat.redis.hosts import Host
 
 __all__ = ["CHECKS", "Answer", "answers_of", "ask"]
 
 OLDEST = (5, 0)
-"""BZPOPMIN came with it."""
-WANTED = "redis-server 5.0 or newer (Valkey and KeyDB of that time as well)"
+"""The first version with BZPOPMIN."""
+WANTED = "redis-server 5.0 or newer, Valkey or KeyDB"
 SLOW_S = 0.01
 ASKED = ("maxmemory", "maxmemory-policy", "timeout", "maxclients")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What one server said: why it did not (``failure``), or INFO, some of CONFIG, and the time of a PING."""
+    """The answers of one server: INFO, some of CONFIG and the time of a PING, or the reason of a
+    ``failure``.
+    """
 
     alias: str
     where: str
@@ -39,12 +41,12 @@ class Answer:
 
     @property
     def version(self) -> str:
-        """Such as "7.0.15"; "" where it is not told."""
+        """The version, such as "7.0.15"; "" if unknown."""
         return str(self.info.get("redis_version", ""))
 
 
 def answers_of(subject: Subject) -> list[Answer]:
-    """Ask every server of every layer, once in a run."""
+    """Return the answers of every server of every layer; the servers are asked once."""
     answers: list[Answer] | None = vars(subject).get("_answers")
     if answers is None:
         hosts = [(alias, host) for alias, layer in subject.layers.items() for host in servers_of(layer)]
@@ -54,7 +56,7 @@ def answers_of(subject: Subject) -> list[Answer]:
 
 
 def ask(alias: str, host: Host) -> Answer:
-    """In a thread: the caller may be inside a running loop."""
+    """Ask ``host``, in a thread because the caller may be inside a running event loop."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, _ask(alias, host)).result()
 
@@ -63,8 +65,8 @@ async def _ask(alias: str, host: Host) -> Answer:
     from redis.asyncio import Redis
     from redis.exceptions import RedisError
 
-    from compat.layers.redis.connection import reason_of
-    from compat.layers.redis.hosts import close_pool
+    from compat.redis.connection import reason_of
+    from compat.redis.hosts import close_pool
 
     pool = host.pool()
     client = Redis(connection_pool=pool)
@@ -84,7 +86,9 @@ async def _ask(alias: str, host: Host) -> Answer:
 
 
 async def _config(client: Any) -> dict[str, str]:
-    """Some settings of the server; none where it does not tell (managed ones often do not)."""
+    """Return the options ``ASKED`` of the server; {} if it refuses CONFIG GET, as managed servers often
+    do.
+    """
     from redis.exceptions import RedisError
 
     found: dict[str, str] = {}
@@ -105,18 +109,20 @@ def _answered(subject: Subject) -> list[Answer]:
 
 
 def redis_unreachable(subject: Subject) -> Iterator[Finding]:
-    """A server that does not answer, or does not let us in."""
+    """Report servers that do not answer, or refuse the connection."""
     for answer in answers_of(subject):
         if answer.failure:
             yield error(
                 f"Redis at {answer.where} (layer {answer.alias!r}) cannot be used: {answer.failure}",
-                "Start it, or mend the address and password in CHANNEL_LAYERS.",
+                "Start the server, or correct its address and password in CHANNEL_LAYERS.",
                 answer.where,
             )
 
 
 def layer_without_messages(subject: Subject) -> Iterator[Finding]:
-    """A layer whose server answers, and through which nothing comes: rights that are missing, most often."""
+    """Report layers whose server answers but through which no message passes, most often for lack of
+    permissions.
+    """
     away = {answer.alias for answer in answers_of(subject) if answer.failure}
     for alias, layer in subject.layers.items():
         if alias in away:
@@ -124,83 +130,83 @@ def layer_without_messages(subject: Subject) -> Iterator[Finding]:
         with ThreadPoolExecutor(1) as thread:
             wrong = thread.submit(asyncio.run, examine(layer)).result().wrong
         for text in wrong:
-            fix = "Mend it, and see 'channels-compat layers': nothing is sent through this layer."
+            fix = "Correct the cause, then test the layer with 'channels-compat layers'."
             yield error(f"a message sent through layer {alias!r} was not received: {text}", fix, alias)
 
 
 def redis_version(subject: Subject) -> Iterator[Finding]:
-    """A server that lacks commands which the layers use."""
+    """Report servers that lack commands which the layers use."""
     for answer in _answered(subject):
         numbers = tuple(int(part) for part in answer.version.split(".")[:2] if part.isdigit())
         if numbers and numbers < OLDEST:
             yield error(
-                f"Redis at {answer.where} is version {answer.version}, which lacks commands of the layers",
+                f"Redis at {answer.where} has version {answer.version}, which lacks commands that layers use",
                 f"Use {WANTED}.",
                 answer.where,
             )
 
 
 def redis_role(subject: Subject) -> Iterator[Finding]:
-    """A server that cannot be written to, or that keeps its keys on several nodes."""
+    """Report servers that are replicas or nodes of a cluster."""
     for answer in _answered(subject):
         if answer.info.get("role") == "slave":
             yield error(
-                f"Redis at {answer.where} is a replica, which takes no writes",
-                'Name the master, or: {"sentinels": [("host", 26379)], "master_name": "mymaster"}.',
+                f"Redis at {answer.where} is a replica, which refuses writes",
+                'Name the master, or use {"sentinels": [("host", 26379)], "master_name": "mymaster"}.',
                 answer.where,
             )
         if answer.info.get("cluster_enabled"):
             yield warning(
                 f"Redis at {answer.where} is a node of a cluster: the layers' scripts use several keys, "
                 "which a cluster refuses unless they are on one node",
-                "Use a Redis of its own for the layers, or several as 'hosts', which the layers share out.",
+                "Use a separate Redis for the layers, or several in 'hosts': a layer shards over them.",
                 answer.where,
             )
 
 
 def redis_memory(subject: Subject) -> Iterator[Finding]:
-    """A server that throws keys away when its memory is full, or has begun to."""
+    """Report servers that evict keys when their memory is full, or are near their limit."""
     for answer in _answered(subject):
         policy = answer.config.get("maxmemory-policy") or str(answer.info.get("maxmemory_policy", ""))
         limit = int(answer.info.get("maxmemory", 0) or 0)
         used = int(answer.info.get("used_memory", 0) or 0)
         if limit and policy not in ("", "noeviction"):
             yield warning(
-                f"Redis at {answer.where} throws keys away when its {limit >> 20} MiB are full "
-                f"(maxmemory-policy {policy}): messages that wait are lost, and no sender is told",
-                "maxmemory-policy noeviction, and a Redis that is not a cache.",
+                f"Redis at {answer.where} deletes keys when its {limit >> 20} MiB are full (maxmemory-policy "
+                f"{policy}): waiting messages are lost, and their senders get no error",
+                "Set maxmemory-policy noeviction, and use a Redis that is not a cache.",
                 answer.where,
             )
         if limit and used > limit * 0.8:
             yield warning(
                 f"Redis at {answer.where} uses {used * 100 // limit} % of its {limit >> 20} MiB",
-                "Raise maxmemory, or lower expiry and capacity of the layers.",
+                "Raise maxmemory, or lower the expiry and capacity of the layers.",
                 answer.where,
             )
         evicted = int(answer.info.get("evicted_keys", 0) or 0)
         if evicted:
             yield warning(
-                f"Redis at {answer.where} has thrown away {evicted} keys since it was started",
-                "maxmemory-policy noeviction, and more memory.",
+                f"Redis at {answer.where} has deleted {evicted} keys since it was started, to free memory",
+                "Set maxmemory-policy noeviction, and add memory.",
                 answer.where,
             )
 
 
 def redis_closes_idle_clients(subject: Subject) -> Iterator[Finding]:
-    """The server's own time limit for clients that say nothing."""
+    """Report a time limit of the server for idle clients."""
     for answer in _answered(subject):
         limit_s = answer.config.get("timeout", "0")
         if limit_s not in ("", "0"):
             yield note(
-                f"Redis at {answer.where} closes clients that have been idle for {limit_s} s (its setting "
-                "timeout); the layers connect again, after an error in the log",
-                "CONFIG SET timeout 0, and tcp-keepalive 60 for dead ones.",
+                f"Redis at {answer.where} closes clients that have been idle for {limit_s} s (its option "
+                "timeout); the layers log an error and connect again",
+                "CONFIG SET timeout 0; use tcp-keepalive 60 to detect dead clients.",
                 answer.where,
             )
 
 
 def redis_clients(subject: Subject) -> Iterator[Finding]:
-    """A server that turns clients away, or will."""
+    """Report servers that refuse clients, or are near their limit."""
     for answer in _answered(subject):
         rejected = int(answer.info.get("rejected_connections", 0) or 0)
         limit, now = int(answer.config.get("maxclients") or 0), int(answer.info.get("connected_clients", 0))
@@ -213,13 +219,13 @@ def redis_clients(subject: Subject) -> Iterator[Finding]:
 
 
 def redis_far_away(subject: Subject) -> Iterator[Finding]:
-    """A round trip that every message pays for."""
+    """Report servers with a long round trip."""
     for answer in _answered(subject):
         if answer.ping_s > SLOW_S:
             yield note(
-                f"a PING to Redis at {answer.where} took {answer.ping_s * 1000:.0f} ms from here; every "
-                "message to a group pays for one",
-                "Run Redis in the same network as the servers; ask again from there.",
+                f"a PING to Redis at {answer.where} took {answer.ping_s * 1000:.0f} ms; every message to a "
+                "group needs one round trip",
+                "Run Redis in the same network as the servers, and run the doctor there.",
                 answer.where,
             )
 

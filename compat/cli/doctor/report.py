@@ -1,4 +1,4 @@
-"""What the doctor says: as text for a terminal, or as JSON for a pipeline."""
+"""The report of the doctor, as text or as JSON."""
 
 from __future__ import annotations
 
@@ -23,31 +23,33 @@ WIDTH = 100
 COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "blue"}
 
 EXIT_CODES = {Severity.NOTE: 0, Severity.WARNING: 3, Severity.ERROR: 4}
-"""1 is an error of the command, 2 its wrong usage."""
+"""The code 1 is for an error of the command, 2 for a wrong call."""
 
 Line = tuple[str, str | None]
-"""A line of the report, and its colour by name."""
+"""A line of the report, and the name of its colour."""
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All that was found, the worst first."""
+    """All findings, the most severe first."""
 
     subject: Subject
     findings: list[Finding]
 
     @property
     def exit_code(self) -> int:
-        """That of ``channels-compat check``: 0 for nothing or notes, 3 for a warning, 4 for an error."""
+        """The exit code, as of ``channels-compat check``: 0 without warnings, 3 for a warning, 4 for an
+        error.
+        """
         return EXIT_CODES[max((finding.severity for finding in self.findings), default=Severity.NOTE)]
 
     def counts(self) -> dict[str, int]:
-        """How many there are of each severity."""
+        """Return the number of findings of each severity."""
         counted = Counter(finding.severity for finding in self.findings)
         return {severity.name.lower(): counted[severity] for severity in reversed(Severity)}
 
     def as_json(self) -> str:
-        """Everything, for a program: ``findings`` is what the text shows, in its order."""
+        """Return the report as JSON; ``findings`` has the order of the text."""
         report = {
             "version": compat.__version__,
             **{name.lower(): value for name, value in _facts(self.subject)},
@@ -60,7 +62,7 @@ class Diagnosis:
         return json.dumps(report, indent=2)
 
     def lines(self) -> Iterator[Line]:
-        """The report for people, line by line."""
+        """Yield the lines of the report as text."""
         for name, value in _facts(self.subject):
             for number, one in enumerate(value if isinstance(value, list) else [value]):
                 yield f"{'' if number else name:<13}{one}", None
@@ -71,15 +73,15 @@ class Diagnosis:
         yield self.summary(), "green" if not self.exit_code else None
 
     def summary(self) -> str:
-        """One line: how many of what."""
+        """Return the number of findings of each severity in one line."""
         parts = [
             f"{count} {name}{'' if count == 1 else 's'}" for name, count in self.counts().items() if count
         ]
-        return ", ".join(parts) if parts else "Nothing found that would hurt in production."
+        return ", ".join(parts) if parts else "No problems found."
 
 
 def _facts(subject: Subject) -> list[tuple[str, Any]]:
-    """What was looked at."""
+    """Return the names and values of what was examined."""
     answers = {(answer.alias, answer.where): answer for answer in answers_of(subject)}
     layers = [
         f"{state}{_answer_text(answers.get((state.alias, state.server)))}"
@@ -88,10 +90,10 @@ def _facts(subject: Subject) -> list[tuple[str, Any]]:
     ]
     return [
         ("Application", _application_text(subject)),
-        ("Settings", module_name() or "no module; what the application configures itself"),
+        ("Settings", module_name() or "no module; the application configures its settings"),
         ("Layers", layers or ["none"]),
         ("Server", [str(command) for command in subject.commands]),
-        ("Workers", f"{subject.workers} ({subject.workers_source or 'nothing says otherwise'})"),
+        ("Workers", f"{subject.workers} ({subject.workers_source or 'the default'})"),
     ]
 
 

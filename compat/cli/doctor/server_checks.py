@@ -1,4 +1,4 @@
-"""Checks of how the server is started: uvicorn's options, its workers, the limits of the process."""
+"""Checks of the server commands: uvicorn's options, its workers, and the limits of the process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from compat.settings import settings
 __all__ = ["CHECKS"]
 
 PROXY_IDLE_S = 60.0
-"""After which nginx and most load balancers close a connection that is silent."""
+"""The time after which nginx and most load balancers close a silent connection."""
 MIB = 1 << 20
 FILES_BESIDE = 100
 """Open files that are not sockets of clients."""
@@ -25,44 +25,43 @@ def _uvicorns(subject: Subject) -> list[ServerCommand]:
 
 
 def no_websocket_implementation(subject: Subject) -> Iterator[Finding]:
-    """uvicorn without a library for websockets answers every handshake with a plain 404 or 400."""
+    """Report a uvicorn without a websocket library: it refuses every handshake with 404 or 400."""
     for command in _uvicorns(subject):
         chosen = str(command.options.get("ws", "auto"))
         if chosen == "none":
             yield error("--ws none serves no websockets", "Remove --ws none.", command.source)
         elif chosen == "auto" and not (find_spec("websockets") or find_spec("wsproto")):
             yield error(
-                "no library for websockets is installed: uvicorn refuses every handshake",
+                "no websocket library is installed: uvicorn refuses every handshake",
                 "pip install 'channels-compat[server]' (or websockets).",
                 command.source,
             )
         elif chosen == "wsproto" or (chosen == "auto" and not find_spec("websockets")):
             yield note(
-                "websockets are served by wsproto, which has no code in C and takes about "
-                "twice the time for a frame",
-                "pip install websockets, and --ws auto.",
+                "uvicorn uses wsproto, which has no code in C and needs about twice the time for a frame",
+                "pip install websockets, and use --ws auto.",
                 command.source,
             )
         elif chosen.startswith("websockets") and not find_spec("websockets"):
             yield error(
-                f"--ws {chosen}, and websockets is not installed",
+                f"--ws {chosen} needs the package websockets, which is not installed",
                 "pip install 'channels-compat[server]'.",
                 command.source,
             )
 
 
 def largest_frame(subject: Subject) -> Iterator[Finding]:
-    """What one client may make the server hold in memory."""
+    """Report a large limit for the memory that the frames of one client can use."""
     for command in _uvicorns(subject):
         size, queue = command.options.get("ws_max_size"), command.options.get("ws_max_queue") or 0
         limit = settings.get("CHANNEL_MAX_MESSAGE_SIZE")
         if not isinstance(size, int) or size <= MIB:
             continue
-        beyond = f", though CHANNEL_MAX_MESSAGE_SIZE is {limit}" if limit else ""
+        beyond = f", although CHANNEL_MAX_MESSAGE_SIZE is {limit}" if limit else ""
         yield note(
-            f"one frame may have {_size(size)}, and up to {queue} wait per client, which "
-            f"the server keeps in memory before a consumer sees them{beyond}",
-            f"--ws-max-size {limit or 65536}, or what your largest message needs.",
+            f"a frame may have {_size(size)}, and the server keeps up to {queue} frames of a client in "
+            f"memory before a consumer receives them{beyond}",
+            f"--ws-max-size {limit or 65536}, or the size of your largest message.",
             command.source,
         )
 
@@ -72,120 +71,122 @@ def _size(count: int) -> str:
 
 
 def pings(subject: Subject) -> Iterator[Finding]:
-    """Whether dead clients are noticed, and proxies kept from closing silent ones."""
+    """Report missing or rare pings: they detect dead clients, and keep proxies from closing silent
+    connections.
+    """
     heartbeat = settings.get("CHANNEL_HEARTBEAT") or settings.get("CHANNEL_IDLE_TIMEOUT")
     for command in _uvicorns(subject):
         interval = command.options.get("ws_ping_interval")
         if not interval and not heartbeat:
             yield warning(
-                "no pings are sent, so that a client that vanished (a phone in a tunnel) is "
-                "never noticed and stays in its groups",
+                "the server sends no pings, so it does not detect a client that has lost its network; such a "
+                "client stays in its groups",
                 "--ws-ping-interval 20 (uvicorn's default), or CHANNEL_HEARTBEAT with CHANNEL_IDLE_TIMEOUT.",
                 command.source,
             )
         elif isinstance(interval, int | float) and interval >= PROXY_IDLE_S and not heartbeat:
             yield warning(
-                f"a ping every {interval:g} s is as rare as the {PROXY_IDLE_S:g} s after which "
-                "nginx and most load balancers close a silent connection",
+                f"the server sends a ping every {interval:g} s, but nginx and most load balancers close a "
+                f"silent connection after {PROXY_IDLE_S:g} s",
                 "--ws-ping-interval 20.",
                 command.source,
             )
 
 
 def stop_without_end(subject: Subject) -> Iterator[Finding]:
-    """A stop that waits for handlers for ever, or cuts a drain off."""
+    """Report a server whose stop has no time limit."""
     drain_s = settings.get("DRAIN_SECONDS") or 0
     for command in _uvicorns(subject):
         limit_s = command.options.get("timeout_graceful_shutdown")
         if limit_s is None:
             yield note(
-                "a stop waits without end for what is still running: one handler that "
-                "hangs, and the process has to be killed",
+                "a stop waits for running handlers without a time limit: if one handler hangs, the process "
+                "has to be killed",
                 f"--timeout-graceful-shutdown {int(drain_s) + 10}",
                 command.source,
             )
 
 
 def reload_in_production(subject: Subject) -> Iterator[Finding]:
-    """A development option."""
+    """Report --reload."""
     for command in _uvicorns(subject):
         if command.options.get("reload"):
             yield warning(
                 "--reload restarts the server when a file changes, and runs one worker",
-                "Leave it out in production; channels-compat runserver has it for development.",
+                "Remove it in production; for development use channels-compat runserver.",
                 command.source,
             )
 
 
 def proxy_headers(subject: Subject) -> Iterator[Finding]:
-    """Who a client is, behind a proxy: needed by limits per client, and forged where anybody may say it."""
+    """Report forwarded client addresses that are trusted from every client, or not read behind a proxy."""
     per_client = settings.get("CHANNEL_MAX_CONNECTIONS_PER_CLIENT")
     for command in _uvicorns(subject):
         trusted, believed = command.options.get("forwarded_allow_ips"), command.options.get("proxy_headers")
         public = command.options.get("host") not in ("127.0.0.1", "localhost", "::1")
         if believed and trusted == "*" and public:
             yield warning(
-                "X-Forwarded-For and X-Forwarded-Proto are believed from anybody: a client that "
-                "reaches the port directly chooses its own address and scheme",
-                "--forwarded-allow-ips with the proxy's address or network.",
+                "the server trusts X-Forwarded-For and X-Forwarded-Proto from every client: a client that "
+                "connects to the port directly chooses its own address and scheme",
+                "--forwarded-allow-ips with the address or network of the proxy.",
                 command.source,
             )
         elif per_client and public and (not believed or not trusted):
             yield warning(
-                "CHANNEL_MAX_CONNECTIONS_PER_CLIENT counts by address, and behind a proxy on "
-                "another machine all clients have the proxy's",
-                "--proxy-headers --forwarded-allow-ips with the proxy's address or network.",
+                "CHANNEL_MAX_CONNECTIONS_PER_CLIENT counts connections by address, and behind a proxy on "
+                "another machine all clients have the address of the proxy",
+                "--proxy-headers --forwarded-allow-ips with the address or network of the proxy.",
                 command.source,
             )
 
 
 def concurrency_limit(subject: Subject) -> Iterator[Finding]:
-    """uvicorn's limit counts open websockets too."""
+    """Report a --limit-concurrency, which counts open websockets too, below the expected members."""
     for command in _uvicorns(subject):
         limit = command.options.get("limit_concurrency")
         if isinstance(limit, int) and subject.members and limit * command.workers < subject.members:
             yield error(
-                f"--limit-concurrency {limit} counts open websockets, and "
-                f"{subject.members} people are expected: the others are answered 503",
-                "Raise it, or leave it out and set CHANNEL_MAX_CONNECTIONS.",
+                f"--limit-concurrency {limit} counts open websockets too, and is less than the "
+                f"{subject.members} expected members: further connections are refused with 503",
+                "Raise it, or remove it and set CHANNEL_MAX_CONNECTIONS.",
                 command.source,
             )
 
 
 def lifespan_off(subject: Subject) -> Iterator[Finding]:
-    """Layers are opened and closed by the lifespan, where the application has one of ours."""
+    """Report --lifespan off: the lifespan of our applications opens and closes the layers."""
     for command in _uvicorns(subject):
         if command.options.get("lifespan") == "off":
             yield note(
-                "--lifespan off: layers that are configured wrongly are noticed at the first "
-                "connection, and their connections are not closed in order at a stop",
+                "--lifespan off: errors in the configuration of layers appear at the first connection, and a "
+                "stop does not close the connections of layers",
                 "--lifespan auto",
                 command.source,
             )
 
 
 def not_a_websocket_server(subject: Subject) -> Iterator[Finding]:
-    """gunicorn's own workers speak no ASGI."""
+    """Report gunicorn with its own workers, which do not support ASGI."""
     for command in subject.commands:
         if command.program == "gunicorn" and "uvicorn" not in command.text.lower():
             yield error(
-                "gunicorn's own workers serve no ASGI application and no websockets",
+                "gunicorn's own workers do not support ASGI applications or websockets",
                 "gunicorn -k uvicorn_worker.UvicornWorker (package uvicorn-worker), or uvicorn --workers N.",
                 command.source,
             )
 
 
 def open_files(subject: Subject) -> Iterator[Finding]:
-    """The number of sockets that the system lets a process have."""
+    """Report a limit of open files below the expected connections of a process."""
     limit = _file_limit()
     if not subject.members or limit is None:
         return
     each = -(-subject.members // subject.workers)
     if each + FILES_BESIDE > limit:
         yield warning(
-            f"a process may have {limit} open files here, and {each} sockets are expected in each of "
-            f"{subject.workers}: the next clients fail with 'Too many open files'",
-            "ulimit -n 65536 where the server is started (LimitNOFILE= of systemd, ulimits: of compose).",
+            f"a process may have {limit} open files, but each of {subject.workers} processes needs {each} "
+            "sockets for the expected members: further connections fail with 'Too many open files'",
+            "ulimit -n 65536 before the server is started (LimitNOFILE= of systemd, ulimits: of compose).",
         )
 
 

@@ -1,6 +1,6 @@
-"""What the doctor looks at: an application that could be imported or not, its settings, layers and servers.
+"""The subject of the checks: an application, its settings, its layers and its server commands.
 
-Whatever goes wrong on the way is a finding with a sentence, and what can still be looked at is.
+A part that cannot be loaded becomes a finding, and the checks of the other parts run.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from compat.cli.doctor.finding import Finding, Severity
 from compat.consumer import AsyncConsumer, ConsumerApp
 from compat.exceptions import ImproperlyConfigured
 from compat.layers import channel_layers, get_channel_layer
-from compat.security.coverage import Part, parts
+from compat.security.origin import Part, parts
 from compat.settings import MODULE_VARIABLES, module_name, settings
 
 __all__ = ["SHIMMED", "Subject", "Wanted", "examine", "missing_module"]
 
 PORTED = ("fast_channels", "chanx", "fastapi_channels")
-"""Libraries whose applications are rewritten."""
+"""Libraries whose applications must be ported."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What was asked for. ``members``: how many people are expected in one room."""
+    """The arguments of the command. ``members``: the expected number of connections in one room."""
 
     application: str | None = None
     members: int | None = None
@@ -52,7 +52,7 @@ class Wanted:
 
 @dataclass
 class Subject:
-    """The parts of one project; ``app`` is None where it could not be imported."""
+    """The parts of a project; ``app`` is None if it could not be imported."""
 
     name: str = ""
     app: Any = None
@@ -62,23 +62,23 @@ class Subject:
     named_workers: int | None = None
     problems: list[Finding] = field(default_factory=list)
     missing: str | None = None
-    """The package that was not there when the application or its settings were imported."""
+    """The package that the import of the application or its settings did not find."""
 
     @property
     def workers(self) -> int:
-        """How many processes serve at once, as far as anything says so."""
+        """The number of server processes: ``--workers``, or the largest number in the commands."""
         return self.named_workers or max((command.workers for command in self.commands), default=1)
 
     @property
     def workers_source(self) -> str:
-        """Who says so."""
+        """The source of ``workers``."""
         if self.named_workers:
             return "--workers"
         return max(self.commands, key=lambda command: command.workers).source if self.commands else ""
 
     @cached_property
     def parts(self) -> list[Part]:
-        """Everything that the application hands its websockets to."""
+        """Every application that receives websockets, with its path."""
         return list(parts(self.app)) if self.app is not None else []
 
     @property
@@ -89,12 +89,12 @@ class Subject:
 
     @property
     def consumer_classes(self) -> list[type[AsyncConsumer]]:
-        """Each class once."""
+        """The classes of ``consumers`` without repetitions."""
         return list(dict.fromkeys(cls for _, cls in self.consumers))
 
 
 def examine(wanted: Wanted) -> Subject:
-    """Import and make everything that the checks look at."""
+    """Import the application, and create its layers and server commands."""
     subject = Subject(members=wanted.members, named_workers=wanted.workers)
     try:
         search_here()
@@ -118,15 +118,17 @@ def _load_application(subject: Subject, wanted: Wanted) -> None:
         app = load_application(subject.name)
         subject.app = app() if _is_factory(app) else app
     except ImproperlyConfigured as error:
-        fix = "Mend that first; the checks that need the application are left out."
+        fix = "Correct this first; the checks that need the application did not run."
         subject.problems.append(Finding(Severity.ERROR, str(error), fix, subject.name, "application"))
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - other people's modules, imported
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a project may raise any error during its import
         subject.missing = missing_module(error)
         subject.problems.append(_import_failure(subject.name, error))
 
 
 def _is_factory(app: Any) -> bool:
-    """A function without parameters, as ``uvicorn --factory`` takes; an application has three."""
+    """Return True for a function that needs no arguments, as for ``uvicorn --factory``; an application takes
+    three.
+    """
     if not inspect.isfunction(app) or inspect.iscoroutinefunction(app):
         return False
     empty = inspect.Parameter.empty
@@ -136,8 +138,8 @@ def _is_factory(app: Any) -> bool:
 def _no_application() -> Finding:
     return Finding(
         Severity.WARNING,
-        "no application was named, and there is no setting ASGI_APPLICATION, so only settings, layers and "
-        "servers were looked at",
+        "no application was named, and the setting ASGI_APPLICATION is not set: only settings, layers and "
+        "server commands were examined",
         "channels-compat doctor main:app",
         check="application",
     )
@@ -158,33 +160,33 @@ def _import_failure(name: str, error: BaseException) -> Finding:
     elif missing in PORTED:
         fix = "Port it: channels-compat check PATH says how, and channels-compat port PATH does it."
     elif missing and (folder := _holds(where, missing)):
-        fix = f"{missing!r} is in {folder}, which is not searched: start there, or set PYTHONPATH to it."
+        fix = f"{missing!r} is in {folder}, which is not on sys.path: run there, or set PYTHONPATH to it."
     elif missing:
-        fix = f"Install what provides {missing!r} in this environment ({sys.executable}), or mend the import."
+        fix = f"Install the package of {missing!r} for {sys.executable}, or correct the import."
     text = f"{name} cannot be imported: {type(error).__name__}: {said}"
     return Finding(Severity.ERROR, text, fix, where, "application")
 
 
 def _holds(where: str, module: str) -> str | None:
-    """The folder of the file at ``where``, if the module that it misses lies beside it."""
+    """Return the folder of the file at ``where`` if it contains ``module``, else None."""
     folder = Path(where.rpartition(":")[0]).parent
     return str(folder) if (folder / f"{module}.py").is_file() or (folder / module).is_dir() else None
 
 
 def _make_layers(subject: Subject) -> Iterator[Finding]:
-    """Make every configured layer; the reason why one cannot be made is its finding."""
+    """Create every configured layer, and yield a finding for each that cannot be created."""
     try:
         aliases = channel_layers.aliases()
     except Exception as error:  # noqa: BLE001 - a settings module may raise anything
         if not any(str(error) in problem.text for problem in subject.problems):
             variable = next((name for name in MODULE_VARIABLES if os.environ.get(name)), "the settings")
             text = f"CHANNEL_LAYERS cannot be read: {type(error).__name__}: {error}"
-            yield Finding(Severity.ERROR, text, f"Mend the module that {variable} names.", check="layers")
+            yield Finding(Severity.ERROR, text, f"Correct the module that {variable} names.", check="layers")
         return
     for alias in aliases:
         try:
             subject.layers[alias] = get_channel_layer(alias)
-        except Exception as error:  # noqa: BLE001 - a layer's constructor is anybody's
-            text = f"layer {alias!r} cannot be made: {type(error).__name__}: {error}"
-            fix = f"Mend CHANNEL_LAYERS[{alias!r}]: nothing that uses this layer will work."
+        except Exception as error:  # noqa: BLE001 - a foreign constructor may raise any error
+            text = f"layer {alias!r} cannot be created: {type(error).__name__}: {error}"
+            fix = f"Correct CHANNEL_LAYERS[{alias!r}]: consumers that use this layer do not work."
             yield Finding(Severity.ERROR, text, fix, f"CHANNEL_LAYERS[{alias!r}]", "layers")

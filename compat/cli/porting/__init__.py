@@ -1,16 +1,16 @@
-"""What ``channels-compat check`` and ``port`` do to a project's files; the commands are in ``compat.cli``.
+"""The analysis and the rewriting of a project's files, for the commands ``check`` and ``port``.
 
-sources      which files, and what they are called when imported
-references   pure: what one file refers to, by its syntax tree
-environment  packages of other people: are they here, and do they need Django?
-served       what the shim serves, and what ``compat`` has
-judge        what becomes of one reference
-templates    what the template engine of the subset lacks
-project      the whole project: who imports whom, and which files run unchanged
-report       the findings as text, JSON or annotations for GitHub
-rewrite      the imports of one file, as they are to be (LibCST)
-idioms       the settings and routes of one file, likewise
-repository   is the work tree of git clean?
+sources      finds the files of a project, and their module names
+references   reads the references of a file from its syntax tree
+environment  checks foreign packages: are they installed, and do they need Django?
+served       lists the modules and names of the shim and of ``compat``
+judge        decides what to do about a reference
+templates    finds template tags that the subset of Django lacks
+project      combines the files of a project, and follows their imports
+report       formats the findings as text, JSON or annotations for GitHub
+rewrite      rewrites the imports of a file (LibCST)
+idioms       rewrites the settings and routes of a file (LibCST)
+repository   checks that the work tree of git is clean
 """
 
 from __future__ import annotations

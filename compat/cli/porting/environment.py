@@ -1,4 +1,4 @@
-"""Packages of other people, as far as this interpreter knows them: are they here, and do they need Django?"""
+"""Foreign packages: whether this interpreter has them installed, and whether they need Django."""
 
 from __future__ import annotations
 
@@ -32,30 +32,30 @@ ADDONS = {
     "wagtail",
     "whitenoise.middleware",
 }
-"""Well-known packages over Django, told by their name where they are not installed."""
+"""Well-known packages that need Django; for packages that are not installed."""
 
 NEEDS = re.compile(r"(django|channels|daphne|djangorestframework)\b(?![-_.]?compat)", re.IGNORECASE)
 
 
 @cache
 def django_is_installed() -> bool:
-    """Is the real Django among the packages of this interpreter?"""
+    """Return True if the real Django is installed."""
     spec = find_spec("django")
     return spec is not None and spec.origin is not None and "django_shim" not in spec.origin
 
 
 def judge_foreign(module: str, django: DjangoNames) -> Verdict | None:
-    """Of the import of a module that neither the project nor a library of the table has; None if it works."""
+    """Return the verdict on an import of a foreign module, or None if the import works."""
     root = module.partition(".")[0]
     if root in sys.stdlib_module_names:
         return None
     if django is DjangoNames.shim and _needs_django(root):
         return Verdict(
-            Kind.django, f"{root} is a package over Django: keep Django installed for it", breaks=True
+            Kind.django, f"the package {root} needs Django: keep Django installed for it", breaks=True
         )
     if _is_here(root):
         return None
-    return Verdict(Kind.unknown, f"{root} is not installed here, so this was not tried", breaks=True)
+    return Verdict(Kind.unknown, f"{root} is not installed here, so its import was not tried", breaks=True)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What differs besides imports: dotted names in strings, apps in settings, routes of FastAPI apps.
+"""Rewriting of dotted names in strings, of apps in settings, and of routes of FastAPI apps.
 
 "channels_redis.core.RedisChannelLayer"          "compat.layers.redis.core.RedisChannelLayer"
 INSTALLED_APPS = ["daphne", "channels", …]       INSTALLED_APPS = ["django_shim.with_django", …]
@@ -26,7 +26,7 @@ ADDS = {"add_websocket_route", "add_api_websocket_route"}
 
 
 def _text(node: cst.CSTNode) -> str | None:
-    """The value of a plain string literal."""
+    """Return the value of a plain string literal, or None for any other node."""
     if not isinstance(node, cst.SimpleString) or "f" in node.prefix or "b" in node.prefix:
         return None
     value = node.evaluated_value
@@ -38,7 +38,7 @@ def _with_text(node: cst.SimpleString, value: str) -> cst.SimpleString:
 
 
 class Strings(cst.CSTTransformer):
-    """Strings that are the dotted name of something in the table: BACKEND, patches, imports by name."""
+    """Rewrites strings that contain a dotted name of the table: BACKEND, patches, imports by name."""
 
     def __init__(self) -> None:
         self._calls: list[str] = []
@@ -59,7 +59,7 @@ class Strings(cst.CSTTransformer):
 
     def _target(self, value: str, call: str) -> str | None:
         library = library_of(value)
-        # Django's names in settings stay: they mean the Django that there is, the subset too.
+        # Django's names in settings stay: they resolve in the real Django and in the subset.
         if library in (None, "django") or "." not in value or not DOTTED.match(value) or call in LOGGERS:
             return None
         if call in MODULE_CALLS:
@@ -73,10 +73,10 @@ class Strings(cst.CSTTransformer):
 
 
 class Apps(cst.CSTTransformer):
-    """``INSTALLED_APPS`` and its parts: one app in place of "daphne" and "channels".
+    """Rewrites ``INSTALLED_APPS`` and its parts: our app replaces "daphne" and "channels".
 
-    ``replaced``: the entries that our app takes the place of; others of ``APPS`` are left out. ``missing``:
-    no settings of the project name any, so ours is put in front.
+    ``replaced``: the entries that our app replaces; other entries of ``APPS`` are removed. ``missing``: the
+    settings of the project have none of these entries, so our app is added in front.
     """
 
     def __init__(self, replaced: frozenset[str], *, missing: bool) -> None:
@@ -132,7 +132,7 @@ def _is_apps(name: str) -> bool:
 
 
 def _like(elements: Sequence[cst.BaseElement], node: Any) -> cst.BaseElement:
-    """A first element, set as the others are."""
+    """Return a first element, formatted like the others."""
     quote = next((one.value.quote for one in elements if isinstance(one.value, cst.SimpleString)), '"')
     value = cst.SimpleString(f"{quote}{WITH_DJANGO}{quote}")
     comma: Any = cst.MaybeSentinel.DEFAULT
@@ -146,14 +146,14 @@ def _like(elements: Sequence[cst.BaseElement], node: Any) -> cst.BaseElement:
 
 
 def _ended(elements: list[cst.BaseElement], before: Sequence[cst.BaseElement]) -> list[cst.BaseElement]:
-    """The last element keeps the comma (and what stands behind it) that the last one had."""
+    """Give the last element the comma, and the comment behind it, that the former last element had."""
     if elements and before and elements[-1] is not before[-1]:
         elements[-1] = elements[-1].with_changes(comma=before[-1].comma)
     return elements
 
 
 class Routes(cst.CSTTransformer):
-    """Routes to consumers on apps that the file makes: FastAPI has no ``add_websocket_route`` any more."""
+    """Rewrites routes to consumers: FastAPI has no ``add_websocket_route`` any more."""
 
     def __init__(self) -> None:
         self._made: dict[str, str] = {}
@@ -194,7 +194,9 @@ class _Made(cst.CSTVisitor):
 
 
 def _adds_a_consumer(call: cst.Call, method: str) -> bool:
-    """add_api_websocket_route is right for functions, and wrong for what as_asgi() returns."""
+    """Return True if a call adds a consumer; add_api_websocket_route is right for functions, wrong for
+    consumers.
+    """
     if method == "add_websocket_route":
         return True
     return any(
@@ -204,13 +206,13 @@ def _adds_a_consumer(call: cst.Call, method: str) -> bool:
 
 
 def _on_router(func: cst.BaseExpression, router: str) -> cst.BaseExpression:
-    """``app.router.add_websocket_route``, with the app as it stands."""
+    """Return ``app.router.add_websocket_route`` with the expression of the app."""
     assert isinstance(func, cst.Attribute)
     value = cst.Attribute(func.value, cst.Name(router[1:])) if router else func.value
     return func.with_changes(value=value, attr=cst.Name("add_websocket_route"))
 
 
 def replaced_apps(present: frozenset[str]) -> frozenset[str]:
-    """Of the entries that a project's settings have: those that our app takes the place of."""
+    """Return the entries of ``present`` that our app replaces."""
     daphne = frozenset(name for name in present if name.partition(".")[0] == SHIMMED[2])
     return daphne or frozenset(name for name in present if name in APPS)

@@ -1,7 +1,4 @@
-"""What becomes of one reference: it runs under the shim, ``port`` rewrites it, or it has no equal.
-
-Nothing is asked of the project here, and of the environment only what the shim and ``compat`` have.
-"""
+"""The verdict on a reference: it works under the shim, ``port`` rewrites it, or it has no equivalent."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ __all__ = ["DjangoNames", "Kind", "Verdict", "judge", "judge_text", "judge_use",
 
 
 class Kind(str, Enum):
-    """The kinds of verdict, and of files by the worst in them; the later the worse."""
+    """The kinds of verdict, in order of severity; the kind of a file is the most severe of its references."""
 
     runs = "runs"
     unknown = "unknown"
@@ -38,16 +35,16 @@ class Kind(str, Enum):
 
 
 class DjangoNames(str, Enum):
-    """Whose Django a project is to run on."""
+    """The Django that a project uses after the port."""
 
     keep = "keep"
-    """The real one: its names stay."""
+    """The real Django: its names stay."""
     shim = "shim"
-    """The subset: names are looked up in it, and ``port`` writes ``django_shim.django``."""
+    """The subset: ``port`` writes ``django_shim.django``."""
 
 
 class Verdict(NamedTuple):
-    """About one reference. ``breaks``: the file cannot be imported because of it."""
+    """The verdict on a reference. ``breaks``: the file cannot be imported because of it."""
 
     kind: Kind
     message: str
@@ -56,22 +53,22 @@ class Verdict(NamedTuple):
 
 ADVICE = {
     "django.contrib.auth.get_user_model": "users are models; without Django, set AUTH_USER_MODEL to the "
-    "dotted path of a class of yours, and AUTHENTICATION_BACKENDS to what loads it (docs: porting)",
-    "django.contrib.auth.models": "users are models: keep Django installed, or write a class of your own and "
-    "load it with AuthMiddlewareStack(app, get_user=...)",
-    "django.db.models": "models are Django's: keep Django installed, or move the data to SQLAlchemy or "
-    "another library of your choice",
+    "dotted path of your class, and AUTHENTICATION_BACKENDS to a class that loads it (docs: porting)",
+    "django.contrib.auth.models": "users are models: keep Django installed, or write your own class and load "
+    "it with AuthMiddlewareStack(app, get_user=...)",
+    "django.db.models": "models need Django: keep Django installed, or move the data to SQLAlchemy or "
+    "another library",
     "django.db": "there is no database without Django: keep it installed, or use another library",
     "django.contrib.admin": "the admin shows models: keep Django installed for it",
     "django.forms": "keep Django installed, or check input with pydantic",
-    "django.shortcuts": "it asks a model: keep Django installed, or raise django.http.Http404 yourself",
+    "django.shortcuts": "it queries a model: keep Django installed, or raise django.http.Http404 yourself",
     "django.core.mail": "keep Django installed, or send with email and smtplib",
-    "django.views.generic": "views over models: keep Django installed, or write a function or a View",
+    "django.views.generic": "the view shows models: keep Django installed, or write a function or a View",
 }
-"""What to do without Django, by the longest dotted beginning."""
+"""What to do without Django, by the longest matching prefix of the dotted name."""
 
 SHOWS_ITSELF = {"django.contrib.admin.site"}
-"""Served, but says so in the browser: worth a note."""
+"""Names that import, but show in the browser that they need Django."""
 
 IMPORTING_CALLS = {"import_module", "import_string", "include", "patch", "setattr", "delattr", "find_spec"}
 MODULE_CALLS = {"import_module", "include", "find_spec"}
@@ -81,13 +78,13 @@ BREAKING = ("django.db.models.", "django.contrib.auth.models.")
 
 
 def library_of(path: str) -> str | None:
-    """The library of the table that a dotted path begins with."""
+    """Return the library of the table that a dotted path begins with, or None."""
     first = path.partition(".")[0]
     return first if first in LIBRARIES else None
 
 
 def judge(module: str, name: str | None, django: DjangoNames) -> Verdict | None:
-    """Of ``from module import name`` (or ``import module``); None where there is nothing to say."""
+    """Return the verdict on ``from module import name`` (or ``import module``), or None."""
     library = library_of(module)
     if library is None or (library == "django" and django is DjangoNames.keep):
         return None
@@ -135,7 +132,7 @@ def _of_another(module: str, name: str | None) -> Verdict:
 
 
 def resolve(module: str, name: str | None) -> Name | None:
-    """Where ``port`` finds it: the module and the name; the name is None for a module."""
+    """Return the module and name that ``port`` writes; the name is None for a module."""
     if name is None or name == "*":
         target = None if gone(module) else moved_module(module)
         return Name(target, name) if target is not None else None  # type: ignore[arg-type]
@@ -152,13 +149,15 @@ def _advice(path: str) -> str:
 
 
 def judge_use(path: str, when_imported: bool, django: DjangoNames) -> Verdict | None:
-    """Of an attribute of an import: ``django.db.models.Model`` after ``from django.db import models``."""
+    """Return the verdict on an attribute of an import: ``models.Model`` after ``from django.db import
+    models``.
+    """
     library = library_of(path)
     if library is None or (library == "django" and django is DjangoNames.keep):
         return None
     if library == "django":
         if path.startswith(tuple(SHOWS_ITSELF)):
-            return Verdict(Kind.runs, "the admin is a page that says that it needs Django (501)")
+            return Verdict(Kind.runs, "the admin page answers 501: it needs Django")
         if path == "django.contrib.auth.get_user_model":
             return Verdict(Kind.django, f"{path} needs Django: {_advice(path)}")
         found = served().placeholder(path)
@@ -170,7 +169,7 @@ def judge_use(path: str, when_imported: bool, django: DjangoNames) -> Verdict | 
 
 
 def _split(path: str) -> tuple[str, str | None]:
-    """The longest module that the path begins with, and the name that follows."""
+    """Return the longest known module that the path begins with, and the name after it."""
     parts = path.split(".")
     known = served().modules
     for end in range(len(parts), 0, -1):
@@ -185,7 +184,9 @@ def _is_other_module(module: str) -> bool:
 
 
 def judge_text(text: Text, django: DjangoNames) -> Verdict | None:
-    """Of a string that names something of a library: in settings, in a patch, in an import by name."""
+    """Return the verdict on a string that contains a dotted name: in settings, in a patch, in an import by
+    name.
+    """
     value = text.value
     if text.setting.endswith("APPS") and value in APPS:
         return Verdict(Kind.runs, f'the app "{value}" is served; port writes "{APPS[value]}"')
@@ -202,7 +203,7 @@ def judge_text(text: Text, django: DjangoNames) -> Verdict | None:
             return None
         module, name = (value, "") if text.call in MODULE_CALLS else (module, name)
     verdict = judge(module, name or None, django)
-    # A string is not followed when the file is imported.
+    # The import of a file does not resolve its strings.
     return verdict and verdict._replace(breaks=False)
 
 

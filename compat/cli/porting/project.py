@@ -1,4 +1,4 @@
-"""A whole project: every file's findings, and who cannot be imported because of whom."""
+"""The analysis of a whole project: the findings of every file, and the files whose imports fail."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from compat.cli.porting.templates import judge_template
 __all__ = ["FileReport", "Finding", "Report", "inspect"]
 
 POOL_FROM = 4000
-"""Files from which several processes read faster than one does, their start and their answers included."""
+"""The number of files from which several processes are faster than one."""
 
 ORDER = list(Kind)
 APPLICATIONS = {"ASGI_APPLICATION", "ROOT_URLCONF", "WSGI_APPLICATION"}
@@ -37,7 +37,7 @@ APPLICATIONS = {"ASGI_APPLICATION", "ROOT_URLCONF", "WSGI_APPLICATION"}
 
 
 class Finding(NamedTuple):
-    """A verdict and its line."""
+    """A verdict with its line."""
 
     line: int
     kind: Kind
@@ -46,10 +46,7 @@ class Finding(NamedTuple):
 
 @dataclass
 class FileReport:
-    """One file. ``status`` is the worst kind among its findings; "runs" is: unchanged, under the shim.
-
-    ``module``: the name that it is imported by; "" for a template.
-    """
+    """The report about a file; ``module`` is the name that it is imported by, "" for a template."""
 
     path: Path
     module: str
@@ -62,7 +59,9 @@ class FileReport:
 
 @dataclass
 class Report:
-    """All of a project. ``seconds`` and ``lines`` say how fast it was made."""
+    """The report about a project; ``seconds`` is the time of the analysis, ``lines`` the size of the
+    project.
+    """
 
     root: Path
     django: DjangoNames
@@ -75,11 +74,11 @@ class Report:
 
 
 Progress = Callable[[int], object]
-"""Called with the number of files that have just been read."""
+"""A callback that takes the number of files that have just been read."""
 
 
 def inspect(root: Path, django: DjangoNames, progress: Progress = lambda count: None) -> Report:
-    """Read every file below ``root`` (nothing is imported, nothing written). Raises NothingThere."""
+    """Analyse every file below ``root`` without importing or writing it. Raises NothingThere."""
     began = time.monotonic()
     files, left_out = sources(root)
     found = dict(zip(files, _read(files, progress), strict=True))
@@ -87,7 +86,7 @@ def inspect(root: Path, django: DjangoNames, progress: Progress = lambda count: 
     names = own_names(files)
     for file in files:
         if "." not in names[file] and any(one.level for one in found[file].imports):
-            names[file] = name_below(file, top)  # a relative import: it must be in some package
+            names[file] = name_below(file, top)  # a relative import: the file is in a package
     project = _Project(module_names(files, top), names, found, django)
     reports = project.reports()
     for report in reports:
@@ -122,7 +121,7 @@ def _read(files: Sequence[Path], progress: Progress) -> Iterator[References]:
             yield references(file)
             progress(1)
         return
-    # "spawn": this process may have threads, and its children need nothing of it.
+    # "spawn", because this process may have threads.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(8, multiprocessing.cpu_count()), mp_context=context) as pool:
         for found in pool.map(references, files, chunksize=16):
@@ -149,7 +148,7 @@ class _Project:
         self._read = read
         self._django = django
         self._roots = {name.partition(".")[0] for name in modules}
-        # What can be imported from: modules, and folders of them that have no __init__.py.
+        # Modules, and folders with modules that have no __init__.py.
         self._packages = set(modules)
         for name in modules:
             while name := name.rpartition(".")[0]:
@@ -200,7 +199,7 @@ class _Project:
     def _of_uses(self, path: Path, judged: Mapping[str, Kind]) -> Iterator[tuple[int, Verdict]]:
         for use in self._read[path].uses:
             if use.when is When.never or judged.get(use.path, Kind.runs) is not Kind.runs:
-                continue  # the import has said it
+                continue  # the import is a finding already
             verdict = judge_use(use.path, use.when is When.imported, self._django)
             if verdict is not None and (use.path not in judged or verdict.kind is not Kind.runs):
                 yield use.line, verdict
@@ -229,17 +228,19 @@ class _Project:
             pass
         elif one.level or module.partition(".")[0] in self._roots:
             what = "." * one.level + one.module if one.level else module
-            verdict = Verdict(Kind.unknown, f"{what} is not there, so this was not tried", breaks=True)
+            verdict = Verdict(
+                Kind.unknown, f"{what} does not exist, so its import was not tried", breaks=True
+            )
         else:
             verdict = judge(module, one.name, self._django)
             if verdict is None and library_of(module) is None:
                 verdict = judge_foreign(module, self._django)
         if verdict is None or (one.guarded and verdict.breaks):
-            return  # a try with an except for it: the file gets along without
+            return  # inside a try whose except handles the error
         yield one.line, verdict._replace(breaks=verdict.breaks and breaks)
 
     def _of_name(self, path: Path, line: int, name: str, breaks: bool) -> Iterator[tuple[int, Verdict]]:
-        """A dotted name in a string that Django imports: an app, a URLconf, a backend."""
+        """Yield the findings about a dotted name that Django imports: an app, a URLconf, a backend."""
         targets = self._targets(name, None)
         if targets:
             self._edges[path] += [_Edge(line, target, breaks) for target in targets if breaks]
@@ -256,7 +257,9 @@ class _Project:
         return ".".join([*parts, *([one.module] if one.module else [])])
 
     def _targets(self, module: str, name: str | None) -> list[Path]:
-        """The project's files that an import runs: the module, the packages above it, a submodule."""
+        """Return the project's files that an import executes: the module, its parent packages, a
+        submodule.
+        """
         parts = module.split(".")
         names = [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
         if name is not None:
@@ -264,7 +267,7 @@ class _Project:
         return [self._modules[one] for one in names if one in self._modules]
 
     def _package_edges(self, path: Path) -> None:
-        """A file is imported after the ``__init__`` of its packages."""
+        """Add edges to the ``__init__`` files of the parent packages, which are imported before the file."""
         parts = self._names[path].split(".")[:-1]
         for end in range(1, len(parts) + 1):
             init = self._modules.get(".".join(parts[:end]))
@@ -272,7 +275,7 @@ class _Project:
                 self._edges[path].append(_Edge(1, init, True))
 
     def _follow(self, found: dict[Path, FileReport]) -> None:
-        """Whoever imports what cannot be imported cannot be imported, and so on."""
+        """Mark files that import a file which cannot be imported, until no more are found."""
         changed = True
         done: set[tuple[Path, Path, bool]] = set()
         while changed:
@@ -282,7 +285,7 @@ class _Project:
                     broken = self._broken.get(edge.target)
                     told = (path, edge.target, edge.breaks)
                     if broken is None or told in done:
-                        continue  # once for each file that is imported, not for each name
+                        continue  # one finding for each imported file, not for each name
                     done.add(told)
                     changed = True
                     kind, where = broken
@@ -292,9 +295,9 @@ class _Project:
 
 _WHY = {
     Kind.runs: "runs",
-    Kind.unknown: "imports what is not installed here",
+    Kind.unknown: "imports a package that is not installed here",
     Kind.port: "port rewrites",
-    Kind.gone: "uses what has no equal",
+    Kind.gone: "uses a name that has no equivalent",
     Kind.django: "needs Django",
     Kind.broken: "cannot be read",
 }

@@ -1,7 +1,7 @@
-"""What a file refers to: its imports, what it uses of them, and dotted names in strings. Nothing is imported.
+"""The references of a file, read from its syntax tree: imports, their uses, and dotted names in strings.
 
-``When`` says when a reference counts: while the module is imported, when a function is called, or never
-(what is for type checkers alone).
+``When`` is the time when a reference is resolved: during the import of the module, during a call, or never
+(for type checkers).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAY_FAIL = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 
 
 class When(str, Enum):
-    """When a reference is followed."""
+    """The time when a reference is resolved."""
 
     imported = "imported"
     called = "called"
@@ -32,9 +32,10 @@ class When(str, Enum):
 
 
 class Import(NamedTuple):
-    """``import module`` (name None), or one name of ``from module import name``; ``*`` is a name too.
+    """``import module`` (``name`` is None), or one name of ``from module import name``, which may be ``*``.
 
-    ``level`` counts the dots of a relative import. ``guarded``: inside a ``try`` that takes a failure.
+    ``level`` counts the dots of a relative import. ``guarded``: inside a ``try`` that handles a failed
+    import.
     """
 
     line: int
@@ -46,7 +47,7 @@ class Import(NamedTuple):
 
 
 class Use(NamedTuple):
-    """What is used of an import, by its full dotted path: ``django.db.models.Model``."""
+    """A use of an imported name, as its full dotted path: ``django.db.models.Model``."""
 
     line: int
     path: str
@@ -54,8 +55,10 @@ class Use(NamedTuple):
 
 
 class Text(NamedTuple):
-    """A string that could be a dotted name. ``setting``: the upper-case name it is assigned to, ``key`` the
-    key of the dict it is the value of, ``call`` the function that it is handed to; each "" for none.
+    """A string that may be a dotted name.
+
+    ``setting``: the upper-case name that it is assigned to. ``key``: its key in a dict. ``call``: the
+    function whose argument it is. Each is "" if there is none.
     """
 
     line: int
@@ -67,7 +70,7 @@ class Text(NamedTuple):
 
 
 class References(NamedTuple):
-    """All of a file's; ``error`` instead, where it cannot be parsed, and ``unread`` where it is not read."""
+    """The references of a file; ``error`` if it cannot be parsed, ``unread`` if it is not read."""
 
     imports: tuple[Import, ...] = ()
     uses: tuple[Use, ...] = ()
@@ -79,7 +82,7 @@ class References(NamedTuple):
 
 
 def references(path: Path) -> References:
-    """What the file at ``path`` refers to."""
+    """Return the references of the file at ``path``."""
     try:
         source = read(path)
         reader = _Reader(parsed(source))
@@ -87,7 +90,7 @@ def references(path: Path) -> References:
         return References(unread=str(error))
     except (RecursionError, MemoryError):
         return References(unread="its code is nested too deeply")
-    except Exception as error:  # noqa: BLE001 - a codec of the file's choice may raise anything
+    except Exception as error:  # noqa: BLE001 - the codec that a file names may raise any error
         return References(error=(getattr(error, "lineno", None) or 1, str(error)))
     return References(
         tuple(reader.imports),
@@ -99,14 +102,14 @@ def references(path: Path) -> References:
 
 
 def parsed(source: bytes) -> ast.Module:
-    """Return the syntax tree of ``source``; raises whatever Python's parser and codecs do."""
+    """Return the syntax tree of ``source``; raises the errors of Python's parser and codecs."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of escapes in strings: not what is asked here
+        warnings.simplefilter("ignore")  # about escapes in strings
         return ast.parse(source)
 
 
 def _bindings(tree: ast.AST) -> Iterator[tuple[str, str]]:
-    """Names that imports bind anywhere in the file, and what they stand for."""
+    """Yield the names that imports bind anywhere in the file, and the dotted paths that they refer to."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -176,7 +179,7 @@ class _Reader(ast.NodeVisitor):
         self._all([*node.handlers, *node.orelse, *node.finalbody])
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-        # Annotations are left out: nothing is asked of what they name.
+        # Annotations do not count.
         self._all([*node.decorator_list, *node.args.defaults, *node.args.kw_defaults])
         with self._in(when=When.called if self._when is When.imported else self._when):
             self._all(node.body)
@@ -231,7 +234,7 @@ class _Reader(ast.NodeVisitor):
             name = key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else ""
             if key is not None and not name:
                 self.visit(key)
-            # A dict of settings may be handed over: override_settings(**{"CHANNEL_LAYERS": …}).
+            # A dict may hold settings: override_settings(**{"CHANNEL_LAYERS": …}).
             setting = name if name.isupper() and not self._setting and name in _NESTED else self._setting
             with self._in(key=name, setting=setting):
                 self.visit(value)
@@ -275,7 +278,7 @@ def _last_name(function: ast.expr) -> str:
 
 def _takes_import_errors(handler: ast.ExceptHandler) -> bool:
     if any(isinstance(statement, ast.Raise) for statement in handler.body):
-        return False  # another error in its place, as manage.py does
+        return False  # it raises another error instead, as manage.py does
     if handler.type is None:
         return True
     types = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]

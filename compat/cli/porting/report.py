@@ -1,4 +1,4 @@
-"""A report in the three forms that it can be asked for: text, JSON, annotations for GitHub."""
+"""The report about a project as text, as JSON, or as annotations for GitHub."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ Paint = Callable[..., str]
 
 
 def severity(kind: Kind) -> str:
-    """ "note", "warning" or "error"."""
+    """Return "note", "warning" or "error"."""
     if kind in ERRORS:
         return "error"
     return "warning" if kind in WARNINGS else "note"
 
 
 def exit_code(report: Report) -> int:
-    """0 when every file runs unchanged, 3 for warnings, 4 for errors."""
+    """Return 0 if every file runs unchanged, 3 for warnings, 4 for errors."""
     return max((EXIT_CODES[severity(one.status)] for one in report.files), default=0)
 
 
 def summary(report: Report) -> str:
-    """ "41 of 44 files run unchanged; 3 need Django"."""
+    """Return the summary: "41 of 44 files run unchanged; 3 need Django"."""
     total = len(report.files)
     parts = [f"{report.count(Kind.runs)} of {total} file{'s' * (total != 1)} run unchanged"]
     for kind, (one, several) in SUMMARIES.items():
@@ -61,13 +61,15 @@ def summary(report: Report) -> str:
 
 
 def shown(path: Path, report: Report) -> str:
-    """``path`` below the folder that was asked about."""
+    """Return ``path`` relative to the folder of the report."""
     return path.relative_to(report.root).as_posix()
 
 
 def as_text(report: Report, paint: Paint, everything: bool = True) -> Iterator[str]:
-    """The lines of it. ``paint(text, fg=colour, ...)`` colours, as ``typer.style`` does. ``everything``: also
-    what runs.
+    """Yield the lines of the report.
+
+    ``paint(text, fg=colour, ...)`` colours a text, as ``typer.style`` does. ``everything``: also references
+    that work unchanged.
     """
     for one in report.files:
         findings = [each for each in one.findings if everything or each.kind is not Kind.runs]
@@ -84,7 +86,9 @@ def as_text(report: Report, paint: Paint, everything: bool = True) -> Iterator[s
 
 
 def as_json(report: Report) -> str:
-    """One object: ``summary``, ``counts`` by kind, ``django``, and ``files`` with their findings."""
+    """Return the report as a JSON object: ``summary``, ``counts`` by kind, ``django``, and ``files`` with
+    findings.
+    """
     document: dict[str, Any] = {
         "summary": summary(report),
         "django": report.django.value,
@@ -114,7 +118,7 @@ def _file(one: FileReport, report: Report) -> dict[str, Any]:
 
 
 def as_github(report: Report, prefix: str = "") -> Iterator[str]:
-    """Workflow commands, which GitHub shows beside the lines; ``prefix`` is the path of the folder."""
+    """Yield workflow commands, which GitHub shows beside the lines; ``prefix`` is the path of the folder."""
     for one in report.files:
         for each in one.findings:
             if each.kind is not Kind.runs:

@@ -1,4 +1,4 @@
-"""Is there something in the work tree that git has not got, and that a port would be mixed up with?"""
+"""A check that the work tree of git is clean, so that a port is not mixed with other changes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Dirty(CompatError):
 
 
 WITHIN_S = 30
-"""How long git may take."""
+"""The time limit of git."""
 
 OPTIONS = {
     "core.fsmonitor": "false",
@@ -25,13 +25,13 @@ OPTIONS = {
     "safe.bareRepository": "explicit",
     "status.submoduleSummary": "false",
 }
-"""The tree may be anybody's, and so is its .git/config: no program that it names is run."""
+"""Options that keep git from running a program that the repository's configuration names."""
 
 
 def uncommitted(folder: Path) -> list[str]:
-    """Return the files below ``folder`` that differ from the last commit, and Python files new to git.
+    """Return the files below ``folder`` that differ from the last commit, and untracked Python files.
 
-    [] where there is no repository, or no git. Raises Dirty where git fails, since that says nothing.
+    Returns [] without a repository or without git. Raises Dirty if git fails.
     """
     try:
         filters = _git(folder, {}, "config", "--null", "--name-only", "--get-regexp", r"^filter\.")
@@ -39,15 +39,17 @@ def uncommitted(folder: Path) -> list[str]:
         command = ("--porcelain", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=all")
         done = _git(folder, options, "status", *command, "--", ".")
     except FileNotFoundError:
-        return []  # no git: nothing to compare with
+        return []  # git is not installed
     except subprocess.TimeoutExpired as error:
-        said = f"git has not answered within {WITHIN_S} s in {folder}"
-        raise Dirty(f"{said}. Add --force to do without it") from error
+        text = f"git has not answered within {WITHIN_S} s in {folder}. Add --force to skip this check"
+        raise Dirty(text) from error
     if done.returncode:
         if "not a git repository" in done.stderr or "must be run in a work tree" in done.stderr:
             return []
         said = done.stderr.strip().partition("\n")[0]
-        raise Dirty(f"git cannot compare {folder} with its last commit: {said}. Add --force to do without")
+        raise Dirty(
+            f"git cannot compare {folder} with its last commit: {said}. Add --force to skip this check"
+        )
     lines = [line for line in done.stdout.split("\0") if line]
     return [line[3:] for line in lines if not line.startswith("??") or line.endswith(".py")]
 
@@ -71,15 +73,17 @@ def _git(folder: Path, options: Mapping[str, str], *arguments: str) -> subproces
 
 
 def _environment(options: Mapping[str, str]) -> dict[str, str]:
-    """This process's, less what is said to git there; ``options`` go before the repository's own."""
+    """Return the environment for git: without variables of git, and with ``options``, which precede the
+    repository's.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     for number, (name, value) in enumerate(options.items()):
         environment[f"GIT_CONFIG_KEY_{number}"] = name
         environment[f"GIT_CONFIG_VALUE_{number}"] = value
     return environment | {
         "GIT_CONFIG_COUNT": str(len(options)),
-        "GIT_OPTIONAL_LOCKS": "0",  # the index is not written, and no hook is run after it
-        "GIT_ALLOW_PROTOCOL": "none",  # nothing is fetched, for which the repository names a program
+        "GIT_OPTIONAL_LOCKS": "0",  # git does not write the index, so it runs no hook
+        "GIT_ALLOW_PROTOCOL": "none",  # git fetches no objects, for which the repository could name a program
         "GIT_NO_LAZY_FETCH": "1",
         "GIT_TERMINAL_PROMPT": "0",
         "LC_ALL": "C",
@@ -87,11 +91,11 @@ def _environment(options: Mapping[str, str]) -> dict[str, str]:
 
 
 def refuse_dirty(folder: Path) -> None:
-    """Raise Dirty if a port could not be told from what was changed before it."""
+    """Raise Dirty if ``folder`` has uncommitted changes."""
     changed = uncommitted(folder)
     if changed:
         some = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
         raise Dirty(
-            f"{folder} has changes that are not committed ({some}): the port could not be told from them. "
-            "Commit or stash them, or add --force"
+            f"{folder} has uncommitted changes ({some}), which would be mixed with the port. Commit or stash "
+            "them, or add --force"
         )

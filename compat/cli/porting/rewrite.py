@@ -1,7 +1,7 @@
-"""The imports of a file as they are to be: LibCST keeps every comment and blank of the rest.
+"""Rewriting of the imports of a file; LibCST keeps comments and blanks.
 
-A statement is changed only where a name of it is in the table (``compat.cli.moves``) and is there. What has
-no equal stays as it is, for ``check`` to report.
+A statement changes only if the table (``compat.cli.moves``) has one of its names and the new name exists.
+Names without an equivalent stay; ``check`` reports them.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ __all__ = ["Imports", "dotted", "new_home", "node_of"]
 
 
 def new_home(module: str, name: str | None, django: DjangoNames) -> Name | None:
-    """Where ``from module import name`` finds it after the port; None to leave it."""
+    """Return the place of ``from module import name`` after the port; None if it does not change."""
     library = library_of(module)
     if library is None:
         return None
     if library == "django":
         if django is DjangoNames.keep:
             return None
-        # Also what the subset lacks: the error then says so, in the project's own words.
+        # Names that the subset lacks too: the subset raises an ImportError that explains what to do.
         return Name(DJANGO + module.removeprefix("django"), name)  # type: ignore[arg-type]
     target = resolve(module, name)
     return target if target is not None and exists_here(*target) else None
 
 
 def dotted(node: cst.BaseExpression | None) -> str | None:
-    """The dotted name that an expression is, if it is one."""
+    """Return the dotted name that an expression is, or None."""
     if isinstance(node, cst.Name):
         return node.value
     if isinstance(node, cst.Attribute):
@@ -43,7 +43,7 @@ def dotted(node: cst.BaseExpression | None) -> str | None:
 
 
 def node_of(path: str) -> cst.Name | cst.Attribute:
-    """The expression of a dotted name."""
+    """Return the expression of a dotted name."""
     first, *rest = path.split(".")
     node: cst.Name | cst.Attribute = cst.Name(first)
     for part in rest:
@@ -52,7 +52,7 @@ def node_of(path: str) -> cst.Name | cst.Attribute:
 
 
 class _Modules(cst.CSTVisitor):
-    """Modules that are imported under their own name: ``import channels.layers``."""
+    """Collects modules that are imported under their own name: ``import channels.layers``."""
 
     def __init__(self) -> None:
         self.imported: set[str] = set()
@@ -65,7 +65,7 @@ class _Modules(cst.CSTVisitor):
 
 
 class Imports(cst.CSTTransformer):
-    """Import statements, and the dotted names that an ``import a.b`` is used by."""
+    """Rewrites import statements, and uses of dotted names after ``import a.b``."""
 
     def __init__(self, django: DjangoNames) -> None:
         self._django = django
@@ -81,7 +81,7 @@ class Imports(cst.CSTTransformer):
     # import a.b
 
     def visit_Import(self, node: cst.Import) -> bool:
-        return False  # its dotted names are handled below, and not as uses
+        return False  # leave_Import handles its dotted names
 
     def leave_Import(self, original_node: cst.Import, updated_node: cst.Import) -> cst.Import:
         return updated_node.with_changes(names=[self._module_alias(alias) for alias in updated_node.names])
@@ -92,7 +92,7 @@ class Imports(cst.CSTTransformer):
         return alias.with_changes(name=node_of(target.module)) if target else alias
 
     def visit_Attribute(self, node: cst.Attribute) -> bool:
-        return not self._use(node)  # rewritten as a whole, from the outermost dot
+        return not self._use(node)  # leave_Attribute replaces the whole expression
 
     def leave_Attribute(
         self, original_node: cst.Attribute, updated_node: cst.Attribute
@@ -101,7 +101,7 @@ class Imports(cst.CSTTransformer):
         return node_of(target) if target else updated_node
 
     def _use(self, node: cst.Attribute) -> str | None:
-        """What ``channels.layers.get_channel_layer`` is to be, after ``import channels.layers``."""
+        """Return the new dotted name of a use such as ``channels.layers.get_channel_layer``, or None."""
         path = dotted(node)
         if path is None or path.partition(".")[0] not in self._roots:
             return None
@@ -133,7 +133,7 @@ class Imports(cst.CSTTransformer):
     def leave_ImportFrom(self, original_node: cst.ImportFrom, updated_node: cst.ImportFrom) -> cst.ImportFrom:
         groups = self._groups(updated_node)
         if groups is None or len(groups) != 1:
-            return updated_node  # several lines: the statement's business
+            return updated_node  # leave_SimpleStatementLine splits it into several statements
         ((module, aliases),) = groups.items()
         if isinstance(updated_node.names, cst.ImportStar):
             return updated_node.with_changes(module=node_of(module))
@@ -157,7 +157,7 @@ class Imports(cst.CSTTransformer):
         return cst.FlattenSentinel(lines)
 
     def _groups(self, node: cst.ImportFrom) -> dict[str, Sequence[cst.ImportAlias]] | None:
-        """The names by the module that they are to come from; None where nothing changes."""
+        """Return the names by their new module; None if the statement does not change."""
         module = dotted(node.module)
         if module is None or node.relative or library_of(module) is None:
             return None
@@ -176,7 +176,7 @@ class Imports(cst.CSTTransformer):
 
 
 def _renamed(alias: cst.ImportAlias, name: str, new: str) -> cst.ImportAlias:
-    """The alias with another name, bound to what it was bound to."""
+    """Return the alias with the name ``new``, bound to the same local name."""
     if name == new:
         return alias
     if alias.asname is not None:
@@ -192,7 +192,7 @@ def _renamed(alias: cst.ImportAlias, name: str, new: str) -> cst.ImportAlias:
 
 
 def _last_without_comma(aliases: Sequence[cst.ImportAlias]) -> Sequence[cst.ImportAlias]:
-    """As they stand on one line of their own, without parentheses."""
+    """Return the aliases as they stand on one line without parentheses."""
     comma = cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
     last = aliases[-1].with_changes(comma=cst.MaybeSentinel.DEFAULT)
     return [*(alias.with_changes(comma=comma) for alias in aliases[:-1]), last]

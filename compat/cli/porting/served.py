@@ -1,4 +1,6 @@
-"""What there is to import: under the shim (asked of a child interpreter, once), and in ``compat`` itself."""
+"""The modules and names that can be imported under the shim (a child interpreter lists them) and in
+``compat``.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,10 @@ __all__ = ["Served", "exists_here", "served"]
 
 
 class Served(NamedTuple):
-    """Names by module, and dotted paths of names that need the real Django once they are used.
+    """The names of each module, and the dotted names of placeholders, which need the real Django when they
+    are used.
 
-    ``templates``: what the engine of the subset refuses, under "tags", "filters" and "libraries".
+    ``templates``: the "tags", "filters" and "libraries" that the template engine of the subset refuses.
     """
 
     modules: Mapping[str, frozenset[str]]
@@ -29,14 +32,15 @@ class Served(NamedTuple):
     templates: Mapping[str, frozenset[str]]
 
     def has(self, module: str, name: str | None = None) -> bool:
-        """Does ``from module import name`` (or ``import module``) work under the shim?"""
+        """Return True if ``from module import name`` (or ``import module``) works under the shim."""
         if name is None or name == "*":
             return module in self.modules
         return name in self.modules.get(module, ()) or f"{module}.{name}" in self.modules
 
     def placeholder(self, path: str) -> str | None:
-        """The placeholder that a dotted path begins with: "django.contrib.auth.models.User" for
-        "django.contrib.auth.models.User.objects".
+        """Return the placeholder that a dotted path begins with, or None.
+
+        For "django.contrib.auth.models.User.objects" it is "django.contrib.auth.models.User".
         """
         parts = path.split(".")
         while parts:
@@ -48,10 +52,12 @@ class Served(NamedTuple):
 
 @cache
 def served() -> Served:
-    """What the shim of this installation serves where Django is not installed. Takes about a second, once."""
-    # In an interpreter of its own: this one may have the real Django, and is not to have the shim.
+    """Return the modules and names that the shim serves without Django. The first call takes about a
+    second.
+    """
+    # In a child interpreter, because this one may have the real Django, and runs without the shim.
     command = [sys.executable, "-W", "ignore", "-m", "django_shim.served"]
-    # And in our own folder: the current one may have a module with the name of one that is imported.
+    # In our folder, because the current one may have a module that hides another.
     ours = Path(compat.__file__).parents[1]
     done = subprocess.run(
         command, cwd=ours, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
@@ -66,9 +72,11 @@ def served() -> Served:
 
 @cache
 def exists_here(module: str, name: str | None = None) -> bool:
-    """Is there such a module of ours, with that name? One that wants a missing extra counts as there."""
+    """Return True if our module exists and has ``name``. A module that needs a missing extra counts as
+    existing.
+    """
     if module.partition(".")[0] != "compat":
-        return True  # with_django: its modules want the real Django
+        return True  # with_django: its modules need the real Django
     try:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:

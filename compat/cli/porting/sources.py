@@ -1,7 +1,7 @@
-"""Which files belong to a project, what is in them, and by which names they are imported.
+"""The files of a project: which to read, their content, and their module names.
 
-The tree may be anybody's. Only regular files below the folder are read, and only up to a size; nothing
-outside of it is reached by a link. What is left out has a reason, which the commands show.
+The project may be hostile: only regular files below the folder are read, up to a size, and links out of the
+folder are not followed. Each file that is left out has a reason, which the commands print.
 """
 
 from __future__ import annotations
@@ -35,12 +35,14 @@ SKIPPED = {
     "site-packages",
     "venv",
 }
-"""Folders that hold somebody else's code, or none."""
+"""Folders with foreign code or without code."""
 
 TEMPLATES = {".html", ".txt", ".xml", ".djhtml"}
 
 LARGEST = 1024 * 1024
-"""Bytes of the largest file that is read: a syntax tree takes some hundred times as much memory."""
+"""The size of the largest file that is read, in bytes; a syntax tree needs some hundred times as much
+memory.
+"""
 
 KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -52,7 +54,7 @@ KINDS = {
 
 
 class NothingThere(CompatError):
-    """There is no Python file at the path that was given."""
+    """The given path has no Python file."""
 
 
 class NotRead(CompatError):
@@ -60,14 +62,14 @@ class NotRead(CompatError):
 
 
 class Sources(NamedTuple):
-    """The Python files at or below a path, sorted, and those that are left out, with the reason."""
+    """The Python files at or below a path, sorted, and the files that are left out, with the reasons."""
 
     files: list[Path]
     left_out: dict[Path, str]
 
 
 def sources(path: Path) -> Sources:
-    """Find the Python files at or below ``path``; hidden ones and virtual environments do not count.
+    """Find the Python files at or below ``path``, without hidden files and virtual environments.
 
     Raises NothingThere.
     """
@@ -87,7 +89,7 @@ def sources(path: Path) -> Sources:
     found = sorted(file for file in _below(path) if file.suffix == ".py")
     if not found:
         raise NothingThere(
-            f"there is no Python file in {path}. Name the folder that has manage.py or main.py"
+            f"there is no Python file in {path}. Name the folder that contains manage.py or main.py"
         )
     reasons = {file: _why_not(file, path) for file in found}
     return Sources(
@@ -102,7 +104,7 @@ def python_files(path: Path) -> list[Path]:
 
 
 def template_files(folder: Path) -> list[Path]:
-    """Return the templates below ``folder``: what lies in folders of that name."""
+    """Return the templates below ``folder``: files in folders named ``templates``."""
     found = (file for file in _below(folder) if file.suffix in TEMPLATES)
     inside = sorted(file for file in found if "templates" in file.relative_to(folder).parts)
     return [file for file in inside if not _why_not(file, folder)]
@@ -111,7 +113,7 @@ def template_files(folder: Path) -> list[Path]:
 def read(path: Path, largest: int = LARGEST) -> bytes:
     """Return the content of a regular file of at most ``largest`` bytes; raises NotRead for any other."""
     try:
-        # Not to wait for the other end of a pipe that has come in the place of the file.
+        # O_NONBLOCK: do not wait for the other end if the file has been replaced by a pipe.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         with open(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -125,12 +127,12 @@ def read(path: Path, largest: int = LARGEST) -> bytes:
 
 
 def _why_not(file: Path, root: Path) -> str:
-    """Why ``file``, found below ``root``, is left out; "" if it is not."""
+    """Return why ``file``, found below ``root``, is left out; "" if it is read."""
     try:
         if file.is_symlink() and not _is_below(file, root):
             return f"it is a link out of the folder, to {os.readlink(file)}"
         found = file.stat()
-    except OSError as error:  # a link that leads nowhere, or round in a circle
+    except OSError as error:  # a dangling or circular link
         return error.strerror or str(error)
     if not stat.S_ISREG(found.st_mode):
         return f"it is {_kind(file)}"
@@ -149,17 +151,17 @@ def _kind(path: Path) -> str:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """Yield every file below ``folder``; without recursion, since a tree may be deeper than the stack."""
+    """Yield every file below ``folder``; without recursion, because a tree may be deeper than the stack."""
     waiting = [str(folder)]
     while waiting:
         try:
             with os.scandir(waiting.pop()) as entries:
                 found = [entry for entry in entries if not entry.name.startswith(".")]
-        except OSError:  # a folder that this user may not read, or that is gone
+        except OSError:  # no permission, or the folder was deleted
             continue
         for entry in found:
             if not entry.is_dir(follow_symlinks=False):
-                if not os.path.isdir(entry.path):  # a link to a folder is not followed
+                if not os.path.isdir(entry.path):  # links to folders are not followed
                     yield Path(entry.path)
             elif not _is_foreign(entry):
                 waiting.append(entry.path)
@@ -174,9 +176,9 @@ def _is_foreign(folder: os.DirEntry[str]) -> bool:
 
 
 def module_names(files: Sequence[Path], root: Path) -> dict[str, Path]:
-    """Dotted name to file, under every name that the file may have.
+    """Return a dict of dotted names to files, with every name that a file may have.
 
-    That depends on the folder that is on ``sys.path``: the one above the outermost package, or ``root`` (a
+    A name depends on the folder that is on ``sys.path``: the one above the outermost package, ``root`` (a
     folder without ``__init__.py`` may be a package too), or ``root/src``.
     """
     names: dict[str, Path] = {}
@@ -188,12 +190,14 @@ def module_names(files: Sequence[Path], root: Path) -> dict[str, Path]:
 
 
 def own_names(files: Iterable[Path]) -> dict[Path, str]:
-    """File to the name that it is imported by, as a rule: that below its outermost package."""
+    """Return a dict of files to the names that they are usually imported by: those below their outermost
+    package.
+    """
     return {file: _dotted(file, _above_package(file)) or file.stem for file in files}
 
 
 def name_below(file: Path, root: Path) -> str:
-    """The name of a file that counts on ``root``: folders without ``__init__.py`` are packages then too."""
+    """Return the module name of a file if ``root`` is on ``sys.path`` and every folder is a package."""
     return _dotted(file, root) or file.stem
 
 

@@ -1,7 +1,6 @@
-"""Django templates: tags, filters and libraries that the subset's engine does not have.
+"""Django templates: find tags, filters and libraries that the template engine of the subset lacks.
 
-Only names that the subset knows to be Django's own, and libraries, are told; what a template is like
-otherwise is for the engine to say. ``port`` changes no template: the language is the same.
+Only tags and filters that are Django's own, and libraries, are reported. ``port`` does not change templates.
 """
 
 from __future__ import annotations
@@ -15,13 +14,15 @@ from compat.cli.porting.served import served
 __all__ = ["judge_template"]
 
 PIECE = re.compile(r"\{%\s*(?P<tag>\w+)\b(?P<rest>[^%}]*)%\}|\{\{(?P<value>(?:(?!\{\{).)*?)\}\}")
-"""Its time grows with the line's length, whatever is in it: no beginning is followed past the next one."""
+"""The time grows linearly with the length of the line, because no opening is searched beyond the next one."""
 FILTER = re.compile(r"\|\s*(\w+)")
-SERVED_LIBRARIES = {"i18n", "l10n", "static", "tz"}
+SERVED_LIBRARIES = {"static"}
 
 
 def judge_template(text: str, libraries: Set[str]) -> Iterator[tuple[int, Verdict]]:
-    """Line and verdict for what needs Django, or was not tried. ``libraries``: the project's own."""
+    """Yield line and verdict of each name that needs Django or was not tried. ``libraries``: those of the
+    project.
+    """
     for number, line in enumerate(text.splitlines(), 1):
         for piece in PIECE.finditer(line):
             for verdict in _of_piece(piece, libraries):
@@ -47,7 +48,7 @@ def _of_load(words: list[str], libraries: Set[str]) -> Iterator[Verdict]:
         if name in served().templates["libraries"]:
             yield _needs_django(f"the template library {name!r}")
         elif name not in SERVED_LIBRARIES and name not in libraries:
-            yield Verdict(Kind.unknown, f"the template library {name!r} is not in this project: not tried")
+            yield Verdict(Kind.unknown, f"the template library {name!r} is not in this project")
 
 
 def _needs_django(what: str) -> Verdict:

@@ -17,19 +17,20 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from compat.engine.inbox import Inbox, Overflow
+from compat.engine.mailbox import Mailbox
 from compat.exceptions import ChannelFull
-from compat.inbox import Inbox, Mailbox, Overflow
-from compat.layers.base import Capacities, SendResult, is_number, require_message
+from compat.layers.base import Capacities, SendResult, require_message
 from compat.layers.redis.keys import RESERVED_KEY, lease_of
 from compat.layers.redis.layer import RedisLayer, log
-from compat.layers.redis.loops import background
-from compat.layers.redis.plain import Handover
+from compat.layers.redis.plain import take_in_background
 from compat.layers.redis.queue_sending import QueueSending
 from compat.layers.redis.queue_station import QueueStation
 from compat.layers.redis.serializers import BaseMessageSerializer
-from compat.layers.redis.shards import Commands
 from compat.layers.redis.upstream_names import PrivateNamesOfQueue
-from compat.types import Message
+from compat.redis.loops import background
+from compat.redis.shards import Commands
+from compat.types import Message, is_number
 
 __all__ = ["ChannelFull", "RedisChannelLayer"]
 
@@ -167,31 +168,7 @@ class RedisChannelLayer(RedisLayer[QueueStation], PrivateNamesOfQueue):
             taken = await station.plain.take(channel)
             await taken.acknowledge()
             return taken.message
-        return await self._receive_elsewhere(channel)
-
-    async def _receive_elsewhere(self, channel: str) -> Message:
-        """``receive`` of a plain channel on the background loop; cancelling loses nothing here either."""
-        handover = Handover()
-
-        async def fetch() -> None:
-            station = self._stations.get(background.loop)
-            taken = await station.plain.take(channel)
-            if handover.give(taken):
-                await taken.acknowledge()
-            else:
-                taken.put_back()
-
-        try:
-            await background.run(fetch())
-        except asyncio.CancelledError:
-            taken = handover.withdraw()
-            if taken is not None:
-                background.loop.call_soon_threadsafe(taken.put_back)
-            raise
-        taken = handover.withdraw()
-        if taken is None:
-            raise RuntimeError("the background loop ended while it received")
-        return taken.message
+        return await take_in_background(lambda: self._stations.get(background.loop).plain, channel)
 
     async def _own_mailbox(self, channel: str) -> Mailbox:
         """The mailbox of a "!" channel of this process, on whichever loop it is read."""
@@ -315,7 +292,7 @@ class RedisChannelLayer(RedisLayer[QueueStation], PrivateNamesOfQueue):
 
     @property
     def receive_buffer(self) -> dict[str, Mailbox]:
-        """Mailboxes with messages that nobody has taken yet, by channel."""
+        """The mailboxes in which messages wait, by channel."""
         return {
             channel: box
             for station in self._stations.all()
@@ -354,7 +331,7 @@ class RedisChannelLayer(RedisLayer[QueueStation], PrivateNamesOfQueue):
         return owner if owner is not None and owner.loop.is_running() else self._station()
 
     def _mailbox(self, channel: str) -> Inbox | Mailbox | None:
-        """What a channel of this process is read from."""
+        """Return the inbox or mailbox of a channel of this process."""
         owner = self._owners.get(lease_of(channel)) if "!" in channel else None
         return owner.boxes.get(channel) if owner is not None else None
 

@@ -51,11 +51,16 @@ def lease_of(channel: str) -> str:
 class Keys:
     """Key names and shards of one layer, given its prefix and the number of its hosts."""
 
-    __slots__ = ("prefix", "ring_size")
+    __slots__ = ("channels", "leases", "prefix", "ring_size")
 
     def __init__(self, prefix: str, ring_size: int) -> None:
         self.prefix = prefix
         self.ring_size = ring_size
+        # These two are ours alone, as ``taken`` and ``joined``: channels_redis neither reads nor writes them.
+        self.leases = f"{prefix}:leases"
+        """Sorted set of the processes that are alive: client prefix by the time its lease ends."""
+        self.channels = f"{prefix}:channels"
+        """Sorted set of the plain channels that were used, by when: their queues' keys are anybody's else."""
 
     # Queue layer
 
@@ -65,7 +70,7 @@ class Keys:
 
     def queue_shard(self, channel: str) -> int:
         """Where the queue of a "!" channel is; plain channels take turns over all hosts."""
-        return shard_of(non_local_name(channel), self.ring_size)
+        return shard_of(non_local_name(channel), self.ring_size) if self.ring_size > 1 else 0
 
     def inflight(self, queue: str) -> str:
         """Messages that were taken out of ``queue`` and not acknowledged yet."""
@@ -80,20 +85,10 @@ class Keys:
         return f"{self.prefix}:group:{group}"
 
     def group_shard(self, group: str) -> int:
-        return shard_of(group, self.ring_size)
-
-    # Ours alone: channels_redis neither reads nor writes these.
-
-    def leases(self) -> str:
-        """Sorted set of the processes that are alive: client prefix by the time its lease ends."""
-        return f"{self.prefix}:leases"
-
-    def channels(self) -> str:
-        """Sorted set of the plain channels that were used, by when: their queues' keys are anybody's else."""
-        return f"{self.prefix}:channels"
+        return shard_of(group, self.ring_size) if self.ring_size > 1 else 0
 
     def joined(self, lease: str) -> str:
-        """Set of the groups that have members of one process, so that they can be found when it is dead."""
+        """Ours alone: set of the groups that have members of a process, to be found when it is dead."""
         return f"{self.prefix}:joined:{lease}"
 
     def owned(self, key: str, leases: Collection[str], plain: Collection[str]) -> bool:
@@ -125,4 +120,4 @@ class Keys:
 
     def topic_shard(self, topic: str) -> int:
         """Where a pub/sub channel, a group's or a single one's, is published."""
-        return shard_of(topic, self.ring_size)
+        return shard_of(topic, self.ring_size) if self.ring_size > 1 else 0

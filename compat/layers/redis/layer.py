@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from compat.inbox import Inbox, Overflow
+from compat.engine.inbox import Inbox, Overflow
 from compat.layers.base import (
     BaseChannelLayer,
     Capacities,
@@ -17,16 +17,16 @@ from compat.layers.base import (
     check_options,
     require_positive,
 )
-from compat.layers.redis.connection import Argument, RedisUnavailable
-from compat.layers.redis.hosts import Host, decode_hosts
 from compat.layers.redis.keys import Keys, shard_of
-from compat.layers.redis.loops import PerLoop, background, is_throwaway, require_no_loop
-from compat.layers.redis.outages import event_of
 from compat.layers.redis.outside import Outside, SendBy
 from compat.layers.redis.serializers import make_crypter, registry
-from compat.layers.redis.shards import Commands, Shards
 from compat.layers.redis.station import Station
 from compat.layers.redis.values import RedisValues
+from compat.redis.connection import Argument, RedisUnavailable
+from compat.redis.hosts import Host, decode_hosts
+from compat.redis.loops import PerLoop, background, is_throwaway, require_no_loop
+from compat.redis.outages import event_of
+from compat.redis.shards import Commands, Shards
 from compat.types import Message
 
 __all__ = ["RedisLayer"]
@@ -108,11 +108,10 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
 
     def _station(self) -> S | None:
         """This layer on the running loop, or None when the call belongs on the background loop."""
-        loop = asyncio.get_running_loop()
-        if not is_throwaway(loop):
-            return self._stations.get(loop)
-        self._outside.carry(loop)
-        return None
+        station = self._stations.here()
+        if station is None:
+            self._outside.carry(asyncio.get_running_loop())
+        return station
 
     def in_background(self) -> Shards:
         """The connections of the background loop; only on that loop."""
@@ -164,21 +163,13 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
 
     def _prepare(self, channel: str, inbox: Inbox) -> None:
         """Tell a consumer's inbox whose it is."""
-        inbox.channel = channel
-        inbox.owner = self
-        inbox.capacity = self.get_capacity(channel)
-        inbox.on_overflow = self.on_overflow
+        inbox.belong_to(self, channel, self.get_capacity(channel), self.on_overflow)
 
     # Errors and losses
 
     def name(self) -> str:
         """The layer as log lines and errors call it: by its alias, where it has one."""
-        from compat.layers import channel_layers  # the registry imports the layers
-
-        for alias, layer in tuple(channel_layers.backends.items()):
-            if layer is self:
-                return f"channel layer {alias!r}"
-        return f"channel layer {type(self).__name__}"
+        return f"channel layer {type(self).__name__ if self.alias is None else repr(self.alias)}"
 
     def explain(self, host: Host, reason: str) -> RedisUnavailable:
         """The error for a host that cannot be used now."""
@@ -232,10 +223,10 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
 
     def _by_whom(self, by: SendBy[T], *arguments: Any) -> Coroutine[Any, Any, T]:
         """The send, over what the running loop has to send with."""
-        loop = asyncio.get_running_loop()
-        if is_throwaway(loop):
+        station = self._stations.here()
+        if station is None:
             return self._outside.awaited(by, *arguments)
-        return by(self._stations.get(loop).shards, *arguments)
+        return by(station.shards, *arguments)
 
     # Blocking forms
 
@@ -266,5 +257,5 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
 
 
 def _is_ours(method: Callable[..., Any]) -> bool:
-    """False for what somebody has put in a method's place: that is to be called, then."""
+    """Return False for a function that replaces a method of ours: that is to be called, then."""
     return str(getattr(method, "__module__", "")).startswith("compat.layers.redis.")

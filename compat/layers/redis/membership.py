@@ -1,10 +1,10 @@
-"""Membership that tells the truth: who of this process is in which group, and that this process is alive.
+"""Which channels of this process are in which group, and that this process is alive.
 
-Redis has the groups; this is the process' own account of its part in them. From it a ``Keeper``, one per
-host, renews what would expire under a long connection, enters anew what a restarted Redis has forgotten,
-and takes out what could not be taken out during an outage. It also renews the process' lease, and cleans up
-after processes of ours whose lease has run out. Real channels_redis processes have no lease, and are left
-alone.
+Redis has the groups; a ``Membership``, one per host, has the process' own account of its part in them. It
+renews what would expire under a long connection, enters anew what a restarted Redis has forgotten, and takes
+out what could not be taken out during an outage. It also renews the process' lease, and cleans up after
+processes of ours whose lease has run out. Processes with real channels_redis have no lease, and are left as
+they are.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Protocol
 
+from compat.clock import steady, wall
 from compat.exceptions import LayerUnavailable
-from compat.layers.redis import clock
-from compat.layers.redis.connection import Argument, RedisUnavailable
 from compat.layers.redis.keys import Keys, lease_of
-from compat.layers.redis.reader import Backoff, Outages
 from compat.layers.redis.scripts import RENEW
-from compat.layers.redis.shards import Shards
-from compat.layers.redis.waiting import wait_set
+from compat.redis.backoff import Backoff
+from compat.redis.connection import Argument, RedisUnavailable
+from compat.redis.reader import Outages
+from compat.redis.shards import Shards
+from compat.redis.waiting import wait_set
 
-__all__ = ["Keeper", "Terms"]
+__all__ = ["Membership", "Terms"]
 
 MEMBERS_PER_COMMAND = 200
 COMMANDS_PER_TURN = 200
@@ -36,14 +37,14 @@ in theirs when that is over, and so has left within the whole lease.
 
 
 class Terms(Protocol):
-    """What a keeper needs to know of its layer."""
+    """What a ``Membership`` needs to know of its layer."""
 
     keys: Keys
     group_expiry: int
     lease: int
 
 
-class Keeper:
+class Membership:
     """The groups on one host that channels of this process are in.
 
     ``is_read(channel)`` says whether somebody reads a channel: such a member never expires, any other does
@@ -75,8 +76,8 @@ class Keeper:
     async def join(self, group: str, channel: str) -> None:
         """Add a channel of this process to a group; raises LayerUnavailable, and then it is not a member."""
         members = self.groups.setdefault(group, {})
-        commands: list[tuple[Argument, ...]] = self._enter(group, {channel: clock.wall()}, first=not members)
-        members[channel] = clock.wall()
+        commands: list[tuple[Argument, ...]] = self._enter(group, {channel: wall()}, first=not members)
+        members[channel] = wall()
         lease = lease_of(channel)
         if lease not in self._leases:
             self._leases.add(lease)
@@ -117,7 +118,7 @@ class Keeper:
 
     def _miss(self, error: RedisUnavailable) -> None:
         self._all = True
-        self.outages.lost(self.index, error, self, clock.wall())
+        self.outages.lost(self.index, error, self, wall())
 
     def forget_all(self) -> None:
         """Redis has been emptied on purpose."""
@@ -169,15 +170,15 @@ class Keeper:
                 self._all = True  # it had run out, so others may have taken our members out
             self._held.add(lease)
         refresh_s = min(self.terms.group_expiry / (TURNS + 1), self.terms.lease)
-        if self._all or clock.now() - self._refreshed > refresh_s:
+        if self._all or steady() - self._refreshed > refresh_s:
             self._all = False
             await self._enter_all()
-            self._refreshed = clock.now()
+            self._refreshed = steady()
 
     async def _retire(self) -> None:
         """Give the leases up while there are no members: one that has run out would hide the next."""
         self._held.clear()
-        await self._send([(b"ZREM", self.terms.keys.leases(), lease) for lease in self._leases])
+        await self._send([(b"ZREM", self.terms.keys.leases, lease) for lease in self._leases])
 
     async def _settle(self) -> None:
         """Take out what is owed; a channel that has joined again meanwhile stays."""
@@ -201,7 +202,7 @@ class Keeper:
             added, _, left = await self.shards.run(
                 self.index,
                 RENEW,
-                [keys.leases()],
+                [keys.leases],
                 *(lease, self.terms.lease * (TURNS - 1) / TURNS, keys.prefix, GROUPS_PER_CLEANING, lasts),
             )
             was_missing = was_missing or bool(added)
@@ -210,7 +211,7 @@ class Keeper:
 
     async def _enter_all(self) -> None:
         """Write every membership again, with a time of joining of now for channels that are read."""
-        now = clock.wall()
+        now = wall()
         oldest = now - self.terms.group_expiry
         commands: list[tuple[Argument, ...]] = []
         for group, members in tuple(self.groups.items()):
@@ -257,10 +258,10 @@ class Keeper:
     async def _resign(self) -> None:
         keys = self.terms.keys
         try:
-            await self._send([(b"ZADD", keys.leases(), 1, lease) for lease in self._leases])
+            await self._send([(b"ZADD", keys.leases, 1, lease) for lease in self._leases])
             arguments: Any = ("", self.terms.lease, keys.prefix, GROUPS_PER_CLEANING, 0)
             more = True
             while more:
-                more = bool((await self.shards.run(self.index, RENEW, [keys.leases()], *arguments))[2])
+                more = bool((await self.shards.run(self.index, RENEW, [keys.leases], *arguments))[2])
         except LayerUnavailable:
             pass  # the lease will run out

@@ -11,8 +11,8 @@ import weakref
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from compat.layers.redis.lines import Lines
-from compat.layers.redis.loops import background
+from compat.redis.lines import Lines
+from compat.redis.loops import background
 
 if TYPE_CHECKING:
     from compat.layers.redis.layer import RedisLayer
@@ -42,7 +42,6 @@ class Outside:
             result = background.submit(self._carried(by, *arguments)).result()
             self._lines.missed()
             return result
-        line.loop = None
         try:
             return _finish(by(line, *arguments))
         finally:
@@ -55,9 +54,8 @@ class Outside:
         if turns.lock.locked():
             turns.carry = True  # calls at the same time: the background loop writes them together
         async with turns.lock:
-            line = None if turns.carry else self._lines.take()
+            line = None if turns.carry else self._lines.take(loop)
             if line is not None:
-                line.loop = loop
                 try:
                     return await by(line, *arguments)
                 finally:

@@ -13,16 +13,17 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from compat.clock import wall
 from compat.exceptions import LayerUnavailable
-from compat.layers.redis.clock import wall
-from compat.layers.redis.connection import Link, RedisUnavailable
 from compat.layers.redis.keys import Keys
-from compat.layers.redis.reader import Outages, Reader
 from compat.layers.redis.scripts import HOLD, POP
-from compat.layers.redis.shards import Shards
+from compat.redis.connection import Link, RedisUnavailable
+from compat.redis.loops import background
+from compat.redis.reader import Outages, Reader
+from compat.redis.shards import Shards
 from compat.types import Message
 
-__all__ = ["Handover", "PlainChannels", "Taken"]
+__all__ = ["Handover", "PlainChannels", "Taken", "take_in_background"]
 
 TOO_LONG_S = 10
 """A message that is in flight for longer was taken by a reader that is dead."""
@@ -91,11 +92,38 @@ class Handover:
             return True
 
     def withdraw(self) -> Taken | None:
-        """What was given; nothing can be given afterwards."""
+        """Return what was given; from then on nothing can be given."""
         with self._lock:
             self._closed = True
             taken, self._taken = self._taken, None
             return taken
+
+
+async def take_in_background(plain: Callable[[], PlainChannels], channel: str) -> Message:
+    """Return the next message of ``channel``, taken on the background loop; a cancelled call loses nothing.
+
+    ``plain()`` returns that loop's plain channels, and is called there.
+    """
+    handover = Handover()
+
+    async def fetch() -> None:
+        taken = await plain().take(channel)
+        if handover.give(taken):
+            await taken.acknowledge()
+        else:
+            taken.put_back()
+
+    try:
+        await background.run(fetch())
+    except asyncio.CancelledError:
+        taken = handover.withdraw()
+        if taken is not None:
+            background.loop.call_soon_threadsafe(taken.put_back)
+        raise
+    taken = handover.withdraw()
+    if taken is None:
+        raise RuntimeError("the background loop ended while it received")
+    return taken.message
 
 
 class PlainChannels:
@@ -143,7 +171,7 @@ class PlainChannels:
         taken.put_back()
 
     def wanted(self) -> list[str]:
-        """The channels that somebody waits for."""
+        """Return the channels that callers wait for."""
         return [
             channel
             for channel, waiting in self.waiters.items()
@@ -194,7 +222,7 @@ class PlainReader(Reader):
         """Channels in whose messages in flight nothing is to be put back for now."""
 
     def changed(self) -> None:
-        """Somebody came or went."""
+        """The callers that wait have changed."""
         self._change.set()
         self.start()
         if self._blocked and tuple(self.channels.wanted()) != self._waits_for:
@@ -207,7 +235,7 @@ class PlainReader(Reader):
         self.channels.gave_up()
 
     async def serve(self, link: Link) -> None:
-        while not link.closed:  # one that broke while nobody waited is replaced without a word
+        while not link.closed:  # one that broke while no caller waited is replaced silently
             self._change.clear()
             wanted = tuple(self.channels.wanted())
             if not wanted:
@@ -220,9 +248,9 @@ class PlainReader(Reader):
         """Take what is there already; False when there was nothing."""
         asked = wall()
         replies = [
-            link.run(
-                POP,
-                [*self._keys(channel), self.channels.keys.channels()],
+            POP.run(
+                link.call,
+                [*self._keys(channel), self.channels.keys.channels],
                 *(int(channel not in self._looked_at), TOO_LONG_S, channel),
             )
             for channel in wanted
@@ -251,7 +279,7 @@ class PlainReader(Reader):
         # Through the connection that the acknowledgement will take, so that it cannot be overtaken.
         self.shards.tell(
             self.index,
-            (b"EVALSHA", HOLD.digest, 3, inflight, taken, keys.channels(), score, member, channel),
+            (b"EVALSHA", HOLD.digest, 3, inflight, taken, keys.channels, score, member, channel),
         )
         self._give(channel, member, score)
 

@@ -13,15 +13,15 @@ import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from compat.engine.inbox import Inbox, Overflow
+from compat.engine.mailbox import Mailbox
 from compat.exceptions import ChannelFull
-from compat.inbox import Inbox, Mailbox, Overflow
 from compat.layers.base import Capacities, SendResult, require_message
 from compat.layers.redis.layer import RedisLayer
-from compat.layers.redis.loops import background
 from compat.layers.redis.pubsub_station import EXCLUDE_KEY, PubSubStation
-from compat.layers.redis.receipts import Receipt
-from compat.layers.redis.shards import Commands
 from compat.layers.redis.upstream_names import PrivateNamesOfPubSub
+from compat.redis.loops import background
+from compat.redis.shards import Commands
 from compat.types import Message
 
 __all__ = ["RedisPubSubChannelLayer"]
@@ -97,7 +97,7 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
         return channel
 
     async def send(self, channel: str, message: Message) -> None:
-        """Publish ``message`` to ``channel``; it is lost if nobody reads that channel now.
+        """Publish ``message`` to ``channel``; it is lost if that channel has no reader now.
 
         Raises TypeError for a message that is not a dict or cannot travel, ChannelFull where the channel
         is of this process and at capacity, LayerUnavailable without Redis.
@@ -202,18 +202,20 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
         if station is None or not station.hears(topic):
             await self._publish(commands, topic, body)
             return SendResult(None, 0)
-        receipt, mark = Receipt(), topic.encode() + body
-        station.receipts.expect(mark, receipt)
+        mark = topic.encode() + body
+        receipt = station.receipts.expect(mark)
         try:
             await self._publish(commands, topic, body)
-            await receipt.complete()
+            if not receipt.came:
+                await receipt.complete()
         finally:
-            station.receipts.forget(mark, receipt)
+            if not receipt.came:
+                station.receipts.forget(mark, receipt)
         return SendResult(None, receipt.dropped)
 
     async def _publish(self, commands: Commands, topic: str, body: bytes) -> None:
         await commands.call(self.keys.topic_shard(topic), b"PUBLISH", topic, body)
-        self.metrics.sent += 1
+        self.metrics.count_sent()
 
     # Upkeep
 

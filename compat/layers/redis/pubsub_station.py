@@ -7,10 +7,11 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from compat.clock import steady
+from compat.engine.inbox import Inbox
+from compat.engine.mailbox import Mailbox
 from compat.exceptions import LayerUnavailable
-from compat.inbox import Inbox, Mailbox
 from compat.layers.redis.station import Station
-from compat.layers.redis.subscriber import Subscriber
+from compat.redis.subscriber import Subscriber
 
 if TYPE_CHECKING:
     from compat.layers.redis.pubsub import RedisPubSubChannelLayer
@@ -136,7 +137,7 @@ class PubSubStation(Station):
         del self._subscribing[topic]
         if not attempt.cancelled():
             attempt.exception()  # its waiters, if they still wait, have it
-        if topic not in self.groups and topic not in self.boxes:  # whoever wanted it has left meanwhile
+        if topic not in self.groups and topic not in self.boxes:  # its members have left meanwhile
             self._subscriber(topic).unsubscribe(topic)
 
     def _subscriber(self, topic: str) -> Subscriber:
@@ -149,21 +150,21 @@ class PubSubStation(Station):
         return subscriber
 
     def hears(self, topic: str) -> bool:
-        """Whether what is published to a group's topic comes to members of this loop."""
-        return topic in self.groups and self._subscriber(topic).is_subscribed(topic)
+        """Return True where what is published to a group's topic comes to members of this loop."""
+        if topic not in self.groups:
+            return False
+        subscriber = self._subscribers.get(self.keys.topic_shard(topic))
+        return subscriber is not None and subscriber.is_subscribed(topic)
 
     def topics(self, shard: int) -> set[str]:
-        """What is subscribed to at one host."""
+        """Return the topics that are subscribed to at one host."""
         subscriber = self._subscribers.get(shard)
         return set() if subscriber is None else set(subscriber.topics)
 
     # Receiving
 
     def _published(self, topic: bytes, body: bytes) -> Awaitable[None] | None:
-        self._hand_on(topic, body)
-        return self.pause()
-
-    def _hand_on(self, topic: bytes, body: bytes) -> None:
+        """Hand out what has come; see ``Station.pause`` for what is returned."""
         name = topic.decode()
         members = self.groups.get(name)
         receipt = self.receipts.take(topic + body) if self.receipts else None
@@ -171,17 +172,20 @@ class PubSubStation(Station):
         if message is None:  # unreadable, or on its way when the last member left
             if receipt is not None:
                 receipt.note(0, 0, 0)
-            return
+            return None
         deadline = steady() + self.layer.expiry
         try:
+            excluded = message.pop(EXCLUDE_KEY, ()) if members is not None else ()
             if name in self.boxes:
                 self.deliver(name, message, deadline)
-                return
-            excluded = message.pop(EXCLUDE_KEY, ())
-            channels = [channel for channel in members or () if channel not in excluded]
-            self.hand_out(channels, message, deadline, receipt)
+            elif excluded:
+                others = [channel for channel in members or () if channel not in excluded]
+                self.hand_out(others, message, deadline, receipt)
+            else:
+                self.hand_out(tuple(members or ()), message, deadline, receipt)
         except Exception as error:  # noqa: BLE001 - of names that are none, of nesting that cannot be copied
             self.layer.count_undecodable(name, error)
+        return self.pause() if self.scheduler.backlog else None
 
     def gone(self, channel: str) -> None:
         self._abandon(channel)

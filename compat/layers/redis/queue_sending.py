@@ -6,28 +6,28 @@ All is said in ``Commands``, so that an event loop's shards and a direct line ca
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
+from compat.clock import wall
 from compat.exceptions import ChannelFull
 from compat.layers.base import SendResult
-from compat.layers.redis.clock import wall
-from compat.layers.redis.connection import Argument
 from compat.layers.redis.keys import RESERVED_KEY, lease_of
 from compat.layers.redis.layer import RedisLayer, log
 from compat.layers.redis.receipts import Receipt
-from compat.layers.redis.scores import scores
 from compat.layers.redis.scripts import FANOUT, MEMBERS, PUSH, SEND
 from compat.layers.redis.serializers import Template
-from compat.layers.redis.shards import Commands
 from compat.names import non_local_name
+from compat.redis.connection import Argument
+from compat.redis.shards import Commands
 from compat.types import Message
 
 if TYPE_CHECKING:
     from compat.layers.redis.core import RedisChannelLayer
     from compat.layers.redis.queue_station import QueueStation
 
-__all__ = ["QueueSending"]
+__all__ = ["QueueSending", "RisingClock"]
 
 QUEUE_FACTOR = 100
 """The queue that all channels of a process share may hold this many times the capacity of one channel.
@@ -35,6 +35,26 @@ QUEUE_FACTOR = 100
 It is short while its process reads; this is what bounds Redis' memory when the process hangs. Each channel's
 own capacity is counted where it is read.
 """
+
+
+class RisingClock:
+    """Times of the wall clock that never repeat within the process: they are the scores of messages.
+
+    Messages of equal score would change places in their queue.
+    """
+
+    def __init__(self) -> None:
+        self._last = 0.0
+        self._lock = threading.Lock()
+
+    def next(self, now: float) -> float:
+        """Return ``now``, or a little more than what was returned last."""
+        with self._lock:
+            self._last = now if now > self._last else self._last + 1e-6
+            return self._last
+
+
+scores = RisingClock()
 
 
 class QueueSending:
@@ -57,13 +77,13 @@ class QueueSending:
         stored = await commands.run(
             shard,
             SEND,
-            [keys.queue(channel), keys.channels()],
+            [keys.queue(channel), keys.channels],
             *(repr(score), int(score) - layer.expiry_s, layer.expiry_s),
             *(capacity, limit, needle, member, plain),
         )
         if not stored:
             raise ChannelFull(channel)
-        layer.metrics.sent += 1
+        layer.metrics.count_sent()
 
     async def group_send(
         self, commands: Commands, group: str, message: Message, exclude: Collection[str]
@@ -78,7 +98,7 @@ class QueueSending:
             result = await self._group_send_in_one(commands, group, template, exclude, own)
         else:
             result = await self._group_send_in_two(commands, group, message, template, exclude, own)
-        layer.metrics.sent += 1
+        layer.metrics.count_sent()
         return result
 
     async def _group_send_in_one(
@@ -93,20 +113,19 @@ class QueueSending:
         layer, keys = self._layer, self._layer.keys
         score = scores.next(wall())
         now = int(score)
-        receipt, mark = Receipt(), template.head[: layer.mark_length]
-        if own is not None:
-            own.receipts.expect(mark, receipt)
+        mark = template.head[: layer.mark_length]
+        receipt = Receipt() if own is None else own.receipts.expect(mark)
         try:
             served, full, mine = await commands.run(
                 0,
                 FANOUT,
-                [keys.group(group), keys.leases()],
+                [keys.group(group), keys.leases],
                 *(repr(score), now - layer.expiry_s, layer.expiry_s, now - layer.group_expiry, keys.prefix),
                 *(layer.capacity, layer.capacity * QUEUE_FACTOR),
                 *(template.head, template.tail, template.codec, own.client_prefix if own is not None else ""),
                 *exclude,
             )
-            if mine:
+            if mine and receipt.arrived < mine:
                 await receipt.complete(mine)
         finally:
             if own is not None:
@@ -131,7 +150,7 @@ class QueueSending:
         layer, keys = self._layer, self._layer.keys
         shard = keys.group_shard(group)
         oldest = int(wall()) - layer.group_expiry
-        members = await commands.run(shard, MEMBERS, [keys.group(group), keys.leases()], oldest)
+        members = await commands.run(shard, MEMBERS, [keys.group(group), keys.leases], oldest)
         queues: dict[str, list[str]] = {}
         for channel in map(bytes.decode, members):
             if channel not in exclude:
@@ -141,7 +160,7 @@ class QueueSending:
             by_shard.setdefault(keys.queue_shard(queue), []).append(queue)
         fill = template.fill if template is not None else self._filler(message)
         if not queues:
-            fill([])  # what cannot travel is refused, whether anybody is there or not
+            fill([])  # what cannot travel is refused, for a group without members too
         score = scores.next(wall())
         receipt, marks = Receipt(), dict[str, bytes]()
         pushes = []
@@ -152,7 +171,7 @@ class QueueSending:
                 arguments += [self._queue_limit(queue, queues[queue][0]), member]
                 if own is not None and lease_of(queue) == own.client_prefix:
                     marks[queue] = member[: layer.mark_length]
-                    own.receipts.expect(marks[queue], receipt)
+                    own.receipts.also(marks[queue], receipt)
             pushes.append(commands.run(index, PUSH, [keys.queue(queue) for queue in names], *arguments))
         # A direct line, which has no event loop, is to one host only.
         several = len(pushes) > 1

@@ -14,14 +14,15 @@ import re
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
-from compat.clock import steady
+from compat.clock import steady, wall
+from compat.engine.inbox import Inbox
+from compat.engine.mailbox import Mailbox
 from compat.exceptions import LayerUnavailable
-from compat.inbox import Inbox, Mailbox
-from compat.layers.redis.clock import wall
 from compat.layers.redis.keys import DEFAULT_WORD, RESERVED_KEY, lease_of
-from compat.layers.redis.membership import Keeper
+from compat.layers.redis.membership import Membership
 from compat.layers.redis.plain import PlainChannels
-from compat.layers.redis.reader import QueueReader
+from compat.layers.redis.queue_reader import QueueReader
+from compat.layers.redis.scripts import ALL
 from compat.layers.redis.station import Station
 from compat.types import Message
 
@@ -38,6 +39,8 @@ KEYS_PER_COMMAND = 1000
 class QueueStation(Station):
     """The queue layer on one event loop."""
 
+    scripts = ALL
+
     def __init__(self, layer: RedisChannelLayer, loop: asyncio.AbstractEventLoop, client_prefix: str) -> None:
         super().__init__(layer, loop, self._link_lost)
         self.layer = layer
@@ -46,7 +49,7 @@ class QueueStation(Station):
             self.shards, self.keys, self.outages, layer.brpop_timeout, self._decode_plain
         )
         self._readers: dict[int, QueueReader] = {}
-        self._keepers: dict[int, Keeper] = {}
+        self._memberships: dict[int, Membership] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self._ended: dict[str, float] = {}
         """Detached channels, for which messages may still be on their way."""
@@ -69,7 +72,7 @@ class QueueStation(Station):
             return
         self.note_joined(group, channel)
         try:
-            await self._keeper(group).join(group, channel)
+            await self._membership(group).join(group, channel)
         except BaseException:
             self.note_left(group, channel)
             raise
@@ -79,23 +82,23 @@ class QueueStation(Station):
             await self.shards.call(self.keys.group_shard(group), b"ZREM", self.keys.group(group), channel)
             return
         self.note_left(group, channel)
-        await self._keeper(group).leave(group, channel)
+        await self._membership(group).leave(group, channel)
 
-    def _keeper(self, group: str) -> Keeper:
+    def _membership(self, group: str) -> Membership:
         shard = self.keys.group_shard(group)
-        keeper = self._keepers.get(shard)
-        if keeper is None:
-            keeper = self._keepers[shard] = Keeper(
+        membership = self._memberships.get(shard)
+        if membership is None:
+            membership = self._memberships[shard] = Membership(
                 self.shards, shard, self.outages, self.layer, self._is_read
             )
-        return keeper
+        return membership
 
     def hears(self, group: str) -> bool:
-        """Whether what is sent to a group comes to channels of this loop now."""
-        keeper = self._keepers.get(self.keys.group_shard(group))
+        """Return True where messages for a group come to channels of this loop soon; False in an outage."""
+        membership = self._memberships.get(self.keys.group_shard(group))
         reader = self._readers.get(self.keys.queue_shard(f"{DEFAULT_WORD}{self.client_prefix}!"))
-        is_open = reader is not None and reader.is_open
-        return is_open and keeper is not None and group in keeper.groups
+        is_read = reader is not None and reader.error is None
+        return is_read and membership is not None and group in membership.groups
 
     def _is_read(self, channel: str) -> bool:
         box = self.boxes.get(channel)
@@ -131,7 +134,7 @@ class QueueStation(Station):
             leaving.exception()  # its caller, if it still waits, has it
 
     async def _leave_all(self, channel: str, groups: set[str]) -> None:
-        leaving = [self._keeper(group).leaving(group, channel) for group in groups]
+        leaving = [self._membership(group).leaving(group, channel) for group in groups]
         for outcome in await asyncio.gather(*leaving, return_exceptions=True):
             if isinstance(outcome, BaseException) and not isinstance(outcome, LayerUnavailable):
                 raise outcome
@@ -142,7 +145,9 @@ class QueueStation(Station):
         Raises LayerUnavailable when Redis cannot be reached now.
         """
         self._ended.pop(channel, None)
-        self._sweep_if_due()
+        now = steady()
+        if now >= self._next_sweep:
+            self._sweep(now)
         await self._listen(channel).reachable()
         box = self.require_mailbox(channel)
         self._idle.discard(channel)
@@ -175,16 +180,14 @@ class QueueStation(Station):
         return reader
 
     def _arrived(self, member: bytes, score: float) -> Awaitable[None] | None:
-        self._hand_on(member, score)
-        return self.pause()
-
-    def _hand_on(self, member: bytes, score: float) -> None:
-        """A message from the shared queue: into the mailboxes of those that it names."""
+        """Hand a message from the shared queue to those that it names; see ``Station.pause`` for the rest."""
         message = self.decode("the queue of this process", member)
         if message is None:
-            return
+            return None
         names = message.pop(RESERVED_KEY, ())
-        now = self._sweep_if_due()
+        now = steady()
+        if now >= self._next_sweep:
+            self._sweep(now)
         # An old score is a message that waited, or a clock that differs; it is delivered in either case.
         age = wall() - score
         expiry = self.layer.expiry
@@ -197,9 +200,10 @@ class QueueStation(Station):
                 self.hand_out(names, message, deadline, receipt)
         except Exception as error:  # noqa: BLE001 - of names that are none, of nesting that cannot be copied
             self.layer.count_undecodable("the queue of this process", error)
+        return self.pause() if self.scheduler.backlog else None
 
     def unknown(self, channel: str) -> Mailbox | None:
-        """A channel of ours that nobody reads yet gets a mailbox; one that has ended does not."""
+        """Return a new mailbox for a channel of ours without a reader; None for one that has ended."""
         if channel in self._ended or not self.layer.owns(self, channel):
             return None
         return self.require_mailbox(channel)
@@ -208,28 +212,25 @@ class QueueStation(Station):
         message = self.decode(f"channel {channel}", member)
         if message is not None:
             message.pop(RESERVED_KEY, None)
-            self.metrics.delivered += 1
+            self.metrics.count_delivered()
         return message
 
-    def _sweep_if_due(self) -> float:
-        """Forget channels that ended long ago and mailboxes idle for a while; returns the monotonic time."""
-        now = steady()
-        if now >= self._next_sweep:
-            self._next_sweep = now + self.layer.expiry_s
-            self._ended = {channel: until for channel, until in self._ended.items() if until > now}
-            idle = {name for name, box in self.boxes.items() if isinstance(box, Mailbox) and box.idle()}
-            # Not at once: a caller on another loop may have got a mailbox that it does not wait at yet.
-            for channel in idle & self._idle:
-                del self.boxes[channel]
-            self._idle = idle
-        return now
+    def _sweep(self, now: float) -> None:
+        """Forget channels that ended long ago, and mailboxes that were idle for a while."""
+        self._next_sweep = now + self.layer.expiry_s
+        self._ended = {channel: until for channel, until in self._ended.items() if until > now}
+        idle = {name for name, box in self.boxes.items() if isinstance(box, Mailbox) and box.idle()}
+        # Not at once: a caller on another loop may have got a mailbox that it does not wait at yet.
+        for channel in idle & self._idle:
+            del self.boxes[channel]
+        self._idle = idle
 
     # Outages
 
     def _link_lost(self, index: int, reason: str) -> None:
-        keeper = self._keepers.get(index)
-        if keeper is not None:
-            keeper.lost(reason)
+        membership = self._memberships.get(index)
+        if membership is not None:
+            membership.lost(reason)
 
     # Upkeep
 
@@ -239,8 +240,8 @@ class QueueStation(Station):
 
     async def flush(self) -> None:
         """Delete the layer's keys, and forget what this loop knew of them."""
-        for keeper in self._keepers.values():
-            keeper.forget_all()
+        for membership in self._memberships.values():
+            membership.forget_all()
         self._groups.clear()
         for channel, box in tuple(self.boxes.items()):
             if isinstance(box, Inbox):
@@ -253,9 +254,9 @@ class QueueStation(Station):
         """Delete the keys on one host that are this prefix' own beyond doubt."""
         keys, call = self.keys, self.shards.call
         found = [key.decode(errors="surrogateescape") for key in await self._scan(index)]
-        leases = {*self.layer.client_prefixes(), *await self._names(index, keys.leases())}
+        leases = {*self.layer.client_prefixes(), *await self._names(index, keys.leases)}
         leases.update(key[len(keys.joined("")) :] for key in found if key.startswith(keys.joined("")))
-        plain = {*await self._names(index, keys.channels())}
+        plain = {*await self._names(index, keys.channels)}
         for group in [key for key in found if key.startswith(keys.group("")) and keys.owned(key, (), ())]:
             for channel in await self._names(index, group):
                 if "!" in channel:
@@ -282,7 +283,7 @@ class QueueStation(Station):
         return list(found)
 
     async def _names(self, index: int, key: str) -> list[str]:
-        """What a sorted set of names has; nothing, where the key is somebody else's."""
+        """Return the members of a sorted set of names; none where the key is of another type."""
         if await self.shards.call(index, b"TYPE", key) != b"zset":
             return []
         return [
@@ -295,9 +296,9 @@ class QueueStation(Station):
 
     async def _disconnect(self) -> None:
         await super()._disconnect()
-        for keeper in self._keepers.values():
-            await keeper.aclose()
-        self._keepers.clear()
+        for membership in self._memberships.values():
+            await membership.aclose()
+        self._memberships.clear()
         await self.plain.aclose()
         for reader in self._readers.values():
             await reader.aclose()

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 
-from compat.layers.redis.clock import call_later
-from compat.layers.redis.waiting import settle
+from compat.clock import call_later
+from compat.redis.waiting import settle
 
 __all__ = ["Receipt", "Receipts"]
 
@@ -51,37 +51,40 @@ class Receipt:
                 timer.cancel()
 
 
-class Receipts:
-    """The receipts that one event loop waits for, by what a message is known by when it comes."""
+class Receipts(dict[bytes, list[Receipt]]):
+    """The receipts that one event loop waits for, by the mark of their message, the oldest first."""
 
-    __slots__ = ("_waiting",)
+    __slots__ = ()
 
-    def __init__(self) -> None:
-        self._waiting: dict[bytes, list[Receipt]] = {}
+    def expect(self, mark: bytes) -> Receipt:
+        """Return a new receipt for the message that comes with this mark."""
+        receipt = Receipt()
+        self.setdefault(mark, []).append(receipt)
+        return receipt
 
-    def __bool__(self) -> bool:
-        return bool(self._waiting)
-
-    def expect(self, mark: bytes, receipt: Receipt) -> None:
-        """Note what comes with this mark in the receipt, after those that expect the same."""
-        self._waiting.setdefault(mark, []).append(receipt)
+    def also(self, mark: bytes, receipt: Receipt) -> None:
+        """Expect a message with another mark for a receipt."""
+        self.setdefault(mark, []).append(receipt)
 
     def forget(self, mark: bytes, receipt: Receipt) -> None:
-        """Undo ``expect``."""
-        waiting = self._waiting.get(mark, [])
+        """Expect the message with this mark no more."""
+        waiting = self.get(mark, [])
         if receipt in waiting:
             waiting.remove(receipt)
             if not waiting:
-                del self._waiting[mark]
+                del self[mark]
 
     def find(self, mark: bytes) -> Receipt | None:
-        """The receipt of a message that has come; it may come again, to other members."""
-        waiting = self._waiting.get(mark)
+        """Return the receipt of a message that has come; it may come again, to other members."""
+        waiting = self.get(mark)
         return waiting[0] if waiting else None
 
     def take(self, mark: bytes) -> Receipt | None:
-        """The receipt of a message that has come, and comes once."""
-        receipt = self.find(mark)
-        if receipt is not None:
-            self.forget(mark, receipt)
+        """Return the receipt of a message that has come, and comes once."""
+        waiting = self.get(mark)
+        if not waiting:
+            return None
+        receipt = waiting.pop(0)
+        if not waiting:
+            del self[mark]
         return receipt

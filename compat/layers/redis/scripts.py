@@ -1,33 +1,29 @@
-"""The Lua scripts that run inside Redis, each from the file of its name."""
+"""The Lua scripts of the queue layer, each from the file of its name."""
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
-__all__ = ["ALL", "FANOUT", "HOLD", "MEMBERS", "POP", "PUSH", "RENEW", "SEND", "TAKE", "Script"]
+from compat.redis.scripts import Script
 
+__all__ = ["ALL", "FANOUT", "HOLD", "MEMBERS", "POP", "PUSH", "RENEW", "SEND", "TAKE"]
 
-class Script:
-    """One script: its text, and the digest under which Redis keeps it."""
+FOLDER = Path(__file__).parent
 
-    __slots__ = ("digest", "name", "text")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.text = self._read(name)
-        self.digest = hashlib.sha1(self.text, usedforsecurity=False).hexdigest().encode()
-
-    def _read(self, name: str) -> bytes:
-        return (Path(__file__).parent / f"{name}.lua").read_bytes()
-
-
-FANOUT = Script("fanout")
-HOLD = Script("hold")
-MEMBERS = Script("members")
-POP = Script("pop")
-PUSH = Script("push")
-RENEW = Script("renew")
-SEND = Script("send")
-TAKE = Script("take")
+FANOUT = Script(FOLDER, "fanout")
+"""All of a ``group_send``, where everything is on one host."""
+HOLD = Script(FOLDER, "hold")
+"""Note that a message is in flight."""
+MEMBERS = Script(FOLDER, "members")
+"""The members of a group whose process is alive."""
+POP = Script(FOLDER, "pop")
+"""Take one message of a plain channel."""
+PUSH = Script(FOLDER, "push")
+"""Put a group's message into the queues of one host."""
+RENEW = Script(FOLDER, "renew")
+"""Prolong a lease, and take the members of dead processes out of their groups."""
+SEND = Script(FOLDER, "send")
+"""Put a message into one queue."""
+TAKE = Script(FOLDER, "take")
+"""Take messages out of the queue of a process."""
 ALL = (FANOUT, HOLD, MEMBERS, POP, PUSH, RENEW, SEND, TAKE)

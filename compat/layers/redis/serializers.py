@@ -76,7 +76,7 @@ def make_fernet(key: str | bytes) -> Fernet:
 def make_crypter(
     keys: Sequence[str | bytes] | None, fernet: Callable[[str | bytes], Fernet] = make_fernet
 ) -> MultiFernet | None:
-    """What the option ``symmetric_encryption_keys`` means: the first key encrypts, any decrypts."""
+    """Return the cipher of ``symmetric_encryption_keys``: the first key encrypts, any decrypts."""
     if not keys:
         return None
     if isinstance(keys, (str, bytes, dict)):
@@ -123,11 +123,14 @@ class BaseMessageSerializer(abc.ABC):
         """The inverse of ``as_bytes``."""
 
     def serialize(self, message: Any) -> bytes:
-        """The bytes that travel: prefix in the clear, then the (encrypted) message."""
+        """Return the bytes that travel: prefix in the clear, then the (encrypted) message.
+
+        The prefix is of the system's random bytes, since forked processes share the state of ``random``.
+        """
         data = self.as_bytes(message)
         if self.crypter is not None:
             data = self.crypter.encrypt(data)
-        return self.prefix() + data
+        return os.urandom(self.random_prefix_length) + data if self.random_prefix_length > 0 else data
 
     def deserialize(self, message: bytes) -> Any:
         """The message that ``serialize`` was given; raises whatever the format or the cipher raises."""
@@ -136,10 +139,6 @@ class BaseMessageSerializer(abc.ABC):
             ttl = None if self.expiry is None else int(self.expiry + CLOCK_SKEW_S)
             data = self.crypter.decrypt(data, ttl)
         return self.from_bytes(data)
-
-    def prefix(self) -> bytes:
-        """Fresh random bytes. From the system, since forked processes share the state of ``random``."""
-        return os.urandom(self.random_prefix_length) if self.random_prefix_length > 0 else b""
 
     def template(self, message: dict[str, Any], key: str) -> Template | None:
         """``message`` with one more key, whose value a Redis script fills in; None where that cannot be."""
@@ -189,7 +188,8 @@ class MsgPackSerializer(BaseMessageSerializer):
         entries = len(message)
         header = 1 if entries < 16 else 3 if entries < 65536 else 5
         grown = msgpack.Packer().pack_map_header(entries + 1)
-        return Template(self.prefix() + grown + body[header:] + msgpack.packb(key), b"", "msgpack")
+        prefix = os.urandom(max(0, self.random_prefix_length))
+        return Template(prefix + grown + body[header:] + msgpack.packb(key), b"", "msgpack")
 
 
 class JSONSerializer(BaseMessageSerializer):
@@ -211,7 +211,7 @@ class JSONSerializer(BaseMessageSerializer):
         if not self._is_plain(JSONSerializer):
             return None
         head = self.as_bytes(message)[:-1] + (b", " if message else b"") + json.dumps(key).encode() + b": "
-        return Template(self.prefix() + head, b"}", "json")
+        return Template(os.urandom(max(0, self.random_prefix_length)) + head, b"}", "json")
 
 
 def _require_string_keys(value: Any) -> None:

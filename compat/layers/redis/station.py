@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from compat.inbox import Event, Inbox, Mailbox
+from compat.clock import wall
+from compat.engine.inbox import Event, Inbox
+from compat.engine.mailbox import Mailbox
+from compat.engine.parts import scheduler_of
 from compat.layers.copies import copier
-from compat.layers.redis.clock import wall
-from compat.layers.redis.connection import RedisUnavailable
-from compat.layers.redis.outages import OutageLog
-from compat.layers.redis.reader import Backoff
 from compat.layers.redis.receipts import Receipt, Receipts
-from compat.layers.redis.shards import Shards
+from compat.redis.backoff import Backoff
+from compat.redis.connection import RedisUnavailable
+from compat.redis.outages import OutageLog
+from compat.redis.scripts import Script
+from compat.redis.shards import Shards
 from compat.types import Message
-from compat.wakeups import wakeups_of
 
 if TYPE_CHECKING:
     from compat.layers.redis.layer import RedisLayer
@@ -32,6 +34,9 @@ log = logging.getLogger("compat.layers")
 class Station:
     """Base of the two layers' parts on one event loop."""
 
+    scripts: Sequence[Script] = ()
+    """The scripts to load into Redis with each connection: a command without a reply has no second try."""
+
     def __init__(
         self, layer: RedisLayer[Any], loop: asyncio.AbstractEventLoop, link_lost: Callable[[int, str], None]
     ) -> None:
@@ -39,11 +44,10 @@ class Station:
         self.keys = layer.keys
         self.metrics = layer.metrics
         self.count_drop = layer.count_drop
-        self.shards = Shards(layer.redis_hosts, layer.explain, link_lost)
-        self.shards.station = self
+        self.shards = Shards(layer.redis_hosts, layer.explain, link_lost, self.scripts, self)
         self.receipts = Receipts()
         self.outages = OutageLog(layer, self.shards, self.announce)
-        self._wakeups = wakeups_of(loop)
+        self.scheduler = scheduler_of(loop)
         self.boxes: dict[str, Inbox | Mailbox] = {}
         """What each channel of this loop is read from."""
         self._groups: dict[str, set[str]] = {}
@@ -106,12 +110,12 @@ class Station:
             return None
         return message
 
-    def pause(self) -> Awaitable[None] | None:
-        """What to await before more is handed out, while inboxes of this loop fill up; None where none does.
+    def pause(self) -> Awaitable[None]:
+        """Return what to await before more is handed out, where the scheduler has a backlog.
 
         A chunk of a socket has more messages than an inbox has places, and its reader takes one in a turn.
         """
-        return self._wakeups.relief() if self._wakeups.crowd else None
+        return self.scheduler.relief()
 
     def hand_out(
         self, channels: Iterable[str], message: Message, deadline: float, receipt: Receipt | None = None
@@ -135,7 +139,7 @@ class Station:
                 elsewhere += 1
             else:
                 dropped += 1
-        self.metrics.delivered += delivered
+        self.metrics.count_delivered(delivered)
         if receipt is not None:
             receipt.note(delivered + elsewhere, dropped, gone)
 
@@ -149,7 +153,7 @@ class Station:
             self.metrics.lose("gone")
             return None
         if self._push(channel, box, message, deadline):
-            self.metrics.delivered += 1
+            self.metrics.count_delivered()
             return True
         self.count_drop(channel, "overflow")
         return False

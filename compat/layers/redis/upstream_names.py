@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from redis.asyncio import ConnectionPool, Redis
 
-from compat.layers.redis.hosts import create_pool
 from compat.layers.redis.keys import RESERVED_KEY
+from compat.redis.hosts import create_pool
 from compat.types import Message
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from compat.layers.redis.hosts import create_pool, decode_hosts
 from compat.layers.redis.keys import shard_of
-from compat.layers.redis.loops import at_close
+from compat.redis.hosts import create_pool, decode_hosts
+from compat.redis.loops import at_close
 
 __all__ = ["create_pool", "decode_hosts"]
 

@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypedDict
 
+from compat.engine.refusal import shown
 from compat.manager.backends.messaging import Messaging, backend_errors, name_in_layer
 from compat.manager.backends.records import Admission, Joining, Record, ServerInfo
 from compat.manager.config import new_instance_id
-from compat.refusal import shown
 
 __all__ = ["BaseBackend", "CleanupStats", "Local", "OrphanedGroupMembersStats"]
 

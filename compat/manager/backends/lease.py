@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from compat.manager.backends.records import Record
 from compat.manager.exceptions import BackendError
-from compat.manager.utils.retry import delays
+from compat.redis.backoff import Backoff
 
 if TYPE_CHECKING:
     from compat.manager.backends.redis import RedisBackend
@@ -42,7 +42,7 @@ class Lease:
         self.longest_pause_s = longest_pause_s
         """Between two attempts during an outage."""
         self.local: Callable[[], Iterable[tuple[Record, Sequence[str]]]] | None = None
-        """None: nobody has said, so the registry is left as it is."""
+        """None before ``tell``: the registry is left as it is."""
         self.holds: Callable[[str], bool] = bool
         self.report: Callable[[], dict[str, Any]] = dict
         self._task: asyncio.Task[None] | None = None
@@ -51,6 +51,15 @@ class Lease:
         self._stale = True
         """The registry may not agree with ``local()``."""
         self._refreshed = 0.0
+
+    def tell(
+        self,
+        local: Callable[[], Iterable[tuple[Record, Sequence[str]]]],
+        holds: Callable[[str], bool],
+        report: Callable[[], dict[str, Any]],
+    ) -> None:
+        """Take from these what the registry is told: see ``RedisBackend.tell``."""
+        self.local, self.holds, self.report = local, holds, report
 
     def start(self) -> None:
         """Begin on this event loop, unless it goes on already on one that lives."""
@@ -96,21 +105,22 @@ class Lease:
     async def _keep(self) -> None:
         wake = self._wake
         assert wake is not None
-        pauses, failures = delays(FIRST_PAUSE_S, self.longest_pause_s), 0
+        backoff, failures = Backoff(FIRST_PAUSE_S, self.longest_pause_s), 0
         while True:
             wake.clear()
             try:
                 due = await self.renew()
             except BackendError as error:
                 self._stale = True
-                due = next(pauses)
+                due = backoff.next_s()
                 failures += 1
                 if failures == 1:
                     log.warning("%s. The registry is told again when it answers", error)
             else:
                 if failures:
                     log.warning("the registry is back after %d failed attempts", failures)
-                pauses, failures = delays(FIRST_PAUSE_S, self.longest_pause_s), 0
+                backoff.reset()
+                failures = 0
             try:
                 await asyncio.wait_for(wake.wait(), due)
             except asyncio.TimeoutError:

@@ -1,4 +1,4 @@
-"""The registry's connections to Redis: one per event loop, opened when it is needed, closed with the loop."""
+"""The registry's connections to Redis: one per event loop, opened when needed, closed with the loop."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from compat.layers.redis.connection import Argument, RedisUnavailable
-from compat.layers.redis.hosts import Host, decode_hosts
-from compat.layers.redis.loops import PerLoop, background, is_throwaway
-from compat.layers.redis.scripts import Script
-from compat.layers.redis.shards import Shards
 from compat.manager.backends.messaging import backend_errors
+from compat.redis.connection import Argument, RedisUnavailable
+from compat.redis.hosts import Host, decode_hosts
+from compat.redis.loops import PerLoop, background
+from compat.redis.scripts import Script
+from compat.redis.shards import Shards
 
 __all__ = ["RegistryLink"]
 
 
-class Station:
-    """What there is on one event loop."""
+class LinkOnLoop:
+    """The registry's connection of one event loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, link: RegistryLink) -> None:
-        self.loop = loop
+    def __init__(self, link: RegistryLink) -> None:
         self.link = link
         self.shards = Shards([link.host], link.explain, lambda index, reason: link.lost())
 
@@ -44,7 +43,7 @@ class RegistryLink:
         self.prefix = prefix
         self.lost = lost
         self.closing = closing
-        self._stations: PerLoop[Station] = PerLoop(lambda loop: Station(loop, self))
+        self._links: PerLoop[LinkOnLoop] = PerLoop(lambda loop: LinkOnLoop(self))
 
     def explain(self, host: Host, reason: str) -> RedisUnavailable:
         """The error for a Redis that cannot be used now."""
@@ -55,24 +54,23 @@ class RegistryLink:
         )
 
     async def run(self, script: Script, *arguments: Argument) -> Any:
-        """The reply of a script, whose first argument is the prefix."""
-        loop = asyncio.get_running_loop()
-        if is_throwaway(loop):
+        """Return the reply of a script, whose first argument is the prefix."""
+        link = self._links.here()
+        if link is None:
             return await background.run(self.run(script, *arguments))
-        shards = self._stations.get(loop).shards
         with backend_errors("registry"):
-            return await shards.run(0, script, [f"{self.prefix}connections"], self.prefix, *arguments)
+            return await link.shards.run(0, script, [f"{self.prefix}connections"], self.prefix, *arguments)
 
     async def call(self, *arguments: Argument) -> Any:
-        """The reply to a command."""
-        loop = asyncio.get_running_loop()
-        if is_throwaway(loop):
+        """Return the reply to a command."""
+        link = self._links.here()
+        if link is None:
             return await background.run(self.call(*arguments))
         with backend_errors("registry"):
-            return await self._stations.get(loop).shards.call(0, *arguments)
+            return await link.shards.call(0, *arguments)
 
     async def aclose(self) -> None:
         """Close the connections of this event loop; they are opened again when they are needed."""
-        station = self._stations.drop(asyncio.get_running_loop())
-        if station is not None:
-            await station.aclose()
+        link = self._links.drop(asyncio.get_running_loop())
+        if link is not None:
+            await link.aclose()

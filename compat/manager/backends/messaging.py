@@ -9,12 +9,12 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
+from compat.engine.refusal import shown
 from compat.exceptions import ChannelFull, LayerUnavailable
 from compat.layers.base import PushLayer
 from compat.manager.exceptions import BackendError, ValidationError
 from compat.manager.relay import EXCEPT_KEY
 from compat.names import RESERVED, group_name
-from compat.refusal import shown
 
 __all__ = ["BROADCAST_GROUP", "Messaging", "backend_errors", "name_in_layer", "require_group"]
 
@@ -72,7 +72,7 @@ class Messaging:
         self.layer = layer
 
     async def new_channel(self, prefix: str = "channel") -> str:
-        """A channel name that nobody else has."""
+        """Return the name of a new channel."""
         with backend_errors("making a channel"):
             channel: str = await self.layer.new_channel(prefix)
             return channel

@@ -21,7 +21,7 @@ class Record(NamedTuple):
 
     connection_id: str
     user_id: str
-    """Empty for nobody in particular."""
+    """Empty where there is no user."""
     address: str
     """The channel of the layer that reaches it."""
     server: str

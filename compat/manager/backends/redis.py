@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 from compat.layers.redis.core import RedisChannelLayer
-from compat.layers.redis.loops import is_throwaway
 from compat.manager.backends.base import BaseBackend, CleanupStats, Local, OrphanedGroupMembersStats
 from compat.manager.backends.lease import Lease
 from compat.manager.backends.link import RegistryLink
@@ -38,6 +37,7 @@ from compat.manager.backends.scripts import (
     SWEEP,
 )
 from compat.manager.utils.batching import batch_items
+from compat.redis.loops import is_throwaway
 
 __all__ = ["RedisBackend"]
 
@@ -102,7 +102,7 @@ class RedisBackend(BaseBackend):
         return self._server
 
     def tell(self, local: Local, holds: Callable[[str], bool], report: Callable[[], dict[str, Any]]) -> None:
-        self.lease.local, self.lease.holds, self.lease.report = local, holds, report
+        self.lease.tell(local, holds, report)
 
     async def open(self) -> None:
         await self.lease.renew()

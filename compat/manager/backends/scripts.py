@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from compat.layers.redis.scripts import Script
+from compat.redis.scripts import Script
 
 __all__ = [
     "ADMIT",
@@ -17,28 +17,18 @@ __all__ = [
     "REMOVE",
     "RENEW",
     "SWEEP",
-    "RegistryScript",
 ]
 
 FOLDER = Path(__file__).parent
+SHARED = ("registry",)
 
-
-class RegistryScript(Script):
-    """A script of this folder, behind what all of them share."""
-
-    __slots__ = ()
-
-    def _read(self, name: str) -> bytes:
-        return (FOLDER / "registry.lua").read_bytes() + (FOLDER / f"{name}.lua").read_bytes()
-
-
-ADMIT = RegistryScript("admit")
-DEAD = RegistryScript("dead")
-ENTER = RegistryScript("enter")
-JOIN = RegistryScript("join")
-LEAVE = RegistryScript("leave")
-MEMBERS = RegistryScript("members")
-OVERVIEW = RegistryScript("overview")
-REMOVE = RegistryScript("remove")
-RENEW = RegistryScript("renew")
-SWEEP = RegistryScript("sweep")
+ADMIT = Script(FOLDER, "admit", SHARED)
+DEAD = Script(FOLDER, "dead", SHARED)
+ENTER = Script(FOLDER, "enter", SHARED)
+JOIN = Script(FOLDER, "join", SHARED)
+LEAVE = Script(FOLDER, "leave", SHARED)
+MEMBERS = Script(FOLDER, "members", SHARED)
+OVERVIEW = Script(FOLDER, "overview", SHARED)
+REMOVE = Script(FOLDER, "remove", SHARED)
+RENEW = Script(FOLDER, "renew", SHARED)
+SWEEP = Script(FOLDER, "sweep", SHARED)

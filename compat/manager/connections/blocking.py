@@ -7,10 +7,10 @@ import concurrent.futures
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
-from compat.layers.redis.loops import background
 from compat.manager.connections.lookups import Lookups
 from compat.manager.connections.sending import Sendable, Sending
 from compat.manager.connections.state import Connection
+from compat.redis.loops import background
 
 __all__ = ["Blocking"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from starlette.websockets import WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from compat.manager.connections.state import Connection
 from compat.manager.statistics import Statistics
@@ -23,15 +23,17 @@ NO_STATUS, ABNORMAL = 1005, 1006
 class Gate:
     """Stands before ``websocket.receive``; ``passed`` is what is put in its place."""
 
-    __slots__ = ("_interrupted", "_original", "_statistics", "_task", "connection")
+    __slots__ = ("_interrupted", "_original", "_statistics", "_task", "connection", "reading")
 
     def __init__(self, connection: Connection, statistics: Statistics) -> None:
+        websocket: WebSocket = connection.websocket
         self.connection = connection
+        self.reading = False
         self._statistics = statistics
-        self._original: Any = connection.websocket.receive
+        self._original: Any = websocket.receive
         self._task: asyncio.Task[Any] | None = None
         self._interrupted = False
-        connection.websocket.receive = self.passed
+        websocket.receive = self.passed  # type: ignore[method-assign]  # where its endpoint looks
 
     async def passed(self) -> Any:
         """The next message of the client; WebSocketDisconnect when the connection has ended."""
@@ -39,7 +41,7 @@ class Gate:
         if connection.close_code is not None:
             raise WebSocketDisconnect(connection.close_code)
         self._task = asyncio.current_task()
-        connection.reading = True
+        self.reading = True
         try:
             message = await self._original()
         except asyncio.CancelledError:
@@ -48,14 +50,13 @@ class Gate:
             self._settle_cancellation()
             raise WebSocketDisconnect(connection.close_code or ABNORMAL) from None
         except (RuntimeError, OSError):  # the server has let go of the socket
-            connection.close_code = connection.close_code or ABNORMAL
-            raise WebSocketDisconnect(connection.close_code) from None
+            raise WebSocketDisconnect(connection.closed_with(ABNORMAL)) from None
         finally:
-            connection.reading = False
+            self.reading = False
             self._task = None
         if message["type"] == "websocket.disconnect":
             code = message.get("code") or NO_STATUS
-            connection.close_code = code
+            connection.client_left(code)
             raise WebSocketDisconnect(code, message.get("reason"))
         return self._noted(message)
 
@@ -63,11 +64,8 @@ class Gate:
         """Count a frame; servers may send both keys, one of them None: only the one that is meant stays."""
         text, data = message.get("text"), message.get("bytes")
         size = len(data or b"") if text is None else len(text) if text.isascii() else len(text.encode())
-        connection, statistics = self.connection, self._statistics
-        connection.heard()
-        connection.bytes_received += size
-        statistics.frames_received += 1
-        statistics.bytes_received += size
+        self.connection.heard(size)
+        self._statistics.count_received(size)
         if "text" in message and "bytes" in message and (text is None or data is None):
             return {key: value for key, value in message.items() if value is not None}
         return message

@@ -21,6 +21,10 @@ class HeartbeatMonitor:
     latency: float | None = None
     """Seconds from the last answered ping to its pong; None before the first."""
 
+    def allow(self, seconds: float) -> None:
+        """Let a client be silent for so long."""
+        self.timeout = seconds
+
     def should_ping(self) -> bool:
         """True when ``interval`` seconds have passed since the last ping."""
         return time.time() - self.last_ping >= self.interval

@@ -10,6 +10,7 @@ from typing import Any
 
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
+from compat.engine.refusal import shown
 from compat.manager.backends.messaging import require_group
 from compat.manager.backends.records import require_connection_id
 from compat.manager.connections.gate import Gate
@@ -21,7 +22,6 @@ from compat.manager.connections.state import Connection
 from compat.manager.exceptions import BackendError, BaseError, ConnectionError
 from compat.manager.typed import ConnectionState
 from compat.names import group_name
-from compat.refusal import shown
 
 __all__ = ["Lifecycle"]
 
@@ -30,7 +30,7 @@ log = logging.getLogger("compat.manager")
 CLOSE_WITHIN_S = 2.0
 """How long a client may take to read what waits for it, and then the close."""
 GONE = frozenset((1005, 1006))
-"""Codes that say there is nobody to send a close frame to."""
+"""Codes that say that the client has left: no close frame is sent."""
 NORMAL, POLICY_VIOLATION, INTERNAL_ERROR, TRY_AGAIN_LATER = 1000, 1008, 1011, 1013
 USER_PART = 20
 """Characters of a user's id that are shown in a channel's name."""
@@ -40,7 +40,6 @@ class Lifecycle(Sending, ManagerParts):
     """``connect``, ``disconnect``, and the groups of a connection."""
 
     outbox_limits: Limits
-    _gates: dict[str, Gate]
     _origins: OriginCheck
     _endings: dict[str, asyncio.Task[None]]
 
@@ -76,8 +75,8 @@ class Lifecycle(Sending, ManagerParts):
             if isinstance(error, (OSError, RuntimeError)):  # the client has left before it was accepted
                 raise WebSocketDisconnect(1006) from error
             raise
-        connection.state = ConnectionState.CONNECTED
-        self.statistics.connected += 1
+        connection.open()
+        self.statistics.count_connected()
         return connection
 
     def allows_origin_of(self, scope: Any) -> bool:
@@ -87,7 +86,7 @@ class Lifecycle(Sending, ManagerParts):
     def _check_origin(self, websocket: Any) -> None:
         problem = self._origins.problem(websocket.scope)
         if problem is not None:
-            self.statistics.refused += 1
+            self.statistics.count_refused()
             path = shown(websocket.scope.get("path", ""))
             log.warning("websocket %s refused with 403: %s", path, problem)
             raise ConnectionError(
@@ -103,7 +102,7 @@ class Lifecycle(Sending, ManagerParts):
         connection_id: str | None,
         metadata: dict[str, Any] | None,
     ) -> Connection:
-        """A connection that every server knows of, and nobody can reach yet."""
+        """Return a connection that every server knows of, and that no message reaches yet."""
         address = None
         try:
             address = await self.backend.new_channel(_prefix(user_id))
@@ -121,7 +120,7 @@ class Lifecycle(Sending, ManagerParts):
             if isinstance(error, BackendError):
                 raise self._refused(error) from error
             if isinstance(error, ConnectionError):
-                self.statistics.refused += 1
+                self.statistics.count_refused()
                 log.warning("refused a connection: %s (%s)", error, error.error_code)
             raise
 
@@ -130,7 +129,7 @@ class Lifecycle(Sending, ManagerParts):
             await self.backend.unsubscribe(address)
 
     def _refused(self, error: BaseError) -> ConnectionError:
-        self.statistics.refused += 1
+        self.statistics.count_refused()
         log.warning("refused a connection: %s", error)
         return ConnectionError(
             "The server cannot take connections just now",
@@ -143,15 +142,13 @@ class Lifecycle(Sending, ManagerParts):
         )
 
     async def _plug_in(self, connection: Connection) -> None:
-        connection.loop = asyncio.get_running_loop()
-        connection.outbox = Outbox(connection, self.outbox_limits, self.statistics, self._broken)
-        self._gates[connection.channel_name] = Gate(connection, self.statistics)
+        outbox = Outbox(connection, self.outbox_limits, self.statistics, self._broken)
+        connection.plug_in(outbox, Gate(connection, self.statistics))
         await self.switchboard().plug_in(connection)
 
     async def _undo(self, connection: Connection) -> None:
         """Take out a connection that did not become one."""
-        connection.state = ConnectionState.DISCONNECTED
-        self._gates.pop(connection.channel_name, None)
+        connection.end()
         with contextlib.suppress(BaseError):
             await self.switchboard().unplug(connection)
         with contextlib.suppress(BaseError):  # the backend owes it to us now
@@ -217,18 +214,17 @@ class Lifecycle(Sending, ManagerParts):
     async def _end(self, connection: Connection, code: int) -> None:
         name = connection.channel_name
         gone = connection.close_code is not None or code in GONE
-        connection.state = ConnectionState.DISCONNECTING
-        connection.close_code = connection.close_code or code
+        connection.leave()
+        connection.closed_with(code)
         try:
             leaving = asyncio.ensure_future(self._take_out(connection))
             await self._close(connection, code, gone)
-            gate = self._gates.pop(name, None)
-            if gate is not None:
-                gate.interrupt()
+            if connection.gate is not None:
+                connection.gate.interrupt()
             await leaving
         finally:
-            connection.state = ConnectionState.DISCONNECTED
-            self.statistics.disconnected += 1
+            connection.end()
+            self.statistics.count_disconnected()
             self._endings.pop(name, None)
 
     async def _take_out(self, connection: Connection) -> None:
@@ -249,7 +245,7 @@ class Lifecycle(Sending, ManagerParts):
 
     @staticmethod
     async def _close(connection: Connection, code: int, gone: bool) -> None:
-        """Send what waits, then the close frame, within a bound; at once where there is nobody to read."""
+        """Send what waits, then the close frame, within a bound; at once where the client has left."""
         outbox, websocket = connection.outbox, connection.websocket
         if not gone and outbox is not None and not outbox.broken:
             with contextlib.suppress(asyncio.TimeoutError, WebSocketDisconnect):
@@ -335,7 +331,7 @@ class Lifecycle(Sending, ManagerParts):
         except BaseError as error:
             log.warning("another server asked to %s %s: %s", what, connection.channel_name, error)
 
-    # Tasks that nobody waits for
+    # Tasks that no caller awaits
 
     def _start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         raise NotImplementedError

@@ -9,14 +9,12 @@ import threading
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
-from compat.inbox import Overflow
-from compat.layers.redis.loops import PerLoop
+from compat.engine.inbox import Overflow
 from compat.manager import current
 from compat.manager.backends.base import BaseBackend
 from compat.manager.backends.choose import backend_for
 from compat.manager.config import WSConfig
 from compat.manager.connections.blocking import Blocking
-from compat.manager.connections.gate import Gate
 from compat.manager.connections.lifecycle import Lifecycle
 from compat.manager.connections.origin import OriginCheck
 from compat.manager.connections.outbox import Limits
@@ -30,6 +28,7 @@ from compat.manager.serializers.base import BaseSerializer
 from compat.manager.serializers.json_serializer import JSONSerializer
 from compat.manager.statistics import Statistics
 from compat.manager.utils.batching import run_with_concurrency_limit
+from compat.redis.loops import PerLoop
 
 __all__ = ["ConnectionManager"]
 
@@ -93,7 +92,6 @@ class ConnectionManager(Lifecycle, Blocking):
         self._registry: ConnectionRegistry | None = None
         self._making = threading.Lock()
         self._switchboards: PerLoop[Switchboard] = PerLoop(self._new_switchboard)
-        self._gates: dict[str, Gate] = {}
         self._origins = OriginCheck(allowed_origins)
         self._endings: dict[str, asyncio.Task[None]] = {}
         self._held: set[asyncio.Task[Any]] = set()

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import ParseResult, urlparse
 
-from compat.refusal import shown
-from compat.security.coverage import CURE, covered
+from compat.engine.refusal import shown
+from compat.security.origin import CURE, covered
 from compat.security.websocket import AllowedHostsOriginValidator, OriginValidator
 from compat.settings import settings
 from compat.types import Receive, Scope, Send, is_served

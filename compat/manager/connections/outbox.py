@@ -1,4 +1,4 @@
-"""``Outbox``: the one way out to a client, so that frames keep their order and a slow client holds up nobody.
+"""``Outbox``: the one way out to a client. It keeps frames in order; a slow client delays no other.
 
 ``push`` is for those who send to many: it never waits. ``send`` is for the connection's own endpoint: it
 returns when the frame has been handed to the server, so an endpoint goes no faster than its client reads.
@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.websockets import WebSocketDisconnect
 
-from compat.inbox import Overflow
+from compat.engine.inbox import Overflow
+from compat.engine.parts import scheduler_of
 from compat.manager.frames import Frame
 from compat.manager.statistics import Statistics
-from compat.wakeups import wakeups_of
 
 if TYPE_CHECKING:
     from compat.manager.connections.state import Connection
@@ -58,13 +58,12 @@ class Outbox:
         "_loop",
         "_on_broken",
         "_queue",
+        "_scheduler",
         "_size",
         "_statistics",
         "_task",
         "_waiter",
         "_waiting",
-        "_wakeups",
-        "called",
         "connection",
     )
 
@@ -90,9 +89,7 @@ class Outbox:
         self._task: asyncio.Task[None] | None = None
         self._waiter: asyncio.Future[None] | None = None
         """What the task awaits while there is nothing to write."""
-        self._wakeups = wakeups_of(self._loop)
-        self.called = False
-        """A wake-up is on its way: the task is woken once for frames that come at once."""
+        self._scheduler = scheduler_of(self._loop)
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
         """Who waits for the frame of that number to be written, in order."""
 
@@ -167,7 +164,7 @@ class Outbox:
         self._size += frame.size
         self._appended += 1
         if self._waiter is not None:
-            self._wakeups.call(self)
+            self._scheduler.call(self)
         elif self._task is None:
             self._task = self._loop.create_task(self._write_all())
 
@@ -220,11 +217,8 @@ class Outbox:
             log.exception("connection %s: the websocket cannot send", connection.channel_name)
             self._break(INTERNAL_ERROR)
             raise self._gone() from error
-        connection.message_count += 1
-        connection.bytes_sent += size
-        statistics = self._statistics
-        statistics.frames_sent += 1
-        statistics.bytes_sent += size
+        connection.told(size)
+        self._statistics.count_sent(size)
         if self._waiting:
             self._settle(self._appended - len(self._queue))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
+from compat.engine.refusal import shown
 from compat.manager.backends.base import BaseBackend
 from compat.manager.backends.memory import MemoryBackend
 from compat.manager.backends.records import Record, Refusal, require_connection_id
@@ -12,7 +13,6 @@ from compat.manager.connections.state import Connection
 from compat.manager.exceptions import ConnectionError, SystemError, create_error_context
 from compat.manager.typed import ConnectionState
 from compat.manager.utils.batching import batch_items
-from compat.refusal import shown
 
 __all__ = ["ConnectionRegistry"]
 
@@ -196,7 +196,7 @@ class ConnectionRegistry:
             raise
 
     async def user_channels(self, user_id: str) -> set[str]:
-        """Ids of a user's connections on all servers; none for nobody in particular."""
+        """Return the ids of a user's connections on all servers; none where ``user_id`` is empty."""
         return await self.backend.registry_get_user_connections(user_id) if user_id else set()
 
     async def user_channel_count(self, user_id: str) -> int:

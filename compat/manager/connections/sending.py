@@ -1,4 +1,4 @@
-"""Sending: to one connection, a user, a group, everybody; wherever they are connected."""
+"""Sending to one connection, a user, a group or all, on whichever server they are."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Sending(ManagerParts):
         True means that it has been handed over: to its outbox here, to the layer for another server.
         """
         content = self._content(message)
-        self.statistics.sends += 1
+        self.statistics.count_call()
         here = self.local(connection)
         if here is not None:
             return await self._push(here, frame_of(content, self.serializer))
@@ -56,8 +56,8 @@ class Sending(ManagerParts):
         return await self.send_personal(connection, message)
 
     async def send_group(self, group: str, message: Sendable) -> None:
-        """Send to everybody in ``group``: connections of managers, and consumers that have joined it."""
-        self.statistics.sends += 1
+        """Send to every member of ``group``: connections of managers, and consumers that have joined it."""
+        self.statistics.count_call()
         await self.backend.group_send(group, self._content(message))
         await asyncio.sleep(0)  # lets the outboxes empty: a loop of sends must not fill those of fast clients
 
@@ -74,7 +74,7 @@ class Sending(ManagerParts):
         """``send_group``, leaving out one connection or several."""
         given: Any = exclude_connection_id
         several = [given] if isinstance(given, (str, Connection)) else list(given)
-        self.statistics.sends += 1
+        self.statistics.count_call()
         await self.backend.group_send(group, self._content(message), await self._names(several))
         await asyncio.sleep(0)
 
@@ -91,7 +91,7 @@ class Sending(ManagerParts):
     async def send_to_user(self, user_id: str, message: Sendable) -> int:
         """Send to all connections of a user on all servers; how many it was handed over to."""
         content = self._content(message)
-        self.statistics.sends += 1
+        self.statistics.count_call()
         records = await self.backend.registry_user_records(user_id)
         here = [
             one for one in (self.registry.get(record.connection_id) for record in records) if one is not None
@@ -107,7 +107,7 @@ class Sending(ManagerParts):
 
     async def broadcast(self, message: Sendable) -> None:
         """Send to every connection of every server, and to consumers that have joined ``__broadcast__``."""
-        self.statistics.sends += 1
+        self.statistics.count_call()
         await self.backend.broadcast(self._content(message))
         await asyncio.sleep(0)
 

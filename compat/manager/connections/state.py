@@ -11,6 +11,7 @@ from compat.manager.connections.heartbeat import HeartbeatMonitor
 from compat.manager.typed import ConnectionState
 
 if TYPE_CHECKING:
+    from compat.manager.connections.gate import Gate
     from compat.manager.connections.outbox import Outbox
 
 __all__ = ["Connection", "now"]
@@ -33,7 +34,7 @@ class Connection:
     channel_name: str
     """Its id: what the manager's methods take, and what ``sender_id`` of its messages is."""
     user_id: str | None = ""
-    """Whose it is; empty or None for nobody in particular."""
+    """The user whose it is; empty or None where there is none."""
     connected_at: datetime = field(default_factory=now)
     last_activity: datetime = field(default_factory=now)
     """When a frame went either way."""
@@ -57,14 +58,47 @@ class Connection:
     messages_received: int = 0
     outbox: Outbox | None = field(default=None, repr=False)
     """Its way out, while it is connected here."""
+    gate: Gate | None = field(default=None, repr=False)
+    """Its way in, while it is connected here."""
     loop: asyncio.AbstractEventLoop | None = field(default=None, repr=False)
     """The event loop that its websocket belongs to."""
-    reading: bool = field(default=False, repr=False)
-    """True while its endpoint waits for a frame: only then does silence say anything of the client."""
 
     def __post_init__(self) -> None:
         self.address = self.address or self.channel_name
-        self.heartbeat.timeout = self.heartbeat_timeout
+        self.heartbeat.allow(self.heartbeat_timeout)
+
+    def plug_in(self, outbox: Outbox, gate: Gate) -> None:
+        """Send by ``outbox`` and receive by ``gate``, on the running event loop."""
+        self.loop = asyncio.get_running_loop()
+        self.outbox, self.gate = outbox, gate
+
+    def open(self) -> None:
+        """The client is connected."""
+        self.state = ConnectionState.CONNECTED
+
+    def closed_with(self, code: int) -> int:
+        """Return the code that it ended with: ``code``, unless there was one before."""
+        if self.close_code is None:
+            self.close_code = code
+        return self.close_code
+
+    def client_left(self, code: int) -> None:
+        """The client has closed the connection with ``code``."""
+        self.close_code = code
+
+    def leave(self) -> None:
+        """The connection is being taken out of everything."""
+        self.state = ConnectionState.DISCONNECTING
+
+    def end(self) -> None:
+        """The connection is over, or did not become one."""
+        self.state = ConnectionState.DISCONNECTED
+        self.gate = None
+
+    @property
+    def reading(self) -> bool:
+        """True while its endpoint waits for a frame: only then does silence say anything of the client."""
+        return self.gate is not None and self.gate.reading
 
     @property
     def is_local(self) -> bool:
@@ -97,10 +131,16 @@ class Connection:
         self.last_heartbeat = self.last_activity = now()
         self.heartbeat.record_pong()
 
-    def heard(self) -> None:
-        """A frame of the client has come: it is there."""
+    def heard(self, size: int) -> None:
+        """Count a frame of the client, of ``size`` bytes: the client is there."""
         self.last_heartbeat = self.last_activity = now()
         self.messages_received += 1
+        self.bytes_received += size
+
+    def told(self, size: int) -> None:
+        """Count a frame to the client, of ``size`` bytes."""
+        self.message_count += 1
+        self.bytes_sent += size
 
     def to_dict(self) -> dict[str, Any]:
         """What may be shown of it, as JSON has it; times in ISO 8601 and seconds."""

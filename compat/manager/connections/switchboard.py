@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from compat.dispatch import Subscription
+from compat.engine.refusal import shown
+from compat.engine.subscription import Subscription
 from compat.manager.backends.base import BaseBackend
 from compat.manager.backends.messaging import BROADCAST_GROUP, backend_errors, name_in_layer
 from compat.manager.connections.state import Connection
@@ -14,7 +15,6 @@ from compat.manager.frames import Frame, frame_of
 from compat.manager.relay import EXCEPT_KEY, Relays, attached
 from compat.manager.serializers.base import BaseSerializer
 from compat.manager.statistics import Statistics
-from compat.refusal import shown
 from compat.types import Message
 
 __all__ = ["CONTROL", "Switchboard"]

@@ -54,7 +54,7 @@ class Upkeep:
     async def _beat(self) -> None:
         config = self.manager.config
         interval_s, timeout_s = config.WS_HEARTBEAT_INTERVAL, config.WS_HEARTBEAT_TIMEOUT
-        # Looks at least twice within the timeout, so that nobody is silent for much longer than that.
+        # Looks at least twice within the timeout, so that no connection is silent for much longer than that.
         look_s = min(interval_s, timeout_s / 2)
         next_ping = time.monotonic() + interval_s
         while True:
@@ -82,7 +82,7 @@ class Upkeep:
                     self.manager.push(connection, frame)
             await asyncio.sleep(0)
         if silent:
-            self.manager.statistics.timed_out += len(silent)
+            self.manager.statistics.count_timed_out(len(silent))
             log.info("closing %d connections that have been silent for too long", len(silent))
             endings = (self.manager.disconnect(connection, TIMED_OUT) for connection in silent)
             await run_with_concurrency_limit(endings, CLOSING_AT_ONCE)

@@ -123,7 +123,7 @@ class BaseConsumer(abc.ABC):
 
         Serious errors are logged, with what caused them.
         """
-        self.manager.statistics.errors += 1
+        self.manager.statistics.count_error()
         log_if_serious(error, user=self.connection.user_id, connection=self.connection.channel_name)
         if as_text:
             await self.send_text(error.message)
@@ -145,8 +145,7 @@ class BaseConsumer(abc.ABC):
             await connection.websocket.send_text(frame.text)
         else:
             await connection.websocket.send_bytes(frame.data)
-        connection.message_count += 1
-        connection.bytes_sent += frame.size
+        connection.told(frame.size)
         connection.update_activity()
 
     # Groups
@@ -160,11 +159,11 @@ class BaseConsumer(abc.ABC):
         await self.manager.leave_group(self.connection, group)
 
     async def send_to_group(self, group: str, message: dict[str, Any] | Message) -> None:
-        """Send to everybody in ``group``, this connection included if it is a member."""
+        """Send to every member of ``group``, this connection included if it is one."""
         await self.manager.send_group(group, message)
 
     async def send_to_others(self, group: str, message: dict[str, Any] | Message) -> None:
-        """Send to everybody in ``group`` but this connection."""
+        """Send to every member of ``group`` but this connection."""
         await self.manager.send_group_except(group, message, self.connection)
 
     # Messages of the client

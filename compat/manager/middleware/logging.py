@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from compat.engine.refusal import shown
 from compat.manager.middleware.base import Middleware, Step
 from compat.manager.typed import Message
-from compat.refusal import shown
 
 if TYPE_CHECKING:
     from compat.manager.connections.state import Connection

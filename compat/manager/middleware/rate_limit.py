@@ -7,13 +7,13 @@ import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
+from compat.engine.refusal import shown
 from compat.manager.backends.records import bounded
 from compat.manager.exceptions import RateLimitError, create_error_context
 from compat.manager.middleware.base import Middleware, Step
 from compat.manager.middleware.windows import LocalWindows, RedisWindows, Windows
 from compat.manager.typed import Message
 from compat.metrics import Throttle
-from compat.refusal import shown
 
 if TYPE_CHECKING:
     from compat.manager.connections.state import Connection

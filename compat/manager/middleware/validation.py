@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 from pydantic import ValidationError as InvalidData
 
+from compat.engine.refusal import shown
 from compat.manager.exceptions import ValidationError, create_error_context
 from compat.manager.middleware.base import Middleware, Step
 from compat.manager.plain import plain
 from compat.manager.typed import Message
-from compat.refusal import shown
 
 if TYPE_CHECKING:
     from compat.manager.connections.state import Connection
@@ -69,7 +69,7 @@ class ValidationMiddleware(Middleware):
             return None
         schema = self._schemas.get(message.type)
         if schema is not None:
-            message.data = _validated(schema, message, connection)
+            message.set_data(_validated(schema, message, connection))
         return message
 
 

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, Protocol
 
 from redis.exceptions import RedisError
 
-from compat.layers.redis.loops import PerLoop
 from compat.metrics import Throttle
+from compat.redis.loops import PerLoop
 
 __all__ = ["LocalWindows", "RedisWindows", "Verdict", "Windows"]
 
@@ -78,7 +78,7 @@ class LocalWindows:
         return Verdict(True, self.limit - len(entries), 0.0)
 
     def _forget(self, now: float) -> None:
-        """Throw out the windows, least recently entered first, into which nobody has come for long."""
+        """Throw out the windows, least recently entered first, that have had no message for long."""
         while len(self._entries) >= FORGET_ABOVE:
             key, entries = next(iter(self._entries.items()))
             if entries and entries[-1] > now - self.window_s:

@@ -12,7 +12,10 @@ __all__ = ["MsgpackSerializer"]
 
 
 class MsgpackSerializer(BaseSerializer):
-    """Frames are binary. Keys are strings; tuples come back as lists."""
+    """Frames are binary. Keys are strings.
+
+    Tuples come back as lists.
+    """
 
     binary = True
 

@@ -14,13 +14,13 @@ from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from compat.engine.redaction import hide_parameter
+from compat.engine.refusal import shown
 from compat.manager.connections.manager import ConnectionManager
 from compat.manager.current import get_manager
 from compat.manager.exceptions import BackendError
 from compat.manager.status.prometheus import CONTENT_TYPE, prometheus_text
 from compat.manager.status.tickets import TICKET_S, check_ticket, make_ticket
-from compat.redaction import hide_parameter
-from compat.refusal import shown
 from compat.settings import settings
 
 __all__ = ["status_router"]
@@ -140,7 +140,7 @@ async def _until_closed(websocket: WebSocket) -> None:
 
 
 def local_status(manager: ConnectionManager) -> dict[str, Any]:
-    """What this process knows without asking anybody."""
+    """Return the status of this process, without asking the backend."""
     connections = manager.registry.get_all()
     return {
         "server_instance_id": manager.server_instance_id,

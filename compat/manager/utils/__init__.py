@@ -9,13 +9,12 @@ from compat.manager.utils.batching import (
     process_in_batches,
     run_with_concurrency_limit,
 )
-from compat.manager.utils.retry import delays, with_retry
+from compat.manager.utils.retry import with_retry
 
 __all__ = [
     "BatchProcessor",
     "Semaphore",
     "batch_items",
-    "delays",
     "process_in_batches",
     "run_with_concurrency_limit",
     "with_retry",

@@ -53,7 +53,7 @@ async def run_with_concurrency_limit(
     turn = iter(range(len(waiting)))
 
     async def work() -> None:
-        for index in turn:  # shared: each takes the next that nobody has
+        for index in turn:  # shared: each takes the next that no other has taken
             try:
                 results[index] = await waiting[index]
             except Exception as error:

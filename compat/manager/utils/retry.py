@@ -1,4 +1,4 @@
-"""Trying again with growing pauses, and jitter so that a fleet does not come back in step."""
+"""A decorator that tries again, with growing pauses (``Backoff``)."""
 
 from __future__ import annotations
 
@@ -6,26 +6,17 @@ import asyncio
 import functools
 import inspect
 import logging
-import random
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, cast
 
-__all__ = ["delays", "with_retry"]
+from compat.redis.backoff import Backoff
+
+__all__ = ["with_retry"]
 
 log = logging.getLogger("compat.manager")
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-def delays(
-    base_delay: float, max_delay: float, exponential_base: float = 2.0, jitter: bool = True
-) -> Iterator[float]:
-    """The pauses between attempts in seconds, without end; jitter shortens each by up to a half."""
-    pause = base_delay
-    while True:
-        yield pause * random.uniform(0.5, 1.0) if jitter else pause
-        pause = min(pause * exponential_base, max_delay)
 
 
 def with_retry(
@@ -44,8 +35,8 @@ def with_retry(
 
     def decorate(function: F) -> F:
         def pauses() -> Iterator[float]:
-            unending = delays(min(base_delay, max_delay), max_delay, exponential_base, jitter)
-            return (next(unending) for _ in range(max_retries))
+            backoff = Backoff(min(base_delay, max_delay), max_delay, exponential_base, jitter)
+            return (backoff.next_s() for _ in range(max_retries))
 
         def report(error: Exception, pause: float | None) -> None:
             name = getattr(function, "__qualname__", repr(function))

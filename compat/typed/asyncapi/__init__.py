@@ -1,4 +1,4 @@
-"""AsyncAPI 3.0 documents of typed consumers, made from their classes, and a page to read and to try them.
+"""AsyncAPI 3.0 documents of typed consumers, and a page that shows the document and can send messages.
 
     from compat.typed.asyncapi import add_asyncapi
 

@@ -33,7 +33,7 @@ __all__ = ["Channel", "Pair"]
 
 Json: TypeAlias = "dict[str, Any]"
 Pair: TypeAlias = "tuple[type[BaseMessage], Mode]"
-"""A message, and whether it is received ("validation") or sent ("serialization")."""
+"""A message, and its mode: received ("validation") or sent ("serialization")."""
 
 
 SUBSCRIBING: Sequence[tuple[type[BaseMessage], type[BaseMessage]]] = (
@@ -51,7 +51,7 @@ def _sent(models: Iterable[type[BaseMessage]]) -> list[Pair]:
 
 
 class Channel:
-    """A conversation at an address, as a document has it; ``host`` is the channel that a topic is on."""
+    """A conversation at an address; ``host`` is the channel to which a topic belongs."""
 
     def __init__(
         self, id: str, route: ConsumerRoute, spoken: type[Conversation[Any]], host: str | None = None
@@ -68,7 +68,7 @@ class Channel:
         self.credentials: Sequence[Credential] = authenticator.credentials if authenticator else ()
 
     def messages(self) -> list[Pair]:
-        """All messages of this channel, each once."""
+        """Return all messages of this channel without repetitions."""
         handlers = self.spoken._typed_messages.handlers.values()
         found = _received(handler.input_type for handler in handlers)
         if self.topic is not None:
@@ -77,7 +77,7 @@ class Channel:
         return list(dict.fromkeys(found))
 
     def _notices(self) -> Iterator[type[BaseMessage]]:
-        """What the conversation says about itself."""
+        """Yield messages about the conversation itself."""
         if self.spoken._typed_messages.handlers:
             yield ErrorMessage
         completes = self.spoken.send_completion
@@ -88,11 +88,11 @@ class Channel:
             yield from authenticator.emits
 
     def message_components(self, schemas: MessageSchemas) -> Json:
-        """``{key: Message Object}``."""
+        """Return ``{key: Message Object}``."""
         return {schemas.key(model, mode): _message(model, mode, schemas) for model, mode in self.messages()}
 
     def channel(self, schemas: MessageSchemas) -> Json:
-        """The Channel Object."""
+        """Return the Channel Object."""
         made: Json = {"address": self.route.address, "title": self.spoken.__name__}
         own_words = inspect.getdoc(self.spoken) if self.spoken.__dict__.get("__doc__") else None
         if description := self.info.description or own_words:
@@ -118,7 +118,7 @@ class Channel:
         return made
 
     def _binding(self) -> Json:
-        """The handshake: which credentials may be in its query."""
+        """Return the binding of the handshake, with the credentials that its query may have."""
         binding: Json = {"method": "GET"}
         in_query = {
             one.name: {"type": "string", **_described(one)}
@@ -130,14 +130,14 @@ class Channel:
         return binding
 
     def security_schemes(self) -> Json:
-        """``{name: Security Scheme Object}``."""
+        """Return ``{name: Security Scheme Object}``."""
         return {
             one.name: {"type": "httpApiKey", "name": one.name, "in": one.location, **_described(one)}
             for one in self.credentials
         }
 
     def operations(self, schemas: MessageSchemas) -> Iterator[tuple[str, Json]]:
-        """Names and Operation Objects; what clients send first."""
+        """Yield names and Operation Objects, those of clients' messages first."""
         for handler in self.spoken._typed_messages.handlers.values():
             made = {**self._operation("receive", _received([handler.input_type]), schemas), **_said(handler)}
             if self.credentials:
@@ -152,9 +152,9 @@ class Channel:
                 made = {**self._operation("send", _sent(handler.output_types), schemas), **_said(handler)}
                 yield handler.operation, {**made, "x-event": handler.input_type.__name__}
         for name, summary, models in (
-            ("passed_on", "Events, passed on as they are", self.spoken._typed_events.passed_on),
-            ("emits", "Sent by the server at times of its own", self.spoken._typed_emits),
-            ("notices", "Errors, and other news about the conversation itself", tuple(self._notices())),
+            ("passed_on", "Events, sent unchanged", self.spoken._typed_events.passed_on),
+            ("emits", "Sent by the server on its own", self.spoken._typed_emits),
+            ("notices", "Errors, and messages about the conversation itself", tuple(self._notices())),
         ):
             if models:
                 yield name, self._operation("send", _sent(models), schemas, summary)
@@ -177,7 +177,7 @@ class Channel:
 
 
 def _said(handler: Handler) -> Json:
-    """What a handler's decorator says of it."""
+    """Return the title, summary, description and tags of a handler."""
     made: Json = {"title": handler.operation}
     if handler.summary:
         made["summary"] = handler.summary

@@ -1,7 +1,7 @@
-"""Which typed consumers an application serves, and where: its routes walked, whatever kind they are of.
+"""The typed consumers of an application and their addresses, found in its routes.
 
-Starlette and FastAPI applications, routers included and mounted; ``ProtocolTypeRouter`` and ``URLRouter``
-with patterns of ours or Django's; middleware around any of them.
+Starlette and FastAPI applications with included and mounted routers, ``ProtocolTypeRouter`` and ``URLRouter``
+with our patterns or Django's, and middleware around them are searched.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from compat.consumer import ConsumerApp
-from compat.matching import with_inner
+from compat.routing.matching import with_inner
 from compat.typed.consumer import AsyncJsonWebsocketConsumer
 
 __all__ = ["ConsumerRoute", "consumer_routes"]
@@ -32,8 +32,8 @@ WORDS = {
 class ConsumerRoute:
     """A consumer at an address.
 
-    ``address``: the path, with its parameters in braces. ``parameters``: their names, and what each may be
-    ("" for anything up to the next slash).
+    ``address``: the path, with its parameters in braces. ``parameters``: their names, and a description of
+    their values ("" for anything up to the next slash).
     """
 
     address: str
@@ -42,7 +42,7 @@ class ConsumerRoute:
 
 
 def consumer_routes(app: Any) -> list[ConsumerRoute]:
-    """The typed consumers that ``app`` serves, in the order of its routes; others have no types to show."""
+    """Return the typed consumers that ``app`` serves, in the order of its routes."""
     return list(_walk(app, "", {}))
 
 
@@ -65,14 +65,14 @@ def _walk(app: Any, prefix: str, parameters: Mapping[str, str]) -> Iterator[Cons
 
 
 def _walk_route(route: Any, prefix: str, parameters: Mapping[str, str]) -> Iterator[ConsumerRoute]:
-    if hasattr(route, "effective_route_contexts"):  # FastAPI keeps an included router as one route
+    if hasattr(route, "effective_route_contexts"):  # FastAPI stores an included router as one route
         for context in route.effective_route_contexts():
             yield from _walk_route(context.starlette_route or context.original_route, prefix, parameters)
     elif hasattr(route, "pattern") and hasattr(route, "callback"):
         path, found = _pattern(route.pattern)
         yield from _walk(route.callback, f"{prefix.rstrip('/')}/{path}", {**parameters, **found})
     elif hasattr(route, "param_convertors"):
-        if not getattr(route, "methods", None):  # a page has methods
+        if not getattr(route, "methods", None):  # not a route for HTTP
             yield from _walk_starlette(route, prefix, parameters)
     elif hasattr(route, "router"):  # a PatternsRoute
         yield from _walk(route.router, prefix, parameters)
@@ -97,7 +97,7 @@ def _kind(convertor: Any) -> str:
 
 
 def _pattern(pattern: Any) -> tuple[str, dict[str, str]]:
-    """The address of a ``path()`` or ``re_path()`` and its parameters."""
+    """Return the address of a ``path()`` or ``re_path()``, and its parameters."""
     source = str(pattern)
     if "Regex" not in type(pattern).__name__:
         found = {

@@ -1,7 +1,7 @@
-"""The AsyncAPI 3.0 document of an application: its typed consumers, what they take and what they send.
+"""The AsyncAPI 3.0 document of an application: its typed consumers and their messages.
 
-A channel is a consumer at an address; a topic of a consumer is a channel at the same address. "receive" is
-what clients send, with the messages that may come in reply; "send" is what comes by itself.
+A channel is a consumer at an address, or one of its topics at the same address. The action "receive" is for
+messages of clients, with their replies; "send" is for other messages of the server.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def document(
     description: str | None = None,
     servers: Mapping[str, Json] | None = None,
 ) -> Json:
-    """The document of ``app`` (FastAPI, Starlette, or a router of ours) as JSON values.
+    """Return the document of ``app`` (FastAPI, Starlette, or a router of ours) as JSON values.
 
     ``title``, ``version`` and ``description`` default to those of a FastAPI app. ``servers``: AsyncAPI Server
     Objects by name; default ``{"default": {"host": "localhost:8000", "protocol": "ws"}}``.
@@ -47,7 +47,7 @@ def document(
 def routes_document(
     routes: Iterable[ConsumerRoute], info: Mapping[str, Any], servers: Mapping[str, Json] | None = None
 ) -> Json:
-    """The document of some consumers at their addresses, each in the form that it uses."""
+    """Return the document of consumers at their addresses."""
     channels = list(_channels(routes))
     forms = _Forms(channels)
     operation_id = _Names()
@@ -70,7 +70,7 @@ def routes_document(
 
 
 class _Forms:
-    """The schemas of all channels. What a model is in a second form has a name of its own."""
+    """The schemas of all channels. A model with schemas in several wire formats has a name for each."""
 
     def __init__(self, channels: Iterable[Channel]) -> None:
         self.schemas: Json = {}
@@ -88,7 +88,7 @@ class _Forms:
 
 
 def _form(wire: Wire) -> str:
-    """A form in a word, for names."""
+    """Return a wire format as a word, for names."""
     return (
         "_".join((["camel"] if wire.camelize else []) + [wire.discriminator] * (wire.discriminator != ACTION))
         or "plain"
@@ -105,7 +105,7 @@ def _components(channels: Iterable[Channel], forms: _Forms) -> Json:
 
 
 def _channels(routes: Iterable[ConsumerRoute]) -> Iterator[Channel]:
-    """A channel for each route and for each topic there."""
+    """Yield a channel for each route, and for each topic of its consumer."""
     channel_id = _Names()
     for route in routes:
         consumer = route.consumer
@@ -120,7 +120,7 @@ def _channels(routes: Iterable[ConsumerRoute]) -> Iterator[Channel]:
 
 
 class _Names:
-    """Makes names that the keys of a document may have, none twice."""
+    """Returns valid and unique keys for the document."""
 
     def __init__(self) -> None:
         self._taken: set[str] = set()

@@ -1,4 +1,4 @@
-"""An example value for a JSON schema, so that documentation has something to show and to send. Pure."""
+"""Example values for JSON schemas, for the documentation."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ BY_FORMAT = {
 
 
 def example(schema: Schema, schemas: Mapping[str, Schema], *, depth: int = 0) -> Any:
-    """A value for ``schema``, whose references are to ``schemas`` (by the last part of each reference).
+    """Return a value for ``schema``; ``schemas`` are those that it refers to, by the last part of a
+    reference.
 
-    What the schema says itself goes first: examples, default, const, enum. Values for patterns are not made
-    up, so the result need not be valid.
+    Examples, default, const and enum of the schema come first. Patterns are ignored, so the value may be
+    invalid.
     """
     schema = _resolved(schema, schemas)
     if schema.get("examples"):

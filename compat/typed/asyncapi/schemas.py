@@ -1,4 +1,4 @@
-"""The messages of some consumers as JSON schemas, each once, as a document refers to them."""
+"""The messages of consumers as JSON schemas, to which the document refers."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ REFERENCE = "#/components/schemas/{model}"
 
 
 class MessageSchemas:
-    """``messages`` (class, "validation" for what is received or "serialization" for what is sent) as schemas.
+    """The schemas of ``messages`` (class, and "validation" if received or "serialization" if sent).
 
-    ``wire`` says how names look outside. ``schemas`` is what goes under ``components``; ``key`` names a
-    message in it.
+    ``wire``: the form of field names. ``schemas``: the schemas for ``components``; ``key`` returns the name
+    of a message's schema.
     """
 
     def __init__(self, messages: Iterable[tuple[type[BaseMessage], Mode]], wire: Wire) -> None:
@@ -45,7 +45,9 @@ class MessageSchemas:
             self._require_action(model, self.schemas[self._keys[model, mode]])
 
     def keep_apart(self, others: Mapping[str, dict[str, Any]], form: str) -> None:
-        """Give names that end in ``form`` to those schemas that are not what ``others`` has under theirs."""
+        """Rename schemas that differ from those of the same name in ``others``; the new names end in
+        ``form``.
+        """
         taken = {key for key in self.schemas if key in others and others[key] != self.schemas[key]}
         while more := {
             key
@@ -58,23 +60,23 @@ class MessageSchemas:
         self._keys = {pair: names.get(key, key) for pair, key in self._keys.items()}
 
     def key(self, model: type[BaseMessage], mode: Mode) -> str:
-        """The name of ``model``'s schema."""
+        """Return the name of ``model``'s schema."""
         return self._keys[model, mode]
 
     def example(self, model: type[BaseMessage], mode: Mode) -> Any | None:
-        """A message of this kind as it looks on the wire; None where none that is valid could be made up."""
+        """Return an example message in its wire form; None if no valid example could be made."""
         made = example(self.schemas[self.key(model, mode)], self.schemas)
         adapter = union_of([model], self.wire.discriminator)
         if adapter is None or not isinstance(made, dict):
             return None
         try:
             adapter.validate_python(reader(model)(made) if self.wire.camelize else made)
-        except Exception:  # noqa: BLE001 - a pattern, or a validator of the user's that raises what it likes
+        except Exception:  # noqa: BLE001 - a validator of the user may raise any error
             return None
         return made
 
     def _require_action(self, model: type[BaseMessage], schema: dict[str, Any]) -> None:
-        """On the wire an action is required: it tells messages apart. It goes first, under its name there."""
+        """Make the action required, because it identifies the message, and move it to the front."""
         field = tag_field(model, self.wire.discriminator)
         name = self.wire.discriminator if field == ACTION else field
         properties: dict[str, Any] = schema.get("properties", {})
@@ -90,7 +92,7 @@ def _clean(key: str) -> str:
 
 
 def _for_asyncapi(schema: Any) -> Any:
-    """What AsyncAPI's schemas say otherwise than pydantic's: discriminators, tuples, references."""
+    """Convert a schema of pydantic to AsyncAPI: discriminators, tuples, references."""
     if isinstance(schema, list):
         return [_for_asyncapi(one) for one in schema]
     if not isinstance(schema, dict):
@@ -107,7 +109,7 @@ def _for_asyncapi(schema: Any) -> Any:
 
 
 class CamelSchema(GenerateJsonSchema):
-    """The schemas of models whose fields are camelCase on the wire, as ``compat.typed.camel`` has it."""
+    """Generates the schemas of models whose fields are camelCase on the wire."""
 
     def model_fields_schema(self, schema: core_schema.ModelFieldsSchema) -> JsonSchemaValue:
         fields = {name: _with_alias(name, field) for name, field in schema["fields"].items()}
@@ -132,7 +134,7 @@ def _with_alias(name: str, field: core_schema.ModelField) -> core_schema.ModelFi
 
 
 def references(schema: Any) -> Iterator[str]:
-    """The names of the schemas that ``schema`` refers to."""
+    """Yield the names of the schemas that ``schema`` refers to."""
     if isinstance(schema, Mapping):
         if isinstance(schema.get("$ref"), str):
             yield schema["$ref"].rpartition("/")[2]
@@ -144,7 +146,7 @@ def references(schema: Any) -> Iterator[str]:
 
 
 def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
-    """``schema``, referring to other schemas under their new names."""
+    """Return ``schema`` with references to the new names of schemas."""
     if isinstance(schema, list):
         return [_renamed(one, names) for one in schema]
     if not isinstance(schema, dict):
@@ -161,6 +163,6 @@ def _free(name: str, taken: Mapping[str, Any]) -> str:
 
 
 def description_of(model: type[BaseModel]) -> str | None:
-    """The first paragraph of the model's docstring."""
+    """Return the first paragraph of the model's docstring, or None."""
     doc = model.__dict__.get("__doc__")
     return " ".join(doc.strip().split("\n\n")[0].split()) if isinstance(doc, str) and doc.strip() else None

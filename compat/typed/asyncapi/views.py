@@ -1,10 +1,9 @@
 """The document and its page over HTTP: ``/asyncapi.json``, ``/asyncapi.yaml`` and ``/asyncapi/``.
 
-    add_asyncapi(app)                      # a FastAPI or Starlette application documents itself
-    Mount("/docs", asyncapi_app(router))   # anything else is documented by an application of its own
+    add_asyncapi(app)                      # in a FastAPI or Starlette application
+    Mount("/docs", asyncapi_app(router))   # for any other application
 
-The page is one answer without a single reference to another server: style and script are files of this
-package.
+The page has no references to other servers: its style and script are files of this package.
 """
 
 from __future__ import annotations
@@ -37,15 +36,15 @@ __all__ = [
 
 
 class AsyncAPIConfig(TypedDict, total=False):
-    """What a document says beside what it reads off the application. Everything may be left out."""
+    """Values for the document; the application provides those that are left out."""
 
     title: str
     version: str
     description: str
     server_url: str
-    """host:port of the one server; default: the one that was asked."""
+    """host:port of the server; default: the host of the request."""
     server_protocol: str
-    """"ws" or "wss"; default: as the document itself was asked for."""
+    """"ws" or "wss"; default: by the scheme of the request."""
     servers: dict[str, dict[str, Any]]
     """AsyncAPI Server Objects by name, instead of the two above."""
 
@@ -53,37 +52,37 @@ class AsyncAPIConfig(TypedDict, total=False):
 async def asyncapi_spec_json(
     request: Request, app: Any, config: AsyncAPIConfig | None = None
 ) -> JSONResponse:
-    """The document of ``app`` as JSON."""
+    """Answer with the document of ``app`` as JSON."""
     return JSONResponse(generate_asyncapi_schema(request, app, config))
 
 
 async def asyncapi_spec_yaml(request: Request, app: Any, config: AsyncAPIConfig | None = None) -> Response:
-    """The document of ``app`` as YAML."""
+    """Answer with the document of ``app`` as YAML."""
     return Response(to_yaml(generate_asyncapi_schema(request, app, config)), media_type="application/yaml")
 
 
 async def asyncapi_docs(request: Request, app: Any, config: AsyncAPIConfig | None = None) -> HTMLResponse:
-    """The page: what each consumer takes and sends, and a panel to try it."""
+    """Answer with the page: the messages of each consumer, and a panel to send them."""
     return _page_response(generate_asyncapi_schema(request, app, config))
 
 
 def add_asyncapi(app: Any, path: str = "/asyncapi", config: AsyncAPIConfig | None = None) -> None:
     """Serve the document of ``app``, a FastAPI or Starlette application, and its page, under ``path``.
 
-    That is ``<path>.json``, ``<path>.yaml``, ``<path>/`` and ``<path>``. Routes that are added later are in
-    the document as well.
+    The routes are ``<path>.json``, ``<path>.yaml``, ``<path>/`` and ``<path>``. The document includes routes
+    that are added later.
     """
     router = getattr(app, "router", None)
     if router is None or not hasattr(router, "routes"):
         raise TypeError(
-            f"add_asyncapi() takes a FastAPI or Starlette application, not {type(app).__name__}; for "
-            "anything else there is asyncapi_app(application), an application to mount"
+            f"add_asyncapi() takes a FastAPI or Starlette application, not {type(app).__name__}; for another "
+            "application, mount asyncapi_app(application)"
         )
     router.routes.extend(_routes(app, path, config))
 
 
 def asyncapi_app(app: Any, path: str = "/asyncapi", config: AsyncAPIConfig | None = None) -> Router:
-    """An application that serves the document and the page of another one, ``app``."""
+    """Return an application that serves the document and the page of ``app``."""
     return Router(_routes(app, path, config))
 
 
@@ -112,11 +111,11 @@ def _routes(app: Any, path: str, config: AsyncAPIConfig | None) -> list[Route]:
 def generate_asyncapi_schema(
     request: Request, app: Any, config: AsyncAPIConfig | None = None
 ) -> dict[str, Any]:
-    """The document of ``app`` as JSON values; its server is the one that ``request`` came to."""
+    """Return the document of ``app`` as JSON values; its server is the host of ``request``."""
     given: AsyncAPIConfig = config or {}
     protocol = given.get("server_protocol") or {"https": "wss"}.get(request.url.scheme, "ws")
     server = {"host": given.get("server_url") or request.url.netloc, "protocol": protocol}
-    # Routes of the app have its root_path before them: a proxy's prefix, or that of a mount.
+    # The root_path precedes the routes of the app: the prefix of a proxy or of a mount.
     root_path = request.scope.get("app_root_path", request.scope.get("root_path", "")).rstrip("/")
     if root_path:
         server["pathname"] = root_path
@@ -139,9 +138,9 @@ def _page_response(made: Mapping[str, Any], links: Mapping[str, str] | None = No
 
 
 def render_page(made: Mapping[str, Any], links: Mapping[str, str] | None = None, nonce: str = "") -> str:
-    """The page for a document, whole. ``links``: label and address of the document's other forms."""
+    """Return the page for a document. ``links``: labels and addresses of the other formats."""
     data = json.dumps({"document": made, "links": links or {}}, ensure_ascii=False)
-    # In a script element only "<" could end it or open a comment; in JSON it is only in strings.
+    # "<" could end the script element or begin a comment; in JSON it occurs only in strings.
     data = data.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
     page = _asset("page.html")
     for name, text in (

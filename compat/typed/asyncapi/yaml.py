@@ -1,6 +1,6 @@
-"""YAML for JSON values, so that no YAML library is needed to write one document. Pure.
+"""A YAML writer for JSON values, so that no YAML library is needed.
 
-Strings are quoted wherever a reader of YAML 1.1 or 1.2 could take them for something else.
+Strings are quoted if a parser of YAML 1.1 or 1.2 could read them as another type.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ NOT_A_STRING = re.compile(r"(?i)(y|yes|n|no|on|off|true|false|null|none|~|nan|in
 
 
 def to_yaml(value: Any) -> str:
-    """``value`` (JSON values) as a YAML document, keys in their order, with a newline at its end."""
+    """Return ``value`` (JSON values) as a YAML document, keys in their order."""
     return "\n".join(_block(value, "")) + "\n"
 
 
@@ -41,7 +41,7 @@ def _entry(start: str, value: Any, indent: str) -> Iterator[str]:
 
 
 def _item(value: Any, indent: str) -> Iterator[str]:
-    """An item of a list: its first line goes behind the dash."""
+    """Yield the lines of an item of a list; the first one has the dash."""
     first, *rest = _block(value, indent + "  ")
     yield f"{indent}- {first.lstrip(' ')}"
     yield from rest

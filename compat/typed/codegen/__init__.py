@@ -1,4 +1,4 @@
-"""Generating a client from an AsyncAPI document: a package that stands on its own."""
+"""Generation of a client package from an AsyncAPI document."""
 
 from __future__ import annotations
 

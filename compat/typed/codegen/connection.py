@@ -1,6 +1,6 @@
-"""A connection that speaks in messages: the runtime of a client. Needs pydantic and websockets, nothing else.
+"""The runtime of a client: a connection for messages. It needs pydantic and websockets.
 
-This module is copied, as it is, into every client that is generated.
+This module is copied into every generated client.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ VERSION = 1
 
 
 class ClientError(Exception):
-    """What can go wrong for a client."""
+    """Base class of the errors of a client."""
 
 
 class ConnectionLost(ClientError):
     """The connection is closed.
 
-    ``code`` and ``reason`` are those of the close frame; 1006 where none came.
+    ``code`` and ``reason`` are those of the close frame; 1006 without one.
     """
 
     def __init__(self, code: int, reason: str = "") -> None:
@@ -65,16 +65,16 @@ class MessageRefused(ClientError):
 
 
 class UnknownMessage(ClientError):
-    """The server sent what it does not say that it sends."""
+    """The server sent a message that its document does not declare."""
 
 
 class Speaker(Generic[Out, In]):
-    """The client's end of one conversation: that of the socket, or a topic's."""
+    """The client's side of a conversation: of a connection, or of a topic."""
 
     incoming: ClassVar[TypeAdapter[Any]]
-    """Tells the messages of the server apart."""
+    """The validator of the server's messages."""
     discriminator: str = "action"
-    """The name of the field that says what a message is."""
+    """The field that identifies a message."""
 
     def __init__(self) -> None:
         self._inbox: deque[In] = deque()
@@ -88,10 +88,10 @@ class Speaker(Generic[Out, In]):
     async def request(
         self, message: Out, answer: type[A], *, timeout: float = 10.0
     ) -> A:
-        """Send ``message`` and wait, at most ``timeout`` seconds, for the answer to it.
+        """Send ``message``; return its answer, within ``timeout`` seconds.
 
-        Whatever else comes meanwhile is kept for ``receive()``. Raises MessageRefused
-        for an error, TypeError for an answer of another type, asyncio.TimeoutError,
+        Other messages are kept for ``receive()``. Raises MessageRefused if the answer
+        is an error, TypeError for an answer of another type, asyncio.TimeoutError, and
         ConnectionLost.
         """
         return await self._connection()._ask(
@@ -99,21 +99,21 @@ class Speaker(Generic[Out, In]):
         )
 
     async def receive(self, *, timeout: float = 10.0) -> In:
-        """The next message, within ``timeout`` seconds.
+        """Return the next message, within ``timeout`` seconds.
 
-        Raises asyncio.TimeoutError, and ConnectionLost once the connection is closed
-        and all that came has been taken.
+        Raises asyncio.TimeoutError; ConnectionLost if the connection is closed and
+        all messages have been read.
         """
         return cast(In, await asyncio.wait_for(self._next(object), timeout))
 
     async def receive_a(self, kind: type[A], *, timeout: float = 10.0) -> A:
-        """The next message of the class ``kind``; others stay for later."""
+        """Return the next message of the class ``kind``; keep others for later."""
         return cast(A, await asyncio.wait_for(self._next(kind), timeout))
 
     async def __aiter__(self) -> AsyncIterator[In]:
-        """Messages as they come, until the connection is closed.
+        """Yield messages until the connection is closed.
 
-        Raises ConnectionLost if it was not closed in order.
+        Raises ConnectionLost if the close code is neither 1000 nor 1001.
         """
         while True:
             try:
@@ -125,18 +125,18 @@ class Speaker(Generic[Out, In]):
             yield cast(In, message)
 
     def encode(self, message: Out) -> dict[str, Any]:
-        """``message`` as the JSON object that is sent."""
+        """Return ``message`` as the JSON object that is sent."""
         model = cast(BaseModel, message)
         return model.model_dump(mode="json", by_alias=True)
 
     def decode(self, content: dict[str, Any]) -> In:
-        """The message that a JSON object of the server's is; raises UnknownMessage."""
+        """Return the message of a JSON object; raises UnknownMessage."""
         try:
             return cast(In, self.incoming.validate_python(content))
         except ValidationError as error:
             first = error.errors()[0]["msg"]
             raise UnknownMessage(
-                f"{content} is no message known here: {first}"
+                f"{content} is not a known message: {first}"
             ) from error
 
     def _connection(self) -> Connection[Any, Any]:
@@ -166,7 +166,7 @@ class Speaker(Generic[Out, In]):
 
 
 class Topic(Speaker[Out, In]):
-    """A topic that a connection has subscribed to; made by ``Connection.subscribe()``."""
+    """A topic that a connection has subscribed to, by ``Connection.subscribe()``."""
 
     pattern: ClassVar[str]
 
@@ -176,7 +176,7 @@ class Topic(Speaker[Out, In]):
         self._on = connection
 
     async def unsubscribe(self) -> None:
-        """Give the topic up."""
+        """Unsubscribe from the topic."""
         await self._on._ask(
             self, self._addressed({self.discriminator: "unsubscribe"}), object, 10.0
         )
@@ -193,12 +193,12 @@ class Topic(Speaker[Out, In]):
 
 
 class Connection(Speaker[Out, In]):
-    """An open socket; made by ``at()``, or by ``connect()`` of a generated class."""
+    """An open connection, from ``at()`` or ``connect()`` of a generated class."""
 
     address: ClassVar[str] = ""
     """The path, with its parameters in braces."""
     is_topic: bool = False
-    """Whether connecting here is subscribing: then all that comes is for this connection."""
+    """The connection is a subscription, so it receives every message."""
 
     def __init__(self, socket: ClientConnection) -> None:
         super().__init__()
@@ -217,10 +217,10 @@ class Connection(Speaker[Out, In]):
         subprotocols: Sequence[str] | None = None,
         **options: Any,
     ) -> AsyncIterator[Self]:
-        """A connection to ``url``, closed at the end of the block.
+        """Yield a connection to ``url``; close it at the end of the block.
 
-        ``options`` go to ``websockets.connect()``. Raises what that raises when the
-        handshake is refused.
+        ``options`` are passed to ``websockets.connect()``, which raises an error if
+        the handshake is refused.
         """
         offered = [Subprotocol(one) for one in subprotocols or ()] or None
         options["additional_headers"] = dict(headers or {})
@@ -240,7 +240,7 @@ class Connection(Speaker[Out, In]):
         parameters: Mapping[str, object],
         query: Mapping[str, str] | None = None,
     ) -> str:
-        """Where this conversation is, on the server at ``base_url`` (``ws://host:port``)."""
+        """Return the URL on the server at ``base_url`` (``ws://host:port``)."""
         quoted = {
             name: quote(str(value), safe="") for name, value in parameters.items()
         }
@@ -252,7 +252,7 @@ class Connection(Speaker[Out, In]):
         await self._socket.close(code, reason)
 
     async def subscribe(self, topic_class: type[T], **parameters: object) -> T:
-        """Subscribe to a topic; ``parameters`` fill its pattern. Raises MessageRefused."""
+        """Subscribe to a topic with ``parameters``. Raises MessageRefused."""
         return await self._subscribe(
             topic_class(self, topic_class.pattern.format(**parameters))
         )
@@ -297,10 +297,10 @@ class Connection(Speaker[Out, In]):
             del self._waiting[ref]
         if isinstance(reply, answer):
             return reply
-        raise TypeError(f"asked for a {answer.__name__}, answered with {reply!r}")
+        raise TypeError(f"expected a {answer.__name__} as answer, received {reply!r}")
 
     async def _read(self) -> None:
-        """Hand each frame to the request or the conversation that it is for."""
+        """Pass each frame to the request or the conversation that it belongs to."""
         error: Exception | None = None
         try:
             async for text in self._socket:
@@ -328,7 +328,7 @@ class Connection(Speaker[Out, In]):
         message = {key: value for key, value in content.items() if key not in ENVELOPE}
         if waiting is not None and not waiting[1].done():
             self._answer(*waiting, message)
-        elif speaker is not None:  # else a topic that was given up meanwhile
+        elif speaker is not None:  # else the client has unsubscribed from the topic
             speaker._take(speaker.decode(message))
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""The schemas of a document as pydantic models. Pure: a document in, source out."""
+"""The schemas of a document as source of pydantic models."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ RESERVED = frozenset(("Any", "Literal", "Model", "Annotated", "Field", "BaseMode
 
 
 class Models:
-    """Writes a class for each of ``schemas`` that has properties, and an alias for each other one.
+    """Writes a class for each of ``schemas`` with properties, and a type alias for each other one.
 
-    ``names`` are the Python names by schema; ``imports`` collects what the source needs, by module.
+    ``names``: the Python names by schema. ``imports``: the imports of the source, by module.
     """
 
     def __init__(self, schemas: Mapping[str, Schema]) -> None:
@@ -63,7 +63,7 @@ class Models:
             self.names[key] = name
 
     def source(self) -> Iterator[str]:
-        """The lines of all classes, each after those that it refers to."""
+        """Yield the lines of all classes, each after the classes that it refers to."""
         for key in self._ordered():
             schema = self.schemas[key]
             yield from ("", "")
@@ -120,13 +120,13 @@ class Models:
         yield from assignment(f"{name}: ", kind, "    ", "" if default is None else f" = {default}")
 
     def _default(self, schema: Schema, required: bool) -> str | None:
-        if "const" in schema:  # the tag of a message: required on the wire, said once here
+        if "const" in schema:  # the tag of a message, which is required on the wire
             return literal(schema["const"])
         if required:
             return None
         value = schema.get("default")
         if value is None or schema.get("format") or "$ref" in schema:
-            return "None"  # left out, unless it is set: the server knows its default
+            return "None"  # not sent unless it is set: the server has the default
         if isinstance(value, list) and _is_tuple(schema):
             return f"({literal(value)[1:-1]}{',' * (len(value) == 1)})"
         if isinstance(value, list) and schema.get("uniqueItems"):
@@ -134,7 +134,7 @@ class Models:
         return literal(value)
 
     def type_of(self, schema: Schema) -> Expression:
-        """The annotation for ``schema``."""
+        """Return the annotation for ``schema``."""
         if "$ref" in schema:
             return self.names.get(schema["$ref"].rpartition("/")[2], "object")
         if "const" in schema or "enum" in schema:
@@ -152,7 +152,7 @@ class Models:
         return self._of_kind(kinds, schema)
 
     def either(self, options: Iterable[Expression]) -> Expression:
-        """One of ``options``, each once, None last; one that is anything is all of them."""
+        """Return the union of ``options`` without repetitions, None last; Any if an option is Any."""
         distinct: dict[str, Expression] = {}
         for option in options:
             for one in option.options if isinstance(option, Either) else (option,):
@@ -198,12 +198,12 @@ def _is_tuple(schema: Schema) -> bool:
 
 
 def _field_name(key: str) -> str:
-    """A name for the field that is ``key`` on the wire: none that pydantic's models have already."""
+    """Return a name for the field ``key`` that does not conflict with attributes of pydantic's models."""
     name = identifier(key)
     return f"{name}_" if hasattr(BaseModel, name) or name.startswith("model_") else name
 
 
 def class_name(text: str) -> str:
-    """``room_chat`` as ``RoomChat``."""
+    """Convert ``room_chat`` to ``RoomChat``."""
     parts = [part for part in re.split(r"[^A-Za-z0-9]+", text) if part]
     return identifier("".join(part[0].upper() + part[1:] for part in parts))

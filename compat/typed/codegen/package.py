@@ -1,10 +1,10 @@
-"""A client for the document of an application: a package of a few files that stands on its own.
+"""The package of a generated client:
 
     messages.py     a pydantic model for each schema
     channels.py     a class for each channel, which sends and receives its messages
-    connection.py   the runtime, always the same
+    connection.py   the runtime, a copy of ``compat.typed.codegen.connection``
 
-It needs pydantic and websockets, and nothing of this project.
+It needs pydantic and websockets, but not channels-compat.
 """
 
 from __future__ import annotations
@@ -52,11 +52,13 @@ class Model(BaseModel):
 
 
 class CannotGenerate(CompatError):
-    """No client can be made of a document; the message says why."""
+    """No client can be generated from a document."""
 
 
 def write_client(document: Json, folder: Path) -> list[Path]:
-    """Write the client for ``document`` into ``folder``, over what an earlier one has left there."""
+    """Write the client for ``document`` into ``folder``, over the files of an earlier one; return the
+    files.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, text in client_files(document).items():
@@ -67,12 +69,14 @@ def write_client(document: Json, folder: Path) -> list[Path]:
 
 
 def client_files(document: Json) -> dict[str, str]:
-    """The files of the client by name. Raises CannotGenerate for what is no AsyncAPI 3 document."""
+    """Return the files of the client by name. Raises CannotGenerate unless ``document`` is an AsyncAPI 3
+    document.
+    """
     version = str(document.get("asyncapi"))
     if not version.startswith("3."):
         raise CannotGenerate(f"expected an AsyncAPI document of version 3, found asyncapi: {version}")
     if not document.get("channels"):
-        raise CannotGenerate("the document has no channels: there is nothing that a client could talk to")
+        raise CannotGenerate("the document has no channels, so a client has nothing to connect to")
     models = Models(document.get("components", {}).get("schemas", {}))
     classes = [_ChannelClass(document, id, channel, models) for id, channel in document["channels"].items()]
     return {
@@ -89,7 +93,7 @@ def _lines(lines: Iterable[str]) -> str:
 
 
 def _messages(document: Json, models: Models) -> Iterator[str]:
-    body = list(models.source())  # collects what is to be imported
+    body = list(models.source())  # collects the imports
     yield from docstring(f"The messages of {document['info']['title']}.\n\n{DO_NOT_EDIT}")
     yield from ("", "from __future__ import annotations", "")
     plain = sorted(module for module, names in models.imports.items() if "" in names)
@@ -104,7 +108,7 @@ def _messages(document: Json, models: Models) -> Iterator[str]:
 
 
 class _ChannelClass:
-    """A channel of the document, as the class that it becomes."""
+    """Writes the class of a channel."""
 
     def __init__(self, document: Json, id: str, channel: Json, models: Models) -> None:
         self.id = id
@@ -117,7 +121,7 @@ class _ChannelClass:
         self.parameters = re.findall(r"\{(\w+)\}", channel.get("address") or "")
         self.sends: list[str] = []
         self.receives: dict[str, str] = {}
-        """Classes, and the action of each."""
+        """The classes and their actions."""
         for operation in document.get("operations", {}).values():
             if operation["channel"].get("$ref") != f"#/channels/{id}":
                 continue
@@ -133,12 +137,12 @@ class _ChannelClass:
         self.receives = {key: tag for key, tag in self.receives.items() if not self._is_protocol(tag)}
 
     def _is_protocol(self, tag: str) -> bool:
-        """Subscribing is done by the runtime."""
+        """Return True for messages of a subscription, which the runtime handles."""
         return self.topic is not None and tag in PROTOCOL
 
     @property
     def tagged(self) -> bool:
-        """Whether an action tells what is received apart."""
+        """The action identifies each received message."""
         return len(self.receives) > 1 and len(set(self.receives.values())) == len(self.receives)
 
     def source(self) -> Iterator[str]:
@@ -179,7 +183,7 @@ class _ChannelClass:
         yield "        query: Mapping[str, str] | None = None,"
         yield "        headers: Mapping[str, str] | None = None,"
         yield f"    ) -> AbstractAsyncContextManager[{self.name}]:"
-        yield '        """A connection to the server at ``base_url``, such as ws://localhost:8000."""'
+        yield '        """Connect to the server at ``base_url``, such as ws://localhost:8000."""'
         given = [f"{literal(name)}: {identifier(name)}" for name in self.parameters]
         parameters: Expression = Bracketed("", given, "{}")
         yield from assignment(
@@ -189,7 +193,7 @@ class _ChannelClass:
 
 
 def _message(document: Json, channel: Json, reference: Json) -> tuple[str, str]:
-    """The schema and the action of a message that an operation refers to."""
+    """Return the schema and the action of a message that an operation refers to."""
     message = channel["messages"][reference["$ref"].rpartition("/")[2]]
     if "$ref" in message:
         message = document["components"]["messages"][message["$ref"].rpartition("/")[2]]

@@ -1,4 +1,4 @@
-"""Python source, line by line, as a formatter would leave it (88 columns, trailing commas). Pure."""
+"""Python source, formatted as ruff or black would (88 columns, trailing commas)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WIDTH = 88
 
 
 class Bracketed(NamedTuple):
-    """``head[item, …]`` or ``head(item, …)``: on one line where it fits, else an item to a line."""
+    """``head[item, …]`` or ``head(item, …)``, on one line if it fits, else with a line for each item."""
 
     head: str
     items: Sequence[Expression]
@@ -26,7 +26,7 @@ class Bracketed(NamedTuple):
 
 
 class Either(NamedTuple):
-    """``A | B``: on one line where it fits, else an option to a line."""
+    """``A | B``, on one line if it fits, else with a line for each option."""
 
     options: Sequence[Expression]
 
@@ -42,7 +42,7 @@ def _flat(expression: Expression) -> str:
 
 
 def assignment(target: str, value: Expression, indent: str = "", after: str = "") -> Iterator[str]:
-    """``target`` (with its ``: `` or ``= ``), ``value`` and what comes ``after`` it."""
+    """Yield the lines of ``target`` (with its ``: `` or ``= ``), ``value`` and ``after``."""
     flat = f"{indent}{target}{_flat(value)}{after}"
     if len(flat) <= WIDTH or isinstance(value, str):
         yield flat
@@ -53,7 +53,7 @@ def assignment(target: str, value: Expression, indent: str = "", after: str = ""
         yield f"{indent}){after}"
     else:
         yield f"{indent}{target}{value.head}{value.brackets[0]}"
-        # A comma after the only item of a subscript would make a tuple of it.
+        # A comma after the only item of a subscript would make it a tuple.
         comma = "" if value.brackets == "[]" and len(value.items) == 1 else ","
         for item in value.items:
             yield from _item(item, indent + "    ", comma)
@@ -75,7 +75,7 @@ def _alternatives(either: Either, indent: str) -> Iterator[str]:
 
 
 def docstring(text: str, indent: str = "") -> Iterator[str]:
-    """A docstring of the paragraphs of ``text``."""
+    """Yield the lines of a docstring with the paragraphs of ``text``."""
     width = WIDTH - len(indent) - 3
     text = text.strip().replace("\\", "\\\\").replace('"""', "'''")
     paragraphs = [" ".join(part.split()) for part in re.split(r"\n\s*\n", text) if part.strip()]
@@ -93,7 +93,7 @@ def docstring(text: str, indent: str = "") -> Iterator[str]:
 
 
 def literal(value: Any) -> str:
-    """JSON values as Python source; strings in the quotes that a formatter prefers."""
+    """Return JSON values as Python source; strings have the quotes that a formatter prefers."""
     if isinstance(value, str):
         quoted = json.dumps(value, ensure_ascii=False)
         if '"' in value and "'" not in value:
@@ -107,7 +107,7 @@ def literal(value: Any) -> str:
 
 
 def identifier(text: str) -> str:
-    """``text`` as a name that Python allows."""
+    """Return ``text`` as a valid Python name."""
     name = re.sub(r"\W+", "_", text).strip("_") or "unnamed"
     if name[0].isdigit():
         name = f"n{name}"

@@ -12,22 +12,27 @@ from typing import Any
 from compat.exceptions import ImproperlyConfigured
 from compat.settings import settings as source
 
-from ..unserved import attribute_of
 from . import global_settings
 
 __all__ = ["ENVIRONMENT_VARIABLE", "LazySettings", "settings"]
 
 ENVIRONMENT_VARIABLE = "DJANGO_SETTINGS_MODULE"
 
-__getattr__ = attribute_of(__name__)
+BELOW_THE_PREFIX = ("STATIC_URL", "MEDIA_URL")
+"""Settings that mean something else in each request, so they are not kept."""
 
 
 class LazySettings:
-    """Settings as attributes, looked up when they are read.
+    """Settings as attributes, looked up when they are first read.
 
+    A value is kept as an attribute of the object, so that the next one who reads it calls nothing;
+    ``compat.settings`` takes these attributes away whenever a setting changes.
     AttributeError for a name that neither the project nor Django has; ImproperlyConfigured where no settings
     module is named and nothing was configured.
     """
+
+    def __init__(self) -> None:
+        source.copies.append(self.__dict__)
 
     def __getattr__(self, name: str) -> Any:
         if name == "SETTINGS_MODULE":
@@ -35,16 +40,28 @@ class LazySettings:
         if not name.isupper():
             raise AttributeError(f"settings have upper case names; there is no {name!r}")
         self._require_source(name)
-        if source.is_set(name):
-            value = getattr(source, name)
-        elif hasattr(global_settings, name):
-            value = getattr(global_settings, name)
-        else:
-            value = getattr(source, name)  # compat's own, or its AttributeError, which names the nearest
-        return _checked(name, value)
+        snapshot = source.snapshot
+        value = self._found(name)
+        if name == "SECRET_KEY" and not value:
+            raise ImproperlyConfigured("SECRET_KEY is empty: set it to a long random text")
+        if name in BELOW_THE_PREFIX and value is not None:
+            return _below_the_prefix(value)
+        self.__dict__[name] = value
+        if source.snapshot is not snapshot:  # a setting has changed since, perhaps this one
+            self.__dict__.pop(name, None)
+        return value
+
+    @staticmethod
+    def _found(name: str) -> Any:
+        if source.is_set(name) or not hasattr(global_settings, name):
+            return getattr(source, name)  # AttributeError names the nearest
+        return getattr(global_settings, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         source.adopt(**{name: value})
+
+    def __delattr__(self, name: str) -> None:
+        source.withdraw(name)
 
     def __dir__(self) -> list[str]:
         return [*object.__dir__(self), *(name for name in dir(global_settings) if name.isupper())]
@@ -85,15 +102,11 @@ class LazySettings:
             )
 
 
-def _checked(name: str, value: Any) -> Any:
-    if name == "SECRET_KEY" and not value:
-        raise ImproperlyConfigured("SECRET_KEY is empty: set it to a long random text")
-    if name in ("STATIC_URL", "MEDIA_URL") and value is not None:
-        # "static/" means: below the place where the project is mounted. What is absolute stays.
-        from ..urls import get_script_prefix
+def _below_the_prefix(url: str) -> str:
+    """``static/`` means: below the place where the project is mounted. What is absolute stays."""
+    from ..urls import get_script_prefix
 
-        return value if value.startswith(("http://", "https://", "/")) else f"{get_script_prefix()}{value}"
-    return value
+    return url if url.startswith(("http://", "https://", "/")) else f"{get_script_prefix()}{url}"
 
 
 settings: Any = LazySettings()

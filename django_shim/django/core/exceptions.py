@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from compat.exceptions import ImproperlyConfigured
 
-from ..unserved import NOT_A_PACKAGE, attribute_of
-
 __all__ = [
-    "NON_FIELD_ERRORS",
     "AppRegistryNotReady",
     "BadRequest",
     "DisallowedHost",
@@ -26,14 +21,8 @@ __all__ = [
     "SynchronousOnlyOperation",
     "TooManyFieldsSent",
     "TooManyFilesSent",
-    "ValidationError",
     "ViewDoesNotExist",
 ]
-
-NON_FIELD_ERRORS = "__all__"
-
-__path__ = NOT_A_PACKAGE
-__getattr__ = attribute_of(__name__)
 
 
 class AppRegistryNotReady(Exception):
@@ -100,54 +89,3 @@ class MiddlewareNotUsed(Exception):
 
 class SynchronousOnlyOperation(Exception):
     """Blocking code was called on the event loop."""
-
-
-class ValidationError(Exception):
-    """Data is not valid. ``message`` is a text, a list of errors, or a dict of them by field.
-
-    ``messages`` is always a list of texts; ``message_dict`` exists for a dict.
-    """
-
-    error_list: list[ValidationError]
-    error_dict: dict[str, list[ValidationError]]
-    message: Any
-
-    def __init__(self, message: Any, code: str | None = None, params: Any = None) -> None:
-        super().__init__(message, code, params)
-        self.code, self.params = code, params
-        if isinstance(message, dict):
-            self.error_dict = {field: _as_error(one).error_list for field, one in message.items()}
-        elif isinstance(message, list):
-            self.error_list = [error for one in message for error in _as_error(one).error_list]
-        elif isinstance(message, ValidationError):
-            vars(self).update(vars(message))
-        else:
-            self.message = message
-            self.error_list = [self]
-
-    @property
-    def messages(self) -> list[str]:
-        """Every message, in order."""
-        if hasattr(self, "error_dict"):
-            return [text for texts in self.message_dict.values() for text in texts]
-        return [
-            str(error.message % error.params if error.params else error.message) for error in self.error_list
-        ]
-
-    @property
-    def message_dict(self) -> dict[str, list[str]]:
-        """The messages by field."""
-        return {field: ValidationError(errors).messages for field, errors in self.error_dict.items()}
-
-    def __iter__(self) -> Any:
-        return iter(self.message_dict.items() if hasattr(self, "error_dict") else self.messages)
-
-    def __str__(self) -> str:
-        return repr(self.message_dict if hasattr(self, "error_dict") else self.messages)
-
-    def __repr__(self) -> str:
-        return f"ValidationError({self})"
-
-
-def _as_error(value: Any) -> ValidationError:
-    return value if isinstance(value, ValidationError) else ValidationError(value)

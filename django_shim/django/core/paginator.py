@@ -6,12 +6,9 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
-from ..unserved import NOT_A_PACKAGE, attribute_of
+from ..unserved import lacks
 
 __all__ = ["EmptyPage", "InvalidPage", "Page", "PageNotAnInteger", "Paginator"]
-
-__path__ = NOT_A_PACKAGE
-__getattr__ = attribute_of(__name__)
 
 
 class InvalidPage(Exception):
@@ -29,7 +26,7 @@ class EmptyPage(InvalidPage):
 class Paginator:
     """Pages of ``per_page``; up to ``orphans`` items left over join the last page."""
 
-    ELLIPSIS = "…"
+    __getattr__ = lacks("django.core.paginator.Paginator", "ELLIPSIS get_elided_page_range")
 
     def __init__(
         self, object_list: Any, per_page: int, orphans: int = 0, allow_empty_first_page: bool = True
@@ -90,21 +87,6 @@ class Paginator:
             return self.page(1)
         except EmptyPage:
             return self.page(self.num_pages)
-
-    def get_elided_page_range(
-        self, number: Any = 1, *, on_each_side: int = 3, on_ends: int = 2
-    ) -> Iterator[Any]:
-        """The numbers around ``number`` and at both ends, with an ellipsis for the rest."""
-        page, last = self.validate_number(number), self.num_pages
-        before = 0
-        for one in self.page_range:
-            if one <= on_ends or one > last - on_ends or abs(one - page) <= on_each_side:
-                if one - before == 2 and before:
-                    yield one - 1  # an ellipsis for one page would save nothing
-                elif one - before > 2:
-                    yield self.ELLIPSIS
-                yield one
-                before = one
 
 
 class Page(Sequence[Any]):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from compat.db import close_old_connections
 
-from ..unserved import attribute_of
 from .connections import DEFAULT_DB_ALIAS, connection, connections, reset_queries
 from .utils import (
     DatabaseError,
@@ -34,5 +33,3 @@ __all__ = [
     "connections",
     "reset_queries",
 ]
-
-__getattr__ = attribute_of(__name__)

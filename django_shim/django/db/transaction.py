@@ -6,12 +6,9 @@ import functools
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from ..unserved import NOT_A_PACKAGE, attribute_of, needs_django
+from ..unserved import needs_django
 
 __all__ = ["TransactionManagementError", "atomic", "commit", "non_atomic_requests", "on_commit", "rollback"]
-
-__path__ = NOT_A_PACKAGE
-__getattr__ = attribute_of(__name__)
 
 
 class TransactionManagementError(Exception):

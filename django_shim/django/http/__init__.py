@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ..unserved import attribute_of
 from .cookie import SimpleCookie, parse_cookie
 from .exceptions import Http404
 from .request import HttpHeaders, HttpRequest, QueryDict, RawPostDataException, UnreadablePostError
@@ -49,5 +48,3 @@ __all__ = [
     "UnreadablePostError",
     "parse_cookie",
 ]
-
-__getattr__ = attribute_of(__name__)

@@ -20,15 +20,12 @@ from compat.exceptions import ImproperlyConfigured
 from ..conf import settings
 from ..core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
 from ..core.files.uploadedfile import InMemoryUploadedFile, UploadedFile
-from ..unserved import NOT_A_PACKAGE, attribute_of
 from ..utils.datastructures import MultiValueDict
 from .media_type import parse_content_type
 from .query import QueryDict
 
 __all__ = ["MultiPartForm", "MultiPartParserError", "parse_multipart"]
 
-__path__ = NOT_A_PACKAGE
-__getattr__ = attribute_of(__name__)
 
 FIRST_PIECE, LARGEST_PIECE = 2**14, 2**18
 """Bytes of the body that are parsed at a time: few at first, so that a form of too many parts ends early."""

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import codecs
 import io
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from ..conf import settings
 from ..core.exceptions import BadRequest, DisallowedHost, RequestDataTooBig
-from ..unserved import NOT_A_PACKAGE, attribute_of
-from ..utils.datastructures import CaseInsensitiveMapping, MultiValueDict
+from ..unserved import lacks
+from ..utils.datastructures import MultiValueDict
 from ..utils.encoding import escape_uri_path, iri_to_uri
 from ..utils.functional import cached_property
 from ..utils.http import is_same_domain
 from .cookie import parse_cookie
+from .exceptions import RawPostDataException, UnreadablePostError
+from .headers import HttpHeaders
+from .hosts import split_domain_port, validate_host
 from .media_type import MediaType, parse_accept, parse_content_type
 from .query import QueryDict
 
@@ -35,35 +37,10 @@ __all__ = [
     "validate_host",
 ]
 
-__path__ = NOT_A_PACKAGE
-__getattr__ = attribute_of(__name__)
 
-_HOST = re.compile(r"([a-z0-9.-]+|\[[a-f0-9:.]+\])(?::([0-9]+))?$")
 FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 LOCAL_HOSTS = [".localhost", "127.0.0.1", "[::1]"]
 """Who may be asked for while DEBUG is on and ALLOWED_HOSTS is empty."""
-
-
-class UnreadablePostError(OSError):
-    """The body could not be read to its end."""
-
-
-class RawPostDataException(Exception):
-    """The body has been read as a stream already."""
-
-
-class HttpHeaders(CaseInsensitiveMapping):
-    """The request's headers by name, in any case; in templates also with ``_`` for ``-``."""
-
-    def __init__(self, environ: Mapping[str, Any]) -> None:
-        found = {}
-        for key, value in environ.items():
-            if key.startswith("HTTP_") or key in ("CONTENT_LENGTH", "CONTENT_TYPE"):
-                found[key.removeprefix("HTTP_").replace("_", "-").title()] = value
-        super().__init__(found)
-
-    def __getitem__(self, key: str) -> str:
-        return str(super().__getitem__(key.replace("_", "-")))
 
 
 class HttpRequest:
@@ -73,6 +50,8 @@ class HttpRequest:
     ``scheme`` is "http" or "https"; ``path_info`` is ``path`` without what the application is mounted at.
     Middleware adds ``session``, ``user`` and others; the resolver sets ``resolver_match``.
     """
+
+    __getattr__ = lacks("django.http.HttpRequest", "get_preferred_type get_signed_cookie")
 
     _encoding: str | None = None
     _query_encoding: str | None = None
@@ -151,7 +130,7 @@ class HttpRequest:
         return self._full(self.path, force_append_slash)
 
     def get_full_path_info(self, force_append_slash: bool = False) -> str:
-        """The same for ``path_info``."""
+        """As ``get_full_path``, without what the application is mounted at."""
         return self._full(self.path_info, force_append_slash)
 
     def _full(self, path: str, force_append_slash: bool) -> str:
@@ -195,11 +174,6 @@ class HttpRequest:
     def accepts(self, media_type: str) -> bool:
         """Would the client take ``media_type``?"""
         return any(accepted.match(media_type) for accepted in self.accepted_types)
-
-    def get_preferred_type(self, media_types: Iterable[str]) -> str | None:
-        """The one of ``media_types`` that the client likes best, or None."""
-        wanted = list(media_types)
-        return next((one for accepted in self.accepted_types for one in wanted if accepted.match(one)), None)
 
     # The query string.
 
@@ -345,9 +319,16 @@ class HttpRequest:
         return self._from_stream(self._stream.read, *args)
 
     def readline(self, *args: Any) -> bytes:
-        """One line of it."""
+        """A line of the body as a stream."""
         self._stream_read = True
         return self._from_stream(self._stream.readline, *args)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.readline, b"")
+
+    def readlines(self) -> list[bytes]:
+        """All lines of the body as a stream."""
+        return list(self)
 
     @staticmethod
     def _from_stream(read: Any, *args: Any) -> bytes:
@@ -356,13 +337,6 @@ class HttpRequest:
         except OSError as error:
             raise UnreadablePostError(*error.args) from error
         return data
-
-    def readlines(self) -> list[bytes]:
-        """All lines of it."""
-        return list(self)
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self.readline, b"")
 
     def close(self) -> None:
         """Close the body and the files that came with it."""
@@ -373,18 +347,3 @@ class HttpRequest:
         for _, uploads in (self._files or MultiValueDict()).lists():
             for upload in uploads:
                 upload.close()
-
-
-def split_domain_port(host: str) -> tuple[str, str]:
-    """``"Example.com:80"`` as ``("example.com", "80")``; two empty strings for what is no host."""
-    match = _HOST.match(host.lower())
-    if match is None:
-        return "", ""
-    return match[1].removesuffix("."), match[2] or ""
-
-
-def validate_host(host: str, allowed_hosts: Iterable[str]) -> bool:
-    """Does one of the patterns allow ``host``? ``*`` allows any, ``.example.com`` the domain and what is
-    below.
-    """
-    return any(pattern == "*" or is_same_domain(host, pattern) for pattern in allowed_hosts)

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 from ..core.exceptions import DisallowedRedirect
 from ..core.serializers.json import DjangoJSONEncoder
-from ..unserved import NOT_A_PACKAGE, attribute_of
 from ..utils.encoding import iri_to_uri
 from .exceptions import Http404
 from .response_base import BadHeaderError, HttpResponseBase, ResponseHeaders
@@ -35,9 +34,6 @@ __all__ = [
     "ResponseHeaders",
     "StreamingHttpResponse",
 ]
-
-__path__ = NOT_A_PACKAGE
-__getattr__ = attribute_of(__name__)
 
 
 class HttpResponse(HttpResponseBase):

@@ -6,58 +6,15 @@ import datetime
 import re
 import time
 from collections.abc import Callable
-from email.header import Header
 from http import HTTPStatus
 from http.cookies import SimpleCookie
 from typing import Any
 
 from ..conf import settings
-from ..utils.datastructures import CaseInsensitiveMapping
 from ..utils.http import http_date
+from .headers import BadHeaderError, ResponseHeaders
 
 __all__ = ["BadHeaderError", "HttpResponseBase", "ResponseHeaders"]
-
-
-class BadHeaderError(ValueError):
-    """A header with a line break in it."""
-
-
-class ResponseHeaders(CaseInsensitiveMapping):
-    """The response's headers: a mapping that ignores case and can be changed."""
-
-    def __init__(self, data: Any) -> None:
-        super().__init__({})
-        for key, value in dict(data or {}).items():
-            self[key] = value
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        name = _header_text(key, "ascii", mime=False)
-        self._store[name.lower()] = (name, _header_text(value, "latin-1", mime=True))
-
-    def __delitem__(self, key: str) -> None:
-        self._store.pop(key.lower(), None)
-
-    def setdefault(self, key: str, value: Any) -> None:
-        """Set a header that is not set."""
-        if key not in self:
-            self[key] = value
-
-    def pop(self, key: str, default: Any = None) -> Any:
-        """Remove a header; its name and value, or ``default``."""
-        return self._store.pop(key.lower(), default)
-
-
-def _header_text(value: Any, charset: str, mime: bool) -> str:
-    text = value.decode(charset) if isinstance(value, bytes) else str(value)
-    try:
-        text.encode(charset)
-    except UnicodeError:
-        if not mime:
-            raise
-        text = Header(text, "utf-8", maxlinelen=2**31).encode()
-    if "\n" in text or "\r" in text:
-        raise BadHeaderError(f"a header is one line, and {text!r} has several")
-    return text
 
 
 class HttpResponseBase:

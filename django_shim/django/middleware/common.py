@@ -8,13 +8,9 @@ from ..conf import settings
 from ..core.exceptions import PermissionDenied
 from ..core.handlers.loop import LoopMiddleware
 from ..http import HttpRequest, HttpResponsePermanentRedirect
-from ..unserved import NOT_A_PACKAGE, attribute_of
 from ..urls import is_valid_path
 
 __all__ = ["CommonMiddleware"]
-
-__path__ = NOT_A_PACKAGE
-__getattr__ = attribute_of(__name__)
 
 
 class CommonMiddleware(LoopMiddleware):

@@ -17,7 +17,6 @@ from ..conf import settings
 from ..core.exceptions import DisallowedHost
 from ..core.handlers.loop import LoopMiddleware
 from ..http import HttpRequest
-from ..unserved import NOT_A_PACKAGE, attribute_of
 from ..urls import get_callable
 from ..utils.cache import patch_vary_headers
 from ..utils.crypto import constant_time_compare, get_random_string
@@ -25,8 +24,6 @@ from ..utils.http import is_same_domain
 
 __all__ = ["CsrfViewMiddleware", "get_token", "rotate_token"]
 
-__path__ = NOT_A_PACKAGE
-__getattr__ = attribute_of(__name__)
 
 logger = logging.getLogger("django.security.csrf")
 
@@ -89,18 +86,23 @@ class CsrfViewMiddleware(LoopMiddleware):
 
     def process_view(self, request: HttpRequest, callback: Any, args: Any, kwargs: Any) -> Any:
         """The page that says why a request is refused, or None for one that is not."""
-        if getattr(request, "csrf_processing_done", False) or getattr(callback, "csrf_exempt", False):
+        if self._is_exempt(request, callback):
             return None
-        if request.method in SAFE_METHODS or getattr(request, "_dont_enforce_csrf_checks", False):
-            request.csrf_processing_done = True  # type: ignore[attr-defined]  # an attribute that Django's requests have
-            return None
-        try:
-            self._check_origin(request)
-            self._check_token(request)
-        except _Rejected as rejected:
-            return self._refuse(request, str(rejected))
-        request.csrf_processing_done = True  # type: ignore[attr-defined]  # as above
+        if not self._needs_no_token(request):
+            # What ``reads_form`` has found is used once: a decorator of the view checks for itself.
+            secret = vars(request).pop("_csrf_secret", None) or self._secret(request)
+            rejected = secret if isinstance(secret, _Rejected) else self._wrong_token(request, secret)
+            if rejected is not None:
+                return self._refuse(request, str(rejected))
+        request.csrf_processing_done = True  # type: ignore[attr-defined]  # an attribute that Django's requests have
         return None
+
+    def reads_form(self, request: HttpRequest, callback: Any) -> bool:
+        """Check what needs no form, for ``process_view``, which follows; True where that reads the form."""
+        if self._is_exempt(request, callback) or self._needs_no_token(request):
+            return False
+        request._csrf_secret = secret = self._secret(request)  # type: ignore[attr-defined]  # as above
+        return not isinstance(secret, _Rejected)
 
     def process_response(self, request: HttpRequest, response: Any) -> Any:
         """Send the cookie, if a token was asked for while the page was made."""
@@ -108,6 +110,12 @@ class CsrfViewMiddleware(LoopMiddleware):
             self._store(request, response)
             request.META["CSRF_COOKIE_NEEDS_UPDATE"] = False
         return response
+
+    def _is_exempt(self, request: HttpRequest, callback: Any) -> bool:
+        return getattr(request, "csrf_processing_done", False) or getattr(callback, "csrf_exempt", False)
+
+    def _needs_no_token(self, request: HttpRequest) -> bool:
+        return request.method in SAFE_METHODS or getattr(request, "_dont_enforce_csrf_checks", False)
 
     def _stored(self, request: HttpRequest) -> str | None:
         if settings.CSRF_USE_SESSIONS:
@@ -176,19 +184,25 @@ class CsrfViewMiddleware(LoopMiddleware):
                 f"the form comes from {referer}, which is neither this site nor in CSRF_TRUSTED_ORIGINS"
             )
 
-    def _check_token(self, request: HttpRequest) -> None:
-        secret = request.META.get("CSRF_COOKIE")
-        if secret is None:
-            raise _Rejected("the request has no CSRF cookie")
+    def _secret(self, request: HttpRequest) -> str | _Rejected:
+        """The cookie's, of a request from where forms may come; nothing of the form is read for it."""
+        try:
+            self._check_origin(request)
+        except _Rejected as rejected:
+            return rejected
+        return request.META.get("CSRF_COOKIE") or _Rejected("the request has no CSRF cookie")
+
+    def _wrong_token(self, request: HttpRequest, secret: str) -> _Rejected | None:
         sent, where = self._sent(request)
         if not sent:
-            raise _Rejected("the request has no CSRF token")
+            return _Rejected("the request has no CSRF token")
         if not _is_token(sent):
-            raise _Rejected(
+            return _Rejected(
                 f"the CSRF token in {where} is no token: it has a wrong length, or wrong characters"
             )
         if not constant_time_compare(_secret_of(sent), secret):
-            raise _Rejected(f"the CSRF token in {where} is not the cookie's")
+            return _Rejected(f"the CSRF token in {where} is not the cookie's")
+        return None
 
     def _sent(self, request: HttpRequest) -> tuple[str, str]:
         """The token that came along: in the form, else in the header."""

@@ -11,10 +11,7 @@ from .conditions import Condition, Infix, Negation
 from .expressions import Constant, Expression, ExpressionError, FilterCall, Lookup
 from .runtime import mangled
 
-__all__ = ["MEMORY", "Builder", "call", "constants", "variable"]
-
-MEMORY = "_memory"
-"""A variable that each rendering has, for tags that remember; no template can name it (``_``)."""
+__all__ = ["Builder", "call", "variable"]
 
 
 def call(function: str, *arguments: nodes.Expr) -> nodes.Call:
@@ -27,7 +24,7 @@ def variable(name: str) -> nodes.Name:
     return nodes.Name(mangled(name), "load")
 
 
-def constants(values: Sequence[str]) -> nodes.Tuple:
+def _constants(values: Sequence[str]) -> nodes.Tuple:
     """A tuple of texts."""
     return nodes.Tuple([nodes.Const(value) for value in values], "load")
 
@@ -76,14 +73,14 @@ class Builder:
         if missing == "" and self.invalid:
             shown = self.invalid.replace("%s", str(base))
         return call(
-            "lookup", variable(base.name), nodes.Const(base.name), constants(base.steps), nodes.Const(shown)
+            "lookup", variable(base.name), nodes.Const(base.name), _constants(base.steps), nodes.Const(shown)
         )
 
     def _argument(self, argument: Constant | Lookup) -> nodes.Expr:
         if isinstance(argument, Constant):
             return _constant(argument)
         return call(
-            "argument", variable(argument.name), nodes.Const(argument.name), constants(argument.steps)
+            "argument", variable(argument.name), nodes.Const(argument.name), _constants(argument.steps)
         )
 
     def condition(self, condition: Condition, autoescape: bool) -> nodes.Expr:

@@ -14,7 +14,6 @@ from markupsafe import Markup
 from ..utils.safestring import SafeData, SafeString, mark_safe
 from ..utils.timezone import template_localtime
 from . import runtime
-from .building import MEMORY
 from .context import RequestContext
 from .exceptions import TemplateDoesNotExist
 from .filters import BUILTIN_FILTERS
@@ -64,7 +63,6 @@ class Environment(jinja2.Environment):
         self.filters.clear()
         self.builtin_tags: dict[str, Any] = dict(BUILTIN_TAGS)
         self.builtin_filters = self.add_filters("django", BUILTIN_FILTERS)
-        self.filters["django.spaceless"] = lambda content, autoescape: _spaceless(content)
         for name, library in builtins:
             self.builtin_filters.update(self.add_filters(name, library))
             self.builtin_tags.update(
@@ -102,7 +100,7 @@ class Environment(jinja2.Environment):
     def render(self, template: jinja2.Template, values: Mapping[str, Any]) -> SafeString:
         """The page."""
         variables = {runtime.mangled(name): value for name, value in values.items()}
-        return SafeString(template.render({**variables, MEMORY: {}}))
+        return SafeString(template.render(variables))
 
     # Libraries.
 
@@ -136,7 +134,7 @@ class Environment(jinja2.Environment):
         self, context: jinja2.runtime.Context, parent: str, template: Any, values: dict[str, Any], only: bool
     ) -> SafeString:
         found = self._select(template, parent)
-        variables = {**({} if only else context.get_all()), **values, MEMORY: {}}
+        variables = {**({} if only else context.get_all()), **values}
         if only:
             variables.update(
                 {name: context.get_all()[name] for name in ("request", "csrf_token") if name in context}
@@ -238,9 +236,3 @@ def _applied(function: Callable[..., Any]) -> Callable[..., Any]:
         return mark_safe(result) if is_safe and isinstance(value, SafeData) else result
 
     return apply
-
-
-def _spaceless(content: Any) -> SafeString:
-    from ..utils.html import strip_spaces_between_tags
-
-    return SafeString(strip_spaces_between_tags(str(content).strip()))

@@ -8,12 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
-from ..unserved import NOT_A_PACKAGE, attribute_of, needs_django
+from ..unserved import lacks, needs_django
 
 __all__ = ["FunctionTag", "InvalidTemplateLibrary", "Library", "stringfilter"]
 
-__path__ = NOT_A_PACKAGE
-__getattr__ = attribute_of(__name__)
 
 Function = Callable[..., Any]
 F = TypeVar("F", bound=Function)
@@ -30,12 +28,12 @@ class FunctionTag:
     function: Function
     takes_context: bool
     template: Any = None
-    takes_content: bool = False
-    """``{% name %}content{% endname %}``: the content is the argument after the context."""
 
 
 class Library:
     """``register = template.Library()``, then ``@register.filter``, ``simple_tag``, ``inclusion_tag``."""
+
+    __getattr__ = lacks("django.template.Library", "filter_function simple_block_tag tag_function")
 
     def __init__(self) -> None:
         self.filters: dict[str, Function] = {}
@@ -75,18 +73,6 @@ class Library:
         """A tag that shows what the function returns, or keeps it: ``{% name arguments as variable %}``."""
         return self._add_function(func, name, takes_context)
 
-    def simple_block_tag(
-        self,
-        func: Any = None,
-        takes_context: bool | None = None,
-        name: str | None = None,
-        end_name: str | None = None,
-    ) -> Any:
-        """A tag with content, which the function gets as its first argument (after the context)."""
-        if end_name is not None and not end_name.startswith("end"):
-            raise NotImplementedError(needs_django(f"simple_block_tag(end_name={end_name!r})"))
-        return self._add_function(func, name, takes_context, takes_content=True)
-
     def inclusion_tag(
         self, filename: Any, func: Any = None, takes_context: bool | None = None, name: str | None = None
     ) -> Any:
@@ -105,16 +91,10 @@ class Library:
         """Raises ImportError: a tag that parses for itself is made of Django's nodes."""
         shown = name if isinstance(name, str) else getattr(name, "__name__", "")
         raise ImportError(
-            f"{needs_django(f'Library.tag ({shown})')} Or write the tag with simple_tag, simple_block_tag or "
-            "inclusion_tag, which work here.",
+            f"{needs_django(f'Library.tag ({shown})')} Or write the tag with simple_tag or inclusion_tag, "
+            "which work here.",
             name="django",
         )
-
-    tag_function = tag
-
-    def filter_function(self, func: Any, **flags: Any) -> Any:
-        """``filter`` without a name."""
-        return self.filter(func, **flags)
 
 
 def stringfilter(func: F) -> F:

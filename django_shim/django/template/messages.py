@@ -8,38 +8,19 @@ from ..unserved import needs_django
 
 __all__ = ["unknown_filter", "unknown_library", "unknown_tag"]
 
-UNSERVED_TAGS = {
-    "cache",
-    "debug",
-    "get_available_languages",
-    "get_language_info",
-    "get_language_info_list",
-    "language",
-    "localize",
-    "localtime",
-    "lorem",
-    "partial",
-    "partialdef",
-    "querystring",
-    "timezone",
-}
-UNSERVED_FILTERS = {
-    "get_digit",
-    "iriencode",
-    "linenumbers",
-    "localize",
-    "localtime",
-    "phone2numeric",
-    "timezone",
-    "truncatechars_html",
-    "truncatewords_html",
-    "unlocalize",
-    "unordered_list",
-    "urlize",
-    "urlizetrunc",
-    "utc",
-}
-UNSERVED_LIBRARIES = {"admin_list", "admin_modify", "admin_urls", "cache", "humanize", "log"}
+UNSERVED_TAGS = frozenset(
+    """blocktrans blocktranslate cache cycle debug filter firstof get_available_languages get_current_language
+    get_current_language_bidi get_current_timezone get_language_info get_language_info_list get_media_prefix
+    get_static_prefix ifchanged language localize localtime lorem now partial partialdef querystring regroup
+    resetcycle spaceless templatetag timezone trans translate widthratio""".split()
+)
+UNSERVED_FILTERS = frozenset(
+    """cut dictsort dictsortreversed divisibleby escapeseq force_escape get_digit iriencode language_bidi
+    language_name language_name_local language_name_translated linenumbers localize localtime phone2numeric
+    pprint random safeseq slice time timesince timeuntil timezone truncatechars_html truncatewords_html
+    unlocalize unordered_list urlize urlizetrunc utc wordcount""".split()
+)
+UNSERVED_LIBRARIES = frozenset("admin_list admin_modify admin_urls cache humanize i18n l10n log tz".split())
 
 
 def unknown_tag(name: str, library: str | None) -> str:

@@ -44,10 +44,7 @@ class Parser:
         self.autoescape = environment.autoescape_by_default
         self.blocks: set[str] = set()
         self.extends: nodes.Extends | None = None
-        self.cycles: dict[str, Any] = {}
-        """``{% cycle … as name %}`` by name: a later ``{% cycle name %}`` goes on with it."""
         self.seen_tag = False
-        self._counter = 0
 
     def template(self) -> nodes.Template:
         """The whole of it. Of a child only its blocks matter, wherever they stand."""
@@ -141,11 +138,6 @@ class Parser:
     def show(self, value: nodes.Expr) -> nodes.Output:
         """Output of a value, escaped where escaping is on."""
         return nodes.Output([call("display", value, nodes.Const(self.autoescape))])
-
-    def place(self) -> str:
-        """A name for a tag that remembers, unlike that of any other."""
-        self._counter += 1
-        return f"{self.name}:{self._counter}"
 
 
 def _outer_blocks(node: nodes.Node) -> Nodes:

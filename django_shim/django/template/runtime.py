@@ -6,7 +6,6 @@ The compiled templates call these functions through the environment (``environme
 from __future__ import annotations
 
 import inspect
-import itertools
 import operator
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -162,7 +161,6 @@ class ForLoop:
         self.counter0 = -1
         self.length = length
         self.parentloop = parentloop
-        self.memory: dict[Any, Any] = {}
 
     def __repr__(self) -> str:
         return f"<forloop {self.counter} of {self.length}>"
@@ -207,63 +205,6 @@ def _unpacked(item: Any, width: int) -> Any:
     return item
 
 
-class Cycle:
-    """A ``{% cycle a b %}``: where it stands, for one rendering."""
-
-    def __init__(self) -> None:
-        self.position = 0
-
-    def next(self, values: Sequence[Any]) -> Any:
-        value = values[self.position % len(values)]
-        self.position += 1
-        return value
-
-
-def cycle(memory: dict[Any, Any], place: str, values: Sequence[Any]) -> Any:
-    """The next value."""
-    return memory.setdefault(place, Cycle()).next(values)
-
-
-def reset_cycle(memory: dict[Any, Any], place: str) -> str:
-    """Begin anew."""
-    memory.pop(place, None)
-    return ""
-
-
-def changed(memory: dict[Any, Any], loop: Any, place: str, values: Any) -> bool:
-    """Is ``values`` something else than it was the last time, within this run of the innermost loop?"""
-    kept = loop.memory if isinstance(loop, ForLoop) else memory
-    same = place in kept and kept[place] == values
-    kept[place] = values
-    return not same
-
-
-def first_of(*values: Any) -> Any:
-    """The first that is true, or nothing."""
-    return next((value for value in values if value), "")
-
-
-def regroup(target: Any, name: str, steps: Sequence[str]) -> list[Any]:
-    """``[{"grouper": …, "list": […]}, …]``; neighbours with an equal ``grouper`` are one group."""
-    if target is None:
-        return []
-
-    def key(item: Any) -> Any:
-        return lookup(item, "", (name, *steps), None)
-
-    return [{"grouper": grouper, "list": list(items)} for grouper, items in itertools.groupby(target, key)]
-
-
-def width_ratio(value: Any, maximum: Any, width: Any) -> str:
-    """``value / maximum * width``, rounded; "0" for a maximum of 0, nothing for what is no number."""
-    try:
-        return str(round(float(value) / float(maximum) * int(width)))
-    except ZeroDivisionError:
-        return "0"
-    except (ValueError, TypeError, OverflowError):
-        return ""
-
-
 def url(request: Any, silent: bool, viewname: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
     """``{% url %}``; with ``as`` a name that is not known gives nothing."""
     from ..urls import NoReverseMatch, reverse
@@ -288,11 +229,6 @@ def static(path: Any) -> str:
     return static(str(path))
 
 
-def prefix(name: str) -> str:
-    """``{% get_static_prefix %}`` and its like."""
-    return str(getattr(settings, name, "") or "")
-
-
 def csrf_input(token: Any) -> str:
     """The hidden field; nothing (and, with DEBUG, a warning) in a template that was rendered without a
     request.
@@ -305,23 +241,6 @@ def csrf_input(token: Any) -> str:
             stacklevel=2,
         )
     return ""
-
-
-def now(format_string: Any) -> str:
-    """The present, by a date format."""
-    import datetime
-
-    from ..utils.timezone import get_current_timezone
-
-    zone = get_current_timezone() if settings.USE_TZ else None
-    return formats.date_format(datetime.datetime.now(zone), str(format_string))
-
-
-def language() -> str:
-    """``{% get_current_language %}``"""
-    from ..utils.translation import get_language
-
-    return get_language()
 
 
 def safe(value: Any) -> Any:
@@ -338,18 +257,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
         parent_block,
         compare,
         iterate,
-        cycle,
-        reset_cycle,
-        changed,
-        first_of,
-        regroup,
-        width_ratio,
         url,
         static,
-        prefix,
         csrf_input,
-        now,
-        language,
         safe,
     )
 }

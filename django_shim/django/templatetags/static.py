@@ -5,13 +5,9 @@ from __future__ import annotations
 from urllib.parse import urljoin
 
 from ..conf import settings
-from ..unserved import NOT_A_PACKAGE, attribute_of
 from ..utils.encoding import filepath_to_uri
 
 __all__ = ["static"]
-
-__path__ = NOT_A_PACKAGE
-__getattr__ = attribute_of(__name__)
 
 
 def static(path: str) -> str:

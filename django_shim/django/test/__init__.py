@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from ..unserved import attribute_of
 from .client import AsyncClient, AsyncRequestFactory, Client, RequestFactory
 from .testcases import SimpleTestCase, TestCase, TransactionTestCase
-from .utils import modify_settings, override_settings, tag
+from .utils import modify_settings, override_settings
 
 __all__ = [
     "AsyncClient",
@@ -17,7 +16,4 @@ __all__ = [
     "TransactionTestCase",
     "modify_settings",
     "override_settings",
-    "tag",
 ]
-
-__getattr__ = attribute_of(__name__)

@@ -9,14 +9,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 from asgiref.sync import async_to_sync, iscoroutinefunction
 
-from ..unserved import NOT_A_PACKAGE, attribute_of
 from .client import AsyncClient, Client
 from .utils import modify_settings, override_settings
 
 __all__ = ["SimpleTestCase", "TestCase", "TransactionTestCase"]
-
-__path__ = NOT_A_PACKAGE
-__getattr__ = attribute_of(__name__)
 
 
 class SimpleTestCase(unittest.TestCase):
@@ -99,26 +95,14 @@ class SimpleTestCase(unittest.TestCase):
         msg_prefix: str = "",
         fetch_redirect_response: bool = True,
     ) -> None:
-        """The response redirects there (the last of them, with ``follow=True``), and what is there can be
-        had.
-        """
-        if hasattr(response, "redirect_chain"):
-            self.assertTrue(
-                response.redirect_chain, f"{msg_prefix}Response didn't redirect: {response.status_code}"
-            )
-            url = response.redirect_chain[-1][0]
-            self.assertEqual(response.redirect_chain[0][1], status_code, msg_prefix)
-            self.assertEqual(response.status_code, target_status_code, msg_prefix)
-        else:
-            self.assertEqual(response.status_code, status_code, f"{msg_prefix}Response didn't redirect")
-            url = response.url
-            if fetch_redirect_response:
-                parts = urlsplit(url)
-                path = urlunsplit(("", "", parts.path, parts.query, ""))
-                target = response.client.get(path, secure=parts.scheme == "https")
-                self.assertEqual(
-                    target.status_code, target_status_code, f"{msg_prefix}Couldn't retrieve {url!r}"
-                )
+        """The response redirects there, and what is there can be had."""
+        self.assertEqual(response.status_code, status_code, f"{msg_prefix}Response didn't redirect")
+        url = response.url
+        if fetch_redirect_response:
+            parts = urlsplit(url)
+            path = urlunsplit(("", "", parts.path, parts.query, ""))
+            target = response.client.get(path, secure=parts.scheme == "https")
+            self.assertEqual(target.status_code, target_status_code, f"{msg_prefix}Couldn't retrieve {url!r}")
         self.assertEqual(
             url, expected_url, f"{msg_prefix}Response redirected to {url!r}, expected {expected_url!r}"
         )

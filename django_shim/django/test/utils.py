@@ -15,18 +15,13 @@ from compat.settings import override
 from ..apps import apps
 from ..conf import settings
 from ..core.signals import setting_changed
-from ..unserved import NOT_A_PACKAGE, attribute_of
 
 __all__ = [
     "modify_settings",
     "override_settings",
     "setup_test_environment",
-    "tag",
     "teardown_test_environment",
 ]
-
-__path__ = NOT_A_PACKAGE
-__getattr__ = attribute_of(__name__)
 
 
 class override_settings:
@@ -143,13 +138,3 @@ def setup_test_environment(debug: bool | None = None) -> None:
 def teardown_test_environment() -> None:
     """Undo it."""
     _environment.close()
-
-
-def tag(*tags: str) -> Callable[[Any], Any]:
-    """Mark a test; the marks are kept as ``tags``."""
-
-    def decorate(decorated: Any) -> Any:
-        decorated.tags = {*getattr(decorated, "tags", ()), *tags}
-        return decorated
-
-    return decorate

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from ..unserved import attribute_of
 from .base import (
-    clear_script_prefix,
-    clear_url_caches,
     get_script_prefix,
     get_urlconf,
     is_valid_path,
     resolve,
     reverse,
-    reverse_lazy,
     set_script_prefix,
     set_urlconf,
 )
 from .conf import include, path, re_path
 from .converters import register_converter
 from .exceptions import NoReverseMatch, Resolver404
-from .resolvers import ResolverMatch, URLPattern, URLResolver, get_ns_resolver, get_resolver
+from .resolvers import ResolverMatch, URLPattern, URLResolver, get_resolver
 from .utils import get_callable
 
 __all__ = [
@@ -27,10 +23,7 @@ __all__ = [
     "ResolverMatch",
     "URLPattern",
     "URLResolver",
-    "clear_script_prefix",
-    "clear_url_caches",
     "get_callable",
-    "get_ns_resolver",
     "get_resolver",
     "get_script_prefix",
     "get_urlconf",
@@ -41,9 +34,6 @@ __all__ = [
     "register_converter",
     "resolve",
     "reverse",
-    "reverse_lazy",
     "set_script_prefix",
     "set_urlconf",
 ]
-
-__getattr__ = attribute_of(__name__)

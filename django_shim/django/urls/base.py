@@ -9,21 +9,17 @@ from typing import Any
 
 from compat.patterns import ResolverMatch
 
-from ..utils.functional import lazy
 from ..utils.http import urlencode
 from .exceptions import NoReverseMatch, Resolver404
-from .resolvers import URLResolver, clear_caches, get_resolver
+from .resolvers import URLResolver, get_resolver
 from .reversing import Candidate, quoted
 
 __all__ = [
-    "clear_script_prefix",
-    "clear_url_caches",
     "get_script_prefix",
     "get_urlconf",
     "is_valid_path",
     "resolve",
     "reverse",
-    "reverse_lazy",
     "set_script_prefix",
     "set_urlconf",
 ]
@@ -127,15 +123,6 @@ def _no_match(
     return f"the URL pattern '{viewname}' does not take {given}. Its patterns: {shown}"
 
 
-reverse_lazy = lazy(reverse, str)
-"""``reverse``, when it is needed: for class attributes and settings, which are read before the URLconf is."""
-
-
-def clear_url_caches() -> None:
-    """Forget what was read of the URLconfs."""
-    clear_caches()
-
-
 def get_script_prefix() -> str:
     """The path at which the application is mounted, with a slash at its end."""
     return _prefix.get()
@@ -144,11 +131,6 @@ def get_script_prefix() -> str:
 def set_script_prefix(prefix: str) -> None:
     """Set it for the current request."""
     _prefix.set(prefix if prefix.endswith("/") else f"{prefix}/")
-
-
-def clear_script_prefix() -> None:
-    """Back to ``/``."""
-    _prefix.set("/")
 
 
 def get_urlconf(default: Any = None) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from compat.patterns import (
     IntConverter,
     PathConverter,
@@ -20,12 +18,6 @@ __all__ = [
     "SlugConverter",
     "StringConverter",
     "UUIDConverter",
-    "get_converter",
     "get_converters",
     "register_converter",
 ]
-
-
-def get_converter(raw_converter: str) -> Any:
-    """The converter of that name; KeyError if there is none."""
-    return get_converters()[raw_converter]

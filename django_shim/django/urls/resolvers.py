@@ -11,7 +11,6 @@ from typing import Any
 from compat.exceptions import ImproperlyConfigured
 from compat.patterns import Pattern, RegexPattern, ResolverMatch, RoutePattern, URLPattern
 
-from ..unserved import NOT_A_PACKAGE, attribute_of
 from .exceptions import Resolver404
 from .reversing import Candidate, Reverser, candidates_of
 
@@ -21,12 +20,8 @@ __all__ = [
     "RoutePattern",
     "URLPattern",
     "URLResolver",
-    "get_ns_resolver",
     "get_resolver",
 ]
-
-__path__ = NOT_A_PACKAGE
-__getattr__ = attribute_of(__name__)
 
 
 class URLResolver:
@@ -193,13 +188,6 @@ def get_resolver(urlconf: Any = None) -> URLResolver:
     if isinstance(urlconf, list):
         return URLResolver(RegexPattern("^/"), urlconf)
     return _resolver(urlconf)
-
-
-def get_ns_resolver(ns_pattern: str, resolver: Any, converters: Any) -> URLResolver:
-    """A resolver with a prefix in front."""
-    prefix = RegexPattern(ns_pattern)
-    prefix.converters.update(dict(converters))
-    return URLResolver(RegexPattern("^/"), [URLResolver(prefix, resolver.url_patterns)])
 
 
 def clear_caches() -> None:

@@ -6,12 +6,7 @@ import copy
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ..unserved import NOT_A_PACKAGE, attribute_of
-
-__all__ = ["CaseInsensitiveMapping", "MultiValueDict", "MultiValueDictKeyError", "OrderedSet"]
-
-__path__ = NOT_A_PACKAGE
-__getattr__ = attribute_of(__name__)
+__all__ = ["CaseInsensitiveMapping", "MultiValueDict", "MultiValueDictKeyError"]
 
 
 class MultiValueDictKeyError(KeyError):
@@ -141,38 +136,3 @@ class CaseInsensitiveMapping(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         return repr(dict(self.items()))
-
-    def copy(self) -> CaseInsensitiveMapping:
-        """Itself: nothing can change it."""
-        return self
-
-
-class OrderedSet:
-    """A set that keeps the order of arrival."""
-
-    def __init__(self, iterable: Iterable[Any] | None = None) -> None:
-        self.dict: dict[Any, None] = dict.fromkeys(iterable or ())
-
-    def add(self, item: Any) -> None:
-        """Add ``item`` at the end, unless it is there."""
-        self.dict[item] = None
-
-    def remove(self, item: Any) -> None:
-        """Remove ``item``; KeyError if it is not there."""
-        del self.dict[item]
-
-    def discard(self, item: Any) -> None:
-        """Remove ``item`` if it is there."""
-        self.dict.pop(item, None)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self.dict)
-
-    def __contains__(self, item: Any) -> bool:
-        return item in self.dict
-
-    def __bool__(self) -> bool:
-        return bool(self.dict)
-
-    def __len__(self) -> int:
-        return len(self.dict)

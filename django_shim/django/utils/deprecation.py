@@ -7,17 +7,12 @@ from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 
-from ..unserved import NOT_A_PACKAGE, attribute_of
-
 __all__ = [
     "MiddlewareMixin",
     "RemovedInDjango60Warning",
     "RemovedInDjango61Warning",
     "RemovedInNextVersionWarning",
 ]
-
-__path__ = NOT_A_PACKAGE
-__getattr__ = attribute_of(__name__)
 
 
 class RemovedInDjango60Warning(DeprecationWarning):

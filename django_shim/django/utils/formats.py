@@ -7,13 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 from ..conf import settings
-from ..unserved import NOT_A_PACKAGE, attribute_of
 from . import dateformat
 
 __all__ = ["date_format", "get_format", "localize", "number_format", "time_format"]
 
-__path__ = NOT_A_PACKAGE
-__getattr__ = attribute_of(__name__)
 
 LONGEST_NUMBER = 200
 """Digits; a longer number is written with an exponent, as Django does."""

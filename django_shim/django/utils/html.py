@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from html.parser import HTMLParser
 from typing import Any
 
-from ..unserved import NOT_A_PACKAGE, attribute_of
 from .safestring import SafeString, mark_safe
 
 __all__ = [
@@ -19,15 +18,11 @@ __all__ = [
     "escapejs",
     "format_html",
     "format_html_join",
-    "html_safe",
     "json_script",
     "linebreaks",
-    "strip_spaces_between_tags",
     "strip_tags",
 ]
 
-__path__ = NOT_A_PACKAGE
-__getattr__ = attribute_of(__name__)
 
 _JSON_ESCAPES = {ord(">"): "\\u003E", ord("<"): "\\u003C", ord("&"): "\\u0026"}
 """Inside a ``<script>`` element, so that no text can end it."""
@@ -126,18 +121,3 @@ def strip_tags(value: Any) -> str:
             break
         text = stripped
     return text
-
-
-def strip_spaces_between_tags(value: Any) -> str:
-    """``<p> <b>`` becomes ``<p><b>``; white space next to text stays."""
-    return re.sub(r">\s+<", "><", str(value))
-
-
-def html_safe(klass: type[Any]) -> type[Any]:
-    """Class decorator: ``str()`` of an instance is HTML."""
-    if "__html__" in vars(klass):
-        raise ValueError(f"html_safe: {klass.__name__} defines __html__ itself")
-    changed: Any = klass
-    text: Any = klass.__str__
-    changed.__str__ = changed.__html__ = lambda self: mark_safe(text(self))
-    return klass

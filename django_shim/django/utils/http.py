@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import email.utils
-import re
 import time
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -13,25 +11,15 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 from urllib.parse import urlencode as _urlencode
 
-from ..unserved import NOT_A_PACKAGE, attribute_of
-
 __all__ = [
-    "base36_to_int",
     "content_disposition_header",
     "http_date",
-    "int_to_base36",
     "is_same_domain",
     "parse_http_date",
     "parse_http_date_safe",
-    "quote_etag",
     "url_has_allowed_host_and_scheme",
     "urlencode",
-    "urlsafe_base64_decode",
-    "urlsafe_base64_encode",
 ]
-
-__path__ = NOT_A_PACKAGE
-__getattr__ = attribute_of(__name__)
 
 
 def urlencode(query: Any, doseq: bool = False) -> str:
@@ -71,41 +59,6 @@ def parse_http_date_safe(date: str) -> int | None:
         return parse_http_date(date)
     except ValueError:
         return None
-
-
-def base36_to_int(s: str) -> int:
-    """The number that ``s`` writes in base 36 (at most 13 digits)."""
-    if len(s) > 13:
-        raise ValueError("more than 13 digits of base 36")
-    return int(s, 36)
-
-
-def int_to_base36(i: int) -> str:
-    """``i``, not negative, in base 36."""
-    if i < 0:
-        raise ValueError("there is no negative number in base 36")
-    digits = ""
-    while True:
-        i, rest = divmod(i, 36)
-        digits = "0123456789abcdefghijklmnopqrstuvwxyz"[rest] + digits
-        if not i:
-            return digits
-
-
-def urlsafe_base64_encode(s: bytes) -> str:
-    """Base 64 for URLs, without padding."""
-    return base64.urlsafe_b64encode(s).rstrip(b"=").decode("ascii")
-
-
-def urlsafe_base64_decode(s: str | bytes) -> bytes:
-    """The reverse of ``urlsafe_base64_encode``; ValueError for what is not base 64."""
-    raw = s.encode() if isinstance(s, str) else s
-    return base64.urlsafe_b64decode(raw + b"=" * (-len(raw) % 4))
-
-
-def quote_etag(etag_str: str) -> str:
-    """``etag_str`` in double quotes, unless it has them."""
-    return etag_str if re.match(r'(?:W/)?"[^"]*"$', etag_str) else f'"{etag_str}"'
 
 
 def is_same_domain(host: str, pattern: str) -> bool:

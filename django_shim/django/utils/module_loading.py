@@ -7,12 +7,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-from ..unserved import NOT_A_PACKAGE, attribute_of
-
 __all__ = ["cached_import", "import_string", "module_has_submodule"]
-
-__path__ = NOT_A_PACKAGE
-__getattr__ = attribute_of(__name__)
 
 
 def import_string(dotted_path: str) -> Any:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from typing import Any
 
-__all__ = ["SafeData", "SafeString", "SafeText", "mark_safe"]
+__all__ = ["SafeData", "SafeString", "mark_safe"]
 
 
 class SafeData:
@@ -29,24 +27,11 @@ class SafeString(str, SafeData):
         return self
 
 
-SafeText = SafeString
-
-
 def mark_safe(value: Any) -> Any:
-    """``value`` as HTML that is shown as it is; a function becomes one whose results are safe.
+    """``value`` as HTML that is shown as it is.
 
     Never on text that a user typed: that is how pages are taken over.
     """
     if hasattr(value, "__html__"):
         return value
-    if callable(value):
-        return _safe_results(value)
     return SafeString(value)
-
-
-def _safe_results(function: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(function)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        return mark_safe(function(*args, **kwargs))
-
-    return wrapper

@@ -8,15 +8,9 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
-from ..unserved import NOT_A_PACKAGE, attribute_of
-
 __all__ = [
     "Truncator",
-    "camel_case_to_spaces",
     "capfirst",
-    "format_lazy",
-    "get_text_list",
-    "get_valid_filename",
     "normalize_newlines",
     "slugify",
     "smart_split",
@@ -24,8 +18,6 @@ __all__ = [
     "wrap",
 ]
 
-__path__ = NOT_A_PACKAGE
-__getattr__ = attribute_of(__name__)
 
 _WORD = re.compile(r"""(?:[^\s'"]|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|['"])+""")
 """A word: quoted parts belong to it, white space and all; a quote that is never closed is a letter."""
@@ -60,30 +52,6 @@ def normalize_newlines(text: str) -> str:
     return str(text).replace("\r\n", "\n").replace("\r", "\n")
 
 
-def camel_case_to_spaces(value: str) -> str:
-    """``"CamelCase"`` as ``"camel case"``."""
-    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[^A-Z]+", value.strip())
-    return " ".join(word.strip().lower() for word in words)
-
-
-def get_text_list(list_: Any, last_word: str = "or") -> str:
-    """``["a", "b", "c"]`` as ``"a, b or c"``."""
-    items = [str(item) for item in list_]
-    return (
-        items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last_word} {items[-1]}" if items else ""
-    )
-
-
-def get_valid_filename(name: str) -> str:
-    """``name`` with what a file name should not have left out; ValueError if nothing is left."""
-    from ..core.exceptions import SuspiciousFileOperation
-
-    kept = re.sub(r"(?u)[^-\w.]", "", str(name).strip().replace(" ", "_"))
-    if kept in {"", ".", ".."}:
-        raise SuspiciousFileOperation(f"nothing in {name!r} can be a file's name")
-    return kept
-
-
 def smart_split(text: str) -> Iterator[str]:
     r"""Words of ``text``; white space inside quotes does not split.
 
@@ -100,19 +68,11 @@ def unescape_string_literal(s: str) -> str:
     return s[1:-1].replace("\\" + s[0], s[0]).replace("\\\\", "\\")
 
 
-def format_lazy(format_string: str, *args: Any, **kwargs: Any) -> str:
-    """``str.format``; nothing has to be lazy where nothing is translated."""
-    return format_string.format(*args, **kwargs)
-
-
 class Truncator:
     """Cuts text to a number of characters or words, the ellipsis included."""
 
     def __init__(self, text: Any) -> None:
         self.text = str(text)
-
-    def __str__(self) -> str:
-        return self.text
 
     def chars(self, num: int, truncate: str | None = None) -> str:
         """At most ``num`` characters; combining marks do not count."""

@@ -1,26 +1,17 @@
-"""The current time, and time zones: USE_TZ, TIME_ZONE, and a zone that may be chosen per context."""
+"""The current time, and the one time zone of the settings: USE_TZ, TIME_ZONE."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import zoneinfo
-from collections.abc import Iterator
-from contextvars import ContextVar
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import date, datetime, timezone, tzinfo
 from typing import Any
 
 from ..conf import settings
 
 __all__ = [
-    "activate",
-    "datetime",
-    "deactivate",
     "get_current_timezone",
-    "get_current_timezone_name",
     "get_default_timezone",
-    "get_default_timezone_name",
-    "get_fixed_timezone",
     "is_aware",
     "is_naive",
     "localdate",
@@ -28,21 +19,8 @@ __all__ = [
     "make_aware",
     "make_naive",
     "now",
-    "override",
     "template_localtime",
-    "timedelta",
-    "timezone",
 ]
-
-_active: ContextVar[tzinfo | None] = ContextVar("django_timezone", default=None)
-
-
-def get_fixed_timezone(offset: int | timedelta) -> timezone:
-    """A zone at a fixed offset from UTC, given in minutes."""
-    if isinstance(offset, timedelta):
-        offset = int(offset.total_seconds() // 60)
-    sign = "-" if offset < 0 else "+"
-    return timezone(timedelta(minutes=offset), "{}{:02d}{:02d}".format(sign, *divmod(abs(offset), 60)))
 
 
 @functools.lru_cache(maxsize=32)
@@ -59,51 +37,15 @@ def _zone(name: str) -> tzinfo:
 
 
 def get_default_timezone() -> tzinfo:
-    """The zone of TIME_ZONE."""
+    """Return the zone of TIME_ZONE."""
     return _zone(settings.TIME_ZONE)
 
 
-def get_default_timezone_name() -> str:
-    """Its name."""
-    return _name(get_default_timezone())
-
-
-def get_current_timezone() -> tzinfo:
-    """The zone set by ``activate`` or ``override`` in this context, else the default one."""
-    return _active.get() or get_default_timezone()
-
-
-def get_current_timezone_name() -> str:
-    """Its name."""
-    return _name(get_current_timezone())
-
-
-def _name(zone: tzinfo) -> str:
-    return zone.tzname(None) or str(zone)
-
-
-def activate(timezone: tzinfo | str) -> None:
-    """Use this zone (an object, or a name) in the current context."""
-    _active.set(_zone(timezone) if isinstance(timezone, str) else timezone)
-
-
-def deactivate() -> None:
-    """Go back to the default zone."""
-    _active.set(None)
-
-
-@contextlib.contextmanager
-def override(timezone: tzinfo | str | None) -> Iterator[None]:
-    """Use a zone within a ``with`` block or a decorated function; None is the default one."""
-    token = _active.set(_zone(timezone) if isinstance(timezone, str) else timezone)
-    try:
-        yield
-    finally:
-        _active.reset(token)
+get_current_timezone = get_default_timezone
 
 
 def now() -> datetime:
-    """The current time: aware and in UTC when USE_TZ is on, naive local time otherwise."""
+    """Return the current time: aware and in UTC when USE_TZ is on, naive local time otherwise."""
     return datetime.now(tz=timezone.utc if settings.USE_TZ else None)
 
 
@@ -118,7 +60,7 @@ def is_naive(value: Any) -> bool:
 
 
 def make_aware(value: datetime, timezone: tzinfo | None = None) -> datetime:
-    """A naive time as one of ``timezone`` (default: the current one); ValueError for an aware one."""
+    """A naive time as one of ``timezone`` (default: TIME_ZONE); ValueError for an aware one."""
     if is_aware(value):
         raise ValueError(f"{value} has a zone already")
     return value.replace(tzinfo=timezone or get_current_timezone())
@@ -126,32 +68,24 @@ def make_aware(value: datetime, timezone: tzinfo | None = None) -> datetime:
 
 def make_naive(value: datetime, timezone: tzinfo | None = None) -> datetime:
     """An aware time as the clock of ``timezone`` shows it; ValueError for a naive one."""
-    if is_naive(value):
-        raise ValueError(f"{value} has no zone to be converted from")
-    return value.astimezone(timezone or get_current_timezone()).replace(tzinfo=None)
+    return localtime(value, timezone).replace(tzinfo=None)
 
 
 def localtime(value: datetime | None = None, timezone: tzinfo | None = None) -> datetime:
-    """An aware time (default: now) in ``timezone`` (default: the current one); ValueError for a naive one."""
+    """An aware time (default: now) in ``timezone`` (default: TIME_ZONE); ValueError for a naive one."""
     moment = now() if value is None else value
     if is_naive(moment):
         raise ValueError(f"{moment} has no zone to be converted from")
     return moment.astimezone(timezone or get_current_timezone())
 
 
-def localdate(value: datetime | None = None, timezone: tzinfo | None = None) -> Any:
+def localdate(value: datetime | None = None, timezone: tzinfo | None = None) -> date:
     """The date of ``localtime``."""
     return localtime(value, timezone).date()
 
 
-def template_localtime(value: Any, use_tz: bool | None = None) -> Any:
-    """What a template shows for ``value``: an aware datetime in the current zone; anything else as it is."""
-    wanted = settings.USE_TZ if use_tz is None else use_tz
-    if (
-        isinstance(value, datetime)
-        and wanted
-        and is_aware(value)
-        and getattr(value, "convert_to_local_time", True)
-    ):
+def template_localtime(value: Any) -> Any:
+    """What a template shows for ``value``: an aware datetime in TIME_ZONE; anything else as it is."""
+    if isinstance(value, datetime) and settings.USE_TZ and is_aware(value):
         return localtime(value)
     return value

@@ -1,4 +1,4 @@
-"""``channels``: the names of ``compat``, and beside it the folder where Django looks for an app's parts."""
+"""``channels``: the names of ``compat``, in a package that Django can also use as an app."""
 
 from typing import TYPE_CHECKING
 

@@ -9,7 +9,7 @@ __all__ = ["ChannelsConfig"]
 
 
 class ChannelsConfig(AppConfig):
-    """Found by Django in this package's folder; brings the ``runworker`` command."""
+    """The configuration of the app, with the command ``runworker``."""
 
     name = "channels"
     verbose_name = "Channels"

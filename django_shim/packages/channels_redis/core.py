@@ -1,4 +1,4 @@
-"""``channels_redis.core``: the names of ``compat.layers.redis.core``, and what it passes on."""
+"""``channels_redis.core``: the names of ``compat.layers.redis.core``, and upstream's imports."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""``channels_redis.pubsub``: the names of ``compat.layers.redis.pubsub``, and what it passes on."""
+"""``channels_redis.pubsub``: the names of ``compat.layers.redis.pubsub``, and upstream's imports."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""``daphne`` where the real one is missing: its names for settings, commands and tests, over uvicorn."""
+"""``daphne`` if the real one is not installed: its settings, commands and test tools, with uvicorn."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The app ``"daphne"`` of INSTALLED_APPS: it brings the ``runserver`` that serves websockets."""
+"""The app ``"daphne"`` of INSTALLED_APPS, with a ``runserver`` that serves websockets."""
 
-# pyright: reportMissingImports=false
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 from __future__ import annotations
 
 from django.apps import AppConfig
@@ -12,7 +12,7 @@ __all__ = ["DaphneConfig"]
 
 
 class DaphneConfig(AppConfig):
-    """Registers the check that this app comes before the other one with a ``runserver``."""
+    """Registers the check that this app precedes the other one with a ``runserver``."""
 
     name = "daphne"
     verbose_name = "Daphne"

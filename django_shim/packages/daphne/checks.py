@@ -1,4 +1,4 @@
-"""The system check ``daphne.E001``: of two apps with a ``runserver``, Django takes the one listed first."""
+"""The system check ``daphne.E001``: of two apps with a ``runserver``, Django uses the first."""
 
 # pyright: reportMissingImports=false
 from __future__ import annotations
@@ -9,7 +9,7 @@ __all__ = ["check_daphne_installed"]
 
 
 def check_daphne_installed(app_configs: Any, **kwargs: Any) -> list[Any]:
-    """One error if ``django.contrib.staticfiles`` comes before ``daphne``: its server has no websockets."""
+    """Return an error if ``django.contrib.staticfiles`` precedes ``daphne``: its server has no websockets."""
     from django.apps import apps
     from django.core.checks import Error
 
@@ -20,7 +20,7 @@ def check_daphne_installed(app_configs: Any, **kwargs: Any) -> list[Any]:
     return [
         Error(
             "Daphne must be listed before django.contrib.staticfiles in INSTALLED_APPS.",
-            hint="Both bring a 'runserver' and the first one is used; that of staticfiles has no websockets.",
+            hint="Both have a 'runserver', and the first one is used; that of staticfiles has no websockets.",
             id="daphne.E001",
         )
     ]

@@ -24,9 +24,9 @@ class CommandLineInterface:
     """Parses Daphne's options and runs a ``Server``."""
 
     server_class: type[Any] = Server
-    """Made with keywords only, those of Daphne's ``Server``, so that a subclass may bring one of its own."""
+    """A class with the keywords of Daphne's ``Server``."""
     server: Any = None
-    """The server that ``run`` made; None before."""
+    """The server that ``run`` has created, or None."""
 
     @classmethod
     def entrypoint(cls) -> None:
@@ -34,9 +34,10 @@ class CommandLineInterface:
         cls().run(sys.argv[1:])
 
     def run(self, args: Sequence[str]) -> None:
-        """Serve until Ctrl-C. The current folder is importable, as with Daphne.
+        """Serve until Ctrl-C, with the current folder on ``sys.path``, as Daphne does.
 
-        Raises ``argparse.ArgumentError`` for a header named without ``--proxy-headers``, as Daphne does.
+        Raises ``argparse.ArgumentError``, as Daphne does, for the name of a header without
+        ``--proxy-headers``.
         """
         options = _parser().parse_args(args)
         logging.basicConfig(level=_level(options.verbosity), format="%(asctime)s %(levelname)-8s %(message)s")
@@ -64,7 +65,7 @@ class CommandLineInterface:
 
 
 def _proxy_header(options: argparse.Namespace, what: str, default: str) -> str | None:
-    """The header that says the client's ``what``; None where headers of a proxy are not trusted."""
+    """Return the header with the client's ``what``; None if the headers of a proxy are not trusted."""
     given: str | None = getattr(options, f"proxy_headers_{what}")
     if options.proxy_headers:
         return given or default
@@ -116,9 +117,9 @@ def _parser() -> argparse.ArgumentParser:
     add("-s", "--server-name", default="daphne", help="the Server header of responses")
     add("--no-server-name", dest="server_name", action="store_const", const="", help="no Server header")
     for option in ("-t", "--http-timeout"), ("--websocket_timeout",), ("--websocket_connect_timeout",):
-        add(*option, type=int, help="accepted for Daphne's sake; uvicorn has no such limit")
+        add(*option, type=int, help="accepted for compatibility with Daphne; uvicorn has no such limit")
     for what in "host", "port":
         add(f"--proxy-headers-{what}", help=f"name of the header with the {what}; needs --proxy-headers")
     for name in "--websocket-max-frame-size", "--log-fmt":
-        add(name, help="accepted for Daphne's sake; no effect")
+        add(name, help="accepted for compatibility with Daphne; no effect")
     return parser

@@ -1,4 +1,4 @@
-"""Endpoint descriptions, the strings by which Daphne is told where to listen."""
+"""Endpoint descriptions: strings that tell Daphne where to listen."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ def build_endpoint_description_strings(
     unix_socket: str | None = None,
     file_descriptor: int | None = None,
 ) -> list[str]:
-    """A description for each place given; ValueError for a host without a port, or a port without a host."""
+    """Return a description for each given place; ValueError for a host without a port, or a port without a
+    host.
+    """
     if (host is None) != (port is None):
         raise ValueError(f"an address is a host and a port; got host={host!r}, port={port!r}")
     descriptions = []
@@ -32,7 +34,7 @@ def build_endpoint_description_strings(
 
 
 def listen(description: str) -> socket.socket:
-    """A listening socket for "tcp:…", "unix:…" or "fd:…"; ValueError for any other kind."""
+    """Return a listening socket for "tcp:…", "unix:…" or "fd:…"; ValueError for any other kind."""
     kind, positional, options = _parse(description)
     if kind == "tcp":
         host = options.get("interface", LOOPBACK)
@@ -45,8 +47,8 @@ def listen(description: str) -> socket.socket:
     if kind == "fd":
         return socket.socket(fileno=int(options.get("fileno", positional)))
     raise ValueError(
-        f"endpoint {description!r}: the server here knows tcp, unix and fd. For TLS run uvicorn with "
-        "--ssl-keyfile and --ssl-certfile, or install the real daphne."
+        f"endpoint {description!r}: expected tcp, unix or fd. For TLS run uvicorn with --ssl-keyfile and "
+        "--ssl-certfile, or install the real daphne."
     )
 
 

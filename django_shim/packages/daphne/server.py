@@ -1,10 +1,10 @@
-"""Daphne's ``Server``, with uvicorn inside.
+"""Daphne's ``Server``, which runs uvicorn.
 
-Its arguments are Daphne's. What uvicorn has no equal for (``http_timeout``, ``request_buffer_size``,
+Its arguments are Daphne's. Those that uvicorn does not have (``http_timeout``, ``request_buffer_size``,
 ``websocket_timeout``, ``websocket_connect_timeout``, ``websocket_handshake_timeout``,
-``websocket_max_frame_size``) is accepted and does nothing. ``action_logger`` only turns uvicorn's own lines
-on; without it there are its warnings. Of a proxy's headers uvicorn reads X-Forwarded-For and
-X-Forwarded-Proto; other names are warned of.
+``websocket_max_frame_size``) are accepted without effect. ``action_logger`` turns on uvicorn's access log;
+without it, uvicorn logs only warnings. uvicorn reads X-Forwarded-For and X-Forwarded-Proto; another header
+name causes a warning.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ class Server:
         **without_effect: Any,
     ) -> None:
         if not endpoints:
-            raise ValueError("Server(endpoints=…) is empty: this server would not listen on anything")
+            raise ValueError("Server(endpoints=…) is empty: name at least one place to listen on")
         if (proxy_forwarded_address_header or "X-Forwarded-For").lower() != "x-forwarded-for":
             logger.warning(
-                "the client's address cannot be taken from the header %s: uvicorn, which serves here, reads "
-                "X-Forwarded-For only. Let the proxy send that, or install the real daphne",
+                "the client's address cannot be read from the header %s: uvicorn reads only X-Forwarded-For. "
+                "Configure the proxy to send that, or install the real daphne",
                 proxy_forwarded_address_header,
             )
         self.application = application
@@ -59,15 +59,15 @@ class Server:
         config = uvicorn.Config(
             application,
             root_path=root_path,
-            # Daphne never sends lifespan events, so applications that are written for it do not know them.
+            # Daphne sends no lifespan events, so applications written for it may not support them.
             lifespan="off",
             access_log=action_logger is not None,
-            # A live test gives none: what its server does is no news among the test's own lines.
+            # A live test passes no logger: its server should not log among the lines of the test.
             log_level=None if action_logger is not None else "warning",
             proxy_headers=proxy_forwarded_address_header is not None,
             ws_ping_interval=ping_interval or None,
             ws_ping_timeout=ping_timeout or None,
-            # Daphne has no limit at 0, uvicorn none by its largest number.
+            # 0 means no limit to Daphne; uvicorn needs a large number.
             ws_max_size=websocket_max_message_size or 2**31 - 1,
             timeout_graceful_shutdown=application_close_timeout,
             server_header=False,
@@ -76,13 +76,13 @@ class Server:
         self._server = _Uvicorn(config, signal_handlers, ready_callable)
 
     def run(self) -> None:
-        """Listen and serve; returns after ``stop()`` or Ctrl-C."""
+        """Listen and serve; return after ``stop()`` or Ctrl-C."""
         sockets = [listen(endpoint) for endpoint in self.endpoints]
         self.listening_addresses = [sock.getsockname() for sock in sockets]
         self._server.run(sockets=sockets)
 
     def stop(self) -> None:
-        """End ``run()`` soon; may be called from any thread."""
+        """End ``run()``; any thread may call this."""
         self._server.should_exit = True
 
 

@@ -1,4 +1,4 @@
-"""``DaphneProcess``: a server in a process of its own, for live tests."""
+"""``DaphneProcess``: a server in another process, for live tests."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import multiprocessing
 import pickle
 import traceback
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from multiprocessing.sharedctypes import Synchronized
 
 __all__ = ["DaphneProcess"]
 
 
 class DaphneProcess(multiprocessing.Process):
-    """Serves ``get_application()`` on ``host``; ``ready`` is set once ``port`` holds the port it listens on.
+    """Serves ``get_application()`` on ``host``; sets ``port`` to the port in use, then ``ready``.
 
-    ``setup`` and ``teardown`` run in the process, before and after serving; what goes wrong is put on
-    ``errors`` as (exception, traceback text). ``kwargs`` are the server's.
+    ``setup`` and ``teardown`` run in the process, before and after serving. An error is put on ``errors`` as
+    (exception, traceback text). ``kwargs`` are those of the server.
     """
 
     def __init__(
@@ -33,15 +36,15 @@ class DaphneProcess(multiprocessing.Process):
         self.kwargs = dict(kwargs or {})
         self.setup = setup
         self.teardown = teardown
-        self.port = multiprocessing.Value("i", port or 0)
+        self.port: Synchronized[int] = multiprocessing.Value("i", port or 0)
         self.ready = multiprocessing.Event()
         self.errors: multiprocessing.Queue[tuple[BaseException, str]] = multiprocessing.Queue()
 
     def run(self) -> None:
-        """What the process does."""
+        """Serve; the new process calls this."""
         try:
             self._serve()
-        except BaseException as error:  # noqa: BLE001 - the parent is to see whatever ended the server
+        except BaseException as error:  # noqa: BLE001 - the parent reports any error of the server
             self.errors.put((portable(error), traceback.format_exc()))
 
     def _serve(self) -> None:
@@ -69,9 +72,9 @@ class DaphneProcess(multiprocessing.Process):
 
 
 def portable(error: BaseException) -> BaseException:
-    """``error``, or what it says, where it cannot be pickled: the queue would drop it silently."""
+    """Return ``error``, or its text if it cannot be pickled, because the queue would drop it silently."""
     try:
         pickle.loads(pickle.dumps(error))
-    except Exception:  # noqa: BLE001 - pickling runs anybody's code
+    except Exception:  # noqa: BLE001 - pickling runs foreign code
         return RuntimeError(f"{type(error).__name__}: {error}")
     return error

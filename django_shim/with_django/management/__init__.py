@@ -1,1 +1,1 @@
-"""Where Django looks for the commands of the app ``django_shim.with_django``."""
+"""The folder in which Django finds the commands of the app ``django_shim.with_django``."""

@@ -1,4 +1,4 @@
-"""What a room and a person may be called."""
+"""Rules for the names of rooms and people."""
 
 import re
 import unicodedata
@@ -10,12 +10,12 @@ RULE = f"Room names are made of a to z, 0 to 9, - and _, with at most {MAX_ROOM}
 
 
 def tidy(text):
-    """The room that somebody means who types ``text``: "Book club" is book-club."""
+    """Return the room name for ``text``: "Book club" is book-club."""
     return "-".join(text.lower().split())
 
 
 def problem_with(room):
-    """What is wrong with a room's name, in words for the person who typed it; None if nothing is."""
+    """Return what is wrong with a room name, as a text for the user; None if it is valid."""
     if not room:
         return "Which room? Type a name, any name: the room opens when you enter."
     if not ROOM.fullmatch(room):
@@ -24,17 +24,17 @@ def problem_with(room):
 
 
 def suggest(room):
-    """The nearest allowed name, or "" when nothing of it can be kept: café gives cafe."""
+    """Return the most similar valid name, or "": café gives cafe."""
     plain = unicodedata.normalize("NFKD", tidy(room)).encode("ascii", "ignore").decode()
     return re.sub(r"[^a-z0-9_]+", "-", plain).strip("-")[:MAX_ROOM]
 
 
 def group_of(room):
-    """The group of all sockets in ``room``."""
+    """Return the group of all consumers in ``room``."""
     return f"room.{room}"
 
 
 def clean_name(text):
-    """A person's name without line breaks, control characters or more than one blank in a row."""
+    """Return a person's name without line breaks, control characters and repeated blanks."""
     shown = "".join(char if char.isprintable() else " " for char in text)
     return " ".join(shown.split())[:MAX_NAME].rstrip()

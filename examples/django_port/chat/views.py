@@ -5,12 +5,12 @@ from . import rooms
 
 
 def lobby(request):
-    """Pick a name and a room; see which rooms have people in them."""
+    """Show the lobby: a form for a name and a room, and the rooms with people in them."""
     return lobby_page(request)
 
 
 def enter(request):
-    """Where the lobby's form leads: on to the room, or back with a word on what is wrong with its name."""
+    """Redirect the form of the lobby to the room, or show what is wrong with the room's name."""
     wanted = rooms.tidy(request.GET.get("room", ""))
     problem = rooms.problem_with(wanted)
     if problem:
@@ -43,5 +43,5 @@ def lobby_page(request, room="", problem=None, status=200):
 
 
 def sockets():
-    """What the scripts of every page need to know."""
+    """Return the addresses that the scripts of every page need."""
     return {"lobbySocket": "/ws/lobby/", "enter": reverse("enter")}

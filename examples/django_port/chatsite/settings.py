@@ -7,7 +7,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 SECRET_KEY = os.environ.get("SECRET_KEY", "an-example-needs-no-secret-but-yours-does")
 DEBUG = os.environ.get("DEBUG", "1") == "1"
-# Empty with DEBUG: localhost, 127.0.0.1 and [::1] may open pages and sockets, no other site may.
+# If it is empty and DEBUG is on, only localhost, 127.0.0.1 and [::1] are allowed.
 ALLOWED_HOSTS = [host for host in os.environ.get("ALLOWED_HOSTS", "").split(",") if host]
 
 INSTALLED_APPS = [
@@ -45,7 +45,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "static/"
 USE_TZ = True
 
-# One process needs nothing beside it; several share their rooms through Redis.
+# A single process needs no Redis; several processes share their rooms through it.
 REDIS_URL = os.environ.get("REDIS_URL")
 if REDIS_URL:
     CHANNEL_LAYERS = {

@@ -2,5 +2,5 @@ from django.contrib.staticfiles.urls import staticfiles_urlpatterns
 from django.urls import include, path
 
 urlpatterns = [path("", include("chat.urls"))]
-# manage.py runserver serves static files by itself; this is for a plain ASGI server with DEBUG on.
+# For an ASGI server with DEBUG on; manage.py runserver serves static files itself.
 urlpatterns += staticfiles_urlpatterns()

@@ -1,4 +1,4 @@
-"""An ordinary endpoint that speaks to people in a room: the way in for scripts, bots and other services."""
+"""An HTTP endpoint that sends messages to a room, for scripts, bots and other services."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Layer = Annotated[BaseChannelLayer, Depends(channel_layer())]
 
 
 class Saying(BaseModel):
-    """What is to be said, and the name under which it appears."""
+    """A message, and the name of its sender."""
 
     text: str = Field(min_length=1, max_length=MAX_TEXT)
     name: str = Field("Announcement", min_length=1, max_length=rooms.MAX_NAME)
@@ -28,7 +28,7 @@ class Saying(BaseModel):
 
 @router.post("/rooms/{room}/messages", status_code=202)
 async def say(room: str, saying: Saying, layer: Layer) -> Saying:
-    """Send a message to everybody who is in the room just now; nobody who comes later will see it."""
+    """Send a message to all people who are in the room now."""
     problem = rooms.problem_with(room)
     if problem:
         raise HTTPException(422, problem)

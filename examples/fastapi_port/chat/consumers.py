@@ -1,8 +1,8 @@
-"""The chat's two sockets: one for each person in a room, one for each visitor of the lobby.
+"""The chat's two consumers: one for each person in a room, one for each visitor of the lobby.
 
-Nobody keeps a list of who is where. Whoever wants to know calls the roll of a group, and every member
-answers on the caller's own channel. So it is the same in one process and in many, and when a process
-ends there is nothing to clean up.
+No process stores who is in a room. A consumer that needs to know sends a roll call to a group, and every
+member answers on its channel. So the chat works the same in one process and in several, and a process that
+ends leaves no data to clean up.
 """
 
 import time
@@ -15,13 +15,13 @@ from compat.generic.websocket import AsyncJsonWebsocketConsumer, JsonWebsocketCo
 
 from .rooms import clean_name, group_of
 
-EVERYBODY = "in-any-room"  # the group of all sockets in rooms
-VISITORS = "in-the-lobby"  # the group of all sockets of the lobby
+EVERYBODY = "in-any-room"  # the group of all consumers in rooms
+VISITORS = "in-the-lobby"  # the group of all consumers of the lobby
 MAX_TEXT = 2000
 
 
 class RoomConsumer(JsonWebsocketConsumer):
-    """One person in one room. Plain ``def`` methods: they run in threads and may block."""
+    """A person in a room. Its methods are plain ``def``: they run in threads and may block."""
 
     def connect(self):
         self.room = self.scope["url_route"]["kwargs"]["room"]
@@ -65,17 +65,17 @@ class RoomConsumer(JsonWebsocketConsumer):
     def member_said(self, event):
         self.send_json({"kind": "said", "member": event["member"], "text": event["text"], "at": event["at"]})
 
-    # Events of the group of everybody
+    # Events of the group EVERYBODY
 
     def roll_call(self, event):
         self.answer(event["reply_to"], "room.joined")
 
     def tell(self, group, type, **more):
-        """Send an event about this person to everybody in ``group``."""
+        """Send an event about this person to every member of ``group``."""
         async_to_sync(self.channel_layer.group_send)(group, self.event(type, **more))
 
     def answer(self, channel, type):
-        """Send an event about this person to one channel; a caller with a full mailbox misses it."""
+        """Send an event about this person to one channel; if it is full, the event is lost."""
         try:
             async_to_sync(self.channel_layer.send)(channel, self.event(type))
         except ChannelFull:
@@ -87,7 +87,7 @@ class RoomConsumer(JsonWebsocketConsumer):
 
 
 class LobbyConsumer(AsyncJsonWebsocketConsumer):
-    """One visitor who sees rooms fill and empty. ``async def`` methods: cheap, and must never block."""
+    """A visitor of the lobby. Its methods are ``async def``: they are cheap, and must not block."""
 
     groups = [VISITORS]
 
@@ -104,7 +104,7 @@ class LobbyConsumer(AsyncJsonWebsocketConsumer):
 
 
 def name_of(scope):
-    """The account's name for those who are logged in, else the name in the socket's URL, else a guest's."""
+    """Return the name of the account, else the name in the socket's URL, else a guest's."""
     user = scope.get("user")
     if user is not None and user.is_authenticated:
         return user.get_username()

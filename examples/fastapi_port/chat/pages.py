@@ -1,4 +1,4 @@
-"""The pages: the lobby, the way into a room, the room."""
+"""The pages: the lobby, the form's target, the room."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ templates = Jinja2Templates(Path(__file__).parent.parent / "templates")
 
 @router.get("/")
 async def lobby(request: Request) -> Response:
-    """Pick a name and a room; see which rooms have people in them."""
+    """Show the lobby: a form for a name and a room, and the rooms with people in them."""
     return lobby_page(request)
 
 
 @router.get("/rooms/")
 async def enter(request: Request, room: str = "") -> Response:
-    """Where the lobby's form leads: on to the room, or back with a word on what is wrong with its name."""
+    """Redirect the form of the lobby to the room, or show what is wrong with the room's name."""
     wanted = rooms.tidy(room)
     problem = rooms.problem_with(wanted)
     if problem:
@@ -51,5 +51,5 @@ def lobby_page(request: Request, room: str = "", problem: str | None = None, sta
 
 
 def sockets(request: Request) -> dict[str, Any]:
-    """What the scripts of every page need to know."""
+    """Return the addresses that the scripts of every page need."""
     return {"lobbySocket": "/ws/lobby/", "enter": request.url_for("enter").path}

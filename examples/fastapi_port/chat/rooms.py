@@ -1,4 +1,4 @@
-"""What a room and a person may be called: any name that fits into a path, for group_name() makes it safe."""
+"""Rules for the names of rooms and people: group_name() makes a valid group name of any room name."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ MAX_NAME = 24
 
 
 def tidy(text: str) -> str:
-    """A room's name without line breaks, control characters or more than one blank in a row."""
+    """Return a name without line breaks, control characters and repeated blanks."""
     shown = "".join(char if char.isprintable() else " " for char in text)
     return " ".join(shown.split())
 
 
 def problem_with(room: str) -> str | None:
-    """What is wrong with a room's name, in words for the person who typed it; None if nothing is."""
+    """Return what is wrong with a room name, as a text for the user; None if it is valid."""
     if not room:
         return "Which room? Type a name, any name: the room opens when you enter."
     if len(room) > MAX_ROOM:
@@ -28,10 +28,10 @@ def problem_with(room: str) -> str | None:
 
 
 def group_of(room: str) -> str:
-    """The group of all sockets in ``room``: "café" and "日本" are as good as "lobby"."""
+    """Return the group of all consumers in ``room``, which may be named "café" or "日本" too."""
     return group_name(room, prefix="room.")
 
 
 def clean_name(text: str) -> str:
-    """A person's name, short enough for a badge."""
+    """Return a person's name, shortened."""
     return tidy(text)[:MAX_NAME].rstrip()

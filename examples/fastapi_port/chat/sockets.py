@@ -1,4 +1,4 @@
-"""The sockets as routes of an APIRouter, each open only to pages of this site."""
+"""The routes of the consumers; only pages of this site may connect."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ app.include_router(status_router())  # in debug mode only: give it Depends(your_
 
 @app.websocket("/ws/{user_id}")
 async def chat(websocket: WebSocket, user_id: str) -> None:
-    """One connection. The user is whoever says so: an application of yours asks for more than a name."""
+    """Serve a connection. The client chooses its user; a real application requires authentication."""
     connection = await manager.connect(websocket=websocket, user_id=user_id)
     consumer = ChatConsumer(connection, manager, middleware_stack=middleware, database=database)
     code = 1011
@@ -96,7 +96,7 @@ async def page() -> FileResponse:
 
 @app.get("/api/rooms/{room}/messages")
 def history(room: str, limit: int = 50) -> dict[str, Any]:
-    """What was said in a room. A plain function: it runs in a thread, and may block."""
+    """Return the messages of a room. A plain function runs in a thread, and may block."""
     if not 1 <= limit <= 1000:
         raise HTTPException(status_code=400, detail="Limit must be between 1 and 1000")
     messages = database.get_recent_messages(room, limit=limit)
@@ -105,14 +105,14 @@ def history(room: str, limit: int = 50) -> dict[str, Any]:
 
 @app.post("/api/announce")
 async def announce(message: str, manager: Manager) -> dict[str, Any]:
-    """Tell everybody."""
+    """Send a message to all users."""
     await manager.broadcast({"type": "announcement", "message": message, "source": "api"})
     return {"status": "sent", "message": message}
 
 
 @app.post("/api/room/{room}/message")
 async def say(room: str, user_id: str, text: str, manager: Manager) -> dict[str, Any]:
-    """Say something in a room in somebody's name."""
+    """Send a message to a room in a user's name."""
     said = {"type": "chat_message", "room": room, "user_id": user_id, "username": user_id, "text": text}
     await asyncio.to_thread(database.save_message, room, user_id, user_id, text)
     await manager.send_to_group(room, said)
@@ -121,7 +121,7 @@ async def say(room: str, user_id: str, text: str, manager: Manager) -> dict[str,
 
 @app.post("/api/user/{user_id}/notification")
 async def notify(user_id: str, message: str, manager: Manager) -> dict[str, Any]:
-    """Tell one person, on all of their connections."""
+    """Send a message to all connections of a user."""
     reached = await manager.send_to_user(user_id, {"type": "notification", "message": message})
     return {"status": "sent", "user_id": user_id, "message": message, "connections": reached}
 
@@ -135,7 +135,7 @@ async def send(group: str, data: Annotated[dict[str, Any], Body()], manager: Man
 
 @app.get("/api/status")
 async def status(manager: Manager) -> dict[str, Any]:
-    """How many are here, and over what."""
+    """Return the number of connections, and the backend."""
     return {
         "status": "ok",
         "active_connections": await manager.count_connections(),

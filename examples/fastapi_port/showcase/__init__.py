@@ -1,1 +1,1 @@
-"""Typed consumers at work: a room, four streams on four layers, background jobs, and their documentation."""
+"""Examples of typed consumers: a room, four streams on four layers, background jobs, their documentation."""

@@ -1,4 +1,4 @@
-"""HTTP endpoints that send to sockets: the way in for scripts, bots and other services."""
+"""HTTP endpoints that send to consumers, for scripts, bots and other services."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ class Text(BaseModel):
 
 @router.post("/streams/{stream}/announcements", status_code=202)
 async def announce(stream: Literal["chat", "reliable", "notifications"], body: Text) -> Text:
-    """Send an announcement to everybody who has the stream open."""
+    """Send an announcement to all clients of the stream."""
     await STREAMS[stream].broadcast_event(Announcement(payload=body.text))
     return body
 
 
 @router.post("/measurements", status_code=202)
 def measure(body: Measure) -> Measure:
-    """Send a measurement; a plain ``def``, which runs in a thread and has the sync form."""
+    """Send a measurement; a plain ``def`` runs in a thread and uses the sync form."""
     AnalyticsConsumer.broadcast_event_sync(Measurement(payload=body))
     return body
 
 
 @router.post("/rooms/{room}/announcements", status_code=202)
 async def announce_in_room(room: str, body: Text) -> Text:
-    """Say something to everybody who is in one room."""
+    """Send an announcement to all people in a room."""
     await RoomConsumer.broadcast_event(RoomAnnouncement(payload=body.text), group_of(room))
     return body

@@ -1,4 +1,4 @@
-"""What the consumers of this application have in common."""
+"""The base class of the showcase's consumers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["BaseConsumer"]
 
 
 class BaseConsumer(AsyncJsonWebsocketConsumer[ReceiveEvent], Generic[ReceiveEvent]):
-    """Answers a ping, whatever else it does."""
+    """Answers pings."""
 
     @ws_handler(summary="Are you there?", tags=["connection"])
     async def handle_ping(self, message: PingMessage) -> PongMessage:

@@ -1,4 +1,4 @@
-"""What is said about jobs, between page, server and worker."""
+"""The messages about jobs between page, server and worker."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Job", "JobDone", "JobFailed", "JobProgress", "JobQueued", "Progress"
 
 
 class Job(BaseModel):
-    """Counting the words of a text, for as long as one likes."""
+    """Counts the words of a text, and takes the given time."""
 
     text: Annotated[str, Field(max_length=20_000, examples=["To be, or not to be, that is the question"])]
     seconds: Annotated[float, Field(ge=0, le=30)] = 2
@@ -36,28 +36,28 @@ class StartJob(BaseMessage):
 
 
 class JobQueued(BaseMessage):
-    """The job waits for a worker; this is its name."""
+    """The job is in the queue; the payload has its id."""
 
     action: Literal["job_queued"] = "job_queued"
     payload: Progress
 
 
 class JobProgress(BaseMessage):
-    """A worker is at it."""
+    """A worker runs the job."""
 
     action: Literal["job_progress"] = "job_progress"
     payload: Progress
 
 
 class JobDone(BaseMessage):
-    """The result."""
+    """The result of the job."""
 
     action: Literal["job_done"] = "job_done"
     payload: Result
 
 
 class JobFailed(BaseMessage):
-    """Why there is no result."""
+    """The reason why the job has failed."""
 
     action: Literal["job_failed"] = "job_failed"
     payload: Result

@@ -1,4 +1,6 @@
-"""The socket for background jobs: a message starts one, its events go to the client as they are."""
+"""The consumer for background jobs: a message starts a job, and its events are sent to the client
+unchanged.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A room: whoever is in it hears who comes, who goes, who is writing and what is said."""
+"""A room: its members are notified about arrivals, departures, typing and messages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["RoomAnnouncement", "RoomConsumer", "group_of"]
 
 
 class Person(BaseModel):
-    """Somebody in the room."""
+    """A person in the room."""
 
     id: str
     name: str
@@ -29,7 +29,7 @@ class Words(BaseModel):
 
 
 class Saying(BaseModel):
-    """What somebody said, and when."""
+    """A message, its sender and its time."""
 
     who: Person
     text: str
@@ -45,14 +45,14 @@ class Entrance(BaseModel):
 
 
 class Say(BaseMessage):
-    """Says something to everybody in the room."""
+    """Sends a message to all people in the room."""
 
     action: Literal["say"] = "say"
     payload: Words
 
 
 class Write(BaseMessage):
-    """Lets the others know that one is writing."""
+    """Notifies the others that the client is typing."""
 
     action: Literal["write"] = "write"
     payload: None = None
@@ -62,35 +62,35 @@ class Write(BaseMessage):
 
 
 class Welcome(BaseMessage):
-    """The first message: who you are here."""
+    """The first message, with the client's name in the room."""
 
     action: Literal["welcome"] = "welcome"
     payload: Entrance
 
 
 class Came(BaseMessage):
-    """Somebody else has entered."""
+    """Another person has entered."""
 
     action: Literal["came"] = "came"
     payload: Person
 
 
 class Went(BaseMessage):
-    """Somebody else has left."""
+    """Another person has left."""
 
     action: Literal["went"] = "went"
     payload: Person
 
 
 class Writing(BaseMessage):
-    """Somebody else is writing."""
+    """Another person is typing."""
 
     action: Literal["writing"] = "writing"
     payload: Person
 
 
 class Said(BaseMessage):
-    """Something was said; the one who said it hears it too."""
+    """A message in the room, sent to its author too."""
 
     action: Literal["said"] = "said"
     payload: Saying
@@ -100,7 +100,7 @@ class Said(BaseMessage):
 
 
 class RoomAnnouncement(BaseMessage):
-    """An event: the house says something to one room."""
+    """An event: an announcement to one room."""
 
     action: Literal["room_announcement"] = "room_announcement"
     payload: str
@@ -110,7 +110,7 @@ HOUSE = Person(id="house", name="The house")
 
 
 def group_of(room: str) -> str:
-    """The group of a room, whatever its name: "café" and "日本" are as good as "lobby"."""
+    """Return the group of a room, which may be named "café" or "日本" too."""
     return group_name(room, prefix="showcase.room.")
 
 

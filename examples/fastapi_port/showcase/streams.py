@@ -1,6 +1,6 @@
-"""Four streams, each on a layer of its own: what one of them sends, the others never hear.
+"""Four streams, each on a layer of its own, so their messages are separate.
 
-All of them take events from outside: an HTTP endpoint, a script, a job, another server.
+All of them receive events from outside: from an HTTP endpoint, a script, a job or another server.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ Text = Annotated[str, Field(min_length=1, max_length=500)]
 
 
 class Line(BaseModel):
-    """A line of text, and where it comes from."""
+    """A line of text, and its source."""
 
     text: Text
     source: Literal["people", "events", "system"] = "people"
 
 
 class Measure(BaseModel):
-    """Something that was counted or measured."""
+    """A count or a measurement."""
 
     name: Annotated[str, Field(min_length=1, max_length=60, examples=["page_view:/pricing"])]
     data: Any = None
@@ -55,49 +55,49 @@ class Measurement(BaseMessage):
 
 
 class ChatLine(BaseMessage):
-    """What somebody writes."""
+    """A line that a client sends."""
 
     action: Literal["chat"] = "chat"
     payload: Line
 
 
 class ChatNote(BaseMessage):
-    """What everybody reads."""
+    """A line that all clients receive."""
 
     action: Literal["chat_note"] = "chat_note"
     payload: Line
 
 
 class ReliableLine(BaseMessage):
-    """What somebody writes."""
+    """A line that a client sends."""
 
     action: Literal["reliable_chat"] = "reliable_chat"
     payload: Line
 
 
 class ReliableNote(BaseMessage):
-    """What everybody reads."""
+    """A line that all clients receive."""
 
     action: Literal["reliable_note"] = "reliable_note"
     payload: Line
 
 
 class Notice(BaseMessage):
-    """Something to be aware of."""
+    """A notification."""
 
     action: Literal["notice"] = "notice"
     payload: Line
 
 
 class Measured(BaseMessage):
-    """A measurement, passed on."""
+    """A measurement that all clients receive."""
 
     action: Literal["measured"] = "measured"
     payload: Measure
 
 
 class Record(BaseMessage):
-    """A client reports a measurement."""
+    """A measurement that a client reports."""
 
     action: Literal["record"] = "record"
     payload: Measure
@@ -177,4 +177,4 @@ STREAMS: dict[str, type[ChatConsumer | ReliableChatConsumer | NotificationConsum
     "reliable": ReliableChatConsumer,
     "notifications": NotificationConsumer,
 }
-"""The streams that take announcements, by the end of their address."""
+"""The streams that accept announcements, by the last part of their address."""

@@ -1,4 +1,4 @@
-"""The socket of the overview: who answers here, and how fast."""
+"""The consumer of the overview page: it describes the process that serves the client."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STARTED = time.time()
 
 
 class LayerState(BaseModel):
-    """A channel layer: the name that consumers use, and what it is."""
+    """A channel layer: its alias and its class."""
 
     alias: str
     kind: str
@@ -33,7 +33,7 @@ class Process(BaseModel):
 
 
 class Hello(BaseMessage):
-    """Sent once, to whoever connects."""
+    """The first message to a client."""
 
     action: Literal["hello"] = "hello"
     payload: Process

@@ -1,6 +1,6 @@
-"""The jobs, and the queue that they wait in: Taskiq, on Redis with REDIS_URL, else in this process.
+"""The background jobs and their queue: Taskiq on Redis with REDIS_URL, else in this process.
 
-A worker for them: taskiq worker showcase.tasks:broker
+To start a worker: taskiq worker showcase.tasks:broker
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ STEPS = 8
 
 @broker.task
 async def run_job(job_id: str, job: Job, channel_name: str) -> None:
-    """Do ``job``, and tell the one connection that asked for it how it goes.
+    """Do ``job``, and send its progress to the connection that has requested it.
 
-    Runs wherever a worker is. All that it knows of the client is the name of its channel.
+    It runs in any worker; the name of the client's channel is all that it needs.
     """
-    from .jobs import JobsConsumer  # which itself queues this task
+    from .jobs import JobsConsumer  # jobs.py imports this module
 
     async def tell(event: JobProgress | JobDone | JobFailed) -> None:
         await JobsConsumer.send_event(event, channel_name)
 
     try:
         for step in range(1, STEPS + 1):
-            await asyncio.sleep(job.seconds / STEPS)  # as if it were hard work
+            await asyncio.sleep(job.seconds / STEPS)  # in place of real work
             await tell(JobProgress(payload=Progress(job_id=job_id, done=step / STEPS)))
         await tell(JobDone(payload=Result(job_id=job_id, words=count_words(job.text))))
     except ValueError as error:
@@ -46,7 +46,7 @@ async def run_job(job_id: str, job: Job, channel_name: str) -> None:
 
 
 def count_words(text: str) -> dict[str, int]:
-    """The ten most frequent words. Raises ValueError for a text without any."""
+    """Return the ten most frequent words. Raises ValueError for a text without words."""
     words = [word.strip(".,;:!?\"'()").lower() for word in text.split()]
     counted = Counter(word for word in words if word)
     if not counted:

@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from ...http import HttpRequest, HttpResponse
+from ...unserved import lacks
 from ...urls import path, re_path
 
 __all__ = ["AdminSite", "all_sites", "site"]
@@ -34,18 +35,17 @@ class AdminSite:
     site_url: Any = "/"
     enable_nav_sidebar = True
 
+    __getattr__ = lacks(
+        "django.contrib.admin.AdminSite",
+        "actions add_action admin_view disable_action get_action get_app_list get_model_admin has_permission "
+        "is_registered unregister",
+    )
+
     def __init__(self, name: str = "admin") -> None:
         self.name = name
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
         """Keeps nothing: there are no models."""
-
-    def unregister(self, model_or_iterable: Any) -> None:
-        """Keeps nothing: there are no models."""
-
-    def is_registered(self, model: Any) -> bool:
-        """False."""
-        return False
 
     def get_urls(self) -> list[Any]:
         """Every path of the admin, so that names like ``admin:index`` can be reversed."""

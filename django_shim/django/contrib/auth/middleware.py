@@ -5,14 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ...core.handlers.loop import LoopMiddleware
-from ...unserved import NOT_A_PACKAGE, attribute_of
 from ...utils.functional import SimpleLazyObject
 from . import aget_user, get_user
 
 __all__ = ["AuthenticationMiddleware"]
-
-__path__ = NOT_A_PACKAGE
-__getattr__ = attribute_of(__name__)
 
 
 class AuthenticationMiddleware(LoopMiddleware):

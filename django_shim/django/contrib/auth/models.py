@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from compat.users import AnonymousUser
+import compat.auth  # noqa: F401 - before its modules, or threads that import them wait for each other
+from compat.auth.users import AnonymousUser
 
 from ...db.models.absent import AbsentModel
-from ...unserved import NOT_A_PACKAGE, attribute_of
 
 __all__ = [
     "AbstractBaseUser",
@@ -20,9 +20,6 @@ __all__ = [
     "User",
     "UserManager",
 ]
-
-__path__ = NOT_A_PACKAGE
-__getattr__ = attribute_of(__name__)
 
 
 class AbstractBaseUser(AbsentModel, absent=True):
@@ -51,12 +48,6 @@ class Permission(AbsentModel, absent=True):
 
 class BaseUserManager:
     """A base of user managers."""
-
-    @classmethod
-    def normalize_email(cls, email: str | None) -> str:
-        """The domain in lower case."""
-        name, at, domain = (email or "").strip().rpartition("@")
-        return f"{name}@{domain.lower()}" if at else domain
 
 
 class UserManager(BaseUserManager):

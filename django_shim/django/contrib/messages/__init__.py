@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ...unserved import attribute_of
 from .api import (
     MessageFailure,
     add_message,
@@ -36,5 +35,3 @@ __all__ = [
     "success",
     "warning",
 ]
-
-__getattr__ = attribute_of(__name__)

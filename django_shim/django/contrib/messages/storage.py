@@ -6,13 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...conf import settings
-from ...unserved import NOT_A_PACKAGE, attribute_of
 from .constants import DEFAULT_TAGS
 
 __all__ = ["Message", "Storage"]
 
-__path__ = NOT_A_PACKAGE
-__getattr__ = attribute_of(__name__)
 
 SESSION_KEY = "_messages"
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
-from compat.session_base import UpdateError
+import compat.sessions  # noqa: F401 - before its modules, or threads that import them wait for each other
 from compat.sessions import session_store
+from compat.sessions.base import UpdateError
 
 from ...conf import settings
 from ...core.handlers.loop import LoopMiddleware

@@ -8,13 +8,9 @@ from typing import Any
 
 from ...apps import apps
 from ...conf import settings
-from ...unserved import NOT_A_PACKAGE, attribute_of
 from ...views.static import lookup
 
 __all__ = ["find", "folders"]
-
-__path__ = NOT_A_PACKAGE
-__getattr__ = attribute_of(__name__)
 
 
 def folders() -> Iterator[tuple[str, Path]]:

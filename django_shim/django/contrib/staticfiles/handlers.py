@@ -9,13 +9,9 @@ from compat.types import Receive, Scope, Send
 
 from ...core.handlers.asgi import ASGIRequest, get_script_prefix, send_response
 from ...core.handlers.static import static_file_response
-from ...unserved import NOT_A_PACKAGE, attribute_of
 from ...urls import set_script_prefix
 
 __all__ = ["ASGIStaticFilesHandler"]
-
-__path__ = NOT_A_PACKAGE
-__getattr__ = attribute_of(__name__)
 
 
 class ASGIStaticFilesHandler:

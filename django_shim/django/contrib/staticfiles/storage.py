@@ -5,13 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ...templatetags.static import static
-from ...unserved import NOT_A_PACKAGE, attribute_of
 from . import finders
 
 __all__ = ["StaticFilesStorage", "staticfiles_storage"]
-
-__path__ = NOT_A_PACKAGE
-__getattr__ = attribute_of(__name__)
 
 
 class StaticFilesStorage:

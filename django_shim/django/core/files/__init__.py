@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from ...unserved import attribute_of
 from .uploadedfile import File
 
 __all__ = ["File"]
-
-__getattr__ = attribute_of(__name__)

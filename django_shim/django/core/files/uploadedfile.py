@@ -7,14 +7,9 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from ...unserved import NOT_A_PACKAGE, attribute_of
-
 __all__ = ["File", "InMemoryUploadedFile", "SimpleUploadedFile", "UploadedFile"]
 
 LONGEST_NAME = 255
-
-__path__ = NOT_A_PACKAGE
-__getattr__ = attribute_of(__name__)
 
 
 class File:

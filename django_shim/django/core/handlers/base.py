@@ -50,7 +50,6 @@ class BaseHandler:
 
     def __init__(self) -> None:
         self._view_middleware: list[Any] = []
-        self._template_middleware: list[Any] = []
         self._exception_middleware: list[Any] = []
         self._chain = self._load_middleware()
 
@@ -89,10 +88,12 @@ class BaseHandler:
         for hook, hooks in (
             ("process_view", self._view_middleware),
             ("process_exception", self._exception_middleware),
-            ("process_template_response", self._template_middleware),
         ):
             if hasattr(instance, hook):
-                method = _as_async(getattr(instance, hook), getattr(instance, "hooks_run_on_loop", False))
+                given = getattr(instance, hook)
+                method = _as_async(given, getattr(instance, "hooks_run_on_loop", False))
+                if hook == "process_view" and (hasattr(instance, "reads_form") or method is given):
+                    method = _after_form(method, getattr(instance, "reads_form", _always))
                 hooks.insert(0, method) if hook == "process_view" else hooks.append(method)
         runs = instance if on_loop else sync_to_async(instance, thread_sensitive=True)
         return _with_error_pages(runs, f"the middleware {path}")
@@ -103,15 +104,14 @@ class BaseHandler:
         match = get_resolver(urlconf).resolve(request.path_info)
         request.resolver_match = match
         view, args, kwargs = match
-        if request.has_form and (iscoroutinefunction(view) or not getattr(view, "csrf_exempt", False)):
-            # An async view and the check for the CSRF token ask for the form on the event loop.
-            await sync_to_async(request.load_form, thread_sensitive=True)()
         response = None
         for hook in self._view_middleware:
             response = await hook(request, view, args, kwargs)
             if response is not None:
                 break
         if response is None:
+            if iscoroutinefunction(view):  # which may ask for it on the event loop
+                await _load_form(request)
             try:
                 response = await _as_async(view)(request, *args, **kwargs)
             except Exception as error:
@@ -119,7 +119,7 @@ class BaseHandler:
                 if response is None:
                     raise
         _check_response(response, _name_of(view))
-        return await self._rendered(request, response, view)
+        return response
 
     async def _process_exception(self, request: HttpRequest, error: Exception) -> Any:
         for hook in self._exception_middleware:
@@ -127,21 +127,6 @@ class BaseHandler:
             if response is not None:
                 return response
         return None
-
-    async def _rendered(self, request: HttpRequest, response: Any, view: Any) -> Any:
-        """A TemplateResponse is rendered after the view, so that middleware can change what it is given."""
-        if not callable(getattr(response, "render", None)):
-            return response
-        for hook in self._template_middleware:
-            response = await hook(request, response)
-            _check_response(response, _name_of(hook))
-        try:
-            return await _as_async(response.render)()
-        except Exception as error:
-            answer = await self._process_exception(request, error)
-            if answer is None:
-                raise
-            return answer
 
 
 def _as_async(function: Any, on_loop: bool = False) -> Any:
@@ -152,6 +137,27 @@ def _as_async(function: Any, on_loop: bool = False) -> Any:
 
     async def call(*args: Any) -> Any:
         return function(*args)
+
+    return call
+
+
+def _always(request: HttpRequest, view: Any) -> bool:
+    return True
+
+
+async def _load_form(request: HttpRequest) -> None:
+    """Parse a form in a thread."""
+    if request.has_form:
+        await sync_to_async(request.load_form, thread_sensitive=True)()
+
+
+def _after_form(hook: Any, reads_form: Callable[[HttpRequest, Any], bool]) -> Any:
+    """A ``process_view`` that runs on the event loop; the form is parsed before, where it may read it."""
+
+    async def call(request: HttpRequest, view: Any, args: Any, kwargs: Any) -> Any:
+        if request.has_form and reads_form(request, view):
+            await _load_form(request)
+        return await hook(request, view, args, kwargs)
 
     return call
 

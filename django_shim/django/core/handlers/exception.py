@@ -41,8 +41,6 @@ def response_for_exception(request: HttpRequest, error: Exception) -> Any:
         _log(request, response, "Bad request: %s: %s", request.path, error)
     else:
         response = _unforeseen(request, error)
-    if callable(getattr(response, "render", None)) and not getattr(response, "is_rendered", True):
-        response = response.render()
     return response
 
 

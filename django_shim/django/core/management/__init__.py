@@ -17,7 +17,7 @@ from compat.exceptions import ImproperlyConfigured
 from ... import get_version, setup
 from ...apps import apps
 from ...conf import settings
-from ...unserved import attribute_of, needs_django
+from ...unserved import needs_django
 from .base import BaseCommand, CommandError, CommandParser
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
     "load_command_class",
 ]
 
-__getattr__ = attribute_of(__name__)
 
 HERE = __name__
 SHIM_COMMANDS = {"runworker": "channels.management.commands.runworker"}

@@ -9,20 +9,15 @@ from collections.abc import Callable
 from typing import Any, ClassVar, NoReturn, TextIO
 
 from ... import get_version
-from ...unserved import NOT_A_PACKAGE, attribute_of
-from .color import color_style, no_style
 
 __all__ = [
     "BaseCommand",
     "CommandError",
     "CommandParser",
-    "LabelCommand",
     "OutputWrapper",
     "SystemCheckError",
 ]
 
-__path__ = NOT_A_PACKAGE
-__getattr__ = attribute_of(__name__)
 
 COMMON_OPTIONS = {
     "--version",
@@ -120,11 +115,20 @@ class OutputWrapper:
         self._out.write((style_func or self.style_func or str)(text))
 
 
+class Style:
+    """``style.SUCCESS("text")``, and so on for each role, is the text itself."""
+
+    def __getattr__(self, role: str) -> Callable[[str], str]:
+        if not role.isupper():
+            raise AttributeError(role)
+        return str
+
+
 class BaseCommand:
     """Write ``handle(self, *args, **options)``, and ``add_arguments(self, parser)`` for options.
 
-    ``self.stdout.write("…")`` writes a line, ``self.style.SUCCESS("…")`` colours text; raise CommandError for
-    what the person at the keyboard should know.
+    ``self.stdout.write("…")`` writes a line, ``self.style.SUCCESS("…")`` is the text, without a
+    colour; raise CommandError for what the person at the keyboard should know.
     """
 
     help = ""
@@ -143,12 +147,9 @@ class BaseCommand:
         no_color: bool = False,
         force_color: bool = False,
     ) -> None:
-        if no_color and force_color:
-            raise CommandError("no_color and force_color contradict each other")
         self.stdout = OutputWrapper(stdout or sys.stdout)
         self.stderr = OutputWrapper(stderr or sys.stderr)
-        self.style = no_style() if no_color else color_style(force_color)
-        self.stderr.style_func = None if no_color else self.style.ERROR
+        self.style = Style()
 
     def get_version(self) -> str:
         """The version that ``--version`` shows."""
@@ -172,8 +173,8 @@ class BaseCommand:
         parser.add_argument("--settings", help='The settings module, such as "mysite.settings".')
         parser.add_argument("--pythonpath", help="A folder to import from.")
         parser.add_argument("--traceback", action="store_true", help="Show the traceback of a CommandError.")
-        parser.add_argument("--no-color", action="store_true", help="Do not colour the output.")
-        parser.add_argument("--force-color", action="store_true", help="Colour the output, wherever it goes.")
+        parser.add_argument("--no-color", action="store_true", help="Accepted; there are no colours here.")
+        parser.add_argument("--force-color", action="store_true", help="Accepted; there are no colours here.")
         if self.requires_system_checks:
             parser.add_argument(
                 "--skip-checks", action="store_true", help="Accepted; commands do not check here."
@@ -203,10 +204,6 @@ class BaseCommand:
 
     def execute(self, *args: Any, **options: Any) -> Any:
         """Run ``handle``; what it returns is written, if it is text."""
-        if options.get("no_color"):
-            self.style, self.stderr.style_func = no_style(), None
-        elif options.get("force_color"):
-            self.style = color_style(force_color=True)
         for name in ("stdout", "stderr"):
             if stream := options.get(name):
                 setattr(self, name, OutputWrapper(stream))
@@ -224,22 +221,3 @@ class BaseCommand:
     def handle(self, *args: Any, **options: Any) -> Any:
         """The work. Subclasses write it."""
         raise NotImplementedError(f"{type(self).__module__}: the command has no handle()")
-
-
-class LabelCommand(BaseCommand):
-    """A command that takes words and does ``handle_label`` for each."""
-
-    label = "label"
-
-    def add_arguments(self, parser: CommandParser) -> None:
-        """At least one."""
-        parser.add_argument("args", metavar=self.label, nargs="+")
-
-    def handle(self, *labels: Any, **options: Any) -> str:
-        """All of them; the texts that came back, a line each."""
-        done = (self.handle_label(label, **options) for label in labels)
-        return "\n".join(text for text in done if text)
-
-    def handle_label(self, label: str, **options: Any) -> Any:
-        """The work for one. Subclasses write it."""
-        raise NotImplementedError(f"{type(self).__module__}: the command has no handle_label()")

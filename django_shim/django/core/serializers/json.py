@@ -8,14 +8,9 @@ import json
 import uuid
 from typing import Any
 
-from ...unserved import NOT_A_PACKAGE, attribute_of
-from ...utils.functional import Promise
 from ...utils.timezone import is_aware
 
 __all__ = ["DjangoJSONEncoder"]
-
-__path__ = NOT_A_PACKAGE
-__getattr__ = attribute_of(__name__)
 
 
 class DjangoJSONEncoder(json.JSONEncoder):
@@ -32,7 +27,7 @@ class DjangoJSONEncoder(json.JSONEncoder):
             return _milliseconds(o.isoformat())
         if isinstance(o, datetime.timedelta):
             return _duration(o)
-        return str(o) if isinstance(o, (decimal.Decimal, uuid.UUID, Promise)) else super().default(o)
+        return str(o) if isinstance(o, (decimal.Decimal, uuid.UUID)) else super().default(o)
 
 
 def _milliseconds(text: str) -> str:

@@ -4,7 +4,6 @@ ImportError.
 
 from __future__ import annotations
 
-from ...unserved import attribute_of
 from . import signals
 from .absent import AbsentModel as Model
 from .absent import AbsentModelBase as ModelBase
@@ -34,5 +33,3 @@ __all__ = [
     "signals",
 ]
 __all__ += [*FIELDS, *QUERIES]
-
-__getattr__ = attribute_of(__name__)

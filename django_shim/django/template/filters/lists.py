@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import pprint as _pprint
-import random as _random
 from collections.abc import Iterable, Sequence
-from operator import itemgetter
 from typing import Any
 
 from ...utils.html import conditional_escape
@@ -15,16 +12,11 @@ from ..library import Library
 __all__ = [
     "default",
     "default_if_none",
-    "dictsort",
-    "dictsortreversed",
     "first",
     "join",
     "last",
     "length",
-    "pprint",
-    "random",
     "register",
-    "slice_filter",
     "yesno",
 ]
 
@@ -82,64 +74,6 @@ def length(value: Any) -> int:
 
 
 @register.filter(is_safe=False)
-def random(value: Sequence[Any]) -> Any:
-    """One of the items, or nothing."""
-    try:
-        return _random.choice(value)
-    except IndexError:
-        return ""
-
-
-@register.filter("slice", is_safe=True)
-def slice_filter(value: Any, arg: Any) -> Any:
-    """``|slice:":2"``, as in Python."""
-    try:
-        bounds = [int(part) if part else None for part in str(arg).split(":")]
-        return value[slice(*bounds)]
-    except (ValueError, TypeError, KeyError):
-        return value
-
-
-@register.filter(is_safe=False)
-def dictsort(value: Any, arg: Any) -> Any:
-    """Sorted by a key, an index or an attribute (with dots); nothing where that cannot be done."""
-    return _sorted(value, arg, backwards=False)
-
-
-@register.filter(is_safe=False)
-def dictsortreversed(value: Any, arg: Any) -> Any:
-    """The other way round."""
-    return _sorted(value, arg, backwards=True)
-
-
-def _sorted(value: Any, arg: Any, backwards: bool) -> Any:
-    try:
-        return sorted(value, key=_getter(arg), reverse=backwards)
-    except (AttributeError, TypeError, KeyError, IndexError, ValueError):
-        return ""
-
-
-def _getter(arg: Any) -> Any:
-    try:
-        return itemgetter(int(arg))
-    except ValueError:
-        pass
-    steps = str(arg).split(".")
-    if any(step.startswith("_") for step in steps):
-        raise AttributeError(f"{arg!r} is private")
-
-    def get(item: Any) -> Any:
-        for step in steps:
-            try:
-                item = item[step]
-            except (TypeError, KeyError, IndexError, AttributeError):
-                item = item[int(step)] if step.isdigit() else getattr(item, step)
-        return item
-
-    return get
-
-
-@register.filter(is_safe=False)
 def yesno(value: Any, arg: Any = None) -> Any:
     """``|yesno:"yes,no,maybe"``: for true, false and None; without the third, None is false."""
     words = str("yes,no,maybe" if arg is None else arg).split(",")
@@ -147,9 +81,3 @@ def yesno(value: Any, arg: Any = None) -> Any:
         return value
     yes, no, maybe = words if len(words) == 3 else (words[0], words[1], words[1])
     return maybe if value is None else yes if value else no
-
-
-@register.filter(is_safe=True)
-def pprint(value: Any) -> str:
-    """As ``pprint`` writes it, for looking at."""
-    return _pprint.pformat(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from ...utils import html
@@ -12,14 +11,11 @@ from ..library import Library, stringfilter
 
 __all__ = [
     "escape_filter",
-    "escapeseq",
-    "force_escape",
     "json_script",
     "linebreaks_filter",
     "linebreaksbr",
     "register",
     "safe",
-    "safeseq",
     "striptags",
 ]
 
@@ -34,29 +30,10 @@ def escape_filter(value: str) -> Any:
 
 
 @register.filter(is_safe=True)
-def escapeseq(value: Iterable[Any]) -> list[Any]:
-    """Each item escaped."""
-    return [html.conditional_escape(item) for item in value]
-
-
-@register.filter(is_safe=True)
-@stringfilter
-def force_escape(value: str) -> str:
-    """Escaped here and now, even if it is safe already."""
-    return html.escape(value)
-
-
-@register.filter(is_safe=True)
 @stringfilter
 def safe(value: str) -> Any:
     """HTML, shown as it is."""
     return mark_safe(value)
-
-
-@register.filter(is_safe=True)
-def safeseq(value: Iterable[Any]) -> list[Any]:
-    """Each item is HTML."""
-    return [mark_safe(str(item)) for item in value]
 
 
 @register.filter(is_safe=True)

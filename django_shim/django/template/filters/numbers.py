@@ -9,7 +9,7 @@ from ...utils import formats
 from ...utils.safestring import SafeString
 from ..library import Library
 
-__all__ = ["add", "divisibleby", "filesizeformat", "floatformat", "pluralize", "register"]
+__all__ = ["add", "filesizeformat", "floatformat", "pluralize", "register"]
 
 register = Library()
 
@@ -27,12 +27,6 @@ def add(value: Any, arg: Any) -> Any:
         return value + arg
     except Exception:  # noqa: BLE001 - whatever "+" does with them
         return ""
-
-
-@register.filter(is_safe=False)
-def divisibleby(value: Any, arg: Any) -> bool:
-    """Without a rest?"""
-    return int(value) % int(arg) == 0
 
 
 @register.filter(is_safe=True)

@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import quote
 
 from ...utils.html import escapejs as _escapejs
-from ...utils.safestring import SafeData, mark_safe
 from ...utils.text import Truncator, wrap
 from ...utils.text import capfirst as _capfirst
 from ...utils.text import slugify as _slugify
@@ -17,7 +16,6 @@ __all__ = [
     "addslashes",
     "capfirst",
     "center",
-    "cut",
     "escapejs_filter",
     "ljust",
     "lower",
@@ -31,7 +29,6 @@ __all__ = [
     "truncatewords",
     "upper",
     "urlencode",
-    "wordcount",
     "wordwrap",
 ]
 
@@ -137,13 +134,6 @@ def urlencode(value: str, safe: Any = None) -> str:
     return quote(value) if safe is None else quote(value, safe=str(safe))
 
 
-@register.filter(is_safe=False)
-@stringfilter
-def wordcount(value: str) -> int:
-    """How many words."""
-    return len(value.split())
-
-
 @register.filter(is_safe=True)
 @stringfilter
 def wordwrap(value: str, arg: Any) -> str:
@@ -170,11 +160,3 @@ def rjust(value: str, arg: Any) -> str:
 def center(value: str, arg: Any) -> str:
     """Centred in a field of that width."""
     return value.center(int(arg))
-
-
-@register.filter
-@stringfilter
-def cut(value: str, arg: Any) -> str:
-    """Without a text, wherever it occurs. Safe stays safe, unless ";" is cut, which would break entities."""
-    kept = value.replace(str(arg), "")
-    return mark_safe(kept) if isinstance(value, SafeData) and arg != ";" else kept

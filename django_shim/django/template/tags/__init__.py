@@ -9,8 +9,7 @@ from .control import CONTROL
 from .inheritance import INHERITANCE
 from .libraries import LIBRARIES
 from .output import OUTPUT
-from .translation import TRANSLATION
 
 __all__ = ["BUILTIN_TAGS"]
 
-BUILTIN_TAGS: dict[str, Callable[..., Any]] = {**CONTROL, **INHERITANCE, **LIBRARIES, **OUTPUT, **TRANSLATION}
+BUILTIN_TAGS: dict[str, Callable[..., Any]] = {**CONTROL, **INHERITANCE, **LIBRARIES, **OUTPUT}

@@ -19,8 +19,8 @@ from .output import show_or_assign
 
 __all__ = ["LIBRARIES", "function_tag"]
 
-BUILT_IN = ("i18n", "l10n", "static", "tz")
-"""Libraries whose tags, as far as they go, need not be loaded here."""
+BUILT_IN = ("static",)
+"""Libraries whose tags need not be loaded here."""
 
 
 def load_tag(parser: Parser, token: Token) -> Nodes:
@@ -71,11 +71,6 @@ def function_tag(key: str, tag: FunctionTag) -> Callable[[Parser, Token], Nodes]
                 kwargs.append(nodes.Pair(nodes.Const(pair[0]), parser.value(pair[1])))
         _check_arguments(parser, token, tag, len(args), [pair.key.value for pair in kwargs])  # type: ignore[attr-defined]  # they are constants
         parser.environment.function_tags[key] = tag
-        before: Nodes = []
-        if tag.takes_content:
-            kept = f"_content{parser.place().rpartition(':')[2]}"
-            before = [nodes.AssignBlock(nodes.Name(kept, "store"), None, parser.body(f"end{token.name}"))]
-            args.insert(0, call("safe", nodes.Name(kept, "load")))
         result = call(
             "function_tag",
             nodes.DerivedContextReference(),
@@ -84,14 +79,14 @@ def function_tag(key: str, tag: FunctionTag) -> Callable[[Parser, Token], Nodes]
             nodes.Dict(kwargs),
             nodes.Const(parser.autoescape),
         )
-        return [*before, *show_or_assign(parser, result, name)]
+        return show_or_assign(parser, result, name)
 
     return compile_tag
 
 
 def _check_arguments(parser: Parser, token: Token, tag: FunctionTag, args: int, kwargs: list[str]) -> None:
     """A call that cannot work is an error in the template, and told when it is read."""
-    given: list[Any] = [None] * (args + tag.takes_context + tag.takes_content)
+    given: list[Any] = [None] * (args + tag.takes_context)
     try:
         inspect.signature(tag.function).bind(*given, **dict.fromkeys(kwargs))
     except TypeError as error:

@@ -1,4 +1,4 @@
-"""Tags that show something: url, static, csrf_token, now, templatetag."""
+"""Tags that show something: url, static, csrf_token."""
 
 from __future__ import annotations
 
@@ -53,56 +53,12 @@ def static_tag(parser: Parser, token: Token) -> Nodes:
     )
 
 
-def static_prefix_tag(parser: Parser, token: Token) -> Nodes:
-    return _prefix(parser, token, "STATIC_URL")
-
-
-def media_prefix_tag(parser: Parser, token: Token) -> Nodes:
-    return _prefix(parser, token, "MEDIA_URL")
-
-
-def _prefix(parser: Parser, token: Token, setting: str) -> Nodes:
-    words = token.arguments
-    if words and (len(words) != 2 or words[0] != "as"):
-        parser.fail(f"'{token.name}' takes no argument, or 'as name'")
-    return show_or_assign(parser, call("prefix", nodes.Const(setting)), words[1] if words else None)
-
-
 def csrf_token_tag(parser: Parser, token: Token) -> Nodes:
     return [nodes.Output([call("csrf_input", variable("csrf_token"))])]
 
 
-def now_tag(parser: Parser, token: Token) -> Nodes:
-    words = token.arguments
-    if len(words) not in (1, 3) or (len(words) == 3 and words[1] != "as"):
-        parser.fail("'now' statement takes one argument: {% now \"Y\" %}")
-    return show_or_assign(parser, call("now", parser.value(words[0])), words[2] if len(words) == 3 else None)
-
-
-BRACES = {
-    "openblock": "{%",
-    "closeblock": "%}",
-    "openvariable": "{{",
-    "closevariable": "}}",
-    "openbrace": "{",
-    "closebrace": "}",
-    "opencomment": "{#",
-    "closecomment": "#}",
-}
-
-
-def templatetag_tag(parser: Parser, token: Token) -> Nodes:
-    if len(token.arguments) != 1 or token.arguments[0] not in BRACES:
-        parser.fail(f"'templatetag' takes one of {', '.join(BRACES)}")
-    return [nodes.Output([nodes.TemplateData(BRACES[token.arguments[0]])])]
-
-
 OUTPUT = {
     "csrf_token": csrf_token_tag,
-    "get_media_prefix": media_prefix_tag,
-    "get_static_prefix": static_prefix_tag,
-    "now": now_tag,
     "static": static_tag,
-    "templatetag": templatetag_tag,
     "url": url_tag,
 }

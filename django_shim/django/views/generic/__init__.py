@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from ...unserved import attribute_of
 from .base import RedirectView, TemplateView, View
 
 __all__ = ["RedirectView", "TemplateView", "View"]
-
-__getattr__ = attribute_of(__name__)

@@ -19,6 +19,7 @@ from ...http import (
     HttpResponsePermanentRedirect,
     HttpResponseRedirect,
 )
+from ...shortcuts import render
 from ...urls import reverse
 
 __all__ = ["ContextMixin", "RedirectView", "TemplateResponseMixin", "TemplateView", "View"]
@@ -128,8 +129,6 @@ class TemplateResponseMixin:
     """Answers with the template ``template_name``."""
 
     template_name: str | None = None
-    template_engine: str | None = None
-    response_class: Any = None
     content_type: str | None = None
     request: HttpRequest
 
@@ -143,13 +142,8 @@ class TemplateResponseMixin:
 
     def render_to_response(self, context: Any, **response_kwargs: Any) -> Any:
         """The response for ``context``."""
-        from ...template.response import TemplateResponse
-
         response_kwargs.setdefault("content_type", self.content_type)
-        kind = self.response_class or TemplateResponse
-        return kind(
-            request=self.request, template=self.get_template_names(), context=context, **response_kwargs
-        )
+        return render(self.request, self.get_template_names(), context, **response_kwargs)
 
 
 class TemplateView(TemplateResponseMixin, ContextMixin, View):

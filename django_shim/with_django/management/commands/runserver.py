@@ -1,4 +1,4 @@
-"""``manage.py runserver`` for a project on the real Django: with websockets."""
+"""``manage.py runserver`` for a project on the real Django, with websockets."""
 
 # mypy: disable-error-code="misc"
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
@@ -21,7 +21,7 @@ HERE = "django_shim.with_django.management.commands.runserver"
 
 
 class Command(DjangoCommand):
-    """The development server: uvicorn with ASGI_APPLICATION, which is loaded anew when a file changes."""
+    """The development server: uvicorn with ASGI_APPLICATION, restarted when a file changes."""
 
     help = "Starts a development server that serves HTTP and websockets, with the project's ASGI_APPLICATION."
 
@@ -31,7 +31,7 @@ class Command(DjangoCommand):
             "--noasgi", action="store_false", dest="use_asgi", help="Run Django's own server: no websockets."
         )
         for name in ("--http_timeout", "--websocket_handshake_timeout"):
-            parser.add_argument(name, type=int, help="Accepted for Daphne's sake; no effect.")
+            parser.add_argument(name, type=int, help="Accepted for compatibility with Daphne; no effect.")
         if apps.is_installed("django.contrib.staticfiles"):
             parser.add_argument(
                 "--nostatic",
@@ -55,7 +55,7 @@ class Command(DjangoCommand):
         super().handle(*args, **options)
 
     def run(self, **options: Any) -> None:
-        """Check the project, then serve; called with the address parsed."""
+        """Check the project, then serve it; Django has parsed the address."""
         if not options["use_asgi"]:
             super().run(**options)
             return
@@ -80,7 +80,7 @@ def _serves_static_files(options: Any) -> bool:
 
 
 def load(name: str) -> Any:
-    """The application "module:name" with Django set up, as a server process of its own needs it."""
+    """Return the application "module:name" after Django's setup; for a server process."""
     import django
 
     from compat.cli.application import load_application
@@ -90,7 +90,7 @@ def load(name: str) -> Any:
 
 
 def load_with_static_files(name: str) -> Any:
-    """The same behind Django's handler for STATIC_URL."""
+    """Return the application behind Django's handler for STATIC_URL."""
     from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 
     return ASGIStaticFilesHandler(load(name))

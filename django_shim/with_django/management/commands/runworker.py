@@ -19,9 +19,9 @@ logger = logging.getLogger("django.channels.worker")
 
 
 class Command(BaseCommand):
-    """Hands the messages of named channels to the consumers that ASGI_APPLICATION has under "channel"."""
+    """Passes the messages of named channels to the consumers under "channel" in ASGI_APPLICATION."""
 
-    help = "Runs consumers for messages that are sent to channels by name, outside of any connection."
+    help = "Runs consumers for messages that are sent to channels by name."
     leave_locale_alone = True
     worker_class = Worker
 
@@ -40,7 +40,7 @@ class Command(BaseCommand):
         self.channel_layer = get_channel_layer(alias)
         if self.channel_layer is None:
             raise CommandError(
-                f"You do not have any CHANNEL_LAYERS configured. (None that is called {alias!r}, at least.)"
+                f"You do not have any CHANNEL_LAYERS configured. (No layer has the alias {alias!r}.)"
             )
         logger.info("Running worker for channels %s", options["channels"])
         worker: Any = self.worker_class(

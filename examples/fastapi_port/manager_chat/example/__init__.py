@@ -1,1 +1,1 @@
-"""What the chat is made of: its consumer, its history, and how other code speaks to it."""
+"""The parts of the chat: its consumer, its history, its protection, and messages from other code."""

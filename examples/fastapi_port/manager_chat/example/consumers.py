@@ -1,7 +1,7 @@
-"""One person in the chat: what each kind of message does.
+"""The consumer of the chat, with a method for each type of message.
 
-A client sends ``{"type": …, "data": {…}}``; ``KINDS`` says which method handles which type. Rooms are groups
-of the manager, so whoever can reach the manager can speak in a room: other consumers, REST endpoints, Celery.
+A client sends ``{"type": …, "data": {…}}``; ``KINDS`` maps types to methods. Rooms are groups of the manager,
+so other consumers, REST endpoints and Celery tasks can send messages to a room through the manager.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ MAX_ROOM = 50
 MAX_FILE_BYTES = 5 * 1024 * 1024
 HISTORY = 50
 ROOMS = 200
-"""Rooms that are listed."""
+"""The maximum number of listed rooms."""
 
 T = TypeVar("T")
 Data = dict[str, Any]
 
 
 class ChatConsumer(BaseConsumer):
-    """The chat's consumer; ``database`` is where its history goes, or None for a chat without."""
+    """The consumer of the chat; ``database`` stores its history, None for a chat without history."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class ChatConsumer(BaseConsumer):
         await self.enter(room)
 
     async def enter(self, room: str) -> None:
-        """Join a room, learn who is there and what was said, and be announced."""
+        """Join a room, send its users and history to the client, and announce the user."""
         if room in self.connection.groups:
             raise MessageError(f"You are in {room} already")
         await self.join_group(room)
@@ -103,7 +103,7 @@ class ChatConsumer(BaseConsumer):
         await self.send_json(self.frame("room_left", room=room))
 
     async def leave(self, room: str) -> None:
-        """Leave a room; those who stay are told."""
+        """Leave a room, and notify the others."""
         self.typing.discard(room)
         await self.leave_group(room)
         users = await self.manager.get_group_users(room)
@@ -137,7 +137,7 @@ class ChatConsumer(BaseConsumer):
         messages = await self.ask(ChatDatabase.get_recent_messages, room, limit) or []
         await self.send_json(self.frame("message_history", room=room, messages=messages))
 
-    # What is said
+    # Messages
 
     async def chat_message(self, data: Data) -> None:
         room, text = self.my_room_in(data), self.text_in(data)
@@ -187,7 +187,7 @@ class ChatConsumer(BaseConsumer):
         await self.set_typing(data, False)
 
     async def set_typing(self, data: Data, typing: bool) -> None:
-        """Tell the others in the room, where that is news to them."""
+        """Notify the others in the room if the state has changed."""
         room = data.get("room")
         if not isinstance(room, str) or room not in self.connection.groups or typing == (room in self.typing):
             return
@@ -198,7 +198,7 @@ class ChatConsumer(BaseConsumer):
     async def ping(self, data: Data) -> None:
         await self.send_json(self.frame("pong"))
 
-    # What all of them need
+    # Helpers
 
     def person(self) -> Data:
         return {"user_id": self.user_id, "username": self.username}
@@ -207,7 +207,7 @@ class ChatConsumer(BaseConsumer):
         return {"type": kind, **content, "timestamp": self.timestamp}
 
     def room_in(self, data: Data, field: str = "room") -> str:
-        """The room that is meant; ValidationError for none, or one with a name that cannot be."""
+        """Return the room that ``data`` names; raise ValidationError for an invalid name."""
         room = data.get(field)
         name = room.strip() if isinstance(room, str) else ""
         if not 0 < len(name) <= MAX_ROOM:
@@ -215,7 +215,7 @@ class ChatConsumer(BaseConsumer):
         return name
 
     def my_room_in(self, data: Data) -> str:
-        """The room that is meant, if this person is in it."""
+        """Return the room that ``data`` names; raise MessageError if the user is not in it."""
         room = self.room_in(data)
         if room not in self.connection.groups:
             raise MessageError(f"You are not in {room}")
@@ -229,7 +229,7 @@ class ChatConsumer(BaseConsumer):
         return said
 
     async def ask(self, question: Callable[..., T], *values: Any) -> T | None:
-        """What the database answers, off the event loop; None without a database."""
+        """Call a method of the database in a thread and return its result; None without a database."""
         if self.database is None:
             return None
         return await asyncio.to_thread(question, self.database, *values)

@@ -1,7 +1,7 @@
 """The chat's history in SQLite: messages, users and rooms.
 
-``ChatDatabase()`` keeps it in the file that CHAT_DATABASE names, or in memory for as long as the process
-runs. Calls block for as long as SQLite takes; the consumer makes them in a thread.
+``ChatDatabase()`` stores it in the file that CHAT_DATABASE names, or in memory. Its methods block; the
+consumer calls them in a thread.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS rooms (
 
 
 class ChatDatabase:
-    """One connection to SQLite, for any thread of this process."""
+    """A connection to SQLite that any thread of this process may use."""
 
     def __init__(self, path: str | None = None) -> None:
         self._lock = threading.Lock()
@@ -51,7 +51,7 @@ class ChatDatabase:
         timestamp: float | None = None,
         kind: str = "chat_message",
     ) -> int:
-        """Keep a message; returns its number."""
+        """Store a message; return its number."""
         row = (room, user_id, username, text, kind, time.time() if timestamp is None else timestamp)
         with self._lock:
             cursor = self._connection.execute(
@@ -62,7 +62,7 @@ class ChatDatabase:
         return int(cursor.lastrowid or 0)
 
     def get_recent_messages(self, room: str, limit: int = 50) -> list[dict[str, Any]]:
-        """The last ``limit`` messages of a room, oldest first, each as it was sent to the room."""
+        """Return the last ``limit`` messages of a room, oldest first, as they were sent."""
         rows = self._rows(
             "SELECT kind AS type, room, user_id, username, text, timestamp FROM messages "
             "WHERE room = ? ORDER BY id DESC LIMIT ?",
@@ -74,7 +74,7 @@ class ChatDatabase:
     # Users
 
     def save_user(self, user_id: str, username: str) -> None:
-        """Note that a user has been seen just now."""
+        """Set the time at which a user was last seen."""
         self._change(
             "INSERT INTO users (user_id, username, last_seen) VALUES (?, ?, ?) ON CONFLICT (user_id) "
             "DO UPDATE SET username = excluded.username, last_seen = excluded.last_seen",
@@ -82,13 +82,13 @@ class ChatDatabase:
         )
 
     def get_user(self, user_id: str) -> dict[str, Any] | None:
-        """``{"user_id", "username", "last_seen"}``, or None for somebody who was never here."""
+        """Return ``{"user_id", "username", "last_seen"}``, or None for an unknown user."""
         return self._first("SELECT * FROM users WHERE user_id = ?", user_id)
 
     # Rooms
 
     def create_room(self, name: str, created_by: str, is_public: bool = True) -> bool:
-        """Add a room; False when there is one of that name."""
+        """Add a room; return False if the name exists."""
         return bool(
             self._change(
                 "INSERT OR IGNORE INTO rooms (name, created_by, is_public, created_at) VALUES (?, ?, ?, ?)",
@@ -97,11 +97,11 @@ class ChatDatabase:
         )
 
     def get_room(self, name: str) -> dict[str, Any] | None:
-        """``{"name", "created_by", "is_public", "created_at"}``, or None."""
+        """Return ``{"name", "created_by", "is_public", "created_at"}``, or None."""
         return self._first("SELECT * FROM rooms WHERE name = ?", name)
 
     def list_rooms(self, limit: int = 200) -> list[dict[str, Any]]:
-        """The first rooms that everybody may see, by name."""
+        """Return the first public rooms, by name."""
         return self._rows("SELECT * FROM rooms WHERE is_public ORDER BY name LIMIT ?", limit)
 
     def close(self) -> None:

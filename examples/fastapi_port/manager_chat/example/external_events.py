@@ -24,28 +24,28 @@ __all__ = ["announce", "announce_from_anywhere", "main", "notify_user", "on_comm
 
 
 async def announce(message: str) -> None:
-    """To everybody, from a coroutine."""
+    """Send a message to all users, from a coroutine."""
     await get_manager().broadcast(announcement(message))
 
 
 def announce_from_anywhere(message: str) -> None:
-    """To everybody, from any thread, whether or not an event loop runs in it; does not wait."""
+    """Send a message to all users, from any thread, with or without an event loop; do not wait."""
     manager = get_manager()
     manager.submit(manager.broadcast(announcement(message)))
 
 
 def tell_room(room: str, data: Any) -> None:
-    """To a room, from a thread or another process."""
+    """Send a message to a room, from a thread or another process."""
     get_manager().send_to_group_sync(room, {"type": "background_update", "room": room, "data": data})
 
 
 def notify_user(user_id: str, message: str) -> int:
-    """To a user's connections, wherever they are; how many there were."""
+    """Send a message to a user's connections in all processes; return their number."""
     return get_manager().send_to_user_sync(user_id, {"type": "notification", "message": message})
 
 
 def on_commit(session: Any) -> None:
-    """For SQLAlchemy: ``event.listen(Session, "after_commit", on_commit)``. It is called in any thread."""
+    """Send a message after a commit of SQLAlchemy: ``event.listen(Session, "after_commit", on_commit)``."""
     announce_from_anywhere("Something was saved")
 
 
@@ -54,7 +54,7 @@ def announcement(message: str) -> dict[str, Any]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Send one message from a process of its own."""
+    """Send one message from another process."""
     parser = argparse.ArgumentParser(prog="example.external_events", description=main.__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, names in {"broadcast": ["message"], "room": ["room", "text"], "user": ["user", "text"]}.items():

@@ -1,7 +1,7 @@
-"""What stands in front of every page and endpoint: only known hosts, no posts of other sites, no frames.
+"""Protection of pages and endpoints: allowed hosts, no posts from other sites, no frames.
 
-Origin checks of sockets say nothing of requests: any page may post a form to any site, with the visitor's
-cookies, and may show any page that does not refuse inside a frame of its own.
+The Origin check of websockets does not cover HTTP requests: any page may post a form to any site with the
+visitor's cookies, and may show any page in a frame unless the page refuses.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
 
 
 def protect(app: Any, hosts: Sequence[str]) -> None:
-    """Have ``app`` answer for ``hosts`` alone ("example.com", ".example.com" with all below it)."""
+    """Make ``app`` answer only for ``hosts`` ("example.com", or ".example.com" with its subdomains)."""
     app.add_middleware(OwnPages)
     patterns = [f"*{host}" if host.startswith(".") else host for host in hosts]
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=patterns, www_redirect=False)
 
 
 class OwnPages:
-    """Refuses what pages of other sites post, and tells browsers to show no page inside a frame.
+    """Refuses posts from pages of other sites, and forbids browsers to show pages in a frame.
 
-    Browsers say which site a request that changes something comes from. Programs do not, and are let through:
-    an application of yours asks them for a token.
+    Browsers send the site of a page that makes a request. Programs do not, and are allowed; a real
+    application requires a token from them.
     """
 
     def __init__(self, app: Any) -> None:
@@ -58,7 +58,7 @@ class OwnPages:
 
 
 def is_of_another_site(headers: Headers) -> bool:
-    """Whether a browser says that the request comes from a page of another site."""
+    """Return True if a browser says that the request comes from a page of another site."""
     origin = headers.get("origin")
     if origin is None:
         return headers.get("sec-fetch-site", "none") not in ("none", "same-origin")

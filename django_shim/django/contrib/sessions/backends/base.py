@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from compat.session_base import SessionBase, UpdateError
+import compat.sessions  # noqa: F401 - before its modules, or threads that import them wait for each other
+from compat.sessions.base import SessionBase, UpdateError
 
 __all__ = ["CreateError", "SessionBase", "UpdateError"]
 

@@ -1,1 +1,1 @@
-"""Where Django looks for the commands of the app ``daphne``."""
+"""The folder in which Django finds the commands of the app ``daphne``."""

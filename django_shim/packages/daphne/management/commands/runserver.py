@@ -1,4 +1,4 @@
-"""``manage.py runserver`` of the app ``daphne``, where the real daphne is not installed."""
+"""``manage.py runserver`` of the app ``daphne``, if the real daphne is not installed."""
 
 from typing import TYPE_CHECKING
 

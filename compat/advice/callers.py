@@ -1,0 +1,142 @@
+"""A check of the callers of a router: do they catch its ValueError?
+
+A project may try several routers in turn: it catches "No route found ..." and calls the next one. If no
+caller catches the error, the server answers 500 and logs a traceback for a mistyped path. So a router raises
+the error if a caller catches it, and refuses the connection otherwise. To decide, this module reads the
+``except`` clauses in the source of the callers when no route matches.
+
+- ``except ValueError`` and ``with suppress(ValueError)`` catch the error. - ``except Exception`` in a
+project's own code catches it. In an installed package (uvicorn, Starlette) it is a safety net that answers
+500: the router refuses before. - A clause that always raises the error again, for example after logging it,
+does not catch it.
+
+Code without source does not catch it either.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import functools
+import importlib.metadata
+import inspect
+import linecache
+from collections.abc import Iterator
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+__all__ = ["answers_before", "catches_value_error"]
+
+COROUTINE = inspect.CO_COROUTINE | inspect.CO_GENERATOR  # a generator may be awaited too
+INSTALLED = {"dist-packages", "site-packages"}
+LEAVES = (ast.Return, ast.Continue, ast.Break)
+TRY_STAR: type[ast.Try] = getattr(ast, "TryStar", ast.Try)  # from Python 3.11 on
+
+
+def catches_value_error(frame: FrameType | None) -> bool:
+    """Return True if a coroutine that awaits the one of ``frame`` catches its ValueError.
+
+    ``frame``: the caller of the router. The callers are the coroutines of the same task.
+    """
+    for caller in _callers(frame):
+        for caught in _caught_at(caller):
+            if ValueError in caught:
+                return True
+            if Exception in caught or BaseException in caught:
+                return not _is_package(caller)
+    return False
+
+
+def answers_before(frame: FrameType | None, code: CodeType) -> bool:
+    """Return True if a package's safety net is between ``frame`` and its caller that runs ``code``."""
+    for caller in _callers(frame):
+        if caller.f_code is code:
+            return False
+        if _is_package(caller) and any(
+            Exception in caught or BaseException in caught for caught in _caught_at(caller)
+        ):
+            return True
+    return False
+
+
+def _callers(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None and frame.f_code.co_flags & COROUTINE:
+        yield frame
+        frame = frame.f_back
+
+
+def _caught_at(frame: FrameType) -> Iterator[tuple[Any, ...]]:
+    """Yield the exception classes of each clause around the current line of ``frame``, innermost first."""
+    linecache.lazycache(frame.f_code.co_filename, frame.f_globals)  # for modules in archives
+    return (_classes(clause, frame) for clause in _clauses(frame.f_code, frame.f_lineno))
+
+
+def _is_package(frame: FrameType) -> bool:
+    return _is_installed(frame.f_code.co_filename, frame.f_globals.get("__name__", ""))
+
+
+@functools.lru_cache(maxsize=256)
+def _is_installed(file: str, module: str) -> bool:
+    """Return True if code belongs to an installed package, by its folder or by the package's metadata."""
+    if not INSTALLED.isdisjoint(Path(file).parts):
+        return True
+    try:
+        importlib.metadata.distribution(module.partition(".")[0])
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        return False
+    return True
+
+
+@functools.lru_cache(maxsize=256)
+def _clauses(code: CodeType, line: int) -> tuple[ast.expr | None, ...]:
+    """Return the class expressions of the clauses around ``line`` of ``code``, innermost first; None catches
+    all.
+
+    Returns () if there is no source.
+    """
+    # Only the function is parsed, not its file, because this runs on the event loop.
+    first = code.co_firstlineno
+    lines = inspect.getblock(linecache.getlines(code.co_filename)[first - 1 :])
+    try:
+        tree = ast.parse("".join(["if True:\n" if lines and lines[0][:1].isspace() else "\n", *lines]))
+    except SyntaxError:
+        return ()
+    at = line - first + 2
+    blocks = (
+        node for node in ast.walk(tree) if isinstance(node, (ast.Try, TRY_STAR, ast.With))
+    )  # outermost first
+    around = [node for node in blocks if node.body[0].lineno <= at <= (node.body[-1].end_lineno or 0)]
+    return tuple(clause for node in reversed(around) for clause in _caught_by(node))
+
+
+def _caught_by(node: ast.Try | ast.With) -> Iterator[ast.expr | None]:
+    if isinstance(node, ast.With):
+        for item in node.items:
+            call = item.context_expr
+            if isinstance(call, ast.Call) and ast.unparse(call.func).split(".")[-1] == "suppress":
+                yield ast.Tuple(call.args)
+        return
+    yield from (handler.type for handler in node.handlers if not _raises_again(handler))
+
+
+def _raises_again(handler: ast.ExceptHandler) -> bool:
+    last = handler.body[-1]
+    if not isinstance(last, ast.Raise) or any(isinstance(node, LEAVES) for node in ast.walk(handler)):
+        return False
+    return last.exc is None or (isinstance(last.exc, ast.Name) and last.exc.id == handler.name)
+
+
+def _classes(clause: ast.expr | None, frame: FrameType) -> tuple[Any, ...]:
+    """Return the exceptions that a clause names in ``frame``; None for an expression that is not a name."""
+    if clause is None:
+        return (BaseException,)
+    if isinstance(clause, ast.Tuple):
+        return tuple(one for part in clause.elts for one in _classes(part, frame))
+    if isinstance(clause, ast.Attribute):
+        return tuple(getattr(owner, clause.attr, None) for owner in _classes(clause.value, frame))
+    if isinstance(clause, ast.Name):
+        names = {**vars(builtins), **frame.f_globals, **frame.f_locals}
+        found = names.get(clause.id)
+        return found if isinstance(found, tuple) else (found,)
+    return ()

@@ -1,0 +1,149 @@
+"""Hints for the log record of a consumer's error: its likely cause, and what to write.
+
+``KeyError: 'user'`` names neither the missing middleware nor the pattern without that parameter. Each rule
+below recognizes one such error. The rules run only when a consumer has failed, and do not change the
+exception. In a test, which receives the exception, the hint is a note of its traceback (Python 3.11).
+"""
+
+from __future__ import annotations
+
+import json
+import linecache
+import logging
+from typing import Any
+
+from compat.exceptions import ChannelFull
+from compat.names import get_handler_name
+
+__all__ = ["hint", "noted"]
+
+log = logging.getLogger("compat.consumer")
+
+MIDDLEWARE = {
+    "user": "AuthMiddlewareStack (compat.auth)",
+    "session": "SessionMiddlewareStack (compat.sessions), or AuthMiddlewareStack (compat.auth)",
+    "cookies": "CookieMiddleware (compat.sessions), or AuthMiddlewareStack (compat.auth)",
+}
+"""The middleware that adds each key to the scope."""
+
+
+def hint(consumer: Any, error: BaseException, message: Any = None) -> str:
+    """Return a hint about ``error``, which a handler of ``consumer`` raised for ``message``; "" if no rule
+    applies.
+    """
+    for rule in RULES:
+        try:
+            found = rule(consumer, error, message or {})
+        except Exception:  # attributes of a consumer may raise; the first error must still be reported
+            log.exception("looking for a hint about %r failed", error)
+            continue
+        if found:
+            return f"{found[0].upper()}{found[1:]}."
+    return ""
+
+
+def noted(error: BaseException, said: str) -> BaseException:
+    """Add ``said`` as a note to ``error``, from Python 3.11 on, and return ``error``."""
+    add_note = getattr(error, "add_note", None)
+    if said and add_note is not None:
+        add_note(said)
+    return error
+
+
+def _scope_key(consumer: Any, error: BaseException, message: Any) -> str | None:
+    key = error.args[0] if isinstance(error, KeyError) and error.args else None
+    if key in MIDDLEWARE and key not in consumer.scope:
+        return f"the scope has no {key!r}: wrap the application in {MIDDLEWARE[key]}"
+    return None
+
+
+def _path_parameter(consumer: Any, error: BaseException, message: Any) -> str | None:
+    key = error.args[0] if isinstance(error, KeyError) and error.args else None
+    taken = (consumer.scope.get("url_route") or {}).get("kwargs", {})
+    if not isinstance(key, str) or key in taken:
+        return None
+    line = _line_of(error)
+    if "kwargs" not in line and "path_params" not in line:
+        return None
+    there = ", ".join(map(repr, taken)) or "none"
+    return f"the pattern of the path has no parameter {key!r} (it has: {there}); add it, or read another one"
+
+
+def _line_of(error: BaseException) -> str:
+    """Return the source of the line that raised ``error``."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    if traceback is None:
+        return ""
+    return linecache.getline(traceback.tb_frame.f_code.co_filename, traceback.tb_lineno)
+
+
+def _channel_name(consumer: Any, error: BaseException, message: Any) -> str | None:
+    missing = isinstance(error, AttributeError) and error.name in ("channel_name", "channel_receive")
+    if not missing or consumer.channel_layer is not None:
+        return None
+    alias = consumer.channel_layer_alias
+    return f"a consumer has a channel only with a channel layer, and no layer {alias!r} is configured"
+
+
+def _kind_of_frame(consumer: Any, error: BaseException, message: Any) -> str | None:
+    if not isinstance(error, TypeError) or message.get("type") != "websocket.receive":
+        return None
+    for name, kind in (("bytes_data", "binary"), ("text_data", "text")):
+        if f"receive() got an unexpected keyword argument '{name}'" in str(error):
+            return (
+                f"the client sent a {kind} frame; write receive(self, text_data=None, bytes_data=None), and "
+                "check which argument is set"
+            )
+    return None
+
+
+def _json(consumer: Any, error: BaseException, message: Any) -> str | None:
+    if isinstance(error, json.JSONDecodeError) and message.get("type") == "websocket.receive":
+        return (
+            "the client sent a frame that is not JSON, and the connection was closed; catch "
+            "json.JSONDecodeError to answer it instead (in a JSON consumer: override decode_json)"
+        )
+    if isinstance(error, ValueError) and str(error).startswith("No text section"):
+        return "a JSON consumer accepts text frames that are not empty; override receive() to accept others"
+    return None
+
+
+def _no_handler(consumer: Any, error: BaseException, message: Any) -> str | None:
+    if not isinstance(error, ValueError) or not str(error).startswith("No handler for message type"):
+        return None
+    define = "def" if getattr(consumer, "_sync", False) else "async def"
+    name = get_handler_name(message) if message else "its_type"
+    return (
+        f"write '{define} {name}(self, event)' in {type(consumer).__name__}, or set its unknown_message = "
+        "'log' (CHANNEL_UNKNOWN_MESSAGE for all consumers)"
+    )
+
+
+def _nothing_to_send(consumer: Any, error: BaseException, message: Any) -> str | None:
+    if isinstance(error, ValueError) and str(error).startswith("You must pass one of bytes_data or text"):
+        return "both arguments of send() are None; to send an empty frame, write send(text_data='')"
+    return None
+
+
+def _full(consumer: Any, error: BaseException, message: Any) -> str | None:
+    if not isinstance(error, ChannelFull):
+        return None
+    capacity = getattr(consumer.channel_layer, "capacity", "?")
+    return (
+        f"the reader of that channel is too slow: {capacity} messages wait (the layer's capacity). Catch "
+        "ChannelFull if a message may be lost, or raise the capacity"
+    )
+
+
+RULES = (
+    _scope_key,
+    _path_parameter,
+    _channel_name,
+    _kind_of_frame,
+    _json,
+    _no_handler,
+    _nothing_to_send,
+    _full,
+)

@@ -1,0 +1,350 @@
+"""A consumer's connection: how it begins, what it is asked while it runs, and how it ends.
+
+Whatever ends it, and whatever fails meanwhile, the end has one order: an error is logged, the client is told,
+the disconnect handler runs exactly once, the groups are left. A client that does not read is waited for no
+longer than ``CLOSE_TIMEOUT_S``, a layer that does not answer no longer than ``LAYER_TIMEOUT_S``. Handlers,
+the disconnect's too, are not bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from compat.advice.hints import noted
+from compat.engine.contracts import Consumer, Work
+from compat.engine.draining import drain
+from compat.engine.inbox import Inbox
+from compat.engine.limits import Heartbeat, guarded, limit_of, limited
+from compat.engine.outage import TRY_AGAIN_LATER, is_outage, refuse_for_outage
+from compat.engine.reader import Interruptible, SocketReader, holds_closes_back
+from compat.engine.refusal import connection_lost
+from compat.engine.reports import explained, hint_for, kind_of, named, report, warn
+from compat.engine.shielding import anyio_scope, is_a_handlers_own, shield, uncancel, whole
+from compat.engine.socket import Socket, says_gone
+from compat.engine.subscription import Subscription
+from compat.exceptions import ClientDisconnected, StopConsumer
+from compat.metrics import connections
+from compat.types import Message, Receive
+
+__all__ = ["CLOSE_TIMEOUT_S", "STOP", "Connection"]
+
+log = logging.getLogger("compat.consumer")
+
+CLOSE_TIMEOUT_S = 2.0
+"""How long a close may take: a client that reads nothing reads no close either."""
+
+DISCONNECT_TIMEOUT_S = 2.0
+"""How long after a send that has said that the client has left its disconnect may come from the server."""
+
+NORMAL, GOING_AWAY, NO_CODE, INTERNAL_ERROR = 1000, 1001, 1006, 1011
+
+STOP: Any = object()
+"""What a handler of ours returns where it would raise StopConsumer: that is not worth an exception."""
+
+Dispatch = Callable[[Message], Awaitable[Any]]
+Read = Callable[[Receive, Inbox], SocketReader]
+
+
+class Connection:
+    """One consumer's connection, from its first message to its end.
+
+    ``dispatch`` awaits the handler of a message. ``receive`` is the server's. ``handlers`` are the names of
+    methods, by type of message, that may be called in place of ``dispatch``.
+    """
+
+    __slots__ = (
+        "cancelled",
+        "consumer",
+        "dispatch",
+        "failure",
+        "handlers",
+        "heartbeat",
+        "inbox",
+        "overdue",
+        "reader",
+        "receive",
+        "scope",
+        "socket",
+        "subscription",
+        "turned_away",
+        "work",
+    )
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        inbox: Inbox,
+        socket: Socket,
+        dispatch: Dispatch,
+        receive: Receive,
+        handlers: Mapping[Any, str] | None = None,
+    ) -> None:
+        self.consumer = consumer
+        self.inbox = inbox
+        self.socket = socket
+        self.dispatch = dispatch
+        self.receive = receive
+        self.handlers = handlers
+        self.subscription: Subscription | None = None
+        self.reader: SocketReader | None = None
+        self.turned_away = False
+        """The handshake was answered with 503."""
+        self.heartbeat: Heartbeat | None = None
+        self.work: Work | None = None
+        self.failure: BaseException | None = None
+        """What a handler has raised, once the log has been told."""
+        self.cancelled = False
+        self.scope = anyio_scope()
+        """The anyio scope in which the consumer runs; None where there is none."""
+        self.overdue: asyncio.TimerHandle | None = None
+        """Ends the wait for the disconnect of a client that has left."""
+
+    def subscribe(self, layer: Any, channel: str) -> None:
+        """Have what is sent to ``channel`` put into the inbox, until the end."""
+        self.consumer._set_channel(channel)
+        self.subscription = Subscription(layer, channel, self.inbox)
+
+    def begin(self, read: Read, protocol: Any = None, work: Work | None = None) -> None:
+        """Begin to read the socket by ``read``, and let others know of the connection.
+
+        In the consumer's task. ``protocol`` is the server's, where frames are gathered for it. ``work`` is
+        what handlers may leave behind when the task has come to the end of its messages.
+        """
+        socket, receive = self.socket, self.receive
+        self.work = work
+        socket.enter(self, protocol)
+        if socket.websocket and socket.served and holds_closes_back():
+            apart = Interruptible(receive, socket.raw_send)
+            receive = apart.receive
+            socket.send_by(apart.send)
+        if limited(self.consumer):
+            receive = self._limit(receive)
+        self.reader = read(receive, self.inbox)
+        connections.begin()
+        self.inbox.begin()
+        if socket.websocket and socket.served:
+            drain.enter(self)
+
+    def _limit(self, receive: Receive) -> Receive:
+        """``receive`` behind the limits of the connection; begins its heartbeat."""
+        interval = limit_of(self.consumer, "heartbeat", "CHANNEL_HEARTBEAT")
+        if interval is not None and self.socket.websocket:
+            self.heartbeat = Heartbeat(self.inbox, interval)
+        return guarded(self.consumer, receive, self.close)
+
+    # What a socket asks (see ``compat.engine.socket.Phase``)
+
+    def between_ends(self) -> bool:
+        """Return True while neither ``connect()`` nor ``disconnect()`` runs."""
+        current = self.inbox.current
+        return not (current is None or current.get("type") == "websocket.connect" or self.inbox.ended)
+
+    def client_left(self) -> bool:
+        """Return True once the server has handed over the client's disconnect."""
+        return self.inbox.ended or (self.reader is not None and self.reader.last is not None)
+
+    # While it runs
+
+    async def close(self, code: int) -> None:
+        """Close the client's socket, for ``CLOSE_TIMEOUT_S`` at most; errors of that are not raised."""
+        try:
+            closing = await whole(self.socket.close(code), CLOSE_TIMEOUT_S)
+        except Exception as error:  # noqa: BLE001 - any server, and any middleware around its send
+            log.debug("%s: could not be closed with %d: %s", self.name(), code, error)
+        else:
+            closing.cancel()
+
+    def cancel(self) -> None:
+        """Cancel the consumer's task, from outside of it."""
+        if self.inbox.task is not None:
+            self.inbox.task.cancel()
+
+    def has_left(self, error: Exception) -> bool:
+        """Return True where ``error`` of a handler says only that the client has left: the consumer goes on.
+
+        What has come from the client before is handled yet, and its disconnect, which is on the way.
+        """
+        if self.inbox.ended or not (self.socket.gone and says_gone(error)):
+            return False
+        if self.overdue is None:
+            self.overdue = self.inbox.loop.call_later(DISCONNECT_TIMEOUT_S, self._overdue)
+        return True
+
+    def _overdue(self) -> None:
+        if not self.inbox.ended:
+            self.inbox.fail(ClientDisconnected("the server has not said that the client has left"))
+
+    async def handle(self, message: Message) -> None:
+        """Await the handler of ``message``; raise StopConsumer where it ends the consumer."""
+        handling = self.dispatch(message)
+        if self.inbox.ended and self.scope is not None:
+            handling = self.shielded(handling)
+        try:
+            if await handling is STOP:
+                raise StopConsumer
+        except Exception as error:
+            if not self.has_left(error):
+                raise
+
+    async def shielded(self, handling: Awaitable[Any]) -> Any:
+        """Run the disconnect handler so that no anyio scope further out cuts it short."""
+        if anyio_scope() is not self.scope:  # connect() has entered one of its own, which is to be left first
+            return await handling
+        with shield():
+            return await handling
+
+    # The end
+
+    async def refused(self, error: BaseException) -> None:
+        """End a consumer that could not begin, before its handshake has been received."""
+        if self._is_logged() and is_outage(error):
+            await refuse_for_outage(self.consumer.scope, self.receive, self.socket.raw_send, error)
+        else:
+            await self.end(error)
+
+    async def end(self, error: BaseException | None) -> None:
+        """End the consumer because of ``error``; None: the client's own disconnect has been handled.
+
+        Raises ``error`` where it is to be raised: a cancellation, or in a test.
+        """
+        inbox, served = self.inbox, self.socket.served
+        cancelled = isinstance(error, asyncio.CancelledError) and not is_a_handlers_own(error)
+        code: int | None = None
+        failure: BaseException | None = None
+        raised: BaseException | None = None
+        if error is None or isinstance(error, StopConsumer):
+            code = None if error is None or inbox.ended else NORMAL
+        elif self.socket.gone and says_gone(error) and not inbox.ended:
+            code = NO_CODE
+        elif cancelled and inbox.overflowed and not inbox.ended:
+            code = TRY_AGAIN_LATER
+            uncancel()
+            self.socket.shut_out()
+            warn(self.name(), "closed with 1013, its inbox is full (on_overflow='close')")
+        elif cancelled:
+            code, raised = self._code_of_client(GOING_AWAY if served else None), error
+        elif isinstance(error, (Exception, asyncio.CancelledError)):
+            code = TRY_AGAIN_LATER if served and is_outage(error) else INTERNAL_ERROR
+            failure = self.announced(error)
+        else:  # SystemExit and the like
+            code, raised = INTERNAL_ERROR, error
+        self.cancelled = cancelled
+        steps = self._steps(code, failure)
+        second: BaseException | None = None
+        try:
+            if cancelled:
+                second = (await whole(steps)).result()
+            elif self.scope is None or anyio_scope() is not self.scope:
+                second = await steps
+            else:
+                with shield():
+                    second = await steps
+        except asyncio.CancelledError:
+            if failure is None or self._is_logged():
+                raise
+        self.work = None
+        if raised is not None:
+            raise raised
+        failure = second if failure is None else failure
+        if failure is not None and not self._is_logged():
+            raise noted(failure, hint_for(self.consumer, failure, self.inbox.current))
+
+    async def _steps(self, code: int | None, failure: BaseException | None) -> BaseException | None:
+        """Take the steps of an end in their order, each whatever the one before has raised.
+
+        ``code`` is None where the disconnect has been handled. Returns what the disconnect handler raised.
+        """
+        second: BaseException | None = None
+        interrupted: asyncio.CancelledError | None = None
+        for step in (self._tell, self._disconnect) if code is not None or self.work is not None else ():
+            try:
+                await step(code)
+            except asyncio.CancelledError as error:
+                interrupted = error
+            except Exception as error:  # noqa: BLE001 - the user's handler may raise anything
+                second = error
+        if second is not None and self._is_logged():
+            # One that follows another is most often its consequence: connect() has been cut short.
+            self._report(second, "websocket.disconnect", logging.ERROR if failure is None else logging.INFO)
+        self.let_go()
+        try:
+            if self.reader is not None:
+                await self.reader.stop()
+            if self.turned_away:
+                await connection_lost(self.receive)
+        except asyncio.CancelledError as error:
+            interrupted = error
+        try:
+            if self.subscription is not None:
+                await self.subscription.end()
+        except asyncio.CancelledError as error:
+            interrupted = error
+        except Exception as error:  # noqa: BLE001 - any layer, any driver
+            # One that cannot be reached is reported, not raised.
+            warn(self.name(), f"could not leave its groups: {error}")
+        self.inbox.close()
+        if interrupted is not None:
+            raise interrupted
+        return second
+
+    async def _tell(self, code: int | None) -> None:
+        """Send what is queued, and the close; a client that reads nothing is not waited for."""
+        if self.work is not None:
+            await self.work.flush()
+        if code is not None and not self.inbox.ended and (self.socket.served or code == TRY_AGAIN_LATER):
+            self.turned_away = code == TRY_AGAIN_LATER and self.socket.served and self.socket.refusable()
+            await self.close(code)
+
+    async def _disconnect(self, code: int | None) -> None:
+        """Run the consumer's own disconnect handler, unless it has run or nothing has begun."""
+        if self.work is not None:
+            await self.work.idle()
+        begun = self.socket.websocket and self.inbox.current is not None
+        due = begun and code is not None and not self.inbox.ended
+        if not due or not hasattr(self.consumer, "websocket_disconnect"):
+            return
+        self.inbox.end()
+        try:
+            await self.dispatch({"type": "websocket.disconnect", "code": code})
+        except StopConsumer:
+            pass
+
+    def let_go(self) -> None:
+        """Stop what belongs to the connection: it is read from and sent to no more."""
+        drain.leave(self)
+        for timer in (self.heartbeat, self.overdue):
+            if timer is not None:
+                timer.cancel()
+        if self.reader is not None:
+            connections.end()
+        self.socket.leave()
+
+    def _code_of_client(self, code: int | None) -> int | None:
+        """The code of the client's disconnect, if that has come and is not handled yet; else ``code``."""
+        last = self.reader.last if self.reader is not None and not self.inbox.ended else None
+        return code if last is None else int(last.get("code", NO_CODE))
+
+    # The log
+
+    def announced(self, error: BaseException) -> BaseException:
+        """Return ``error`` of a handler as it is explained, once it is in the log, if it belongs there."""
+        if self.failure is None:
+            self.failure = explained(self.consumer, error)
+            if self._is_logged():
+                current = self.inbox.current
+                self._report(self.failure, "its start" if current is None else kind_of(current))
+        return self.failure
+
+    def _is_logged(self) -> bool:
+        """Return True where errors go to the log; elsewhere the server, or a test, is given them."""
+        return self.socket.served and self.socket.websocket
+
+    def _report(self, error: BaseException, where: str, level: int = logging.ERROR) -> None:
+        report(self.consumer, self.name(), error, self.inbox.current, where, level)
+
+    def name(self) -> str:
+        """Consumer, path and channel, for log lines."""
+        return named(self.consumer, self.inbox.channel)

@@ -1,0 +1,181 @@
+"""A stop of the server that closes its connections one after another.
+
+With ``DRAIN_SECONDS`` above 0, the first SIGTERM (or SIGINT) begins a drain: new sockets are refused with 503
+and the open ones are closed with 1012 ("service restart") one after another, spread over that time, so that
+clients do not all come back at once, and each one's ``disconnect()`` runs. Then, or at the second signal,
+the server stops as it would have. A handler that does not return is cancelled, and one that blocks its thread
+does not keep the process from ending.
+
+The handler is put in front of the server's when the first websocket is served. That needs a server that
+handles signals by ``signal.signal`` on the thread of its event loop, as uvicorn does; with any other a server
+stops as it always did, and a log line says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Protocol
+
+from compat.engine.limits import admissions
+from compat.engine.refusal import listed
+from compat.exceptions import ImproperlyConfigured
+from compat.settings import settings
+
+__all__ = ["Drain", "drain"]
+
+log = logging.getLogger("compat.draining")
+
+SERVICE_RESTART = 1012
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+CLOSED_TIMEOUT_S = 5.0
+"""How long a client that has been closed, or a consumer that has been cancelled, may take to be gone."""
+
+Handler = Callable[[int, FrameType | None], Any]
+
+
+class Running(Protocol):
+    """What a drain needs of a consumer that runs."""
+
+    async def close(self, code: int) -> None: ...
+
+    def cancel(self) -> None:
+        """Cancel the consumer's task."""
+
+    def name(self) -> str: ...
+
+
+class Drain:
+    """The open websockets of this process, and how they are closed when it stops."""
+
+    def __init__(self) -> None:
+        self.open: set[Running] = set()
+        self.servers: dict[int, Handler] = {}
+        """The server's own handlers, by signal."""
+        self.watching = False
+        self.task: asyncio.Task[None] | None = None
+        self.gone: asyncio.Event | None = None
+        """Set when the last connection has ended; None while no task waits for that."""
+
+    def enter(self, consumer: Running) -> None:
+        """Note that a websocket is served from now on."""
+        self.open.add(consumer)
+        if not self.watching:
+            self.watching = True
+            if drain_seconds():
+                self._watch()
+
+    def leave(self, consumer: Running) -> None:
+        """Note that a websocket has ended."""
+        self.open.discard(consumer)
+        if self.gone is not None and not self.open:
+            self.gone.set()
+
+    async def _all_gone(self) -> bool:
+        """Return True if all connections end within ``CLOSED_TIMEOUT_S``."""
+        self.gone = asyncio.Event()
+        if self.open:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self.gone.wait(), CLOSED_TIMEOUT_S)
+        return not self.open
+
+    def _names(self) -> str:
+        return listed((consumer.name() for consumer in self.open), limit=3)
+
+    def _watch(self) -> None:
+        loop = asyncio.get_running_loop()
+        found = {int(number): signal.getsignal(number) for number in SIGNALS}
+        handlers = {number: handler for number, handler in found.items() if callable(handler)}
+        if threading.current_thread() is not threading.main_thread() or signal.SIGTERM not in handlers:
+            log.warning("DRAIN_SECONDS has no effect: this server does not handle SIGTERM by signal.signal()")
+            return
+        self.servers = handlers
+        for number in handlers:
+            signal.signal(number, lambda number, frame: self._stop(loop))
+
+    def _stop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """In the signal handler: begin, or at the second signal let the server end at once."""
+        if not admissions.draining:
+            admissions.refuse_all()
+            loop.call_soon_threadsafe(self._begin)
+            return
+        log.warning("second signal: ending at once with %d websockets open", len(self.open))
+        if self.task is not None:
+            self.task.cancel()
+        self._restore()
+        self._end_at_once()
+
+    def _end_at_once(self) -> None:
+        """Stop the server without waiting for its connections, and make sure that the process ends."""
+        handler = self.servers[signal.SIGTERM]
+        _stop_server(handler)
+        server = getattr(handler, "__self__", None)
+        if hasattr(server, "force_exit"):
+            server.force_exit = True  # type: ignore[union-attr]
+        else:  # as Ctrl-C after a stop has begun
+            self.servers.get(signal.SIGINT, handler)(signal.SIGINT, None)
+        # An interpreter waits for its threads, and a handler may block one for ever.
+        last_resort = threading.Timer(CLOSED_TIMEOUT_S, os._exit, (1,))
+        last_resort.daemon = True
+        last_resort.start()
+
+    def _restore(self) -> None:
+        for number, handler in self.servers.items():
+            signal.signal(number, handler)
+
+    def _begin(self) -> None:
+        self.task = asyncio.get_running_loop().create_task(self._close_all())
+
+    async def _close_all(self) -> None:
+        """Close what is open, evenly over the drain time; then hand over to the server."""
+        seconds = drain_seconds()
+        consumers = list(self.open)
+        log.warning("stopping: closing %d websockets over %g s", len(consumers), seconds)
+        pause = seconds / max(len(consumers), 1)
+        closing = []
+        for consumer in consumers:
+            if consumer in self.open:
+                closing.append(asyncio.ensure_future(consumer.close(SERVICE_RESTART)))
+            await asyncio.sleep(pause)
+        if closing:
+            await asyncio.wait(closing, timeout=CLOSED_TIMEOUT_S)
+        if not await self._all_gone():
+            log.warning(
+                "stopping: cancelled what had not ended %g s later: %s", CLOSED_TIMEOUT_S, self._names()
+            )
+            for consumer in tuple(self.open):
+                consumer.cancel()
+        ended = await self._all_gone()
+        self._restore()
+        if ended:
+            _stop_server(self.servers[signal.SIGTERM])
+        else:
+            log.error("stopping: ending without these, which block their threads: %s", self._names())
+            self._end_at_once()
+
+
+def _stop_server(handler: Handler) -> None:
+    """Have the server stop as for SIGTERM; uvicorn by its flag, since it ends a signal's stop with 143."""
+    server = getattr(handler, "__self__", None)
+    if hasattr(server, "should_exit"):
+        server.should_exit = True  # type: ignore[union-attr]
+    else:
+        handler(signal.SIGTERM, None)
+
+
+def drain_seconds() -> float:
+    """Setting ``DRAIN_SECONDS``: over how long a stop spreads its closes; 0 closes all at once."""
+    seconds = settings.get("DRAIN_SECONDS")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0:
+        raise ImproperlyConfigured(f"DRAIN_SECONDS must be a number of seconds, 0 or more; found {seconds!r}")
+    return float(seconds)
+
+
+drain = Drain()
+"""That of this process."""

@@ -1,0 +1,342 @@
+"""Sync consumers on a pool of threads, without a task and a wake-up of the loop for each handler.
+
+What a handler sends is appended to its connection's own queue, and the loop is woken once for all that a
+worker has done; the connection's task sends it. A handler that is 64 frames ahead of its client blocks.
+Each connection has one context, so contextvars pass from handler to handler.
+
+This relies on asgiref, as ``thread_locals`` says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+import time
+from collections import deque
+from typing import Any, Protocol
+
+from compat import db
+from compat.clock import steady
+from compat.engine.connection import CLOSE_TIMEOUT_S, Connection
+from compat.engine.fast.pool import TICK_S, Worker, pool_of
+from compat.engine.fast.sync_inbox import SyncInbox
+from compat.engine.fast.thread_locals import enter
+from compat.engine.reader import TaskReader
+from compat.engine.scheduler import Scheduler
+from compat.engine.shielding import uncancel, whole
+from compat.engine.socket import Socket, says_gone
+from compat.engine.threads import executor
+from compat.exceptions import StopConsumer
+from compat.types import Message
+
+__all__ = ["Bridge"]
+
+MAX_UNSENT = 64
+"""Frames that a handler may be ahead of its client before ``send()`` blocks it."""
+
+
+class SyncHandlers(Protocol):
+    """What this module needs of a consumer."""
+
+    def dispatch(self, message: Message) -> None:
+        """Handle ``message``, in a worker thread."""
+
+
+class Bridge:
+    """One sync consumer's connection: its inbox, its frames on the way out, its token and its context."""
+
+    __slots__ = (
+        "busy",
+        "closing",
+        "connection",
+        "consumer",
+        "context",
+        "database",
+        "draining",
+        "error",
+        "finished",
+        "given_up",
+        "home",
+        "hurried",
+        "inbox",
+        "nested",
+        "out",
+        "pool",
+        "room",
+        "socket",
+        "touched",
+        "waiter",
+        "worker",
+    )
+
+    def __init__(self, consumer: SyncHandlers, socket: Socket, scheduler: Scheduler) -> None:
+        loop = socket.loop
+        self.consumer = consumer
+        self.socket = socket
+        self.pool = pool_of(loop)
+        self.inbox = SyncInbox(loop, scheduler, self)
+        self.out: deque[Message] = deque()
+        self.busy = threading.Lock()
+        """The token: who holds it may run handlers, or has queued the connection to be run."""
+        self.room: threading.Event | None = None
+        """Set when a handler that waits to send may look again; made by the first that waits."""
+        self.context = contextvars.copy_context()
+        self.database = db.watched()
+        self.home: int = 0
+        """The thread that ran the last handler."""
+        self.nested: list[Any] = []
+        """Tasks that ``async_to_sync`` in a handler runs on the loop (asgiref's task context)."""
+        self.worker: Worker | None = None
+        self.waiter: asyncio.Future[None] | None = None
+        self.connection: Connection | None = None
+        """The consumer's, while it runs."""
+        self.error: Exception | None = None
+        self.touched = self.finished = self.closing = False
+        self.draining = self.hurried = self.given_up = False
+
+    # On the loop
+
+    def schedule(self) -> bool:
+        """Queue this connection, unless it is queued or running, or its client is too far behind."""
+        if len(self.out) < MAX_UNSENT and not self.stopped() and self.busy.acquire(blocking=False):
+            self.pool.submit(self)
+            return True
+        return False
+
+    def stopped(self) -> bool:
+        """True when no further message is to be handled."""
+        return self.finished or self.closing or self.error is not None
+
+    def wake(self) -> None:
+        """Let this connection's task look."""
+        self.touched = False
+        waiter = self.waiter
+        if waiter is not None:
+            self.waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
+        elif self.draining:
+            self._hurry()
+
+    def _hurry(self) -> None:
+        """While the client is sent something: if a handler has ended the consumer, bound the sending."""
+        connection = self.connection
+        if connection is None or self.hurried or not (self.finished or self.error is not None):
+            return
+        self.hurried = True
+        if self.error is not None:
+            connection.announced(self.error)
+        self.pool.loop.call_later(CLOSE_TIMEOUT_S, self._give_up, connection)
+
+    def _give_up(self, connection: Connection) -> None:
+        if self.draining and connection is self.connection:
+            self.given_up = True
+            connection.cancel()
+
+    async def run(self, connection: Connection) -> None:
+        """Run the consumer until it stops, its client leaves, a handler raises, or the task is cancelled."""
+        self.connection = connection
+        protocol = self.inbox.scheduler.bursts.protocol_of(connection.receive, self.socket.raw_send)
+        error: BaseException | None = None
+        try:
+            connection.begin(TaskReader, protocol, work=self)
+            await self._pump()
+        except GeneratorExit:
+            connection.let_go()
+            raise
+        except BaseException as raised:  # noqa: BLE001 - whatever a handler raises
+            error = raised
+            if isinstance(raised, asyncio.CancelledError) and self.given_up:
+                uncancel()
+                error = self.error or StopConsumer()
+            elif isinstance(raised, asyncio.CancelledError) and not self.inbox.ended:
+                for task in tuple(self.nested):
+                    task.cancel()
+        self.draining = False
+        try:
+            await connection.end(error)
+        finally:
+            error = self.connection = None
+            del self.consumer, self.inbox  # they refer to this, and are freed without the garbage collector
+
+    async def _pump(self) -> None:
+        """Send what handlers have sent, until one has ended the consumer."""
+        inbox = self.inbox
+        while True:
+            if self.out:
+                self.draining = True
+                self._hurry()
+                await self._drain()
+                self.draining = False
+            if self.error is not None:
+                raise self.error
+            if self.finished:
+                raise StopConsumer
+            inbox.free_frame()
+            if inbox.events or inbox.frame is not None:
+                self.schedule()
+            elif inbox.failure is not None:
+                raise inbox.failure
+            await self._waiting()
+
+    async def _drain(self) -> None:
+        """Send what waits; a server's error ends the consumer, unless it means that the client has left."""
+        out, socket = self.out, self.socket
+        raw_send, several = socket.raw_send, len(out) > 1 and socket.protocol is not None
+        burst = self.inbox.scheduler.bursts.begin(socket.protocol, self.inbox, steady()) if several else None
+        while out:
+            if socket.shut:
+                out.clear()
+                break
+            message = out.popleft()  # now: a send that is cancelled may have written it, and is not repeated
+            try:
+                await raw_send(message)
+            except Exception as error:  # noqa: BLE001 - any server, and any middleware around its send
+                out.clear()
+                await self._failed(message, error)
+        if burst is not None:
+            burst.end()
+        if self.room is not None:
+            self.room.set()
+
+    async def _failed(self, message: Message, error: Exception) -> None:
+        try:
+            await self.socket.failed(message, error)
+        except Exception as raised:  # noqa: BLE001 - what ``error`` means
+            gone = self.connection is not None and self.connection.has_left(raised)
+            if not gone and self.error is None:
+                self.error = raised
+
+    def _waiting(self) -> asyncio.Future[None]:
+        """Return what to await until ``wake`` is called."""
+        self.waiter = waiter = self.pool.loop.create_future()
+        return waiter
+
+    async def flush(self) -> None:
+        """Send what handlers have queued, for ``CLOSE_TIMEOUT_S`` at most; they send no more."""
+        self.closing = True
+        if self.room is not None:
+            self.room.set()
+        if self.out:
+            draining = await whole(self._drain(), CLOSE_TIMEOUT_S)
+            draining.cancel()
+            self.out.clear()
+
+    async def idle(self) -> None:
+        """Wait for the handler that still runs, if any, whatever is cancelled meanwhile; then none will."""
+        cancelled: asyncio.CancelledError | None = None
+        while not self.busy.acquire(blocking=False):
+            try:
+                await self._waiting()
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
+
+    async def call(self, message: Message) -> None:
+        """Run the handler of ``message`` by itself, after everything else (see ``idle``)."""
+        # What has begun in a thread cannot be cancelled; a task that waits for it could.
+        await whole(self.pool.loop.run_in_executor(executor(), self._run_alone, message))
+
+    # In worker threads
+
+    def emit(self, message: Message) -> None:
+        """Queue an ASGI message to the client; blocks while ``MAX_UNSENT`` wait already. From any thread.
+
+        But not from one that runs an event loop, which would wait for itself: RuntimeError.
+        """
+        if asyncio._get_running_loop() is not None:
+            raise RuntimeError(
+                "send() of a sync consumer was called in the thread of an event loop, which it may block; "
+                "call it in a thread: await sync_to_async(consumer.send)(...)"
+            )
+        socket, out = self.socket, self.out
+        if (socket.closed or message["type"] != "websocket.send") and not socket.admit(message):
+            return
+        out.append(message)
+        if not self.touched:
+            self._touch()
+        if self.worker is None or self.worker.slow:
+            self.pool.flush_soon()
+        if len(out) >= MAX_UNSENT:
+            self._wait_for_room()
+
+    def _wait_for_room(self) -> None:
+        while len(self.out) >= MAX_UNSENT and not self.closing:
+            self.room = self.room or threading.Event()
+            self.room.clear()
+            self.pool.flush_soon()
+            if len(self.out) >= MAX_UNSENT and not self.closing:
+                self.room.wait(1)
+
+    def run_next(self, worker: Worker) -> None:
+        """Handle the next message, and let go of the token; the one after it waits for a turn of the loop."""
+        inbox, pool = self.inbox, self.pool
+        self.worker = worker
+        try:
+            self._run_next(worker)
+        except StopConsumer:
+            self.finished = True
+        except Exception as error:  # noqa: BLE001 - what a handler raises ends this consumer, and only it
+            if not self._parted(error):
+                self.error = error
+        except BaseException as error:  # noqa: BLE001 - what it awaited was cancelled, or it calls sys.exit()
+            self.error = RuntimeError(f"the handler was interrupted by {type(error).__name__}")
+            self.error.__cause__ = error
+        finally:
+            self.worker = None
+            if self.stopped() or inbox.space is not None:
+                self._touch()
+            self.busy.release()
+        if self.closing:
+            self._touch()
+            pool.flush_soon()
+        elif (inbox.events or inbox.frame is not None) and len(self.out) < MAX_UNSENT and not self.stopped():
+            if self.busy.acquire(blocking=False):
+                pool.after_a_turn(self)
+
+    def _run_next(self, worker: Worker) -> None:
+        if len(self.out) >= MAX_UNSENT or self.closing or (message := self.inbox.take()) is None:
+            return
+        self.home = enter(self.pool.home, self.home, self.context, self.nested)
+        slow_kinds = self.pool.slow_kinds
+        if slow_kinds and self.kind() in slow_kinds:
+            self._run_slow(worker, message)
+        else:
+            self.context.run(self._guarded if self.database else self.consumer.dispatch, message)
+
+    def _run_slow(self, worker: Worker, message: Message) -> None:
+        self.pool.hand_over(worker)
+        began = time.perf_counter()
+        self.context.run(self._guarded, message)
+        if time.perf_counter() - began < TICK_S:
+            self.pool.slow_kinds.discard(self.kind())
+
+    def kind(self) -> tuple[type, Any]:
+        """Return the class and the message type of the handler that runs: its next run takes as long."""
+        return type(self.consumer), (self.inbox.current or {}).get("type")
+
+    def _run_alone(self, message: Message) -> None:
+        self.home = enter(self.pool.home, self.home, self.context, self.nested)
+        self.context.run(self._guarded, message)
+
+    def _guarded(self, message: Message) -> None:
+        db.close_old_connections()
+        try:
+            self.consumer.dispatch(message)
+        finally:
+            db.close_old_connections()
+
+    def _parted(self, error: Exception) -> bool:
+        """Return True where ``error`` says only that the client has left: the next message is handled."""
+        connection = self.connection
+        if connection is None or self.inbox.ended or not (self.socket.gone and says_gone(error)):
+            return False
+        self.pool.loop.call_soon_threadsafe(connection.has_left, error)
+        return True
+
+    def _touch(self) -> None:
+        if not self.touched:
+            self.touched = True
+            self.pool.touched.append(self)

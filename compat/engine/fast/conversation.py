@@ -1,0 +1,135 @@
+"""The engine's loop, without an object or an exception for each message.
+
+The same as ``engine.loop.converse``, written as a generator, so that it can wait for the future of the socket
+itself, and finish what the server has begun; and a consumer that has several messages waiting writes its
+frames together (``write_batching``).
+
+This relies on what ``reading`` relies on, and on asyncio's tasks taking any generator that
+``types.coroutine`` has marked.
+"""
+
+from __future__ import annotations
+
+import types
+import weakref
+from collections.abc import Awaitable, Generator
+from types import CoroutineType
+from typing import Any
+
+from compat.clock import steady
+from compat.engine.connection import STOP, Connection
+from compat.engine.fast.reading import NO_STEPS, FastInbox, read
+from compat.engine.fast.write_batching import MAX_HANDLER_S, QUICK, Pace
+from compat.engine.loop import join
+from compat.engine.side_by_side import converse_side_by_side
+from compat.exceptions import StopConsumer
+from compat.types import Message
+
+__all__ = ["converse"]
+
+_paces: weakref.WeakKeyDictionary[type, Pace] = weakref.WeakKeyDictionary()
+
+
+@types.coroutine
+def converse(connection: Connection) -> Generator[Any, Any, None]:
+    """Run a consumer until it stops, its client leaves, a handler raises, or the task is cancelled."""
+    joining: Any = join(connection)
+    if not (yield from joining):
+        return
+    del joining  # one that has returned has the size of its frame
+    consumer: Any = connection.consumer
+    if consumer.concurrency > 1:
+        side_by_side: Any = converse_side_by_side(connection)
+        yield from side_by_side
+        return
+    end: Any = connection  # whose coroutines are iterated here
+    inbox, dispatch, handlers = connection.inbox, connection.dispatch, connection.handlers
+    assert isinstance(inbox, FastInbox)
+    pace = _paces.get(type(consumer)) or _paces.setdefault(type(consumer), Pace())
+    gathered, number, began = inbox.scheduler.bursts, 0, 0.0
+    handling: Any = None
+    burst = None
+    message: Message | None = None
+    try:
+        protocol = gathered.protocol_of(connection.receive, connection.socket.raw_send)
+        connection.begin(read, protocol)
+        reader: Any = inbox.reader or NO_STEPS
+        while True:
+            if inbox.events or inbox.frame is not None:
+                ready = True
+            else:
+                awaited = reader.awaited
+                ready = awaited is not None and awaited.done()
+                if ready and awaited is inbox.scheduler.done:  # perhaps something waits at the socket
+                    frame = reader.step()
+                    ready = frame is not None
+                    if ready:
+                        inbox.put_frame(frame)
+            if ready:
+                if message is not None:
+                    inbox.pause()
+                    yield
+                message = inbox.take()
+            else:
+                message = None
+            while message is None:
+                if burst is not None:
+                    burst.end()
+                    burst = None
+                handling = None  # as above
+                awaited = reader.awaited
+                if awaited is None or inbox.failure is not None:
+                    yield from inbox.waiting()  # type: ignore[misc]  # a future
+                    message = inbox.take()
+                    continue
+                inbox.wait_for(awaited)
+                awaited._asyncio_future_blocking = True  # as a task wants it
+                yield awaited
+                if reader.by_queue and not inbox.events and awaited.done():
+                    message = yield from reader.coroutine
+                    reader.returned(message)
+                else:
+                    message = inbox.take()
+            if inbox.events or gathered.open:  # frames are to be gathered, or others have been
+                gathered.handled_by(pace)
+                if pace.quick < QUICK:
+                    gathered.end()
+                    began = steady()
+                    number = gathered.measure()
+                elif inbox.events and protocol is not None and (burst is None or burst.protocol is None):
+                    burst = gathered.begin(protocol, inbox, steady(), pace)
+            name = None if handlers is None else handlers.get(message.get("type"))
+            handling = dispatch(message) if name is None else getattr(consumer, name)(message)
+            if handling.__class__ is not CoroutineType:
+                handling = _awaited(handling)
+            if inbox.ended and connection.scope is not None:
+                handling = end.shielded(handling)
+            try:
+                stop = (yield from handling) is STOP
+            except Exception as error:
+                if not connection.has_left(error):
+                    raise
+                continue
+            if stop:
+                if inbox.ended:
+                    break
+                raise StopConsumer
+            if number:
+                # Others have begun meanwhile where it has waited for something.
+                slow = steady() - began > MAX_HANDLER_S and gathered.measured == number
+                pace.ran(slow=slow)
+                number = 0
+    except GeneratorExit:  # the event loop has dropped the task
+        connection.let_go()
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever a handler raises
+        if burst is not None:
+            burst.end()
+        yield from end.end(error)
+    else:
+        yield from end.end(None)
+
+
+async def _awaited(something: Awaitable[Any]) -> Any:
+    """A coroutine that awaits ``something``: a generator can iterate nothing else."""
+    return await something

@@ -1,0 +1,219 @@
+"""What one connection may do, and how many there may be. All off by default, and then they cost nothing.
+
+Each limit is a setting, and most are also an attribute of a consumer class, which comes first:
+
+======================================  ============================  =======================================
+setting                                 class attribute               what happens beyond it
+======================================  ============================  =======================================
+``CHANNEL_MAX_MESSAGE_SIZE`` (bytes)    ``max_message_size``          closed with 1009
+``CHANNEL_MAX_MESSAGES_PER_SECOND``     ``max_messages_per_second``   closed with 1008
+``CHANNEL_IDLE_TIMEOUT`` (seconds)      ``idle_timeout``              a silent client is closed with 1001
+``CHANNEL_HEARTBEAT`` (seconds)         ``heartbeat``                 calls ``send_heartbeat()`` that often
+``CHANNEL_MAX_CONNECTIONS``                                           refused with 503
+``CHANNEL_MAX_CONNECTIONS_PER_CLIENT``                                refused with 503 (by client address)
+``CHANNEL_MAX_CONNECTIONS_PER_USER``                                  refused with 503 (by ``scope["user"]``)
+======================================  ============================  =======================================
+
+A client that is closed here is a client that has left: its consumer gets one ``disconnect(code)``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+from compat.engine.inbox import HEARTBEAT, Inbox
+from compat.engine.refusal import refuse, shown, status_seen
+from compat.exceptions import ImproperlyConfigured
+from compat.settings import settings
+from compat.types import Message, Receive, Scope, Send, is_served
+
+__all__ = ["Admissions", "Guard", "Heartbeat", "admissions", "guarded", "limit_of", "limited"]
+
+log = logging.getLogger("compat.limits")
+
+Place = tuple[str, Any]
+"""What a connection counts as: (what, which one)."""
+
+WHOSE = {"all": "the server", "client": "this client", "user": "this user"}
+PLACES = tuple(f"CHANNEL_MAX_CONNECTIONS{per}" for per in ("", "_PER_CLIENT", "_PER_USER"))
+PER_MESSAGE = ("CHANNEL_MAX_MESSAGE_SIZE", "CHANNEL_MAX_MESSAGES_PER_SECOND", "CHANNEL_IDLE_TIMEOUT")
+OF_A_CONNECTION = (*PER_MESSAGE, "CHANNEL_HEARTBEAT")
+GOING_AWAY, POLICY_VIOLATION, TOO_BIG = 1001, 1008, 1009
+SERVICE_UNAVAILABLE = 503
+
+
+def limit_of(consumer: Any, attribute: str, setting: str) -> float | None:
+    """Return the limit of ``consumer``: its class attribute, else the setting; None is no limit.
+
+    Raises ImproperlyConfigured for what is not a number above 0.
+    """
+    own = getattr(consumer, attribute, None) if consumer is not None else None
+    value = own if own is not None else settings.kept(setting)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        where = f"{type(consumer).__name__}.{attribute}" if own is not None else setting
+        raise ImproperlyConfigured(f"{where} must be a number above 0, or None for no limit; found {value!r}")
+    return float(value)
+
+
+class Guard:
+    """Stands between the socket and its reader: a frame beyond a limit comes out as a disconnect."""
+
+    def __init__(self, consumer: Any, receive: Receive, close: Any) -> None:
+        self.receive = receive
+        self.close = close
+        self.name = type(consumer).__name__
+        self.path = consumer.scope.get("path", "-")
+        self.size = limit_of(consumer, "max_message_size", "CHANNEL_MAX_MESSAGE_SIZE")
+        self.rate = limit_of(consumer, "max_messages_per_second", "CHANNEL_MAX_MESSAGES_PER_SECOND")
+        self.idle = limit_of(consumer, "idle_timeout", "CHANNEL_IDLE_TIMEOUT")
+        self.tokens = self.rate or 0.0
+        self.refilled = 0.0
+
+    async def __call__(self) -> Message:
+        """The next message of the client, or the disconnect of one that has gone too far."""
+        try:
+            message = await asyncio.wait_for(self.receive(), self.idle)
+        except asyncio.TimeoutError:
+            return await self._end(GOING_AWAY, f"silent for {self.idle:g} s")
+        if message["type"] == "websocket.receive":
+            if self.size is not None and _size(message) > self.size:
+                return await self._end(TOO_BIG, f"a message of {_size(message)} bytes; {self.size:g} allowed")
+            if self.rate is not None and not self._token():
+                return await self._end(POLICY_VIOLATION, f"more than {self.rate:g} messages a second")
+        return message
+
+    def _token(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        assert self.rate is not None
+        # A client may send a second's worth at once, after it has been quiet for as long.
+        self.tokens = min(max(self.rate, 1.0), self.tokens + (now - self.refilled) * self.rate)
+        self.refilled = now
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
+
+    async def _end(self, code: int, reason: str) -> Message:
+        log.warning("%s at %s: closed with %d: %s", self.name, shown(self.path), code, reason)
+        await self.close(code)
+        return {"type": "websocket.disconnect", "code": code, "reason": reason}
+
+
+def limited(consumer: Any) -> bool:
+    """Return True where a limit per message, or a heartbeat, is set."""
+    own = (
+        consumer.max_message_size,
+        consumer.max_messages_per_second,
+        consumer.idle_timeout,
+        consumer.heartbeat,
+    )
+    return own != (None, None, None, None) or not settings.all_none(OF_A_CONNECTION)
+
+
+def guarded(consumer: Any, receive: Receive, close: Any) -> Receive:
+    """``receive`` behind a ``Guard``, or as it is where no limit is set."""
+    own = consumer.max_message_size, consumer.max_messages_per_second, consumer.idle_timeout
+    if own == (None, None, None) and settings.all_none(PER_MESSAGE):
+        return receive
+    return Guard(consumer, receive, close)
+
+
+def _size(message: Message) -> int:
+    text = message.get("text")
+    if text is None:
+        return len(message.get("bytes") or b"")
+    return len(text) if text.isascii() else len(text.encode())
+
+
+class Heartbeat:
+    """Puts a message of type ``compat.heartbeat`` into a consumer's inbox every ``interval`` seconds."""
+
+    def __init__(self, inbox: Inbox, interval: float) -> None:
+        self.inbox = inbox
+        self.interval = interval
+        self.timer = inbox.loop.call_later(interval, self._beat)
+
+    def _beat(self) -> None:
+        inbox = self.inbox
+        if len(inbox.events) < inbox.capacity:  # it is not worth a message
+            inbox.push({"type": HEARTBEAT}, float("inf"))
+        self.timer = inbox.loop.call_later(self.interval, self._beat)
+
+    def cancel(self) -> None:
+        """End it with the connection."""
+        self.timer.cancel()
+
+
+class Admissions:
+    """The connections of this process, counted for the limits that are set."""
+
+    def __init__(self) -> None:
+        self.draining = False
+        """The process is about to stop, and admits no connection."""
+        self._here: Counter[Place] = Counter()
+
+    def refuse_all(self) -> None:
+        """Admit no connection from now on: the process is about to stop."""
+        self.draining = True
+
+    def open_to_all(self) -> bool:
+        """Return True where every connection is admitted: no limit is set, and the process does not stop."""
+        return not self.draining and settings.all_none(PLACES)
+
+    @contextlib.asynccontextmanager
+    async def admit(self, scope: Scope, receive: Receive, send: Send) -> AsyncIterator[bool]:
+        """Around a connection: True when it may be served, False when it has been refused with 503."""
+        if scope.get("type") != "websocket" or not is_served(scope):
+            yield True
+            return
+        places = self._places(scope)
+        full = "the server is about to stop" if self.draining else self._full(places)
+        if full:
+            path = shown(scope.get("path", "-"))
+            log.warning(
+                "websocket %s refused with %d: %s", path, status_seen(scope, SERVICE_UNAVAILABLE), full
+            )
+            await refuse(scope, receive, send, SERVICE_UNAVAILABLE, full)
+            yield False
+            return
+        self._here.update(places.keys())  # one each; of a mapping, Counter would add the values
+        try:
+            yield True
+        finally:
+            for place in places:
+                self._here[place] -= 1
+                if not self._here[place]:
+                    del self._here[place]
+
+    @staticmethod
+    def _places(scope: Scope) -> dict[Place, float]:
+        """Return what a connection counts as, with the limit of each."""
+        places: dict[Place, float] = {}
+        if (total := limit_of(None, "", "CHANNEL_MAX_CONNECTIONS")) is not None:
+            places["all", None] = total
+        if (per_client := limit_of(None, "", "CHANNEL_MAX_CONNECTIONS_PER_CLIENT")) is not None:
+            client = scope.get("client")
+            if client:
+                places["client", client[0]] = per_client
+        if (per_user := limit_of(None, "", "CHANNEL_MAX_CONNECTIONS_PER_USER")) is not None:
+            user = scope.get("user")
+            if user is not None and getattr(user, "is_authenticated", False):
+                places["user", getattr(user, "pk", None) or str(user)] = per_user
+        return places
+
+    def _full(self, places: dict[Place, float]) -> str | None:
+        for place, limit in places.items():
+            if self._here[place] >= limit:
+                return f"{WHOSE[place[0]]} has its {limit:g} connections"
+        return None
+
+
+admissions = Admissions()
+"""Those of this process."""

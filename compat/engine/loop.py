@@ -1,0 +1,52 @@
+"""The engine's loop: take a message, await its handler, end in order.
+
+Client frames come off the socket, one ahead at most (``engine.reader``); the layer pushes its messages into
+the same inbox. This task takes them out and awaits their handlers, so everything that a consumer does happens
+in one task and one context.
+"""
+
+from __future__ import annotations
+
+from compat.engine.connection import Connection
+from compat.engine.reader import TaskReader
+from compat.engine.scheduler import turn
+from compat.engine.side_by_side import converse_side_by_side
+
+__all__ = ["converse", "join"]
+
+
+async def converse(connection: Connection) -> None:
+    """Run a consumer until it stops, its client leaves, a handler raises, or the task is cancelled.
+
+    Between two of its handlers the event loop has a turn: others' sockets and timers, and the tasks that the
+    first one has made.
+    """
+    if not await join(connection):
+        return
+    if connection.consumer.concurrency > 1:
+        await converse_side_by_side(connection)
+        return
+    inbox = connection.inbox
+    try:
+        connection.begin(TaskReader)
+        while True:
+            await connection.handle(await inbox.get())
+            inbox.pause()
+            await turn()
+    except GeneratorExit:  # the event loop has dropped the task
+        connection.let_go()
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever a handler raises
+        await connection.end(error)
+
+
+async def join(connection: Connection) -> bool:
+    """Subscribe to a channel of the consumer's own, before its first message; False: it is refused."""
+    try:
+        layer = connection.consumer._find_layer()
+        if layer is not None:
+            connection.subscribe(layer, await layer.new_channel())
+    except Exception as error:  # noqa: BLE001 - a wrong alias, a server that is away: any layer, any driver
+        await connection.refused(error)
+        return False
+    return True

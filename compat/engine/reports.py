@@ -1,0 +1,114 @@
+"""What the log says of a consumer that ends: one record, whatever the log's own handlers do."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+from compat.advice.hints import hint
+from compat.engine.outage import is_outage, report_outage
+from compat.engine.refusal import listed, shown
+from compat.exceptions import InvalidChannelLayerError
+from compat.types import Message
+
+__all__ = ["describe", "explained", "hint_for", "kind_of", "named", "report", "warn"]
+
+log = logging.getLogger("compat.consumer")
+
+LAYER_METHODS = frozenset(
+    (
+        "send",
+        "receive",
+        "new_channel",
+        "flush",
+        "group_add",
+        "group_discard",
+        "group_send",
+        "capacity",
+        "expiry",
+    )
+)
+
+
+@contextlib.contextmanager
+def surviving() -> Iterator[None]:
+    """Print an exception of the block instead of raising it, as ``logging`` does where it can.
+
+    A handler, filter or formatter of the user's own may raise anything.
+    """
+    try:
+        yield
+    except Exception:  # noqa: BLE001 - see above
+        if logging.raiseExceptions and sys.stderr is not None:
+            traceback.print_exc()
+
+
+def report(
+    consumer: Any,
+    name: str,
+    error: BaseException,
+    current: Message | None,
+    where: str,
+    level: int = logging.ERROR,
+) -> None:
+    """Write one record of ``error``, raised in ``where``; one for all consumers where it is an outage.
+
+    ``name``: see ``named``. ``current`` is the message that was handled last.
+    """
+    if is_outage(error):
+        with surviving():
+            report_outage(error)
+        return
+    try:
+        text = f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - an exception of the user's own
+        text = type(error).__name__
+    said = hint_for(consumer, error, current)
+    text = f"{text}. {said}" if said else text
+    with surviving():
+        log.log(level, "%s failed in %s: %s", name, where, text, exc_info=error)
+
+
+def warn(name: str, text: str) -> None:
+    """Write one warning."""
+    with surviving():
+        log.warning("%s: %s", name, text)
+
+
+def hint_for(consumer: Any, error: BaseException, current: Message | None) -> str:
+    """Return what is probably wrong, or an empty string."""
+    with surviving():
+        return hint(consumer, error, current)
+    return ""
+
+
+def explained(consumer: Any, error: BaseException) -> BaseException:
+    """Return ``error``, or one that says what it means where a missing layer was used."""
+    missing = isinstance(error, AttributeError) and error.obj is None and error.name in LAYER_METHODS
+    if not missing or consumer.channel_layer is not None:
+        return error
+    told = InvalidChannelLayerError(consumer._missing_layer())
+    told.__cause__ = error
+    return told
+
+
+def describe(consumer: Any) -> str:
+    """Return the name of a consumer's class and the path that it serves, for log lines."""
+    cls = type(consumer)
+    return f"{cls.__module__}.{cls.__qualname__} at {shown(consumer.scope.get('path', '-'))}"
+
+
+def named(consumer: Any, channel: str) -> str:
+    """Return a consumer's description and its channel, for log lines."""
+    return f"{describe(consumer)} (channel {channel or 'none'})"
+
+
+def kind_of(message: Message) -> str:
+    """Return a message's type for log lines; where it has none, what it has."""
+    if message.get("type"):
+        return str(message["type"])
+    return f"a message without 'type' (its keys: {listed(map(str, message))})"

@@ -1,0 +1,83 @@
+"""When the readers of an event loop are woken, and how long a sender waits for readers that are behind."""
+
+from __future__ import annotations
+
+import asyncio
+import types
+from collections.abc import Callable, Generator
+from typing import Protocol, TypeVar
+
+__all__ = ["Behind", "Reader", "Scheduler", "made_for", "turn"]
+
+T = TypeVar("T")
+
+RELIEF_TURNS = 128
+"""How many turns of the loop a sender waits at most: a reader takes a message every other turn, or each."""
+
+
+class Reader(Protocol):
+    """What is woken: an inbox, or the outbox of a managed connection."""
+
+    def wake(self) -> None:
+        """Let the reader's task look, unless it runs; to be called from a callback of the loop."""
+
+
+class Behind(Protocol):
+    """An inbox that is half full."""
+
+    def is_behind(self) -> bool:
+        """Return True while it is half full and its reader is about to take from it."""
+        ...
+
+
+class Scheduler:
+    """Wake each reader of one event loop at once."""
+
+    __slots__ = ("backlog", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.backlog: dict[Behind, None] = {}
+        """The inboxes that were half full when a message came, oldest first."""
+
+    def call(self, reader: Reader, urgent: bool = False) -> None:
+        """Wake ``reader``; ``urgent`` is for schedulers that wait for more. Only on the loop."""
+        reader.wake()
+
+    def is_called(self, reader: Reader) -> bool:
+        """Return True while a wake-up of ``reader`` is on its way."""
+        return False
+
+    async def relief(self) -> None:
+        """Let readers whose inboxes are half full take from them before more is sent.
+
+        Return when no inbox of the backlog is behind any more, and after ``RELIEF_TURNS`` in any case.
+        """
+        backlog = self.backlog
+        for _ in range(RELIEF_TURNS):
+            while backlog:
+                inbox = next(iter(backlog))
+                if inbox.is_behind():
+                    break
+                del backlog[inbox]
+            else:
+                return
+            await turn()
+
+
+def made_for(
+    loop: asyncio.AbstractEventLoop,
+    made: dict[asyncio.AbstractEventLoop, T],
+    make: Callable[[asyncio.AbstractEventLoop], T],
+) -> T:
+    """Make what ``loop`` has one of, and keep it in ``made``; those of closed loops are forgotten."""
+    for other in [other for other in tuple(made) if other.is_closed()]:
+        made.pop(other, None)
+    found = made[loop] = make(loop)
+    return found
+
+
+@types.coroutine
+def turn() -> Generator[None, None, None]:
+    """Give way for one turn of the event loop."""
+    yield

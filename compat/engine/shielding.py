@@ -1,0 +1,110 @@
+"""Work that a cancellation does not cut short.
+
+asyncio cancels a task once; anyio cancels again whenever the task waits, until it has left the cancelled
+scope (Starlette's ``TestClient`` ends every websocket like that). What has to be done at the end of a
+connection is therefore done in a task of its own, or inside a scope that is shielded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import sys
+from collections.abc import Coroutine
+from typing import Any, TypeGuard
+
+__all__ = ["anyio_scope", "begun", "is_a_handlers_own", "shield", "uncancel", "whole"]
+
+_NO_SHIELD = contextlib.nullcontext()
+
+_going_on: set[asyncio.Future[Any]] = set()
+"""Tasks that no other task awaits: the event loop itself has weak references only."""
+
+
+def anyio_scope() -> Any:
+    """The anyio cancel scope that the current task is in; None where there is none."""
+    backend = sys.modules.get("anyio._backends._asyncio")
+    # anyio has no public name for this. Without it, TestClient cuts ends short as with any application.
+    state = getattr(backend, "_task_states", {}).get(asyncio.current_task()) if backend is not None else None
+    return getattr(state, "cancel_scope", None)
+
+
+def shield() -> contextlib.AbstractContextManager[Any]:
+    """A context inside of which the task is not cancelled by an anyio scope further out."""
+    if anyio_scope() is None:
+        return _NO_SHIELD
+    shielded: contextlib.AbstractContextManager[Any] = sys.modules["anyio"].CancelScope(shield=True)
+    return shielded
+
+
+async def whole(
+    work: Coroutine[Any, Any, Any] | asyncio.Future[Any], timeout_s: float | None = None
+) -> asyncio.Future[Any]:
+    """Run a coroutine in a task of its own, and wait for it whatever cancels the current task meanwhile.
+
+    A future is waited for in the same way. Returns the task, or the future, which still runs after
+    ``timeout_s`` seconds. Raises what it has raised, else the cancellation that has come meanwhile.
+    """
+    loop = asyncio.get_running_loop()
+    future = work if isinstance(work, asyncio.Future) else loop.create_task(_run(work))
+    until = None if timeout_s is None else loop.time() + timeout_s
+    cancelled: asyncio.CancelledError | None = None
+    with shield():
+        while not future.done():
+            left_s = None if until is None else until - loop.time()
+            if left_s is not None and left_s <= 0:
+                _going_on.add(future)
+                future.add_done_callback(_forget)
+                break
+            try:
+                await asyncio.wait((future,), timeout=left_s)
+            except asyncio.CancelledError as error:
+                cancelled = error
+            if future.done() and _has_not_begun(work):
+                future = loop.create_task(_run(work))
+    if future.done():
+        future.result()
+    if cancelled is not None:
+        raise cancelled
+    return future
+
+
+def begun(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    """Make a task that begins in any case; cancelled before, ``coroutine`` is run in another one."""
+
+    def again(task: asyncio.Task[Any]) -> None:
+        if _has_not_begun(coroutine):
+            begun(loop, coroutine)
+
+    task = loop.create_task(_run(coroutine))
+    task.add_done_callback(again)
+    return task
+
+
+async def _run(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    return await coroutine
+
+
+def _has_not_begun(work: Any) -> TypeGuard[Coroutine[Any, Any, Any]]:
+    """Return True where a task was cancelled before it began: a loop that ends cancels all tasks."""
+    return inspect.iscoroutine(work) and inspect.getcoroutinestate(work) == inspect.CORO_CREATED
+
+
+def _forget(task: asyncio.Future[Any]) -> None:
+    _going_on.discard(task)
+    if not task.cancelled():
+        task.exception()  # or asyncio logs that the exception was never retrieved
+
+
+def uncancel() -> None:
+    """The cancellation of the current task is answered (Python 3.11 counts them)."""
+    answered = getattr(asyncio.current_task(), "uncancel", None)
+    if answered is not None:
+        answered()
+
+
+def is_a_handlers_own(error: BaseException) -> bool:
+    """Return True where a handler awaited what was cancelled, not its task (from Python 3.11 on)."""
+    cancelling = getattr(asyncio.current_task(), "cancelling", None)
+    return isinstance(error, asyncio.CancelledError) and cancelling is not None and not cancelling()

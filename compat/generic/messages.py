@@ -1,0 +1,80 @@
+"""The ASGI messages and the groups of websocket consumers, for both flavours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from compat.closing import user_group
+from compat.exceptions import InvalidChannelLayerError
+from compat.layers import missing_layer
+from compat.types import Message
+
+__all__ = [
+    "Headers",
+    "accept_message",
+    "binary_frame",
+    "close_message",
+    "layer_for_groups",
+    "own_groups",
+    "text_of",
+]
+
+Headers = Iterable[tuple[bytes, bytes]]
+
+
+def accept_message(subprotocol: str | None, headers: Headers | None) -> Message:
+    """Return the message that completes a handshake."""
+    message: Message = {"type": "websocket.accept", "subprotocol": subprotocol}
+    if headers:
+        message["headers"] = list(headers)
+    return message
+
+
+def binary_frame(bytes_data: bytes | None) -> Message:
+    """Return the message for a binary frame; raise ValueError where there are no bytes."""
+    if bytes_data is not None:
+        return {"type": "websocket.send", "bytes": bytes_data}
+    raise ValueError("You must pass one of bytes_data or text_data")
+
+
+def close_message(code: int | bool | None, reason: str | None) -> Message:
+    """Return the message that closes a connection; ``code`` True or None leaves the code to the server."""
+    message: Message = {"type": "websocket.close"}
+    if code is not None and code is not True:
+        message["code"] = code
+    if reason:
+        message["reason"] = reason
+    return message
+
+
+def text_of(text_data: str | None) -> str:
+    """Return the text of a frame that is to be JSON; raise ValueError where there is none."""
+    if not text_data:
+        raise ValueError("No text section for incoming WebSocket frame!")
+    return text_data
+
+
+def own_groups(consumer: Any) -> list[str]:
+    """Return the groups that the connection joins by itself.
+
+    Each connection has a list of its own, also where a subclass's constructor does not call ours.
+    """
+    own: list[str] = consumer.groups
+    if own is type(consumer).groups:
+        own = list(own or ())
+    user = consumer.scope.get("user") if consumer.user_groups else None
+    if user is not None and getattr(user, "is_authenticated", False):
+        mine = user_group(getattr(user, "pk", None) or user)
+        if mine not in own:
+            own.append(mine)
+    return own
+
+
+def layer_for_groups(consumer: Any) -> Any:
+    """Return the consumer's layer; raise InvalidChannelLayerError where there is none that has groups."""
+    layer = consumer.channel_layer
+    if layer is None or not hasattr(layer, "group_add"):
+        found = missing_layer(consumer) if layer is None else f"{type(layer).__name__} has no group_add()."
+        raise InvalidChannelLayerError(f"BACKEND is unconfigured or doesn't support groups: {found}")
+    return layer

@@ -1,0 +1,5 @@
+"""The Redis client of the layers and of the manager: hosts, connections, event loops, scripts."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

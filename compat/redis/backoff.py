@@ -1,0 +1,32 @@
+"""Pauses between attempts to reach a server that is away."""
+
+from __future__ import annotations
+
+import random
+
+__all__ = ["Backoff"]
+
+
+class Backoff:
+    """Pauses that grow by ``factor``, from ``first_s`` to ``longest_s`` seconds.
+
+    ``jitter`` shortens each by up to a half, so that the processes of a fleet do not come back in step.
+    """
+
+    def __init__(
+        self, first_s: float = 0.03, longest_s: float = 1.0, factor: float = 2.0, jitter: bool = True
+    ) -> None:
+        self.first_s = first_s
+        self.longest_s = longest_s
+        self.factor = factor
+        self.jitter = jitter
+        self._next_s = first_s
+
+    def reset(self) -> None:
+        """Begin anew: an attempt has succeeded."""
+        self._next_s = self.first_s
+
+    def next_s(self) -> float:
+        """Return how long to wait now, in seconds."""
+        pause, self._next_s = self._next_s, min(self.factor * self._next_s, self.longest_s)
+        return pause * random.uniform(0.5, 1.0) if self.jitter else pause

@@ -1,0 +1,328 @@
+"""One connection to Redis for one event loop: commands of a loop turn leave in one write.
+
+redis-py connects (URL, TLS, password, sentinel, unix socket) and parses; this module decides when to write
+and read. Any number of tasks may call at once; replies come back in the order of the calls. A connection
+that breaks, or that owes a reply for too long, ends for good: every call that waits gets
+``LayerUnavailable``, and whoever wants to go on opens another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import ssl
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Protocol
+
+from redis.asyncio import ConnectionPool
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+
+from compat.clock import Deadline, steady
+from compat.exceptions import LayerUnavailable
+from compat.redis.hosts import Host
+from compat.redis.scripts import Script
+from compat.redis.waiting import within
+
+__all__ = [
+    "Explain",
+    "Link",
+    "RedisUnavailable",
+    "abandon",
+    "encode",
+    "encode_command",
+    "is_replica",
+    "opened",
+    "reason_of",
+    "refusal_of",
+]
+
+Argument = bytes | str | int | float
+
+
+class RedisUnavailable(LayerUnavailable):
+    """LayerUnavailable, with the reason by itself.
+
+    ``report()`` has the layer log the outage, once, and find out when it is over.
+    """
+
+    def __init__(
+        self, text: str, reason: str, report: Callable[[RedisUnavailable], None] | None = None
+    ) -> None:
+        super().__init__(text)
+        self.reason = reason
+        self._report = report
+
+    def report(self) -> None:
+        if self._report is not None:
+            self._report(self)
+
+
+Explain = Callable[[Host, str], RedisUnavailable]
+"""Makes the error for a host and a reason: it knows the layer's alias."""
+
+
+class OnMessage(Protocol):
+    """Is called with what is published to a connection that has subscribed.
+
+    Returns None, or what to await before the next message is read.
+    """
+
+    def __call__(self, topic: bytes, body: bytes) -> Awaitable[None] | None: ...
+
+
+def encode_command(arguments: Iterable[Argument]) -> bytes:
+    """A command in the Redis protocol (RESP)."""
+    parts = [a if isinstance(a, bytes) else str(a).encode() for a in arguments]
+    return b"*%d\r\n%b" % (len(parts), b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in parts]))
+
+
+def _fastest_encoder() -> Callable[[Any], bytes]:
+    try:  # the same in C, where it is installed
+        from hiredis import pack_command
+    except ImportError:
+        return encode_command
+    return pack_command
+
+
+encode = _fastest_encoder()
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what happened, in a few words, out of the exceptions that redis-py and asyncio chain."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ssl.SSLError):
+            return f"TLS: {getattr(seen, 'verify_message', '') or seen.reason or seen}"
+        if isinstance(seen, OSError) and seen.errno is not None and seen.errno > 0:
+            return os.strerror(seen.errno).lower()
+        seen = seen.__cause__ or seen.__context__
+    text = str(error).strip().rstrip(".")
+    return text or type(error).__name__
+
+
+async def opened(host: Host, pool: ConnectionPool, explain: Explain) -> AbstractConnection:
+    """A new connection, logged in; raises LayerUnavailable within the host's time limit."""
+    connection = host.connection(pool)
+    try:
+        await within(host.connect_timeout_s, host.connect(connection))
+    except (RedisError, OSError, asyncio.TimeoutError) as error:
+        await abandon(connection)
+        timed_out = isinstance(error, asyncio.TimeoutError)
+        reason = f"no answer within {host.connect_timeout_s:g} s" if timed_out else reason_of(error)
+        raise explain(host, reason) from error
+    except BaseException:
+        await abandon(connection)
+        raise
+    return connection
+
+
+class Link:
+    """An open connection; made by ``Link.open``, ended by ``close`` or by a failure, whichever is first.
+
+    ``on_message``: gets what is published to topics that were subscribed to by ``call(b"SUBSCRIBE", topic)``,
+    one topic at a call. ``on_end``: called once, with the reason, when the connection ends other than by
+    ``close``. ``patience_s``: how long an answer may take. Only for the event loop that opened it.
+    """
+
+    def __init__(
+        self,
+        connection: AbstractConnection,
+        host: Host,
+        explain: Explain,
+        patience_s: float,
+        on_message: OnMessage | None,
+        on_end: Callable[[str], None] | None,
+    ) -> None:
+        self.connection = connection
+        self.host = host
+        self.explain = explain
+        self.patience_s = patience_s
+        self.on_message = on_message
+        self.on_end = on_end
+        self.closed = False
+        self.reason = ""
+        """Why it has ended."""
+        self.loop = asyncio.get_running_loop()
+        self._pending: deque[asyncio.Future[Any] | None] = deque()
+        self._outgoing: list[bytes] = []
+        self._wake = asyncio.Event()
+        self._heard = 0.0
+        """When the last reply came, or when the first call began to wait for one."""
+        self._deadline = Deadline(self.loop, patience_s, self._late, lambda: self._heard)
+        self._tasks = [self.loop.create_task(self._read()), self.loop.create_task(self._write())]
+
+    @classmethod
+    async def open(
+        cls,
+        host: Host,
+        pool: ConnectionPool,
+        explain: Explain,
+        *,
+        extra_patience_s: float = 0,
+        on_message: OnMessage | None = None,
+        on_end: Callable[[str], None] | None = None,
+        scripts: Iterable[Script] = (),
+    ) -> Link:
+        """Connect; raises LayerUnavailable within the host's time limit."""
+        connection = await opened(host, pool, explain)
+        link = cls(connection, host, explain, host.reply_timeout_s + extra_patience_s, on_message, on_end)
+        for script in scripts:  # a user without the right to do this still has EVAL
+            link.tell(b"SCRIPT", b"LOAD", script.text)
+        return link
+
+    def call(self, *arguments: Argument) -> asyncio.Future[Any]:
+        """Send a command; the future has its reply, ResponseError, or LayerUnavailable."""
+        future: asyncio.Future[Any] = self.loop.create_future()
+        if self.closed:
+            future.set_exception(self.explain(self.host, self.reason))
+        else:
+            self._submit(arguments, future)
+        return future
+
+    def tell(self, *arguments: Argument) -> None:
+        """Send a command, and ignore its reply."""
+        if not self.closed:
+            self._submit(arguments, None)
+
+    def _submit(self, arguments: tuple[Argument, ...], future: asyncio.Future[Any] | None) -> None:
+        packed = encode(arguments)  # may raise, so nothing may be owed yet: a reply too few shifts all others
+        if not self._pending:
+            self._heard = steady()
+            if self._deadline.timer is None:
+                self._deadline.start()
+        self._pending.append(future)
+        self._outgoing.append(packed)
+        self._wake.set()
+
+    async def _write(self) -> None:
+        connection, wake = self.connection, self._wake
+        try:
+            while True:
+                await wake.wait()
+                wake.clear()
+                batch, self._outgoing = self._outgoing, []
+                if not connection.is_connected:  # or redis-py would connect anew behind our back
+                    raise ConnectionError("connection closed by server")
+                await connection.send_packed_command(batch, check_health=False)
+        except (RedisError, OSError) as error:
+            self._end(reason_of(error))
+
+    async def _read(self) -> None:
+        connection, on_message = self.connection, self.on_message
+        try:
+            while True:
+                try:
+                    reply = await connection.read_response(disable_decoding=True)
+                except ResponseError as error:
+                    reply = error
+                self._heard = steady()
+                if on_message is not None and isinstance(reply, list) and reply[0] == b"message":
+                    pause = on_message(reply[1], reply[2])
+                    if pause is not None:
+                        await pause
+                    continue
+                future = self._pending.popleft()
+                if future is None or future.done():
+                    continue
+                if isinstance(reply, Exception):
+                    self._refuse(future, reply)
+                    if self.closed:
+                        return
+                else:
+                    future.set_result(reply)
+        except (RedisError, OSError) as error:
+            self._end(reason_of(error))
+        finally:
+            if not self.closed:  # cancelled: the event loop ends
+                self._shut("its event loop ended")
+
+    def _refuse(self, future: asyncio.Future[Any], error: Exception) -> None:
+        """Give a call the error that Redis answered with."""
+        if isinstance(error, NoScriptError):
+            future.set_exception(error)  # ``run`` knows what to do
+            return
+        reason = refusal_of(error)
+        future.set_exception(self.explain(self.host, reason))
+        if is_replica(error):
+            self._end(reason)  # the next connection may find the new master
+
+    def _late(self) -> None:
+        """End the connection if a reply is owed: it has been for ``patience_s``."""
+        if self._pending:
+            self._end(f"no answer within {self.patience_s:g} s")
+
+    def _end(self, reason: str) -> None:
+        if self.closed:
+            return
+        on_end = self.on_end
+        self._shut(reason)
+        if on_end is not None:
+            on_end(reason)
+
+    def _shut(self, reason: str) -> None:
+        self.closed = True
+        self.reason = reason
+        self._deadline.cancel()
+        pending, self._pending = self._pending, deque()
+        for future in pending:
+            if future is not None and not future.done():
+                future.set_exception(self.explain(self.host, reason))
+                future.exception()  # marks it as retrieved: no task may await it
+        this = asyncio.current_task(self.loop) if asyncio._get_running_loop() is self.loop else None
+        for task in self._tasks:
+            if task is not this:
+                task.cancel()
+        self._closing = self.loop.create_task(abandon(self.connection)) if not self.loop.is_closed() else None
+
+    def close(self) -> None:
+        """End it now; calls that wait get LayerUnavailable."""
+        if not self.closed:
+            self._shut("the connection was closed")
+
+    async def aclose(self) -> None:
+        """``close``, and wait until the socket is closed."""
+        self.close()
+        waiting = [task for task in (*self._tasks, self._closing) if task is not None and not task.done()]
+        if waiting:
+            await asyncio.wait(waiting)
+
+
+def refusal_of(error: Exception) -> str:
+    """Return what an error reply means for a user of a channel layer."""
+    # redis-py turns the first word of some replies into a class, not the same ones in every version.
+    text = f"{type(error).__name__} {error}".lower()
+    for words, reason in _REFUSALS:
+        if any(word in text for word in words):
+            return reason
+    return f"it refused a command: {error}"
+
+
+def is_replica(error: Exception) -> bool:
+    """True for an error reply of a Redis that is not the master (any more)."""
+    return refusal_of(error) is _REFUSALS[0][1]
+
+
+_REFUSALS = (
+    (("readonly", "read only replica"), "it is a read-only replica; name its master, or use sentinels"),
+    (("oom ", "outofmemory"), "it is out of memory; raise its maxmemory, or lower capacity and expiry"),
+    (("misconf",), "it stopped accepting writes because it cannot save to disk; see its log"),
+    (
+        ("noperm", "nopermission"),
+        "this user may not run the commands or use the keys of the layer; see its ACL",
+    ),
+    (("wrongtype",), "keys of the layer's prefix hold foreign data; choose another prefix"),
+    (
+        ("moved", "clusterdown", "crossslot"),
+        "it is a node of a Redis Cluster; a channel layer needs single servers, one or several",
+    ),
+    (("unknown command",), "it lacks a command that the layer needs; Redis 5 or newer is required"),
+)
+
+
+async def abandon(connection: AbstractConnection) -> None:
+    """Close a connection without ceremony, in whatever state it is."""
+    with contextlib.suppress(Exception):
+        await connection.disconnect(nowait=True)

@@ -1,0 +1,271 @@
+"""The option ``hosts``: what may be written there, and how a connection to it is made.
+
+Forms are those of channels_redis 4.3: URLs (redis, rediss, unix), ``(host, port)`` pairs, and dicts: an
+``address`` with options, ``sentinels`` with a ``master_name``, or the arguments of redis-py's connection.
+Everything is checked when the layer is made; nothing is connected.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import inspect
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from redis.asyncio import ConnectionPool, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.connection import AbstractConnection, parse_url
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.exceptions import RedisError
+
+from compat.types import is_number
+
+__all__ = ["Host", "close_pool", "create_pool", "decode_hosts"]
+
+DEFAULT_ADDRESS = "redis://localhost:6379"
+REPLY_TIMEOUT_S = 5.0
+"""How long an answer may take before the connection is given up; ``socket_timeout`` overrides it."""
+CONNECT_TIMEOUT_S = 5.0
+"""How long connecting may take, handshake included; ``socket_connect_timeout`` overrides it."""
+
+SENTINEL_KEYS = ("sentinels", "master_name", "sentinel_kwargs", "is_master", "check_connection", "ssl")
+EXAMPLE = 'hosts=["redis://127.0.0.1:6379"]'
+
+
+def decode_hosts(hosts: Any) -> list[dict[str, Any]]:
+    """The option as a list of dicts, as ``channels_redis.utils.decode_hosts`` returns it.
+
+    None or an empty list is the Redis of this machine. Raises ValueError that says what to write instead.
+    """
+    if not hosts:
+        return [{"address": DEFAULT_ADDRESS}]
+    if isinstance(hosts, (str, bytes)):
+        raise ValueError(
+            "You must pass a list of Redis hosts, even if there is only one. "
+            f"Found hosts={_masked(hosts)!r}; write hosts=[{_masked(hosts)!r}]"
+        )
+    if isinstance(hosts, Mapping):
+        raise ValueError(f"hosts must be a list; write hosts=[{{…}}] around the dict, or {EXAMPLE}")
+    if len(hosts) == 2 and isinstance(hosts[0], str) and isinstance(hosts[1], int):
+        raise ValueError(
+            f"hosts={hosts!r} is one (host, port) pair, and a list of them is expected; "
+            f"write hosts=[({hosts[0]!r}, {hosts[1]!r})]"
+        )
+    return [_decode(entry, f"hosts[{index}]") for index, entry in enumerate(hosts)]
+
+
+def _decode(entry: Any, where: str) -> dict[str, Any]:
+    if isinstance(entry, Mapping):
+        decoded = dict(entry)
+        _check_dict(decoded, where)
+    elif isinstance(entry, (tuple, list)):
+        if len(entry) != 2 or not isinstance(entry[0], str) or isinstance(entry[1], bool):
+            raise ValueError(f'{where}={entry!r} is not a (host, port) pair such as ("127.0.0.1", 6379)')
+        decoded = {"host": entry[0], "port": _port(entry[1], where)}
+    elif isinstance(entry, str):
+        _check_url(entry, where)
+        decoded = {"address": entry}
+    else:
+        raise ValueError(
+            f"{where}={entry!r} is neither a URL nor a (host, port) pair nor a dict; an example: {EXAMPLE}"
+        )
+    return decoded
+
+
+def _port(value: Any, where: str) -> int:
+    try:
+        port = int(value)
+    except (TypeError, ValueError):
+        port = 0
+    if not 0 < port < 65536:
+        raise ValueError(f"{where}: the port must be a number from 1 to 65535, not {value!r}")
+    return port
+
+
+def _check_url(url: str, where: str) -> None:
+    try:
+        options = parse_url(url)
+        parts = urlsplit(url)
+        if parts.scheme == "unix":
+            if not options.get("path"):
+                raise ValueError("it names no socket, as in unix:///run/redis.sock")
+        elif parts.port == 0:
+            raise ValueError("Port out of range 0-65535")
+        elif not re.fullmatch(r"/?\d*/?", parts.path):  # redis-py would take the database 0
+            raise ValueError(f"{parts.path!r} is no number of a database")
+    except ValueError as error:
+        hint = f"write 'redis://{url}'" if "://" not in url else f"an example: {EXAMPLE}"
+        raise ValueError(f"{where}={_masked(url)!r} is not a Redis URL ({error}); {hint}") from None
+    _check_names(options, {}, f"{where}={_masked(url)!r}")
+
+
+def _check_dict(entry: dict[str, Any], where: str) -> None:
+    if "address" in entry:
+        if not isinstance(entry["address"], str):
+            raise ValueError(f"{where}['address'] must be a URL, not {entry['address']!r}")
+        _check_url(entry["address"], f"{where}['address']")
+    elif "master_name" in entry or "sentinels" in entry:
+        _check_sentinels(entry, where)
+    elif "path" not in entry and "host" not in entry and "connection_class" not in entry:
+        raise ValueError(
+            f"{where} needs one of: 'address' (a URL), 'host' and 'port', 'path' (a unix socket), or "
+            f"'sentinels' and 'master_name'; found {', '.join(map(repr, entry)) or 'nothing'}"
+        )
+    if "port" in entry:
+        entry["port"] = _port(entry["port"], where)
+    _check_names(entry, entry, where)
+
+
+def _check_names(options: Mapping[str, Any], entry: Mapping[str, Any], where: str) -> None:
+    known = _known_options(entry)
+    for name in options:
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"{where} has an unknown option {name!r}{hint}")
+
+
+def _check_sentinels(entry: dict[str, Any], where: str) -> None:
+    sentinels: Any = entry.get("sentinels")
+    pairs = isinstance(sentinels, Sequence) and not isinstance(sentinels, str) and len(sentinels) > 0
+    if not pairs or not all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in sentinels):
+        raise ValueError(
+            f"{where}['sentinels'] must be a list of (host, port) pairs, such as "
+            f'[("127.0.0.1", 26379)]; found {sentinels!r}'
+        )
+    for _, port in sentinels:
+        _port(port, f"{where}['sentinels']")
+    if not entry.get("master_name"):
+        raise ValueError(
+            f"{where} has 'sentinels', and needs 'master_name': the name that they watch, often 'mymaster'"
+        )
+
+
+def _known_options(entry: Mapping[str, Any]) -> list[str]:
+    """Every argument that redis-py's connections take, and what this module reads itself."""
+    classes: list[Any] = [SSLConnection, UnixDomainSocketConnection, ConnectionPool]
+    if "connection_class" in entry:
+        classes.append(entry["connection_class"])
+    names = {"address", "connection_class", *SENTINEL_KEYS}
+    for cls in classes:
+        for base in cls.__mro__[:-1]:
+            names.update(inspect.signature(base.__init__).parameters)
+    return sorted(names - {"self", "args", "kwargs", "connection_kwargs"})
+
+
+def create_pool(host: Mapping[str, Any]) -> ConnectionPool:
+    """A redis-py pool for one entry of ``decode_hosts``, with no time limit on its sockets.
+
+    redis-py 8 limits every read to 5 s unless told otherwise, which ends blocking reads; the limits are kept
+    by ``compat.redis.connection`` instead.
+    """
+    options = dict(host)
+    options.setdefault("socket_connect_timeout", CONNECT_TIMEOUT_S)
+    pool: ConnectionPool
+    if "address" in options:
+        pool = ConnectionPool.from_url(options.pop("address"), **options)
+    elif "master_name" in options:
+        pool = _sentinel_pool(options)
+    else:
+        if "path" in options:
+            options.setdefault("connection_class", UnixDomainSocketConnection)
+        elif options.pop("ssl", False):
+            options.setdefault("connection_class", SSLConnection)
+        pool = ConnectionPool(**options)
+    kwargs = pool.connection_kwargs
+    kwargs["socket_timeout"] = None
+    kwargs["protocol"] = 2  # replies in the shapes of RESP2, whatever redis-py's default is
+    for name in [name for name in kwargs if "maint_notifications" in name]:
+        del kwargs[name]  # redis-py 8 adds them, and they need RESP3
+    kwargs["decode_responses"] = False
+    if issubclass(pool.connection_class, UnixDomainSocketConnection):
+        for name in ("host", "port"):
+            kwargs.pop(name, None)
+    return pool
+
+
+def _sentinel_pool(options: dict[str, Any]) -> ConnectionPool:
+    limits = {
+        "socket_timeout": options.get("socket_timeout") or REPLY_TIMEOUT_S,
+        "socket_connect_timeout": options["socket_connect_timeout"],
+    }
+    sentinel = Sentinel(  # type: ignore[no-untyped-call]
+        [(host, int(port)) for host, port in options.pop("sentinels")],
+        sentinel_kwargs={**limits, **(options.pop("sentinel_kwargs", None) or {})},
+    )
+    return SentinelConnectionPool(options.pop("master_name"), sentinel, **options)  # type: ignore[no-untyped-call]
+
+
+async def close_pool(pool: ConnectionPool) -> None:
+    """Close what a pool has open, and the connections to the sentinels behind it."""
+    with contextlib.suppress(Exception):  # a connection that is broken already cannot be closed in order
+        await pool.disconnect()
+    manager = getattr(pool, "sentinel_manager", None)
+    for client in manager.sentinels if manager is not None else ():
+        with contextlib.suppress(Exception):
+            await client.connection_pool.disconnect()
+
+
+class Host:
+    """One entry of ``hosts``: its name for people, its time limits, and connections to it."""
+
+    __slots__ = ("connect_timeout_s", "index", "options", "reply_timeout_s", "where")
+
+    def __init__(self, options: Mapping[str, Any], index: int) -> None:
+        self.options = dict(options)
+        self.index = index
+        parsed = parse_url(options["address"]) if "address" in options else {}
+        given = {**parsed, **options}
+        self.reply_timeout_s = _limit(given, "socket_timeout", REPLY_TIMEOUT_S, index)
+        self.connect_timeout_s = _limit(given, "socket_connect_timeout", CONNECT_TIMEOUT_S, index)
+        try:
+            pool = self.pool()
+            self.connection(pool)  # it looks at its options, and opens nothing
+        except (TypeError, ValueError, RedisError) as error:
+            raise ValueError(f"hosts[{index}]: redis-py cannot use these options: {error}") from error
+        self.where = _where(options, pool.connection_kwargs)
+
+    def pool(self) -> ConnectionPool:
+        """A new pool; it belongs to one event loop, and to ``close_pool`` at its end."""
+        return create_pool(self.options)
+
+    @staticmethod
+    def connection(pool: ConnectionPool) -> AbstractConnection:
+        """A connection of ``pool``'s kind that is not yet open, and not counted by the pool."""
+        connection: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]
+        return connection
+
+    @staticmethod
+    async def connect(connection: AbstractConnection) -> None:
+        """Open it, and log in."""
+        await connection.connect()  # type: ignore[no-untyped-call]
+
+
+def _limit(options: Mapping[str, Any], name: str, default: float, index: int) -> float:
+    """A time limit in seconds; 0 and None, which are none to redis-py, are the default."""
+    value = options.get(name) or default
+    if not is_number(value) or not 0 < value < math.inf:
+        raise ValueError(f"hosts[{index}]: {name} must be a number of seconds greater than 0, not {value!r}")
+    return float(value)
+
+
+def _where(options: Mapping[str, Any], kwargs: Mapping[str, Any]) -> str:
+    """The host as error messages name it: never with a password."""
+    if "master_name" in options:
+        sentinels = ", ".join(f"{host}:{port}" for host, port in options["sentinels"])
+        return f"the master {options['master_name']!r} of the sentinels at {sentinels}"
+    if "path" in kwargs:
+        return str(kwargs["path"])
+    return f"{kwargs.get('host', 'localhost')}:{kwargs.get('port', 6379)}"
+
+
+def _masked(url: str | bytes) -> str:
+    """A URL without its password."""
+    text = url.decode(errors="replace") if isinstance(url, bytes) else url
+    head, at, tail = text.rpartition("@")
+    if not at or ":" not in head.partition("://")[2]:
+        return text
+    return f"{head[: head.rindex(':')]}:***@{tail}"

@@ -1,0 +1,260 @@
+"""Direct lines: connections that a thread, or a loop made for one call, talks over by itself.
+
+To carry a call to the background loop and back wakes two threads, which costs as much as the call. On a line
+whoever holds it writes a command and reads the reply. redis-py connects it and logs in, on the background
+loop and as for any other connection; then its socket is taken over, which TLS does not allow. Replies are
+parsed by hiredis; without it there are no lines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import os
+import select
+import socket
+import weakref
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from redis.asyncio import ConnectionPool
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import NoScriptError, ResponseError
+
+from compat.clock import call_later, steady
+from compat.redis.connection import (
+    Argument,
+    Explain,
+    abandon,
+    encode,
+    is_replica,
+    opened,
+    reason_of,
+    refusal_of,
+)
+from compat.redis.hosts import Host
+from compat.redis.loops import background
+from compat.redis.scripts import Script
+
+__all__ = ["Line", "Lines"]
+
+log = logging.getLogger("compat.layers")
+
+MOST = 4
+"""Lines of one layer. Of many threads few send in the same moment, and these have the background loop."""
+AGAIN_S = 30.0
+"""How long to wait after a line could not be opened."""
+RECEIVE_BYTES = 65536
+INCOMPLETE = object()
+
+
+def _parser() -> Any:
+    try:
+        from hiredis import Reader
+    except ImportError:
+        return None
+    return Reader
+
+
+Parser = _parser()
+
+
+class Line:
+    """One connection, for one call at a time, that does for a sender what ``Shards`` does.
+
+    ``loop``: where its coroutines are awaited. None: they block, and never suspend.
+    """
+
+    station = None
+
+    def __init__(self, sock: socket.socket, host: Host, explain: Explain) -> None:
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.owes = False
+        """True from a command until its reply. A line that is left so is of no use any more."""
+        self._socket = sock
+        self._host = host
+        self._explain = explain
+        self._parser = Parser(protocolError=ConnectionError, replyError=_error, notEnoughData=INCOMPLETE)
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
+        self._is_late = False
+
+    def is_alive(self) -> bool:
+        """False when there is something to read though no reply is owed: the connection's end."""
+        return not self._poll.poll(0)
+
+    def close(self) -> None:
+        self._socket.close()
+
+    async def call(self, index: int, *arguments: Argument) -> Any:
+        """Return the reply to a command; raise LayerUnavailable."""
+        packed = encode(arguments)
+        self.owes = True
+        try:
+            reply = self._ask(packed) if self.loop is None else await self._ask_on(self.loop, packed)
+        except OSError as error:
+            raise self._explain(self._host, self._reason(error)) from error
+        if not isinstance(reply, ResponseError):
+            self.owes = False
+            return reply
+        self.owes = is_replica(reply)  # the next connection may find the new master
+        raise reply if isinstance(reply, NoScriptError) else self._explain(self._host, refusal_of(reply))
+
+    async def run(self, index: int, script: Script, keys: list[str], *arguments: Argument) -> Any:
+        """Return the reply of a script."""
+        return await script.run(partial(self.call, index), keys, *arguments)
+
+    def _ask(self, packed: bytes) -> Any:
+        self._socket.settimeout(self._host.reply_timeout_s)
+        self._socket.sendall(packed)
+        reply = INCOMPLETE
+        while reply is INCOMPLETE:
+            reply = self._parse(self._socket.recv(RECEIVE_BYTES))
+        return reply
+
+    async def _ask_on(self, loop: asyncio.AbstractEventLoop, packed: bytes) -> Any:
+        self._socket.setblocking(False)
+        timer = call_later(loop, self._host.reply_timeout_s, self._give_up)
+        try:
+            await loop.sock_sendall(self._socket, packed)
+            reply = INCOMPLETE
+            while reply is INCOMPLETE:
+                reply = self._parse(await loop.sock_recv(self._socket, RECEIVE_BYTES))
+            return reply
+        finally:
+            timer.cancel()
+
+    def _parse(self, data: bytes) -> Any:
+        if not data:
+            raise ConnectionError("connection closed by server")
+        self._parser.feed(data)
+        return self._parser.gets()
+
+    def _give_up(self) -> None:
+        """Let a read end that has waited for too long."""
+        self._is_late = True
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _reason(self, error: OSError) -> str:
+        timed_out = isinstance(error, TimeoutError) and error.errno is None  # by settimeout
+        if timed_out or self._is_late:
+            return f"no answer within {self._host.reply_timeout_s:g} s"
+        return reason_of(error)
+
+
+def _error(text: str) -> ResponseError:
+    """An error reply, as redis-py would have it."""
+    return NoScriptError(text) if text.startswith("NOSCRIPT") else ResponseError(text.removeprefix("ERR "))
+
+
+class Lines:
+    """A layer's lines: taken by callers on any thread, and given back. None with several hosts.
+
+    ``pool()``: the redis-py pool that the background loop has for the host.
+    """
+
+    def __init__(self, hosts: Sequence[Host], explain: Explain, pool: Callable[[], ConnectionPool]) -> None:
+        self._host = hosts[0]
+        self._explain = explain
+        self._pool = pool
+        self._idle: deque[Line] = deque()
+        self._lines: set[Line] = set()
+        """All of them, idle or in use."""
+        self._misses = 0
+        self._is_opening = False
+        possible = len(hosts) == 1 and Parser is not None and hasattr(select, "poll")
+        self._not_before = 0.0 if possible else math.inf
+        """Time (of ``clock``) before which none is opened."""
+        self._pid = os.getpid()
+        weakref.finalize(self, _close_all, self._idle)
+
+    def take(self, loop: asyncio.AbstractEventLoop | None = None) -> Line | None:
+        """Return a line for use on ``loop``, to be given back; on None it blocks.
+
+        None: there is none now, and the call is to go by way of the background loop.
+        """
+        if self._pid != os.getpid():
+            self._start_afresh()
+        while True:
+            try:
+                line = self._idle.pop()
+            except IndexError:
+                return None
+            if line.is_alive():
+                line.loop = loop
+                return line
+            self._end(line)
+
+    def give_back(self, line: Line) -> None:
+        """Let others have the line, unless it was left in the middle of a call."""
+        if line.owes:
+            self._end(line)
+        else:
+            self._idle.append(line)
+
+    def missed(self) -> None:
+        """A call got through without a line: have one for the next, unless it was the only call so far."""
+        self._misses += 1
+        if self._misses > 1 and self._is_short():
+            background.submit(self._open())
+
+    def _is_short(self) -> bool:
+        if self._idle or self._is_opening or len(self._lines) >= MOST:
+            return False
+        return steady() >= self._not_before
+
+    async def _open(self) -> None:
+        if not self._is_short():  # two callers may have asked at once
+            return
+        self._is_opening = True
+        try:
+            connection = await opened(self._host, self._pool(), self._explain)
+            try:
+                line = self._line_over(connection)
+            finally:
+                await abandon(connection)
+        except Exception as error:  # noqa: BLE001 - calls get through without
+            self._not_before = steady() + AGAIN_S
+            log.debug("no direct line to Redis at %s: %s", self._host.where, error)
+        else:
+            if line is None:
+                self._not_before = math.inf
+            else:
+                self._lines.add(line)
+                self._idle.append(line)
+        finally:
+            self._is_opening = False
+
+    def _line_over(self, connection: AbstractConnection) -> Line | None:
+        """A line over the socket of an open connection; None for TLS, whose state is not in the socket."""
+        writer = connection._writer
+        if writer is None or writer.get_extra_info("ssl_object") is not None:
+            return None
+        descriptor = os.dup(writer.get_extra_info("socket").fileno())
+        return Line(socket.socket(fileno=descriptor), self._host, self._explain)
+
+    def close(self) -> None:
+        """Close the lines that are not in use; they are opened again when they are needed."""
+        while self._idle:
+            self._end(self._idle.pop())
+
+    def _end(self, line: Line) -> None:
+        self._lines.discard(line)
+        line.close()
+
+    def _start_afresh(self) -> None:
+        """In a forked process: what the parent has is the parent's; to close it here is not felt there."""
+        self._pid = os.getpid()
+        self._is_opening = False
+        self._lines.clear()
+        _close_all(self._idle)
+
+
+def _close_all(lines: deque[Line]) -> None:
+    while lines:
+        lines.pop().close()

@@ -1,0 +1,214 @@
+"""Event loops: one set of connections for each, and one background loop for callers that have none to keep.
+
+A connection belongs to the loop that opened it. ``PerLoop`` keeps one object per loop and closes it when the
+loop is closed. ``async_to_sync`` in a script, a Celery task or a WSGI thread makes a loop for a single call;
+such calls are carried to ``background``, a loop in a thread of its own that lives as long as the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import concurrent.futures
+import contextlib
+import logging
+import os
+import threading
+import weakref
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, Protocol, TypeVar
+
+from asgiref.sync import AsyncToSync
+
+__all__ = ["Background", "PerLoop", "at_close", "background", "is_throwaway", "require_no_loop"]
+
+T = TypeVar("T")
+log = logging.getLogger("compat.layers")
+
+STOP_WITHIN_S = 2.0
+
+
+def is_throwaway(loop: asyncio.AbstractEventLoop) -> bool:
+    """True for a loop that ``async_to_sync`` made for one call."""
+    return loop in AsyncToSync.loop_thread_executors
+
+
+def require_no_loop(awaitable_form: str) -> None:
+    """Raise RuntimeError in a thread whose own event loop runs: it would stand still meanwhile."""
+    if asyncio._get_running_loop() is not None:
+        raise RuntimeError(
+            f"this blocks, and an event loop is running in this thread; write: await {awaitable_form}"
+        )
+
+
+class Closable(Protocol):
+    """What ``PerLoop`` keeps."""
+
+    async def aclose(self) -> None: ...
+
+
+C = TypeVar("C", bound=Closable)
+
+
+class PerLoop(Generic[C]):
+    """One object per event loop, made at its first use there and closed with the loop.
+
+    After a fork the child starts empty: what the parent had belongs to the parent, and is not touched.
+    """
+
+    def __init__(self, make: Callable[[asyncio.AbstractEventLoop], C]) -> None:
+        self._make = make
+        self._kept: dict[asyncio.AbstractEventLoop, C] = {}
+        self._pid = os.getpid()
+
+    def get(self, loop: asyncio.AbstractEventLoop) -> C:
+        """The object of ``loop``; made if there is none. Only on that loop."""
+        found = self._kept.get(loop)
+        if found is None or self._pid != os.getpid():
+            self._check_fork()
+            found = self._kept[loop] = self._make(loop)
+            at_close(loop, self._finish)
+        return found
+
+    def here(self) -> C | None:
+        """Return the object of the running loop; None where ``async_to_sync`` made that for one call."""
+        loop = asyncio.get_running_loop()
+        found = self._kept.get(loop)
+        if found is not None and self._pid == os.getpid():
+            return found
+        return None if is_throwaway(loop) else self.get(loop)
+
+    def all(self) -> list[C]:
+        """The objects of all loops that are not closed."""
+        self._check_fork()
+        return list(self._kept.values())
+
+    def drop(self, loop: asyncio.AbstractEventLoop) -> C | None:
+        """Forget the object of ``loop`` without closing it."""
+        return self._kept.pop(loop, None)
+
+    def _check_fork(self) -> None:
+        if self._pid != os.getpid():
+            _inherited.append(self._kept)
+            self._kept = {}
+            self._pid = os.getpid()
+
+    async def _finish(self, loop: asyncio.AbstractEventLoop) -> None:
+        kept = self._kept.pop(loop, None)
+        if kept is not None:
+            await kept.aclose()
+
+
+_inherited: list[object] = []
+"""What a forked process got from its parent: kept, since closing it would disturb the parent."""
+
+Finish = Callable[[asyncio.AbstractEventLoop], Coroutine[Any, Any, None]]
+_finishers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, list[Finish]] = weakref.WeakKeyDictionary()
+
+
+def at_close(loop: asyncio.AbstractEventLoop, finish: Finish) -> None:
+    """Run ``finish(loop)`` when ``loop.close()`` is called, before the loop is closed.
+
+    Loops have no hook for this. Cancelling tasks, as ``asyncio.run`` does first, is not one: a plain
+    ``run_until_complete`` followed by ``close`` does not do it.
+    """
+    finishers = _finishers.get(loop)
+    if finishers is not None:
+        finishers.append(finish)
+        return
+    _finishers[loop] = [finish]
+    close = loop.close
+
+    def finish_and_close() -> None:
+        loop.close = close  # type: ignore[method-assign]
+        can_run = not loop.is_closed() and not loop.is_running() and asyncio._get_running_loop() is None
+        if can_run:
+            loop.run_until_complete(_finish(loop))
+        close()
+
+    loop.close = finish_and_close  # type: ignore[method-assign]
+
+
+async def _finish(loop: asyncio.AbstractEventLoop) -> None:
+    for finish in _finishers.pop(loop, ()):
+        try:
+            await asyncio.wait_for(finish(loop), STOP_WITHIN_S)
+        except asyncio.TimeoutError:
+            log.warning("connections to Redis could not be closed in order within %g s", STOP_WITHIN_S)
+
+
+class Background:
+    """An event loop in a daemon thread, started at its first use; one per process, also after a fork."""
+
+    def __init__(self) -> None:
+        self._reset()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._reset_in_child)
+        atexit.register(self.stop)
+
+    def _reset_in_child(self) -> None:
+        _inherited.append(self._loop)
+        self._reset()
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop, running."""
+        loop = self._loop
+        return loop if loop is not None else self._start()
+
+    def submit(self, coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        """Run ``coroutine`` on the background loop."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+
+    async def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """The result of ``coroutine``, which runs on the background loop; cancelling cancels it there."""
+        return await asyncio.wrap_future(self.submit(coroutine))
+
+    def stop(self) -> None:
+        """Close what the loop has open, and end its thread (at the end of the process)."""
+        loop, thread = self._loop, self._thread
+        if loop is None or thread is None:
+            return
+        self._reset()
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(loop.stop)
+        thread.join(STOP_WITHIN_S)
+
+    def _start(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None:
+                loop = _new_loop()
+                thread = threading.Thread(target=self._serve, args=(loop,), name="compat-layers", daemon=True)
+                thread.start()
+                self._thread, self._loop = thread, loop
+            return self._loop
+
+    @staticmethod
+    def _serve(loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        try:
+            loop.run_forever()
+        finally:
+            loop.run_until_complete(_finish(loop))
+            tasks = asyncio.all_tasks(loop)
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                loop.run_until_complete(asyncio.wait(tasks, timeout=STOP_WITHIN_S / 2))
+            loop.close()
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+background = Background()

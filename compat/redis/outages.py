@@ -1,0 +1,95 @@
+"""Outages of the hosts as one event loop sees them: noted once, counted, and told to the consumers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from compat.clock import wall
+from compat.metrics import Gap, LayerMetrics
+from compat.redis.connection import RedisUnavailable
+from compat.redis.shards import Shards
+from compat.types import Message
+
+__all__ = ["OutageLog", "event_of"]
+
+log = logging.getLogger("compat.layers")
+
+
+class Reporting(Protocol):
+    """What an outage is reported to: the layer."""
+
+    metrics: LayerMetrics
+    on_disconnect: Message | None
+    on_reconnect: Message | None
+
+    def name(self) -> str: ...
+
+
+class OutageLog:
+    """Keeps for each host whether it is lost; an outage has a line at its beginning and one at its end."""
+
+    def __init__(self, layer: Reporting, shards: Shards, announce: Callable[[Message], None]) -> None:
+        self.layer = layer
+        self.shards = shards
+        self.announce = announce
+        self._gaps: dict[int, Gap] = {}
+        self._causes: dict[int, set[str]] = {}
+        self._affected: dict[int, set[object]] = {}
+        self._logged: set[int] = set()
+
+    def lost(self, index: int, error: RedisUnavailable, who: object, since: float) -> None:
+        """A host was lost to ``who``, or is still. One line for each outage; a further cause is an INFO.
+
+        ``since`` is the last time (of the wall clock) that the host was heard of.
+        """
+        self._affected.setdefault(index, set()).add(who)
+        causes = self._causes.setdefault(index, set())
+        if error.reason not in causes:
+            causes.add(error.reason)
+            due = self.layer.metrics.throttle.due(("outage", index, error.reason))
+            if due and len(causes) > 1:
+                log.info(
+                    "%s: Redis at %s: %s", self.layer.name(), self.shards.hosts[index].where, error.reason
+                )
+            elif due:
+                again = f" ({due} times since the last report)" if due > 1 else ""
+                log.warning("%s. Trying again until it answers%s", error, again)
+                self._logged.add(index)
+        gap = self._gaps.get(index)
+        if gap is not None:
+            gap.extend(since)
+        else:
+            self._gaps[index] = self.layer.metrics.gap_begins(since)
+            if self.layer.on_disconnect is not None:
+                self.announce(self.layer.on_disconnect)
+
+    def back(self, index: int, who: object) -> None:
+        """``who`` can reach a host; the outage ends when that is true of all whom it affected."""
+        affected = self._affected.get(index)
+        if affected is None:
+            return
+        affected.discard(who)
+        if affected:
+            return
+        del self._affected[index]
+        self._causes.pop(index, None)
+        lasted_s = self.layer.metrics.gap_ends(self._gaps.pop(index), wall())
+        if index in self._logged:
+            self._logged.discard(index)
+            where = self.shards.hosts[index].where
+            log.warning("%s: Redis at %s is back after %.1f s", self.layer.name(), where, lasted_s)
+        if self.layer.on_reconnect is not None:
+            self.announce(self.layer.on_reconnect)
+
+
+def event_of(option: Any, name: str) -> Message | None:
+    """The message that an ``on_disconnect`` or ``on_reconnect`` option means: a type, or a whole message."""
+    if option is None:
+        return None
+    if isinstance(option, str) and option:
+        return {"type": option}
+    if isinstance(option, dict) and isinstance(option.get("type"), str):
+        return dict(option)
+    raise ValueError(f"{name} must be a message type such as 'redis.disconnect', or None; found {option!r}")

@@ -1,0 +1,197 @@
+"""The command connections of one layer on one event loop: one for each host, opened when it is needed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from redis.asyncio import ConnectionPool, Redis
+
+from compat.clock import steady
+from compat.exceptions import LayerUnavailable
+from compat.redis.connection import Argument, Explain, Link, RedisUnavailable
+from compat.redis.hosts import Host, close_pool
+from compat.redis.scripts import Script
+from compat.redis.waiting import wait_for_result
+
+__all__ = ["Commands", "Shards"]
+
+FAIL_FAST_S = 1.0
+"""After an attempt to connect that took long, calls fail at once for up to this long."""
+
+
+class Commands(Protocol):
+    """What a send is done with: ``Shards``, or a direct line."""
+
+    station: Any
+    """The sender's station, or None on a direct line."""
+
+    async def call(self, index: int, *arguments: Argument) -> Any:
+        """The reply to a command to the host ``index``."""
+
+    async def run(self, index: int, script: Script, keys: list[str], *arguments: Argument) -> Any:
+        """Return the reply of a script."""
+
+
+class Shards:
+    """Calls to hosts by their index. Everybody on the loop shares a host's connection, and its round trips.
+
+    ``on_end(index, reason)`` is called when a connection breaks. ``scripts`` are loaded into Redis with each
+    new connection. Any call may raise LayerUnavailable.
+    """
+
+    def __init__(
+        self,
+        hosts: Sequence[Host],
+        explain: Explain,
+        on_end: Callable[[int, str], None],
+        scripts: Sequence[Script] = (),
+        station: Any = None,
+    ) -> None:
+        self.hosts = hosts
+        self.station = station
+        """The layer's part on this loop, where a message may come back to."""
+        self.explain = explain
+        self._on_end = on_end
+        self._scripts = scripts
+        self._loop = asyncio.get_running_loop()
+        self._pools: list[ConnectionPool | None] = [None] * len(hosts)
+        self._links: list[Link | None] = [None] * len(hosts)
+        self._opening: dict[int, asyncio.Task[Link | str]] = {}
+        self._failed: dict[int, tuple[float, str]] = {}
+        self._clients: dict[int, Redis] = {}
+        self._posts: set[asyncio.Task[None]] = set()
+        self._pausing: dict[int, set[asyncio.Future[None]]] = {}
+
+    def pool(self, index: int) -> ConnectionPool:
+        """The redis-py pool of a host; connections are made by it, and not kept in it."""
+        pool = self._pools[index]
+        if pool is None:
+            pool = self._pools[index] = self.hosts[index].pool()
+        return pool
+
+    def client(self, index: int) -> Redis:
+        """A redis-py client of a host, for commands that are no business of the layer."""
+        client = self._clients.get(index)
+        if client is None:
+            client = self._clients[index] = Redis(connection_pool=self.pool(index))
+        return client
+
+    def clients(self) -> dict[int, Redis]:
+        """The clients that ``client`` has made."""
+        return dict(self._clients)
+
+    def is_open(self, index: int) -> bool:
+        """True while there is a connection to this host."""
+        link = self._links[index]
+        return link is not None and not link.closed
+
+    async def pause(self, index: int, seconds: float) -> None:
+        """Wait before the next attempt to connect to a host, but no longer than until somebody could."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        pausing = self._pausing.setdefault(index, set())
+        pausing.add(future)
+        try:
+            await wait_for_result(future, seconds)
+        finally:
+            pausing.discard(future)
+
+    def opened(self, index: int) -> None:
+        """A connection to a host could be opened: others need not wait."""
+        self._failed.pop(index, None)
+        for future in self._pausing.pop(index, ()):
+            if not future.done():
+                future.set_result(None)
+
+    async def link(self, index: int) -> Link:
+        """The connection to a host, opened if there is none; callers at the same time share one attempt."""
+        link = self._links[index]
+        if link is not None and not link.closed:
+            return link
+        until, reason = self._failed.get(index, (0.0, ""))
+        if steady() < until:
+            raise self.explain(self.hosts[index], reason)
+        opening = self._opening.get(index)
+        if opening is None:
+            opening = self._opening[index] = self._loop.create_task(self._open(index))
+        opened = await asyncio.shield(opening)  # one caller's end is not the others'
+        if isinstance(opened, str):
+            raise self.explain(self.hosts[index], opened)
+        return opened
+
+    async def call(self, index: int, *arguments: Argument) -> Any:
+        """Return the reply to a command."""
+        link = self._links[index]
+        if link is None or link.closed:
+            link = await self.link(index)
+        return await link.call(*arguments)
+
+    async def run(self, index: int, script: Script, keys: list[str], *arguments: Argument) -> Any:
+        """Return the reply of a script."""
+        link = self._links[index]
+        if link is None or link.closed:
+            link = await self.link(index)
+        return await script.run(link.call, keys, *arguments)
+
+    async def calls(self, index: int, commands: Sequence[Sequence[Argument]]) -> list[Any]:
+        """The replies to several commands that leave together; raises the first error, after all are done."""
+        link = await self.link(index)
+        futures = [link.call(*command) for command in commands]
+        if futures:
+            await asyncio.wait(futures)
+        return [future.result() for future in futures]
+
+    def tell(self, index: int, *commands: Sequence[Argument]) -> None:
+        """Send commands in order and ignore their replies; open a connection if there is none."""
+        link = self._links[index]
+        if link is not None and not link.closed:
+            for command in commands:
+                link.tell(*command)
+            return
+        task = self._loop.create_task(self._tell_later(index, commands))
+        self._posts.add(task)
+        task.add_done_callback(self._posts.discard)
+
+    async def _tell_later(self, index: int, commands: Sequence[Sequence[Argument]]) -> None:
+        try:
+            await self.calls(index, commands)
+        except LayerUnavailable:
+            pass  # it was not worth an error to the caller
+
+    async def _open(self, index: int) -> Link | str:
+        host = self.hosts[index]
+        began = steady()
+        try:
+            link = await Link.open(
+                host,
+                self.pool(index),
+                self.explain,
+                on_end=lambda reason: self._on_end(index, reason),
+                scripts=self._scripts,
+            )
+        except RedisUnavailable as error:
+            failed = steady()
+            self._failed[index] = (failed + min(FAIL_FAST_S, failed - began), error.reason)
+            return error.reason  # each of the callers raises an error of its own
+        finally:
+            self._opening.pop(index, None)
+        self._links[index] = link
+        self.opened(index)
+        return link
+
+    async def aclose(self) -> None:
+        """Send what is to be sent, and close every connection."""
+        if self._posts:
+            await asyncio.wait(self._posts, timeout=FAIL_FAST_S)
+        for task in (*self._opening.values(), *self._posts):
+            task.cancel()
+        for index, link in enumerate(self._links):
+            if link is not None:
+                self._links[index] = None
+                await link.aclose()
+        self._clients.clear()
+        for index, pool in enumerate(self._pools):
+            if pool is not None:
+                self._pools[index] = None
+                await close_pool(pool)
