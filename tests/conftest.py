@@ -6,6 +6,7 @@ import itertools
 import os
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -13,12 +14,17 @@ import pytest
 from compat.settings import DEFAULTS
 from tests.support import watch
 from tests.support.browser import Browser, browser
-from tests.support.environments import ENVIRONMENTS, Environment, environment
+from tests.support.environments import ENVIRONMENTS, Environment, environment, watch_processes_of
 from tests.support.paths import NO_MATERIAL
 from tests.support.redis_server import RedisServer
 from tests.support.tutorial import Tutorial
 
 _numbers = itertools.count(1)
+
+
+def pytest_sessionstart() -> None:
+    """Also where no test asks for an environment: this one's processes are watched."""
+    watch_processes_of(Path(sys.prefix))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -34,7 +40,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(autouse=True)
 def open_on_purpose(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No warning of consumers without an Origin check; tests/unit/security/test_coverage.py is about that."""
+    """No warning of consumers without an Origin check; tests/unit/security/test_origin.py is about that."""
     values = {**DEFAULTS, "CHANNEL_ORIGIN_CHECK": False}
     monkeypatch.setattr(sys.modules["compat.settings"], "DEFAULTS", values)
 
@@ -50,7 +56,6 @@ def imports_as_they_were() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def loops_are_not_held(request: pytest.FixtureRequest) -> Iterator[None]:
     """No callback holds a server's event loop for 100 ms, but in a test that is marked ``holds_the_loop``."""
-    watch.collect()
     yield
     found = watch.collect()
     if request.node.get_closest_marker("holds_the_loop") is None:

@@ -1,8 +1,13 @@
-"""Which module may import which: three rings that point inwards, no Django below the shim, light imports.
+"""Which folder may import from which: rooms in a row, no Django below the shim, light imports.
 
-    pure      no await, no clock, no randomness, no I/O: strings and values in, strings and values out
-    drivers   everything else in compat: they await Redis, ASGI servers, threads
-    glue      the command line, helpers for other frameworks and for tests; and all of django_shim
+    values      types, names, exceptions; a clock, settings, counters, the seam to a framework
+    redis       the Redis client                      advice      what is said about mistakes
+    engine      what runs a consumer                  layers      channel layers
+    consumer    consumers, their security             routing     routers, sessions, authentication
+    testing     communicators                         typed       typed consumers, the connection manager
+    cli         the command line                      (and all of django_shim)
+
+A room imports from those before it in the list, and from itself, inside of functions and for types alone too.
 """
 
 from __future__ import annotations
@@ -21,19 +26,53 @@ from packaging.requirements import Requirement
 from tests.support.paths import REPO
 from tests.support.processes import child_environment
 
+ROOMS = (
+    (
+        "clock",
+        "cookies",
+        "db",
+        "exceptions",
+        "integration",
+        "lazy",
+        "metrics",
+        "names",
+        "settings",
+        "types",
+        "utils",
+    ),
+    ("redis", "advice"),
+    ("patterns",),
+    ("engine",),
+    ("layers",),
+    ("closing", "consumer", "generic", "limits", "middleware", "security"),
+    ("auth", "prometheus", "routing", "sessions", "tokens", "worker"),
+    ("session_cookies", "session_layer", "session_memory"),
+    ("fastapi", "testing"),
+    ("manager", "typed"),
+    ("cli",),
+)
 PURE = {
-    "compat.converters",
-    "compat.cookies",
+    "compat.advice.handlers",
     "compat.exceptions",
-    "compat.handlers",
-    "compat.lazy",
     "compat.names",
+    "compat.patterns.converters",
     "compat.patterns",
+    "compat.cookies",
+    "compat.lazy",
     "compat.types",
     "compat.layers.copies",
     "compat.layers.redis.keys",
 }
-GLUE = ("compat.cli", "compat.fastapi", "compat.testing", "compat.typed.testing", "django_shim")
+MOST_LINES, FEWEST_LINES = 350, 25
+PUBLIC_NAMES = {
+    "compat.limits",
+    "compat.session_cookies",
+    "compat.session_layer",
+    "compat.session_memory",
+    "compat.tokens",
+    "django_shim.pytest_plugin",
+}
+"""Modules that are there for their documented name alone."""
 IMPURE_LIBRARY = {"asyncio", "os", "random", "secrets", "socket", "subprocess", "threading", "time"}
 FOREIGN = {"channels", "channels_redis", "daphne", "django", "django_shim"}
 HEAVY = {"django", "fastapi", "jinja2", "libcst", "msgpack", "redis", "typer", "uvicorn"}
@@ -59,37 +98,33 @@ def tree(name: str) -> ast.Module:
 
 
 def imported(name: str) -> Iterator[str]:
-    """The modules that `name` imports anywhere, functions included, what is for types alone left out."""
-    for node in runtime_nodes(tree(name)):
+    """The modules that `name` imports anywhere: in functions, and for types alone, too."""
+    for node in ast.walk(tree(name)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{name} has a relative import"
             module = node.module or ""
-            yield module
             names = [f"{module}.{alias.name}" for alias in node.names]
-            yield from (name for name in names if name in MODULES)
+            modules = [name for name in names if name in MODULES]
+            yield from modules or [module]
 
 
-def runtime_nodes(node: ast.AST) -> Iterator[ast.AST]:
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
-            continue
-        yield child
-        yield from runtime_nodes(child)
+def room(name: str) -> int:
+    """The number of a module's room; the package itself is the last."""
+    part = name.split(".")[1] if "." in name else ""
+    return next((number for number, parts in enumerate(ROOMS) if part in parts), len(ROOMS))
 
 
-def ring(name: str) -> int:
-    """0 pure, 1 drivers, 2 glue."""
-    if name in PURE:
-        return 0
-    return 2 if any(name == glue or name.startswith(f"{glue}.") for glue in GLUE) else 1
+def test_every_module_has_a_room() -> None:
+    assert [name for name in COMPAT if room(name) == len(ROOMS)] == ["compat"]
 
 
 @pytest.mark.parametrize("name", COMPAT)
-def test_imports_point_inwards(name: str) -> None:
-    outwards = [other for other in imported(name) if other in MODULES and ring(other) > ring(name)]
-    assert not outwards, f"{name} imports from an outer ring: {outwards}"
+def test_imports_point_to_rooms_before(name: str) -> None:
+    ours = (other for other in imported(name) if other.startswith("compat."))
+    later = [other for other in ours if room(other) > room(name)]
+    assert not later, f"{name} imports from a later room: {later}"
 
 
 @pytest.mark.parametrize("name", sorted(PURE & set(MODULES)))
@@ -114,6 +149,24 @@ def test_every_module_says_what_it_is_and_what_it_offers(name: str) -> None:
         isinstance(node, ast.Assign | ast.AnnAssign) and "__all__" in ast.unparse(node).split("=")[0]
         for node in tree(name).body
     ), f"{name} has no __all__"
+
+
+def lines(name: str) -> int:
+    return len(MODULES[name].read_text(encoding="utf-8").splitlines())
+
+
+def test_no_module_is_long() -> None:
+    ours = [name for name in MODULES if not name.startswith("django_shim.django.")]
+    long = {name: lines(name) for name in ours if lines(name) > MOST_LINES}
+    assert not long, f"more than {MOST_LINES} lines: {long}; divide them by idea"
+
+
+def test_no_module_is_short() -> None:
+    """A mirror and the subset of Django follow other packages, and an alias is as short as it can be."""
+    ours = [name for name in MODULES if not name.startswith(("django_shim.django.", "django_shim.packages."))]
+    files = [name for name in ours if MODULES[name].stem not in ("__init__", "__main__")]
+    short = {name: lines(name) for name in files if name not in PUBLIC_NAMES and lines(name) < FEWEST_LINES}
+    assert not short, f"fewer than {FEWEST_LINES} lines: {short}; put them where they are used"
 
 
 def test_what_is_offered_exists() -> None:

@@ -228,7 +228,7 @@ def test_the_wheel_runs_the_tutorial(installed: Environment, tutorial: Tutorial,
 
 IMPORTS = """
 import compat, compat.fastapi, compat.generic.websocket, compat.layers.redis.core, compat.layers.redis.pubsub
-import compat.typed, compat.testing, compat.worker, compat.auth, compat.unawaited, django_shim
+import compat.typed, compat.testing, compat.worker, compat.auth, compat.advice.unawaited, django_shim
 django_shim.install()
 import channels.layers, channels_redis.core, daphne, django.urls
 print(compat.__file__)

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 
+from compat.engine.inbox import Inbox
+from compat.engine.parts import inbox_of
 from compat.exceptions import ChannelFull
 from compat.generic.websocket import AsyncJsonWebsocketConsumer
-from compat.inbox import Inbox
 from compat.layers import PushLayer, register_channel_layer, unregister_channel_layer
 from compat.names import require_valid_channel_name
 from compat.testing.websocket import WebsocketCommunicator
@@ -50,7 +51,7 @@ async def quiet(layer: Any, *channels: str) -> None:
 
 
 def attach(layer: Any, channel: str) -> Inbox:
-    inbox = Inbox(asyncio.get_running_loop())
+    inbox = inbox_of(asyncio.get_running_loop())
     layer.attach(channel, inbox)
     return inbox
 

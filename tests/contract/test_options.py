@@ -13,8 +13,8 @@ import redis
 import redis.asyncio
 from redis.asyncio.connection import parse_url
 
+from compat.engine.parts import inbox_of
 from compat.exceptions import ChannelFull
-from compat.inbox import Inbox
 from compat.layers import InMemoryChannelLayer
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
 from compat.layers.redis.serializers import JSONSerializer, registry
@@ -101,7 +101,7 @@ async def test_a_conversation(make: Callable[..., Any], kind: str, options: dict
     here = make(kind, **options)
     there = here if kind == "memory" else make(kind, **{"prefix": here.prefix, **options})
     mailbox, pushed = await here.new_channel(), await here.new_channel()
-    inbox = Inbox(asyncio.get_running_loop())
+    inbox = inbox_of(asyncio.get_running_loop())
     here.attach(pushed, inbox)
     for channel in (mailbox, pushed):
         await here.group_add("room", channel)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -47,11 +48,11 @@ def post(server: Server, path: str) -> Any:
 
 def test_the_room_of_the_readme(bare: Environment, tmp_path: Path) -> None:
     with application("README", bare, tmp_path) as server:
-        with Client(server, "/ws/rooms/a/") as one, Client(server, "/ws/rooms/a/") as other:
+        with Client(server, "/ws/room/") as one, Client(server, "/ws/room/") as other:
             one.send("hello")
             assert [one.receive(), other.receive()] == ["hello", "hello"]
-            post(server, "/rooms/a?text=hi")
-            assert [one.receive(), other.receive()] == ["hi", "hi"]
+        with pytest.raises(Refused):
+            Client(server, "/ws/room/", origin="http://evil.example")
 
 
 def test_the_room_of_the_five_minutes(bare: Environment, tmp_path: Path) -> None:
@@ -122,6 +123,37 @@ def test_the_lobby_of_the_manager(bare: Environment, tmp_path: Path) -> None:
             bob.close()
             assert ann.receive_json() == {"type": "left", "from": "bob"}
         assert get(server, "/status").status_code == 403
+
+
+ROOMS = {
+    "consumers": ('{"text": "%s"}', '{"text": "%s"}'),
+    "typed_room": ('{"action": "say", "payload": "%s"}', '{"action": "said", "payload": "%s"}'),
+    "managed": ('{"type": "say", "data": "%s"}', '{"type": "said", "data": "%s"}'),
+}
+"""The module of each of the three: what a client sends, and what all clients receive."""
+
+
+@pytest.mark.parametrize("module", ROOMS)
+def test_the_same_room_three_times(module: str, bare: Environment, tmp_path: Path) -> None:
+    sent, received = ROOMS[module]
+
+    def hears(client: Client, text: str) -> None:
+        while client.receive_json() != json.loads(received % text):
+            pass
+
+    command = ("channels-compat", "runserver", f"{module}:app", "--noreload")
+    with application("which", bare, tmp_path, *command) as server:
+        with Client(server, "/ws/") as one, Client(server, "/ws/") as other:
+            for client in (one, other):  # a client that hears itself is in the group
+                client.send(sent % "hello")
+                hears(client, "hello")
+            one.send(sent % "tea")
+            hears(one, "tea")
+            hears(other, "tea")
+        with pytest.raises(Refused):
+            Client(server, "/ws/", origin="http://evil.example")
+        if module == "typed_room":
+            assert get(server, "/asyncapi/").status_code == 200
 
 
 def test_a_session_cookie(bare: Environment, tmp_path: Path) -> None:
@@ -204,5 +236,6 @@ TRIED = {
     "porting": test_a_project_inside_a_fastapi_app,
     "start": test_the_room_of_the_five_minutes,
     "typed": test_the_typed_chat,
+    "which": test_the_same_room_three_times,
 }
 """Which page's files are tried by which test; test_ports.py has those below port/."""

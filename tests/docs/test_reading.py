@@ -12,6 +12,7 @@ import pytest
 from selenium.webdriver.common.by import By
 
 from tests.docs.axe import axe_source, violations
+from tests.docs.pages import BLOCKS
 from tests.docs.site import Site
 from tests.support.browser import Browser, browser
 from tests.support.waiting import until
@@ -21,11 +22,34 @@ KINDS = (
     "index.html",  # the first page, with tables
     "start.html",  # code
     "concepts.html",  # diagrams
+    "performance.html",  # charts
+    "differences.html",  # folds
     "reference/routing.html",  # docstrings
 )
 """A page of each kind; test_every_page_… has all."""
 LOOKS = ((WIDE, "light"), (NARROW, "dark"))
 ALL_LOOKS = ((WIDE, "light"), (NARROW, "light"), (WIDE, "dark"), (NARROW, "dark"))
+
+BACKGROUND = "return getComputedStyle(document.body).backgroundColor"
+DRAWN_THEME = "return document.querySelector('[data-md-component=palette] label:not([hidden])').title"
+
+BROKEN_WORDS = """
+const broken = [];
+document.querySelectorAll("details").forEach((fold) => { fold.open = true; });
+for (const cell of document.querySelectorAll("table :is(th, td)")) {
+  const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    for (const word of texts.currentNode.data.matchAll(/[\\p{L}\\p{N}_]+/gu)) {
+      const range = document.createRange();
+      range.setStart(texts.currentNode, word.index);
+      range.setEnd(texts.currentNode, word.index + word[0].length);
+      if (new Set([...range.getClientRects()].map((box) => box.top)).size > 1) broken.push(word[0]);
+    }
+  }
+}
+return broken;
+"""
+"""The words in tables that stand on more than one line."""
 
 Look = tuple[tuple[int, int], str]
 
@@ -114,6 +138,56 @@ def test_the_search_finds_a_page(reader: Browser, address: str) -> None:
     until(lambda: "/howto/nginx.html" in reader.execute_script(found), "the page is found")
 
 
+def copied(page: Browser, heading: str, number: int = 0) -> str:
+    """What the copy button of a block of code below a heading puts into the clipboard."""
+    blocks = f"//*[@id='{heading}']/following::div[@class='highlight'][{number + 1}]"
+    button = page.find_element(By.XPATH, blocks).find_element(By.CSS_SELECTOR, "button.copy")
+    assert button.text == "Copy"
+    page.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
+    button.click()
+    return str(page.execute_async_script("navigator.clipboard.readText().then(arguments[0])"))
+
+
+def test_code_is_copied(reader: Browser, address: str) -> None:
+    permissions = {"origin": address, "permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]}
+    reader.execute_cdp_cmd("Browser.grantPermissions", permissions)
+    show(reader, address + "start.html", WIDE)
+    (main,) = (block for block in BLOCKS if block.page == "start" and "class RoomConsumer" in block.text)
+    assert copied(reader, "1-the-application") == main.text.rstrip()
+    assert copied(reader, "3-run-it") == "channels-compat runserver main:app"  # without the prompt
+    show(reader, address + "porting.html", NARROW)
+    server = next(block for block in BLOCKS if block.language == "console" and "Serving" in block.text)
+    assert "$ " in server.text
+    buttons = reader.find_elements(By.CSS_SELECTOR, "button.copy")
+    blocks = reader.find_elements(By.CSS_SELECTOR, "article div.highlight")
+    assert len(buttons) == len(blocks) == len([block for block in BLOCKS if block.page == "porting"])
+
+
+def test_the_theme_is_switched_and_kept(reader: Browser, address: str) -> None:
+    show(reader, address + "index.html", WIDE, "light")
+    light = reader.execute_script(BACKGROUND)
+    for title, is_light in (("light", True), ("dark", False), ("automatic", True), ("light", True)):
+        reader.find_element(By.CSS_SELECTOR, "[data-md-component=palette] label:not([hidden])").click()
+        assert f"Theme: {title}" in reader.execute_script(DRAWN_THEME)
+        assert (reader.execute_script(BACKGROUND) == light) is is_light
+    features = [{"name": "prefers-color-scheme", "value": "dark"}]
+    reader.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    reader.get(address + "start.html")  # the next page, on a machine that is dark by now
+    assert "Theme: light" in reader.execute_script(DRAWN_THEME)
+    assert reader.execute_script(BACKGROUND) == light
+
+
+def test_tables_break_no_words(reader: Browser, address: str, site: Site) -> None:
+    pages = [name for name in site.pages if "<table" in (site.folder / name).read_text("utf-8")]
+    assert {"index.html", "performance.html", "reference/settings.html"} <= set(pages)
+    found = {}
+    for name in pages:
+        show(reader, address + name, NARROW)
+        if broken := reader.execute_script(BROKEN_WORDS):
+            found[name] = broken
+    assert found == {}
+
+
 @pytest.mark.parametrize("size", (WIDE, NARROW), ids=("wide", "narrow"))
 def test_readable_without_javascript(
     without_javascript: Browser, address: str, size: tuple[int, int]
@@ -125,11 +199,21 @@ def test_readable_without_javascript(
     assert page.find_element(By.TAG_NAME, "h1").text == "channels-compat"
     if size == NARROW:  # the menu is a checkbox and its label
         page.find_element(By.CSS_SELECTOR, "label.md-header__button[for=__drawer]").click()
+        menu = page.find_element(By.CSS_SELECTOR, ".md-sidebar--primary")
+        until(lambda: menu.rect["x"] >= 0, "the menu has slid in")
     link = page.find_element(By.CSS_SELECTOR, "nav.md-nav--primary a[href='start.html']")
     until(link.is_displayed, "the menu is there")
     link.click()
     until(lambda: page.current_url.endswith("/start.html"), "the link is followed")
     assert "AsyncJsonWebsocketConsumer" in page.find_element(By.TAG_NAME, "article").text
+    scripted = page.find_elements(By.CSS_SELECTOR, "button.copy, [data-md-component=palette] label")
+    assert scripted and not any(one.is_displayed() for one in scripted), "what needs a script is not shown"
+    page.get(address + "differences.html")
+    fold = page.find_element(By.TAG_NAME, "summary")
+    table = page.find_element(By.CSS_SELECTOR, "details table")
+    assert not table.is_displayed()
+    fold.click()
+    until(table.is_displayed, "the fold is open")
     page.get(address + "concepts.html")
     widths = [image.size["width"] for image in page.find_elements(By.CSS_SELECTOR, "article img")]
     assert len(widths) == 4 and min(widths) > 200

@@ -211,7 +211,9 @@ def test_a_script_that_nobody_could_hear_says_so() -> None:
     assert done.returncode == 2 and "REDIS_URL is not set" in done.stderr
     done = send_from_outside("chat", "x", redis_url="redis://127.0.0.1:1")
     assert (
-        done.returncode == 1 and done.stderr.startswith("nothing was sent") and "Traceback" not in done.stderr
+        done.returncode == 1
+        and done.stderr.startswith("the event was not sent")
+        and "Traceback" not in done.stderr
     )
 
 

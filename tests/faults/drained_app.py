@@ -9,7 +9,8 @@ import time
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 
-from compat import AsyncWebsocketConsumer, WebsocketConsumer, configure, draining
+from compat import AsyncWebsocketConsumer, WebsocketConsumer, configure
+from compat.engine import draining
 
 draining.CLOSED_TIMEOUT_S = float(os.environ.get("CLOSED_TIMEOUT", draining.CLOSED_TIMEOUT_S))
 configure(DRAIN_SECONDS=float(os.environ["DRAIN"]))

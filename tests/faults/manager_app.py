@@ -119,5 +119,4 @@ async def inside() -> dict[str, Any]:
         "resident": resident,
         "local": len(manager.registry.connections),
         "endings": len(manager._endings),
-        "gates": len(manager._gates),
     }

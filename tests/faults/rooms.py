@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
+from compat.engine.inbox import Inbox
+from compat.engine.parts import inbox_of
 from compat.exceptions import LayerUnavailable
-from compat.inbox import Inbox
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
 from tests.support.waiting import until_async
 
@@ -37,7 +38,7 @@ class Room:
     async def open(self, members: int) -> None:
         for _ in range(members):
             channel = await self.reader.new_channel()
-            inbox = Inbox(asyncio.get_running_loop())
+            inbox = inbox_of(asyncio.get_running_loop())
             self.reader.attach(channel, inbox)
             await self.reader.group_add("room", channel)
             self.inboxes.append(inbox)

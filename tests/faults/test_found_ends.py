@@ -13,6 +13,8 @@ import threading
 import warnings
 import weakref
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import anyio
@@ -21,19 +23,23 @@ from asgiref.sync import async_to_sync, sync_to_async
 from fastapi import FastAPI, WebSocket
 from starlette.routing import Mount
 
-from compat import dispatch, threads
 from compat.closing import close_group
+from compat.engine import connection
+from compat.engine.fast import bridge
 from compat.exceptions import ClientDisconnected, StopConsumer
 from compat.fastapi import include_consumers
 from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.layers import InMemoryChannelLayer, channel_layers
 from compat.layers.redis import RedisChannelLayer
+from compat.metrics import connections
 from compat.patterns import path
 from compat.settings import override
 from compat.testing import WebsocketCommunicator
 from compat.types import Message
+from tests.shim.running import run_code
 from tests.support.clients import Client, Refused
 from tests.support.conversations import Conversation
+from tests.support.environments import Environment
 from tests.support.layers import unique_prefix
 from tests.support.logs import Records, recorded
 from tests.support.servers import LiveServer
@@ -113,9 +119,9 @@ class Sync(WebsocketConsumer):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is waited for in vain is waited for a tenth as long."""
-    for module in (dispatch, threads):
+    for module in (connection, bridge):
         monkeypatch.setattr(module, "CLOSE_TIMEOUT_S", 0.2)
-    monkeypatch.setattr(dispatch, "DISCONNECT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(connection, "DISCONNECT_TIMEOUT_S", 0.2)
 
 
 @pytest.fixture(params=["async", "sync"])
@@ -825,6 +831,52 @@ async def test_faults_engine_small_cancelled_at_every_wait(
         await asyncio.sleep(0)
     assert len(consumer.ends.codes()) == 1 and consumer.ends.order[-1] == "end of disconnect"
     assert layer.groups == {} and not records.kept
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 8, 13, 21])
+def test_faults_engine_small_cancelled_while_the_loop_ends(
+    flavour: str, turns: int, layer: InMemoryChannelLayer, records: Records
+) -> None:
+    """``asyncio.run()`` cancels every task at its end, also one that has not begun."""
+    consumer = consumer_of(flavour)
+    before = connections.current
+
+    async def main() -> None:
+        client = await Conversation(consumer.as_asgi()).open()
+        client.future.cancel()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
+    asyncio.run(main())
+    assert consumer.ends.codes() == [1001] and layer.groups == {}
+    assert connections.current == before and not records.kept
+
+
+def test_faults_engine_small_a_handler_awaits_while_the_loop_ends(bare: Environment, tmp_path: Path) -> None:
+    """Was: a task of ``async_to_sync`` was cancelled before it began, and its thread waited for ever."""
+    code = """
+        import asyncio
+        from asgiref.sync import async_to_sync
+        from compat.generic.websocket import WebsocketConsumer
+        from compat.testing import WebsocketCommunicator
+
+        class Awaiting(WebsocketConsumer):
+            def receive(self, text_data):
+                for _ in range(30):
+                    async_to_sync(asyncio.sleep)(0)
+
+        async def main(turns):
+            client = WebsocketCommunicator(Awaiting.as_asgi(), "/")
+            await client.connect()
+            await client.send_to(text_data="x")
+            for _ in range(turns):
+                await asyncio.sleep(0)
+
+        for number in range(300):
+            asyncio.run(main(number % 60))
+        print("all have ended")
+    """
+    assert run_code(bare, dedent(code), tmp_path, {}) == "all have ended\n"
 
 
 async def test_faults_engine_small_a_scope_of_connect_is_left_in_disconnect(

@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
 
 from tests.shim.running import run_code, write
-from tests.support.environments import environment
+from tests.support.environments import Environment, environment
 from tests.support.servers import Server, served
 from tests.support.waiting import until
 
@@ -333,6 +334,51 @@ def test_faults_security_h2_files_are_closed_however_the_request_ends(ours: Site
         connection.close()  # the client leaves: in the middle of its body, or of the view
     until(lambda: not ours.stats()["files"], "every temporary file is closed")
     assert not ours.stats()["escaped"]
+
+
+def test_faults_security_h2_a_request_that_is_refused_has_its_form_unread(
+    bare: Environment, tmp_path: Path
+) -> None:
+    """Without the cookie, or from elsewhere; with the cookie the form is what the token is looked for in."""
+    code = """
+        from django.conf import settings
+        settings.configure(SECRET_KEY="x", ALLOWED_HOSTS=["testserver"])
+        from django.http import HttpResponse
+        from django.middleware.csrf import CsrfViewMiddleware
+        from django.test import RequestFactory
+
+        check = CsrfViewMiddleware(lambda request: HttpResponse())
+        for cookie, origin in (("", ""), ("x" * 32, "http://elsewhere"), ("x" * 32, ""), ("x" * 32, "null")):
+            request = RequestFactory().post("/", {"a": "b"})
+            request.COOKIES["csrftoken"] = cookie
+            if origin:
+                request.META["HTTP_ORIGIN"] = origin
+            check.process_request(request)
+            print(check.reads_form(request, lambda: None), end=" ")
+            print(check.process_view(request, lambda: None, (), {}).status_code, request._form is not None)
+    """
+    printed = run_code(bare, dedent(code), tmp_path).splitlines()
+    assert printed == ["False 403 False", "False 403 False", "True 403 True", "False 403 False"]
+
+
+def test_faults_security_h2_an_installation_without_the_parser_says_so(
+    bare: Environment, tmp_path: Path
+) -> None:
+    code = """
+        import sys
+        sys.modules["python_multipart"] = None
+        from django.conf import settings
+        settings.configure(SECRET_KEY="x")
+        from django.core.exceptions import ImproperlyConfigured
+        from django.test import RequestFactory
+
+        try:
+            RequestFactory().post("/", {"a": "b"}).POST
+        except ImproperlyConfigured as error:
+            print(error)
+    """
+    printed = run_code(bare, dedent(code), tmp_path)
+    assert "python-multipart, which is not installed: pip install 'channels-compat[templates]'" in printed
 
 
 @pytest.mark.slow

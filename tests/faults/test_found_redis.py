@@ -13,13 +13,15 @@ import pytest
 import pytest_asyncio
 import redis
 
+from compat.clock import steady
+from compat.engine.inbox import Inbox
+from compat.engine.parts import inbox_of
 from compat.fastapi import open_layers
 from compat.generic.websocket import AsyncWebsocketConsumer
-from compat.inbox import Inbox
 from compat.layers import register_channel_layer, unregister_channel_layer
-from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
-from compat.layers.redis.clock import now
-from compat.session_layer import LayerSession
+from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer, receipts
+from compat.layers.redis.queue_reader import QueueReader
+from compat.sessions.layer import LayerSession
 from compat.settings import override
 from compat.testing import WebsocketCommunicator
 from tests.support.layers import unique_prefix
@@ -48,7 +50,7 @@ async def make(redis_url: str) -> AsyncIterator[Callable[..., Any]]:
 
 async def member(layer: Any, *groups: str) -> Inbox:
     channel = await layer.new_channel()
-    inbox = Inbox(asyncio.get_running_loop())
+    inbox = inbox_of(asyncio.get_running_loop())
     layer.attach(channel, inbox)
     for group in groups:
         await layer.group_add(group, channel)
@@ -57,9 +59,9 @@ async def member(layer: Any, *groups: str) -> Inbox:
 
 async def turning_until(condition: Callable[[], object], what: str) -> None:
     """`until_async` for a test in which asyncio's timers stand still."""
-    end = now() + WITHIN_S
+    end = steady() + WITHIN_S
     while not condition():
-        assert now() < end, f"not within {WITHIN_S} s: {what}"
+        assert steady() < end, f"not within {WITHIN_S} s: {what}"
         await asyncio.sleep(0)
 
 
@@ -97,8 +99,8 @@ async def test_faults_projects_05_an_outage_while_the_clock_stands(
     with freezegun.freeze_time("2012-01-14"):
         redis_server.kill()
         await turning_until(lambda: layer.metrics.gaps, "the outage is seen")
-        began = now()
-        await turning_until(lambda: now() - began > 0.5, "some attempts have failed")
+        began = steady()
+        await turning_until(lambda: steady() - began > 0.5, "some attempts have failed")
         redis_server.start()
         await turning_until(lambda: layer.metrics.reconnects, "it is back")
         assert layer.metrics.reconnects == 1
@@ -287,6 +289,32 @@ async def test_faults_newcomer_04_the_result_of_a_group_send(
                     assert {result.delivered for result in results} == {None}
 
 
+async def test_faults_newcomer_04_while_the_reader_connects_for_the_first_time(
+    make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, redis_url: str
+) -> None:
+    """What is sent before the members' connection is open comes once it is: the result waits for that."""
+    connect, may_connect = QueueReader.open, asyncio.Event()
+
+    async def late(reader: QueueReader) -> Any:
+        await may_connect.wait()
+        return await connect(reader)
+
+    monkeypatch.setattr(QueueReader, "open", late)
+    monkeypatch.setattr(receipts, "PATIENCE_S", WITHIN_S)
+    layer = make(RedisChannelLayer, capacity=1)
+    inbox = await member(layer, "room")
+    sending = [asyncio.ensure_future(layer.group_send("room", {"type": "x"})) for _ in range(3)]
+    queued: Any
+    with redis.Redis.from_url(redis_url) as queued:
+        await until_async(
+            lambda: [queued.zcard(key) for key in queued.keys(f"{layer.prefix}*!")] == [3],
+            "all are in the queue",
+        )
+    may_connect.set()
+    results = await asyncio.gather(*sending)
+    assert [sum(result.dropped for result in results), len(inbox.events)] == [2, 1]
+
+
 @pytest.mark.parametrize(("cls", "options"), KINDS)
 async def test_faults_newcomer_04_members_elsewhere_and_nobody(
     cls: Any, options: dict[str, Any], make: Callable[..., Any]
@@ -298,13 +326,13 @@ async def test_faults_newcomer_04_members_elsewhere_and_nobody(
     results = [await layer.group_send("room", {"type": "x", "n": number}) for number in range(3)]
     if options.get("random_prefix_length", 1):
         assert sum(result.dropped for result in results) == 1, "of the one elsewhere nobody here knows"
-    began = now()
+    began = steady()
     await layer.group_send("room", {"type": "x"}, exclude=[here.channel, there.channel])
     await layer.group_discard("room", here.channel)
     await layer.group_send("room", {"type": "x"})
     await layer.detach(here.channel)
     await layer.group_send("room", {"type": "x"})
-    assert now() - began < 0.9, "nothing waits for what does not come"
+    assert steady() - began < 0.9, "nothing waits for what does not come"
     assert not [station for station in layer._stations.all() if station.receipts]
 
 
@@ -330,7 +358,7 @@ async def test_faults_suspected_a_cancelled_end_leaves_the_groups(
                 await layer.detach(inbox.channel)
             if cls is RedisChannelLayer:
                 (station,) = layer._stations.all()
-                assert not any(keeper.groups for keeper in station._keepers.values())
+                assert not any(membership.groups for membership in station._memberships.values())
             else:
                 assert not layer.groups and not layer.channels
             await until_async(
@@ -378,7 +406,7 @@ async def test_faults_tests_s1_37_nothing_is_lost_over_a_readers_reconnect(
         for number in range(count):
             await sender.send(channel, {"type": "numbered", "n": number})
         proxy.before = before
-        inbox = Inbox(asyncio.get_running_loop())
+        inbox = inbox_of(asyncio.get_running_loop())
         reader.attach(channel, inbox)
         await until_async(lambda: len(inbox.events) >= count, "all have come")
         assert cuts == 0 and reader.metrics.reconnects >= 1

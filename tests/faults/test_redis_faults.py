@@ -16,8 +16,8 @@ import pytest
 import pytest_asyncio
 import redis
 
+from compat.engine.parts import inbox_of
 from compat.exceptions import LayerUnavailable
-from compat.inbox import Inbox
 from compat.layers import channel_layers
 from compat.layers.redis import RedisChannelLayer
 from tests.faults.rooms import LAYERS, QUICK, WITHIN_S, talking
@@ -204,7 +204,7 @@ async def test_a_member_that_leaves_during_an_outage(redis_server: RedisServer) 
         channels = []
         for _ in range(3):
             channel = await layer.new_channel()
-            layer.attach(channel, Inbox(asyncio.get_running_loop()))
+            layer.attach(channel, inbox_of(asyncio.get_running_loop()))
             await layer.group_add("room", channel)
             channels.append(channel)
         proxy.refuse()

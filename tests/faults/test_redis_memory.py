@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import redis
 
+from compat.engine.inbox import Inbox
+from compat.engine.parts import inbox_of
 from compat.exceptions import LayerUnavailable
-from compat.inbox import Inbox
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
 from tests.faults.rooms import WITHIN_S, talking
 from tests.support.redis_server import RedisServer
@@ -63,7 +64,7 @@ async def members(layer: Any) -> list[Inbox]:
     inboxes = []
     for _ in range(MEMBERS):
         channel = await layer.new_channel()
-        inbox = Inbox(asyncio.get_running_loop())
+        inbox = inbox_of(asyncio.get_running_loop())
         layer.attach(channel, inbox)
         await layer.group_add("room", channel)
         inboxes.append(inbox)

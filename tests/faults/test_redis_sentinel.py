@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import redis
 
+from compat.engine.parts import inbox_of
 from compat.exceptions import LayerUnavailable
-from compat.inbox import Inbox
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
 from tests.support.processes import Process, free_port
 from tests.support.redis_server import RedisServer
@@ -87,7 +87,7 @@ async def test_failover(watched: Watched, cls: Callable[..., Any], how: str) -> 
     inboxes = []
     for _ in range(10):
         channel = await reader.new_channel()
-        inbox = Inbox(asyncio.get_running_loop())
+        inbox = inbox_of(asyncio.get_running_loop())
         reader.attach(channel, inbox)
         await reader.group_add("room", channel)
         inboxes.append(inbox)
@@ -122,8 +122,11 @@ async def test_failover(watched: Watched, cls: Callable[..., Any], how: str) -> 
     while not await sent():
         assert time.monotonic() < deadline, "everybody is reached through the new master"
         await asyncio.sleep(0.05)
-    await until_async(lambda: reader.metrics.reconnects >= 1, "the outage is over", deadline_s=WITHIN_S)
-    assert reader.metrics.gaps[-1].ended
+    # There may be a second outage: a Redis that becomes a replica ends its connections.
+    metrics = reader.metrics
+    await until_async(
+        lambda: metrics.reconnects and metrics.gaps[-1].ended, "the outage is over", deadline_s=WITHIN_S
+    )
     for layer in (reader, sender):
         for station in layer._stations.all():
             await station.aclose()

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import redis
 
-from compat.inbox import Inbox
+from compat.engine.inbox import Inbox
+from compat.engine.parts import inbox_of
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
 from tests.support.footprint import Footprint, footprint
 from tests.support.layers import databases
@@ -25,7 +26,7 @@ Make = Callable[..., Any]
 
 async def member(layer: Any, *groups: str) -> Inbox:
     channel = await layer.new_channel()
-    inbox = Inbox(asyncio.get_running_loop())
+    inbox = inbox_of(asyncio.get_running_loop())
     layer.attach(channel, inbox)
     for group in groups:
         await layer.group_add(group, channel)

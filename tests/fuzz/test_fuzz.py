@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed
 
 from compat.auth import AuthMiddlewareStack
+from compat.auth.tokens import Header, Query, Subprotocol, TokenAuthMiddleware
 from compat.exceptions import ImproperlyConfigured
 from compat.generic.websocket import AsyncJsonWebsocketConsumer, AsyncWebsocketConsumer, JsonWebsocketConsumer
 from compat.layers import InMemoryChannelLayer, register_channel_layer, unregister_channel_layer
@@ -29,7 +30,6 @@ from compat.names import group_name
 from compat.patterns import path, re_path
 from compat.routing import ProtocolTypeRouter, URLRouter
 from compat.security.websocket import OriginValidator
-from compat.tokens import Header, Query, Subprotocol, TokenAuthMiddleware
 from compat.types import Message
 from tests.support.clients import Client, Refused
 from tests.support.servers import LiveServer
@@ -126,9 +126,9 @@ def nothing_left_behind(
     server: LiveServer, layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
 ) -> Iterator[None]:
     caplog.set_level(logging.ERROR)
-    before = tasks_of(server)
+    before, others = tasks_of(server), connections.current
     yield
-    until(lambda: connections.current == 0, "every consumer has ended", deadline_s=DEADLINE_S)
+    until(lambda: connections.current == others, "every consumer has ended", deadline_s=DEADLINE_S)
     until(lambda: not layer.groups and not layer.channels, "no group, no channel", deadline_s=DEADLINE_S)
     until(lambda: tasks_of(server) <= before, "every task has ended", deadline_s=DEADLINE_S)
 

@@ -16,14 +16,14 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.hostile.bystanders import Attacked, serve_site
 from tests.hostile.corpus import http
 from tests.hostile.multipart import HEADER_FLOODS, chunked, posted, upload
 from tests.hostile.requests import BIG_NUMBERS, filtered
-from tests.hostile.watch import Watched, serve_site
 from tests.hostile.wire import answered
 from tests.support.environments import Environment, environment
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.holds_the_loop, pytest.mark.timeout(900)]
 
 KIB, MIB = 1 << 10, 1 << 20
 FORM = "application/x-www-form-urlencoded"
@@ -31,7 +31,7 @@ FLOOR_S, FLOOR_MS, FLOOR_BYTES = 0.05, 50.0, 20 * MIB
 ATTEMPTS = 3
 
 
-Pair = dict[Watched, int]
+Pair = dict[Attacked, int]
 """Our server and theirs, and the bytes of memory that each had at the start."""
 
 
@@ -60,42 +60,43 @@ class Cost:
         ]
 
 
-def cost(watched: Watched, requests: Sequence[bytes], before: int) -> Cost:
+def cost(attacked: Attacked, requests: Sequence[bytes], before: int) -> Cost:
     """Send the requests, one connection after the other; `before`: bytes that the server had at the start.
 
     What an allocator has kept of an attack before is thus on both sides, and not only on one.
     """
-    watched.bystanders()
-    watched.forget_peak()
+    attacked.bystanders()
+    attacked.forget_peak()
     began, statuses = time.monotonic(), []
     for request in requests:
-        statuses.append(answered(watched.server, request, 300)[0])
+        statuses.append(answered(attacked.server, request, 300)[0])
     seconds = time.monotonic() - began
-    seen = watched.bystanders()
+    seen = attacked.bystanders()
     assert not seen.dead
-    return Cost(statuses, seconds, seen.longest_ms, watched.peak_memory() - before, watched.memory() - before)
+    peak, kept = attacked.peak_memory() - before, attacked.memory() - before
+    return Cost(statuses, seconds, seen.longest_ms, peak, kept)
 
 
 @pytest.fixture(scope="module")
-def theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
     log = tmp_path_factory.mktemp("theirs") / "log"
-    with serve_site(environment("channels"), log, shim=False) as watched:
-        yield watched
+    with serve_site(environment("channels"), log, shim=False, timed=True) as attacked:
+        yield attacked
 
 
 @pytest.fixture(scope="module")
-def ours(bare: Environment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    with serve_site(bare, tmp_path_factory.mktemp("ours") / "log") as watched:
-        yield watched
+def ours(bare: Environment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
+    with serve_site(bare, tmp_path_factory.mktemp("ours") / "log", timed=True) as attacked:
+        yield attacked
 
 
 @pytest.fixture(scope="module")
-def start(ours: Watched, theirs: Watched) -> dict[Watched, int]:
+def start(ours: Attacked, theirs: Attacked) -> dict[Attacked, int]:
     """Memory at the start; what is imported with the first request of a kind is not the attack's."""
-    for watched in (ours, theirs):
+    for attacked in (ours, theirs):
         for request in (posted(upload(10)), chunked("/form/", FORM, b"a=b", 3), filtered("floatformat", "1")):
-            answered(watched.server, request)
-    return {watched: watched.memory() for watched in (ours, theirs)}
+            answered(attacked.server, request)
+    return {attacked: attacked.memory() for attacked in (ours, theirs)}
 
 
 def compare(pair: Pair, make: Callable[[], list[bytes]], statuses: set[int]) -> None:

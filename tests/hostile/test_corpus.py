@@ -11,15 +11,17 @@ import pytest
 from redis import Redis
 
 from compat.layers.redis.keys import Keys
+from tests.hostile.bystanders import LAYERS, Attacked, serve_consumers, serve_site
 from tests.hostile.corpus import Entry, Frames, Handshake, Payload, Request
 from tests.hostile.frames import FRAMES, HANDSHAKES, SITE_HANDSHAKES
 from tests.hostile.multipart import MULTIPART
 from tests.hostile.payloads import PAYLOADS, Target
 from tests.hostile.requests import REQUESTS
-from tests.hostile.watch import LAYERS, Watched, serve_consumers, serve_site
 from tests.hostile.wire import abandoned, answered, conversed
 from tests.support.clients import Client
 from tests.support.environments import Environment
+
+pytestmark = pytest.mark.holds_the_loop  # bystanders watch it
 
 STALL_MS = 1500.0
 """Generous, for what it excludes takes seconds; the fuzz run looks closer."""
@@ -37,15 +39,15 @@ def _marks(entry: Entry) -> list[pytest.MarkDecorator]:
 
 
 @pytest.fixture(scope="module")
-def site(bare: Environment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    with serve_site(bare, tmp_path_factory.mktemp("site") / "log") as watched:
-        yield watched
+def site(bare: Environment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
+    with serve_site(bare, tmp_path_factory.mktemp("site") / "log") as attacked:
+        yield attacked
 
 
 @pytest.fixture(scope="module")
-def debugged_site(bare: Environment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    with serve_site(bare, tmp_path_factory.mktemp("debugged") / "log", debug=True) as watched:
-        yield watched
+def debugged_site(bare: Environment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
+    with serve_site(bare, tmp_path_factory.mktemp("debugged") / "log", debug=True) as attacked:
+        yield attacked
 
 
 @pytest.fixture(scope="module")
@@ -56,61 +58,61 @@ def prefix() -> str:
 @pytest.fixture(scope="module")
 def consumers(
     bare: Environment, tmp_path_factory: pytest.TempPathFactory, redis_url: str, prefix: str
-) -> Iterator[Watched]:
+) -> Iterator[Attacked]:
     log = tmp_path_factory.mktemp("consumers") / "log"
-    with serve_consumers(bare, log, redis_url, prefix) as watched:
-        yield watched
+    with serve_consumers(bare, log, redis_url, prefix) as attacked:
+        yield attacked
 
 
-def send_request(entry: Request, watched: Watched) -> None:
+def send_request(entry: Request, attacked: Attacked) -> None:
     data = entry.data()
     for one in [data] if isinstance(data, bytes) else data:
         if entry.abandoned:
-            abandoned(watched.server, one)
+            abandoned(attacked.server, one)
             continue
-        status, came = answered(watched.server, one)
+        status, came = answered(attacked.server, one)
         assert status in entry.statuses, (
             f"{entry.name}: {one[:100]!r} was answered by {status}: {came[:300]!r}\n"
-            f"{watched.new_log()[-5000:]}"
+            f"{attacked.new_log()[-5000:]}"
         )
 
 
 @pytest.mark.parametrize("entry", parameters([*REQUESTS, *MULTIPART]))
-def test_requests(entry: Request, site: Watched) -> None:
+def test_requests(entry: Request, site: Attacked) -> None:
     send_request(entry, site)
     site.check(entry.name, stall_ms=STALL_MS, errors=entry.logs)
 
 
 @pytest.mark.parametrize("entry", parameters(one for one in REQUESTS if one.debug))
-def test_requests_while_debugging(entry: Request, debugged_site: Watched) -> None:
+def test_requests_while_debugging(entry: Request, debugged_site: Attacked) -> None:
     send_request(entry, debugged_site)
     debugged_site.check(entry.name, stall_ms=STALL_MS, errors=entry.logs)
 
 
-def send_handshake(entry: Handshake, watched: Watched) -> None:
+def send_handshake(entry: Handshake, attacked: Attacked) -> None:
     if entry.abandoned:
-        abandoned(watched.server, entry.data())
+        abandoned(attacked.server, entry.data())
         return
-    status, came = answered(watched.server, entry.data())
+    status, came = answered(attacked.server, entry.data())
     assert status in entry.statuses, (
-        f"{entry.name} was answered by {status}: {came[:300]!r}\n{watched.new_log()[-5000:]}"
+        f"{entry.name} was answered by {status}: {came[:300]!r}\n{attacked.new_log()[-5000:]}"
     )
 
 
 @pytest.mark.parametrize("entry", parameters(SITE_HANDSHAKES))
-def test_handshakes_of_the_site(entry: Handshake, site: Watched) -> None:
+def test_handshakes_of_the_site(entry: Handshake, site: Attacked) -> None:
     send_handshake(entry, site)
     site.check(entry.name, stall_ms=STALL_MS, errors=())
 
 
 @pytest.mark.parametrize("entry", parameters(HANDSHAKES))
-def test_handshakes(entry: Handshake, consumers: Watched) -> None:
+def test_handshakes(entry: Handshake, consumers: Attacked) -> None:
     send_handshake(entry, consumers)
     consumers.check(entry.name, stall_ms=STALL_MS, errors=())
 
 
 @pytest.mark.parametrize("entry", parameters(FRAMES))
-def test_frames(entry: Frames, consumers: Watched) -> None:
+def test_frames(entry: Frames, consumers: Attacked) -> None:
     data = entry.data()
     for path in entry.paths:
         conversed(consumers.server, path, data)
@@ -124,7 +126,7 @@ def redis(redis_url: str) -> Iterator[Redis]:
 
 
 @pytest.fixture(scope="module")
-def sentinels(consumers: Watched) -> Iterator[dict[str, Client]]:
+def sentinels(consumers: Attacked) -> Iterator[dict[str, Client]]:
     """A member of another room on each layer: what it says comes back after what was written before."""
     with ExitStack() as stack:
         paths = {alias: f"/room/{alias}/sentinel/" for alias in LAYERS}
@@ -136,7 +138,7 @@ def sentinels(consumers: Watched) -> Iterator[dict[str, Client]]:
 
 @pytest.mark.parametrize("entry", parameters(PAYLOADS))
 def test_payloads(
-    entry: Payload, consumers: Watched, sentinels: dict[str, Client], redis: Redis, prefix: str
+    entry: Payload, consumers: Attacked, sentinels: dict[str, Client], redis: Redis, prefix: str
 ) -> None:
     """Written where a member of the room "target" reads; the member may end, nobody else may."""
     for alias in entry.layers:
@@ -148,7 +150,7 @@ def test_payloads(
     consumers.check(entry.name, stall_ms=STALL_MS)
 
 
-def test_memory_is_flat(site: Watched, consumers: Watched) -> None:
+def test_memory_is_flat(site: Attacked, consumers: Attacked) -> None:
     """What has been sent before is sent once more, but for the large ones: nothing of it stays."""
     before = site.memory(), consumers.memory()
     for request in [*REQUESTS, *MULTIPART]:

@@ -18,10 +18,10 @@ import pytest
 from redis import Redis
 
 from compat.layers.redis.keys import Keys
+from tests.hostile.bystanders import Attacked, serve_consumers, serve_site
 from tests.hostile.corpus import handshake
 from tests.hostile.mutations import Attack, attack
 from tests.hostile.payloads import PAYLOADS, Target
-from tests.hostile.watch import Watched, serve_consumers, serve_site
 from tests.hostile.wire import poked
 from tests.support.clients import Client
 from tests.support.environments import Environment
@@ -38,7 +38,7 @@ SILENCE_S = 0.05
 class Surfaces:
     """The servers, and how each kind of attack is carried out."""
 
-    def __init__(self, site: Watched, consumers: Watched, redis: Redis, prefix: str) -> None:
+    def __init__(self, site: Attacked, consumers: Attacked, redis: Redis, prefix: str) -> None:
         self.servers = {"site": site, "consumers": consumers}
         self.site, self.consumers, self.redis, self.prefix = site, consumers, redis, prefix
 
@@ -58,11 +58,11 @@ class Surfaces:
                     target.deliver(step.data)
 
     def look(self, what: str) -> None:
-        for name, watched in self.servers.items():
-            watched.check(f"{name}: {what}", stall_ms=STALL_MS)
+        for name, attacked in self.servers.items():
+            attacked.check(f"{name}: {what}", stall_ms=STALL_MS)
 
     def memory(self) -> dict[str, int]:
-        return {name: watched.memory() for name, watched in self.servers.items()}
+        return {name: attacked.memory() for name, attacked in self.servers.items()}
 
 
 def chosen() -> tuple[str, range | None]:
@@ -73,14 +73,15 @@ def chosen() -> tuple[str, range | None]:
 
 
 @pytest.mark.slow
+@pytest.mark.holds_the_loop
 @pytest.mark.timeout(600)
 def test_sixty_seconds_of_mutations(bare: Environment, redis_url: str, tmp_path: Path) -> None:
     seed, steps = chosen()
     print(f"HOSTILE_SEED={seed}")
     prefix = f"fuzz{os.getpid()}"
     with (
-        serve_site(bare, tmp_path / "site.log") as site,
-        serve_consumers(bare, tmp_path / "consumers.log", redis_url, prefix) as consumers,
+        serve_site(bare, tmp_path / "site.log", timed=True) as site,
+        serve_consumers(bare, tmp_path / "consumers.log", redis_url, prefix, timed=True) as consumers,
         Redis.from_url(redis_url) as redis,
     ):
         surfaces = Surfaces(site, consumers, redis, prefix)

@@ -138,8 +138,9 @@ def subprotocol_and_headers_of_accept(r: Recorder, ws: str) -> None:
 @case
 def close_before_accept(r: Recorder, ws: str) -> None:
     for code in (0, 1000, 4001):
-        r.open("a", f"{ws}/refusing/{code}/?key={key_of(ws, 'refusing')}")
-        r.journal(key_of(ws, "refusing"), until="disconnect")
+        key = key_of(ws, f"refusing-{code}")
+        r.open("a", f"{ws}/refusing/{code}/?key={key}")
+        r.journal(key, until="disconnect")
 
 
 @case

@@ -382,7 +382,7 @@ def test_S2_24_the_docs_answer_why_async_only() -> None:
         "both kinds work",
         "on a pool of threads",
         "side by side",
-        "Choose `def` where",
+        "Choose `def` for handlers that call blocking code",
     ):
         assert said in answer
 

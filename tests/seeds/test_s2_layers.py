@@ -112,7 +112,8 @@ def test_S2_37_docs_say_that_memory_is_for_one_process() -> None:
     page = (REPO / "docs" / "channel-layers.md").read_text(encoding="utf-8")
     (row,) = [line for line in page.splitlines() if line.startswith("| `compat.layers.InMemoryChannelLayer`")]
     assert "consumers of one process" in row and "tests, development" in row
-    assert "**Memory** is for a single process. Two workers have two layers" in " ".join(page.split())
+    told = " ".join(page.split())
+    assert "**Memory** is for a single process. Two workers have two separate layers" in told
 
 
 async def test_S2_37_another_process_has_a_memory_layer_of_its_own(bare: Environment, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ ABSENT = {
     "channels.testing.application:no_op": "upstream's stand-in for close_old_connections",
     "channels.layers:BaseChannelLayer.channel_name_regex": "the rules are functions in compat.names",
     "channels.layers:BaseChannelLayer.group_name_regex": "the same",
-    "channels_redis.core:BoundedQueue": "part of upstream's receive(); ours is compat.inbox",
+    "channels_redis.core:BoundedQueue": "part of upstream's receive(); ours is compat.engine.inbox",
     "channels_redis.core:ChannelLock": "part of upstream's receive(); a reader per loop needs no lock",
     "channels_redis.core:RedisChannelLayer.receive_single": "part of upstream's receive()",
     "channels_redis.pubsub:_async_proxy": "a private helper of upstream's outer layer",

@@ -29,8 +29,9 @@ from pathlib import Path
 
 from tests.support.paths import REPO
 from tests.support.processes import child_environment
+from tests.support.watched import HOOK
 
-__all__ = ["ENVIRONMENTS", "REDIS_PY", "Environment", "environment", "package"]
+__all__ = ["ENVIRONMENTS", "REDIS_PY", "Environment", "environment", "package", "watch_processes_of"]
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,16 @@ def environment(name: str) -> Environment:
     with _locked(CACHE / f"{name}.lock"):
         if not (folder / "complete").exists():
             _make(folder, recipe)
+        watch_processes_of(folder)
     return Environment(name, folder / "bin")
+
+
+def watch_processes_of(folder: Path) -> None:
+    """Let the processes of the virtual environment in ``folder`` be watched where they are told to be."""
+    (packages,) = folder.glob("lib/python*/site-packages")
+    hook = packages / "tests_watch.pth"
+    if not hook.exists() or hook.read_text(encoding="utf-8") != HOOK:
+        hook.write_text(HOOK, encoding="utf-8")
 
 
 def package(requirement: str) -> Path:

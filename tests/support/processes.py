@@ -7,8 +7,10 @@ import signal
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
+from tests.support import watch, watched
 from tests.support.waiting import until
 
 __all__ = ["Process", "child_environment", "children", "free_port", "listening", "sockets_by_process"]
@@ -18,6 +20,8 @@ NOT_INHERITED = (
     "COMPAT_SETTINGS_MODULE",
     "DJANGO_SETTINGS_MODULE",
     "DJANGO_SHIM",
+    "MAKEFLAGS",
+    "MAKELEVEL",
     "PYTHONHOME",
     "PYTHONPATH",
     "PYTHONWARNINGS",
@@ -36,12 +40,16 @@ def free_port() -> int:
 
 
 def listening(port: int) -> bool:
-    """Whether somebody accepts TCP connections there."""
+    """Return True if a server accepts TCP connections on the port.
+
+    While no server listens on a port of the ephemeral range, a client may get that port as its own, and is
+    connected to itself.
+    """
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        with socket.create_connection(("127.0.0.1", port), timeout=1) as sock:
+            return bool(sock.getsockname() != sock.getpeername())
     except OSError:
         return False
-    return True
 
 
 def child_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -54,7 +62,7 @@ def child_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 class Process:
-    """A child in a process group of its own, stdout and stderr in one log file.
+    """A child in a process group of its own, stdout and stderr in one log file, its event loop under watch.
 
     `stop()` ends it and whatever it started; it may be called twice. As a context manager it stops on exit.
     """
@@ -64,11 +72,15 @@ class Process:
     ) -> None:
         self.command = list(command)
         self.log_path = log
+        report = Path(f"{log}.watch")
+        watching = {"WATCH_BY": watched.__file__, "WATCH_REPORT": str(report.resolve())}
+        self._watched = ExitStack()
+        self._watched.enter_context(watch.process(report))
         with log.open("ab") as out:
             self._popen = subprocess.Popen(
                 self.command,
                 cwd=cwd,
-                env=child_environment(env),
+                env=child_environment({**watching, **(env or {})}),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -124,6 +136,7 @@ class Process:
             os.killpg(self.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
+        self._watched.close()
         return self._popen.wait(10)
 
     def __enter__(self) -> Process:

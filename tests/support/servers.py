@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import logging
 import socket
 import threading
 import warnings
@@ -19,6 +20,9 @@ from tests.support.processes import Process, free_port
 from tests.support.waiting import until
 
 __all__ = ["Address", "LiveServer", "Server", "served"]
+
+UVICORN_LOGGERS = ("uvicorn.error", "uvicorn.access", "uvicorn.asgi")
+"""Whose levels the option ``log_level`` sets for the whole process."""
 
 
 class Address:
@@ -58,12 +62,8 @@ def served(
 ) -> Iterator[Server]:
     """Run a command that serves on the port put in place of "{port}" in its arguments, until the block ends.
 
-    Between the choice of a free port and its use somebody else may take it: then another one is tried. Where
-    the command is ``python -m uvicorn``, there is a watch on the server's event loop.
+    Between the choice of a free port and its use somebody else may take it: then another one is tried.
     """
-    report = log.with_suffix(".watch")
-    if list(command[1:3]) == ["-m", "uvicorn"]:
-        command = [command[0], str(Path(__file__).with_name("watched.py")), str(report), *command[2:]]
     for attempt in range(attempts):
         port = free_port()
         with Process([part.format(port=port) for part in command], cwd=cwd, log=log, env=env) as process:
@@ -74,9 +74,6 @@ def served(
                     raise
                 continue
             yield Server(process, port)
-        if report.exists():
-            watch.tell(report.read_text(encoding="utf-8"))
-            report.unlink()
         return
 
 
@@ -98,6 +95,7 @@ class LiveServer(Address):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 importlib.import_module("uvicorn.protocols.websockets.websockets_impl")
+        self._levels = {name: logging.getLogger(name).level for name in UVICORN_LOGGERS}
         self.uvicorn = uvicorn.Server(uvicorn.Config(app, **options))
         self._thread = threading.Thread(target=self._serve, name="live-server", daemon=True)
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -131,4 +129,6 @@ class LiveServer(Address):
         self.uvicorn.should_exit = True
         self._thread.join(20)
         self._socket.close()
+        for name, level in self._levels.items():  # "trace" would wrap the next server's receive and send
+            logging.getLogger(name).setLevel(level)
         assert not self._thread.is_alive(), "uvicorn did not end"

@@ -4,8 +4,10 @@ A thread looks at the stack of each loop's own thread. When it finds a callback 
 asks the loop to call a function; as long as that has not been called, it is the same turn of the loop. A
 callback has held the loop when in that turn
 
-- it has used 100 ms of processor time (garbage collections and imports are left out), or
-- it has slept for 100 ms, in the eyes of the operating system, at each look in that time.
+- it has used 100 ms of processor time (garbage collections, imports and the report of what the tests cover
+  are left out), or
+- it has slept for 100 ms, in the eyes of the operating system, at each look in that time (but not until a
+  thread that it has started runs, which is up to the machine).
 
 What the loop's thread waits for the processor, because the machine is busy, counts as neither. An idle loop
 is never woken, so nothing that somebody forgot to wake is woken by the watch.
@@ -25,7 +27,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
-__all__ = ["LIMIT_S", "Watch", "collect", "tell", "watched"]
+__all__ = ["LIMIT_S", "Watch", "collect", "process", "watched"]
 
 LIMIT_S = 0.1
 LOOK_S = 0.01
@@ -36,6 +38,10 @@ RUNNERS = ("asyncio/runners.py", "uvicorn/_compat.py")
 
 LOOPS_OWN = ("run_until_complete", "run_forever", "select")
 """What a loop calls beside callbacks."""
+
+IMPORTS = ("_find_and_load", "_call_with_frames_removed")
+COVERAGE = "coverage/control.py"
+"""Saves its report in a signal's handler, which the loop calls."""
 
 _found: list[str] = []
 
@@ -77,11 +83,14 @@ class Watch:
                 self._began = time.thread_time()
             else:
                 self._collecting_s += time.thread_time() - self._began
+                self._began = 0.0
 
     def _used_s(self) -> float:
         """Processor time of the loop's thread, less what the garbage collector took."""
         assert self.thread.ident is not None
-        return time.clock_gettime(time.pthread_getcpuclockid(self.thread.ident)) - self._collecting_s
+        used = time.clock_gettime(time.pthread_getcpuclockid(self.thread.ident))
+        began = self._began  # of a collection that is under way
+        return (began or used) - self._collecting_s
 
     def _look_on(self) -> None:
         while not self._over.wait(LOOK_S):
@@ -102,7 +111,7 @@ class Watch:
         while not turned.is_set():
             callback, before, used = self._callback(), used, self._used_s()
             now = time.perf_counter()
-            if callback is None or callback.root is not last or _imports(callback.frame):
+            if callback is None or callback.root is not last or _is_left_out(callback.frame):
                 last, began, sleeping = None if callback is None else callback.root, used, 0
             else:
                 # A thread that waits for the interpreter's lock sleeps too, but goes on now and then.
@@ -171,13 +180,18 @@ class Callback(NamedTuple):
     """The innermost."""
 
 
-def _imports(frame: FrameType) -> bool:
+def _is_left_out(frame: FrameType) -> bool:
     found: FrameType | None = frame
     while found is not None:
-        if found.f_code.co_name in ("_find_and_load", "_call_with_frames_removed"):
+        code = found.f_code
+        if code.co_name in IMPORTS or code.co_filename.endswith(COVERAGE) or _starts_a_thread(code):
             return True
         found = found.f_back
     return False
+
+
+def _starts_a_thread(code: CodeType) -> bool:
+    return code.co_name == "start" and code.co_filename == threading.__file__
 
 
 def _told(frame: FrameType) -> str:
@@ -202,11 +216,18 @@ def watched(loop: asyncio.AbstractEventLoop, thread: threading.Thread, runner: C
 
 
 _running: list[Watch] = []
+_reports: list[Path] = []
 
 
-def tell(found: str) -> None:
-    """Add what another process has found."""
-    _found.append(found)
+@contextmanager
+def process(report: Path) -> Iterator[None]:
+    """A process that writes to ``report`` what a watch on its loop finds is running."""
+    _reports.append(report)
+    try:
+        yield
+    finally:
+        _found.extend(_read(report))
+        _reports.remove(report)
 
 
 def collect() -> list[str]:
@@ -215,4 +236,15 @@ def collect() -> list[str]:
     for watch in tuple(_running):
         found += watch.found
         watch.found.clear()
+    for report in tuple(_reports):
+        found += _read(report)
     return found
+
+
+def _read(report: Path) -> list[str]:
+    try:
+        found = report.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    report.unlink()
+    return [found]

@@ -1,26 +1,41 @@
-"""``python watched.py REPORT MODULE ARGUMENT...``: ``python -m MODULE``, with a watch on its event loop.
+"""Run in a process as its interpreter starts: a watch on the event loop of its main thread.
 
-What the watch finds is appended to the file REPORT. It needs nothing but the standard library, because the
+A line in site-packages (``HOOK``, written by ``tests.support.environments``) runs this in each process that
+is told to by ``WATCH_BY``; what the watch finds is appended to the file ``WATCH_REPORT``. Both are inherited,
+so the children of a server are watched as well. It needs nothing but the standard library, because the
 environments of some servers have no more of the tests.
 """
 
 from __future__ import annotations
 
-import importlib
-import runpy
-import sys
+import importlib.util
+import os
 import threading
 from pathlib import Path
 
-if __name__ == "__main__":
-    watch = importlib.import_module("watch")  # beside this file
-    sys.path[0] = ""  # as with "-m": the current directory
-    report, module = Path(sys.argv[1]), sys.argv[2]
+__all__ = ["HOOK"]
+
+HOOK = (
+    'import os; by = os.environ.get("WATCH_BY"); '
+    'by and exec(open(by, encoding="utf-8").read(), {"__name__": "__watched__", "__file__": by})\n'
+)
+"""What a ``.pth`` file says: a line that begins with "import" is run."""
+
+
+def begin(report: Path) -> None:
+    """Watch the loop of the main thread, for as long as the process lives."""
+    # By its path: what is imported by its name later must not be what the tests' folder has.
+    spec = importlib.util.spec_from_file_location("tests_watch", Path(__file__).with_name("watch.py"))
+    assert spec is not None and spec.loader is not None
+    watch = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(watch)
 
     def told(text: str) -> None:
         with report.open("a", encoding="utf-8") as file:
             file.write(f"{text}\n")
 
     watch.Watch(None, threading.main_thread(), told=told).start()
-    sys.argv = sys.argv[2:]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__watched__":
+    begin(Path(os.environ["WATCH_REPORT"]))

@@ -166,7 +166,7 @@ def test_trap_05_a_parameter_that_the_path_has_not_is_named() -> None:
     with recorded() as records, LiveServer(app) as server, pytest.raises(Refused):
         Client(server, "/ws/chat/lobby/")
     report = said(records, "KeyError: 'room_name'")
-    assert "The path's pattern has no parameter 'room_name' (it has: 'room')" in report
+    assert "The pattern of the path has no parameter 'room_name' (it has: 'room')" in report
 
 
 def test_trap_06_an_alias_that_is_not_registered_is_named_with_those_that_are() -> None:
@@ -306,7 +306,7 @@ def test_trap_15_a_room_name_that_makes_a_bad_group_name_is_explained(room: str)
         assert refused.value.status == 403
         report = said(records, "Group name must be a valid unicode string")
     assert ("'é'" in report) or ("it has 125 characters" in report)
-    assert "compat.names.group_name(text) makes a safe group name" in report
+    assert "compat.names.group_name(text) makes a valid group name" in report
 
 
 def test_trap_15_an_unknown_path_is_the_clients_mistake() -> None:
@@ -321,7 +321,8 @@ def test_trap_16_a_slash_that_is_missing_is_named() -> None:
     with recorded() as records, served(Room) as server:
         with pytest.raises(Refused):
             Client(server, "/ws/chat/lobby")
-        assert "With a slash at its end the path is served." in said(records, "'/ws/chat/lobby' refused")
+        line = said(records, "'/ws/chat/lobby' refused")
+        assert "There is a route for the path with a slash at its end." in line
 
 
 def test_trap_17_after_an_exception_disconnect_runs_and_the_groups_are_left(
@@ -362,7 +363,7 @@ async def test_trap_19_a_test_that_waits_for_a_lost_message_ends_and_says_what_t
 
     communicator = WebsocketCommunicator(Silent.as_asgi(), "/ws/")
     await communicator.connect()
-    with pytest.raises(asyncio.TimeoutError, match=r"'/ws/' sent nothing within 0\.1 s.*Did it await"):
+    with pytest.raises(asyncio.TimeoutError, match=r"'/ws/' sent no message within 0\.1 s.*it awaits send"):
         await communicator.receive_from(timeout=0.1)
 
 

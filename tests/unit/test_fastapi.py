@@ -275,9 +275,7 @@ async def test_layers_are_closed_at_the_end_and_one_that_cannot_does_not_keep_th
                 assert not closing.closed
         assert closing.closed
         assert pools.closed
-        assert [record.getMessage() for record in caplog.records] == [
-            "layer 'a' could not be closed in order"
-        ]
+        assert [record.getMessage() for record in caplog.records] == ["closing the layer 'a' failed"]
 
 
 async def test_layers_are_closed_when_the_app_fails_too() -> None:

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from compat.closing import close_group, close_user, user_group
+from compat.engine.limits import admissions
 from compat.exceptions import ImproperlyConfigured, InvalidChannelLayerError
 from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.layers import InMemoryChannelLayer
-from compat.limits import admissions
 from compat.settings import override
 from tests.support.clients import Client
 from tests.support.conversations import Conversation

@@ -84,6 +84,40 @@ def test_listeners_hear_of_changes(settings: Settings) -> None:
     assert heard == ["SHOP", "STALL", "STALL"]
 
 
+def test_a_snapshot_holds_what_was_read_until_a_setting_changes(
+    settings: Settings, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "shop_settings")
+    assert settings.SHOP == "open"
+    before, sources = settings.snapshot, 0
+
+    def source() -> None:
+        nonlocal sources
+        sources += 1
+
+    settings.add_source(source)
+    assert settings.snapshot is not before, "a source begins: every setting is looked up anew"
+    seen = [settings.SHOP, settings.SHOP]
+    assert sources == 1
+    settings.configure(SHOP="closed")
+    seen.append(settings.SHOP)
+    settings.withdraw("SHOP")
+    seen.append(settings.SHOP)
+    assert seen == ["open", "open", "closed", "open"]
+    with pytest.raises(AttributeError, match="'SHOP' was not configured"):
+        settings.withdraw("SHOP")
+
+
+def test_a_source_is_asked_each_time_except_by_kept(settings: Settings) -> None:
+    shop = SimpleNamespace(SHOP="open")
+    settings.add_source(lambda: shop)
+    kept = [settings.SHOP, settings.kept("SHOP")]
+    shop.SHOP = "closed"
+    assert [settings.SHOP, settings.kept("SHOP")] == ["closed", "open"] and kept == ["open", "open"]
+    settings.changed("SHOP")
+    assert settings.kept("SHOP") == "closed"
+
+
 def test_override_decorates(settings: Settings) -> None:
     @settings.override(SHOP="decorated")
     def shop() -> str:

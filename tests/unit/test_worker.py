@@ -26,7 +26,7 @@ async def working(worker: Worker) -> AsyncIterator[None]:
 
 
 async def test_a_layer_is_needed() -> None:
-    with pytest.raises(ValueError, match="no layer is configured"):
+    with pytest.raises(ValueError, match="the worker's alias is not configured"):
         Worker(ChannelNameRouter({}), ["jobs"], None)
 
 

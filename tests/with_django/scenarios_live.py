@@ -95,7 +95,7 @@ def scenario_a_server_that_does_not_start_says_why() -> None:
     with override_settings(ASGI_APPLICATION="no.such.application"):
         result = run_tests(Live)
     ((_, traceback),) = result.errors
-    assert "no.such" in traceback and "has stopped before it was ready" in traceback
+    assert "no.such" in traceback and "stopped before it was ready" in traceback
 
 
 def scenario_a_database_in_memory_is_refused() -> None:

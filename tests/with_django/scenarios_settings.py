@@ -96,7 +96,7 @@ def scenario_errors_that_are_ours_and_djangos_travel_between_processes() -> None
 
     from django.core.exceptions import SuspiciousOperation as Theirs
 
-    from compat.familiar import familiar
+    from compat.advice.familiar import familiar
     from compat.sessions import SuspiciousOperation
 
     error = pickle.loads(pickle.dumps(familiar(SuspiciousOperation, Theirs.__module__)("why")))

@@ -40,7 +40,7 @@ def test_a_name_without_both_parts(given: str) -> None:
 def test_no_name_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COMPAT_SETTINGS_MODULE", raising=False)
     monkeypatch.delenv("DJANGO_SETTINGS_MODULE", raising=False)
-    with pytest.raises(ImproperlyConfigured, match="no settings module is named"):
+    with pytest.raises(ImproperlyConfigured, match="no settings module is set"):
         application_name(None)
     monkeypatch.setenv("COMPAT_SETTINGS_MODULE", "json")  # any module that has no such setting
     with pytest.raises(ImproperlyConfigured, match="the settings module json has no ASGI_APPLICATION"):
@@ -98,11 +98,11 @@ def test_a_port_that_is_free_and_one_that_is_not() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         with pytest.raises(CannotServe, match="address already in use"):
             bindable("127.0.0.1", other.getsockname()[1])
-    with pytest.raises(CannotServe, match="no address of this machine"):
+    with pytest.raises(CannotServe, match="not an address of this machine"):
         bindable("192.0.2.1", 0)  # TEST-NET-1: nobody has it
 
 
 def test_other_reasons_to_be_refused() -> None:
     assert "below 1024" in _why_not(PermissionError(errno.EACCES, "Permission denied"), 80)
-    assert "no address" in _why_not(socket.gaierror("Name or service not known"), 80)
+    assert "not an address" in _why_not(socket.gaierror("Name or service not known"), 80)
     assert _why_not(OSError(errno.EMFILE, "Too many open files"), 80) == "[Errno 24] Too many open files"

@@ -169,7 +169,7 @@ def test_a_module_of_the_project_that_is_not_there(tmp_path: Path) -> None:
     found = checked(folder)
     unknown = {path for path, report in found.items() if report.status is Kind.unknown}
     assert unknown == {"chat/a.py", "chat/b.py", "c.py"}
-    assert ".nowhere is not there" in found["chat/a.py"].findings[0].message
+    assert ".nowhere does not exist" in found["chat/a.py"].findings[0].message
 
 
 def test_an_error_in_place_of_an_import_error_is_still_one(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_what_is_wrong_is_said_with_its_fix_and_an_exit_code(project: Project) -
     assert done.returncode == 4
     assert "error    redis-unreachable  127.0.0.1:1" in done.stdout
     assert "warning  debug-is-on" in done.stdout
-    assert "    fix: Start it, or mend the address and password in CHANNEL_LAYERS." in done.stdout
+    assert "    fix: Start the server, or correct its address and password in CHANNEL_LAYERS." in done.stdout
     assert done.stdout.rstrip().splitlines()[-1].startswith("1 error, 1 warning")
 
 
@@ -108,7 +108,7 @@ def test_a_warning_has_an_exit_code_of_its_own(project: Project, redis_port: int
     report = project.report("main:app", "--command", GOOD)
     assert report["exit_code"] == 3 and report["counts"]["warning"] == 1
     (warning,) = [one for one in report["findings"] if one["severity"] == "warning"]
-    assert warning["check"] == "debug-is-on" and warning["fix"].startswith("DEBUG = False")
+    assert warning["check"] == "debug-is-on" and warning["fix"].startswith("Set DEBUG = False")
     assert (report["workers"], report["workers_source"]) == (2, "--command")
 
 
@@ -126,7 +126,7 @@ def test_members_and_workers_are_taken_into_account(project: Project) -> None:
     project.write("main.py", text.replace(f",\n                                {hosts}", ""))
     found = checks(project.report("main:app", "--members", "1000", "--workers", "3"))
     assert "each of 3 processes (--workers)" in found["memory-layer-with-workers"]
-    assert "1000 members" in found["capacity-below-members"]
+    assert "1000 expected members" in found["capacity-below-members"]
     by_variable = checks(project.report("main:app", env={"WEB_CONCURRENCY": "5"}))
     assert "each of 5 processes" in by_variable["memory-layer-with-workers"]
 
@@ -140,13 +140,13 @@ def test_members_and_workers_are_taken_into_account(project: Project) -> None:
         (
             "import no_such_thing\n",
             "No module named 'no_such_thing'",
-            "Install what provides 'no_such_thing'",
+            "Install the package of 'no_such_thing'",
         ),
         ("import fast_channels\n", "No module named 'fast_channels'", "channels-compat port PATH"),
         ("def f(:\n", "SyntaxError", "shows the whole traceback"),
         ("x = {}['key']\n", "KeyError: 'key'", "shows the whole traceback"),
         ("raise SystemExit('no database')\n", "SystemExit: no database", "shows the whole traceback"),
-        ("app_ = 1\n", "has no 'app'", "Mend that first"),
+        ("app_ = 1\n", "has no 'app'", "Correct this first"),
         (
             "from fastapi import FastAPI\n"
             "from compat import AsyncWebsocketConsumer\n"
@@ -211,7 +211,7 @@ def test_a_django_project_is_looked_at_by_the_shim(bare: Environment, tutorial: 
     folder = tutorial.project(layer="memory")
     done = bare.run("channels-compat", "doctor", "--json", "--workers", "2", cwd=folder)
     report = json.loads(done.stdout)
-    assert "looking at it by django-shim" in done.stderr and "Traceback" not in done.stderr
+    assert "running again with django-shim" in done.stderr and "Traceback" not in done.stderr
     assert report["application"] == "mysite.asgi:application (ProtocolTypeRouter; consumers: 0 async, 1 sync)"
     assert report["settings"] == "mysite.settings"
     found = checks(report)

@@ -96,7 +96,7 @@ def test_a_user_who_may_not_ask(capsys: pytest.CaptureFixture[str], redis_server
         wire.execute_command("ACL", "SETUSER", "app", "on", ">pw", "~*", "&*", "+@all", "-info")
     fine, out = shown(capsys, default=on(redis_server.url.replace("://", "://app:pw@")))
     assert fine
-    assert "Redis (this user may not ask for its version) at" in out and "send and receive" in out
+    assert "Redis (this user has no permission to read its version) at" in out and "send and receive" in out
 
 
 @pytest.mark.parametrize("backend", [QUEUE, PUBSUB])
@@ -105,7 +105,7 @@ def test_a_replica(capsys: pytest.CaptureFixture[str], redis_server: RedisServer
         wire.replicaof("127.0.0.1", "1")
     fine, out = shown(capsys, default=on(redis_server.url, backend))
     assert not fine
-    assert "is a replica, of 127.0.0.1:1; name its master" in out
+    assert "is a replica of 127.0.0.1:1. Name its master" in out
 
 
 def test_a_redis_that_is_full(capsys: pytest.CaptureFixture[str], redis_server: RedisServer) -> None:

@@ -333,7 +333,7 @@ def test_several_workers_do_not_reload(project: Project) -> None:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ((), "which application?"),
+        ((), "no application was given"),
         (("nowhere:app",), "there is no module 'nowhere'"),
         (("site_app:nothing",), "has no 'nothing'"),
         (("site_app",), "does not name an application"),

@@ -75,7 +75,7 @@ def test_what_a_document_says_of_itself(project: Path) -> None:
 def test_an_application_without_typed_consumers_is_an_error(project: Path) -> None:
     done = run(project, "asyncapi", "main:empty")
     assert done.returncode == 1
-    assert "main:empty serves no typed consumer" in done.stderr and "Traceback" not in done.stderr
+    assert "main:empty has no route to a typed consumer" in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("source", ["echo.json", "main:app"])
@@ -103,7 +103,7 @@ def test_a_client_is_generated(project: Path, source: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["nowhere.json"], "there is no file 'nowhere.json'. Make it first: channels-compat asyncapi"),
+        (["nowhere.json"], "there is no file 'nowhere.json'. Write it first: channels-compat asyncapi"),
         (["main.py"], "main.py is not JSON"),
         (["main:app", "--output", "my-client"], "Choose another folder: --output my_client"),
         (["old.json"], "found asyncapi: 2.6.0"),

@@ -87,7 +87,7 @@ def test_it_handles_what_another_process_sends_and_survives_a_consumer_that_rais
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["--layer", "local"], "layer 'local' is in memory: no other process can send"),
+        (["--layer", "local"], "layer 'local' is in memory: other processes cannot send"),
         (["--layer", "nowhere"], "no layer 'nowhere'; configured: 'default', 'local'"),
         (["--app", "work_app:without"], 'Add one: ProtocolTypeRouter({..., "channel": ChannelNameRouter('),
     ],

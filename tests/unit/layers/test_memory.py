@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compat.clock import steady
+from compat.engine.parts import inbox_of
 from compat.exceptions import ChannelFull
-from compat.inbox import Inbox
 from compat.layers import InMemoryChannelLayer
 from compat.layers.copies import copier, private
 from compat.metrics import Throttle
@@ -68,7 +68,7 @@ async def test_a_member_that_nobody_reads_leaves_its_groups() -> None:
 
 async def test_a_live_member_never_expires() -> None:
     layer = InMemoryChannelLayer(expiry=-1, group_expiry=-1)
-    inbox = Inbox(asyncio.get_running_loop())
+    inbox = inbox_of(asyncio.get_running_loop())
     layer.attach("mine", inbox)
     await layer.group_add("room", "mine")
     await layer.group_add("room", "foreign")
@@ -79,7 +79,7 @@ async def test_a_live_member_never_expires() -> None:
 
 async def test_detach_leaves_all_groups() -> None:
     layer = InMemoryChannelLayer()
-    inbox = Inbox(asyncio.get_running_loop())
+    inbox = inbox_of(asyncio.get_running_loop())
     layer.attach("mine", inbox)
     for group in ("a", "b", "c"):
         await layer.group_add(group, "mine")
@@ -91,7 +91,7 @@ async def test_detach_leaves_all_groups() -> None:
 async def test_what_waited_before_attach_comes_first() -> None:
     layer = InMemoryChannelLayer()
     await layer.send("mine", {"type": "early"})
-    inbox = Inbox(asyncio.get_running_loop())
+    inbox = inbox_of(asyncio.get_running_loop())
     layer.attach("mine", inbox)
     await layer.send("mine", {"type": "late"})
     assert [(await inbox.get())["type"], (await inbox.get())["type"]] == ["early", "late"]
@@ -99,7 +99,7 @@ async def test_what_waited_before_attach_comes_first() -> None:
 
 async def test_receive_of_a_consumers_channel_is_an_error_that_says_so() -> None:
     layer = InMemoryChannelLayer()
-    layer.attach("mine", Inbox(asyncio.get_running_loop()))
+    layer.attach("mine", inbox_of(asyncio.get_running_loop()))
     with pytest.raises(RuntimeError, match="'mine' is read by a consumer"):
         await layer.receive("mine")
 
@@ -149,7 +149,7 @@ def test_sync_forms() -> None:
 async def test_a_consumers_loop_that_is_gone() -> None:
     layer = InMemoryChannelLayer()
     dead = asyncio.new_event_loop()
-    layer.attach("mine", Inbox(dead))
+    layer.attach("mine", inbox_of(dead))
     await layer.group_add("room", "mine")
     dead.close()
     await layer.group_send("room", {"type": "x"})
@@ -248,8 +248,8 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
         nonlocal ahead
         ahead += seconds
 
-    for module in ("compat.layers.memory", "compat.inbox"):
-        monkeypatch.setattr(f"{module}.steady", lambda: steady() + ahead)
+    for module in ("layers.memory", "layers.unread", "engine.inbox", "engine.mailbox"):
+        monkeypatch.setattr(f"compat.{module}.steady", lambda: steady() + ahead)
     return move
 
 
@@ -257,7 +257,7 @@ async def test_faults_engine_small_sweep_of_memberships_in_slices(later: Callabl
     """One sweep of 200,000 memberships blocked the loop for 141 ms."""
     count = 30_000
     layer = InMemoryChannelLayer(expiry=60, group_expiry=100)
-    live = Inbox(asyncio.get_running_loop())
+    live = inbox_of(asyncio.get_running_loop())
     layer.attach("live", live)
     for channel in ("live", *(f"c{number}" for number in range(count))):
         await layer.group_add("room", channel)
@@ -268,7 +268,7 @@ async def test_faults_engine_small_sweep_of_memberships_in_slices(later: Callabl
     assert len(layer.groups["room"]) > count / 2, "a call sweeps a part"
     await layer.group_add("room", "c29999")  # anew, between two slices
     await layer.group_discard("room", "c29998")
-    layer.attach("c29997", Inbox(asyncio.get_running_loop()))
+    layer.attach("c29997", inbox_of(asyncio.get_running_loop()))
     calls = 0
     while len(layer.groups["room"]) > 3 and calls < count:
         await layer.group_send("other", {"type": "x"})
@@ -394,7 +394,7 @@ async def test_faults_suspected_mailbox_that_becomes_an_inbox_while_another_thre
     sender = threading.Thread(target=lambda: asyncio.run(layer.send("a", {"type": "late"})))
     sender.start()
     await asyncio.to_thread(found.wait, 15)
-    inbox = Inbox(asyncio.get_running_loop())
+    inbox = inbox_of(asyncio.get_running_loop())
     layer.attach("a", inbox)
     attached.set()
     assert [(await asyncio.wait_for(inbox.get(), 15))["type"] for _ in range(2)] == ["early", "late"]
@@ -419,7 +419,7 @@ async def test_a_channel_that_nobody_reads_is_swept_when_another_is_read() -> No
 
 async def test_members_share_a_message_until_they_take_it_and_then_have_their_own() -> None:
     layer, loop = InMemoryChannelLayer(), asyncio.get_running_loop()
-    inboxes = [Inbox(loop) for _ in range(3)]
+    inboxes = [inbox_of(loop) for _ in range(3)]
     for number, inbox in enumerate(inboxes):
         layer.attach(f"c!{number}", inbox)
         await layer.group_add("room", f"c!{number}")

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 import redis.asyncio
 
-from compat.inbox import Inbox
+from compat.engine.parts import inbox_of
 from compat.layers import InMemoryChannelLayer
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
 from compat.layers.redis.utils import _consistent_hash, _wrap_close
@@ -144,7 +144,7 @@ async def test_faults_projects_03_clean_expired_of_the_memory_layer() -> None:
     await layer.group_add("room", "unread")
     await layer.group_add("room", "read")
     await layer.group_add("old", "unread")
-    inbox = Inbox(asyncio.get_running_loop())
+    inbox = inbox_of(asyncio.get_running_loop())
     layer.attach("read", inbox)
     await layer.group_add("old", "read")
     await layer.send("unread", {"type": "x"})
@@ -160,7 +160,7 @@ async def test_faults_projects_03_clean_expired_of_the_memory_layer() -> None:
 
 async def test_faults_projects_03_remove_from_groups_of_the_memory_layer() -> None:
     layer = InMemoryChannelLayer()
-    inbox = Inbox(asyncio.get_running_loop())
+    inbox = inbox_of(asyncio.get_running_loop())
     layer.attach("read", inbox)
     for group in ("one", "two"):
         for channel in ("read", "unread"):

@@ -303,9 +303,7 @@ async def test_consumers_that_join_everybodys_group_hear_broadcasts(manager: Con
     await consumer.disconnect()
 
 
-async def test_faults_tests_group_users_are_listed_once(
-    manager: ConnectionManager, connect: Connect
-) -> None:
+async def test_faults_tests_group_users_are_listed_once(manager: ConnectionManager, connect: Connect) -> None:
     for user in ("bob", "alice", "bob", "alice", "alice", ""):
         await connect(user, "room")
     await connect("carol", "hall")

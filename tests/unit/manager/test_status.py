@@ -101,7 +101,13 @@ def test_faults_security_small_ticket_is_good_once_and_for_its_own_page(
             return [line for line in records.messages() if "status page" in line][-1]
 
         ticket = get(server, "/status/ticket").json()["ticket"]
-        others = ["http://evil.example", "null", "http://127.0.0.1", f"{server.origin}.evil.example", "http://["]
+        others = [
+            "http://evil.example",
+            "null",
+            "http://127.0.0.1",
+            f"{server.origin}.evil.example",
+            "http://[",
+        ]
         for origin in others:
             assert "that of another site" in refused(ticket, origin=origin)
         with Client(server, f"/status/socket?ticket={ticket}") as page:

@@ -44,11 +44,11 @@ from compat.manager.utils import (
     BatchProcessor,
     Semaphore,
     batch_items,
-    delays,
     process_in_batches,
     run_with_concurrency_limit,
     with_retry,
 )
+from compat.redis.backoff import Backoff
 
 # Errors
 
@@ -327,9 +327,9 @@ async def test_a_batch_processor() -> None:
 
 
 def test_pauses_grow_to_a_bound() -> None:
-    pauses = delays(1, 5, jitter=False)
-    assert [next(pauses) for _ in range(5)] == [1, 2, 4, 5, 5]
-    assert all(0.5 <= pause <= 1 for pause in (next(delays(1, 5)) for _ in range(50)))
+    backoff = Backoff(1, 5, jitter=False)
+    assert [backoff.next_s() for _ in range(5)] == [1, 2, 4, 5, 5]
+    assert all(0.5 <= Backoff(1, 5).next_s() <= 1 for _ in range(50))
 
 
 async def test_trying_again(caplog: pytest.LogCaptureFixture) -> None:

@@ -295,15 +295,15 @@ REASONS = [
         "http://b.com",
         "its Origin 'http://b.com' is not allowed; allowed_origins is 'a.com'. Add 'http://b.com' to",
     ),
-    ([], "http://b.com", "allowed_origins is empty. Add 'http://b.com' to admit it."),
+    ([], "http://b.com", "allowed_origins is empty. Add 'http://b.com' to allow it."),
     (
         ["a.com"],
         None,
-        "it has no Origin header. Browsers send one; only a '*' in allowed_origins admits other",
+        "it has no Origin header. Browsers send one; to allow other clients, add '*' to allowed_origins",
     ),
-    (["a.com"], "null", "its Origin 'null' names no host. Only a '*' in allowed_origins admits it."),
-    (["a.com"], "http://[::1", "its Origin 'http://[::1' names no host."),
-    (["*.a.com"], "http://b.a.com", "A domain with all below it is written '.a.com', not '*.a.com'."),
+    (["a.com"], "null", "its Origin 'null' has no host. Only '*' in allowed_origins allows it."),
+    (["a.com"], "http://[::1", "its Origin 'http://[::1' has no host."),
+    (["*.a.com"], "http://b.a.com", "For a domain and its subdomains write '.a.com', not '*.a.com'."),
     ([f"{n}.com" for n in range(20)], "http://b.com", "'7.com' and 12 more."),
 ]
 
@@ -322,7 +322,7 @@ async def test_the_line_names_the_setting(log: Records) -> None:
     with settings.override(ALLOWED_HOSTS=[], DEBUG=False):
         assert not await admits(ALLOWED_HOSTS, "http://localhost:8000")
     [line] = log.messages()
-    assert line.endswith("ALLOWED_HOSTS is empty, and DEBUG is False. Add 'localhost' to admit it.")
+    assert line.endswith("ALLOWED_HOSTS is empty, and DEBUG is False. Add 'localhost' to allow it.")
 
 
 @pytest.fixture(scope="module")

@@ -143,7 +143,7 @@ async def test_stop_can_be_told_to_be_quiet() -> None:
 
 async def test_no_output_in_time_cancels_the_application() -> None:
     communicator = talk_to(hangs)
-    with pytest.raises(asyncio.TimeoutError, match=r"sent nothing within 0\.01 s"):
+    with pytest.raises(asyncio.TimeoutError, match=r"sent no message within 0\.01 s"):
         await communicator.receive_output(timeout=0.01)
     assert communicator.future.cancelled()
     with pytest.raises(asyncio.CancelledError):

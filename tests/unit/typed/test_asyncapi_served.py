@@ -148,7 +148,7 @@ def test_a_prefix_that_a_proxy_takes_off_is_the_servers() -> None:
 
 
 def test_what_has_no_routes_is_told_what_to_use() -> None:
-    with pytest.raises(TypeError, match=r"not URLRouter; for anything else there is asyncapi_app"):
+    with pytest.raises(TypeError, match=r"not URLRouter; for another application, mount asyncapi_app"):
         add_asyncapi(URLRouter([]))
 
 

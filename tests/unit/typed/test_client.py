@@ -111,7 +111,7 @@ async def test_errors_of_the_server(server: Address) -> None:
         with pytest.raises(MessageRefused, match="error_id") as refusal:
             await client.request(Fail(), PongMessage)
         assert set(refusal.value.payload) == {"detail", "error_id"}
-        with pytest.raises(TypeError, match="asked for a Said"):
+        with pytest.raises(TypeError, match="expected a Said as answer"):
             await client.request(PingMessage(), Said)
         await client.send(Fail())
         assert isinstance(await client.receive(), ErrorMessage)
@@ -119,7 +119,7 @@ async def test_errors_of_the_server(server: Address) -> None:
 
 async def test_a_message_that_nobody_handles_is_not_sent(server: Address) -> None:
     async with client_of(server, "room") as client:
-        with pytest.raises(TypeError, match=r"Room has no handler for Alert; it takes: PingMessage, Say"):
+        with pytest.raises(TypeError, match=r"Room has no handler for Alert; it handles: PingMessage, Say"):
             await client.send(Alert(payload="x"))
 
 
@@ -155,7 +155,7 @@ async def test_a_lost_connection_says_how(server: Address, pending: bool) -> Non
 async def test_what_the_consumer_does_not_say_that_it_sends(server: Address) -> None:
     async with client_of(server, "ending") as client:
         await client.send(PingMessage())
-        with pytest.raises(UnknownMessage, match=r"Ending does not say that it sends .*output_type="):
+        with pytest.raises(UnknownMessage, match=r"Ending does not declare that it sends .*output_type="):
             await client.receive()
 
 

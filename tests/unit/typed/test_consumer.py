@@ -263,7 +263,7 @@ async def test_a_handler_that_returns_no_message_fails(
 
     client = await talk(Wrong)
     assert (await client.ask({"action": "ping"}))["action"] == "error"
-    assert "a handler returns a message or None; found dict" in caplog.text
+    assert "a handler must return a message or None, not dict" in caplog.text
     await client.leave()
 
 

@@ -176,7 +176,7 @@ async def test_a_broadcast_goes_to_the_topics_own_group(layer: InMemoryChannelLa
 
 
 async def test_a_topic_of_another_pattern_is_an_error_for_the_sender(layer: InMemoryChannelLayer) -> None:
-    with pytest.raises(ValueError, match="'walk:1' is no topic of RunTopic"):
+    with pytest.raises(ValueError, match="'walk:1' is not a topic of RunTopic"):
         await RunTopic.broadcast("walk:1", Alert(payload="x"))
 
 
@@ -202,7 +202,7 @@ async def test_a_route_that_lacks_the_topics_parameters(
 ) -> None:
     client = Talk(RunTopic.as_consumer().as_asgi(), served=False)
     await client.connect()
-    with pytest.raises(ImproperlyConfigured, match=r"RunTopic.*the route gives no run_id"):
+    with pytest.raises(ImproperlyConfigured, match=r"RunTopic.*the route has no parameter run_id"):
         await client.receive_output()
 
 

@@ -101,34 +101,6 @@ CASES: list[tuple[str, str]] = [
         "None",
     ),
     (
-        'http.base36_to_int("zz")',
-        "1295",
-    ),
-    (
-        "http.int_to_base36(1295)",
-        "'zz'",
-    ),
-    (
-        "http.int_to_base36(-1)",
-        "!ValueError",
-    ),
-    (
-        'http.urlsafe_base64_encode(b"ab?>")',
-        "'YWI_Pg'",
-    ),
-    (
-        'http.urlsafe_base64_decode("YWI_Pg")',
-        "b'ab?>'",
-    ),
-    (
-        'http.quote_etag("x")',
-        "'\"x\"'",
-    ),
-    (
-        "http.quote_etag('W/\"x\"')",
-        "'W/\"x\"'",
-    ),
-    (
         'http.is_same_domain("a.example.com",".example.com")',
         "True",
     ),
@@ -195,32 +167,8 @@ CASES: list[tuple[str, str]] = [
         "'a bb\\nccc\\ndddd\\neeee'",
     ),
     (
-        'text.get_text_list(["a","b","c"])',
-        "'a, b or c'",
-    ),
-    (
-        'text.get_text_list(["a","b"],"and")',
-        "'a and b'",
-    ),
-    (
-        'text.get_text_list(["a"])',
-        "'a'",
-    ),
-    (
-        "text.get_text_list([])",
-        "''",
-    ),
-    (
-        'text.camel_case_to_spaces("CamelCaseHTTPName")',
-        "'camel case http name'",
-    ),
-    (
         'text.normalize_newlines("a\\r\\nb\\rc")',
         "'a\\nb\\nc'",
-    ),
-    (
-        'text.get_valid_filename("john\'s portrait in 2004.jpg")',
-        "'johns_portrait_in_2004.jpg'",
     ),
     (
         'list(text.smart_split(\'This is "a person\\\\\'s" test. x="y z"|f\'))',
@@ -259,10 +207,6 @@ CASES: list[tuple[str, str]] = [
         "'5'",
     ),
     (
-        "encoding.force_str(None, strings_only=True)",
-        "None",
-    ),
-    (
         'encoding.force_bytes("é")',
         "b'\\xc3\\xa9'",
     ),
@@ -271,16 +215,8 @@ CASES: list[tuple[str, str]] = [
         "b'\\xe9'",
     ),
     (
-        'encoding.force_str(b"\\xff")',
-        "!DjangoUnicodeDecodeError",
-    ),
-    (
         'encoding.iri_to_uri("/a b/é?x=ü&y=%20#z")',
         "'/a%20b/%C3%A9?x=%C3%BC&y=%20#z'",
-    ),
-    (
-        'encoding.uri_to_iri("/%C3%A9%20%2F%FF%E2%82%AC/x")',
-        "'/é%20%2F%FF€/x'",
     ),
     (
         'encoding.escape_uri_path("/a b;c=d?x#y/é")',
@@ -289,54 +225,6 @@ CASES: list[tuple[str, str]] = [
     (
         'encoding.filepath_to_uri("a\\\\b c\\\\é.txt")',
         "'a/b%20c/%C3%A9.txt'",
-    ),
-    (
-        (
-            '[repr(dateparse.parse_datetime(s)) for s in ["2012-04-23T09:15:00","2012-04-23 9:15:00.1+02:'
-            '30","2012-04-23T10:20:30Z","2012-04-23T10:20:30-02","2012-04-23T10:20:30.400 +0200","2012-04'
-            '-23","nope","2012-04-23T10:20:30,5"]]'
-        ),
-        (
-            "['datetime.datetime(2012, 4, 23, 9, 15)', \"datetime.datetime(2012, 4, 23, 9, 15, 0, 100000, "
-            "tzinfo=datetime.timezone(datetime.timedelta(seconds=9000), '+0230'))\", 'datetime.datetime(20"
-            "12, 4, 23, 10, 20, 30, tzinfo=datetime.timezone.utc)', 'datetime.datetime(2012, 4, 23, 10, 2"
-            "0, 30, tzinfo=datetime.timezone(datetime.timedelta(days=-1, seconds=79200)))', \"datetime.dat"
-            "etime(2012, 4, 23, 10, 20, 30, 400000, tzinfo=datetime.timezone(datetime.timedelta(seconds=7"
-            "200), '+0200'))\", 'datetime.datetime(2012, 4, 23, 0, 0)', 'None', 'datetime.datetime(2012"
-            ", 4, 23, 10, 20, 30, 500000)']"
-        ),
-    ),
-    (
-        'dateparse.parse_datetime("2012-04-56T09:15:90")',
-        "!ValueError",
-    ),
-    (
-        '[repr(dateparse.parse_date(s)) for s in ["2012-04-23","2012-4-9","nope","20120423"]]',
-        "['datetime.date(2012, 4, 23)', 'datetime.date(2012, 4, 9)', 'None', 'datetime.date(2012, 4, 23)']",
-    ),
-    (
-        (
-            '[repr(dateparse.parse_time(s)) for s in ["09:15:00","4:8:16","10:20","10:20:30.4","nope","09'
-            '1500"]]'
-        ),
-        (
-            "['datetime.time(9, 15)', 'datetime.time(4, 8, 16)', 'datetime.time(10, 20)', 'datetime.time("
-            "10, 20, 30, 400000)', 'None', 'datetime.time(9, 15)']"
-        ),
-    ),
-    (
-        (
-            '[repr(dateparse.parse_duration(s)) for s in ["30","15:30","1:15:30","4 15:30","4 days, 1:15:'
-            '30.1","-4 15:30","-15:30","P4DT15M","PT5S","-P1D","P1W","nope","1.5","5:30:00"]]'
-        ),
-        (
-            "['datetime.timedelta(seconds=30)', 'datetime.timedelta(seconds=930)', 'datetime.timedelta(se"
-            "conds=4530)', 'datetime.timedelta(days=4, seconds=930)', 'datetime.timedelta(days=4, seconds"
-            "=4530, microseconds=100000)', 'datetime.timedelta(days=-4, seconds=930)', 'datetime.timedelt"
-            "a(days=-1, seconds=85470)', 'datetime.timedelta(days=4, seconds=900)', 'datetime.timedelta(s"
-            "econds=5)', 'datetime.timedelta(days=-1)', 'None', 'None', 'datetime.timedelta(seconds=1, mi"
-            "croseconds=500000)', 'datetime.timedelta(seconds=19800)']"
-        ),
     ),
     (
         "repr(timezone.make_aware(dt(2020,6,1,12)))",
@@ -369,20 +257,6 @@ CASES: list[tuple[str, str]] = [
     (
         "timezone.is_aware(timezone.now()), timezone.now().tzinfo==UTC",
         "(True, True)",
-    ),
-    (
-        "timezone.get_default_timezone_name(), timezone.get_current_timezone_name()",
-        "('Europe/Berlin', 'Europe/Berlin')",
-    ),
-    (
-        (
-            "repr(timezone.get_fixed_timezone(-90)), repr(timezone.get_fixed_timezone(datetime.timedelta("
-            "hours=1)))"
-        ),
-        (
-            '("datetime.timezone(datetime.timedelta(days=-1, seconds=81000), \'-0130\')", "datetime.timezon'
-            "e(datetime.timedelta(seconds=3600), '+0100')\")"
-        ),
     ),
     (
         'str(timezone.template_localtime(dt(2020,6,1,12,tzinfo=UTC))), timezone.template_localtime("x")',
@@ -664,19 +538,6 @@ CASES: list[tuple[str, str]] = [
         "ItemsView({})",
     ),
     (
-        (
-            "json.dumps([dt(2020,1,1,1,2,3,456789,tzinfo=UTC), dt(2020,1,1,1,2,3,456789), datetime.time(1"
-            ",2,3,456789), datetime.timedelta(days=-1, microseconds=5), datetime.timedelta(hours=30), uui"
-            'd.UUID(int=1), decimal.Decimal("1.0"), dt(2020,1,1,tzinfo=timezone.get_fixed_timezone(90))],'
-            " cls=DjangoJSONEncoder)"
-        ),
-        (
-            '\'["2020-01-01T01:02:03.456Z", "2020-01-01T01:02:03.456", "01:02:03.456", "-P0DT23H59M59.9999'
-            '95S", "P1DT06H00M00S", "00000000-0000-0000-0000-000000000001", "1.0", "2020-01-01T00:00:00+0'
-            "1:30\"]'"
-        ),
-    ),
-    (
         "json.dumps([object()], cls=DjangoJSONEncoder)",
         "!TypeError",
     ),
@@ -721,33 +582,14 @@ CASES: list[tuple[str, str]] = [
     ),
     (
         (
-            '(lambda r: (r.accepts("text/html"), r.accepts("application/json"), r.get_preferred_type(["ap'
-            'plication/json","text/plain"]), r.get_preferred_type(["image/png"])))(rf.get("/", HTTP_ACCEP'
-            'T="text/plain;q=0.5, application/json;q=0.9"))'
-        ),
-        "(False, True, 'application/json', None)",
-    ),
-    (
-        (
             '(lambda r: (r.accepts("anything/x"), r.headers["Accept"] if "Accept" in r.headers else None,'
             ' r.headers.get("x-foo")))(rf.get("/", headers={"X-Foo":"bar"}))'
         ),
         "(True, None, 'bar')",
     ),
     (
-        (
-            '(lambda r: (r.read(2), r.read(), r.readlines()))(rf.post("/", b"abcdef", content_type="text/'
-            'plain"))'
-        ),
-        "(b'ab', b'cdef', [])",
-    ),
-    (
         '(lambda r: (r.read(2), r.body))(rf.post("/", b"abcdef", content_type="text/plain"))',
         "!RawPostDataException",
-    ),
-    (
-        '(lambda r: (r.readline(), list(r)))(rf.post("/", b"a\\nb\\nc", content_type="text/plain"))',
-        "(b'a\\n', [b'b\\n', b'c'])",
     ),
     (
         '(lambda r: (setattr(r,"encoding","latin1"), r.GET["x"])[1])(rf.get("/?x=%e9"))',
@@ -789,31 +631,6 @@ CASES: list[tuple[str, str]] = [
     (
         'Paginator(list("abc"),2).page(2).next_page_number()',
         "!EmptyPage",
-    ),
-    (
-        (
-            "[str(x) for x in Paginator(range(1000),10).get_elided_page_range(50)], [str(x) for x in Pagi"
-            "nator(range(50),10).get_elided_page_range(1)], [str(x) for x in Paginator(range(120),10).get"
-            "_elided_page_range(6)]"
-        ),
-        (
-            "(['1', '2', '…', '47', '48', '49', '50', '51', '52', '53', '…', '99', '100'], ['1', '2', '3'"
-            ", '4', '5'], ['1', '2', '3', '4', '5', '6', '7', '8', '9', '10', '11', '12'])"
-        ),
-    ),
-    (
-        (
-            'crypto.salted_hmac("salt","v").hexdigest(), crypto.constant_time_compare("a","a"), len(crypt'
-            'o.get_random_string(9)), crypto.salted_hmac("s","v","k",algorithm="sha256").hexdigest()'
-        ),
-        (
-            "('5c17e1cf1525cdfbd3bcf86772c90cf1c5e21955', True, 9, 'de1116ea8310f146acd6526cce1ab66b438f9"
-            "1abb9adb186b2e85fb8500b9d27')"
-        ),
-    ),
-    (
-        'crypto.salted_hmac("salt","v",algorithm="whatever")',
-        "!InvalidAlgorithm",
     ),
     (
         'module_loading.import_string("os.path.join").__name__',
@@ -858,52 +675,10 @@ CASES: list[tuple[str, str]] = [
     ),
     (
         (
-            'ValidationError("a %(x)s", params={"x":1}).messages, ValidationError(["a",ValidationError("b'
-            '")]).messages, ValidationError({"f":["e"]}).message_dict, str(ValidationError("q")), list(Va'
-            'lidationError({"f":"e"})), repr(ValidationError("m"))'
-        ),
-        ("(['a 1'], ['a', 'b'], {'f': ['e']}, \"['q']\", [('f', ['e'])], \"ValidationError(['m'])\")"),
-    ),
-    (
-        (
-            "timesince.timesince(dt(2020,1,1), dt(2020,1,15)), timesince.timesince(dt(2020,1,1), dt(2022,"
-            "3,4), depth=3), timesince.timeuntil(dt(2022,3,4), dt(2020,1,1)), timesince.timesince(dt(2020"
-            ",1,1),dt(2019,1,1))"
-        ),
-        "('2\\xa0weeks', '2\\xa0years, 2\\xa0months', '2\\xa0years, 2\\xa0months', '0\\xa0minutes')",
-    ),
-    (
-        "timesince.timesince(dt(2020,1,1), dt(2021,1,1), depth=0)",
-        "!ValueError",
-    ),
-    (
-        (
-            '(lambda s: (s+"x", len(s), s.upper(), str(s), s=="abc", bool(s), s%() , "b" in s, s[0], hash'
-            '(s)==hash("abc"), s<"b"))(functional.lazystr("abc"))'
-        ),
-        "('abcx', 3, 'ABC', 'abc', True, True, 'abc', True, 'a', True, True)",
-    ),
-    (
-        (
             '(lambda o: (o.x, o.x, type(o).x.__class__.__name__))(type("C",(),{"n":0,"x":functional.cache'
             "d_property(lambda self: [1])})())"
         ),
         "([1], [1], 'cached_property')",
-    ),
-    (
-        '(lambda C: (C.y, C().y))(type("C",(),{"z":5,"y":functional.classproperty(lambda cls: cls.z)}))',
-        "(5, 5)",
-    ),
-    (
-        (
-            'isinstance(functional.keep_lazy_text(lambda a: a+"!")(functional.lazystr("a")), functional.P'
-            'romise), functional.keep_lazy_text(lambda a: a+"!")("a")'
-        ),
-        "(True, 'a!')",
-    ),
-    (
-        "functional.partition(lambda x: x>2, range(5))",
-        "([0, 1, 2], [3, 4])",
     ),
     (
         "str(functional.SimpleLazyObject(lambda: 5)), functional.SimpleLazyObject(lambda: [1])[0]",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpResponse
-from django.utils.decorators import sync_and_async_middleware
 from django.utils.deprecation import MiddlewareMixin
 
 
@@ -39,10 +38,6 @@ class ClassStyle:
             return HttpResponse(f"process_exception: {exception}", status=418)
         return None
 
-    def process_template_response(self, request, response):
-        response.context_data = {**(response.context_data or {}), "added": "by the middleware"}
-        return response
-
 
 class MixinStyle(MiddlewareMixin):
     def process_request(self, request):
@@ -67,7 +62,6 @@ class AsyncStyle:
         return note(await self.get_response(request), "async")
 
 
-@sync_and_async_middleware
 def both(get_response):
     assert iscoroutinefunction(get_response)
 
@@ -75,6 +69,9 @@ def both(get_response):
         return note(await get_response(request), "both")
 
     return middleware
+
+
+both.sync_capable = both.async_capable = True
 
 
 class Unused:

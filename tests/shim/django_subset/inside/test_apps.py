@@ -126,21 +126,8 @@ def test_files_of_a_new_app_import() -> None:
     )
     from django.contrib import admin
 
-    @admin.register(object)
-    class RoomAdmin(admin.ModelAdmin):
-        list_display = ["name"]
-
-        @admin.display(description="x")
-        def shown(self, room):
-            return room
-
-        @admin.action(description="y")
-        def act(self, request, rooms): ...
-
-    admin.site.register([object], RoomAdmin)
+    admin.site.register([object])
     admin.site.site_header = "Mine"
-    admin.autodiscover()
-    assert not admin.site.is_registered(object)
 
 
 def test_defining_a_model_names_it_and_the_cure() -> None:
@@ -328,7 +315,11 @@ async def test_signals_reach_sync_and_async_receivers_from_both_sides(caplog) ->
         "from django.core import serializers; from django.core.serializers import serialize",
         "from django.contrib.contenttypes.models import ContentType",
         "from django.contrib.auth.backends import ModelBackend",
+        "from django.contrib.admin import ModelAdmin",
+        "from django.template.response import TemplateResponse",
         "from django.test import LiveServerTestCase",
+        "from django.utils.timesince import timesince",
+        "from django.views.decorators.http import require_POST",
         "from django.views.generic import ListView",
         "from django.db.models import prefetch_related_objects",
         "import django.something.that.never.existed",

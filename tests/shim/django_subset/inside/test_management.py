@@ -6,8 +6,7 @@ import io
 
 import pytest
 from django.core.management import CommandError, call_command, get_commands, load_command_class
-from django.core.management.base import BaseCommand, LabelCommand, OutputWrapper
-from django.core.management.color import Style, color_style, no_style
+from django.core.management.base import BaseCommand
 from django.test import override_settings
 
 PACKAGE = "tests.shim.django_subset.inside"
@@ -27,7 +26,6 @@ def test_commands_of_the_projects_apps() -> None:
     errors = io.StringIO()
     output("greet", "Ann", stderr=errors, no_color=True)
     assert errors.getvalue() == "done\n"
-    assert "\x1b[32;1mHello Ann" in output("greet", "Ann", force_color=True)
     assert call_command("greet", "Ann", tone="rude", stdout=io.StringIO(), stderr=io.StringIO()) == "hm"
 
 
@@ -43,8 +41,6 @@ def test_mistakes_in_a_call() -> None:
     with pytest.raises(CommandError) as caught:
         output("greet", "nobody")
     assert caught.value.returncode == 3
-    with pytest.raises(CommandError, match="contradict each other"):
-        BaseCommand(no_color=True, force_color=True)
 
 
 def test_commands_by_object_and_by_app() -> None:
@@ -120,13 +116,6 @@ def test_shell_runs_a_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_bases_for_commands() -> None:
-    class Labels(LabelCommand):
-        def handle_label(self, label, **options):
-            return label.upper()
-
-    out = io.StringIO()
-    assert call_command(Labels(stdout=out), "a", "b") == "A\nB" and out.getvalue() == "A\nB\n"
-
     class Sub(BaseCommand):
         def add_arguments(self, parser):
             below = parser.add_subparsers(dest="what", required=True)
@@ -140,8 +129,6 @@ def test_bases_for_commands() -> None:
         call_command(Sub(), "one")
     with pytest.raises(NotImplementedError):
         BaseCommand().handle()
-    with pytest.raises(NotImplementedError):
-        LabelCommand().handle_label("x")
 
     class Required(BaseCommand):
         def add_arguments(self, parser):
@@ -151,16 +138,3 @@ def test_bases_for_commands() -> None:
             return options["name"]
 
     assert call_command(Required(stdout=io.StringIO()), name="x") == "x"
-
-
-def test_colours() -> None:
-    assert Style(True).SUCCESS("x") == "\x1b[32;1mx\x1b[0m" and no_style().ERROR("x") == "x"
-    assert color_style(force_color=True).HTTP_SUCCESS("x") == "x"
-    with pytest.raises(AttributeError):
-        _ = no_style().lower
-    wrapped = OutputWrapper(io.StringIO())
-    wrapped.write("a", ending="")
-    wrapped.write("b\n")
-    wrapped.write()
-    wrapped.flush()
-    assert wrapped.getvalue() == "ab\n\n" and not wrapped.isatty()

@@ -98,8 +98,11 @@ def test_words_keep_quotes_together() -> None:
         ("{{ x|nonsense }}", "pip install django"),
         ("{% querystring a=1 %}", "the template tag 'querystring' needs the real Django"),
         ("{{ x|urlize }}", "the template filter 'urlize' needs the real Django"),
+        ("{% translate 'a' %}", "the template tag 'translate' needs the real Django"),
+        ("{{ x|timesince }}", "the template filter 'timesince' needs the real Django"),
+        ("{% load i18n %}", "the template library 'i18n' needs the real Django"),
         ("{% load humanize %}", "the template library 'humanize' needs the real Django"),
-        ("{% load nonsense %}", "there is no template library 'nonsense'. There are: i18n"),
+        ("{% load nonsense %}", "there is no template library 'nonsense'. There are: room_tags, static"),
         ("{% load nonsense from room_tags %}", "has neither a tag nor a filter 'nonsense'"),
         (
             "a\n\n{% if x %}\nb",
@@ -131,26 +134,8 @@ def test_words_keep_quotes_together() -> None:
         ("{% block %}{% endblock %}", "needs a name"),
         ("{% url %}", "needs the name of a URL pattern"),
         ("{% static %}", "the path of a file"),
-        ("{% now %}", "takes one argument"),
-        ("{% templatetag nope %}", "takes one of openblock"),
         ("{% autoescape maybe %}{% endautoescape %}", "'autoescape' is on or off"),
-        ("{% cycle %}", "needs the values"),
-        ("{% resetcycle nope %}", "there is no cycle 'nope'"),
-        ("{% filter %}{% endfilter %}", "at least one filter"),
-        ("{% filter safe %}{% endfilter %}", "has no effect on a block"),
-        ("{% firstof %}", "needs values"),
-        ("{% regroup a b c %}", "is written"),
-        ("{% regroup a by b|upper as c %}", "takes an attribute"),
-        ("{% widthratio a b %}", "takes three arguments"),
-        ("{% firstof a as _b %}", "cannot be the name of a variable"),
         ("{% comment %}", "is not closed"),
-        ("{% translate %}", "needs the text"),
-        ("{% translate 'a' nope %}", "does not know 'nope'"),
-        ("{% blocktranslate nope %}{% endblocktranslate %}", "does not know 'nope'"),
-        ("{% blocktranslate %}a{% plural %}b{% endblocktranslate %}", "nothing to count"),
-        ("{% blocktranslate %}{% if x %}{% endblocktranslate %}", "is not ended"),
-        ("{% get_current_language %}", "write {% get_current_language as NAME %}"),
-        ("{% get_static_prefix nope %}", "takes no argument"),
         ("{% load room_tags %}{% shout %}", "'shout': missing a required argument: 'text'"),
         ("{% load room_tags %}{% shout 'a' nope=1 %}", "unexpected keyword argument 'nope'"),
     ],
@@ -168,11 +153,6 @@ def test_a_tag_of_a_library_that_was_not_loaded_names_the_library() -> None:
         Template("{% shout 'a' %}")
 
 
-def test_random_is_drawn_each_time() -> None:
-    template = Template("{{ '0123456789abcdefghijklmnopqrstuvwxyz'|make_list|random }}")
-    assert len({template.render(Context()) for _ in range(200)}) > 1
-
-
 def test_a_page_is_safe_and_templates_can_be_shown_in_templates() -> None:
     page = rendered("<b>{{ x }}</b>", x="&")
     assert isinstance(page, SafeString)
@@ -183,10 +163,9 @@ def test_safe_strings() -> None:
     assert isinstance(mark_safe("a") + mark_safe("b"), SafeString)
     assert not isinstance(mark_safe("a") + "b", SafeString)
     assert mark_safe(mark_safe("a")) == "a"
-    assert isinstance(mark_safe(lambda: "x")(), SafeString)
 
 
 def test_jinja_markup_counts_as_html() -> None:
     from markupsafe import Markup
 
-    assert rendered("{{ x }}{{ x|cut:'<' }}{{ x|lower }}", x=Markup("<B>")) == "<B>B><b>"
+    assert rendered("{{ x }}{{ x|lower }}", x=Markup("<B>")) == "<B><b>"

@@ -2,42 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import datetime
-import json
 import logging
-import pickle
 
 import pytest
 from asgiref.sync import iscoroutinefunction
 from django.conf.urls import handler404
 from django.conf.urls.static import static
-from django.contrib.auth import models
-from django.contrib.auth.backends import BaseBackend
-from django.core.exceptions import (
-    ImproperlyConfigured,
-    SuspiciousFileOperation,
-    SynchronousOnlyOperation,
-)
+from django.core.exceptions import ImproperlyConfigured
 from django.core.files import File
 from django.core.paginator import EmptyPage, Paginator
-from django.core.serializers.json import DjangoJSONEncoder
 from django.http import FileResponse, Http404, HttpResponse, QueryDict
 from django.shortcuts import aget_list_or_404, aget_object_or_404, get_list_or_404, redirect, resolve_url
-from django.template import Context, Engine, RequestContext, Template, TemplateDoesNotExist, engines
+from django.template import Engine, TemplateDoesNotExist, engines
 from django.template.engine import InvalidTemplateEngine
 from django.template.library import InvalidTemplateLibrary
 from django.test import RequestFactory, override_settings
-from django.utils import dateformat, encoding, functional, html, log, text, timezone, translation
-from django.utils.asyncio import async_unsafe
-from django.utils.cache import add_never_cache_headers, patch_cache_control, patch_vary_headers
-from django.utils.datastructures import MultiValueDict, OrderedSet
-from django.utils.decorators import async_only_middleware, method_decorator, sync_only_middleware
+from django.utils import dateformat, encoding, html, log, text, timezone, translation
+from django.utils.datastructures import MultiValueDict
 from django.utils.deprecation import MiddlewareMixin
-from django.views.decorators.common import no_append_slash
-from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.vary import vary_on_cookie, vary_on_headers
 from django.views.generic import RedirectView, TemplateView, View
 from django.views.static import serve
 
@@ -46,38 +30,6 @@ UTC = datetime.timezone.utc
 
 
 # Decorators
-
-
-def test_function_decorators_on_methods() -> None:
-    def noting(name):
-        def decorator(view):
-            def wrapper(request, *args):
-                return f"{name}({view(request, *args)})"
-
-            return wrapper
-
-        return decorator
-
-    class Page:
-        @method_decorator([noting("outer"), noting("inner")])
-        def get(self, request, extra):
-            return f"{type(self).__name__} {request} {extra}"
-
-    assert Page().get("r", "x") == "outer(inner(Page r x))"
-
-    @method_decorator(csrf_exempt, name="dispatch")
-    class Hook(View):
-        def post(self, request):
-            return HttpResponse("hooked")
-
-    assert Hook.as_view().csrf_exempt and Hook.as_view()(factory.post("/")).text == "hooked"
-    with pytest.raises(ValueError, match="the class Page has no method of that name"):
-        method_decorator(csrf_exempt, name="nope")(Page)
-
-
-def test_marks_of_middleware() -> None:
-    assert sync_only_middleware(lambda get_response: None).async_capable is False
-    assert async_only_middleware(lambda get_response: None).sync_capable is False
 
 
 async def test_the_middleware_mixin_on_both_sides() -> None:
@@ -103,130 +55,29 @@ async def test_the_middleware_mixin_on_both_sides() -> None:
         MiddlewareMixin(None)
 
 
-def test_headers_for_caches() -> None:
-    def view(request):
-        return HttpResponse()
-
-    request = factory.get("/")
-    assert vary_on_headers("Accept", "Cookie")(view)(request)["Vary"] == "Accept, Cookie"
-    response = vary_on_cookie(view)(request)
-    patch_vary_headers(response, ["cookie", "Origin"])
-    assert response["Vary"] == "Cookie, Origin"
-    patch_vary_headers(response, ["*"])
-    assert response["Vary"] == "*"
-    patch_cache_control(response, max_age=60, public=True)
-    patch_cache_control(response, max_age=90, private=True, no_cache=False)
-    assert response["Cache-Control"] == "max-age=60, private"
-    add_never_cache_headers(response)
-    assert "max-age=0" in response["Cache-Control"] and "no-store" in response["Cache-Control"]
-    assert no_append_slash(view).should_append_slash is False
-
-
-def test_blocking_code_stays_off_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    @async_unsafe
-    def plain():
-        return 1
-
-    @async_unsafe("not here")
-    def worded():
-        return 2
-
-    async def on_the_loop(function):
-        return function()
-
-    assert plain() == 1 and worded() == 2
-    with pytest.raises(SynchronousOnlyOperation, match="sync_to_async"):
-        asyncio.run(on_the_loop(plain))
-    with pytest.raises(SynchronousOnlyOperation, match="not here"):
-        asyncio.run(on_the_loop(worded))
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-    assert asyncio.run(on_the_loop(plain)) == 1
-
-
 # Laziness, text, zones
 
 
-def test_lazy_values_are_computed_when_they_are_used() -> None:
-    calls = []
-
-    def shout(word):
-        calls.append(word)
-        return word.upper()
-
-    lazy = functional.lazy(shout, str)("ab")
-    assert calls == [] and f"{lazy}" == "AB" and lazy + "c" == "ABc" and "c" + lazy == "cAB"
-    assert (
-        lazy * 2 == "ABAB"
-        and list(lazy) == ["A", "B"]
-        and repr(lazy) == "'AB'"
-        and lazy == lazy
-        and lazy < "B"
-    )
-    assert functional.lazy(lambda: b"x", bytes)().__bytes__() == b"x"
-    assert copy.deepcopy(lazy) is lazy
-    assert json.dumps({"x": lazy}, cls=DjangoJSONEncoder) == '{"x": "AB"}'
-    assert str(pickle.loads(pickle.dumps(functional.lazystr("kept")))) == "kept"
-    with pytest.raises(TypeError):
-        functional.keep_lazy()
-
-    class Circle:
-        @functional.classproperty
-        def name(cls):
-            return cls.__name__
-
-        @functional.cached_property
-        def area(self):
-            return calls.append("area")
-
-    assert Circle.name == "Circle" and isinstance(Circle.area, functional.cached_property)
-    assert functional.classproperty().getter(lambda cls: 1).fget(None) == 1
-
-
 def test_text_to_bytes_and_back() -> None:
-    with pytest.raises(encoding.DjangoUnicodeDecodeError, match=r"You passed in b'.xff'"):
-        encoding.force_str(b"\xff")
+    assert encoding.force_str(b"a") == encoding.force_str("a") == "a" and encoding.force_str(5) == "5"
     assert encoding.force_bytes("é", "utf-8") == encoding.force_bytes(memoryview(b"\xc3\xa9")) == "é".encode()
-    assert encoding.force_bytes("é".encode(), "latin-1") == b"\xe9" and encoding.force_bytes(5) == b"5"
-    assert encoding.force_bytes(None, strings_only=True) is None
-    assert encoding.iri_to_uri(None) is encoding.uri_to_iri(None) is encoding.filepath_to_uri(None) is None
-    assert encoding.punycode("bücher.example") == "xn--bcher-kva.example"
+    assert encoding.iri_to_uri(None) is encoding.filepath_to_uri(None) is None
 
 
-def test_html_by_class_and_without_tags() -> None:
-    @html.html_safe
-    class Badge:
-        def __str__(self):
-            return "<b>"
-
-    assert Template("{{ badge }}").render(Context({"badge": Badge()})) == "<b>"
-    with pytest.raises(ValueError, match="defines __html__ itself"):
-        html.html_safe(Badge)
+def test_html_without_tags() -> None:
     assert html.strip_tags("a &nbsp; &#65; <br/>b") == "a &nbsp; &#65; b"
     assert html.strip_tags("<" * 60 + "b>" * 60).count("b") < 60
 
 
 def test_text_by_hand() -> None:
-    with pytest.raises(SuspiciousFileOperation):
-        text.get_valid_filename("..")
     with pytest.raises(ValueError, match="not in quotes"):
         text.unescape_string_literal("abc")
-    assert str(text.Truncator("abc")) == "abc" and text.format_lazy("{} {x}", 1, x=2) == "1 2"
 
 
 def test_zones() -> None:
     moment = datetime.datetime(2026, 6, 1, 12, tzinfo=UTC)
-    with timezone.override("Europe/Berlin"):
-        assert (
-            timezone.localtime(moment).hour == 14 and timezone.get_current_timezone_name() == "Europe/Berlin"
-        )
-        with timezone.override(None):
-            assert timezone.localtime(moment).hour == 12
-    timezone.activate("Asia/Tokyo")
-    assert timezone.localtime(moment).hour == 21
-    timezone.deactivate()
-    timezone.activate(UTC)
-    assert timezone.localtime(moment).hour == 12
-    timezone.deactivate()
+    with override_settings(TIME_ZONE="Europe/Berlin"):
+        assert timezone.localtime(moment).hour == 14
     with override_settings(TIME_ZONE="Nowhere/Land"), pytest.raises(ValueError, match="pip install tzdata"):
         timezone.get_default_timezone()
     with override_settings(USE_TZ=False):
@@ -249,50 +100,19 @@ def test_nothing_is_translated() -> None:
     assert (
         translation.gettext("a") == translation.pgettext("menu", "a") == translation.gettext_lazy("a") == "a"
     )
-    assert translation.ngettext("one", "many", 1) == translation.npgettext("c", "one", "many", 1) == "one"
-    lazy = translation.ngettext_lazy("%d message", "%d messages")
-    assert (lazy % 1, lazy % 2) == ("1 message", "2 messages")
-    named = translation.npgettext_lazy("c", "%(n)s thing", "%(n)s things", "n")
-    assert (named % {"n": 1}, named % {"n": 3}) == ("1 thing", "3 things")
-    assert translation.ngettext_lazy("one", "many", 2) == "many"
-    assert translation.get_language() == "en-us" and not translation.get_language_bidi()
-    assert translation.check_for_language("en-us") and translation.get_language_from_request(None) == "en-us"
-    assert translation.to_locale("en-us") == "en_US" and translation.to_locale("zh-hans") == "zh_Hans"
-    with translation.override("de"):
-        translation.activate("de")
-        translation.deactivate()
-        translation.deactivate_all()
-        assert translation.get_language() == "en-us"
+    assert translation.ngettext("one", "many", 1) == "one" and translation.get_language() == "en-us"
 
 
 def test_collections() -> None:
-    ordered = OrderedSet([3, 1, 3])
-    ordered.add(2)
-    ordered.discard(9)
-    ordered.remove(1)
-    assert list(ordered) == [3, 2] and 3 in ordered and len(ordered) == 2 and ordered
     values = MultiValueDict({"a": [1]})
     deep = copy.deepcopy(values)
     deep.setlistdefault("a").append(2)
     assert values.getlist("a") == [1] and deep.getlist("a") == [1, 2]
-    values.update([("a", 2)], b=3)
-    values.update(deep)
-    assert values.getlist("a") == [1, 2, 1, 2]
-    with pytest.raises(TypeError, match="one mapping"):
-        values.update({}, {})
     query = QueryDict("a=1", mutable=True)
     del query["a"]
     query["b"] = "2"
     assert query.pop("b") == ["2"] and copy.copy(query) == query
-    query["c"] = "3"
-    assert query.popitem() == ("c", ["3"])
-    query.clear()
-    for change in (
-        lambda q: q.popitem(),
-        lambda q: q.clear(),
-        lambda q: q.setlistdefault("a"),
-        lambda q: q.__delitem__("a"),
-    ):
+    for change in (lambda q: q.clear(), lambda q: q.setlistdefault("a"), lambda q: q.__delitem__("a")):
         with pytest.raises(AttributeError, match="change a copy"):
             change(QueryDict("a=1"))
 
@@ -300,7 +120,6 @@ def test_collections() -> None:
 def test_log_filters() -> None:
     record = logging.makeLogRecord({"msg": "x"})
     assert not log.RequireDebugTrue().filter(record) and log.RequireDebugFalse().filter(record)
-    assert log.CallbackFilter(lambda one: one.msg == "x").filter(record)
     log.configure_logging(None, None)
 
 
@@ -378,15 +197,6 @@ def test_files_as_objects(tmp_path) -> None:
 # Users, views
 
 
-async def test_a_backend_of_nobody() -> None:
-    backend = BaseBackend()
-    assert await backend.aauthenticate(None) is await backend.aget_user(1) is None
-    assert models.BaseUserManager.normalize_email("Ann@EXAMPLE.org") == "Ann@example.org"
-    assert models.BaseUserManager.normalize_email("nobody") == "nobody"
-    with pytest.raises(AttributeError, match="no users"):
-        models.UserManager().create_user()
-
-
 def test_mistakes_in_class_based_views() -> None:
     class Mixed(View):
         def get(self, request): ...
@@ -422,31 +232,3 @@ def test_engines_by_hand(tmp_path) -> None:
         engines["other"]
     with pytest.raises(InvalidTemplateLibrary, match="register"):
         Engine(libraries={"bad": "json"}).from_string("{% load bad %}")
-
-
-def test_context_processors() -> None:
-    django = "django.template.context_processors."
-    names = ["debug", "i18n", "media", "request", "static", "tz"]
-    options = {"context_processors": [*(django + name for name in names), "django.contrib.sites.nope"]}
-    templates = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "OPTIONS": options}]
-    source = (
-        "{{ debug }} {{ LANGUAGE_CODE }} {{ MEDIA_URL }} {{ STATIC_URL }} {{ TIME_ZONE }} {{ "
-        "request.method }}"
-    )
-    with override_settings(TEMPLATES=templates, DEBUG=True, INTERNAL_IPS=["127.0.0.1"], MEDIA_URL="m/"):
-        page = Template(source).render(RequestContext(factory.get("/")))
-        assert page == "True en-us /m/ /static/ UTC GET"
-    templates[0]["OPTIONS"] = {"context_processors": ["mysite.nope"]}
-    with override_settings(TEMPLATES=templates), pytest.raises(ImportError):
-        Template("").render(RequestContext(factory.get("/")))
-
-
-def test_memory_of_tags_is_per_rendering() -> None:
-    template = Template(
-        "{% cycle 'a' 'b' 'c' %}{% for x in xs %}{% ifchanged %}{{ x }}{% endifchanged %}{% endfor %}"
-    )
-    assert [template.render(Context({"xs": [1, 1]})) for _ in range(2)] == ["a1", "a1"]
-    page = Template("{% cycle 'a' 'b' as c %}{% resetcycle %}{% cycle c %}")
-    assert page.render(Context()) == "aa"
-    with override_settings(MEDIA_URL="/m/"):
-        assert Template("{% get_media_prefix %}").render(Context()) == "/m/"

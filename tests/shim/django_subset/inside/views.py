@@ -2,8 +2,6 @@ import io
 import threading
 
 from django.contrib import messages
-from django.contrib.auth import authenticate, login, logout
-from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.http import (
     FileResponse,
@@ -14,9 +12,7 @@ from django.http import (
     StreamingHttpResponse,
 )
 from django.shortcuts import get_object_or_404, redirect, render
-from django.template.response import TemplateResponse
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_POST
 from django.views.generic import View
 
 
@@ -110,10 +106,6 @@ def lookup(request):
     raise KeyError("nobody")
 
 
-def late(request):
-    return TemplateResponse(request, "late.html", {"own": "own"})
-
-
 def session(request):
     count = request.session.get("count", 0) + 1
     request.session["count"] = count
@@ -124,23 +116,9 @@ def whoami(request):
     return HttpResponse(f"{request.user} {request.user.is_authenticated}")
 
 
-@csrf_exempt
-def log_in(request):
-    user = authenticate(request, username=request.POST["username"], password=request.POST["password"])
-    if user is None:
-        return HttpResponse("wrong", status=401)
-    login(request, user)
-    return HttpResponse(f"welcome {request.user}")
-
-
 def log_out(request):
-    logout(request)
-    return HttpResponse(f"bye {request.user}")
-
-
-@login_required
-def members_only(request):
-    return HttpResponse("members")
+    request.session.flush()
+    return HttpResponse("bye")
 
 
 def leave_message(request):
@@ -151,12 +129,6 @@ def leave_message(request):
 
 def show_messages(request):
     return render(request, "messages.html")
-
-
-@require_POST
-@csrf_exempt
-def only_post(request):
-    return HttpResponse("posted")
 
 
 def cookies(request):

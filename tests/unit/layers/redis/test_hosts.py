@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.sentinel import SentinelManagedConnection
 
-from compat.layers.redis.hosts import Host, decode_hosts
+from compat.redis.hosts import Host, decode_hosts
 
 
 @pytest.mark.parametrize("nothing", [None, [], ()])

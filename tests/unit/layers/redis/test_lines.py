@@ -17,8 +17,9 @@ import redis
 from asgiref.sync import async_to_sync
 
 from compat.exceptions import ChannelFull, LayerUnavailable
-from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer, lines
-from compat.layers.redis.loops import background
+from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
+from compat.redis import lines
+from compat.redis.loops import background
 from tests.support.layers import unique_prefix
 from tests.support.processes import free_port
 from tests.support.redis_server import RedisServer

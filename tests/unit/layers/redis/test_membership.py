@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import redis.asyncio
 
-from compat.inbox import Inbox
+from compat.engine.parts import inbox_of
 from compat.layers.redis import RedisChannelLayer
 from tests.support.paths import REPO
 from tests.support.processes import Process
@@ -23,14 +23,14 @@ WITHIN_S = 15.0
 
 MEMBER = """
 import asyncio, sys
-from compat.inbox import Inbox
+from compat.engine.parts import inbox_of
 from compat.layers.redis import RedisChannelLayer
 
 async def main():
     layer = RedisChannelLayer(hosts=[sys.argv[1]], prefix=sys.argv[2], lease=2)
     for number in range(20):
         channel = await layer.new_channel()
-        layer.attach(channel, Inbox(asyncio.get_running_loop()))
+        layer.attach(channel, inbox_of(asyncio.get_running_loop()))
         await layer.group_add("room", channel)
         await layer.group_add(f"own{number}", channel)
     print("joined", flush=True)
@@ -58,7 +58,7 @@ async def eventually(look: Callable[[], Any], what: str) -> None:
 
 async def attached(layer: RedisChannelLayer, *groups: str) -> str:
     channel = await layer.new_channel()
-    layer.attach(channel, Inbox(asyncio.get_running_loop()))
+    layer.attach(channel, inbox_of(asyncio.get_running_loop()))
     for group in groups:
         await layer.group_add(group, channel)
     return channel
@@ -183,7 +183,7 @@ async def test_a_member_that_joins_again_after_a_pause(make_queue: Make, wire: A
 async def test_a_channel_of_another_loop_joins_where_it_is_read(make_queue: Make) -> None:
     layer = make_queue()
     channel = await layer.new_channel()
-    inbox = Inbox(asyncio.get_running_loop())
+    inbox = inbox_of(asyncio.get_running_loop())
     layer.attach(channel, inbox)
 
     async def join() -> None:

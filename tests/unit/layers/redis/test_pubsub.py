@@ -11,7 +11,7 @@ from typing import Any
 import msgpack  # type: ignore[import-untyped]
 import pytest
 
-from compat.inbox import Inbox
+from compat.engine.parts import inbox_of
 from compat.layers.redis import RedisPubSubChannelLayer, pubsub_station
 from tests.support.waiting import until_async
 
@@ -142,7 +142,7 @@ async def test_detach_leaves_nothing_behind(make_pubsub: Make, wire: Any) -> Non
     for _ in range(5):
         channel = await layer.new_channel()
         channels.append(channel)
-        layer.attach(channel, Inbox(asyncio.get_running_loop()))
+        layer.attach(channel, inbox_of(asyncio.get_running_loop()))
         await layer.group_add("room", channel)
     for channel in channels:
         await layer.detach(channel)

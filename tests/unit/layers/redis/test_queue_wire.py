@@ -14,7 +14,7 @@ import pytest
 from compat.exceptions import ChannelFull
 from compat.layers.redis import RedisChannelLayer
 from compat.layers.redis.core import ChannelFull as ChannelFullThere
-from compat.layers.redis.scores import RisingClock
+from compat.layers.redis.queue_sending import RisingClock
 from compat.layers.redis.serializers import MsgPackSerializer, registry
 from tests.support.layers import databases
 from tests.support.waiting import until_async

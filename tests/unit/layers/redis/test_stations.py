@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from compat.inbox import Inbox
+from compat.engine.parts import inbox_of
 from tests.support.waiting import until_async
 
 WITHIN_S = 20.0
@@ -29,7 +29,7 @@ async def test_a_consumer_on_another_loop(make: Callable[..., Any]) -> None:
     got: list[Any] = []
 
     async def read() -> None:
-        inbox = Inbox(asyncio.get_running_loop())
+        inbox = inbox_of(asyncio.get_running_loop())
         layer.attach(channel, inbox)
         for _ in range(3):
             got.append(await asyncio.wait_for(inbox.get(), WITHIN_S))
@@ -51,7 +51,7 @@ async def test_a_loop_that_ends_before_its_consumer(make: Callable[..., Any]) ->
     layer = make()
     channel = await layer.new_channel()
     dead = asyncio.new_event_loop()
-    layer.attach(channel, Inbox(dead))
+    layer.attach(channel, inbox_of(dead))
     await asyncio.sleep(0)
     await layer.group_add("room", channel)
     dead.close()
@@ -62,7 +62,7 @@ async def test_a_loop_that_ends_before_its_consumer(make: Callable[..., Any]) ->
 
 async def test_a_channel_that_was_not_made_by_new_channel(make_pubsub: Callable[..., Any]) -> None:
     layer = make_pubsub()
-    inbox = Inbox(asyncio.get_running_loop())
+    inbox = inbox_of(asyncio.get_running_loop())
     layer.attach("a name", inbox)
     await layer.group_add("room", "a name")
     await layer.group_send("room", {"type": "x"})
@@ -100,7 +100,7 @@ async def test_consumers_are_told_of_an_outage_by_a_whole_message(make: Callable
 async def test_news_of_an_outage_for_a_full_inbox_are_counted(make: Callable[..., Any]) -> None:
     layer = make(capacity=1)
     channel = await layer.new_channel()
-    inbox = Inbox(asyncio.get_running_loop())
+    inbox = inbox_of(asyncio.get_running_loop())
     layer.attach(channel, inbox)
     (station,) = layer._stations.all()
     station.announce({"type": "redis.gone"})
@@ -115,7 +115,7 @@ async def test_flush_while_a_consumer_runs(make: Callable[..., Any]) -> None:
     """It goes on, outside all groups, as with the in-memory layer."""
     layer = make()
     channel = await layer.new_channel()
-    inbox = Inbox(asyncio.get_running_loop())
+    inbox = inbox_of(asyncio.get_running_loop())
     layer.attach(channel, inbox)
     await layer.group_add("room", channel)
     await layer.flush()

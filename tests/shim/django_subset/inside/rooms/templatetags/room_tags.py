@@ -44,11 +44,6 @@ def html_tag(name):
     return format_html("<{}>", name)
 
 
-@register.simple_block_tag
-def boxed(content, colour="red"):
-    return format_html("<div class={}>{}</div>", colour, content)
-
-
 @register.inclusion_tag("rooms/card.html")
 def room_card(name):
     return {"name": name}

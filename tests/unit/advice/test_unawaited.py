@@ -21,9 +21,9 @@ from compat import (
     register_channel_layer,
     unregister_channel_layer,
 )
+from compat.advice.unawaited_calls import Call, unawaited_calls
 from compat.layers import InMemoryChannelLayer
 from compat.testing import WebsocketCommunicator
-from compat.unawaited_calls import Call, unawaited_calls
 from tests.support.logs import recorded
 from tests.support.paths import REPO
 from tests.support.processes import child_environment

@@ -11,9 +11,9 @@ from fastapi import Depends, FastAPI, Query, WebSocket
 from fastapi.security import APIKeyQuery
 from starlette.routing import WebSocketRoute
 
+from compat.engine.redaction import Redacting
 from compat.fastapi import endpoint
 from compat.generic.websocket import AsyncWebsocketConsumer
-from compat.redaction import Redacting
 from tests.support.clients import Client, get
 from tests.support.logs import recorded
 from tests.support.servers import LiveServer

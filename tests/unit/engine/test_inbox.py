@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from compat.inbox import HEARTBEAT, Inbox, Mailbox, Overflow
+from compat.engine.inbox import HEARTBEAT, Inbox, Overflow
+from compat.engine.mailbox import Mailbox
 from compat.types import Message
 
 FOREVER = float("inf")

@@ -26,7 +26,7 @@ from compat.auth import (
 from compat.db import database_sync_to_async
 from compat.exceptions import ImproperlyConfigured
 from compat.lazy import empty
-from compat.session_memory import MemorySession
+from compat.sessions.memory import MemorySession
 from compat.settings import override
 from compat.testing import ApplicationCommunicator
 from compat.types import ASGIApp, Receive, Scope, Send

@@ -123,7 +123,7 @@ async def test_no_route_is_an_error_where_no_server_asks(text: str) -> None:
 
 async def test_the_error_says_when_only_the_last_slash_is_missing() -> None:
     router = URLRouter([path("chat/", URLRouter([path("<room>/", App())]))])
-    with pytest.raises(ValueError, match="With a slash at its end the path is served"):
+    with pytest.raises(ValueError, match="There is a route for the path with a slash at its end"):
         await call(router, "/chat/lobby")
     with pytest.raises(ValueError, match=r"Tried: 'chat/<room>/'\.$"):
         await call(router, "/chat/lobby/x")
@@ -491,7 +491,7 @@ def test_default_application(asgi_module: ModuleType) -> None:
         ("compat_test_asgi.app", "Cannot find 'app' in ASGI_APPLICATION module compat_test_asgi."),
         (
             "compat_test_asgi.x:application",
-            "Write a dot for the colon: 'compat_test_asgi.x.application'.",
+            "Write a dot instead of the colon: 'compat_test_asgi.x.application'.",
         ),
     ],
 )

@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.routing import Match, Mount, NoMatchFound, Route, WebSocketRoute
 
 from compat.auth import AuthMiddleware, AuthMiddlewareStack
+from compat.auth.tokens import TokenAuthMiddleware
 from compat.consumer import AsyncConsumer
 from compat.fastapi import include_consumers, lifespan
 from compat.generic.websocket import (
@@ -23,10 +24,9 @@ from compat.generic.websocket import (
 from compat.middleware import BaseMiddleware
 from compat.patterns import path, re_path
 from compat.routing import ChannelNameRouter, ProtocolTypeRouter, URLRouter
+from compat.routing.starlette import PatternsRoute
 from compat.security.websocket import AllowedHostsOriginValidator, OriginValidator
 from compat.sessions import CookieMiddleware, SessionMiddleware
-from compat.starlette_routes import PatternsRoute
-from compat.tokens import TokenAuthMiddleware
 from compat.types import ASGIApp
 from tests.support.clients import Client, Refused, get
 from tests.support.logs import recorded

@@ -92,7 +92,7 @@ def test_a_websocket_that_nobody_serves(server: LiveServer, log: Records, text: 
 def test_the_line_says_when_only_the_last_slash_is_missing(server: LiveServer, log: Records) -> None:
     assert refused(server, "/ws/chat/lobby").status == 404
     [line] = log.messages()
-    assert line.endswith("With a slash at its end the path is served.")
+    assert line.endswith("There is a route for the path with a slash at its end.")
 
 
 def test_what_a_client_sends_cannot_forge_log_lines(server: LiveServer, log: Records) -> None:
@@ -196,7 +196,8 @@ async def test_a_layer_that_is_set_wrongly_ends_the_server_at_start(entry: dict[
     (answer,) = answers
     assert answer["type"] == "lifespan.startup.failed"
     assert (
-        answer["message"].startswith("CHANNEL_LAYERS['rooms'] makes no layer: ") and said in answer["message"]
+        answer["message"].startswith("CHANNEL_LAYERS['rooms'] cannot be created: ")
+        and said in answer["message"]
     )
 
 

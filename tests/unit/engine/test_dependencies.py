@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Query, W
 from starlette.routing import WebSocketRoute
 
 from compat.consumer import ConsumerApp
-from compat.dependencies import declares
+from compat.engine.dependencies import declares
 from compat.fastapi import endpoint, include_consumers
 from compat.generic.websocket import AsyncJsonWebsocketConsumer, AsyncWebsocketConsumer, JsonWebsocketConsumer
 from compat.patterns import path

@@ -9,9 +9,9 @@ import pytest
 
 from compat import session_memory
 from compat.layers import register_channel_layer, unregister_channel_layer
-from compat.session_base import SessionBase, UpdateError
-from compat.session_layer import LayerSession
-from compat.session_memory import MemorySession
+from compat.sessions.base import SessionBase, UpdateError
+from compat.sessions.layer import LayerSession
+from compat.sessions.memory import MemorySession
 from tests.support.layers import KINDS, Kind, make_layer
 
 

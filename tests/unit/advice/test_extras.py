@@ -13,10 +13,11 @@ from tests.support.environments import environment
 from tests.support.paths import REPO
 
 CORE = """
-compat compat.consumer compat.routing compat.patterns compat.generic.websocket compat.generic.http compat.auth
-compat.sessions compat.session_cookies compat.session_layer compat.layers compat.layers.redis compat.fastapi
-compat.security.websocket compat.tokens compat.settings compat.testing compat.worker compat.closing compat.db
-compat.draining compat.limits compat.names compat.cli django_shim django_shim.launcher
+compat compat.consumer compat.routing compat.patterns compat.generic.websocket compat.generic.http
+compat.auth compat.sessions compat.session_cookies compat.session_layer compat.layers compat.layers.redis
+compat.fastapi compat.security.websocket compat.auth.tokens compat.settings compat.testing compat.worker
+compat.closing compat.db compat.engine.draining compat.engine.limits compat.names compat.cli django_shim
+django_shim.launcher
 """.split()
 WITHOUT = textwrap.dedent(
     """

@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from compat.familiar import catchable, familiar
+from compat.advice.familiar import catchable, familiar
 from compat.patterns import Resolver404
 
 MODULE = "a_framework_of_this_test"

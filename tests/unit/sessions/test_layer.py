@@ -17,8 +17,8 @@ from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.layers import InMemoryChannelLayer, channel_layers, get_channel_layer
 from compat.layers.values import MemoryValues
 from compat.routing import ProtocolTypeRouter
-from compat.session_layer import LayerSession
-from compat.session_store import KeyValueSession
+from compat.sessions.layer import LayerSession
+from compat.sessions.store import KeyValueSession
 from compat.settings import override
 from compat.testing import HttpCommunicator, WebsocketCommunicator
 from tests.support.clients import Client, Refused, get
@@ -129,7 +129,7 @@ async def test_blocking_forms_where_a_loop_runs_name_the_async_ones(prefix: str)
 async def test_data_that_is_no_json_is_refused_when_it_is_saved(prefix: str) -> None:
     session = LayerSession()
     await session.aset("when", object())
-    with pytest.raises(ValueError, match="kept as JSON"):
+    with pytest.raises(ValueError, match="must be JSON"):
         await session.asave()
 
 
@@ -137,7 +137,7 @@ async def test_the_layer_is_chosen_by_its_alias() -> None:
     memory = {"BACKEND": "compat.layers.InMemoryChannelLayer"}
     layers = {"default": {"BACKEND": f"{ReceiveOnlyLayer.__module__}.ReceiveOnlyLayer"}, "mine": memory}
     with override(CHANNEL_LAYERS=layers, **ENGINE):
-        with pytest.raises(ImproperlyConfigured, match=r"'default'.*ReceiveOnlyLayer keeps no values"):
+        with pytest.raises(ImproperlyConfigured, match=r"'default'.*ReceiveOnlyLayer stores no values"):
             await LayerSession().asave()
         with override(SESSION_CHANNEL_LAYER="nobody"):
             with pytest.raises(ImproperlyConfigured, match=r"'nobody'.*configured: 'default', 'mine'"):

@@ -15,8 +15,6 @@ from hypothesis import strategies as st
 
 from compat import session_memory
 from compat.exceptions import ImproperlyConfigured
-from compat.session_base import SessionBase
-from compat.session_memory import DefaultSession, MemorySession
 from compat.sessions import (
     CookieMiddleware,
     InstanceSessionWrapper,
@@ -24,6 +22,8 @@ from compat.sessions import (
     SessionMiddlewareStack,
     SuspiciousOperation,
 )
+from compat.sessions.base import SessionBase
+from compat.sessions.memory import DefaultSession, MemorySession
 from compat.settings import override, settings
 from compat.testing import ApplicationCommunicator, HttpCommunicator, WebsocketCommunicator
 from compat.types import ASGIApp, Message, Receive, Scope, Send

@@ -9,15 +9,17 @@ from typing import Any
 
 import pytest
 
-from compat.bursts import MAX_BYTES, MAX_HANDLER_S, MAX_S, QUICK, Burst, protocol_of
 from compat.clock import steady
+from compat.engine.fast.conversation import _paces
+from compat.engine.fast.write_batching import MAX_BYTES, MAX_HANDLER_S, MAX_S, QUICK, Burst, protocol_of
+from compat.engine.inbox import BETWEEN
 from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.patterns import path
 from compat.routing import URLRouter
 from compat.types import Message
-from compat.wakeups import wakeups_of
 from tests.support.apps import Middleware
 from tests.support.clients import Client
+from tests.support.engine import rounds
 from tests.support.logs import recorded
 from tests.support.servers import LiveServer
 from tests.support.waiting import until
@@ -60,12 +62,12 @@ class Protocol(asyncio.Protocol):
 class Between:
     """An inbox whose reader gives way between two messages, or waits in a handler."""
 
-    def __init__(self, between: bool = True) -> None:
-        self.between = between
+    def __init__(self) -> None:
+        self.current: Message | None = BETWEEN
 
 
 def begin(protocol: Protocol, inbox: Between | None = None, lasts_s: float = 60) -> Burst:
-    bursts = wakeups_of(asyncio.get_running_loop()).bursts
+    bursts = rounds().bursts
     burst = bursts.begin(protocol, inbox or Between(), steady() - MAX_S + lasts_s)
     assert burst is not None
     return burst
@@ -93,7 +95,7 @@ async def test_it_lasts_over_turns_of_the_loop_until_a_handler_waits() -> None:
         await asyncio.sleep(0)
     assert transport.writes == []
     protocol.transport.write(b"two")
-    inbox.between = False
+    inbox.current = {"type": "handled"}
     await asyncio.sleep(0)
     assert (transport.writes, protocol.transport) == ([b"onetwo"], transport)
 
@@ -113,12 +115,12 @@ async def test_all_can_be_ended() -> None:
     for protocol in protocols:
         begin(protocol)
         protocol.transport.write(b"one")
-    wakeups_of(asyncio.get_running_loop()).bursts.end()
+    rounds().bursts.end()
     assert [transport.writes for transport in transports] == [[b"one"]] * 3
 
 
 async def test_one_at_a_time_for_a_protocol() -> None:
-    protocol, bursts = Protocol(), wakeups_of(asyncio.get_running_loop()).bursts
+    protocol, bursts = Protocol(), rounds().bursts
     burst = begin(protocol)
     assert bursts.begin(protocol, Between(), steady()) is None
     burst.end()
@@ -357,10 +359,10 @@ def test_faults_engine_11_a_class_whose_handlers_are_quick_gathers_until_one_is_
         patch.setattr(Burst, "_write_held", counted)
         with Client(server, "/") as client:
             assert say(client, 20) == 0, "nothing is gathered at first"
-            while Mine._pace.quick < QUICK:
+            while _paces[Mine].quick < QUICK:
                 say(client, 20)
             assert say(client, 20) > 0 and sum(writes) >= 10
             blocked.clear()
             client.send("block")
             assert frames(client, 1) == ["last"]
-            assert Mine._pace.quick < QUICK and say(client, 20) == 0
+            assert _paces[Mine].quick < QUICK and say(client, 20) == 0

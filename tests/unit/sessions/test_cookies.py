@@ -12,8 +12,8 @@ from itsdangerous import URLSafeTimedSerializer
 
 from compat.auth import AuthMiddlewareStack, login
 from compat.exceptions import ImproperlyConfigured
-from compat.session_cookies import LARGEST_COOKIE, CookieSession
 from compat.sessions import SessionMiddlewareStack, session_store
+from compat.sessions.cookies import LARGEST_COOKIE, CookieSession
 from compat.settings import override
 from compat.testing import ApplicationCommunicator, HttpCommunicator, WebsocketCommunicator
 from compat.types import Receive, Scope, Send

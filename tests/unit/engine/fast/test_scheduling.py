@@ -12,12 +12,21 @@ import pytest
 
 from compat.clock import steady
 from compat.consumer import AsyncConsumer
-from compat.frames import StepReader
-from compat.inbox import Inbox
+from compat.engine.fast.reading import FastInbox, StepReader
+from compat.engine.fast.scheduling import (
+    MAX_PAUSE_S,
+    MAX_SKIPPED,
+    MAX_TURNS,
+    PAUSE,
+    SLICE_S,
+    Pause,
+    Rounds,
+)
+from compat.engine.parts import inbox_of, scheduler_of
 from compat.layers import InMemoryChannelLayer
 from compat.types import Message
-from compat.wakeups import MAX_PAUSE_S, MAX_SKIPPED, MAX_TURNS, PAUSE, SLICE_S, Pause, WakeUps, wakeups_of
 from tests.support.conversations import Conversation
+from tests.support.engine import rounds
 from tests.support.waiting import until_async
 
 FOREVER = float("inf")
@@ -29,7 +38,7 @@ async def turns(count: int) -> None:
 
 
 async def test_what_comes_in_neighbouring_turns_is_read_in_one_go() -> None:
-    inbox = Inbox(asyncio.get_running_loop())
+    inbox = inbox_of(asyncio.get_running_loop())
     runs: list[int] = []
 
     async def read() -> None:
@@ -51,7 +60,7 @@ async def test_what_comes_in_neighbouring_turns_is_read_in_one_go() -> None:
 
 
 async def test_a_stream_without_a_pause_does_not_keep_its_readers_waiting() -> None:
-    inbox = Inbox(asyncio.get_running_loop())
+    inbox = inbox_of(asyncio.get_running_loop())
     reader = asyncio.create_task(inbox.get())
     for _ in range(MAX_TURNS + 3):
         await turns(1)
@@ -60,7 +69,7 @@ async def test_a_stream_without_a_pause_does_not_keep_its_readers_waiting() -> N
 
 
 async def test_a_client_frame_wakes_at_once_and_the_call_that_is_due_later_does_no_harm() -> None:
-    inbox = Inbox(asyncio.get_running_loop())
+    inbox = inbox_of(asyncio.get_running_loop())
     first = asyncio.create_task(inbox.get())
     await turns(1)
     inbox.push({"type": "event"}, FOREVER)
@@ -70,13 +79,13 @@ async def test_a_client_frame_wakes_at_once_and_the_call_that_is_due_later_does_
     assert (await inbox.get())["type"] == "event"
     last = asyncio.create_task(inbox.get())
     await turns(MAX_TURNS)
-    assert not last.done() and not inbox.called
+    assert not last.done() and not inbox.scheduler.is_called(inbox)
     inbox.push({"type": "again"}, FOREVER)
     assert (await last)["type"] == "again"
 
 
 async def test_every_reader_of_the_loop_is_woken() -> None:
-    inboxes = [Inbox(asyncio.get_running_loop()) for _ in range(50)]
+    inboxes = [inbox_of(asyncio.get_running_loop()) for _ in range(50)]
     readers = [asyncio.create_task(inbox.get()) for inbox in inboxes]
     await turns(1)
     for inbox in inboxes:
@@ -85,7 +94,7 @@ async def test_every_reader_of_the_loop_is_woken() -> None:
 
 
 async def test_a_reader_that_has_left_is_no_harm() -> None:
-    inbox = Inbox(asyncio.get_running_loop())
+    inbox = inbox_of(asyncio.get_running_loop())
     reader = asyncio.create_task(inbox.get())
     await turns(1)
     inbox.push({"type": "n"}, FOREVER)
@@ -98,11 +107,11 @@ async def test_a_reader_that_has_left_is_no_harm() -> None:
 
 async def test_a_loop_has_one() -> None:
     loop = asyncio.get_running_loop()
-    assert wakeups_of(loop) is wakeups_of(loop)
+    assert scheduler_of(loop) is scheduler_of(loop)
 
 
 async def test_a_reader_is_woken_before_its_inbox_is_full() -> None:
-    inbox = Inbox(asyncio.get_running_loop())
+    inbox = inbox_of(asyncio.get_running_loop())
     inbox.capacity = 8
     taken: list[int] = []
 
@@ -138,7 +147,7 @@ class Slow:
 
 async def test_a_long_round_lets_the_loop_look_after_others() -> None:
     loop, log = asyncio.get_running_loop(), list[str]()
-    wakeups = WakeUps(loop)
+    wakeups = Rounds(loop)
     for _ in range(3):
         wakeups.call(Slow(log))
 
@@ -155,7 +164,7 @@ async def test_a_long_round_lets_the_loop_look_after_others() -> None:
 
 async def test_an_inbox_that_fills_up_does_not_keep_the_loop_from_others() -> None:
     loop, log = asyncio.get_running_loop(), list[str]()
-    wakeups = WakeUps(loop)
+    wakeups = Rounds(loop)
 
     class Full(Slow):
         def wake(self) -> None:
@@ -172,7 +181,7 @@ async def test_an_inbox_that_fills_up_does_not_keep_the_loop_from_others() -> No
 
 async def test_what_comes_during_a_round_has_the_next_one() -> None:
     loop, log = asyncio.get_running_loop(), list[str]()
-    wakeups = WakeUps(loop)
+    wakeups = Rounds(loop)
 
     class Sender(Slow):
         def wake(self) -> None:
@@ -188,7 +197,7 @@ async def test_what_comes_during_a_round_has_the_next_one() -> None:
 
 async def test_one_that_ends_the_process_does_not_stop_the_others() -> None:
     log = list[str]()
-    wakeups = WakeUps(asyncio.get_running_loop())
+    wakeups = Rounds(asyncio.get_running_loop())
 
     class Exits(Slow):
         def wake(self) -> None:
@@ -240,10 +249,10 @@ def test_a_pause_that_gains_nothing_is_seldom_tried_again() -> None:
 @pytest.fixture
 def paused(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Awaitable[None]]:
     """Brings the loop into a pause that lasts a minute, where a reader has been called and waits."""
-    monkeypatch.setattr("compat.wakeups.MAX_PAUSE_S", 60.0)
+    monkeypatch.setattr("compat.engine.fast.scheduling.MAX_PAUSE_S", 60.0)
 
     async def begin() -> None:
-        wakeups = wakeups_of(asyncio.get_running_loop())
+        wakeups = rounds()
         wakeups.pause.until = steady() + 60
         wakeups.call(Slow([]))
         await until_async(lambda: wakeups.timer is not None, "the pause has begun")
@@ -254,7 +263,7 @@ def paused(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Awaitable[None]]:
 async def test_faults_engine_05_a_pause_is_cut_short_when_an_inbox_is_half_full(
     paused: Callable[[], Awaitable[None]],
 ) -> None:
-    inbox = Inbox(asyncio.get_running_loop())
+    inbox = inbox_of(asyncio.get_running_loop())
     inbox.capacity = 20
     reader = asyncio.create_task(inbox.get())
     await turns(1)
@@ -266,7 +275,7 @@ async def test_faults_engine_05_a_pause_is_cut_short_when_an_inbox_is_half_full(
     for number in range(9, 12):
         assert inbox.push({"type": "n", "number": number}, FOREVER)
     assert await asyncio.wait_for(reader, 15) == {"type": "n", "number": 0}
-    assert not wakeups_of(asyncio.get_running_loop()).urgent
+    assert not rounds().urgent
 
 
 class Counting(AsyncConsumer):
@@ -308,21 +317,21 @@ async def test_faults_engine_05_nothing_is_lost_where_readers_keep_up(
 
 async def test_faults_engine_05_who_does_not_take_holds_nobody_back() -> None:
     """A reader that is stuck in a handler, or that is gone, is not waited for."""
-    wakeups = wakeups_of(asyncio.get_running_loop())
-    inbox = Inbox(asyncio.get_running_loop())
+    wakeups = rounds()
+    inbox = inbox_of(asyncio.get_running_loop())
     inbox.capacity = 10
     for number in range(15):
         inbox.push({"type": "n", "number": number}, FOREVER)
     before = asyncio.get_running_loop().time()
     await wakeups.relief()
-    assert not wakeups.crowd and before <= asyncio.get_running_loop().time()
-    inbox.called = True  # it is about to look, and never does
+    assert not wakeups.backlog and before <= asyncio.get_running_loop().time()
+    inbox.pause()  # it is about to look, and never does
     inbox.events.pop()
     inbox.push({"type": "n"}, FOREVER)
-    assert list(wakeups.crowd) == [inbox]
+    assert list(wakeups.backlog) == [inbox]
     await asyncio.wait_for(wakeups.relief(), 15)
     inbox.close()
-    assert not wakeups.crowd
+    assert not wakeups.backlog
 
 
 CLOCKS: dict[str, Callable[[float], Callable[[], float]]] = {
@@ -351,7 +360,7 @@ async def test_faults_engine_06_a_message_is_delivered_whatever_the_clock_does(
                 await asyncio.sleep(0)
             assert Counting.got == list(range(number))
 
-    wakeups = wakeups_of(asyncio.get_running_loop())
+    wakeups = rounds()
     with monkeypatch.context() as patch:
         patch.setattr(time, "monotonic", CLOCKS[clock](time.monotonic()))
         wakeups.pause.until = steady() + MAX_PAUSE_S  # a round has just ended
@@ -392,9 +401,9 @@ async def test_faults_engine_06_a_pause_under_way_when_the_clock_is_stopped_is_c
     paused: Callable[[], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await paused()
-    wakeups = wakeups_of(asyncio.get_running_loop())
+    wakeups = rounds()
     wakeups.due = wakeups.pause.until = steady()  # the pause is over, its timer does not know
-    inbox = Inbox(asyncio.get_running_loop())
+    inbox = inbox_of(asyncio.get_running_loop())
     reader = asyncio.create_task(inbox.get())
     await turns(1)
     inbox.push({"type": "n"}, FOREVER)
@@ -404,32 +413,33 @@ async def test_faults_engine_06_a_pause_under_way_when_the_clock_is_stopped_is_c
 async def test_faults_engine_10_a_reader_whose_future_has_other_callbacks_is_woken() -> None:
     """A future of asyncio.shield() has a plain function beside the task's: "no attribute '__self__'"."""
     loop = asyncio.get_running_loop()
-    inbox, never = Inbox(loop), loop.create_future()
+    inbox, never = inbox_of(loop), loop.create_future()
 
     async def receive() -> Message:
         await asyncio.shield(never)
         raise AssertionError
 
     async def run() -> Message:
-        inbox.task = asyncio.current_task()
+        inbox.begin()
+        assert isinstance(inbox, FastInbox)
         StepReader(receive, inbox)
         return await inbox.get()
 
-    task, second = asyncio.create_task(run()), Inbox(loop)
+    task, second = asyncio.create_task(run()), inbox_of(loop)
     other = asyncio.create_task(second.get())
     await turns(2)
     assert inbox.push({"type": "n"}, FOREVER) and second.push({"type": "m"}, FOREVER)
     got = await asyncio.wait_for(asyncio.gather(task, other), 15)
     assert list(got) == [{"type": "n"}, {"type": "m"}]
-    assert inbox.reader is not None
-    await StepReader.stop(inbox.reader)  # type: ignore[arg-type]
+    assert isinstance(inbox, FastInbox) and inbox.reader is not None
+    await inbox.reader.stop()
     never.cancel()
 
 
 async def test_faults_engine_10_one_that_fails_does_not_keep_the_others_from_being_woken() -> None:
     log = list[str]()
     loop = asyncio.get_running_loop()
-    wakeups, told = WakeUps(loop), list[Any]()
+    wakeups, told = Rounds(loop), list[Any]()
 
     class Fails(Slow):
         def wake(self) -> None:

@@ -14,13 +14,13 @@ from asgiref.local import Local
 from asgiref.sync import async_to_sync, sync_to_async
 
 from compat.consumer import SyncConsumer
+from compat.engine.fast.bridge import MAX_UNSENT
+from compat.engine.threads import executor, thread_limit
 from compat.exceptions import ImproperlyConfigured, StopConsumer
 from compat.generic.websocket import WebsocketConsumer
 from compat.layers import InMemoryChannelLayer
-from compat.pool import executor, thread_limit
 from compat.settings import override
 from compat.testing import ApplicationCommunicator
-from compat.threads import MAX_UNSENT
 from compat.types import Message
 from tests.support.conversations import Conversation
 from tests.support.waiting import until_async

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from compat.auth import AuthMiddlewareStack
+from compat.auth.tokens import Header, Place, Query, Subprotocol, TokenAuthMiddleware
 from compat.generic.websocket import AsyncJsonWebsocketConsumer
 from compat.middleware import BaseMiddleware
 from compat.testing import ApplicationCommunicator, HttpCommunicator, WebsocketCommunicator
-from compat.tokens import Header, Place, Query, Subprotocol, TokenAuthMiddleware
 from compat.types import Receive, Scope, Send
 from tests.support.clients import Client, Refused
 from tests.support.servers import LiveServer
@@ -107,7 +107,7 @@ async def test_without_a_good_token_nobody_or_the_sessions_user() -> None:
 
 
 async def test_required_refuses(caplog: pytest.LogCaptureFixture) -> None:
-    for path, cause in (("/", "no token; looked in"), ("/?token=stolen", "'token' is no good")):
+    for path, cause in (("/", "no token in"), ("/?token=stolen", "'token' is not valid")):
         caplog.clear()
         communicator = WebsocketCommunicator(app(required=True), path)
         assert (await communicator.connect())[0] is False

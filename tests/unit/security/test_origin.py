@@ -15,15 +15,15 @@ from starlette.routing import Mount, Route, Router, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from compat.auth import AuthMiddlewareStack
+from compat.engine.limits import admissions
 from compat.fastapi import endpoint, include_consumers, lifespan
 from compat.generic.http import AsyncHttpConsumer
 from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
-from compat.limits import admissions
 from compat.manager import ConnectionManager
 from compat.manager.backends import MemoryBackend
 from compat.patterns import path, re_path
 from compat.routing import ProtocolTypeRouter, URLRouter
-from compat.security.coverage import unchecked_sockets
+from compat.security.origin import unchecked_sockets
 from compat.security.websocket import AllowedHostsOriginValidator, OriginValidator
 from compat.settings import DEFAULTS, configure, settings
 from compat.testing import WebsocketCommunicator

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from compat.frames import StepReader, TaskReader, read_frames
-from compat.inbox import Inbox
+from compat.engine.fast.reading import StepReader, read
+from compat.engine.parts import inbox_of
+from compat.engine.reader import TaskReader
 from compat.types import Message
 from tests.support.waiting import until_async
 
@@ -24,14 +25,14 @@ class Connection:
     """An inbox that a task reads, as a consumer's does, and the socket in front of it."""
 
     def __init__(self, receive: Callable[[], Awaitable[Message]]) -> None:
-        self.inbox = Inbox(asyncio.get_running_loop())
+        self.inbox = inbox_of(asyncio.get_running_loop())
         self.taken: list[Any] = []
         self.reader: Any = None
         self.task = asyncio.create_task(self.run(receive))
 
     async def run(self, receive: Callable[[], Awaitable[Message]]) -> None:
-        self.reader = read_frames(receive, self.inbox)
-        self.inbox.task = asyncio.current_task()
+        self.reader = read(receive, self.inbox)
+        self.inbox.begin()
         try:
             while True:
                 self.taken.append((await self.inbox.get()).get("text"))

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.hostile.bystanders import Attacked, serve_site
 from tests.hostile.corpus import http
-from tests.hostile.watch import Watched, serve_site
 from tests.hostile.wire import answered
 from tests.support.environments import Environment
 from tests.support.processes import Process
@@ -19,20 +19,22 @@ HOG = "while True: pass"
 
 
 @pytest.fixture
-def site(bare: Environment, tmp_path: Path) -> Iterator[Watched]:
-    with serve_site(bare, tmp_path / "log") as watched:
-        watched.bystanders()
-        yield watched
+def site(bare: Environment, tmp_path: Path) -> Iterator[Attacked]:
+    with serve_site(bare, tmp_path / "log") as attacked:
+        attacked.bystanders()
+        yield attacked
 
 
-def test_a_blocked_loop_is_seen(site: Watched) -> None:
+@pytest.mark.holds_the_loop
+def test_a_blocked_loop_is_seen(site: Attacked) -> None:
     answered(site.server, http("GET", "/stall/?ms=600"))
     seen = site.bystanders()
     assert seen.longest_ms > STALL_MS and not seen.dead, seen
 
 
 @pytest.mark.slow
-def test_a_blocked_loop_is_seen_and_a_busy_machine_is_not(site: Watched, tmp_path: Path) -> None:
+@pytest.mark.holds_the_loop
+def test_a_blocked_loop_is_seen_and_a_busy_machine_is_not(site: Attacked, tmp_path: Path) -> None:
     hogs = [Process([sys.executable, "-c", HOG], cwd=tmp_path, log=tmp_path / "hog.log") for _ in range(8)]
     try:
         for _ in range(100):
@@ -46,7 +48,7 @@ def test_a_blocked_loop_is_seen_and_a_busy_machine_is_not(site: Watched, tmp_pat
             hog.stop()
 
 
-def test_a_traceback_that_leaves_the_application_is_seen(site: Watched) -> None:
+def test_a_traceback_that_leaves_the_application_is_seen(site: Attacked) -> None:
     with site.server.process.log_path.open("a") as log:
         log.write("ERROR:    Exception in ASGI application\n")
     with pytest.raises(AssertionError, match="left the application"):

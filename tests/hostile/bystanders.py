@@ -15,7 +15,7 @@ from tests.support.environments import Environment
 from tests.support.processes import child_environment
 from tests.support.servers import Server, served
 
-__all__ = ["LAYERS", "Watched", "serve_consumers", "serve_site"]
+__all__ = ["LAYERS", "Attacked", "serve_consumers", "serve_site"]
 
 LAYERS = ("memory", "queue", "queue-json", "pubsub", "pubsub-json")
 """Aliases of the layers in consumers_app.py."""
@@ -43,7 +43,7 @@ class Seen:
     dead: list[str]
 
 
-class Watched:
+class Attacked:
     """A server, its bystanders and its log."""
 
     def __init__(self, server: Server, paths: Sequence[str]) -> None:
@@ -52,7 +52,7 @@ class Watched:
         arguments = (str(server.process.pid), server.host, str(server.port), *paths)
         self._bystander = subprocess.Popen(
             (sys.executable, "-S", script, *arguments),
-            env=child_environment({"COVERAGE_PROCESS_START": ""}),
+            env=child_environment(UNCOVERED),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -138,29 +138,37 @@ def _status(pid: int, name: str) -> int:
 UVICORN = ("--host", "127.0.0.1", "--port", "{port}", "--log-level", "warning")
 
 
+UNCOVERED = {"COVERAGE_PROCESS_CONFIG": "", "COVERAGE_PROCESS_START": ""}
+"""A server whose times count runs without the measuring of what the tests cover."""
+
+
 @contextmanager
-def serve_site(env: Environment, log: Path, *, shim: bool = True, debug: bool = False) -> Iterator[Watched]:
+def serve_site(
+    env: Environment, log: Path, *, shim: bool = True, debug: bool = False, timed: bool = False
+) -> Iterator[Attacked]:
     """The project of `site`: by the shim, or (`shim=False`) by what is installed in `env`."""
     command = [env.path("uvicorn"), "attacked.asgi:application", *UVICORN]
-    variables = {"ATTACKED_DEBUG": "1" if debug else "0"}
+    variables = {"ATTACKED_DEBUG": "1" if debug else "0", **(UNCOVERED if timed else {})}
     if shim:
         variables["DJANGO_SHIM"] = "1"
     with served(command, cwd=SITE, log=log, env=variables) as server:
-        watched = Watched(server, ["/ws/echo/"])
+        attacked = Attacked(server, ["/ws/echo/"])
         try:
-            yield watched
+            yield attacked
         finally:
-            watched.close()
+            attacked.close()
 
 
 @contextmanager
-def serve_consumers(env: Environment, log: Path, redis_url: str, prefix: str) -> Iterator[Watched]:
+def serve_consumers(
+    env: Environment, log: Path, redis_url: str, prefix: str, *, timed: bool = False
+) -> Iterator[Attacked]:
     """The consumers of `consumers_app.py`, with a bystander on each layer; `prefix`: of keys in Redis."""
-    variables = {"REDIS_URL": redis_url, "HOSTILE_PREFIX": prefix}
+    variables = {"REDIS_URL": redis_url, "HOSTILE_PREFIX": prefix, **(UNCOVERED if timed else {})}
     command = [env.path("uvicorn"), "tests.hostile.consumers_app:application", *UVICORN]
     with served(command, cwd=FOLDER.parents[1], log=log, env=variables) as server:
-        watched = Watched(server, ["/echo/", "/sync/", *(f"/room/{alias}/bystander/" for alias in LAYERS)])
+        attacked = Attacked(server, ["/echo/", "/sync/", *(f"/room/{alias}/bystander/" for alias in LAYERS)])
         try:
-            yield watched
+            yield attacked
         finally:
-            watched.close()
+            attacked.close()

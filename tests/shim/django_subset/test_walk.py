@@ -1,0 +1,52 @@
+"""How far a page of the subset goes through the project's code: calls, files, and changes of file."""
+
+from __future__ import annotations
+
+from tests.shim.running import run_code
+from tests.support.environments import Environment
+from tests.support.paths import REPO
+
+WALK = """
+import asyncio, pathlib, sys, threading
+
+import compat
+from apps.page_subset import app
+
+HOME = str(pathlib.Path(compat.__file__).parents[1])
+entered = []
+
+def note(frame, event, arg):
+    if event == "call" and frame.f_code.co_filename.startswith((f"{HOME}/compat/", f"{HOME}/django_shim/")):
+        entered.append(frame.f_code.co_filename)
+
+async def page():
+    requests = [{"type": "http.request", "body": b"", "more_body": False}]
+    sent = []
+
+    async def receive():
+        return requests.pop() if requests else await asyncio.Event().wait()
+
+    async def send(message):
+        sent.append(message)
+
+    headers = [(b"host", b"127.0.0.1:8000")]
+    scope = {"type": "http", "method": "GET", "path": "/chat/lobby/", "query_string": b"", "headers": headers}
+    await app(scope, receive, send)
+    assert sent[0]["status"] == 200, sent
+
+async def main():
+    for _ in range(3):  # the first ones import and compile
+        entered.clear()
+        await page()
+
+threading.setprofile(note)
+sys.setprofile(note)
+asyncio.run(main())
+sys.setprofile(None)
+print(len(entered), len(set(entered)), sum(a != b for a, b in zip(entered, entered[1:])))
+"""
+
+
+def test_a_page_is_a_short_walk(bare: Environment) -> None:
+    calls, files, changes = map(int, run_code(bare, WALK, REPO / "bench").split())
+    assert calls < 400 and files < 50 and changes < 250, (calls, files, changes)
