@@ -1,1 +1,1 @@
-"""The benchmark: the same small app on several servers of group messages, one core for each side."""
+"""The benchmark: the same small application on several servers of group messages, one core for each side."""

@@ -1,6 +1,6 @@
-"""The cases. Each drives one fresh server and returns its figures as a flat dict.
+"""The cases. Each drives one new server, and returns its figures as a flat dict.
 
-Where "us" is in it, that is the case's headline: microseconds of server CPU per delivery (or per cycle).
+The figure "us" is the main one: microseconds of server CPU per delivery (or per cycle, or per page).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BIG = 4096
 
 
 async def one_room(server: Server, clients: int, seconds: float = 3, window: int = 8) -> Result:
-    """One room, the first client sends."""
+    """Run one room in which the first client sends."""
     urls = [server.url("/ws/chat/a/")] * clients
     return await fan_out([server], urls, FIRST, clients, window=window, seconds=seconds)
 
@@ -48,7 +48,7 @@ async def c(server: Server) -> Result:
 
 
 async def d(server: Server) -> Result:
-    """20 clients that come and go."""
+    """Run 20 clients that connect and disconnect."""
     url = server.url("/ws/chat/d/")
 
     async def come_and_go(seconds: float) -> int:
@@ -72,7 +72,7 @@ async def d(server: Server) -> Result:
 
 
 async def e(server: Server) -> Result:
-    """Resident memory from 50 clients to 2,050."""
+    """Measure the resident memory from 50 clients to 2,050."""
     url = server.url("/ws/chat/e/")
     first = await connect_many([url] * 50)
     before = server.rss()
@@ -85,7 +85,7 @@ async def e(server: Server) -> Result:
 
 
 async def f(server: Server) -> Result:
-    """20 clients ask at once for a handler that blocks 50 ms; seconds to the last answer."""
+    """Let 20 clients call a handler that blocks 50 ms at once; return the seconds to the last answer."""
     clients = await connect_many([server.url("/ws/sleep/")] * 20)
     began = time.perf_counter()
     for client in clients:
@@ -97,7 +97,7 @@ async def f(server: Server) -> Result:
 
 
 async def m(server: Server) -> Result:
-    """The echo of 50 clients beside 10 whose handler always blocks."""
+    """Run the echo of 50 clients besides 10 whose handler always blocks."""
     sleepers = await connect_many([server.url("/ws/sleep/")] * 10)
     going = True
 
@@ -118,14 +118,14 @@ async def m(server: Server) -> Result:
 
 
 async def g(server: Server) -> Result:
-    """Two processes on the server's core."""
+    """Run two processes on the server's core."""
     with Server(server.peer, server.redis_port, server.options) as other:
         urls = [server.url("/ws/chat/g/")] * 50 + [other.url("/ws/chat/g/")] * 50
         return await fan_out([server, other], urls, FIRST, 100, window=8, seconds=3)
 
 
 async def o(server: Server) -> Result:
-    """8 readers and a sender, 5 s of 4 KiB messages; then the same beside a member that never reads."""
+    """Run 8 readers and a sender, 5 s of 4 KiB messages; then the same with a member that never reads."""
     alone = await _broadcast_to_readers(server, "/ws/chat/alone/", 5)
     stuck = await asyncio.to_thread(stuck_socket, server.url("/ws/chat/o/"))
     before = server.rss()
@@ -177,7 +177,7 @@ async def _broadcast_to_readers(server: Server, path: str, seconds: float) -> Re
 
 
 async def _dropped(server: Server) -> int | None:
-    """What the peer itself says it has dropped, where it can say."""
+    """Return the number of dropped messages that the peer itself reports."""
     if not server.peer.startswith("ours"):
         return None
     asker = await connect(server.url("/ws/dropped/"))
@@ -185,6 +185,34 @@ async def _dropped(server: Server) -> int | None:
     await settle(lambda: asker.received, 1)
     disconnect([asker])
     return asker.last
+
+
+async def p(server: Server) -> Result:
+    """8 clients that ask for one page after the other, each on one connection."""
+    asked = f"GET /chat/lobby/ HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode()
+
+    async def visit(seconds: float) -> int:
+        end = time.perf_counter() + seconds
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        pages = 0
+        while time.perf_counter() < end:
+            writer.write(asked)
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            if not head.startswith(b"http/1.1 200 "):
+                raise RuntimeError(head.decode(errors="replace"))
+            await reader.readexactly(int(head.partition(b"content-length:")[2].split(b"\r\n", 1)[0]))
+            pages += 1
+        writer.close()
+        return pages
+
+    async def visits(seconds: float) -> int:
+        return sum(await asyncio.gather(*(visit(seconds) for _ in range(8))))
+
+    await visits(0.5)
+    meter = Meter(server)
+    done = await visits(3)
+    usage = meter.read()
+    return {"us": 1e6 * usage["server_cpu_s"] / done, "rate": done / usage["wall_s"], **usage}
 
 
 async def nothing(server: Server) -> Result:
@@ -210,6 +238,7 @@ CASES: dict[str, Callable[[Server], Awaitable[Result]]] = {
     "B-redis": b,
     "H": nothing,
     "O": o,
+    "P": p,
 }
 NEEDS_REDIS = frozenset(("G", "B-redis", "H"))
 WITHOUT_SERVER = frozenset("H")
@@ -232,4 +261,5 @@ TITLES = {
     "B-redis": "B over Redis",
     "H": "sends per second of a script, over Redis",
     "O": "one member never reads: 8 readers, 4 KiB messages, 5 s",
+    "P": "the page of a chat room, 8 clients",
 }

@@ -1,4 +1,4 @@
-"""Compares what has been measured with ``targets.py``: which targets are missed by more than noise?"""
+"""Compare the results with ``targets.py``, and find targets that are missed by more than noise."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Verdict", "main", "verdicts"]
 
 
 class Verdict(NamedTuple):
-    """How a target fares: "met", "noise" (its spread reaches the bound), "missed", or "unknown"."""
+    """The verdict on a target: "met", "noise" (its spread reaches the bound), "missed", or "unknown"."""
 
     case: str
     what: str
@@ -25,7 +25,7 @@ class Verdict(NamedTuple):
 
 
 def verdicts(cases: dict[str, Figures]) -> Iterator[Verdict]:
-    """One for each target."""
+    """Return a verdict for each target."""
     for target in TARGETS:
         figures = cases.get(target.case)
         ratio = figures.ratio(target.above, target.below, target.metric, target.of) if figures else None
@@ -50,7 +50,7 @@ def _word(target: Target, ratio: Ratio) -> str:
 
 
 def _growth(cases: dict[str, Figures]) -> Ratio | None:
-    """How much dearer a delivery is in the largest room than in the smallest, turn by turn."""
+    """Return the cost of a delivery in the largest room over that in the smallest, turn by turn."""
     large, small = (cases[name].values("ours_async", "us") if name in cases else [] for name in ("A3", "A1"))
     turns = [a / b for a, b in zip(large, small, strict=False)]
     return Ratio(statistics.median(turns), min(turns), max(turns)) if turns else None
@@ -83,7 +83,7 @@ def _others(cases: dict[str, Figures]) -> Iterator[Verdict]:
 
 
 def main() -> int:
-    """Print the verdicts; 1 when a target is missed."""
+    """Print the verdicts; return 1 if a target is missed."""
     if not RESULTS.exists():
         print(f"nothing measured yet ({RESULTS}); run `make bench`", file=sys.stderr)
         return 2

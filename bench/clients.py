@@ -1,4 +1,4 @@
-"""The load: websocket clients that read sequence numbers out of what comes."""
+"""The load: websocket clients that read sequence numbers from messages."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 __all__ = ["Client", "connect", "connect_many", "disconnect", "message", "read_all", "stuck_socket"]
 
 AT_ONCE = 20
-"""Handshakes that run side by side."""
+"""The number of concurrent handshakes."""
 
 
 def message(seq: int, size: int = 64) -> bytes:
-    """What a client sends: ``seq`` in the first nine of ``size`` characters of text."""
+    """Return a client's message: ``seq`` in the first nine of ``size`` characters."""
     return b'{"action": "chat", "message": "#%08d%s"}' % (seq, b"x" * max(0, size - 9))
 
 
@@ -30,7 +30,7 @@ OnSeq = Callable[["Client", int], None]
 
 
 class Client(WSListener):  # type: ignore[misc]
-    """A connection that gives the sequence number of each delivery to ``on_seq``."""
+    """A connection that passes the sequence number of each delivery to ``on_seq``."""
 
     def __init__(self, *, engine_io: bool = False) -> None:
         self.on_seq: OnSeq | None = None
@@ -75,7 +75,7 @@ class Client(WSListener):  # type: ignore[misc]
         self.transport.send(WSMsgType.TEXT, payload)
 
     async def close(self) -> None:
-        """Close as a client should, and wait for the end."""
+        """Close as a client does, and wait for the end."""
         assert self.transport is not None
         if not self.closed:
             self.transport.send_close()
@@ -83,14 +83,16 @@ class Client(WSListener):  # type: ignore[misc]
 
 
 async def connect(url: str) -> Client:
-    """A client whose handshake is done."""
+    """Return a client after its handshake."""
     client = Client(engine_io="EIO=4" in url)
     await ws_connect(lambda: client, url, websocket_handshake_timeout=60)
     return client
 
 
 async def connect_many(urls: list[str]) -> list[Client]:
-    """A client for each of ``urls``; the first one alone, since a peer may race on a room's first join."""
+    """Return a client for each of ``urls``; connect the first alone, because a peer may have a race at a
+    room's first join.
+    """
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(url: str) -> Client:
@@ -104,14 +106,14 @@ async def connect_many(urls: list[str]) -> list[Client]:
 
 
 def disconnect(clients: list[Client]) -> None:
-    """End the connections without a handshake."""
+    """Close the connections without a closing handshake."""
     for client in clients:
         if client.transport is not None:
             client.transport.disconnect(graceful=False)
 
 
 def stuck_socket(url: str) -> socket.socket:
-    """A connection that has joined and never reads, with a small buffer in the kernel."""
+    """Return a connection that has joined and never reads, with a small kernel buffer."""
     parts = urlsplit(url)
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -133,7 +135,7 @@ def stuck_socket(url: str) -> socket.socket:
 
 
 def read_all(sock: socket.socket, idle_s: float = 1.5, limit_s: float = 12.0) -> int:
-    """Read what the server still holds for a stuck client; returns how many messages that were."""
+    """Read the messages that the server still holds for a stuck client; return their number."""
     sock.settimeout(idle_s)
     count, deadline = 0, time.monotonic() + limit_s
     try:

@@ -1,4 +1,4 @@
-"""What the recorded runs say: medians and spreads of the last complete set of each case."""
+"""Results of the recorded runs: medians and spreads of the last complete set of each case."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Runs = dict[str, list[dict[str, Any]]]
 
 
 class Ratio(NamedTuple):
-    """A figure of one peer over that of another, turn by turn: what ran side by side is compared."""
+    """The ratio of two peers' figures in the same turn."""
 
     median: float
     low: float
@@ -23,7 +23,7 @@ class Ratio(NamedTuple):
 
 
 class Figures:
-    """The runs of one case, by peer; ``errors`` has what failed."""
+    """The runs of one case, by peer; ``errors`` has the failures."""
 
     def __init__(self, rows: list[dict[str, Any]]) -> None:
         self.runs: Runs = defaultdict(list)
@@ -35,16 +35,16 @@ class Figures:
                 self.runs[row["peer"]].append(row)
 
     def values(self, peer: str, metric: str) -> list[float]:
-        """Every value of ``metric``."""
+        """Return every value of ``metric``."""
         return [row[metric] for row in self.runs.get(peer, ()) if row.get(metric) is not None]
 
     def median(self, peer: str, metric: str) -> float | None:
-        """The middle one, or None when there is none."""
+        """Return the median, or None without values."""
         values = self.values(peer, metric)
         return statistics.median(values) if values else None
 
     def ratio(self, above: str, below: str, metric: str, of: str | None = None) -> Ratio | None:
-        """``metric`` of ``above`` over ``of`` (the same metric, unless named) of ``below``."""
+        """Return ``metric`` of ``above`` over ``of`` (default: the same metric) of ``below``."""
         over, under = self.values(above, metric), self.values(below, of or metric)
         if not over or not under:
             return None
@@ -55,7 +55,7 @@ class Figures:
 def read(
     file: Path, keep: Callable[[dict[str, Any]], bool] = lambda row: not row["options"]
 ) -> dict[str, Figures]:
-    """The figures of each case in ``file``; by default of the runs with the server's default options."""
+    """Return the figures of each case in ``file``; by default of runs with the server's default options."""
     rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for line in file.read_text().splitlines():
         row = json.loads(line)

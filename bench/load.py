@@ -1,4 +1,4 @@
-"""Closed-loop broadcasts, and what they cost the server."""
+"""Closed-loop broadcasts, and their cost for the server."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["Meter", "Result", "fan_out", "settle"]
 Result = dict[str, Any]
 
 STALLED_S = 5.0
-"""How long nothing comes before it counts as lost."""
+"""The time without messages after which those in flight count as lost."""
 
 
 class Meter:
-    """CPU and wall clock since it was made: of the servers, and of this process."""
+    """CPU and wall-clock time since its creation, of the servers and of this process."""
 
     def __init__(self, *servers: Server) -> None:
         self.servers = servers
@@ -29,7 +29,7 @@ class Meter:
         self._own = time.process_time()
 
     def read(self) -> Result:
-        """``wall_s``, ``server_cpu_s``, and how busy the two sides were, in percent of a core."""
+        """Return ``wall_s``, ``server_cpu_s``, and the load of both sides in percent of a core."""
         wall = time.perf_counter() - self.began
         server = sum(server.cpu_s() for server in self.servers) - self._server
         return {
@@ -41,7 +41,7 @@ class Meter:
 
 
 class FanOut:
-    """Each sender keeps ``window`` messages of its own in flight; every member counts what it gets."""
+    """Senders that each keep ``window`` messages in flight; every member counts its messages."""
 
     def __init__(self, senders: list[Client], members: list[Client], window: int, base: int = 0) -> None:
         self.senders = senders
@@ -75,7 +75,7 @@ class FanOut:
                 self._push(client)
 
     async def run(self, seconds: float) -> None:
-        """Send for ``seconds``. When no sender hears from itself for 5 s, all start again: a stall."""
+        """Send for ``seconds``. If no sender receives its own messages for 5 s, start again: a stall."""
         self._push_all()
         end = time.perf_counter() + seconds
         while (now := time.perf_counter()) < end:
@@ -95,7 +95,7 @@ class FanOut:
 async def settle(
     count: Callable[[], int], target: int, *, idle_s: float = STALLED_S, limit_s: float = 60
 ) -> float:
-    """Wait until ``count()`` is ``target`` or has stopped moving; returns when it last moved."""
+    """Wait until ``count()`` is ``target`` or stops changing; return the time of its last change."""
     deadline = time.perf_counter() + limit_s
     last, moved = count(), time.perf_counter()
     while last < target and time.perf_counter() < min(deadline, moved + idle_s):
@@ -108,7 +108,7 @@ async def settle(
 async def fan_out(
     servers: list[Server], urls: list[str], senders: slice, fan: int, *, window: int, seconds: float
 ) -> Result:
-    """Connect, warm up, and measure for ``seconds``; ``fan`` deliveries are due for each message."""
+    """Connect, warm up, and measure for ``seconds``; each message has ``fan`` deliveries."""
     clients = await connect_many(urls)
     chosen = clients[senders]
 
@@ -123,7 +123,7 @@ async def fan_out(
     load = FanOut(chosen, clients, window, base=warm.next_seq)
     meter = Meter(*servers)
     await load.run(seconds)
-    # The rate counts the drain, and not the idle wait for what has been lost.
+    # The rate includes the drain, but not the wait for lost messages.
     sent = load.next_seq - load.base
     last = await settle(received, before + sent * fan)
     usage = meter.read()

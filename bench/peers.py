@@ -1,11 +1,23 @@
-"""Who is measured: the app of each peer and the environment it runs in, and which peers a case has."""
+"""The peers: their applications, their environments, and the cases in which each takes part.
+
+A name of ours may end with one of ``FAST``: ``ours_async_plain`` is ``ours_async`` with ``CHANNEL_FAST=0``.
+"""
 
 from __future__ import annotations
 
-__all__ = ["DEFAULT_PEERS", "ENVIRONMENTS", "FLOOR", "FLOOR_REDIS", "environment_of"]
+__all__ = [
+    "DEFAULT_PEERS",
+    "ENVIRONMENTS",
+    "FAST",
+    "FLOOR",
+    "FLOOR_REDIS",
+    "app_of",
+    "environment_of",
+    "fast_of",
+]
 
 ENVIRONMENTS = {
-    "channels": ("channels_async", "channels_sync", "channels_pubsub", "channels_queue"),
+    "channels": ("channels_async", "channels_sync", "channels_pubsub", "channels_queue", "page_django"),
     "others": (
         "broadcaster_memory",
         "broadcaster_redis",
@@ -15,14 +27,32 @@ ENVIRONMENTS = {
         "socketio_redis",
     ),
 }
-"""Environment: the apps that run in it. Everything else runs in "ours"."""
+"""Environments, and the applications that run in them. All others run in "ours"."""
 
 FLOOR, FLOOR_REDIS = "starlette", "starlette_redis"
-"""The bare loops: a Starlette endpoint, sockets in a set, nothing of Channels."""
+"""The baselines: a Starlette endpoint with sockets in a set."""
 
-ASYNC = (FLOOR, "ours_async", "channels_async")
-SYNC = (FLOOR, "ours_sync", "channels_sync")
-REDIS = (FLOOR_REDIS, "ours_pubsub", "ours_queue", "channels_pubsub", "channels_queue")
+FAST = {
+    "_plain": "0",
+    "_no_reading": "scheduling,write_batching,bridge",
+    "_no_batching": "scheduling,reading,bridge",
+    "_no_bridge": "scheduling,reading,write_batching",
+}
+"""What the name of a peer may end with, and what ``CHANNEL_FAST`` is then."""
+
+ASYNC = (
+    FLOOR,
+    "ours_async",
+    "ours_async_plain",
+    "ours_async_no_reading",
+    "ours_async_no_batching",
+    "channels_async",
+)
+SYNC = (FLOOR, "ours_sync", "ours_sync_plain", "ours_sync_no_bridge", "channels_sync")
+REDIS = (
+    *(FLOOR_REDIS, "ours_pubsub", "ours_pubsub_plain", "ours_queue", "ours_queue_plain"),
+    *("channels_pubsub", "channels_queue"),
+)
 NEIGHBOURS = ("broadcaster_memory", "socketio_memory")
 
 DEFAULT_PEERS: dict[str, tuple[str, ...]] = {
@@ -44,11 +74,22 @@ DEFAULT_PEERS: dict[str, tuple[str, ...]] = {
     "B-redis": REDIS,
     "H": (),  # see script_send.py
     "O": ASYNC,
+    "P": ("page_starlette", "page_subset", "page_django"),
 }
 
 
+def fast_of(peer: str) -> str:
+    """Return the value of ``CHANNEL_FAST`` for ``peer``."""
+    return next((said for end, said in FAST.items() if peer.endswith(end)), "1")
+
+
+def app_of(peer: str) -> str:
+    """Return the name of the module in ``apps`` that ``peer`` runs."""
+    return next((peer.removesuffix(end) for end in FAST if peer.endswith(end)), peer)
+
+
 def environment_of(peer: str) -> str:
-    """The name of the environment that ``peer`` runs in."""
+    """Return the name of the environment in which ``peer`` runs."""
     for name, peers in ENVIRONMENTS.items():
         if peer in peers:
             return name

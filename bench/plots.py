@@ -1,4 +1,4 @@
-"""Bar charts as plain SVG: one bar per peer, with a whisker from the lowest run to the highest."""
+"""Bar charts as SVG: a bar for each peer, with a whisker from its lowest run to its highest."""
 
 from __future__ import annotations
 
@@ -7,14 +7,29 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
-__all__ = ["Bar", "chart"]
+__all__ = ["Bar", "chart", "label"]
 
-WIDTH, ROW, TOP, LABELS, RIGHT = 720, 26, 44, 170, 80
+WIDTH, ROW, TOP, LABELS, RIGHT = 760, 26, 44, 240, 80
 OURS, FLOOR, PEERS = "#1f6f8b", "#7a7a7a", "#d9a05b"
+
+PACKAGES = {
+    "ours": "channels-compat",
+    "channels": "Django Channels",
+    "starlette": "bare Starlette",
+    "fast": "fast-channels",
+    "chanx": "Chanx",
+    "broadcaster": "broadcaster",
+    "socketio": "python-socketio",
+    "redis": "redis-py",
+}
+"""The first word of a peer's name: what it is."""
+
+WORDS = {"async": "", "pubsub": "pub/sub", "once": "encoded once", "plain": "plain engine", "redis": "Redis"}
+"""The other words of a peer's name, where they read differently."""
 
 
 class Bar(NamedTuple):
-    """One peer."""
+    """A peer's median, and its lowest and highest run."""
 
     name: str
     value: float
@@ -23,14 +38,21 @@ class Bar(NamedTuple):
 
     @property
     def colour(self) -> str:
-        """Ours, the bare loop, or somebody else."""
+        """The colour of channels-compat, of the bare Starlette endpoint or of another package."""
         if self.name.startswith("ours"):
             return OURS
         return FLOOR if self.name.startswith("starlette") else PEERS
 
 
+def label(peer: str) -> str:
+    """Return the words for a peer's name: "channels-compat, pub/sub, sync" for ``ours_pubsub_sync``."""
+    first, *rest = peer.replace("fast_channels", "fast").replace("_no_", "_without ").split("_")
+    words = [PACKAGES.get(first, first), *(WORDS.get(word, word) for word in rest)]
+    return ", ".join(filter(None, words))
+
+
 def chart(title: str, unit: str, bars: Sequence[Bar]) -> str:
-    """An SVG text. The axis is logarithmic where the bars differ by more than ten times."""
+    """Return an SVG text. The axis is logarithmic if the bars differ by more than a factor of ten."""
     bars = sorted(bars, key=lambda bar: bar.value)
     largest, smallest = max(bar.high for bar in bars), min(bar.low for bar in bars)
     logarithmic = smallest > 0 and largest / smallest > 10
@@ -56,7 +78,7 @@ def chart(title: str, unit: str, bars: Sequence[Bar]) -> str:
         middle = y + ROW / 2
         text = f"{bar.value:,.0f}" if bar.value >= 1000 else f"{bar.value:.3g}"
         lines += [
-            f'<text x="{LABELS - 8}" y="{middle + 4}" text-anchor="end">{escape(bar.name)}</text>',
+            f'<text x="{LABELS - 8}" y="{middle + 4}" text-anchor="end">{escape(label(bar.name))}</text>',
             f'<rect x="{LABELS}" y="{y + 4}" width="{x(bar.value) - LABELS:.1f}" height="{ROW - 8}" '
             f'fill="{bar.colour}"/>',
             f'<path d="M{x(bar.low):.1f} {middle}H{x(bar.high):.1f}" stroke="black"/>',

@@ -1,4 +1,4 @@
-"""Writes bench/REPORT.md and its plots from what has been measured."""
+"""Write bench/REPORT.md and its plots from the results."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from bench.cases import CASES, TITLES
 from bench.check import verdicts
 from bench.figures import Figures, read
+from bench.peers import FAST, app_of
 from bench.plots import Bar, chart
 from bench.run import RESULTS
 from bench.servers import HERE, python_of
@@ -74,14 +75,36 @@ def main() -> None:
     parts += [
         f"| {row.case} | {row.what} | {row.bound} | {row.found} | {row.word} |" for row in verdicts(cases)
     ]
+    parts.append(gains(cases))
     for case in CASES:
         if case in cases:
             parts.append(section(case, cases[case]))
     (HERE / "REPORT.md").write_text("\n".join(parts) + "\n")
 
 
+def gains(cases: dict[str, Figures]) -> str:
+    """Return the gains of the engine's fast parts, in each case that was measured without them or without
+    one.
+    """
+    lines = ["\n## The fast parts of the engine\n", "The headline of a case with all of them, and without.\n"]
+    lines += ["| case | peer | | with all | without | | over with all |", "|---" * 7 + "|"]
+    for case in CASES:
+        metric, unit = HEADLINE.get(case, ("us", HEADS["us"]))
+        figures = cases.get(case, Figures([]))
+        for less in [name for name in figures.runs if name.endswith(tuple(FAST))]:
+            peer = app_of(less)
+            ratio = figures.ratio(less, peer, metric)
+            if ratio is None:
+                continue
+            without = less.removeprefix(peer).replace("_plain", "all").removeprefix("_no_")
+            with_all, found = (cell(figures.values(name, metric), spread=True) for name in (peer, less))
+            over = f"{ratio.median:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
+            lines.append(f"| {case} | {peer} | {unit} | {with_all} | {without} | {found} | {over} |")
+    return "\n".join(lines)
+
+
 def section(case: str, figures: Figures) -> str:
-    """A case: table and plot."""
+    """Return the table and the plot of a case."""
     columns = [
         name
         for name in COLUMNS.get(case, DEFAULT_COLUMNS)
@@ -107,7 +130,7 @@ def section(case: str, figures: Figures) -> str:
 
 
 def cell(values: list[float], *, spread: bool) -> str:
-    """Median, and the range where it is asked for."""
+    """Return the median, with the range if requested."""
     if not values:
         return "-"
     text = short(statistics.median(values))
@@ -115,12 +138,12 @@ def cell(values: list[float], *, spread: bool) -> str:
 
 
 def short(value: float) -> str:
-    """Three digits."""
+    """Return a number with three digits."""
     return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.3g}"
 
 
 def machine() -> str:
-    """Where it ran, and with what."""
+    """Describe the machine and the software."""
     cpu = next(
         (line.split(":", 1)[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
         "?",

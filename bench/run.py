@@ -1,6 +1,6 @@
-"""Runs cases: ``python -m bench.run A1,C --peers ours_async,starlette --repeat 3``.
+"""Run cases: ``python -m bench.run A1,C --peers ours_async,starlette --repeat 3``.
 
-Every peer of a case runs in turn, and then all of them again: what disturbs the machine disturbs them all.
+The peers of a case run in turn, and then again, so that a disturbance of the machine affects all of them.
 Each run appends one JSON line to ``.cache/bench/results.jsonl``.
 """
 
@@ -30,7 +30,7 @@ TIMEOUT_S = 240
 
 
 def measure(case: str, peer: str, options: tuple[str, ...], redis_port: int) -> Result:
-    """One run of one peer; what goes wrong is in the result as "error", so that the other peers go on."""
+    """Run one peer once; an error is in the result as "error", so that the other peers run."""
     try:
         if case in WITHOUT_SERVER:
             return script(peer, redis_port)
@@ -41,7 +41,7 @@ def measure(case: str, peer: str, options: tuple[str, ...], redis_port: int) -> 
 
 
 def script(peer: str, redis_port: int) -> Result:
-    """Case H."""
+    """Run case H."""
     command = ["taskset", "-c", str(SERVER_CORE), python_of(environment_of(peer))]
     done = subprocess.run(
         [*command, str(HERE / "script_send.py"), peer, str(redis_port)],
@@ -71,7 +71,7 @@ def run(cases: list[str], peers: list[str], repeat: int, options: tuple[str, ...
 
 
 def shown(row: dict[str, Any]) -> str:
-    """A line for the terminal."""
+    """Return a line for the terminal."""
     head = f"{row['case']:8} {row['peer']:20} {row['turn']}"
     keys = (
         "error",
@@ -98,7 +98,7 @@ def _short(value: Any) -> str:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("cases", nargs="?", default="", help=f"of {', '.join(CASES)}; default all")
     parser.add_argument(

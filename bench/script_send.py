@@ -64,11 +64,13 @@ WAYS: dict[str, Callable[[str], Sender]] = {
     "ours_pubsub_sync": lambda url: _blocking(url, False),
     "ours_queue_sync": lambda url: _blocking(url, True),
 }
-"""By whom: redis-py's own publish; ``async_to_sync(layer.group_send)``; ``layer.group_send_sync``."""
+"""The ways to send: redis-py's own publish; ``async_to_sync(layer.group_send)``;
+``layer.group_send_sync``.
+"""
 
 
 def main() -> None:
-    """Send for a while and say how fast it went."""
+    """Send for some time, and print the rate."""
     send = WAYS[sys.argv[1]](f"redis://127.0.0.1:{sys.argv[2]}/0")
     for _ in range(20):
         send()

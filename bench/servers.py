@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.peers import environment_of
+from bench.peers import app_of, environment_of, fast_of
 
 __all__ = ["CACHE", "LOAD_CORE", "SERVER_CORE", "Server", "free_port", "python_of", "redis_server"]
 
@@ -24,21 +24,21 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def python_of(environment: str) -> str:
-    """The interpreter of one of the environments that ``bench/prepare`` makes."""
+    """Return the interpreter of an environment that ``bench/prepare`` creates."""
     return str(CACHE / environment / "bin" / "python")
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nobody listens on."""
+    """Return a free port of the loopback interface."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
 
 
 class Server:
-    """One uvicorn process that serves a peer's app, for as long as the ``with`` block runs.
+    """A uvicorn process that serves a peer's application during the ``with`` block.
 
-    ``options`` are further options of uvicorn: none, so that every peer has its defaults.
+    ``options`` are further options of uvicorn; by default every peer runs with uvicorn's defaults.
     """
 
     def __init__(self, peer: str, redis_port: int = 0, options: tuple[str, ...] = ()) -> None:
@@ -50,9 +50,12 @@ class Server:
 
     def __enter__(self) -> Server:
         command = ["taskset", "-c", str(SERVER_CORE), python_of(environment_of(self.peer)), "-m", "uvicorn"]
-        command += [f"apps.{self.peer}:app", "--port", str(self.port), "--no-access-log"]
+        command += [f"apps.{app_of(self.peer)}:app", "--port", str(self.port), "--no-access-log"]
         command += ["--log-level", "error", *self.options]
-        environment = os.environ | {"BENCH_REDIS": f"redis://127.0.0.1:{self.redis_port}/0"}
+        environment = os.environ | {
+            "BENCH_REDIS": f"redis://127.0.0.1:{self.redis_port}/0",
+            "CHANNEL_FAST": fast_of(self.peer),
+        }
         with open(CACHE / "server.log", "ab") as log:
             self.process = subprocess.Popen(command, cwd=HERE, stdout=log, stderr=log, env=environment)
         try:
@@ -68,21 +71,21 @@ class Server:
 
     @property
     def pid(self) -> int:
-        """The process's id."""
+        """Return the id of the process."""
         assert self.process is not None
         return self.process.pid
 
     def cpu_s(self) -> float:
-        """User and system time of all threads so far, in seconds."""
+        """Return the user and system time of all threads in seconds."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
 
     def rss(self) -> int:
-        """Resident memory in bytes."""
+        """Return the resident memory in bytes."""
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * PAGE_BYTES
 
     def url(self, path: str) -> str:
-        """The address of ``path``, as this peer's clients write it."""
+        """Return the address of ``path`` for this peer's clients."""
         if self.peer.startswith("socketio"):
             path = "/socket.io/?EIO=4&transport=websocket"
         return f"ws://127.0.0.1:{self.port}{path}"
@@ -90,7 +93,7 @@ class Server:
 
 @contextlib.contextmanager
 def redis_server() -> Iterator[int]:
-    """A Redis of our own that keeps nothing, on the load's core; yields its port."""
+    """Run a Redis without persistence on the load's core; yield its port."""
     port = free_port()
     command = ["taskset", "-c", str(LOAD_CORE), "redis-server", "--port", str(port), "--save", ""]
     with subprocess.Popen([*command, "--appendonly", "no"], stdout=subprocess.DEVNULL) as process:

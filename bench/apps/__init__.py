@@ -1,1 +1,1 @@
-"""One app per peer: /ws/chat/<room>/, mostly /ws/echo/, some /ws/sleep/ (a handler that blocks 50 ms)."""
+"""The applications: /ws/chat/<room>/, mostly /ws/echo/, some /ws/sleep/ (a handler that blocks 50 ms)."""

@@ -15,7 +15,7 @@ REDIS = os.environ.get("BENCH_REDIS", "")
 
 
 def build(backend: str, *, sync: bool = False, redis: bool = False) -> Any:
-    """The ASGI application, with ``backend`` as its layer."""
+    """Return the ASGI application, with ``backend`` as its layer."""
     layer = {"BACKEND": backend, "CONFIG": {"hosts": [REDIS]} if redis else {}}
     settings.configure(
         SECRET_KEY="bench",

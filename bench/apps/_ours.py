@@ -1,4 +1,4 @@
-"""Ours: the same consumers as the app of Channels, with its imports replaced."""
+"""Ours: the same consumers as the application of Channels, with its imports replaced."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REDIS = os.environ.get("BENCH_REDIS", "")
 
 
 def build(backend: str, *, sync: bool = False, redis: bool = False, once: bool = False) -> Any:
-    """The ASGI application, with ``backend`` as its layer; ``once``: encoded by the sender alone."""
+    """Return the ASGI application with the layer ``backend``; ``once``: only the sender encodes a message."""
     layer = {"BACKEND": backend, "CONFIG": {"hosts": [REDIS]} if redis else {}}
     configure(CHANNEL_LAYERS={"default": layer})
 

@@ -8,7 +8,7 @@ import socketio
 
 
 def build(manager: Any = None) -> Any:
-    """The ASGI application."""
+    """Return the ASGI application."""
     server = socketio.AsyncServer(async_mode="asgi", transports=["websocket"], client_manager=manager)
 
     @server.event

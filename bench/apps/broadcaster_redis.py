@@ -1,4 +1,4 @@
-"""broadcaster over Redis, after two subscriptions: with a single first one its listener stops for good."""
+"""broadcaster over Redis, with two initial subscriptions: with only one, its listener stops."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Broadcast(_broadcaster.Broadcast):
     """Subscribes twice when it connects."""
 
     async def connect(self) -> None:
-        """Connect, and keep the listener busy."""
+        """Connect, and subscribe so that the listener keeps running."""
         await super().connect()
         self.kept = [self.subscribe("_keep_a"), self.subscribe("_keep_b")]
         for subscription in self.kept:

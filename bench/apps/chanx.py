@@ -1,4 +1,4 @@
-"""Chanx on fast-channels, in memory: typed messages; its logging and its completion messages are off."""
+"""Chanx on fast-channels, in memory: typed messages, without its logging and completion messages."""
 
 from __future__ import annotations
 

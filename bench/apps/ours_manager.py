@@ -1,4 +1,4 @@
-"""Ours, the connection manager: each room is a group of it."""
+"""Ours, the connection manager: each room is one of its groups."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ manager = ConnectionManager(ws_config=WSConfig(LOG_LEVEL="ERROR"))
 
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[None]:
-    """The manager's heartbeats."""
+    """Run the manager's heartbeats."""
     await manager.start_tasks()
     yield
     await manager.stop_tasks()
 
 
 async def chat(ws: WebSocket) -> None:
-    """Everybody in the room gets what one says."""
+    """Send each message to everybody in the room."""
     room = ws.path_params["room"]
     try:
         async with manager.session(ws) as connection:

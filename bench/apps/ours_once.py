@@ -1,4 +1,4 @@
-"""Ours, async consumers, in memory; a frame is encoded once and sent to the group as it is."""
+"""Ours, async consumers, in memory; a frame is encoded once and sent to the group unchanged."""
 
 from apps._ours import build
 

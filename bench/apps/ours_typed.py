@@ -1,4 +1,4 @@
-"""Ours, typed: the consumer of the Chanx app."""
+"""Ours, typed consumers: the consumer of the Chanx application."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ configure(CHANNEL_LAYERS={"default": {"BACKEND": "compat.layers.InMemoryChannelL
 
 
 class ChatMessage(BaseMessage):
-    """What a client says."""
+    """A message from a client."""
 
     action: Literal["chat"] = "chat"
     payload: None = None
@@ -22,7 +22,7 @@ class ChatMessage(BaseMessage):
 
 
 class ChatNotification(BaseMessage):
-    """What everybody gets."""
+    """A message to everybody in the room."""
 
     action: Literal["chat_notification"] = "chat_notification"
     payload: None = None
@@ -30,17 +30,17 @@ class ChatNotification(BaseMessage):
 
 
 class Chat(AsyncJsonWebsocketConsumer):
-    """A room."""
+    """A consumer in a room."""
 
     send_authentication_message = False
 
     async def post_authentication(self) -> None:
-        """Join."""
+        """Join the room."""
         await self.join_group("chat_" + self.scope["path_params"]["room"])
 
     @ws_handler(output_type=ChatNotification)
     async def handle_chat(self, message: ChatMessage) -> None:
-        """Pass it on."""
+        """Send the message to the room."""
         await self.broadcast_message(ChatNotification(message=message.message))
 
 

@@ -1,4 +1,4 @@
-"""The floor: a Starlette endpoint, sockets in a set, encoded once. One stuck socket stops its room."""
+"""The baseline: a Starlette endpoint, sockets in a set, encoded once. One stuck socket stops its room."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ rooms: dict[str, set[WebSocket]] = {}
 
 
 async def chat(ws: WebSocket) -> None:
-    """Everybody in the room gets what one says."""
+    """Send each message to everybody in the room."""
     room = rooms.setdefault(ws.path_params["room"], set())
     room.add(ws)
     await ws.accept()
@@ -33,7 +33,7 @@ async def chat(ws: WebSocket) -> None:
 
 
 async def echo(ws: WebSocket) -> None:
-    """Back to the sender."""
+    """Send each message back."""
     await ws.accept()
     try:
         while True:
@@ -43,7 +43,7 @@ async def echo(ws: WebSocket) -> None:
 
 
 async def sleep(ws: WebSocket) -> None:
-    """Back to the sender, after 50 ms in a thread."""
+    """Send each message back after 50 ms in a thread."""
     await ws.accept()
     try:
         while True:

@@ -1,4 +1,4 @@
-"""The floor over Redis: one subscription per process and redis-py's publish; fan-out in the process."""
+"""The baseline over Redis: one subscription per process, redis-py's publish, fan-out in the process."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 rooms: dict[str, set[WebSocket]] = {}
-# redis-py allows 100 connections by itself, which the 1,000 senders of case B exceed.
+# redis-py allows 100 connections by default, too few for the 1,000 senders of case B.
 client = redis.Redis.from_url(os.environ["BENCH_REDIS"], max_connections=4000)
 pubsub = client.pubsub()
 
 
 async def fan_out() -> None:
-    """Give what is published to the sockets of its room."""
+    """Send published messages to the sockets of their room."""
     async for item in pubsub.listen():
         if item["type"] != "message":
             continue
@@ -35,7 +35,7 @@ async def fan_out() -> None:
 
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[None]:
-    """The reader runs as long as the app."""
+    """Run the reader during the life of the application."""
     await pubsub.subscribe("_keepalive")
     task = asyncio.create_task(fan_out())
     yield
@@ -43,7 +43,7 @@ async def lifespan(app: Starlette) -> AsyncIterator[None]:
 
 
 async def chat(ws: WebSocket) -> None:
-    """Everybody in the room, in any process, gets what one says."""
+    """Send each message to everybody in the room, in every process."""
     name = "chat_" + ws.path_params["room"]
     if name not in rooms:
         rooms[name] = set()
