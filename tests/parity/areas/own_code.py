@@ -112,11 +112,17 @@ class Decorated(AsyncWebsocketConsumer):
 
 
 class Ticking(WebsocketConsumer):
-    """A thread of its own that sends to the client and to the consumer."""
+    """A thread of its own that sends to the client and to the consumer.
+
+    ``connect`` waits for it: what another thread puts into the memory layer of Channels does not wake the
+    loop, and is only seen when something else does, here the return of ``connect``.
+    """
 
     def connect(self):
         self.accept()
-        threading.Thread(target=self.tick).start()
+        thread = threading.Thread(target=self.tick)
+        thread.start()
+        thread.join()
 
     def tick(self):
         for number in range(3):
