@@ -22,7 +22,7 @@ class Reader(Protocol):
         """Let the reader's task look, unless it runs; to be called from a callback of the loop."""
 
 
-class Behind(Protocol):
+class Behind(Reader, Protocol):
     """An inbox that is half full."""
 
     def is_behind(self) -> bool:
@@ -51,17 +51,18 @@ class Scheduler:
     async def relief(self) -> None:
         """Let readers whose inboxes are half full take from them before more is sent.
 
-        Return when no inbox of the backlog is behind any more, and after ``RELIEF_TURNS`` in any case.
+        Return when no inbox of the backlog is behind any more, and after ``RELIEF_TURNS`` in any case. Turns
+        in which a reader has yet to be woken do not count: a round wakes each of its readers, and takes many
+        turns where they are thousands.
         """
-        backlog = self.backlog
-        for _ in range(RELIEF_TURNS):
-            while backlog:
-                inbox = next(iter(backlog))
-                if inbox.is_behind():
-                    break
+        backlog, left = self.backlog, RELIEF_TURNS
+        while backlog and left:
+            inbox = next(iter(backlog))
+            if not inbox.is_behind():
                 del backlog[inbox]
-            else:
-                return
+                continue
+            if not self.is_called(inbox):
+                left -= 1
             await turn()
 
 

@@ -157,24 +157,28 @@ class Rounds(Scheduler):
     def _go_on(self) -> None:
         """Wake the readers of this round, those of one turn."""
         now = began = steady()
-        woken, over = 0, False
+        # Messages that come during a round keep more readers at work than its beginning could tell.
+        left = min(self.share, WINDOW - len(self.bursts.open))
+        over = False
         try:
-            for reader in self.round:
+            while left > 0 and now - began <= SLICE_S:
+                reader = next(self.round, None)
+                if reader is None:
+                    over = True
+                    break
                 self.called.discard(reader)
                 reader.wake()
-                woken += 1
+                left -= 1
                 now = steady()
-                if now - began > SLICE_S or woken >= self.share:
-                    return
-            over = True
         finally:  # also when one has raised SystemExit: the others are not forgotten
             self.pause.spent_s += now - began
             if not over:
                 self.loop.call_soon(self._go_on)
-        self.pause.end_round(now)
-        self.scheduled = False
-        if self.readers:
-            self._turn_soon()
+        if over:
+            self.pause.end_round(now)
+            self.scheduled = False
+            if self.readers:
+                self._turn_soon()
 
 
 class Pause:

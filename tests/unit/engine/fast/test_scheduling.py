@@ -22,7 +22,9 @@ from compat.engine.fast.scheduling import (
     Pause,
     Rounds,
 )
+from compat.engine.inbox import Inbox
 from compat.engine.parts import inbox_of, scheduler_of
+from compat.engine.scheduler import RELIEF_TURNS
 from compat.layers import InMemoryChannelLayer
 from compat.types import Message
 from tests.support.conversations import Conversation
@@ -313,6 +315,28 @@ async def test_faults_engine_05_nothing_is_lost_where_readers_keep_up(
     assert layer.metrics.dropped == {}
     for member in members:
         await member.disconnect()
+
+
+async def test_faults_engine_05_a_sender_waits_for_the_last_reader_of_a_long_round() -> None:
+    """A round of many readers with many messages takes more turns than a sender waits for one reader."""
+    inboxes = [inbox_of(asyncio.get_running_loop()) for _ in range(6 * RELIEF_TURNS)]
+    readers = [asyncio.create_task(read_one_a_turn(inbox)) for inbox in inboxes]
+    await turns(1)
+    for _ in range(2):
+        for inbox in inboxes:
+            inbox.capacity = 12
+            assert all(inbox.push({"type": "n"}, FOREVER) for _ in range(7))
+        await rounds().relief()
+    assert not any(inbox.is_behind() for inbox in inboxes)
+    for reader in readers:
+        reader.cancel()
+
+
+async def read_one_a_turn(inbox: Inbox) -> None:
+    while True:
+        await inbox.get()
+        inbox.pause()
+        await turns(1)
 
 
 async def test_faults_engine_05_who_does_not_take_holds_nobody_back() -> None:
