@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from compat.settings import DEFAULTS
 from tests.support import watch
@@ -18,6 +19,11 @@ from tests.support.environments import ENVIRONMENTS, Environment, environment, w
 from tests.support.paths import NO_MATERIAL
 from tests.support.redis_server import RedisServer
 from tests.support.tutorial import Tutorial
+
+# Hypothesis takes the same examples each time, however busy the machine is; `make test-all` takes others.
+settings.register_profile("other", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("same", settings.get_profile("other"), derandomize=True)
+settings.load_profile("same")
 
 _numbers = itertools.count(1)
 
