@@ -17,6 +17,7 @@ from tests.support import watch
 from tests.support.browser import Browser, browser
 from tests.support.environments import ENVIRONMENTS, Environment, environment, watch_processes_of
 from tests.support.paths import NO_MATERIAL
+from tests.support.patience import be_patient
 from tests.support.redis_server import RedisServer
 from tests.support.tutorial import Tutorial
 
@@ -24,6 +25,8 @@ from tests.support.tutorial import Tutorial
 settings.register_profile("other", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("same", settings.get_profile("other"), derandomize=True)
 settings.load_profile("same")
+
+be_patient()
 
 _numbers = itertools.count(1)
 
