@@ -67,7 +67,7 @@ def mount_project(app: Starlette, settings_module: str, path: str) -> None:
 
 
 def load_project(prefix: str = "") -> ASGIApp:
-    """The project of the settings in force: Django is set up, and the module of ASGI_APPLICATION imported."""
+    """Set up Django, import the module of ASGI_APPLICATION, and return the project as an application."""
     from django.core.asgi import get_asgi_application
 
     from compat.routing import ProtocolTypeRouter, get_default_application
@@ -92,7 +92,7 @@ async def no_websockets(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def path_below(path: str, root_path: str) -> str:
-    """``path`` without ``root_path``, if that is a whole number of its segments.
+    """Return ``path`` without ``root_path`` if that matches whole segments, else ``path`` itself.
 
     >>> path_below("/pre/chat/", "/pre"), path_below("/prefix/", "/pre"), path_below("/chat/", "")
     ('/chat/', '/prefix/', '/chat/')
@@ -107,7 +107,7 @@ def _fallback_of(app: Starlette) -> Fallback:
 
 
 def _takes_everything(route: BaseRoute, prefix: str) -> bool:
-    """True for a route that takes any path below ``prefix``: it matches one that nobody can have meant."""
+    """Return True for a route that matches any path below ``prefix``; it is tested with a random path."""
     scope: dict[str, Any] = {
         "type": "http",
         "method": "GET",

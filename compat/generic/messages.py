@@ -32,7 +32,7 @@ def accept_message(subprotocol: str | None, headers: Headers | None) -> Message:
 
 
 def binary_frame(bytes_data: bytes | None) -> Message:
-    """Return the message for a binary frame; raise ValueError where there are no bytes."""
+    """Return the message for a binary frame; raise ValueError if there are no bytes."""
     if bytes_data is not None:
         return {"type": "websocket.send", "bytes": bytes_data}
     raise ValueError("You must pass one of bytes_data or text_data")
