@@ -79,7 +79,7 @@ class WebsocketConsumer(SyncConsumer):
         refuse_unless_decided(self)
 
     def accept(self, subprotocol: str | None = None, headers: Headers | None = None) -> None:
-        """Complete the handshake; ``subprotocol`` is one of the client's ``scope["subprotocols"]``, or None."""
+        """Complete the handshake; ``subprotocol`` is one of ``scope["subprotocols"]``, or None."""
         super().send(accept_message(subprotocol, headers))
 
     def websocket_receive(self, message: Message) -> None:
@@ -154,7 +154,7 @@ class WebsocketConsumer(SyncConsumer):
             """Called with each frame: its ``text_data`` or its ``bytes_data``; only one of them is passed."""
 
         def disconnect(self, code):
-            """Called exactly once when the connection has ended, for any reason; ``code`` is the close code."""
+            """Called once when the connection has ended, for any reason; ``code`` is the close code."""
 
 
 class JsonWebsocketConsumer(WebsocketConsumer):
@@ -216,7 +216,7 @@ class AsyncWebsocketConsumer(AsyncConsumer):
         refuse_unless_decided(self)
 
     async def accept(self, subprotocol: str | None = None, headers: Headers | None = None) -> None:
-        """Complete the handshake; ``subprotocol`` is one of the client's ``scope["subprotocols"]``, or None."""
+        """Complete the handshake; ``subprotocol`` is one of ``scope["subprotocols"]``, or None."""
         await super().send(accept_message(subprotocol, headers))
 
     async def websocket_receive(self, message: Message) -> None:
@@ -302,7 +302,7 @@ class AsyncWebsocketConsumer(AsyncConsumer):
         receive: Callable[..., Awaitable[None]]
 
         async def disconnect(self, code: int, /) -> None:
-            """Called exactly once when the connection has ended, for any reason; ``code`` is the close code."""
+            """Called once when the connection has ended, for any reason; ``code`` is the close code."""
     else:
 
         async def connect(self):
@@ -313,7 +313,7 @@ class AsyncWebsocketConsumer(AsyncConsumer):
             """Called with each frame: its ``text_data`` or its ``bytes_data``; only one of them is passed."""
 
         async def disconnect(self, code):
-            """Called exactly once when the connection has ended, for any reason; ``code`` is the close code."""
+            """Called once when the connection has ended, for any reason; ``code`` is the close code."""
 
 
 _shipped_disconnect = AsyncWebsocketConsumer.websocket_disconnect
