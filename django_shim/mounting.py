@@ -1,8 +1,8 @@
 """A Django-style project behind the routes of a FastAPI or Starlette app.
 
-The project becomes what the app's router does *when none of its routes match*. A ``Mount`` at "/" would hide
-every route that is added after it, and ``app.mount("/", get_asgi_application())`` hands websockets to Django,
-which cannot take them.
+The app's router calls the project *if none of its routes match*. A ``Mount`` at "/" would hide every route
+that is added after it, and ``app.mount("/", get_asgi_application())`` passes websockets to Django, which
+cannot handle them.
 """
 
 # pyright: reportMissingImports=false
@@ -30,7 +30,7 @@ VARIABLE = "DJANGO_SETTINGS_MODULE"
 
 
 class Fallback:
-    """What a router does when no route matches: a project below its prefix, else what it did before."""
+    """Called by a router if no route matches: calls the project of the prefix, else the previous default."""
 
     def __init__(self, otherwise: ASGIApp) -> None:
         self._otherwise = otherwise
@@ -49,7 +49,7 @@ class Fallback:
 
 
 def mount_project(app: Starlette, settings_module: str, path: str) -> None:
-    """See ``django_shim.mount``."""
+    """Add a project to ``app``; ``django_shim.mount`` describes it."""
     prefix = "/" + path.strip("/") if path.strip("/") else ""
     fallback = _fallback_of(app)
     if prefix in fallback.projects:
@@ -129,7 +129,7 @@ def _choose_settings(settings_module: str) -> None:
 
 
 def _with_static_files(pages: ASGIApp, prefix: str) -> ASGIApp:
-    """With the real Django and DEBUG: STATIC_URL answers, as it does under ``runserver``."""
+    """Serve STATIC_URL with the real Django and DEBUG, as ``runserver`` does."""
     from django_shim.finder import serves_subset
 
     if serves_subset():

@@ -102,7 +102,7 @@ def _folder(module: ModuleType | None) -> str:
 
 
 def _config_class(module: ModuleType, entry: str) -> type[AppConfig] | None:
-    """The AppConfig that ``<app>/apps.py`` defines: the one marked ``default``, or the only one."""
+    """Return the AppConfig that ``<app>/apps.py`` defines: the one marked ``default``, or the only one."""
     if not module_has_submodule(module, APPS_MODULE_NAME):
         return None
     try:

@@ -31,7 +31,7 @@ _JS_ESCAPES = {code: f"\\u{code:04X}" for code in (*map(ord, "\\'\"><&=-;`"), 0x
 
 
 def escape(text: Any) -> SafeString:
-    """``text`` with ``& < > " '`` as entities; also what is safe already (see conditional_escape)."""
+    """Return ``text`` with ``& < > " '`` as entities; also what is safe already (see conditional_escape)."""
     return SafeString(html.escape(str(text)))
 
 
@@ -50,7 +50,7 @@ def escapejs(value: Any) -> SafeString:
 def json_script(
     value: Any, element_id: str | None = None, encoder: type[json.JSONEncoder] | None = None
 ) -> SafeString:
-    """``value`` as JSON in a ``<script type="application/json">`` that no content can break out of."""
+    """Return ``value`` as JSON in a ``<script type="application/json">`` that no content can break out of."""
     from ..core.serializers.json import DjangoJSONEncoder
 
     text = json.dumps(value, cls=encoder or DjangoJSONEncoder).translate(_JSON_ESCAPES)

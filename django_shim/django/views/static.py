@@ -14,7 +14,7 @@ __all__ = ["lookup", "serve", "was_modified_since"]
 
 
 def serve(request: HttpRequest, path: str, document_root: Any = None, show_indexes: bool = False) -> Any:
-    """The file ``path`` below ``document_root``; Http404 where there is none, or where it leads outside."""
+    """The file ``path`` below ``document_root``; Http404 if there is none, or if it leads outside."""
     file = lookup(path, document_root)
     if file is None:
         raise Http404(f"there is no file {path!r}")
@@ -36,7 +36,7 @@ def lookup(path: str, root: Any) -> Path | None:
 
 
 def file_response(request: HttpRequest, file: Path) -> Any:
-    """The file with its type and date; 304 where the client has it already."""
+    """Return the file with its type and date; 304 if the client has it already."""
     modified = file.stat().st_mtime
     if not was_modified_since(request.META.get("HTTP_IF_MODIFIED_SINCE"), modified):
         return HttpResponseNotModified()

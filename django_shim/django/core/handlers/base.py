@@ -54,7 +54,7 @@ class BaseHandler:
         self._chain = self._load_middleware()
 
     async def get_response(self, request: HttpRequest) -> Any:
-        """The response to ``request``; exceptions have become error pages."""
+        """Return the response to ``request``; exceptions have become error pages."""
         set_urlconf(None)
         response = await self._chain(request)
         log_refusal(request, response)

@@ -70,7 +70,7 @@ def _modules_in(folder: str) -> list[str]:
 
 
 def load_command_class(module: str, name: str = "") -> BaseCommand:
-    """An instance of the command in ``module`` (or, in Django's words, of app and name)."""
+    """Return an instance of the command in ``module`` (or, in Django's words, of app and name)."""
     path = f"{module}.management.commands.{name}" if name else module
     command: BaseCommand = importlib.import_module(path).Command()
     return command
