@@ -52,7 +52,7 @@ class AppConfig:
 
     @classmethod
     def create(cls, entry: str) -> AppConfig:
-        """The config for an entry of INSTALLED_APPS: the path of a package, or of an AppConfig subclass."""
+        """Return the config for an entry of INSTALLED_APPS: the path of a package or an AppConfig."""
         try:
             module = importlib.import_module(entry)
         except ModuleNotFoundError as error:

@@ -44,7 +44,7 @@ class MultiPartForm:
     parts: list[tuple[str, str | UploadFile]]
 
     def decoded(self, encoding: str | None) -> tuple[QueryDict, MultiValueDict]:
-        """What ``request.POST`` and ``request.FILES`` are; LookupError or UnicodeError for a bad encoding."""
+        """Return ``request.POST`` and ``request.FILES``; LookupError or UnicodeError for a bad encoding."""
         encoding = encoding or str(settings.DEFAULT_CHARSET)
         post, files = QueryDict("", mutable=True, encoding=encoding), MultiValueDict()
         for raw_name, value in self.parts:
@@ -226,7 +226,7 @@ def _uploaded(upload: UploadFile, filename: str) -> UploadedFile:
 
 
 def _base_name(filename: str) -> str:
-    """The name without folders, which old browsers sent and attackers send; "" if nothing is left."""
+    """Return the name without folders, which old browsers and attackers send; "" if it is empty."""
     name = html.unescape(filename).replace("\\", "/").rpartition("/")[2]
     kept = "".join(character for character in name if character.isprintable())
     return "" if kept in (".", "..") else kept

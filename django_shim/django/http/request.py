@@ -101,7 +101,7 @@ class HttpRequest:
     # Where it was sent to.
 
     def get_host(self) -> str:
-        """The host (and port) that was asked for; DisallowedHost if ALLOWED_HOSTS does not list it."""
+        """Return the requested host (and port); DisallowedHost if ALLOWED_HOSTS does not list it."""
         host = self._raw_host()
         allowed = settings.ALLOWED_HOSTS or (LOCAL_HOSTS if settings.DEBUG else [])
         domain, _ = split_domain_port(host)

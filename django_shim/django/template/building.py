@@ -46,7 +46,7 @@ class Builder:
     def expression(
         self, expression: Expression, missing: Any, autoescape: bool, lenient: bool = False
     ) -> nodes.Expr:
-        """The value; ``missing`` stands for a variable that is not there. ``lenient``: also in arguments."""
+        """Return the value; ``missing`` replaces an unknown variable, with ``lenient`` in arguments too."""
         node = self._base(expression.base, missing)
         for one in expression.filters:
             node = self.filter(node, one, autoescape, lenient)

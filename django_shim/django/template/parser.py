@@ -26,7 +26,7 @@ Nodes = list[nodes.Node]
 
 
 def parse(source: str, name: str | None, environment: Environment) -> nodes.Template:
-    """The tree of a whole template; TemplateSyntaxError, with name and line, for a source that is not one."""
+    """Return the tree of a template; TemplateSyntaxError, with name and line, for a wrong source."""
     return Parser(source, name, environment).template()
 
 

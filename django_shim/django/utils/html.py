@@ -108,7 +108,7 @@ class _TextOnly(HTMLParser):
 
 
 def strip_tags(value: Any) -> str:
-    """``value`` without anything that parses as a tag. Not a sanitiser: the result is not safe HTML."""
+    """Remove what parses as a tag from ``value``. It is no sanitizer: the result is not safe HTML."""
     text = str(value)
     for _ in range(50):  # "<<b>b>" needs more than one pass; nobody needs fifty
         if "<" not in text or ">" not in text:

@@ -72,7 +72,7 @@ def make_naive(value: datetime, timezone: tzinfo | None = None) -> datetime:
 
 
 def localtime(value: datetime | None = None, timezone: tzinfo | None = None) -> datetime:
-    """An aware time (default: now) in ``timezone`` (default: TIME_ZONE); ValueError for a naive one."""
+    """Return an aware time (default: now) in ``timezone`` (TIME_ZONE); ValueError for a naive one."""
     moment = now() if value is None else value
     if is_naive(moment):
         raise ValueError(f"{moment} has no zone to be converted from")

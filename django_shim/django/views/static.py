@@ -14,7 +14,7 @@ __all__ = ["lookup", "serve", "was_modified_since"]
 
 
 def serve(request: HttpRequest, path: str, document_root: Any = None, show_indexes: bool = False) -> Any:
-    """The file ``path`` below ``document_root``; Http404 if there is none, or if it leads outside."""
+    """Return the file ``path`` below ``document_root``; Http404 if it is missing, or outside."""
     file = lookup(path, document_root)
     if file is None:
         raise Http404(f"there is no file {path!r}")
@@ -24,7 +24,7 @@ def serve(request: HttpRequest, path: str, document_root: Any = None, show_index
 
 
 def lookup(path: str, root: Any) -> Path | None:
-    """What is at ``path`` below ``root``, symbolic links followed; None for nothing, and for outside."""
+    """Return the file at ``path`` below ``root``, following links; None if missing or outside."""
     from starlette.staticfiles import StaticFiles  # not for every import of a URLconf
 
     files = StaticFiles(directory=root, check_dir=False, follow_symlink=True)

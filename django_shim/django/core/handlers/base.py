@@ -163,7 +163,7 @@ def _after_form(hook: Any, reads_form: Callable[[HttpRequest, Any], bool]) -> An
 
 
 def _with_error_pages(handler: Handler, name: str) -> Handler:
-    """Every layer of middleware gets a response back, never an exception; ``name``: whose response it is."""
+    """Turn exceptions into responses for the next layer; ``name``: the name of this layer."""
 
     async def inner(request: HttpRequest) -> Any:
         try:

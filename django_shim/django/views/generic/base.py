@@ -54,7 +54,7 @@ class View:
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Callable[..., Any]:
-        """The view function; ``initkwargs`` become attributes of each instance; the class must have them."""
+        """Return the view function; ``initkwargs`` set attributes of instances, which the class must have."""
         for name in initkwargs:
             if name in cls.http_method_names:
                 raise TypeError(f"{cls.__name__}.as_view({name}=…): that is the name of a handler")

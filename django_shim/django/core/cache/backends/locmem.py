@@ -121,7 +121,7 @@ class LocMemCache:
     def get_or_set(
         self, key: Any, default: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
     ) -> Any:
-        """The value; if there is none ``default`` (or, of a function, its result) is stored first."""
+        """Return the value; if there is none, store ``default`` (or the result of calling it) first."""
         value = self.get(key, _MISSING, version)
         if value is not _MISSING:
             return value
