@@ -8,10 +8,21 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from bench.figures import Figures, Ratio, read
+from bench.plots import label
 from bench.run import RESULTS
 from bench.targets import A3_OVER_A1, LOSSLESS, STUCK_GROWTH_MIB, TARGETS, Target
 
 __all__ = ["Verdict", "main", "verdicts"]
+
+
+METRICS = {
+    "us": "server CPU",
+    "kib": "memory",
+    "p50_ms": "p50",
+    "p99_ms": "p99",
+    "rate_alone": "the rate without the stuck one",
+}
+"""Words for metrics whose names are not words."""
 
 
 class Verdict(NamedTuple):
@@ -39,8 +50,12 @@ def verdicts(cases: dict[str, Figures]) -> Iterator[Verdict]:
 
 
 def _described(target: Target) -> str:
-    metric = target.metric if target.of is None else f"{target.metric} over {target.of}"
-    return f"{metric}: {target.above} / {target.below}"
+    metric = METRICS.get(target.metric, target.metric)
+    if target.of is not None:
+        metric += f" over {METRICS.get(target.of, target.of)}"
+    if target.above == target.below:
+        return f"{metric}: {label(target.above)}"
+    return f"{metric}: {label(target.above)} / {label(target.below)}"
 
 
 def _word(target: Target, ratio: Ratio) -> str:
@@ -62,7 +77,7 @@ def _others(cases: dict[str, Figures]) -> Iterator[Verdict]:
         target = Target("A3", "ours_async", "ours_async", A3_OVER_A1, at_most=True)
         found = f"{growth.median:.2f} ({growth.low:.2f} to {growth.high:.2f})"
         word = _word(target, growth)
-        yield Verdict("A3", "us: A3 / A1 of ours_async", f"≤ {A3_OVER_A1}", found, word)
+        yield Verdict("A3", f"server CPU: A3 / A1 of {label('ours_async')}", f"≤ {A3_OVER_A1}", found, word)
     if "O" in cases:
         grown = cases["O"].values("ours_async", "grown_mib")
         if grown:
@@ -73,13 +88,13 @@ def _others(cases: dict[str, Figures]) -> Iterator[Verdict]:
             word = "missed" if any(miscounted) else "met"
             yield Verdict("O", "dropped, counted wrongly", "0", f"{max(map(abs, miscounted)):g}", word)
     lost = {
-        f"{case} {peer}": int(sum(figures.values(peer, "lost")))
+        f"{case}, {label(peer)}": int(sum(figures.values(peer, "lost")))
         for case, figures in cases.items()
         for peer in LOSSLESS
         if any(figures.values(peer, "lost"))
     }
     found = ", ".join(f"{where}: {count}" for where, count in lost.items()) or "0"
-    yield Verdict("all", "lost messages of ours", "0", found, "missed" if lost else "met")
+    yield Verdict("all", "lost messages of channels-compat", "0", found, "missed" if lost else "met")
 
 
 def main() -> int:
@@ -89,7 +104,7 @@ def main() -> int:
         return 2
     missed = 0
     for verdict in verdicts(read(RESULTS)):
-        print(f"{verdict.word:8} {verdict.case:8} {verdict.what:55} {verdict.bound:8} {verdict.found}")
+        print(f"{verdict.word:8} {verdict.case:8} {verdict.what:70} {verdict.bound:8} {verdict.found}")
         missed += verdict.word == "missed"
     return 1 if missed else 0
 

@@ -24,8 +24,17 @@ PACKAGES = {
 }
 """The first word of a peer's name: what it is."""
 
-WORDS = {"async": "", "pubsub": "pub/sub", "once": "encoded once", "plain": "plain engine", "redis": "Redis"}
-"""The other words of a peer's name, where they read differently."""
+WORDS = {
+    "async": "",
+    "django": "Django",
+    "once": "encoded once",
+    "plain": "plain engine",
+    "pubsub": "pub/sub",
+    "redis": "Redis",
+    "starlette": "Starlette",
+    "subset": "subset of Django",
+}
+"""Replacements for the other words of a peer's name."""
 
 
 class Bar(NamedTuple):
@@ -45,7 +54,7 @@ class Bar(NamedTuple):
 
 
 def label(peer: str) -> str:
-    """Return the words for a peer's name: "channels-compat, pub/sub, sync" for ``ours_pubsub_sync``."""
+    """Return a peer's title: "channels-compat, pub/sub, sync" for ``ours_pubsub_sync``."""
     first, *rest = peer.replace("fast_channels", "fast").replace("_no_", "_without ").split("_")
     words = [PACKAGES.get(first, first), *(WORDS.get(word, word) for word in rest)]
     return ", ".join(filter(None, words))

@@ -12,7 +12,7 @@ from bench.cases import CASES, TITLES
 from bench.check import verdicts
 from bench.figures import Figures, read
 from bench.peers import FAST, app_of
-from bench.plots import Bar, chart
+from bench.plots import Bar, chart, label
 from bench.run import RESULTS
 from bench.servers import HERE, python_of
 
@@ -79,6 +79,7 @@ def main() -> None:
     for case in CASES:
         if case in cases:
             parts.append(section(case, cases[case]))
+    parts.append(names(cases))
     (HERE / "REPORT.md").write_text("\n".join(parts) + "\n")
 
 
@@ -99,7 +100,15 @@ def gains(cases: dict[str, Figures]) -> str:
             without = less.removeprefix(peer).replace("_plain", "all").removeprefix("_no_")
             with_all, found = (cell(figures.values(name, metric), spread=True) for name in (peer, less))
             over = f"{ratio.median:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
-            lines.append(f"| {case} | {peer} | {unit} | {with_all} | {without} | {found} | {over} |")
+            lines.append(f"| {case} | {label(peer)} | {unit} | {with_all} | {without} | {found} | {over} |")
+    return "\n".join(lines)
+
+
+def names(cases: dict[str, Figures]) -> str:
+    """Return the table of the peers' titles and names."""
+    lines = ["\n## Names\n", "`make bench PEERS=…` takes these names.\n", "| peer | name |\n|---|---|"]
+    peers = {peer for figures in cases.values() for peer in figures.runs}
+    lines += [f"| {label(peer)} | `{peer}` |" for peer in sorted(peers, key=label)]
     return "\n".join(lines)
 
 
@@ -124,8 +133,9 @@ def section(case: str, figures: Figures) -> str:
     lines.append("|---" * (len(columns) + 2) + "|")
     for peer, rows in figures.runs.items():
         cells = [cell(figures.values(peer, name), spread=name == metric) for name in columns]
-        lines.append(f"| {peer} | {len(rows)} | " + " | ".join(cells) + " |")
-    lines += [f"| {peer} | | {error} |" for peer, error in figures.errors.items() if peer not in figures.runs]
+        lines.append(f"| {label(peer)} | {len(rows)} | " + " | ".join(cells) + " |")
+    failed = ((peer, error) for peer, error in figures.errors.items() if peer not in figures.runs)
+    lines += [f"| {label(peer)} | | {error} |" for peer, error in failed]
     return "\n".join(lines)
 
 

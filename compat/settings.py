@@ -266,7 +266,7 @@ class Settings:
         return value
 
     def _asked(self, name: str) -> tuple[Any, bool]:
-        """The value, or ``_MISSING``, and whether it stays so until ``forget()``."""
+        """Return the value, or ``_MISSING``, and whether it stays so until ``forget()``."""
         for values in reversed(self._overrides):
             if name in values:
                 return values[name], True

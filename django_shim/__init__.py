@@ -1,6 +1,6 @@
 """Serves ``import channels``, ``channels_redis``, ``daphne`` and, without Django, ``django`` from here.
 
-Nothing changes until it is asked to. Three ways of asking:
+Nothing changes until the shim is switched on, in one of three ways:
 
 - ``django-shim uvicorn mysite.asgi:application`` (any command) for one run, its workers and its reloader;
 - ``DJANGO_SHIM=1`` in the environment, for every interpreter that has this package installed;
@@ -31,10 +31,10 @@ STAND_IN = "django_shim.django"
 
 
 def install() -> None:
-    """Serve the Channels names from here on; calling it again does nothing.
+    """Serve the Channels names from now on; a second call does nothing.
 
-    Raises RuntimeError when the real ``channels`` or ``channels_redis`` is imported already: half of each
-    would mean two of every class, and ``except ChannelFull`` would miss half of them.
+    Raises RuntimeError if the real ``channels`` or ``channels_redis`` has been imported already, because
+    there would be two of every class, and ``except ChannelFull`` would not catch both.
     """
     if installed():
         return
@@ -56,7 +56,7 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """Take the finder away and forget the modules that it served; ``compat`` itself stays imported."""
+    """Remove the finder and the modules that it served; ``compat`` itself stays imported."""
     sys.meta_path[:] = [finder for finder in sys.meta_path if not _is_shims(finder)]
     for name, module in list(sys.modules.items()):
         if (name.partition(".")[0] in SERVED or name.startswith(STAND_IN)) and _is_served(module):
@@ -68,19 +68,19 @@ def uninstall() -> None:
 
 
 def installed() -> bool:
-    """True while the shim's finder answers imports in this process."""
+    """Return True while the shim's finder serves imports in this process."""
     return any(isinstance(finder, ShimFinder) for finder in sys.meta_path)
 
 
 def mount(app: Starlette, settings_module: str, *, path: str = "/") -> None:
     """Add the Django-style project of ``settings_module`` to ``app`` (FastAPI or Starlette), below ``path``.
 
-    The app's own routes, also those added later, come first; what none of them takes goes to the project:
-    HTTP to its pages, websockets to the ``"websocket"`` branch of its ASGI_APPLICATION with whatever Origin
-    check and auth stack that has. Lifespan stays with ``app``. Installs the shim if need be.
+    The app's own routes, including later ones, come first. Other requests go to the project: HTTP to its
+    pages, websockets to the ``"websocket"`` branch of its ASGI_APPLICATION, with its Origin check and auth
+    stack. The lifespan stays with ``app``. Installs the shim if needed.
 
-    Raises RuntimeError when another settings module is in force, when ``app`` has a project at that path
-    already, and when a route of the app's own would take everything.
+    Raises RuntimeError if another settings module is in use, if ``app`` has a project at that path already,
+    or if a route of the app would match everything.
     """
     from django_shim.mounting import mount_project
 

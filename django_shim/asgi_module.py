@@ -1,9 +1,9 @@
-"""An ``asgi`` module that imports models before Django is set up is run again with Django set up.
+"""Run an ``asgi`` module again, with Django set up, if it imports models before Django is set up.
 
-``manage.py runserver`` has called ``django.setup()`` long before it imports ``mysite.asgi``; uvicorn has not,
-and a project that only ever met runserver fails there with AppRegistryNotReady. Here the failure is taken as
-what it is: Django is set up, as runserver would have done, and the module runs again. A module that does not
-fail is never touched, and what it did before it failed (``sys.path``, ``.env`` files) has been done by then.
+``manage.py runserver`` calls ``django.setup()`` before it imports ``mysite.asgi``. uvicorn does not, so a
+project that was only used with runserver fails with AppRegistryNotReady. After that error the shim sets
+Django up, as runserver does, and runs the module again. Other modules run as usual. What the module did
+before the error (``sys.path``, ``.env`` files) is in effect during the second run.
 """
 
 # pyright: reportMissingImports=false
@@ -21,7 +21,7 @@ from django_shim.finder import serves_subset
 __all__ = ["named_settings", "run"]
 
 SERVED_BY = {"django.contrib.staticfiles.handlers", "django_shim.mounting"}
-"""Modules that serve static files where they are used, and are loaded only then."""
+"""Modules that serve static files, and are loaded only if they are used."""
 
 logger = logging.getLogger("django_shim")
 
@@ -29,7 +29,7 @@ VARIABLE = "DJANGO_SETTINGS_MODULE"
 
 
 def run(module: ModuleType, load: Callable[[ModuleType], None]) -> None:
-    """``load(module)``; once more, after ``django.setup()``, if it failed for the want of that."""
+    """Call ``load(module)``, and once more after ``django.setup()`` if it failed because of that."""
     try:
         load(module)
         _tell_of_static_files(module)
@@ -49,7 +49,7 @@ def run(module: ModuleType, load: Callable[[ModuleType], None]) -> None:
 
 
 def _tell_of_static_files(module: ModuleType) -> None:
-    """Log that the real Django serves no static files here, while DEBUG is on: the admin has no CSS then."""
+    """Log that the real Django serves no static files here while DEBUG is on, so the admin has no CSS."""
     conf = sys.modules.get("django.conf")
     if serves_subset() or conf is None or not conf.settings.configured:
         return
@@ -67,27 +67,27 @@ def _tell_of_static_files(module: ModuleType) -> None:
 
 
 def _wants_setup(error: Exception) -> bool:
-    """True for the two errors that Django raises when it is used before it is set up."""
+    """Return True for the two errors that Django raises if it is used before it is set up."""
     if isinstance(error, _errors("AppRegistryNotReady")):
         return not _is_setting_up()
     return isinstance(error, _errors("ImproperlyConfigured")) and not os.environ.get(VARIABLE)
 
 
 def _errors(name: str) -> tuple[type[Exception], ...]:
-    """The exception classes of that name, Django's and compat's, as far as they are loaded."""
+    """Return the exception classes of that name, Django's and compat's, that are loaded."""
     modules = (sys.modules.get("django.core.exceptions"), sys.modules.get("compat.exceptions"))
     return tuple(getattr(module, name) for module in modules if hasattr(module, name))
 
 
 def _is_setting_up() -> bool:
-    """True while ``django.setup()`` itself imports this module, when a second call can only fail."""
+    """Return True while ``django.setup()`` itself imports this module; a second call would fail then."""
     from django.apps import apps
 
     return bool(getattr(apps, "loading", False))
 
 
 def _adopt_settings(module: ModuleType) -> bool:
-    """Set the variable to what the module's own source sets it to further down, if it says so plainly."""
+    """Set DJANGO_SETTINGS_MODULE to the value in the module's source, if there is a literal one."""
     if not module.__file__:
         return False
     with open(module.__file__, "rb") as file:
@@ -98,7 +98,7 @@ def _adopt_settings(module: ModuleType) -> bool:
 
 
 def named_settings(source: bytes) -> str | None:
-    """The settings module that ``source`` names, or None.
+    """Return the settings module that ``source`` names, or None.
 
     >>> named_settings(b'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")')
     'mysite.settings'

@@ -1,8 +1,8 @@
 """The finder answers imports of ``channels``, ``channels_redis``, ``daphne`` and, without Django, ``django``.
 
-It only says *where* a top-level name is found; ordinary import does the rest. It is loaded in every
-interpreter that the shim reaches, so it imports nothing but what the interpreter has loaded anyway
-(``importlib.metadata`` alone costs 45 ms) and asks its questions when they come up.
+It only says *where* a top-level name is found; Python's normal import does the rest. It is loaded in every
+interpreter that the shim reaches, so it imports only modules that the interpreter has loaded already
+(``importlib.metadata`` alone takes 45 ms), and checks everything else when it is needed.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ PACKAGES = os.path.join(HERE, "packages")
 SUBSET = os.path.join(HERE, "django", "__init__.py")
 MIRRORED = ("channels", "channels_redis")
 HOOKED = ("compat", "django_shim.with_django")
-"""Whichever is imported first: the second imports the first, and must not be half loaded when called."""
+"""The modules that are watched: the second imports the first, and must be complete when it is called."""
 FRAMEWORKS = ("django", "channels", "compat", "starlette", "asgiref")
-"""Packages whose own ``asgi`` modules are nobody's project."""
+"""Packages whose ``asgi`` modules do not belong to a project."""
 
 
 def real_spec(name: str, path: Sequence[str] | None = None) -> ModuleSpec | None:
-    """The spec of ``name`` as it would be without the shim, or None.
+    """Return the spec that ``name`` would have without the shim, or None.
 
-    A folder without ``__init__`` (a namespace package) does not count: a directory that happens to be called
-    ``django`` is not Django.
+    A folder without ``__init__`` (a namespace package) does not count, because any folder may be called
+    ``django``.
     """
     for finder in sys.meta_path:
         if isinstance(finder, ShimFinder):
@@ -61,7 +61,7 @@ def real_spec(name: str, path: Sequence[str] | None = None) -> ModuleSpec | None
 
 
 def serves_subset() -> bool:
-    """True when the ``django`` of this process is the shim's subset."""
+    """Return True if the ``django`` of this process is the shim's subset."""
     return getattr(sys.modules.get("django"), "__file__", None) == SUBSET
 
 
@@ -70,12 +70,12 @@ class ShimFinder:
 
     def __init__(self, on_compat: Callable[[], object] | None = None) -> None:
         self.on_compat = on_compat
-        """Called once, when ``compat`` has been imported: what must not make every interpreter import it."""
+        """Called once, when ``compat`` has been imported, so that not every interpreter has to import it."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Where ``name`` is, if it is ours to serve."""
+        """Return the spec of ``name`` if the shim serves it, else None."""
         if name in MIRRORED:
             require_compat()
             return PathFinder.find_spec(name, [PACKAGES])
@@ -112,23 +112,23 @@ class ShimFinder:
         return around(spec, run)
 
     def find_distributions(self, context: DistributionFinder.Context | None = None) -> Iterable[Distribution]:
-        """Metadata for the names served, so that ``importlib.metadata.version("channels")`` has an answer."""
+        """Yield metadata for the served names, for ``importlib.metadata.version("channels")``."""
         from django_shim import metadata
 
         return metadata.find(context)
 
     def invalidate_caches(self) -> None:
-        """Nothing is cached here."""
+        """Do nothing, because nothing is cached."""
 
 
 def is_ours(name: str, origin: str | None) -> bool:
-    """True for the package that was installed with this one, not for a ``compat.py`` of a project's own."""
+    """Return True for the package of this library, False for a project's own ``compat``."""
     ours = os.path.join(os.path.dirname(HERE), *name.split("."), "__init__.py")
     return origin is not None and os.path.realpath(origin) == os.path.realpath(ours)
 
 
 def require_compat() -> None:
-    """Raise ImportError where ``import compat`` finds a module of the project's, and not the package."""
+    """Raise ImportError if ``import compat`` finds a module of the project instead of this package."""
     loaded = sys.modules.get("compat")
     spec = getattr(loaded, "__spec__", None) if loaded is not None else real_spec("compat")
     origin = getattr(spec, "origin", None)
@@ -139,7 +139,7 @@ def require_compat() -> None:
 
 
 def own_compat(folder: str) -> str | None:
-    """The file of the module ``compat`` that a program finds in ``folder``, if there is one, and not ours."""
+    """Return the file of a foreign module ``compat`` in ``folder``, or None."""
     if os.path.isfile(os.path.join(folder, "django_shim", "finder.py")):
         return None  # a checkout of this project
     for name in (os.path.join("compat", "__init__.py"), "compat.py"):
@@ -150,7 +150,7 @@ def own_compat(folder: str) -> str | None:
 
 
 def name_taken(file: str) -> str:
-    """What to say of the module ``compat`` at ``file``."""
+    """Return the error text for a foreign module ``compat`` at ``file``."""
     what = os.path.dirname(file) if os.path.basename(file) == "__init__.py" else file
     ours = os.path.join(os.path.dirname(HERE), "compat")
     return (
@@ -160,7 +160,7 @@ def name_taken(file: str) -> str:
 
 
 def asgi_spec(name: str, path: Sequence[str] | None) -> ModuleSpec | None:
-    """The spec of a project's ``asgi`` module, changed so that it runs with Django set up if need be."""
+    """Return the spec of a project's ``asgi`` module, changed so that Django is set up if needed."""
     spec = PathFinder.find_spec(name, path)
     origin = spec.origin if spec is not None else None
     if spec is None or origin is None or not origin.endswith(".py"):
@@ -175,14 +175,14 @@ def asgi_spec(name: str, path: Sequence[str] | None) -> ModuleSpec | None:
 
 
 def around(spec: ModuleSpec, run: Callable[[ModuleType, Load], None]) -> ModuleSpec:
-    """``spec``, changed so that ``run(module, load)`` is called where ``load(module)`` would have been."""
+    """Return ``spec``, changed so that ``run(module, load)`` is called instead of ``load(module)``."""
     if spec.loader is not None:
         spec.loader = _Around(spec.loader, run)  # type: ignore[assignment]  # a loader by its methods
     return spec
 
 
 class _Around:
-    """A loader that steps aside as soon as it has been used, so that nobody meets it afterwards."""
+    """A loader that restores the original loader when it is used, so that no other code sees it."""
 
     def __init__(self, loader: Loader, run: Callable[[ModuleType, Load], None]) -> None:
         self._loader = loader

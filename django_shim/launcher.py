@@ -1,8 +1,8 @@
 """The ``django-shim`` command: runs another command so that every interpreter in it has the shim.
 
-It only sets two environment variables and becomes that command: PYTHONPATH, with the bootstrap folder in
-front, and ``DJANGO_SHIM=1`` for interpreters that do not read PYTHONPATH (``python -I``, a launcher with a
-sitecustomize of its own). Workers, reloaders and spawned processes inherit both.
+It only sets two environment variables and becomes that command: PYTHONPATH, with the bootstrap folder first,
+and ``DJANGO_SHIM=1`` for interpreters that do not read PYTHONPATH (``python -I``, a launcher with its own
+sitecustomize). Workers, reloaders and spawned processes inherit both.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ BOOTSTRAP = os.path.join(HERE, "bootstrap")
 
 SERVER = "'channels-compat[server]'"
 PACKAGES_OF = {"uvicorn": SERVER, "channels-compat": SERVER, "watchfiles": SERVER}
-"""What brings a command that is not there."""
+"""Maps a command to what installs it, for the error about a missing command."""
 
 USAGE = """\
 usage: django-shim COMMAND [ARGUMENT …]
@@ -44,7 +44,7 @@ with --write it puts them into a folder (typings) that editors look into.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Become the command that ``arguments`` (default: the command line's) name; returns only if it cannot."""
+    """Run the command in ``arguments`` (default: the command line); return an exit code only if it fails."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE.format(python=sys.executable), end="", file=sys.stdout if arguments else sys.stderr)
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def resolve(arguments: Sequence[str]) -> list[str] | None:
-    """The command line to execute for ``arguments``, the program as a path; None if there is no such."""
+    """Return the command line for ``arguments``, with the program as a path; None if it does not exist."""
     name, rest = arguments[0], list(arguments[1:])
     if name.lower().endswith(".py"):
         return [sys.executable, name, *rest]
@@ -95,16 +95,16 @@ def resolve(arguments: Sequence[str]) -> list[str] | None:
 
 
 def _first_on_path(command: Sequence[str]) -> str:
-    """The folder that the command's interpreter searches first: that of a script, else the current one."""
+    """Return the folder that the interpreter searches first: a script's folder, else the current one."""
     script = next((word for word in command[1:] if not word.startswith("-")), "")
     return os.path.dirname(script) if command[0] == sys.executable and script.endswith(".py") else ""
 
 
 def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """``environment`` with both doors opened.
+    """Return ``environment`` with the two variables of the shim.
 
-    Empty entries of PYTHONPATH mean the current folder; they are dropped, since they arise from joining to an
-    unset variable and would put the folder in front of the standard library.
+    Empty entries of PYTHONPATH are dropped. They mean the current folder, usually come from joining to an
+    unset variable, and would put the folder before the standard library.
     """
     inherited = environment.get("PYTHONPATH", "").split(os.pathsep)
     entries = [BOOTSTRAP, *(entry for entry in inherited if entry and entry != BOOTSTRAP)]
@@ -129,7 +129,7 @@ def _become(command: list[str], environment: dict[str, str]) -> int:
 
 
 def run_child(command: list[str], environment: dict[str, str]) -> int:
-    """For Windows, whose exec leaves the console to two processes; Ctrl-C reaches the child by itself."""
+    """Run a command as a child and return its exit code; for Windows, where exec leaves two processes."""
     child = subprocess.Popen(command, env=environment)
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Distribution metadata for the names that the shim serves; loaded only when somebody asks for metadata."""
+"""Distribution metadata for the names that the shim serves; imported only when metadata is needed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class MirroredDistribution(Distribution):
         self._name = name
 
     def read_text(self, filename: str) -> str | None:
-        """``METADATA``; there is no other file (no RECORD, no entry points)."""
+        """Return the text of ``METADATA``, or None for any other file (RECORD, entry points)."""
         if filename != "METADATA":
             return None
         return (
@@ -31,16 +31,16 @@ class MirroredDistribution(Distribution):
         )
 
     def locate_file(self, path: str | os.PathLike[str]) -> os.PathLike[str]:  # type: ignore[override]
-        """Where ``path`` would lie: below the folder of mirrors."""
+        """Return the path of a file below the folder of mirrors."""
         from pathlib import Path
 
         return Path(PACKAGES, path)
 
 
 def find(context: DistributionFinder.Context | None) -> Iterator[Distribution]:
-    """The served distributions that ``context`` asks for and that are not installed for real.
+    """Yield the served distributions that ``context`` asks for and that are not really installed.
 
-    A context with a path of its own is somebody (pip, say) looking into one folder: we are in none.
+    A context with its own path (pip uses one) looks into one folder, where the shim has no distribution.
     """
     if context is not None and "path" in vars(context):
         return
@@ -51,7 +51,7 @@ def find(context: DistributionFinder.Context | None) -> Iterator[Distribution]:
 
 
 def normalised(name: str) -> str:
-    """``name`` as PEP 503 compares it."""
+    """Return ``name`` normalized as in PEP 503."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 

@@ -1,11 +1,11 @@
 """A module whose attributes are another module's.
 
-A mirror holds nothing of its own but its dunders and its submodules: names are read from the target, written
+A mirror itself has only its dunder attributes and submodules; other names are read from the target, written
 to it and deleted from it. So there is one copy of every class under two paths, and ``mock.patch`` of either
-path is seen through both. (Putting the target itself into ``sys.modules`` under the second name was tried
-first: the import system, pytest and Django then take one package for the other.)
+path affects both. (If the target itself were in ``sys.modules`` under the second name, the import system,
+pytest and Django would confuse the two packages.)
 
-A module customises itself by setting its ``__class__``, as the Python reference describes.
+A module customizes itself by setting its ``__class__``, as the Python reference describes.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Mirror(ModuleType):
 
 
 class _State:
-    """What a mirror knows; kept in one dunder, out of sight of the names it mirrors."""
+    """The data of a mirror, in one dunder attribute that cannot conflict with mirrored names."""
 
     def __init__(self, target: ModuleType, elsewhere: Mapping[str, str]) -> None:
         self.target = target
@@ -82,7 +82,7 @@ def mirror(
     ``submodules`` of the target are imported right away (only the root of a package needs that: threads that
     import for the first time under both names at once can meet Python's import-lock detector). ``elsewhere``
     gives names that live in a module other than the target: ``{"Name": "package.module:Name"}``, imported
-    when first read. Raises ImportError, naming both modules, where the target does not exist.
+    when first read. Raises ImportError, which names both modules, if the target does not exist.
     """
     module = sys.modules[name]
     state = _State(_load(name, target), elsewhere or {})
@@ -122,7 +122,7 @@ def _is_about(error: ModuleNotFoundError, target: str) -> bool:
 
 
 def _refuse_impostor(name: str) -> None:
-    """``compat`` is a common name: say so where the project's own one hides ours."""
+    """Raise ImportError if a project's own module ``compat`` hides this package."""
     found = sys.modules.get("compat")
     ours = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "compat")
     place = _place(found)
@@ -138,12 +138,12 @@ def _refuse_impostor(name: str) -> None:
 
 
 def _place(package: ModuleType | None) -> str | None:
-    """The folder of a package, or None for a plain module."""
+    """Return the folder of a package, or None for a plain module."""
     return next(iter(getattr(package, "__path__", ())), None)
 
 
 def _own_submodule(module: ModuleType, name: str) -> ModuleType | None:
-    """The submodule ``name`` of the mirroring package itself, imported if need be.
+    """Return the submodule ``name`` of the mirroring package, imported if needed, or None.
 
     ``import channels`` followed by ``channels.db`` works with the real package, where something has imported
     every submodule by then; and ``channels.layers`` must never be ``compat.layers``.
@@ -163,7 +163,7 @@ def _is_submodule(module: ModuleType, name: str, value: object) -> bool:
 
 
 def _home(module: ModuleType, name: str) -> tuple[ModuleType, str]:
-    """Where ``name`` really lives: a module, and its name there."""
+    """Return the module that defines ``name``, and its name there."""
     state = _state(module)
     place = state.elsewhere.get(name)
     if place is None:

@@ -1,8 +1,8 @@
 """A Django-style project behind the routes of a FastAPI or Starlette app.
 
-The project becomes what the app's router does *when none of its routes match*. A ``Mount`` at "/" would hide
-every route that is added after it, and ``app.mount("/", get_asgi_application())`` hands websockets to Django,
-which cannot take them.
+The app's router calls the project *if none of its routes match*. A ``Mount`` at "/" would hide every route
+that is added after it, and ``app.mount("/", get_asgi_application())`` passes websockets to Django, which
+cannot handle them.
 """
 
 # pyright: reportMissingImports=false
@@ -30,7 +30,7 @@ VARIABLE = "DJANGO_SETTINGS_MODULE"
 
 
 class Fallback:
-    """What a router does when no route matches: a project below its prefix, else what it did before."""
+    """Called by a router if no route matches: calls the project of the prefix, else the previous default."""
 
     def __init__(self, otherwise: ASGIApp) -> None:
         self._otherwise = otherwise
@@ -49,7 +49,7 @@ class Fallback:
 
 
 def mount_project(app: Starlette, settings_module: str, path: str) -> None:
-    """See ``django_shim.mount``."""
+    """Add a project to ``app``; ``django_shim.mount`` describes it."""
     prefix = "/" + path.strip("/") if path.strip("/") else ""
     fallback = _fallback_of(app)
     if prefix in fallback.projects:
@@ -67,7 +67,7 @@ def mount_project(app: Starlette, settings_module: str, path: str) -> None:
 
 
 def load_project(prefix: str = "") -> ASGIApp:
-    """The project of the settings in force: Django is set up, and the module of ASGI_APPLICATION imported."""
+    """Set up Django, import the module of ASGI_APPLICATION, and return the project as an application."""
     from django.core.asgi import get_asgi_application
 
     from compat.routing import ProtocolTypeRouter, get_default_application
@@ -92,7 +92,7 @@ async def no_websockets(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def path_below(path: str, root_path: str) -> str:
-    """``path`` without ``root_path``, if that is a whole number of its segments.
+    """Return ``path`` without ``root_path`` if that matches whole segments, else ``path`` itself.
 
     >>> path_below("/pre/chat/", "/pre"), path_below("/prefix/", "/pre"), path_below("/chat/", "")
     ('/chat/', '/prefix/', '/chat/')
@@ -107,7 +107,7 @@ def _fallback_of(app: Starlette) -> Fallback:
 
 
 def _takes_everything(route: BaseRoute, prefix: str) -> bool:
-    """True for a route that takes any path below ``prefix``: it matches one that nobody can have meant."""
+    """Return True for a route that matches any path below ``prefix``; it is tested with a random path."""
     scope: dict[str, Any] = {
         "type": "http",
         "method": "GET",
@@ -129,7 +129,7 @@ def _choose_settings(settings_module: str) -> None:
 
 
 def _with_static_files(pages: ASGIApp, prefix: str) -> ASGIApp:
-    """With the real Django and DEBUG: STATIC_URL answers, as it does under ``runserver``."""
+    """Serve STATIC_URL with the real Django and DEBUG, as ``runserver`` does."""
     from django_shim.finder import serves_subset
 
     if serves_subset():

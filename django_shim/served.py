@@ -34,11 +34,11 @@ REFUSING = {
     "django.shortcuts.get_list_or_404",
     "django.shortcuts.get_object_or_404",
 }
-"""Functions and objects of the subset that refuse; classes that do are known by their kind."""
+"""Functions and objects of the subset that need the real Django; classes are recognized by their kind."""
 
 
 class _OursFirst(ShimFinder):
-    """The shim as it is where neither Django nor Daphne is installed."""
+    """The shim as it is if neither Django nor Daphne is installed."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -62,7 +62,7 @@ def _modules() -> Iterator[ModuleType]:
 
 
 def served() -> dict[str, list[str]]:
-    """The names of each module, by its dotted path."""
+    """Return the names of each served module, by its dotted path."""
     found: dict[str, list[str]] = {}
     for module in list(_modules()):
         mirrored = getattr(vars(module).get("__mirror__"), "elsewhere", {})
@@ -71,7 +71,7 @@ def served() -> dict[str, list[str]]:
 
 
 def placeholders() -> list[str]:
-    """Dotted paths of what needs the real Django as soon as it is used."""
+    """Return the dotted paths of names that can be imported but need the real Django when used."""
     from django.db.models import absent, fields, queries
 
     kinds = (fields.Field, queries.Manager, queries._Query)
@@ -88,7 +88,7 @@ def placeholders() -> list[str]:
 
 
 def templates() -> dict[str, list[str]]:
-    """What the template engine of the subset says to need Django."""
+    """Return what the subset's template engine refuses because it needs the real Django."""
     from django.template import messages
 
     return {

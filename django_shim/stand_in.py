@@ -1,8 +1,8 @@
-"""``django_shim.django``: the Django there is, under a name that can be imported without the shim.
+"""``django_shim.django``: Django or its subset, under a name that can be imported without the shim.
 
-``channels-compat port`` writes these names where Django is not installed. ``django_shim.django.urls`` *is*
-the module ``django.urls``: the real one where Django is installed, else the subset's. One object under two
-names, so that there is one copy of every class, and dotted names in settings mean the same.
+``channels-compat port`` writes these names if Django is not installed. ``django_shim.django.urls`` *is* the
+module ``django.urls``: the real one if Django is installed, else the subset's. It is one object under two
+names, so there is one copy of every class, and dotted names in settings mean the same.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ NAME = "django_shim.django"
 
 
 class SubsetFinder:
-    """Serves the top-level name ``django`` from the subset; put up where Django is not installed."""
+    """Serves the top-level name ``django`` from the subset; installed only without Django."""
 
     @staticmethod
     def find_spec(
         name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The subset's spec for ``django``."""
+        """Return the subset's spec for ``django``."""
         return PathFinder.find_spec(name, [HERE]) if name == "django" else None
 
 
@@ -44,19 +44,19 @@ class SameModule:
     def find_spec(
         cls, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """A spec for any name below ``django_shim.django``; whether it exists is Django's to say."""
+        """Return a spec for any name below ``django_shim.django``; its import may fail."""
         if not name.startswith(f"{NAME}."):
             return None
         return ModuleSpec(name, cls())  # type: ignore[arg-type]  # a loader by its methods
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """The module itself; ImportError as Django's own name would give it."""
+        """Return the module ``django.x``, or raise the ImportError of that name."""
         module = importlib.import_module(spec.name.partition(".")[2])
         self._spec = module.__spec__
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        """Nothing is run: only the spec, which the import system has overwritten, is put back."""
+        """Restore the module's spec, which the import system has overwritten; no code is run."""
         module.__spec__ = self._spec
 
 

@@ -1,12 +1,12 @@
-"""``django-shim stubs``: what type checkers and editors need to see the names that the shim serves.
+"""``django-shim stubs``: make the names that the shim serves visible to type checkers and editors.
 
-The mirrors are plain files with ``if TYPE_CHECKING: from compat.… import *``, so the folder that the finder
-serves at run time is what mypy and pyright need: that is the configuration printed. ``--write`` puts the same
-names into a folder of the project instead, which can be committed, and needs no path of anybody's machine:
-pyright and Pylance look into ``typings`` by themselves, mypy when ``mypy_path`` names it.
+The mirrors are plain files with ``if TYPE_CHECKING: from compat.… import *``, so mypy and pyright need the
+same folder that the finder serves at run time; the command prints that configuration. ``--write`` writes the
+same names into a folder of the project instead, which can be committed and contains no path of a machine.
+pyright and Pylance search ``typings`` by default, mypy if ``mypy_path`` names it.
 
-The folder holds ``.py`` files, since pyright warns of a stub without a source. Nothing of it is imported at
-run time. Stub packages in the wheel would need no command, and would overwrite those of ``types-channels``.
+The folder has ``.py`` files, because pyright warns about a stub without a source. None of them is imported at
+run time. Stub packages in the wheel would need no command, but would overwrite those of ``types-channels``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MARK = "# Written by 'django-shim stubs --write', for type checkers; nothing is 
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the configuration, or write the folder (default: ``typings``); the exit code."""
+    """Print the configuration, or write the folder (default: ``typings``); return the exit code."""
     if not arguments:
         print(configuration())
         return 0
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def configuration() -> str:
-    """Lines for pyproject.toml; without Django installed they also show the subset of it."""
+    """Return lines for pyproject.toml; without Django they also name the subset."""
     folders = [PACKAGES] if real_spec("django") else [PACKAGES, HERE]
     return "\n".join(
         [
@@ -66,9 +66,9 @@ def configuration() -> str:
 
 
 def write(folder: Path) -> Iterator[Path]:
-    """Write every package that the shim serves below ``folder``, anew; yields the folder of each.
+    """Write every package that the shim serves below ``folder``, and yield the folder of each.
 
-    Without Django installed the subset of it is among them.
+    Without Django the subset is one of them.
     """
     for package in _packages():
         target = folder / package.name
@@ -86,7 +86,7 @@ def _packages() -> list[Path]:
 
 
 def _is_foreign(package: Path) -> bool:
-    """A package that was not written by this command: somebody's own stubs."""
+    """Return True for a package that this command has not written."""
     first = package / "__init__.py"
     if not package.exists():
         return False
@@ -94,7 +94,7 @@ def _is_foreign(package: Path) -> bool:
 
 
 def _names_of(source: str) -> str:
-    """What a mirror says to type checkers; any other module as it is."""
+    """Return the part of a mirror for type checkers; any other module unchanged."""
     tree = ast.parse(source)
     if not any(_calls_mirror(node) for node in tree.body):
         return source

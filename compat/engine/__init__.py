@@ -1,4 +1,4 @@
-"""The engine: what runs a consumer for one connection, from its first message to its last."""
+"""The engine runs a consumer for one connection, from its first message to its last."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""A consumer's connection: how it begins, what it is asked while it runs, and how it ends.
+"""A consumer's connection: how it begins, and how it ends.
 
-Whatever ends it, and whatever fails meanwhile, the end has one order: an error is logged, the client is told,
-the disconnect handler runs exactly once, the groups are left. A client that does not read is waited for no
-longer than ``CLOSE_TIMEOUT_S``, a layer that does not answer no longer than ``LAYER_TIMEOUT_S``. Handlers,
-the disconnect's too, are not bounded.
+A connection always ends in the same order, even if a step fails: an error is logged, the client is closed,
+the disconnect handler runs exactly once, and the channel leaves its groups. The engine waits
+``CLOSE_TIMEOUT_S`` at most for a client that does not read, and ``LAYER_TIMEOUT_S`` for a layer that does not
+answer. Handlers, including the disconnect handler, have no time limit.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ __all__ = ["CLOSE_TIMEOUT_S", "STOP", "Connection"]
 log = logging.getLogger("compat.consumer")
 
 CLOSE_TIMEOUT_S = 2.0
-"""How long a close may take: a client that reads nothing reads no close either."""
+"""Seconds that a close may take: a client that does not read would delay it without end."""
 
 DISCONNECT_TIMEOUT_S = 2.0
-"""How long after a send that has said that the client has left its disconnect may come from the server."""
+"""Seconds that the server's disconnect may take after a failed send has shown that the client has left."""
 
 NORMAL, GOING_AWAY, NO_CODE, INTERNAL_ERROR = 1000, 1001, 1006, 1011
 
 STOP: Any = object()
-"""What a handler of ours returns where it would raise StopConsumer: that is not worth an exception."""
+"""Returned by our disconnect handlers instead of raising StopConsumer, because an exception costs more."""
 
 Dispatch = Callable[[Message], Awaitable[Any]]
 Read = Callable[[Receive, Inbox], SocketReader]
@@ -51,8 +51,8 @@ Read = Callable[[Receive, Inbox], SocketReader]
 class Connection:
     """One consumer's connection, from its first message to its end.
 
-    ``dispatch`` awaits the handler of a message. ``receive`` is the server's. ``handlers`` are the names of
-    methods, by type of message, that may be called in place of ``dispatch``.
+    ``dispatch`` awaits the handler of a message. ``receive`` is the server's ASGI callable. ``handlers`` maps
+    message types to the names of methods that may be called instead of ``dispatch``; None: always dispatch.
     """
 
     __slots__ = (
@@ -95,23 +95,23 @@ class Connection:
         self.heartbeat: Heartbeat | None = None
         self.work: Work | None = None
         self.failure: BaseException | None = None
-        """What a handler has raised, once the log has been told."""
+        """The exception of a handler, once it has been logged."""
         self.cancelled = False
         self.scope = anyio_scope()
-        """The anyio scope in which the consumer runs; None where there is none."""
+        """The anyio cancel scope in which the consumer runs, or None."""
         self.overdue: asyncio.TimerHandle | None = None
-        """Ends the wait for the disconnect of a client that has left."""
+        """Fires if the server does not deliver the disconnect of a client that has left."""
 
     def subscribe(self, layer: Any, channel: str) -> None:
-        """Have what is sent to ``channel`` put into the inbox, until the end."""
+        """Put the messages of ``channel`` into the inbox, until the connection ends."""
         self.consumer._set_channel(channel)
         self.subscription = Subscription(layer, channel, self.inbox)
 
     def begin(self, read: Read, protocol: Any = None, work: Work | None = None) -> None:
-        """Begin to read the socket by ``read``, and let others know of the connection.
+        """Start to read the socket with ``read``, in the consumer's task, and register the connection.
 
-        In the consumer's task. ``protocol`` is the server's, where frames are gathered for it. ``work`` is
-        what handlers may leave behind when the task has come to the end of its messages.
+        ``protocol`` is the server's if frames are batched for it, else None. ``work`` is what handlers may
+        still do or send after the task has taken its last message.
         """
         socket, receive = self.socket, self.receive
         self.work = work
@@ -129,13 +129,13 @@ class Connection:
             drain.enter(self)
 
     def _limit(self, receive: Receive) -> Receive:
-        """``receive`` behind the limits of the connection; begins its heartbeat."""
+        """Return ``receive`` with the connection's limits applied, and start its heartbeat."""
         interval = limit_of(self.consumer, "heartbeat", "CHANNEL_HEARTBEAT")
         if interval is not None and self.socket.websocket:
             self.heartbeat = Heartbeat(self.inbox, interval)
         return guarded(self.consumer, receive, self.close)
 
-    # What a socket asks (see ``compat.engine.socket.Phase``)
+    # For the socket (``compat.engine.socket.Phase``)
 
     def between_ends(self) -> bool:
         """Return True while neither ``connect()`` nor ``disconnect()`` runs."""
@@ -143,13 +143,13 @@ class Connection:
         return not (current is None or current.get("type") == "websocket.connect" or self.inbox.ended)
 
     def client_left(self) -> bool:
-        """Return True once the server has handed over the client's disconnect."""
+        """Return True once the server has delivered the client's disconnect."""
         return self.inbox.ended or (self.reader is not None and self.reader.last is not None)
 
     # While it runs
 
     async def close(self, code: int) -> None:
-        """Close the client's socket, for ``CLOSE_TIMEOUT_S`` at most; errors of that are not raised."""
+        """Close the client's socket within ``CLOSE_TIMEOUT_S``; errors are logged at DEBUG, not raised."""
         try:
             closing = await whole(self.socket.close(code), CLOSE_TIMEOUT_S)
         except Exception as error:  # noqa: BLE001 - any server, and any middleware around its send
@@ -158,14 +158,14 @@ class Connection:
             closing.cancel()
 
     def cancel(self) -> None:
-        """Cancel the consumer's task, from outside of it."""
+        """Cancel the consumer's task; call it from another task."""
         if self.inbox.task is not None:
             self.inbox.task.cancel()
 
     def has_left(self, error: Exception) -> bool:
-        """Return True where ``error`` of a handler says only that the client has left: the consumer goes on.
+        """Return True if a handler's ``error`` only means that the client has left.
 
-        What has come from the client before is handled yet, and its disconnect, which is on the way.
+        The consumer then goes on with the frames that the client sent before it left, and its disconnect.
         """
         if self.inbox.ended or not (self.socket.gone and says_gone(error)):
             return False
@@ -178,7 +178,7 @@ class Connection:
             self.inbox.fail(ClientDisconnected("the server has not said that the client has left"))
 
     async def handle(self, message: Message) -> None:
-        """Await the handler of ``message``; raise StopConsumer where it ends the consumer."""
+        """Await the handler of ``message``; raise StopConsumer if it ends the consumer."""
         handling = self.dispatch(message)
         if self.inbox.ended and self.scope is not None:
             handling = self.shielded(handling)
@@ -190,8 +190,8 @@ class Connection:
                 raise
 
     async def shielded(self, handling: Awaitable[Any]) -> Any:
-        """Run the disconnect handler so that no anyio scope further out cuts it short."""
-        if anyio_scope() is not self.scope:  # connect() has entered one of its own, which is to be left first
+        """Run the disconnect handler so that no outer anyio cancel scope interrupts it."""
+        if anyio_scope() is not self.scope:  # connect() has entered a scope, which has to be left first
             return await handling
         with shield():
             return await handling
@@ -199,16 +199,16 @@ class Connection:
     # The end
 
     async def refused(self, error: BaseException) -> None:
-        """End a consumer that could not begin, before its handshake has been received."""
+        """End a consumer that could not start; its handshake has not been received yet."""
         if self._is_logged() and is_outage(error):
             await refuse_for_outage(self.consumer.scope, self.receive, self.socket.raw_send, error)
         else:
             await self.end(error)
 
     async def end(self, error: BaseException | None) -> None:
-        """End the consumer because of ``error``; None: the client's own disconnect has been handled.
+        """End the consumer because of ``error``; None means that the client's disconnect has been handled.
 
-        Raises ``error`` where it is to be raised: a cancellation, or in a test.
+        Raises ``error`` if it is a cancellation or SystemExit, or if errors are not logged (in a test).
         """
         inbox, served = self.inbox, self.socket.served
         cancelled = isinstance(error, asyncio.CancelledError) and not is_a_handlers_own(error)
@@ -253,9 +253,9 @@ class Connection:
             raise noted(failure, hint_for(self.consumer, failure, self.inbox.current))
 
     async def _steps(self, code: int | None, failure: BaseException | None) -> BaseException | None:
-        """Take the steps of an end in their order, each whatever the one before has raised.
+        """Take the steps of an end in order, each one even if the step before it raised an exception.
 
-        ``code`` is None where the disconnect has been handled. Returns what the disconnect handler raised.
+        ``code`` is None if the disconnect has been handled. Returns the exception of the disconnect handler.
         """
         second: BaseException | None = None
         interrupted: asyncio.CancelledError | None = None
@@ -267,7 +267,7 @@ class Connection:
             except Exception as error:  # noqa: BLE001 - the user's handler may raise anything
                 second = error
         if second is not None and self._is_logged():
-            # One that follows another is most often its consequence: connect() has been cut short.
+            # A second error usually follows from the first, because connect() did not complete: hence INFO.
             self._report(second, "websocket.disconnect", logging.ERROR if failure is None else logging.INFO)
         self.let_go()
         try:
@@ -283,7 +283,7 @@ class Connection:
         except asyncio.CancelledError as error:
             interrupted = error
         except Exception as error:  # noqa: BLE001 - any layer, any driver
-            # One that cannot be reached is reported, not raised.
+            # A layer that cannot be reached is logged, and does not end the connection with an error.
             warn(self.name(), f"could not leave its groups: {error}")
         self.inbox.close()
         if interrupted is not None:
@@ -291,7 +291,7 @@ class Connection:
         return second
 
     async def _tell(self, code: int | None) -> None:
-        """Send what is queued, and the close; a client that reads nothing is not waited for."""
+        """Send the queued frames and the close, each within a time limit."""
         if self.work is not None:
             await self.work.flush()
         if code is not None and not self.inbox.ended and (self.socket.served or code == TRY_AGAIN_LATER):
@@ -299,7 +299,7 @@ class Connection:
             await self.close(code)
 
     async def _disconnect(self, code: int | None) -> None:
-        """Run the consumer's own disconnect handler, unless it has run or nothing has begun."""
+        """Run the consumer's disconnect handler, unless it has run or no message has been handled."""
         if self.work is not None:
             await self.work.idle()
         begun = self.socket.websocket and self.inbox.current is not None
@@ -313,7 +313,7 @@ class Connection:
             pass
 
     def let_go(self) -> None:
-        """Stop what belongs to the connection: it is read from and sent to no more."""
+        """Stop the timers of the connection and take it off the register; nothing is sent any more."""
         drain.leave(self)
         for timer in (self.heartbeat, self.overdue):
             if timer is not None:
@@ -323,14 +323,14 @@ class Connection:
         self.socket.leave()
 
     def _code_of_client(self, code: int | None) -> int | None:
-        """The code of the client's disconnect, if that has come and is not handled yet; else ``code``."""
+        """Return the code of the client's disconnect if one waits to be handled, else ``code``."""
         last = self.reader.last if self.reader is not None and not self.inbox.ended else None
         return code if last is None else int(last.get("code", NO_CODE))
 
     # The log
 
     def announced(self, error: BaseException) -> BaseException:
-        """Return ``error`` of a handler as it is explained, once it is in the log, if it belongs there."""
+        """Return a handler's ``error``, explained if possible, after logging it if errors are logged."""
         if self.failure is None:
             self.failure = explained(self.consumer, error)
             if self._is_logged():
@@ -339,12 +339,12 @@ class Connection:
         return self.failure
 
     def _is_logged(self) -> bool:
-        """Return True where errors go to the log; elsewhere the server, or a test, is given them."""
+        """Return True if errors are logged; otherwise they are raised to the server or to the test."""
         return self.socket.served and self.socket.websocket
 
     def _report(self, error: BaseException, where: str, level: int = logging.ERROR) -> None:
         report(self.consumer, self.name(), error, self.inbox.current, where, level)
 
     def name(self) -> str:
-        """Consumer, path and channel, for log lines."""
+        """Return the consumer's class, path and channel, for log lines."""
         return named(self.consumer, self.inbox.channel)

@@ -1,4 +1,4 @@
-"""What the engine needs of others: of a consumer, and of what runs its handlers."""
+"""The interfaces that the engine needs: of a consumer, and of the object that runs its handlers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Consumer", "Work"]
 
 
 class Consumer(Protocol):
-    """What the engine needs of a consumer."""
+    """The attributes and methods of a consumer that the engine uses."""
 
     scope: Scope
     channel_layer_alias: str
@@ -26,10 +26,10 @@ class Consumer(Protocol):
 
 
 class Work(Protocol):
-    """What may still go on when a consumer's task has come to the end of its messages."""
+    """Handlers and queued frames that may remain when a consumer's task has taken its last message."""
 
     async def flush(self) -> None:
-        """Send what handlers have queued, for ``CLOSE_TIMEOUT_S`` at most."""
+        """Send the frames that handlers have queued, for ``CLOSE_TIMEOUT_S`` at most."""
 
     async def idle(self) -> None:
-        """Return when no handler runs any more."""
+        """Wait until no handler runs."""

@@ -1,12 +1,12 @@
-"""``connect()`` with parameters: filled in by FastAPI, as the parameters of a websocket endpoint are.
+"""``connect()`` with parameters, which FastAPI fills in like those of a websocket endpoint.
 
     class Room(AsyncWebsocketConsumer):
         async def connect(self, room: str, user: Annotated[User, Depends(current_user)], since: int = 0):
             ...
 
-Path and query parameters, headers, cookies and ``Depends(...)`` (also with ``yield``, which ends with the
-connection) are FastAPI's own, ``app.dependency_overrides`` included. A plain ``connect(self)``, which is all
-that Channels knows, never comes here, and FastAPI is imported when the first consumer does.
+Path and query parameters, headers, cookies and ``Depends(...)`` work as in FastAPI, and so does
+``app.dependency_overrides``. A dependency with ``yield`` ends with the connection. A plain ``connect(self)``,
+as in Channels, does not use this module. FastAPI is imported when the first consumer with parameters runs.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ __all__ = ["declares", "endpoint", "run"]
 log = logging.getLogger("compat.consumer")
 
 SOCKET = "websocket_of_the_consumer"
-"""The endpoint's own parameter, beside those of ``connect()``."""
+"""The name of the endpoint's WebSocket parameter, which is added to the parameters of ``connect()``."""
 
 Make = Callable[[], Any]
 """Makes the consumer of one connection."""
 
 
 def declares(consumer_class: type) -> bool:
-    """True when ``connect()`` of this class asks for what FastAPI provides.
+    """Return True if ``connect()`` of this class has parameters for FastAPI to fill in.
 
-    That is: it has a parameter without a default, or one with a ``Depends``, ``Query`` or the like. A
-    ``connect(self, extra=None)`` is called as in Channels, without arguments.
+    Such a parameter has no default, or is declared with ``Depends``, ``Query`` or the like. A
+    ``connect(self, extra=None)`` is called without arguments, as in Channels.
     """
     connect = getattr(consumer_class, "connect", None)
     if not inspect.isfunction(connect):
@@ -55,10 +55,10 @@ def _is_asked_for(parameter: inspect.Parameter) -> bool:
 
 
 async def run(consumer_class: type, make: Make, scope: Scope, receive: Receive, send: Send) -> None:
-    """Run the consumer that ``make()`` makes, once FastAPI has found what its ``connect()`` asks for.
+    """Run the consumer that ``make()`` returns, after FastAPI has resolved the parameters of ``connect()``.
 
-    Where that fails, by a parameter that is missing or an exception of a dependency that FastAPI knows, the
-    client is refused: 403 from a server, the code of a WebSocketException (1008 for others) in a test.
+    If a parameter is missing or invalid, or a dependency raises an HTTPException or a WebSocketException, the
+    client is refused: a server answers 403, a test sees the code of the WebSocketException, or 1008.
     """
     from starlette.exceptions import HTTPException, WebSocketException
 
@@ -91,9 +91,9 @@ async def run(consumer_class: type, make: Make, scope: Scope, receive: Receive, 
 
 
 def endpoint(consumer_class: Any, **initkwargs: Any) -> Callable[..., Any]:
-    """The consumer as a function that FastAPI takes for an endpoint, with the parameters of ``connect()``.
+    """Return the consumer as a FastAPI endpoint function with the parameters of ``connect()``.
 
-    For routes that have dependencies of their own::
+    ``initkwargs`` go to the consumer's constructor. Use it for a route that has dependencies::
 
         app.add_api_websocket_route("/ws/{room}", endpoint(Room), dependencies=[Depends(admit)])
     """
@@ -121,9 +121,9 @@ def endpoint(consumer_class: Any, **initkwargs: Any) -> Callable[..., Any]:
 
 
 def _hide_credentials(function: Callable[..., Any]) -> None:
-    """Keep what dependencies read from the query and from headers out of the servers' logs.
+    """Hide the query parameters and headers that dependencies read from the servers' logs.
 
-    Most of it says who somebody is. Of what ``connect()`` itself reads, what is named like a secret is.
+    Most of them identify a user. Parameters of ``connect()`` are hidden if their names are those of secrets.
     """
     hide_usual_parameters()
     from fastapi.dependencies.utils import get_dependant
@@ -142,7 +142,7 @@ def _hide_credentials(function: Callable[..., Any]) -> None:
 
 
 def _parameters(consumer_class: Any) -> list[inspect.Parameter]:
-    """Those of ``connect()``, as keywords; FastAPI passes them so."""
+    """Return the parameters of ``connect()`` as keyword-only parameters, as FastAPI passes them."""
     if not declares(consumer_class):
         return []
     connect = consumer_class.connect
@@ -161,7 +161,7 @@ def _parameters(consumer_class: Any) -> list[inspect.Parameter]:
 
 @functools.lru_cache(maxsize=1024)
 def _route(consumer_class: type, path_params: tuple[str, ...], application: Any) -> Any:
-    """A route of FastAPI that is never matched: it knows which parameters are the path's, and overrides."""
+    """Return a FastAPI route that only resolves parameters: it knows the path's names and the overrides."""
     try:
         from fastapi.routing import APIWebSocketRoute
     except ModuleNotFoundError as error:

@@ -1,14 +1,14 @@
-"""A stop of the server that closes its connections one after another.
+"""Close the connections one after another when the server stops.
 
-With ``DRAIN_SECONDS`` above 0, the first SIGTERM (or SIGINT) begins a drain: new sockets are refused with 503
-and the open ones are closed with 1012 ("service restart") one after another, spread over that time, so that
-clients do not all come back at once, and each one's ``disconnect()`` runs. Then, or at the second signal,
-the server stops as it would have. A handler that does not return is cancelled, and one that blocks its thread
-does not keep the process from ending.
+With ``DRAIN_SECONDS`` above 0, the first SIGTERM (or SIGINT) begins a drain. New websockets are refused with
+503. The open ones are closed with 1012 ("service restart") one after another, spread over that time, so that
+clients do not all reconnect at once; the ``disconnect()`` of each one runs. After that, or at the second
+signal, the server stops as it does without a drain. A handler that does not return is cancelled, and one that
+blocks its thread does not prevent the end of the process.
 
-The handler is put in front of the server's when the first websocket is served. That needs a server that
-handles signals by ``signal.signal`` on the thread of its event loop, as uvicorn does; with any other a server
-stops as it always did, and a log line says so.
+The signal handler is installed before the server's own when the first websocket is served. This needs a
+server that uses ``signal.signal`` on the thread of its event loop, as uvicorn does. Other servers stop as
+usual, and a log line says that there is no drain.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ log = logging.getLogger("compat.draining")
 SERVICE_RESTART = 1012
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 CLOSED_TIMEOUT_S = 5.0
-"""How long a client that has been closed, or a consumer that has been cancelled, may take to be gone."""
+"""Seconds that a connection may take to end after its close or its cancellation."""
 
 Handler = Callable[[int, FrameType | None], Any]
 
@@ -64,7 +64,7 @@ class Drain:
         """Set when the last connection has ended; None while no task waits for that."""
 
     def enter(self, consumer: Running) -> None:
-        """Note that a websocket is served from now on."""
+        """Register a connection; the first one installs the signal handlers."""
         self.open.add(consumer)
         if not self.watching:
             self.watching = True
@@ -72,7 +72,7 @@ class Drain:
                 self._watch()
 
     def leave(self, consumer: Running) -> None:
-        """Note that a websocket has ended."""
+        """Remove a connection that has ended."""
         self.open.discard(consumer)
         if self.gone is not None and not self.open:
             self.gone.set()
@@ -100,7 +100,7 @@ class Drain:
             signal.signal(number, lambda number, frame: self._stop(loop))
 
     def _stop(self, loop: asyncio.AbstractEventLoop) -> None:
-        """In the signal handler: begin, or at the second signal let the server end at once."""
+        """Begin the drain, or stop at once at the second signal; runs in the signal handler."""
         if not admissions.draining:
             admissions.refuse_all()
             loop.call_soon_threadsafe(self._begin)
@@ -112,15 +112,15 @@ class Drain:
         self._end_at_once()
 
     def _end_at_once(self) -> None:
-        """Stop the server without waiting for its connections, and make sure that the process ends."""
+        """Stop the server without waiting for its connections, and guarantee that the process ends."""
         handler = self.servers[signal.SIGTERM]
         _stop_server(handler)
         server = getattr(handler, "__self__", None)
         if hasattr(server, "force_exit"):
             server.force_exit = True  # type: ignore[union-attr]
-        else:  # as Ctrl-C after a stop has begun
+        else:  # like Ctrl-C during a stop
             self.servers.get(signal.SIGINT, handler)(signal.SIGINT, None)
-        # An interpreter waits for its threads, and a handler may block one for ever.
+        # The interpreter waits for its threads at exit, and a handler may block one of them.
         last_resort = threading.Timer(CLOSED_TIMEOUT_S, os._exit, (1,))
         last_resort.daemon = True
         last_resort.start()
@@ -133,7 +133,7 @@ class Drain:
         self.task = asyncio.get_running_loop().create_task(self._close_all())
 
     async def _close_all(self) -> None:
-        """Close what is open, evenly over the drain time; then hand over to the server."""
+        """Close the open connections evenly over the drain time, then let the server stop."""
         seconds = drain_seconds()
         consumers = list(self.open)
         log.warning("stopping: closing %d websockets over %g s", len(consumers), seconds)
@@ -161,7 +161,7 @@ class Drain:
 
 
 def _stop_server(handler: Handler) -> None:
-    """Have the server stop as for SIGTERM; uvicorn by its flag, since it ends a signal's stop with 143."""
+    """Stop the server as for SIGTERM; uvicorn by its flag, since its handler makes the exit code 143."""
     server = getattr(handler, "__self__", None)
     if hasattr(server, "should_exit"):
         server.should_exit = True  # type: ignore[union-attr]
@@ -170,7 +170,7 @@ def _stop_server(handler: Handler) -> None:
 
 
 def drain_seconds() -> float:
-    """Setting ``DRAIN_SECONDS``: over how long a stop spreads its closes; 0 closes all at once."""
+    """Return the setting ``DRAIN_SECONDS``: the seconds over which a stop spreads its closes; 0: no drain."""
     seconds = settings.get("DRAIN_SECONDS")
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0:
         raise ImproperlyConfigured(f"DRAIN_SECONDS must be a number of seconds, 0 or more; found {seconds!r}")
@@ -178,4 +178,4 @@ def drain_seconds() -> float:
 
 
 drain = Drain()
-"""That of this process."""
+"""The drain of this process."""

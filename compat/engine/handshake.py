@@ -1,9 +1,8 @@
-"""A handshake always gets an answer: also where ``connect()`` has given none when it returns.
+"""Refuse a handshake that ``connect()`` has neither accepted nor closed.
 
-Channels' documentation says that a connection which ``connect()`` neither accepts nor closes is rejected; its
-code leaves the client waiting for ever. Packages rely on the code: they accept later, from a task or when a
-worker has answered. So an undecided connection is left alone for ``CHANNEL_HANDSHAKE_SECONDS``, and then
-refused.
+The documentation of Channels says that such a connection is rejected, but its code never answers the client.
+Some packages rely on that: they accept later, from a task or when a worker has answered. So a handshake may
+stay undecided for ``CHANNEL_HANDSHAKE_SECONDS``, and is refused after that.
 """
 
 from __future__ import annotations
@@ -20,21 +19,21 @@ __all__ = ["IN_A_TEST_S", "refuse_unless_decided", "undecided"]
 log = logging.getLogger("compat.consumer")
 
 IN_A_TEST_S = 0.5
-"""The longest time under a communicator, whose ``connect()`` waits for a second."""
+"""The time limit in seconds without a server, because a communicator's ``connect()`` waits for one second."""
 
 _refusals: set[asyncio.Task[None]] = set()
 
 
 def undecided(consumer: Any) -> bool:
-    """True while the handshake of ``consumer`` has neither been accepted nor refused."""
+    """Return True while the handshake of ``consumer`` has been neither accepted nor refused."""
     socket = consumer._socket
     return bool(socket.websocket and not socket.opened and not socket.closed)
 
 
 def refuse_unless_decided(consumer: Any) -> None:
-    """Refuse the connection, with a log line, when it is still undecided after the time for that.
+    """Refuse the connection, and log it, if it is still undecided after ``CHANNEL_HANDSHAKE_SECONDS``.
 
-    May be called in any thread.
+    This function may be called in any thread.
     """
     if not undecided(consumer):
         return

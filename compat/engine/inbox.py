@@ -1,8 +1,8 @@
-"""The inbox of one consumer: a bounded queue that layers push into, with a place for a client's frame.
+"""The inbox of one consumer: a bounded queue of the layer's messages, and a place for one client frame.
 
-A message has a deadline; one whose deadline has passed is thrown away when it reaches the head, and counted
-by the owner under "expired". Nothing waits between taking a message and returning it, so a reader that is
-cancelled loses nothing.
+Each message has a deadline. A message that is taken after its deadline is discarded, and the layer counts it
+as "expired". There is no await between taking a message and returning it, so cancelling the reader loses
+nothing.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from compat.types import Message
 __all__ = ["BETWEEN", "HEARTBEAT", "Event", "Inbox", "Overflow"]
 
 Overflow = Literal["drop", "drop_oldest", "close"]
-"""What a full inbox does: refuse the newest, throw out the oldest, or have its client closed (1013)."""
+"""What a full inbox does: drop the new message, drop the oldest, or close the connection with 1013."""
 
 HEARTBEAT = "compat.heartbeat"
-"""Type of an event that the engine itself makes: it is not counted when it is lost."""
+"""Type of the event that the engine itself creates; it is not counted if it is lost."""
 
 BETWEEN: Message = {"type": "between two messages"}
-"""The current message while no handler runs, so that an idle consumer does not keep its last."""
+"""The current message while no handler runs: an idle consumer need not keep its last message alive."""
 
 Event = tuple[float, Message, Callable[[], Message] | None]
-"""(deadline, message, copy): a message for many is copied when it is taken, and until then they share it.
+"""(deadline, message, copy): the members of a group share a message until ``copy()`` makes a member's own.
 
-A copy for each at once would be a hundred thousand objects for the garbage collector, where ten thousand
-members have ten messages waiting.
+None: only this inbox has the message. With a copy at each push, ten messages for ten thousand members would
+be 100,000 objects for the garbage collector.
 """
 
 
 class _Nothing(deque[Any]):
-    """The events of an inbox in which nothing waits."""
+    """The events of an empty inbox."""
 
     def append(self, event: Any) -> None:
         raise RuntimeError("nothing is kept here: see Inbox.offer")
@@ -47,10 +47,10 @@ NOTHING: deque[Event] = _Nothing(maxlen=0)
 
 
 class Inbox:
-    """What one consumer reads: client frames and layer messages, alternating when both wait.
+    """The messages of one consumer: client frames and layer messages, which alternate if both wait.
 
-    Not thread-safe, but for ``push_threadsafe``. ``capacity`` bounds the layer's messages; a client frame has
-    a place of its own, and the socket is not read again before that place is free (backpressure).
+    Only ``push_threadsafe`` is thread-safe. ``capacity`` limits the layer's messages. There is a separate
+    place for one client frame, and the socket is not read again before that place is free (backpressure).
     """
 
     __slots__ = (
@@ -87,24 +87,24 @@ class Inbox:
         self.capacity: int = 100
         self.on_overflow: Overflow = "drop"
         self.events = events
-        """A deque of its own only while something waits, since most connections are idle most of the time."""
+        """The waiting events; the shared ``NOTHING`` while there are none, as most connections are idle."""
         self.frame: Message | None = None
         self.turn = False
-        """Whose turn it is when a frame and an event both wait: False the frame's."""
+        """Which one is next if a frame and an event both wait: False is the frame, True the event."""
         self.current: Message | None = None
-        """The message whose handler runs; None before the first, and ``BETWEEN`` between two."""
+        """The message whose handler runs; None before the first message, ``BETWEEN`` between two."""
         self.waiter: asyncio.Future[Any] | None = None
-        """What the reader waits for, while it does."""
+        """The future that the consumer's task waits for, or None while it does not wait."""
         self.space: asyncio.Future[None] | None = None
         self.drained: asyncio.Future[None] | None = None
         self.failure: BaseException | None = None
         self.task: asyncio.Task[Any] | None = None
-        """The reader's, which is cancelled when the inbox overflows and ``on_overflow`` is "close"."""
+        """The consumer's task; it is cancelled if the inbox overflows and ``on_overflow`` is "close"."""
         self.overflowed = False
         self.ended = False
-        """The client's disconnect has been taken."""
+        """True once a disconnect has been taken, or the engine has begun to handle one."""
         self.groups: set[str] = set()
-        """Groups that the owning layer has put this channel into."""
+        """The groups of this channel in the owning layer."""
 
     # For the layer
 
@@ -115,20 +115,20 @@ class Inbox:
         capacity: int = 100,
         on_overflow: Overflow = "drop",
     ) -> None:
-        """Be the inbox of ``channel``; ``owner`` is told of what is lost."""
+        """Make this the inbox of ``channel``; ``owner``, usually the layer, counts lost messages."""
         self.owner, self.channel = owner, channel
         self.capacity, self.on_overflow = capacity, on_overflow
 
     def push(self, message: Message, deadline: float) -> bool:
-        """Append a layer's message; only on the inbox's own loop.
+        """Append a layer's message; call it on the inbox's own event loop.
 
-        ``deadline`` is in seconds of ``clock.steady()``. Returns True when nothing was lost, False when
-        exactly one message was: this one, or with "drop_oldest" the one at the head.
+        ``deadline`` is in seconds of ``clock.steady()``. Returns False if one message was lost: this one, or
+        the oldest with "drop_oldest". Returns True otherwise.
         """
         return self.offer((deadline, message, None))
 
     def offer(self, event: Event) -> bool:
-        """``push`` for an event that may be in other inboxes too; returns what ``push`` does."""
+        """Append an event, which other inboxes may share; return what ``push`` returns."""
         events, waiting = self.events, len(self.events)
         half_full = 2 * waiting >= self.capacity
         if half_full:
@@ -143,15 +143,15 @@ class Inbox:
         return True
 
     def is_behind(self) -> bool:
-        """Return True while this is half full and its reader is about to take from it."""
+        """Return True while the inbox is half full and its reader is about to take a message."""
         if self.current is not BETWEEN or 2 * len(self.events) < self.capacity:
             return False
         return self.waiter is None or bool(self.scheduler.is_called(self))
 
     def push_threadsafe(self, message: Message, deadline: float) -> None:
-        """Append a layer's message from another thread or loop; a loss is counted when it happens.
+        """Append a layer's message from another thread or event loop; a loss is counted later, on the loop.
 
-        Raises RuntimeError when the inbox's loop is closed.
+        Raises RuntimeError if the inbox's loop is closed.
         """
         self.loop.call_soon_threadsafe(self._push_counted, message, deadline)
 
@@ -171,12 +171,12 @@ class Inbox:
             return not lost
         if self.on_overflow == "close" and not self.overflowed:
             self.overflowed = True
-            if self.task is not None and not self.ended:  # else its end is under way
+            if self.task is not None and not self.ended:  # otherwise the connection is ending already
                 self.task.cancel()
         return False
 
     async def put(self, message: Message) -> None:
-        """Append a message from a layer that is asked for one at a time; returns when it has been taken."""
+        """Append a message of a layer that is read with ``receive()``; return when it has been taken."""
         self.push(message, float("inf"))
         while self.events:
             self.drained = self.loop.create_future()
@@ -190,7 +190,10 @@ class Inbox:
     # For the reader of the socket
 
     def put_frame(self, frame: Message) -> bool:
-        """Hand over a client frame; the place must be free (``frame is None``). True: it is handled next."""
+        """Store a client frame; the place must be free (``frame is None``).
+
+        Returns True if the consumer's task was waiting, and so takes the frame next.
+        """
         self.frame = frame
         waiter = self.waiter
         if waiter is None:
@@ -204,21 +207,21 @@ class Inbox:
         """Wait until the place for a client frame is free."""
         while self.frame is not None:
             self.space = space = self.loop.create_future()
-            # A sync consumer's worker takes at any moment, and then looks at ``space``.
+            # A sync consumer's worker may take the frame at any moment, and looks at ``space`` after that.
             if self.frame is None:
                 self.space = None
                 return
             await space
 
     def free_frame(self) -> None:
-        """Let the reader of the socket go on."""
+        """Wake the reader that waits in ``vacancy``."""
         space = self.space
         if space is not None:
             self.space = None
             settle(space)
 
     def fail(self, error: BaseException) -> None:
-        """Have the consumer's task get ``error`` once the messages are taken: nothing more can be read."""
+        """Raise ``error`` in the consumer's task once the waiting messages are taken; nothing follows."""
         self.failure = error
         self._failed()
 
@@ -228,17 +231,17 @@ class Inbox:
     # For the consumer's task
 
     def begin(self) -> None:
-        """Note that the current task is the one that takes from here."""
+        """Record the current task as the consumer's task."""
         self.task = asyncio.current_task(self.loop)
 
     async def get(self) -> Message:
-        """Return the next message; raise what ``fail`` was given when there is nothing else to come."""
+        """Wait for the next message and return it; raise the error of ``fail`` once no message is left."""
         while (message := self.take()) is None:
             await self.waiting()
         return message
 
     def waiting(self) -> Awaitable[Any]:
-        """Return what to await when ``take()`` found nothing; raise what ``fail`` was given."""
+        """Return an awaitable to wait for after ``take()`` returned None; raise the error of ``fail``."""
         if self.failure is not None:
             raise self.failure
         waiter: asyncio.Future[None] = self.loop.create_future()
@@ -246,24 +249,24 @@ class Inbox:
         return waiter
 
     def wait_for(self, future: asyncio.Future[Any]) -> None:
-        """Note that the consumer's task waits for ``future`` now: nothing is left to be taken."""
+        """Record that the consumer's task waits for ``future``, because no message is left."""
         if not self.events:
             self.events = NOTHING
         self.current = BETWEEN
         self.waiter = future
 
     def pause(self) -> None:
-        """Note that the handler of the current message has returned."""
+        """Record that the handler of the current message has returned."""
         self.current = BETWEEN
 
     def wake(self) -> None:
-        """Let the consumer's task look again; only from a callback of the loop, and not inside of a task."""
+        """Wake the consumer's task; call it from a callback of the event loop, not from a task."""
         waiter, self.waiter = self.waiter, None
         if waiter is not None:
             settle(waiter)
 
     def take(self) -> Message | None:
-        """Return the next message, or None. A frame and events alternate, the frame first."""
+        """Return the next message, or None if none waits; frames and events alternate, the frame first."""
         events = self.events
         frame = self.frame
         self.waiter = None
@@ -278,10 +281,10 @@ class Inbox:
         while events:
             try:
                 deadline, message, copy = events.popleft()
-            except IndexError:  # dropped by "drop_oldest" while a worker thread looked
+            except IndexError:  # "drop_oldest" has removed the last event while this worker thread looked
                 break
             if self.drained is not None and not events:
-                self.loop.call_soon_threadsafe(self._tell_drained)  # a sync consumer takes in a worker thread
+                self.loop.call_soon_threadsafe(self._tell_drained)  # this may be a worker thread
             if deadline > steady():
                 message = message if copy is None else copy()
                 self.current = message
@@ -291,7 +294,7 @@ class Inbox:
         return self.take() if frame is not None else None
 
     def took(self, frame: Message) -> None:
-        """Note that ``frame`` is the current message, which has not been in its place."""
+        """Record ``frame`` as the current message; it was read directly and never stored."""
         self.waiter = None
         self.turn = True
         self.current = frame
@@ -304,11 +307,11 @@ class Inbox:
     # At the end
 
     def end(self) -> None:
-        """Note that the disconnect is being handled, though the client's own has not been taken."""
+        """Record that the disconnect handler runs, although no disconnect of the client has been taken."""
         self.ended = True
 
     def close(self) -> None:
-        """Take no more. After an overflow, what waits and what still comes is counted as lost."""
+        """Close the inbox; after an overflow, count the waiting messages and all later ones as lost."""
         self.scheduler.backlog.pop(self, None)
         if not self.overflowed:
             return

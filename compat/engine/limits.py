@@ -1,6 +1,6 @@
-"""What one connection may do, and how many there may be. All off by default, and then they cost nothing.
+"""Limits for one connection, and for the number of connections; off by default, and then without cost.
 
-Each limit is a setting, and most are also an attribute of a consumer class, which comes first:
+Each limit is a setting, and most are also an attribute of consumer classes, which overrides the setting:
 
 ======================================  ============================  =======================================
 setting                                 class attribute               what happens beyond it
@@ -14,7 +14,7 @@ setting                                 class attribute               what happe
 ``CHANNEL_MAX_CONNECTIONS_PER_USER``                                  refused with 503 (by ``scope["user"]``)
 ======================================  ============================  =======================================
 
-A client that is closed here is a client that has left: its consumer gets one ``disconnect(code)``.
+For the consumer, a client that was closed here has left: ``disconnect(code)`` is called once.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = ["Admissions", "Guard", "Heartbeat", "admissions", "guarded", "limit_o
 log = logging.getLogger("compat.limits")
 
 Place = tuple[str, Any]
-"""What a connection counts as: (what, which one)."""
+"""A key under which a connection is counted: ("all", None), ("client", address) or ("user", key)."""
 
 WHOSE = {"all": "the server", "client": "this client", "user": "this user"}
 PLACES = tuple(f"CHANNEL_MAX_CONNECTIONS{per}" for per in ("", "_PER_CLIENT", "_PER_USER"))
@@ -48,9 +48,9 @@ SERVICE_UNAVAILABLE = 503
 
 
 def limit_of(consumer: Any, attribute: str, setting: str) -> float | None:
-    """Return the limit of ``consumer``: its class attribute, else the setting; None is no limit.
+    """Return the limit of ``consumer``: its class attribute, else the setting; None means no limit.
 
-    Raises ImproperlyConfigured for what is not a number above 0.
+    Raises ImproperlyConfigured if the value is not a number above 0.
     """
     own = getattr(consumer, attribute, None) if consumer is not None else None
     value = own if own is not None else settings.kept(setting)
@@ -63,7 +63,7 @@ def limit_of(consumer: Any, attribute: str, setting: str) -> float | None:
 
 
 class Guard:
-    """Stands between the socket and its reader: a frame beyond a limit comes out as a disconnect."""
+    """A ``receive`` callable with limits: for a frame beyond a limit it closes, and returns a disconnect."""
 
     def __init__(self, consumer: Any, receive: Receive, close: Any) -> None:
         self.receive = receive
@@ -77,7 +77,7 @@ class Guard:
         self.refilled = 0.0
 
     async def __call__(self) -> Message:
-        """The next message of the client, or the disconnect of one that has gone too far."""
+        """Return the client's next message, or a disconnect if the client has exceeded a limit."""
         try:
             message = await asyncio.wait_for(self.receive(), self.idle)
         except asyncio.TimeoutError:
@@ -92,7 +92,7 @@ class Guard:
     def _token(self) -> bool:
         now = asyncio.get_running_loop().time()
         assert self.rate is not None
-        # A client may send a second's worth at once, after it has been quiet for as long.
+        # A client that was quiet for a second may send the messages of one second at once.
         self.tokens = min(max(self.rate, 1.0), self.tokens + (now - self.refilled) * self.rate)
         self.refilled = now
         if self.tokens < 1:
@@ -107,7 +107,7 @@ class Guard:
 
 
 def limited(consumer: Any) -> bool:
-    """Return True where a limit per message, or a heartbeat, is set."""
+    """Return True if a limit per message or a heartbeat is set."""
     own = (
         consumer.max_message_size,
         consumer.max_messages_per_second,
@@ -118,7 +118,7 @@ def limited(consumer: Any) -> bool:
 
 
 def guarded(consumer: Any, receive: Receive, close: Any) -> Receive:
-    """``receive`` behind a ``Guard``, or as it is where no limit is set."""
+    """Return ``receive`` behind a ``Guard``, or ``receive`` itself if no limit is set."""
     own = consumer.max_message_size, consumer.max_messages_per_second, consumer.idle_timeout
     if own == (None, None, None) and settings.all_none(PER_MESSAGE):
         return receive
@@ -142,12 +142,12 @@ class Heartbeat:
 
     def _beat(self) -> None:
         inbox = self.inbox
-        if len(inbox.events) < inbox.capacity:  # it is not worth a message
+        if len(inbox.events) < inbox.capacity:  # a heartbeat must not push a message out
             inbox.push({"type": HEARTBEAT}, float("inf"))
         self.timer = inbox.loop.call_later(self.interval, self._beat)
 
     def cancel(self) -> None:
-        """End it with the connection."""
+        """Stop the heartbeat."""
         self.timer.cancel()
 
 
@@ -156,20 +156,20 @@ class Admissions:
 
     def __init__(self) -> None:
         self.draining = False
-        """The process is about to stop, and admits no connection."""
+        """True while the process is about to stop; it then admits no connection."""
         self._here: Counter[Place] = Counter()
 
     def refuse_all(self) -> None:
-        """Admit no connection from now on: the process is about to stop."""
+        """Admit no connection from now on, because the process is about to stop."""
         self.draining = True
 
     def open_to_all(self) -> bool:
-        """Return True where every connection is admitted: no limit is set, and the process does not stop."""
+        """Return True if every connection is admitted: no limit is set, and the process is not stopping."""
         return not self.draining and settings.all_none(PLACES)
 
     @contextlib.asynccontextmanager
     async def admit(self, scope: Scope, receive: Receive, send: Send) -> AsyncIterator[bool]:
-        """Around a connection: True when it may be served, False when it has been refused with 503."""
+        """Count a connection while the block runs; yield False if it has been refused with 503, else True."""
         if scope.get("type") != "websocket" or not is_served(scope):
             yield True
             return
@@ -183,7 +183,7 @@ class Admissions:
             await refuse(scope, receive, send, SERVICE_UNAVAILABLE, full)
             yield False
             return
-        self._here.update(places.keys())  # one each; of a mapping, Counter would add the values
+        self._here.update(places.keys())  # adds one to each; given the mapping, Counter would add its values
         try:
             yield True
         finally:
@@ -194,7 +194,7 @@ class Admissions:
 
     @staticmethod
     def _places(scope: Scope) -> dict[Place, float]:
-        """Return what a connection counts as, with the limit of each."""
+        """Return the keys under which a connection is counted, with the limit of each."""
         places: dict[Place, float] = {}
         if (total := limit_of(None, "", "CHANNEL_MAX_CONNECTIONS")) is not None:
             places["all", None] = total
@@ -216,4 +216,4 @@ class Admissions:
 
 
 admissions = Admissions()
-"""Those of this process."""
+"""The connections of this process."""

@@ -1,8 +1,8 @@
 """The engine's loop: take a message, await its handler, end in order.
 
-Client frames come off the socket, one ahead at most (``engine.reader``); the layer pushes its messages into
-the same inbox. This task takes them out and awaits their handlers, so everything that a consumer does happens
-in one task and one context.
+A second task reads client frames from the socket, at most one ahead of the handler (``engine.reader``). The
+layer pushes its messages into the same inbox. The consumer's task takes both out and awaits their handlers,
+so everything that a consumer does happens in one task and one context.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ __all__ = ["converse", "join"]
 async def converse(connection: Connection) -> None:
     """Run a consumer until it stops, its client leaves, a handler raises, or the task is cancelled.
 
-    Between two of its handlers the event loop has a turn: others' sockets and timers, and the tasks that the
-    first one has made.
+    The event loop has a turn between two handlers: it serves other sockets and timers, and starts the tasks
+    that the first handler has created.
     """
     if not await join(connection):
         return
@@ -41,7 +41,7 @@ async def converse(connection: Connection) -> None:
 
 
 async def join(connection: Connection) -> bool:
-    """Subscribe to a channel of the consumer's own, before its first message; False: it is refused."""
+    """Give the consumer a channel before its first message; return False if it was refused instead."""
     try:
         layer = connection.consumer._find_layer()
         if layer is not None:

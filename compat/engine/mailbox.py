@@ -1,7 +1,7 @@
-"""The mailbox of a channel that no consumer of this process owns.
+"""The mailbox of a channel that no consumer of this process reads.
 
-Any number of readers take from it, on any event loop or thread. As in an inbox, a message has a deadline, and
-a reader that is cancelled loses nothing.
+Any number of readers may take messages from it, on any event loop or thread. As in an inbox, each message has
+a deadline, and cancelling a reader loses nothing.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ __all__ = ["DropCounter", "Mailbox", "Retired", "settle"]
 
 
 class DropCounter(Protocol):
-    """Counts messages that are lost: the layer."""
+    """An object that counts lost messages, usually the layer."""
 
     def count_drop(self, channel: str, reason: str, count: int = 1) -> None: ...
 
 
 class Retired(Exception):
-    """The layer has forgotten this mailbox: the channel has another one, or an inbox."""
+    """The layer has dropped this mailbox; the channel now has another mailbox or an inbox."""
 
 
 class Mailbox:
-    """A channel's messages while no consumer of this process owns it; safe from any thread and loop."""
+    """The messages of a channel that no consumer of this process reads; safe from any thread and loop."""
 
     __slots__ = ("capacity", "channel", "events", "lock", "owner", "retired", "waiters")
     loop = None
-    """No loop owns a mailbox (see ``Inbox.loop``)."""
+    """A mailbox belongs to no event loop; compare ``Inbox.loop``."""
 
     def __init__(self, channel: str, owner: DropCounter | None = None, capacity: int = 100) -> None:
         self.channel = channel
@@ -42,10 +42,13 @@ class Mailbox:
         self.waiters: list[asyncio.Future[None]] = []
         self.lock = threading.Lock()
         self.retired = False
-        """Nothing is stored here any more, and nothing read."""
+        """True if the mailbox stores no message any more."""
 
     def push(self, message: Message, deadline: float) -> bool:
-        """Append a message; False when it was not stored: the mailbox is full, or ``retired``."""
+        """Append a message; return False if it was not stored because the mailbox is full or ``retired``.
+
+        ``deadline`` is in seconds of ``clock.steady()``.
+        """
         with self.lock:
             expired = self._expire()
             stored = len(self.events) < self.capacity and not self.retired
@@ -53,20 +56,20 @@ class Mailbox:
                 self.events.append((deadline, message))
             waiters = tuple(self.waiters)
         self._report(expired)
-        # Every reader is woken: the ones that find nothing wait again, and none can be forgotten.
+        # Wake every reader: one that finds no message waits again, and no wake-up is lost by a cancellation.
         for waiter in waiters:
             _wake(waiter)
         return stored
 
     async def get(self) -> Message:
-        """The next message that has not expired; waits for one. Cancelling it loses nothing.
+        """Wait for the next message that has not expired and return it; cancelling the call loses nothing.
 
-        Raises Retired when the mailbox is.
+        Raises Retired if the mailbox has been retired.
         """
         loop = asyncio.get_running_loop()
         while True:
             waiter = loop.create_future()
-            with self.lock:  # before the look, or a push from another thread could go unseen
+            with self.lock:  # register before ``take``, so that no push from another thread is missed
                 if self.retired:
                     raise Retired
                 self.waiters.append(waiter)
@@ -80,7 +83,7 @@ class Mailbox:
                     self.waiters.remove(waiter)
 
     def take(self) -> Message | None:
-        """The next message that has not expired, if there is one."""
+        """Return the next message that has not expired, or None."""
         with self.lock:
             expired = self._expire()
             message = self.events.popleft()[1] if self.events else None
@@ -88,7 +91,7 @@ class Mailbox:
         return message
 
     def idle(self) -> bool:
-        """Return True when no message and no reader waits here."""
+        """Return True if no message and no reader waits here."""
         with self.lock:
             expired = self._expire()
             idle = not self.events and not self.waiters
@@ -96,7 +99,7 @@ class Mailbox:
         return idle
 
     def retire(self) -> bool:
-        """Store nothing any more, if this is idle; False when it is not."""
+        """Retire the mailbox if it is idle; return whether it is retired now."""
         with self.lock:
             expired = self._expire()
             self.retired = self.retired or (not self.events and not self.waiters)
@@ -104,7 +107,7 @@ class Mailbox:
         return self.retired
 
     def hand_over(self) -> deque[tuple[float, Message]]:
-        """Retire, whatever waits here, and return that."""
+        """Retire the mailbox, and return the events that wait in it."""
         with self.lock:
             self.retired = True
             events, self.events = self.events, deque()
@@ -122,11 +125,11 @@ class Mailbox:
             self.owner.count_drop(self.channel, "expired", expired)
 
     def qsize(self) -> int:
-        """How many messages wait, expired ones included (as ``asyncio.Queue.qsize``)."""
+        """Return the number of waiting messages, including expired ones (as ``asyncio.Queue.qsize``)."""
         return len(self.events)
 
     def empty(self) -> bool:
-        """True when no message waits (as ``asyncio.Queue.empty``)."""
+        """Return True if no message waits (as ``asyncio.Queue.empty``)."""
         return not self.events
 
 
@@ -138,10 +141,10 @@ def _wake(waiter: asyncio.Future[Any]) -> None:
     try:
         loop.call_soon_threadsafe(settle, waiter)
     except RuntimeError:
-        pass  # that loop has ended, and its reader with it
+        pass  # the loop is closed, and its reader has ended with it
 
 
 def settle(waiter: asyncio.Future[Any]) -> None:
-    """Let the task that awaits ``waiter`` go on."""
+    """Set the result of ``waiter`` to None, unless it is done, which wakes the task that awaits it."""
     if not waiter.done():
         waiter.set_result(None)

@@ -1,7 +1,7 @@
-"""A channel layer whose server is away: what clients are answered, and who says so in the log, once.
+"""The answers to clients while a layer's server cannot be reached, and the log line about it.
 
-A client that is turned away meanwhile may come back: a handshake and a request get 503 with Retry-After, an
-open connection is closed with 1013. The layer logs one line when that begins and one when it is over.
+These answers ask a client to try again: a handshake or a request gets 503 with Retry-After, an open
+connection is closed with 1013. The layer logs one line when the outage begins and one when it ends.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = [
 log = logging.getLogger("compat.layers")
 
 RETRY_AFTER_S = 5
-"""What clients are asked to wait, in seconds, before they try again."""
+"""The value of Retry-After: seconds that a client should wait before it tries again."""
 
 SERVICE_UNAVAILABLE = 503
 TRY_AGAIN_LATER = 1013
@@ -36,9 +36,9 @@ _foreign = Throttle()
 
 
 def is_outage(error: BaseException | None) -> bool:
-    """True for an error that says that a layer's server cannot be used now: whoever asks is not to blame.
+    """Return True if ``error`` says that a layer's server cannot be used now.
 
-    LayerUnavailable of a layer of ours; of the real channels_redis, what its driver raises.
+    Our layers raise LayerUnavailable; the real channels_redis raises the connection errors of redis-py.
     """
     if isinstance(error, LayerUnavailable):
         return True
@@ -47,7 +47,7 @@ def is_outage(error: BaseException | None) -> bool:
 
 
 def report_outage(error: BaseException) -> None:
-    """Have an outage logged, for which a client was turned away, unless it has been."""
+    """Log the outage that ``error`` is about, unless it has been logged already."""
     report = getattr(error, "report", None)
     if report is not None:
         report()
@@ -57,13 +57,13 @@ def report_outage(error: BaseException) -> None:
 
 
 async def refuse_for_outage(scope: Scope, receive: Receive, send: Send, error: BaseException) -> None:
-    """Answer 503 to a request, or to a handshake that has not been received from yet."""
+    """Answer 503 to a request, or to a handshake whose connect message has not been received yet."""
     report_outage(error)
     await refuse(scope, receive, send, SERVICE_UNAVAILABLE, "Service Unavailable", _RETRY_AFTER)
 
 
 async def turn_away(send: Send) -> None:
-    """Answer 503 to a handshake that has been received; ``refusal.connection_lost`` is to follow."""
+    """Answer 503 to a handshake that has been received; await ``refusal.connection_lost`` after it."""
     await respond(send, SERVICE_UNAVAILABLE, "Service Unavailable", _RETRY_AFTER)
 
 

@@ -1,4 +1,4 @@
-"""Which parts of the engine a process uses: the plain ones, or those in ``engine.fast`` where they can be."""
+"""Choose between the plain parts of the engine and their replacements in ``engine.fast``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _schedulers: dict[asyncio.AbstractEventLoop, Scheduler] = {}
 
 
 def scheduler_of(loop: asyncio.AbstractEventLoop) -> Scheduler:
-    """Return the scheduler of ``loop``; those of closed loops are forgotten when a new one is made."""
+    """Return the scheduler of ``loop``, which is made at the first call."""
     found = _schedulers.get(loop)
     return found or made_for(loop, _schedulers, _scheduler)
 
@@ -38,14 +38,14 @@ def inbox_of(loop: asyncio.AbstractEventLoop) -> Inbox:
 
 
 def converse(connection: Connection) -> Awaitable[None]:
-    """Return what runs ``connection`` when it is awaited."""
+    """Return an awaitable that runs ``connection`` until it has ended."""
     if isinstance(connection.inbox, reading.FastInbox):
         return conversation.converse(connection)
     return plain.converse(connection)
 
 
 def bridge_of(consumer: bridge.SyncHandlers, socket: Socket) -> bridge.Bridge | None:
-    """Return what runs the handlers of a sync consumer in a pool of threads; None where that is not used."""
+    """Return a new bridge to the thread pool for a sync consumer; None if the part "bridge" is not in use."""
     scheduler = scheduler_of(socket.loop)
     if isinstance(scheduler, Rounds) and "bridge" in scheduler.parts:
         return bridge.Bridge(consumer, socket, scheduler)

@@ -1,7 +1,7 @@
-"""Read a client's messages from its socket, one ahead of the handler and no further.
+"""Read a client's messages from its socket, at most one ahead of the handler.
 
-A ``receive()`` may be anybody's: a middleware's, with time-outs or cancel scopes, which belong to a task. So
-it runs in a task of its own.
+``receive()`` may belong to middleware that uses timeouts or cancel scopes, and these belong to one task. So
+it runs in a separate task.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from compat.types import Message, Receive, Send
 __all__ = ["LAST", "Interruptible", "SocketReader", "TaskReader", "holds_closes_back"]
 
 LAST = frozenset(("websocket.disconnect", "http.disconnect"))
-"""After one of these nothing comes."""
+"""The message types after which the server delivers nothing more."""
 
 STOP_TIMEOUT_S = 2.0
-"""How long a ``receive()`` may take to be cancelled."""
+"""Seconds to wait for a cancelled ``receive()`` to end."""
 
 
 class SocketReader(Protocol):
-    """What reads a socket until its last message, or until it is told to stop."""
+    """Reads a socket until its last message, or until ``stop()``."""
 
     @property
     def last(self) -> Message | None:
-        """The client's disconnect, once it has been read; it may not have been handled."""
+        """The client's disconnect once it has been read, else None; it may not have been handled yet."""
 
     async def stop(self) -> None:
-        """Read no more."""
+        """Stop reading."""
 
 
 class TaskReader:
-    """Reads in a task of its own."""
+    """Reads the socket in a separate task."""
 
     __slots__ = ("last", "task")
 
@@ -59,29 +59,29 @@ class TaskReader:
             inbox.fail(error)
 
     async def stop(self) -> None:
-        """See ``SocketReader``; a ``receive()`` that cannot be cancelled is not waited for."""
+        """Stop reading; wait for the cancelled ``receive()`` for ``STOP_TIMEOUT_S`` at most."""
         if not self.task.done():
             self.task.cancel()
             await asyncio.wait((self.task,), timeout=STOP_TIMEOUT_S)
 
 
 def holds_closes_back() -> bool:
-    """Return True where the server sends no close while a ``receive()`` is pending, as granian 2.8."""
+    """Return True if the server sends no close while ``receive()`` is pending, as granian 2.8 does."""
     return "granian" in sys.modules
 
 
 class Interruptible:
-    """The ``receive`` and ``send`` of a server that ``holds_closes_back()``: a close interrupts receiving."""
+    """Wraps ``receive`` and ``send`` of a server that ``holds_closes_back()``: a close cancels receiving."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive
         self._send = send
         self.pending: asyncio.Future[Message] | None = None
         self.closing: asyncio.Event | None = None
-        """Set when the close that has interrupted ``pending`` is sent."""
+        """Set when the close that has interrupted ``pending`` has been sent."""
 
     async def receive(self) -> Message:
-        """The server's next message."""
+        """Return the server's next message."""
         while True:
             pending = self.pending = asyncio.ensure_future(self._receive())
             try:
@@ -94,7 +94,7 @@ class Interruptible:
             await self.closing.wait()
 
     async def send(self, message: Message) -> None:
-        """Send ``message``; a close while nothing is received."""
+        """Send ``message``; cancel a pending ``receive()`` first if it is a close."""
         pending = self.pending
         if message["type"] != "websocket.close" or pending is None or pending.done():
             await self._send(message)

@@ -1,7 +1,7 @@
-"""Tokens that are sent to a server are not written into its log.
+"""Keep tokens that clients send out of the servers' logs.
 
-Servers log the path of a request with its query string, and at level DEBUG its headers too.
-What the functions here name is secret; a filter on the servers' loggers then puts dots in its place.
+Servers log the path of a request with its query string, and at DEBUG its headers too. The functions here name
+secret parameters and headers, and a filter on the servers' loggers replaces their values with dots.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LOGGERS = (
     "gunicorn.access",
     "gunicorn.error",
 )
-"""Loggers of ASGI servers that write down what a client has asked for."""
+"""The loggers of ASGI servers that log requests."""
 
 HIDDEN = "..."
 PARAMETER = re.compile(r"""(?<=[?&'"\s])([^?&=#'"\s]+)=(?!\.\.\.(?:['"\s&#,]|$))([^&#\s]+)""")
@@ -44,20 +44,20 @@ USUAL = (
 
 
 class Redacting(logging.Filter):
-    """Puts dots in the place of secrets; lets every record through."""
+    """Replaces secrets with dots; lets every record through."""
 
     def __init__(self) -> None:
         super().__init__()
         self._patterns: dict[str, re.Pattern[str]] = {}
         self.parameters: set[str] = set()
-        """Names of query parameters, in small letters."""
+        """The names of secret query parameters, in lower case."""
 
     def add(self, pattern: str) -> None:
-        """Hide whatever matches ``pattern``, in any case of letters."""
+        """Hide whatever matches the regular expression ``pattern``, in upper or lower case."""
         self._patterns.setdefault(pattern, re.compile(pattern, re.IGNORECASE))
 
     def filter(self, record: logging.LogRecord) -> bool:
-        # The arguments first, and as they are: uvicorn's formatter for requests takes them apart.
+        # Clean the arguments one by one, because uvicorn's access formatter unpacks them.
         if isinstance(record.args, tuple):
             record.args = tuple(self._cleaned(argument) for argument in record.args)
         message = record.getMessage()
@@ -66,14 +66,14 @@ class Redacting(logging.Filter):
         return True
 
     def clean(self, text: str) -> str:
-        """``text`` without its secrets."""
+        """Return ``text`` without its secrets."""
         for pattern in self._patterns.values():
             text = pattern.sub(HIDDEN, text)
         return PARAMETER.sub(self._parameter, text) if self.parameters else text
 
     def _parameter(self, found: re.Match[str]) -> str:
         name = found[1]
-        # A server decodes the name, so a client may have written it in percent escapes.
+        # The server decodes the name, so a client may write it with percent escapes.
         return f"{name}={HIDDEN}" if unquote_plus(name).lower() in self.parameters else found[0]
 
     def _cleaned(self, value: object) -> object:
@@ -91,13 +91,13 @@ def hide_parameter(name: str) -> None:
 
 
 def hide_usual_parameters() -> None:
-    """From now on, hide query parameters that are called as secrets usually are."""
+    """From now on, hide query parameters with the usual names of secrets (``USUAL``)."""
     redacting.parameters.update(USUAL)
     _install()
 
 
 def hide_header(name: str) -> None:
-    """From now on, hide the values of this header, in debug output and in a scope that is printed."""
+    """From now on, hide the values of this header, in debug output and in logged scopes."""
     _hide(rf"(?<={re.escape(name)}: )[^\r\n]+")
     for quote in ("'", '"'):
         _hide(rf"(?<=b'{re.escape(name)}', b{quote})(?:[^{quote}\\]|\\.)+")

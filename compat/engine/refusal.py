@@ -1,7 +1,7 @@
-"""Refuse a connection in a way that servers and clients understand.
+"""Refuse a connection with an HTTP status.
 
-An application that raises instead makes the server answer 500 and log a traceback for what is the client's
-mistake: a path that does not exist.
+If the application raised an exception instead, the server would answer 500 and log a traceback for a mistake
+of the client, such as a path that does not exist.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _END_TIMEOUT_S = 1.0
 
 
 def status_seen(scope: Scope, status: int) -> int:
-    """The HTTP status that a client sees where ``refuse()`` answers ``status``.
+    """Return the HTTP status that a client sees if ``refuse()`` answers ``status``.
 
-    A server without the "websocket.http.response" extension has 403 for every handshake that is refused.
+    A server without the extension "websocket.http.response" answers 403 to every refused handshake.
     """
     return status if scope["type"] == "http" or can_respond(scope) else 403
 
 
 def can_respond(scope: Scope) -> bool:
-    """Return True where the server can refuse a handshake with an HTTP response of the application."""
+    """Return True if the server can refuse a handshake with an HTTP response of the application."""
     return _HTTP_RESPONSE in (scope.get("extensions") or {})
 
 
@@ -41,12 +41,12 @@ async def refuse(
     text: str,
     headers: Iterable[tuple[bytes, bytes]] = (),
 ) -> None:
-    """Answer ``status`` with ``text`` to a request, or to a handshake that has not been received from yet."""
+    """Answer a request, or a handshake whose connect message has not been received, with ``status``."""
     if scope["type"] == "http":
         return await respond(send, status, text, headers, kind="http.response")
     message = await receive()
     if message["type"] != "websocket.connect":
-        return  # the client has left meanwhile
+        return  # the client has left
     if can_respond(scope):
         await respond(send, status, text, headers)
         await connection_lost(receive)
@@ -55,11 +55,11 @@ async def refuse(
 
 
 async def connection_lost(receive: Receive) -> None:
-    """Wait until the server has let go of the connection that was answered.
+    """Wait until the server has closed the connection that was answered, for ``_END_TIMEOUT_S`` at most.
 
-    uvicorn 0.54 logs "ASGI callable returned without completing handshake" for an application that returns
-    earlier. It tells the disconnect twice, when the answer has been written and when the connection is lost;
-    of other servers one only is to be had, or none, hence the limit.
+    uvicorn 0.54 logs "ASGI callable returned without completing handshake" if an application returns earlier.
+    It delivers two disconnects: one when the answer has been written, one when the connection is lost. Other
+    servers deliver one or none, hence the time limit.
     """
     with contextlib.suppress(asyncio.TimeoutError, RuntimeError):
         await asyncio.wait_for(_twice(receive), _END_TIMEOUT_S)
@@ -71,12 +71,12 @@ async def _twice(receive: Receive) -> None:
 
 
 def shown(value: str, limit: int = 200) -> str:
-    """``value`` as a log line shows what a client sent: quoted, on one line, and not endless."""
+    """Return a client's ``value`` for a log line: quoted, on one line, cut to ``limit`` characters."""
     return repr(value if len(value) <= limit else value[: limit - 1] + "…")
 
 
 def listed(names: Iterable[str], limit: int = 8) -> str:
-    """``names`` as a log line shows them: quoted, the first of them, and how many more there are."""
+    """Return ``names`` for a log line: the first ``limit`` of them, quoted, and how many more there are."""
     quoted = [repr(name) for name in names]
     more = f" and {len(quoted) - limit} more" if len(quoted) > limit else ""
     return (", ".join(quoted[:limit]) or "nothing") + more
@@ -90,7 +90,7 @@ async def respond(
     *,
     kind: str = _HTTP_RESPONSE,
 ) -> None:
-    """Send a response in plain text; ``connection_lost`` is to follow where it refuses a handshake."""
+    """Send a plain-text response; if it refuses a handshake, await ``connection_lost`` after it."""
     body = text.encode()
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
     await send({"type": f"{kind}.start", "status": status, "headers": [*headers, *more_headers]})

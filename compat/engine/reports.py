@@ -1,4 +1,4 @@
-"""What the log says of a consumer that ends: one record, whatever the log's own handlers do."""
+"""Log the error that ends a consumer in one record, even if a logging handler raises."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ LAYER_METHODS = frozenset(
 
 @contextlib.contextmanager
 def surviving() -> Iterator[None]:
-    """Print an exception of the block instead of raising it, as ``logging`` does where it can.
+    """Print an exception of the block instead of raising it, as ``logging`` does for most errors.
 
-    A handler, filter or formatter of the user's own may raise anything.
+    The application's logging handlers, filters and formatters may raise anything.
     """
     try:
         yield
@@ -55,9 +55,9 @@ def report(
     where: str,
     level: int = logging.ERROR,
 ) -> None:
-    """Write one record of ``error``, raised in ``where``; one for all consumers where it is an outage.
+    """Log ``error``, which was raised in ``where``, once; an outage is logged once for all consumers.
 
-    ``name``: see ``named``. ``current`` is the message that was handled last.
+    ``name`` is the result of ``named``. ``current`` is the message that was handled last, or None.
     """
     if is_outage(error):
         with surviving():
@@ -74,20 +74,20 @@ def report(
 
 
 def warn(name: str, text: str) -> None:
-    """Write one warning."""
+    """Log a warning."""
     with surviving():
         log.warning("%s: %s", name, text)
 
 
 def hint_for(consumer: Any, error: BaseException, current: Message | None) -> str:
-    """Return what is probably wrong, or an empty string."""
+    """Return a sentence that explains ``error``, or an empty string."""
     with surviving():
         return hint(consumer, error, current)
     return ""
 
 
 def explained(consumer: Any, error: BaseException) -> BaseException:
-    """Return ``error``, or one that says what it means where a missing layer was used."""
+    """Return ``error``; if a missing layer was used, return an InvalidChannelLayerError that says so."""
     missing = isinstance(error, AttributeError) and error.obj is None and error.name in LAYER_METHODS
     if not missing or consumer.channel_layer is not None:
         return error
@@ -108,7 +108,7 @@ def named(consumer: Any, channel: str) -> str:
 
 
 def kind_of(message: Message) -> str:
-    """Return a message's type for log lines; where it has none, what it has."""
+    """Return a message's type for log lines; if it has none, name its keys."""
     if message.get("type"):
         return str(message["type"])
     return f"a message without 'type' (its keys: {listed(map(str, message))})"

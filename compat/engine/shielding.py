@@ -1,8 +1,8 @@
-"""Work that a cancellation does not cut short.
+"""Work that a cancellation does not interrupt.
 
-asyncio cancels a task once; anyio cancels again whenever the task waits, until it has left the cancelled
-scope (Starlette's ``TestClient`` ends every websocket like that). What has to be done at the end of a
-connection is therefore done in a task of its own, or inside a scope that is shielded.
+asyncio cancels a task once. anyio cancels it again at every await until the task has left the cancelled
+scope; Starlette's ``TestClient`` ends every websocket like that. So the end of a connection runs in a
+separate task, or inside a shielded scope.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ __all__ = ["anyio_scope", "begun", "is_a_handlers_own", "shield", "uncancel", "w
 _NO_SHIELD = contextlib.nullcontext()
 
 _going_on: set[asyncio.Future[Any]] = set()
-"""Tasks that no other task awaits: the event loop itself has weak references only."""
+"""Tasks that no other task awaits; the event loop itself keeps only weak references."""
 
 
 def anyio_scope() -> Any:
-    """The anyio cancel scope that the current task is in; None where there is none."""
+    """Return the anyio cancel scope that the current task is in, or None."""
     backend = sys.modules.get("anyio._backends._asyncio")
-    # anyio has no public name for this. Without it, TestClient cuts ends short as with any application.
+    # anyio has no public name for this. If the name is gone, TestClient interrupts the end of a connection.
     state = getattr(backend, "_task_states", {}).get(asyncio.current_task()) if backend is not None else None
     return getattr(state, "cancel_scope", None)
 
 
 def shield() -> contextlib.AbstractContextManager[Any]:
-    """A context inside of which the task is not cancelled by an anyio scope further out."""
+    """Return a context manager inside which no outer anyio cancel scope cancels the task."""
     if anyio_scope() is None:
         return _NO_SHIELD
     shielded: contextlib.AbstractContextManager[Any] = sys.modules["anyio"].CancelScope(shield=True)
@@ -41,10 +41,10 @@ def shield() -> contextlib.AbstractContextManager[Any]:
 async def whole(
     work: Coroutine[Any, Any, Any] | asyncio.Future[Any], timeout_s: float | None = None
 ) -> asyncio.Future[Any]:
-    """Run a coroutine in a task of its own, and wait for it whatever cancels the current task meanwhile.
+    """Run a coroutine in a separate task and wait for it, even if the current task is cancelled meanwhile.
 
-    A future is waited for in the same way. Returns the task, or the future, which still runs after
-    ``timeout_s`` seconds. Raises what it has raised, else the cancellation that has come meanwhile.
+    A future is waited for in the same way. Returns the task or future, which may still run if ``timeout_s``
+    seconds have passed. Raises the exception of ``work``, or else the cancellation of the current task.
     """
     loop = asyncio.get_running_loop()
     future = work if isinstance(work, asyncio.Future) else loop.create_task(_run(work))
@@ -71,7 +71,7 @@ async def whole(
 
 
 def begun(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-    """Make a task that begins in any case; cancelled before, ``coroutine`` is run in another one."""
+    """Make a task for ``coroutine``; if it is cancelled before it begins, run ``coroutine`` in a new task."""
 
     def again(task: asyncio.Task[Any]) -> None:
         if _has_not_begun(coroutine):
@@ -87,24 +87,24 @@ async def _run(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 
 def _has_not_begun(work: Any) -> TypeGuard[Coroutine[Any, Any, Any]]:
-    """Return True where a task was cancelled before it began: a loop that ends cancels all tasks."""
+    """Return True if a task was cancelled before it began, as tasks are when their event loop ends."""
     return inspect.iscoroutine(work) and inspect.getcoroutinestate(work) == inspect.CORO_CREATED
 
 
 def _forget(task: asyncio.Future[Any]) -> None:
     _going_on.discard(task)
     if not task.cancelled():
-        task.exception()  # or asyncio logs that the exception was never retrieved
+        task.exception()  # otherwise asyncio logs that the exception was never retrieved
 
 
 def uncancel() -> None:
-    """The cancellation of the current task is answered (Python 3.11 counts them)."""
+    """Note that a cancellation of the current task has been handled (Python 3.11 and later count them)."""
     answered = getattr(asyncio.current_task(), "uncancel", None)
     if answered is not None:
         answered()
 
 
 def is_a_handlers_own(error: BaseException) -> bool:
-    """Return True where a handler awaited what was cancelled, not its task (from Python 3.11 on)."""
+    """Return True if a future that the handler awaited was cancelled, not its task (from Python 3.11 on)."""
     cancelling = getattr(asyncio.current_task(), "cancelling", None)
     return isinstance(error, asyncio.CancelledError) and cancelling is not None and not cancelling()

@@ -1,4 +1,4 @@
-"""Handlers of one consumer that run at the same time, where its ``concurrency`` is more than 1."""
+"""Run several handlers of one consumer at the same time, if its ``concurrency`` is more than 1."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from compat.types import Message
 __all__ = ["converse_side_by_side"]
 
 HANDLERS_TIMEOUT_S = 0.5
-"""How long handlers side by side may go on after the client's disconnect before they are cancelled."""
+"""Seconds that handlers may continue after the client's disconnect before they are cancelled."""
 
 
 class SideBySide:
-    """The handlers of one consumer that run at the same time, each in a task of its own."""
+    """The handlers of one consumer that run at the same time, each in a separate task."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.running: set[asyncio.Task[None]] = set()
 
     async def start(self, message: Message) -> None:
-        """Begin to handle ``message``; returns when one more may begin. Raises what a handler has raised."""
+        """Start the handler of ``message``; return when another one may start, or raise a handler's error."""
         running = self.running
         running.add(self.connection.inbox.loop.create_task(self._handled(message)))
         if len(running) >= self.connection.consumer.concurrency:
@@ -41,14 +41,14 @@ class SideBySide:
             await connection.dispatch(message)
         except Exception as error:
             if not connection.has_left(error):
-                connection.inbox.fail(error)  # the one who waits for messages is told at once
+                connection.inbox.fail(error)  # wakes the task that waits for the next message
                 raise
 
     async def flush(self) -> None:
-        """Nothing is queued."""
+        """Do nothing: these handlers send directly, and queue no frames."""
 
     async def idle(self, timeout_s: float = 0.0) -> None:
-        """Return when none runs any more; they are cancelled after ``timeout_s`` seconds."""
+        """Wait until no handler runs; cancel those that still run after ``timeout_s`` seconds."""
         running = self.running
         if running and timeout_s:
             await asyncio.wait(running, timeout=timeout_s)
@@ -59,10 +59,11 @@ class SideBySide:
 
 
 async def converse_side_by_side(connection: Connection) -> None:
-    """Like ``loop.converse``, with up to ``concurrency`` handlers at once.
+    """Run a consumer like ``loop.converse``, with up to ``concurrency`` handlers at once.
 
-    The first message (the connect) and the disconnect are handled by themselves. What still runs when the
-    client leaves has ``HANDLERS_TIMEOUT_S``; then, and after an error, it is cancelled.
+    No other handler runs during the first message (the connect) and the disconnect. When the client leaves,
+    the running handlers are cancelled after ``HANDLERS_TIMEOUT_S``; after an error they are cancelled at
+    once.
     """
     inbox, dispatch = connection.inbox, connection.dispatch
     handlers = SideBySide(connection)
@@ -90,5 +91,5 @@ async def converse_side_by_side(connection: Connection) -> None:
     except BaseException as raised:  # noqa: BLE001 - whatever a handler raises
         error = raised
     if isinstance(error, StopConsumer) and inbox.failure is not None:
-        error = inbox.failure  # of a handler that still ran when the client left
+        error = inbox.failure  # the error of a handler that still ran when the client left
     await connection.end(error)

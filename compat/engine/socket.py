@@ -1,8 +1,8 @@
-"""The way out to a client: what may still be sent, and what a send that failed means.
+"""Send to the client: which messages may still be sent, and what an error of ``send()`` means.
 
-A server says that the client has left by an error of ``send()`` (uvicorn), or only by the disconnect that
-``receive()`` returns (hypercorn and daphne drop what is sent after that). Any other error of ``send()`` comes
-from a middleware, or from a server that refuses the message, and is raised.
+If the client has left, uvicorn raises an error in ``send()``; hypercorn and daphne drop the message, and
+report it only by the disconnect of ``receive()``. Any other error of ``send()`` comes from middleware, or
+from a server that rejects the message, and is raised.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ from compat.types import Message, Scope, Send, is_served
 __all__ = ["NoSocket", "Socket", "check_close", "says_gone"]
 
 MAX_REASON_BYTES = 123
-"""A control frame holds 125 bytes, two of them are the code (RFC 6455, 5.5)."""
+"""A control frame holds 125 bytes, and the close code takes two of them (RFC 6455, 5.5)."""
 
 CODES = (range(1000, 1015), range(3000, 5000))
 UNSENDABLE = frozenset((1004, 1005, 1006))
-"""Reserved: they say that there was no code (RFC 6455, 7.4.1)."""
+"""Reserved codes, which no close frame may carry (RFC 6455, 7.4.1)."""
 
 PRIVATE_CODES = 3000
-"""What is added to 1001 to 1999 for a server that takes no such code: 1011 becomes 4011."""
+"""Added to the codes 1001 to 1999 if the server rejects them: 1011 becomes 4011."""
 
 GONE = (ClientDisconnected, ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
 GONE_NAMES = frozenset(("ClientDisconnected", "WebSocketDisconnect"))
-"""uvicorn's error, an OSError; and what Starlette's ``WebSocket.send`` makes of any OSError."""
+"""uvicorn's error, an OSError, and the exception of Starlette's ``WebSocket.send`` for any OSError."""
 
 CLOSED_BY_SERVER = "after sending 'websocket.close'"
-"""uvicorn's words for a frame after a close, also where that was the server's own (no pong has come)."""
+"""uvicorn's error text for a frame after a close, including its own close for a missing pong."""
 
 
 def says_gone(error: BaseException) -> bool:
-    """Return True where ``error`` of a send says that the client has left.
+    """Return True if the ``error`` of a send says that the client has left.
 
-    Not every OSError does: a middleware's TimeoutError is one, and so is a failed connection to elsewhere.
+    Not every OSError does: a middleware's TimeoutError is one too, and so is a failed database connection.
     """
     return isinstance(error, GONE) or type(error).__name__ in GONE_NAMES
 
 
 def check_close(message: Message) -> None:
-    """Have ``message``, a close of an open connection, carry what fits into a close frame.
+    """Make ``message``, the close of an open connection, fit into a close frame.
 
-    A reason that is too long is cut to 123 bytes of UTF-8. Raises ValueError for a code that may not be sent.
+    A longer reason is cut to 123 bytes of UTF-8. Raises ValueError for a code that may not be sent.
     """
     code = message.get("code", 1000)
     if code is None:
@@ -63,19 +63,19 @@ def check_close(message: Message) -> None:
 
 
 class Phase(Protocol):
-    """What a socket asks of its connection."""
+    """The questions that a socket asks its connection."""
 
     def between_ends(self) -> bool:
         """Return True while neither ``connect()`` nor ``disconnect()`` runs."""
         ...
 
     def client_left(self) -> bool:
-        """Return True once the server has handed over the client's disconnect."""
+        """Return True once the server has delivered the client's disconnect."""
         ...
 
 
 class Socket:
-    """The way out to the client, and what may still be sent on it."""
+    """Sends a consumer's messages to the client, as long as they may be sent."""
 
     __slots__ = (
         "can_respond",
@@ -100,40 +100,40 @@ class Socket:
         self.opened = False
         self.closed = False
         self.gone = False
-        """A send has said that the client has left; its disconnect is on the way."""
+        """A failed send has shown that the client has left; its disconnect will follow."""
         self.ended = False
-        """The consumer has ended, and answers no message."""
+        """The consumer has ended, and handles no message any more."""
         self.loop = asyncio.get_running_loop()
         self.shut = False
-        """The engine has closed the connection: the frames that the consumer has queued are not sent."""
+        """The engine has closed the connection; frames that are still queued are not sent."""
         self.protocol: Any = None
-        """The server's, where frames may be gathered for it (see ``engine.fast.write_batching``)."""
+        """The server's protocol if frames are batched for it (``engine.fast.write_batching``), else None."""
         self.phase: Phase | None = None
-        """The connection, while it runs."""
+        """The connection while it runs, else None."""
 
     def enter(self, phase: Phase, protocol: Any) -> None:
-        """The connection ``phase`` runs; ``protocol`` is the server's, where frames are gathered for it."""
+        """Attach the running connection, and the server's protocol if frames are batched for it."""
         self.phase, self.protocol = phase, protocol
 
     def send_by(self, send: Send) -> None:
-        """Send by ``send`` from now on."""
+        """Use ``send`` as the server's callable from now on."""
         self.raw_send = send
 
     def shut_out(self) -> None:
-        """Send nothing more of what the consumer has queued."""
+        """Do not send the frames that are still queued."""
         self.shut = True
 
     def leave(self) -> None:
-        """Note that the consumer has ended."""
+        """Record that the consumer has ended."""
         self.ended, self.phase = True, None
         self.closed = self.closed or self.served
 
     def admit(self, message: Message) -> bool:
-        """Note what ``message`` does to the connection; False when it comes too late to be sent.
+        """Record what ``message`` does to the connection; return False if it comes too late to be sent.
 
-        A frame after the consumer's own close is dropped: group messages may be on their way while a
-        connection ends. Raises ClientDisconnected for one after the client has left, or after the end, and
-        ValueError for a close code that may not be sent. In tests everything passes, as with upstream.
+        A frame after the consumer's own close is dropped, because group messages may still arrive then.
+        Raises ClientDisconnected for a frame after the client has left or the consumer has ended, and
+        ValueError for a close code that may not be sent. Without a server every message may be sent.
         """
         kind = message["type"]
         if kind == "websocket.send":
@@ -153,11 +153,11 @@ class Socket:
         return True
 
     def _is_told(self) -> bool:
-        # connect() and disconnect() go on to their ends: what they set up and tear down is not cut in two.
+        # connect() and disconnect() get no error, so that they set up and clean up completely.
         return self.phase is None or self.phase.between_ends()
 
     async def send(self, message: Message) -> None:
-        """Send an ASGI message to the client; see ``admit`` for one that comes too late."""
+        """Send an ASGI message to the client; ``admit`` says what happens if it comes too late."""
         if (self.closed or message["type"] != "websocket.send") and not self.admit(message):
             return
         try:
@@ -166,16 +166,16 @@ class Socket:
             await self.failed(message, error)
 
     async def failed(self, message: Message, error: Exception) -> None:
-        """After ``raw_send(message)`` has raised ``error``: raise it, unless there is nothing to be told."""
+        """Handle the ``error`` of ``raw_send(message)``: raise it, or ignore it if the client has left."""
         if message["type"] == "websocket.close":
             await self._close_otherwise(message, error)
         else:
             self.lost(error)
 
     def lost(self, error: Exception) -> None:
-        """After a frame that could not be sent: raise ``error``, and note if it says that the client left.
+        """Handle the ``error`` of a frame that could not be sent, and record if the client has left.
 
-        While ``connect()`` or ``disconnect()`` runs, a client that has left is no error.
+        Raises ``error``, or ClientDisconnected; nothing if the client left during connect() or disconnect().
         """
         said = says_gone(error)
         known = said or CLOSED_BY_SERVER in str(error) or self._client_left()
@@ -189,7 +189,7 @@ class Socket:
         return self.phase is not None and self.phase.client_left()
 
     async def _close_otherwise(self, message: Message, error: Exception) -> None:
-        """Close by a code that the server takes: daphne has 1000 and 3000 to 4999 only."""
+        """Close with another code if the server rejects this one: daphne takes only 1000 and 3000 to 4999."""
         if not (self.served and self.websocket):
             raise error
         if says_gone(error):
@@ -200,20 +200,20 @@ class Socket:
         for other in others if self.opened else ():
             try:
                 await self.raw_send({**message, "code": other})
-            except Exception:  # noqa: BLE001 - the first error is the one that is raised
+            except Exception:  # noqa: BLE001 - the first error is raised below
                 continue
             return
         if not self._client_left():
             raise error
 
     def refusable(self) -> bool:
-        """Return True while the handshake can be refused with a response of ours."""
+        """Return True while the handshake can be refused with an HTTP response."""
         return self.can_respond and not self.opened and not self.closed
 
     async def close(self, code: int) -> None:
-        """Close with ``code``, or refuse the handshake; nothing when it is closed already.
+        """Close with ``code``, or refuse the handshake; do nothing if the connection is closed already.
 
-        A refused handshake is HTTP 403; where ``code`` is 1013, and the server can say so, 503.
+        The client of a refused handshake gets HTTP 403, or 503 for code 1013 if the server supports it.
         """
         if self.websocket and not self.closed:
             self.shut = True
@@ -224,9 +224,9 @@ class Socket:
 
 
 class NoSocket:
-    """In place of a ``Socket`` where a test calls the methods of a consumer that does not run.
+    """Replaces a ``Socket`` if a test calls the methods of a consumer that does not run.
 
-    What they send goes to the ``base_send`` that the test has given it.
+    Their messages go to the ``base_send`` that the test has set.
     """
 
     websocket = opened = closed = served = ended = shut = False

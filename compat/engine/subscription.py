@@ -1,4 +1,4 @@
-"""A consumer's channel, attached to its inbox for as long as the consumer runs."""
+"""Connect a consumer's channel to its inbox."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from compat.engine.shielding import whole
 __all__ = ["LAYER_TIMEOUT_S", "Subscription", "pushes"]
 
 LAYER_TIMEOUT_S = 5.0
-"""How long a layer may take to leave the groups before that is left to the background."""
+"""Seconds to wait for a layer to leave the groups; after that it continues in the background."""
 
 
 class Subscription:
-    """A consumer's channel, attached to its inbox for as long as it runs."""
+    """A consumer's channel, which fills its inbox for as long as the consumer runs."""
 
     __slots__ = ("channel", "inbox", "layer", "pump")
 
@@ -31,17 +31,17 @@ class Subscription:
             self.pump = inbox.loop.create_task(self._pump())
 
     async def _pump(self) -> None:
-        """Feed the inbox from a layer that can only be asked; one message ahead of the handler at most."""
+        """Fill the inbox from a layer that cannot push, at most one message ahead of the handler."""
         try:
             while True:
                 await self.inbox.put(await self.layer.receive(self.channel))
-        except Exception as error:  # noqa: BLE001 - any layer; the consumer gets its error
+        except Exception as error:  # noqa: BLE001 - any layer; the consumer's task raises its error
             self.inbox.fail(error)
 
     async def end(self) -> None:
-        """Let go of the channel, and of its groups where the layer knows them. A cancellation has to wait.
+        """Give up the channel, and its groups if the layer knows them; a cancellation does not interrupt it.
 
-        Raises TimeoutError when that goes on in the background.
+        Raises TimeoutError if the layer is not done in ``LAYER_TIMEOUT_S``; it continues in the background.
         """
         if self.pump is not None:
             self.pump.cancel()
@@ -56,9 +56,9 @@ class Subscription:
 
 
 def pushes(layer: Any) -> bool:
-    """True for a ``PushLayer``, by duck type, unless a subclass of one has a ``receive()`` of its own.
+    """Return True if the layer has ``attach`` and ``detach``, and no subclass has overridden ``receive()``.
 
-    That one was written to see every message (to decrypt, count or filter it), so it is asked for each.
+    Such a subclass wants to see every message (to decrypt, count or filter it).
     """
     cls = type(layer)
     known = _pushing.get(cls)
@@ -68,7 +68,7 @@ def pushes(layer: Any) -> bool:
 
 
 _pushing: dict[type, bool] = {}
-"""Classes of layers, of which a process has few."""
+"""The result for each class of layers; a process has few of them."""
 
 
 def _instances_push(cls: type) -> bool:

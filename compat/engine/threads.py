@@ -1,4 +1,4 @@
-"""The threads in which sync consumers' handlers run."""
+"""The threads that run the handlers of sync consumers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _executor_lock = threading.Lock()
 
 
 def executor() -> ThreadPoolExecutor:
-    """Return the threads that sync consumers of all event loops of this process share."""
+    """Return the thread pool that the sync consumers of all event loops of this process share."""
     global _executor
     with _executor_lock:
         if _executor is None:
@@ -24,7 +24,7 @@ def executor() -> ThreadPoolExecutor:
 
 
 def thread_limit() -> int:
-    """Return the setting ``CHANNEL_THREADS``: how many sync handlers may run at once, in this process."""
+    """Return the setting ``CHANNEL_THREADS``: how many sync handlers may run at once in this process."""
     size = settings.get("CHANNEL_THREADS")
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise ImproperlyConfigured(

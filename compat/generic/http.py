@@ -48,7 +48,7 @@ class AsyncHttpConsumer(AsyncConsumer):
         raise NotImplementedError(f"{type(self).__name__} must implement handle(self, body)")
 
     async def disconnect(self) -> None:
-        """The exchange is over: answered, failed, or the client has left."""
+        """Called when the request has been answered or has failed, or the client has left."""
 
     async def http_request(self, message: Message) -> None:
         """Collect the body, and answer when it is complete."""
@@ -62,6 +62,6 @@ class AsyncHttpConsumer(AsyncConsumer):
             raise StopConsumer
 
     async def http_disconnect(self, message: Message) -> None:
-        """The client has left before the request was complete."""
+        """Handle a client that has left before its request was complete."""
         await self.disconnect()
         raise StopConsumer

@@ -32,7 +32,7 @@ def accept_message(subprotocol: str | None, headers: Headers | None) -> Message:
 
 
 def binary_frame(bytes_data: bytes | None) -> Message:
-    """Return the message for a binary frame; raise ValueError where there are no bytes."""
+    """Return the message for a binary frame; raise ValueError if there are no bytes."""
     if bytes_data is not None:
         return {"type": "websocket.send", "bytes": bytes_data}
     raise ValueError("You must pass one of bytes_data or text_data")
@@ -49,7 +49,7 @@ def close_message(code: int | bool | None, reason: str | None) -> Message:
 
 
 def text_of(text_data: str | None) -> str:
-    """Return the text of a frame that is to be JSON; raise ValueError where there is none."""
+    """Return the text of a frame that is to be JSON; raise ValueError if there is none."""
     if not text_data:
         raise ValueError("No text section for incoming WebSocket frame!")
     return text_data
@@ -72,7 +72,7 @@ def own_groups(consumer: Any) -> list[str]:
 
 
 def layer_for_groups(consumer: Any) -> Any:
-    """Return the consumer's layer; raise InvalidChannelLayerError where there is none that has groups."""
+    """Return the consumer's layer; raise InvalidChannelLayerError if there is none that has groups."""
     layer = consumer.channel_layer
     if layer is None or not hasattr(layer, "group_add"):
         found = missing_layer(consumer) if layer is None else f"{type(layer).__name__} has no group_add()."

@@ -79,7 +79,7 @@ class WebsocketConsumer(SyncConsumer):
         refuse_unless_decided(self)
 
     def accept(self, subprotocol: str | None = None, headers: Headers | None = None) -> None:
-        """Complete the handshake, with one of the client's ``scope["subprotocols"]`` if you like."""
+        """Complete the handshake; ``subprotocol`` is one of ``scope["subprotocols"]``, or None."""
         super().send(accept_message(subprotocol, headers))
 
     def websocket_receive(self, message: Message) -> None:
@@ -138,7 +138,7 @@ class WebsocketConsumer(SyncConsumer):
             self.disconnect(message.get("code", NO_STATUS))
         raise StopConsumer
 
-    # The hooks. Overrides choose their parameters as they like, and no type checker is to complain.
+    # The hooks, typed so that overrides may have any parameters.
     if TYPE_CHECKING:
         connect: Callable[..., None]
         receive: Callable[..., None]
@@ -147,14 +147,14 @@ class WebsocketConsumer(SyncConsumer):
     else:
 
         def connect(self):
-            """Accepts; override to decide, and call ``accept()`` or ``close()``."""
+            """Accept the connection; override it to decide, and call ``accept()`` or ``close()``."""
             self.accept()
 
         def receive(self, text_data=None, bytes_data=None):
-            """A frame has come: text or bytes, the other one is not passed."""
+            """Called with each frame: its ``text_data`` or its ``bytes_data``; only one of them is passed."""
 
         def disconnect(self, code):
-            """The connection is over, whatever ended it; ``code`` is the close code. Runs exactly once."""
+            """Called once when the connection has ended, for any reason; ``code`` is the close code."""
 
 
 class JsonWebsocketConsumer(WebsocketConsumer):
@@ -169,7 +169,7 @@ class JsonWebsocketConsumer(WebsocketConsumer):
     else:
 
         def receive_json(self, content, **kwargs):
-            """A frame has come, decoded. Override."""
+            """Called with the decoded content of each frame."""
 
     def send_json(self, content: Any, close: bool | int = False) -> None:
         """Encode ``content`` and send it as a text frame."""
@@ -177,12 +177,12 @@ class JsonWebsocketConsumer(WebsocketConsumer):
 
     @classmethod
     def decode_json(cls, text_data: str) -> Any:
-        """The object in a text."""
+        """Return the object that ``text_data`` encodes."""
         return json.loads(text_data)
 
     @classmethod
     def encode_json(cls, content: Any) -> str:
-        """The text for an object."""
+        """Return ``content`` as JSON text."""
         return json.dumps(content)
 
 
@@ -216,7 +216,7 @@ class AsyncWebsocketConsumer(AsyncConsumer):
         refuse_unless_decided(self)
 
     async def accept(self, subprotocol: str | None = None, headers: Headers | None = None) -> None:
-        """Complete the handshake, with one of the client's ``scope["subprotocols"]`` if you like."""
+        """Complete the handshake; ``subprotocol`` is one of ``scope["subprotocols"]``, or None."""
         await super().send(accept_message(subprotocol, headers))
 
     async def websocket_receive(self, message: Message) -> None:
@@ -291,29 +291,29 @@ class AsyncWebsocketConsumer(AsyncConsumer):
         return STOP
 
     def _disconnected(self, message: Any) -> Awaitable[Any]:
-        """``websocket_disconnect``, without an exception where that is ours."""
+        """Call ``websocket_disconnect``; if it is not overridden, end without an exception."""
         handler = self.websocket_disconnect
         ours = getattr(handler, "__func__", None) is _shipped_disconnect
         return self._leave(message) if ours else handler(message)
 
-    # The hooks. Overrides choose their parameters as they like, and no type checker is to complain.
+    # The hooks, typed so that overrides may have any parameters.
     if TYPE_CHECKING:
         connect: Callable[..., Awaitable[None]]
         receive: Callable[..., Awaitable[None]]
 
         async def disconnect(self, code: int, /) -> None:
-            """The connection is over, whatever ended it; ``code`` is the close code. Runs exactly once."""
+            """Called once when the connection has ended, for any reason; ``code`` is the close code."""
     else:
 
         async def connect(self):
-            """Accepts; override to decide, and call ``accept()`` or ``close()``."""
+            """Accept the connection; override it to decide, and call ``accept()`` or ``close()``."""
             await self.accept()
 
         async def receive(self, text_data=None, bytes_data=None):
-            """A frame has come: text or bytes, the other one is not passed."""
+            """Called with each frame: its ``text_data`` or its ``bytes_data``; only one of them is passed."""
 
         async def disconnect(self, code):
-            """The connection is over, whatever ended it; ``code`` is the close code. Runs exactly once."""
+            """Called once when the connection has ended, for any reason; ``code`` is the close code."""
 
 
 _shipped_disconnect = AsyncWebsocketConsumer.websocket_disconnect
@@ -333,7 +333,7 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer):
     else:
 
         async def receive_json(self, content, **kwargs):
-            """A frame has come, decoded. Override."""
+            """Called with the decoded content of each frame."""
 
     async def send_json(self, content: Any, close: bool | int = False) -> None:
         """Encode ``content`` and send it as a text frame."""
@@ -341,10 +341,10 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer):
 
     @classmethod
     async def decode_json(cls, text_data: str) -> Any:
-        """The object in a text."""
+        """Return the object that ``text_data`` encodes."""
         return json.loads(text_data)
 
     @classmethod
     async def encode_json(cls, content: Any) -> str:
-        """The text for an object."""
+        """Return ``content`` as JSON text."""
         return json.dumps(content)

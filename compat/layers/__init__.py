@@ -1,8 +1,8 @@
 """The configured layers: ``CHANNEL_LAYERS``, aliases, and ``get_channel_layer()``.
 
-Names and behaviour are those of ``channels.layers`` (Channels 4.3). Beside them stand layers registered by
-hand (``register_channel_layer``) and those that the development server embeds in place of a Redis that it
-cannot reach (the environment variable ``COMPAT_EMBEDDED_LAYERS``).
+Names and behaviour are those of ``channels.layers`` (Channels 4.3). In addition, ``register_channel_layer``
+adds layers by hand, and the development server replaces layers whose Redis it cannot reach with in-memory
+layers (the environment variable ``COMPAT_EMBEDDED_LAYERS``).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ __all__ = [
 log = logging.getLogger("compat.layers")
 
 DEFAULT_CHANNEL_LAYER = "default"
-"""The alias that is used where none is named."""
+"""The alias that is used if no alias is given."""
 
 MEMORY = "compat.layers.memory.InMemoryChannelLayer"
 QUEUE = "compat.layers.redis.core.RedisChannelLayer"
@@ -61,7 +61,7 @@ BACKENDS: Mapping[str, str] = {
     "fast_channels.layers.redis.RedisChannelLayer": QUEUE,
     "fast_channels.layers.redis.RedisPubSubChannelLayer": PUBSUB,
 }
-"""BACKEND paths that mean a layer of ours. Any other path is imported as it is."""
+"""BACKEND paths that stand for layers of this library. Any other path is imported as it is."""
 
 ENTRY_KEYS = ("BACKEND", "CONFIG", "TEST_CONFIG", "UPSTREAM")
 EMBEDDED_VARIABLE = "COMPAT_EMBEDDED_LAYERS"
@@ -70,8 +70,8 @@ EMBEDDED_VARIABLE = "COMPAT_EMBEDDED_LAYERS"
 class ChannelLayerManager:
     """The layers of this process by alias; each is made at its first use and then kept.
 
-    ``backends`` is the cache. It is emptied of configured layers when ``CHANNEL_LAYERS`` changes; layers
-    that were registered by hand stay.
+    ``backends`` is the cache. A change of ``CHANNEL_LAYERS`` removes the configured layers from it, and keeps
+    those that were registered by hand.
     """
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ class ChannelLayerManager:
 
     @property
     def configs(self) -> dict[str, dict[str, Any]]:
-        """``CHANNEL_LAYERS``, or an empty dict."""
+        """``CHANNEL_LAYERS``, or an empty dict; raises InvalidChannelLayerError if it is not a dict."""
         configured = settings.get("CHANNEL_LAYERS") or {}
         if not isinstance(configured, Mapping):
             raise InvalidChannelLayerError(
@@ -91,11 +91,11 @@ class ChannelLayerManager:
         return dict(configured)
 
     def make_backend(self, name: str) -> Any:
-        """A new layer for alias ``name`` from its BACKEND and CONFIG; raises InvalidChannelLayerError."""
+        """Return a new layer for ``name`` from its BACKEND and CONFIG; raise InvalidChannelLayerError."""
         return self._make(name, self.configs[name], "CONFIG")
 
     def make_test_backend(self, name: str) -> Any:
-        """A new layer for alias ``name`` from its BACKEND and TEST_CONFIG."""
+        """Return a new layer for ``name`` from its BACKEND and TEST_CONFIG; errors as above."""
         entry = self.configs[name]
         if "TEST_CONFIG" not in entry:
             raise InvalidChannelLayerError(_no_test_config(name))
@@ -118,24 +118,24 @@ class ChannelLayerManager:
         return iter(self.aliases())
 
     def aliases(self) -> list[str]:
-        """Every alias that has a layer or a configuration, sorted."""
+        """Return every alias that has a layer or a configuration, sorted."""
         return sorted({*self.backends, *self.configs})
 
     def list_aliases(self) -> list[str]:
-        """``aliases()``, by fast-channels' name."""
+        """Return ``aliases()``; this is the name in fast-channels."""
         return self.aliases()
 
     def get(self, alias: str) -> Any:
-        """The layer under ``alias``, or None, as ``get_channel_layer`` has it."""
+        """Return the layer under ``alias``, or None; see ``get_channel_layer``."""
         return self[alias] if alias in self else None
 
     def clear(self) -> None:
-        """Forget every layer that was made or registered; those that are configured are made anew."""
+        """Remove every layer that was made or registered; configured layers are made again when needed."""
         self.backends.clear()
         self._registered.clear()
 
     def set(self, key: str, layer: Any) -> Any:
-        """Put ``layer`` (or None) under the alias ``key`` and return what was there, or None."""
+        """Put ``layer`` under the alias ``key`` (None removes it), and return the previous layer or None."""
         previous = self.backends.pop(key, None)
         self._registered.discard(key)
         if layer is not None:
@@ -143,17 +143,17 @@ class ChannelLayerManager:
         return previous
 
     def register(self, alias: str, layer: Any) -> None:
-        """Put ``layer`` under ``alias`` and keep it when ``CHANNEL_LAYERS`` changes."""
+        """Put ``layer`` under ``alias``, and keep it even if ``CHANNEL_LAYERS`` changes."""
         self.backends[alias] = _named(alias, layer)
         self._registered.add(alias)
 
     def unregister(self, alias: str) -> None:
-        """Forget the layer under ``alias``, if there is one."""
+        """Remove the layer under ``alias``, if there is one."""
         self.backends.pop(alias, None)
         self._registered.discard(alias)
 
     def _reset_backends(self, setting: str, **kwargs: Any) -> None:
-        """Channels' private name for what a changed setting does; tests call it."""
+        """Handle a changed setting; this is Channels' private name, which tests call."""
         self._setting_changed(setting)
 
     def _setting_changed(self, name: str) -> None:
@@ -190,7 +190,7 @@ def _no_test_config(alias: str) -> str:
 
 
 def _backend_path(alias: str, entry: Any) -> str:
-    """The dotted path of an alias's backend, once its entry is known to be well formed."""
+    """Return the dotted path of an alias's BACKEND; raise InvalidChannelLayerError if its entry is wrong."""
     if not isinstance(entry, Mapping):
         raise InvalidChannelLayerError(
             f"CHANNEL_LAYERS[{alias!r}] must be a dict with a BACKEND, not {entry!r}"
@@ -237,9 +237,9 @@ def _embedded_aliases() -> list[str]:
 
 
 def get_channel_layer(alias: str = DEFAULT_CHANNEL_LAYER) -> Any:
-    """The layer under ``alias``, or None when no layer is configured or registered under it.
+    """Return the layer under ``alias``, or None if no layer is configured or registered under it.
 
-    An error in the configuration or in the layer's constructor is raised, not swallowed.
+    Errors in the configuration or in the layer's constructor are raised.
     """
     manager = channel_layers
     layer = manager.backends.get(alias)
@@ -249,7 +249,7 @@ def get_channel_layer(alias: str = DEFAULT_CHANNEL_LAYER) -> Any:
 
 
 def register_channel_layer(alias: str, layer: Any) -> None:
-    """Make ``layer`` the one that ``get_channel_layer(alias)`` returns, whatever ``CHANNEL_LAYERS`` says."""
+    """Make ``get_channel_layer(alias)`` return ``layer``, whatever ``CHANNEL_LAYERS`` contains."""
     channel_layers.register(alias, layer)
 
 
@@ -259,7 +259,7 @@ def unregister_channel_layer(alias: str) -> None:
 
 
 def missing_layer(consumer: Any) -> str:
-    """The sentence for a consumer whose ``channel_layer_alias`` is not configured."""
+    """Return the error text for a consumer whose ``channel_layer_alias`` is not configured."""
     configured = ", ".join(channel_layers) or "none"
     return (
         f"{type(consumer).__name__} uses channel layer {consumer.channel_layer_alias!r}, which is not "
@@ -269,7 +269,7 @@ def missing_layer(consumer: Any) -> str:
 
 
 def has_layers() -> bool:
-    """True when any layer is registered or configured."""
+    """Return True if any layer is registered or configured."""
     return len(channel_layers) > 0
 
 
@@ -278,7 +278,7 @@ report_layers(lambda: channel_layers.backends)
 
 
 def __getattr__(name: str) -> Any:
-    # The Redis clients are imported only by those who use them.
+    # Import the Redis clients only when they are used.
     if name == "RedisChannelLayer":
         from compat.layers.redis.core import RedisChannelLayer
 

@@ -1,8 +1,8 @@
-"""What a channel layer is: the interface, the limits, and the rules for names.
+"""The base class of channel layers: the interface, the limits, and the rules for names.
 
-``BaseChannelLayer`` has the methods and attributes of ``channels.layers.BaseChannelLayer`` (Channels 4.3),
-so that other people's layers can subclass it. A layer that can push straight into a consumer's inbox also
-satisfies ``PushLayer``; one that cannot is read through ``receive()`` by a small pump.
+``BaseChannelLayer`` has the methods and attributes of ``channels.layers.BaseChannelLayer`` (Channels 4.3), so
+that existing layers can subclass it. A layer that can push messages into a consumer's inbox also has the
+methods of ``PushLayer``. From any other layer the engine reads with ``receive()``.
 """
 
 from __future__ import annotations
@@ -38,27 +38,27 @@ OVERFLOW_POLICIES = ("drop", "drop_oldest", "close")
 
 
 class SendResult(NamedTuple):
-    """What became of a ``group_send``."""
+    """The result of a ``group_send``."""
 
     delivered: int | None
-    """Members that got it, or None where the layer cannot know."""
+    """How many members got the message; None if the layer cannot know."""
     dropped: int
-    """Members that lost a message to it because they were full, as far as the sender can tell."""
+    """How many members lost a message because they were at capacity, as far as the sender can tell."""
 
 
 @runtime_checkable
 class PushLayer(Protocol):
-    """A layer that pushes into inboxes instead of being asked by ``receive()``."""
+    """A layer that pushes messages into inboxes, so that the engine need not call ``receive()``."""
 
     def attach(self, channel: str, inbox: Inbox) -> None:
         """Push every message for ``channel`` into ``inbox`` from now on; called on the inbox's loop."""
 
     async def detach(self, channel: str) -> None:
-        """Undo ``attach``, and take the channel out of every group that this instance put it into."""
+        """Undo ``attach``, and remove the channel from every group that this instance added it to."""
 
 
 def require_message(message: object) -> None:
-    """Raise TypeError unless ``message`` is a dict: the only thing that travels between consumers."""
+    """Raise TypeError unless ``message`` is a dict."""
     if not isinstance(message, dict):
         raise TypeError(
             f"message is not a dict: a channel layer carries dicts with a 'type', not {message!r}"
@@ -68,20 +68,20 @@ def require_message(message: object) -> None:
 class BaseChannelLayer:
     """Base class of channel layers.
 
-    ``expiry``: seconds that an unread message lives. ``capacity``: messages that may wait in one channel.
-    ``channel_capacity``: ``{pattern: capacity}`` for channels that differ, where a pattern is a glob or a
-    compiled regular expression and the first match wins. ``on_overflow``: what a full inbox of a consumer
-    does ("drop", "drop_oldest", "close").
+    ``expiry``: the seconds after which an unread message is discarded. ``capacity``: how many messages may
+    wait in one channel. ``channel_capacity``: ``{pattern: capacity}`` for channels with another capacity; a
+    pattern is a glob or a compiled regular expression, and the first match counts. ``on_overflow``: what a
+    consumer's full inbox does ("drop", "drop_oldest", "close").
     """
 
     MAX_NAME_LENGTH = names.MAX_NAME_LENGTH
     channel_name_regex = names.CHANNEL
     group_name_regex = names.GROUP
-    """A subclass may have other rules for names, by these and ``MAX_NAME_LENGTH``."""
+    """A subclass may set these and ``MAX_NAME_LENGTH`` to have other rules for names."""
     invalid_name_error = names.INVALID_NAME
     extensions: Sequence[str] = ()
     alias: str | None = None
-    """The alias under which the layer was registered first."""
+    """The first alias under which the layer was registered, or None."""
 
     def __init__(
         self,
@@ -101,14 +101,14 @@ class BaseChannelLayer:
         self.metrics = LayerMetrics()
 
     def compile_capacities(self, channel_capacity: Capacities) -> list[tuple[re.Pattern[str], int]]:
-        """``{pattern: capacity}`` as ``[(compiled, capacity)]`` in the same order; strings are globs."""
+        """Return ``{pattern: capacity}`` as a list of ``(compiled, capacity)``; strings are globs."""
         return [
             (key if hasattr(key, "match") else re.compile(fnmatch.translate(key)), value)
             for key, value in channel_capacity.items()
         ]
 
     def get_capacity(self, channel: str) -> int:
-        """How many messages may wait in ``channel``."""
+        """Return how many messages may wait in ``channel``."""
         if isinstance(self.channel_capacity, dict):  # as given: a subclass need not compile it
             self.channel_capacity = self.compile_capacities(self.channel_capacity)
         for pattern, capacity in self.channel_capacity:
@@ -117,11 +117,11 @@ class BaseChannelLayer:
         return self.capacity
 
     def match_type_and_length(self, name: object) -> bool:
-        """True for a string that is not empty and shorter than ``MAX_NAME_LENGTH``."""
+        """Return True for a string that is not empty and shorter than ``MAX_NAME_LENGTH``."""
         return isinstance(name, str) and 0 < len(name) < self.MAX_NAME_LENGTH
 
     def require_valid_channel_name(self, name: object, receive: bool = False) -> bool:
-        """See ``compat.names.require_valid_channel_name``."""
+        """Return True, or raise TypeError; see ``compat.names.require_valid_channel_name``."""
         if self.channel_name_regex is names.CHANNEL and self.MAX_NAME_LENGTH == names.MAX_NAME_LENGTH:
             return names.require_valid_channel_name(name, receive)
         self._require("Channel", self.channel_name_regex, name)
@@ -130,19 +130,19 @@ class BaseChannelLayer:
         return True
 
     def require_valid_group_name(self, name: object) -> bool:
-        """See ``compat.names.require_valid_group_name``."""
+        """Return True, or raise TypeError; see ``compat.names.require_valid_group_name``."""
         if self.group_name_regex is names.GROUP and self.MAX_NAME_LENGTH == names.MAX_NAME_LENGTH:
             return names.require_valid_group_name(name)
         return self._require("Group", self.group_name_regex, name)
 
     def _require(self, kind: str, rule: re.Pattern[str], name: object) -> bool:
-        """The rules of a subclass, which ``invalid_name_error`` should say."""
+        """Apply the rules of a subclass, which its ``invalid_name_error`` describes."""
         if isinstance(name, str) and len(name) < self.MAX_NAME_LENGTH and rule.match(name):
             return True
         raise TypeError(f"{self.invalid_name_error.format(kind)} Found {name!r}.")
 
     def valid_channel_names(self, names: Sequence[str], receive: bool = False) -> bool:
-        """Check each of a non-empty list of channel names; raises TypeError."""
+        """Check a list of names: return True, or raise TypeError, or AssertionError for an empty list."""
         if not names:
             raise AssertionError("valid_channel_names() needs at least one name")
         return all(self.require_valid_channel_name(name, receive=receive) for name in names)
@@ -166,23 +166,23 @@ class BaseChannelLayer:
         return self.require_valid_group_name(group_name)
 
     def non_local_name(self, name: str) -> str:
-        """The part of a channel name up to and including "!"."""
+        """Return the part of a channel name up to and including "!"."""
         return names.non_local_name(name)
 
     async def send(self, channel: str, message: Message) -> Any:
-        """Put ``message`` (a dict) into ``channel``; raises ChannelFull at capacity."""
+        """Put ``message`` (a dict) into ``channel``; raise ChannelFull if the channel is at capacity."""
         raise NotImplementedError("send() should be implemented in a channel layer")
 
     async def receive(self, channel: str) -> Message:
-        """Wait for the next message of ``channel``."""
+        """Wait for the next message of ``channel`` and return it."""
         raise NotImplementedError("receive() should be implemented in a channel layer")
 
     async def new_channel(self, prefix: str = "specific.") -> str:
-        """Return the name of a new channel, for this process to read."""
+        """Return the name of a new channel that this process can read."""
         raise NotImplementedError("new_channel() should be implemented in a channel layer")
 
     async def flush(self) -> None:
-        """Forget all channels and groups."""
+        """Delete all channels and groups."""
         raise NotImplementedError("flush() not implemented (flush extension)")
 
     async def group_add(self, group: str, channel: str) -> None:
@@ -190,39 +190,39 @@ class BaseChannelLayer:
         raise NotImplementedError("group_add() not implemented (groups extension)")
 
     async def group_discard(self, group: str, channel: str) -> None:
-        """Take ``channel`` out of ``group``, if it is in it."""
+        """Remove ``channel`` from ``group``, if it is a member."""
         raise NotImplementedError("group_discard() not implemented (groups extension)")
 
     async def group_send(self, group: str, message: Message, exclude: Iterable[str] = ()) -> Any:
-        """Send ``message`` to every member of ``group`` but those in ``exclude``; full ones lose it."""
+        """Send ``message`` to all members of ``group`` except ``exclude``; members at capacity lose it."""
         raise NotImplementedError("group_send() not implemented (groups extension)")
 
     def send_sync(self, channel: str, message: Message) -> Any:
-        """``send`` for code that has no event loop; blocks. Raises RuntimeError inside a running loop."""
+        """Call ``send`` from code without an event loop, and block; RuntimeError if a loop runs here."""
         return async_to_sync(self.send)(channel, message)
 
     def group_send_sync(self, group: str, message: Message, exclude: Iterable[str] = ()) -> Any:
-        """``group_send`` for code that has no event loop; blocks."""
+        """Call ``group_send`` from code without an event loop, and block."""
         return async_to_sync(self.group_send)(group, message, exclude)
 
     def group_add_sync(self, group: str, channel: str) -> None:
-        """``group_add`` for code that has no event loop; blocks."""
+        """Call ``group_add`` from code without an event loop, and block."""
         async_to_sync(self.group_add)(group, channel)
 
     def group_discard_sync(self, group: str, channel: str) -> None:
-        """``group_discard`` for code that has no event loop; blocks."""
+        """Call ``group_discard`` from code without an event loop, and block."""
         async_to_sync(self.group_discard)(group, channel)
 
     def registered(self, alias: str) -> None:
-        """Note the alias under which the layer is registered; the first one stays."""
+        """Record the alias under which the layer is registered; only the first one counts."""
         if self.alias is None:
             self.alias = alias
 
     def made_beside(self, layers: Mapping[str, Any]) -> None:
-        """Log a warning where this layer and another of this process, by its alias, disturb each other."""
+        """Log a warning if this layer and one of ``layers`` (by alias) conflict; called when it is made."""
 
     def count_drop(self, channel: str, reason: str, count: int = 1) -> None:
-        """Count messages that ``channel`` lost, and log the first of them and then one line a minute."""
+        """Count messages that ``channel`` has lost; log the first one, and then one line a minute."""
         self.metrics.drop(
             reason,
             count,
@@ -242,7 +242,7 @@ DROP_REASONS = {
 
 
 def check_capacities(capacity: Any, channel_capacity: Any) -> None:
-    """Raise ValueError for a limit that is none, saying what to write instead."""
+    """Raise ValueError, which says what to write instead, if a capacity is not valid."""
     require_positive("capacity", capacity)
     if channel_capacity is None:
         return
@@ -267,7 +267,7 @@ def require_positive(name: str, value: Any) -> None:
 
 
 def check_options(cls: type, options: Mapping[str, Any], known: Iterable[str]) -> None:
-    """Raise TypeError for an option of a layer that does not exist, naming the nearest that does."""
+    """Raise TypeError for an unknown option of a layer, and suggest the nearest known one."""
     import difflib
 
     known = sorted(known)

@@ -1,8 +1,8 @@
-"""Private copies of messages: no receiver may see what another one does to its event.
+"""Private copies of messages, so that no receiver sees what another one changes.
 
-Immutable scalars are shared, plain containers are copied, anything else is deep-copied, so any Python value
-that Channels' in-memory layer carries is carried here, at a fraction of the cost of copying it all deeply. As
-with ``copy.deepcopy``, what a message holds several times is copied once, and a message may hold itself.
+Immutable scalars are shared, plain containers are copied, and other values are deep-copied. So a message may
+contain any value that Channels' in-memory layer accepts, at a fraction of the cost of ``copy.deepcopy``. As
+with ``copy.deepcopy``, an object that occurs several times is copied once, and a message may contain itself.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SHARED = frozenset((str, int, float, bool, bytes, type(None), complex))
 
 
 def copier(message: dict[str, Any]) -> Callable[[], Message]:
-    """A function that returns a new private copy of ``message`` at each call."""
+    """Return a function that returns a new private copy of ``message`` at each call."""
     if message.__class__ is dict:
         for value in message.values():
             if value.__class__ not in _SHARED:
@@ -30,7 +30,7 @@ def copier(message: dict[str, Any]) -> Callable[[], Message]:
 
 
 def private(message: Any) -> Any:
-    """A copy of ``message`` that shares nothing mutable with it."""
+    """Return a copy of ``message`` that shares nothing mutable with it."""
     try:
         return _copy(message, {})
     except RecursionError:
@@ -38,7 +38,7 @@ def private(message: Any) -> Any:
 
 
 def _copy(value: Any, memo: dict[int, Any]) -> Any:
-    """``memo`` has the copies of containers by the identity of the original, as that of ``copy.deepcopy``."""
+    """Return a private copy of ``value``; ``memo`` maps the ids of originals to their copies."""
     kind = value.__class__
     if kind in _SHARED:
         return value
@@ -57,7 +57,7 @@ def _copy(value: Any, memo: dict[int, Any]) -> Any:
         made += [item if item.__class__ in _SHARED else _copy(item, memo) for item in value]
     elif kind is tuple:
         made = tuple([_copy(item, memo) for item in value])
-        made = memo.setdefault(id(value), made)  # one that holds itself has been copied meanwhile
+        made = memo.setdefault(id(value), made)  # a tuple that contains itself has been copied by now
     elif kind is set:
         made = memo[id(value)] = {_copy(item, memo) for item in value}
     else:
@@ -66,7 +66,7 @@ def _copy(value: Any, memo: dict[int, Any]) -> Any:
 
 
 def _copy_deep(message: Any) -> Any:
-    """A copy of ``message`` however deep its lists and dicts are; RecursionError for other things as deep."""
+    """Copy a message whose lists and dicts are nested deeply; RecursionError for other deep values."""
     memo: dict[int, Any] = {}
     top: list[Any] = []
     left: list[tuple[Any, Any]] = [([message], top)]

@@ -1,8 +1,8 @@
-"""The in-memory layer: groups that push straight into inboxes. One process only.
+"""The in-memory layer: channels and groups of one process, pushed straight into inboxes.
 
-It has the interface and the limits of ``channels.layers.InMemoryChannelLayer`` (Channels 4.3). Where that
-one sweeps all channels on every receive, expiry is checked here at the head of a mailbox. Channels that no
-consumer has are swept once per ``expiry`` seconds, a millisecond at a time; those of consumers never.
+It has the interface and the limits of ``channels.layers.InMemoryChannelLayer`` (Channels 4.3). That layer
+looks for expired messages in all channels at every receive. This one checks a message when it is taken, and
+sweeps the channels without a consumer once per ``expiry`` seconds, for a millisecond at a time.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ from compat.types import Message, is_number
 __all__ = ["InMemoryChannelLayer"]
 
 _AS_LETTERS = bytes(ord(string.ascii_letters[byte % 52]) for byte in range(256))
-"""Which letter stands for a random byte in the name of a channel."""
+"""Maps a random byte to a letter of a channel's name."""
 
 
 def _random_names(count: int) -> list[str]:
-    """Twelve letters each; several at once are a quarter of the price."""
+    """Return random names of twelve letters; many at once take a quarter of the time per name."""
     letters = random.getrandbits(96 * count).to_bytes(12 * count, "little").translate(_AS_LETTERS).decode()
     return [letters[at : at + 12] for at in range(0, len(letters), 12)]
 
@@ -49,14 +49,14 @@ def _random_names(count: int) -> list[str]:
 class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
     """Channels and groups of this process.
 
-    ``expiry`` and ``group_expiry`` are in seconds; ``group_expiry`` applies to members that no consumer of
-    this process reads, so a long connection never falls out of its groups. State: ``channels`` maps a name
-    to its mailbox, ``groups`` maps a group to ``{channel: time it joined}``.
+    ``expiry`` and ``group_expiry`` are in seconds. ``group_expiry`` applies only to members that no consumer
+    reads, so a long connection stays in its groups. ``channels`` maps a name to an inbox or a mailbox;
+    ``groups`` maps a group to ``{channel: time it joined}``.
     """
 
     extensions = ("groups", "flush")
     detaches_at_once = True
-    """``detach()`` waits for nothing."""
+    """``detach()`` never waits."""
 
     def __init__(
         self,
@@ -80,17 +80,17 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
         self.channels: dict[str, Inbox | Mailbox] = {}
         self.groups: dict[str, dict[str, float]] = {}
         self.key_values = MemoryValues()
-        """What else is kept beside the messages, such as sessions."""
+        """Values that are kept beside the messages, such as sessions."""
         self._names: list[str] = []
-        """For channels that are to come."""
+        """Random names for new channels, made in advance."""
         self._unread = Unread(self)
         self._changing = threading.Lock()
-        """Held to replace or to remove what ``channels`` has for a name."""
+        """Held to replace or remove an entry of ``channels``."""
 
     # Channels
 
     async def new_channel(self, prefix: str = "specific.") -> str:
-        """A name such as ``specific..inmemory!QhZkWbDcYeRt``, as upstream makes them."""
+        """Return a new name such as ``specific..inmemory!QhZkWbDcYeRt``, in the form that Channels uses."""
         try:
             name = self._names.pop()
         except IndexError:
@@ -99,7 +99,7 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
         return f"{prefix}.inmemory!{name}"
 
     def attach(self, channel: str, inbox: Inbox) -> None:
-        """Push what is sent to ``channel`` into ``inbox``; what waited for it already comes first."""
+        """Push the messages of ``channel`` into ``inbox``, first those that wait already."""
         inbox.belong_to(self, channel, self.get_capacity(channel), self.on_overflow)
         with self._changing:
             waiting = self.channels.get(channel)
@@ -112,13 +112,13 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
         self._unread.read_by(inbox, channel)
 
     async def detach(self, channel: str) -> None:
-        """Forget ``channel`` and take it out of its groups."""
+        """Remove ``channel``, also from its groups."""
         inbox = self.channels.pop(channel, None)
         if isinstance(inbox, Inbox):
             for group in inbox.groups:
                 self._leave(group, channel)
             inbox.groups.clear()
-        else:  # it was read by receive()
+        else:  # no consumer reads the channel, only receive()
             for group in self._unread.groups_of(channel):
                 self._leave(group, channel)
 
@@ -128,12 +128,12 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
         Raises TypeError for a bad name or a message that is not a dict, ChannelFull at capacity.
         """
         require_message(message)
-        if channel not in self.channels:  # a known name has been checked
+        if channel not in self.channels:  # the name of a known channel is valid
             self.require_valid_channel_name(channel)
         if "__asgi_channel__" in message:
             raise AssertionError("a message may not carry the reserved key '__asgi_channel__'")
         now = steady()
-        # Upstream sweeps when it receives. A send does so only where no ``receive()`` has for a while.
+        # Channels sweeps in receive(). A send sweeps only if no receive() has done so for a while.
         if now >= self._unread.next_sweep + self.expiry:
             self._unread.sweep(now)
         if not self._deliver(channel, private(message), now + self.expiry):
@@ -146,7 +146,10 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
             await scheduler.relief()
 
     async def receive(self, channel: str) -> Message:
-        """Wait for the next message of ``channel``, by its full name; a cancelled call loses nothing."""
+        """Wait for the next message of ``channel`` (a full name); a cancelled call loses no message.
+
+        Raises TypeError for a bad name, RuntimeError if a consumer reads the channel.
+        """
         if channel not in self.channels:
             self.require_valid_channel_name(channel)
         now = steady()
@@ -162,7 +165,7 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
             try:
                 return await mailbox.get()
             except Retired:
-                pass  # in another thread, a moment ago
+                pass  # another thread has just retired it, so look the channel up again
             finally:
                 if mailbox.retire():
                     self._forget(channel, mailbox)
@@ -183,7 +186,7 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
         self.groups.setdefault(group, {})[channel] = time.time()
 
     async def group_discard(self, group: str, channel: str) -> None:
-        """Take ``channel`` out of ``group``; silent where it is not a member."""
+        """Remove ``channel`` from ``group``; do nothing if it is not a member."""
         if group not in self.groups:
             self.require_valid_group_name(group)
         inbox = self.channels.get(channel)
@@ -194,10 +197,10 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
         self._leave(group, channel)
 
     async def group_send(self, group: str, message: Message, exclude: Iterable[str] = ()) -> SendResult:
-        """Give every member of ``group`` a copy of ``message``, but those in ``exclude``.
+        """Give every member of ``group`` a copy of ``message``, except those in ``exclude``.
 
-        A member at capacity loses a message, as its overflow policy says; that is counted and logged, and
-        in the result.
+        A member at capacity loses a message according to ``on_overflow``; the loss is counted in the metrics
+        and in the result, and logged.
         """
         require_message(message)
         members = self.groups.get(group)
@@ -211,7 +214,7 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
         if type(self).send is not InMemoryChannelLayer.send:
             return await self._send_to_each([name for name in members if name not in excluded], message)
         deadline = now + self.expiry
-        # The members share a copy that no consumer changes, and each copies it when it takes it.
+        # The members share one copy that no consumer changes; each makes its own when it takes the message.
         shared = copier(message)()  # type: ignore[arg-type]
         fresh = copier(shared)  # type: ignore[arg-type]
         event: Event = (deadline, shared, fresh)
@@ -238,7 +241,7 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
         return SendResult(delivered, dropped)
 
     async def _send_to_each(self, channels: list[str], message: Message) -> SendResult:
-        """``group_send`` of a subclass with a ``send()`` of its own, which is to see every message."""
+        """Send through the overridden ``send()`` of a subclass, so that it sees every message."""
         dropped = 0
         for channel in channels:
             try:
@@ -251,7 +254,7 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
     # Upkeep
 
     async def flush(self) -> None:
-        """Empty every channel and group. Consumers that run go on, outside all groups."""
+        """Delete all messages and groups; running consumers keep their channels, and are in no group."""
         for channel, inbox in tuple(self.channels.items()):
             if isinstance(inbox, Inbox):
                 inbox.events.clear()
@@ -262,10 +265,10 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
         self._unread.clear()
 
     async def close(self) -> None:
-        """Nothing to close; here because upstream has it."""
+        """Do nothing; Channels has this method."""
 
     def depth(self) -> int:
-        """How many messages wait in this process."""
+        """Return how many messages wait in this process."""
         return sum(len(inbox.events) for inbox in tuple(self.channels.values()))
 
     def _mailbox(self, channel: str) -> Inbox | Mailbox:
@@ -282,13 +285,13 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
                 del self.channels[channel]
 
     def _deliver(self, channel: str, message: Message, deadline: float) -> bool:
-        """Push into the channel's mailbox, wherever it is read; False when a message was lost to overflow."""
+        """Push into the channel's inbox or mailbox; return False if a message was lost to overflow."""
         mailbox = self._mailbox(channel)
         while isinstance(mailbox, Mailbox):
             stored = mailbox.push(message, deadline)
             if stored or not mailbox.retired:
                 return stored
-            self._forget(channel, mailbox)  # another thread is about to, or has
+            self._forget(channel, mailbox)  # the thread that has retired it may not have done so yet
             mailbox = self._mailbox(channel)
         if mailbox.loop is asyncio._get_running_loop():
             return mailbox.push(message, deadline)

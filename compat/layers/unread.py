@@ -1,7 +1,7 @@
-"""What no consumer reads in the in-memory layer, and is forgotten when it expires.
+"""Expiry of the channels that no consumer reads, in the in-memory layer.
 
-Members of groups whose channel has no consumer leave ``group_expiry`` seconds after they joined. Mailboxes
-whose messages have all expired are dropped, and their channels leave their groups.
+A channel without a consumer leaves a group ``group_expiry`` seconds after it has joined. A mailbox whose
+messages have all expired is removed, and its channel leaves its groups.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from compat.engine.mailbox import Mailbox
 __all__ = ["Unread"]
 
 SWEEP_S = 0.001
-"""For how long one call sweeps at most; the next one goes on with it."""
+"""Seconds that one call of ``sweep`` takes at most; the next call continues."""
 
 
 class Layer(Protocol):
-    """What this module needs of the layer."""
+    """The parts of the layer that this module uses."""
 
     expiry: float
     group_expiry: float
@@ -33,29 +33,29 @@ class Layer(Protocol):
 
 
 class Unread:
-    """The members and the mailboxes of one layer that no consumer reads."""
+    """The group members and mailboxes of one layer that no consumer reads."""
 
     def __init__(self, layer: Layer) -> None:
         self.layer = layer
         self.joined: OrderedDict[tuple[str, str], float] = OrderedDict()
-        """(group, channel): when it joined, by ``steady()``, the oldest first."""
+        """(group, channel): the time of joining in seconds of ``steady()``, oldest first."""
         self.groups: dict[str, set[str]] = {}
-        """The same by channel."""
+        """The groups of each channel in ``joined``."""
         self.channels: OrderedDict[str, None] = OrderedDict()
-        """Channels that have, or had, a mailbox; those that are looked at next come first."""
+        """The channels that have, or had, a mailbox, in the order of the sweep."""
         self.next_sweep = steady() + layer.expiry
         self._left = 0
-        """How many channels this sweep has not looked at."""
+        """How many channels this sweep has not visited yet."""
         self._sweeping = threading.Lock()
 
     def join(self, group: str, channel: str) -> None:
-        """Note that ``channel`` has joined ``group`` now."""
+        """Record that ``channel`` joins ``group`` now."""
         self.joined[group, channel] = steady()
         self.joined.move_to_end((group, channel))
         self.groups.setdefault(channel, set()).add(group)
 
     def leave(self, group: str, channel: str) -> None:
-        """Note that ``channel`` has left ``group``, if it was a member."""
+        """Record that ``channel`` leaves ``group``, if it is a member."""
         if self.joined.pop((group, channel), None) is not None:
             groups = self.groups.get(channel, set())
             groups.discard(group)
@@ -63,7 +63,7 @@ class Unread:
                 self.groups.pop(channel, None)
 
     def read_by(self, inbox: Inbox, channel: str) -> None:
-        """Hand the groups of ``channel`` over to ``inbox``: a consumer reads it now."""
+        """Move the groups of ``channel`` to ``inbox``, because a consumer reads the channel now."""
         for group in self.groups.pop(channel, ()):
             inbox.groups.add(group)
             self.joined.pop((group, channel), None)
@@ -73,13 +73,13 @@ class Unread:
         return tuple(self.groups.get(channel, ()))
 
     def clear(self) -> None:
-        """Forget all members."""
+        """Remove all members."""
         self.joined.clear()
         self.groups.clear()
 
     def sweep(self, now: float) -> None:
-        """Sweep for ``SWEEP_S``. When nothing is left, the next sweep is due in ``expiry`` seconds."""
-        if self._sweeping.acquire(blocking=False):  # another thread sweeps otherwise
+        """Sweep for ``SWEEP_S`` at most; once complete, the next sweep is due in ``expiry`` seconds."""
+        if self._sweeping.acquire(blocking=False):  # otherwise another thread sweeps
             try:
                 if self._sweep_groups(now) and self._sweep_channels(now):
                     self.next_sweep = now + self.layer.expiry
@@ -87,7 +87,7 @@ class Unread:
                 self._sweeping.release()
 
     def _sweep_channels(self, began: float) -> bool:
-        """Drop channels whose messages expired unread; return False when time is up."""
+        """Remove channels whose messages have expired unread; return False if ``SWEEP_S`` is over."""
         layer = self.layer
         if not self._left:
             self._left = len(self.channels)
@@ -108,11 +108,11 @@ class Unread:
         return True
 
     def _sweep_groups(self, began: float) -> bool:
-        """Take out members that joined ``group_expiry`` seconds ago; return False when time is up."""
+        """Remove members after ``group_expiry`` seconds; return False if ``SWEEP_S`` is over."""
         while self.joined:
             try:
                 (group, channel), joined = next(iter(self.joined.items()))
-            except (RuntimeError, StopIteration):  # another thread has changed it just now
+            except (RuntimeError, StopIteration):  # another thread has changed ``joined`` meanwhile
                 return False
             if joined >= began - self.layer.group_expiry:
                 break

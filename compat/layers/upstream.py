@@ -1,8 +1,8 @@
-"""A BACKEND as its real package has it, though ours is used by default: ``"UPSTREAM": True``.
+"""Load the layer of the installed package instead of ours: ``"UPSTREAM": True`` beside a BACKEND.
 
-Where nothing has taken the package's name over, it is imported. Where something has (under the shim
-``channels_redis`` is ours), the installed package is loaded beside it under a name of its own: its relative
-imports stay in it, and what it imports from ``channels`` is what that name means in this process.
+The package is simply imported unless its name is taken: under the shim, ``channels_redis`` is our module.
+Then the installed package is loaded under another name. Its relative imports stay inside it, and its imports
+from ``channels`` get the module that has this name in the process.
 """
 
 from __future__ import annotations
@@ -19,18 +19,19 @@ from compat.exceptions import InvalidChannelLayerError
 __all__ = ["load_upstream"]
 
 SUFFIX = "_upstream"
-"""``channels_redis`` is loaded as ``channels_redis_upstream`` where the name itself is taken."""
+"""``channels_redis`` is loaded as ``channels_redis_upstream`` if its own name is taken."""
 
 EXTRAS = {"channels_redis": "channels-redis"}
-"""Package: the extra that installs it."""
+"""Maps a package to the extra that installs it."""
 
 _lock = threading.RLock()
 
 
 def load_upstream(path: str, alias: str) -> Any:
-    """The class at the dotted ``path``, out of the package that is installed under the path's first word.
+    """Return the class at the dotted ``path`` of the installed package; ``alias`` is for error messages.
 
-    Raises InvalidChannelLayerError, naming the extra, when that package is not installed or has no such name.
+    Raises InvalidChannelLayerError if the package is not installed (it then names the extra) or lacks the
+    class.
     """
     module_name, _, attribute = path.rpartition(".")
     package, dot, rest = module_name.partition(".")
@@ -46,7 +47,7 @@ def load_upstream(path: str, alias: str) -> Any:
 
 
 def _importable_name(package: str) -> str:
-    """Under which name the installed package can be imported; ImportError if there is none."""
+    """Return the name under which the installed package can be imported; raise ImportError without one."""
     spec = _installed(package)
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(f"No module named {package!r}", name=package)
@@ -58,15 +59,15 @@ def _importable_name(package: str) -> str:
 
 
 def _installed(package: str) -> ModuleSpec | None:
-    """Where ``sys.path`` has the package, whoever else answers to its name."""
+    """Return the spec of the package on ``sys.path``, even if another finder serves its name."""
     return PathFinder.find_spec(package)
 
 
 def _claimed(package: str) -> ModuleSpec | None:
-    """What an import of the name gives."""
+    """Return the spec of the module that ``import`` would return, or None."""
     try:
         return importlib.util.find_spec(package)
-    except ValueError:  # a module without a spec: made by hand, and so not the installed one
+    except ValueError:  # a module without a spec was made by hand, so it is not the installed package
         return None
 
 

@@ -1,6 +1,7 @@
-"""Private names of ``channels.layers`` that products' tests call and wrap: what each does there, done here.
+"""Private methods of ``channels.layers`` that the tests of some projects call or patch.
 
-Nothing else of this library uses them. Those of channels_redis are in ``redis.upstream_names``.
+They do here what they do in Channels; nothing else in this library uses them. Those of channels_redis are in
+``redis.upstream_names``.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ __all__ = ["PrivateNamesOfMemory"]
 
 
 class PrivateNamesOfMemory:
-    """Those of ``InMemoryChannelLayer``, which looks after itself without them."""
+    """The private methods of ``InMemoryChannelLayer``, which itself does not need them."""
 
     def _clean_expired(self: Any) -> None:
-        """Throw out messages that have expired, with the memberships of their channels, and old members.
+        """Remove expired messages, their channels' memberships, and members older than ``group_expiry``.
 
         A channel that a consumer reads keeps its memberships.
         """
@@ -26,7 +27,7 @@ class PrivateNamesOfMemory:
             if not isinstance(box, Mailbox):
                 continue
             waiting = len(box.events)
-            idle = box.idle()  # which throws out what has expired
+            idle = box.idle()  # this also removes the expired messages
             if len(box.events) < waiting:
                 self._remove_from_groups(channel)
                 if idle:
@@ -38,7 +39,7 @@ class PrivateNamesOfMemory:
                     self._leave(group, channel)
 
     def _remove_from_groups(self: Any, channel: str) -> None:
-        """Take ``channel`` out of all groups."""
+        """Remove ``channel`` from all groups."""
         box = self.channels.get(channel)
         if isinstance(box, Inbox):
             box.groups.clear()

@@ -1,7 +1,7 @@
-"""Data that lies beside a layer's messages for a time: what a session, say, is kept in.
+"""A key-value store beside a layer's messages, for example for sessions.
 
-A layer that has it offers it as ``key_values``. The interface is a part of redis-py's asyncio client, so that
-such a client, or anything with these three methods, does as well.
+A layer offers it as ``key_values``. The interface is a part of redis-py's asyncio client, so such a client,
+or any object with these three methods, can be used as well.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ __all__ = ["KeyValues", "MemoryValues"]
 
 
 class KeyValues(Protocol):
-    """An async key-value store whose values end by themselves."""
+    """An async key-value store whose values expire."""
 
     def get(self, name: str, /) -> Awaitable[Any]:
-        """The value (str or bytes), or None where there is none or its time is up."""
+        """Return the value (str or bytes), or None if there is none or it has expired."""
         ...
 
     def set(self, name: str, value: str, *, ex: int, xx: bool = False) -> Awaitable[Any]:
-        """Keep ``value`` for ``ex`` seconds; with ``xx`` only where ``name`` is there, else falsy."""
+        """Store ``value`` for ``ex`` seconds; with ``xx`` only over an old value, else return a false one."""
         ...
 
     def delete(self, name: str, /) -> Awaitable[Any]:
-        """Forget ``name``; it need not be there."""
+        """Delete ``name``, if it exists."""
         ...
 
 
@@ -55,7 +55,7 @@ class MemoryValues:
         self._kept.pop(name, None)
 
     def _sweep(self, now: float) -> None:
-        """Forget what has expired, once in a while: a sweep for every write would be quadratic."""
+        """Delete expired values every ``sweep_interval_s``; at each write it would take quadratic time."""
         if now < self._next_sweep:
             return
         self._next_sweep = now + self.sweep_interval_s

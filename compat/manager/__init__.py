@@ -11,8 +11,8 @@
             while True:
                 await manager.send_to_group("lobby", await websocket.receive_json())
 
-It stands on a channel layer, in memory or in Redis: its groups are those of the layer's consumers. The API is
-that of fastapi-channels.
+It uses a channel layer, in memory or in Redis, and shares its groups with the consumers on that layer. The
+API is that of fastapi-channels.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Errors answered outside consumers: a status for requests, a close code for websockets."""
+"""Answer the manager's errors outside consumers: requests with a status, websockets with a close code."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ log = logging.getLogger("compat.manager")
 
 SERIOUS = (ErrorSeverity.HIGH, ErrorSeverity.CRITICAL)
 RETRY_AFTER = "retry_after"
-"""The detail that says in how many seconds the same will be taken."""
+"""The key of an error's details that says after how many seconds the client may try again."""
 
 
 def add_exception_handlers(app: Starlette) -> None:
-    """Let a FastAPI or Starlette ``app`` answer every ``BaseError`` that leaves one of its endpoints.
+    """Make a FastAPI or Starlette ``app`` answer every ``BaseError`` that one of its endpoints raises.
 
-    A request gets the error's ``http_status`` (503 while Redis is away, 429 over a limit, with Retry-After
-    where the error knows it) and the JSON of its ``ErrorResponse``; a websocket is closed with ``ws_code``,
-    or refused if it is not open yet. Serious errors are logged. Without this they are unhandled: a 500 with a
-    traceback.
+    A request gets the error's ``http_status`` (503 while Redis is away, 429 over a limit), Retry-After if the
+    error has ``retry_after``, and its ``ErrorResponse`` as JSON. A websocket is closed with ``ws_code``, or
+    refused if it is not open yet. Serious errors are logged. Without this function these errors are
+    unhandled: status 500 and a traceback.
     """
     app.add_exception_handler(BaseError, _answer)
 
 
 def log_if_serious(error: BaseError, **where: str | None) -> None:
-    """Log an error of high or critical severity, with what caused it, and ``where`` it happened."""
+    """Log an error of high or critical severity, with its cause, and ``where`` it happened."""
     if error.severity not in SERIOUS:
         return
     places = "".join(f", {name} {value or '-'}" for name, value in where.items())
-    # A backend's error says all there is to say: Redis is away, and what to do.
+    # The text of a BackendError is enough without a traceback: Redis is away, and what to do.
     cause = None if isinstance(error, BackendError) else error.cause
     log.error(
         "%s (%s, error_id %s%s)", error, error.error_code, error.context.error_id, places, exc_info=cause
@@ -48,7 +48,7 @@ def log_if_serious(error: BaseError, **where: str | None) -> None:
 async def _answer(connection: HTTPConnection, error: Exception) -> Any:
     assert isinstance(error, BaseError)
     if isinstance(connection, WebSocket):
-        if not isinstance(error, ConnectionError):  # which the manager logs where it refuses
+        if not isinstance(error, ConnectionError):  # the manager has logged these
             log_if_serious(error, path=connection.url.path)
         await _close(connection, error)
         return None

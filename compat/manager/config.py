@@ -1,8 +1,8 @@
 """``WSConfig``: every setting of the manager, from arguments, the environment, or a ``.env`` file.
 
-Names are those of the environment variables, in capitals, and case matters. What is given in the call wins
-over the environment, which wins over ``.env`` in the working directory. A wrong value is a pydantic
-ValidationError that names the variable.
+The names are those of the environment variables, in capitals, and case-sensitive. Arguments override the
+environment, and the environment overrides ``.env`` in the working directory. For a wrong value pydantic
+raises a ValidationError that names the variable.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["WSConfig", "new_instance_id"]
 
 
 def new_instance_id() -> str:
-    """A name for a server that was given none: ``server-`` and twelve hex digits."""
+    """Return a random name for a server: ``server-`` and twelve hex digits."""
     return f"server-{uuid.uuid4().hex[:12]}"
 
 
@@ -40,7 +40,7 @@ def _upper(value: Any) -> Any:
 
 
 def _redis_url(value: str) -> str:
-    decode_hosts([value])  # a ValueError that says what a URL looks like, and hides the password
+    decode_hosts([value])  # its ValueError says what a URL looks like, and hides the password
     return value
 
 
@@ -56,40 +56,40 @@ Limit = Annotated[int, Field(gt=0)]
 class WSConfig(BaseSettings):
     """The manager's settings; times are in seconds, sizes in bytes.
 
-    Raises pydantic's ValidationError for a wrong value, TypeError for an argument that is no setting.
+    Raises pydantic's ValidationError for a wrong value, and TypeError for an unknown setting.
     """
 
     BACKEND_TYPE: Literal["memory", "redis"] = "memory"
-    """Where connections of several servers meet: nowhere ("memory", one process), or in Redis."""
+    """"memory" for a single process, "redis" for connections on several servers."""
     REDIS_URL: Annotated[str, AfterValidator(_redis_url)] = "redis://localhost:6379/0"
     REDIS_CHANNEL_PREFIX: str = "ws:"
-    """What every key in Redis begins with; servers that share it share connections and groups."""
+    """The prefix of every key in Redis; servers with the same prefix share connections and groups."""
     REDIS_REGISTRY_EXPIRY: Expiry = 3600
-    """How long Redis keeps what it knows of connections when no server renews it; None: for ever."""
+    """Seconds for which Redis keeps connections if no server renews them; None: without limit."""
     REDIS_GROUP_EXPIRY: Expiry = 3600
-    """The same for the membership of groups."""
+    """The same for group memberships."""
 
     WS_HEARTBEAT_INTERVAL: Seconds = 30
-    """Between two pings to a client."""
+    """Seconds between two pings to a client."""
     WS_HEARTBEAT_TIMEOUT: Seconds = 60
-    """A client that is silent for so long is closed with 1011; a server that is, loses its connections."""
+    """Seconds of silence after which a client is closed with 1011, and a server counts as dead."""
     WS_ENABLE_HEARTBEAT: bool = True
     WS_MAX_MESSAGE_SIZE: Limit = 10 * 1024 * 1024
-    """A larger frame of a client is refused with a ValidationError."""
+    """A larger frame from a client is answered with a ValidationError."""
     WS_RECONNECT_MAX_ATTEMPTS: Limit = 5
     """How often ``start_tasks()`` tries to reach Redis before it raises BackendError."""
     WS_RECONNECT_DELAY: Seconds = 5
-    """Between two such attempts; also the longest pause of those that follow an outage, without end."""
+    """Seconds between two such attempts, and the longest pause between attempts during a later outage."""
 
     MAX_CONNECTIONS_PER_CLIENT: Limit = 1000
-    """Connections of one ``user_id`` on all servers; anonymous ones count in the total only."""
+    """Connections of one ``user_id`` on all servers; anonymous connections count only in the total."""
     MAX_TOTAL_CONNECTIONS: Limit = 200_000
     """Connections on all servers."""
     MAX_TOTAL_GROUPS: Limit = 5_000_000
     """Groups that have members, on all servers."""
 
     SERVER_INSTANCE_ID: Annotated[str, BeforeValidator(_instance_id)] = Field(default_factory=new_instance_id)
-    """This server's name in metadata, logs and the status page; made up where it is not set."""
+    """This server's name in metadata, logs and the status page; random if it is not set."""
     LOG_LEVEL: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)
     ] = "INFO"
@@ -111,7 +111,7 @@ class WSConfig(BaseSettings):
         super().__init__(**values)
 
     def same_as(self, other: WSConfig) -> bool:
-        """True when both would make the same manager: equal, but for a name that was made up."""
+        """Return True if both settings mean the same manager: they are equal, except for random names."""
         made_up = {"SERVER_INSTANCE_ID"}
         mine, others = self.model_fields_set & made_up, other.model_fields_set & made_up
         exclude = made_up if not mine and not others else set()

@@ -1,7 +1,7 @@
-"""Which manager is meant where none is named: the first that was made.
+"""The current manager of the process: the first one that was made.
 
-An application has one, and any code of it can ask for it: ``get_manager()``, as a FastAPI dependency
-``Depends(get_manager)``, or ``Depends(app_manager)`` for the one in ``app.state.manager``.
+Any code of an application gets it from ``get_manager()``. FastAPI endpoints use ``Depends(get_manager)``, or
+``Depends(app_manager)`` for the manager in ``app.state.manager``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _current: ConnectionManager | None = None
 
 
 def get_manager() -> ConnectionManager:
-    """The manager of this process; RuntimeError before there is one."""
+    """Return the manager of this process; raise RuntimeError if there is none yet."""
     if _current is None:
         raise RuntimeError(
             "there is no ConnectionManager yet: make one where your application starts, before it is asked "
@@ -33,19 +33,22 @@ def get_manager() -> ConnectionManager:
 
 
 def set_manager(manager: ConnectionManager | None) -> ConnectionManager | None:
-    """Make ``manager`` the one that ``get_manager()`` returns; returns the one before it. None: for tests."""
+    """Make ``get_manager()`` return ``manager``, and return the previous one; None removes it, for tests."""
     global _current
     previous, _current = _current, manager
     return previous
 
 
 def current() -> ConnectionManager | None:
-    """The manager of this process, if there is one."""
+    """Return the manager of this process, or None."""
     return _current
 
 
 def app_manager(connection: HTTPConnection) -> ConnectionManager:
-    """A dependency for HTTP and websocket endpoints: the manager in ``app.state.manager``."""
+    """Return ``app.state.manager``; a dependency for HTTP and websocket endpoints.
+
+    Raises RuntimeError if it is not set.
+    """
     manager: ConnectionManager | None = getattr(connection.app.state, "manager", None)
     if manager is None:
         raise RuntimeError(

@@ -1,4 +1,4 @@
-"""The errors of the manager: what went wrong, how bad it is, and what the client is told and closed with.
+"""The errors of the manager, each with its code, severity, close code and HTTP status.
 
 ::
 
@@ -14,9 +14,9 @@
     ├── TimeoutError         TIMEOUT_ERROR           medium   1011   504   retryable
     └── SystemError          SYSTEM_ERROR            high     1011   500
 
-The last number is the HTTP status, where ``add_exception_handlers`` has been told to answer. Whatever its
-class, a critical error ends the connection. Three of the names are Python's own: a star import leaves those
-out, and brings them as ``WSConnectionError``, ``WSSystemError`` and ``WSTimeoutError``.
+The first number is the close code; the second is the HTTP status for an app with ``add_exception_handlers``.
+A critical error of any class ends the connection. Three names are also names of Python's built-in errors: a
+star import brings them only as ``WSConnectionError``, ``WSSystemError`` and ``WSTimeoutError``.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 REASON_BYTES = 123
-"""A close frame has room for a reason of this many bytes (RFC 6455, 5.5)."""
+"""The longest reason in bytes that a close frame can carry (RFC 6455, 5.5)."""
 NOT_TO_BE_SENT = frozenset((1004, 1005, 1006, 1015))
 
 
@@ -68,7 +68,7 @@ class ErrorCategory(Enum):
 
 
 class ErrorSeverity(Enum):
-    """Low and medium are the client's affair; high and critical are logged as errors."""
+    """How bad an error is; errors of high and critical severity are logged."""
 
     LOW = "low"
     MEDIUM = "medium"
@@ -99,7 +99,7 @@ def create_error_context(
     component: str | None = None,
     **metadata: Any,
 ) -> ErrorContext:
-    """A context with an id and the time of now; other keyword arguments become its metadata."""
+    """Return a context with a new id and the current time; other keyword arguments become its metadata."""
     return ErrorContext(
         user_id=user_id,
         connection_id=connection_id,
@@ -111,7 +111,7 @@ def create_error_context(
 
 @dataclass
 class ErrorResponse:
-    """What a client is told of an error; ``to_dict()`` is the frame. The context stays on the server."""
+    """What a client learns about an error; ``to_dict()`` is the frame, which omits most of the context."""
 
     error_code: str
     message: str
@@ -122,7 +122,7 @@ class ErrorResponse:
     retryable: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """``{"type": "error", "error_code", "message", "category", "severity", "error_id", …}``."""
+        """Return ``{"type": "error", "error_code", "message", "category", "severity", "error_id", …}``."""
         return {
             "type": "error",
             "error_code": self.error_code,
@@ -137,10 +137,10 @@ class ErrorResponse:
 
 
 class BaseError(Exception):
-    """Base of the manager's errors; a subclass says by class attributes what it usually is.
+    """Base of the manager's errors; the class attributes of a subclass are the defaults.
 
-    ``details`` go to the client, ``context`` does not. ``ws_code``: the close code where the error ends the
-    connection; ValueError for one that must not be sent (1006, for example).
+    ``details`` are sent to the client, ``context`` is not. ``ws_code`` is the close code if the error ends
+    the connection; a code that must not be sent, such as 1006, raises ValueError.
     """
 
     error_code: str = "UNKNOWN_ERROR"
@@ -149,7 +149,7 @@ class BaseError(Exception):
     retryable: bool = False
     ws_code: int = 1011
     http_status: int = 500
-    """The status of an HTTP answer, for an app with ``add_exception_handlers``."""
+    """The status of an HTTP response, for an app with ``add_exception_handlers``."""
     disconnects: bool = False
     """Whether errors of this class end the connection."""
     default_message: str = "An error occurred"
@@ -184,11 +184,11 @@ class BaseError(Exception):
         return self.message
 
     def should_disconnect(self) -> bool:
-        """True when the connection cannot go on after this error."""
+        """Return True if this error ends the connection."""
         return self.disconnects or self.severity is ErrorSeverity.CRITICAL
 
     def to_response(self) -> ErrorResponse:
-        """What the client is told."""
+        """Return what the client is told."""
         return ErrorResponse(
             error_code=self.error_code,
             message=self.message,
@@ -203,8 +203,8 @@ class BaseError(Exception):
 class ConnectionError(BaseError, WebSocketException):
     """A connection cannot be made, or cannot go on.
 
-    Also a WebSocketException of Starlette: raised out of an endpoint before the handshake is answered, it
-    refuses the client (HTTP 403) without a traceback.
+    This is also a WebSocketException of Starlette: if an endpoint raises it before the handshake is answered,
+    the client is refused (HTTP 403) without a traceback.
     """
 
     error_code = "CONNECTION_ERROR"
@@ -239,10 +239,10 @@ class MessageError(BaseError):
 
 
 class BackendError(BaseError):
-    """The channel layer or the registry could not do what was asked; ``cause`` is its own error.
+    """The channel layer or the registry could not be used; ``cause`` is the original error.
 
-    One with a cause says where Redis is and what to do about it, which is not for clients: they are told
-    ``default_message``.
+    With a cause, the message says where Redis is and what to do. That is not for clients, who get
+    ``default_message`` instead.
     """
 
     error_code = "BACKEND_ERROR"
@@ -259,7 +259,7 @@ class BackendError(BaseError):
 
 
 class AuthenticationError(BaseError):
-    """It is not known who the client is."""
+    """The client is not authenticated."""
 
     error_code = "AUTHENTICATION_FAILED"
     http_status = 401
@@ -280,7 +280,7 @@ class AuthorizationError(BaseError):
 
 
 class ValidationError(BaseError):
-    """The client's message is not what it should be."""
+    """The client's message is not valid."""
 
     error_code = "VALIDATION_FAILED"
     http_status = 400

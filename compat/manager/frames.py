@@ -1,4 +1,4 @@
-"""A message as a websocket carries it, encoded once for all who get it."""
+"""Encode a message as a websocket frame, once for all receivers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LARGE_NUMBER = re.compile(r"\d{19}|\d[eE]\+?\d{3}")
 
 
 class Frame(NamedTuple):
-    """A text or a binary frame; exactly one of ``text`` and ``data`` is not None."""
+    """A text frame or a binary frame; exactly one of ``text`` and ``data`` is not None."""
 
     text: str | None
     data: bytes | None
@@ -28,15 +28,15 @@ class Frame(NamedTuple):
 
 
 def text_frame(text: str) -> Frame:
-    """A text frame."""
+    """Return a text frame."""
     return Frame(text, None, len(text) if text.isascii() else len(text.encode()))
 
 
 def frame_of(message: Any, serializer: BaseSerializer) -> Frame:
-    """The frame for ``message``; TypeError or ValueError for what the serializer cannot write.
+    """Return the frame for ``message``; raise TypeError or ValueError if it cannot be serialized.
 
-    A message with ``binary_data`` (base64, as ``Message.to_dict()`` has it) becomes a binary frame of those
-    bytes alone.
+    A message with ``binary_data`` (in base64, as in ``Message.to_dict()``) becomes a binary frame with only
+    those bytes.
     """
     if isinstance(message, Mapping) and message.get("binary_data") is not None:
         data = _decoded(message["binary_data"])
@@ -57,10 +57,11 @@ def _decoded(value: Any) -> bytes:
 
 
 def content_of(text: str) -> Any:
-    """The JSON values in a client's text; ValueError for what is no JSON, or could not be passed on.
+    """Parse a client's JSON text; raise ValueError if it is not JSON, or could not be sent to other clients.
 
-    That is NaN, numbers beyond a float or 64 bits, half a surrogate pair, nesting deeper than two hundred
-    levels: all of it comes out of ``json.loads``, and fails where the application sends it to others.
+    The second kind is NaN, numbers beyond a float or 64 bits, half a surrogate pair, and more than two
+    hundred levels of nesting. ``json.loads`` accepts these, but the application would fail when it sends them
+    on.
     """
     content = from_json(text, allow_inf_nan=False)
     if _LARGE_NUMBER.search(text) and not _in_range(content):

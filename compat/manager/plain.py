@@ -1,4 +1,4 @@
-"""Messages made of what JSON and msgpack both have, so that the same code works on every backend. Pure."""
+"""Convert messages to the types that JSON and msgpack share, so that they work on every backend. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SCALARS = frozenset((str, int, float, bool, type(None)))
 
 
 def plain_message(message: Any) -> dict[str, Any]:
-    """``message`` as a plain dict: a dict, or anything with ``to_dict()``; itself where it is plain already.
+    """Return ``message``, a dict or an object with ``to_dict()``, as a plain dict, if possible uncopied.
 
     Raises TypeError for anything else, and for a value inside that has no plain form.
     """
@@ -34,7 +34,7 @@ def plain_message(message: Any) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """``value`` as JSON has it: times in ISO 8601, sets as lists, bytes in base64, enums by their value."""
+    """Return ``value`` in JSON types: times in ISO 8601, sets as lists, bytes in base64, enums by value."""
     kind = value.__class__
     if kind in _SCALARS:
         return value

@@ -1,8 +1,9 @@
-"""From the layer to the clients of one event loop: one member for a whole group, one encoding for all.
+"""Pass the layer's messages to the clients of one event loop: one channel for a group, one encoding for all.
 
-A group that clients are in has, on each server and loop, one channel in the layer. What arrives there is
-encoded once and pushed to every client, so that a group of ten thousand costs the layer one member, and Redis
-one message for each server. Besides, every connection has a channel of its own, its ``address``.
+On each server and event loop, a group of clients has one channel in the layer. A message that arrives there
+is encoded once and pushed to every client. So a group of ten thousand clients is one member in the layer, and
+Redis carries one message for each server. In addition every connection has a channel of its own, its
+``address``.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from compat.types import Message
 __all__ = ["EXCEPT_KEY", "Doorman", "GroupRelay", "Relays", "attached"]
 
 EXCEPT_KEY = "__except__"
-"""Key of a message that the manager sends to a group: ids of connections that are not to get it."""
+"""The key of a manager's group message that holds the ids of the excluded connections."""
 
 
 class Doorman(Inbox):
-    """An inbox that keeps nothing: each message is handed on as it comes.
+    """An inbox that stores nothing, but passes each message to ``deliver`` at once.
 
-    A message may be in other inboxes too: who gets it here must not change it.
+    Other inboxes may have the same message, so ``deliver`` must not change it.
     """
 
     __slots__ = ("deliver",)
@@ -38,13 +39,13 @@ class Doorman(Inbox):
         return True
 
     def hand_on(self) -> None:
-        """Deliver what came before this inbox was attached."""
+        """Deliver the messages that came before this inbox was attached."""
         while (message := self.take()) is not None:
             self.deliver(message)
 
 
 async def attached(layer: Any, channel: str, deliver: Callable[[Message], None]) -> Subscription:
-    """Have every message for ``channel`` delivered from now on, until ``end()`` of what is returned."""
+    """Pass every message for ``channel`` to ``deliver``, until ``end()`` of the returned subscription."""
     inbox = Doorman(asyncio.get_running_loop(), deliver)
     subscription = Subscription(layer, channel, inbox)
     inbox.hand_on()
@@ -52,23 +53,23 @@ async def attached(layer: Any, channel: str, deliver: Callable[[Message], None])
 
 
 class GroupRelay:
-    """One group on this loop: its members, and its channel in the layer while there are any."""
+    """One group on this event loop: its members, and its channel in the layer while it has members."""
 
     __slots__ = ("lock", "members", "subscription")
 
     def __init__(self) -> None:
         self.members: dict[str, Any] = {}
-        """Connections by id."""
+        """The connections by id."""
         self.lock = asyncio.Lock()
-        """Held while the channel is opened or closed; joining and leaving wait for each other."""
+        """Held while the channel is opened or closed, so that joining and leaving wait for each other."""
         self.subscription: Subscription | None = None
 
 
 class Relays:
-    """The groups that connections of one event loop are in.
+    """The groups of the connections on one event loop.
 
-    ``deliver(group, message, members)`` is called for each message that comes for a group; ``name_of(group)``
-    is the group's name in the layer.
+    ``deliver(group, message, members)`` is called for each message to a group; ``name_of(group)`` returns the
+    group's name in the layer.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class Relays:
         self.groups: dict[str, GroupRelay] = {}
 
     async def join(self, group: str, connection_id: str, connection: Any) -> None:
-        """Add a connection; returns when what is sent to the group from now on reaches it."""
+        """Add a connection, and return when it gets the messages that are sent to the group from now on."""
         relay = self.groups.get(group)
         if relay is None:
             relay = self.groups[group] = GroupRelay()
@@ -98,7 +99,7 @@ class Relays:
             raise
 
     async def leave(self, group: str, connection_id: str) -> None:
-        """Take a connection out; nothing where it is not a member."""
+        """Remove a connection; do nothing if it is not a member."""
         relay = self.groups.get(group)
         if relay is None or relay.members.pop(connection_id, None) is None or relay.members:
             return
@@ -108,7 +109,7 @@ class Relays:
             subscription, relay.subscription = relay.subscription, None
             self._forget_if_empty(group, relay)
             if subscription is not None:
-                if subscription.pump is not None:  # such a layer does not know what its channels have joined
+                if subscription.pump is not None:  # a layer without ``detach`` does not leave the groups
                     await self.layer.group_discard(self.name_of(group), subscription.channel)
                 await subscription.end()
 

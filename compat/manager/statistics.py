@@ -1,4 +1,4 @@
-"""What a manager has done since it was made, in numbers; and one log line per cause of a loss."""
+"""The counters of a manager, and log lines about lost frames."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger("compat.manager")
 
 
 class Statistics:
-    """Counters of one manager in this process; they only grow."""
+    """The counters of one manager in this process, which only grow."""
 
     __slots__ = (
         "_throttle",
@@ -41,17 +41,17 @@ class Statistics:
         """Connections that were accepted."""
         self.disconnected = 0
         self.refused = 0
-        """Connections over a limit, or made while the backend was away."""
+        """Connections that were refused: over a limit, or while the backend could not be reached."""
         self.timed_out = 0
-        """Connections that were closed because nothing was heard of them."""
+        """Connections that were closed because their client was silent for too long."""
         self.sends = 0
-        """Calls that sent a message to a connection, a user, a group or all."""
+        """Calls that sent a message to a connection, a user, a group or everybody."""
         self.frames_sent = 0
         self.bytes_sent = 0
         self.frames_received = 0
         self.bytes_received = 0
         self.errors = 0
-        """Errors that clients were told of."""
+        """Errors that were sent to clients."""
         self.dropped: dict[str, int] = {}
         """Frames that did not reach a client, by reason: "slow client", "gone", "unencodable"."""
         self._throttle = Throttle()
@@ -66,7 +66,7 @@ class Statistics:
         self.bytes_sent += size
 
     def count_received(self, size: int) -> None:
-        """Count a frame of a client, of ``size`` bytes."""
+        """Count a frame from a client, of ``size`` bytes."""
         self.frames_received += 1
         self.bytes_received += size
 
@@ -83,11 +83,11 @@ class Statistics:
         self.refused += 1
 
     def count_timed_out(self, count: int) -> None:
-        """Count connections that are closed because nothing was heard of them."""
+        """Count connections that are closed because their client was silent for too long."""
         self.timed_out += count
 
     def count_error(self) -> None:
-        """Count an error that a client is told of."""
+        """Count an error that is sent to a client."""
         self.errors += 1
 
     def lose(self, reason: str, count: int = 1) -> None:
@@ -95,7 +95,10 @@ class Statistics:
         self.dropped[reason] = self.dropped.get(reason, 0) + count
 
     def drop(self, connection: Connection, waiting: int) -> None:
-        """Count a frame that a slow client lost; a log line for each client, and then one a minute."""
+        """Count a frame that a slow client lost; log the first for each client, then one line a minute.
+
+        ``waiting`` is the number of frames that wait for the client.
+        """
         self.lose("slow client")
         due = self._throttle.due(connection.channel_name)
         if due:
@@ -108,18 +111,18 @@ class Statistics:
             )
 
     def report_unencodable(self, where: str, error: Exception) -> None:
-        """Count a message that could not be made a frame; logs the first of its kind, then one a minute."""
+        """Count a message that could not be encoded; log the first of its kind, then one line a minute."""
         self.lose("unencodable")
         if self._throttle.due((where, type(error))):
             log.error("a message for %s cannot be sent to clients: %s", where, error)
 
     def report_failed(self, where: str, error: BaseException) -> None:
-        """Log an error of a task that no caller awaits: the first of its kind, then one a minute."""
+        """Log an error of a task that no caller awaits: the first of its kind, then one line a minute."""
         if self._throttle.due((where, type(error))):
             log.error("%s failed: %s: %s", where, type(error).__name__, error)
 
     def as_dict(self) -> dict[str, Any]:
-        """The counters as plain values, and ``uptime`` in seconds."""
+        """Return the counters as plain values, and ``uptime`` in seconds."""
         names = [name for name in self.__slots__ if not name.startswith("_")]
         counters = {name: getattr(self, name) for name in names}
         return {**counters, "dropped": dict(self.dropped), "uptime": time.time() - self.started_at}

@@ -1,4 +1,4 @@
-"""What passes between a client and its consumer: ``Message``, its priority, and a connection's states."""
+"""Types of the manager: ``Message``, its priority, and the states of a connection."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["ConnectionState", "Message", "MessagePriority"]
 
 
 class ConnectionState(Enum):
-    """Where a connection is in its life; it only ever moves down this list."""
+    """The state of a connection, which only moves down this list."""
 
     CONNECTING = "connecting"
     CONNECTED = "connected"
@@ -22,7 +22,7 @@ class ConnectionState(Enum):
 
 
 class MessagePriority(Enum):
-    """How urgent its sender finds a message; it is carried along, nothing here reorders by it."""
+    """How urgent a message is for its sender; the manager passes it on, and does not reorder by it."""
 
     HIGH = "high"
     NORMAL = "normal"
@@ -30,7 +30,7 @@ class MessagePriority(Enum):
 
     @classmethod
     def of(cls, value: Any) -> MessagePriority:
-        """The priority called ``value``; NORMAL for anything that is none."""
+        """Return the priority with the value ``value``, or NORMAL if there is none."""
         if isinstance(value, cls):
             return value
         try:
@@ -41,11 +41,11 @@ class MessagePriority(Enum):
 
 @dataclass(slots=True)
 class Message:
-    """One message of a client, or for one.
+    """One message from a client, or to one.
 
-    A text frame ``{"type", "data", "metadata", "ttl_seconds", "priority"}`` fills the fields of those names;
-    a binary frame is ``type="binary"`` with ``binary_data``. ``data`` and ``binary_data`` exclude each other
-    (ValueError). ``created_at`` is in seconds of the wall clock.
+    A text frame ``{"type", "data", "metadata", "ttl_seconds", "priority"}`` fills the fields of those names.
+    A binary frame has ``type="binary"`` and ``binary_data``. Both ``data`` and ``binary_data`` raise
+    ValueError. ``created_at`` is in seconds of the wall clock.
     """
 
     type: str
@@ -56,26 +56,26 @@ class Message:
     metadata: dict[str, Any] | None = None
     priority: MessagePriority = MessagePriority.NORMAL
     ttl_seconds: float | None = None
-    """Seconds after ``created_at`` for which it is worth handling; None: for ever."""
+    """Seconds after ``created_at`` at which the message expires; None: never."""
     created_at: float = field(default_factory=time.time)
     binary_data: bytes | None = None
     size: int | None = field(default=None, repr=False, compare=False)
-    """Bytes that it had on the wire, where it came over one."""
+    """The size of its frame in bytes if it came from a client, else None."""
 
     def __post_init__(self) -> None:
         if self.data is not None and self.binary_data is not None:
             raise ValueError("a Message has either data (JSON) or binary_data (bytes), not both")
 
     def set_data(self, data: Any) -> None:
-        """Have ``data`` in place of what came: what a schema has made of it."""
+        """Replace ``data`` by its validated form."""
         self.data = data
 
     def is_expired(self) -> bool:
-        """True when more than ``ttl_seconds`` have passed since it was made."""
+        """Return True if more than ``ttl_seconds`` have passed since ``created_at``."""
         return self.ttl_seconds is not None and time.time() - self.created_at > self.ttl_seconds
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field but ``size``; ``binary_data`` in base64, and only where there is some."""
+        """Return every field except ``size``; ``binary_data``, in base64, only if there is some."""
         content: dict[str, Any] = {
             "type": self.type,
             "data": self.data,
@@ -92,7 +92,7 @@ class Message:
 
     @classmethod
     def from_dict(cls, payload: Mapping[str, Any]) -> Message:
-        """The inverse of ``to_dict``; what is missing has its default, and the type is then "message"."""
+        """Make a message from ``to_dict()``; missing fields have their defaults, a missing type "message"."""
         encoded = payload.get("binary_data")
         created_at = payload.get("created_at")
         return cls(

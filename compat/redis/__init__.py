@@ -1,4 +1,4 @@
-"""The Redis client of the layers and of the manager: hosts, connections, event loops, scripts."""
+"""The Redis client of the layers and the manager: hosts, connections, event loops, scripts."""
 
 from __future__ import annotations
 

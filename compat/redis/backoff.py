@@ -1,4 +1,4 @@
-"""Pauses between attempts to reach a server that is away."""
+"""The pauses between attempts to reach a server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Backoff"]
 class Backoff:
     """Pauses that grow by ``factor``, from ``first_s`` to ``longest_s`` seconds.
 
-    ``jitter`` shortens each by up to a half, so that the processes of a fleet do not come back in step.
+    ``jitter`` shortens each pause by up to a half, so that many processes do not reconnect at the same time.
     """
 
     def __init__(
@@ -23,10 +23,10 @@ class Backoff:
         self._next_s = first_s
 
     def reset(self) -> None:
-        """Begin anew: an attempt has succeeded."""
+        """Start again with the first pause, because an attempt has succeeded."""
         self._next_s = self.first_s
 
     def next_s(self) -> float:
-        """Return how long to wait now, in seconds."""
+        """Return the length of the next pause in seconds."""
         pause, self._next_s = self._next_s, min(self.factor * self._next_s, self.longest_s)
         return pause * random.uniform(0.5, 1.0) if self.jitter else pause

@@ -1,9 +1,9 @@
-"""One connection to Redis for one event loop: commands of a loop turn leave in one write.
+"""One connection to Redis for one event loop; the commands of one turn of the loop leave in one write.
 
 redis-py connects (URL, TLS, password, sentinel, unix socket) and parses; this module decides when to write
-and read. Any number of tasks may call at once; replies come back in the order of the calls. A connection
-that breaks, or that owes a reply for too long, ends for good: every call that waits gets
-``LayerUnavailable``, and whoever wants to go on opens another.
+and read. Any number of tasks may send commands at once; replies come in the order of the commands. If a
+connection breaks, or a reply takes too long, it is closed for good: every waiting call gets
+``LayerUnavailable``, and the next call has to open another connection.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ Argument = bytes | str | int | float
 
 
 class RedisUnavailable(LayerUnavailable):
-    """LayerUnavailable, with the reason by itself.
+    """LayerUnavailable with a separate ``reason``.
 
-    ``report()`` has the layer log the outage, once, and find out when it is over.
+    ``report()`` makes the layer log the outage once, and later its end.
     """
 
     def __init__(
@@ -61,26 +61,26 @@ class RedisUnavailable(LayerUnavailable):
 
 
 Explain = Callable[[Host, str], RedisUnavailable]
-"""Makes the error for a host and a reason: it knows the layer's alias."""
+"""Makes the error for a host and a reason; a layer's method, because the text names the layer."""
 
 
 class OnMessage(Protocol):
-    """Is called with what is published to a connection that has subscribed.
+    """Called for each message that is published to a topic of the connection.
 
-    Returns None, or what to await before the next message is read.
+    Returns None, or an awaitable to wait for before the next message is read.
     """
 
     def __call__(self, topic: bytes, body: bytes) -> Awaitable[None] | None: ...
 
 
 def encode_command(arguments: Iterable[Argument]) -> bytes:
-    """A command in the Redis protocol (RESP)."""
+    """Return a command in the Redis protocol (RESP)."""
     parts = [a if isinstance(a, bytes) else str(a).encode() for a in arguments]
     return b"*%d\r\n%b" % (len(parts), b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in parts]))
 
 
 def _fastest_encoder() -> Callable[[Any], bytes]:
-    try:  # the same in C, where it is installed
+    try:  # the same function in C, if it is installed
         from hiredis import pack_command
     except ImportError:
         return encode_command
@@ -91,7 +91,7 @@ encode = _fastest_encoder()
 
 
 def reason_of(error: BaseException) -> str:
-    """Return what happened, in a few words, out of the exceptions that redis-py and asyncio chain."""
+    """Return the cause of ``error`` in a few words, from the exceptions that redis-py and asyncio chain."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, ssl.SSLError):
@@ -104,7 +104,7 @@ def reason_of(error: BaseException) -> str:
 
 
 async def opened(host: Host, pool: ConnectionPool, explain: Explain) -> AbstractConnection:
-    """A new connection, logged in; raises LayerUnavailable within the host's time limit."""
+    """Open a connection and log in; raise LayerUnavailable, at the latest after the host's time limit."""
     connection = host.connection(pool)
     try:
         await within(host.connect_timeout_s, host.connect(connection))
@@ -120,11 +120,12 @@ async def opened(host: Host, pool: ConnectionPool, explain: Explain) -> Abstract
 
 
 class Link:
-    """An open connection; made by ``Link.open``, ended by ``close`` or by a failure, whichever is first.
+    """An open connection, which is made by ``Link.open`` and ends with ``close`` or a failure.
 
-    ``on_message``: gets what is published to topics that were subscribed to by ``call(b"SUBSCRIBE", topic)``,
-    one topic at a call. ``on_end``: called once, with the reason, when the connection ends other than by
-    ``close``. ``patience_s``: how long an answer may take. Only for the event loop that opened it.
+    ``on_message`` is called for each message of the topics that ``call(b"SUBSCRIBE", topic)`` has subscribed
+    to; each such call names one topic. ``on_end`` is called once, with the reason, if the connection ends
+    without ``close``. A reply may take ``patience_s`` seconds. Use a link only on the event loop that opened
+    it.
     """
 
     def __init__(
@@ -144,13 +145,13 @@ class Link:
         self.on_end = on_end
         self.closed = False
         self.reason = ""
-        """Why it has ended."""
+        """Why the connection has ended."""
         self.loop = asyncio.get_running_loop()
         self._pending: deque[asyncio.Future[Any] | None] = deque()
         self._outgoing: list[bytes] = []
         self._wake = asyncio.Event()
         self._heard = 0.0
-        """When the last reply came, or when the first call began to wait for one."""
+        """When the last reply came, or when the oldest waiting command was sent."""
         self._deadline = Deadline(self.loop, patience_s, self._late, lambda: self._heard)
         self._tasks = [self.loop.create_task(self._read()), self.loop.create_task(self._write())]
 
@@ -166,15 +167,15 @@ class Link:
         on_end: Callable[[str], None] | None = None,
         scripts: Iterable[Script] = (),
     ) -> Link:
-        """Connect; raises LayerUnavailable within the host's time limit."""
+        """Connect and return the link; raise LayerUnavailable, at the latest after the host's time limit."""
         connection = await opened(host, pool, explain)
         link = cls(connection, host, explain, host.reply_timeout_s + extra_patience_s, on_message, on_end)
-        for script in scripts:  # a user without the right to do this still has EVAL
+        for script in scripts:  # if the user may not run SCRIPT LOAD, EVAL still works
             link.tell(b"SCRIPT", b"LOAD", script.text)
         return link
 
     def call(self, *arguments: Argument) -> asyncio.Future[Any]:
-        """Send a command; the future has its reply, ResponseError, or LayerUnavailable."""
+        """Send a command; return a future for the reply, or for NoScriptError or LayerUnavailable."""
         future: asyncio.Future[Any] = self.loop.create_future()
         if self.closed:
             future.set_exception(self.explain(self.host, self.reason))
@@ -183,12 +184,12 @@ class Link:
         return future
 
     def tell(self, *arguments: Argument) -> None:
-        """Send a command, and ignore its reply."""
+        """Send a command, and ignore its reply; do nothing if the connection is closed."""
         if not self.closed:
             self._submit(arguments, None)
 
     def _submit(self, arguments: tuple[Argument, ...], future: asyncio.Future[Any] | None) -> None:
-        packed = encode(arguments)  # may raise, so nothing may be owed yet: a reply too few shifts all others
+        packed = encode(arguments)  # may raise, so do it before a reply is expected
         if not self._pending:
             self._heard = steady()
             if self._deadline.timer is None:
@@ -204,7 +205,7 @@ class Link:
                 await wake.wait()
                 wake.clear()
                 batch, self._outgoing = self._outgoing, []
-                if not connection.is_connected:  # or redis-py would connect anew behind our back
+                if not connection.is_connected:  # otherwise redis-py would silently reconnect
                     raise ConnectionError("connection closed by server")
                 await connection.send_packed_command(batch, check_health=False)
         except (RedisError, OSError) as error:
@@ -240,17 +241,17 @@ class Link:
                 self._shut("its event loop ended")
 
     def _refuse(self, future: asyncio.Future[Any], error: Exception) -> None:
-        """Give a call the error that Redis answered with."""
+        """Pass an error reply to the call that waits for it."""
         if isinstance(error, NoScriptError):
-            future.set_exception(error)  # ``run`` knows what to do
+            future.set_exception(error)  # ``Script.run`` handles it
             return
         reason = refusal_of(error)
         future.set_exception(self.explain(self.host, reason))
         if is_replica(error):
-            self._end(reason)  # the next connection may find the new master
+            self._end(reason)  # the next connection may reach the new master
 
     def _late(self) -> None:
-        """End the connection if a reply is owed: it has been for ``patience_s``."""
+        """End the connection if a reply has been expected for ``patience_s``."""
         if self._pending:
             self._end(f"no answer within {self.patience_s:g} s")
 
@@ -270,7 +271,7 @@ class Link:
         for future in pending:
             if future is not None and not future.done():
                 future.set_exception(self.explain(self.host, reason))
-                future.exception()  # marks it as retrieved: no task may await it
+                future.exception()  # marks it as retrieved, because perhaps no task awaits it
         this = asyncio.current_task(self.loop) if asyncio._get_running_loop() is self.loop else None
         for task in self._tasks:
             if task is not this:
@@ -278,12 +279,12 @@ class Link:
         self._closing = self.loop.create_task(abandon(self.connection)) if not self.loop.is_closed() else None
 
     def close(self) -> None:
-        """End it now; calls that wait get LayerUnavailable."""
+        """Close the connection now; waiting calls get LayerUnavailable."""
         if not self.closed:
             self._shut("the connection was closed")
 
     async def aclose(self) -> None:
-        """``close``, and wait until the socket is closed."""
+        """Close the connection, and wait until the socket is closed."""
         self.close()
         waiting = [task for task in (*self._tasks, self._closing) if task is not None and not task.done()]
         if waiting:
@@ -292,7 +293,7 @@ class Link:
 
 def refusal_of(error: Exception) -> str:
     """Return what an error reply means for a user of a channel layer."""
-    # redis-py turns the first word of some replies into a class, not the same ones in every version.
+    # redis-py turns the first word of some replies into a class; which ones depends on its version.
     text = f"{type(error).__name__} {error}".lower()
     for words, reason in _REFUSALS:
         if any(word in text for word in words):
@@ -301,7 +302,7 @@ def refusal_of(error: Exception) -> str:
 
 
 def is_replica(error: Exception) -> bool:
-    """True for an error reply of a Redis that is not the master (any more)."""
+    """Return True for an error reply of a Redis that is not, or no longer, the master."""
     return refusal_of(error) is _REFUSALS[0][1]
 
 
@@ -323,6 +324,6 @@ _REFUSALS = (
 
 
 async def abandon(connection: AbstractConnection) -> None:
-    """Close a connection without ceremony, in whatever state it is."""
+    """Close a connection in any state, and ignore errors."""
     with contextlib.suppress(Exception):
         await connection.disconnect(nowait=True)

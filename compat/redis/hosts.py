@@ -1,8 +1,8 @@
-"""The option ``hosts``: what may be written there, and how a connection to it is made.
+"""The option ``hosts``: its allowed forms, and connections to each host.
 
-Forms are those of channels_redis 4.3: URLs (redis, rediss, unix), ``(host, port)`` pairs, and dicts: an
-``address`` with options, ``sentinels`` with a ``master_name``, or the arguments of redis-py's connection.
-Everything is checked when the layer is made; nothing is connected.
+The forms are those of channels_redis 4.3: URLs (redis, rediss, unix), ``(host, port)`` pairs, and dicts. A
+dict has an ``address`` with options, or ``sentinels`` with a ``master_name``, or the arguments of redis-py's
+connection classes. All options are checked when the layer is made, without connecting.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ __all__ = ["Host", "close_pool", "create_pool", "decode_hosts"]
 
 DEFAULT_ADDRESS = "redis://localhost:6379"
 REPLY_TIMEOUT_S = 5.0
-"""How long an answer may take before the connection is given up; ``socket_timeout`` overrides it."""
+"""Seconds that a reply may take before the connection is closed; ``socket_timeout`` overrides it."""
 CONNECT_TIMEOUT_S = 5.0
-"""How long connecting may take, handshake included; ``socket_connect_timeout`` overrides it."""
+"""Seconds that connecting may take, including the login; ``socket_connect_timeout`` overrides it."""
 
 SENTINEL_KEYS = ("sentinels", "master_name", "sentinel_kwargs", "is_master", "check_connection", "ssl")
 EXAMPLE = 'hosts=["redis://127.0.0.1:6379"]'
 
 
 def decode_hosts(hosts: Any) -> list[dict[str, Any]]:
-    """The option as a list of dicts, as ``channels_redis.utils.decode_hosts`` returns it.
+    """Return the option as a list of dicts, like ``channels_redis.utils.decode_hosts``.
 
-    None or an empty list is the Redis of this machine. Raises ValueError that says what to write instead.
+    None or an empty list means Redis on this machine. Raises ValueError, which says what to write instead.
     """
     if not hosts:
         return [{"address": DEFAULT_ADDRESS}]
@@ -94,7 +94,7 @@ def _check_url(url: str, where: str) -> None:
                 raise ValueError("it names no socket, as in unix:///run/redis.sock")
         elif parts.port == 0:
             raise ValueError("Port out of range 0-65535")
-        elif not re.fullmatch(r"/?\d*/?", parts.path):  # redis-py would take the database 0
+        elif not re.fullmatch(r"/?\d*/?", parts.path):  # redis-py would silently use the database 0
             raise ValueError(f"{parts.path!r} is no number of a database")
     except ValueError as error:
         hint = f"write 'redis://{url}'" if "://" not in url else f"an example: {EXAMPLE}"
@@ -145,7 +145,7 @@ def _check_sentinels(entry: dict[str, Any], where: str) -> None:
 
 
 def _known_options(entry: Mapping[str, Any]) -> list[str]:
-    """Every argument that redis-py's connections take, and what this module reads itself."""
+    """Return every argument that redis-py's connections take, and the keys that this module reads."""
     classes: list[Any] = [SSLConnection, UnixDomainSocketConnection, ConnectionPool]
     if "connection_class" in entry:
         classes.append(entry["connection_class"])
@@ -157,10 +157,10 @@ def _known_options(entry: Mapping[str, Any]) -> list[str]:
 
 
 def create_pool(host: Mapping[str, Any]) -> ConnectionPool:
-    """A redis-py pool for one entry of ``decode_hosts``, with no time limit on its sockets.
+    """Return a redis-py pool for one entry of ``decode_hosts``, without a time limit on its sockets.
 
-    redis-py 8 limits every read to 5 s unless told otherwise, which ends blocking reads; the limits are kept
-    by ``compat.redis.connection`` instead.
+    By default redis-py 8 limits every read to 5 s, which would end blocking reads.
+    ``compat.redis.connection`` applies the limits instead.
     """
     options = dict(host)
     options.setdefault("socket_connect_timeout", CONNECT_TIMEOUT_S)
@@ -177,7 +177,7 @@ def create_pool(host: Mapping[str, Any]) -> ConnectionPool:
         pool = ConnectionPool(**options)
     kwargs = pool.connection_kwargs
     kwargs["socket_timeout"] = None
-    kwargs["protocol"] = 2  # replies in the shapes of RESP2, whatever redis-py's default is
+    kwargs["protocol"] = 2  # the code expects RESP2 replies, whatever redis-py's default is
     for name in [name for name in kwargs if "maint_notifications" in name]:
         del kwargs[name]  # redis-py 8 adds them, and they need RESP3
     kwargs["decode_responses"] = False
@@ -200,8 +200,8 @@ def _sentinel_pool(options: dict[str, Any]) -> ConnectionPool:
 
 
 async def close_pool(pool: ConnectionPool) -> None:
-    """Close what a pool has open, and the connections to the sentinels behind it."""
-    with contextlib.suppress(Exception):  # a connection that is broken already cannot be closed in order
+    """Close a pool's connections, and those to its sentinels."""
+    with contextlib.suppress(Exception):  # closing a broken connection raises
         await pool.disconnect()
     manager = getattr(pool, "sentinel_manager", None)
     for client in manager.sentinels if manager is not None else ():
@@ -210,7 +210,7 @@ async def close_pool(pool: ConnectionPool) -> None:
 
 
 class Host:
-    """One entry of ``hosts``: its name for people, its time limits, and connections to it."""
+    """One entry of ``hosts``: its name in messages, its time limits, and its connections."""
 
     __slots__ = ("connect_timeout_s", "index", "options", "reply_timeout_s", "where")
 
@@ -223,29 +223,29 @@ class Host:
         self.connect_timeout_s = _limit(given, "socket_connect_timeout", CONNECT_TIMEOUT_S, index)
         try:
             pool = self.pool()
-            self.connection(pool)  # it looks at its options, and opens nothing
+            self.connection(pool)  # the constructor checks the options, and does not connect
         except (TypeError, ValueError, RedisError) as error:
             raise ValueError(f"hosts[{index}]: redis-py cannot use these options: {error}") from error
         self.where = _where(options, pool.connection_kwargs)
 
     def pool(self) -> ConnectionPool:
-        """A new pool; it belongs to one event loop, and to ``close_pool`` at its end."""
+        """Return a new pool for one event loop; close it with ``close_pool``."""
         return create_pool(self.options)
 
     @staticmethod
     def connection(pool: ConnectionPool) -> AbstractConnection:
-        """A connection of ``pool``'s kind that is not yet open, and not counted by the pool."""
+        """Return an unopened connection made by ``pool``, which the pool does not count."""
         connection: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]
         return connection
 
     @staticmethod
     async def connect(connection: AbstractConnection) -> None:
-        """Open it, and log in."""
+        """Open ``connection``, and log in."""
         await connection.connect()  # type: ignore[no-untyped-call]
 
 
 def _limit(options: Mapping[str, Any], name: str, default: float, index: int) -> float:
-    """A time limit in seconds; 0 and None, which are none to redis-py, are the default."""
+    """Return a time limit in seconds; 0 and None, which mean no limit in redis-py, give the default."""
     value = options.get(name) or default
     if not is_number(value) or not 0 < value < math.inf:
         raise ValueError(f"hosts[{index}]: {name} must be a number of seconds greater than 0, not {value!r}")
@@ -253,7 +253,7 @@ def _limit(options: Mapping[str, Any], name: str, default: float, index: int) ->
 
 
 def _where(options: Mapping[str, Any], kwargs: Mapping[str, Any]) -> str:
-    """The host as error messages name it: never with a password."""
+    """Return the host's name for messages, without its password."""
     if "master_name" in options:
         sentinels = ", ".join(f"{host}:{port}" for host, port in options["sentinels"])
         return f"the master {options['master_name']!r} of the sentinels at {sentinels}"
@@ -263,7 +263,7 @@ def _where(options: Mapping[str, Any], kwargs: Mapping[str, Any]) -> str:
 
 
 def _masked(url: str | bytes) -> str:
-    """A URL without its password."""
+    """Return a URL without its password."""
     text = url.decode(errors="replace") if isinstance(url, bytes) else url
     head, at, tail = text.rpartition("@")
     if not at or ":" not in head.partition("://")[2]:

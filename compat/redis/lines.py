@@ -1,9 +1,9 @@
-"""Direct lines: connections that a thread, or a loop made for one call, talks over by itself.
+"""Direct lines: connections that a thread, or an event loop made for one call, uses by itself.
 
-To carry a call to the background loop and back wakes two threads, which costs as much as the call. On a line
-whoever holds it writes a command and reads the reply. redis-py connects it and logs in, on the background
-loop and as for any other connection; then its socket is taken over, which TLS does not allow. Replies are
-parsed by hiredis; without it there are no lines.
+Passing a call to the background loop and back wakes two threads, which costs as much as the call itself. With
+a line, the caller writes the command and reads the reply. redis-py opens the connection and logs in on the
+background loop, as for any other connection; then the line takes over its socket, which is not possible with
+TLS. hiredis parses the replies; without it there are no lines.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ __all__ = ["Line", "Lines"]
 log = logging.getLogger("compat.layers")
 
 MOST = 4
-"""Lines of one layer. Of many threads few send in the same moment, and these have the background loop."""
+"""The number of lines of a layer; if more threads send at the same moment, they use the background loop."""
 AGAIN_S = 30.0
-"""How long to wait after a line could not be opened."""
+"""Seconds to wait after a line could not be opened."""
 RECEIVE_BYTES = 65536
 INCOMPLETE = object()
 
@@ -64,9 +64,9 @@ Parser = _parser()
 
 
 class Line:
-    """One connection, for one call at a time, that does for a sender what ``Shards`` does.
+    """One connection for one call at a time, with the interface ``Commands``.
 
-    ``loop``: where its coroutines are awaited. None: they block, and never suspend.
+    ``loop`` is the event loop that awaits its coroutines; if it is None, they block and never suspend.
     """
 
     station = None
@@ -74,7 +74,7 @@ class Line:
     def __init__(self, sock: socket.socket, host: Host, explain: Explain) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.owes = False
-        """True from a command until its reply. A line that is left so is of no use any more."""
+        """True from a command until its reply; a line that is given back in this state is closed."""
         self._socket = sock
         self._host = host
         self._explain = explain
@@ -84,14 +84,14 @@ class Line:
         self._is_late = False
 
     def is_alive(self) -> bool:
-        """False when there is something to read though no reply is owed: the connection's end."""
+        """Return False if the socket is readable although no reply is expected: Redis has closed it."""
         return not self._poll.poll(0)
 
     def close(self) -> None:
         self._socket.close()
 
     async def call(self, index: int, *arguments: Argument) -> Any:
-        """Return the reply to a command; raise LayerUnavailable."""
+        """Return the reply to a command; raise LayerUnavailable or NoScriptError."""
         packed = encode(arguments)
         self.owes = True
         try:
@@ -101,11 +101,11 @@ class Line:
         if not isinstance(reply, ResponseError):
             self.owes = False
             return reply
-        self.owes = is_replica(reply)  # the next connection may find the new master
+        self.owes = is_replica(reply)  # closes the line; the next connection may reach the new master
         raise reply if isinstance(reply, NoScriptError) else self._explain(self._host, refusal_of(reply))
 
     async def run(self, index: int, script: Script, keys: list[str], *arguments: Argument) -> Any:
-        """Return the reply of a script."""
+        """Run a script and return its reply."""
         return await script.run(partial(self.call, index), keys, *arguments)
 
     def _ask(self, packed: bytes) -> Any:
@@ -135,27 +135,28 @@ class Line:
         return self._parser.gets()
 
     def _give_up(self) -> None:
-        """Let a read end that has waited for too long."""
+        """End a read that takes too long."""
         self._is_late = True
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def _reason(self, error: OSError) -> str:
-        timed_out = isinstance(error, TimeoutError) and error.errno is None  # by settimeout
+        timed_out = isinstance(error, TimeoutError) and error.errno is None  # because of settimeout
         if timed_out or self._is_late:
             return f"no answer within {self._host.reply_timeout_s:g} s"
         return reason_of(error)
 
 
 def _error(text: str) -> ResponseError:
-    """An error reply, as redis-py would have it."""
+    """Return the exception that redis-py would raise for an error reply."""
     return NoScriptError(text) if text.startswith("NOSCRIPT") else ResponseError(text.removeprefix("ERR "))
 
 
 class Lines:
-    """A layer's lines: taken by callers on any thread, and given back. None with several hosts.
+    """The lines of a layer, which callers on any thread take and give back; there are none with several
+    hosts.
 
-    ``pool()``: the redis-py pool that the background loop has for the host.
+    ``pool()`` returns the background loop's redis-py pool for the host.
     """
 
     def __init__(self, hosts: Sequence[Host], explain: Explain, pool: Callable[[], ConnectionPool]) -> None:
@@ -164,19 +165,19 @@ class Lines:
         self._pool = pool
         self._idle: deque[Line] = deque()
         self._lines: set[Line] = set()
-        """All of them, idle or in use."""
+        """All lines, idle or in use."""
         self._misses = 0
         self._is_opening = False
         possible = len(hosts) == 1 and Parser is not None and hasattr(select, "poll")
         self._not_before = 0.0 if possible else math.inf
-        """Time (of ``clock``) before which none is opened."""
+        """The time, by ``clock.steady()``, before which no line is opened."""
         self._pid = os.getpid()
         weakref.finalize(self, _close_all, self._idle)
 
     def take(self, loop: asyncio.AbstractEventLoop | None = None) -> Line | None:
-        """Return a line for use on ``loop``, to be given back; on None it blocks.
+        """Return a line for ``loop``, or a blocking one if ``loop`` is None; give it back after use.
 
-        None: there is none now, and the call is to go by way of the background loop.
+        Returns None if no line is free; the caller then uses the background loop.
         """
         if self._pid != os.getpid():
             self._start_afresh()
@@ -191,14 +192,14 @@ class Lines:
             self._end(line)
 
     def give_back(self, line: Line) -> None:
-        """Let others have the line, unless it was left in the middle of a call."""
+        """Make the line available again, or close it if it was left in the middle of a call."""
         if line.owes:
             self._end(line)
         else:
             self._idle.append(line)
 
     def missed(self) -> None:
-        """A call got through without a line: have one for the next, unless it was the only call so far."""
+        """Count a call that found no line; from the second one on, open a line for the next call."""
         self._misses += 1
         if self._misses > 1 and self._is_short():
             background.submit(self._open())
@@ -218,7 +219,7 @@ class Lines:
                 line = self._line_over(connection)
             finally:
                 await abandon(connection)
-        except Exception as error:  # noqa: BLE001 - calls get through without
+        except Exception as error:  # noqa: BLE001 - calls also work without a line
             self._not_before = steady() + AGAIN_S
             log.debug("no direct line to Redis at %s: %s", self._host.where, error)
         else:
@@ -231,7 +232,7 @@ class Lines:
             self._is_opening = False
 
     def _line_over(self, connection: AbstractConnection) -> Line | None:
-        """A line over the socket of an open connection; None for TLS, whose state is not in the socket."""
+        """Return a line over the socket of an open connection; None for TLS, whose state redis-py holds."""
         writer = connection._writer
         if writer is None or writer.get_extra_info("ssl_object") is not None:
             return None
@@ -239,7 +240,7 @@ class Lines:
         return Line(socket.socket(fileno=descriptor), self._host, self._explain)
 
     def close(self) -> None:
-        """Close the lines that are not in use; they are opened again when they are needed."""
+        """Close the lines that are not in use; they reopen when needed."""
         while self._idle:
             self._end(self._idle.pop())
 
@@ -248,7 +249,7 @@ class Lines:
         line.close()
 
     def _start_afresh(self) -> None:
-        """In a forked process: what the parent has is the parent's; to close it here is not felt there."""
+        """Drop the parent's lines in a forked process; closing these copies does not affect the parent."""
         self._pid = os.getpid()
         self._is_opening = False
         self._lines.clear()

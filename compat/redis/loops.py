@@ -1,8 +1,8 @@
-"""Event loops: one set of connections for each, and one background loop for callers that have none to keep.
+"""Event loops: one set of connections for each, and a background loop for callers without a lasting one.
 
 A connection belongs to the loop that opened it. ``PerLoop`` keeps one object per loop and closes it when the
-loop is closed. ``async_to_sync`` in a script, a Celery task or a WSGI thread makes a loop for a single call;
-such calls are carried to ``background``, a loop in a thread of its own that lives as long as the process.
+loop is closed. ``async_to_sync`` in a script, a Celery task or a WSGI thread makes a loop for a single call.
+Such calls are passed to ``background``, a loop in a separate thread that lives as long as the process.
 """
 
 from __future__ import annotations
@@ -29,12 +29,15 @@ STOP_WITHIN_S = 2.0
 
 
 def is_throwaway(loop: asyncio.AbstractEventLoop) -> bool:
-    """True for a loop that ``async_to_sync`` made for one call."""
+    """Return True for a loop that ``async_to_sync`` has made for one call."""
     return loop in AsyncToSync.loop_thread_executors
 
 
 def require_no_loop(awaitable_form: str) -> None:
-    """Raise RuntimeError in a thread whose own event loop runs: it would stand still meanwhile."""
+    """Raise RuntimeError in a thread that runs an event loop, because a blocking call would block it.
+
+    ``awaitable_form`` is the call that the error suggests after ``await``.
+    """
     if asyncio._get_running_loop() is not None:
         raise RuntimeError(
             f"this blocks, and an event loop is running in this thread; write: await {awaitable_form}"
@@ -42,7 +45,7 @@ def require_no_loop(awaitable_form: str) -> None:
 
 
 class Closable(Protocol):
-    """What ``PerLoop`` keeps."""
+    """An object that ``PerLoop`` keeps."""
 
     async def aclose(self) -> None: ...
 
@@ -53,7 +56,7 @@ C = TypeVar("C", bound=Closable)
 class PerLoop(Generic[C]):
     """One object per event loop, made at its first use there and closed with the loop.
 
-    After a fork the child starts empty: what the parent had belongs to the parent, and is not touched.
+    After a fork the child process starts without objects, and does not touch those of its parent.
     """
 
     def __init__(self, make: Callable[[asyncio.AbstractEventLoop], C]) -> None:
@@ -62,7 +65,7 @@ class PerLoop(Generic[C]):
         self._pid = os.getpid()
 
     def get(self, loop: asyncio.AbstractEventLoop) -> C:
-        """The object of ``loop``; made if there is none. Only on that loop."""
+        """Return the object of ``loop``, a new one if needed; call it only on that loop."""
         found = self._kept.get(loop)
         if found is None or self._pid != os.getpid():
             self._check_fork()
@@ -71,7 +74,7 @@ class PerLoop(Generic[C]):
         return found
 
     def here(self) -> C | None:
-        """Return the object of the running loop; None where ``async_to_sync`` made that for one call."""
+        """Return the object of the running loop; None if ``async_to_sync`` has made the loop for one call."""
         loop = asyncio.get_running_loop()
         found = self._kept.get(loop)
         if found is not None and self._pid == os.getpid():
@@ -79,12 +82,12 @@ class PerLoop(Generic[C]):
         return None if is_throwaway(loop) else self.get(loop)
 
     def all(self) -> list[C]:
-        """The objects of all loops that are not closed."""
+        """Return the objects of all loops that are not closed."""
         self._check_fork()
         return list(self._kept.values())
 
     def drop(self, loop: asyncio.AbstractEventLoop) -> C | None:
-        """Forget the object of ``loop`` without closing it."""
+        """Remove the object of ``loop`` without closing it, and return it, or None."""
         return self._kept.pop(loop, None)
 
     def _check_fork(self) -> None:
@@ -100,7 +103,7 @@ class PerLoop(Generic[C]):
 
 
 _inherited: list[object] = []
-"""What a forked process got from its parent: kept, since closing it would disturb the parent."""
+"""Objects that a forked process got from its parent; they are kept, because closing them would affect it."""
 
 Finish = Callable[[asyncio.AbstractEventLoop], Coroutine[Any, Any, None]]
 _finishers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, list[Finish]] = weakref.WeakKeyDictionary()
@@ -109,8 +112,8 @@ _finishers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, list[Finish]] =
 def at_close(loop: asyncio.AbstractEventLoop, finish: Finish) -> None:
     """Run ``finish(loop)`` when ``loop.close()`` is called, before the loop is closed.
 
-    Loops have no hook for this. Cancelling tasks, as ``asyncio.run`` does first, is not one: a plain
-    ``run_until_complete`` followed by ``close`` does not do it.
+    Event loops have no hook for this. The cancellation of all tasks by ``asyncio.run`` cannot serve as one,
+    because ``run_until_complete`` followed by ``close`` cancels no task.
     """
     finishers = _finishers.get(loop)
     if finishers is not None:
@@ -138,7 +141,7 @@ async def _finish(loop: asyncio.AbstractEventLoop) -> None:
 
 
 class Background:
-    """An event loop in a daemon thread, started at its first use; one per process, also after a fork."""
+    """An event loop in a daemon thread, started at its first use; a forked process gets its own."""
 
     def __init__(self) -> None:
         self._reset()
@@ -157,20 +160,20 @@ class Background:
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop, running."""
+        """The running loop; it is started if necessary."""
         loop = self._loop
         return loop if loop is not None else self._start()
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
-        """Run ``coroutine`` on the background loop."""
+        """Run ``coroutine`` on the background loop, and return a future for its result."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
 
     async def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """The result of ``coroutine``, which runs on the background loop; cancelling cancels it there."""
+        """Run ``coroutine`` on the background loop and return its result; a cancellation is passed on."""
         return await asyncio.wrap_future(self.submit(coroutine))
 
     def stop(self) -> None:
-        """Close what the loop has open, and end its thread (at the end of the process)."""
+        """Close the loop's connections, and end its thread; called at the end of the process."""
         loop, thread = self._loop, self._thread
         if loop is None or thread is None:
             return

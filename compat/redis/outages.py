@@ -1,4 +1,4 @@
-"""Outages of the hosts as one event loop sees them: noted once, counted, and told to the consumers."""
+"""Record outages of the hosts on one event loop: log each one once, and tell the consumers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = logging.getLogger("compat.layers")
 
 
 class Reporting(Protocol):
-    """What an outage is reported to: the layer."""
+    """The attributes of a layer that an ``OutageLog`` uses."""
 
     metrics: LayerMetrics
     on_disconnect: Message | None
@@ -28,7 +28,7 @@ class Reporting(Protocol):
 
 
 class OutageLog:
-    """Keeps for each host whether it is lost; an outage has a line at its beginning and one at its end."""
+    """Records for each host whether it is lost; logs one line when an outage begins and one when it ends."""
 
     def __init__(self, layer: Reporting, shards: Shards, announce: Callable[[Message], None]) -> None:
         self.layer = layer
@@ -40,9 +40,9 @@ class OutageLog:
         self._logged: set[int] = set()
 
     def lost(self, index: int, error: RedisUnavailable, who: object, since: float) -> None:
-        """A host was lost to ``who``, or is still. One line for each outage; a further cause is an INFO.
+        """Record that ``who`` cannot use a host; log the first cause as a warning, further ones at INFO.
 
-        ``since`` is the last time (of the wall clock) that the host was heard of.
+        ``since`` is the time, by the wall clock, at which the host answered last.
         """
         self._affected.setdefault(index, set()).add(who)
         causes = self._causes.setdefault(index, set())
@@ -66,7 +66,7 @@ class OutageLog:
                 self.announce(self.layer.on_disconnect)
 
     def back(self, index: int, who: object) -> None:
-        """``who`` can reach a host; the outage ends when that is true of all whom it affected."""
+        """Record that ``who`` can use a host again; the outage ends when all affected objects can."""
         affected = self._affected.get(index)
         if affected is None:
             return
@@ -85,7 +85,10 @@ class OutageLog:
 
 
 def event_of(option: Any, name: str) -> Message | None:
-    """The message that an ``on_disconnect`` or ``on_reconnect`` option means: a type, or a whole message."""
+    """Return the message for the option ``on_disconnect`` or ``on_reconnect``: a type, a message, or None.
+
+    ``name`` is the option's name. Raises ValueError for any other value.
+    """
     if option is None:
         return None
     if isinstance(option, str) and option:

@@ -1,4 +1,4 @@
-"""A connection that blocks: it waits for messages of one host, and is opened again when Redis is back."""
+"""A connection for blocking reads from one host, which reopens when Redis is back."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Outages", "Reader"]
 
 
 class Outages(Protocol):
-    """Is told when a host is lost, and when it is back."""
+    """Records that a host is lost, and that it is back (``OutageLog``)."""
 
     def lost(self, index: int, error: RedisUnavailable, who: object, since: float) -> None: ...
 
@@ -26,7 +26,7 @@ class Outages(Protocol):
 
 
 class Reader:
-    """A connection to one host that is used for blocking commands, kept open until ``aclose``."""
+    """A connection to one host for blocking commands, which is kept open until ``aclose``."""
 
     scripts: Sequence[Script] = ()
 
@@ -35,11 +35,11 @@ class Reader:
         self.index = index
         self.outages = outages
         self.block_s = block_s
-        """How long one blocking command lasts at most."""
+        """Seconds that one blocking command lasts at most."""
         self.error: RedisUnavailable | None = None
-        """Why there is no connection now, once an attempt has failed."""
+        """Why there is no connection, once an attempt has failed; else None."""
         self.sure_until = 0.0
-        """Whatever was sent before this time (of the wall clock) has arrived, or was in an earlier outage."""
+        """Messages sent before this time (wall clock) have arrived, or were lost in an earlier outage."""
         self._backoff = Backoff()
         self._is_open = False
         self._waiting: list[asyncio.Future[None]] = []
@@ -50,16 +50,16 @@ class Reader:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin, unless it runs already."""
+        """Start to read, unless the reader runs already."""
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def serve(self, link: Link) -> None:
-        """Read until the link breaks."""
+        """Read from ``link`` until it breaks."""
         raise NotImplementedError
 
     async def open(self) -> Link:
-        """Connect, and do what comes before ``serve``."""
+        """Connect, prepare the connection for ``serve``, and return it."""
         host, pool = self.shards.hosts[self.index], self.shards.pool(self.index)
         link = await Link.open(
             host, pool, self.shards.explain, extra_patience_s=self.block_s, scripts=self.scripts
@@ -72,7 +72,7 @@ class Reader:
         return link
 
     async def reachable(self) -> None:
-        """Return once there is a connection; raises LayerUnavailable when an attempt to make one fails."""
+        """Wait until there is a connection; raise LayerUnavailable if an attempt to connect fails."""
         if self.error is not None:
             raise self.shards.explain(self.shards.hosts[self.index], self.error.reason)
         if not self._is_open:
@@ -81,10 +81,13 @@ class Reader:
             await future
 
     def connected(self) -> None:
-        """A connection is open; whether it can be used is not known yet."""
+        """Called when a connection is open; whether commands work is not known yet."""
 
     def proven(self, asked: float) -> None:
-        """To be called by ``serve`` when Redis does what it was asked for at that time: an outage is over."""
+        """End an outage; ``serve`` calls this when Redis has answered a command that was sent at ``asked``.
+
+        ``asked`` is a time of the wall clock.
+        """
         if not self._is_open:
             self.error, self._is_open = None, True
             self._backoff.reset()
@@ -93,7 +96,7 @@ class Reader:
             self.outages.back(self.index, self)
 
     def failed(self, error: RedisUnavailable) -> None:
-        """There is no connection: it broke, or an attempt to make one has failed."""
+        """Called when the connection has broken, or an attempt to connect has failed."""
 
     def _answer(self, error: RedisUnavailable | None) -> None:
         waiting, self._waiting = self._waiting, []
@@ -125,21 +128,22 @@ class Reader:
             await self.shards.pause(self.index, backoff.next_s())
 
     async def _identify(self, link: Link) -> None:
-        """Learn this connection's id, and end the one before it, should Redis not know yet that it is gone.
+        """Get this connection's id, and kill the connection before it, in case Redis still believes it is
+        open.
 
-        A connection that only one side believes in would be given the next message, and lose it.
+        Otherwise Redis would give the next message to the old connection, and it would be lost.
         """
         if self._client_id is not None:
             link.tell(b"CLIENT", b"KILL", b"ID", self._client_id)
         try:
             self._client_id = await link.call(b"CLIENT", b"ID")
         except LayerUnavailable:
-            self._client_id = None  # this user may not ask; then changes of the queues wait for block_s
+            self._client_id = None  # not permitted; then new queues are read after block_s
             if link.closed:
                 raise
 
     def block(self, link: Link, queues: Sequence[str]) -> asyncio.Future[Any]:
-        """The next message of any of the queues as ``[queue, member, score]``, or None after a while."""
+        """Return a future for the next message as ``[queue, member, score]``, or for None after block_s."""
         self._blocked = True
         reply = link.call(b"BZPOPMIN", *queues, f"{self.block_s:g}")
         reply.add_done_callback(self._unblocked)
@@ -150,21 +154,21 @@ class Reader:
         self._changes += 1
 
     def interrupt(self) -> None:
-        """Let ``block`` return: the queues that it should wait for have changed."""
+        """End the blocking read, because the queues to read have changed."""
         if self._blocked and self._client_id is not None and self._interrupting is None:
             self._interrupting = asyncio.get_running_loop().create_task(self._interrupt())
 
     async def _interrupt(self) -> None:
         turn, pause_s = self._changes, 0.001
         try:
-            # The command may overtake the one that it is to end, on its way through another connection.
+            # Repeat it: this command uses another connection, and may arrive before the blocking command.
             while self._blocked and self._changes == turn:
                 if await self.shards.call(self.index, b"CLIENT", b"UNBLOCK", self._client_id or 0):
                     return
                 await sleep(pause_s)
                 pause_s = min(2 * pause_s, 0.1)
         except LayerUnavailable:
-            pass  # the reader's own connection will notice
+            pass  # the reader's own connection will notice the outage
         finally:
             self._interrupting = None
 

@@ -1,4 +1,4 @@
-"""Lua scripts that run inside Redis: their text, their digest, and how they are called."""
+"""Lua scripts that run inside Redis."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Script"]
 
 
 class Script:
-    """One script: the text of one or more files, and the digest under which Redis keeps it."""
+    """One script: its text, from one or more files, and the digest under which Redis caches it."""
 
     __slots__ = ("digest", "name", "text")
 
@@ -23,9 +23,9 @@ class Script:
         self.digest = hashlib.sha1(self.text, usedforsecurity=False).hexdigest().encode()
 
     async def run(self, call: Callable[..., Awaitable[Any]], keys: Sequence[str], *arguments: Any) -> Any:
-        """Return the script's reply; ``call`` sends a command.
+        """Run the script with ``call``, which sends a command, and return the reply.
 
-        The script's text is sent where Redis does not have the script, or not any more.
+        The text is sent only if Redis does not have the script in its cache.
         """
         try:
             return await call(b"EVALSHA", self.digest, len(keys), *keys, *arguments)

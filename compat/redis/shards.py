@@ -1,4 +1,4 @@
-"""The command connections of one layer on one event loop: one for each host, opened when it is needed."""
+"""The command connections of one layer on one event loop: one for each host, opened when needed."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from compat.redis.waiting import wait_for_result
 __all__ = ["Commands", "Shards"]
 
 FAIL_FAST_S = 1.0
-"""After an attempt to connect that took long, calls fail at once for up to this long."""
+"""Seconds, at most, for which calls fail at once after a failed attempt to connect that took as long."""
 
 
 class Commands(Protocol):
-    """What a send is done with: ``Shards``, or a direct line."""
+    """Runs Redis commands for a send: ``Shards`` or a direct line."""
 
     station: Any
-    """The sender's station, or None on a direct line."""
+    """The sender's station, or None for a direct line."""
 
     async def call(self, index: int, *arguments: Argument) -> Any:
-        """The reply to a command to the host ``index``."""
+        """Send a command to the host ``index`` and return its reply."""
 
     async def run(self, index: int, script: Script, keys: list[str], *arguments: Argument) -> Any:
-        """Return the reply of a script."""
+        """Run a script on the host ``index`` and return its reply."""
 
 
 class Shards:
-    """Calls to hosts by their index. Everybody on the loop shares a host's connection, and its round trips.
+    """Runs commands on hosts by index; all tasks of the event loop share one connection per host.
 
     ``on_end(index, reason)`` is called when a connection breaks. ``scripts`` are loaded into Redis with each
     new connection. Any call may raise LayerUnavailable.
@@ -51,7 +51,7 @@ class Shards:
     ) -> None:
         self.hosts = hosts
         self.station = station
-        """The layer's part on this loop, where a message may come back to."""
+        """The layer's station on this loop, or None."""
         self.explain = explain
         self._on_end = on_end
         self._scripts = scripts
@@ -65,30 +65,30 @@ class Shards:
         self._pausing: dict[int, set[asyncio.Future[None]]] = {}
 
     def pool(self, index: int) -> ConnectionPool:
-        """The redis-py pool of a host; connections are made by it, and not kept in it."""
+        """Return the redis-py pool of a host, which makes connections but does not keep them."""
         pool = self._pools[index]
         if pool is None:
             pool = self._pools[index] = self.hosts[index].pool()
         return pool
 
     def client(self, index: int) -> Redis:
-        """A redis-py client of a host, for commands that are no business of the layer."""
+        """Return a redis-py client of a host, for commands of the application."""
         client = self._clients.get(index)
         if client is None:
             client = self._clients[index] = Redis(connection_pool=self.pool(index))
         return client
 
     def clients(self) -> dict[int, Redis]:
-        """The clients that ``client`` has made."""
+        """Return the clients that ``client`` has made, by host index."""
         return dict(self._clients)
 
     def is_open(self, index: int) -> bool:
-        """True while there is a connection to this host."""
+        """Return True while there is a connection to this host."""
         link = self._links[index]
         return link is not None and not link.closed
 
     async def pause(self, index: int, seconds: float) -> None:
-        """Wait before the next attempt to connect to a host, but no longer than until somebody could."""
+        """Wait before the next attempt to connect to a host; return early if another attempt succeeds."""
         future: asyncio.Future[None] = self._loop.create_future()
         pausing = self._pausing.setdefault(index, set())
         pausing.add(future)
@@ -98,14 +98,14 @@ class Shards:
             pausing.discard(future)
 
     def opened(self, index: int) -> None:
-        """A connection to a host could be opened: others need not wait."""
+        """Record that a connection to a host has been opened, and end all waits in ``pause``."""
         self._failed.pop(index, None)
         for future in self._pausing.pop(index, ()):
             if not future.done():
                 future.set_result(None)
 
     async def link(self, index: int) -> Link:
-        """The connection to a host, opened if there is none; callers at the same time share one attempt."""
+        """Return the connection to a host, a new one if needed; concurrent callers share one attempt."""
         link = self._links[index]
         if link is not None and not link.closed:
             return link
@@ -115,27 +115,27 @@ class Shards:
         opening = self._opening.get(index)
         if opening is None:
             opening = self._opening[index] = self._loop.create_task(self._open(index))
-        opened = await asyncio.shield(opening)  # one caller's end is not the others'
+        opened = await asyncio.shield(opening)  # cancelling one caller must not affect the others
         if isinstance(opened, str):
             raise self.explain(self.hosts[index], opened)
         return opened
 
     async def call(self, index: int, *arguments: Argument) -> Any:
-        """Return the reply to a command."""
+        """Send a command and return its reply."""
         link = self._links[index]
         if link is None or link.closed:
             link = await self.link(index)
         return await link.call(*arguments)
 
     async def run(self, index: int, script: Script, keys: list[str], *arguments: Argument) -> Any:
-        """Return the reply of a script."""
+        """Run a script and return its reply."""
         link = self._links[index]
         if link is None or link.closed:
             link = await self.link(index)
         return await script.run(link.call, keys, *arguments)
 
     async def calls(self, index: int, commands: Sequence[Sequence[Argument]]) -> list[Any]:
-        """The replies to several commands that leave together; raises the first error, after all are done."""
+        """Send several commands in one write and return their replies; raise the first error at the end."""
         link = await self.link(index)
         futures = [link.call(*command) for command in commands]
         if futures:
@@ -157,7 +157,7 @@ class Shards:
         try:
             await self.calls(index, commands)
         except LayerUnavailable:
-            pass  # it was not worth an error to the caller
+            pass  # the caller of ``tell`` expects no error
 
     async def _open(self, index: int) -> Link | str:
         host = self.hosts[index]
@@ -173,7 +173,7 @@ class Shards:
         except RedisUnavailable as error:
             failed = steady()
             self._failed[index] = (failed + min(FAIL_FAST_S, failed - began), error.reason)
-            return error.reason  # each of the callers raises an error of its own
+            return error.reason  # each waiting caller raises a new exception with it
         finally:
             self._opening.pop(index, None)
         self._links[index] = link
@@ -181,7 +181,7 @@ class Shards:
         return link
 
     async def aclose(self) -> None:
-        """Send what is to be sent, and close every connection."""
+        """Send the commands of ``tell`` that still wait, and close every connection."""
         if self._posts:
             await asyncio.wait(self._posts, timeout=FAIL_FAST_S)
         for task in (*self._opening.values(), *self._posts):

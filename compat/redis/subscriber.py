@@ -1,4 +1,4 @@
-"""The pub/sub connection to one host: topics come and go, and all are subscribed to again after an outage."""
+"""The pub/sub connection to one host, which subscribes to all its topics again after an outage."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ __all__ = ["Subscriber"]
 
 
 class Subscriber(Reader):
-    """Listens to topics; ``on_message(topic, body)`` for what is published to them.
+    """Subscribes to topics, and calls ``on_message(topic, body)`` for each message.
 
-    What is published during an outage is lost, by the nature of Redis pub/sub; ``outages`` is told when it
-    begins, and that it ends when all topics are subscribed to again.
+    Redis pub/sub does not keep the messages of an outage, so they are lost. ``outages`` records when an
+    outage begins, and that it ends when Redis has confirmed all topics again. ``ping_s``: seconds between two
+    PINGs.
     """
 
     def __init__(
@@ -31,26 +32,26 @@ class Subscriber(Reader):
         self._opened = 0.0
 
     async def subscribe(self, topic: str) -> None:
-        """Return when Redis has confirmed; raises LayerUnavailable, and then it is not subscribed to."""
+        """Subscribe to ``topic``, and return when Redis has confirmed; after LayerUnavailable it is not."""
         known = topic in self.topics
         self.topics.add(topic)
         self.start()
         try:
             if self._link is None:
-                await self.reachable()  # opening subscribes to all topics
+                await self.reachable()  # ``open`` subscribes to all topics
             else:
                 await self._link.call(b"SUBSCRIBE", topic)
         except BaseException:
-            if not known:  # or others want it still, and have it back with the connection
+            if not known:  # a topic that was known before is subscribed to again with the next connection
                 self.unsubscribe(topic)
             raise
 
     def is_subscribed(self, topic: str) -> bool:
-        """True when Redis has confirmed the topic on the connection that is open."""
+        """Return True if Redis has confirmed the topic on the open connection."""
         return topic in self.topics and self._is_open
 
     def unsubscribe(self, topic: str) -> None:
-        """Stop listening, as far as this side is concerned at once."""
+        """Remove the topic, and tell Redis without waiting for the reply."""
         if topic in self.topics:
             self.topics.discard(topic)
             if self._link is not None:
@@ -66,7 +67,7 @@ class Subscriber(Reader):
             on_end=lambda reason: self._ended.set(),
         )
         self._opened = wall()
-        self._link = link  # from now on, others subscribe by themselves
+        self._link = link  # from now on ``subscribe`` uses the link itself
         try:
             confirmed = [link.call(b"SUBSCRIBE", topic) for topic in self.topics]
             if confirmed:
@@ -80,15 +81,15 @@ class Subscriber(Reader):
         return link
 
     async def serve(self, link: Link) -> None:
-        """Ask now and then whether the other side is there: a dead connection looks like a quiet one."""
+        """Send a PING every ``block_s`` seconds, because a dead connection looks like a quiet one."""
         self.proven(self._opened)
         while True:
             if not link.closed:
                 self._ended.clear()
                 await wait_set(self._ended, self.block_s)
             asked = wall()
-            await link.call(b"PING")  # which raises, and says why, when the connection has ended
-            self.sure_until = asked  # all that was published before has come before the answer
+            await link.call(b"PING")  # raises LayerUnavailable with the reason if the connection has ended
+            self.sure_until = asked  # earlier messages have arrived before the reply
 
     def failed(self, error: RedisUnavailable) -> None:
         self._link = None

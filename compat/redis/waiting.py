@@ -1,8 +1,8 @@
-"""Waiting with a time limit, and with a cancellation that is never lost.
+"""Wait with a time limit, without losing a cancellation.
 
-``asyncio.wait_for`` before Python 3.12 returns normally when it is cancelled in the moment in which what it
-waits for is done; a task that waits in a loop would then never end. Limits go by the machine's clock
-(``clock``).
+Before Python 3.12, ``asyncio.wait_for`` returns normally if it is cancelled at the moment at which its future
+is done. A task that waits in a loop would then never end. The time limits use ``clock``, which tests cannot
+freeze.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 async def within(seconds: float, coroutine: Coroutine[Any, Any, T]) -> T:
-    """The result of ``coroutine``; asyncio.TimeoutError, and it is cancelled, when it takes longer."""
+    """Return the result of ``coroutine``; after ``seconds`` cancel it and raise asyncio.TimeoutError."""
     task = asyncio.ensure_future(coroutine)
     began, late = steady(), False
 
@@ -44,7 +44,7 @@ async def within(seconds: float, coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 async def wait_set(event: asyncio.Event, seconds: float) -> None:
-    """Wait until ``event`` is set, which after ``seconds`` it is in any case."""
+    """Wait until ``event`` is set; after ``seconds`` this function sets it."""
     timer = call_later(asyncio.get_running_loop(), seconds, event.set)
     try:
         await event.wait()
@@ -53,7 +53,7 @@ async def wait_set(event: asyncio.Event, seconds: float) -> None:
 
 
 async def wait_for_result(future: asyncio.Future[None], seconds: float) -> None:
-    """Wait until ``future`` is done, which after ``seconds`` it is in any case."""
+    """Wait until ``future`` is done; after ``seconds`` this function sets its result."""
     timer = call_later(asyncio.get_running_loop(), seconds, settle, future)
     try:
         await asyncio.wait((future,))
@@ -62,11 +62,11 @@ async def wait_for_result(future: asyncio.Future[None], seconds: float) -> None:
 
 
 async def sleep(seconds: float) -> None:
-    """Do nothing for so long."""
+    """Wait for ``seconds``."""
     await wait_for_result(asyncio.get_running_loop().create_future(), seconds)
 
 
 def settle(future: asyncio.Future[None]) -> None:
-    """Let the task that awaits ``future`` go on."""
+    """Set the result of ``future`` to None, unless it is done, which wakes the task that awaits it."""
     if not future.done():
         future.set_result(None)

@@ -35,19 +35,19 @@ __all__ = [
 
 @pytest.fixture
 def channel_layer() -> Iterator[InMemoryChannelLayer]:
-    """A new layer in memory as "default", in place of the configured one."""
+    """Yield a new layer in memory as "default", in place of the configured one."""
     yield from _in_place(InMemoryChannelLayer())
 
 
 @pytest.fixture
 def faulty_channel_layer() -> Iterator[FaultyChannelLayer]:
-    """A new layer as "default" that can be made to fail."""
+    """Yield a new layer as "default" that can be made to fail."""
     yield from _in_place(FaultyChannelLayer())
 
 
 @pytest.fixture
 def capture_group_sends() -> Callable[..., AbstractContextManager[list[GroupSend]]]:
-    """The function ``compat.testing.captures.capture_group_sends``: ``with capture_group_sends() as
+    """Return the function ``compat.testing.captures.capture_group_sends``: ``with capture_group_sends() as
     sent:``.
     """
     return capture
@@ -55,7 +55,7 @@ def capture_group_sends() -> Callable[..., AbstractContextManager[list[GroupSend
 
 @pytest.fixture
 def group_sends(channel_layer: InMemoryChannelLayer) -> Iterator[list[GroupSend]]:
-    """The list of all messages that this test sends to groups of ``channel_layer``, in order."""
+    """Yield the list of all messages that this test sends to groups of ``channel_layer``, in order."""
     with capture() as sent:
         yield sent
 

@@ -169,7 +169,7 @@ class Conversation(Generic[ReceiveEvent]):
 
     @property
     def should_send_completion(self) -> bool:
-        """The option ``send_completion`` of the class, else that of ``config``."""
+        """Return the option ``send_completion`` of the class, or else that of ``config``."""
         return bool(config.send_completion if self.send_completion is None else self.send_completion)
 
     @property

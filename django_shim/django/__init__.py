@@ -1,8 +1,8 @@
-"""The part of Django that a Channels project touches, for machines where Django is not installed.
+"""The part of Django that a Channels project touches, for machines without Django.
 
-``django_shim`` serves this folder under the name ``django``; where the real Django is installed nobody ever
-sees it. Modules and names are Django's own, as far as they go: pages, URLs, templates, settings, management
-commands. What is missing says so and names the cure: ``pip install django``.
+``django_shim`` serves this folder under the name ``django``, unless the real Django is
+installed. Modules and names are those of Django: pages, URLs, templates, settings, management
+commands. A missing name raises an ImportError that says to install Django.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ VERSION = (5, 2, 0, "final", 0)
 
 
 def get_version() -> str:
-    """``VERSION`` as text."""
+    """Return ``VERSION`` as text."""
     from .utils.version import get_version
 
     return get_version(VERSION)

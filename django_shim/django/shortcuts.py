@@ -31,7 +31,7 @@ def render(
     status: int | None = None,
     using: str | None = None,
 ) -> HttpResponse:
-    """The template (or the first that exists, of a list), filled with ``context``, as a response."""
+    """Return the template (or the first that exists, of a list), filled with ``context``, as a response."""
     from .template import loader
 
     content = loader.render_to_string(template_name, context, request, using=using)
@@ -47,7 +47,7 @@ def redirect(
 
 
 def resolve_url(to: Any, *args: Any, **kwargs: Any) -> str:
-    """The URL that ``redirect`` goes to."""
+    """Return the URL that ``redirect`` goes to."""
     if hasattr(to, "get_absolute_url"):
         return str(to.get_absolute_url())
     target = to if callable(to) else str(to)

@@ -27,7 +27,7 @@ ROOT = __name__.rpartition(".")[0]
 
 
 def needs_django(what: str) -> str:
-    """The sentence that every such error ends with, about ``what``."""
+    """Return the sentence that every such error ends with, about ``what``."""
     return (
         f"{what} needs the real Django: channels-compat brings only the part of Django that a Channels "
         "project cannot do without. Install it (pip install django) and run the same command again."
@@ -35,7 +35,7 @@ def needs_django(what: str) -> str:
 
 
 def attribute_of(module_name: str) -> Callable[[str], Any]:
-    """The ``__getattr__`` of a module: AttributeError, with the cure where Django has the name."""
+    """Return the ``__getattr__`` of a module: AttributeError, with the cure if Django has the name."""
 
     def __getattr__(name: str) -> Any:
         full = f"{module_name}.{name}"

@@ -1,17 +1,17 @@
-"""The parts of the engine that are there for speed.
+"""Faster replacements for parts of the engine.
 
-Each replaces a plain part, and does the same. ``CHANNEL_FAST``, as a setting or in the environment, says
-which of them are used: all (True, the default), none (False), or some by their names. A part that relies on
-internals of asyncio, uvicorn or asgiref says so in its docstring, checks that at import, and is left out
-where it is not so.
+Each one behaves like the plain part that it replaces. ``CHANNEL_FAST``, a setting or environment variable,
+says which ones are used: all (True, the default), none (False), or a list of names. A part that relies on
+internals of asyncio, uvicorn or asgiref says so in its docstring, checks them at import, and is left out if
+the check fails.
 
-    scheduling      readers are woken in rounds                in place of ``engine.scheduler``
-    reading         the socket is read in the consumer's task  in place of ``engine.reader``, ``loop``
-    write_batching  frames in a row leave in one write         in place of a write for each
-    bridge          sync handlers, a thread for many           in place of ``engine.threads``
+    scheduling      wakes readers in rounds                    instead of ``engine.scheduler``
+    reading         reads the socket in the consumer's task    instead of ``engine.reader`` and ``loop``
+    write_batching  writes the frames of a burst at once       instead of one write for each frame
+    bridge          runs many sync consumers in one thread     instead of ``engine.threads``
 
-The others rest on ``scheduling``. ``conversation`` is the loop of ``reading``, ``pool``, ``sync_inbox`` and
-``thread_locals`` belong to ``bridge``.
+The other parts need ``scheduling``. The module ``conversation`` is the loop of ``reading``; ``pool``,
+``sync_inbox`` and ``thread_locals`` belong to ``bridge``.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _left_out: set[str] = set()
 
 
 def in_use() -> frozenset[str]:
-    """Return the parts that ``CHANNEL_FAST`` asks for and that can be used.
+    """Return the names of the parts that ``CHANNEL_FAST`` selects and that work on this platform.
 
-    The environment goes before the setting. Raise ImproperlyConfigured for a name that no part has.
+    The environment overrides the setting. Raises ImproperlyConfigured for an unknown name.
     """
     said: object = os.environ.get("CHANNEL_FAST", "").strip().lower() or settings.kept("CHANNEL_FAST")
     if said in (True, "1", "true", "yes", "on"):
@@ -54,6 +54,6 @@ def in_use() -> frozenset[str]:
 
 
 def leave_out(part: str, reason: str) -> None:
-    """Note that ``part`` cannot be used, which its module finds when it is imported, and log why."""
+    """Leave ``part`` out and log the reason; called by the part's module if its check at import fails."""
     _left_out.add(part)
     log.info("CHANNEL_FAST: the part %r is left out: %s", part, reason)

@@ -1,10 +1,10 @@
-"""Sync consumers on a pool of threads, without a task and a wake-up of the loop for each handler.
+"""Run sync consumers on a thread pool, without a task and a wake-up of the loop for each handler.
 
-What a handler sends is appended to its connection's own queue, and the loop is woken once for all that a
-worker has done; the connection's task sends it. A handler that is 64 frames ahead of its client blocks.
-Each connection has one context, so contextvars pass from handler to handler.
+A handler's frames are appended to its connection's queue. The loop is woken once for the frames of several
+handlers, and the connection's task sends them. A handler that is 64 frames ahead of its client blocks. Each
+connection has one context, so the context variables of one handler are visible in the next.
 
-This relies on asgiref, as ``thread_locals`` says.
+This relies on internals of asgiref, as ``thread_locals`` says.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ from compat.types import Message
 __all__ = ["Bridge"]
 
 MAX_UNSENT = 64
-"""Frames that a handler may be ahead of its client before ``send()`` blocks it."""
+"""The number of unsent frames at which ``send()`` blocks the handler."""
 
 
 class SyncHandlers(Protocol):
-    """What this module needs of a consumer."""
+    """The method of a consumer that this module calls."""
 
     def dispatch(self, message: Message) -> None:
         """Handle ``message``, in a worker thread."""
 
 
 class Bridge:
-    """One sync consumer's connection: its inbox, its frames on the way out, its token and its context."""
+    """One sync consumer's connection: its inbox, its queue of frames to send, its token and its context."""
 
     __slots__ = (
         "busy",
@@ -78,19 +78,19 @@ class Bridge:
         self.inbox = SyncInbox(loop, scheduler, self)
         self.out: deque[Message] = deque()
         self.busy = threading.Lock()
-        """The token: who holds it may run handlers, or has queued the connection to be run."""
+        """The token: its holder runs a handler, or has queued the connection for a worker."""
         self.room: threading.Event | None = None
-        """Set when a handler that waits to send may look again; made by the first that waits."""
+        """Set when a handler that waits in ``send()`` may check again; made by the first one that waits."""
         self.context = contextvars.copy_context()
         self.database = db.watched()
         self.home: int = 0
-        """The thread that ran the last handler."""
+        """The identifier of the thread that ran the last handler."""
         self.nested: list[Any] = []
-        """Tasks that ``async_to_sync`` in a handler runs on the loop (asgiref's task context)."""
+        """The tasks that ``async_to_sync`` in a handler runs on the loop (asgiref's task context)."""
         self.worker: Worker | None = None
         self.waiter: asyncio.Future[None] | None = None
         self.connection: Connection | None = None
-        """The consumer's, while it runs."""
+        """The consumer's connection while it runs, else None."""
         self.error: Exception | None = None
         self.touched = self.finished = self.closing = False
         self.draining = self.hurried = self.given_up = False
@@ -98,18 +98,18 @@ class Bridge:
     # On the loop
 
     def schedule(self) -> bool:
-        """Queue this connection, unless it is queued or running, or its client is too far behind."""
+        """Queue this connection for a worker; return False if it is queued, running, ended or full."""
         if len(self.out) < MAX_UNSENT and not self.stopped() and self.busy.acquire(blocking=False):
             self.pool.submit(self)
             return True
         return False
 
     def stopped(self) -> bool:
-        """True when no further message is to be handled."""
+        """Return True if no further message will be handled."""
         return self.finished or self.closing or self.error is not None
 
     def wake(self) -> None:
-        """Let this connection's task look."""
+        """Wake this connection's task."""
         self.touched = False
         waiter = self.waiter
         if waiter is not None:
@@ -120,7 +120,7 @@ class Bridge:
             self._hurry()
 
     def _hurry(self) -> None:
-        """While the client is sent something: if a handler has ended the consumer, bound the sending."""
+        """Limit the time of a send that is under way, if a handler has ended the consumer."""
         connection = self.connection
         if connection is None or self.hurried or not (self.finished or self.error is not None):
             return
@@ -158,10 +158,10 @@ class Bridge:
             await connection.end(error)
         finally:
             error = self.connection = None
-            del self.consumer, self.inbox  # they refer to this, and are freed without the garbage collector
+            del self.consumer, self.inbox  # breaks reference cycles, so the garbage collector is not needed
 
     async def _pump(self) -> None:
-        """Send what handlers have sent, until one has ended the consumer."""
+        """Send the queued frames of handlers, until a handler has ended the consumer."""
         inbox = self.inbox
         while True:
             if self.out:
@@ -181,7 +181,7 @@ class Bridge:
             await self._waiting()
 
     async def _drain(self) -> None:
-        """Send what waits; a server's error ends the consumer, unless it means that the client has left."""
+        """Send the queued frames; an error ends the consumer, unless it means that the client has left."""
         out, socket = self.out, self.socket
         raw_send, several = socket.raw_send, len(out) > 1 and socket.protocol is not None
         burst = self.inbox.scheduler.bursts.begin(socket.protocol, self.inbox, steady()) if several else None
@@ -189,7 +189,7 @@ class Bridge:
             if socket.shut:
                 out.clear()
                 break
-            message = out.popleft()  # now: a send that is cancelled may have written it, and is not repeated
+            message = out.popleft()  # before the send: a cancelled send may have written it, so do not repeat
             try:
                 await raw_send(message)
             except Exception as error:  # noqa: BLE001 - any server, and any middleware around its send
@@ -209,12 +209,12 @@ class Bridge:
                 self.error = raised
 
     def _waiting(self) -> asyncio.Future[None]:
-        """Return what to await until ``wake`` is called."""
+        """Return a future that is done when ``wake`` is called."""
         self.waiter = waiter = self.pool.loop.create_future()
         return waiter
 
     async def flush(self) -> None:
-        """Send what handlers have queued, for ``CLOSE_TIMEOUT_S`` at most; they send no more."""
+        """Send the queued frames, for ``CLOSE_TIMEOUT_S`` at most; no further message is handled."""
         self.closing = True
         if self.room is not None:
             self.room.set()
@@ -224,7 +224,7 @@ class Bridge:
             self.out.clear()
 
     async def idle(self) -> None:
-        """Wait for the handler that still runs, if any, whatever is cancelled meanwhile; then none will."""
+        """Wait until no handler runs, even if cancelled, and keep the token, so that none starts."""
         cancelled: asyncio.CancelledError | None = None
         while not self.busy.acquire(blocking=False):
             try:
@@ -235,16 +235,16 @@ class Bridge:
             raise cancelled
 
     async def call(self, message: Message) -> None:
-        """Run the handler of ``message`` by itself, after everything else (see ``idle``)."""
-        # What has begun in a thread cannot be cancelled; a task that waits for it could.
+        """Run the handler of ``message`` in a thread after ``idle``, when no other handler runs."""
+        # A running thread cannot be cancelled, but a task that waits for it can, hence ``whole``.
         await whole(self.pool.loop.run_in_executor(executor(), self._run_alone, message))
 
     # In worker threads
 
     def emit(self, message: Message) -> None:
-        """Queue an ASGI message to the client; blocks while ``MAX_UNSENT`` wait already. From any thread.
+        """Queue an ASGI message to the client, from any thread; block while ``MAX_UNSENT`` messages wait.
 
-        But not from one that runs an event loop, which would wait for itself: RuntimeError.
+        Raises RuntimeError in a thread that runs an event loop, because it would block that loop.
         """
         if asyncio._get_running_loop() is not None:
             raise RuntimeError(
@@ -271,7 +271,7 @@ class Bridge:
                 self.room.wait(1)
 
     def run_next(self, worker: Worker) -> None:
-        """Handle the next message, and let go of the token; the one after it waits for a turn of the loop."""
+        """Handle one message and release the token; queue the connection again if more messages wait."""
         inbox, pool = self.inbox, self.pool
         self.worker = worker
         try:
@@ -281,7 +281,7 @@ class Bridge:
         except Exception as error:  # noqa: BLE001 - what a handler raises ends this consumer, and only it
             if not self._parted(error):
                 self.error = error
-        except BaseException as error:  # noqa: BLE001 - what it awaited was cancelled, or it calls sys.exit()
+        except BaseException as error:  # noqa: BLE001 - a task that it awaited was cancelled, or sys.exit()
             self.error = RuntimeError(f"the handler was interrupted by {type(error).__name__}")
             self.error.__cause__ = error
         finally:
@@ -314,7 +314,7 @@ class Bridge:
             self.pool.slow_kinds.discard(self.kind())
 
     def kind(self) -> tuple[type, Any]:
-        """Return the class and the message type of the handler that runs: its next run takes as long."""
+        """Return the consumer's class and the message type, under which the pool records slow handlers."""
         return type(self.consumer), (self.inbox.current or {}).get("type")
 
     def _run_alone(self, message: Message) -> None:
@@ -329,7 +329,7 @@ class Bridge:
             db.close_old_connections()
 
     def _parted(self, error: Exception) -> bool:
-        """Return True where ``error`` says only that the client has left: the next message is handled."""
+        """Return True if ``error`` only means that the client has left; the next message is handled then."""
         connection = self.connection
         if connection is None or self.inbox.ended or not (self.socket.gone and says_gone(error)):
             return False

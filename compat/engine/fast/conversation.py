@@ -1,10 +1,10 @@
-"""The engine's loop, without an object or an exception for each message.
+"""The engine's loop, without a new object or an exception for each message.
 
-The same as ``engine.loop.converse``, written as a generator, so that it can wait for the future of the socket
-itself, and finish what the server has begun; and a consumer that has several messages waiting writes its
-frames together (``write_batching``).
+It does the same as ``engine.loop.converse``, but is a generator. So it can wait for the socket's own future,
+and run the rest of the server's ``receive()``. A consumer with several waiting messages writes its frames
+together (``write_batching``).
 
-This relies on what ``reading`` relies on, and on asyncio's tasks taking any generator that
+This relies on the same internals as ``reading``, and on asyncio's tasks accepting any generator that
 ``types.coroutine`` has marked.
 """
 
@@ -36,13 +36,13 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
     joining: Any = join(connection)
     if not (yield from joining):
         return
-    del joining  # one that has returned has the size of its frame
+    del joining  # a coroutine that has returned still occupies the memory of its frame
     consumer: Any = connection.consumer
     if consumer.concurrency > 1:
         side_by_side: Any = converse_side_by_side(connection)
         yield from side_by_side
         return
-    end: Any = connection  # whose coroutines are iterated here
+    end: Any = connection  # typed as Any, because its coroutines are iterated with ``yield from``
     inbox, dispatch, handlers = connection.inbox, connection.dispatch, connection.handlers
     assert isinstance(inbox, FastInbox)
     pace = _paces.get(type(consumer)) or _paces.setdefault(type(consumer), Pace())
@@ -60,7 +60,7 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
             else:
                 awaited = reader.awaited
                 ready = awaited is not None and awaited.done()
-                if ready and awaited is inbox.scheduler.done:  # perhaps something waits at the socket
+                if ready and awaited is inbox.scheduler.done:  # a frame may wait in the socket
                     frame = reader.step()
                     ready = frame is not None
                     if ready:
@@ -83,14 +83,14 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
                     message = inbox.take()
                     continue
                 inbox.wait_for(awaited)
-                awaited._asyncio_future_blocking = True  # as a task wants it
+                awaited._asyncio_future_blocking = True  # a task requires this of a yielded future
                 yield awaited
                 if reader.by_queue and not inbox.events and awaited.done():
                     message = yield from reader.coroutine
                     reader.returned(message)
                 else:
                     message = inbox.take()
-            if inbox.events or gathered.open:  # frames are to be gathered, or others have been
+            if inbox.events or gathered.open:  # a burst is possible, or another one is under way
                 gathered.handled_by(pace)
                 if pace.quick < QUICK:
                     gathered.end()
@@ -115,7 +115,7 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
                     break
                 raise StopConsumer
             if number:
-                # Others have begun meanwhile where it has waited for something.
+                # If other handlers have begun meanwhile, this one waited, so its time says nothing.
                 slow = steady() - began > MAX_HANDLER_S and gathered.measured == number
                 pace.ran(slow=slow)
                 number = 0
@@ -131,5 +131,5 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
 
 
 async def _awaited(something: Awaitable[Any]) -> Any:
-    """A coroutine that awaits ``something``: a generator can iterate nothing else."""
+    """Return a coroutine that awaits ``something``, since ``yield from`` here accepts only coroutines."""
     return await something

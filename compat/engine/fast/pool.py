@@ -1,13 +1,14 @@
-"""A ready queue of connections with something to do, drained by as few threads as keep up with it.
+"""A queue of connections with waiting messages, and the fewest worker threads that keep it empty.
 
-A connection is in its loop's queue at most once; a lock is its token. A worker thread takes a connection,
-runs its next message, lets go of it, and takes the next. A connection with more messages is queued again when
-the event loop has had a turn: what one handler has asked of the loop has begun when the next one runs. One
-worker runs; others are woken only when it is stuck in a handler, which a tick notices (more threads than
-needed cost: they fight for the GIL). Message types that were slow before are handed over before they run.
+A connection is in its loop's queue at most once; a lock is its token. A worker takes a connection, handles
+its next message, releases the token, and takes the next connection. A connection with more messages is queued
+again after a turn of the event loop, so that a task that one handler has started begins before the next
+handler runs. Normally one worker runs. Others are woken only if it is stuck in a handler, which a tick
+detects, because more threads compete for the GIL. Before a handler of a message type that was slow, another
+worker takes the queue.
 
-A worker enters asgiref once per busy period, so ``async_to_sync`` in a handler finds the event loop by its
-public rules. It stays parked for a moment afterwards, and is woken rather than entered again.
+A worker enters asgiref once per busy period, so ``async_to_sync`` in a handler finds the event loop in the
+documented way. After that it stays parked for a moment, because waking it is cheaper than entering again.
 """
 
 from __future__ import annotations
@@ -27,56 +28,56 @@ from compat.engine.threads import executor, thread_limit
 __all__ = ["TICK_S", "Pool", "Worker", "pool_of"]
 
 TICK_S = 0.001
-"""How long a handler may run before it counts as stuck and another worker takes over."""
+"""Seconds after which a handler counts as stuck and another worker takes the queue."""
 
 FLUSH_EVERY = 256
-"""Turns of a busy worker between two wake-ups of the loop."""
+"""The number of messages that a busy worker handles between two wake-ups of the loop."""
 
 PARK_S = 0.005
-"""How long a worker without work waits for more before it leaves its thread."""
+"""Seconds that a worker without work stays parked before it leaves its thread."""
 
 
 class Runnable(Protocol):
-    """What the pool needs of a connection."""
+    """The methods of a connection that the pool calls."""
 
     def run_next(self, worker: Worker) -> None:
-        """In a worker: handle a message, and let go of the token."""
+        """Handle one message, and release the token; called in a worker thread."""
 
     def kind(self) -> Any:
-        """Return a key of the handler that runs: one that is slow is expected to be slow again."""
+        """Return a key for the handler that runs, under which the pool remembers that it is slow."""
 
     def wake(self) -> None:
-        """On the loop: look at what the workers have left."""
+        """Wake the connection's task, to send frames or to end; called on the event loop."""
 
 
 class Worker:
-    """One busy thread, as the loop sees it."""
+    """The state of one worker thread, which the event loop reads."""
 
     __slots__ = ("bell", "connection", "seen", "slow", "turns")
 
     def __init__(self) -> None:
         self.bell = threading.Lock()
-        """Held by this worker; the loop releases it to wake the worker where it is parked."""
+        """Held by this worker; the loop releases it to wake the parked worker."""
         self.bell.acquire()
         self.turns = 0
         self.seen = -1
-        """``turns`` at the last tick: the same again means that a handler is stuck."""
+        """The value of ``turns`` at the last tick; if it is unchanged at the next one, a handler is stuck."""
         self.slow = False
         self.connection: Runnable | None = None
-        """What it runs."""
+        """The connection whose handler it runs, or None."""
 
 
 class Home:
-    """An event loop as asgiref's ``async_to_sync`` needs it, in the thread of a handler.
+    """The event loop that asgiref's ``async_to_sync`` uses in the thread of a handler.
 
-    Its thread waits until its task has ended, however long. So the task begins in any case.
+    The thread waits until its task has ended, so ``create_task`` makes sure that the task begins.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
 
     def create_task(self, coroutine: Coroutine[Any, Any, Any]) -> None:
-        """As the loop's, which ``asyncio.run()`` may end before the task has begun."""
+        """Create a task that begins even if ``asyncio.run()`` ends and cancels all tasks before."""
         begun(self._loop, coroutine)
 
     def __getattr__(self, name: str) -> Any:
@@ -92,16 +93,16 @@ class Pool:
         self.size = thread_limit()
         self.ready: deque[Runnable] = deque()
         self.again: deque[Runnable] = deque()
-        """Connections with another message, whose token is held: they are queued after a turn of the loop."""
+        """Connections with more messages, whose token is held; they are queued after a turn of the loop."""
         self.turning = False
-        """Such a turn is under way, or asked for."""
+        """True while ``_turn`` is scheduled for the connections in ``again``."""
         self.touched: deque[Runnable] = deque()
-        """Connections that the loop has to look at: frames to send, an end, a place for a frame."""
+        """Connections whose task must be woken: to send frames, to end, or to free the place for a frame."""
         self.lock = threading.Lock()
-        """Held to change ``active``, and by a worker that decides to leave: a wake-up cannot be lost."""
+        """Held to change ``active``, and while a worker decides to leave, so that no wake-up is lost."""
         self.active: set[Worker] = set()
         self.parked: Worker | None = None
-        """One that has nothing to do, and stays for a moment in case that changes."""
+        """A worker without work that waits ``PARK_S`` for more, or None."""
         self.tasks: set[asyncio.Task[None]] = set()
         self.slow_kinds: set[Any] = set()
         self.kicked = self.flushing = self.ticking = False
@@ -124,7 +125,7 @@ class Pool:
         self._ensure_tick()
 
     def start(self, wanted: int) -> None:
-        """Wake up to ``wanted`` more workers, as far as there is work and the limit allows."""
+        """Wake up to ``wanted`` more workers, if there is work and the limit is not reached."""
         for _ in range(wanted):
             with self.lock:
                 if not self.ready or len(self.active) >= self.size:
@@ -151,7 +152,7 @@ class Pool:
             self.loop.call_later(TICK_S, self._tick)
 
     def _tick(self) -> None:
-        """While workers run: one still in the handler of last time counts as stuck, and others take over."""
+        """Mark workers that are still in the handler of the last tick as stuck, and start others."""
         fast = stuck = 0
         for worker in tuple(self.active):
             if not worker.slow and worker.turns == worker.seen:
@@ -170,16 +171,16 @@ class Pool:
             self.ticking = False
 
     def flush(self) -> None:
-        """Let the tasks of the touched connections look."""
+        """Wake the tasks of the touched connections."""
         self.flushing = False
         while self.touched:
             self.touched.popleft().wake()
 
     def _turn(self) -> None:
-        """Queue the connections that wait for a turn of the loop when it has had one.
+        """Queue the connections in ``again`` two turns from now.
 
-        What their handlers have asked of the loop is called in this turn or the next, and the tasks that it
-        makes begin in the one after that.
+        The callbacks that their handlers have scheduled run in this turn or the next, and the tasks that
+        those create begin in the turn after that.
         """
         self.loop.call_soon(self.loop.call_soon, self._turned, len(self.again))
 
@@ -195,26 +196,26 @@ class Pool:
     # In worker threads
 
     def after_a_turn(self, connection: Runnable) -> None:
-        """Queue ``connection``, whose token the caller holds, when the loop has had a turn."""
+        """Queue ``connection``, whose token the caller holds, after a turn of the loop."""
         self.again.append(connection)
         if not self.turning:
             self.turning = True
             try:
                 self.loop.call_soon_threadsafe(self._turn)
             except RuntimeError:
-                pass  # the loop has been closed under a handler that still ran
+                pass  # the loop has been closed while a handler still ran
 
     def flush_soon(self) -> None:
-        """Have the loop look at the touched connections."""
+        """Have the loop wake the tasks of the touched connections."""
         if self.touched and not self.flushing:
             self.flushing = True
             try:
                 self.loop.call_soon_threadsafe(self.flush)
             except RuntimeError:
-                pass  # the loop has been closed under a handler that still ran
+                pass  # the loop has been closed while a handler still ran
 
     def hand_over(self, worker: Worker) -> None:
-        """Before ``worker`` runs a handler that is known to be slow: have another worker take the queue."""
+        """Let another worker take the queue, because ``worker`` is about to run a slow handler."""
         worker.slow = True
         with self.lock:
             if not self.ready or not all(worker.slow for worker in self.active):
@@ -225,7 +226,7 @@ class Pool:
             pass
 
     def _work(self, worker: Worker) -> None:
-        """A busy period: take connections until there are none, or until another worker does it as well."""
+        """Take connections until none is left, or until another worker has the queue: one busy period."""
         ready, turns = self.ready, 0
         while True:
             if worker.slow and not self._stay(worker):
@@ -233,7 +234,7 @@ class Pool:
             try:
                 connection = ready.popleft()
             except IndexError:
-                if not self.turning:  # or those that come again add to what is sent, for a tick at most
+                if not self.turning:  # otherwise wait, for a tick at most, to send more frames at once
                     self.flush_soon()
                 with self.lock:
                     if ready:
@@ -254,18 +255,18 @@ class Pool:
                 self.flush_soon()
 
     def _woken(self, worker: Worker) -> bool:
-        """Wait parked: a thread that is still there is cheaper to wake than one that has to be entered."""
+        """Stay parked for ``PARK_S``; return True if the loop has woken this worker, else False."""
         if worker.bell.acquire(timeout=PARK_S):
             return True
         with self.lock:
             if self.parked is worker:
                 self.parked = None
                 return False
-        worker.bell.acquire()  # the loop has just taken it out, and releases the bell
+        worker.bell.acquire()  # the loop has just chosen this worker, and is about to release the bell
         return True
 
     def _stay(self, worker: Worker) -> bool:
-        """Back from a slow handler: False when a fast worker has the queue, and this one is to leave."""
+        """Return False if this worker, back from a slow handler, must leave since another has the queue."""
         self.flush_soon()
         with self.lock:
             if any(not other.slow for other in self.active):
@@ -283,5 +284,5 @@ _pools: dict[asyncio.AbstractEventLoop, Pool] = {}
 
 
 def pool_of(loop: asyncio.AbstractEventLoop) -> Pool:
-    """The pool of ``loop``; those of loops that have been closed are forgotten when a new one begins."""
+    """Return the pool of ``loop``, which is made at the first call."""
     return _pools.get(loop) or made_for(loop, _pools, Pool)

@@ -1,13 +1,13 @@
-"""Read the socket inside the consumer's task, whenever that has nothing to handle.
+"""Read the socket inside the consumer's task, while it has no message to handle.
 
-A server's own ``receive()`` waits for a queue and nothing else. So its coroutine is run up to where it waits,
-and the consumer's task waits for the same future: one task switch less per message, and one task less per
-connection, than with a task that reads. Where middleware stands in front of it, it may have time-outs or
-cancel scopes, which belong to a task, and ``engine.reader.TaskReader`` runs it.
+A server's own ``receive()`` waits only for a queue. So its coroutine is run up to its first wait, and the
+consumer's task waits for the same future. Compared with a second task that reads, this saves a task switch
+per message and a task per connection. If middleware wraps ``receive()``, it may have timeouts or cancel
+scopes, which belong to one task; then ``engine.reader.TaskReader`` is used.
 
-This relies on three things of CPython's asyncio: a coroutine yields the future that it waits for; a future
-has ``_callbacks``, among them the method that resumes a task; ``asyncio.Queue.get`` is written in Python, so
-that it can be recognised as what a coroutine waits in.
+This relies on three internals of CPython's asyncio: a coroutine yields the future that it waits for; a future
+has ``_callbacks``, which include the method that resumes a task; and ``asyncio.Queue.get`` is written in
+Python, so that a coroutine that waits in it can be recognised.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ if not (hasattr(Future, "_callbacks") and hasattr(asyncio.Queue.get, "__code__")
     leave_out("reading", "asyncio's futures or queues are not those of CPython")
 
 OWNERS = (asyncio.BaseProtocol, asyncio.Queue)
-"""Whose methods wait for nothing but a queue: a protocol of uvicorn, and the queue of a communicator."""
+"""Classes whose methods wait only for a queue: uvicorn's protocols, and the queue of a communicator."""
 
 _GET = getattr(asyncio.Queue.get, "__code__", None)
 
 
 class FastInbox(Inbox):
-    """An inbox whose task may wait for the future of the socket in place of one of the inbox's own."""
+    """An inbox whose task may wait for the socket's future instead of a future of the inbox."""
 
     __slots__ = ("reader",)
 
@@ -44,18 +44,18 @@ class FastInbox(Inbox):
         self.reader: StepReader | None = None
 
     def read_by(self, reader: StepReader | None) -> None:
-        """Ask ``reader`` for the client's messages from now on; None: read no more."""
+        """Read the client's messages through ``reader`` from now on; None stops reading."""
         self.reader = reader
 
     def waiting(self) -> Awaitable[Any]:
-        """Return what to await when ``take()`` found nothing; raise what ``fail`` was given."""
+        """Return an awaitable to wait for after ``take()`` returned None; raise the error of ``fail``."""
         reader = self.reader
         if reader is not None and reader.awaited is not None and self.failure is None:
             return reader
         return super().waiting()
 
     def take(self) -> Message | None:
-        """Return the next message, or None. A frame and events alternate, the frame first."""
+        """Return the next message, or None if none waits; frames and events alternate, the frame first."""
         reader = self.reader
         if self.frame is None and reader is not None:
             awaited = reader.awaited
@@ -64,7 +64,7 @@ class FastInbox(Inbox):
         return Inbox.take(self)
 
     def wake(self) -> None:
-        """See ``Inbox.wake``; a task that waits for the socket's future goes on without it."""
+        """Wake the consumer's task as ``Inbox.wake`` does; it stops waiting for the socket's future."""
         reader, waiter = self.reader, self.waiter
         if reader is None or waiter is None or waiter is not reader.awaited:
             super().wake()
@@ -73,7 +73,7 @@ class FastInbox(Inbox):
         if not waiter.done():
             callbacks: list[Any] | None = waiter._callbacks
             for resume, context in callbacks or ():
-                # There may be others: a future of asyncio.shield() has a plain function of its own.
+                # The future may have other callbacks: asyncio.shield() adds a plain function.
                 if getattr(resume, "__self__", None) is self.task:
                     waiter.remove_done_callback(resume)
                     context.run(resume, self.scheduler.done)
@@ -81,10 +81,10 @@ class FastInbox(Inbox):
 
 
 class StepReader:
-    """Runs ``receive()`` for an inbox, up to where it waits; the inbox looks whether that is over.
+    """Runs ``receive()`` for an inbox, up to its next wait, and again when that wait is over.
 
-    The future that ``receive()`` waits for is what the consumer's task waits for. When something comes from a
-    layer instead, ``FastInbox.wake`` lets the task go on without it.
+    The consumer's task waits for the same future as ``receive()``. If a layer's message comes first,
+    ``FastInbox.wake`` resumes the task, and ``receive()`` continues to wait.
     """
 
     __slots__ = ("awaited", "by_queue", "coroutine", "inbox", "receive")
@@ -94,13 +94,13 @@ class StepReader:
         self.inbox = inbox
         self.coroutine: Coroutine[Any, Any, Message] | None = None
         self.awaited: Future[Any] | None = inbox.scheduler.done
-        """What ``receive()`` waits for: a step is worth while when it is done. None: no step is left."""
+        """The future that ``receive()`` waits for; once done, call ``step``. None: there is no next step."""
         self.by_queue: bool | None = None
-        """``receive()`` waits for a queue, and after that no more. None: it has not waited yet."""
+        """True if ``receive()`` waits only in ``asyncio.Queue.get``; None before its first wait."""
         inbox.read_by(self)
 
     def step(self) -> Message | None:
-        """Return the client's next message, if it has come; else ``awaited`` is what it takes."""
+        """Return the client's next message, or None if it has not come; then wait for ``awaited``."""
         coroutine = self.coroutine
         if coroutine is None:
             receive: Callable[[], Any] = self.receive
@@ -124,13 +124,13 @@ class StepReader:
         return message
 
     def returned(self, message: Message) -> None:
-        """Note that the coroutine, which the loop has iterated itself, has returned ``message``."""
+        """Record that ``receive()``, whose coroutine the engine's loop has run, has returned ``message``."""
         self.coroutine = None
         self.awaited = None if message["type"] in LAST else self.inbox.scheduler.done
         self.inbox.took(message)
 
     def _future_of(self, awaited: Any) -> Future[None]:
-        """A future that is done when ``awaited`` is: None (the next turn), or something like a future."""
+        """Return a future for what a coroutine yields: None (wait one turn), or an object like a future."""
         loop = self.inbox.loop
         future: Future[None] = loop.create_future()
         if awaited is None:
@@ -144,8 +144,8 @@ class StepReader:
         awaited = self.awaited
         assert awaited is not None
         self.inbox.wait_for(awaited)
-        awaited._asyncio_future_blocking = True  # what a task wants of a future that it is to wait for
-        return iter((awaited,))  # type: ignore[return-value]  # a generator in C, for one wait
+        awaited._asyncio_future_blocking = True  # a task requires this of a future that it waits for
+        return iter((awaited,))  # type: ignore[return-value]  # an iterator in C, for one wait
 
     @property
     def last(self) -> Message | None:
@@ -157,13 +157,13 @@ class StepReader:
         """See ``SocketReader``."""
         coroutine, self.coroutine = self.coroutine, None
         self.awaited = None
-        self.inbox.read_by(None)  # no circle is left to the garbage collector
+        self.inbox.read_by(None)  # breaks a reference cycle, so the garbage collector is not needed
         if coroutine is not None:
             coroutine.close()
 
 
 class _NoSteps:
-    """In place of a ``StepReader`` where a task reads the socket."""
+    """Replaces a ``StepReader`` if a task reads the socket."""
 
     awaited = None
 
@@ -172,7 +172,7 @@ NO_STEPS = _NoSteps()
 
 
 def read(receive: Receive, inbox: Inbox) -> SocketReader:
-    """Begin to fill the place for a frame in ``inbox``; from the task that reads the inbox."""
+    """Start to read the socket into ``inbox``, in steps if possible; call it in the consumer's task."""
     if isinstance(inbox, FastInbox) and isinstance(getattr(receive, "__self__", None), OWNERS):
         return StepReader(receive, inbox)
     return TaskReader(receive, inbox)

@@ -14,14 +14,14 @@ __all__ = ["SyncInbox"]
 
 
 class Bridge(Protocol):
-    """What this module needs of a ``fast.bridge.Bridge``."""
+    """The methods of a ``fast.bridge.Bridge`` that this module calls."""
 
     def schedule(self) -> bool:
-        """Let a worker look; return False where none is needed."""
+        """Queue the connection for a worker; return False if that is not needed."""
         ...
 
     def wake(self) -> None:
-        """Let the connection's task look."""
+        """Wake the connection's task."""
         ...
 
 
@@ -31,12 +31,12 @@ class SyncInbox(Inbox):
     __slots__ = ("bridge",)
 
     def __init__(self, loop: asyncio.AbstractEventLoop, scheduler: Scheduler, bridge: Bridge) -> None:
-        # One and the same deque for the loop, which appends, and for the workers.
+        # One deque for the whole time, because the loop appends to it while workers take from it.
         super().__init__(loop, scheduler, deque())
         self.bridge = bridge
 
     def offer(self, event: Event) -> bool:
-        """See ``Inbox.offer``."""
+        """Append an event as ``Inbox.offer`` does, and queue the connection for a worker."""
         waiting = len(self.events)
         if waiting >= self.capacity:
             return self._overflow(event)
@@ -45,21 +45,21 @@ class SyncInbox(Inbox):
         return True
 
     def wake(self) -> None:
-        """Let a worker look."""
+        """Queue the connection for a worker."""
         self.bridge.schedule()
 
     def put_frame(self, frame: Message) -> bool:
-        """See ``Inbox.put_frame``."""
+        """Store a client frame as ``Inbox.put_frame`` does, and queue the connection for a worker."""
         super().put_frame(frame)
         return self.bridge.schedule()
 
     def free_frame(self) -> None:
-        """Let the reader of the socket go on, where the place for a frame is free; on the loop."""
+        """Wake the reader of the socket if the place for a frame is free; called on the event loop."""
         if self.frame is None:
             super().free_frame()
 
     def _freed(self) -> None:
-        pass  # in a worker; the loop frees the place
+        pass  # this runs in a worker; the loop wakes the reader
 
     def _failed(self) -> None:
         self.bridge.wake()

@@ -1,7 +1,7 @@
-"""What asgiref keeps for a thread, set for the handler that the thread is about to run.
+"""Set asgiref's thread-local values for the handler that a thread is about to run.
 
-This relies on asgiref: ``SyncToAsync.threadlocal`` names the event loop that ``async_to_sync`` goes to, and
-``_restore_context`` makes its ``Local`` values visible on another thread.
+This relies on internals of asgiref: ``SyncToAsync.threadlocal`` holds the event loop that ``async_to_sync``
+uses, and ``_restore_context`` makes the values of a ``Local`` visible on another thread.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ LOCAL = "asgiref.local"
 
 
 def enter(loop: Any, last: int, context: contextvars.Context, nested: list[Any]) -> int:
-    """Let this thread's ``async_to_sync`` find ``loop``, and its handler the ``Local`` values of ``context``.
+    """Make this thread's ``async_to_sync`` use ``loop``, and show it the ``Local`` values of ``context``.
 
-    ``last`` is the thread that was entered last with this context; the one that is entered now is returned.
-    ``nested`` gets the tasks that ``async_to_sync`` runs on the loop.
+    ``last`` identifies the thread that used ``context`` last. ``nested`` collects the tasks that
+    ``async_to_sync`` runs on the loop. Returns the identifier of this thread.
     """
     local: Any = SyncToAsync.threadlocal
     if getattr(local, "main_event_loop", None) is not loop:
@@ -38,12 +38,12 @@ def enter(loop: Any, last: int, context: contextvars.Context, nested: list[Any])
     thread = threading.get_ident()
     if thread != last and any(variable.name == LOCAL for variable in context):
         context.run(_rehome, context)
-    local.task_context = nested  # each time: a nested sync_to_async leaves its own behind
+    local.task_context = nested  # set it each time, because a nested sync_to_async overwrites it
     return thread
 
 
 def _rehome(context: contextvars.Context) -> None:
-    """Make asgiref's ``Local`` values of ``context`` visible on this thread, as asgiref itself does."""
+    """Make the values of asgiref's ``Local`` in ``context`` visible on this thread, as asgiref does."""
     restore = getattr(asgiref_sync, "_restore_context", None)
     if restore is not None:
         restore(context)

@@ -1,16 +1,16 @@
-"""Write the frames that one consumer makes in a row in one piece.
+"""Write the frames of a burst in one system call.
 
-A server writes each frame to its socket by itself, and that system call is a large part of what a delivery
-costs. A consumer that has several messages waiting makes several frames in a row; while it does, a ``Burst``
-stands in the server's protocol for the transport, and hands on at once what has been written. It ends when no
-message waits, at the loop's next turn when a handler waits for something, or after 2 ms.
+A server writes each frame separately, and the system call is a large part of the cost of a delivery. A
+consumer with several waiting messages sends several frames in a row. While it does, a ``Burst`` replaces the
+transport in the server's protocol, collects the bytes, and writes them at once. It ends when no message
+waits, at the loop's next turn if a handler waits, or after 2 ms.
 
-While a handler computes, or blocks, nobody can end a burst. So frames are gathered only for classes of
-consumers whose handlers have not done that (``Pace``), and what is gathered leaves before a handler of
-another class runs.
+A handler that computes or blocks holds the loop, and no burst can end meanwhile. So frames are batched only
+for consumer classes whose handlers have been quick (``Pace``), and all bursts end before a handler of a class
+runs that is not known to be quick.
 
-This relies on the protocols of uvicorn: they write to an attribute ``transport``, and to nothing else. With
-any other server, or without one, nothing is gathered.
+This relies on uvicorn's protocols: they write only to their attribute ``transport``. With other servers, or
+without one, frames are not batched.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from compat.types import Message, Receive, Send
 __all__ = ["MAX_HANDLER_S", "QUICK", "Burst", "Bursts", "Pace", "protocol_of"]
 
 MAX_BYTES = 2**16
-"""asyncio's high-water mark: what a client that reads nothing may leave in a transport."""
+"""The size in bytes at which a burst is written: asyncio's high-water mark for a transport."""
 
 MAX_S = 0.002
-"""How long a frame may wait for handlers that compute."""
+"""Seconds that a burst may last."""
 
 MAX_HANDLER_S = 0.01
-"""For how many seconds a handler may hold the loop before frames of its class are not gathered ..."""
+"""Seconds that a handler may hold the loop; after a slower one, the frames of its class are not batched."""
 
 QUICK = 100
-"""... until so many of its handlers in a row have been quicker; at first, too."""
+"""How many quick handlers in a row a class needs before its frames are batched (again)."""
 
 
 def protocol_of(receive: Receive, send: Send) -> Any:
-    """The server's protocol behind the ASGI callables of a connection; None when it is not one to gather for.
+    """Return the server's protocol behind ``receive`` or ``send``; None if frames cannot be batched for it.
 
-    Middleware wraps one of them or the other, seldom both.
+    Middleware usually wraps only one of the two.
     """
     for method in (receive, send):
         owner = getattr(method, "__self__", None)
@@ -51,7 +51,7 @@ def protocol_of(receive: Receive, send: Send) -> Any:
 
 
 class Pace:
-    """How many handlers of a class of consumers have been quick since one was not."""
+    """Counts the quick handlers of a consumer class since its last slow one."""
 
     __slots__ = ("quick",)
 
@@ -59,19 +59,19 @@ class Pace:
         self.quick = 0
 
     def ran(self, *, slow: bool) -> None:
-        """Count a handler."""
+        """Count a handler; a slow one sets the count to 0."""
         self.quick = 0 if slow else self.quick + 1
 
 
 class Inbox(Protocol):
-    """What a burst needs to know of the connection that it is for."""
+    """The attribute of a connection's inbox that a burst reads."""
 
     current: Message | None
-    """``BETWEEN`` while the consumer's task gives way between two handlers."""
+    """``BETWEEN`` while no handler runs."""
 
 
 class Bursts:
-    """Those of one event loop. Where ``used`` is False there are none."""
+    """The bursts of one event loop; there are none if ``used`` is False."""
 
     __slots__ = ("loop", "measured", "open", "pace", "turned", "used")
 
@@ -79,22 +79,22 @@ class Bursts:
         self.loop = loop
         self.used = used
         self.open: list[Burst] = []
-        """Those that were under way at the loop's last turn, or have begun since."""
+        """The bursts that were under way at the loop's last turn, or have begun since."""
         self.pace = Pace()
-        """Of the class whose handler has begun last."""
+        """The pace of the class whose handler started last."""
         self.measured = 0
-        """Handlers of classes that are not known to be quick, which have begun."""
+        """How many handlers have started whose class is not known to be quick."""
         self.turned = 0.0
-        """When the loop had its last turn, in seconds of ``clock.steady()``."""
+        """The time of the loop's last turn, in seconds of ``clock.steady()``."""
 
     def protocol_of(self, receive: Receive, send: Send) -> Any:
-        """Return the server's protocol, where frames are to be gathered for it; else None."""
+        """Return the server's protocol if frames are batched for it, else None."""
         return protocol_of(receive, send) if self.used else None
 
     def begin(self, protocol: Any, inbox: Inbox, now: float, pace: Pace | None = None) -> Burst | None:
-        """Gather what is written to ``protocol``; None while another burst is under way there.
+        """Begin a burst on ``protocol`` and return it; return None if one is under way there.
 
-        ``pace`` is that of the handlers that write.
+        ``now`` is in seconds of ``clock.steady()``. ``pace`` is that of the handlers that write, if known.
         """
         if type(protocol.transport) is Burst:
             return None
@@ -106,21 +106,21 @@ class Bursts:
         return burst
 
     def handled_by(self, pace: Pace) -> None:
-        """A handler of the class that ``pace`` belongs to is about to run."""
+        """Record that a handler of the class with this ``pace`` is about to run."""
         self.pace = pace
 
     def measure(self) -> int:
-        """Return the number of the handler that is about to run, of a class that is not known to be quick."""
+        """Return a number for the handler that is about to run, whose class is not known to be quick."""
         self.measured += 1
         return self.measured
 
     def end(self) -> None:
-        """End them all."""
+        """End all bursts."""
         for burst in self.open:
             burst.end()
 
     def _turn(self) -> None:
-        """End those whose handler waits for something, and those that have lasted long enough."""
+        """End the bursts whose handler waits, and those that have lasted ``MAX_S``."""
         now, still = steady(), []
         if now - self.turned > MAX_HANDLER_S:  # a handler has held the loop
             self.pace.ran(slow=True)
@@ -139,10 +139,10 @@ class Bursts:
 
 
 class Burst:
-    """In place of a protocol's transport: keeps what is written, until it ends.
+    """Replaces a protocol's transport, and keeps the written bytes until the burst ends.
 
-    Anything else that is asked of the transport ends it first, so what was written before a close or before a
-    ping of the server's own leaves before it.
+    Any other use of the transport ends the burst first, so that the frames leave before a close or before the
+    server's own ping.
     """
 
     __slots__ = ("held", "inbox", "pace", "protocol", "size", "transport", "until")
@@ -154,23 +154,23 @@ class Burst:
         self.held: list[bytes] = []
         self.size = 0
         self.until = until
-        """When it has lasted long enough, in seconds of ``clock.steady()``."""
+        """The time at which the burst must end, in seconds of ``clock.steady()``."""
         self.pace = pace
         protocol.transport = self
 
     def write(self, data: bytes) -> None:
-        """Keep ``data`` for the end."""
+        """Keep ``data`` until the end of the burst, or until ``MAX_BYTES`` have been written."""
         self.held.append(data)
         self.size += len(data)
         if self.size >= MAX_BYTES:
             self._write_held()
 
     def is_closing(self) -> bool:
-        """As the transport's."""
+        """Return True if the transport is closing."""
         return bool(self.transport.is_closing())
 
     def end(self) -> None:
-        """Write what is kept, in one piece; may be called again."""
+        """Restore the transport and write the kept bytes at once; a second call does nothing."""
         if self.protocol is not None:
             self.protocol.transport = self.transport
             self.protocol = None

@@ -1,6 +1,6 @@
 """Channel layers over Redis: the queue layer (``core``) and the pub/sub layer (``pubsub``).
 
-Both speak the wire format of channels_redis 4.3. The Redis client is imported only with the layer that is
+Both use the wire format of channels_redis 4.3. The Redis client is imported with the first layer that is
 used.
 """
 

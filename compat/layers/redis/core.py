@@ -1,7 +1,7 @@
-"""The queue layer: messages wait in Redis, as channels_redis 4.3 writes them, until their process takes them.
+"""The queue layer: a message waits in Redis, in the format of channels_redis 4.3, until its process takes it.
 
-A process with real Channels and channels_redis and one with this layer share channels and groups, given the
-same ``prefix``, ``serializer_format``, ``random_prefix_length`` and ``symmetric_encryption_keys``.
+A process with this layer and one with the real channels_redis share channels and groups if they have the same
+``prefix``, ``serializer_format``, ``random_prefix_length`` and ``symmetric_encryption_keys``.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ __all__ = ["ChannelFull", "RedisChannelLayer"]
 
 
 class RedisChannelLayer(RedisLayer[QueueStation], PrivateNamesOfQueue):
-    """Channels and groups in Redis; any number of processes.
+    """Channels and groups in Redis, for any number of processes.
 
-    Options as channels_redis 4.3 has them, and:
+    The options are those of channels_redis 4.3, and:
     ``lease``: seconds after which the members of a process that died have left their groups.
     ``on_overflow``: what a consumer's full inbox does ("drop", "drop_oldest", "close").
     ``on_disconnect``, ``on_reconnect``: see ``RedisLayer``.
 
-    Delivery: in order for one sender; each message once, as long as Redis keeps its data. Messages that do
-    not arrive are counted in ``metrics``.
+    Messages of one sender arrive in order, and each one once, as long as Redis keeps its data. Messages that
+    are lost are counted in ``metrics``.
     """
 
     brpop_timeout = 5
-    """How long a blocking read lasts, in seconds; between two of them scripts and queues are checked."""
+    """Seconds that a blocking read lasts; between two reads the list of queues is updated."""
     options = (
         *("hosts", "prefix", "expiry", "group_expiry", "capacity", "channel_capacity"),
         *("symmetric_encryption_keys", "random_prefix_length", "serializer_format"),
@@ -98,21 +98,21 @@ class RedisChannelLayer(RedisLayer[QueueStation], PrivateNamesOfQueue):
         self.lease = int(lease)
         self.round_robin = itertools.cycle(range(self.ring_size))
         self.one_script = self.ring_size == 1 and not channel_capacity
-        """A script can do all of a ``group_send``: everything is on one host, and capacities are alike."""
+        """One script can do a whole ``group_send``: there is one host, and all channels have one capacity."""
         shipped = type(self).serialize is RedisLayer.serialize
         shipped = shipped and type(self._serializer).serialize is BaseMessageSerializer.serialize
         self.mark_length: int = self._serializer.random_prefix_length if shipped else 0
-        """How many bytes a message begins with that no other has; 0 where a serializer has its own way."""
+        """Length in bytes of the random prefix that identifies a message; 0 with another serializer."""
         self._sending = QueueSending(self)
         self._owners: dict[str, QueueStation] = {}
-        """Client prefix: the loop that reads its channels."""
+        """Maps a client prefix to the station that reads its channels."""
         self._client_prefix = ""
         self._pid = os.getpid()
         self._lock = threading.Lock()
 
     @property
     def client_prefix(self) -> str:
-        """What stands before "!" in channel names: 32 hex digits, others in each process and loop."""
+        """The part of channel names before "!": 32 hex digits, different for each process and event loop."""
         stations = self._stations.all()
         return stations[0].client_prefix if stations else self._next_client_prefix()
 
@@ -120,14 +120,14 @@ class RedisChannelLayer(RedisLayer[QueueStation], PrivateNamesOfQueue):
         with self._lock:
             if not self._client_prefix or self._pid != os.getpid():
                 self._client_prefix = uuid.uuid4().hex
-            if self._pid != os.getpid():  # a forked process: what the parent reads, it does not
+            if self._pid != os.getpid():  # a forked process does not read the channels of its parent
                 self._pid, self._owners = os.getpid(), {}
             return self._client_prefix
 
     # Channels
 
     async def new_channel(self, prefix: str = "specific") -> str:
-        """A name for a channel that only this process reads: ``specific.<client prefix>!<32 hex digits>``."""
+        """Return a new name for a channel of this process: ``specific.<client prefix>!<32 hex digits>``."""
         station = self._station()
         if station is None:
             return await background.run(self.new_channel(prefix))
@@ -136,9 +136,9 @@ class RedisChannelLayer(RedisLayer[QueueStation], PrivateNamesOfQueue):
     async def send(self, channel: str, message: Message) -> None:
         """Put ``message`` into ``channel``.
 
-        Raises TypeError for a bad name, or for a message that is not a dict or has values that cannot
-        travel; ChannelFull at capacity; LayerUnavailable when Redis cannot be reached, and then the message
-        may have arrived only if the connection broke after it was written.
+        Raises TypeError for a bad name, or for a message that is not a dict or has values that cannot be
+        serialized; ChannelFull at capacity; LayerUnavailable if Redis cannot be reached. After
+        LayerUnavailable the message may still arrive, if the connection broke after it was written.
         """
         await self._by_whom(self._send_by, channel, message)
 
@@ -153,11 +153,10 @@ class RedisChannelLayer(RedisLayer[QueueStation], PrivateNamesOfQueue):
         await self._sending.send(commands, channel, message)
 
     async def receive(self, channel: str) -> Message:
-        """Wait for the next message of ``channel``; a cancelled call loses nothing.
+        """Wait for the next message of ``channel`` and return it; a cancelled call loses no message.
 
-        A "!" channel can be received from in the process that made it only (AssertionError elsewhere).
-        Raises LayerUnavailable when Redis cannot be reached at all; an outage that begins later is waited
-        out.
+        A "!" channel can be read only in the process that made it (AssertionError elsewhere). Raises
+        LayerUnavailable if Redis cannot be reached at first; a later outage only makes the call wait.
         """
         self.require_valid_channel_name(channel)
         if "!" in channel:
@@ -171,7 +170,7 @@ class RedisChannelLayer(RedisLayer[QueueStation], PrivateNamesOfQueue):
         return await take_in_background(lambda: self._stations.get(background.loop).plain, channel)
 
     async def _own_mailbox(self, channel: str) -> Mailbox:
-        """The mailbox of a "!" channel of this process, on whichever loop it is read."""
+        """Return the mailbox of a "!" channel of this process, whichever event loop reads it."""
         owner = self._owner(channel)
         station = self._station()
         if owner is station:
@@ -204,14 +203,14 @@ class RedisChannelLayer(RedisLayer[QueueStation], PrivateNamesOfQueue):
             owner.loop.call_soon_threadsafe(owner.attach, channel, inbox)
 
     async def detach(self, channel: str) -> None:
-        """Undo ``attach``, and leave every group; what Redis cannot be told now it is told later."""
+        """Undo ``attach``, and leave every group; during an outage Redis is told later."""
         owner = self._owner(channel)
         await self._detached_by(owner, owner.detach(channel))
 
     # Groups
 
     async def group_add(self, group: str, channel: str) -> None:
-        """Add ``channel`` to ``group``; LayerUnavailable when Redis cannot be reached."""
+        """Add ``channel`` to ``group``; raise LayerUnavailable if Redis cannot be reached."""
         self.require_valid_group_name(group)
         self.require_valid_channel_name(channel)
         station = self._station_for(channel)
@@ -221,7 +220,7 @@ class RedisChannelLayer(RedisLayer[QueueStation], PrivateNamesOfQueue):
             await self._on(station, station.group_add(group, channel))
 
     async def group_discard(self, group: str, channel: str) -> None:
-        """Take ``channel`` out of ``group``; silent where it is not a member."""
+        """Remove ``channel`` from ``group``; do nothing if it is not a member."""
         self.require_valid_group_name(group)
         self.require_valid_channel_name(channel)
         station = self._station_for(channel)
@@ -231,12 +230,11 @@ class RedisChannelLayer(RedisLayer[QueueStation], PrivateNamesOfQueue):
             await self._on(station, station.group_discard(group, channel))
 
     async def group_send(self, group: str, message: Message, exclude: Iterable[str] = ()) -> SendResult:
-        """Send ``message`` to every member of ``group`` but those in ``exclude``; one round trip on one host.
+        """Send ``message`` to all members of ``group`` except ``exclude``; one round trip with a single host.
 
-        The result counts members that got the message and members that lost it: to the full queue of their
-        process, or, among those of this event loop, to their own full inbox. Of members elsewhere it is known
-        that their process' queue took it; one whose inbox is full loses it where it is read, and it is
-        counted there.
+        The result counts the members that got the message and those that lost it because the queue of their
+        process was full or, on this event loop, their inbox. For members elsewhere it is only known that the
+        queue of their process has the message; if their inbox is full, the loss is counted in that process.
         """
         return await self._by_whom(self._group_send_by, group, message, exclude)
 
@@ -251,7 +249,7 @@ class RedisChannelLayer(RedisLayer[QueueStation], PrivateNamesOfQueue):
     # Upkeep
 
     def made_beside(self, layers: Mapping[str, Any]) -> None:
-        """Log a warning where the keys of two layers have nothing that tells them apart."""
+        """Log a warning if the prefixes of two layers on one Redis lead to equal keys."""
         for other in layers.values():
             if not isinstance(other, RedisChannelLayer) or self.prefix == other.prefix:
                 continue
@@ -270,8 +268,8 @@ class RedisChannelLayer(RedisLayer[QueueStation], PrivateNamesOfQueue):
     async def flush(self) -> None:
         """Delete the keys of this prefix on all hosts, and close this loop's connections.
 
-        A key that may as well be one of a layer with a longer prefix stays, and expires in time: the queue
-        of a plain channel that no process with a layer of ours has used.
+        A key that might belong to a layer with a longer prefix is kept, and expires: it is the queue of a
+        plain channel that only processes with the real channels_redis have used.
         """
         station = self._station()
         if station is None:
@@ -282,17 +280,17 @@ class RedisChannelLayer(RedisLayer[QueueStation], PrivateNamesOfQueue):
         await station.disconnect()
 
     async def wait_received(self) -> None:
-        """Nothing to wait for: what was received is acknowledged. Here because upstream has it."""
+        """Do nothing: received messages are already acknowledged. channels_redis has this method."""
 
     def connection(self, index: int) -> Redis:
-        """A redis-py client of the host ``index``, for own commands; ValueError if there is no such host."""
+        """Return a redis-py client of the host ``index`` for other commands; ValueError for a bad index."""
         if not 0 <= index < self.ring_size:
             raise ValueError(f"There are only {self.ring_size} hosts - you asked for {index}!")
         return self._stations.get(asyncio.get_running_loop()).shards.client(index)
 
     @property
     def receive_buffer(self) -> dict[str, Mailbox]:
-        """The mailboxes in which messages wait, by channel."""
+        """The mailboxes in which messages wait, by channel, as channels_redis names them."""
         return {
             channel: box
             for station in self._stations.all()
@@ -301,11 +299,11 @@ class RedisChannelLayer(RedisLayer[QueueStation], PrivateNamesOfQueue):
         }
 
     def client_prefixes(self) -> list[str]:
-        """The client prefixes of this process' loops."""
+        """Return the client prefixes of this process's event loops."""
         return list(self._owners)
 
     def owns(self, station: QueueStation, channel: str) -> bool:
-        """True when ``channel`` is one that ``station`` reads."""
+        """Return True if ``station`` reads ``channel``."""
         return self._owners.get(lease_of(channel)) is station
 
     # Event loops
@@ -326,12 +324,12 @@ class RedisChannelLayer(RedisLayer[QueueStation], PrivateNamesOfQueue):
         return owner
 
     def _station_for(self, channel: str) -> QueueStation | None:
-        """Where the groups of ``channel`` are kept: with its reader, if that is in this process."""
+        """Return the station that keeps the groups of ``channel``: its reader's, if it is in this process."""
         owner = self._owners.get(lease_of(channel)) if "!" in channel else None
         return owner if owner is not None and owner.loop.is_running() else self._station()
 
     def _mailbox(self, channel: str) -> Inbox | Mailbox | None:
-        """Return the inbox or mailbox of a channel of this process."""
+        """Return the inbox or mailbox of a channel of this process, else None."""
         owner = self._owners.get(lease_of(channel)) if "!" in channel else None
         return owner.boxes.get(channel) if owner is not None else None
 

@@ -1,12 +1,12 @@
-"""Which key on which Redis a name stands for: the only place where either is decided. Pure.
+"""The Redis key, and the Redis host, of each channel, group and lease. Pure functions.
 
-Nothing separates a prefix from a channel's name: ``chat2tasks`` is the queue of ``2tasks`` under the prefix
-``chat``, and of ``tasks`` under ``chat2``. ``owned`` says which keys are beyond doubt those of one prefix.
+No character separates a prefix from a channel's name: ``chat2tasks`` is the queue of ``2tasks`` under the
+prefix ``chat``, and of ``tasks`` under ``chat2``. ``owned`` tells which keys certainly belong to one prefix.
 
-Names are those that channels_redis 4.3 writes, so that both can share groups. One choice differs on purpose:
-channels_redis sends a direct message for ``specific.x!y`` to the host of the hash of the whole name, and
-listens on the host of the hash of ``specific.x!``, so with several hosts most direct messages are lost.
-Here both use the part up to the "!", which is where either library listens.
+The keys are those of channels_redis 4.3, so that both libraries can share groups. One choice differs on
+purpose. channels_redis sends a direct message for ``specific.x!y`` to the host for the whole name, but
+listens on the host for ``specific.x!``, so with several hosts it loses most direct messages. This library
+sends to the host for the part up to "!", where both libraries listen.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from compat.names import non_local_name
 __all__ = ["DEFAULT_WORD", "RESERVED_KEY", "Keys", "lease_of", "shard_of"]
 
 RESERVED_KEY = "__asgi_channel__"
-"""The key that a message for a "!" channel carries on the wire: the names of its receivers."""
+"""The key of a message in Redis that holds the names of its receivers, for "!" channels."""
 
 DEFAULT_WORD = "specific."
-"""What the names of channels begin with, unless ``new_channel()`` is given another word."""
+"""The first word of channel names, unless ``new_channel()`` is given another one."""
 
 HASH_VALUES = 4096
 
 
 def shard_of(name: str | bytes, ring_size: int) -> int:
-    """The index of the host that is responsible for ``name``, of ``ring_size`` hosts.
+    """Return the index of the host for ``name``, of ``ring_size`` hosts.
 
     >>> shard_of("key_one", 2), shard_of("key_two", 2)
     (1, 0)
@@ -40,62 +40,62 @@ def shard_of(name: str | bytes, ring_size: int) -> int:
 
 
 def lease_of(channel: str) -> str:
-    """The client prefix in ``word.<client prefix>!local``: the process (and loop) that reads the channel.
+    """Return the client prefix in ``word.<client prefix>!local``, or an empty string for a plain channel.
 
-    Empty for a plain channel.
+    It identifies the process and event loop that read the channel.
     """
     head, mark, _ = channel.partition("!")
     return head.rpartition(".")[2] if mark else ""
 
 
 class Keys:
-    """Key names and shards of one layer, given its prefix and the number of its hosts."""
+    """The keys and shards of one layer, given its prefix and the number of its hosts."""
 
     __slots__ = ("channels", "leases", "prefix", "ring_size")
 
     def __init__(self, prefix: str, ring_size: int) -> None:
         self.prefix = prefix
         self.ring_size = ring_size
-        # These two are ours alone, as ``taken`` and ``joined``: channels_redis neither reads nor writes them.
+        # channels_redis neither reads nor writes these two keys, nor those of ``taken`` and ``joined``.
         self.leases = f"{prefix}:leases"
-        """Sorted set of the processes that are alive: client prefix by the time its lease ends."""
+        """Sorted set of the live processes: client prefix by the time at which its lease ends."""
         self.channels = f"{prefix}:channels"
-        """Sorted set of the plain channels that were used, by when: their queues' keys are anybody's else."""
+        """Sorted set of the plain channels by the time of last use, so that ``flush`` knows their queues."""
 
     # Queue layer
 
     def queue(self, channel: str) -> str:
-        """Sorted set with the messages of a plain channel, or of all channels of one process."""
+        """Return the sorted set with the messages of a plain channel, or of all channels of one process."""
         return self.prefix + non_local_name(channel)
 
     def queue_shard(self, channel: str) -> int:
-        """Where the queue of a "!" channel is; plain channels take turns over all hosts."""
+        """Return the host of a "!" channel's queue; plain channels use all hosts in turn."""
         return shard_of(non_local_name(channel), self.ring_size) if self.ring_size > 1 else 0
 
     def inflight(self, queue: str) -> str:
-        """Messages that were taken out of ``queue`` and not acknowledged yet."""
+        """Return the key of the messages that were taken from ``queue`` and not acknowledged yet."""
         return f"{queue}$inflight"
 
     def taken(self, queue: str) -> str:
-        """Ours alone: when messages in flight were taken, to tell dead readers from busy ones."""
+        """Return the key of the times at which messages in flight were taken; it reveals dead readers."""
         return f"{queue}$taken"
 
     def group(self, group: str) -> str:
-        """Sorted set of a group's members by the time they joined."""
+        """Return the sorted set of a group's members by the time at which they joined."""
         return f"{self.prefix}:group:{group}"
 
     def group_shard(self, group: str) -> int:
         return shard_of(group, self.ring_size) if self.ring_size > 1 else 0
 
     def joined(self, lease: str) -> str:
-        """Ours alone: set of the groups that have members of a process, to be found when it is dead."""
+        """Return the set of the groups that a process has members in, for cleaning up after its death."""
         return f"{self.prefix}:joined:{lease}"
 
     def owned(self, key: str, leases: Collection[str], plain: Collection[str]) -> bool:
-        """True when ``key`` is one of this layer, and not perhaps one of a layer with a longer prefix.
+        """Return True if ``key`` belongs to this layer, and cannot belong to one with a longer prefix.
 
-        ``leases``: client prefixes of processes that are known to be of this prefix; ``plain``: the plain
-        channels that are.
+        ``leases``: the client prefixes of processes that are known to use this prefix. ``plain``: the plain
+        channels that are known to be under it.
         """
         if not key.startswith(self.prefix):
             return False
@@ -115,9 +115,9 @@ class Keys:
     # Pub/sub layer
 
     def topic(self, group: str) -> str:
-        """Redis pub/sub channel of a group."""
+        """Return the Redis pub/sub channel of a group."""
         return f"{self.prefix}__group__{group}"
 
     def topic_shard(self, topic: str) -> int:
-        """Where a pub/sub channel, a group's or a single one's, is published."""
+        """Return the host on which a pub/sub channel (of a group or of one channel) is published."""
         return shard_of(topic, self.ring_size) if self.ring_size > 1 else 0

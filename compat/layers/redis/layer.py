@@ -1,4 +1,4 @@
-"""What the two Redis layers share: options, errors, and whose event loop a call runs on."""
+"""The base class of the two Redis layers: options, errors, and the choice of an event loop for each call."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ S = TypeVar("S", bound=Station)
 
 
 class RedisLayer(BaseChannelLayer, Generic[S]):
-    """Base of both layers. Making one checks every option and connects nowhere.
+    """Base of both layers; the constructor checks every option, and does not connect.
 
-    ``on_disconnect``, ``on_reconnect``: the type of a message that every consumer gets when the layer loses
-    its Redis, and when it has it back, such as ``"redis.disconnect"``.
+    ``on_disconnect``, ``on_reconnect``: the type of a message, such as ``"redis.disconnect"``, that every
+    consumer gets when the layer loses the connection to Redis, and when it is back.
     """
 
     extensions = ("groups", "flush")
     options: Iterable[str] = ()
-    """What the constructor takes, for errors about what it does not take."""
+    """The names of the constructor's options, for errors about unknown ones."""
 
     def __init__(
         self,
@@ -88,37 +88,37 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
         return f"{type(self).__name__}(hosts={self.hosts})"
 
     def serialize(self, message: Any) -> bytes:
-        """The message as it travels."""
+        """Return ``message`` as bytes, in the format of the wire."""
         data: bytes = self._serializer.serialize(message)
         return data
 
     def deserialize(self, message: bytes) -> Any:
-        """A message that has travelled."""
+        """Return the message that ``serialize`` has turned into bytes."""
         return self._serializer.deserialize(message)
 
     def consistent_hash(self, value: str | bytes) -> int:
-        """The index of the host that ``value`` belongs to."""
+        """Return the index of the host for ``value``."""
         return shard_of(value, self.ring_size)
 
     # Event loops
 
     def _new_station(self, loop: asyncio.AbstractEventLoop) -> S:
-        """What this layer needs on ``loop``."""
+        """Return a new station: the part of this layer on ``loop``."""
         raise NotImplementedError
 
     def _station(self) -> S | None:
-        """This layer on the running loop, or None when the call belongs on the background loop."""
+        """Return the station of the running loop, or None if the call must run on the background loop."""
         station = self._stations.here()
         if station is None:
             self._outside.carry(asyncio.get_running_loop())
         return station
 
     def in_background(self) -> Shards:
-        """The connections of the background loop; only on that loop."""
+        """Return the connections of the background loop; call it only on that loop."""
         return self._stations.get(background.loop).shards
 
     async def _on(self, station: Station, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Await ``coroutine`` on the loop that it belongs to."""
+        """Await ``coroutine`` on the loop of ``station``."""
         loop = asyncio.get_running_loop()
         if station.loop is loop:
             return await coroutine
@@ -127,14 +127,14 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, station.loop))
 
     async def _detached_by(self, station: Station, detaching: Coroutine[Any, Any, None]) -> None:
-        """Await ``detaching`` on its loop; it is carried there also when the caller is cancelled."""
+        """Await ``detaching`` on the loop of ``station``; it continues even if the caller is cancelled."""
         if station.loop is asyncio.get_running_loop():
             await detaching
         else:
             await asyncio.shield(self._on(station, detaching))
 
     async def close_pools(self) -> None:
-        """Close this loop's connections, unless channels depend on them; they are opened when needed."""
+        """Close this loop's connections, unless channels depend on them; they reopen when needed."""
         station = self._station()
         if station is None:
             await background.run(self.close_pools())
@@ -144,35 +144,35 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
 
     @property
     def key_values(self) -> RedisValues:
-        """What else is kept beside the messages, such as sessions: same prefix, same encryption."""
+        """A store beside the messages, for example for sessions, with the same prefix and encryption."""
         return RedisValues(
             self.prefix, self._command, self._crypter, partial(self.count_undecodable, "the values")
         )
 
     async def _command(self, name: str, key: str, *arguments: Argument) -> Any:
-        """The reply to a command about ``key``, from the host that has it."""
+        """Return the reply to a command about ``key``, from the host of that key."""
         station = self._station()
         if station is None:
             return await background.run(self._command(name, key, *arguments))
         return await station.shards.call(self.consistent_hash(key), name, key, *arguments)
 
     def depth(self) -> int:
-        """How many messages wait in this process."""
+        """Return how many messages wait in this process."""
         boxes = (box for station in self._stations.all() for box in tuple(station.boxes.values()))
         return sum(len(box.events) for box in boxes)
 
     def _prepare(self, channel: str, inbox: Inbox) -> None:
-        """Tell a consumer's inbox whose it is."""
+        """Tell a consumer's inbox its channel, its capacity, and that it belongs to this layer."""
         inbox.belong_to(self, channel, self.get_capacity(channel), self.on_overflow)
 
     # Errors and losses
 
     def name(self) -> str:
-        """The layer as log lines and errors call it: by its alias, where it has one."""
+        """Return the layer's name for log lines and errors: its alias, else its class."""
         return f"channel layer {type(self).__name__ if self.alias is None else repr(self.alias)}"
 
     def explain(self, host: Host, reason: str) -> RedisUnavailable:
-        """The error for a host that cannot be used now."""
+        """Return the error for a host that cannot be used now."""
         return RedisUnavailable(
             f"{self.name()} cannot use Redis at {host.where}: {reason}. Start redis-server there, or name a "
             "Redis that runs in CONFIG['hosts'] of CHANNEL_LAYERS, as a URL such as the one in REDIS_URL",
@@ -181,7 +181,7 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
         )
 
     def _report(self, index: int, error: RedisUnavailable) -> None:
-        """Log that a host cannot be used, which a client has been told, and when it can again."""
+        """Log an outage for which a client was refused, and later its end."""
         if asyncio._get_running_loop() is None:
             background.loop.call_soon_threadsafe(self._report_on, background.loop, index, error)
         else:
@@ -195,7 +195,7 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
             loop.call_soon_threadsafe(self._report_on, loop, index, error)
 
     def count_undecodable(self, source: str, error: Exception) -> None:
-        """Count a message that could not be read; it is not delivered."""
+        """Count and log a message from ``source`` that could not be decoded; it is not delivered."""
         self.metrics.drop(
             "undecodable",
             1,
@@ -212,17 +212,17 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
     # Sending
 
     async def _send_by(self, commands: Commands, channel: str, message: Message) -> None:
-        """``send`` over ``commands``, on whichever loop or thread."""
+        """Send with ``commands``, on any event loop or thread."""
         raise NotImplementedError
 
     async def _group_send_by(
         self, commands: Commands, group: str, message: Message, exclude: Iterable[str]
     ) -> SendResult:
-        """``group_send`` over ``commands``."""
+        """Send to a group with ``commands``, on any event loop or thread."""
         raise NotImplementedError
 
     def _by_whom(self, by: SendBy[T], *arguments: Any) -> Coroutine[Any, Any, T]:
-        """The send, over what the running loop has to send with."""
+        """Return the coroutine of a send with the connections that the running loop can use."""
         station = self._stations.here()
         if station is None:
             return self._outside.awaited(by, *arguments)
@@ -231,14 +231,14 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
     # Blocking forms
 
     def send_sync(self, channel: str, message: Message) -> Any:
-        """``send`` for code that has no event loop; blocks. Raises RuntimeError where a loop runs."""
+        """Call ``send`` from code without an event loop, and block; RuntimeError if a loop runs here."""
         require_no_loop("layer.send(…)")
         if _is_ours(self.send):
             return self._outside.blocking(self._send_by, channel, message)
         return background.submit(self.send(channel, message)).result()
 
     def group_send_sync(self, group: str, message: Message, exclude: Iterable[str] = ()) -> SendResult:
-        """``group_send`` for code that has no event loop; blocks."""
+        """Call ``group_send`` from code without an event loop, and block."""
         require_no_loop("layer.group_send(…)")
         if _is_ours(self.group_send):
             return self._outside.blocking(self._group_send_by, group, message, exclude)
@@ -246,16 +246,16 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
         return result
 
     def group_add_sync(self, group: str, channel: str) -> None:
-        """``group_add`` for code that has no event loop; blocks."""
+        """Call ``group_add`` from code without an event loop, and block."""
         require_no_loop("layer.group_add(…)")
         background.submit(self.group_add(group, channel)).result()
 
     def group_discard_sync(self, group: str, channel: str) -> None:
-        """``group_discard`` for code that has no event loop; blocks."""
+        """Call ``group_discard`` from code without an event loop, and block."""
         require_no_loop("layer.group_discard(…)")
         background.submit(self.group_discard(group, channel)).result()
 
 
 def _is_ours(method: Callable[..., Any]) -> bool:
-    """Return False for a function that replaces a method of ours: that is to be called, then."""
+    """Return False if a subclass or a test has replaced the method; then the replacement must be called."""
     return str(getattr(method, "__module__", "")).startswith("compat.layers.redis.")

@@ -1,10 +1,10 @@
-"""Which channels of this process are in which group, and that this process is alive.
+"""The group memberships of this process's channels, and its lease: the sign in Redis that it is alive.
 
-Redis has the groups; a ``Membership``, one per host, has the process' own account of its part in them. It
-renews what would expire under a long connection, enters anew what a restarted Redis has forgotten, and takes
-out what could not be taken out during an outage. It also renews the process' lease, and cleans up after
-processes of ours whose lease has run out. Processes with real channels_redis have no lease, and are left as
-they are.
+The groups are in Redis. A ``Membership``, one per host, keeps this process's own list of its members. It
+renews entries that would expire during a long connection, adds them again after a restart of Redis, and
+removes those that could not be removed during an outage. It also renews the lease, and cleans up after
+processes with this library whose lease has run out. Processes with the real channels_redis have no lease, and
+their members stay.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ MEMBERS_PER_COMMAND = 200
 COMMANDS_PER_TURN = 200
 GROUPS_PER_CLEANING = 500
 TURNS = 4
-"""How often within a lease it is prolonged, and the dead are taken out.
+"""How often within a lease a process renews its own, and removes the members of dead processes.
 
-A lease in Redis lasts one turn less than it is called: whoever dies right after a turn is found by the others
-in theirs when that is over, and so has left within the whole lease.
+In Redis a lease is one turn shorter than the option says. So a process that dies right after a turn is found
+by another process's turn within the whole lease.
 """
 
 
 class Terms(Protocol):
-    """What a ``Membership`` needs to know of its layer."""
+    """The attributes of a layer that a ``Membership`` uses; times are in seconds."""
 
     keys: Keys
     group_expiry: int
@@ -47,8 +47,8 @@ class Terms(Protocol):
 class Membership:
     """The groups on one host that channels of this process are in.
 
-    ``is_read(channel)`` says whether somebody reads a channel: such a member never expires, any other does
-    ``group_expiry`` seconds after it joined.
+    ``is_read(channel)`` tells whether a channel has a reader. A member with a reader never expires; any other
+    member expires ``group_expiry`` seconds after it has joined.
     """
 
     def __init__(
@@ -60,21 +60,21 @@ class Membership:
         self.terms = terms
         self.is_read = is_read
         self.groups: dict[str, dict[str, float]] = {}
-        """Group: channel: when it joined."""
+        """Group: channel: the time of joining, by the wall clock."""
         self._owed: dict[tuple[str, str], None] = {}
-        """(group, channel) that are still to be taken out."""
+        """The (group, channel) pairs that must still be removed from Redis."""
         self._leases: set[str] = set()
-        """Client prefixes of channels that have joined."""
+        """The client prefixes of the channels that have joined."""
         self._held: set[str] = set()
-        """Those of them whose lease was prolonged before."""
+        """The client prefixes in ``_leases`` whose lease has been renewed at least once."""
         self._wake = asyncio.Event()
         self._all = False
-        """Everything is to be entered anew."""
+        """True if every membership must be written to Redis again."""
         self._refreshed = 0.0
         self._task: asyncio.Task[None] | None = None
 
     async def join(self, group: str, channel: str) -> None:
-        """Add a channel of this process to a group; raises LayerUnavailable, and then it is not a member."""
+        """Add a channel of this process to a group; after LayerUnavailable it is not a member."""
         members = self.groups.setdefault(group, {})
         commands: list[tuple[Argument, ...]] = self._enter(group, {channel: wall()}, first=not members)
         members[channel] = wall()
@@ -91,11 +91,11 @@ class Membership:
             raise
 
     async def leave(self, group: str, channel: str) -> None:
-        """Take a channel out of a group; raises LayerUnavailable, and then it is done as soon as possible."""
+        """Remove a channel from a group; after LayerUnavailable it is removed as soon as Redis is back."""
         await self.leaving(group, channel)
 
     def leaving(self, group: str, channel: str) -> Coroutine[Any, Any, None]:
-        """``leave`` in two steps: it is done here when this returns; what is returned tells Redis."""
+        """Remove a channel from this process's list, and return a coroutine that removes it from Redis."""
         last = self._forget(group, channel)
         commands: list[tuple[Argument, ...]] = [(b"ZREM", self.terms.keys.group(group), channel)]
         if last:
@@ -110,7 +110,7 @@ class Membership:
             raise
 
     def lost(self, reason: str) -> None:
-        """The connection broke: Redis may have forgotten everything."""
+        """Prepare to write every membership again, because the connection broke and Redis may be empty."""
         if self.groups or self._owed:
             self._miss(self.shards.explain(self.shards.hosts[self.index], reason))
             self._wake.set()
@@ -121,12 +121,12 @@ class Membership:
         self.outages.lost(self.index, error, self, wall())
 
     def forget_all(self) -> None:
-        """Redis has been emptied on purpose."""
+        """Forget all memberships, because the layer's keys have been deleted."""
         self.groups.clear()
         self._owed.clear()
 
     def _forget(self, group: str, channel: str) -> bool:
-        """Note that a channel has left; True when it was the group's last of this process."""
+        """Record that a channel has left; return True if it was this process's last member of the group."""
         members = self.groups.get(group)
         if members is None or members.pop(channel, None) is None or members:
             return False
@@ -167,7 +167,7 @@ class Membership:
         await self._settle()
         for lease in tuple(self._leases):
             if await self._prolong(lease) and lease in self._held:
-                self._all = True  # it had run out, so others may have taken our members out
+                self._all = True  # the lease had run out, so other processes may have removed our members
             self._held.add(lease)
         refresh_s = min(self.terms.group_expiry / (TURNS + 1), self.terms.lease)
         if self._all or steady() - self._refreshed > refresh_s:
@@ -176,12 +176,12 @@ class Membership:
             self._refreshed = steady()
 
     async def _retire(self) -> None:
-        """Give the leases up while there are no members: one that has run out would hide the next."""
+        """Give up the leases while there are no members, so that they are new for the next member."""
         self._held.clear()
         await self._send([(b"ZREM", self.terms.keys.leases, lease) for lease in self._leases])
 
     async def _settle(self) -> None:
-        """Take out what is owed; a channel that has joined again meanwhile stays."""
+        """Remove the owed members from Redis, except channels that have joined again meanwhile."""
         owed, self._owed = self._owed, {}
         commands: list[tuple[Argument, ...]] = [
             (b"ZREM", self.terms.keys.group(group), channel)
@@ -195,7 +195,7 @@ class Membership:
             raise
 
     async def _prolong(self, lease: str) -> bool:
-        """Renew a lease and clean up after the dead; True when the lease was not there."""
+        """Renew a lease, and remove the members of dead processes; return True if the lease was missing."""
         keys, more, was_missing = self.terms.keys, True, False
         while more:
             lasts = self.terms.group_expiry + self.terms.lease
@@ -210,7 +210,7 @@ class Membership:
         return was_missing
 
     async def _enter_all(self) -> None:
-        """Write every membership again, with a time of joining of now for channels that are read."""
+        """Write every membership again; channels with a reader get the current time as time of joining."""
         now = wall()
         oldest = now - self.terms.group_expiry
         commands: list[tuple[Argument, ...]] = []
@@ -248,7 +248,7 @@ class Membership:
             await self.shards.calls(self.index, batch)
 
     async def aclose(self) -> None:
-        """Stop. While there is a connection, take this process out of its groups at once."""
+        """Stop renewing; if there is a connection, remove this process's members from Redis at once."""
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait((self._task,))

@@ -1,7 +1,7 @@
-"""Sends from outside of any lasting event loop: scripts, Celery tasks, WSGI views.
+"""Sends from code without a lasting event loop: scripts, Celery tasks, WSGI views.
 
-They are carried to the background loop until there is a direct line, and then made on that by the caller
-itself. With several hosts, and wherever lines cannot be had, they are always carried.
+They are passed to the background loop until there is a direct line; then the caller itself sends on that
+line. With several hosts, or if no line can be opened, they are always passed to the background loop.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ __all__ = ["Outside", "SendBy"]
 T = TypeVar("T")
 
 SendBy = Callable[..., Coroutine[Any, Any, T]]
-"""``by(commands, *arguments)``: a send that is done by what it is given to send with (``Commands``)."""
+"""``by(commands, *arguments)``: a send that runs its Redis commands through ``commands``."""
 
 
 class Outside:
-    """One layer's sends for callers who have no loop to keep a connection on."""
+    """The sends of one layer for callers without a lasting event loop."""
 
     def __init__(self, layer: RedisLayer[Any]) -> None:
         self._layer = layer
@@ -36,7 +36,7 @@ class Outside:
         )
 
     def blocking(self, by: SendBy[T], *arguments: Any) -> T:
-        """The result of a send from a thread without an event loop."""
+        """Send from a thread without an event loop, block, and return the result."""
         line = self._lines.take()
         if line is None:
             result = background.submit(self._carried(by, *arguments)).result()
@@ -48,11 +48,11 @@ class Outside:
             self._lines.give_back(line)
 
     async def awaited(self, by: SendBy[T], *arguments: Any) -> T:
-        """The result of a send from a loop that was made for one call; in order with its other calls."""
+        """Send from a loop that was made for one call, in order with its other sends; return the result."""
         loop = asyncio.get_running_loop()
         turns = self._turns(loop)
         if turns.lock.locked():
-            turns.carry = True  # calls at the same time: the background loop writes them together
+            turns.carry = True  # concurrent sends: the background loop writes them together
         async with turns.lock:
             line = None if turns.carry else self._lines.take(loop)
             if line is not None:
@@ -67,7 +67,7 @@ class Outside:
         return result
 
     def carry(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Carry all sends of ``loop``, since another call is: one on a line might overtake it."""
+        """Pass all sends of ``loop`` to the background loop, so that none overtakes another call there."""
         self._turns(loop).carry = True
 
     def close(self) -> None:
@@ -85,7 +85,7 @@ class Outside:
 
 
 class _Turns:
-    """The sends of one loop: on a line one after the other; carried from when there are several at a time."""
+    """The order of one loop's sends: one after the other on a line, until ``carry`` is True."""
 
     __slots__ = ("carry", "lock")
 
@@ -95,7 +95,7 @@ class _Turns:
 
 
 def _finish(coroutine: Coroutine[Any, Any, T]) -> T:
-    """The result of a coroutine that blocks, and never waits for an event loop."""
+    """Run a coroutine that blocks and never waits for an event loop; return its result."""
     try:
         coroutine.send(None)
     except StopIteration as done:

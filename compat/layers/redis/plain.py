@@ -1,9 +1,9 @@
 """Plain channels: queues without a "!", which any number of processes may read.
 
-A message is taken only while somebody here waits for it, stays in flight in Redis until whoever waited has
-it, and is put back when that caller was cancelled meanwhile. It may be delivered twice when a process dies
-at the wrong moment, and by design of the shared wire format when real channels_redis workers read the same
-channel.
+A message is taken only while a caller of this process waits for it. It stays in flight in Redis until the
+caller has it, and is put back if the caller was cancelled meanwhile. It may be delivered twice if a process
+dies before its acknowledgement, or if workers with the real channels_redis read the same channel: their wire
+format allows that.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from compat.types import Message
 __all__ = ["Handover", "PlainChannels", "Taken", "take_in_background"]
 
 TOO_LONG_S = 10
-"""A message that is in flight for longer was taken by a reader that is dead."""
+"""Seconds in flight after which a message is put back, because its reader must be dead."""
 
 Decode = Callable[[str, bytes], "Message | None"]
 
 
 class Taken:
-    """A message on its way from Redis to a caller: to be acknowledged, or put back."""
+    """A message between Redis and a caller, which must be acknowledged or put back."""
 
     __slots__ = ("index", "is_back", "keys", "member", "message", "score", "shards")
 
@@ -54,17 +54,17 @@ class Taken:
         self.is_back = False
 
     async def acknowledge(self) -> None:
-        """Tell Redis that it has arrived; when cancelled, it is put back instead."""
+        """Tell Redis that the message has arrived; if cancelled, put it back instead."""
         try:
             await self.shards.calls(self.index, [(b"ZREM", key, self.member) for key in self.keys[1:]])
         except LayerUnavailable:
-            pass  # it stays in flight, and some reader will get it once more
+            pass  # the message stays in flight, and will be delivered again
         except asyncio.CancelledError:
             self.put_back()
             raise
 
     def put_back(self) -> None:
-        """Let another reader have it; its place in the order is kept."""
+        """Put the message back into its queue for another reader, at its old place."""
         if self.is_back:
             return
         self.is_back = True
@@ -76,7 +76,7 @@ class Taken:
 
 
 class Handover:
-    """One message from the background loop to a caller on another, who may be cancelled at the same time."""
+    """Passes one message from the background loop to a caller on another loop, who may be cancelled."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -84,7 +84,7 @@ class Handover:
         self._closed = False
 
     def give(self, taken: Taken) -> bool:
-        """False when the caller is gone."""
+        """Store the message for the caller; return False if the caller has been cancelled."""
         with self._lock:
             if self._closed:
                 return False
@@ -92,7 +92,7 @@ class Handover:
             return True
 
     def withdraw(self) -> Taken | None:
-        """Return what was given; from then on nothing can be given."""
+        """Return the stored message or None; ``give`` returns False from now on."""
         with self._lock:
             self._closed = True
             taken, self._taken = self._taken, None
@@ -100,9 +100,9 @@ class Handover:
 
 
 async def take_in_background(plain: Callable[[], PlainChannels], channel: str) -> Message:
-    """Return the next message of ``channel``, taken on the background loop; a cancelled call loses nothing.
+    """Take the next message of ``channel`` on the background loop; a cancelled call loses no message.
 
-    ``plain()`` returns that loop's plain channels, and is called there.
+    ``plain()`` returns the background loop's ``PlainChannels``, and is called on that loop.
     """
     handover = Handover()
 
@@ -127,7 +127,7 @@ async def take_in_background(plain: Callable[[], PlainChannels], channel: str) -
 
 
 class PlainChannels:
-    """What the callers of one event loop wait for, and the readers that fetch it from each host."""
+    """The callers of one event loop that wait for plain channels, and one reader per host."""
 
     def __init__(self, shards: Shards, keys: Keys, outages: Outages, block_s: float, decode: Decode) -> None:
         self.shards = shards
@@ -139,10 +139,9 @@ class PlainChannels:
         self.readers: list[PlainReader] = []
 
     async def take(self, channel: str) -> Taken:
-        """Wait for the next message of ``channel`` on any host; a cancelled call puts back what it was given.
+        """Wait for the next message of ``channel`` on any host; a cancelled call puts its message back.
 
-        Raises LayerUnavailable when no host can be reached at the beginning; one that is lost later is waited
-        for.
+        Raises LayerUnavailable if no host can be reached at first; a later outage only makes the call wait.
         """
         self._start()
         future: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
@@ -163,7 +162,7 @@ class PlainChannels:
                 self._changed()
 
     def give(self, channel: str, taken: Taken) -> None:
-        """Hand a message to the caller that has waited longest, or back to Redis."""
+        """Give a message to the caller that has waited longest, or put it back if none waits."""
         for future in self.waiters.get(channel, ()):
             if not future.done():
                 future.set_result(taken)
@@ -179,7 +178,7 @@ class PlainChannels:
         ]
 
     def gave_up(self) -> None:
-        """A host could not be reached. When none ever could, waiting makes no sense."""
+        """Raise LayerUnavailable in all callers if no host has ever been reached."""
         if any(reader.ever or reader.error is None for reader in self.readers):
             return
         reason = next(reader.error.reason for reader in self.readers if reader.error is not None)
@@ -200,14 +199,14 @@ class PlainChannels:
             reader.changed()
 
     async def aclose(self) -> None:
-        """Stop the readers; callers that wait are the callers' to cancel."""
+        """Stop the readers; waiting callers are not cancelled."""
         for reader in self.readers:
             await reader.aclose()
         self.readers = []
 
 
 class PlainReader(Reader):
-    """Fetches from one host what the callers wait for."""
+    """Fetches the messages that callers wait for from one host."""
 
     scripts = (POP,)
 
@@ -215,14 +214,14 @@ class PlainReader(Reader):
         super().__init__(channels.shards, index, outages, block_s)
         self.channels = channels
         self.ever = False
-        """There has been a connection."""
+        """True once there has been a connection."""
         self._change = asyncio.Event()
         self._waits_for: tuple[str, ...] = ()
         self._looked_at: set[str] = set()
-        """Channels in whose messages in flight nothing is to be put back for now."""
+        """The channels whose messages in flight have been checked since the last timeout."""
 
     def changed(self) -> None:
-        """The callers that wait have changed."""
+        """Start, or interrupt the blocking read, because the waiting callers have changed."""
         self._change.set()
         self.start()
         if self._blocked and tuple(self.channels.wanted()) != self._waits_for:
@@ -235,7 +234,7 @@ class PlainReader(Reader):
         self.channels.gave_up()
 
     async def serve(self, link: Link) -> None:
-        while not link.closed:  # one that broke while no caller waited is replaced silently
+        while not link.closed:  # a connection that broke while no caller waited is replaced silently
             self._change.clear()
             wanted = tuple(self.channels.wanted())
             if not wanted:
@@ -245,7 +244,7 @@ class PlainReader(Reader):
                 await self._wait(link, wanted)
 
     async def _fetch(self, link: Link, wanted: Sequence[str]) -> bool:
-        """Take what is there already; False when there was nothing."""
+        """Take the messages that are in the queues already; return False if there were none."""
         asked = wall()
         replies = [
             POP.run(
@@ -276,7 +275,7 @@ class PlainReader(Reader):
         queue, member, score = hit
         channel = queue.decode()[len(keys.prefix) :]
         _, inflight, taken = self._keys(channel)
-        # Through the connection that the acknowledgement will take, so that it cannot be overtaken.
+        # Use the connection of the acknowledgement, so that the acknowledgement cannot overtake this.
         self.shards.tell(
             self.index,
             (b"EVALSHA", HOLD.digest, 3, inflight, taken, keys.channels, score, member, channel),
@@ -291,7 +290,7 @@ class PlainReader(Reader):
     def _give(self, channel: str, member: bytes, score: bytes) -> None:
         keys = self._keys(channel)
         message = self.channels.decode(channel, member)
-        if message is None:  # unreadable: counted and logged; kept from coming again
+        if message is None:  # it cannot be decoded, so remove it; it has been counted and logged
             self.shards.tell(self.index, *((b"ZREM", key, member) for key in keys[1:]))
             return
         self.channels.give(channel, Taken(self.shards, self.index, keys, member, score, message))

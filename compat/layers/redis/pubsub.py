@@ -1,8 +1,8 @@
-"""The pub/sub layer: messages go straight to the processes that are subscribed, and nothing is stored.
+"""The pub/sub layer: Redis passes messages straight to the subscribed processes, and stores nothing.
 
-Wire format of channels_redis 4.3's pub/sub layer; processes with either share channels and groups, given the
-same ``prefix``, ``serializer_format`` and ``symmetric_encryption_keys``. What is sent while a process has no
-connection to Redis does not reach it; the layer says when that was.
+It uses the wire format of channels_redis 4.3's pub/sub layer. Processes with either one share channels and
+groups if they have the same ``prefix``, ``serializer_format`` and ``symmetric_encryption_keys``. A process
+without a connection to Redis misses the messages of that time; ``metrics`` records these gaps.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ __all__ = ["RedisPubSubChannelLayer"]
 
 
 class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
-    """Channels and groups over Redis pub/sub; any number of processes.
+    """Channels and groups over Redis pub/sub, for any number of processes.
 
-    Options as channels_redis 4.3 has them, and those that it ignores: ``capacity`` (default 1000 here, since
-    there it is unbounded), ``channel_capacity``, ``expiry`` (seconds; None, the default: messages do not
-    expire), and ``on_overflow``. ``on_disconnect``, ``on_reconnect``: see ``RedisLayer``.
+    The options are those of channels_redis 4.3, and some that it ignores: ``capacity`` (default 1000;
+    unlimited there), ``channel_capacity``, ``expiry`` (seconds; None, the default: messages do not expire),
+    and ``on_overflow``. ``on_disconnect``, ``on_reconnect``: see ``RedisLayer``.
 
-    Delivery: in order for one sender, at most once. ``group_send`` cannot know who was reached; it knows
-    how many of this event loop lost the message to a full inbox.
+    Messages of one sender arrive in order, and each at most once. ``group_send`` cannot know who got the
+    message, but counts the members on this event loop that lost it because their inbox was full.
     """
 
     ping_interval = 1.0
-    """Seconds between two questions whether the connection is alive; an outage is known as exactly."""
+    """Seconds between two checks that the connection is alive, and so the precision of recorded gaps."""
     options = (
         *(
             "hosts",
@@ -52,7 +52,7 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
         *("capacity", "channel_capacity", "expiry", "on_overflow"),
     )
     ignored = ("group_expiry", "random_prefix_length", "lease")
-    """Options of the queue layer without a meaning here, taken so that the BACKEND can be swapped."""
+    """Options of the queue layer that have no effect here, accepted so that the BACKEND can be changed."""
 
     def __init__(
         self,
@@ -83,12 +83,12 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
             unknown={name: value for name, value in unknown.items() if name not in self.ignored},
         )
         self.owners: dict[str, PubSubStation] = {}
-        """Channel of this process: the loop that reads it."""
+        """Maps a channel of this process to the station that reads it."""
 
     # Channels
 
     async def new_channel(self, prefix: str = "specific.") -> str:
-        """A name for a channel of this process, subscribed to; LayerUnavailable without Redis."""
+        """Subscribe to a new channel and return its name; raise LayerUnavailable without Redis."""
         station = self._station()
         if station is None:
             return await background.run(self.new_channel(prefix))
@@ -97,10 +97,10 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
         return channel
 
     async def send(self, channel: str, message: Message) -> None:
-        """Publish ``message`` to ``channel``; it is lost if that channel has no reader now.
+        """Publish ``message`` to ``channel``; it is lost if the channel has no reader now.
 
-        Raises TypeError for a message that is not a dict or cannot travel, ChannelFull where the channel
-        is of this process and at capacity, LayerUnavailable without Redis.
+        Raises TypeError for a message that is not a dict or cannot be serialized, ChannelFull if the channel
+        belongs to this process and is at capacity, LayerUnavailable without Redis.
         """
         await self._by_whom(self._send_by, channel, message)
 
@@ -114,9 +114,10 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
         await self._publish(commands, channel, self.serialize(message))
 
     async def receive(self, channel: str) -> Message:
-        """Wait for the next message of ``channel``, subscribing to it if that has not been done.
+        """Wait for the next message of ``channel`` and return it; subscribe first if necessary.
 
-        A cancelled call loses nothing if another follows within a minute; then the channel is given up.
+        A cancelled call loses no message if another call follows within a minute; after that the channel is
+        unsubscribed. Raises LayerUnavailable without Redis.
         """
         _require_name("channel", channel)
         owner = self.owners.get(channel)
@@ -160,9 +161,9 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
     # Groups
 
     async def group_add(self, group: str, channel: str) -> None:
-        """Add a channel of this process to ``group``; RuntimeError for any other.
+        """Add a channel of this process to ``group``.
 
-        LayerUnavailable when Redis cannot be reached.
+        Raises RuntimeError for a channel of another process, LayerUnavailable without Redis.
         """
         _require_name("group", group)
         owner = self.owners.get(channel)
@@ -175,17 +176,17 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
         await self._on(owner, owner.join(group, channel))
 
     async def group_discard(self, group: str, channel: str) -> None:
-        """Take ``channel`` out of ``group``; silent where it is not a member."""
+        """Remove ``channel`` from ``group``; do nothing if it is not a member."""
         _require_name("group", group)
         owner = self.owners.get(channel)
         if owner is not None:
             await self._on(owner, _leave(owner, group, channel))
 
     async def group_send(self, group: str, message: Message, exclude: Iterable[str] = ()) -> SendResult:
-        """Publish ``message`` to every member of ``group`` but those in ``exclude``.
+        """Publish ``message`` to all members of ``group`` except ``exclude``.
 
-        Members in processes with real channels_redis get it even when they are excluded: its wire format has
-        no place for exclusions, and theirs travel as one more key of the message.
+        The excluded names travel in an additional key of the message. Processes with the real channels_redis
+        do not know this key, so their members get the message even if they are excluded.
         """
         return await self._by_whom(self._group_send_by, group, message, exclude)
 
@@ -220,7 +221,7 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
     # Upkeep
 
     async def flush(self) -> None:
-        """Leave all groups and forget all channels of this loop but those of consumers that run."""
+        """Leave all groups, and remove all channels of this loop except those of running consumers."""
         station = self._station()
         if station is None:
             await background.run(self.flush())
@@ -235,7 +236,7 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
 
     @property
     def groups(self) -> dict[str, set[str]]:
-        """The groups' pub/sub channels, with their members in this process."""
+        """The groups' pub/sub channels, each with its members in this process."""
         groups: dict[str, set[str]] = {}
         for station in self._stations.all():
             for topic, members in station.groups.items():
@@ -251,7 +252,7 @@ async def _leave(station: PubSubStation, group: str, channel: str) -> None:
 
 
 def _call_on(station: PubSubStation, channel: str) -> None:
-    """Tell the channel's loop that a receive was cancelled."""
+    """Tell the channel's station that a ``receive()`` was cancelled."""
     if station.loop is asyncio.get_running_loop():
         station.given_up(channel)
     elif not station.loop.is_closed():
@@ -263,6 +264,6 @@ def _drops_newest(box: Inbox | Mailbox) -> bool:
 
 
 def _require_name(kind: str, name: object) -> None:
-    """Names are as free as with channels_redis' pub/sub layer; but they are text."""
+    """Raise TypeError unless ``name`` is a non-empty str; channels_redis has no other rules here either."""
     if not isinstance(name, str) or not name:
         raise TypeError(f"{kind} name must be a non-empty str, not {name!r}")

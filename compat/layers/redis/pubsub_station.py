@@ -1,4 +1,4 @@
-"""The pub/sub layer on one event loop: its connections, its channels, and who of them is in which group."""
+"""The pub/sub layer on one event loop: its connections, its channels, and their groups."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["EXCLUDE_KEY", "PubSubStation"]
 
 EXCLUDE_KEY = "__exclude__"
-"""Key of a group message: channels that are not to get it. Processes with real channels_redis ignore it."""
+"""The key of a group message that holds the excluded channels; the real channels_redis ignores it."""
 
 GRACE_S = 60.0
-"""How long a channel outlives a cancelled ``receive()``, in case there is another."""
+"""Seconds that a channel stays subscribed after a cancelled ``receive()``, in case of another one."""
 
 
 class PubSubStation(Station):
@@ -32,7 +32,7 @@ class PubSubStation(Station):
         super().__init__(layer, loop, lambda index, reason: None)
         self.layer = layer
         self.groups: dict[str, dict[str, None]] = {}
-        """Topic of a group: its members of this loop, in the order of joining."""
+        """Maps a group's pub/sub channel to its members on this loop, in the order of joining."""
         self._subscribers: dict[int, Subscriber] = {}
         self._subscribing: dict[str, asyncio.Task[None]] = {}
         self._leaving: dict[str, asyncio.TimerHandle] = {}
@@ -41,7 +41,7 @@ class PubSubStation(Station):
     # Channels
 
     async def open_channel(self, channel: str) -> Mailbox:
-        """Begin to collect what is sent to ``channel``; LayerUnavailable when Redis cannot be reached."""
+        """Subscribe to ``channel`` and return its mailbox; raise LayerUnavailable without Redis."""
         timer = self._leaving.pop(channel, None)
         if timer is not None:
             timer.cancel()
@@ -56,7 +56,7 @@ class PubSubStation(Station):
         return box
 
     def attach(self, channel: str, inbox: Inbox) -> None:
-        """Push into ``inbox`` from now on; what has come already is pushed first."""
+        """Push the messages of ``channel`` into ``inbox``, first those that wait already."""
         self.take_over(channel, inbox)
         self.layer.owners[channel] = self
         if not self._subscriber(channel).is_subscribed(channel):
@@ -64,7 +64,7 @@ class PubSubStation(Station):
             task.add_done_callback(self._tasks.discard)
 
     async def _catch_up(self, channel: str) -> None:
-        """Subscribe for a consumer that is attached already; the subscriber goes on trying."""
+        """Subscribe for a consumer that is attached already; after an error the subscriber retries."""
         self._subscriber(channel).topics.add(channel)
         try:
             await self._subscribe(channel)
@@ -72,11 +72,11 @@ class PubSubStation(Station):
             pass
 
     async def detach(self, channel: str) -> None:
-        """Forget the channel, and take it out of its groups."""
+        """Remove the channel, also from its groups."""
         self._abandon(channel)
 
     def given_up(self, channel: str) -> None:
-        """A ``receive()`` was cancelled: as with channels_redis, that ends the channel, but after a while."""
+        """End the channel ``GRACE_S`` after a cancelled ``receive()``; channels_redis ends it at once."""
         box = self.boxes.get(channel)
         if isinstance(box, Mailbox) and not box.waiters and channel not in self._leaving:
             self._leaving[channel] = self.loop.call_later(GRACE_S, self._give_up, channel)
@@ -87,7 +87,7 @@ class PubSubStation(Station):
             self._abandon(channel)
 
     def _abandon(self, channel: str) -> None:
-        """Leave every group, and forget the channel."""
+        """Leave every group, unsubscribe, and remove the channel."""
         timer = self._leaving.pop(channel, None)
         if timer is not None:
             timer.cancel()
@@ -101,7 +101,7 @@ class PubSubStation(Station):
     # Groups
 
     async def join(self, group: str, channel: str) -> None:
-        """Add a channel of this loop to a group; returns when what is sent from now on arrives."""
+        """Add a channel of this loop to a group; return when Redis has confirmed the subscription."""
         topic = self.keys.topic(group)
         self.groups.setdefault(topic, {})[channel] = None
         self.note_joined(group, channel)
@@ -112,7 +112,7 @@ class PubSubStation(Station):
             raise
 
     def leave(self, group: str, channel: str) -> None:
-        """Take a channel out of a group."""
+        """Remove a channel from a group."""
         self.note_left(group, channel)
         topic = self.keys.topic(group)
         members = self.groups.get(topic)
@@ -123,7 +123,7 @@ class PubSubStation(Station):
                 self._subscriber(topic).unsubscribe(topic)
 
     async def _subscribe(self, topic: str) -> None:
-        """Be subscribed; callers at the same time share one attempt."""
+        """Subscribe to ``topic`` if necessary; concurrent callers share one attempt."""
         subscriber = self._subscriber(topic)
         attempt = self._subscribing.get(topic)
         if attempt is None:
@@ -136,7 +136,7 @@ class PubSubStation(Station):
     def _subscribed(self, topic: str, attempt: asyncio.Task[None]) -> None:
         del self._subscribing[topic]
         if not attempt.cancelled():
-            attempt.exception()  # its waiters, if they still wait, have it
+            attempt.exception()  # marks it as retrieved; the waiting callers get it too
         if topic not in self.groups and topic not in self.boxes:  # its members have left meanwhile
             self._subscriber(topic).unsubscribe(topic)
 
@@ -150,26 +150,26 @@ class PubSubStation(Station):
         return subscriber
 
     def hears(self, topic: str) -> bool:
-        """Return True where what is published to a group's topic comes to members of this loop."""
+        """Return True if messages for a group's ``topic`` now reach members on this loop."""
         if topic not in self.groups:
             return False
         subscriber = self._subscribers.get(self.keys.topic_shard(topic))
         return subscriber is not None and subscriber.is_subscribed(topic)
 
     def topics(self, shard: int) -> set[str]:
-        """Return the topics that are subscribed to at one host."""
+        """Return the topics that this loop subscribes to on one host."""
         subscriber = self._subscribers.get(shard)
         return set() if subscriber is None else set(subscriber.topics)
 
     # Receiving
 
     def _published(self, topic: bytes, body: bytes) -> Awaitable[None] | None:
-        """Hand out what has come; see ``Station.pause`` for what is returned."""
+        """Deliver a published message; return an awaitable to wait for (``Station.pause``), or None."""
         name = topic.decode()
         members = self.groups.get(name)
         receipt = self.receipts.take(topic + body) if self.receipts else None
         message = self.decode(name, body) if members is not None or name in self.boxes else None
-        if message is None:  # unreadable, or on its way when the last member left
+        if message is None:  # it cannot be decoded, or its last receiver has left
             if receipt is not None:
                 receipt.note(0, 0, 0)
             return None
@@ -183,7 +183,7 @@ class PubSubStation(Station):
                 self.hand_out(others, message, deadline, receipt)
             else:
                 self.hand_out(tuple(members or ()), message, deadline, receipt)
-        except Exception as error:  # noqa: BLE001 - of names that are none, of nesting that cannot be copied
+        except Exception as error:  # noqa: BLE001 - bad receiver names, or nesting too deep to copy
             self.layer.count_undecodable(name, error)
         return self.pause() if self.scheduler.backlog else None
 
@@ -193,7 +193,7 @@ class PubSubStation(Station):
     # Upkeep
 
     async def flush(self) -> None:
-        """Leave all groups, and forget channels that no consumer reads."""
+        """Leave all groups, and remove the channels that no consumer reads."""
         for channel, box in tuple(self.boxes.items()):
             if isinstance(box, Mailbox):
                 self._abandon(channel)

@@ -1,4 +1,4 @@
-"""The reader of the queues that belong to one process: many messages in a round trip, none twice."""
+"""Read the queues of one process: many messages in one round trip, and none twice."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from compat.redis.shards import Shards
 __all__ = ["QueueReader"]
 
 BATCH = 128
-"""Messages taken in one round trip."""
+"""The number of messages taken in one round trip."""
 
 
 class QueueReader(Reader):
-    """Reads the queues of one process on one host: ``on_message(member, score)`` for each, oldest first.
+    """Reads the queues of one process on one host, and calls ``on_message(member, score)``, oldest first.
 
-    It returns None, or what to await before the next message is handed over.
+    ``on_message`` returns None, or an awaitable to wait for before the next message.
 
-    What a round trip took stays in flight in Redis until it has arrived here. After a reconnect it is put
-    back and taken again; what had arrived is recognised and left out.
+    Messages stay in flight in Redis until they have arrived here. After a reconnect they are put back and
+    taken again; those that had arrived are recognized and skipped.
     """
 
     scripts = (TAKE,)
@@ -46,12 +46,12 @@ class QueueReader(Reader):
         self.on_message = on_message
         self.queues: list[str] = []
         self._by_text = False
-        """Redis does not know the script, and is to get its text."""
+        """True if Redis does not know the script, so that the next call sends its text."""
         self._arrived: dict[str, frozenset[bytes]] = {}
-        """What the last round trip took from each queue."""
+        """The messages that the last round trip took from each queue."""
 
     def listen(self, queue: str, *, at_once: bool = True) -> None:
-        """Read this queue as well: from now on, or from when the wait for the others is over."""
+        """Read this queue as well; if not ``at_once``, from the end of the current blocking read on."""
         if queue not in self.queues:
             self.queues.append(queue)
             if at_once:
@@ -60,18 +60,18 @@ class QueueReader(Reader):
 
     async def serve(self, link: Link) -> None:
         known = dict(self._arrived)
-        put_back = set(self.queues)  # their messages in flight are to be taken again
+        put_back = set(self.queues)  # the queues whose messages in flight must be taken again
         while True:
             queues, asked = tuple(self.queues), wall()
             takes = []
             for queue in queues:
                 takes.append(self._take(link, queue, queue in put_back))
-            blocked = self.block(link, queues)  # in the same write: no round trip is spent on an empty queue
+            blocked = self.block(link, queues)  # in the same write, to save a round trip for empty queues
             emptied = True
             for queue, take in zip(queues, takes, strict=True):
                 try:
                     taken = await take
-                except NoScriptError:  # the text goes with the next; the blocking pop goes on meanwhile
+                except NoScriptError:  # the next call sends the text; the blocking read continues meanwhile
                     self._by_text, emptied = True, False
                     self.proven(asked)
                     continue
@@ -81,7 +81,7 @@ class QueueReader(Reader):
                 put_back.discard(queue)
                 await self._arrive(queue, taken, known)
                 if 0 < len(taken) < 2 * BATCH:
-                    # The next take would; but it may be block_s away, and these have arrived.
+                    # Acknowledge now, because the next take may be block_s away.
                     self.shards.tell(self.index, (b"ZREM", self.inflight(queue), *taken[::2]))
             if emptied:
                 self.sure_until = asked
@@ -104,4 +104,4 @@ class QueueReader(Reader):
                 if pause is not None:
                     await pause
         if before is not None and len(taken) < 2 * BATCH:
-            del known[queue]  # the queue is empty: all that was put back has come
+            del known[queue]  # the queue is empty, so all messages that were put back have come

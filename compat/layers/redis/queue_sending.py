@@ -1,6 +1,6 @@
-"""Sending in the queue layer: what goes into which queue, and by which script.
+"""Send in the queue layer: which message goes into which queue, and by which script.
 
-All is said in ``Commands``, so that an event loop's shards and a direct line can do it alike.
+The sends use only ``Commands``, so they work with an event loop's shards and with a direct line.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 __all__ = ["QueueSending", "RisingClock"]
 
 QUEUE_FACTOR = 100
-"""The queue that all channels of a process share may hold this many times the capacity of one channel.
+"""The queue that all channels of a process share holds at most this many times the capacity of one channel.
 
-It is short while its process reads; this is what bounds Redis' memory when the process hangs. Each channel's
-own capacity is counted where it is read.
+It is short while the process reads; this limit bounds the memory of Redis if the process hangs. The capacity
+of each channel is checked in the process that reads it.
 """
 
 
 class RisingClock:
-    """Times of the wall clock that never repeat within the process: they are the scores of messages.
+    """A wall clock that never returns the same time twice in a process; its times are the scores of messages.
 
-    Messages of equal score would change places in their queue.
+    Messages with equal scores would be ordered by their content.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class RisingClock:
         self._lock = threading.Lock()
 
     def next(self, now: float) -> float:
-        """Return ``now``, or a little more than what was returned last."""
+        """Return ``now``, or the last result plus a microsecond if that is later."""
         with self._lock:
             self._last = now if now > self._last else self._last + 1e-6
             return self._last
@@ -58,13 +58,13 @@ scores = RisingClock()
 
 
 class QueueSending:
-    """What a queue layer's ``send`` and ``group_send`` do, given checked arguments."""
+    """The ``send`` and ``group_send`` of a queue layer, with arguments that have been checked."""
 
     def __init__(self, layer: RedisChannelLayer) -> None:
         self._layer = layer
 
     async def send(self, commands: Commands, channel: str, message: Message) -> None:
-        """Put ``message`` into ``channel``; raises ChannelFull."""
+        """Put ``message`` into ``channel``; raise ChannelFull at capacity."""
         layer, keys = self._layer, self._layer.keys
         capacity = layer.get_capacity(channel)
         if "!" in channel:
@@ -88,7 +88,7 @@ class QueueSending:
     async def group_send(
         self, commands: Commands, group: str, message: Message, exclude: Collection[str]
     ) -> SendResult:
-        """Put ``message`` into the queues of ``group``'s members; in one call where one script can do it."""
+        """Put ``message`` into the queues of the members of ``group``, in one script call if possible."""
         layer = self._layer
         template = self._template(message)
         station = commands.station
@@ -109,7 +109,7 @@ class QueueSending:
         exclude: Collection[str],
         own: QueueStation | None,
     ) -> SendResult:
-        """Have a script do all of it. ``own``: the station of this loop, if it has members."""
+        """Send with a single script. ``own`` is this loop's station if it has members, else None."""
         layer, keys = self._layer, self._layer.keys
         score = scores.next(wall())
         now = int(score)
@@ -146,7 +146,7 @@ class QueueSending:
         exclude: Collection[str],
         own: QueueStation | None,
     ) -> SendResult:
-        """Read the members from their host, then push to the hosts of their queues."""
+        """Read the members from the group's host, then push to the hosts of their queues."""
         layer, keys = self._layer, self._layer.keys
         shard = keys.group_shard(group)
         oldest = int(wall()) - layer.group_expiry
@@ -160,7 +160,7 @@ class QueueSending:
             by_shard.setdefault(keys.queue_shard(queue), []).append(queue)
         fill = template.fill if template is not None else self._filler(message)
         if not queues:
-            fill([])  # what cannot travel is refused, for a group without members too
+            fill([])  # raises for a message that cannot be serialized, even if the group has no members
         score = scores.next(wall())
         receipt, marks = Receipt(), dict[str, bytes]()
         pushes = []
@@ -173,7 +173,7 @@ class QueueSending:
                     marks[queue] = member[: layer.mark_length]
                     own.receipts.also(marks[queue], receipt)
             pushes.append(commands.run(index, PUSH, [keys.queue(queue) for queue in names], *arguments))
-        # A direct line, which has no event loop, is to one host only.
+        # ``gather`` needs an event loop, which a direct line lacks; but a line has only one host.
         several = len(pushes) > 1
         served = full = mine = 0
         try:
@@ -191,7 +191,7 @@ class QueueSending:
         return self._result(group, served, full, receipt)
 
     def _filler(self, message: Message) -> Callable[[list[str]], bytes]:
-        """Encodes the message anew for each queue, as an encrypted one must be."""
+        """Return a function that encodes the message for each queue, as encryption requires."""
         serialize, body = self._layer.serialize, dict(message)
 
         def fill(names: list[str]) -> bytes:
@@ -204,7 +204,7 @@ class QueueSending:
         return capacity * QUEUE_FACTOR if queue.endswith("!") else capacity
 
     def _template(self, message: Message) -> Template | None:
-        """The message, encoded but for its receivers' names; None if the serializer cannot leave a gap."""
+        """Return the encoded message without its receivers' names; None if the serializer cannot do that."""
         layer = self._layer
         if type(layer).serialize is not RedisLayer.serialize:
             return None

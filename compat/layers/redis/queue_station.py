@@ -1,8 +1,8 @@
 """The queue layer on one event loop: its connections, its channels, its readers.
 
-Messages for all "!" channels of a process (and loop) share one queue in Redis; one reader takes them out and
-pushes them into the mailboxes, so that capacity is counted for each channel, and the shared queue stays
-short.
+The messages for all "!" channels of a process and event loop share one queue in Redis. One reader takes them
+and pushes them into inboxes and mailboxes. So capacity is counted for each channel, and the shared queue
+stays short.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ class QueueStation(Station):
         self._memberships: dict[int, Membership] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self._ended: dict[str, float] = {}
-        """Detached channels, for which messages may still be on their way."""
+        """Detached channels, for which messages may still arrive, until a time of ``steady()``."""
         self._idle: set[str] = set()
-        """Mailboxes that were idle at the last sweep."""
+        """The channels whose mailboxes were idle at the last sweep."""
         self._next_sweep = steady() + layer.expiry_s
 
     # Groups
@@ -94,7 +94,7 @@ class QueueStation(Station):
         return membership
 
     def hears(self, group: str) -> bool:
-        """Return True where messages for a group come to channels of this loop soon; False in an outage."""
+        """Return True if messages for ``group`` soon reach channels of this loop; False in an outage."""
         membership = self._memberships.get(self.keys.group_shard(group))
         reader = self._readers.get(self.keys.queue_shard(f"{DEFAULT_WORD}{self.client_prefix}!"))
         is_read = reader is not None and reader.error is None
@@ -107,15 +107,15 @@ class QueueStation(Station):
     # Receiving
 
     def attach(self, channel: str, inbox: Inbox) -> None:
-        """Push into ``inbox`` from now on."""
+        """Push the messages of ``channel`` into ``inbox`` from now on."""
         self._ended.pop(channel, None)
         self.take_over(channel, inbox)
         self._listen(channel)
 
     async def detach(self, channel: str) -> None:
-        """Forget the channel and take it out of its groups, now or as soon as Redis can be reached.
+        """Remove the channel, also from its groups, now or as soon as Redis can be reached.
 
-        That goes on when the caller is cancelled, however often.
+        This continues even if the caller is cancelled.
         """
         groups = self.groups_of(channel).copy()
         for group in groups:
@@ -131,7 +131,7 @@ class QueueStation(Station):
     def _left(self, leaving: asyncio.Task[None]) -> None:
         self._leaving.discard(leaving)
         if not leaving.cancelled():
-            leaving.exception()  # its caller, if it still waits, has it
+            leaving.exception()  # marks it as retrieved; the caller gets it too, if it still waits
 
     async def _leave_all(self, channel: str, groups: set[str]) -> None:
         leaving = [self._membership(group).leaving(group, channel) for group in groups]
@@ -140,9 +140,9 @@ class QueueStation(Station):
                 raise outcome
 
     async def mailbox(self, channel: str) -> Mailbox:
-        """Where the messages of a channel that no consumer reads are collected.
+        """Return the mailbox of a channel that no consumer reads, and listen to its queue.
 
-        Raises LayerUnavailable when Redis cannot be reached now.
+        Raises LayerUnavailable if Redis cannot be reached now.
         """
         self._ended.pop(channel, None)
         now = steady()
@@ -154,10 +154,10 @@ class QueueStation(Station):
         return box
 
     def _listen(self, channel: str) -> QueueReader:
-        """Read the channel's queue, on every host; the reader of the one where it belongs.
+        """Read the channel's queue on every host; return the reader of the queue's own host.
 
-        channels_redis sends to a single channel by way of the host of its whole name, which need not be the
-        one where it looks for it itself.
+        channels_redis sends a direct message to the host for the channel's whole name, which may be another
+        host than the one on which it listens.
         """
         queue, home = self.keys.queue(channel), self.keys.queue_shard(channel)
         for shard in range(self.keys.ring_size):
@@ -180,7 +180,7 @@ class QueueStation(Station):
         return reader
 
     def _arrived(self, member: bytes, score: float) -> Awaitable[None] | None:
-        """Hand a message from the shared queue to those that it names; see ``Station.pause`` for the rest."""
+        """Deliver a message of the shared queue; return an awaitable to wait for (``Station.pause``)."""
         message = self.decode("the queue of this process", member)
         if message is None:
             return None
@@ -188,7 +188,7 @@ class QueueStation(Station):
         now = steady()
         if now >= self._next_sweep:
             self._sweep(now)
-        # An old score is a message that waited, or a clock that differs; it is delivered in either case.
+        # An old score means that the message waited, or that the sender's clock differs; deliver it anyway.
         age = wall() - score
         expiry = self.layer.expiry
         deadline = now + (expiry - age if 0 < age < expiry else expiry)
@@ -198,12 +198,12 @@ class QueueStation(Station):
                 self.deliver(names, message, deadline)
             else:
                 self.hand_out(names, message, deadline, receipt)
-        except Exception as error:  # noqa: BLE001 - of names that are none, of nesting that cannot be copied
+        except Exception as error:  # noqa: BLE001 - bad receiver names, or nesting too deep to copy
             self.layer.count_undecodable("the queue of this process", error)
         return self.pause() if self.scheduler.backlog else None
 
     def unknown(self, channel: str) -> Mailbox | None:
-        """Return a new mailbox for a channel of ours without a reader; None for one that has ended."""
+        """Return a new mailbox for a channel of this loop; None if the channel has ended or is not ours."""
         if channel in self._ended or not self.layer.owns(self, channel):
             return None
         return self.require_mailbox(channel)
@@ -216,11 +216,11 @@ class QueueStation(Station):
         return message
 
     def _sweep(self, now: float) -> None:
-        """Forget channels that ended long ago, and mailboxes that were idle for a while."""
+        """Remove channels that ended long ago, and mailboxes that were idle at two sweeps in a row."""
         self._next_sweep = now + self.layer.expiry_s
         self._ended = {channel: until for channel, until in self._ended.items() if until > now}
         idle = {name for name, box in self.boxes.items() if isinstance(box, Mailbox) and box.idle()}
-        # Not at once: a caller on another loop may have got a mailbox that it does not wait at yet.
+        # Not at the first sweep: a caller on another loop may have a mailbox without waiting for it yet.
         for channel in idle & self._idle:
             del self.boxes[channel]
         self._idle = idle
@@ -235,11 +235,11 @@ class QueueStation(Station):
     # Upkeep
 
     def adopt(self, other: QueueStation) -> None:
-        """Take over the mailboxes of a loop that is closed."""
+        """Take over the mailboxes of a station whose loop is closed."""
         self.boxes.update({name: box for name, box in other.boxes.items() if isinstance(box, Mailbox)})
 
     async def flush(self) -> None:
-        """Delete the layer's keys, and forget what this loop knew of them."""
+        """Delete the layer's keys, and forget this loop's memberships and unread mailboxes."""
         for membership in self._memberships.values():
             membership.forget_all()
         self._groups.clear()
@@ -251,7 +251,7 @@ class QueueStation(Station):
         await asyncio.gather(*(self._delete_all(index) for index in range(self.keys.ring_size)))
 
     async def _delete_all(self, index: int) -> None:
-        """Delete the keys on one host that are this prefix' own beyond doubt."""
+        """Delete the keys on one host that certainly belong to this prefix (``Keys.owned``)."""
         keys, call = self.keys, self.shards.call
         found = [key.decode(errors="surrogateescape") for key in await self._scan(index)]
         leases = {*self.layer.client_prefixes(), *await self._names(index, keys.leases)}
@@ -269,7 +269,7 @@ class QueueStation(Station):
             await call(index, b"DEL", *part)
 
     async def _scan(self, index: int) -> list[bytes]:
-        """The keys that begin with the prefix."""
+        """Return the keys that begin with the prefix."""
         literal = re.sub(r"([*?\[\]\\])", r"\\\1", self.keys.prefix)
         found: dict[bytes, None] = {}
         cursor = b"0"
@@ -283,7 +283,7 @@ class QueueStation(Station):
         return list(found)
 
     async def _names(self, index: int, key: str) -> list[str]:
-        """Return the members of a sorted set of names; none where the key is of another type."""
+        """Return the members of a sorted set of names; an empty list if the key has another type."""
         if await self.shards.call(index, b"TYPE", key) != b"zset":
             return []
         return [
@@ -291,7 +291,7 @@ class QueueStation(Station):
         ]
 
     def in_use(self) -> bool:
-        """True while consumers or callers on this loop depend on its connections."""
+        """Return True while consumers or callers on this loop depend on its connections."""
         return bool(self.plain.waiters) or any(map(self._is_read, self.boxes))
 
     async def _disconnect(self) -> None:

@@ -1,7 +1,7 @@
-"""What became of a group message for the members of the sender's own event loop.
+"""Count what a group message did to the members on the sender's own event loop.
 
-It comes back to them by way of Redis, so ``group_send`` waits for that, which is a matter of the same round
-trip, and its result says what the metrics say. Members elsewhere are beyond its knowledge.
+The message comes back to this loop through Redis, in about the time of the command's reply. ``group_send``
+waits for it, so that its result agrees with the metrics. It knows nothing about members elsewhere.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from compat.redis.waiting import settle
 __all__ = ["Receipt", "Receipts"]
 
 PATIENCE_S = 1.0
-"""How long a message may take to come back; during an outage of the reader it takes longer."""
+"""Seconds to wait for a message to come back; during an outage of the reader it may take longer."""
 
 
 class Receipt:
-    """How many members of this loop a message has come to, and how many of them lost it to a full inbox."""
+    """How many members on this loop a message has reached, and how many of them lost it to a full inbox."""
 
     __slots__ = ("_future", "_wanted", "arrived", "came", "dropped", "gone")
 
@@ -29,7 +29,7 @@ class Receipt:
         self._future: asyncio.Future[None] | None = None
 
     def note(self, delivered: int, dropped: int, gone: int) -> None:
-        """The message has come, to so many."""
+        """Record how many members the message has reached, and how many of these had lost it or had ended."""
         self.came = True
         self.arrived += delivered + dropped + gone
         self.dropped += dropped
@@ -39,7 +39,7 @@ class Receipt:
             future.set_result(None)
 
     async def complete(self, wanted: int = 0) -> None:
-        """Wait until the message has come, to so many at least; for ``PATIENCE_S`` at most."""
+        """Wait until the message has reached ``wanted`` members, for ``PATIENCE_S`` at most."""
         if not self.came or self.arrived < wanted:
             self._wanted = wanted
             loop = asyncio.get_running_loop()
@@ -52,22 +52,22 @@ class Receipt:
 
 
 class Receipts(dict[bytes, list[Receipt]]):
-    """The receipts that one event loop waits for, by the mark of their message, the oldest first."""
+    """The receipts that one event loop waits for, oldest first, by the bytes that identify their message."""
 
     __slots__ = ()
 
     def expect(self, mark: bytes) -> Receipt:
-        """Return a new receipt for the message that comes with this mark."""
+        """Return a new receipt for the message with this mark."""
         receipt = Receipt()
         self.setdefault(mark, []).append(receipt)
         return receipt
 
     def also(self, mark: bytes, receipt: Receipt) -> None:
-        """Expect a message with another mark for a receipt."""
+        """Expect one more message, with another mark, for ``receipt``."""
         self.setdefault(mark, []).append(receipt)
 
     def forget(self, mark: bytes, receipt: Receipt) -> None:
-        """Expect the message with this mark no more."""
+        """Stop expecting the message with this mark."""
         waiting = self.get(mark, [])
         if receipt in waiting:
             waiting.remove(receipt)
@@ -75,12 +75,12 @@ class Receipts(dict[bytes, list[Receipt]]):
                 del self[mark]
 
     def find(self, mark: bytes) -> Receipt | None:
-        """Return the receipt of a message that has come; it may come again, to other members."""
+        """Return the receipt of a message that has come, and may come again for other members, or None."""
         waiting = self.get(mark)
         return waiting[0] if waiting else None
 
     def take(self, mark: bytes) -> Receipt | None:
-        """Return the receipt of a message that has come, and comes once."""
+        """Return and remove the receipt of a message that comes only once, or None."""
         waiting = self.get(mark)
         if not waiting:
             return None

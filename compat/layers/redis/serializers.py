@@ -1,7 +1,7 @@
-"""Messages to bytes and back: msgpack or JSON, encrypted if wanted, behind a random prefix.
+"""Serialize messages as msgpack or JSON, with optional encryption, behind a random prefix.
 
-The format is that of channels_redis 4.3, which nothing on the wire names: all members of a fleet must use
-the same serializer, prefix length and keys. Own serializers are registered under a name::
+The format is that of channels_redis 4.3. The bytes do not say how they were made, so all processes must use
+the same serializer, prefix length and keys. An application can register a serializer of its own::
 
     registry.register_serializer("cbor", CborSerializer)
 """
@@ -34,32 +34,32 @@ __all__ = [
 ]
 
 CLOCK_SKEW_S = 10
-"""An encrypted message may be this much older than the layer's expiry before it is refused."""
+"""Seconds that an encrypted message may be older than the layer's expiry before it is refused."""
 
 
 class SerializerDoesNotExist(KeyError):
-    """No serializer is registered under the name that was asked for."""
+    """No serializer is registered under the given name."""
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""
 
 
 class Template(NamedTuple):
-    """A serialized message with a gap: ``head + encode(names) + tail``; a Redis script does the encoding."""
+    """A serialized message without its receivers' names, which a Redis script encodes between the parts."""
 
     head: bytes
     tail: bytes
     codec: str
-    """"msgpack" or "json": what the script must encode the names with."""
+    """"msgpack" or "json": the encoding of the names."""
 
     def fill(self, names: list[str]) -> bytes:
-        """The whole message, put together here."""
+        """Return the complete message: ``head``, the encoded names, ``tail``."""
         packed: Any = json.dumps(names).encode() if self.codec == "json" else msgpack.packb(names)
         return self.head + bytes(packed) + self.tail
 
 
 def make_fernet(key: str | bytes) -> Fernet:
-    """The cipher of one key: any text, hashed to the 32 bytes that Fernet needs."""
+    """Return the cipher for one key, a str or bytes of any length; it is hashed to 32 bytes for Fernet."""
     try:
         from cryptography.fernet import Fernet
     except ImportError as error:
@@ -76,7 +76,7 @@ def make_fernet(key: str | bytes) -> Fernet:
 def make_crypter(
     keys: Sequence[str | bytes] | None, fernet: Callable[[str | bytes], Fernet] = make_fernet
 ) -> MultiFernet | None:
-    """Return the cipher of ``symmetric_encryption_keys``: the first key encrypts, any decrypts."""
+    """Return the cipher for a list of keys: the first encrypts, any decrypts; None without keys."""
     if not keys:
         return None
     if isinstance(keys, (str, bytes, dict)):
@@ -90,12 +90,12 @@ def make_crypter(
 
 
 class BaseMessageSerializer(abc.ABC):
-    """Base class: a subclass says how a dict becomes bytes; prefix and encryption are done here.
+    """Base class of serializers: a subclass converts between dict and bytes; this class adds the rest.
 
     ``symmetric_encryption_keys``: a list of str or bytes of any length; the first encrypts, any decrypts.
-    ``random_prefix_length``: random bytes in front of each message, so that equal messages stay distinct in
-    a sorted set; none for 0 and, as in channels_redis, for any number below. ``expiry``: an encrypted
-    message older than this many seconds (and 10) is refused.
+    ``random_prefix_length``: how many random bytes precede each message, so that equal messages stay distinct
+    in a sorted set; 0 or, as in channels_redis, a negative number for none. ``expiry``: the age in seconds,
+    plus ``CLOCK_SKEW_S``, above which an encrypted message is refused; None: no limit.
     """
 
     def __init__(
@@ -111,21 +111,21 @@ class BaseMessageSerializer(abc.ABC):
         self.crypter = make_crypter(symmetric_encryption_keys, self.make_fernet)
 
     def make_fernet(self, key: str | bytes) -> Fernet:
-        """The cipher of one key: any text, hashed to the 32 bytes that Fernet needs."""
+        """Return the cipher for one key; a subclass may override this."""
         return make_fernet(key)
 
     @abc.abstractmethod
     def as_bytes(self, message: Any, *args: Any, **kwargs: Any) -> bytes:
-        """The message as bytes; TypeError for a value that the format has no place for."""
+        """Return ``message`` as bytes; raise TypeError for a value that the format cannot represent."""
 
     @abc.abstractmethod
     def from_bytes(self, message: bytes, *args: Any, **kwargs: Any) -> Any:
-        """The inverse of ``as_bytes``."""
+        """Return the message that ``as_bytes`` has encoded."""
 
     def serialize(self, message: Any) -> bytes:
-        """Return the bytes that travel: prefix in the clear, then the (encrypted) message.
+        """Return the bytes for Redis: the prefix, unencrypted, and then the (encrypted) message.
 
-        The prefix is of the system's random bytes, since forked processes share the state of ``random``.
+        The prefix comes from ``os.urandom``, because forked processes share the state of ``random``.
         """
         data = self.as_bytes(message)
         if self.crypter is not None:
@@ -133,7 +133,7 @@ class BaseMessageSerializer(abc.ABC):
         return os.urandom(self.random_prefix_length) + data if self.random_prefix_length > 0 else data
 
     def deserialize(self, message: bytes) -> Any:
-        """The message that ``serialize`` was given; raises whatever the format or the cipher raises."""
+        """Return the message that ``serialize`` was given; errors of the format or the cipher are raised."""
         data = message[self.random_prefix_length :] if self.random_prefix_length > 0 else message
         if self.crypter is not None:
             ttl = None if self.expiry is None else int(self.expiry + CLOCK_SKEW_S)
@@ -141,17 +141,17 @@ class BaseMessageSerializer(abc.ABC):
         return self.from_bytes(data)
 
     def template(self, message: dict[str, Any], key: str) -> Template | None:
-        """``message`` with one more key, whose value a Redis script fills in; None where that cannot be."""
+        """Return ``message`` with an additional key whose value a script fills in; None if not supported."""
         return None
 
     def _is_plain(self, base: type[BaseMessageSerializer]) -> bool:
-        """True when the bytes are those of ``base``: not encrypted, and no subclass has its own way."""
+        """Return True if the bytes are those of ``base``: no encryption, and no overridden method."""
         own = type(self)
         return self.crypter is None and own.as_bytes is base.as_bytes and own.serialize is base.serialize
 
 
 class MissingSerializer(BaseMessageSerializer):
-    """Stands for a serializer whose library is not installed: raises that ImportError when it is made."""
+    """Replaces a serializer whose library is not installed; its constructor raises that ImportError."""
 
     exception: ImportError | None = None
 
@@ -215,7 +215,7 @@ class JSONSerializer(BaseMessageSerializer):
 
 
 def _require_string_keys(value: Any) -> None:
-    """Refuse at the sender what every receiver would choke on: msgpack reads keys of str and bytes only."""
+    """Raise TypeError for keys that receivers cannot decode: msgpack reads only str and bytes as keys."""
     if isinstance(value, dict):
         for key, item in value.items():
             if key.__class__ is not str and not isinstance(key, (str, bytes)):
@@ -241,7 +241,10 @@ class SerializersRegistry:
         self._registry: dict[str, type[Any]] = {}
 
     def register_serializer(self, format: str, serializer_class: type[Any]) -> None:
-        """Make ``serializer_class`` available under ``format``, in place of any other of that name."""
+        """Register ``serializer_class`` under the name ``format``, and replace any other of that name.
+
+        Raises AssertionError if it is not a class with ``serialize()`` and ``deserialize()``.
+        """
         fits = isinstance(serializer_class, type) and all(
             hasattr(serializer_class, method) for method in ("serialize", "deserialize")
         )
@@ -253,7 +256,7 @@ class SerializersRegistry:
         self._registry[format] = serializer_class
 
     def get_serializer(self, format: str, *args: Any, **kwargs: Any) -> Any:
-        """A new serializer of that name; SerializerDoesNotExist (a KeyError) names those that there are."""
+        """Return a new serializer of that name; raise SerializerDoesNotExist, a KeyError, if unknown."""
         try:
             serializer_class = self._registry[format]
         except KeyError:

@@ -1,6 +1,6 @@
-"""What both Redis layers have on one event loop: connections, mailboxes, and the groups of each channel.
+"""The part of a Redis layer on one event loop: connections, mailboxes, and the groups of each channel.
 
-A station's coroutines run on its loop only; from other loops and threads they are carried there.
+A station's coroutines run only on its loop; calls from other loops and threads are passed to it.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ log = logging.getLogger("compat.layers")
 
 
 class Station:
-    """Base of the two layers' parts on one event loop."""
+    """Base of ``QueueStation`` and ``PubSubStation``."""
 
     scripts: Sequence[Script] = ()
-    """The scripts to load into Redis with each connection: a command without a reply has no second try."""
+    """Scripts that are loaded with each connection, because commands without a reply are not repeated."""
 
     def __init__(
         self, layer: RedisLayer[Any], loop: asyncio.AbstractEventLoop, link_lost: Callable[[int, str], None]
@@ -49,16 +49,16 @@ class Station:
         self.outages = OutageLog(layer, self.shards, self.announce)
         self.scheduler = scheduler_of(loop)
         self.boxes: dict[str, Inbox | Mailbox] = {}
-        """What each channel of this loop is read from."""
+        """The inbox or mailbox of each channel of this loop."""
         self._groups: dict[str, set[str]] = {}
-        """The groups of channels that no consumer reads; a consumer's inbox has its own."""
+        """The groups of the channels that no consumer reads; those of a consumer are in its inbox."""
         self._layer = layer
         self._probes: dict[int, asyncio.Task[None]] = {}
 
     # Who is in which group
 
     def groups_of(self, channel: str) -> set[str]:
-        """The groups that a channel of this loop has joined."""
+        """Return the groups that a channel of this loop has joined."""
         box = self.boxes.get(channel)
         return box.groups if isinstance(box, Inbox) else self._groups.get(channel, set())
 
@@ -74,7 +74,7 @@ class Station:
             self._groups.pop(channel, None)
 
     def take_over(self, channel: str, inbox: Inbox) -> None:
-        """Let ``inbox`` be what the channel is read from; what has come already goes into it first."""
+        """Replace the channel's mailbox by ``inbox``, and push the waiting messages into it first."""
         waiting = self.boxes.get(channel)
         inbox.groups.update(self._groups.pop(channel, ()))
         self.boxes[channel] = inbox
@@ -85,7 +85,7 @@ class Station:
                     self.count_drop(channel, "overflow")
 
     def require_mailbox(self, channel: str) -> Mailbox:
-        """The channel's mailbox, made if there is none; RuntimeError when a consumer reads the channel."""
+        """Return the channel's mailbox, a new one if needed; RuntimeError if a consumer reads the channel."""
         box = self.boxes.get(channel)
         if isinstance(box, Inbox):
             raise RuntimeError(
@@ -100,7 +100,7 @@ class Station:
     # What comes
 
     def decode(self, source: str, data: bytes) -> Message | None:
-        """A message that came from ``source``; None, counted and logged, if it cannot be read."""
+        """Return a message from ``source``; count and log one that cannot be decoded, and return None."""
         try:
             message = self._layer.deserialize(data)
             if not isinstance(message, dict):
@@ -111,16 +111,16 @@ class Station:
         return message
 
     def pause(self) -> Awaitable[None]:
-        """Return what to await before more is handed out, where the scheduler has a backlog.
+        """Return an awaitable to wait for before more messages are delivered, if the scheduler has a backlog.
 
-        A chunk of a socket has more messages than an inbox has places, and its reader takes one in a turn.
+        One read of the socket may bring more messages than an inbox holds, and readers take one in a turn.
         """
         return self.scheduler.relief()
 
     def hand_out(
         self, channels: Iterable[str], message: Message, deadline: float, receipt: Receipt | None = None
     ) -> None:
-        """Give each of the channels a copy of its own; a consumer's is made when it takes it (``Event``)."""
+        """Deliver a private copy to each channel; a consumer's copy is made when it takes it (``Event``)."""
         fresh = copier(message)  # type: ignore[arg-type]
         event: Event = (deadline, message, fresh)
         boxes, loop, delivered = self.boxes, self.loop, 0
@@ -144,9 +144,10 @@ class Station:
             receipt.note(delivered + elsewhere, dropped, gone)
 
     def deliver(self, channel: str, message: Message, deadline: float) -> bool | None:
-        """Put a message into what the channel is read from, or count what became of it.
+        """Put a message into the channel's inbox or mailbox, and count the result.
 
-        Returns False where it was full, None where nothing reads it any more.
+        Returns True if it was stored, False if a message was lost to overflow, None if nothing reads the
+        channel.
         """
         box = self.boxes.get(channel) or self.unknown(channel)
         if box is None:
@@ -159,11 +160,11 @@ class Station:
         return False
 
     def unknown(self, channel: str) -> Mailbox | None:
-        """Where to keep a message for a channel that has nothing to be read from; None: nowhere."""
+        """Return a mailbox for a channel that has none yet, or None to drop its message."""
         return None
 
     def gone(self, channel: str) -> None:
-        """The loop of the channel's consumer was closed before the consumer could end."""
+        """Remove a channel whose consumer's loop was closed before the consumer could end."""
         self.boxes.pop(channel, None)
 
     def _push(self, channel: str, box: Inbox | Mailbox, message: Message, deadline: float) -> bool:
@@ -177,7 +178,7 @@ class Station:
         return True
 
     def announce(self, message: Message) -> None:
-        """Give every channel that is read an event of the layer's own."""
+        """Push a message of the layer itself to every channel that has a reader."""
         for channel, box in tuple(self.boxes.items()):
             if isinstance(box, Inbox) or box.waiters:
                 if not self._push(channel, box, dict(message), float("inf")):
@@ -186,14 +187,14 @@ class Station:
     # Outages
 
     def refused(self, index: int, error: RedisUnavailable) -> None:
-        """A client was turned away because a host cannot be used: log it, and when that is over."""
+        """Log an outage for which a client was refused, and probe the host until the outage is over."""
         if index not in self._probes:
             self.outages.lost(index, error, self, wall())
             probe = self._probes[index] = self.loop.create_task(self._probe(index))
             probe.add_done_callback(lambda task: self._probes.pop(index, None))
 
     async def _probe(self, index: int) -> None:
-        """Ask a host until it answers."""
+        """Send PING to a host until it answers."""
         backoff = Backoff()
         while True:
             await self.shards.pause(index, backoff.next_s())
@@ -208,11 +209,11 @@ class Station:
     # Upkeep
 
     def in_use(self) -> bool:
-        """True while consumers or callers on this loop depend on its connections."""
+        """Return True while consumers or callers on this loop depend on its connections."""
         raise NotImplementedError
 
     async def disconnect(self) -> None:
-        """Close every connection, unless they are in use; they are opened again when they are needed."""
+        """Close every connection unless ``in_use()``; they reopen when needed."""
         if not self.in_use():
             await self._disconnect()
 

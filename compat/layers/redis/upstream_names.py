@@ -1,7 +1,7 @@
-"""Private names of channels_redis 4.3 that products and their tests use: what each does there, done here.
+"""Private names of channels_redis 4.3 that some projects and their tests use.
 
-Nothing else of this library uses them. Where upstream has an object for each event loop, here is a view of
-the loop's station: it holds no state but a lock.
+They do here what they do there; nothing else in this library uses them. channels_redis has an object for each
+event loop; its counterpart here is a view of the loop's station, whose only state is a lock.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ V = TypeVar("V")
 
 
 class Views(MutableMapping[asyncio.AbstractEventLoop, V], Generic[V]):
-    """``layer._layers``: what there is on each event loop. Taking one out leaves its connections open."""
+    """``layer._layers``: a view for each event loop. Removing one leaves its connections open."""
 
     def __init__(self, owner: PrivateNames[V]) -> None:
         self._owner = owner
@@ -62,12 +62,12 @@ class Views(MutableMapping[asyncio.AbstractEventLoop, V], Generic[V]):
 
 
 class PrivateNames(Generic[V]):
-    """What both layers have. ``_stations``: see ``compat.layers.redis.layer``."""
+    """The private names of both layers; ``RedisLayer`` has ``_stations``."""
 
     _stations: Any
 
     def _view(self, station: Station) -> V:
-        """What upstream has for the event loop of ``station``; one and the same as long as there is that."""
+        """Return the view of ``station``, always the same one."""
         try:
             views: weakref.WeakKeyDictionary[Station, V] = self.__dict__["_views"]
         except KeyError:
@@ -86,13 +86,13 @@ class PrivateNames(Generic[V]):
 
 
 class PrivateNamesOfQueue(PrivateNames["RedisLoopLayer"]):
-    """Those of ``RedisChannelLayer``."""
+    """The private names of ``RedisChannelLayer``."""
 
     def _new_view(self: Any, station: Station) -> RedisLoopLayer:
         return RedisLoopLayer(self, station)
 
     def create_pool(self: Any, index: int) -> ConnectionPool:
-        """A new redis-py pool of the host ``index``; the caller's to close."""
+        """Return a new redis-py pool of the host ``index``; the caller closes it."""
         return create_pool(self.hosts[index])
 
     def _group_key(self: Any, group: str) -> bytes:
@@ -106,10 +106,10 @@ class PrivateNamesOfQueue(PrivateNames["RedisLoopLayer"]):
     def _map_channel_keys_to_connection(
         self: Any, channel_names: Iterable[str], message: Message
     ) -> tuple[dict[int, list[str]], dict[str, bytes], dict[str, int]]:
-        """What a script of one's own needs to send to channels: ``(keys, messages, capacities)``.
+        """Return ``(keys, messages, capacities)``, which a Lua script needs to send to channels.
 
-        The keys of the channels' queues by the index of their host; for each key the message as it travels,
-        with the names of its receivers; and how many messages may wait there.
+        ``keys``: the keys of the channels' queues by host index. ``messages``: for each key the serialized
+        message with its receivers' names. ``capacities``: for each key how many messages may wait.
         """
         names: dict[str, list[str]] = {}
         for channel in channel_names:
@@ -136,23 +136,23 @@ class RedisLoopLayer:
         return dict(self._station.shards.clients())
 
     def get_connection(self, index: int) -> Redis:
-        """A redis-py client of the host ``index``."""
+        """Return a redis-py client of the host ``index``."""
         client: Redis = self._station.shards.client(index)
         return client
 
     async def flush(self) -> None:
-        """Close the connections, unless consumers depend on them; they are opened when needed."""
+        """Close the connections, unless consumers depend on them; they reopen when needed."""
         await self._station.disconnect()
 
 
 class PrivateNamesOfPubSub(PrivateNames["RedisPubSubLoopLayer"]):
-    """Those of ``RedisPubSubChannelLayer``, with those that it has by way of its loop's layer."""
+    """The private names of ``RedisPubSubChannelLayer``, including those that it passes to its loop's view."""
 
     def _new_view(self: Any, station: Any) -> RedisPubSubLoopLayer:
         return RedisPubSubLoopLayer(self, station)
 
     def _get_layer(self) -> RedisPubSubLoopLayer:
-        """What there is on the running event loop."""
+        """Return the view of the running event loop."""
         return self._view(self._stations.get(asyncio.get_running_loop()))
 
     @property
@@ -168,7 +168,7 @@ class PrivateNamesOfPubSub(PrivateNames["RedisPubSubLoopLayer"]):
 
 
 class RedisPubSubLoopLayer:
-    """The pub/sub layer on one event loop. The methods of a layer are those of ``channel_layer``."""
+    """A view of the pub/sub layer on one event loop; its layer methods call those of ``channel_layer``."""
 
     extensions = ("groups", "flush")
 
@@ -181,12 +181,12 @@ class RedisPubSubLoopLayer:
 
     @property
     def channels(self) -> dict[str, Any]:
-        """What each channel of this loop is read from."""
+        """The inbox or mailbox of each channel of this loop."""
         return dict(self._station.boxes)
 
     @property
     def groups(self) -> dict[str, set[str]]:
-        """The groups' pub/sub channels, with their members of this loop."""
+        """The groups' pub/sub channels, each with its members on this loop."""
         return {topic: set(members) for topic, members in self._station.groups.items()}
 
     def _get_shard(self, channel_or_group_name: str) -> RedisSingleShardConnection:
@@ -221,7 +221,7 @@ class RedisPubSubLoopLayer:
 
 
 class RedisSingleShardConnection:
-    """One host of the pub/sub layer on one event loop."""
+    """A view of one host of the pub/sub layer on one event loop."""
 
     def __init__(self, channel_layer: RedisPubSubLoopLayer, index: int) -> None:
         self.channel_layer = channel_layer
@@ -231,7 +231,7 @@ class RedisSingleShardConnection:
 
     @property
     def _redis(self) -> Redis | None:
-        """A redis-py client; None before ``_ensure_redis()``, and after the connections were closed."""
+        """A redis-py client; None before ``_ensure_redis()`` and after the connections have been closed."""
         client: Redis | None = self.channel_layer._station.shards.clients().get(self._index)
         return client
 
@@ -244,15 +244,15 @@ class RedisSingleShardConnection:
         return topics
 
     async def publish(self, channel: str, message: bytes) -> None:
-        """Publish bytes to a pub/sub channel."""
+        """Publish ``message`` (bytes) to a pub/sub channel."""
         await self.channel_layer._station.shards.call(self._index, b"PUBLISH", channel, message)
 
     async def subscribe(self, channel: str) -> None:
-        """Have what is published to a pub/sub channel collected."""
+        """Subscribe to a pub/sub channel, and collect its messages."""
         await self.channel_layer._station.open_channel(channel)
 
     async def unsubscribe(self, channel: str) -> None:
-        """Forget a pub/sub channel."""
+        """Unsubscribe from a pub/sub channel, and remove it."""
         await self.channel_layer._station.detach(channel)
 
     async def flush(self) -> None:

@@ -1,7 +1,7 @@
 """The names of ``channels_redis.utils``, for code and tests that import them from there.
 
-What they name is elsewhere: hosts and pools in ``hosts``, the choice of a host in ``keys``, the end of event
-loops in ``loops``.
+The functions are defined elsewhere: hosts and pools in ``compat.redis.hosts``, the choice of a host in
+``keys``, and the end of event loops in ``compat.redis.loops``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ async def _close_redis(connection: Any) -> None:
 
 
 def _wrap_close(proxy: Any, loop: asyncio.AbstractEventLoop) -> None:
-    """When ``loop`` is closed, take what ``proxy._layers`` has for it out, and flush that."""
+    """Remove the entry of ``loop`` from ``proxy._layers`` when the loop is closed, and flush it."""
 
     async def flush(loop: asyncio.AbstractEventLoop) -> None:
         layer = proxy._layers.pop(loop, None)

@@ -1,7 +1,7 @@
-"""``layer.key_values`` of the Redis layers: values under the layer's prefix, by its own connections.
+"""``layer.key_values`` of the Redis layers: values under the layer's prefix, over its own connections.
 
-With ``symmetric_encryption_keys`` they are encrypted as messages are. The name of a value, which is all that
-it takes to use a session, is then in Redis as a digest.
+With ``symmetric_encryption_keys`` they are encrypted like messages. A value's name is then stored as a
+digest, because the name of a session is enough to use it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 __all__ = ["RedisValues"]
 
 Command = Callable[..., Awaitable[bytes | int | None]]
-"""Sends a command about a key, which is its second argument, to the host that has the key."""
+"""Sends a command to the host of a key; the arguments are the command's name, the key, and the rest."""
 
 
 class RedisValues:
-    """Values in the Redis of a layer; for any event loop. Methods raise LayerUnavailable.
+    """Values in the Redis of a layer, for any event loop; methods raise LayerUnavailable without Redis.
 
-    ``unreadable(error)`` is told of a value that none of the keys can decrypt: it counts as absent.
+    A value that no key can decrypt counts as absent; ``unreadable(error)`` is called for it.
     """
 
     def __init__(

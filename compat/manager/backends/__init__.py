@@ -1,4 +1,4 @@
-"""Where managers of several servers meet: channel layers for messages, a registry for who is connected."""
+"""Backends, which connect the managers of several servers: a channel layer and a registry of connections."""
 
 from __future__ import annotations
 

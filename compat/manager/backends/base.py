@@ -1,8 +1,8 @@
-"""``BaseBackend``: what a manager needs of the place where servers meet.
+"""``BaseBackend``: the interface of backends, which connect the managers of several servers.
 
-Messages go over a channel layer (``Messaging``). The registry knows, for all servers, who is connected, whose
-connections those are, and which groups they are in; two of them come with the library, in memory and in
-Redis. A backend of one's own implements the abstract methods here.
+Messages go over a channel layer (``Messaging``). The registry has the connections of all servers, with their
+users and groups. The library has two backends, in memory and in Redis. A custom backend implements the
+abstract methods of this class.
 """
 
 from __future__ import annotations
@@ -20,128 +20,128 @@ from compat.manager.config import new_instance_id
 __all__ = ["BaseBackend", "CleanupStats", "Local", "OrphanedGroupMembersStats"]
 
 Local = Callable[[], Iterable[tuple[Record, Sequence[str]]]]
-"""Yields the connections of this server, each with its groups: what the registry ought to know."""
+"""Yields the connections of this server, each with its groups, which the registry should contain."""
 
 
 class CleanupStats(TypedDict):
-    """What ``cleanup_stale_connections`` has done."""
+    """The result of ``cleanup_stale_connections``."""
 
     connections_removed: int
     user_mappings_cleaned: int
 
 
 class OrphanedGroupMembersStats(TypedDict):
-    """What ``cleanup_orphaned_group_members`` has done."""
+    """The result of ``cleanup_orphaned_group_members``."""
 
     orphaned_members_removed: int
     empty_groups_removed: int
 
 
 class BaseBackend(Messaging, abc.ABC):
-    """A layer and a registry. Any method raises BackendError when the server behind it cannot be reached."""
+    """A layer and a registry; any method raises BackendError if the server behind it cannot be reached."""
 
     kind: str = "custom"
-    """What the status page calls it."""
+    """The backend's name on the status page."""
 
     def __init__(self, layer: Any, *, server_id: str | None = None) -> None:
         super().__init__(layer)
         self.server_id = server_id or new_instance_id()
         """This server's name for people (``SERVER_INSTANCE_ID``)."""
         self._claimed: dict[str, float] = {}
-        """What ``claim`` has given away, until when by the monotonic clock."""
+        """The names that ``claim`` has reserved, with the time of the monotonic clock at which this ends."""
 
-    # What a registry does
+    # The registry
 
     @property
     @abc.abstractmethod
     def server(self) -> str:
-        """This process in the registry; unlike any other, even one with the same ``server_id``."""
+        """The unique name of this process in the registry, even if another has the same ``server_id``."""
 
     @abc.abstractmethod
     async def registry_admit(
         self, record: Record, *, max_total: int | None = None, max_user: int | None = None
     ) -> Admission:
-        """Add a connection unless a limit or its id forbids it: atomically, over all servers.
+        """Add a connection unless a limit is reached or its id is taken, atomically over all servers.
 
-        None when it has been added; otherwise the reason why not.
+        Returns None if it has been added, else the reason for the refusal.
         """
 
     @abc.abstractmethod
     async def registry_remove_connection(self, connection_id: str, user_id: str | None = None) -> None:
-        """Forget a connection, and take it out of its groups; nothing where it is not known."""
+        """Remove a connection, also from its groups; do nothing if it is unknown."""
 
     @abc.abstractmethod
     async def registry_join(self, connection_id: str, group: str, max_groups: int | None = None) -> Joining:
-        """Add to a group: "joined", "already" a member, or "full" when it would be one group too many."""
+        """Add it to a group; return "joined", "already" for a member, or "full" at ``max_groups``."""
 
     @abc.abstractmethod
     async def registry_leave(self, connection_id: str, group: str) -> None:
-        """Take out of a group; nothing where it is not a member."""
+        """Remove it from a group; do nothing if it is not a member."""
 
     @abc.abstractmethod
     async def registry_find(self, connection_id: str) -> Record | None:
-        """What is known of a connection, on any server."""
+        """Return the record of a connection on any server, or None."""
 
     @abc.abstractmethod
     async def registry_user_records(self, user_id: str) -> list[Record]:
-        """All connections of a user."""
+        """Return all connections of a user."""
 
     @abc.abstractmethod
     async def registry_group_records(self, group: str) -> list[Record]:
-        """All connections in a group."""
+        """Return all connections in a group."""
 
     @abc.abstractmethod
     async def group_channels(self, group: str) -> set[str]:
-        """Who is in a group: ids of connections, and channels that were added by ``group_add``."""
+        """Return a group's members: ids of connections, and channels that ``group_add`` has added."""
 
     @abc.abstractmethod
     async def registry_get_connection_groups(self, connection_id: str) -> set[str]:
-        """The groups that a connection is in."""
+        """Return the groups that a connection is in."""
 
     @abc.abstractmethod
     async def registry_count_connections(self) -> int:
-        """How many connections there are on all servers that are alive."""
+        """Return how many connections there are on all live servers."""
 
     @abc.abstractmethod
     async def registry_users(self, limit: int | None = None) -> dict[str, int]:
-        """Users by how many connections they have, most first."""
+        """Return each user's number of connections, largest first; ``limit`` users at most."""
 
     @abc.abstractmethod
     async def registry_count_users(self) -> int:
-        """How many users have connections."""
+        """Return how many users have connections."""
 
     @abc.abstractmethod
     async def registry_groups(self, limit: int | None = None) -> dict[str, int]:
-        """Groups by how many members they have, largest first."""
+        """Return each group's number of members, largest first; ``limit`` groups at most."""
 
     @abc.abstractmethod
     async def registry_count_groups(self) -> int:
-        """How many groups have members."""
+        """Return how many groups have members."""
 
     @abc.abstractmethod
     async def registry_servers(self) -> list[ServerInfo]:
-        """The servers that share this registry."""
+        """Return the servers that share this registry."""
 
     @abc.abstractmethod
     async def flush(self) -> None:
-        """Forget everything, messages included: for tests and development."""
+        """Delete all data, including messages; for tests and development."""
 
     @abc.abstractmethod
     def registry_get_prefix(self) -> str:
-        """What the registry's keys begin with."""
+        """Return the prefix of the registry's keys."""
 
     def tell(self, local: Local, holds: Callable[[str], bool], report: Callable[[], dict[str, Any]]) -> None:
-        """Learn whom to ask: for this process' connections, whether an id is one, and for its statistics."""
+        """Store functions for this process's connections, for whether an id is one, and for statistics."""
 
     async def open(self) -> None:
-        """Reach the server behind the registry, and begin to tell it that this one is alive."""
+        """Connect to the server behind the registry, and start to renew this server's lease."""
 
     async def shared_secret(self) -> bytes:
-        """The same random bytes on every server that shares this registry."""
+        """Return random bytes that are the same on every server that shares this registry."""
         raise NotImplementedError
 
     async def claim(self, name: str, seconds: float) -> bool:
-        """True for the first who asks for ``name`` within so many seconds, on any server of this registry."""
+        """Reserve ``name`` for so many seconds; return False if any server has reserved it already."""
         now = time.monotonic()
         self._claimed = {one: until for one, until in self._claimed.items() if until > now}
         if name in self._claimed:
@@ -150,12 +150,12 @@ class BaseBackend(Messaging, abc.ABC):
         return True
 
     async def cleanup(self) -> None:
-        """Take this server out of the registry, and close what is open on this event loop."""
+        """Remove this server from the registry, and close the connections of this event loop."""
 
-    # What follows from it
+    # Methods that use the registry
 
     async def group_add(self, group: str, channel: str) -> None:
-        """Add a channel of the layer to a group; a connection of a manager is added by ``join_group``."""
+        """Add a channel of the layer to a group; for connections of a manager use its ``join_group``."""
         with backend_errors(f"joining group {shown(group, 60)}"):
             await self.layer.group_add(name_in_layer(group), channel)
         await self.registry_join(channel, group)
@@ -169,7 +169,7 @@ class BaseBackend(Messaging, abc.ABC):
     def record(
         self, connection_id: str, user_id: str | None, address: str | None = None, at: float | None = None
     ) -> Record:
-        """The record of a connection of this server."""
+        """Return a record for a connection of this server."""
         return Record(
             connection_id,
             user_id or "",
@@ -187,7 +187,7 @@ class BaseBackend(Messaging, abc.ABC):
         groups: set[str],
         heartbeat_timeout: float,
     ) -> None:
-        """Add a connection of this server whatever the limits; of the metadata nothing is kept."""
+        """Add a connection of this server without limits; the metadata is ignored."""
         if await self.registry_admit(self.record(connection_id, user_id)) is None:
             await self.registry_update_groups(connection_id, groups)
 
@@ -200,7 +200,7 @@ class BaseBackend(Messaging, abc.ABC):
         heartbeat_timeout: float,
         max_connections: int,
     ) -> bool:
-        """Add a connection unless there are ``max_connections``; False when there are."""
+        """Add a connection; return False, and do not add it, if there are ``max_connections`` already."""
         record = self.record(connection_id, user_id)
         if await self.registry_admit(record, max_total=max_connections) is not None:
             return False
@@ -208,7 +208,7 @@ class BaseBackend(Messaging, abc.ABC):
         return True
 
     async def registry_update_groups(self, connection_id: str, groups: set[str]) -> None:
-        """Make ``groups`` the groups of a connection, in the registry."""
+        """Set the groups of a connection in the registry."""
         known = await self.registry_get_connection_groups(connection_id)
         for group in known - groups:
             await self.registry_leave(connection_id, group)
@@ -216,17 +216,17 @@ class BaseBackend(Messaging, abc.ABC):
             await self.registry_join(connection_id, group)
 
     async def registry_get_user_connections(self, user_id: str) -> set[str]:
-        """Ids of a user's connections on all servers."""
+        """Return the ids of a user's connections on all servers."""
         return {record.connection_id for record in await self.registry_user_records(user_id)}
 
     async def registry_refresh_ttl(self, connection_id: str, user_id: str | None = None) -> None:
-        """Renew a connection's entry now; it is renewed by itself while its server is alive."""
+        """Renew a connection's entry now; normally its server does this by itself."""
 
     def owe(self) -> None:
-        """A call failed half way: see to it, on this loop, that the registry agrees with ``local()``."""
+        """Update the registry from ``local()`` later, on this loop, because a call has failed half-way."""
 
     def supports_broadcast_channel(self) -> bool:
-        """True when a broadcast reaches more than this process."""
+        """Return True if a broadcast reaches other processes too."""
         return False
 
     async def cleanup_stale_connections(
@@ -234,12 +234,12 @@ class BaseBackend(Messaging, abc.ABC):
         server_instance_id: str | None = None,
         timeout: float | None = 30,
     ) -> CleanupStats:
-        """Forget the connections of servers that have died."""
+        """Remove the connections of dead servers."""
         return CleanupStats(connections_removed=0, user_mappings_cleaned=0)
 
     async def cleanup_orphaned_group_members(
         self,
         timeout: float | None = 30,
     ) -> OrphanedGroupMembersStats:
-        """Take out of the groups whom the registry does not know."""
+        """Remove group members that are not connections in the registry."""
         return OrphanedGroupMembersStats(orphaned_members_removed=0, empty_groups_removed=0)

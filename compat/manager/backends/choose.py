@@ -1,8 +1,8 @@
-"""Which backend a configuration means, and which channel layer it stands on.
+"""Choose the backend of a manager, and its channel layer.
 
-A manager and the consumers of an app see each other's groups when they are on one layer. So the manager
-takes the layer that is configured under "default", if there is one of the kind that BACKEND_TYPE asks for;
-otherwise it makes one, and puts it under "default" where nothing is configured.
+A manager and the consumers of an app share their groups if they use one layer. So the manager uses the layer
+"default" if it is configured and of the kind that BACKEND_TYPE names. Otherwise the manager makes a layer,
+and registers it as "default" if there is none.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ log = logging.getLogger("compat.manager")
 
 
 def backend_for(config: WSConfig, layer: Any = None) -> BaseBackend:
-    """The backend that ``config`` asks for. ``layer``: the layer, or its alias, to stand on.
+    """Return the backend for ``config``; ``layer`` is the layer to use, or its alias.
 
-    LookupError for an alias that is not configured.
+    Raises LookupError for an alias that is not configured.
     """
     if isinstance(layer, str):
         layer = _configured(layer)
@@ -52,7 +52,7 @@ def backend_for(config: WSConfig, layer: Any = None) -> BaseBackend:
 
 def _redis(config: WSConfig, layer: Any) -> RedisBackend:
     hosts = getattr(layer, "hosts", None)
-    # A layer that was configured elsewhere says where Redis is, unless REDIS_URL was set as well.
+    # A configured layer names the Redis to use, unless REDIS_URL is set as well.
     where = hosts[0] if hosts and "REDIS_URL" not in config.model_fields_set else config.REDIS_URL
     return RedisBackend(
         where,
@@ -95,7 +95,7 @@ def _is_explicit(config: WSConfig) -> bool:
 
 
 def _kind(layer: Any) -> str | None:
-    """The BACKEND_TYPE that a layer goes with; None for one that is not ours."""
+    """Return the BACKEND_TYPE for a layer of this library; None for any other layer."""
     if isinstance(layer, InMemoryChannelLayer):
         return "memory"
     return "redis" if hasattr(layer, "redis_hosts") else None

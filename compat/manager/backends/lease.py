@@ -1,8 +1,8 @@
-"""``Lease``: tells the registry that this server is alive, and cleans up after servers that are not.
+"""``Lease``: tells the registry that this server is alive, and cleans up after dead servers.
 
-What this server's connections are is known here for certain; the registry is told again whenever it may
-have forgotten: when the lease had run out (others may have cleaned up), after an outage, after a call that
-failed half way, and long before the keys would expire.
+Only this server knows its connections for certain. It writes them to the registry again whenever they may be
+missing there: after its lease had run out (other servers may have cleaned up), after an outage, after a call
+that failed half-way, and long before the keys expire.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ __all__ = ["Lease"]
 log = logging.getLogger("compat.manager")
 
 REPORT_EVERY_S = 5.0
-"""How old another server's statistics on the status page may be."""
+"""Seconds between two reports of a server's statistics for the status page."""
 FIRST_PAUSE_S = 0.1
 
 
 class Lease:
-    """The sign of life of one process, renewed by a task on the event loop that its connections are on."""
+    """The lease of one process, which a task renews on the event loop of its connections."""
 
     def __init__(
         self, backend: RedisBackend, lease_s: float, refresh_s: float, longest_pause_s: float
@@ -38,18 +38,18 @@ class Lease:
         self.backend = backend
         self.lease_s = lease_s
         self.refresh_s = refresh_s
-        """How often every connection is written down anew."""
+        """Seconds after which every connection is written again."""
         self.longest_pause_s = longest_pause_s
-        """Between two attempts during an outage."""
+        """The longest pause between two attempts during an outage."""
         self.local: Callable[[], Iterable[tuple[Record, Sequence[str]]]] | None = None
-        """None before ``tell``: the registry is left as it is."""
+        """Yields this process's connections; None before ``tell``, and then none are written."""
         self.holds: Callable[[str], bool] = bool
         self.report: Callable[[], dict[str, Any]] = dict
         self._task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake: asyncio.Event | None = None
         self._stale = True
-        """The registry may not agree with ``local()``."""
+        """True if the registry may differ from ``local()``."""
         self._refreshed = 0.0
 
     def tell(
@@ -58,11 +58,11 @@ class Lease:
         holds: Callable[[str], bool],
         report: Callable[[], dict[str, Any]],
     ) -> None:
-        """Take from these what the registry is told: see ``RedisBackend.tell``."""
+        """Store the functions of ``BaseBackend.tell``."""
         self.local, self.holds, self.report = local, holds, report
 
     def start(self) -> None:
-        """Begin on this event loop, unless it goes on already on one that lives."""
+        """Start the task on this event loop, unless it runs already on a loop that is not closed."""
         loop = asyncio.get_running_loop()
         if self._task is not None and not self._task.done() and self._loop is not None:
             if self._loop is loop or self._loop.is_running():
@@ -71,7 +71,7 @@ class Lease:
         self._task = loop.create_task(self._keep(), name="compat-manager-lease")
 
     def owe(self) -> None:
-        """Tell the registry everything anew, soon."""
+        """Write every connection to the registry again, as soon as possible."""
         self._stale = True
         loop, wake = self._loop, self._wake
         if loop is None or wake is None or loop.is_closed():
@@ -82,7 +82,7 @@ class Lease:
             loop.call_soon_threadsafe(wake.set)
 
     async def renew(self) -> float:
-        """One sign of life; returns in how many seconds the next is due. BackendError without Redis."""
+        """Renew the lease once; return the seconds until the next time. BackendError without Redis."""
         backend = self.backend
         running, next_ms, *dead = await backend.renew(json.dumps(self.report()))
         if not running:
@@ -127,12 +127,12 @@ class Lease:
                 pass
 
     async def leave_loop(self) -> None:
-        """End the task if it is on this event loop, which is about to be closed."""
+        """Stop the task if it runs on this event loop, which is about to be closed."""
         if self._loop is asyncio.get_running_loop():
             await self.stop()
 
     async def stop(self) -> None:
-        """End the task; the registry still believes this server alive until ``RedisBackend.retire``."""
+        """Stop the task; for the registry this server stays alive until the lease ends, or ``cleanup()``."""
         task, loop = self._task, self._loop
         self._task = self._loop = self._wake = None
         if task is None or task.done() or loop is None or loop.is_closed():

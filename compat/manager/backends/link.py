@@ -1,4 +1,4 @@
-"""The registry's connections to Redis: one per event loop, opened when needed, closed with the loop."""
+"""The registry's connections to Redis: one per event loop, opened when needed and closed with the loop."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["RegistryLink"]
 
 
 class LinkOnLoop:
-    """The registry's connection of one event loop."""
+    """The registry's connection on one event loop."""
 
     def __init__(self, link: RegistryLink) -> None:
         self.link = link
@@ -29,11 +29,11 @@ class LinkOnLoop:
 
 
 class RegistryLink:
-    """Commands and scripts for one Redis, from any event loop; BackendError when it cannot be reached.
+    """Runs commands and scripts in one Redis, from any event loop; BackendError if it cannot be reached.
 
-    ``host``: a URL, or anything else that ``hosts`` of a Redis layer takes. ``lost()`` is called when a
-    connection breaks: Redis may have been restarted empty. ``closing()`` is awaited before what is open on an
-    event loop is closed.
+    ``host``: a URL, or another form of an entry in a Redis layer's ``hosts``. ``lost()`` is called when a
+    connection breaks, because Redis may have lost its data. ``closing()`` is awaited before the connection of
+    an event loop is closed.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class RegistryLink:
         self._links: PerLoop[LinkOnLoop] = PerLoop(lambda loop: LinkOnLoop(self))
 
     def explain(self, host: Host, reason: str) -> RedisUnavailable:
-        """The error for a Redis that cannot be used now."""
+        """Return the error for a Redis that cannot be used now."""
         return RedisUnavailable(
             f"the connection manager cannot use Redis at {host.where}: {reason}. Start redis-server there, "
             "or name one that runs in REDIS_URL; BACKEND_TYPE=memory does without",
@@ -54,7 +54,7 @@ class RegistryLink:
         )
 
     async def run(self, script: Script, *arguments: Argument) -> Any:
-        """Return the reply of a script, whose first argument is the prefix."""
+        """Run a script with the prefix as its first argument, and return its reply."""
         link = self._links.here()
         if link is None:
             return await background.run(self.run(script, *arguments))
@@ -62,7 +62,7 @@ class RegistryLink:
             return await link.shards.run(0, script, [f"{self.prefix}connections"], self.prefix, *arguments)
 
     async def call(self, *arguments: Argument) -> Any:
-        """Return the reply to a command."""
+        """Send a command and return its reply."""
         link = self._links.here()
         if link is None:
             return await background.run(self.call(*arguments))
@@ -70,7 +70,7 @@ class RegistryLink:
             return await link.shards.call(0, *arguments)
 
     async def aclose(self) -> None:
-        """Close the connections of this event loop; they are opened again when they are needed."""
+        """Close the connection of this event loop; it reopens when needed."""
         link = self._links.drop(asyncio.get_running_loop())
         if link is not None:
             await link.aclose()

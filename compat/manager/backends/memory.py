@@ -1,4 +1,4 @@
-"""``MemoryBackend``: everything in this process, for development, tests and single servers."""
+"""``MemoryBackend``: a backend in memory, for development, tests and single servers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["MemoryBackend"]
 
 
 class MemoryBackend(BaseBackend):
-    """A registry of dicts, safe from any thread, and an in-memory layer (or any ``layer`` that is given)."""
+    """A registry in dicts, safe from any thread, and an in-memory layer unless ``layer`` is given."""
 
     kind = "memory"
 

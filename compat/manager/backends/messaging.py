@@ -1,4 +1,4 @@
-"""Messages between servers: a backend's publish, groups and receive, on whatever channel layer there is."""
+"""Messages between servers: a backend's publish, receive and groups, on any channel layer."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ __all__ = ["BROADCAST_GROUP", "Messaging", "backend_errors", "name_in_layer", "r
 
 
 BROADCAST_GROUP = "__broadcast__"
-"""The group, in the layer, that every connection of every manager is in."""
+"""The layer's group with every connection of every manager."""
 
 
 def name_in_layer(group: str) -> str:
-    """What a group is called in the channel layer: itself where the layer's rules allow, else a safe name.
+    """Return a group's name in the channel layer: the name itself if the layer allows it, else a safe name.
 
-    So ``room`` is the group that consumers call ``room``, and "room:general" or "café" are as good.
+    So ``room`` is the same group for consumers, and names such as "room:general" or "café" work too.
     """
     return group_name(require_group(group))
 
 
 def require_group(group: str) -> str:
-    """``group``, if callers of the manager may name it.
+    """Return ``group`` if it is a valid name for a group of the application.
 
-    Raises TypeError for what is no name, and ValidationError for a name that begins as those of the library's
-    own groups do: names of groups are often made of what a client has sent.
+    Raises TypeError if it is not a non-empty string, and ValidationError for the reserved prefixes of the
+    library's own groups, because names of groups often contain a client's data.
     """
     if not isinstance(group, str) or not group:
         raise TypeError(f"a group's name is a non-empty string, not {group!r}")
@@ -51,7 +51,7 @@ def require_group(group: str) -> str:
 
 @contextlib.contextmanager
 def backend_errors(doing: str) -> Iterator[None]:
-    """Turn what layers and Redis raise into BackendError, with the original as its cause."""
+    """Turn errors of layers and Redis into BackendError, with the original as its cause."""
     try:
         yield
     except ChannelFull as error:
@@ -66,7 +66,7 @@ def backend_errors(doing: str) -> Iterator[None]:
 
 
 class Messaging:
-    """The half of a backend that carries messages. ``layer`` is any channel layer of Channels' interface."""
+    """The methods of a backend that send and receive; ``layer`` is any layer with Channels' interface."""
 
     def __init__(self, layer: Any) -> None:
         self.layer = layer
@@ -78,21 +78,21 @@ class Messaging:
             return channel
 
     async def publish(self, channel: str, message: dict[str, Any]) -> None:
-        """Send ``message`` to a channel; BackendError when that cannot be done."""
+        """Send ``message`` to a channel; raise BackendError if that fails."""
         with backend_errors(f"sending to {channel}"):
             await self.layer.send(channel, message)
 
     async def subscribe(self, channel: str) -> None:
-        """Announce that ``receive(channel)`` will be called; layers keep messages for it from now on."""
+        """Do nothing: layers keep messages for a channel before ``receive(channel)`` is called."""
 
     async def unsubscribe(self, channel: str) -> None:
-        """Give up a channel, and what waits in it."""
+        """Give up a channel, and drop its waiting messages."""
         if isinstance(self.layer, PushLayer):
             with contextlib.suppress(AssertionError):  # the queue layer: not a channel of this process
                 await self.layer.detach(channel)
 
     async def receive(self, channel: str, timeout: float | None = None) -> dict[str, Any] | None:
-        """The next message of a channel that is no connection's; None after ``timeout`` seconds."""
+        """Return the next message of a channel without a connection; None after ``timeout`` seconds."""
         with backend_errors(f"receiving from {channel}"):
             try:
                 message: dict[str, Any] = await asyncio.wait_for(self.layer.receive(channel), timeout)
@@ -103,10 +103,10 @@ class Messaging:
     async def group_send(
         self, group: str, message: dict[str, Any], exclude_channel: str | Iterable[str] | None = None
     ) -> None:
-        """Send ``message`` to every member of ``group`` on all servers, but to ``exclude_channel``.
+        """Send ``message`` to every member of ``group`` on all servers, except ``exclude_channel``.
 
-        Consumers that are members get the message as their event, clients of a manager get it as a frame. One
-        with exclusions has one more key, ``__except__``, which clients do not see.
+        Consumers get the message as an event, clients of a manager get it as a frame. With exclusions the
+        message has an additional key ``__except__``, which clients do not see.
         """
         await self._to_group(name_in_layer(group), group, message, exclude_channel)
 

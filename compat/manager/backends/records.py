@@ -1,4 +1,4 @@
-"""What the registry knows, as values: connections, servers, and why a connection is refused. Pure."""
+"""The values of the registry: connections, servers, and reasons for refusing a connection. Pure."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ Joining = Literal["joined", "already", "full"]
 
 
 class Record(NamedTuple):
-    """One connection, as every server sees it."""
+    """One connection, as all servers see it."""
 
     connection_id: str
     user_id: str
-    """Empty where there is no user."""
+    """Empty without a user."""
     address: str
-    """The channel of the layer that reaches it."""
+    """The connection's channel in the layer."""
     server: str
-    """The process that it is on."""
+    """The unique name of its process."""
     server_instance_id: str
-    """That server's name for people."""
+    """The readable name of its server."""
     connected_at: float
     """Seconds of the wall clock."""
 
 
 class Refusal(NamedTuple):
-    """Why a connection is not admitted."""
+    """The reason why a connection is not admitted."""
 
     reason: Literal["total", "user", "exists"]
     held: int
-    """How many there are already, where a limit is the reason."""
+    """How many connections there are already, if a limit is the reason."""
 
 
 Admission = Refusal | None
@@ -50,23 +50,23 @@ class ServerInfo(NamedTuple):
     server_instance_id: str
     connections: int
     lease_s: float | None
-    """How long it would still be believed to be alive without another sign of life; None: for ever."""
+    """Seconds until its lease ends if it is not renewed; None: never."""
     reported_at: float
-    """When it last told its statistics, in seconds of the wall clock."""
+    """The time of its last report of statistics, in seconds of the wall clock."""
     statistics: dict[str, Any]
 
 
 class Shortened(str):
-    """What ``bounded`` made of a long text, or the registry returned: no text that somebody chose."""
+    """A key that ``bounded`` has shortened, or that the registry has returned; it is not shortened again."""
 
     __slots__ = ()
 
 
 def bounded(text: str) -> str:
-    """``text`` as part of a key: itself, or where it is long, its beginning and a hash of the whole.
+    """Return ``text`` as a part of a key: a long text is replaced by its beginning and a hash of the whole.
 
-    A text that looks like such a beginning with its hash is hashed too, so that no two texts share a key.
-    What comes from the registry (``Shortened``) is a key already.
+    A text that looks like such a result is hashed too, so that two texts never share a key. A ``Shortened``
+    text is a key already.
 
     >>> bounded("alice")
     'alice'
@@ -80,7 +80,7 @@ def bounded(text: str) -> str:
 
 
 def require_connection_id(connection_id: object) -> str:
-    """``connection_id``, if it may be one; ValueError says what may."""
+    """Return ``connection_id`` if it is a valid id; raise ValueError otherwise."""
     if isinstance(connection_id, str) and 0 < len(connection_id) <= MAX_ID_LENGTH:
         return connection_id
     raise ValueError(

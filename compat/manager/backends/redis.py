@@ -42,17 +42,17 @@ from compat.redis.loops import is_throwaway
 __all__ = ["RedisBackend"]
 
 AT_ONCE = 200
-"""Connections that one script enters or forgets: Redis does nothing else meanwhile."""
+"""How many connections one script adds or removes; Redis does nothing else meanwhile."""
 KEPT_FOR_EVER = 10 * 365 * 86400
 
 
 class RedisBackend(BaseBackend):
     """Connections, users and groups of all servers that have the same Redis and ``channel_prefix``.
 
-    ``redis_url``: a URL, or anything else that a Redis layer's ``hosts`` takes. ``registry_expiry`` and
-    ``group_expiry``: seconds for which keys outlive the last server; None: for ever. ``lease``: seconds after
-    which a server that was killed is cleaned up by the others. ``layer``: the channel layer, instead of one
-    made here on the same Redis. Nothing is connected before the first call.
+    ``redis_url``: a URL, or another form of an entry in a Redis layer's ``hosts``. ``registry_expiry`` and
+    ``group_expiry``: seconds for which keys outlive the last server; None: without limit. ``lease``: seconds
+    after which other servers clean up after a killed one. ``layer``: the channel layer to use; by default a
+    new one on the same Redis. The backend connects at the first call.
     """
 
     kind = "redis"
@@ -131,7 +131,7 @@ class RedisBackend(BaseBackend):
             refusal = Refusal(reason.decode(), int(count))
             if not dead:
                 break
-            await self.cleanup_stale_connections()  # and then the limit may not be reached any more
+            await self.cleanup_stale_connections()  # after that the limit may no longer be reached
         return refusal
 
     async def registry_remove_connection(self, connection_id: str, user_id: str | None = None) -> None:
@@ -208,17 +208,17 @@ class RedisBackend(BaseBackend):
     # Servers
 
     async def renew(self, report: str) -> list[Any]:
-        """This server's sign of life; see renew.lua for what is returned."""
+        """Renew this server's lease; renew.lua says what is returned."""
         reply: list[Any] = await self.link.run(
             RENEW, self.server, self.lease_ms, report, self.registry_expiry, self.group_expiry
         )
         return reply
 
     async def enter_all(self, local: Local, holds: Callable[[str], bool]) -> None:
-        """Make the registry agree with ``local``: forget others of this server, enter these connections.
+        """Update the registry from ``local``: remove this server's other connections, add these.
 
-        Connections come and go meanwhile. What is to be told is therefore looked at when it is told, and
-        commands are carried out in their order.
+        Connections begin and end meanwhile, so each one is read just before its command is sent; the commands
+        run in order.
         """
         for batch in batch_items(sorted(await self._set(f"server:{self.server}")), AT_ONCE):
             gone = [name for name in batch if not holds(name)]
@@ -233,7 +233,7 @@ class RedisBackend(BaseBackend):
             await self.link.run(ENTER, self.server, self.registry_expiry, self.group_expiry, *arguments)
 
     async def sweep(self, server: str, *, force: bool = False) -> tuple[int, int]:
-        """Forget the connections of a dead server; how many, and how many users have none left."""
+        """Remove a dead server's connections; return how many, and how many users have none left."""
         removed = users = 0
         while True:
             connections, last_of_users, left, _ = await self.link.run(

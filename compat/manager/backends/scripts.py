@@ -1,4 +1,4 @@
-"""The registry's Lua scripts, each from the file of its name, behind what all of them share."""
+"""The registry's Lua scripts, each from the file with its name, after the functions that all of them use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections, the registry that knows them, and the manager that reaches them."""
+"""Connections, their registry, and the manager that sends to them."""
 
 from __future__ import annotations
 

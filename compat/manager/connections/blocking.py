@@ -1,4 +1,4 @@
-"""The manager for code without an event loop: SQLAlchemy events, Celery tasks, threads, scripts."""
+"""The manager's blocking methods, for code without an event loop: SQLAlchemy events, Celery, scripts."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ T = TypeVar("T")
 
 
 class Blocking(Sending, Lookups):
-    """``…_sync`` of what is sent and asked most; each blocks until it is done.
+    """The ``…_sync`` forms of the most common methods; each one blocks until it is done.
 
-    They run on the server's event loop where there is one in this process, else on one in a thread that lives
-    as long as the process and keeps its connection to Redis. In a thread whose own event loop runs they raise
-    RuntimeError: ``await`` the method, or use ``submit``, which works everywhere and does not wait.
+    They run on the server's event loop if this process has one, else on a background loop that keeps its
+    connection to Redis. In a thread that runs an event loop they raise RuntimeError: ``await`` the method
+    there, or use ``submit``, which works everywhere and does not wait.
     """
 
     def submit(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
-        """Begin ``work``, such as ``manager.broadcast({…})``, from any thread, in a loop or not.
+        """Start ``work``, such as ``manager.broadcast({…})``, from any thread, with or without an event loop.
 
-        Nobody need wait for the future that is returned; if nobody does, an error is logged.
+        Returns a future for the result, which need not be awaited; an error is also logged.
         """
         future = asyncio.run_coroutine_threadsafe(work, self.home or background.loop)
         future.add_done_callback(self._report_failure)
@@ -39,13 +39,13 @@ class Blocking(Sending, Lookups):
             self.statistics.report_failed("submit()", error)
 
     def send_personal_sync(self, connection: Connection | str, message: Sendable) -> bool:
-        """``send_personal``, blocking."""
+        """Call ``send_personal``, and block."""
         return self._wait(lambda: self.send_personal(connection, message), "send_personal")
 
     send_sync = send_personal_sync
 
     def send_group_sync(self, group: str, message: Sendable) -> None:
-        """``send_group``, blocking."""
+        """Call ``send_group``, and block."""
         self._wait(lambda: self.send_group(group, message), "send_to_group")
 
     send_to_group_sync = send_group_sync
@@ -56,35 +56,35 @@ class Blocking(Sending, Lookups):
         message: Sendable,
         exclude_connection_id: Connection | str | Iterable[Connection | str],
     ) -> None:
-        """``send_group_except``, blocking."""
+        """Call ``send_group_except``, and block."""
         self._wait(lambda: self.send_group_except(group, message, exclude_connection_id), "send_group_except")
 
     def send_to_user_sync(self, user_id: str, message: Sendable) -> int:
-        """``send_to_user``, blocking."""
+        """Call ``send_to_user``, and block."""
         return self._wait(lambda: self.send_to_user(user_id, message), "send_to_user")
 
     def broadcast_sync(self, message: Sendable) -> None:
-        """``broadcast``, blocking."""
+        """Call ``broadcast``, and block."""
         self._wait(lambda: self.broadcast(message), "broadcast")
 
     def join_group_sync(self, connection: Connection | str, group: str) -> None:
-        """``join_group``, blocking."""
+        """Call ``join_group``, and block."""
         self._wait(lambda: self.join_group(connection, group), "join_group")
 
     def leave_group_sync(self, connection: Connection | str, group: str) -> None:
-        """``leave_group``, blocking."""
+        """Call ``leave_group``, and block."""
         self._wait(lambda: self.leave_group(connection, group), "leave_group")
 
     def disconnect_sync(self, connection: Connection | str, code: int = 1000) -> None:
-        """``disconnect``, blocking."""
+        """Call ``disconnect``, and block."""
         self._wait(lambda: self.disconnect(connection, code), "disconnect")
 
     def get_user_connections_sync(self, user_id: str) -> list[Connection]:
-        """``get_user_connections``, blocking."""
+        """Call ``get_user_connections``, and block."""
         return self._wait(lambda: self.get_user_connections(user_id), "get_user_connections")
 
     def count_connections_sync(self) -> int:
-        """``count_connections``, blocking."""
+        """Call ``count_connections``, and block."""
         return self._wait(self.count_connections, "count_connections")
 
     def _wait(self, make: Callable[[], Coroutine[Any, Any, T]], method: str) -> T:
@@ -95,7 +95,7 @@ class Blocking(Sending, Lookups):
             )
         return asyncio.run_coroutine_threadsafe(make(), self.home or background.loop).result()
 
-    # What ``ConnectionManager`` has
+    # Implemented by ``ConnectionManager``
 
     async def join_group(self, connection: Connection | str, group: str) -> None:
         raise NotImplementedError

@@ -1,8 +1,8 @@
-"""What a websocket's ``receive()`` does once its connection is the manager's.
+"""The ``receive()`` of a websocket whose connection belongs to the manager.
 
-Starlette's raw ``receive()`` returns the client's disconnect as a message, and raises RuntimeError when it
-is called again; a loop that waits for WebSocketDisconnect never sees a normal end. Here the disconnect is
-raised, with the client's code. It is raised as well, at once, when the manager ends the connection.
+Starlette's own ``receive()`` returns the client's disconnect as a message, and raises RuntimeError at the
+next call, so a loop that expects WebSocketDisconnect never gets it. This one raises WebSocketDisconnect with
+the client's code, also at once if the manager ends the connection.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NO_STATUS, ABNORMAL = 1005, 1006
 
 
 class Gate:
-    """Stands before ``websocket.receive``; ``passed`` is what is put in its place."""
+    """Replaces ``websocket.receive`` by ``passed``."""
 
     __slots__ = ("_interrupted", "_original", "_statistics", "_task", "connection", "reading")
 
@@ -33,10 +33,10 @@ class Gate:
         self._original: Any = websocket.receive
         self._task: asyncio.Task[Any] | None = None
         self._interrupted = False
-        websocket.receive = self.passed  # type: ignore[method-assign]  # where its endpoint looks
+        websocket.receive = self.passed  # type: ignore[method-assign]  # the endpoint calls it
 
     async def passed(self) -> Any:
-        """The next message of the client; WebSocketDisconnect when the connection has ended."""
+        """Return the client's next message; raise WebSocketDisconnect if the connection has ended."""
         connection = self.connection
         if connection.close_code is not None:
             raise WebSocketDisconnect(connection.close_code)
@@ -49,7 +49,7 @@ class Gate:
                 raise
             self._settle_cancellation()
             raise WebSocketDisconnect(connection.close_code or ABNORMAL) from None
-        except (RuntimeError, OSError):  # the server has let go of the socket
+        except (RuntimeError, OSError):  # the server has closed the socket
             raise WebSocketDisconnect(connection.closed_with(ABNORMAL)) from None
         finally:
             self.reading = False
@@ -61,7 +61,7 @@ class Gate:
         return self._noted(message)
 
     def _noted(self, message: Any) -> Any:
-        """Count a frame; servers may send both keys, one of them None: only the one that is meant stays."""
+        """Count a frame, and remove "text" or "bytes" if it is None: some servers send both keys."""
         text, data = message.get("text"), message.get("bytes")
         size = len(data or b"") if text is None else len(text) if text.isascii() else len(text.encode())
         self.connection.heard(size)
@@ -76,7 +76,7 @@ class Gate:
             uncancel()
 
     def interrupt(self) -> None:
-        """Let an endpoint that waits for its client's next frame know that there will be none."""
+        """Raise WebSocketDisconnect in an endpoint that waits for its client's next frame."""
         task = self._task
         if task is not None and not self._interrupted and task is not asyncio.current_task():
             self._interrupted = True

@@ -1,4 +1,4 @@
-"""``HeartbeatMonitor``: when a connection was last asked whether it is there, and when it last answered."""
+"""``HeartbeatMonitor``: the times of a connection's last ping and last pong."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ class HeartbeatMonitor:
     """Seconds from the last answered ping to its pong; None before the first."""
 
     def allow(self, seconds: float) -> None:
-        """Let a client be silent for so long."""
+        """Set ``timeout``: how long the client may be silent."""
         self.timeout = seconds
 
     def should_ping(self) -> bool:
-        """True when ``interval`` seconds have passed since the last ping."""
+        """Return True if ``interval`` seconds have passed since the last ping."""
         return time.time() - self.last_ping >= self.interval
 
     def record_ping(self) -> None:
-        """A ping has been sent."""
+        """Record that a ping has been sent."""
         self.last_ping = time.time()
         self.missed_pings += 1
 
     def record_pong(self) -> None:
-        """A pong has come."""
+        """Record that a pong has come."""
         self.last_pong = time.time()
         if self.missed_pings:
             self.latency = max(0.0, self.last_pong - self.last_ping)
         self.missed_pings = 0
 
     def is_alive(self) -> bool:
-        """True while the last pong is younger than ``timeout`` seconds."""
+        """Return True while the last pong is younger than ``timeout`` seconds."""
         return time.time() - self.last_pong < self.timeout

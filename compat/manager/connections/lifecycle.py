@@ -1,4 +1,4 @@
-"""How connections come and go: admitted, accepted, plugged in; and at the end taken out of everything."""
+"""Accept connections and register them, and remove them from groups and registry when they end."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ __all__ = ["Lifecycle"]
 log = logging.getLogger("compat.manager")
 
 CLOSE_WITHIN_S = 2.0
-"""How long a client may take to read what waits for it, and then the close."""
+"""Seconds that a client may take to read the waiting frames and the close."""
 GONE = frozenset((1005, 1006))
-"""Codes that say that the client has left: no close frame is sent."""
+"""Close codes that mean that the client has left, so that no close frame is sent."""
 NORMAL, POLICY_VIOLATION, INTERNAL_ERROR, TRY_AGAIN_LATER = 1000, 1008, 1011, 1013
 USER_PART = 20
-"""Characters of a user's id that are shown in a channel's name."""
+"""How many characters of a user's id are part of a channel's name."""
 
 
 class Lifecycle(Sending, ManagerParts):
@@ -53,12 +53,12 @@ class Lifecycle(Sending, ManagerParts):
         subprotocol: str | None = None,
         headers: Iterable[tuple[bytes, bytes]] | None = None,
     ) -> Connection:
-        """Accept ``websocket`` (unless it has been) as a connection of ``user_id``, and return it.
+        """Accept ``websocket``, unless it is accepted already, and return it as a connection of ``user_id``.
 
-        From then on its ``receive()`` raises WebSocketDisconnect with the client's code. The connection's
-        ``channel_name`` is ``connection_id``, or is made up. Raises ConnectionError, before it accepts, when
-        a limit is reached, the id is taken, the page's Origin is not allowed, or the backend cannot be
-        reached; a Starlette or FastAPI endpoint need not catch it, the client is refused.
+        From then on its ``receive()`` raises WebSocketDisconnect with the client's code. ``channel_name`` is
+        ``connection_id``, or a random name. Raises ConnectionError before accepting if a limit is reached,
+        the id is taken, the page's Origin is not allowed, or the backend cannot be reached. A Starlette or
+        FastAPI endpoint need not catch it: the client is refused.
         """
         if connection_id is not None:
             require_connection_id(connection_id)
@@ -80,7 +80,7 @@ class Lifecycle(Sending, ManagerParts):
         return connection
 
     def allows_origin_of(self, scope: Any) -> bool:
-        """True where the Origin of ``scope`` is among ``allowed_origins``, or those of the settings."""
+        """Return True if the Origin of ``scope`` is in ``allowed_origins``, or in those of the settings."""
         return self._origins.allows(scope)
 
     def _check_origin(self, websocket: Any) -> None:
@@ -102,7 +102,7 @@ class Lifecycle(Sending, ManagerParts):
         connection_id: str | None,
         metadata: dict[str, Any] | None,
     ) -> Connection:
-        """Return a connection that every server knows of, and that no message reaches yet."""
+        """Register a new connection with the backend and return it; no message reaches it yet."""
         address = None
         try:
             address = await self.backend.new_channel(_prefix(user_id))
@@ -147,21 +147,21 @@ class Lifecycle(Sending, ManagerParts):
         await self.switchboard().plug_in(connection)
 
     async def _undo(self, connection: Connection) -> None:
-        """Take out a connection that did not become one."""
+        """Remove a connection that could not be accepted."""
         connection.end()
         with contextlib.suppress(BaseError):
             await self.switchboard().unplug(connection)
-        with contextlib.suppress(BaseError):  # the backend owes it to us now
+        with contextlib.suppress(BaseError):  # the backend will do it later
             await self.registry.unregister(connection.channel_name)
 
     @contextlib.asynccontextmanager
     async def session(
         self, websocket: Any, user_id: str | None = None, **options: Any
     ) -> AsyncIterator[Connection]:
-        """``connect`` for the length of a block: ``async with manager.session(websocket, user) as mine``.
+        """Connect for the duration of a block: ``async with manager.session(websocket, user) as mine``.
 
-        Whatever ends the block ends the connection: 1000, or 1011 after an exception. WebSocketDisconnect is
-        the usual end, and is not raised out of it.
+        The end of the block ends the connection with 1000, or with 1011 after an exception.
+        WebSocketDisconnect is the normal end, and is not raised out of the block.
         """
         connection = await self.connect(websocket, user_id, **options)
         code = INTERNAL_ERROR
@@ -181,8 +181,8 @@ class Lifecycle(Sending, ManagerParts):
     async def disconnect(self, connection: Connection | str, code: int = 1000) -> None:
         """End a connection: it leaves its groups and the registry, and its client is closed with ``code``.
 
-        What waits for the client is sent first. Safe to call again, and for one that is on another server;
-        nothing for one that is not known.
+        Waiting frames are sent first. It may be called more than once, and for a connection on another
+        server; nothing happens for an unknown connection.
         """
         here = self.local(connection)
         ending = self._endings.get(id_of(connection))
@@ -205,7 +205,7 @@ class Lifecycle(Sending, ManagerParts):
         await asyncio.shield(ending)
 
     async def disconnect_user(self, user_id: str, code: int = 1008) -> int:
-        """End all connections of a user, on all servers; how many there were."""
+        """End all connections of a user on all servers, and return how many there were."""
         records = await self.backend.registry_user_records(user_id)
         for record in records:
             await self.disconnect(record.connection_id, code)
@@ -228,7 +228,7 @@ class Lifecycle(Sending, ManagerParts):
             self._endings.pop(name, None)
 
     async def _take_out(self, connection: Connection) -> None:
-        """Out of its groups and the registry; what cannot be told now is told when it can be."""
+        """Remove it from its groups and the registry; without a backend, this is done later."""
         outcomes = await asyncio.gather(
             self.switchboard().unplug(connection),
             self.registry.unregister(connection.channel_name),
@@ -245,7 +245,7 @@ class Lifecycle(Sending, ManagerParts):
 
     @staticmethod
     async def _close(connection: Connection, code: int, gone: bool) -> None:
-        """Send what waits, then the close frame, within a bound; at once where the client has left."""
+        """Send the waiting frames and the close within ``CLOSE_WITHIN_S``; nothing if the client has left."""
         outbox, websocket = connection.outbox, connection.websocket
         if not gone and outbox is not None and not outbox.broken:
             with contextlib.suppress(asyncio.TimeoutError, WebSocketDisconnect):
@@ -258,20 +258,20 @@ class Lifecycle(Sending, ManagerParts):
             await asyncio.wait_for(websocket.close(code), CLOSE_WITHIN_S)
 
     def _broken(self, connection: Connection, code: int) -> None:
-        """Its outbox has found that a client is gone, or too slow."""
+        """End a connection whose outbox has found that the client is gone, or too slow."""
         self._start(self.disconnect(connection, code))
 
     # Groups
 
     async def join_group(self, connection: Connection | str, group: str) -> None:
-        """Add a connection to a group: it gets what is sent to the group from now on.
+        """Add a connection to a group; it gets the messages that are sent to the group from now on.
 
-        SystemError when there are MAX_TOTAL_GROUPS, ConnectionError for a connection that is not known.
+        Raises SystemError if there are MAX_TOTAL_GROUPS already, ConnectionError for an unknown connection.
         """
         await self._in_group(connection, group, "join")
 
     async def leave_group(self, connection: Connection | str, group: str) -> None:
-        """Take a connection out of a group; nothing where it is not in it."""
+        """Remove a connection from a group; do nothing if it is not a member."""
         await self._in_group(connection, group, "leave")
 
     async def _in_group(self, connection: Connection | str, group: str, what: str) -> None:
@@ -318,7 +318,7 @@ class Lifecycle(Sending, ManagerParts):
             await self.registry.remove_from_group(connection.channel_name, group)
 
     async def _obey(self, connection: Connection, what: str, arguments: list[Any]) -> None:
-        """Do what another server's manager asks."""
+        """Carry out a command of another server's manager for ``connection``."""
         try:
             if what == "disconnect":
                 await self.disconnect(connection, int(arguments[0]))
@@ -337,12 +337,12 @@ class Lifecycle(Sending, ManagerParts):
         raise NotImplementedError
 
     async def _hold(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Do ``work`` to its end, even if the task that asks for it is cancelled."""
+        """Finish ``work`` even if the current task is cancelled."""
         await asyncio.shield(self._start(work))
 
 
 def _prefix(user_id: str | None) -> str:
-    """What a connection's channel is called before the part that is unlike any other."""
+    """Return the first part of a connection's channel name, before the unique part."""
     if not user_id:
         return "ws"
     return f"ws.{group_name(user_id)[:USER_PART].rstrip('.-') or 'user'}"

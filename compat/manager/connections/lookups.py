@@ -1,4 +1,4 @@
-"""Who is connected, who is in which group, and how many: on all servers."""
+"""Look up connections, users and groups on all servers, and count them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["Lookups"]
 
 
 class Lookups(ManagerParts):
-    """The asking half of a manager. A ``limit`` bounds how much of a long list is fetched.
+    """The methods of a manager that look something up; ``limit`` is the longest list to return, None: all.
 
-    Connections of other servers are returned with ``websocket`` None (``is_local`` False); every method of
-    the manager takes them. Names of users and groups longer than 120 characters come back shortened.
+    Connections on other servers have ``websocket`` None (``is_local`` is False); every method of the manager
+    accepts them. Names of users and groups with more than 120 characters are returned shortened.
     """
 
     async def get_connection(self, connection: Connection | str) -> Connection | None:
-        """What is known of a connection, on whichever server it is; None where there is no such."""
+        """Return a connection on any server, or None if there is none with this id."""
         here = self.local(connection)
         if here is not None:
             return here
@@ -31,55 +31,55 @@ class Lookups(ManagerParts):
         return None if record is None else connection_of(record)
 
     async def get_user_connections(self, user_id: str) -> list[Connection]:
-        """All connections of a user."""
+        """Return all connections of a user."""
         return self._resolved(await self.backend.registry_user_records(user_id))
 
     async def get_group_connections(self, group: str) -> list[Connection]:
-        """All connections in a group; consumers that have joined it are not among them."""
+        """Return all connections in a group, without the consumers that have joined it."""
         return self._resolved(await self.backend.registry_group_records(require_group(group)))
 
     async def get_group_users(self, group: str) -> list[str]:
-        """The users with a connection in a group, sorted, each once."""
+        """Return the users with a connection in a group, sorted and without repetition."""
         records = await self.backend.registry_group_records(require_group(group))
         return sorted({record.user_id for record in records if record.user_id})
 
     async def get_connection_groups(self, connection: Connection | str) -> set[str]:
-        """The groups that a connection is in."""
+        """Return the groups that a connection is in."""
         here = self.local(connection)
         if here is not None:
             return set(here.groups)
         return await self.backend.registry_get_connection_groups(id_of(connection))
 
     async def count_connections(self) -> int:
-        """How many connections there are."""
+        """Return how many connections there are."""
         return await self.backend.registry_count_connections()
 
     async def count_users(self) -> int:
-        """How many users have connections."""
+        """Return how many users have connections."""
         return await self.backend.registry_count_users()
 
     async def count_groups(self) -> int:
-        """How many groups have members."""
+        """Return how many groups have members."""
         return await self.backend.registry_count_groups()
 
     async def count_group(self, group: str) -> int:
-        """How many connections are in a group."""
+        """Return how many connections are in a group."""
         return len(await self.backend.group_channels(require_group(group)))
 
     async def list_users(self, limit: int | None = None) -> dict[str, int]:
-        """Users by how many connections they have, most first."""
+        """Return each user's number of connections, largest first."""
         return await self.backend.registry_users(limit)
 
     async def list_groups(self, limit: int | None = None) -> dict[str, int]:
-        """Groups by how many connections are in them, largest first."""
+        """Return each group's number of connections, largest first."""
         return await self.backend.registry_groups(limit)
 
     async def list_servers(self) -> list[ServerInfo]:
-        """The servers that are alive, with what they told of themselves."""
+        """Return the live servers with the statistics that they have reported."""
         return await self.backend.registry_servers()
 
     async def status(self, groups: int = 20) -> dict[str, Any]:
-        """All of it for an administrator, as plain values; the ``groups`` largest groups."""
+        """Return a summary for administrators as plain values, with the ``groups`` largest groups."""
         servers = await self.list_servers()
         return {
             "backend": self.backend.kind,
@@ -94,7 +94,7 @@ class Lookups(ManagerParts):
         }
 
     def counters(self) -> dict[str, Any]:
-        """The statistics of this server; what its layer has dropped is among ``dropped``, by reason."""
+        """Return the statistics of this server; ``dropped`` includes the losses of its layer, by reason."""
         counted = self.statistics.as_dict()
         metrics = getattr(self.backend.layer, "metrics", None)
         if isinstance(metrics, LayerMetrics):
@@ -107,7 +107,7 @@ class Lookups(ManagerParts):
 
     def _shown(self, server: ServerInfo) -> dict[str, Any]:
         told, at = server.statistics, server.reported_at
-        if server.server == self.backend.server:  # this one need not be told what it did
+        if server.server == self.backend.server:  # this server's own counters are current
             told, at = self.report(), time.time()
         return {
             "server": server.server,
@@ -119,7 +119,7 @@ class Lookups(ManagerParts):
         }
 
     def report(self) -> dict[str, Any]:
-        """What this server tells the others of itself: counters, and how many groups it has."""
+        """Return what this server reports to the others: its counters, and its number of groups."""
         return {
             "server_instance_id": self.backend.server_id,
             "at": time.time(),

@@ -41,17 +41,17 @@ OUTBOX_BYTES = 16 * 1024 * 1024
 
 
 class ConnectionManager(Lifecycle, Blocking):
-    """Connections of this server, and the way to those of every server that shares its backend.
+    """Sends to the connections of this server, and of every server that shares its backend.
 
-    The first one that is made is what ``get_manager()`` returns, and making one with the same configuration
-    again returns the same object. Nothing is connected before ``start_tasks()`` or the first use.
+    ``get_manager()`` returns the first manager that was made; making another one with the same configuration
+    returns the same object. It does not connect before ``start_tasks()`` or the first use.
 
-    ``layer``: a channel layer or the alias of one; by default the layer "default", see
-    ``compat.manager.backends.choose``. ``backend``: a backend of one's own. ``serializer``: what clients get;
-    JSON. ``outbox_frames``, ``outbox_bytes``: how much may wait for a client that reads slowly, and
-    ``on_overflow`` what happens then: "drop" the newest, "drop_oldest", or "close" the client (1013).
-    ``allowed_origins``: which pages may connect, as an ``OriginValidator`` takes them; None: those of the
-    setting ALLOWED_HOSTS, or any. ``statistics_every``: seconds between two log lines where LOG_STATS is set.
+    ``layer``: a channel layer or its alias; by default the layer "default"
+    (``compat.manager.backends.choose``). ``backend``: a custom backend. ``serializer``: the format of frames
+    to clients; JSON by default. ``outbox_frames``, ``outbox_bytes``: how much may wait for a slow client;
+    ``on_overflow``: what happens beyond that: "drop" the newest, "drop_oldest", or "close" the client (1013).
+    ``allowed_origins``: the pages that may connect, in the forms of ``OriginValidator``; None: those of the
+    setting ALLOWED_HOSTS, or all. ``statistics_every``: seconds between two log lines if LOG_STATS is set.
     """
 
     def __new__(cls, ws_config: WSConfig | None = None, **options: Any) -> ConnectionManager:
@@ -107,7 +107,7 @@ class ConnectionManager(Lifecycle, Blocking):
 
     @property
     def backend(self) -> BaseBackend:
-        """Where servers meet: ``MemoryBackend``, ``RedisBackend``, or one's own; made at its first use."""
+        """``MemoryBackend``, ``RedisBackend`` or a custom backend; made at its first use."""
         if self._backend is None:
             with self._making:
                 if self._backend is None:
@@ -116,7 +116,7 @@ class ConnectionManager(Lifecycle, Blocking):
 
     @property
     def registry(self) -> ConnectionRegistry:
-        """Who is connected."""
+        """The connections of this process."""
         if self._registry is None:
             backend = self.backend
             with self._making:
@@ -138,7 +138,7 @@ class ConnectionManager(Lifecycle, Blocking):
 
     @property
     def server_instance_id(self) -> str:
-        """This server's name: ``SERVER_INSTANCE_ID``, or one that was made up."""
+        """This server's name: ``SERVER_INSTANCE_ID``, or a random one."""
         return self.backend.server_id if self._backend is not None else self.config.SERVER_INSTANCE_ID
 
     def _new_switchboard(self, loop: asyncio.AbstractEventLoop) -> Switchboard:
@@ -156,12 +156,12 @@ class ConnectionManager(Lifecycle, Blocking):
     @property
     def home(self) -> asyncio.AbstractEventLoop | None:
         home = self._home
-        if home is None or self._home_pid != os.getpid():  # a forked process has the object, and not the loop
+        if home is None or self._home_pid != os.getpid():  # in a forked process the loop does not run
             return None
         return home if home.is_running() else None
 
     def push(self, connection: Connection, frame: Frame) -> bool:
-        """Put a frame into a connection's outbox; False when it is gone, or too slow for one more."""
+        """Put a frame into a connection's outbox; return False if the client is gone or a frame was lost."""
         return self._push_now(connection, frame)
 
     def _start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
@@ -178,10 +178,10 @@ class ConnectionManager(Lifecycle, Blocking):
     # For a lifespan
 
     async def start_tasks(self) -> None:
-        """Reach the backend, clean up after servers that have died, and begin heartbeats and statistics.
+        """Connect to the backend, clean up after dead servers, and start heartbeats and statistics.
 
-        Raises BackendError when Redis cannot be reached in WS_RECONNECT_MAX_ATTEMPTS attempts. A second call
-        does nothing while the first one's tasks run.
+        Raises BackendError if Redis cannot be reached in WS_RECONNECT_MAX_ATTEMPTS attempts. A second call
+        does nothing while the tasks run.
         """
         loop = asyncio.get_running_loop()
         if self._running and self._home is loop:
@@ -213,9 +213,9 @@ class ConnectionManager(Lifecycle, Blocking):
             await asyncio.sleep(config.WS_RECONNECT_DELAY)
 
     async def stop_tasks(self, timeout: float = 10.0) -> None:
-        """End heartbeats, close every connection of this loop with 1001, and leave the registry.
+        """Stop the heartbeats, close every connection of this loop with 1001, and leave the registry.
 
-        Takes ``timeout`` seconds at most; what is not done by then is given up. The manager can be started
+        This takes ``timeout`` seconds at most; unfinished work is abandoned then. The manager can be started
         again.
         """
         self._running = False

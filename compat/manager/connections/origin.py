@@ -1,8 +1,8 @@
-"""Which pages may connect: the Origin of a handshake, looked at before a connection is admitted.
+"""Check the Origin of a handshake before its connection is admitted.
 
-The same rule as for consumers (``compat.security``): ``configure(ALLOWED_HOSTS=[…])`` puts the check in front
-of every connection, and without it the first browser that comes is the occasion of one warning. A manager's
-``allowed_origins`` go before both.
+The rule is the same as for consumers (``compat.security``): ``configure(ALLOWED_HOSTS=[…])`` enables the
+check for every connection; without it the first connection from a browser logs one warning. A manager's
+``allowed_origins`` override the settings.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ log = logging.getLogger("compat.security")
 
 
 class OriginCheck:
-    """The check of one manager. ``allowed``: as an ``OriginValidator`` takes them; None: the settings'."""
+    """The check of one manager; ``allowed`` are origins as for ``OriginValidator``, None: the settings."""
 
     def __init__(self, allowed: Sequence[str] | None) -> None:
         self._own = None if allowed is None else OriginValidator(_nobody, allowed)
@@ -32,7 +32,7 @@ class OriginCheck:
         self._warned = False
 
     def problem(self, scope: Any) -> str | None:
-        """Why a handshake is refused; None for one that is let through."""
+        """Return why a handshake must be refused, or None if it is allowed."""
         validator = self._own or self._due(scope)
         if validator is None:
             return None
@@ -44,13 +44,13 @@ class OriginCheck:
         return f"its Origin {shown(origin) if origin else origin} is not among {place}, which has {allowed}"
 
     def allows(self, scope: Any) -> bool:
-        """Whether a list of origins, the manager's own or the settings', has that of ``scope``."""
+        """Return True if the Origin of ``scope`` is in the manager's list, or in that of the settings."""
         hosts = settings.chosen("ALLOWED_HOSTS") and settings.get("ALLOWED_HOSTS")
         validator = self._own or (self._by_settings if hosts else None)
         return validator is not None and validator.valid_origin(_parsed(_origin_of(scope)))
 
     def _due(self, scope: Any) -> OriginValidator | None:
-        """The settings' check, where it is asked for and nobody has made it; otherwise perhaps a warning."""
+        """Return the check of the settings if it is enabled and not done yet; else None, with a warning."""
         if not is_served(scope) or covered.get() or not settings.get("CHANNEL_ORIGIN_CHECK"):
             return None
         if settings.chosen("ALLOWED_HOSTS") and settings.get("ALLOWED_HOSTS"):
@@ -74,4 +74,4 @@ def _parsed(origin: str | None) -> ParseResult | None:
 
 
 async def _nobody(scope: Scope, receive: Receive, send: Send) -> None:
-    """What a validator that is only asked stands in front of."""
+    """An empty application for a validator that only answers questions."""

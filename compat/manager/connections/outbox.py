@@ -1,9 +1,9 @@
-"""``Outbox``: the one way out to a client. It keeps frames in order; a slow client delays no other.
+"""``Outbox``: the queue of frames to one client. It keeps their order, and a slow client delays no other.
 
-``push`` is for those who send to many: it never waits. ``send`` is for the connection's own endpoint: it
-returns when the frame has been handed to the server, so an endpoint goes no faster than its client reads.
-While a frame is being written, others queue up behind it; one task per connection, made when it is first
-needed, writes them.
+``push`` is for messages to many clients, and never waits. ``send`` is for the connection's own endpoint, and
+returns when the frame has been passed to the server, so an endpoint is no faster than its client reads. While
+a frame is being written, others wait in the queue. One task per connection, made when it is first needed,
+writes them.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ GONE, INTERNAL_ERROR, TRY_AGAIN_LATER = 1006, 1011, 1013
 
 
 class Limits:
-    """How much may wait for one client, and what happens to what is more."""
+    """How much may wait for one client, and what happens beyond that."""
 
     __slots__ = ("frames", "overflow", "size")
 
     def __init__(self, frames: int, size: int, overflow: Overflow = "drop") -> None:
         self.frames = frames
         self.size = size
-        """In bytes."""
+        """The limit in bytes."""
         self.overflow: Overflow = overflow
 
 
 class Outbox:
-    """Frames on their way to one client. Only for the event loop of its connection, but for ``push_soon``.
+    """The frames that wait for one client; only ``push_soon`` may be called outside its event loop.
 
-    ``on_broken(connection, code)`` is called once, when the client turns out to be gone (1006) or has had
-    more than its limits and ``overflow`` is "close" (1013).
+    ``on_broken(connection, code)`` is called once: with 1006 if the client is gone, with 1013 if the limits
+    are exceeded and ``overflow`` is "close".
     """
 
     __slots__ = (
@@ -82,27 +82,27 @@ class Outbox:
         self._queue: deque[Frame] = deque()
         self._size = 0
         self._appended = 0
-        """Frames that were ever queued; less those that wait, those that have left the queue."""
+        """How many frames have been queued so far."""
         self._busy = False
-        """A frame is being written."""
+        """True while a frame is being written."""
         self._broken = False
         self._task: asyncio.Task[None] | None = None
         self._waiter: asyncio.Future[None] | None = None
-        """What the task awaits while there is nothing to write."""
+        """The future that the writing task waits for while the queue is empty, else None."""
         self._scheduler = scheduler_of(self._loop)
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
-        """Who waits for the frame of that number to be written, in order."""
+        """(number of a frame, future of its sender), in order."""
 
     def __len__(self) -> int:
         return len(self._queue)
 
     @property
     def broken(self) -> bool:
-        """True when nothing can be sent any more."""
+        """True if nothing can be sent any more."""
         return self._broken
 
     def push(self, frame: Frame) -> bool:
-        """Send ``frame`` when it is its turn; False when a frame was lost, this one or an older one."""
+        """Queue ``frame``; return False if a frame was lost, this one or an older one."""
         queue = self._queue
         if queue:
             limits = self._limits
@@ -114,16 +114,16 @@ class Outbox:
         return True
 
     def push_soon(self, frame: Frame) -> None:
-        """``push`` from another thread or loop."""
+        """Call ``push`` from another thread or event loop."""
         try:
             self._loop.call_soon_threadsafe(self.push, frame)
-        except RuntimeError:  # that loop is closed, and the client with it
+        except RuntimeError:  # the loop is closed, and so is the connection
             self._statistics.lose("gone")
 
     async def send(self, frame: Frame) -> None:
-        """Send ``frame`` after those that wait; returns when it has been handed to the server.
+        """Send ``frame`` after the waiting ones, and return when it has been passed to the server.
 
-        Raises WebSocketDisconnect when the client is gone.
+        Raises WebSocketDisconnect if the client is gone.
         """
         if self._broken:
             raise self._gone()
@@ -140,7 +140,7 @@ class Outbox:
                 self.wake()
 
     async def drained(self) -> None:
-        """Return when all that waits now is written; WebSocketDisconnect when the client is gone before."""
+        """Wait until all waiting frames are written; raise WebSocketDisconnect if the client is gone."""
         if self._queue or self._busy:
             written: asyncio.Future[None] = self._loop.create_future()
             self._waiting.append((self._appended, written))
@@ -149,7 +149,7 @@ class Outbox:
             raise self._gone()
 
     def discard(self) -> None:
-        """Give up what waits, and take nothing more."""
+        """Drop the waiting frames, and accept no more."""
         self._broken = True
         if self._queue:
             self._statistics.lose("gone", len(self._queue))
@@ -169,7 +169,7 @@ class Outbox:
             self._task = self._loop.create_task(self._write_all())
 
     def wake(self) -> None:
-        """Let the task look."""
+        """Wake the writing task."""
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
@@ -202,7 +202,7 @@ class Outbox:
                 self._busy = False
 
     async def _write(self, frame: Frame) -> None:
-        """Hand a frame to the server; WebSocketDisconnect when that cannot be done."""
+        """Pass a frame to the server; raise WebSocketDisconnect if that fails."""
         connection = self.connection
         text, data, size = frame
         try:
@@ -231,7 +231,7 @@ class Outbox:
         return WebSocketDisconnect(self.connection.close_code or GONE)
 
     def _settle(self, number: float = float("inf")) -> None:
-        """Tell those who wait for the frames up to ``number``."""
+        """Wake the senders of the frames up to ``number``."""
         waiting = self._waiting
         while waiting and waiting[0][0] <= number:
             _, written = waiting.popleft()

@@ -1,4 +1,4 @@
-"""What the parts of a manager have of each other: the attributes and methods that any of them may use."""
+"""The attributes and methods that all mixins of ``ConnectionManager`` may use."""
 
 from __future__ import annotations
 
@@ -31,30 +31,30 @@ class ManagerParts:
 
     @property
     def backend(self) -> BaseBackend:
-        """Where servers meet; made at its first use."""
+        """The backend; made at its first use."""
         raise NotImplementedError
 
     @property
     def registry(self) -> ConnectionRegistry:
-        """Who is connected."""
+        """The connections of this process."""
         raise NotImplementedError
 
     def switchboard(self) -> Switchboard:
-        """What there is on the running event loop."""
+        """Return the switchboard of the running event loop."""
         raise NotImplementedError
 
     @property
     def home(self) -> asyncio.AbstractEventLoop | None:
-        """The event loop of the server that this manager is in, while it runs."""
+        """The event loop of this manager's server while it runs, else None."""
         raise NotImplementedError
 
     def local(self, connection: Connection | str) -> Connection | None:
-        """The connection of this process that is meant, while it is connected."""
+        """Return the connection of this process, given itself or its id; None if it is not connected here."""
         return self.registry.get(id_of(connection))
 
     @staticmethod
     async def on_loop_of(connection: Connection, work: Coroutine[Any, Any, T]) -> T:
-        """The result of ``work``, done on the event loop that the connection belongs to."""
+        """Run ``work`` on the event loop of the connection, and return its result."""
         loop = connection.loop
         if loop is None or loop is asyncio.get_running_loop():
             return await work
@@ -62,7 +62,7 @@ class ManagerParts:
 
 
 def id_of(connection: Connection | str) -> str:
-    """The id that is meant by a connection or an id; TypeError for anything else."""
+    """Return the id of a connection, or the id itself; raise TypeError for anything else."""
     if isinstance(connection, str):
         return connection
     name = getattr(connection, "channel_name", None)
@@ -72,7 +72,7 @@ def id_of(connection: Connection | str) -> str:
 
 
 def connection_of(record: Record) -> Connection:
-    """A connection of another server, as far as it is known here."""
+    """Return a connection of another server, with the fields that the registry has."""
     return Connection(
         websocket=None,
         channel_name=record.connection_id,

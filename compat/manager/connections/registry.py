@@ -1,4 +1,4 @@
-"""``ConnectionRegistry``: the connections of this process, and through the backend those of every server."""
+"""``ConnectionRegistry``: the connections of this process and, through the backend, of every server."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ LIMIT_REACHED = 1013
 
 
 class ConnectionRegistry:
-    """Who is connected. ``connections`` has those of this process, by id.
+    """The connected clients; ``connections`` has those of this process, by id.
 
-    ``max_connections``, ``max_per_user`` and ``max_groups`` are limits over all servers, kept by the backend;
-    None: no limit.
+    ``max_connections``, ``max_per_user`` and ``max_groups`` are limits over all servers, which the backend
+    enforces; None: no limit.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class ConnectionRegistry:
     ) -> None:
         self.connections: dict[str, Connection] = {}
         self._pending: set[str] = set()
-        """Ids that the backend is being asked about: it may know them already, or never."""
+        """Ids whose registration is under way: the backend may have them already, or refuse them."""
         self.max_connections = max_connections
         self.max_per_user = max_per_user
         self.max_groups = max_groups
@@ -55,9 +55,9 @@ class ConnectionRegistry:
         address: str | None = None,
         state: ConnectionState = ConnectionState.CONNECTED,
     ) -> Connection:
-        """Add a connection of this process; ConnectionError when a limit is reached or its id is taken.
+        """Add a connection of this process; raise ConnectionError if a limit is reached or its id is taken.
 
-        ``address``: the channel of the layer that reaches it, where that is not its id.
+        ``address`` is the connection's channel in the layer, if that is not its id.
         """
         if connection_id is None:
             connection_id = address or await self.backend.new_channel("ws")
@@ -90,7 +90,7 @@ class ConnectionRegistry:
         return connection
 
     async def unregister(self, connection_id: str) -> None:
-        """Forget a connection of this process, on all servers; nothing where there is none."""
+        """Remove a connection of this process, also for the other servers; do nothing if there is none."""
         connection = self.connections.pop(connection_id, None)
         if connection is not None:
             try:
@@ -126,7 +126,7 @@ class ConnectionRegistry:
         )
 
     def record(self, connection: Connection) -> Record:
-        """A connection of this process as the backend knows it."""
+        """Return the backend's record of a connection of this process."""
         return self.backend.record(
             connection.channel_name,
             connection.user_id,
@@ -135,37 +135,37 @@ class ConnectionRegistry:
         )
 
     def local(self) -> Iterator[tuple[Record, Sequence[str]]]:
-        """The connections of this process with their groups: what the backend ought to know.
+        """Yield the connections of this process with their groups, so that the backend can be updated.
 
-        Each is as it is when it is asked for, and one that has ended meanwhile is left out.
+        Each one is read when it is yielded; connections that have ended meanwhile are left out.
         """
         for name, connection in tuple(self.connections.items()):
             if self.connections.get(name) is connection:
                 yield self.record(connection), tuple(connection.groups)
 
     def holds(self, connection_id: str) -> bool:
-        """True for a connection of this process, and for one that may become one."""
+        """Return True for a connection of this process, and for one whose registration is under way."""
         return connection_id in self.connections or connection_id in self._pending
 
     def get(self, connection_id: str) -> Connection | None:
-        """The connection of this process with that id."""
+        """Return the connection of this process with that id, or None."""
         return self.connections.get(connection_id)
 
     def get_all(self) -> list[Connection]:
-        """The connections of this process."""
+        """Return the connections of this process."""
         return list(self.connections.values())
 
     async def iter_connections(self, batch_size: int = 100) -> AsyncIterator[tuple[Connection, ...]]:
-        """The connections of this process that are there now, in batches."""
+        """Yield the current connections of this process in batches."""
         for batch in batch_items(self.get_all(), batch_size):
             yield batch
 
     async def count(self) -> int:
-        """How many connections there are on all servers."""
+        """Return how many connections there are on all servers."""
         return await self.backend.registry_count_connections()
 
     async def add_to_group(self, connection_id: str, group: str) -> None:
-        """Write down that a connection is in a group; SystemError when that would be one group too many."""
+        """Record that a connection is in a group; raise SystemError if there would be too many groups."""
         try:
             joined = await self.backend.registry_join(connection_id, group, self.max_groups)
         except BaseException:
@@ -185,7 +185,7 @@ class ConnectionRegistry:
             connection.groups.add(group)
 
     async def remove_from_group(self, connection_id: str, group: str) -> None:
-        """Write down that a connection has left a group."""
+        """Record that a connection has left a group."""
         connection = self.connections.get(connection_id)
         if connection is not None:
             connection.groups.discard(group)
@@ -196,9 +196,9 @@ class ConnectionRegistry:
             raise
 
     async def user_channels(self, user_id: str) -> set[str]:
-        """Return the ids of a user's connections on all servers; none where ``user_id`` is empty."""
+        """Return the ids of a user's connections on all servers; an empty set for an empty ``user_id``."""
         return await self.backend.registry_get_user_connections(user_id) if user_id else set()
 
     async def user_channel_count(self, user_id: str) -> int:
-        """How many connections a user has on all servers."""
+        """Return how many connections a user has on all servers."""
         return len(await self.user_channels(user_id))

@@ -1,4 +1,4 @@
-"""Sending to one connection, a user, a group or all, on whichever server they are."""
+"""Send to one connection, a user, a group or everybody, on any server."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ __all__ = ["Sending"]
 
 RESERVED = frozenset((EXCEPT_KEY, RESERVED_KEY, EXCLUDE_KEY))
 AT_ONCE = 50
-"""Messages to other servers' connections that are under way at a time."""
+"""How many messages to connections on other servers are sent at the same time."""
 
 Sendable = dict[str, Any] | Message
 
 
 class Sending(ManagerParts):
-    """The sending half of a manager. Messages are dicts (or ``Message``), and reach clients as JSON.
+    """The methods of a manager that send. Messages are dicts or ``Message``, and reach clients as JSON.
 
-    None of these waits for a slow client. BackendError when the layer or the registry cannot be reached,
-    TypeError for a message that has no form in JSON, ValidationError for one that uses reserved names.
+    None of these methods waits for a slow client. They raise BackendError if the layer or the registry cannot
+    be reached, TypeError for a message without a form in JSON, ValidationError for one with reserved names.
     """
 
     async def send_personal(self, connection: Connection | str, message: Sendable) -> bool:
-        """Send to one connection, on whichever server; False when there is no such connection.
+        """Send to one connection on any server; return False if there is no such connection.
 
-        True means that it has been handed over: to its outbox here, to the layer for another server.
+        True means that the message is in the connection's outbox or, for another server, in the layer.
         """
         content = self._content(message)
         self.statistics.count_call()
@@ -52,17 +52,17 @@ class Sending(ManagerParts):
         return True
 
     async def send(self, connection: Connection | str, message: Sendable) -> bool:
-        """``send_personal``, by a shorter name."""
+        """Call ``send_personal``; a shorter name."""
         return await self.send_personal(connection, message)
 
     async def send_group(self, group: str, message: Sendable) -> None:
         """Send to every member of ``group``: connections of managers, and consumers that have joined it."""
         self.statistics.count_call()
         await self.backend.group_send(group, self._content(message))
-        await asyncio.sleep(0)  # lets the outboxes empty: a loop of sends must not fill those of fast clients
+        await asyncio.sleep(0)  # lets the outboxes of fast clients empty, also during a loop of sends
 
     async def send_to_group(self, group: str, message: Sendable) -> None:
-        """``send_group``, by the name that it has beside ``send_to_user``."""
+        """Call ``send_group``; a name that goes with ``send_to_user``."""
         await self.send_group(group, message)
 
     async def send_group_except(
@@ -71,7 +71,7 @@ class Sending(ManagerParts):
         message: Sendable,
         exclude_connection_id: Connection | str | Iterable[Connection | str],
     ) -> None:
-        """``send_group``, leaving out one connection or several."""
+        """Send to every member of ``group`` except one or several connections."""
         given: Any = exclude_connection_id
         several = [given] if isinstance(given, (str, Connection)) else list(given)
         self.statistics.count_call()
@@ -79,7 +79,7 @@ class Sending(ManagerParts):
         await asyncio.sleep(0)
 
     async def _names(self, connections: Iterable[Connection | str]) -> list[str]:
-        """Ids of connections, and their addresses where those differ."""
+        """Return the ids of connections, and their addresses if these differ."""
         names: dict[str, None] = {}
         for one in connections:
             names[id_of(one)] = None
@@ -89,7 +89,7 @@ class Sending(ManagerParts):
         return list(names)
 
     async def send_to_user(self, user_id: str, message: Sendable) -> int:
-        """Send to all connections of a user on all servers; how many it was handed over to."""
+        """Send to all connections of a user on all servers, and return how many there were."""
         content = self._content(message)
         self.statistics.count_call()
         records = await self.backend.registry_user_records(user_id)
@@ -112,7 +112,7 @@ class Sending(ManagerParts):
         await asyncio.sleep(0)
 
     async def _publish_to(self, records: list[Record], content: dict[str, Any]) -> int:
-        """Send to connections of other servers; BackendError only when none could be reached."""
+        """Send to connections of other servers; raise BackendError only if none could be reached."""
         if not records:
             return 0
         sends = (self.backend.publish(record.address, content) for record in records)
@@ -130,9 +130,9 @@ class Sending(ManagerParts):
 
     @staticmethod
     def _content(message: Sendable) -> dict[str, Any]:
-        """``message`` as it travels; ValidationError for one that uses the names of the machinery.
+        """Return ``message`` as a plain dict; raise ValidationError for reserved names.
 
-        Messages are often made of what a client has sent, and must not be orders to managers and layers.
+        Messages often contain a client's data, which must not become a command to managers or layers.
         """
         content = plain_message(message)
         if content.get("type") == CONTROL or not RESERVED.isdisjoint(content):
@@ -144,7 +144,7 @@ class Sending(ManagerParts):
 
     @staticmethod
     def _push_now(connection: Connection, frame: Frame) -> bool:
-        """Put a frame into a connection's outbox, whichever loop that is on; False when it is gone."""
+        """Put a frame into a connection's outbox, on any event loop; return False if it is gone."""
         outbox = connection.outbox
         if outbox is None or outbox.broken:
             return False
@@ -154,5 +154,5 @@ class Sending(ManagerParts):
         return True
 
     async def ask(self, record: Record, what: str, *arguments: Any) -> None:
-        """Have the manager that has a connection do something with it."""
+        """Send the command ``what`` to the manager of a connection on another server."""
         await self.backend.publish(record.address, {"type": CONTROL, "do": what, "with": list(arguments)})

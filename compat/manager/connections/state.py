@@ -1,4 +1,4 @@
-"""``Connection``: what is known of one client, on whichever server it is."""
+"""``Connection``: the state of one client, on any server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Connection", "now"]
 
 
 def now() -> datetime:
-    """The time, with its zone (UTC)."""
+    """Return the current time in UTC, with its time zone."""
     return datetime.now(timezone.utc)
 
 
@@ -26,78 +26,78 @@ def now() -> datetime:
 class Connection:
     """One client's connection.
 
-    A connection of another server has ``websocket`` None: it can be named to the manager, which reaches it
-    there, and its counters stay at 0.
+    A connection of another server has ``websocket`` None, and its counters stay at 0; the manager's methods
+    accept it and reach the other server.
     """
 
     websocket: Any
     channel_name: str
-    """Its id: what the manager's methods take, and what ``sender_id`` of its messages is."""
+    """The id of the connection, which the manager's methods take, and ``sender_id`` of its messages."""
     user_id: str | None = ""
-    """The user whose it is; empty or None where there is none."""
+    """The user of the connection; empty or None without a user."""
     connected_at: datetime = field(default_factory=now)
     last_activity: datetime = field(default_factory=now)
-    """When a frame went either way."""
+    """The time of the last frame in either direction."""
     last_heartbeat: datetime = field(default_factory=now)
-    """When the client was last heard: a pong, or any other frame."""
+    """The time of the last frame from the client, a pong or any other."""
     groups: set[str] = field(default_factory=set)
     metadata: dict[str, Any] = field(default_factory=dict)
-    """What ``connect()`` was given, and ``server_instance_id``."""
+    """The metadata that ``connect()`` was given, and ``server_instance_id``."""
     message_count: int = 0
     """Frames sent to the client."""
     bytes_sent: int = 0
     bytes_received: int = 0
     heartbeat_timeout: float = 60.0
-    """Seconds of silence after which it is not alive."""
+    """Seconds of silence after which the client counts as gone."""
     heartbeat: HeartbeatMonitor = field(default_factory=HeartbeatMonitor)
     state: ConnectionState = ConnectionState.CONNECTED
     address: str = ""
-    """The channel on the layer that reaches it; ``channel_name``, unless ``connect()`` was given an id."""
+    """The connection's channel in the layer; ``channel_name`` unless ``connect()`` was given an id."""
     close_code: int | None = None
-    """The code that it ended with, once it has."""
+    """The close code once the connection has ended, else None."""
     messages_received: int = 0
     outbox: Outbox | None = field(default=None, repr=False)
-    """Its way out, while it is connected here."""
+    """The queue of frames to the client while it is connected to this process, else None."""
     gate: Gate | None = field(default=None, repr=False)
-    """Its way in, while it is connected here."""
+    """The replaced ``receive()`` while the client is connected to this process, else None."""
     loop: asyncio.AbstractEventLoop | None = field(default=None, repr=False)
-    """The event loop that its websocket belongs to."""
+    """The event loop of its websocket."""
 
     def __post_init__(self) -> None:
         self.address = self.address or self.channel_name
         self.heartbeat.allow(self.heartbeat_timeout)
 
     def plug_in(self, outbox: Outbox, gate: Gate) -> None:
-        """Send by ``outbox`` and receive by ``gate``, on the running event loop."""
+        """Send through ``outbox`` and receive through ``gate``, on the running event loop."""
         self.loop = asyncio.get_running_loop()
         self.outbox, self.gate = outbox, gate
 
     def open(self) -> None:
-        """The client is connected."""
+        """Record that the client is connected."""
         self.state = ConnectionState.CONNECTED
 
     def closed_with(self, code: int) -> int:
-        """Return the code that it ended with: ``code``, unless there was one before."""
+        """Set the close code to ``code`` unless there is one already, and return the close code."""
         if self.close_code is None:
             self.close_code = code
         return self.close_code
 
     def client_left(self, code: int) -> None:
-        """The client has closed the connection with ``code``."""
+        """Record that the client has closed the connection with ``code``."""
         self.close_code = code
 
     def leave(self) -> None:
-        """The connection is being taken out of everything."""
+        """Record that the connection is being removed from its groups and the registry."""
         self.state = ConnectionState.DISCONNECTING
 
     def end(self) -> None:
-        """The connection is over, or did not become one."""
+        """Record that the connection has ended, or could not be accepted."""
         self.state = ConnectionState.DISCONNECTED
         self.gate = None
 
     @property
     def reading(self) -> bool:
-        """True while its endpoint waits for a frame: only then does silence say anything of the client."""
+        """True while its endpoint waits for a frame; otherwise frames of the client may be waiting."""
         return self.gate is not None and self.gate.reading
 
     @property
@@ -107,32 +107,32 @@ class Connection:
 
     @property
     def is_alive(self) -> bool:
-        """True while it is connected and has been heard of within ``heartbeat_timeout`` seconds."""
+        """True while it is connected and the client has sent a frame within ``heartbeat_timeout`` seconds."""
         if self.state is not ConnectionState.CONNECTED:
             return False
         return (now() - self.last_heartbeat).total_seconds() < self.heartbeat_timeout
 
     @property
     def idle_time(self) -> float:
-        """Seconds since a frame went either way."""
+        """Seconds since the last frame in either direction."""
         return (now() - self.last_activity).total_seconds()
 
     @property
     def connection_duration(self) -> float:
-        """Seconds since it was made."""
+        """Seconds since the connection was made."""
         return (now() - self.connected_at).total_seconds()
 
     def update_activity(self) -> None:
-        """A frame has been sent or received."""
+        """Record that a frame has been sent or received."""
         self.last_activity = now()
 
     def update_heartbeat(self) -> None:
-        """The client has answered a ping."""
+        """Record that the client has answered a ping."""
         self.last_heartbeat = self.last_activity = now()
         self.heartbeat.record_pong()
 
     def heard(self, size: int) -> None:
-        """Count a frame of the client, of ``size`` bytes: the client is there."""
+        """Count a frame from the client, of ``size`` bytes, and record that the client is alive."""
         self.last_heartbeat = self.last_activity = now()
         self.messages_received += 1
         self.bytes_received += size
@@ -143,7 +143,7 @@ class Connection:
         self.bytes_sent += size
 
     def to_dict(self) -> dict[str, Any]:
-        """What may be shown of it, as JSON has it; times in ISO 8601 and seconds."""
+        """Return the public fields in JSON types; points in time in ISO 8601, durations in seconds."""
         return {
             "channel_name": self.channel_name,
             "user_id": self.user_id,

@@ -1,4 +1,4 @@
-"""``Switchboard``: the connections of one event loop on the layer, and what arrives there for them."""
+"""``Switchboard``: connects the clients of one event loop to the channel layer."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from compat.types import Message
 __all__ = ["CONTROL", "Switchboard"]
 
 CONTROL = "__manager__"
-"""Type of a message from a manager to the one that has a connection: ``{"do": …, "with": […]}``."""
+"""The type of a command from one manager to the manager of a connection: ``{"do": …, "with": […]}``."""
 
 Obey = Callable[[Connection, str, list[Any]], Awaitable[None]]
 
 
 class Switchboard:
-    """What a manager has on one event loop; only for that loop.
+    """The part of a manager on one event loop; use it only on that loop.
 
-    ``obey(connection, what, arguments)`` carries out what another server's manager asks of a connection here.
+    ``obey(connection, what, arguments)`` carries out a command of another server's manager.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Switchboard:
         self._jobs: set[asyncio.Task[None]] = set()
 
     async def plug_in(self, connection: Connection) -> None:
-        """Let what is sent to a connection's address, and to everybody, reach it from now on."""
+        """Deliver messages to the connection's address, and broadcasts, from now on."""
 
         def deliver(message: Message) -> None:
             self._to_one(connection, message)
@@ -60,7 +60,7 @@ class Switchboard:
             await self.relays.join(BROADCAST_GROUP, connection.channel_name, connection)
 
     async def unplug(self, connection: Connection) -> None:
-        """Undo ``plug_in``, and leave every group here; does all that it can before it raises."""
+        """Undo ``plug_in``, and leave every group on this loop; raise an error only after all steps."""
         name = connection.channel_name
         line = self._lines.pop(name, None)
         endings: list[Awaitable[None]] = [
@@ -74,7 +74,7 @@ class Switchboard:
                 raise outcome
 
     async def join(self, group: str, connection: Connection) -> None:
-        """Let what is sent to ``group`` reach a connection."""
+        """Deliver messages to ``group`` to a connection from now on."""
         with backend_errors(f"joining group {shown(group, 60)}"):
             await self.relays.join(group, connection.channel_name, connection)
 
@@ -84,7 +84,7 @@ class Switchboard:
             await self.relays.leave(group, connection.channel_name)
 
     def frame(self, message: Any, where: str) -> Frame | None:
-        """``message`` as a frame; None, counted and logged, for one that cannot be one."""
+        """Return ``message`` as a frame; count and log one that cannot be encoded, and return None."""
         try:
             return frame_of(message, self.serializer)
         except (TypeError, ValueError) as error:
@@ -119,11 +119,11 @@ class Switchboard:
                 outbox.push(frame)
 
     async def aclose(self) -> None:
-        """End what is under way."""
+        """Cancel the commands that are under way."""
         for job in tuple(self._jobs):
             job.cancel()
 
 
 def _name_of(group: str) -> str:
-    """The name in the layer of a group that connections are in: one that has been joined, or everybody's."""
+    """Return the name of a group in the layer; the broadcast group has the same name there."""
     return group if group == BROADCAST_GROUP else name_in_layer(group)

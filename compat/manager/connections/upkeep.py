@@ -1,4 +1,4 @@
-"""What a manager does by itself, all the time: heartbeats, and a line of statistics."""
+"""The periodic work of a manager: heartbeats, and a log line of statistics."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ __all__ = ["Upkeep"]
 log = logging.getLogger("compat.manager")
 
 BATCH = 500
-"""Connections that are looked at before others get a turn."""
+"""How many connections are checked before the event loop has a turn."""
 CLOSING_AT_ONCE = 100
 TIMED_OUT = 1011
 
 
 class Upkeep:
-    """The two loops of one manager; they run from ``start`` to ``stop``."""
+    """The two periodic tasks of one manager, which run from ``start`` to ``stop``."""
 
     def __init__(self, manager: ConnectionManager, statistics_every_s: float) -> None:
         self.manager = manager
@@ -34,7 +34,7 @@ class Upkeep:
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Begin what the configuration asks for."""
+        """Start the tasks that the configuration enables."""
         config = self.manager.config
         loop = asyncio.get_running_loop()
         if config.WS_ENABLE_HEARTBEAT:
@@ -43,7 +43,7 @@ class Upkeep:
             self._tasks.append(loop.create_task(self._report(), name="compat-manager-statistics"))
 
     async def stop(self) -> None:
-        """End both."""
+        """Stop both tasks."""
         tasks, self._tasks = self._tasks, []
         here = [task for task in tasks if task.get_loop() is asyncio.get_running_loop()]
         for task in here:
@@ -54,7 +54,7 @@ class Upkeep:
     async def _beat(self) -> None:
         config = self.manager.config
         interval_s, timeout_s = config.WS_HEARTBEAT_INTERVAL, config.WS_HEARTBEAT_TIMEOUT
-        # Looks at least twice within the timeout, so that no connection is silent for much longer than that.
+        # Check at least twice within the timeout, so that a silent connection ends soon after it.
         look_s = min(interval_s, timeout_s / 2)
         next_ping = time.monotonic() + interval_s
         while True:
@@ -68,7 +68,7 @@ class Upkeep:
                 log.exception("a heartbeat failed; the next comes in its time")
 
     async def beat(self, ping: bool = True) -> None:
-        """Close the connections that have been silent for too long, and ping the others."""
+        """Close the connections that were silent for too long and, if ``ping``, send a ping to the others."""
         frame = self._ping()
         silent: list[Connection] = []
         async for batch in self.manager.registry.iter_connections(BATCH):
@@ -96,7 +96,7 @@ class Upkeep:
             log.info("%s", self.line())
 
     def line(self) -> str:
-        """The statistics of this server in one line."""
+        """Return the statistics of this server in one line."""
         manager, counters = self.manager, self.manager.statistics
         connections = manager.registry.get_all()
         numbers = {
@@ -116,9 +116,9 @@ class Upkeep:
 
 
 def is_silent(connection: Connection) -> bool:
-    """True when a client has not been heard of for too long, though somebody listened all the time.
+    """Return True if a client has been silent for too long while its endpoint was reading.
 
-    While its endpoint is busy with a message, or nobody reads, the client may well have answered.
+    While the endpoint does not read, an answer of the client may be waiting.
     """
     if not connection.reading:
         return False

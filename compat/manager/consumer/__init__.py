@@ -1,4 +1,4 @@
-"""``BaseConsumer``: what an application does with the messages of one connection."""
+"""``BaseConsumer``: handles the messages of one connection."""
 
 from __future__ import annotations
 

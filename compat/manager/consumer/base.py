@@ -1,4 +1,4 @@
-"""``BaseConsumer``: a connection's own object, whose methods see its messages one after another."""
+"""``BaseConsumer``: the object of one connection, whose methods handle its messages one after another."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ __all__ = ["BaseConsumer"]
 
 
 class BaseConsumer(abc.ABC):
-    """Base of an application's consumers. A subclass has ``connect``, ``receive`` and ``on_disconnect``.
+    """Base of an application's consumers; a subclass has ``connect``, ``receive`` and ``on_disconnect``.
 
-    ``manager``: the one that made the connection; by default ``get_manager()``. ``middleware_stack``: what
-    messages pass before ``receive`` sees them. An endpoint makes one for each connection, awaits
-    ``connect()``, hands frames to ``handle_message()``, and ends with ``disconnect()``.
+    ``manager``: the manager of the connection; by default ``get_manager()``. ``middleware_stack``: the
+    middleware that messages pass before ``receive``. An endpoint makes a consumer for each connection, awaits
+    ``connect()``, passes frames to ``handle_message()``, and ends with ``disconnect()``.
 
-    ``answers_errors``: errors that do not end the connection are answered by ``handle_message`` itself, so
-    that an endpoint whose ``try`` is around its loop goes on; False raises them as well.
+    ``answers_errors``: if True, ``handle_message`` answers errors that do not end the connection and does not
+    raise them, so an endpoint with its ``try`` around the loop goes on. If False, it raises all errors.
     """
 
     answers_errors: bool = True
@@ -51,32 +51,32 @@ class BaseConsumer(abc.ABC):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         hook = cls.__dict__.get("disconnect")
-        if hook is not None:  # the README of fastapi-channels has disconnect() for a hook
+        if hook is not None:  # in fastapi-channels' README, subclasses override disconnect()
             setattr(cls, "disconnect", _ending(hook))  # noqa: B010 - a method, to type checkers
 
     # Hooks
 
     @abc.abstractmethod
     async def connect(self) -> None:
-        """The connection has been accepted."""
+        """Called when the connection has been accepted."""
 
     @abc.abstractmethod
     async def receive(self, message: Message) -> None:
-        """A message of the client has passed the middleware."""
+        """Called with each message of the client that has passed the middleware."""
 
     async def on_disconnect(self, code: int) -> None:
-        """The connection ends, with this close code. It is still in its groups; it leaves them afterwards."""
+        """Called when the connection ends, with its close code; it is still in its groups then."""
         return
 
     # The connection
 
     @property
     def timestamp(self) -> float:
-        """Now, in seconds of the wall clock."""
+        """The current time, in seconds of the wall clock."""
         return time.time()
 
     async def disconnect(self, code: int = 1000) -> None:
-        """Run ``on_disconnect``, then take the connection out of everything, and close it; once."""
+        """Run ``on_disconnect``, leave groups and registry, and close the connection; only the first time."""
         if self._ended:
             return
         self._ended = True
@@ -86,19 +86,20 @@ class BaseConsumer(abc.ABC):
             await self.manager.disconnect(self.connection, code=code)
 
     async def send(self, message: Message) -> None:
-        """Send a ``Message``: its bytes if it has some, else all its fields as JSON."""
+        """Send a ``Message``: its ``binary_data`` if it has some, else all its fields as JSON."""
         await self._send(message.to_dict())
 
     async def send_json(self, data: Any) -> None:
         """Send a dict or a list as JSON.
 
-        This and the other sends return when the frame has been handed to the server, after all that was sent
-        before. WebSocketDisconnect when the client has gone without a word; once the end is known, nothing.
+        This and the other ``send`` methods return when the frame and all frames before it have been passed to
+        the server. They raise WebSocketDisconnect if sending fails, and do nothing after the connection has
+        ended.
         """
         await self._send(plain(data))
 
     async def send_text(self, data: str) -> None:
-        """Send a text frame as it is."""
+        """Send a text frame."""
         await self._write(text_frame(data))
 
     async def send_bytes(self, data: bytes) -> None:
@@ -112,16 +113,16 @@ class BaseConsumer(abc.ABC):
         details: dict[str, Any] | None = None,
         retryable: bool = False,
     ) -> None:
-        """Send an error frame that says ``text``."""
+        """Send an error frame with the message ``text``."""
         error = MessageError(
             text, error_code=error_code, details=details, retryable=retryable, context=self._context()
         )
         await self.handle_error(error)
 
     async def handle_error(self, error: BaseError, as_text: bool = False) -> None:
-        """Tell the client of ``error``: the structured frame, or the text of its message alone.
+        """Send ``error`` to the client as a structured frame, or only its message if ``as_text``.
 
-        Serious errors are logged, with what caused them.
+        Serious errors are logged with their cause.
         """
         self.manager.statistics.count_error()
         log_if_serious(error, user=self.connection.user_id, connection=self.connection.channel_name)
@@ -140,7 +141,7 @@ class BaseConsumer(abc.ABC):
             if connection.state is ConnectionState.CONNECTED and connection.close_code is None:
                 await outbox.send(frame)
             return
-        # A connection that no manager made: a test's, for example.
+        # A connection without a manager, for example in a test.
         if frame.text is not None:
             await connection.websocket.send_text(frame.text)
         else:
@@ -151,30 +152,30 @@ class BaseConsumer(abc.ABC):
     # Groups
 
     async def join_group(self, group: str) -> None:
-        """Get what is sent to ``group`` from now on."""
+        """Add this connection to ``group``."""
         await self.manager.join_group(self.connection, group)
 
     async def leave_group(self, group: str) -> None:
-        """Get it no more."""
+        """Remove this connection from ``group``."""
         await self.manager.leave_group(self.connection, group)
 
     async def send_to_group(self, group: str, message: dict[str, Any] | Message) -> None:
-        """Send to every member of ``group``, this connection included if it is one."""
+        """Send to every member of ``group``, including this connection if it is one."""
         await self.manager.send_group(group, message)
 
     async def send_to_others(self, group: str, message: dict[str, Any] | Message) -> None:
-        """Send to every member of ``group`` but this connection."""
+        """Send to every member of ``group`` except this connection."""
         await self.manager.send_group_except(group, message, self.connection)
 
     # Messages of the client
 
     async def handle_message(self, json_str: str | None = None, binary: bytes | None = None) -> None:
-        """Handle one frame: give exactly one of ``json_str`` and ``binary``.
+        """Handle one frame, given as exactly one of ``json_str`` and ``binary``.
 
-        ValidationError INVALID_MESSAGE_PARAMS for both or neither: that is the endpoint's mistake. What is
-        the client's is answered with an error frame: INVALID_JSON, INVALID_MESSAGE_FORMAT (not an object, or
-        a field of the wrong kind), MISSING_MESSAGE_TYPE, VALIDATION_FAILED (too large), and whatever
-        BaseError the middleware and ``receive`` raise. Of those, the ones that end the connection are raised.
+        Both or neither are a mistake of the endpoint: ValidationError INVALID_MESSAGE_PARAMS. Mistakes of the
+        client are answered with an error frame: INVALID_JSON, INVALID_MESSAGE_FORMAT (not an object, or a
+        field of the wrong type), MISSING_MESSAGE_TYPE, VALIDATION_FAILED (too large), and any BaseError of
+        the middleware and of ``receive``. Errors that end the connection are raised instead.
         """
         if (json_str is None) == (binary is None):
             raise ValidationError(
@@ -196,12 +197,12 @@ class BaseConsumer(abc.ABC):
             await self.handle_error(error)
 
     async def _refused(self, frame: str | bytes | None) -> None:
-        """Let the middleware know of a frame that is no message: limits count it."""
+        """Tell the middleware about a frame that could not be read, so that rate limits count it."""
         unreadable = Message(type=UNREADABLE, data=None, size=len(frame or ""))
         await tell_refused(self.middleware_stack, unreadable, self.connection, self)
 
     async def _process(self, message: Message) -> None:
-        """The middleware, then ``receive``, then the middleware's ``finished``."""
+        """Run the middleware, then ``receive``, then the middleware's ``finished``."""
         stack, began = self.middleware_stack, time.perf_counter()
         error: BaseException | None = None
         try:
@@ -288,7 +289,7 @@ _KINDS: dict[tuple[type, ...], str] = {(dict,): "an object", (int, float): "a nu
 def _ending(
     hook: Callable[..., Awaitable[None]],
 ) -> Callable[..., Awaitable[None]]:
-    """A subclass's own ``disconnect`` as a hook: once, and what must follow it follows."""
+    """Wrap a subclass's ``disconnect`` so that it runs once, and the connection is closed after it."""
 
     @functools.wraps(hook)
     async def disconnect(self: BaseConsumer, code: int = 1000, *args: Any, **kwargs: Any) -> None:

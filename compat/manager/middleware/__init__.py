@@ -1,4 +1,4 @@
-"""What a client's message passes on its way to the consumer: ``A >> B >> C``, in that order."""
+"""Middleware, which a client's message passes before the consumer: ``A >> B >> C``, in this order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``Middleware`` and how it is chained: ``a >> b``, ``a | b``, with plain async functions as links too."""
+"""``Middleware``, and chains of it: ``a >> b`` or ``a | b``, also with plain async functions."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 __all__ = ["UNREADABLE", "Chain", "Middleware", "Step", "tell_refused"]
 
 UNREADABLE = "__unreadable__"
-"""The type of a message of which nothing is known: no JSON, no object, no type, too large."""
+"""The type of a message that could not be read: not JSON, not an object, without a type, or too large."""
 
 Step = Callable[[Message, "Connection", "BaseConsumer"], Awaitable["Message | None"]]
-"""What can be a link: called with the message, its connection and consumer; None stops the message."""
+"""One step of a chain, called with a message, its connection and consumer; None stops the message."""
 
 
 class Middleware(abc.ABC):
-    """One step; a subclass has ``process``. An instance may serve any number of connections and chains.
+    """One step, whose subclass implements ``process``; any number of connections and chains may share it.
 
-    ``a >> b`` makes a chain of both and changes neither.
+    ``a >> b`` makes a new chain of both, and changes neither.
     """
 
     def __init__(self, next_middleware: Step | None = None) -> None:
@@ -36,16 +36,16 @@ class Middleware(abc.ABC):
     async def process(
         self, message: Message, connection: Connection, consumer: BaseConsumer
     ) -> Message | None:
-        """The message to hand on (this one, or another), or None to let it go no further.
+        """Return the message for the next step (this one or another), or None to stop it.
 
-        A ``BaseError`` that is raised here is what the client gets for an answer.
+        A ``BaseError`` that is raised here is sent to the client as the answer.
         """
 
     async def refused(self, message: Message, connection: Connection, consumer: BaseConsumer) -> None:
-        """A message that does not come this far: it could not be read, or a step before this has stopped it.
+        """Called for a message that could not be read, or that an earlier step has stopped.
 
-        Of one that could not be read only the size is known; its type is ``UNREADABLE``. A ``BaseError`` that
-        is raised here is answered instead of what stopped the message. The default does nothing.
+        A message that could not be read has the type ``UNREADABLE`` and only a size. A ``BaseError`` that is
+        raised here replaces the error that stopped the message. The default does nothing.
         """
         return
 
@@ -57,16 +57,16 @@ class Middleware(abc.ABC):
         seconds: float,
         error: BaseException | None,
     ) -> None:
-        """After the consumer has handled ``message``, or ``error`` came of it, ``seconds`` after it came in.
+        """Called when ``message`` has been handled, or ``error`` was raised, ``seconds`` after its arrival.
 
-        Called for messages that went through ``process``; the default does nothing.
+        It is called for messages that went through ``process``. The default does nothing.
         """
         return
 
     async def __call__(
         self, message: Message, connection: Connection, consumer: BaseConsumer
     ) -> Message | None:
-        """``process``, and what was given as ``next_middleware``."""
+        """Call ``process``, and then ``next_middleware`` if there is one."""
         following_step = self.next_middleware
         try:
             processed = await self.process(message, connection, consumer)
@@ -91,7 +91,7 @@ class Middleware(abc.ABC):
 
 
 class Chain(Middleware):
-    """Several steps in order, as one; ``steps`` has them."""
+    """Several steps in order, used as one step; ``steps`` has them."""
 
     def __init__(self, *steps: Step) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ class Chain(Middleware):
 async def tell_refused(
     step: Step | None, message: Message, connection: Connection, consumer: BaseConsumer
 ) -> None:
-    """``refused`` of ``step``, and of what was given it as ``next_middleware``; functions are not told."""
+    """Call ``refused`` of ``step`` and of its ``next_middleware``, and so on; skip plain functions."""
     while isinstance(step, Middleware):
         await step.refused(message, connection, consumer)
         step = step.next_middleware

@@ -1,4 +1,4 @@
-"""``LoggingMiddleware``: a line for each message that comes in, and one for what became of it."""
+"""``LoggingMiddleware``: logs a line for each incoming message, and one for its result."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["LoggingMiddleware"]
 
 
 class LoggingMiddleware(Middleware):
-    """Logs type, size, user and connection of a message, then how long it took and what it answered.
+    """Logs a message's type, size, user and connection, and then its duration and result.
 
-    Never its content. ``level`` applies to both lines; a failure is a WARNING.
+    It never logs the content. ``level`` applies to both lines; a failure is logged as a WARNING.
     """
 
     def __init__(
@@ -75,5 +75,5 @@ class LoggingMiddleware(Middleware):
 
 
 def _on_one_line(text: str) -> str:
-    """``text`` of a client: short, and without line breaks of its own."""
+    """Return a client's ``text``, shortened and without line breaks."""
     return shown(text)[1:-1]

@@ -1,4 +1,4 @@
-"""``RateLimitMiddleware``: so many messages in a window, of each connection or user, on all servers."""
+"""``RateLimitMiddleware``: limits the messages per window, for each connection, user or address."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ Per = Literal["connection", "user", "address"]
 
 
 class RateLimitMiddleware(Middleware):
-    """Refuses with RateLimitError what comes too fast; ``details["retry_after"]`` says when to try again.
+    """Refuses messages over a limit with RateLimitError; ``details["retry_after"]`` is in seconds.
 
-    ``messages_per_window`` in any ``window_seconds``, and no more than ``burst_size`` of them in any second.
-    ``redis``: a ``redis.asyncio`` client; the windows are then shared by all servers (same ``key_prefix``).
-    What is no message at all (no JSON, no type, too large) counts as one, and so does what the middleware
-    before this one refuses. ``excluded_message_types`` pass and do not count.
+    The limit is ``messages_per_window`` in any ``window_seconds``, and ``burst_size`` of them in any second.
+    ``redis``: a ``redis.asyncio`` client; all servers with the same ``key_prefix`` then share the windows.
+    Frames that are not messages (not JSON, without a type, too large) count too, and so do messages that
+    earlier middleware has refused. ``excluded_message_types`` pass, and do not count.
 
-    ``per``: whose window it is. "connection" (the default): a client that connects again has a new one.
-    "user": that of all connections of a user, for users that are authenticated; where clients say who they
-    are, each name has a window. "address": that of all connections from a client's address, which a client
-    cannot choose; behind a proxy the server has to know the client's. A function of message and connection
-    returns a key. Connections without a user count by their address under "user".
+    ``per`` says who shares a window. "connection", the default: each connection has its own, and a client
+    that reconnects has a new one. "user": all connections of a user; use it only if users are authenticated,
+    because otherwise a client can choose a new name. "address": all connections from one client address;
+    behind a proxy, the server must be configured to see the client's address. A function of message and
+    connection returns a key. With "user", connections without a user count by address.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class RateLimitMiddleware(Middleware):
         self._throttle = Throttle()
 
     def key(self, message: Message, connection: Connection) -> str:
-        """Whose window ``message`` goes into."""
+        """Return the key of the window in which ``message`` counts."""
         if callable(self.per):
             return self.per(message, connection)
         if self.per == "user" and connection.user_id:
@@ -112,7 +112,7 @@ class RateLimitMiddleware(Middleware):
             log.warning(
                 "rate limit: %s is over %d in %g s", shown(key), self.messages_per_window, self.window_seconds
             )
-        # Rounded up: a client that waits as long as it is told is let in.
+        # Round up, so that a client that waits as long as it is told is admitted.
         retry_after = math.ceil(verdict.retry_after_s * 1000) / 1000
         raise RateLimitError(
             f"Rate limit exceeded: {self.messages_per_window} messages in {self.window_seconds:g} s",
@@ -132,6 +132,6 @@ class RateLimitMiddleware(Middleware):
 
 
 def _address(connection: Connection) -> str | None:
-    """The client's address; None where the server does not say, as with a Unix socket."""
+    """Return the client's address; None if the server does not know it, as with a Unix socket."""
     client = getattr(connection.websocket, "scope", {}).get("client")
     return client[0] if client else None

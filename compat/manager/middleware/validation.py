@@ -1,4 +1,4 @@
-"""``ValidationMiddleware``: no message that is too large, too old, or not of the shape it should have."""
+"""``ValidationMiddleware``: refuses messages that are too large or malformed, and drops expired ones."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ __all__ = ["ValidationMiddleware", "size_of", "too_large"]
 MAX_TYPE_LENGTH = 200
 TOO_BIG = 1009
 MAX_PROBLEMS = 20
-"""An answer must not outgrow what it answers."""
+"""The number of problems that an answer lists, so that it stays shorter than the message."""
 
 
 class ValidationMiddleware(Middleware):
-    """Refuses with ValidationError: messages over ``max_message_size`` bytes, and malformed ones.
+    """Refuses messages over ``max_message_size`` bytes, and malformed ones, with ValidationError.
 
-    ``schemas``: for some types of message, what their ``data`` must be: anything that pydantic validates (a
-    model, a TypedDict, ``list[int]``). The consumer then gets the validated value as ``data``. Messages that
-    are older than their ``ttl_seconds`` go no further, without an error.
+    ``schemas`` maps message types to the type of their ``data``: anything that pydantic validates (a model, a
+    TypedDict, ``list[int]``). The consumer gets the validated value as ``data``. Messages older than their
+    ``ttl_seconds`` are dropped without an error.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class ValidationMiddleware(Middleware):
 
 
 def size_of(message: Message) -> int:
-    """Bytes of ``message`` as it came in, or as it would go out where it came from nowhere."""
+    """Return the size of ``message`` in bytes, as it was received or would be sent."""
     if message.size is not None:
         return message.size
     if message.binary_data is not None:
@@ -83,7 +83,7 @@ def size_of(message: Message) -> int:
 
 
 def too_large(size: int, limit: int, connection: Connection, message_type: str | None) -> ValidationError:
-    """The error for a message of ``size`` bytes where ``limit`` are allowed."""
+    """Return the error for a message of ``size`` bytes if ``limit`` bytes are allowed."""
     return ValidationError(
         f"Message too large: {size} bytes (max: {limit})",
         context=_context(connection, message_type),

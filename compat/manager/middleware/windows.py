@@ -1,7 +1,7 @@
-"""Sliding windows that count: in this process, or in Redis for all servers together.
+"""Sliding windows: in this process, or in Redis for all servers together.
 
-Both are exact: an entry is let in if fewer than ``limit`` were let in during the ``window_s`` before it, and
-fewer than ``burst`` during the last second. One that is refused does not count.
+Both are exact: an entry is admitted if fewer than ``limit`` were admitted during the last ``window_s``
+seconds, and fewer than ``burst`` during the last second. Refused entries do not count.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ log = logging.getLogger("compat.manager")
 
 BURST_S = 1.0
 PATIENCE_S = 2.0
-"""How long a message waits for Redis; redis-py by itself would try again for many seconds."""
+"""Seconds that a message waits for Redis; redis-py alone would retry for many seconds."""
 AWAY_S = 5.0
-"""How long Redis is not asked again after it could not be reached."""
+"""Seconds without a new attempt after Redis could not be reached."""
 FORGET_ABOVE = 10_000
-"""Keys that are kept at most before those with an empty window are thrown out."""
+"""The number of keys above which those with an empty window are removed."""
 
 
 class Verdict(NamedTuple):
-    """Whether an entry is let in."""
+    """Whether an entry is admitted."""
 
     allowed: bool
     remaining: int
-    """How many more would be let in now."""
+    """How many more entries would be admitted now."""
     retry_after_s: float
-    """When the next would be let in; 0 for one that was."""
+    """Seconds until the next entry is admitted; 0 if this one was."""
 
 
 class Windows(Protocol):
@@ -59,7 +59,7 @@ class LocalWindows:
         return self.enter_now(key, time.monotonic())
 
     def enter_now(self, key: str, now: float) -> Verdict:
-        """``enter`` at a given time, in seconds of a clock that does not go back."""
+        """Enter at the time ``now``, in seconds of a monotonic clock."""
         entries = self._entries.get(key)
         if entries is None:
             self._forget(now)
@@ -78,7 +78,7 @@ class LocalWindows:
         return Verdict(True, self.limit - len(entries), 0.0)
 
     def _forget(self, now: float) -> None:
-        """Throw out the windows, least recently entered first, that have had no message for long."""
+        """Remove windows that have become empty, least recently entered first."""
         while len(self._entries) >= FORGET_ABOVE:
             key, entries = next(iter(self._entries.items()))
             if entries and entries[-1] > now - self.window_s:
@@ -87,7 +87,7 @@ class LocalWindows:
 
 
 class ScriptOnLoop:
-    """The script that enters a window, with a client of one event loop."""
+    """The script that enters a window, with the Redis client of one event loop."""
 
     text = (Path(__file__).parent / "sliding_window.lua").read_text(encoding="utf-8")
 
@@ -96,16 +96,17 @@ class ScriptOnLoop:
         self._redis = redis
 
     async def aclose(self) -> None:
-        """The loop ends, and with it every connection that was opened on it."""
+        """Close the connections that were opened on the loop."""
         await self._redis.connection_pool.disconnect()
 
 
 class RedisWindows:
     """Windows that all servers share, by the clock of Redis.
 
-    ``redis``: a ``redis.asyncio`` client, of any decoding. While Redis cannot be reached, each server goes on
-    with windows of its own, says so once a minute, and asks Redis again every few seconds. The client serves
-    the event loop that uses it first; any other loop (a test's) gets one like it.
+    ``redis`` is a ``redis.asyncio`` client, with or without decoding. While Redis cannot be reached, each
+    server uses windows of its own, logs this once a minute, and tries Redis again every few seconds. The
+    client serves the first event loop that uses it; any other loop (in tests) gets a client with the same
+    options.
     """
 
     def __init__(self, redis: Any, limit: int, window_s: float, burst: int, key_prefix: str) -> None:

@@ -1,4 +1,4 @@
-"""How values become bytes: on a client's socket, and on the wire between servers."""
+"""Serializers: how messages become bytes, for clients and between servers."""
 
 from __future__ import annotations
 

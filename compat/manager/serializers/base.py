@@ -1,4 +1,4 @@
-"""``BaseSerializer``: the two methods and the one fact that the manager needs of a serializer."""
+"""``BaseSerializer``: the interface of serializers."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ __all__ = ["BaseSerializer"]
 
 
 class BaseSerializer(abc.ABC):
-    """A format. ``binary``: its frames to clients are binary ones, or text where it is False."""
+    """A format for messages; ``binary`` tells whether clients get binary frames or text frames."""
 
     binary: bool = False
     for_clients: bool = True
-    """False for a format that no client should be asked to read."""
+    """False for a format that is not safe or not suitable for clients."""
 
     @abc.abstractmethod
     def dumps(self, data: Any) -> bytes:
-        """``data`` as bytes; TypeError or ValueError for what the format has no place for."""
+        """Return ``data`` as bytes; raise TypeError or ValueError for a value that the format lacks."""
 
     @abc.abstractmethod
     def loads(self, data: bytes | str) -> Any:
-        """The inverse of ``dumps``; ValueError for what is not of this format."""
+        """Return the value that ``dumps`` has encoded; raise ValueError for bytes of another format."""
 
     def text(self, data: Any) -> str:
-        """``data`` as a text frame carries it; only where ``binary`` is False."""
+        """Return ``data`` as the content of a text frame; only for formats that are not ``binary``."""
         return self.dumps(data).decode()

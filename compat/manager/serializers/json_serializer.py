@@ -1,4 +1,4 @@
-"""JSON of the standard library: compact, UTF-8, and nothing that a browser's JSON.parse refuses."""
+"""JSON by the standard library: compact, in UTF-8, and always readable by a browser's JSON.parse."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["JSONSerializer"]
 
 
 class JSONSerializer(BaseSerializer):
-    """``{"a":1}``. NaN and the infinities are a ValueError: they are not JSON."""
+    """JSON such as ``{"a":1}``; NaN and the infinities raise ValueError, because they are not JSON."""
 
     def __init__(self) -> None:
         self._encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode

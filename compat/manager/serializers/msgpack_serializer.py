@@ -1,4 +1,4 @@
-"""msgpack: binary frames, smaller than JSON, for clients that are programs."""
+"""msgpack: binary frames, smaller than JSON, for clients other than browsers."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["MsgpackSerializer"]
 
 
 class MsgpackSerializer(BaseSerializer):
-    """Frames are binary. Keys are strings.
+    """msgpack in binary frames.
 
-    Tuples come back as lists.
+    Keys must be strings, and tuples become lists.
     """
 
     binary = True

@@ -1,4 +1,4 @@
-"""JSON by orjson: the same frames, several times faster for large messages; needs orjson installed."""
+"""JSON by orjson: the same frames, several times faster for large messages; orjson must be installed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["ORJSONSerializer"]
 
 
 class ORJSONSerializer(BaseSerializer):
-    """As ``JSONSerializer``, but NaN becomes null. Raises ImportError when orjson is not installed."""
+    """Like ``JSONSerializer``, but NaN becomes null; the constructor raises ImportError without orjson."""
 
     def __init__(self) -> None:
         try:

@@ -1,8 +1,8 @@
-"""pickle, for those who ask for it: signed, because reading a pickle runs what is written in it.
+"""pickle, with a signature, because loading a pickle runs the code in it.
 
-Whoever can write to the Redis of a fleet that trusts bare pickles runs code on every server of it. A payload
-here begins with an HMAC of the rest, under a secret that never goes through Redis, and is not unpickled
-unless that is right. That is the whole protection: who knows the secret is trusted with everything.
+If servers load unsigned pickles, anyone who can write to their Redis can run code on them. Here a payload
+begins with an HMAC of the rest, with a secret that is never sent through Redis, and is loaded only if the
+HMAC is right. This is the only protection: anyone who knows the secret can run code on every server.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ SECRET_BYTES = 16
 
 
 class PickleWarning(UserWarning):
-    """pickle has been chosen where a safe format would do."""
+    """pickle is used although a safe format is available."""
 
 
 class PickleSerializer(BaseSerializer):
-    """``HMAC-SHA256 + pickle``. Every server needs the same ``secret``, of 16 bytes or more.
+    """``HMAC-SHA256 + pickle``; every server needs the same ``secret`` of at least 16 bytes.
 
-    ``loads`` raises ValueError, and unpickles nothing, when the signature is wrong.
+    If the signature is wrong, ``loads`` raises ValueError without loading the pickle.
     """
 
     binary = True

@@ -1,4 +1,4 @@
-"""The status of a manager in Prometheus' text format. Pure: a dict in, text out."""
+"""The status of a manager in the text format of Prometheus. Pure: it takes a dict and returns text."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ COUNTERS = {
 
 
 def prometheus_text(local: Mapping[str, Any]) -> str:
-    """The text for one server: ``{"server_instance_id", "connections", "users", "groups", "statistics"}``.
+    """Return the text for ``{"server_instance_id", "connections", "users", "groups", "statistics"}``.
 
-    Of this server alone, since every server is asked: a sum over them is Prometheus' business.
+    It covers only this server, because Prometheus asks every server and can add up their values.
     """
     labels = f'{{server="{_escaped(str(local["server_instance_id"]))}"}}'
     lines: list[str] = []

@@ -1,4 +1,4 @@
-"""``status_router``: a FastAPI router with the manager's status, for those whom a dependency lets in."""
+"""``status_router``: a FastAPI router with the manager's status, behind a dependency."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def status_router(
     prefix: str = "/status",
     every: float = EVERY_S,
 ) -> Any:
-    """A FastAPI router: ``app.include_router(status_router(Depends(is_admin)))``.
+    """Return a FastAPI router: ``app.include_router(status_router(Depends(is_admin)))``.
 
-    ``GET /status`` is JSON, ``/status/metrics`` Prometheus text (of this server alone), ``/status/live`` a
-    page that updates over the websocket ``/status/socket`` ``every`` so many seconds. ``dependency``: what
-    decides who may see them, a dependency or ``Depends(…)``; it raises an HTTPException for the others.
-    Without one they are shown while the app (or the setting DEBUG) is in debug mode, and refused (403)
-    otherwise.
-    ``manager``: by default ``get_manager()``, asked at each request.
+    ``GET /status`` is JSON, ``/status/metrics`` is Prometheus text (only of this server), and
+    ``/status/live`` is a page that updates ``every`` so many seconds over the websocket ``/status/socket``.
+    ``dependency``, a function or ``Depends(…)``, decides who may see them, and raises an HTTPException for
+    everybody else. Without it they are shown only in debug mode (of the app, or the setting DEBUG), and
+    refused with 403 otherwise. ``manager``: by default ``get_manager()``, called at each request. Raises
+    ImportError without FastAPI.
     """
     try:
         from fastapi import APIRouter, Depends
@@ -97,7 +97,7 @@ def status_router(
 
 
 async def _problem(websocket: WebSocket, ticket: str, manager: ConnectionManager) -> str | None:
-    """Why the live page's websocket is refused; None for one that is let in, whose ticket is then used up."""
+    """Return why the live page's websocket is refused; None if it is admitted, which uses up its ticket."""
     origin = websocket.headers.get("origin")
     if origin is not None and not _is_own(origin, websocket):
         if not manager.allows_origin_of(websocket.scope):
@@ -110,7 +110,7 @@ async def _problem(websocket: WebSocket, ticket: str, manager: ConnectionManager
 
 
 def _is_own(origin: str, websocket: WebSocket) -> bool:
-    """Whether the page comes from where its websocket goes to."""
+    """Return True if the page and its websocket have the same host."""
     try:
         return urlsplit(origin).netloc.lower() == websocket.headers.get("host", "").lower()
     except ValueError:
@@ -118,7 +118,7 @@ def _is_own(origin: str, websocket: WebSocket) -> bool:
 
 
 async def _feed(websocket: WebSocket, ask: Callable[[], Awaitable[dict[str, Any]]], every: float) -> None:
-    """Send the status, again and again, until the page is closed."""
+    """Send the status ``every`` so many seconds, until the page is closed."""
     reading = asyncio.ensure_future(_until_closed(websocket))
     try:
         while not reading.done():
@@ -152,7 +152,7 @@ def local_status(manager: ConnectionManager) -> dict[str, Any]:
 
 
 async def only_in_debug(connection: HTTPConnection) -> None:
-    """The dependency where none was given: refuses unless in debug mode."""
+    """Refuse with 403 unless in debug mode; the default dependency."""
     from fastapi import HTTPException
 
     if connection.app.debug or settings.get("DEBUG"):
@@ -165,7 +165,7 @@ async def only_in_debug(connection: HTTPConnection) -> None:
 
 
 def _depends(dependency: Any, depends: Any) -> Any:
-    """A dependency as FastAPI wants it in a list: ``Depends(…)`` as it is, a function wrapped."""
+    """Return a dependency for FastAPI's list: ``Depends(…)`` as it is, a function wrapped in it."""
     if hasattr(dependency, "dependency"):
         return dependency
     if callable(dependency):

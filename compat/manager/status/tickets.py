@@ -1,8 +1,8 @@
-"""Tickets for the live page's websocket: a page that was allowed to be seen may open one, within a minute.
+"""Tickets for the live page's websocket: whoever may see the page may open the websocket within a minute.
 
-Browsers send no headers of one's own with a websocket, and dependencies that look at a ``Request`` cannot be
-asked about one. So the page fetches a ticket by an ordinary request, which the dependency guards. Tickets are
-signed with a secret that the servers of a registry share, name the time at which they end, and are good once.
+Browsers cannot add headers to a websocket, and dependencies that need a ``Request`` do not work for one. So
+the page gets a ticket by an ordinary request, which the dependency protects. A ticket contains the time of
+its expiry, is signed with a secret that all servers of a registry share, and can be used once.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import secrets
 __all__ = ["TICKET_S", "check_ticket", "make_ticket"]
 
 TICKET_S = 60
-"""How long a ticket opens the door."""
+"""Seconds for which a ticket is valid."""
 
 
 def make_ticket(secret: bytes, now: float) -> str:
-    """A ticket that is good from ``now`` (seconds of the wall clock) on, for ``TICKET_S`` seconds."""
+    """Return a ticket that is valid for ``TICKET_S`` seconds from ``now``, in seconds of the wall clock."""
     until = f"{int(now) + TICKET_S}.{secrets.token_hex(8)}"
     return f"{until}.{_signature(secret, until)}"
 
 
 def check_ticket(secret: bytes, ticket: str, now: float) -> bool:
-    """True for a ticket that was made with ``secret`` and has not ended."""
+    """Return True for a ticket that was made with ``secret`` and has not expired."""
     until, _, signature = ticket.rpartition(".")
     if not hmac.compare_digest(signature.encode(), _signature(secret, until).encode()):
         return False

@@ -1,4 +1,4 @@
-"""Batches and retries, for the manager and for those who write their own backends and jobs."""
+"""Batches and retries, for the manager and for custom backends and jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many small jobs, so many at a time: what a manager with thousands of connections does with each of them."""
+"""Run many small jobs with a limit on how many run at a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ R = TypeVar("R")
 
 
 class Semaphore(asyncio.Semaphore):
-    """``asyncio.Semaphore`` that must be given a limit of 1 or more."""
+    """An ``asyncio.Semaphore`` with a limit of 1 or more; anything else raises ValueError."""
 
     def __init__(self, max_concurrent: int) -> None:
         _require_positive("max_concurrent", max_concurrent)
@@ -24,7 +24,7 @@ class Semaphore(asyncio.Semaphore):
 
 
 def batch_items(items: Iterable[T], batch_size: int, strict: bool = False) -> Iterator[tuple[T, ...]]:
-    """``items`` in tuples of ``batch_size``; the last may be shorter, or a ValueError where ``strict``.
+    """Yield ``items`` in tuples of ``batch_size``; if ``strict``, a shorter last one raises ValueError.
 
     >>> list(batch_items("abcde", 2))
     [('a', 'b'), ('c', 'd'), ('e',)]
@@ -42,10 +42,10 @@ def batch_items(items: Iterable[T], batch_size: int, strict: bool = False) -> It
 async def run_with_concurrency_limit(
     tasks: Iterable[Awaitable[T]], max_concurrent: int, return_exceptions: bool = True
 ) -> list[T | BaseException]:
-    """The results of ``tasks`` in their order, at most ``max_concurrent`` of them running at a time.
+    """Return the results of ``tasks`` in order; at most ``max_concurrent`` of them run at a time.
 
-    With ``return_exceptions`` an exception stands in the place of a result; otherwise the first is raised,
-    and what has not begun is never begun.
+    With ``return_exceptions`` an exception takes the place of a result. Otherwise the first one is raised,
+    and tasks that have not started are discarded.
     """
     _require_positive("max_concurrent", max_concurrent)
     waiting = list(tasks)
@@ -53,7 +53,7 @@ async def run_with_concurrency_limit(
     turn = iter(range(len(waiting)))
 
     async def work() -> None:
-        for index in turn:  # shared: each takes the next that no other has taken
+        for index in turn:  # the workers share the iterator, so each index is taken once
             try:
                 results[index] = await waiting[index]
             except Exception as error:
@@ -79,7 +79,7 @@ async def process_in_batches(
     max_concurrent: int = 10,
     return_exceptions: bool = True,
 ) -> list[R | BaseException]:
-    """``processor(item)`` for each item, one batch after another, results in order."""
+    """Await ``processor(item)`` for each item, one batch after another; return the results in order."""
     results: list[R | BaseException] = []
     for batch in batch_items(items, batch_size):
         jobs = (processor(item) for item in batch)
@@ -89,10 +89,10 @@ async def process_in_batches(
 
 @dataclass
 class BatchProcessor(Generic[T, R]):
-    """``process_in_batches`` with its options kept, counts, and callbacks.
+    """``process_in_batches`` with stored options, counters and callbacks.
 
-    ``on_batch_complete(number, of)`` after each batch, ``on_error(item, error)`` for each failure; a failed
-    item's result is None, or with ``continue_on_error=False`` its error is raised.
+    It awaits ``on_batch_complete(number, total)`` after each batch, and ``on_error(item, error)`` for each
+    failure. A failed item's result is None; with ``continue_on_error=False`` its error is raised.
     """
 
     processor: Callable[[T], Awaitable[R]]
@@ -102,15 +102,15 @@ class BatchProcessor(Generic[T, R]):
     on_error: Callable[[T, Exception], Awaitable[None]] | None = None
     continue_on_error: bool = True
     processed_count: int = field(default=0, init=False)
-    """Items that went well since ``process`` was called."""
+    """How many items have succeeded since ``process`` was called."""
     error_count: int = field(default=0, init=False)
 
     def reset_counts(self) -> None:
-        """Begin to count anew."""
+        """Set both counters to 0."""
         self.processed_count = self.error_count = 0
 
     async def process(self, items: Iterable[T]) -> list[R | None]:
-        """The results in order."""
+        """Process all items, and return the results in order."""
         self.reset_counts()
         batches = list(batch_items(items, self.batch_size))
         results: list[R | None] = []
@@ -121,7 +121,7 @@ class BatchProcessor(Generic[T, R]):
         return results
 
     async def process_stream(self, batches: AsyncIterator[list[T]]) -> AsyncIterator[list[R | None]]:
-        """The results of each batch as it comes."""
+        """Process each batch as it arrives, and yield its results."""
         self.reset_counts()
         async for batch in batches:
             yield await self._batch(batch)
@@ -147,7 +147,7 @@ class BatchProcessor(Generic[T, R]):
 
 
 def _discard(job: Any) -> None:
-    """Let go of a job that will not be run, without a warning about it."""
+    """Close a job that will not run, so that Python does not warn about it."""
     if inspect.iscoroutine(job):
         job.close()
     elif isinstance(job, asyncio.Future):

@@ -1,4 +1,4 @@
-"""A decorator that tries again, with growing pauses (``Backoff``)."""
+"""A decorator that retries with growing pauses (``Backoff``)."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ def with_retry(
     jitter: bool = True,
     exceptions: tuple[type[Exception], ...] = (Exception,),
 ) -> Callable[[F], F]:
-    """A decorator for functions and coroutine functions: after one of ``exceptions``, try again.
+    """Return a decorator for functions and coroutine functions that retries after one of ``exceptions``.
 
-    Up to ``max_retries`` more times, ``base_delay`` seconds after the first failure and ``max_delay`` at most
-    after the last; the error of the last attempt is raised. Each failure is a WARNING, the last an ERROR.
+    It retries up to ``max_retries`` times. The first pause is ``base_delay`` seconds, the longest
+    ``max_delay``. The error of the last attempt is raised. Each failure is logged as a WARNING, the last as
+    an ERROR.
     """
 
     def decorate(function: F) -> F:

@@ -52,7 +52,7 @@ class AppConfig:
 
     @classmethod
     def create(cls, entry: str) -> AppConfig:
-        """The config for an entry of INSTALLED_APPS: the path of a package, or of an AppConfig subclass."""
+        """Return the config for an entry of INSTALLED_APPS: the path of a package or an AppConfig."""
         try:
             module = importlib.import_module(entry)
         except ModuleNotFoundError as error:
@@ -102,7 +102,7 @@ def _folder(module: ModuleType | None) -> str:
 
 
 def _config_class(module: ModuleType, entry: str) -> type[AppConfig] | None:
-    """The AppConfig that ``<app>/apps.py`` defines: the one marked ``default``, or the only one."""
+    """Return the AppConfig that ``<app>/apps.py`` defines: the one marked ``default``, or the only one."""
     if not module_has_submodule(module, APPS_MODULE_NAME):
         return None
     try:

@@ -87,12 +87,12 @@ class Apps:
     check_models_ready = check_apps_ready
 
     def get_app_configs(self) -> Iterable[AppConfig]:
-        """Every app of the project."""
+        """Return every app of the project."""
         self.check_apps_ready()
         return self.app_configs.values()
 
     def get_app_config(self, app_label: str) -> AppConfig:
-        """The app with that label; LookupError, naming the nearest mistake, if there is none."""
+        """Return the app with that label; LookupError, naming the nearest mistake, if there is none."""
         self.check_apps_ready()
         try:
             return self.app_configs[app_label]
@@ -108,7 +108,7 @@ class Apps:
             raise LookupError(f"there is no app with the label '{app_label}'.{hint}") from None
 
     def get_containing_app_config(self, object_name: str) -> AppConfig | None:
-        """The app that a dotted name lies in, the innermost if several, or None."""
+        """Return the app that a dotted name lies in, the innermost if several, or None."""
         self.check_apps_ready()
         inside = [one for one in self.app_configs.values() if f"{object_name}.".startswith(f"{one.name}.")]
         return max(inside, key=lambda one: len(one.name), default=None)

@@ -27,7 +27,7 @@ class LazySettings:
 
     A value is kept as an attribute of the object, so that the next one who reads it calls nothing;
     ``compat.settings`` takes these attributes away whenever a setting changes.
-    AttributeError for a name that neither the project nor Django has; ImproperlyConfigured where no settings
+    AttributeError for a name that neither the project nor Django has; ImproperlyConfigured if no settings
     module is named and nothing was configured.
     """
 

@@ -57,7 +57,7 @@ class Paginator:
         return range(1, self.num_pages + 1)
 
     def validate_number(self, number: Any) -> int:
-        """``number`` as an int; InvalidPage where there is no such page."""
+        """Return ``number`` as an int; InvalidPage if there is no such page."""
         try:
             if isinstance(number, float) and not number.is_integer():
                 raise ValueError
@@ -71,7 +71,7 @@ class Paginator:
         return page
 
     def page(self, number: Any) -> Page:
-        """The page; InvalidPage if there is none."""
+        """Return the page; InvalidPage if there is none."""
         page = self.validate_number(number)
         first = (page - 1) * self.per_page
         last = first + self.per_page
@@ -80,7 +80,7 @@ class Paginator:
         return Page(self.object_list[first:last], page, self)
 
     def get_page(self, number: Any) -> Page:
-        """The page; the first for what is no number, the last for one that is out of range."""
+        """Return the page; the first for a value that is not a number, the last for one out of range."""
         try:
             return self.page(number)
         except PageNotAnInteger:
@@ -127,11 +127,11 @@ class Page(Sequence[Any]):
         return self.has_previous() or self.has_next()
 
     def next_page_number(self) -> int:
-        """The next one's number; EmptyPage after the last."""
+        """Return the number of the next page; raise EmptyPage after the last."""
         return self.paginator.validate_number(self.number + 1)
 
     def previous_page_number(self) -> int:
-        """The one before's; EmptyPage before the first."""
+        """Return the number of the previous page; raise EmptyPage before the first."""
         return self.paginator.validate_number(self.number - 1)
 
     def start_index(self) -> int:

@@ -38,7 +38,7 @@ class NoConnections:
         return iter([DEFAULT_DB_ALIAS])
 
     def all(self, initialized_only: bool = False) -> list[NoConnection]:
-        """Those that are open: none."""
+        """Return the open connections: none."""
         return []
 
     def close_all(self) -> None:

@@ -34,7 +34,7 @@ def _refuse(name: str) -> NoReturn:
 
 
 def atomic(using: Any = None, savepoint: bool = True, durable: bool = False) -> Any:
-    """A decorator or context manager that raises ImportError when it is entered."""
+    """Return a decorator or context manager that raises ImportError when it is entered."""
     return _Atomic()(using) if callable(using) else _Atomic()
 
 
@@ -54,5 +54,5 @@ def rollback(using: str | None = None) -> NoReturn:
 
 
 def non_atomic_requests(using: Any = None) -> Any:
-    """The view as it is."""
+    """Return the view unchanged."""
     return using if callable(using) else lambda view: view

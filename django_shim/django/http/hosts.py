@@ -13,7 +13,7 @@ _HOST = re.compile(r"([a-z0-9.-]+|\[[a-f0-9:.]+\])(?::([0-9]+))?$")
 
 
 def split_domain_port(host: str) -> tuple[str, str]:
-    """``"Example.com:80"`` as ``("example.com", "80")``; two empty strings for what is no host."""
+    """Return ``"Example.com:80"`` as ``("example.com", "80")``; two empty strings for what is no host."""
     match = _HOST.match(host.lower())
     if match is None:
         return "", ""

@@ -43,7 +43,7 @@ _PARAMETER = re.compile(r';\s*([^\s=;]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;]*))')
 
 
 def parse_content_type(line: str) -> tuple[str, dict[str, str]]:
-    """The type in lower case, and its parameters."""
+    """Return the type in lower case, and its parameters."""
     parameters = {}
     for name, quoted, plain in _PARAMETER.findall(line):
         value = quoted.replace('\\"', '"').replace("\\\\", "\\") or plain.strip()
@@ -54,7 +54,7 @@ def parse_content_type(line: str) -> tuple[str, dict[str, str]]:
 
 
 def _extended(value: str) -> str:
-    """The text of ``charset'language'percent-encoded`` (RFC 8187); anything else as it is."""
+    """Return the text of ``charset'language'percent-encoded`` (RFC 8187); anything else as it is."""
     try:
         charset, _, encoded = value.split("'")
         return unquote(encoded, charset)
@@ -63,7 +63,7 @@ def _extended(value: str) -> str:
 
 
 def parse_accept(header: str) -> list[MediaType]:
-    """The types of an Accept header, those with the highest quality first."""
+    """Return the types of an Accept header, those with the highest quality first."""
     found = [MediaType(one) for one in header.split(",") if one.strip()]
     return sorted(found, key=_quality, reverse=True)
 

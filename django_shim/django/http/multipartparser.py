@@ -44,7 +44,7 @@ class MultiPartForm:
     parts: list[tuple[str, str | UploadFile]]
 
     def decoded(self, encoding: str | None) -> tuple[QueryDict, MultiValueDict]:
-        """What ``request.POST`` and ``request.FILES`` are; LookupError or UnicodeError for a bad encoding."""
+        """Return ``request.POST`` and ``request.FILES``; LookupError or UnicodeError for a bad encoding."""
         encoding = encoding or str(settings.DEFAULT_CHARSET)
         post, files = QueryDict("", mutable=True, encoding=encoding), MultiValueDict()
         for raw_name, value in self.parts:
@@ -68,7 +68,7 @@ class MultiPartForm:
 
 
 def parse_multipart(body: Any, boundary: str) -> MultiPartForm:
-    """The parts of ``body``, an open file. Blocks: on an event loop, call it in a thread.
+    """Return the parts of ``body``, an open file. Blocks: on an event loop, call it in a thread.
 
     A file is in memory if the whole body is at most FILE_UPLOAD_MAX_MEMORY_SIZE, else on disk. Raises
     MultiPartParserError for a broken body; TooManyFieldsSent, TooManyFilesSent or RequestDataTooBig beyond
@@ -178,7 +178,7 @@ class _Limits:
         self.seen = self.fields = self.files = 0
 
     async def pieces(self, body: Any) -> AsyncGenerator[bytes, None]:
-        """The body in pieces. The parser asks for the next one when it has parsed the last."""
+        """Yield the body in pieces. The parser asks for the next one when it has parsed the last."""
         size = FIRST_PIECE
         while piece := body.read(size):
             yield piece
@@ -226,7 +226,7 @@ def _uploaded(upload: UploadFile, filename: str) -> UploadedFile:
 
 
 def _base_name(filename: str) -> str:
-    """The name without folders, which old browsers sent and attackers send; "" where nothing is left."""
+    """Return the name without folders, which old browsers and attackers send; "" if it is empty."""
     name = html.unescape(filename).replace("\\", "/").rpartition("/")[2]
     kept = "".join(character for character in name if character.isprintable())
     return "" if kept in (".", "..") else kept

@@ -42,7 +42,7 @@ class QueryDict(MultiValueDict):
     def fromkeys(
         cls, iterable: Iterable[Any], value: Any = "", mutable: bool = False, encoding: str | None = None
     ) -> Any:
-        """Each key with ``value``; a key that comes twice has it twice."""
+        """Return each key with ``value``; a key that comes twice has it twice."""
         made = cls("", mutable=True, encoding=encoding)
         for key in iterable:
             made.appendlist(key, value)
@@ -74,7 +74,7 @@ class QueryDict(MultiValueDict):
         return made
 
     def copy(self) -> Any:
-        """A copy that can be changed."""
+        """Return a copy that can be changed."""
         return self.__deepcopy__({})
 
     def setlist(self, key: Any, list_: Any) -> None:

@@ -101,7 +101,7 @@ class HttpRequest:
     # Where it was sent to.
 
     def get_host(self) -> str:
-        """The host (and port) that was asked for; DisallowedHost where ALLOWED_HOSTS does not list it."""
+        """Return the requested host (and port); DisallowedHost if ALLOWED_HOSTS does not list it."""
         host = self._raw_host()
         allowed = settings.ALLOWED_HOSTS or (LOCAL_HOSTS if settings.DEBUG else [])
         domain, _ = split_domain_port(host)
@@ -120,7 +120,7 @@ class HttpRequest:
         return host if port == ("443" if self.is_secure() else "80") else f"{host}:{port}"
 
     def get_port(self) -> str:
-        """The port that the client spoke to."""
+        """Return the port that the client spoke to."""
         if settings.USE_X_FORWARDED_PORT and "HTTP_X_FORWARDED_PORT" in self.META:
             return str(self.META["HTTP_X_FORWARDED_PORT"])
         return str(self.META.get("SERVER_PORT", ""))
@@ -189,7 +189,7 @@ class HttpRequest:
         self._get = value
 
     def _query(self) -> QueryDict:
-        """The query string; a request that was made by hand has none, and its GET can be changed."""
+        """Return the query string; a request that was made by hand has none, and its GET can be changed."""
         return QueryDict(mutable=True)
 
     @property
@@ -314,12 +314,12 @@ class HttpRequest:
         return self._files
 
     def read(self, *args: Any) -> bytes:
-        """The body as a stream."""
+        """Return the body as a stream."""
         self._stream_read = True
         return self._from_stream(self._stream.read, *args)
 
     def readline(self, *args: Any) -> bytes:
-        """A line of the body as a stream."""
+        """Return a line of the body as a stream."""
         self._stream_read = True
         return self._from_stream(self._stream.readline, *args)
 
@@ -327,7 +327,7 @@ class HttpRequest:
         return iter(self.readline, b"")
 
     def readlines(self) -> list[bytes]:
-        """All lines of the body as a stream."""
+        """Return all lines of the body as a stream."""
         return list(self)
 
     @staticmethod

@@ -86,7 +86,7 @@ class HttpResponse(HttpResponseBase):
         return len(self.content)
 
     def getvalue(self) -> bytes:
-        """The body."""
+        """Return the body."""
         return self.content
 
     def writable(self) -> bool:

@@ -93,7 +93,7 @@ class HttpResponseBase:
         return self.headers.items()
 
     def get(self, header: str, alternate: Any = None) -> Any:
-        """A header's value."""
+        """Return a header's value."""
         return self.headers.get(header, alternate)
 
     def setdefault(self, key: str, value: Any) -> None:
@@ -144,7 +144,7 @@ class HttpResponseBase:
         )
 
     def make_bytes(self, value: Any) -> bytes:
-        """What ``value`` is on the wire."""
+        """Return what ``value`` is on the wire."""
         if isinstance(value, (bytes, bytearray, memoryview)):
             return bytes(value)
         return str(value).encode(self.charset)

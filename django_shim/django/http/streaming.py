@@ -54,7 +54,7 @@ class StreamingHttpResponse(HttpResponseBase):
         return [piece async for piece in self]
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """The pieces; a plain iterator is asked for each one in a thread."""
+        """Yield the pieces; a plain iterator is asked for each one in a thread."""
         if self.is_async:
             async for piece in self._iterator:
                 yield self.make_bytes(piece)
@@ -65,7 +65,7 @@ class StreamingHttpResponse(HttpResponseBase):
             yield self.make_bytes(piece)
 
     def getvalue(self) -> bytes:
-        """All of it."""
+        """Return the whole content."""
         return b"".join(self)
 
 

@@ -19,7 +19,7 @@ class CommonMiddleware(LoopMiddleware):
     response_redirect_class = HttpResponsePermanentRedirect
 
     def process_request(self, request: HttpRequest) -> Any:
-        """The redirect to ``www.``, if that is wanted and missing."""
+        """Return the redirect to ``www.``, if that is wanted and missing."""
         agent = request.META.get("HTTP_USER_AGENT")
         if agent is not None and any(pattern.search(agent) for pattern in settings.DISALLOWED_USER_AGENTS):
             raise PermissionDenied("Forbidden user agent")

@@ -35,7 +35,7 @@ SESSION_KEY = "_csrftoken"
 
 
 def _mask(secret: str) -> str:
-    """A random mask, and the secret shifted by it letter by letter."""
+    """Return a random mask, and the secret shifted by it letter by letter."""
     mask = get_random_string(SECRET_LENGTH, ALPHABET)
     return mask + _shift(secret, mask, 1)
 
@@ -54,12 +54,12 @@ def _is_token(value: str) -> bool:
 
 
 def _secret_of(value: str) -> str:
-    """The secret in a token, masked or bare."""
+    """Return the secret in a token, masked or bare."""
     return _unmask(value) if len(value) == TOKEN_LENGTH else value
 
 
 def get_token(request: HttpRequest) -> str:
-    """The token for a form or a script; asking for it sends the cookie with the response."""
+    """Return the token for a form or a script; asking for it sends the cookie with the response."""
     if "CSRF_COOKIE" not in request.META:
         rotate_token(request)
     return _mask(request.META["CSRF_COOKIE"])
@@ -85,7 +85,7 @@ class CsrfViewMiddleware(LoopMiddleware):
             request.META["CSRF_COOKIE"] = _secret_of(value)
 
     def process_view(self, request: HttpRequest, callback: Any, args: Any, kwargs: Any) -> Any:
-        """The page that says why a request is refused, or None for one that is not."""
+        """Return the page that says why a request is refused, or None for one that is not."""
         if self._is_exempt(request, callback):
             return None
         if not self._needs_no_token(request):
@@ -185,7 +185,7 @@ class CsrfViewMiddleware(LoopMiddleware):
             )
 
     def _secret(self, request: HttpRequest) -> str | _Rejected:
-        """The cookie's, of a request from where forms may come; nothing of the form is read for it."""
+        """Return the cookie's secret, for a request from an allowed origin; the form is not read for it."""
         try:
             self._check_origin(request)
         except _Rejected as rejected:
@@ -205,7 +205,7 @@ class CsrfViewMiddleware(LoopMiddleware):
         return None
 
     def _sent(self, request: HttpRequest) -> tuple[str, str]:
-        """The token that came along: in the form, else in the header."""
+        """Return the token that came along: in the form, else in the header."""
         if request.method == "POST":
             try:
                 if value := request.POST.get("csrfmiddlewaretoken", ""):

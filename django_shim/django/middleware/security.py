@@ -16,7 +16,7 @@ class SecurityMiddleware(LoopMiddleware):
     """HSTS, nosniff, Referrer-Policy, Cross-Origin-Opener-Policy; a header that the view has set stays."""
 
     def process_request(self, request: HttpRequest) -> Any:
-        """The redirect to https, with SECURE_SSL_REDIRECT."""
+        """Return the redirect to https, with SECURE_SSL_REDIRECT."""
         if not settings.SECURE_SSL_REDIRECT or request.is_secure():
             return None
         path = request.path.lstrip("/")

@@ -15,17 +15,17 @@ __all__ = ["Builder", "call", "variable"]
 
 
 def call(function: str, *arguments: nodes.Expr) -> nodes.Call:
-    """A call of one of ``runtime.FUNCTIONS`` (or of what the environment adds to them)."""
+    """Return a call of one of ``runtime.FUNCTIONS`` (or of what the environment adds to them)."""
     return nodes.Call(nodes.EnvironmentAttribute(f"django_{function}"), list(arguments), [], None, None)
 
 
 def variable(name: str) -> nodes.Name:
-    """A variable as it is in the context, ``Missing`` included."""
+    """Return a variable as it is in the context, ``Missing`` included."""
     return nodes.Name(mangled(name), "load")
 
 
 def _constants(values: Sequence[str]) -> nodes.Tuple:
-    """A tuple of texts."""
+    """Return a tuple of texts."""
     return nodes.Tuple([nodes.Const(value) for value in values], "load")
 
 
@@ -46,7 +46,7 @@ class Builder:
     def expression(
         self, expression: Expression, missing: Any, autoescape: bool, lenient: bool = False
     ) -> nodes.Expr:
-        """The value; ``missing`` stands for a variable that is not there. ``lenient``: also in arguments."""
+        """Return the value; ``missing`` replaces an unknown variable, with ``lenient`` in arguments too."""
         node = self._base(expression.base, missing)
         for one in expression.filters:
             node = self.filter(node, one, autoescape, lenient)
@@ -55,7 +55,7 @@ class Builder:
     def filter(
         self, node: nodes.Expr | None, one: FilterCall, autoescape: bool, lenient: bool = False
     ) -> nodes.Filter:
-        """A filter around ``node`` (None: around a block's content)."""
+        """Return a filter around ``node`` (None: around a block's content)."""
         key = self.filters.get(one.name)
         if key is None:
             raise ExpressionError(self.unknown_filter(one.name))
@@ -84,7 +84,7 @@ class Builder:
         )
 
     def condition(self, condition: Condition, autoescape: bool) -> nodes.Expr:
-        """A truth value; variables that are missing are None in it."""
+        """Return a truth value; variables that are missing are None in it."""
         if isinstance(condition, Negation):
             return nodes.Not(self.condition(condition.operand, autoescape))
         if isinstance(condition, Infix):

@@ -50,7 +50,7 @@ Condition = Expression | Negation | Infix
 
 
 def parse_condition(words: Sequence[str]) -> Condition:
-    """Read a whole condition; ExpressionError where it is not one."""
+    """Read a whole condition; ExpressionError if it is not one."""
     reader = _Reader(words)
     if not words:
         raise ExpressionError("'if' has no condition")

@@ -55,17 +55,17 @@ class Context:
     __hash__ = None  # type: ignore[assignment]  # a mapping
 
     def get(self, key: str, otherwise: Any = None) -> Any:
-        """The variable, or ``otherwise``."""
+        """Return the variable, or ``otherwise``."""
         return self[key] if key in self else otherwise
 
     def setdefault(self, key: str, default: Any = None) -> Any:
-        """The variable; ``default`` is set first where it is not there."""
+        """Return the variable; ``default`` is set first if it is not there."""
         if key not in self:
             self[key] = default
         return self[key]
 
     def push(self, /, *args: Any, **kwargs: Any) -> _Layer:
-        """A new layer."""
+        """Return a new layer."""
         self.dicts.append(dict(*args, **kwargs))
         return _Layer(self)
 
@@ -76,15 +76,15 @@ class Context:
         return self.dicts.pop()
 
     def update(self, other_dict: Any) -> _Layer:
-        """A new layer with ``other_dict``."""
+        """Return a new layer with ``other_dict``."""
         return self.push(other_dict.flatten() if isinstance(other_dict, Context) else other_dict)
 
     def flatten(self) -> dict[str, Any]:
-        """All variables in one dict."""
+        """Return all variables in one dict."""
         return {key: value for layer in self.dicts for key, value in layer.items()}
 
     def new(self, values: Any = None) -> Context:
-        """A context of the same kind with other variables."""
+        """Return a context of the same kind with other variables."""
         return Context(values, self.autoescape)
 
 
@@ -119,7 +119,7 @@ class RequestContext(Context):
 def make_context(
     context: dict[str, Any] | None, request: HttpRequest | None = None, **kwargs: Any
 ) -> Context:
-    """A RequestContext if there is a request, else a Context; TypeError for what is no dict."""
+    """Return a RequestContext if there is a request, else a Context; TypeError for what is no dict."""
     if context is not None and not isinstance(context, dict):
         raise TypeError(f"a context is a dict, not {type(context).__name__}")
     return Context(context, **kwargs) if request is None else RequestContext(request, context, **kwargs)

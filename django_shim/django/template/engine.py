@@ -59,14 +59,14 @@ class Template:
 
     @classmethod
     def loaded(cls, engine: Engine, name: str) -> Template:
-        """The template of that name."""
+        """Return the template of that name."""
         template = cls.__new__(cls)
         template.engine, template.name, template.origin = engine, name, None
         template.compiled = engine.environment.template(name)
         return template
 
     def render(self, context: Any = None, request: HttpRequest | None = None) -> SafeString:
-        """The page."""
+        """Return the page."""
         if isinstance(context, Context):
             request = getattr(context, "request", None) or request
             extra = getattr(context, "processors", ())
@@ -149,7 +149,7 @@ class Engine:
         request: HttpRequest | None,
         extra: Sequence[Callable[[HttpRequest], Any]] = (),
     ) -> dict[str, Any]:
-        """``values`` with what the context processors add; ``values`` win."""
+        """Return ``values`` with what the context processors add; ``values`` win."""
         found: dict[str, Any] = {}
         if request is not None:
             for processor in (*self.template_context_processors, *extra):
@@ -157,20 +157,20 @@ class Engine:
         return {**found, **values}
 
     def from_string(self, template_code: str) -> Template:
-        """A template made of text."""
+        """Return a template made of text."""
         return Template(template_code, engine=self)
 
     def get_template(self, template_name: str) -> Template:
-        """The template of that name; TemplateDoesNotExist where there is none."""
+        """Return the template of that name; TemplateDoesNotExist if there is none."""
         return Template.loaded(self, template_name)
 
     def render_to_string(self, template_name: Any, context: Any = None) -> SafeString:
-        """The page."""
+        """Return the page."""
         names = [template_name] if isinstance(template_name, str) else list(template_name)
         return self.select_template(names).render(context)
 
     def select_template(self, template_name_list: Sequence[str]) -> Template:
-        """The first that exists."""
+        """Return the first that exists."""
         tried: list[Any] = []
         for name in template_name_list:
             try:
@@ -196,11 +196,11 @@ class Engines:
         return iter(self._read())
 
     def all(self) -> list[Engine]:
-        """All of them, in order."""
+        """Return all of them, in order."""
         return list(self._read().values())
 
     def default(self) -> Engine:
-        """The first; one with no folders where TEMPLATES is empty."""
+        """Return the first; one with no folders if TEMPLATES is empty."""
         return next(iter(self._read().values()), None) or Engine()
 
     def reset(self) -> None:

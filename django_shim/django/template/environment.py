@@ -77,11 +77,11 @@ class Environment(jinja2.Environment):
     # Templates.
 
     def template(self, name: Any, parent: str | None = None) -> jinja2.Template:
-        """The template of that name; TemplateDoesNotExist with the places where it was looked for."""
+        """Return the template of that name; TemplateDoesNotExist with the places where it was looked for."""
         return self.get_template(_plain(name), parent)
 
     def from_source(self, source: str, name: str | None = None) -> jinja2.Template:
-        """A template made of text."""
+        """Return a template made of text."""
         return self.template_class.from_code(
             self, self.compile_source(source, name, None), self.make_globals(None)
         )
@@ -98,24 +98,24 @@ class Environment(jinja2.Environment):
         return posixpath.normpath(posixpath.join(posixpath.dirname(parent), template))
 
     def render(self, template: jinja2.Template, values: Mapping[str, Any]) -> SafeString:
-        """The page."""
+        """Return the page."""
         variables = {runtime.mangled(name): value for name, value in values.items()}
         return SafeString(template.render(variables))
 
     # Libraries.
 
     def library(self, name: str) -> Library | None:
-        """The library of that name, or None."""
+        """Return the library of that name, or None."""
         if name not in self._loaded and name in self.libraries:
             self._loaded[name] = self.libraries[name]()
         return self._loaded.get(name)
 
     def library_names(self) -> list[str]:
-        """The names that ``library`` knows."""
+        """Return the names that ``library`` knows."""
         return list(self.libraries)
 
     def library_with_tag(self, tag: str) -> str | None:
-        """The library, among those that have been loaded by some template, that has ``tag``."""
+        """Return the name of a loaded library that has ``tag``, or None."""
         return next((name for name, library in self._loaded.items() if tag in library.tags), None)
 
     def add_filters(self, prefix: str, library: Library) -> dict[str, str]:
@@ -142,7 +142,7 @@ class Environment(jinja2.Environment):
         return SafeString(found.render(variables))
 
     def _select(self, template: Any, parent: str | None = None) -> jinja2.Template:
-        """A template object, a name, or the first of several names that exists."""
+        """Return a template object, a name, or the first of several names that exists."""
         compiled = getattr(template, "compiled", None)
         if compiled is not None:
             return compiled  # type: ignore[no-any-return]  # our own Template has one
@@ -181,7 +181,7 @@ class Environment(jinja2.Environment):
 
 
 def _plain(name: Any) -> str:
-    """A literal of the template's author is a SafeString, which paths do not take."""
+    """Return a name as a plain str: a literal in a template is a SafeString, which paths reject."""
     return str.__str__(name) if isinstance(name, str) else str(name)
 
 
@@ -219,7 +219,7 @@ class _Loader(jinja2.BaseLoader):
 
 
 def _applied(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A Django filter as Jinja2 calls one, with Django's rules for what stays safe."""
+    """Return a Django filter as Jinja2 calls one, with Django's rules for what stays safe."""
     is_safe = getattr(function, "is_safe", False)
     needs_autoescape = getattr(function, "needs_autoescape", False)
     expects_localtime = getattr(function, "expects_localtime", False)

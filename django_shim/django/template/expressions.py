@@ -113,6 +113,6 @@ def _number(text: str) -> int | float | None:
 
 
 def keyword(word: str) -> tuple[str, str] | None:
-    """``name=expression`` as its two sides, or None."""
+    """Return ``name=expression`` as its two sides, or None."""
     match = _KEYWORD.fullmatch(word)
     return (match[1], match[2]) if match else None

@@ -46,7 +46,7 @@ class Token(NamedTuple):
 
 
 def tokenize(source: str) -> Iterator[Token]:
-    """The tokens in order; joined, their ``source`` is the source again.
+    """Yield the tokens in order; joined, their ``source`` is the source again.
 
     Between ``{% verbatim %}`` and its end there is only text.
     """

@@ -76,7 +76,7 @@ class Library:
     def inclusion_tag(
         self, filename: Any, func: Any = None, takes_context: bool | None = None, name: str | None = None
     ) -> Any:
-        """A tag that fills the template ``filename`` with the dict that the function returns."""
+        """Return a tag that fills the template ``filename`` with the dict that the function returns."""
         return self._add_function(func, name, takes_context, template=filename)
 
     def _add_function(self, func: Any, name: str | None, takes_context: bool | None, **how: Any) -> Any:

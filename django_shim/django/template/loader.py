@@ -14,7 +14,7 @@ __all__ = ["get_template", "render_to_string", "select_template"]
 
 
 def get_template(template_name: str, using: str | None = None) -> Template:
-    """The template of that name, from the first engine that has it; TemplateDoesNotExist."""
+    """Return the template of that name, from the first engine that has it; TemplateDoesNotExist."""
     return select_template([template_name], using)
 
 
@@ -43,7 +43,7 @@ def render_to_string(
     request: HttpRequest | None = None,
     using: str | None = None,
 ) -> SafeString:
-    """The page. ``template_name`` may be a list, of which the first that exists is taken."""
+    """Return the page. ``template_name`` may be a list, of which the first that exists is taken."""
     names = template_name if isinstance(template_name, (list, tuple)) else [template_name]
     return select_template(names, using).render(context, request)
 

@@ -26,7 +26,7 @@ Nodes = list[nodes.Node]
 
 
 def parse(source: str, name: str | None, environment: Environment) -> nodes.Template:
-    """The tree of a whole template; TemplateSyntaxError, with name and line, for a source that is not one."""
+    """Return the tree of a template; TemplateSyntaxError, with name and line, for a wrong source."""
     return Parser(source, name, environment).template()
 
 
@@ -47,7 +47,7 @@ class Parser:
         self.seen_tag = False
 
     def template(self) -> nodes.Template:
-        """The whole of it. Of a child only its blocks matter, wherever they stand."""
+        """Return the whole of it. Of a child only its blocks matter, wherever they stand."""
         body = self.body()
         if self.extends is not None:
             # Text in front of the tag is shown, as Django does; people put comments there.
@@ -115,21 +115,21 @@ class Parser:
     # What tags are made of.
 
     def parsed(self, text: str) -> Expression:
-        """An expression as data."""
+        """Return an expression as data."""
         try:
             return parse_expression(text)
         except ExpressionError as error:
             self.fail(str(error))
 
     def value(self, text: str, missing: Any = "") -> nodes.Expr:
-        """An expression's value."""
+        """Return an expression's value."""
         try:
             return self.builder.expression(self.parsed(text), missing, self.autoescape)
         except ExpressionError as error:
             self.fail(str(error))
 
     def condition(self, words: Sequence[str]) -> nodes.Expr:
-        """A condition's truth."""
+        """Return a condition's truth."""
         try:
             return self.builder.condition(parse_condition(words), self.autoescape)
         except ExpressionError as error:

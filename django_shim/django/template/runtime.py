@@ -27,12 +27,12 @@ _RESERVED = {"self", "super", "loop", "caller", "varargs", "kwargs"}
 
 
 def mangled(name: str) -> str:
-    """A variable's name as the compiled template has it."""
+    """Return a variable's name as the compiled template has it."""
     return f"{name}__" if name in _RESERVED else name
 
 
 def unmangled(name: str) -> str:
-    """The reverse of ``mangled``."""
+    """Return the reverse of ``mangled``."""
     return name[:-2] if name.endswith("__") and name[:-2] in _RESERVED else name
 
 
@@ -117,12 +117,12 @@ def _absent(name: str, steps: Sequence[str], missing: Any) -> Any:
 
 
 def argument(value: Any, name: str, steps: Sequence[str]) -> Any:
-    """A filter's argument: one that is missing is an error, as in Django."""
+    """Return a filter's argument: one that is missing is an error, as in Django."""
     return lookup(value, name, steps, _REQUIRED)
 
 
 def display(value: Any, autoescape: bool) -> SafeString:
-    """What ``{{ value }}`` puts into the page."""
+    """Return what ``{{ value }}`` puts into the page."""
     shown = formats.localize(template_localtime(value))
     text = shown if isinstance(shown, str) else str(shown)
     return SafeString(conditional_escape(text) if autoescape else text)
@@ -187,7 +187,7 @@ class ForLoop:
 
 
 def iterate(values: Any, backwards: bool, parent: Any, width: int) -> Iterator[tuple[ForLoop, Any]]:
-    """The items of a ``{% for %}``, each with ``forloop``; ``width`` names take an item apart."""
+    """Yield the items of a ``{% for %}``, each with ``forloop``; ``width`` names take an item apart."""
     items = [] if values is None else values if hasattr(values, "__len__") and not backwards else list(values)
     loop = ForLoop(len(items), {} if isinstance(parent, Undefined) else parent)
     for item in reversed(items) if backwards else items:
@@ -230,7 +230,7 @@ def static(path: Any) -> str:
 
 
 def csrf_input(token: Any) -> str:
-    """The hidden field; nothing (and, with DEBUG, a warning) in a template that was rendered without a
+    """Return the hidden field; nothing (and, with DEBUG, a warning) in a template that was rendered without a
     request.
     """
     if not isinstance(token, Undefined) and token:
@@ -244,7 +244,7 @@ def csrf_input(token: Any) -> str:
 
 
 def safe(value: Any) -> Any:
-    """A literal of the template's author, or what a block was rendered to."""
+    """Return a literal of the template's author, or what a block was rendered to."""
     return SafeString(value)
 
 

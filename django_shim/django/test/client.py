@@ -86,7 +86,7 @@ class RequestFactory:
         query_params: Any = None,
         **extra: Any,
     ) -> Any:
-        """A request of any method, with ``data`` as its body; ``extra`` goes into ``request.META``."""
+        """Return a request of any method, with ``data`` as its body; ``extra`` goes into ``request.META``."""
         if "follow" in extra:
             raise ImportError(needs_django("follow, an argument of the test client,"), name="django")
         parts = urlsplit(str(path))

@@ -29,12 +29,12 @@ _prefix: ContextVar[str] = ContextVar("django_script_prefix", default="/")
 
 
 def resolve(path: str, urlconf: Any = None) -> ResolverMatch:
-    """The view for ``path`` (with its leading slash); Resolver404 if there is none."""
+    """Return the view for ``path`` (with its leading slash); Resolver404 if there is none."""
     return get_resolver(urlconf or get_urlconf()).resolve(path)
 
 
 def is_valid_path(path: str, urlconf: Any = None) -> Any:
-    """The match of ``path``, or False."""
+    """Return the match of ``path``, or False."""
     try:
         return resolve(path, urlconf)
     except Resolver404:
@@ -51,7 +51,7 @@ def reverse(
     query: Any = None,
     fragment: str | None = None,
 ) -> str:
-    """The path of a view by its name (``"chat:room"``) or the view itself, percent-encoded.
+    """Return the path of a view by its name (``"chat:room"``) or the view itself, percent-encoded.
 
     ``args`` or ``kwargs``, not both. ``current_app`` chooses among several instances of one app. Raises
     NoReverseMatch, with the patterns of that name or the nearest names there are.
@@ -78,7 +78,7 @@ def reverse(
 def _descend(
     root: URLResolver, namespaces: Sequence[str], current_app: str | None
 ) -> tuple[URLResolver, list[Candidate]]:
-    """The resolver of the innermost namespace, and what stands in front of it."""
+    """Return the resolver of the innermost namespace, and what stands in front of it."""
     resolver, prefixes = root, [Candidate((), "")]
     current = current_app.split(":")[::-1] if current_app else []
     gone: list[str] = []
@@ -124,7 +124,7 @@ def _no_match(
 
 
 def get_script_prefix() -> str:
-    """The path at which the application is mounted, with a slash at its end."""
+    """Return the path at which the application is mounted, with a slash at its end."""
     return _prefix.get()
 
 
@@ -134,7 +134,7 @@ def set_script_prefix(prefix: str) -> None:
 
 
 def get_urlconf(default: Any = None) -> Any:
-    """The root URLconf of the current request, if it has one of its own."""
+    """Return the root URLconf of the current request, if it has one of its own."""
     return _urlconf.get() or default
 
 

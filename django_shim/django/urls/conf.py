@@ -17,7 +17,7 @@ Included = tuple[Any, "str | None", "str | None"]
 
 
 def path(route: Any, view: Any, kwargs: dict[str, Any] | None = None, name: str | None = None) -> Any:
-    """A route of literal text and ``<type:name>`` parts, without leading slash, to a view or an
+    """Return a route of literal text and ``<type:name>`` parts, without leading slash, to a view or an
     ``include()``.
     """
     return _route(route, view, kwargs, name, RoutePattern)
@@ -47,7 +47,7 @@ def _route(
 
 
 def include(arg: Any, namespace: str | None = None) -> Included:
-    """The patterns of ``"app.urls"`` (a name or a module), of a list, or of ``(patterns, app_name)``.
+    """Return the patterns of ``"app.urls"`` (a name or a module), of a list, or of ``(patterns, app_name)``.
 
     A namespace needs an app name: in the module (``app_name = "chat"``) or in the tuple.
     """

@@ -71,7 +71,7 @@ class URLResolver:
         )
 
     def resolve(self, path: str) -> ResolverMatch:
-        """The view for ``path``; Resolver404, with everything that was tried, if there is none."""
+        """Return the view for ``path``; Resolver404, with everything that was tried, if there is none."""
         path = str(path)
         found = self.pattern.match(path)
         if found is None:
@@ -121,7 +121,7 @@ class URLResolver:
         return Reverser(self._candidates())
 
     def _candidates(self) -> Iterator[tuple[Any, Candidate]]:
-        """Every view's name, and the view itself, with the pattern that leads to it from here."""
+        """Yield every view's name, and the view itself, with the pattern that leads to it from here."""
         for one in self.url_patterns:
             if isinstance(one, URLResolver):
                 if one.namespace:
@@ -162,7 +162,7 @@ class URLResolver:
         return found
 
     def resolve_error_handler(self, view_type: int) -> Any:
-        """The view for an error: the URLconf's ``handler404`` and so on, else the built-in one."""
+        """Return the view for an error: the URLconf's ``handler404`` and so on, else the built-in one."""
         from ..views import defaults
         from .utils import get_callable
 
@@ -176,7 +176,7 @@ def _resolver(urlconf: Any) -> URLResolver:
 
 
 def get_resolver(urlconf: Any = None) -> URLResolver:
-    """The root of ``urlconf`` (default: ROOT_URLCONF)."""
+    """Return the root of ``urlconf`` (default: ROOT_URLCONF)."""
     if urlconf is None:
         from ..conf import settings
 

@@ -59,7 +59,7 @@ class Candidate:
         return list(found.values())
 
     def fill(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | None:
-        """The path, unquoted, or None where the arguments do not fit."""
+        """Return the path, unquoted, or None if the arguments do not fit."""
         values = self._values(args, kwargs)
         if values is None:
             return None
@@ -105,22 +105,22 @@ class Reverser:
                 continue  # a view that cannot be hashed can only be reversed by name
 
     def candidates(self, key: Any) -> list[Candidate]:
-        """Those for ``key``, or [] if nothing has that name."""
+        """Return the candidates for ``key``, or [] if nothing has that name."""
         return self._candidates.get(key, [])
 
     def names(self) -> list[str]:
-        """Every name, for error messages."""
+        """Return every name, for error messages."""
         return sorted(key for key in self._candidates if isinstance(key, str))
 
 
 def quoted(path: str) -> str:
-    """``path`` as it stands in a URL; a leading ``//`` would name another host."""
+    """Return ``path`` as it stands in a URL; a leading ``//`` would name another host."""
     text = quote(path, safe=_UNRESERVED)
     return f"/%2F{text[2:]}" if text.startswith("//") else text
 
 
 def candidates_of(pattern: Pattern, defaults: Mapping[str, Any]) -> Iterator[Candidate]:
-    """Every way to write what ``pattern`` matches."""
+    """Yield every way to write what ``pattern`` matches."""
     route = getattr(pattern, "_route", None)
     if route is not None:
         yield Candidate(tuple(_route_parts(str(route), pattern.converters)), pattern._regex, defaults)
@@ -151,7 +151,7 @@ _SYNTAX = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\((?:\?(?!P<))?|\)|\|", re
 
 
 def _has_choice(pattern: str) -> bool:
-    """True for a "|" that is in no group whose text is an argument."""
+    """Return True for a "|" that is in no group whose text is an argument."""
     takes_argument = []
     for match in _SYNTAX.finditer(pattern):
         token = match[0]
@@ -168,7 +168,7 @@ Alternatives = list[tuple[Part, ...]]
 
 
 def _sequence(parsed: Any, names: Mapping[int, str]) -> Alternatives:
-    """All ways through a sequence: the product of the ways through its items."""
+    """Return all ways through a sequence: the product of the ways through its items."""
     items = [_item(str(op), value, names) for op, value in parsed]
     return [tuple(itertools.chain.from_iterable(one)) for one in itertools.product(*items)]
 
@@ -214,7 +214,7 @@ def _repeat(value: Any, names: Mapping[int, str]) -> Alternatives:
 
 
 def _character(choices: Any) -> str:
-    """One character that a ``[…]`` takes."""
+    """Return one character that a ``[…]`` takes."""
     for op, value in choices:
         match str(op):
             case "LITERAL":

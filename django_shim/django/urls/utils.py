@@ -11,7 +11,7 @@ __all__ = ["get_callable"]
 
 
 def get_callable(lookup_view: Any) -> Any:
-    """A callable as it is, or the one that a dotted path names; ViewDoesNotExist if there is none."""
+    """Return a callable as it is, or the one that a dotted path names; ViewDoesNotExist if there is none."""
     if callable(lookup_view):
         return lookup_view
     try:

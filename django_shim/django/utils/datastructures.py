@@ -44,12 +44,12 @@ class MultiValueDict(dict[Any, Any]):
         return type(self)([(copy.deepcopy(k, memo), copy.deepcopy(v, memo)) for k, v in self.lists()])
 
     def get(self, key: Any, default: Any = None) -> Any:
-        """The last value, or ``default`` where there is none."""
+        """Return the last value, or ``default`` if there is none."""
         values = super().get(key)
         return values[-1] if values else default
 
     def getlist(self, key: Any, default: Any = None) -> Any:
-        """All values, in a list of their own; ``default`` (an empty list) for an unknown key."""
+        """Return all values, in a list of their own; ``default`` (an empty list) for an unknown key."""
         values = super().get(key)
         if values is None:
             return [] if default is None else default
@@ -60,13 +60,13 @@ class MultiValueDict(dict[Any, Any]):
         super().__setitem__(key, list_)
 
     def setdefault(self, key: Any, default: Any = None) -> Any:
-        """The last value; ``default`` is stored first where the key is unknown."""
+        """Return the last value; ``default`` is stored first if the key is unknown."""
         if key not in self:
             self[key] = default
         return self[key]
 
     def setlistdefault(self, key: Any, default_list: Any = None) -> Any:
-        """The list itself; ``default_list`` is stored first where the key is unknown."""
+        """Return the list itself; ``default_list`` is stored first if the key is unknown."""
         if key not in self:
             self.setlist(key, [] if default_list is None else default_list)
         return super().__getitem__(key)
@@ -85,12 +85,12 @@ class MultiValueDict(dict[Any, Any]):
         return iter(super().items())
 
     def values(self) -> Iterator[Any]:  # type: ignore[override]  # an iterator, as Django's
-        """The last value of each key."""
+        """Yield the last value of each key."""
         for key in self:
             yield self[key]
 
     def copy(self) -> Any:
-        """A copy whose lists are copies too."""
+        """Return a copy whose lists are copies too."""
         return copy.copy(self)
 
     def update(self, *args: Any, **kwargs: Any) -> None:
@@ -106,7 +106,7 @@ class MultiValueDict(dict[Any, Any]):
                     self.appendlist(key, value)
 
     def dict(self) -> Any:
-        """A plain dict with the last value of each key."""
+        """Return a plain dict with the last value of each key."""
         return {key: self[key] for key in self}
 
 

@@ -171,10 +171,10 @@ class DateFormat(TimeFormat):
 
 
 def format(value: Any, format_string: str) -> str:
-    """A date or datetime by the letters of ``format_string``."""
+    """Return a date or datetime by the letters of ``format_string``."""
     return DateFormat(value).format(format_string)
 
 
 def time_format(value: Any, format_string: str) -> str:
-    """A time by the letters of ``format_string``."""
+    """Return a time by the letters of ``format_string``."""
     return TimeFormat(value).format(format_string)

@@ -21,12 +21,12 @@ _URI_CHARACTERS = "/#%[]=:;$&()+,!?*@'~"
 
 
 def force_str(s: Any, encoding: str = "utf-8", *, errors: str = "strict") -> str:
-    """``s`` as a str: bytes are decoded, anything else goes through ``str()``."""
+    """Return ``s`` as a str: bytes are decoded, anything else goes through ``str()``."""
     return str(bytes(s), encoding, errors) if isinstance(s, (bytes, bytearray, memoryview)) else str(s)
 
 
 def force_bytes(s: Any, encoding: str = "utf-8", *, errors: str = "strict") -> bytes:
-    """``s`` as bytes in ``encoding``; bytes stay as they are."""
+    """Return ``s`` as bytes in ``encoding``; bytes stay as they are."""
     return bytes(s) if isinstance(s, (bytes, bytearray, memoryview)) else str(s).encode(encoding, errors)
 
 
@@ -45,5 +45,5 @@ def escape_uri_path(path: str) -> str:
 
 
 def filepath_to_uri(path: Any) -> Any:
-    """A relative file path, of any platform, as the path of a URL."""
+    """Return a relative file path, of any platform, as the path of a URL."""
     return None if path is None else quote(str(path).replace("\\", "/"), safe="/~!*()'")

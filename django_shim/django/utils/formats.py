@@ -31,12 +31,12 @@ def get_format(format_type: str, lang: str | None = None, use_l10n: bool | None 
 
 
 def date_format(value: Any, format: str | None = None, use_l10n: bool | None = None) -> str:
-    """A date or datetime by a format, or by the name of one (default DATE_FORMAT)."""
+    """Return a date or datetime by a format, or by the name of one (default DATE_FORMAT)."""
     return dateformat.format(value, get_format(format or "DATE_FORMAT"))
 
 
 def time_format(value: Any, format: str | None = None, use_l10n: bool | None = None) -> str:
-    """A time by a format, or by the name of one (default TIME_FORMAT)."""
+    """Return a time by a format, or by the name of one (default TIME_FORMAT)."""
     return dateformat.time_format(value, get_format(format or "TIME_FORMAT"))
 
 
@@ -74,13 +74,13 @@ def _grouped(whole: str) -> str:
 
 
 def is_long(number: Decimal) -> bool:
-    """True for a finite number of more than 200 digits: writing all of 1e1000000 takes seconds."""
+    """Return True for a finite number of more than 200 digits: writing all of 1e1000000 takes seconds."""
     _, digits, exponent = number.as_tuple()
     return len(digits) + abs(int(exponent)) > LONGEST_NUMBER
 
 
 def localize(value: Any, use_l10n: bool | None = None) -> Any:
-    """What a template shows for ``value`` before escaping; text and unknown types pass unchanged."""
+    """Return what a template shows for ``value`` before escaping; text and unknown types pass unchanged."""
     if isinstance(value, (str, bool)):
         return value if isinstance(value, str) else str(value)
     if isinstance(value, (Decimal, float, int)):

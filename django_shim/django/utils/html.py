@@ -31,7 +31,7 @@ _JS_ESCAPES = {code: f"\\u{code:04X}" for code in (*map(ord, "\\'\"><&=-;`"), 0x
 
 
 def escape(text: Any) -> SafeString:
-    """``text`` with ``& < > " '`` as entities; also what is safe already (see conditional_escape)."""
+    """Return ``text`` with ``& < > " '`` as entities; also what is safe already (see conditional_escape)."""
     return SafeString(html.escape(str(text)))
 
 
@@ -50,7 +50,7 @@ def escapejs(value: Any) -> SafeString:
 def json_script(
     value: Any, element_id: str | None = None, encoder: type[json.JSONEncoder] | None = None
 ) -> SafeString:
-    """``value`` as JSON in a ``<script type="application/json">`` that no content can break out of."""
+    """Return ``value`` as JSON in a ``<script type="application/json">`` that no content can break out of."""
     from ..core.serializers.json import DjangoJSONEncoder
 
     text = json.dumps(value, cls=encoder or DjangoJSONEncoder).translate(_JSON_ESCAPES)
@@ -108,7 +108,7 @@ class _TextOnly(HTMLParser):
 
 
 def strip_tags(value: Any) -> str:
-    """``value`` without anything that parses as a tag. Not a sanitiser: the result is not safe HTML."""
+    """Remove what parses as a tag from ``value``. It is no sanitizer: the result is not safe HTML."""
     text = str(value)
     for _ in range(50):  # "<<b>b>" needs more than one pass; nobody needs fifty
         if "<" not in text or ">" not in text:

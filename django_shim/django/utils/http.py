@@ -97,7 +97,7 @@ def _is_safe(url: str, hosts: set[str], require_https: bool) -> bool:
 
 
 def content_disposition_header(as_attachment: bool, filename: str) -> str | None:
-    """The header's value for a file of that name (RFC 6266), or None when there is nothing to say."""
+    """Return the header's value for a file of that name (RFC 6266), or None when there is nothing to say."""
     kind = "attachment" if as_attachment else "inline"
     if not filename:
         return "attachment" if as_attachment else None

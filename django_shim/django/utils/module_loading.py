@@ -11,7 +11,7 @@ __all__ = ["cached_import", "import_string", "module_has_submodule"]
 
 
 def import_string(dotted_path: str) -> Any:
-    """The attribute that ``"package.module.name"`` names; ImportError says which part is missing."""
+    """Return the attribute that ``"package.module.name"`` names; ImportError says which part is missing."""
     module_path, dot, name = dotted_path.rpartition(".")
     if not dot:
         raise ImportError(f"{dotted_path!r} has no dot in it: a module and a name were expected")
@@ -19,7 +19,7 @@ def import_string(dotted_path: str) -> Any:
 
 
 def cached_import(module_path: str, class_name: str) -> Any:
-    """``class_name`` of the module, which is imported if need be."""
+    """Return ``class_name`` of the module, which is imported if need be."""
     module = importlib.import_module(module_path)
     try:
         return getattr(module, class_name)

@@ -28,7 +28,7 @@ class SafeString(str, SafeData):
 
 
 def mark_safe(value: Any) -> Any:
-    """``value`` as HTML that is shown as it is.
+    """Return ``value`` as HTML that is shown as it is.
 
     Never on text that a user typed: that is how pages are taken over.
     """

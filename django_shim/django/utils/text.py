@@ -24,7 +24,7 @@ _WORD = re.compile(r"""(?:[^\s'"]|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|['"])+""")
 
 
 def capfirst(x: Any) -> str:
-    """The first letter in upper case, the rest untouched."""
+    """Return the first letter in upper case, the rest untouched."""
     text = str(x)
     return text[:1].upper() + text[1:]
 

@@ -60,19 +60,19 @@ def is_naive(value: Any) -> bool:
 
 
 def make_aware(value: datetime, timezone: tzinfo | None = None) -> datetime:
-    """A naive time as one of ``timezone`` (default: TIME_ZONE); ValueError for an aware one."""
+    """Return a naive time as one of ``timezone`` (default: TIME_ZONE); ValueError for an aware one."""
     if is_aware(value):
         raise ValueError(f"{value} has a zone already")
     return value.replace(tzinfo=timezone or get_current_timezone())
 
 
 def make_naive(value: datetime, timezone: tzinfo | None = None) -> datetime:
-    """An aware time as the clock of ``timezone`` shows it; ValueError for a naive one."""
+    """Return an aware time as the clock of ``timezone`` shows it; ValueError for a naive one."""
     return localtime(value, timezone).replace(tzinfo=None)
 
 
 def localtime(value: datetime | None = None, timezone: tzinfo | None = None) -> datetime:
-    """An aware time (default: now) in ``timezone`` (default: TIME_ZONE); ValueError for a naive one."""
+    """Return an aware time (default: now) in ``timezone`` (TIME_ZONE); ValueError for a naive one."""
     moment = now() if value is None else value
     if is_naive(moment):
         raise ValueError(f"{moment} has no zone to be converted from")
@@ -80,12 +80,12 @@ def localtime(value: datetime | None = None, timezone: tzinfo | None = None) -> 
 
 
 def localdate(value: datetime | None = None, timezone: tzinfo | None = None) -> date:
-    """The date of ``localtime``."""
+    """Return the date of ``localtime``."""
     return localtime(value, timezone).date()
 
 
 def template_localtime(value: Any) -> Any:
-    """What a template shows for ``value``: an aware datetime in TIME_ZONE; anything else as it is."""
+    """Return what a template shows for ``value``: an aware datetime in TIME_ZONE; anything else as it is."""
     if isinstance(value, datetime) and settings.USE_TZ and is_aware(value):
         return localtime(value)
     return value

@@ -6,7 +6,7 @@ __all__ = ["get_version"]
 
 
 def get_version(version: tuple[int, int, int, str, int] | None = None) -> str:
-    """``(5, 2, 1, "final", 0)`` as ``"5.2.1"``; without an argument, the version whose names are served."""
+    """Return ``(5, 2, 1, "final", 0)`` as ``"5.2.1"``; by default, the version of the served names."""
     from .. import VERSION
 
     major, minor, patch, stage, serial = version or VERSION

@@ -56,7 +56,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest, exception: BaseException, status: int = 500) -> HttpResponse:
-    """The exception and its traceback; plain text for a client that is no browser."""
+    """Return the exception and its traceback; plain text for a client that is no browser."""
     trace = "".join(traceback.format_exception(type(exception), exception, exception.__traceback__))
     title = f"{type(exception).__name__} at {request.path}"
     if not request.accepts("text/html"):
@@ -82,7 +82,7 @@ def technical_500_response(
 
 
 def _lines(tried: Any) -> list[str]:
-    """Each chain of patterns that was tried, as one line."""
+    """Return each chain of patterns that was tried, as one line."""
     return [" ".join(_shown(pattern) for pattern in chain) for chain in tried]
 
 

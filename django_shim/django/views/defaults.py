@@ -64,7 +64,7 @@ def permission_denied(request: HttpRequest, exception: Exception, template_name:
 
 
 def _rendered(name: str, context: dict[str, Any], request: HttpRequest | None) -> str | None:
-    """The project's own page, if it has one (and the template engine is installed)."""
+    """Return the project's own page, if it has one (and the template engine is installed)."""
     from ..template import loader
 
     try:

@@ -14,7 +14,7 @@ __all__ = ["lookup", "serve", "was_modified_since"]
 
 
 def serve(request: HttpRequest, path: str, document_root: Any = None, show_indexes: bool = False) -> Any:
-    """The file ``path`` below ``document_root``; Http404 where there is none, or where it leads outside."""
+    """Return the file ``path`` below ``document_root``; Http404 if it is missing, or outside."""
     file = lookup(path, document_root)
     if file is None:
         raise Http404(f"there is no file {path!r}")
@@ -24,7 +24,7 @@ def serve(request: HttpRequest, path: str, document_root: Any = None, show_index
 
 
 def lookup(path: str, root: Any) -> Path | None:
-    """What is at ``path`` below ``root``, symbolic links followed; None for nothing, and for outside."""
+    """Return the file at ``path`` below ``root``, following links; None if missing or outside."""
     from starlette.staticfiles import StaticFiles  # not for every import of a URLconf
 
     files = StaticFiles(directory=root, check_dir=False, follow_symlink=True)
@@ -36,7 +36,7 @@ def lookup(path: str, root: Any) -> Path | None:
 
 
 def file_response(request: HttpRequest, file: Path) -> Any:
-    """The file with its type and date; 304 where the client has it already."""
+    """Return the file with its type and date; 304 if the client has it already."""
     modified = file.stat().st_mtime
     if not was_modified_since(request.META.get("HTTP_IF_MODIFIED_SINCE"), modified):
         return HttpResponseNotModified()

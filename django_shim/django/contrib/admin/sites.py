@@ -48,7 +48,7 @@ class AdminSite:
         """Keeps nothing: there are no models."""
 
     def get_urls(self) -> list[Any]:
-        """Every path of the admin, so that names like ``admin:index`` can be reversed."""
+        """Return every path of the admin, so that names like ``admin:index`` can be reversed."""
         named = (
             ("index", ""),
             ("login", "login/"),

@@ -32,7 +32,7 @@ _users = SessionUsers()
 
 
 def get_user_model() -> Any:
-    """The class that AUTH_USER_MODEL names by its dotted path; else ``User``, of which there are no
+    """Return the class that AUTH_USER_MODEL names by its dotted path; else ``User``, of which there are no
     instances.
     """
     from .models import User
@@ -46,7 +46,7 @@ def get_user_model() -> Any:
 
 
 def get_user(request: Any) -> Any:
-    """The user whom the session names, or AnonymousUser."""
+    """Return the user whom the session names, or AnonymousUser."""
     if _has_no_session(request):
         return _users.anonymous()  # nothing to wait for: also on the event loop
     return async_to_sync(aget_user)(request)

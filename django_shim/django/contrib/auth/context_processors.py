@@ -26,7 +26,7 @@ class _NoPermissions:
 
 
 def auth(request: Any) -> dict[str, Any]:
-    """The request's user; anonymous where AuthenticationMiddleware is not in MIDDLEWARE."""
+    """Return the request's user; anonymous if AuthenticationMiddleware is not in MIDDLEWARE."""
     from .models import AnonymousUser
 
     user = request.user if hasattr(request, "user") else SimpleLazyObject(AnonymousUser)

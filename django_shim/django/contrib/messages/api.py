@@ -40,7 +40,7 @@ def add_message(
 
 
 def get_messages(request: Any) -> Any:
-    """The messages; going through them uses them up."""
+    """Return the messages; iterating over them removes them."""
     return getattr(request, "_messages", [])
 
 

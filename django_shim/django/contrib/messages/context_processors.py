@@ -11,5 +11,5 @@ __all__ = ["messages"]
 
 
 def messages(request: Any) -> dict[str, Any]:
-    """The request's messages, and their levels by name."""
+    """Return the request's messages, and their levels by name."""
     return {"messages": get_messages(request), "DEFAULT_MESSAGE_LEVELS": DEFAULT_LEVELS}

@@ -23,7 +23,7 @@ def folders() -> Iterator[tuple[str, Path]]:
 
 
 def find(path: str, find_all: bool = False) -> Any:
-    """The file's path, or None; a list of all with ``find_all``."""
+    """Return the file's path, or None; a list of all with ``find_all``."""
     found = []
     for prefix, folder in folders():
         below = path.removeprefix(f"{prefix}/") if prefix else path

@@ -12,5 +12,5 @@ __all__ = ["staticfiles_urlpatterns"]
 
 
 def staticfiles_urlpatterns(prefix: str | None = None) -> list[Any]:
-    """The pattern, when DEBUG is on. (The application serves static files then anyway.)"""
+    """Return the pattern, when DEBUG is on. (The application serves static files then anyway.)"""
     return static(prefix or settings.STATIC_URL, view=serve)

@@ -14,7 +14,7 @@ __all__ = ["serve"]
 
 
 def serve(request: HttpRequest, path: str, insecure: bool = False, **kwargs: Any) -> Any:
-    """The file; Http404 where there is none, and everywhere when DEBUG is off."""
+    """Return the file; Http404 if there is none, and everywhere when DEBUG is off."""
     if not settings.DEBUG and not insecure:
         raise Http404
     file = finders.find(path.lstrip("/"))

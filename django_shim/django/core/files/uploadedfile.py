@@ -56,7 +56,7 @@ class File:
         return end
 
     def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
-        """The content from its beginning, in pieces."""
+        """Yield the content from its beginning, in pieces."""
         self.file.seek(0)
         while piece := self.file.read(chunk_size or self.DEFAULT_CHUNK_SIZE):
             yield piece
@@ -77,15 +77,15 @@ class File:
     # A spooled file of Python 3.10 lacks these three, and TextIOWrapper asks for them.
 
     def readable(self) -> bool:
-        """True while it is open."""
+        """Return True while it is open."""
         return not self.file.closed
 
     def seekable(self) -> bool:
-        """True while it is open."""
+        """Return True while it is open."""
         return not self.file.closed
 
     def writable(self) -> bool:
-        """True while it is open and its mode does not forbid it."""
+        """Return True while it is open and its mode does not forbid it."""
         return not self.file.closed and "r" not in str(getattr(self.file, "mode", "")).replace("r+", "")
 
 

@@ -29,7 +29,7 @@ logger = logging.getLogger("django.request")
 
 
 def get_script_prefix(scope: Scope) -> str:
-    """Where the application is mounted, without a slash at its end."""
+    """Return where the application is mounted, without a slash at its end."""
     if settings.FORCE_SCRIPT_NAME:
         return str(settings.FORCE_SCRIPT_NAME)
     return str(scope.get("root_path", "") or "")
@@ -59,7 +59,7 @@ class ASGIRequest(HttpRequest):
 
 
 def _meta(scope: Scope, request: ASGIRequest) -> dict[str, Any]:
-    """The scope in the words of CGI, which is what ``request.META`` speaks."""
+    """Return the scope as CGI variables, for ``request.META``."""
     query = scope.get("query_string", b"")
     meta: dict[str, Any] = {
         "REQUEST_METHOD": request.method,
@@ -132,7 +132,7 @@ class ASGIHandler(BaseHandler):
 
 
 def body_file() -> tempfile.SpooledTemporaryFile[bytes]:
-    """A file for a request's body. It is in memory up to FILE_UPLOAD_MAX_MEMORY_SIZE, then on disk."""
+    """Return a file for a request's body. It is in memory up to FILE_UPLOAD_MAX_MEMORY_SIZE, then on disk."""
     return tempfile.SpooledTemporaryFile(max_size=settings.FILE_UPLOAD_MAX_MEMORY_SIZE, mode="w+b")
 
 

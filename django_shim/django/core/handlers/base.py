@@ -54,7 +54,7 @@ class BaseHandler:
         self._chain = self._load_middleware()
 
     async def get_response(self, request: HttpRequest) -> Any:
-        """The response to ``request``; exceptions have become error pages."""
+        """Return the response to ``request``; exceptions have become error pages."""
         set_urlconf(None)
         response = await self._chain(request)
         log_refusal(request, response)
@@ -163,7 +163,7 @@ def _after_form(hook: Any, reads_form: Callable[[HttpRequest, Any], bool]) -> An
 
 
 def _with_error_pages(handler: Handler, name: str) -> Handler:
-    """Every layer of middleware gets a response back, never an exception; ``name``: whose response it is."""
+    """Turn exceptions into responses for the next layer; ``name``: the name of this layer."""
 
     async def inner(request: HttpRequest) -> Any:
         try:

@@ -21,7 +21,7 @@ security_logger = logging.getLogger("django.security")
 
 
 def response_for_exception(request: HttpRequest, error: Exception) -> Any:
-    """The page for ``error``: 404, 403, 400, or 500 for what nobody foresaw."""
+    """Return the page for ``error``: 404, 403, 400, or 500 for any other error."""
     response: Any
     if isinstance(error, Http404):
         response = debug.not_found(request, error) if settings.DEBUG else _handled(request, 404, error)
@@ -66,7 +66,7 @@ def _log(
 
 
 def _handled(request: HttpRequest, status: int, error: Exception) -> Any:
-    """What the project's handler for that status says; if it fails itself, the built-in 500."""
+    """Return what the project's handler for that status says; if it fails itself, the built-in 500."""
     try:
         return get_resolver(get_urlconf()).resolve_error_handler(status)(request, exception=error)
     except Exception as failure:  # noqa: BLE001 - the handler of errors has one of its own

@@ -16,7 +16,7 @@ __all__ = ["static_file_response", "static_prefix"]
 
 
 def static_prefix() -> str | None:
-    """The path below which static files are served, or None where they are not."""
+    """Return the path below which static files are served, or None if they are not."""
     url = settings.STATIC_URL
     if not (settings.DEBUG and url and "django.contrib.staticfiles" in settings.INSTALLED_APPS):
         return None
@@ -25,7 +25,7 @@ def static_prefix() -> str | None:
 
 
 async def static_file_response(request: HttpRequest) -> Any:
-    """The file that the request is for, or its 404; None when it is for something else."""
+    """Return the file that the request is for, or its 404; None when it is for something else."""
     prefix = static_prefix()
     if prefix is None or not request.path.startswith(prefix) or request.method not in ("GET", "HEAD"):
         return None

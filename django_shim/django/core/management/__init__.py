@@ -51,7 +51,7 @@ def execute_from_command_line(argv: Sequence[str] | None = None) -> None:
 
 @functools.cache
 def get_commands() -> dict[str, str]:
-    """Every command's module by its name: the built-in ones, and those of the project's apps, which win."""
+    """Return the module of every command by name; the apps' commands override built-in ones."""
     here = f"{HERE}.commands"
     found = {
         name: f"{here}.{name}" for name in _modules_in(os.path.join(os.path.dirname(__file__), "commands"))
@@ -70,7 +70,7 @@ def _modules_in(folder: str) -> list[str]:
 
 
 def load_command_class(module: str, name: str = "") -> BaseCommand:
-    """An instance of the command in ``module`` (or, in Django's words, of app and name)."""
+    """Return an instance of the command in ``module`` (or, in Django's words, of app and name)."""
     path = f"{module}.management.commands.{name}" if name else module
     command: BaseCommand = importlib.import_module(path).Command()
     return command

@@ -152,11 +152,11 @@ class BaseCommand:
         self.style = Style()
 
     def get_version(self) -> str:
-        """The version that ``--version`` shows."""
+        """Return the version that ``--version`` shows."""
         return get_version()
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        """The parser, with the options that every command has."""
+        """Return the parser, with the options that every command has."""
         parser = CommandParser(
             prog=f"{os.path.basename(prog_name)} {subcommand}",
             description=self.help or None,
@@ -219,5 +219,5 @@ class BaseCommand:
         """Nothing: there are no migrations."""
 
     def handle(self, *args: Any, **options: Any) -> Any:
-        """The work. Subclasses write it."""
+        """Do the command's work; subclasses implement it."""
         raise NotImplementedError(f"{type(self).__module__}: the command has no handle()")

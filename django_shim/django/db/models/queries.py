@@ -17,7 +17,7 @@ class Manager:
 
     @classmethod
     def from_queryset(cls, queryset_class: Any, class_name: str | None = None) -> Any:
-        """A base of managers."""
+        """Return a base class for managers."""
         return type(class_name or "ManagerFromQuerySet", (cls,), {})
 
     def __getattr__(self, name: str) -> Any:
@@ -29,7 +29,7 @@ class QuerySet(Manager):
 
     @classmethod
     def as_manager(cls) -> Manager:
-        """A manager."""
+        """Return a manager."""
         return Manager()
 
 

@@ -37,7 +37,7 @@ def default_if_none(value: Any, arg: Any) -> Any:
 
 @register.filter(is_safe=False)
 def first(value: Sequence[Any]) -> Any:
-    """The first item, or nothing."""
+    """Return the first item, or nothing."""
     try:
         return value[0]
     except IndexError:
@@ -46,7 +46,7 @@ def first(value: Sequence[Any]) -> Any:
 
 @register.filter(is_safe=True)
 def last(value: Sequence[Any]) -> Any:
-    """The last item, or nothing."""
+    """Return the last item, or nothing."""
     try:
         return value[-1]
     except IndexError:
@@ -55,7 +55,7 @@ def last(value: Sequence[Any]) -> Any:
 
 @register.filter(is_safe=True, needs_autoescape=True)
 def join(value: Iterable[Any], arg: Any, autoescape: bool = True) -> Any:
-    """The items with ``arg`` in between, each escaped."""
+    """Return the items with ``arg`` in between, each escaped."""
     try:
         if not autoescape:
             return SafeString(str(arg).join(str(item) for item in value))
@@ -66,7 +66,7 @@ def join(value: Iterable[Any], arg: Any, autoescape: bool = True) -> Any:
 
 @register.filter(is_safe=False)
 def length(value: Any) -> int:
-    """How many; 0 for what has no length."""
+    """Return the length; 0 for a value without one."""
     try:
         return len(value)
     except (ValueError, TypeError):

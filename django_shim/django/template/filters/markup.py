@@ -62,5 +62,5 @@ def linebreaksbr(value: str, autoescape: bool = True) -> SafeString:
 
 @register.filter(is_safe=True)
 def json_script(value: Any, element_id: Any = None) -> SafeString:
-    """``value`` as JSON in a ``<script>`` element that a script of the page reads."""
+    """Return ``value`` as JSON in a ``<script>`` element that a script of the page reads."""
     return html.json_script(value, element_id)

@@ -18,7 +18,7 @@ _UNITS = ("KB", "MB", "GB", "TB", "PB")
 
 @register.filter(is_safe=False)
 def add(value: Any, arg: Any) -> Any:
-    """The sum: of whole numbers if both are, else of whatever they are; nothing where there is none."""
+    """Return the sum of two integers, else of any two values that can be added, else an empty text."""
     try:
         value, arg = int(value), int(arg)
     except (ValueError, TypeError):

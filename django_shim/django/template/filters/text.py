@@ -38,14 +38,14 @@ register = Library()
 @register.filter(is_safe=True)
 @stringfilter
 def addslashes(value: str) -> str:
-    """A backslash in front of quotes and backslashes."""
+    """Return the text with a backslash before quotes and backslashes."""
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("'", "\\'")
 
 
 @register.filter(is_safe=True)
 @stringfilter
 def capfirst(value: str) -> str:
-    """The first letter in upper case."""
+    """Return the first letter in upper case."""
     return _capfirst(value)
 
 
@@ -73,7 +73,7 @@ def upper(value: str) -> str:
 @register.filter(is_safe=True)
 @stringfilter
 def title(value: str) -> str:
-    """Each Word With A Capital; not after a digit, nor after the apostrophe of "joe's"."""
+    """Return the text With Capitals; not after a digit, nor after the apostrophe of "joe's"."""
     return _NO_CAPITAL.sub(lambda match: match[0].lower(), value.title())
 
 

@@ -90,7 +90,7 @@ def verbatim_tag(parser: Parser, token: Token) -> Nodes:
 
 
 def assign(name: str, value: nodes.Expr) -> nodes.Assign:
-    """``name = value`` in the template's current scope."""
+    """Return ``name = value`` in the template's current scope."""
     return nodes.Assign(nodes.Name(mangled(name), "store"), value)
 
 

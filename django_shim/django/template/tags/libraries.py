@@ -55,7 +55,7 @@ def _check_names(parser: Parser, library: str, wanted: list[str] | None, known: 
 
 
 def function_tag(key: str, tag: FunctionTag) -> Callable[[Parser, Token], Nodes]:
-    """The compile function of a ``simple_tag`` or ``inclusion_tag``."""
+    """Return the compile function of a ``simple_tag`` or ``inclusion_tag``."""
 
     def compile_tag(parser: Parser, token: Token) -> Nodes:
         words, name = token.arguments, None

@@ -12,14 +12,14 @@ __all__ = ["csrf_exempt", "csrf_protect", "ensure_csrf_cookie", "requires_csrf_t
 
 
 def csrf_exempt(view_func: Callable[..., Any]) -> Callable[..., Any]:
-    """The view takes POST without a token."""
+    """Let the view accept POST without a token."""
     view = around(view_func)
     view.csrf_exempt = True  # type: ignore[attr-defined]  # the mark that the middleware looks for
     return view
 
 
 def csrf_protect(view_func: Callable[..., Any]) -> Callable[..., Any]:
-    """The view is checked also where the middleware is not installed."""
+    """Check the view even if the middleware is not installed."""
     middleware = CsrfViewMiddleware(view_func)
 
     def before(request: Any) -> Any:
@@ -30,7 +30,7 @@ def csrf_protect(view_func: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def ensure_csrf_cookie(view_func: Callable[..., Any]) -> Callable[..., Any]:
-    """The view's response sets the cookie, whether its page has a form or not."""
+    """Make the view's response set the cookie, even if its page has no form."""
     middleware = CsrfViewMiddleware(view_func)
 
     def before(request: Any) -> None:

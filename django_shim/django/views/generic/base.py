@@ -54,7 +54,7 @@ class View:
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Callable[..., Any]:
-        """The view function; ``initkwargs`` become attributes of each instance; the class must have them."""
+        """Return the view function; ``initkwargs`` set attributes of instances, which the class must have."""
         for name in initkwargs:
             if name in cls.http_method_names:
                 raise TypeError(f"{cls.__name__}.as_view({name}=…): that is the name of a handler")
@@ -96,13 +96,13 @@ class View:
         return self._answer(response)
 
     def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Which methods there are."""
+        """Return a response that lists the allowed methods."""
         return self._answer(
             HttpResponse(headers={"Allow": ", ".join(self._allowed_methods()), "Content-Length": "0"})
         )
 
     def _answer(self, response: Any) -> Any:
-        """A handler's result: the caller of an async view awaits it."""
+        """Return a handler's result: the caller of an async view awaits it."""
         if not self.is_async_view():
             return response
 
@@ -133,7 +133,7 @@ class TemplateResponseMixin:
     request: HttpRequest
 
     def get_template_names(self) -> list[str]:
-        """The templates to try, in order."""
+        """Return the templates to try, in order."""
         if self.template_name is None:
             raise ImproperlyConfigured(
                 f"{type(self).__name__} needs template_name, or get_template_names() of its own."
@@ -141,7 +141,7 @@ class TemplateResponseMixin:
         return [self.template_name]
 
     def render_to_response(self, context: Any, **response_kwargs: Any) -> Any:
-        """The response for ``context``."""
+        """Return the response for ``context``."""
         response_kwargs.setdefault("content_type", self.content_type)
         return render(self.request, self.get_template_names(), context, **response_kwargs)
 
@@ -163,7 +163,7 @@ class RedirectView(View):
     query_string = False
 
     def get_redirect_url(self, *args: Any, **kwargs: Any) -> str | None:
-        """Where to; None for gone."""
+        """Return the URL to redirect to; None for 410 Gone."""
         if not (self.url or self.pattern_name):
             return None
         url = self.url % kwargs if self.url else reverse(self.pattern_name, args=args, kwargs=kwargs)

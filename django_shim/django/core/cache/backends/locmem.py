@@ -55,7 +55,7 @@ class LocMemCache:
         self._store = _stores.setdefault(name, _Store())
 
     def make_key(self, key: Any, version: int | None = None) -> str:
-        """The key as it is stored."""
+        """Return the key as it is stored."""
         return f"{self.key_prefix}:{self.version if version is None else version}:{key}"
 
     def add(self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
@@ -68,7 +68,7 @@ class LocMemCache:
             return True
 
     def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
-        """The value, or ``default``."""
+        """Return the value, or ``default``."""
         full = self.make_key(key, version)
         with self._store.lock:
             if not self._alive(full):
@@ -84,7 +84,7 @@ class LocMemCache:
             self._put(full, pickled, self._expires_at(timeout))
 
     def touch(self, key: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
-        """A new timeout for what is there; False if it is not."""
+        """Set a new timeout; return False if the key does not exist."""
         full = self.make_key(key, version)
         with self._store.lock:
             if not self._alive(full):
@@ -121,7 +121,7 @@ class LocMemCache:
     def get_or_set(
         self, key: Any, default: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
     ) -> Any:
-        """The value; where there is none ``default`` (or, of a function, its result) is stored first."""
+        """Return the value; if there is none, store ``default`` (or the result of calling it) first."""
         value = self.get(key, _MISSING, version)
         if value is not _MISSING:
             return value
@@ -136,7 +136,7 @@ class LocMemCache:
     __contains__ = has_key
 
     def get_many(self, keys: Iterable[Any], version: int | None = None) -> dict[Any, Any]:
-        """Those of the keys that are there."""
+        """Return the values of those keys that exist."""
         found = {key: self.get(key, _MISSING, version) for key in keys}
         return {key: value for key, value in found.items() if value is not _MISSING}
 
@@ -164,7 +164,7 @@ class LocMemCache:
         return call
 
     def _expires_at(self, timeout: Any) -> float | None:
-        """The moment when something stored now is gone; None for never."""
+        """Return the time at which a value that is stored now expires; None for never."""
         seconds = self.default_timeout if timeout is DEFAULT_TIMEOUT else timeout
         return None if seconds is None else time.monotonic() + seconds
 

@@ -74,13 +74,13 @@ def _address(given: str, ipv6: bool) -> tuple[str, int]:
 
 
 def load(name: str) -> Any:
-    """The application "module:name", with Django set up first."""
+    """Return the application "module:name", with Django set up first."""
     setup()
     return load_application(name)
 
 
 def load_pages(name: str) -> Any:
-    """The project's pages: for a project without ASGI_APPLICATION, whose websockets are refused."""
+    """Return the project's pages: for a project without ASGI_APPLICATION, whose websockets are refused."""
     from compat.routing import ProtocolTypeRouter
     from django_shim.mounting import no_websockets
 
