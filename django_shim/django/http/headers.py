@@ -41,6 +41,9 @@ class ResponseHeaders(CaseInsensitiveMapping):
         name = _header_text(key, "ascii", mime=False)
         self._store[name.lower()] = (name, _header_text(value, "latin-1", mime=True))
 
+    def __contains__(self, key: Any) -> bool:
+        return key.lower() in self._store  # without the exception of Mapping's
+
     def __delitem__(self, key: str) -> None:
         self._store.pop(key.lower(), None)
 

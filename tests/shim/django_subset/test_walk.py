@@ -49,4 +49,4 @@ print(len(entered), len(set(entered)), sum(a != b for a, b in zip(entered, enter
 
 def test_a_page_is_a_short_walk(bare: Environment) -> None:
     calls, files, changes = map(int, run_code(bare, WALK, REPO / "bench").split())
-    assert calls < 400 and files < 50 and changes < 250, (calls, files, changes)
+    assert calls < 330 and files < 52 and changes < 200, (calls, files, changes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from types import SimpleNamespace
 from typing import Any
 
 from ...core.handlers.loop import LoopMiddleware
@@ -16,16 +18,18 @@ class AuthenticationMiddleware(LoopMiddleware):
 
     def process_request(self, request: Any) -> None:
         """Put the stand-in there."""
+        # Not the request itself: it has the stand-in, and the garbage collector would have to find the two.
+        asked, session = weakref.ref(request), getattr(request, "session", None)
         known: list[Any] = []
 
         def user() -> Any:
             if not known:
-                known.append(get_user(request))
+                known.append(get_user(asked() or SimpleNamespace(session=session)))
             return known[0]
 
         async def auser() -> Any:
             if not known:
-                known.append(await aget_user(request))
+                known.append(await aget_user(asked() or SimpleNamespace(session=session)))
             return known[0]
 
         request.user = SimpleLazyObject(user)

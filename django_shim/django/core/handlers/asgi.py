@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import tempfile
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
-from asgiref.sync import ThreadSensitiveContext
-from starlette.requests import ClientDisconnect, Request, empty_receive
-from starlette.responses import Response, StreamingResponse
+from starlette.requests import ClientDisconnect
+from starlette.responses import StreamingResponse
 
 from compat.types import Receive, Scope, Send
 
@@ -22,10 +21,14 @@ from ...urls import set_script_prefix
 from .. import signals
 from .base import BaseHandler
 from .static import static_file_response
+from .threads import RequestContext
 
 __all__ = ["ASGIHandler", "ASGIRequest", "get_script_prefix"]
 
 logger = logging.getLogger("django.request")
+
+LISTEN_AFTER_S = 0.01
+"""How long a page may take before the handler listens for the client's leaving. Most pages take less."""
 
 
 def get_script_prefix(scope: Scope) -> str:
@@ -99,13 +102,13 @@ class ASGIHandler(BaseHandler):
                 "and name it in ASGI_APPLICATION: "
                 'ProtocolTypeRouter({"http": get_asgi_application(), "websocket": ...})'
             )
-        async with ThreadSensitiveContext():
+        async with RequestContext():
             await self._handle(scope, receive, send)
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         with body_file() as body:
             try:
-                await read_body(scope, receive, body)
+                await read_body(receive, body)
             except ClientDisconnect:
                 return
             set_script_prefix(get_script_prefix(scope))
@@ -136,27 +139,41 @@ def body_file() -> tempfile.SpooledTemporaryFile[bytes]:
     return tempfile.SpooledTemporaryFile(max_size=settings.FILE_UPLOAD_MAX_MEMORY_SIZE, mode="w+b")
 
 
-async def read_body(scope: Scope, receive: Receive, body: Any) -> None:
+async def read_body(receive: Receive, body: Any) -> None:
     """Write the request's body to the file ``body``; ClientDisconnect where it does not come to its end."""
-    async for chunk in Request(scope, receive).stream():
-        body.write(chunk)
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body.write(message.get("body", b""))
+        more = message.get("more_body", False)
     body.seek(0)
 
 
-async def _until_client_leaves(answer: Awaitable[None], receive: Receive) -> None:
+async def _until_client_leaves(answer: Coroutine[Any, Any, None], receive: Receive) -> None:
     """Run ``answer``; cancel it when the client goes away first, so that a stream ends with its reader."""
-    answering = asyncio.ensure_future(answer)
-    leaving = asyncio.ensure_future(_disconnected(receive))
+    loop = asyncio.get_running_loop()
+    answering = loop.create_task(answer)
+    leaving: asyncio.Task[None] | None = None
+
+    def listen() -> None:
+        nonlocal leaving
+        leaving = loop.create_task(_disconnected(receive))
+        leaving.add_done_callback(lambda _: answering.cancel())
+
+    timer = loop.call_later(LISTEN_AFTER_S, listen)
     try:
-        await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        await answering
+    except asyncio.CancelledError:
+        if leaving is None or not leaving.done():
+            raise
     finally:
-        for task in (answering, leaving):
-            if not task.done():
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
-    if not answering.cancelled():
-        answering.result()
+        timer.cancel()
+        if leaving is not None and not leaving.done():
+            leaving.cancel()
+            with suppress(asyncio.CancelledError):
+                await leaving
 
 
 async def _disconnected(receive: Receive) -> None:
@@ -175,9 +192,8 @@ async def send_response(response: Any, scope: Scope, send: Send) -> None:
         streamed = StreamingResponse(response, status)
         streamed.raw_headers = encoded_headers(response)
         return await streamed.stream_response(send)
-    plain = Response(b"" if without_body else response.content, status)
-    plain.raw_headers = encoded_headers(response)
-    await plain(scope, empty_receive, send)
+    await send({"type": "http.response.start", "status": status, "headers": encoded_headers(response)})
+    await send({"type": "http.response.body", "body": b"" if without_body else response.content})
 
 
 def encoded_headers(response: Any) -> list[tuple[bytes, bytes]]:

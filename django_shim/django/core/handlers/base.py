@@ -17,6 +17,7 @@ from compat.exceptions import ImproperlyConfigured
 
 from ...conf import settings
 from ...http.request import HttpRequest
+from ...http.response import HttpResponseBase
 from ...urls import get_resolver, set_urlconf
 from ...utils.module_loading import import_string
 from ..exceptions import MiddlewareNotUsed
@@ -110,10 +111,14 @@ class BaseHandler:
             if response is not None:
                 break
         if response is None:
-            if iscoroutinefunction(view):  # which may ask for it on the event loop
+            on_loop = iscoroutinefunction(view)
+            if on_loop:  # the view may ask for the form there
                 await _load_form(request)
             try:
-                response = await _as_async(view)(request, *args, **kwargs)
+                if on_loop:
+                    response = await view(request, *args, **kwargs)
+                else:
+                    response = await _in_thread(view, request, *args, **kwargs)
             except Exception as error:
                 response = await self._process_exception(request, error)
                 if response is None:
@@ -139,6 +144,11 @@ def _as_async(function: Any, on_loop: bool = False) -> Any:
         return function(*args)
 
     return call
+
+
+@sync_to_async  # once: the wrapper takes longer to make than to call
+def _in_thread(view: Any, /, *args: Any, **kwargs: Any) -> Any:
+    return view(*args, **kwargs)
 
 
 def _always(request: HttpRequest, view: Any) -> bool:
@@ -182,6 +192,8 @@ def _name_of(view: Any) -> str:
 
 
 def _check_response(response: Any, source: str) -> None:
+    if isinstance(response, HttpResponseBase):
+        return
     if response is None:
         raise ValueError(f"{source} returned None and no response: is there a return missing?")
     if inspect.iscoroutine(response):

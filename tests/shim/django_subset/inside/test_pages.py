@@ -559,6 +559,53 @@ async def test_a_stream_ends_when_its_reader_leaves() -> None:
     await asyncio.wait_for(ended.wait(), 20)
 
 
+async def test_an_async_view_ends_when_its_client_leaves() -> None:
+    entered, ended = asyncio.Event(), asyncio.Event()
+    first = [{"type": "http.request", "body": b""}]
+
+    async def view(request: Any) -> HttpResponse:
+        entered.set()
+        try:
+            await asyncio.sleep(20)
+        finally:
+            ended.set()
+        return HttpResponse()
+
+    async def receive() -> dict[str, Any]:
+        if first:
+            return first.pop()
+        await entered.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        raise AssertionError(message)
+
+    with override_settings(ROOT_URLCONF=type("urls", (), {"urlpatterns": [path("", view)]})):
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", b"testserver")]}
+        await asyncio.wait_for(get_asgi_application()(scope, receive, send), 10)
+    assert ended.is_set()
+
+
+async def test_a_server_that_cancels_a_request_cancels_its_view() -> None:
+    entered, ended = asyncio.Event(), asyncio.Event()
+
+    async def view(request: Any) -> HttpResponse:
+        entered.set()
+        try:
+            await asyncio.sleep(20)
+        finally:
+            ended.set()
+        return HttpResponse()
+
+    with override_settings(ROOT_URLCONF=type("urls", (), {"urlpatterns": [path("", view)]})):
+        request = asyncio.create_task(asked(get_asgi_application(), "/"))
+        await entered.wait()
+        request.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await request
+    assert ended.is_set()
+
+
 async def test_signals_of_a_request() -> None:
     seen: list[str] = []
 
