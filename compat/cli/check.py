@@ -13,7 +13,7 @@ from compat.cli.porting.environment import django_is_installed
 from compat.cli.porting.judge import DjangoNames
 from compat.cli.porting.project import inspect
 from compat.cli.porting.report import as_github, as_json, as_text, exit_code
-from compat.cli.porting.sources import python_files
+from compat.cli.porting.sources import sources
 from compat.cli.printable import printable
 
 __all__ = ["check", "django_names", "progress_bar"]
@@ -32,7 +32,7 @@ def check(path: Path, *, format: str, django: str, everything: bool) -> int:
     ``format``: "text", "json" or "github". ``django``: an argument of ``django_names``. ``everything``: print
     also references that work unchanged. Raises NothingThere.
     """
-    files = len(python_files(path))
+    files = len(sources(path).files)
     with progress_bar(files, "reading") as advance:
         report = inspect(path, django_names(django), advance)
     if format == "json":

@@ -10,7 +10,7 @@ import libcst
 from compat.cli.port import ported
 from compat.cli.porting.judge import DjangoNames
 from compat.cli.porting.rewrite import Imports
-from compat.cli.porting.sources import python_files
+from compat.cli.porting.sources import sources
 from tests.support.paths import acceptance_material
 
 __all__ = ["app_of_the_seeds", "port_files", "rewritten"]
@@ -24,7 +24,7 @@ def rewritten(source: str) -> str:
 def port_files(folder: Path, django: DjangoNames = DjangoNames.shim) -> list[Path]:
     """Port what is in `folder`; the files that changed."""
     changed = []
-    before = {path: path.read_bytes() for path in python_files(folder)}
+    before = {path: path.read_bytes() for path in sources(folder).files}
     for path, after in ported(before, django):
         if after != before[path]:
             path.write_bytes(after)

@@ -21,7 +21,6 @@ __all__ = [
     "module_names",
     "name_below",
     "own_names",
-    "python_files",
     "read",
     "sources",
     "template_files",
@@ -96,11 +95,6 @@ def sources(path: Path) -> Sources:
         [file for file in found if not reasons[file]],
         {file: reason for file, reason in reasons.items() if reason},
     )
-
-
-def python_files(path: Path) -> list[Path]:
-    """Return the files of ``sources(path)``."""
-    return sources(path).files
 
 
 def template_files(folder: Path) -> list[Path]:

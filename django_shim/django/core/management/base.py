@@ -139,6 +139,8 @@ class BaseCommand:
     suppressed_base_arguments: ClassVar[set[str]] = set()
     stealth_options: tuple[str, ...] = ()
     _called_from_command_line = False
+    _without_effect: ClassVar[str] = ""
+    """Flags of Django's command that are accepted here, between spaces."""
 
     def __init__(
         self,
@@ -179,6 +181,8 @@ class BaseCommand:
             parser.add_argument(
                 "--skip-checks", action="store_true", help="Accepted; commands do not check here."
             )
+        for flag in self._without_effect.split():
+            parser.add_argument(flag, action="store_true", help="Accepted; no effect.")
         self.add_arguments(parser)
         return parser
 

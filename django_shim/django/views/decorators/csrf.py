@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
+from asgiref.sync import iscoroutinefunction
+
 from ...middleware.csrf import CsrfViewMiddleware, get_token
-from .wrapping import around
 
 __all__ = ["csrf_exempt", "csrf_protect", "ensure_csrf_cookie", "requires_csrf_token"]
+
+
+def around(
+    view: Callable[..., Any],
+    before: Callable[[Any], Any] = lambda request: None,
+    after: Callable[[Any, Any], Any] = lambda request, response: response,
+) -> Callable[..., Any]:
+    """``view``, sync or async as it is; ``before(request)`` may give the answer, ``after`` may change it."""
+
+    def wrapper(request: Any, *args: Any, **kwargs: Any) -> Any:
+        answer = before(request)
+        return after(request, view(request, *args, **kwargs)) if answer is None else answer
+
+    async def async_wrapper(request: Any, *args: Any, **kwargs: Any) -> Any:
+        answer = before(request)
+        return after(request, await view(request, *args, **kwargs)) if answer is None else answer
+
+    return functools.wraps(view)(async_wrapper if iscoroutinefunction(view) else wrapper)
 
 
 def csrf_exempt(view_func: Callable[..., Any]) -> Callable[..., Any]:

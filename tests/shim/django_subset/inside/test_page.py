@@ -48,7 +48,6 @@ INSIDE = (
     "django.template.tags",
     "django.unserved",
     "django.urls.reversing",
-    "django.views.decorators.wrapping",
 )
 """Modules that are the subset's own business: Django has none of that name, or another one."""
 

@@ -17,10 +17,9 @@ class Command(BaseCommand):
     """Copies them to STATIC_ROOT; where two have one name, the one that is found first wins."""
 
     help = "Copies the static files of all apps to STATIC_ROOT."
+    _without_effect = "--noinput --no-input --no-post-process --link --no-default-ignore"
 
     def add_arguments(self, parser: Any) -> None:
-        for flag in ("--noinput", "--no-input", "--no-post-process", "--link", "--no-default-ignore"):
-            parser.add_argument(flag, action="store_true", help="Accepted; no effect.")
         parser.add_argument("-n", "--dry-run", action="store_true", help="Only say what would be copied.")
         parser.add_argument("-c", "--clear", action="store_true", help="Empty STATIC_ROOT first.")
 

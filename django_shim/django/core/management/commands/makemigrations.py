@@ -13,20 +13,10 @@ class Command(BaseCommand):
     """Says so, and succeeds."""
 
     help = "Does nothing: without the real Django there are no models."
+    _without_effect = "--dry-run --merge --empty --noinput --no-input --check --update --no-header"
 
     def add_arguments(self, parser: Any) -> None:
         parser.add_argument("args", metavar="app_label", nargs="*", help="Accepted; no effect.")
-        for flag in (
-            "--dry-run",
-            "--merge",
-            "--empty",
-            "--noinput",
-            "--no-input",
-            "--check",
-            "--update",
-            "--no-header",
-        ):
-            parser.add_argument(flag, action="store_true", help="Accepted; no effect.")
         parser.add_argument("-n", "--name", help="Accepted; no effect.")
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -13,21 +13,11 @@ class Command(BaseCommand):
     """Says so, and succeeds, because tutorials and start scripts call it."""
 
     help = "Does nothing: without the real Django there is no database."
+    _without_effect = "--noinput --no-input --fake --fake-initial --plan --run-syncdb --check --prune"
 
     def add_arguments(self, parser: Any) -> None:
         parser.add_argument("app_label", nargs="?", help="Accepted; no effect.")
         parser.add_argument("migration_name", nargs="?", help="Accepted; no effect.")
-        for flag in (
-            "--noinput",
-            "--no-input",
-            "--fake",
-            "--fake-initial",
-            "--plan",
-            "--run-syncdb",
-            "--check",
-            "--prune",
-        ):
-            parser.add_argument(flag, action="store_true", help="Accepted; no effect.")
         parser.add_argument("--database", help="Accepted; no effect.")
 
     def handle(self, *args: Any, **options: Any) -> None:

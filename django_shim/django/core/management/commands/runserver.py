@@ -28,6 +28,7 @@ class Command(BaseCommand):
 
     help = "Serves the project while it is being developed: pages, websockets, static files."
     requires_system_checks = ()
+    _without_effect = "--nothreading --nostatic --insecure --noasgi --skip-checks"
 
     def add_arguments(self, parser: Any) -> None:
         parser.add_argument(
@@ -39,8 +40,6 @@ class Command(BaseCommand):
         parser.add_argument(
             "--noreload", action="store_false", dest="use_reloader", help="Do not watch the files."
         )
-        for flag in ("--nothreading", "--nostatic", "--insecure", "--noasgi", "--skip-checks"):
-            parser.add_argument(flag, action="store_true", help="Accepted; no effect.")
         for name in ("--http_timeout", "--websocket_handshake_timeout"):
             parser.add_argument(name, type=int, help="Accepted; no effect.")
 

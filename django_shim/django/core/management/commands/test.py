@@ -18,14 +18,13 @@ class Command(BaseCommand):
 
     help = "Runs the project's tests."
     requires_system_checks = ()
+    _without_effect = "--noinput --no-input --keepdb"
 
     def add_arguments(self, parser: Any) -> None:
         parser.add_argument("args", metavar="test_label", nargs="*", help="Modules, classes or methods.")
         parser.add_argument("--failfast", action="store_true", help="Stop at the first failure.")
         parser.add_argument("-p", "--pattern", default="test*.py", help="Which files (test*.py).")
         parser.add_argument("-k", action="append", dest="patterns", help="Only tests whose name matches.")
-        for flag in ("--noinput", "--no-input", "--keepdb"):
-            parser.add_argument(flag, action="store_true", help="Accepted; no effect.")
 
     def handle(self, *labels: Any, **options: Any) -> None:
         loader = unittest.TestLoader()
