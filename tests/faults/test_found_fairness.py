@@ -247,6 +247,7 @@ def test_faults_engine_03_a_queue_of_handlers_delays_an_echo_by_a_few_of_them(se
         until(lambda: Busy.handled == HANDLERS, "all are handled")
 
 
+@pytest.mark.holds_the_loop  # uvicorn does, with wsproto: it takes thousands of frames of one read apart
 @pytest.mark.parametrize("where", ["/Flooded/", "/SyncFlooded/"])
 def test_faults_engine_03_a_flood_of_tiny_frames(server: LiveServer, where: str) -> None:
     """Its frames wait at the server, thousands at once; another's echo does not wait for them."""
