@@ -12,7 +12,7 @@ __all__ = ["Behind", "Reader", "Scheduler", "made_for", "turn"]
 T = TypeVar("T")
 
 RELIEF_TURNS = 128
-"""How many turns of the loop a sender waits at most: a reader takes a message every other turn, or each."""
+"""How many turns of the loop a sender waits for one reader: it takes a message every other turn, or each."""
 
 
 class Reader(Protocol):
@@ -51,19 +51,19 @@ class Scheduler:
     async def relief(self) -> None:
         """Let readers whose inboxes are half full take from them before more is sent.
 
-        Return when no inbox of the backlog is behind any more, and after ``RELIEF_TURNS`` in any case. Turns
-        in which a reader has yet to be woken do not count: a round wakes each of its readers, and takes many
-        turns where they are thousands.
+        Return when all inboxes that are in the backlog now have been relieved, or when one is still behind
+        after ``RELIEF_TURNS``. Turns before its reader is woken do not count: a round wakes each of its
+        readers, and takes many turns if there are thousands.
         """
-        backlog, left = self.backlog, RELIEF_TURNS
-        while backlog and left:
-            inbox = next(iter(backlog))
-            if not inbox.is_behind():
-                del backlog[inbox]
-                continue
-            if not self.is_called(inbox):
-                left -= 1
-            await turn()
+        for inbox in tuple(self.backlog):
+            left = RELIEF_TURNS
+            while inbox in self.backlog and inbox.is_behind():
+                if not self.is_called(inbox):
+                    left -= 1
+                    if left == 0:
+                        return
+                await turn()
+            self.backlog.pop(inbox, None)
 
 
 def made_for(

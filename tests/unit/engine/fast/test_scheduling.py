@@ -319,7 +319,7 @@ async def test_faults_engine_05_nothing_is_lost_where_readers_keep_up(
 
 async def test_faults_engine_05_a_sender_waits_for_the_last_reader_of_a_long_round() -> None:
     """A round of many readers with many messages takes more turns than a sender waits for one reader."""
-    inboxes = [inbox_of(asyncio.get_running_loop()) for _ in range(6 * RELIEF_TURNS)]
+    inboxes = [inbox_of(asyncio.get_running_loop()) for _ in range(16 * RELIEF_TURNS)]
     readers = [asyncio.create_task(read_one_a_turn(inbox)) for inbox in inboxes]
     await turns(1)
     for _ in range(2):
