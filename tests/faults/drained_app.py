@@ -1,4 +1,7 @@
-"""An app that says on standard output whose disconnect() has run; DRAIN_SECONDS from the environment."""
+"""An app that says on standard output when it closes and whose disconnect() has run.
+
+DRAIN_SECONDS is from the environment.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from starlette.routing import WebSocketRoute
 
 from compat import AsyncWebsocketConsumer, WebsocketConsumer, configure
 from compat.engine import draining
+from compat.types import Message, Receive, Scope, Send
 
 draining.CLOSED_TIMEOUT_S = float(os.environ.get("CLOSED_TIMEOUT", draining.CLOSED_TIMEOUT_S))
 configure(DRAIN_SECONDS=float(os.environ["DRAIN"]))
@@ -39,4 +43,13 @@ class Blocked(WebsocketConsumer):
 
 
 CONSUMERS = {"/async": Async, "/sync": Sync, "/stuck": Stuck, "/blocked": Blocked}
-app = Starlette(routes=[WebSocketRoute(where, cls.as_asgi()) for where, cls in CONSUMERS.items()])
+routes = Starlette(routes=[WebSocketRoute(where, cls.as_asgi()) for where, cls in CONSUMERS.items()])
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    async def told(message: Message) -> None:
+        if message["type"] == "websocket.close":
+            print(f"closed at {time.monotonic()}", flush=True)
+        await send(message)
+
+    await routes(scope, receive, told)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -35,33 +36,35 @@ async def opened(server: Server, count: int) -> list[ClientConnection]:
     )
 
 
-async def closed_at(client: ClientConnection) -> tuple[float, int]:
-    """When the server closed, and with which code."""
+async def closed(client: ClientConnection) -> int:
+    """The code that the server closes with, once it has."""
     with pytest.raises(ConnectionClosed):
         await asyncio.wait_for(client.recv(), 30)
     code = client.protocol.close_code
     assert code is not None
-    return asyncio.get_running_loop().time(), code
+    return code
 
 
-@pytest.mark.parametrize("server", [2.0], indirect=True)
+@pytest.mark.parametrize("server", [4.0], indirect=True)
 async def test_a_stop_closes_the_sockets_one_after_another(server: Server) -> None:
     clients = await opened(server, OPEN)
-    endings = [asyncio.ensure_future(closed_at(client)) for client in clients]
+    endings = [asyncio.ensure_future(closed(client)) for client in clients]
     server.process.send_signal(signal.SIGTERM)
-    first = await next(iter(asyncio.as_completed(endings)))
+    await next(iter(asyncio.as_completed(endings)))
     with pytest.raises(InvalidStatus) as refused:
         await connect(server.ws("/async"), proxy=None)
     assert refused.value.response.status_code == 503
-    ended = await asyncio.gather(*endings)
-    assert {code for _, code in ended} == {1012}
-    times = sorted(time for time, _ in ended)
-    assert times[-1] - first[0] > 1, "spread over the drain time, not all at once"
-    # No moment sees a crowd come back: a tenth of the time has far fewer than all.
-    busiest = max(sum(start <= time < start + 0.2 for time in times) for start in times)
-    assert busiest < OPEN / 2
+    assert set(await asyncio.gather(*endings)) == {1012}
     assert await asyncio.to_thread(server.process.wait, deadline_s=20) == 0
-    assert server.log().count("disconnect 1012") == OPEN
+    log = server.log()
+    assert log.count("disconnect 1012") == OPEN
+    # By the server's own clock: it pauses between two closes, however busy the machine is.
+    times = sorted(map(float, re.findall(r"closed at ([\d.]+)", log)))
+    assert len(times) == OPEN
+    assert times[-1] - times[0] > 2, "spread over the drain time, not all at once"
+    # No moment sees a crowd come back: a tenth of the time has far fewer than all.
+    busiest = max(sum(start <= time < start + 0.4 for time in times) for start in times)
+    assert busiest < OPEN / 2
 
 
 @pytest.mark.parametrize("server", [600.0], indirect=True)
@@ -80,8 +83,8 @@ async def test_a_second_signal_ends_at_once(server: Server) -> None:
 async def test_without_a_drain_time_the_server_stops_as_ever(server: Server) -> None:
     clients = await opened(server, 10)
     server.process.send_signal(signal.SIGTERM)
-    ended = await asyncio.gather(*(closed_at(client) for client in clients))
-    assert {code for _, code in ended} == {1012}
+    ended = await asyncio.gather(*(closed(client) for client in clients))
+    assert set(ended) == {1012}
     await asyncio.to_thread(server.process.wait, deadline_s=20)
     assert server.log().count("disconnect 1012") == 10
 
@@ -96,7 +99,7 @@ async def test_a_disconnect_that_never_returns_keeps_no_process_alive(
 ) -> None:
     client = await connect(server.ws(where), proxy=None, open_timeout=30)
     server.process.send_signal(signal.SIGTERM)
-    assert (await closed_at(client))[1] == 1012
+    assert await closed(client) == 1012
     assert await asyncio.to_thread(server.process.wait, deadline_s=45) == status
     log = server.log()
     assert log.count("disconnect 1012") == 1
@@ -107,6 +110,6 @@ async def test_a_disconnect_that_never_returns_keeps_no_process_alive(
 async def test_a_second_signal_waits_for_no_thread(server: Server) -> None:
     client = await connect(server.ws("/blocked"), proxy=None, open_timeout=30)
     server.process.send_signal(signal.SIGTERM)
-    await closed_at(client)
+    await closed(client)
     server.process.send_signal(signal.SIGTERM)
     await asyncio.to_thread(server.process.wait, deadline_s=30)
