@@ -260,6 +260,13 @@ KINDS = [
 ]
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A send waits for its messages however busy the machine is."""
+    monkeypatch.setattr(receipts, "PATIENCE_S", WITHIN_S)
+
+
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("policy", ["drop", "drop_oldest"])
 @pytest.mark.parametrize(("cls", "options"), KINDS)
 async def test_faults_newcomer_04_the_result_of_a_group_send(
@@ -289,6 +296,7 @@ async def test_faults_newcomer_04_the_result_of_a_group_send(
                     assert {result.delivered for result in results} == {None}
 
 
+@pytest.mark.usefixtures("patient")
 async def test_faults_newcomer_04_while_the_reader_connects_for_the_first_time(
     make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, redis_url: str
 ) -> None:
@@ -300,7 +308,6 @@ async def test_faults_newcomer_04_while_the_reader_connects_for_the_first_time(
         return await connect(reader)
 
     monkeypatch.setattr(QueueReader, "open", late)
-    monkeypatch.setattr(receipts, "PATIENCE_S", WITHIN_S)
     layer = make(RedisChannelLayer, capacity=1)
     inbox = await member(layer, "room")
     sending = [asyncio.ensure_future(layer.group_send("room", {"type": "x"})) for _ in range(3)]
@@ -315,6 +322,7 @@ async def test_faults_newcomer_04_while_the_reader_connects_for_the_first_time(
     assert [sum(result.dropped for result in results), len(inbox.events)] == [2, 1]
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize(("cls", "options"), KINDS)
 async def test_faults_newcomer_04_members_elsewhere_and_nobody(
     cls: Any, options: dict[str, Any], make: Callable[..., Any]
@@ -332,7 +340,7 @@ async def test_faults_newcomer_04_members_elsewhere_and_nobody(
     await layer.group_send("room", {"type": "x"})
     await layer.detach(here.channel)
     await layer.group_send("room", {"type": "x"})
-    assert steady() - began < 0.9, "nothing waits for what does not come"
+    assert steady() - began < WITHIN_S, "nothing waits for what does not come"
     assert not [station for station in layer._stations.all() if station.receipts]
 
 
