@@ -9,8 +9,8 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
-from starlette.requests import ClientDisconnect
-from starlette.responses import StreamingResponse
+from starlette.requests import ClientDisconnect, Request, empty_receive
+from starlette.responses import Response, StreamingResponse
 
 from compat.types import Receive, Scope, Send
 
@@ -108,7 +108,7 @@ class ASGIHandler(BaseHandler):
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         with body_file() as body:
             try:
-                await read_body(receive, body)
+                await read_body(scope, receive, body)
             except ClientDisconnect:
                 return
             set_script_prefix(get_script_prefix(scope))
@@ -139,15 +139,10 @@ def body_file() -> tempfile.SpooledTemporaryFile[bytes]:
     return tempfile.SpooledTemporaryFile(max_size=settings.FILE_UPLOAD_MAX_MEMORY_SIZE, mode="w+b")
 
 
-async def read_body(receive: Receive, body: Any) -> None:
+async def read_body(scope: Scope, receive: Receive, body: Any) -> None:
     """Write the request's body to the file ``body``; ClientDisconnect where it does not come to its end."""
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        body.write(message.get("body", b""))
-        more = message.get("more_body", False)
+    async for chunk in Request(scope, receive).stream():
+        body.write(chunk)
     body.seek(0)
 
 
@@ -192,8 +187,9 @@ async def send_response(response: Any, scope: Scope, send: Send) -> None:
         streamed = StreamingResponse(response, status)
         streamed.raw_headers = encoded_headers(response)
         return await streamed.stream_response(send)
-    await send({"type": "http.response.start", "status": status, "headers": encoded_headers(response)})
-    await send({"type": "http.response.body", "body": b"" if without_body else response.content})
+    plain = Response(b"" if without_body else response.content, status)
+    plain.raw_headers = encoded_headers(response)
+    await plain(scope, empty_receive, send)
 
 
 def encoded_headers(response: Any) -> list[tuple[bytes, bytes]]:
