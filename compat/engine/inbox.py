@@ -199,8 +199,7 @@ class Inbox:
         if waiter is None:
             return False
         self.waiter = None
-        if not waiter.done():
-            waiter.set_result(None)
+        settle(waiter)
         return True
 
     async def vacancy(self) -> None:

@@ -13,7 +13,7 @@ from compat.exceptions import LayerUnavailable
 from compat.redis.connection import Argument, Explain, Link, RedisUnavailable
 from compat.redis.hosts import Host, close_pool
 from compat.redis.scripts import Script
-from compat.redis.waiting import wait_for_result
+from compat.redis.waiting import settle, wait_for_result
 
 __all__ = ["Commands", "Shards"]
 
@@ -101,8 +101,7 @@ class Shards:
         """Record that a connection to a host has been opened, and end all waits in ``pause``."""
         self._failed.pop(index, None)
         for future in self._pausing.pop(index, ()):
-            if not future.done():
-                future.set_result(None)
+            settle(future)
 
     async def link(self, index: int) -> Link:
         """Return the connection to a host, a new one if needed; concurrent callers share one attempt."""

@@ -22,6 +22,7 @@ from compat.engine.connection import CLOSE_TIMEOUT_S, Connection
 from compat.engine.fast.pool import TICK_S, Worker, pool_of
 from compat.engine.fast.sync_inbox import SyncInbox
 from compat.engine.fast.thread_locals import enter
+from compat.engine.mailbox import settle
 from compat.engine.reader import TaskReader
 from compat.engine.scheduler import Scheduler
 from compat.engine.shielding import uncancel, whole
@@ -114,8 +115,7 @@ class Bridge:
         waiter = self.waiter
         if waiter is not None:
             self.waiter = None
-            if not waiter.done():
-                waiter.set_result(None)
+            settle(waiter)
         elif self.draining:
             self._hurry()
 

@@ -20,6 +20,7 @@ from typing import Any
 from compat.engine.fast import leave_out
 from compat.engine.fast.scheduling import Rounds
 from compat.engine.inbox import Inbox
+from compat.engine.mailbox import settle
 from compat.engine.reader import LAST, SocketReader, TaskReader
 from compat.types import Message, Receive
 
@@ -137,7 +138,7 @@ class StepReader:
             loop.call_soon(future.set_result, None)
         else:
             awaited._asyncio_future_blocking = False
-            awaited.add_done_callback(lambda _: None if future.done() else future.set_result(None))
+            awaited.add_done_callback(lambda _: settle(future))
         return future
 
     def __await__(self) -> Generator[Any, Any, None]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.websockets import WebSocketDisconnect
 
 from compat.engine.inbox import Overflow
+from compat.engine.mailbox import settle
 from compat.engine.parts import scheduler_of
 from compat.manager.frames import Frame
 from compat.manager.statistics import Statistics
@@ -235,5 +236,4 @@ class Outbox:
         waiting = self._waiting
         while waiting and waiting[0][0] <= number:
             _, written = waiting.popleft()
-            if not written.done():
-                written.set_result(None)
+            settle(written)
