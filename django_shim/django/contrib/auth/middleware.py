@@ -22,14 +22,17 @@ class AuthenticationMiddleware(LoopMiddleware):
         asked, session = weakref.ref(request), getattr(request, "session", None)
         known: list[Any] = []
 
+        def request_or_session() -> Any:
+            return asked() or SimpleNamespace(session=session)
+
         def user() -> Any:
             if not known:
-                known.append(get_user(asked() or SimpleNamespace(session=session)))
+                known.append(get_user(request_or_session()))
             return known[0]
 
         async def auser() -> Any:
             if not known:
-                known.append(await aget_user(asked() or SimpleNamespace(session=session)))
+                known.append(await aget_user(request_or_session()))
             return known[0]
 
         request.user = SimpleLazyObject(user)

@@ -6,7 +6,7 @@ import asyncio
 import io
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -559,9 +559,8 @@ async def test_a_stream_ends_when_its_reader_leaves() -> None:
     await asyncio.wait_for(ended.wait(), 20)
 
 
-async def test_an_async_view_ends_when_its_client_leaves() -> None:
-    entered, ended = asyncio.Event(), asyncio.Event()
-    first = [{"type": "http.request", "body": b""}]
+def long_view(entered: asyncio.Event, ended: asyncio.Event) -> Callable[[Any], Any]:
+    """An async view that tells when it begins, and when it is cancelled."""
 
     async def view(request: Any) -> HttpResponse:
         entered.set()
@@ -570,6 +569,14 @@ async def test_an_async_view_ends_when_its_client_leaves() -> None:
         finally:
             ended.set()
         return HttpResponse()
+
+    return view
+
+
+async def test_an_async_view_ends_when_its_client_leaves() -> None:
+    entered, ended = asyncio.Event(), asyncio.Event()
+    view = long_view(entered, ended)
+    first = [{"type": "http.request", "body": b""}]
 
     async def receive() -> dict[str, Any]:
         if first:
@@ -588,14 +595,7 @@ async def test_an_async_view_ends_when_its_client_leaves() -> None:
 
 async def test_a_server_that_cancels_a_request_cancels_its_view() -> None:
     entered, ended = asyncio.Event(), asyncio.Event()
-
-    async def view(request: Any) -> HttpResponse:
-        entered.set()
-        try:
-            await asyncio.sleep(20)
-        finally:
-            ended.set()
-        return HttpResponse()
+    view = long_view(entered, ended)
 
     with override_settings(ROOT_URLCONF=type("urls", (), {"urlpatterns": [path("", view)]})):
         request = asyncio.create_task(asked(get_asgi_application(), "/"))
