@@ -113,8 +113,8 @@ def unreachable(layer: Any) -> tuple[str, str] | None:
 async def _cause_of_silence(host: Host) -> str | None:
     from redis.exceptions import AuthenticationError, RedisError
 
-    from compat.redis.connection import reason_of
     from compat.redis.hosts import close_pool
+    from compat.redis.reasons import reason_of
 
     pool = host.pool()
     connection = host.connection(pool)

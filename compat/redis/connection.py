@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import ssl
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol
@@ -21,22 +20,23 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from compat.clock import Deadline, steady
-from compat.exceptions import LayerUnavailable
+from compat.exceptions import LayerUnavailable, MessageTooLarge
 from compat.redis.hosts import Host
+from compat.redis.reasons import REPLICA, is_replica, reason_of, refusal_of
 from compat.redis.scripts import Script
+from compat.redis.servers import Server, introduced, is_slave
 from compat.redis.waiting import within
 
 __all__ = [
+    "ROLE",
     "Explain",
     "Link",
     "RedisUnavailable",
     "abandon",
     "encode",
     "encode_command",
-    "is_replica",
     "opened",
-    "reason_of",
-    "refusal_of",
+    "require_short",
 ]
 
 Argument = bytes | str | int | float
@@ -88,26 +88,22 @@ def _fastest_encoder() -> Callable[[Any], bytes]:
 
 
 encode = _fastest_encoder()
+ROLE = encode((b"ROLE",))
 
 
-def reason_of(error: BaseException) -> str:
-    """Return the cause of ``error`` in a few words, from the exceptions that redis-py and asyncio chain."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, ssl.SSLError):
-            return f"TLS: {getattr(seen, 'verify_message', '') or seen.reason or seen}"
-        if isinstance(seen, OSError) and seen.errno is not None and seen.errno > 0:
-            return os.strerror(seen.errno).lower()
-        seen = seen.__cause__ or seen.__context__
-    text = str(error).strip().rstrip(".")
-    return text or type(error).__name__
+async def opened(host: Host, pool: ConnectionPool, explain: Explain) -> tuple[AbstractConnection, Server]:
+    """Open a connection to a master, log in, and return it with what the server says about itself.
 
-
-async def opened(host: Host, pool: ConnectionPool, explain: Explain) -> AbstractConnection:
-    """Open a connection and log in; raise LayerUnavailable, at the latest after the host's time limit."""
+    Raises LayerUnavailable, at the latest after the host's time limit.
+    """
     connection = host.connection(pool)
+
+    async def open_and_ask() -> Server:
+        await host.connect(connection)
+        return await introduced(connection)
+
     try:
-        await within(host.connect_timeout_s, host.connect(connection))
+        server = await within(host.connect_timeout_s, open_and_ask())
     except (RedisError, OSError, asyncio.TimeoutError) as error:
         await abandon(connection)
         timed_out = isinstance(error, asyncio.TimeoutError)
@@ -116,7 +112,20 @@ async def opened(host: Host, pool: ConnectionPool, explain: Explain) -> Abstract
     except BaseException:
         await abandon(connection)
         raise
-    return connection
+    if server.is_replica:
+        await abandon(connection)
+        raise explain(host, REPLICA)
+    return connection, server
+
+
+def require_short(arguments: Iterable[Argument], longest: int) -> None:
+    """Raise MessageTooLarge for an argument that is longer than ``longest`` bytes."""
+    length = max(len(a) if isinstance(a, bytes) else len(str(a).encode()) for a in arguments)
+    if length > longest:
+        raise MessageTooLarge(
+            f"this message has {length:,} bytes, and Redis takes {longest:,} in one piece and closes the "
+            "connection at more: raise proto-max-bulk-len there, or send a reference to the data"
+        )
 
 
 class Link:
@@ -124,20 +133,24 @@ class Link:
 
     ``on_message`` is called for each message of the topics that ``call(b"SUBSCRIBE", topic)`` has subscribed
     to; each such call names one topic. ``on_end`` is called once, with the reason, if the connection ends
-    without ``close``. A reply may take ``patience_s`` seconds. Use a link only on the event loop that opened
-    it.
+    without ``close``. A reply may take ``patience_s`` seconds. Before a command Redis is asked whether it is
+    still the master, unless it was within ``role_every_s`` seconds: a replica takes what is published, and
+    passes it to nobody. Use a link only on the event loop that opened it.
     """
 
     def __init__(
         self,
         connection: AbstractConnection,
+        server: Server,
         host: Host,
         explain: Explain,
         patience_s: float,
         on_message: OnMessage | None,
         on_end: Callable[[str], None] | None,
+        role_every_s: float,
     ) -> None:
         self.connection = connection
+        self.server = server
         self.host = host
         self.explain = explain
         self.patience_s = patience_s
@@ -148,6 +161,10 @@ class Link:
         """Why the connection has ended."""
         self.loop = asyncio.get_running_loop()
         self._pending: deque[asyncio.Future[Any] | None] = deque()
+        self._role: asyncio.Future[Any] = self.loop.create_future()
+        """Stands in ``_pending`` for the reply of ROLE; it never has a result."""
+        self._role_every_s = role_every_s
+        self._asked_role = steady()
         self._outgoing: list[bytes] = []
         self._wake = asyncio.Event()
         self._heard = 0.0
@@ -166,16 +183,21 @@ class Link:
         on_message: OnMessage | None = None,
         on_end: Callable[[str], None] | None = None,
         scripts: Iterable[Script] = (),
+        role_every_s: float = math.inf,
     ) -> Link:
         """Connect and return the link; raise LayerUnavailable, at the latest after the host's time limit."""
-        connection = await opened(host, pool, explain)
-        link = cls(connection, host, explain, host.reply_timeout_s + extra_patience_s, on_message, on_end)
+        connection, server = await opened(host, pool, explain)
+        patience_s = host.reply_timeout_s + extra_patience_s
+        link = cls(connection, server, host, explain, patience_s, on_message, on_end, role_every_s)
         for script in scripts:  # if the user may not run SCRIPT LOAD, EVAL still works
             link.tell(b"SCRIPT", b"LOAD", script.text)
         return link
 
     def call(self, *arguments: Argument) -> asyncio.Future[Any]:
-        """Send a command; return a future for the reply, or for NoScriptError or LayerUnavailable."""
+        """Send a command; return a future for the reply, or for NoScriptError or LayerUnavailable.
+
+        Raises MessageTooLarge for an argument that Redis would not take.
+        """
         future: asyncio.Future[Any] = self.loop.create_future()
         if self.closed:
             future.set_exception(self.explain(self.host, self.reason))
@@ -190,10 +212,16 @@ class Link:
 
     def _submit(self, arguments: tuple[Argument, ...], future: asyncio.Future[Any] | None) -> None:
         packed = encode(arguments)  # may raise, so do it before a reply is expected
+        if len(packed) > self.server.longest:
+            require_short(arguments, self.server.longest)
         if not self._pending:
             self._heard = steady()
             if self._deadline.timer is None:
                 self._deadline.start()
+        if self._role_every_s < math.inf and steady() - self._asked_role > self._role_every_s:
+            self._asked_role = steady()
+            self._pending.append(self._role)
+            self._outgoing.append(ROLE)
         self._pending.append(future)
         self._outgoing.append(packed)
         self._wake.set()
@@ -209,7 +237,7 @@ class Link:
                     raise ConnectionError("connection closed by server")
                 await connection.send_packed_command(batch, check_health=False)
         except (RedisError, OSError) as error:
-            self._end(reason_of(error))
+            self.end(reason_of(error))
 
     async def _read(self) -> None:
         connection, on_message = self.connection, self.on_message
@@ -226,6 +254,11 @@ class Link:
                         await pause
                     continue
                 future = self._pending.popleft()
+                if future is self._role:  # looked at before the replies that have come with it
+                    if is_slave(reply):
+                        self.end(REPLICA)
+                        return
+                    continue
                 if future is None or future.done():
                     continue
                 if isinstance(reply, Exception):
@@ -235,7 +268,7 @@ class Link:
                 else:
                     future.set_result(reply)
         except (RedisError, OSError) as error:
-            self._end(reason_of(error))
+            self.end(reason_of(error))
         finally:
             if not self.closed:  # cancelled: the event loop ends
                 self._shut("its event loop ended")
@@ -248,14 +281,15 @@ class Link:
         reason = refusal_of(error)
         future.set_exception(self.explain(self.host, reason))
         if is_replica(error):
-            self._end(reason)  # the next connection may reach the new master
+            self.end(reason)  # the next connection may reach the new master
 
     def _late(self) -> None:
         """End the connection if a reply has been expected for ``patience_s``."""
         if self._pending:
-            self._end(f"no answer within {self.patience_s:g} s")
+            self.end(f"no answer within {self.patience_s:g} s")
 
-    def _end(self, reason: str) -> None:
+    def end(self, reason: str) -> None:
+        """Close the connection because it is of no more use; waiting calls get LayerUnavailable."""
         if self.closed:
             return
         on_end = self.on_end
@@ -269,7 +303,7 @@ class Link:
         self._deadline.cancel()
         pending, self._pending = self._pending, deque()
         for future in pending:
-            if future is not None and not future.done():
+            if future is not None and future is not self._role and not future.done():
                 future.set_exception(self.explain(self.host, reason))
                 future.exception()  # marks it as retrieved, because perhaps no task awaits it
         this = asyncio.current_task(self.loop) if asyncio._get_running_loop() is self.loop else None
@@ -289,38 +323,6 @@ class Link:
         waiting = [task for task in (*self._tasks, self._closing) if task is not None and not task.done()]
         if waiting:
             await asyncio.wait(waiting)
-
-
-def refusal_of(error: Exception) -> str:
-    """Return what an error reply means for a user of a channel layer."""
-    # redis-py turns the first word of some replies into a class; which ones depends on its version.
-    text = f"{type(error).__name__} {error}".lower()
-    for words, reason in _REFUSALS:
-        if any(word in text for word in words):
-            return reason
-    return f"it refused a command: {error}"
-
-
-def is_replica(error: Exception) -> bool:
-    """Return True for an error reply of a Redis that is not, or no longer, the master."""
-    return refusal_of(error) is _REFUSALS[0][1]
-
-
-_REFUSALS = (
-    (("readonly", "read only replica"), "it is a read-only replica; name its master, or use sentinels"),
-    (("oom ", "outofmemory"), "it is out of memory; raise its maxmemory, or lower capacity and expiry"),
-    (("misconf",), "it stopped accepting writes because it cannot save to disk; see its log"),
-    (
-        ("noperm", "nopermission"),
-        "this user may not run the commands or use the keys of the layer; see its ACL",
-    ),
-    (("wrongtype",), "keys of the layer's prefix hold foreign data; choose another prefix"),
-    (
-        ("moved", "clusterdown", "crossslot"),
-        "it is a node of a Redis Cluster; a channel layer needs single servers, one or several",
-    ),
-    (("unknown command",), "it lacks a command that the layer needs; Redis 5 or newer is required"),
-)
 
 
 async def abandon(connection: AbstractConnection) -> None:

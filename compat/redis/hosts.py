@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 
 from redis.asyncio import ConnectionPool, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.connection import AbstractConnection, parse_url
-from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.exceptions import RedisError
 
+from compat.redis.sentinels import sentinel_pool
 from compat.types import is_number
 
 __all__ = ["Host", "close_pool", "create_pool", "decode_hosts"]
@@ -168,7 +168,7 @@ def create_pool(host: Mapping[str, Any]) -> ConnectionPool:
     if "address" in options:
         pool = ConnectionPool.from_url(options.pop("address"), **options)
     elif "master_name" in options:
-        pool = _sentinel_pool(options)
+        pool = sentinel_pool(options)
     else:
         if "path" in options:
             options.setdefault("connection_class", UnixDomainSocketConnection)
@@ -185,18 +185,6 @@ def create_pool(host: Mapping[str, Any]) -> ConnectionPool:
         for name in ("host", "port"):
             kwargs.pop(name, None)
     return pool
-
-
-def _sentinel_pool(options: dict[str, Any]) -> ConnectionPool:
-    limits = {
-        "socket_timeout": options.get("socket_timeout") or REPLY_TIMEOUT_S,
-        "socket_connect_timeout": options["socket_connect_timeout"],
-    }
-    sentinel = Sentinel(  # type: ignore[no-untyped-call]
-        [(host, int(port)) for host, port in options.pop("sentinels")],
-        sentinel_kwargs={**limits, **(options.pop("sentinel_kwargs", None) or {})},
-    )
-    return SentinelConnectionPool(options.pop("master_name"), sentinel, **options)  # type: ignore[no-untyped-call]
 
 
 async def close_pool(pool: ConnectionPool) -> None:

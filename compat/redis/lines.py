@@ -26,19 +26,12 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError, ResponseError
 
 from compat.clock import call_later, steady
-from compat.redis.connection import (
-    Argument,
-    Explain,
-    abandon,
-    encode,
-    is_replica,
-    opened,
-    reason_of,
-    refusal_of,
-)
+from compat.redis.connection import ROLE, Argument, Explain, abandon, encode, opened, require_short
 from compat.redis.hosts import Host
 from compat.redis.loops import background
+from compat.redis.reasons import REPLICA, is_replica, reason_of, refusal_of
 from compat.redis.scripts import Script
+from compat.redis.servers import Server, is_slave
 
 __all__ = ["Line", "Lines"]
 
@@ -71,11 +64,16 @@ class Line:
 
     station = None
 
-    def __init__(self, sock: socket.socket, host: Host, explain: Explain) -> None:
+    def __init__(
+        self, sock: socket.socket, server: Server, host: Host, explain: Explain, role_every_s: float
+    ) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.owes = False
         """True from a command until its reply; a line that is given back in this state is closed."""
         self._socket = sock
+        self._server = server
+        self._role_every_s = role_every_s
+        self._asked_role = steady()
         self._host = host
         self._explain = explain
         self._parser = Parser(protocolError=ConnectionError, replyError=_error, notEnoughData=INCOMPLETE)
@@ -93,11 +91,14 @@ class Line:
     async def call(self, index: int, *arguments: Argument) -> Any:
         """Return the reply to a command; raise LayerUnavailable or NoScriptError."""
         packed = encode(arguments)
+        if len(packed) > self._server.longest:
+            require_short(arguments, self._server.longest)
         self.owes = True
-        try:
-            reply = self._ask(packed) if self.loop is None else await self._ask_on(self.loop, packed)
-        except OSError as error:
-            raise self._explain(self._host, self._reason(error)) from error
+        if steady() - self._asked_role > self._role_every_s:
+            self._asked_role = steady()
+            if is_slave(await self._reply(ROLE)):
+                raise self._explain(self._host, REPLICA)
+        reply = await self._reply(packed)
         if not isinstance(reply, ResponseError):
             self.owes = False
             return reply
@@ -107,6 +108,13 @@ class Line:
     async def run(self, index: int, script: Script, keys: list[str], *arguments: Argument) -> Any:
         """Run a script and return its reply."""
         return await script.run(partial(self.call, index), keys, *arguments)
+
+    async def _reply(self, packed: bytes) -> Any:
+        """Write a command, and return the reply to it."""
+        try:
+            return self._ask(packed) if self.loop is None else await self._ask_on(self.loop, packed)
+        except OSError as error:
+            raise self._explain(self._host, self._reason(error)) from error
 
     def _ask(self, packed: bytes) -> Any:
         self._socket.settimeout(self._host.reply_timeout_s)
@@ -156,10 +164,17 @@ class Lines:
     """The lines of a layer, which callers on any thread take and give back; there are none with several
     hosts.
 
-    ``pool()`` returns the background loop's redis-py pool for the host.
+    ``pool()`` returns the background loop's redis-py pool for the host. ``role_every_s``: see ``Link``.
     """
 
-    def __init__(self, hosts: Sequence[Host], explain: Explain, pool: Callable[[], ConnectionPool]) -> None:
+    def __init__(
+        self,
+        hosts: Sequence[Host],
+        explain: Explain,
+        pool: Callable[[], ConnectionPool],
+        role_every_s: float = math.inf,
+    ) -> None:
+        self._role_every_s = role_every_s
         self._host = hosts[0]
         self._explain = explain
         self._pool = pool
@@ -214,9 +229,9 @@ class Lines:
             return
         self._is_opening = True
         try:
-            connection = await opened(self._host, self._pool(), self._explain)
+            connection, server = await opened(self._host, self._pool(), self._explain)
             try:
-                line = self._line_over(connection)
+                line = self._line_over(connection, server)
             finally:
                 await abandon(connection)
         except Exception as error:  # noqa: BLE001 - calls also work without a line
@@ -231,13 +246,14 @@ class Lines:
         finally:
             self._is_opening = False
 
-    def _line_over(self, connection: AbstractConnection) -> Line | None:
+    def _line_over(self, connection: AbstractConnection, server: Server) -> Line | None:
         """Return a line over the socket of an open connection; None for TLS, whose state redis-py holds."""
         writer = connection._writer
         if writer is None or writer.get_extra_info("ssl_object") is not None:
             return None
         descriptor = os.dup(writer.get_extra_info("socket").fileno())
-        return Line(socket.socket(fileno=descriptor), self._host, self._explain)
+        sock = socket.socket(fileno=descriptor)
+        return Line(sock, server, self._host, self._explain, self._role_every_s)
 
     def close(self) -> None:
         """Close the lines that are not in use; they reopen when needed."""

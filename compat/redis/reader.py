@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -15,6 +16,8 @@ from compat.redis.shards import Shards
 from compat.redis.waiting import sleep
 
 __all__ = ["Outages", "Reader"]
+
+log = logging.getLogger("compat.layers")
 
 
 class Outages(Protocol):
@@ -44,6 +47,8 @@ class Reader:
         self._is_open = False
         self._waiting: list[asyncio.Future[None]] = []
         self._client_id: int | None = None
+        self._run_id: str | None = None
+        """Of the server that has given ``_client_id``."""
         self._blocked = False
         self._changes = 0
         self._interrupting: asyncio.Task[None] | None = None
@@ -60,10 +65,7 @@ class Reader:
 
     async def open(self) -> Link:
         """Connect, prepare the connection for ``serve``, and return it."""
-        host, pool = self.shards.hosts[self.index], self.shards.pool(self.index)
-        link = await Link.open(
-            host, pool, self.shards.explain, extra_patience_s=self.block_s, scripts=self.scripts
-        )
+        link = await self.shards.connect(self.index, extra_patience_s=self.block_s, scripts=self.scripts)
         try:
             await self._identify(link)
         except BaseException:
@@ -117,7 +119,8 @@ class Reader:
                 self.shards.opened(self.index)
                 self.connected()
                 await self.serve(link)
-            except RedisUnavailable as error:
+            except Exception as caught:  # noqa: BLE001 - whatever a message does, the reader goes on
+                error = caught if isinstance(caught, RedisUnavailable) else self._puzzled(caught)
                 self.error, self._is_open = error, False
                 self.outages.lost(self.index, error, self, self.sure_until or wall())
                 self.failed(error)
@@ -127,14 +130,23 @@ class Reader:
                     link.close()
             await self.shards.pause(self.index, backoff.next_s())
 
+    def _puzzled(self, error: Exception) -> RedisUnavailable:
+        """Log an error that is not an outage, and return it as one."""
+        host = self.shards.hosts[self.index]
+        log.error("the reader of Redis at %s failed, and connects again", host.where, exc_info=error)
+        return self.shards.explain(host, f"its reader failed: {type(error).__name__}: {error}")
+
     async def _identify(self, link: Link) -> None:
         """Get this connection's id, and kill the connection before it, in case Redis still believes it is
         open.
 
-        Otherwise Redis would give the next message to the old connection, and it would be lost.
+        Otherwise Redis would give the next message to the old connection, and it would be lost. In another
+        run of Redis, or on another server, the old id may be that of a stranger.
         """
-        if self._client_id is not None:
+        run_id = link.server.run_id
+        if self._client_id is not None and run_id is not None and run_id == self._run_id:
             link.tell(b"CLIENT", b"KILL", b"ID", self._client_id)
+        self._run_id = run_id
         try:
             self._client_id = await link.call(b"CLIENT", b"ID")
         except LayerUnavailable:

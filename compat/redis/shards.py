@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -13,6 +15,8 @@ from compat.exceptions import LayerUnavailable
 from compat.redis.connection import Argument, Explain, Link, RedisUnavailable
 from compat.redis.hosts import Host, close_pool
 from compat.redis.scripts import Script
+from compat.redis.sentinels import follow_master
+from compat.redis.servers import Server
 from compat.redis.waiting import settle, wait_for_result
 
 __all__ = ["Commands", "Shards"]
@@ -37,8 +41,9 @@ class Commands(Protocol):
 class Shards:
     """Runs commands on hosts by index; all tasks of the event loop share one connection per host.
 
-    ``on_end(index, reason)`` is called when a connection breaks. ``scripts`` are loaded into Redis with each
-    new connection. Any call may raise LayerUnavailable.
+    ``on_end(index, reason)`` is called when a connection breaks, ``on_open(index, server)`` when one has been
+    opened. ``scripts`` are loaded into Redis with each new connection. ``role_every_s``: see ``Link``. Any
+    call may raise LayerUnavailable.
     """
 
     def __init__(
@@ -48,13 +53,18 @@ class Shards:
         on_end: Callable[[int, str], None],
         scripts: Sequence[Script] = (),
         station: Any = None,
+        *,
+        on_open: Callable[[int, Server], None] | None = None,
+        role_every_s: float = math.inf,
     ) -> None:
         self.hosts = hosts
         self.station = station
         """The layer's station on this loop, or None."""
         self.explain = explain
         self._on_end = on_end
+        self._on_open = on_open
         self._scripts = scripts
+        self._role_every_s = role_every_s
         self._loop = asyncio.get_running_loop()
         self._pools: list[ConnectionPool | None] = [None] * len(hosts)
         self._links: list[Link | None] = [None] * len(hosts)
@@ -63,6 +73,10 @@ class Shards:
         self._clients: dict[int, Redis] = {}
         self._posts: set[asyncio.Task[None]] = set()
         self._pausing: dict[int, set[asyncio.Future[None]]] = {}
+        self._connected: dict[int, weakref.WeakSet[Link]] = {}
+        """Every connection to a host, those of readers too."""
+        self._connecting: dict[int, set[asyncio.Task[Link]]] = {}
+        self._following: dict[int, asyncio.Task[None]] = {}
 
     def pool(self, index: int) -> ConnectionPool:
         """Return the redis-py pool of a host, which makes connections but does not keep them."""
@@ -84,8 +98,12 @@ class Shards:
 
     def is_open(self, index: int) -> bool:
         """Return True while there is a connection to this host."""
+        return self.server(index) is not None
+
+    def server(self, index: int) -> Server | None:
+        """Return what the server behind the commands' connection has said of itself; None without one."""
         link = self._links[index]
-        return link is not None and not link.closed
+        return None if link is None or link.closed else link.server
 
     async def pause(self, index: int, seconds: float) -> None:
         """Wait before the next attempt to connect to a host; return early if another attempt succeeds."""
@@ -102,6 +120,39 @@ class Shards:
         self._failed.pop(index, None)
         for future in self._pausing.pop(index, ()):
             settle(future)
+
+    async def connect(self, index: int, **options: Any) -> Link:
+        """Open a connection to a host, with the options of ``Link.open``; raise LayerUnavailable.
+
+        If the sentinels name another master meanwhile, or later, the connection ends.
+        """
+        if index not in self._following:
+            following = follow_master(self.pool(index), lambda: self._moved(index))
+            self._following[index] = self._loop.create_task(following)
+        connecting = self._connecting.setdefault(index, set())
+        while True:
+            host, pool = self.hosts[index], self.pool(index)
+            opening = self._loop.create_task(Link.open(host, pool, self.explain, **options))
+            connecting.add(opening)
+            opening.add_done_callback(connecting.discard)
+            try:
+                await asyncio.wait((opening,))
+            except asyncio.CancelledError:
+                opening.cancel()
+                opening.add_done_callback(_close_unwanted)
+                raise
+            if not opening.cancelled():
+                link = opening.result()
+                self._connected.setdefault(index, weakref.WeakSet()).add(link)
+                return link
+
+    def _moved(self, index: int) -> None:
+        """End every connection to a host, and connect again at once, because it has another address."""
+        for opening in tuple(self._connecting.get(index, ())):
+            opening.cancel()
+        for link in tuple(self._connected.get(index, ())):
+            link.end("its sentinels name another master")
+        self.opened(index)
 
     async def link(self, index: int) -> Link:
         """Return the connection to a host, a new one if needed; concurrent callers share one attempt."""
@@ -159,15 +210,13 @@ class Shards:
             pass  # the caller of ``tell`` expects no error
 
     async def _open(self, index: int) -> Link | str:
-        host = self.hosts[index]
         began = steady()
         try:
-            link = await Link.open(
-                host,
-                self.pool(index),
-                self.explain,
+            link = await self.connect(
+                index,
                 on_end=lambda reason: self._on_end(index, reason),
                 scripts=self._scripts,
+                role_every_s=self._role_every_s,
             )
         except RedisUnavailable as error:
             failed = steady()
@@ -177,14 +226,17 @@ class Shards:
             self._opening.pop(index, None)
         self._links[index] = link
         self.opened(index)
+        if self._on_open is not None:
+            self._on_open(index, link.server)
         return link
 
     async def aclose(self) -> None:
         """Send the commands of ``tell`` that still wait, and close every connection."""
         if self._posts:
             await asyncio.wait(self._posts, timeout=FAIL_FAST_S)
-        for task in (*self._opening.values(), *self._posts):
+        for task in (*self._opening.values(), *self._posts, *self._following.values()):
             task.cancel()
+        self._following.clear()
         for index, link in enumerate(self._links):
             if link is not None:
                 self._links[index] = None
@@ -194,3 +246,9 @@ class Shards:
             if pool is not None:
                 self._pools[index] = None
                 await close_pool(pool)
+
+
+def _close_unwanted(opening: asyncio.Task[Link]) -> None:
+    """Close a connection that was opened although nobody waits for it any more."""
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()

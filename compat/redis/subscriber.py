@@ -7,10 +7,14 @@ import asyncio
 from compat.clock import wall
 from compat.redis.connection import Link, OnMessage, RedisUnavailable
 from compat.redis.reader import Outages, Reader
+from compat.redis.reasons import REPLICA
 from compat.redis.shards import Shards
 from compat.redis.waiting import wait_set
 
 __all__ = ["Subscriber"]
+
+
+ELSEWHERE = "its address leads to another server than before"
 
 
 class Subscriber(Reader):
@@ -59,12 +63,8 @@ class Subscriber(Reader):
 
     async def open(self) -> Link:
         self._ended = asyncio.Event()
-        link = await Link.open(
-            self.shards.hosts[self.index],
-            self.shards.pool(self.index),
-            self.shards.explain,
-            on_message=self.on_message,
-            on_end=lambda reason: self._ended.set(),
+        link = await self.shards.connect(
+            self.index, on_message=self.on_message, on_end=lambda reason: self._ended.set()
         )
         self._opened = wall()
         self._link = link  # from now on ``subscribe`` uses the link itself
@@ -89,7 +89,24 @@ class Subscriber(Reader):
                 await wait_set(self._ended, self.block_s)
             asked = wall()
             await link.call(b"PING")  # raises LayerUnavailable with the reason if the connection has ended
+            await self._check_server(link)
             self.sure_until = asked  # earlier messages have arrived before the reply
+
+    async def _check_server(self, link: Link) -> None:
+        """Raise LayerUnavailable if commands go to another server than ``link``, or to a replica.
+
+        An address, such as that of a load balancer, may lead to another master, and leave open connections
+        to the old one. A connection with topics cannot ask for its role itself.
+        """
+        try:
+            await self.shards.call(self.index, b"PING")
+        except RedisUnavailable as error:
+            if error.reason == REPLICA:
+                raise
+            return  # it cannot be asked now
+        other = self.shards.server(self.index)
+        if other is not None and other.run_id != link.server.run_id:
+            raise self.shards.explain(self.shards.hosts[self.index], ELSEWHERE)
 
     def failed(self, error: RedisUnavailable) -> None:
         self._link = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,50 +25,78 @@ CONFIG = """
 port {port}
 bind 127.0.0.1
 dir {folder}
-sentinel monitor mymaster 127.0.0.1 {master} 1
+sentinel monitor mymaster 127.0.0.1 {master} {quorum}
 sentinel down-after-milliseconds mymaster 500
 sentinel failover-timeout mymaster 2000
 """
 
 
 class Watched:
-    """A master with one replica, and the sentinel that watches them."""
+    """A master with one replica, and the sentinels that watch them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, sentinels: int) -> None:
         executable = shutil.which("redis-server")
         if executable is None:
             pytest.skip("this test needs redis-server on PATH (scripts/system redis installs it)")
-        self.port = free_port()
         for name in ("master", "replica"):
             (folder / name).mkdir()
         self.master = RedisServer(folder / "master")
         self.replica = RedisServer(folder / "replica", "--replicaof", "127.0.0.1", str(self.master.port))
-        config = folder / "sentinel.conf"
-        config.write_text(CONFIG.format(port=self.port, folder=folder, master=self.master.port))
-        self.sentinel = Process(
-            [executable, str(config), "--sentinel"], cwd=folder, log=folder / "sentinel.log"
-        )
-        self.sentinel.wait_listening(self.port)
-        until(self._replica_known, "the sentinel knows the replica", deadline_s=WITHIN_S)
+        self.ports = [free_port() for _ in range(sentinels)]
+        self.sentinels = []
+        for port in self.ports:
+            own = folder / f"sentinel-{port}"
+            own.mkdir()
+            config = own / "sentinel.conf"
+            quorum = sentinels // 2 + 1
+            config.write_text(CONFIG.format(port=port, folder=own, master=self.master.port, quorum=quorum))
+            sentinel = Process([executable, str(config), "--sentinel"], cwd=own, log=own / "sentinel.log")
+            sentinel.wait_listening(port)
+            self.sentinels.append(sentinel)
+        until(self._all_known, "the sentinels know the replica and one another", deadline_s=WITHIN_S)
 
-    def _replica_known(self) -> bool:
-        with redis.Redis(port=self.port) as sentinel, redis.Redis(port=self.replica.port) as replica:
-            try:
-                masters: Any = sentinel.sentinel_masters()
+    @property
+    def port(self) -> int:
+        return self.ports[0]
+
+    @property
+    def host(self) -> dict[str, Any]:
+        return {"sentinels": [("127.0.0.1", port) for port in self.ports], "master_name": "mymaster"}
+
+    def _all_known(self) -> bool:
+        try:
+            with redis.Redis(port=self.replica.port) as replica:
                 state: Any = replica.info("replication")
-            except redis.ConnectionError:  # redis-py 5 does not try again, as its successors do
+            known = state["master_link_status"] == "up"
+            for port in self.ports:
+                with redis.Redis(port=port) as sentinel:
+                    masters: Any = sentinel.sentinel_masters()
+                seen = masters["mymaster"]
+                known &= seen["num-slaves"] == 1 and seen["num-other-sentinels"] == len(self.ports) - 1
+        except redis.ConnectionError:  # redis-py 5 does not try again, as its successors do
+            return False
+        return bool(known)
+
+    def promoted(self) -> bool:
+        """Return True if the replica is the master."""
+        with redis.Redis(port=self.replica.port) as wire:
+            try:
+                return wire.role()[0] in (b"master", "master")
+            except redis.ConnectionError:  # a Redis that changes its role ends the connections it has
                 return False
-            return bool(masters["mymaster"]["num-slaves"] == 1 and state["master_link_status"] == "up")
 
     def stop(self) -> None:
-        self.sentinel.stop()
+        for sentinel in self.sentinels:
+            sentinel.send_signal(signal.SIGCONT)
+            sentinel.stop()
         self.master.stop()
         self.replica.stop()
 
 
 @pytest.fixture
-def watched(tmp_path: Path) -> Iterator[Watched]:
-    made = Watched(tmp_path)
+def watched(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Watched]:
+    """Watched by one sentinel, or by as many as the test is parametrized with."""
+    made = Watched(tmp_path, getattr(request, "param", 1))
     yield made
     made.stop()
 
@@ -77,12 +106,7 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
     "how", ["the master dies", pytest.param("the sentinel is told to", marks=pytest.mark.slow)]
 )
 async def test_failover(watched: Watched, cls: Callable[..., Any], how: str) -> None:
-    host = {
-        "sentinels": [("127.0.0.1", watched.port)],
-        "master_name": "mymaster",
-        "socket_timeout": 1,
-        "socket_connect_timeout": 1,
-    }
+    host = {**watched.host, "socket_timeout": 1, "socket_connect_timeout": 1}
     reader, sender = cls(hosts=[host], capacity=10_000), cls(hosts=[host], capacity=10_000)
     inboxes = []
     for _ in range(10):
@@ -101,14 +125,7 @@ async def test_failover(watched: Watched, cls: Callable[..., Any], how: str) -> 
         with redis.Redis(port=watched.port) as sentinel:
             sentinel.execute_command("SENTINEL", "FAILOVER", "mymaster")
 
-    def failed_over() -> bool:
-        with redis.Redis(port=watched.replica.port) as wire:
-            try:
-                return wire.role()[0] in (b"master", "master")
-            except redis.ConnectionError:  # a Redis that changes its role ends the connections it has
-                return False
-
-    await until_async(failed_over, "the replica is the master", deadline_s=WITHIN_S)
+    await until_async(watched.promoted, "the replica is the master", deadline_s=WITHIN_S)
 
     async def sent() -> bool:
         try:
@@ -130,3 +147,38 @@ async def test_failover(watched: Watched, cls: Callable[..., Any], how: str) -> 
     for layer in (reader, sender):
         for station in layer._stations.all():
             await station.aclose()
+
+
+@pytest.mark.parametrize("watched", [3], indirect=True)
+@pytest.mark.parametrize("cls", [RedisChannelLayer, RedisPubSubChannelLayer])
+async def test_faults_redis_01_the_machine_of_the_master_and_the_first_sentinel_is_lost(
+    watched: Watched, cls: Callable[..., Any]
+) -> None:
+    """Both are silent, and refuse nothing; the limits are those that a layer has by itself."""
+    layer = cls(hosts=[watched.host])
+    channel = await layer.new_channel()
+    inbox = inbox_of(asyncio.get_running_loop())
+    layer.attach(channel, inbox)
+    await layer.group_add("room", channel)
+    await layer.group_send("room", {"type": "before"})
+    assert (await asyncio.wait_for(inbox.get(), WITHIN_S))["type"] == "before"
+
+    watched.master.pause()
+    watched.sentinels[0].send_signal(signal.SIGSTOP)
+    await until_async(watched.promoted, "the replica is the master", deadline_s=WITHIN_S)
+    promoted = time.monotonic()
+
+    async def sent() -> bool:
+        try:
+            await layer.group_send("room", {"type": "after"})
+        except LayerUnavailable:
+            return False
+        return bool(inbox.events)
+
+    deadline = promoted + WITHIN_S
+    while not await sent():
+        assert time.monotonic() < deadline, "it is reached through the new master"
+        await asyncio.sleep(0.05)
+    print(f"back {time.monotonic() - promoted:.1f} s after the promotion")
+    for station in layer._stations.all():
+        await station.aclose()

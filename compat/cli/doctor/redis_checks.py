@@ -65,8 +65,8 @@ async def _ask(alias: str, host: Host) -> Answer:
     from redis.asyncio import Redis
     from redis.exceptions import RedisError
 
-    from compat.redis.connection import reason_of
     from compat.redis.hosts import close_pool
+    from compat.redis.reasons import reason_of
 
     pool = host.pool()
     client = Redis(connection_pool=pool)

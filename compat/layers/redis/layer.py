@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -26,6 +27,7 @@ from compat.redis.connection import Argument, RedisUnavailable
 from compat.redis.hosts import Host, decode_hosts
 from compat.redis.loops import PerLoop, background, is_throwaway, require_no_loop
 from compat.redis.outages import event_of
+from compat.redis.servers import Server
 from compat.redis.shards import Commands, Shards
 from compat.types import Message
 
@@ -34,7 +36,8 @@ __all__ = ["RedisLayer"]
 log = logging.getLogger("compat.layers")
 
 T = TypeVar("T")
-
+CLOCKS_DIFFER_S = 5.0
+"""The difference of two clocks, in seconds, that is worth a warning."""
 
 S = TypeVar("S", bound=Station)
 
@@ -49,6 +52,8 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
     extensions = ("groups", "flush")
     options: Iterable[str] = ()
     """The names of the constructor's options, for errors about unknown ones."""
+    role_every_s = math.inf
+    """Seconds between two checks that Redis is still the master, if a replica would take what is sent."""
 
     def __init__(
         self,
@@ -178,6 +183,19 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
             "Redis that runs in CONFIG['hosts'] of CHANNEL_LAYERS, as a URL such as the one in REDIS_URL",
             reason,
             partial(self._report, host.index),
+        )
+
+    def met(self, index: int, server: Server) -> None:
+        """Log a warning if the clocks of this process and of a server, now connected to, differ."""
+        if abs(server.ahead_s) < CLOCKS_DIFFER_S or not self.metrics.throttle.due(("clock", index)):
+            return
+        log.warning(
+            "%s: the clock of this machine is %.0f s %s that of Redis at %s. Messages wait in the order of "
+            "their senders' clocks, so synchronize the clocks (NTP)",
+            self.name(),
+            abs(server.ahead_s),
+            "ahead of" if server.ahead_s > 0 else "behind",
+            self.redis_hosts[index].where,
         )
 
     def _report(self, index: int, error: RedisUnavailable) -> None:

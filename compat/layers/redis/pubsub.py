@@ -40,6 +40,7 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
 
     ping_interval = 1.0
     """Seconds between two checks that the connection is alive, and so the precision of recorded gaps."""
+    role_every_s = ping_interval
     options = (
         *(
             "hosts",
@@ -198,6 +199,8 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
         excluded = list(exclude)
         if excluded:
             message = {**message, EXCLUDE_KEY: excluded}
+        elif EXCLUDE_KEY in message:  # perhaps passed on from a client, who may not choose the receivers
+            message = {key: value for key, value in message.items() if key != EXCLUDE_KEY}
         topic = self.keys.topic(group)
         station, body = commands.station, self.serialize(message)
         if station is None or not station.hears(topic):

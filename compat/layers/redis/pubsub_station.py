@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
-from compat.clock import steady
+from compat.clock import steady, wall
 from compat.engine.inbox import Inbox
 from compat.engine.mailbox import Mailbox
 from compat.exceptions import LayerUnavailable
 from compat.layers.redis.station import Station
+from compat.redis.reasons import REPLICA
 from compat.redis.subscriber import Subscriber
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class PubSubStation(Station):
     """The pub/sub layer on one event loop."""
 
     def __init__(self, layer: RedisPubSubChannelLayer, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(layer, loop, lambda index, reason: None)
+        super().__init__(layer, loop, self._link_lost)
         self.layer = layer
         self.groups: dict[str, dict[str, None]] = {}
         """Maps a group's pub/sub channel to its members on this loop, in the order of joining."""
@@ -37,6 +38,12 @@ class PubSubStation(Station):
         self._subscribing: dict[str, asyncio.Task[None]] = {}
         self._leaving: dict[str, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def _link_lost(self, index: int, reason: str) -> None:
+        """Record that what was published since the last check may be lost, if it went to a replica."""
+        if reason == REPLICA:
+            error = self.shards.explain(self.shards.hosts[index], reason)
+            self.refused(index, error, wall() - self.layer.role_every_s)
 
     # Channels
 
@@ -178,7 +185,7 @@ class PubSubStation(Station):
             excluded = message.pop(EXCLUDE_KEY, ()) if members is not None else ()
             if name in self.boxes:
                 self.deliver(name, message, deadline)
-            elif excluded:
+            elif isinstance(excluded, list) and excluded:
                 others = [channel for channel in members or () if channel not in excluded]
                 self.hand_out(others, message, deadline, receipt)
             else:

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgpack  # type: ignore[import-untyped]
 
+from compat.exceptions import MessageTooLarge
+
 if TYPE_CHECKING:
     from cryptography.fernet import Fernet, MultiFernet
 
@@ -33,6 +35,8 @@ __all__ = [
     "registry",
 ]
 
+DEEPEST = 200
+"""The number of lists and dicts inside one another that a message may have."""
 CLOCK_SKEW_S = 10
 """Seconds that an encrypted message may be older than the layer's expiry before it is refused."""
 
@@ -169,7 +173,9 @@ class MsgPackSerializer(BaseMessageSerializer):
     """msgpack with its defaults: bytes stay bytes, tuples come back as lists, keys are strings."""
 
     def as_bytes(self, message: Any, *args: Any, **kwargs: Any) -> bytes:
-        _require_string_keys(message)
+        if isinstance(message, (dict, list, tuple)):
+            _require_shallow(message)
+            _require_string_keys(message)
         try:
             return msgpack.packb(message, *args, **kwargs)  # type: ignore[no-any-return]
         except TypeError as error:
@@ -196,6 +202,8 @@ class JSONSerializer(BaseMessageSerializer):
     """``json.dumps`` with its defaults, in UTF-8."""
 
     def as_bytes(self, message: Any, *args: Any, **kwargs: Any) -> bytes:
+        if isinstance(message, (dict, list, tuple)):
+            _require_shallow(message)
         try:
             return json.dumps(message, *args, **kwargs).encode()
         except TypeError as error:
@@ -214,6 +222,18 @@ class JSONSerializer(BaseMessageSerializer):
         return Template(os.urandom(max(0, self.random_prefix_length)) + head, b"}", "json")
 
 
+def _require_shallow(value: Any, depth: int = 1) -> None:
+    """Raise MessageTooLarge for containers that are nested deeper than ``DEEPEST``."""
+    if depth > DEEPEST:
+        raise MessageTooLarge(
+            f"this message is nested deeper than {DEEPEST} lists and dicts, more than every receiver can "
+            "read; flatten it, or check what clients send before it is passed on"
+        )
+    for item in value.values() if isinstance(value, dict) else value:
+        if item.__class__ in _CONTAINERS:
+            _require_shallow(item, depth + 1)
+
+
 def _require_string_keys(value: Any) -> None:
     """Raise TypeError for keys that receivers cannot decode: msgpack reads only str and bytes as keys."""
     if isinstance(value, dict):
@@ -225,7 +245,7 @@ def _require_string_keys(value: Any) -> None:
                 )
             if item.__class__ in _CONTAINERS:
                 _require_string_keys(item)
-    elif isinstance(value, (list, tuple)):
+    else:
         for item in value:
             if item.__class__ in _CONTAINERS:
                 _require_string_keys(item)

@@ -44,7 +44,15 @@ class Station:
         self.keys = layer.keys
         self.metrics = layer.metrics
         self.count_drop = layer.count_drop
-        self.shards = Shards(layer.redis_hosts, layer.explain, link_lost, self.scripts, self)
+        self.shards = Shards(
+            layer.redis_hosts,
+            layer.explain,
+            link_lost,
+            self.scripts,
+            self,
+            on_open=layer.met,
+            role_every_s=layer.role_every_s,
+        )
         self.receipts = Receipts()
         self.outages = OutageLog(layer, self.shards, self.announce)
         self.scheduler = scheduler_of(loop)
@@ -186,10 +194,13 @@ class Station:
 
     # Outages
 
-    def refused(self, index: int, error: RedisUnavailable) -> None:
-        """Log an outage for which a client was refused, and probe the host until the outage is over."""
+    def refused(self, index: int, error: RedisUnavailable, since: float | None = None) -> None:
+        """Log an outage for which a client was refused, and probe the host until the outage is over.
+
+        ``since``: when it began, by the wall clock, if that was before now.
+        """
         if index not in self._probes:
-            self.outages.lost(index, error, self, wall())
+            self.outages.lost(index, error, self, wall() if since is None else since)
             probe = self._probes[index] = self.loop.create_task(self._probe(index))
             probe.add_done_callback(lambda task: self._probes.pop(index, None))
 

@@ -1,0 +1,199 @@
+"""An address that leads to another Redis than before: restarted, promoted, demoted; and the limits it has."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import redis
+
+from compat.engine.inbox import Inbox
+from compat.engine.parts import inbox_of
+from compat.exceptions import LayerUnavailable, MessageTooLarge
+from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
+from tests.support.layers import unique_prefix
+from tests.support.proxy import Proxy
+from tests.support.redis_server import RedisServer
+from tests.support.waiting import until_async
+
+BOTH = pytest.mark.parametrize("cls", [RedisChannelLayer, RedisPubSubChannelLayer])
+Make = Callable[..., Any]
+WITHIN_S = 20.0
+
+
+@pytest_asyncio.fixture
+async def make() -> AsyncIterator[Make]:
+    """Makes layers; what they have open is closed at the end."""
+    made: list[Any] = []
+
+    def factory(cls: Any, url: str, **options: Any) -> Any:
+        made.append(cls(hosts=[url], **options))
+        return made[-1]
+
+    yield factory
+    for layer in made:
+        for station in layer._stations.all():
+            await station.aclose()
+
+
+async def member(layer: Any, group: str = "room") -> Inbox:
+    channel = await layer.new_channel()
+    inbox = inbox_of(asyncio.get_running_loop())
+    layer.attach(channel, inbox)
+    await layer.group_add(group, channel)
+    return inbox
+
+
+async def comes(sender: Any, inbox: Inbox, what: str) -> None:
+    """Send to the group until one of these messages has come."""
+    deadline = time.monotonic() + WITHIN_S
+    while not any(event[1].get("what") == what for event in inbox.events):
+        assert time.monotonic() < deadline, what
+        with contextlib.suppress(LayerUnavailable):
+            await sender.group_send("room", {"type": "x", "what": what})
+        await asyncio.sleep(0.05)
+    inbox.events.clear()
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[tuple[RedisServer, RedisServer]]:
+    """A master and its replica."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    master = RedisServer(tmp_path / "one")
+    replica = RedisServer(tmp_path / "two", "--replicaof", "127.0.0.1", str(master.port))
+    yield master, replica
+    master.stop()
+    replica.stop()
+
+
+@BOTH
+async def test_faults_redis_02_a_stranger_keeps_its_connection(
+    cls: Any, make: Make, redis_server: RedisServer
+) -> None:
+    """The ids of connections begin again with a new Redis: the old one of a reader is now somebody else's."""
+    with Proxy(redis_server.port) as proxy:
+        layer = make(cls, proxy.url)
+        inbox = await member(layer)
+        proxy.refuse()
+        await asyncio.to_thread(redis_server.restart)
+        strangers = [redis.Redis(port=redis_server.port, single_connection_client=True) for _ in range(40)]
+        ids = [stranger.client_id() for stranger in strangers]
+        assert min(ids) < 10
+        proxy.accept()
+        await comes(layer, inbox, "the layer is back")
+        with redis.Redis(port=redis_server.port) as wire:
+            there = {int(client["id"]) for client in wire.client_list()}
+        assert there.issuperset(ids)
+        for stranger in strangers:
+            stranger.close()
+
+
+async def test_faults_redis_02_the_readers_own_old_connection_ends(
+    make: Make, redis_server: RedisServer
+) -> None:
+    """One that Redis believes to be open would still be given messages."""
+    with Proxy(redis_server.port) as proxy, redis.Redis(port=redis_server.port) as wire:
+
+        def blocked() -> list[str]:
+            return [client["id"] for client in wire.client_list() if client["cmd"] == "bzpopmin"]
+
+        layer = make(RedisChannelLayer, proxy.url)
+        inbox = await member(layer)
+        await until_async(blocked, "the reader waits")
+        (old,) = blocked()
+        await asyncio.to_thread(proxy.half_close)
+        await comes(layer, inbox, "the layer is back")
+        assert old not in [client["id"] for client in wire.client_list()]
+
+
+@BOTH
+async def test_faults_redis_05_an_address_leads_to_another_master(
+    cls: Any, make: Make, pair: tuple[RedisServer, RedisServer]
+) -> None:
+    """Connections stay with the old master, which is a replica now: it would take messages for nobody."""
+    old, new = pair
+    with Proxy(old.port) as proxy:
+        reader, sender = make(cls, proxy.url), make(cls, proxy.url)
+        inbox = await member(reader)
+        await comes(sender, inbox, "through the first master")
+        with redis.Redis(port=new.port) as wire:
+            replicating = lambda: wire.info("replication")["master_link_status"] == "up"  # noqa: E731
+            await until_async(replicating, "it replicates", deadline_s=WITHIN_S)
+        proxy.target = new.port
+        with redis.Redis(port=new.port) as wire:
+            wire.replicaof("NO", "ONE")
+        with redis.Redis(port=old.port) as wire:
+            wire.replicaof("127.0.0.1", new.port)
+
+        later = await member(make(cls, new.url))
+        await comes(sender, later, "who joined at the new master is reached")
+        await comes(sender, inbox, "and who was there before")
+        assert reader.metrics.gaps, "the time in between is told"
+
+
+async def test_faults_redis_05_only_the_commands_go_elsewhere(
+    make: Make, pair: tuple[RedisServer, RedisServer]
+) -> None:
+    """Both are masters: a load balancer has moved one connection, and the subscription stayed behind."""
+    one, two = pair
+    with Proxy(one.port) as proxy:
+        layer = make(RedisPubSubChannelLayer, proxy.url)
+        inbox = await member(layer)
+        await comes(layer, inbox, "through the first")
+        with redis.Redis(port=two.port) as wire:
+            wire.replicaof("NO", "ONE")
+        proxy.target = two.port
+        (station,) = layer._stations.all()
+        station.shards._links[0].end("moved away")
+        await comes(layer, inbox, "through the other")
+
+
+@BOTH
+async def test_faults_redis_12_what_redis_would_not_take_is_refused_here(
+    cls: Any, make: Make, redis_server: RedisServer
+) -> None:
+    """Redis closes the connection of a message that is too long, and with it those of all others."""
+    with redis.Redis(port=redis_server.port) as wire:
+        wire.config_set("proto-max-bulk-len", 1 << 20)
+    layer = make(cls, redis_server.url)
+    inbox = await member(layer)
+    good = [layer.group_send("room", {"type": "x", "n": number}) for number in range(20)]
+    results = await asyncio.gather(
+        *good[:10],
+        layer.group_send("room", {"type": "x", "text": "x" * (1 << 20)}),
+        *good[10:],
+        return_exceptions=True,
+    )
+    (refused,) = [result for result in results if isinstance(result, BaseException)]
+    assert isinstance(refused, MessageTooLarge) and "raise proto-max-bulk-len" in str(refused)
+    await until_async(lambda: len(inbox.events) == 20, "the others come")
+    with pytest.raises(MessageTooLarge):  # over a line of its own, without an event loop
+        await asyncio.to_thread(layer.group_send_sync, "room", {"type": "x", "text": "x" * (1 << 20)})
+
+
+@BOTH
+async def test_faults_redis_08_a_clock_that_differs_is_told(
+    cls: Any, make: Make, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "compat.layers")
+
+    def two_minutes_behind(data: bytes, to_server: bool) -> bytes:
+        """Change the reply of TIME, the first one on a connection that has asked for it."""
+        if not to_server and data.startswith(b"*2\r\n$10\r\n"):
+            return data[:9] + b"%010d" % (int(data[9:19]) - 120) + data[19:]
+        return data
+
+    with Proxy(redis_server.port) as proxy:
+        proxy.before = two_minutes_behind
+        layer = make(cls, proxy.url, prefix=unique_prefix())
+        await comes(layer, await member(layer), "it works")
+    told = [record.getMessage() for record in caplog.records if "clock" in record.getMessage()]
+    assert len(told) == 1 and "is 120 s ahead of that of Redis at 127.0.0.1:" in told[0]
