@@ -1,47 +1,77 @@
--- Sends one message to every live member of a group: one entry per receiving process, with the names of its
--- members appended to the message. Returns {members served, members whose queue is full, members served that
--- are of the sender's own lease}.
+-- Sends one message to every live member of a group: one entry per receiving process. Returns {members served,
+-- members whose queue is full, members served that are of the sender's own lease, messages that had expired}.
+-- An entry ends with its receivers: the names of the members, or, where every member has been counted by its
+-- process (census.py), what the process needs to know them by: the group, and the version of its count.
 -- One round trip; it derives keys from members, so it is for groups and queues that are on one server.
--- KEYS: group, leases
--- ARGV: score, cutoff, expiry in s, group cutoff, prefix, capacity of a plain channel,
---       capacity of a shared queue, head, tail, codec ('msgpack' or 'json'), the sender's lease ('' for none),
---       excluded channels...
-local excluded = {}
-for i = 12, #ARGV do excluded[ARGV[i]] = true end
-local queues, names_of = {}, {}
-for _, channel in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. ARGV[4], '+inf')) do
-  if not excluded[channel] then
-    local mark = string.find(channel, '!', 1, true)
-    local queue = mark and string.sub(channel, 1, mark) or channel
-    local names = names_of[queue]
-    if names then
-      names[#names + 1] = channel
-    else
-      names_of[queue] = {channel}
-      queues[#queues + 1] = queue
-    end
-  end
-end
-local now = tonumber(redis.call('TIME')[1])
-local pack = ARGV[10] == 'json' and cjson.encode or cmsgpack.pack
-local served, full, own = 0, 0, 0
-for _, queue in ipairs(queues) do
-  local names = names_of[queue]
+-- KEYS: group, leases, census
+-- ARGV: score, expiry in s, group expiry in s, prefix, capacity of a plain channel, of a shared queue, head, tail,
+--       codec ('msgpack' or 'json'), the sender's own lease ('' for none), the group, excluded channels...
+local cutoff = now - tonumber(ARGV[2])
+local score = score_of(ARGV[1], ARGV[2])
+local pack = ARGV[9] == 'json' and cjson.encode or cmsgpack.pack
+local served, full, own, expired = 0, 0, 0, 0
+
+local function put(queue, count, receivers, most)
   local lease = string.match(queue, '([^.]*)!$')
   local ends = lease and redis.call('ZSCORE', KEYS[2], lease)
-  if not ends or tonumber(ends) >= now then
-    local key = ARGV[5] .. queue
-    if redis.call('ZCOUNT', key, '(' .. ARGV[2], '+inf') < tonumber(ARGV[lease and 7 or 6]) then
-      -- the first to write: then a Redis without memory refuses
-      redis.call('ZADD', key, ARGV[1], ARGV[8] .. pack(names) .. ARGV[9])
-      redis.call('ZREMRANGEBYSCORE', key, 0, ARGV[2])
-      redis.call('EXPIRE', key, ARGV[3])
-      served = served + #names
-      if lease == ARGV[11] then own = own + #names end
-    else
-      full = full + #names
-    end
+  if ends and tonumber(ends) < now then return end
+  local key = ARGV[4] .. queue
+  if redis.call('ZCOUNT', key, '(' .. cutoff, '+inf') < (lease and most or tonumber(ARGV[5])) then
+    -- the first to write: then a Redis without memory refuses
+    redis.call('ZADD', key, score, ARGV[7] .. pack(receivers) .. ARGV[8])
+    expired = expired + redis.call('ZREMRANGEBYSCORE', key, 0, cutoff)
+    redis.call('EXPIRE', key, ARGV[2])
+    served = served + count
+    if lease == ARGV[10] then own = own + count end
+  else
+    full = full + count
   end
 end
-redis.call('ZREMRANGEBYSCORE', KEYS[1], 0, ARGV[4])
-return {served, full, own}
+
+local oldest = now - tonumber(ARGV[3])
+local counts = redis.call('HGETALL', KEYS[3])
+local counted = 0
+for i = 2, #counts, 2 do counted = counted + tonumber(string.match(counts[i], '^%d+')) end
+if counted > 0 and counted == redis.call('ZCOUNT', KEYS[1], '(' .. oldest, '+inf') then
+  local excluded = {}
+  for i = 12, #ARGV do
+    local queue = string.match(ARGV[i], '^[^!]*!')
+    if queue and redis.call('ZSCORE', KEYS[1], ARGV[i]) then
+      excluded[queue] = excluded[queue] or {}
+      table.insert(excluded[queue], ARGV[i])
+    end
+  end
+  for i = 1, #counts, 2 do
+    local queue = counts[i]
+    local count, version = string.match(counts[i + 1], '^(%d+):(%d+)$')
+    local but = excluded[queue]
+    count = tonumber(count) - (but and #but or 0)
+    if count > 0 then
+      put(queue, count, {group = ARGV[11], version = tonumber(version), but = but}, tonumber(ARGV[6]))
+    end
+  end
+else
+  local excluded = {}
+  for i = 12, #ARGV do excluded[ARGV[i]] = true end
+  local queues, names_of = {}, {}
+  for _, channel in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. oldest, '+inf')) do
+    if not excluded[channel] then
+      local mark = string.find(channel, '!', 1, true)
+      local queue = mark and string.sub(channel, 1, mark) or channel
+      local names = names_of[queue]
+      if names then
+        names[#names + 1] = channel
+      else
+        names_of[queue] = {channel}
+        queues[#queues + 1] = queue
+      end
+    end
+  end
+  for _, queue in ipairs(queues) do
+    local names = names_of[queue]
+    -- fewer entries where each has many names, so that a process that hangs costs no more memory
+    put(queue, #names, names, math.max(tonumber(ARGV[5]), tonumber(ARGV[6]) / #names))
+  end
+end
+redis.call('ZREMRANGEBYSCORE', KEYS[1], 0, oldest)
+return {served, full, own, expired}

@@ -56,7 +56,7 @@ class Keys:
     def __init__(self, prefix: str, ring_size: int) -> None:
         self.prefix = prefix
         self.ring_size = ring_size
-        # channels_redis neither reads nor writes these two keys, nor those of ``taken`` and ``joined``.
+        # channels_redis knows neither these two keys nor those of ``taken``, ``joined`` and ``census``.
         self.leases = f"{prefix}:leases"
         """Sorted set of the live processes: client prefix by the time at which its lease ends."""
         self.channels = f"{prefix}:channels"
@@ -87,6 +87,10 @@ class Keys:
     def group_shard(self, group: str) -> int:
         return shard_of(group, self.ring_size) if self.ring_size > 1 else 0
 
+    def census(self, group: str) -> str:
+        """Return the hash with the processes that count their members of a group (``census.py``)."""
+        return f"{self.prefix}:census:{group}"
+
     def joined(self, lease: str) -> str:
         """Return the set of the groups that a process has members in, for cleaning up after its death."""
         return f"{self.prefix}:joined:{lease}"
@@ -105,7 +109,7 @@ class Keys:
             return (
                 kind in ("leases", "channels")
                 if not name
-                else kind == "value" or (":" not in name and (kind in ("group", "joined")))
+                else kind == "value" or (":" not in name and (kind in ("group", "joined", "census")))
             )
         queue = rest.removesuffix("$inflight").removesuffix("$taken")
         if not queue.endswith("!"):

@@ -1,7 +1,7 @@
 -- The members of a group whose process is not known to be dead, for senders that push by themselves.
--- KEYS: group, leases.  ARGV: group cutoff
-redis.call('ZREMRANGEBYSCORE', KEYS[1], 0, ARGV[1])
+-- KEYS: group, leases.  ARGV: group expiry in s
 local now = tonumber(redis.call('TIME')[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], 0, now - tonumber(ARGV[1]))
 local dead, members = {}, {}
 for _, channel in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
   local lease = string.match(channel, '([^.!]*)!') or ''

@@ -2,9 +2,9 @@
 
 The groups are in Redis. A ``Membership``, one per host, keeps this process's own list of its members. It
 renews entries that would expire during a long connection, adds them again after a restart of Redis, and
-removes those that could not be removed during an outage. It also renews the lease, and cleans up after
-processes with this library whose lease has run out. Processes with the real channels_redis have no lease, and
-their members stay.
+removes those that could not be removed during an outage. It also counts them (``census``), renews the lease,
+and cleans up after processes with this library whose lease has run out. Processes with the real
+channels_redis have no lease, and their members stay.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import Any, Protocol
 
 from compat.clock import steady, wall
 from compat.exceptions import LayerUnavailable
-from compat.layers.redis.keys import Keys, lease_of
-from compat.layers.redis.scripts import RENEW
+from compat.layers.redis.census import Census
+from compat.layers.redis.keys import DEFAULT_WORD, Keys, lease_of
+from compat.layers.redis.scripts import CLEAN, RENEW
 from compat.redis.backoff import Backoff
 from compat.redis.connection import Argument, RedisUnavailable
 from compat.redis.reader import Outages
@@ -27,7 +28,11 @@ __all__ = ["Membership", "Terms"]
 
 MEMBERS_PER_COMMAND = 200
 COMMANDS_PER_TURN = 200
-GROUPS_PER_CLEANING = 500
+GROUPS_PER_COMMAND = 500
+DEAD_AT_ONCE = 10
+GROUPS_AT_ONCE = 100
+MEMBERS_AT_ONCE = 2000
+"""Members of a dead process's groups that one script looks at, which takes Redis a few milliseconds."""
 TURNS = 4
 """How often within a lease a process renews its own, and removes the members of dead processes.
 
@@ -40,6 +45,7 @@ class Terms(Protocol):
     """The attributes of a layer that a ``Membership`` uses; times are in seconds."""
 
     keys: Keys
+    expiry_s: int
     group_expiry: int
     lease: int
 
@@ -48,12 +54,20 @@ class Membership:
     """The groups on one host that channels of this process are in.
 
     ``is_read(channel)`` tells whether a channel has a reader. A member with a reader never expires; any other
-    member expires ``group_expiry`` seconds after it has joined.
+    member expires ``group_expiry`` seconds after it has joined. ``queue``: the shared queue of the channels
+    that are counted; an empty one counts none.
     """
 
     def __init__(
-        self, shards: Shards, index: int, outages: Outages, terms: Terms, is_read: Callable[[str], bool]
+        self,
+        shards: Shards,
+        index: int,
+        outages: Outages,
+        terms: Terms,
+        is_read: Callable[[str], bool],
+        queue: str,
     ) -> None:
+        self.census = Census(queue, terms.expiry_s)
         self.outages = outages
         self.shards = shards
         self.index = index
@@ -71,13 +85,17 @@ class Membership:
         self._all = False
         """True if every membership must be written to Redis again."""
         self._refreshed = 0.0
+        self._seen = wall()
+        """When all groups were in Redis, by the wall clock."""
         self._task: asyncio.Task[None] | None = None
 
     async def join(self, group: str, channel: str) -> None:
         """Add a channel of this process to a group; after LayerUnavailable it is not a member."""
         members = self.groups.setdefault(group, {})
-        commands: list[tuple[Argument, ...]] = self._enter(group, {channel: wall()}, first=not members)
+        first = not members
         members[channel] = wall()
+        self.census.joined(group, channel)
+        commands: list[tuple[Argument, ...]] = self._enter(group, {channel: wall()}, first=first)
         lease = lease_of(channel)
         if lease not in self._leases:
             self._leases.add(lease)
@@ -97,7 +115,7 @@ class Membership:
     def leaving(self, group: str, channel: str) -> Coroutine[Any, Any, None]:
         """Remove a channel from this process's list, and return a coroutine that removes it from Redis."""
         last = self._forget(group, channel)
-        commands: list[tuple[Argument, ...]] = [(b"ZREM", self.terms.keys.group(group), channel)]
+        commands = [*self._count(group), (b"ZREM", self.terms.keys.group(group), channel)]
         if last:
             commands.append((b"SREM", self.terms.keys.joined(lease_of(channel)), group))
         return self._tell(group, channel, commands)
@@ -116,9 +134,9 @@ class Membership:
             self._wake.set()
             self._start()
 
-    def _miss(self, error: RedisUnavailable) -> None:
+    def _miss(self, error: RedisUnavailable, since: float | None = None) -> None:
         self._all = True
-        self.outages.lost(self.index, error, self, wall())
+        self.outages.lost(self.index, error, self, wall() if since is None else since)
 
     def forget_all(self) -> None:
         """Forget all memberships, because the layer's keys have been deleted."""
@@ -127,11 +145,23 @@ class Membership:
 
     def _forget(self, group: str, channel: str) -> bool:
         """Record that a channel has left; return True if it was this process's last member of the group."""
+        self.census.left(group, channel)
         members = self.groups.get(group)
         if members is None or members.pop(channel, None) is None or members:
             return False
         del self.groups[group]
         return True
+
+    def _count(self, group: str) -> list[tuple[Argument, ...]]:
+        """Return the commands that write how many members of a group are counted here.
+
+        They come after those that add a member, and before those that remove one: while the counts say too
+        little, messages are sent to the members by their names.
+        """
+        queue, key, told = self.census.queue, self.terms.keys.census(group), self.census.told(group)
+        if not queue:
+            return []
+        return [(b"HDEL", key, queue) if told is None else (b"HSET", key, queue, told)]
 
     def _owe(self, group: str, channel: str) -> None:
         self._owed[group, channel] = None
@@ -169,11 +199,25 @@ class Membership:
             if await self._prolong(lease) and lease in self._held:
                 self._all = True  # the lease had run out, so other processes may have removed our members
             self._held.add(lease)
+        await self._look_for_groups()
+        self.census.sweep()
         refresh_s = min(self.terms.group_expiry / (TURNS + 1), self.terms.lease)
         if self._all or steady() - self._refreshed > refresh_s:
             self._all = False
             await self._enter_all()
             self._refreshed = steady()
+
+    async def _look_for_groups(self) -> None:
+        """Record an outage if Redis does not know some of the groups any more; they are entered again."""
+        keys = [self.terms.keys.group(group) for group in self.groups]
+        asked = wall()
+        for start in range(0, len(keys), GROUPS_PER_COMMAND):
+            part = keys[start : start + GROUPS_PER_COMMAND]
+            there = await self.shards.call(self.index, b"EXISTS", *part)
+            if there < len(part) and not self._all:
+                reason = "it has forgotten groups of this process, evicted or deleted"
+                self._miss(self.shards.explain(self.shards.hosts[self.index], reason), self._seen)
+        self._seen = asked
 
     async def _retire(self) -> None:
         """Give up the leases while there are no members, so that they are new for the next member."""
@@ -183,11 +227,11 @@ class Membership:
     async def _settle(self) -> None:
         """Remove the owed members from Redis, except channels that have joined again meanwhile."""
         owed, self._owed = self._owed, {}
-        commands: list[tuple[Argument, ...]] = [
-            (b"ZREM", self.terms.keys.group(group), channel)
-            for group, channel in owed
-            if channel not in self.groups.get(group, ())
-        ]
+        commands: list[tuple[Argument, ...]] = []
+        for group, channel in owed:
+            commands += self._count(group)
+            if channel not in self.groups.get(group, ()):
+                commands.append((b"ZREM", self.terms.keys.group(group), channel))
         try:
             await self._send(commands)
         except BaseException:
@@ -196,18 +240,33 @@ class Membership:
 
     async def _prolong(self, lease: str) -> bool:
         """Renew a lease, and remove the members of dead processes; return True if the lease was missing."""
-        keys, more, was_missing = self.terms.keys, True, False
-        while more:
-            lasts = self.terms.group_expiry + self.terms.lease
-            added, _, left = await self.shards.run(
-                self.index,
-                RENEW,
-                [keys.leases],
-                *(lease, self.terms.lease * (TURNS - 1) / TURNS, keys.prefix, GROUPS_PER_CLEANING, lasts),
-            )
-            was_missing = was_missing or bool(added)
-            more = bool(left)
-        return was_missing
+        keys = self.terms.keys
+        lasts_s = self.terms.lease * (TURNS - 1) / TURNS
+        life_s = self.terms.group_expiry + self.terms.lease
+        added, *dead = await self.shards.run(
+            self.index, RENEW, [keys.leases, keys.joined(lease)], *(lease, lasts_s, life_s, DEAD_AT_ONCE)
+        )
+        for one in dead:
+            await self._clean(one.decode())
+        if len(dead) == DEAD_AT_ONCE:
+            self._wake.set()  # there may be more, but first the own lease
+        return bool(added)
+
+    async def _clean(self, lease: str) -> None:
+        """Remove the members of a dead process from its groups, and its lease."""
+        keys, joined = self.terms.keys, self.terms.keys.joined(lease)
+        queue, cursor = f"{DEFAULT_WORD}{lease}!", b"0"
+        groups: list[str] = []
+        while True:
+            if not groups:
+                found = await self.shards.call(self.index, b"SRANDMEMBER", joined, GROUPS_AT_ONCE)
+                groups = [group.decode() for group in found]
+            of_groups = [key for group in groups for key in (keys.group(group), keys.census(group))]
+            about: list[Argument] = [lease, cursor, MEMBERS_AT_ONCE, queue, *groups]
+            done = await self.shards.run(self.index, CLEAN, [keys.leases, joined, *of_groups], *about)
+            if not done or (not groups and done[0] == 0):
+                return
+            groups, cursor = groups[done[0] :], done[1]
 
     async def _enter_all(self) -> None:
         """Write every membership again; channels with a reader get the current time as time of joining."""
@@ -235,7 +294,9 @@ class Membership:
             part = entries[start : start + MEMBERS_PER_COMMAND]
             commands.append((b"ZADD", key, *(item for name, joined in part for item in (repr(joined), name))))
         commands.append((b"EXPIRE", key, self.terms.group_expiry))
+        commands += self._count(group)
         if first:
+            commands.append((b"EXPIRE", self.terms.keys.census(group), self.terms.group_expiry))
             for lease in {lease_of(channel) for channel in members}:
                 joined_key = self.terms.keys.joined(lease)
                 commands.append((b"SADD", joined_key, group))
@@ -256,12 +317,9 @@ class Membership:
             await self._resign()
 
     async def _resign(self) -> None:
-        keys = self.terms.keys
         try:
-            await self._send([(b"ZADD", keys.leases, 1, lease) for lease in self._leases])
-            arguments: Any = ("", self.terms.lease, keys.prefix, GROUPS_PER_CLEANING, 0)
-            more = True
-            while more:
-                more = bool((await self.shards.run(self.index, RENEW, [keys.leases], *arguments))[2])
+            await self._send([(b"ZADD", self.terms.keys.leases, 1, lease) for lease in self._leases])
+            for lease in self._leases:
+                await self._clean(lease)
         except LayerUnavailable:
             pass  # the lease will run out

@@ -34,8 +34,8 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
     unlimited there), ``channel_capacity``, ``expiry`` (seconds; None, the default: messages do not expire),
     and ``on_overflow``. ``on_disconnect``, ``on_reconnect``: see ``RedisLayer``.
 
-    Messages of one sender arrive in order, and each at most once. ``group_send`` cannot know who got the
-    message, but counts the members on this event loop that lost it because their inbox was full.
+    Messages of one sender arrive in order, and each at most once. ``group_send`` knows whether any process
+    got the message, not how many members, and counts those on this event loop that lost it to a full inbox.
     """
 
     ping_interval = 1.0
@@ -112,7 +112,8 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
         box = owner.boxes.get(channel) if owner is not None else None
         if box is not None and len(box.events) >= box.capacity and _drops_newest(box):
             raise ChannelFull(channel)
-        await self._publish(commands, channel, self.serialize(message))
+        if not await self._publish(commands, channel, self.serialize(message)):
+            self.count_drop(channel, "gone")
 
     async def receive(self, channel: str) -> Message:
         """Wait for the next message of ``channel`` and return it; subscribe first if necessary.
@@ -204,8 +205,8 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
         topic = self.keys.topic(group)
         station, body = commands.station, self.serialize(message)
         if station is None or not station.hears(topic):
-            await self._publish(commands, topic, body)
-            return SendResult(None, 0)
+            heard = await self._publish(commands, topic, body)
+            return SendResult(None if heard else 0, 0)
         mark = topic.encode() + body
         receipt = station.receipts.expect(mark)
         try:
@@ -217,9 +218,11 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
                 station.receipts.forget(mark, receipt)
         return SendResult(None, receipt.dropped)
 
-    async def _publish(self, commands: Commands, topic: str, body: bytes) -> None:
-        await commands.call(self.keys.topic_shard(topic), b"PUBLISH", topic, body)
+    async def _publish(self, commands: Commands, topic: str, body: bytes) -> int:
+        """Return how many connections have got the message."""
+        heard: int = await commands.call(self.keys.topic_shard(topic), b"PUBLISH", topic, body)
         self.metrics.count_sent()
+        return heard
 
     # Upkeep
 

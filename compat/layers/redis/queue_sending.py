@@ -32,8 +32,9 @@ __all__ = ["QueueSending", "RisingClock"]
 QUEUE_FACTOR = 100
 """The queue that all channels of a process share holds at most this many times the capacity of one channel.
 
-It is short while the process reads; this limit bounds the memory of Redis if the process hangs. The capacity
-of each channel is checked in the process that reads it.
+It is short while the process reads; this limit bounds the memory of Redis if the process hangs. It is lower
+for messages that carry the names of many receivers. The capacity of each channel is checked in the process
+that reads it.
 """
 
 
@@ -73,14 +74,14 @@ class QueueSending:
         else:
             shard, needle, plain, limit = next(layer.round_robin), "", channel, capacity
         member = layer.serialize(message)
-        score = scores.next(wall())
-        stored = await commands.run(
+        stored, expired = await commands.run(
             shard,
             SEND,
             [keys.queue(channel), keys.channels],
-            *(repr(score), int(score) - layer.expiry_s, layer.expiry_s),
-            *(capacity, limit, needle, member, plain),
+            *(repr(scores.next(wall())), layer.expiry_s, capacity, limit, needle, member, plain),
         )
+        if expired:
+            self._count_expired(f"channel {channel}", expired)
         if not stored:
             raise ChannelFull(channel)
         layer.metrics.count_sent()
@@ -111,30 +112,30 @@ class QueueSending:
     ) -> SendResult:
         """Send with a single script. ``own`` is this loop's station if it has members, else None."""
         layer, keys = self._layer, self._layer.keys
-        score = scores.next(wall())
-        now = int(score)
         mark = template.head[: layer.mark_length]
         receipt = Receipt() if own is None else own.receipts.expect(mark)
         try:
-            served, full, mine = await commands.run(
+            served, full, mine, expired = await commands.run(
                 0,
                 FANOUT,
-                [keys.group(group), keys.leases],
-                *(repr(score), now - layer.expiry_s, layer.expiry_s, now - layer.group_expiry, keys.prefix),
+                [keys.group(group), keys.leases, keys.census(group)],
+                *(repr(scores.next(wall())), layer.expiry_s, layer.group_expiry, keys.prefix),
                 *(layer.capacity, layer.capacity * QUEUE_FACTOR),
                 *(template.head, template.tail, template.codec, own.client_prefix if own is not None else ""),
-                *exclude,
+                *(group, *exclude),
             )
             if mine and receipt.arrived < mine:
                 await receipt.complete(mine)
         finally:
             if own is not None:
                 own.receipts.forget(mark, receipt)
-        return self._result(group, served, full, receipt)
+        return self._result(group, served, full, expired, receipt)
 
-    def _result(self, group: str, served: int, full: int, receipt: Receipt) -> SendResult:
+    def _result(self, group: str, served: int, full: int, expired: int, receipt: Receipt) -> SendResult:
         if full:
             self._count_drop(group, full)
+        if expired:
+            self._count_expired(f"group {group}", expired)
         return SendResult(served - receipt.dropped - receipt.gone, full + receipt.dropped)
 
     async def _group_send_in_two(
@@ -149,8 +150,8 @@ class QueueSending:
         """Read the members from the group's host, then push to the hosts of their queues."""
         layer, keys = self._layer, self._layer.keys
         shard = keys.group_shard(group)
-        oldest = int(wall()) - layer.group_expiry
-        members = await commands.run(shard, MEMBERS, [keys.group(group), keys.leases], oldest)
+        there = [keys.group(group), keys.leases]
+        members = await commands.run(shard, MEMBERS, there, layer.group_expiry)
         queues: dict[str, list[str]] = {}
         for channel in map(bytes.decode, members):
             if channel not in exclude:
@@ -165,20 +166,21 @@ class QueueSending:
         receipt, marks = Receipt(), dict[str, bytes]()
         pushes = []
         for index, names in by_shard.items():
-            arguments: list[Argument] = [repr(score), int(score) - layer.expiry_s, layer.expiry_s]
+            arguments: list[Argument] = [repr(score), layer.expiry_s]
             for queue in names:
                 member = fill(queues[queue])
-                arguments += [self._queue_limit(queue, queues[queue][0]), member]
+                arguments += [self._queue_limit(queue, queues[queue]), member]
                 if own is not None and lease_of(queue) == own.client_prefix:
                     marks[queue] = member[: layer.mark_length]
                     own.receipts.also(marks[queue], receipt)
             pushes.append(commands.run(index, PUSH, [keys.queue(queue) for queue in names], *arguments))
         # ``gather`` needs an event loop, which a direct line lacks; but a line has only one host.
         several = len(pushes) > 1
-        served = full = mine = 0
+        served = full = mine = expired = 0
         try:
             answers = await asyncio.gather(*pushes) if several else [await push for push in pushes]
-            for names, stored in zip(by_shard.values(), answers, strict=True):
+            for names, (*stored, late) in zip(by_shard.values(), answers, strict=True):
+                expired += late
                 for queue, kept in zip(names, stored, strict=True):
                     count = len(queues[queue])
                     served, full = (served + count, full) if kept else (served, full + count)
@@ -188,7 +190,7 @@ class QueueSending:
         finally:
             for mark in marks.values():
                 commands.station.receipts.forget(mark, receipt)
-        return self._result(group, served, full, receipt)
+        return self._result(group, served, full, expired, receipt)
 
     def _filler(self, message: Message) -> Callable[[list[str]], bytes]:
         """Return a function that encodes the message for each queue, as encryption requires."""
@@ -199,9 +201,10 @@ class QueueSending:
 
         return fill
 
-    def _queue_limit(self, queue: str, channel: str) -> int:
-        capacity = self._layer.get_capacity(channel)
-        return capacity * QUEUE_FACTOR if queue.endswith("!") else capacity
+    def _queue_limit(self, queue: str, channels: list[str]) -> int:
+        """Return how many entries a queue may have: fewer, where each has the names of many channels."""
+        capacity = self._layer.get_capacity(channels[0])
+        return max(capacity, capacity * QUEUE_FACTOR // len(channels)) if queue.endswith("!") else capacity
 
     def _template(self, message: Message) -> Template | None:
         """Return the encoded message without its receivers' names; None if the serializer cannot do that."""
@@ -226,4 +229,15 @@ class QueueSending:
             "a plain channel",
             group,
             cause=group,
+        )
+
+    def _count_expired(self, where: str, count: int) -> None:
+        """Count messages that nobody has taken in time, which a send has found."""
+        self._layer.metrics.drop(
+            "expired",
+            count,
+            log,
+            "%s: messages have waited in Redis for longer than the layer's expiry, and are gone",
+            where,
+            cause=where,
         )

@@ -11,7 +11,7 @@ import asyncio
 import itertools
 import logging
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Collection
 from typing import TYPE_CHECKING
 
 from compat.clock import steady, wall
@@ -88,8 +88,9 @@ class QueueStation(Station):
         shard = self.keys.group_shard(group)
         membership = self._memberships.get(shard)
         if membership is None:
+            queue = f"{DEFAULT_WORD}{self.client_prefix}!" if self.layer.one_script else ""
             membership = self._memberships[shard] = Membership(
-                self.shards, shard, self.outages, self.layer, self._is_read
+                self.shards, shard, self.outages, self.layer, self._is_read, queue
             )
         return membership
 
@@ -197,10 +198,17 @@ class QueueStation(Station):
             if isinstance(names, str):
                 self.deliver(names, message, deadline)
             else:
+                if isinstance(names, dict):
+                    names = self._members(**names)
                 self.hand_out(names, message, deadline, receipt)
         except Exception as error:  # noqa: BLE001 - bad receiver names, or nesting too deep to copy
             self.layer.count_undecodable("the queue of this process", error)
         return self.pause() if self.scheduler.backlog else None
+
+    def _members(self, group: str, version: int, but: Collection[str] = ()) -> list[str]:
+        """Return the members of a group that an entry of ``fanout.lua`` is for."""
+        members = self._membership(group).census.members(group, version)
+        return [channel for channel in members if channel not in but] if but else members
 
     def unknown(self, channel: str) -> Mailbox | None:
         """Return a new mailbox for a channel of this loop; None if the channel has ended or is not ours."""

@@ -6,11 +6,15 @@ from pathlib import Path
 
 from compat.redis.scripts import Script
 
-__all__ = ["ALL", "FANOUT", "HOLD", "MEMBERS", "POP", "PUSH", "RENEW", "SEND", "TAKE"]
+__all__ = ["ALL", "CLEAN", "FANOUT", "HOLD", "MEMBERS", "POP", "PUSH", "RENEW", "SEND", "TAKE"]
 
 FOLDER = Path(__file__).parent
 
-FANOUT = Script(FOLDER, "fanout")
+CLOCK = ("clock",)
+
+CLEAN = Script(FOLDER, "clean")
+"""Take a dead process out of some of its groups."""
+FANOUT = Script(FOLDER, "fanout", CLOCK)
 """Do a whole ``group_send`` on a single host."""
 HOLD = Script(FOLDER, "hold")
 """Record that a message is in flight."""
@@ -18,12 +22,12 @@ MEMBERS = Script(FOLDER, "members")
 """Return the members of a group whose process is alive."""
 POP = Script(FOLDER, "pop")
 """Take one message of a plain channel."""
-PUSH = Script(FOLDER, "push")
+PUSH = Script(FOLDER, "push", CLOCK)
 """Put a group's message into the queues of one host."""
 RENEW = Script(FOLDER, "renew")
-"""Renew a lease, and remove the members of dead processes from their groups."""
-SEND = Script(FOLDER, "send")
+"""Renew a lease, and find those that have run out."""
+SEND = Script(FOLDER, "send", CLOCK)
 """Put a message into one queue."""
 TAKE = Script(FOLDER, "take")
 """Take messages from the queue of a process."""
-ALL = (FANOUT, HOLD, MEMBERS, POP, PUSH, RENEW, SEND, TAKE)
+ALL = (CLEAN, FANOUT, HOLD, MEMBERS, POP, PUSH, RENEW, SEND, TAKE)

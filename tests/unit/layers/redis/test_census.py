@@ -1,0 +1,156 @@
+"""Who the members of a group were, for a message that says only how many there were."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgpack import unpackb
+
+from compat.engine.inbox import Inbox
+from compat.engine.parts import inbox_of
+from compat.layers.redis import RedisChannelLayer
+from compat.layers.redis.census import Census
+from tests.support.waiting import until_async
+
+Make = Callable[..., RedisChannelLayer]
+QUEUE = "specific.lease!"
+CHANNELS = [f"{QUEUE}{number}" for number in range(4)]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["one", "two"]), st.sampled_from([*CHANNELS, "plain"]), st.booleans()),
+        max_size=30,
+    )
+)
+def test_the_members_at_each_version(steps: list[tuple[str, str, bool]]) -> None:
+    """Any order of joins and leaves; what was told is looked up when all of it has happened."""
+    census = Census(QUEUE, 60)
+    now: dict[str, set[str]] = {"one": set(), "two": set()}
+    told: list[tuple[str, int, set[str]]] = []
+    for group, channel, joins in steps:
+        if joins:
+            census.joined(group, channel)
+            now[group] |= {channel} - {"plain"}
+        else:
+            census.left(group, channel)
+            now[group] -= {channel}
+        for name in now:
+            said = census.told(name)
+            assert (said is None) == (not now[name])
+            if said is not None:
+                count, _, version = said.partition(":")
+                assert int(count) == len(now[name])
+                told.append((name, int(version), set(now[name])))
+    for name, version, members in told:
+        assert set(census.members(name, version)) == members
+
+
+def test_nobody_is_counted_without_a_queue() -> None:
+    census = Census("", 60)
+    census.joined("room", CHANNELS[0])
+    assert census.told("room") is None and census.members("room", 1) == []
+
+
+def test_changes_are_forgotten_when_no_message_can_be_on_its_way() -> None:
+    census = Census(QUEUE, 0)
+    census.joined("room", CHANNELS[0])
+    census.left("room", CHANNELS[0])
+    census.sweep()
+    assert census.members("room", 1) == []
+
+
+async def member(layer: RedisChannelLayer, group: str = "room") -> tuple[str, Inbox]:
+    channel = await layer.new_channel()
+    inbox = inbox_of(asyncio.get_running_loop())
+    layer.attach(channel, inbox)
+    await layer.group_add(group, channel)
+    return channel, inbox
+
+
+async def receivers(wire: Any, layer: RedisChannelLayer, of: RedisChannelLayer) -> list[Any]:
+    """What each entry of the queue of ``of`` says about its receivers."""
+    entries = await wire.zrange(f"{layer.prefix}specific.{of.client_prefix}!", 0, -1)
+    return [unpackb(entry[12:])["__asgi_channel__"] for entry in entries]
+
+
+async def hung(layer: RedisChannelLayer) -> None:
+    """Let the layer take no more messages."""
+    (station,) = layer._stations.all()
+    for reader in station._readers.values():
+        await reader.aclose()
+
+
+@pytest.mark.parametrize("how", [{}, {"serializer_format": "json"}], ids=["msgpack", "json"])
+async def test_faults_redis_07_an_entry_without_names(make_queue: Make, wire: Any, how: Any) -> None:
+    """While all members are counted, an entry has one size for any number of them; else it has names."""
+    sender = make_queue(**how)
+    reader = make_queue(**how, prefix=sender.prefix)
+    inboxes = dict([await member(reader) for _ in range(3)])
+    one, two, three = inboxes
+    await hung(reader)
+    assert await sender.group_send("room", {"type": "to all"}) == (3, 0)
+    assert await sender.group_send("room", {"type": "to two"}, exclude=[one, "nobody!x"]) == (2, 0)
+    assert await sender.group_send("room", {"type": "to none"}, exclude=list(inboxes)) == (0, 0)
+    await reader.group_discard("room", two)
+    fourth = await reader.new_channel()
+    await reader.group_add("room", fourth)
+    assert await sender.group_send("room", {"type": "later"}) == (3, 0)
+    await reader.group_add("room", "plain")
+    assert await sender.group_send("room", {"type": "by name"}) == (4, 0)
+    if not how:
+        *marks, names = await receivers(wire, sender, reader)
+        assert [set(mark) for mark in marks] == [
+            {"group", "version"},
+            {"group", "version", "but"},
+            {"group", "version"},
+        ]
+        assert sorted(names) == sorted([one, three, fourth])
+
+    inboxes[fourth] = inbox_of(asyncio.get_running_loop())
+    reader.attach(fourth, inboxes[fourth])  # its layer takes messages again
+    await until_async(lambda: len(inboxes[fourth].events) == 2, "all have come")
+    came = {name: [event[1]["type"] for event in box.events] for name, box in inboxes.items()}
+    assert came == {
+        one: ["to all", "later", "by name"],
+        two: ["to all", "to two"],
+        three: ["to all", "to two", "later", "by name"],
+        fourth: ["later", "by name"],
+    }
+
+
+@pytest.mark.parametrize("counted", [True, False])
+async def test_faults_redis_07_what_a_hung_reader_costs(make_queue: Make, wire: Any, counted: bool) -> None:
+    """A thousand members: by name, Redis keeps as many entries as for channels_redis."""
+    sender = make_queue()
+    reader = make_queue(prefix=sender.prefix)
+    for _ in range(1000):
+        await reader.group_add("room", await reader.new_channel())
+    if not counted:
+        await sender.group_add("room", "specific.foreign!x")
+    for number in range(300):
+        await sender.group_send("room", {"type": "x", "n": number})
+    queue = f"{sender.prefix}specific.{reader.client_prefix}!"
+    assert await wire.zcard(queue) == (300 if counted else 100)
+    assert await wire.memory_usage(queue) < (100_000 if counted else 12_000_000)
+    assert sender.metrics.dropped == ({} if counted else {"queue full": 200_000})
+
+
+async def test_a_count_that_was_lost_is_told_again(make_queue: Make, wire: Any) -> None:
+    layer = make_queue(lease=1)
+    await member(layer)
+    await wire.delete(f"{layer.prefix}:census:room", f"{layer.prefix}:leases")
+    assert await layer.group_send("room", {"type": "by name"}) == (1, 0)
+
+    (station,) = layer._stations.all()
+    membership = station._memberships[0]
+    before = membership._refreshed
+    await until_async(lambda: membership._refreshed != before, "it is told again")
+    await hung(layer)
+    await layer.group_send("room", {"type": "by count"})
+    assert [set(names) for names in await receivers(wire, layer, layer)] == [{"group", "version"}]
