@@ -6,12 +6,13 @@ Every layer of ours has a ``LayerMetrics``; ``snapshot()`` combines them.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from compat.forks import new_lock
 
 __all__ = ["Gap", "LayerMetrics", "Throttle", "connections", "report_layers", "snapshot"]
 
@@ -26,7 +27,7 @@ class Throttle:
     def __init__(self, every_s: float = LOG_EVERY_S) -> None:
         self.every_s = every_s
         self._seen: dict[object, tuple[float, int]] = {}
-        self._lock = threading.Lock()
+        self._lock = new_lock()
 
     def due(self, cause: object, count: int = 1, now: float | None = None) -> int:
         """Return the number of occurrences of ``cause`` to report now; 0 if one was reported recently."""

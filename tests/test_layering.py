@@ -32,6 +32,7 @@ ROOMS = (
         "cookies",
         "db",
         "exceptions",
+        "forks",
         "integration",
         "lazy",
         "metrics",

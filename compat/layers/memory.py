@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import random
 import string
-import threading
 import time
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -20,6 +19,7 @@ from compat.engine.inbox import Event, Inbox, Overflow
 from compat.engine.mailbox import Mailbox, Retired
 from compat.engine.parts import scheduler_of
 from compat.exceptions import ChannelFull
+from compat.forks import new_lock
 from compat.layers.base import (
     BaseChannelLayer,
     Capacities,
@@ -36,13 +36,15 @@ from compat.types import Message, is_number
 
 __all__ = ["InMemoryChannelLayer"]
 
+_random = random.Random()
+"""An own one: an application may seed that of the module."""
 _AS_LETTERS = bytes(ord(string.ascii_letters[byte % 52]) for byte in range(256))
 """Maps a random byte to a letter of a channel's name."""
 
 
 def _random_names(count: int) -> list[str]:
     """Return random names of twelve letters; many at once take a quarter of the time per name."""
-    letters = random.getrandbits(96 * count).to_bytes(12 * count, "little").translate(_AS_LETTERS).decode()
+    letters = _random.getrandbits(96 * count).to_bytes(12 * count, "little").translate(_AS_LETTERS).decode()
     return [letters[at : at + 12] for at in range(0, len(letters), 12)]
 
 
@@ -84,7 +86,7 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
         self._names: list[str] = []
         """Random names for new channels, made in advance."""
         self._unread = Unread(self)
-        self._changing = threading.Lock()
+        self._changing = new_lock()
         """Held to replace or remove an entry of ``channels``."""
 
     # Channels

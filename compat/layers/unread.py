@@ -6,13 +6,13 @@ messages have all expired is removed, and its channel leaves its groups.
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from typing import Protocol
 
 from compat.clock import steady
 from compat.engine.inbox import Inbox
 from compat.engine.mailbox import Mailbox
+from compat.forks import new_lock
 
 __all__ = ["Unread"]
 
@@ -46,7 +46,7 @@ class Unread:
         self.next_sweep = steady() + layer.expiry
         self._left = 0
         """How many channels this sweep has not visited yet."""
-        self._sweeping = threading.Lock()
+        self._sweeping = new_lock()
 
     def join(self, group: str, channel: str) -> None:
         """Record that ``channel`` joins ``group`` now."""

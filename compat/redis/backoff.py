@@ -6,6 +6,9 @@ import random
 
 __all__ = ["Backoff"]
 
+_random = random.SystemRandom()
+"""An own one: an application may seed that of the module, alike in all of its processes."""
+
 
 class Backoff:
     """Pauses that grow by ``factor``, from ``first_s`` to ``longest_s`` seconds.
@@ -29,4 +32,4 @@ class Backoff:
     def next_s(self) -> float:
         """Return the length of the next pause in seconds."""
         pause, self._next_s = self._next_s, min(self.factor * self._next_s, self.longest_s)
-        return pause * random.uniform(0.5, 1.0) if self.jitter else pause
+        return pause * _random.uniform(0.5, 1.0) if self.jitter else pause

@@ -277,9 +277,11 @@ class Link:
         """Pass an error reply to the call that waits for it."""
         if isinstance(error, NoScriptError):
             future.set_exception(error)  # ``Script.run`` handles it
+            future.exception()
             return
         reason = refusal_of(error)
         future.set_exception(self.explain(self.host, reason))
+        future.exception()  # marks it as retrieved: of several calls, the caller may see the first error only
         if is_replica(error):
             self.end(reason)  # the next connection may reach the new master
 

@@ -23,7 +23,7 @@ from redis.exceptions import RedisError
 from compat.redis.sentinels import sentinel_pool
 from compat.types import is_number
 
-__all__ = ["Host", "close_pool", "create_pool", "decode_hosts"]
+__all__ = ["Host", "close_pool", "create_pool", "decode_hosts", "without_passwords"]
 
 DEFAULT_ADDRESS = "redis://localhost:6379"
 REPLY_TIMEOUT_S = 5.0
@@ -97,8 +97,11 @@ def _check_url(url: str, where: str) -> None:
         elif not re.fullmatch(r"/?\d*/?", parts.path):  # redis-py would silently use the database 0
             raise ValueError(f"{parts.path!r} is no number of a database")
     except ValueError as error:
-        hint = f"write 'redis://{url}'" if "://" not in url else f"an example: {EXAMPLE}"
-        raise ValueError(f"{where}={_masked(url)!r} is not a Redis URL ({error}); {hint}") from None
+        hint = f"write 'redis://{_masked(url)}'" if "://" not in url else f"an example: {EXAMPLE}"
+        reason = str(error)
+        if "cast to integer" in reason and "@" in url:  # it quotes a part of the password
+            reason = "its port is no number; in a password, write / : # ? @ as %2F %3A %23 %3F %40"
+        raise ValueError(f"{where}={_masked(url)!r} is not a Redis URL ({reason}); {hint}") from None
     _check_names(options, {}, f"{where}={_masked(url)!r}")
 
 
@@ -250,10 +253,24 @@ def _where(options: Mapping[str, Any], kwargs: Mapping[str, Any]) -> str:
     return f"{kwargs.get('host', 'localhost')}:{kwargs.get('port', 6379)}"
 
 
+def without_passwords(hosts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the hosts of ``decode_hosts`` for a message or a log line."""
+    return [
+        {
+            name: _masked(value) if name == "address" else "***" if "password" in name else value
+            for name, value in host.items()
+            if name != "sentinel_kwargs"
+        }
+        for host in hosts
+    ]
+
+
 def _masked(url: str | bytes) -> str:
-    """Return a URL without its password."""
+    """Return a URL without its passwords: that of the user, and those among the options."""
     text = url.decode(errors="replace") if isinstance(url, bytes) else url
-    head, at, tail = text.rpartition("@")
-    if not at or ":" not in head.partition("://")[2]:
+    text = re.sub(r"(?i)([?&][^=&]*password=)[^&]*", r"\1***", text)
+    scheme, _, rest = text.rpartition("://")
+    login, at, address = rest.rpartition("@")
+    if not at or ":" not in login:
         return text
-    return f"{head[: head.rindex(':')]}:***@{tail}"
+    return f"{scheme}://{login.partition(':')[0]}:***@{address}"

@@ -14,14 +14,16 @@ __all__ = ["Proxy"]
 class Proxy:
     """Forwards a free loopback port to `target`; runs in a thread of its own until the block ends.
 
-    `cut()` resets every connection, `half_close()` ends only the direction towards the client, `hold()` lets
-    nothing through until `release()`, `refuse()` accepts nobody until `accept()`.
+    `delay_s` is what each chunk takes, in either direction. `cut()` resets every connection, `half_close()`
+    ends only the direction towards the client, `hold()` lets nothing through until `release()`, `refuse()`
+    accepts nobody until `accept()`.
     `before(data, to_server)`, when set, sees each chunk first and may return another (None: drop the
     connection instead).
     """
 
     def __init__(self, target: int) -> None:
         self.target = target
+        self.delay_s = 0.0
         self.before: Callable[[bytes, bool], bytes | None] | None = None
         self.connections = 0
         """How many have been accepted."""
@@ -136,7 +138,9 @@ class Proxy:
     async def _forward(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, to_server: bool
     ) -> None:
-        with contextlib.suppress(OSError):
+        late: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+        forwarding: asyncio.Task[None] | None = None
+        try:
             while data := await reader.read(1 << 16):
                 await self._flow.wait()
                 if self.before is not None:
@@ -144,5 +148,27 @@ class Proxy:
                     if changed is None:
                         return
                     data = changed
-                writer.write(data)
-                await writer.drain()
+                if self.delay_s and forwarding is None:
+                    forwarding = self._loop.create_task(_forward_later(late, writer))
+                if forwarding is not None:
+                    late.put_nowait((self._loop.time() + self.delay_s, data))
+                else:
+                    writer.write(data)
+                    await writer.drain()
+        except OSError:
+            pass
+        finally:
+            if forwarding is not None:
+                forwarding.cancel()
+                await asyncio.wait((forwarding,))
+
+
+async def _forward_later(late: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter) -> None:
+    """Write each chunk when it is due, in order."""
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(OSError):
+        while True:
+            due, data = await late.get()
+            await asyncio.sleep(max(0.0, due - loop.time()))
+            writer.write(data)
+            await writer.drain()

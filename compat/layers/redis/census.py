@@ -9,7 +9,7 @@ version. Members of processes with channels_redis are not counted; a group that 
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple
+from collections.abc import Callable
 
 from compat.clock import steady
 
@@ -19,13 +19,8 @@ KEPT_CHANGES = 10_000
 """Changes of a group that are kept for messages on their way; older messages reach the members of today."""
 
 
-class Change(NamedTuple):
-    """A member has joined or left."""
-
-    version: int
-    channel: str
-    has_joined: bool
-    at: float
+Change = tuple[int, str, bool, float]
+"""A version, the member that has joined or left with it, True if it has joined, and when (``steady()``)."""
 
 
 class Roll:
@@ -41,12 +36,12 @@ class Roll:
 class Census:
     """The members of one process whose names begin with ``queue``; an empty ``queue`` counts nobody.
 
-    ``kept_s``: seconds after which a message that was sent before a change has arrived, or has expired.
+    ``arrived()`` returns a time of ``steady()``: messages that were sent before it have arrived, or expired.
     """
 
-    def __init__(self, queue: str, kept_s: float) -> None:
+    def __init__(self, queue: str, arrived: Callable[[], float]) -> None:
         self.queue = queue
-        self._kept_s = kept_s
+        self._arrived = arrived
         self._rolls: dict[str, Roll] = {}
         self._version = 0
 
@@ -68,16 +63,16 @@ class Census:
         roll = self._rolls.get(group)
         if roll is None:
             return []
-        if not roll.changes or roll.changes[-1].version <= version:
+        if not roll.changes or roll.changes[-1][0] <= version:
             return list(roll.members)
         then = dict(roll.members)
-        for change in reversed(roll.changes):
-            if change.version <= version:
+        for changed, channel, has_joined, _ in reversed(roll.changes):
+            if changed <= version:
                 break
-            if change.has_joined:
-                then.pop(change.channel, None)
+            if has_joined:
+                then.pop(channel, None)
             else:
-                then[change.channel] = None
+                then[channel] = None
         return list(then)
 
     def _changed(self, group: str, channel: str, *, has_joined: bool) -> str | None:
@@ -92,18 +87,20 @@ class Census:
             roll.members[channel] = None
         else:
             del roll.members[channel]
-        now = steady()
         self._version += 1
-        roll.changes.append(Change(self._version, channel, has_joined, now))
-        while roll.changes[0].at < now - self._kept_s:
-            roll.changes.popleft()
+        roll.changes.append((self._version, channel, has_joined, steady()))
+        _forget(roll.changes, self._arrived())
         return self.told(group) or ""
 
     def sweep(self) -> None:
-        """Forget groups that have been empty for so long that no message for them is on its way."""
-        oldest = steady() - self._kept_s
-        self._rolls = {
-            group: roll
-            for group, roll in self._rolls.items()
-            if roll.members or (roll.changes and roll.changes[-1].at >= oldest)
-        }
+        """Forget what no message on its way can ask for: changes, and groups that have become empty."""
+        arrived = self._arrived()
+        for group, roll in tuple(self._rolls.items()):
+            _forget(roll.changes, arrived)
+            if not roll.members and not roll.changes:
+                del self._rolls[group]
+
+
+def _forget(changes: deque[Change], before: float) -> None:
+    while changes and changes[0][3] < before:
+        changes.popleft()

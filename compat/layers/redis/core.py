@@ -10,7 +10,6 @@ import asyncio
 import itertools
 import math
 import os
-import threading
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -20,6 +19,7 @@ from redis.asyncio import Redis
 from compat.engine.inbox import Inbox, Overflow
 from compat.engine.mailbox import Mailbox
 from compat.exceptions import ChannelFull
+from compat.forks import new_lock
 from compat.layers.base import Capacities, SendResult, require_message
 from compat.layers.redis.keys import RESERVED_KEY, lease_of
 from compat.layers.redis.layer import RedisLayer, log
@@ -108,7 +108,7 @@ class RedisChannelLayer(RedisLayer[QueueStation], PrivateNamesOfQueue):
         """Maps a client prefix to the station that reads its channels."""
         self._client_prefix = ""
         self._pid = os.getpid()
-        self._lock = threading.Lock()
+        self._lock = new_lock()
 
     @property
     def client_prefix(self) -> str:
@@ -165,7 +165,7 @@ class RedisChannelLayer(RedisLayer[QueueStation], PrivateNamesOfQueue):
         station = self._station()
         if station is not None:
             taken = await station.plain.take(channel)
-            await taken.acknowledge()
+            taken.acknowledge()
             return taken.message
         return await take_in_background(lambda: self._stations.get(background.loop).plain, channel)
 

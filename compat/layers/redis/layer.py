@@ -24,7 +24,7 @@ from compat.layers.redis.serializers import make_crypter, registry
 from compat.layers.redis.station import Station
 from compat.layers.redis.values import RedisValues
 from compat.redis.connection import Argument, RedisUnavailable
-from compat.redis.hosts import Host, decode_hosts
+from compat.redis.hosts import Host, decode_hosts, without_passwords
 from compat.redis.loops import PerLoop, background, is_throwaway, require_no_loop
 from compat.redis.outages import event_of
 from compat.redis.servers import Server
@@ -90,7 +90,7 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
         self._crypter = make_crypter(serializer_options["symmetric_encryption_keys"])
 
     def __str__(self) -> str:
-        return f"{type(self).__name__}(hosts={self.hosts})"
+        return f"{type(self).__name__}(hosts={without_passwords(self.hosts)})"
 
     def serialize(self, message: Any) -> bytes:
         """Return ``message`` as bytes, in the format of the wire."""

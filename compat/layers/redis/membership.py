@@ -45,7 +45,6 @@ class Terms(Protocol):
     """The attributes of a layer that a ``Membership`` uses; times are in seconds."""
 
     keys: Keys
-    expiry_s: int
     group_expiry: int
     lease: int
 
@@ -55,7 +54,7 @@ class Membership:
 
     ``is_read(channel)`` tells whether a channel has a reader. A member with a reader never expires; any other
     member expires ``group_expiry`` seconds after it has joined. ``queue``: the shared queue of the channels
-    that are counted; an empty one counts none.
+    that are counted; an empty one counts none. ``arrived()``: see ``Census``.
     """
 
     def __init__(
@@ -66,8 +65,9 @@ class Membership:
         terms: Terms,
         is_read: Callable[[str], bool],
         queue: str,
+        arrived: Callable[[], float],
     ) -> None:
-        self.census = Census(queue, terms.expiry_s)
+        self.census = Census(queue, arrived)
         self.outages = outages
         self.shards = shards
         self.index = index

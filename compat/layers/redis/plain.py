@@ -1,9 +1,10 @@
 """Plain channels: queues without a "!", which any number of processes may read.
 
-A message is taken only while a caller of this process waits for it. It stays in flight in Redis until the
-caller has it, and is put back if the caller was cancelled meanwhile. It may be delivered twice if a process
-dies before its acknowledgement, or if workers with the real channels_redis read the same channel: their wire
-format allows that.
+A message is taken while a caller of this process waits for it, and with it some more, as long as the callers
+come back at once: a worker far from Redis would wait for a round trip before each message. What is not
+wanted after all is put back. A message stays in flight in Redis until the caller has it, and is put back if
+the caller was cancelled meanwhile. It may be delivered twice if a process dies before its acknowledgement, or
+if workers with the real channels_redis read the same channel: their wire format allows that.
 """
 
 from __future__ import annotations
@@ -13,8 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from compat.clock import wall
-from compat.exceptions import LayerUnavailable
+from compat.clock import call_later, steady, wall
 from compat.layers.redis.keys import Keys
 from compat.layers.redis.scripts import HOLD, POP
 from compat.redis.connection import Link, RedisUnavailable
@@ -27,6 +27,10 @@ __all__ = ["Handover", "PlainChannels", "Taken", "take_in_background"]
 
 TOO_LONG_S = 10
 """Seconds in flight after which a message is put back, because its reader must be dead."""
+HELD_S = 0.2
+"""Seconds for which a message that nobody waits for is held; a caller that comes back later gets one."""
+MOST_AHEAD = 63
+"""How many messages are taken ahead of the callers at most."""
 
 Decode = Callable[[str, bytes], "Message | None"]
 
@@ -53,15 +57,9 @@ class Taken:
         self.message = message
         self.is_back = False
 
-    async def acknowledge(self) -> None:
-        """Tell Redis that the message has arrived; if cancelled, put it back instead."""
-        try:
-            await self.shards.calls(self.index, [(b"ZREM", key, self.member) for key in self.keys[1:]])
-        except LayerUnavailable:
-            pass  # the message stays in flight, and will be delivered again
-        except asyncio.CancelledError:
-            self.put_back()
-            raise
+    def acknowledge(self) -> None:
+        """Tell Redis that the message has arrived; if it does not hear this, the message comes again."""
+        self.shards.tell(self.index, *((b"ZREM", key, self.member) for key in self.keys[1:]))
 
     def put_back(self) -> None:
         """Put the message back into its queue for another reader, at its old place."""
@@ -109,7 +107,7 @@ async def take_in_background(plain: Callable[[], PlainChannels], channel: str) -
     async def fetch() -> None:
         taken = await plain().take(channel)
         if handover.give(taken):
-            await taken.acknowledge()
+            taken.acknowledge()
         else:
             taken.put_back()
 
@@ -136,6 +134,8 @@ class PlainChannels:
         self.block_s = block_s
         self.decode = decode
         self.waiters: dict[str, deque[asyncio.Future[Taken]]] = {}
+        self._held: dict[str, deque[Taken]] = {}
+        """Messages that were taken ahead, for ``HELD_S`` at most."""
         self.readers: list[PlainReader] = []
 
     async def take(self, channel: str) -> Taken:
@@ -143,6 +143,9 @@ class PlainChannels:
 
         Raises LayerUnavailable if no host can be reached at first; a later outage only makes the call wait.
         """
+        held = self._held.get(channel)
+        if held:
+            return held.popleft()
         self._start()
         future: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
         waiting = self.waiters.setdefault(channel, deque())
@@ -162,12 +165,23 @@ class PlainChannels:
                 self._changed()
 
     def give(self, channel: str, taken: Taken) -> None:
-        """Give a message to the caller that has waited longest, or put it back if none waits."""
+        """Give a message to the caller that has waited longest, or hold it if none waits."""
         for future in self.waiters.get(channel, ()):
             if not future.done():
                 future.set_result(taken)
                 return
-        taken.put_back()
+        held = self._held.get(channel)
+        if not held:
+            held = self._held[channel] = deque()
+            call_later(asyncio.get_running_loop(), HELD_S, self._put_back, channel, held)
+        held.append(taken)
+
+    def _put_back(self, channel: str, held: deque[Taken]) -> None:
+        """Put back what was held for nobody."""
+        if self._held.get(channel) is held:
+            del self._held[channel]
+        while held:
+            held.pop().put_back()
 
     def wanted(self) -> list[str]:
         """Return the channels that callers wait for."""
@@ -199,7 +213,9 @@ class PlainChannels:
             reader.changed()
 
     async def aclose(self) -> None:
-        """Stop the readers; waiting callers are not cancelled."""
+        """Stop the readers, and put back what was taken ahead; waiting callers are not cancelled."""
+        for channel, held in tuple(self._held.items()):
+            self._put_back(channel, held)
         for reader in self.readers:
             await reader.aclose()
         self.readers = []
@@ -217,6 +233,8 @@ class PlainReader(Reader):
         """True once there has been a connection."""
         self._change = asyncio.Event()
         self._waits_for: tuple[str, ...] = ()
+        self._pace: dict[str, tuple[int, float]] = {}
+        """For each channel, how many messages are taken ahead, and when the last ones came (``steady()``)."""
         self._looked_at: set[str] = set()
         """The channels whose messages in flight have been checked since the last timeout."""
 
@@ -243,26 +261,34 @@ class PlainReader(Reader):
             elif not await self._fetch(link, wanted):
                 await self._wait(link, wanted)
 
+    def _ahead(self, channel: str) -> int:
+        """Return how many messages to take ahead: more each time that the callers have come back at once."""
+        ahead, came = self._pace.get(channel, (0, 0.0))
+        return min(2 * ahead + 1, MOST_AHEAD) if steady() - came < HELD_S else 0
+
     async def _fetch(self, link: Link, wanted: Sequence[str]) -> bool:
-        """Take the messages that are in the queues already; return False if there were none."""
+        """Take messages that are in the queues already; return False if there were none."""
         asked = wall()
+        aheads = [self._ahead(channel) for channel in wanted]
         replies = [
             POP.run(
                 link.call,
                 [*self._keys(channel), self.channels.keys.channels],
-                *(int(channel not in self._looked_at), TOO_LONG_S, channel),
+                *(int(channel not in self._looked_at), TOO_LONG_S, channel, 1 + ahead),
             )
-            for channel in wanted
+            for channel, ahead in zip(wanted, aheads, strict=True)
         ]
         found = False
         got = await asyncio.gather(*replies)
         self.ever = True
         self.proven(asked)
-        for channel, reply in zip(wanted, got, strict=True):
+        for channel, ahead, reply in zip(wanted, aheads, got, strict=True):
             self._looked_at.add(channel)
             if reply:
                 found = True
-                self._give(channel, reply[0], reply[1])
+                self._pace[channel] = (ahead, steady())
+            for member, score in zip(reply[::2], reply[1::2], strict=True):
+                self._give(channel, member, score)
         return found
 
     async def _wait(self, link: Link, wanted: tuple[str, ...]) -> None:
@@ -271,6 +297,7 @@ class PlainReader(Reader):
         hit = await self.block(link, [keys.queue(channel) for channel in wanted])
         if hit is None:
             self._looked_at.clear()
+            self._pace.clear()
             return
         queue, member, score = hit
         channel = queue.decode()[len(keys.prefix) :]

@@ -1,8 +1,8 @@
--- Takes one message out of a plain channel, which other processes read as well, and keeps it in flight until
--- it is acknowledged. Returns {member, score} or {}.
+-- Takes messages out of a plain channel, which other processes read as well, and keeps them in flight until they
+-- are acknowledged. Returns {member, score, ...}, oldest first.
 -- KEYS: queue, in flight, times at which ours were taken, the plain channels that were used
 -- ARGV: '1' to put back first what was in flight for too long, or was taken by a reader that keeps no times
---       (channels_redis); seconds that are too long; the channel
+--       (channels_redis); seconds that are too long; the channel; how many
 local now = tonumber(redis.call('TIME')[1])
 if ARGV[1] == '1' then
   local back = redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES')
@@ -15,11 +15,13 @@ if ARGV[1] == '1' then
     end
   end
 end
-local got = redis.call('ZPOPMIN', KEYS[1])
+local got = redis.call('ZPOPMIN', KEYS[1], ARGV[4])
 if #got > 0 then
-  redis.call('ZADD', KEYS[3], now, got[1])
+  for i = 1, #got, 2 do
+    redis.call('ZADD', KEYS[3], now, got[i])
+    redis.call('ZADD', KEYS[2], got[i + 1], got[i])
+  end
   redis.call('EXPIRE', KEYS[3], 86400)
-  redis.call('ZADD', KEYS[2], got[2], got[1])
   redis.call('ZADD', KEYS[4], now, ARGV[3])
   redis.call('EXPIRE', KEYS[4], 86400)
 end

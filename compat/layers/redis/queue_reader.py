@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 
 from redis.exceptions import NoScriptError
 
-from compat.clock import wall
+from compat.clock import steady, wall
 from compat.layers.redis.scripts import TAKE
 from compat.redis.connection import Link
 from compat.redis.reader import Outages, Reader
@@ -16,7 +17,10 @@ from compat.redis.shards import Shards
 __all__ = ["QueueReader"]
 
 BATCH = 128
-"""The number of messages taken in one round trip."""
+"""The number of messages taken in one round trip; while as many come, the next one takes twice as many."""
+LARGEST_BATCH = 1024
+LARGEST_BYTES = 1 << 20
+"""A round trip that has brought more bytes than these is followed by a smaller one."""
 
 
 class QueueReader(Reader):
@@ -45,6 +49,9 @@ class QueueReader(Reader):
         self.inflight = inflight
         self.on_message = on_message
         self.queues: list[str] = []
+        self.emptied = -math.inf
+        """When the queues were empty, by ``steady()``: messages that were sent before have arrived."""
+        self._batch = BATCH
         self._by_text = False
         """True if Redis does not know the script, so that the next call sends its text."""
         self._arrived: dict[str, frozenset[bytes]] = {}
@@ -62,12 +69,12 @@ class QueueReader(Reader):
         known = dict(self._arrived)
         put_back = set(self.queues)  # the queues whose messages in flight must be taken again
         while True:
-            queues, asked = tuple(self.queues), wall()
+            queues, asked, asked_steady, batch = tuple(self.queues), wall(), steady(), self._batch
             takes = []
             for queue in queues:
                 takes.append(self._take(link, queue, queue in put_back))
             blocked = self.block(link, queues)  # in the same write, to save a round trip for empty queues
-            emptied = True
+            emptied, size = True, 0
             for queue, take in zip(queues, takes, strict=True):
                 try:
                     taken = await take
@@ -75,16 +82,21 @@ class QueueReader(Reader):
                     self._by_text, emptied = True, False
                     self.proven(asked)
                     continue
-                emptied = emptied and len(taken) < 2 * BATCH
+                is_last = len(taken) < 2 * batch
+                size += sum(map(len, taken[::2]))
+                emptied = emptied and is_last
                 if not self._is_open:
                     self.proven(asked)
                 put_back.discard(queue)
-                await self._arrive(queue, taken, known)
-                if 0 < len(taken) < 2 * BATCH:
+                await self._arrive(queue, taken, known, is_last=is_last)
+                if taken and is_last:
                     # Acknowledge now, because the next take may be block_s away.
                     self.shards.tell(self.index, (b"ZREM", self.inflight(queue), *taken[::2]))
             if emptied:
-                self.sure_until = asked
+                self.sure_until, self.emptied = asked, asked_steady
+                self._batch = BATCH
+            else:
+                self._batch = min(2 * batch, LARGEST_BATCH) if size < LARGEST_BYTES // 2 else BATCH
             hit = await blocked
             if hit is not None and (pause := self.on_message(hit[1], float(hit[2]))) is not None:
                 await pause
@@ -93,9 +105,11 @@ class QueueReader(Reader):
         script = (b"EVAL", TAKE.text) if self._by_text else (b"EVALSHA", TAKE.digest)
         self._by_text = False
         keys = (queue, self.inflight(queue))
-        return link.call(*script, 2, *keys, BATCH, self.expiry_s, b"1" if put_back else b"0")
+        return link.call(*script, 2, *keys, self._batch, self.expiry_s, b"1" if put_back else b"0")
 
-    async def _arrive(self, queue: str, taken: list[bytes], known: dict[str, frozenset[bytes]]) -> None:
+    async def _arrive(
+        self, queue: str, taken: list[bytes], known: dict[str, frozenset[bytes]], *, is_last: bool
+    ) -> None:
         before = known.get(queue)
         self._arrived[queue] = frozenset(taken[::2])
         for member, score in zip(taken[::2], taken[1::2], strict=True):
@@ -103,5 +117,5 @@ class QueueReader(Reader):
                 pause = self.on_message(member, float(score))
                 if pause is not None:
                     await pause
-        if before is not None and len(taken) < 2 * BATCH:
+        if before is not None and is_last:
             del known[queue]  # the queue is empty, so all messages that were put back have come

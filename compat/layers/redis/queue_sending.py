@@ -6,12 +6,12 @@ The sends use only ``Commands``, so they work with an event loop's shards and wi
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from compat.clock import wall
 from compat.exceptions import ChannelFull
+from compat.forks import new_lock
 from compat.layers.base import SendResult
 from compat.layers.redis.keys import RESERVED_KEY, lease_of
 from compat.layers.redis.layer import RedisLayer, log
@@ -46,7 +46,7 @@ class RisingClock:
 
     def __init__(self) -> None:
         self._last = 0.0
-        self._lock = threading.Lock()
+        self._lock = new_lock()
 
     def next(self, now: float) -> float:
         """Return ``now``, or the last result plus a microsecond if that is later."""

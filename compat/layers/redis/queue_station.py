@@ -90,9 +90,15 @@ class QueueStation(Station):
         if membership is None:
             queue = f"{DEFAULT_WORD}{self.client_prefix}!" if self.layer.one_script else ""
             membership = self._memberships[shard] = Membership(
-                self.shards, shard, self.outages, self.layer, self._is_read, queue
+                self.shards, shard, self.outages, self.layer, self._is_read, queue, self._all_arrived
             )
         return membership
+
+    def _all_arrived(self) -> float:
+        """Return a time of ``steady()``; messages that were sent before have arrived, or have expired."""
+        reader = self._readers.get(0)
+        expired = steady() - self.layer.expiry_s
+        return expired if reader is None else max(expired, reader.emptied)
 
     def hears(self, group: str) -> bool:
         """Return True if messages for ``group`` soon reach channels of this loop; False in an outage."""

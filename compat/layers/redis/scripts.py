@@ -21,7 +21,7 @@ HOLD = Script(FOLDER, "hold")
 MEMBERS = Script(FOLDER, "members")
 """Return the members of a group whose process is alive."""
 POP = Script(FOLDER, "pop")
-"""Take one message of a plain channel."""
+"""Take messages of a plain channel."""
 PUSH = Script(FOLDER, "push", CLOCK)
 """Put a group's message into the queues of one host."""
 RENEW = Script(FOLDER, "renew")

@@ -1,0 +1,145 @@
+"""Redis at the other end of a long line: many messages in one round trip, none kept from other workers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from compat.engine.parts import inbox_of
+from compat.layers.redis import RedisChannelLayer
+from compat.layers.redis.plain import HELD_S, MOST_AHEAD
+from compat.layers.redis.scripts import POP, TAKE
+from tests.support.layers import unique_prefix
+from tests.support.proxy import Proxy
+from tests.support.waiting import until_async
+
+Make = Callable[..., RedisChannelLayer]
+WITHIN_S = 30.0
+ONE_WAY_S = 0.025
+
+
+@pytest.fixture
+def far(redis_port: int) -> Iterator[Proxy]:
+    """A line to Redis of which each round trip takes 50 ms."""
+    with Proxy(redis_port) as proxy:
+        proxy.delay_s = ONE_WAY_S
+        yield proxy
+
+
+@pytest_asyncio.fixture
+async def make(redis_url: str) -> AsyncIterator[Make]:
+    """Makes layers; what they have open is closed at the end."""
+    made: list[RedisChannelLayer] = []
+    prefix = unique_prefix()
+
+    def factory(url: str = redis_url, **options: Any) -> RedisChannelLayer:
+        made.append(RedisChannelLayer(hosts=[url], prefix=prefix, capacity=10_000, **options))
+        return made[-1]
+
+    yield factory
+    for layer in made:
+        for station in layer._stations.all():
+            await station.aclose()
+
+
+def counted(proxy: Proxy, script: Any) -> Callable[[], int]:
+    """Count the calls of a script through the proxy from now on."""
+    calls = 0
+
+    def count(data: bytes, to_server: bool) -> bytes:
+        nonlocal calls
+        calls += data.count(script.digest) if to_server else 0
+        return data
+
+    proxy.before = count
+    return lambda: calls
+
+
+@pytest.mark.parametrize("size, most", [(10, 12), (20_000, 45)], ids=["small", "large"])
+async def test_faults_redis_13_a_backlog_is_read_in_large_parts(
+    make: Make, far: Proxy, size: int, most: int
+) -> None:
+    """4,000 messages: up to 1,024 in one round trip, fewer of those that are large."""
+    sender, receiver = make(), make(far.url)
+    channel = await receiver.new_channel()
+    inbox = inbox_of(asyncio.get_running_loop())
+    receiver.attach(channel, inbox)
+    await receiver.group_add("room", channel)
+    await sender.group_send("room", {"type": "first"})
+    await asyncio.wait_for(inbox.get(), WITHIN_S)
+    far.hold()
+    for start in range(0, 4000, 100):
+        part = [{"type": "x", "n": number, "text": "x" * size} for number in range(start, start + 100)]
+        await asyncio.gather(*(sender.send(channel, message) for message in part))
+    calls = counted(far, TAKE)
+    far.release()
+    for number in range(4000):
+        assert (await asyncio.wait_for(inbox.get(), WITHIN_S))["n"] == number
+    assert calls() < most
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+async def test_faults_redis_13_workers_that_come_back_at_once(make: Make, far: Proxy, workers: int) -> None:
+    sender, receiver = make(), make(far.url)
+    for number in range(300):
+        await sender.send("jobs", {"type": "job", "n": number})
+    calls = counted(far, POP)
+    done: list[int] = []
+
+    async def work() -> None:
+        while len(done) < 300:
+            done.append((await receiver.receive("jobs"))["n"])
+
+    working = [asyncio.ensure_future(work()) for _ in range(workers)]
+    await until_async(lambda: len(done) == 300, "all are done", deadline_s=WITHIN_S)
+    for task in working:
+        task.cancel()
+    assert sorted(done) == list(range(300)) and (workers > 1 or done == sorted(done))
+    assert calls() < 300 / 10
+
+
+async def test_faults_redis_13_what_is_taken_ahead_is_for_others_too(make: Make, far: Proxy) -> None:
+    """A worker that has been quick, and then is busy: what it has taken ahead comes to another one."""
+    sender, quick, other = make(), make(far.url), make()
+    for number in range(400):
+        await sender.send("jobs", {"type": "job", "n": number})
+    first = [(await quick.receive("jobs"))["n"] for _ in range(200)]
+    (station,) = quick._stations.all()
+    while not any(station.plain._held.values()):
+        first.append((await quick.receive("jobs"))["n"])
+    assert sum(map(len, station.plain._held.values())) <= MOST_AHEAD
+    left = 400 - len(first)
+    rest = [(await asyncio.wait_for(other.receive("jobs"), WITHIN_S))["n"] for _ in range(left)]
+    assert Counter(first + rest) == Counter(range(400)), "each once"
+    assert not any(station.plain._held.values())
+
+
+async def test_faults_redis_13_a_slow_worker_takes_nothing_ahead(make: Make) -> None:
+    sender, slow = make(), make()
+    for number in range(20):
+        await sender.send("jobs", {"type": "job", "n": number})
+    for number in range(3):
+        assert (await slow.receive("jobs"))["n"] == number
+        await asyncio.sleep(1.5 * HELD_S)  # it is busy
+        (station,) = slow._stations.all()
+        assert not any(station.plain._held.values())
+        shards, keys = station.shards, slow.keys
+        assert await shards.call(0, b"ZCARD", keys.queue("jobs")) == 19 - number
+
+
+async def test_faults_redis_13_what_was_taken_ahead_is_put_back_at_the_end(make: Make) -> None:
+    sender, receiver = make(), make()
+    for number in range(100):
+        await sender.send("jobs", {"type": "job", "n": number})
+    for number in range(10):
+        assert (await receiver.receive("jobs"))["n"] == number
+    (station,) = receiver._stations.all()
+    assert any(station.plain._held.values())
+    await station.aclose()
+    for number in range(10, 100):
+        assert (await asyncio.wait_for(sender.receive("jobs"), WITHIN_S))["n"] == number
