@@ -7,8 +7,6 @@ handles it, in order, one message at a time. An instance is an ASGI application 
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import functools
 import logging
 import weakref
@@ -29,7 +27,7 @@ from compat.engine.loop import join
 from compat.engine.parts import bridge_of, converse, inbox_of
 from compat.engine.reports import describe
 from compat.engine.socket import NoSocket, Socket
-from compat.engine.threads import executor
+from compat.engine.threads import blocking_send, in_threads
 from compat.exceptions import ImproperlyConfigured, InvalidChannelLayerError, StopConsumer
 from compat.layers import DEFAULT_CHANNEL_LAYER, BaseChannelLayer, get_channel_layer, missing_layer
 from compat.names import get_handler_name
@@ -303,24 +301,13 @@ class SyncConsumer(AsyncConsumer):
         one_thread = self._on_one_thread(scope)
         bridge = None if one_thread or self.concurrency > 1 else bridge_of(self, socket)
         if bridge is None:
-            self.base_send = async_to_sync(socket.send)
-            handle = (
-                database_sync_to_async(self.dispatch)
-                if one_thread
-                else database_sync_to_async(self.dispatch, thread_sensitive=False, executor=executor())
-            )
-
-            async def dispatch(message: Message) -> None:
-                if not connection.cancelled:
-                    await handle(message)
-                else:  # after a cancelled call, asgiref leaves a stopped executor in the context
-                    await contextvars.Context().run(asyncio.ensure_future, handle(message))
-
+            self.base_send = async_to_sync(socket.send) if one_thread else blocking_send(socket)
+            dispatch = in_threads(self.dispatch, one_thread, lambda: connection.cancelled)
             connection = Connection(self, inbox_of(socket.loop), socket, dispatch, receive)
             try:
                 await converse(connection)
             finally:
-                del connection  # it forms a reference cycle with dispatch
+                del connection, dispatch  # they form a reference cycle
             return
         self.base_send = bridge.emit
         connection = Connection(self, bridge.inbox, socket, bridge.call, receive)

@@ -1,14 +1,22 @@
-"""The threads that run the handlers of sync consumers."""
+"""The threads that run the handlers of sync consumers, and the calls from and to them."""
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
+import contextvars
 import threading
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from compat.db import close_old_connections, database_sync_to_async
+from compat.engine.shielding import whole
+from compat.engine.socket import Socket
 from compat.exceptions import ImproperlyConfigured
 from compat.settings import settings
+from compat.types import Message
 
-__all__ = ["executor", "thread_limit"]
+__all__ = ["blocking_send", "executor", "in_threads", "require_own_thread", "thread_limit"]
 
 _executor: ThreadPoolExecutor | None = None
 _executor_lock = threading.Lock()
@@ -32,3 +40,84 @@ def thread_limit() -> int:
             f"found {size!r}"
         )
     return size
+
+
+def require_own_thread() -> None:
+    """Raise RuntimeError in a thread that runs an event loop, because ``send()`` would block that loop."""
+    if asyncio._get_running_loop() is not None:
+        raise RuntimeError(
+            "send() of a sync consumer was called in the thread of an event loop, which it may block; "
+            "call it in a thread: await sync_to_async(consumer.send)(...)"
+        )
+
+
+def blocking_send(socket: Socket) -> Callable[[Message], None]:
+    """Return the ``send()`` of a sync consumer, which blocks until the server has taken the message."""
+
+    def send(message: Message) -> None:
+        require_own_thread()
+        asyncio.run_coroutine_threadsafe(socket.send(message), socket.loop).result()
+
+    return send
+
+
+def in_threads(
+    dispatch: Callable[[Message], None], one_thread: bool, is_cancelled: Callable[[], bool]
+) -> Callable[[Message], Awaitable[None]]:
+    """Return ``dispatch`` for an event loop: it calls each handler through asgiref, in a thread.
+
+    A cancelled call is abandoned, but not that of a disconnect: its handler runs, once and to its end.
+    ``one_thread``: asgiref's single thread instead of the pool. ``is_cancelled()``: the task has been
+    cancelled before.
+    """
+    threads = database_sync_to_async.single_thread_executor if one_thread else executor()
+
+    def through_asgiref(call: Callable[..., None]) -> Callable[..., Awaitable[None]]:
+        if one_thread:
+            return database_sync_to_async(call)
+        return database_sync_to_async(call, thread_sensitive=False, executor=executor())
+
+    handle = through_asgiref(dispatch)
+
+    async def in_thread(message: Message) -> None:
+        if not message["type"].endswith(".disconnect"):
+            await handle(message)
+            return
+        call, cancelled = _Once(dispatch, message), None
+        if not is_cancelled():  # after a cancelled call, asgiref leaves a stopped executor in the context
+            try:
+                await through_asgiref(call)()
+                return
+            except asyncio.CancelledError as error:
+                cancelled = error
+        threads.submit(contextvars.copy_context().run, call)
+        await whole(asyncio.wrap_future(call.done))
+        if cancelled is not None:
+            raise cancelled
+
+    return in_thread
+
+
+class _Once:
+    """A call of a handler that is asked of two threads, and made by the first one."""
+
+    def __init__(self, handler: Callable[[Message], None], message: Message) -> None:
+        self._handler = handler
+        self._message = message
+        self._begun = threading.Lock()
+        """Taken for good by the thread that makes the call."""
+        self.done: concurrent.futures.Future[None] = concurrent.futures.Future()
+
+    def __call__(self) -> None:
+        if not self._begun.acquire(blocking=False):
+            return
+        close_old_connections()
+        try:
+            self._handler(self._message)
+        except BaseException as error:
+            self.done.set_exception(error)
+            raise
+        else:
+            self.done.set_result(None)
+        finally:
+            close_old_connections()

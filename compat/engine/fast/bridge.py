@@ -27,7 +27,7 @@ from compat.engine.reader import TaskReader
 from compat.engine.scheduler import Scheduler
 from compat.engine.shielding import uncancel, whole
 from compat.engine.socket import Socket, says_gone
-from compat.engine.threads import executor
+from compat.engine.threads import executor, require_own_thread
 from compat.exceptions import StopConsumer
 from compat.types import Message
 
@@ -246,11 +246,7 @@ class Bridge:
 
         Raises RuntimeError in a thread that runs an event loop, because it would block that loop.
         """
-        if asyncio._get_running_loop() is not None:
-            raise RuntimeError(
-                "send() of a sync consumer was called in the thread of an event loop, which it may block; "
-                "call it in a thread: await sync_to_async(consumer.send)(...)"
-            )
+        require_own_thread()
         socket, out = self.socket, self.out
         if (socket.closed or message["type"] != "websocket.send") and not socket.admit(message):
             return
