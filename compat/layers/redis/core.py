@@ -43,8 +43,8 @@ class RedisChannelLayer(RedisLayer[QueueStation], PrivateNamesOfQueue):
     ``on_overflow``: what a consumer's full inbox does ("drop", "drop_oldest", "close").
     ``on_disconnect``, ``on_reconnect``: see ``RedisLayer``.
 
-    Messages of one sender arrive in order, and each one once, as long as Redis keeps its data. Messages that
-    are lost are counted in ``metrics``.
+    Messages of one sender arrive in order and at most once, and are kept while a receiver cannot be reached.
+    Losses are counted in ``metrics``, or lie in one of its gaps: Redis hands a message over and forgets it.
     """
 
     brpop_timeout = 5
