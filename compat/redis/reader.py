@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from compat.clock import wall
 from compat.exceptions import LayerUnavailable
 from compat.redis.backoff import Backoff
-from compat.redis.connection import Link, RedisUnavailable
+from compat.redis.connection import Argument, Link, RedisUnavailable
 from compat.redis.scripts import Script
 from compat.redis.shards import Shards
 from compat.redis.waiting import sleep
@@ -156,8 +156,12 @@ class Reader:
 
     def block(self, link: Link, queues: Sequence[str]) -> asyncio.Future[Any]:
         """Return a future for the next message as ``[queue, member, score]``, or for None after block_s."""
+        return self.blocking(link, b"BZPOPMIN", *queues, f"{self.block_s:g}")
+
+    def blocking(self, link: Link, *command: Argument) -> asyncio.Future[Any]:
+        """Send a command that waits for at most block_s, and return a future for the reply."""
         self._blocked = True
-        reply = link.call(b"BZPOPMIN", *queues, f"{self.block_s:g}")
+        reply = link.call(*command)
         reply.add_done_callback(self._unblocked)
         return reply
 

@@ -51,5 +51,6 @@ _REFUSALS = (
         ("moved", "clusterdown", "crossslot"),
         "it is a node of a Redis Cluster; a channel layer needs single servers, one or several",
     ),
+    (("nogroup",), "it has lost the streams of the layer; they were deleted or evicted"),
     (("unknown command",), "it lacks a command that the layer needs; Redis 5 or newer is required"),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from compat.clock import wall
 from compat.redis.connection import Link, OnMessage, RedisUnavailable
@@ -22,14 +23,21 @@ class Subscriber(Reader):
 
     Redis pub/sub does not keep the messages of an outage, so they are lost. ``outages`` records when an
     outage begins, and that it ends when Redis has confirmed all topics again. ``ping_s``: seconds between two
-    PINGs.
+    PINGs. ``on_confirmed(topics)`` is called when the topics are confirmed on a new connection.
     """
 
     def __init__(
-        self, shards: Shards, index: int, outages: Outages, ping_s: float, on_message: OnMessage
+        self,
+        shards: Shards,
+        index: int,
+        outages: Outages,
+        ping_s: float,
+        on_message: OnMessage,
+        on_confirmed: Callable[[set[str]], None] | None = None,
     ) -> None:
         super().__init__(shards, index, outages, ping_s)
         self.on_message = on_message
+        self.on_confirmed = on_confirmed
         self.topics: set[str] = set()
         self._link: Link | None = None
         self._ended = asyncio.Event()
@@ -83,6 +91,8 @@ class Subscriber(Reader):
     async def serve(self, link: Link) -> None:
         """Send a PING every ``block_s`` seconds, because a dead connection looks like a quiet one."""
         self.proven(self._opened)
+        if self.on_confirmed is not None:
+            self.on_confirmed(set(self.topics))
         while True:
             if not link.closed:
                 self._ended.clear()

@@ -14,7 +14,7 @@ from importlib.machinery import PathFinder
 from typing import Any
 
 from compat.layers import BaseChannelLayer, InMemoryChannelLayer, channel_layers
-from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
+from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer, RedisStreamsChannelLayer
 from compat.settings import override
 from compat.types import Message
 
@@ -81,6 +81,8 @@ class Kind:
     """How many Redis it uses."""
     stores: bool = True
     """A message waits for a receiver that is not there yet."""
+    at_once: bool = True
+    """What has been sent is where its receiver takes it when send() returns."""
     serializes: bool = True
     """Messages travel as bytes."""
     ours: bool = True
@@ -109,8 +111,10 @@ OURS = (
     Kind("queue", RedisChannelLayer, hosts=1),
     Kind("queue-two-steps", _queue_in_two_steps, hosts=1),
     Kind("queue-3-hosts", RedisChannelLayer, hosts=3),
-    Kind("pubsub", RedisPubSubChannelLayer, hosts=1, stores=False),
-    Kind("pubsub-3-hosts", RedisPubSubChannelLayer, hosts=3, stores=False),
+    Kind("pubsub", RedisPubSubChannelLayer, hosts=1, stores=False, at_once=False),
+    Kind("pubsub-3-hosts", RedisPubSubChannelLayer, hosts=3, stores=False, at_once=False),
+    Kind("streams", RedisStreamsChannelLayer, hosts=1, at_once=False),
+    Kind("streams-3-hosts", RedisStreamsChannelLayer, hosts=3, at_once=False),
 )
 THIRD_PARTY = (Kind("third-party", ReceiveOnlyLayer, serializes=False, ours=False),)
 UPSTREAM = (
@@ -120,6 +124,7 @@ UPSTREAM = (
         partial(_upstream, "pubsub.RedisPubSubChannelLayer"),
         hosts=1,
         stores=False,
+        at_once=False,
         ours=False,
     ),
 )

@@ -1,7 +1,7 @@
-"""Channel layers over Redis: the queue layer (``core``) and the pub/sub layer (``pubsub``).
+"""Channel layers over Redis: the queue layer (``core``), pub/sub (``pubsub``) and streams (``streams``).
 
-Both use the wire format of channels_redis 4.3. The Redis client is imported with the first layer that is
-used.
+The first two use the wire format of channels_redis 4.3. The Redis client is imported with the first layer
+that is used.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from compat.layers.redis.core import RedisChannelLayer
     from compat.layers.redis.pubsub import RedisPubSubChannelLayer
+    from compat.layers.redis.streams import RedisStreamsChannelLayer
 
-__all__ = ["RedisChannelLayer", "RedisPubSubChannelLayer"]
+__all__ = ["RedisChannelLayer", "RedisPubSubChannelLayer", "RedisStreamsChannelLayer"]
 
 
 def __getattr__(name: str) -> Any:
@@ -24,4 +25,8 @@ def __getattr__(name: str) -> Any:
         from compat.layers.redis.pubsub import RedisPubSubChannelLayer
 
         return RedisPubSubChannelLayer
+    if name == "RedisStreamsChannelLayer":
+        from compat.layers.redis.streams import RedisStreamsChannelLayer
+
+        return RedisStreamsChannelLayer
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

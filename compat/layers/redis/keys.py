@@ -116,6 +116,35 @@ class Keys:
             return queue in plain
         return queue.startswith(DEFAULT_WORD) or lease_of(queue) in leases
 
+    # Streams layer
+
+    STREAMS = ("history", "position", "direct", "direct-position", "jobs", "dead")
+    """The kinds of its keys: the second word of each."""
+
+    def history(self, group: str) -> list[str]:
+        """Return the keys of a group's history: the stream, and its position."""
+        return [f"{self.prefix}:history:{group}", f"{self.prefix}:position:{group}"]
+
+    def history_topic(self, group: str) -> str:
+        """Return the pub/sub channel on which the messages of a group's history are published."""
+        return f"{self.prefix}:published:{group}"
+
+    def direct(self, client_prefix: str) -> list[str]:
+        """Return the keys of the history of direct messages to one process: the stream, and its position."""
+        return [f"{self.prefix}:direct:{client_prefix}", f"{self.prefix}:direct-position:{client_prefix}"]
+
+    def direct_topic(self, client_prefix: str) -> str:
+        """Return the pub/sub channel on which direct messages to one process are published."""
+        return f"{self.prefix}:published-direct:{client_prefix}"
+
+    def jobs(self, channel: str) -> str:
+        """Return the stream of a plain channel."""
+        return f"{self.prefix}:jobs:{channel}"
+
+    def dead(self, channel: str) -> str:
+        """Return the stream with the messages of a plain channel that no worker could handle."""
+        return f"{self.prefix}:dead:{channel}"
+
     # Pub/sub layer
 
     def topic(self, group: str) -> str:

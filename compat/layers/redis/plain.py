@@ -12,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 from compat.clock import call_later, steady, wall
 from compat.layers.redis.keys import Keys
@@ -78,10 +79,10 @@ class Handover:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._taken: Taken | None = None
+        self._taken: Takeable | None = None
         self._closed = False
 
-    def give(self, taken: Taken) -> bool:
+    def give(self, taken: Takeable) -> bool:
         """Store the message for the caller; return False if the caller has been cancelled."""
         with self._lock:
             if self._closed:
@@ -89,7 +90,7 @@ class Handover:
             self._taken = taken
             return True
 
-    def withdraw(self) -> Taken | None:
+    def withdraw(self) -> Takeable | None:
         """Return the stored message or None; ``give`` returns False from now on."""
         with self._lock:
             self._closed = True
@@ -97,15 +98,22 @@ class Handover:
             return taken
 
 
-async def take_in_background(plain: Callable[[], PlainChannels], channel: str) -> Message:
-    """Take the next message of ``channel`` on the background loop; a cancelled call loses no message.
+class Takeable(Protocol):
+    """A message that a caller has taken: ``Taken``, or ``jobs.Job``."""
 
-    ``plain()`` returns the background loop's ``PlainChannels``, and is called on that loop.
-    """
+    message: Message
+
+    def acknowledge(self) -> None: ...
+
+    def put_back(self) -> None: ...
+
+
+async def take_in_background(take: Callable[[], Awaitable[Takeable]]) -> Message:
+    """Take a message on the background loop, by ``take()``; a cancelled call loses no message."""
     handover = Handover()
 
     async def fetch() -> None:
-        taken = await plain().take(channel)
+        taken = await take()
         if handover.give(taken):
             taken.acknowledge()
         else:

@@ -11,8 +11,8 @@ from compat.engine.inbox import Inbox
 from compat.engine.mailbox import Mailbox
 from compat.exceptions import LayerUnavailable
 from compat.layers.redis.station import Station
+from compat.layers.redis.subscriptions import Subscriptions
 from compat.redis.reasons import REPLICA
-from compat.redis.subscriber import Subscriber
 
 if TYPE_CHECKING:
     from compat.layers.redis.pubsub import RedisPubSubChannelLayer
@@ -34,8 +34,7 @@ class PubSubStation(Station):
         self.layer = layer
         self.groups: dict[str, dict[str, None]] = {}
         """Maps a group's pub/sub channel to its members on this loop, in the order of joining."""
-        self._subscribers: dict[int, Subscriber] = {}
-        self._subscribing: dict[str, asyncio.Task[None]] = {}
+        self.subscriptions = Subscriptions(self, layer.ping_interval, self._published, self._is_wanted)
         self._leaving: dict[str, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -44,6 +43,9 @@ class PubSubStation(Station):
         if reason == REPLICA:
             error = self.shards.explain(self.shards.hosts[index], reason)
             self.refused(index, error, wall() - self.layer.role_every_s)
+
+    def _is_wanted(self, topic: str) -> bool:
+        return topic in self.groups or topic in self.boxes
 
     # Channels
 
@@ -55,7 +57,7 @@ class PubSubStation(Station):
         box = self.require_mailbox(channel)
         self.layer.owners[channel] = self
         try:
-            await self._subscribe(channel)
+            await self.subscriptions.subscribe(channel)
         except BaseException:
             if self.boxes.get(channel) is box and not box.waiters:
                 self._abandon(channel)
@@ -66,15 +68,15 @@ class PubSubStation(Station):
         """Push the messages of ``channel`` into ``inbox``, first those that wait already."""
         self.take_over(channel, inbox)
         self.layer.owners[channel] = self
-        if not self._subscriber(channel).is_subscribed(channel):
+        if not self.subscriptions.is_subscribed(channel):
             self._tasks.add(task := self.loop.create_task(self._catch_up(channel)))
             task.add_done_callback(self._tasks.discard)
 
     async def _catch_up(self, channel: str) -> None:
         """Subscribe for a consumer that is attached already; after an error the subscriber retries."""
-        self._subscriber(channel).topics.add(channel)
+        self.subscriptions.want(channel)
         try:
-            await self._subscribe(channel)
+            await self.subscriptions.subscribe(channel)
         except LayerUnavailable:
             pass
 
@@ -103,7 +105,7 @@ class PubSubStation(Station):
         self.boxes.pop(channel, None)
         if self.layer.owners.get(channel) is self:
             del self.layer.owners[channel]
-        self._subscriber(channel).unsubscribe(channel)
+        self.subscriptions.unsubscribe(channel)
 
     # Groups
 
@@ -113,7 +115,7 @@ class PubSubStation(Station):
         self.groups.setdefault(topic, {})[channel] = None
         self.note_joined(group, channel)
         try:
-            await self._subscribe(topic)
+            await self.subscriptions.subscribe(topic)
         except BaseException:
             self.leave(group, channel)
             raise
@@ -127,46 +129,11 @@ class PubSubStation(Station):
             members.pop(channel, None)
             if not members:
                 del self.groups[topic]
-                self._subscriber(topic).unsubscribe(topic)
-
-    async def _subscribe(self, topic: str) -> None:
-        """Subscribe to ``topic`` if necessary; concurrent callers share one attempt."""
-        subscriber = self._subscriber(topic)
-        attempt = self._subscribing.get(topic)
-        if attempt is None:
-            if subscriber.is_subscribed(topic):
-                return
-            attempt = self._subscribing[topic] = self.loop.create_task(subscriber.subscribe(topic))
-            attempt.add_done_callback(lambda task: self._subscribed(topic, task))
-        await asyncio.shield(attempt)
-
-    def _subscribed(self, topic: str, attempt: asyncio.Task[None]) -> None:
-        del self._subscribing[topic]
-        if not attempt.cancelled():
-            attempt.exception()  # marks it as retrieved; the waiting callers get it too
-        if topic not in self.groups and topic not in self.boxes:  # its members have left meanwhile
-            self._subscriber(topic).unsubscribe(topic)
-
-    def _subscriber(self, topic: str) -> Subscriber:
-        shard = self.keys.topic_shard(topic)
-        subscriber = self._subscribers.get(shard)
-        if subscriber is None:
-            subscriber = self._subscribers[shard] = Subscriber(
-                self.shards, shard, self.outages, self.layer.ping_interval, self._published
-            )
-        return subscriber
+                self.subscriptions.unsubscribe(topic)
 
     def hears(self, topic: str) -> bool:
         """Return True if messages for a group's ``topic`` now reach members on this loop."""
-        if topic not in self.groups:
-            return False
-        subscriber = self._subscribers.get(self.keys.topic_shard(topic))
-        return subscriber is not None and subscriber.is_subscribed(topic)
-
-    def topics(self, shard: int) -> set[str]:
-        """Return the topics that this loop subscribes to on one host."""
-        subscriber = self._subscribers.get(shard)
-        return set() if subscriber is None else set(subscriber.topics)
+        return topic in self.groups and self.subscriptions.is_subscribed(topic)
 
     # Receiving
 
@@ -216,11 +183,9 @@ class PubSubStation(Station):
         for timer in self._leaving.values():
             timer.cancel()
         self._leaving.clear()
-        for attempt in (*self._subscribing.values(), *self._tasks):
-            attempt.cancel()
-        for subscriber in self._subscribers.values():
-            await subscriber.aclose()
-        self._subscribers.clear()
+        for task in self._tasks:
+            task.cancel()
+        await self.subscriptions.aclose()
         await self.shards.aclose()
 
     async def aclose(self) -> None:

@@ -8,22 +8,19 @@ stays short.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
-import re
 from collections.abc import Awaitable, Collection
 from typing import TYPE_CHECKING
 
 from compat.clock import steady, wall
 from compat.engine.inbox import Inbox
-from compat.engine.mailbox import Mailbox
 from compat.exceptions import LayerUnavailable
 from compat.layers.redis.keys import DEFAULT_WORD, RESERVED_KEY, lease_of
 from compat.layers.redis.membership import Membership
+from compat.layers.redis.own_station import OwnStation
 from compat.layers.redis.plain import PlainChannels
 from compat.layers.redis.queue_reader import QueueReader
 from compat.layers.redis.scripts import ALL
-from compat.layers.redis.station import Station
 from compat.types import Message
 
 if TYPE_CHECKING:
@@ -36,26 +33,20 @@ log = logging.getLogger("compat.layers")
 KEYS_PER_COMMAND = 1000
 
 
-class QueueStation(Station):
+class QueueStation(OwnStation):
     """The queue layer on one event loop."""
 
     scripts = ALL
 
     def __init__(self, layer: RedisChannelLayer, loop: asyncio.AbstractEventLoop, client_prefix: str) -> None:
-        super().__init__(layer, loop, self._link_lost)
-        self.layer = layer
-        self.client_prefix = client_prefix
+        super().__init__(layer, loop, client_prefix, layer.expiry_s, self._link_lost)
+        self.layer: RedisChannelLayer = layer
         self.plain = PlainChannels(
             self.shards, self.keys, self.outages, layer.brpop_timeout, self._decode_plain
         )
         self._readers: dict[int, QueueReader] = {}
         self._memberships: dict[int, Membership] = {}
         self._leaving: set[asyncio.Task[None]] = set()
-        self._ended: dict[str, float] = {}
-        """Detached channels, for which messages may still arrive, until a time of ``steady()``."""
-        self._idle: set[str] = set()
-        """The channels whose mailboxes were idle at the last sweep."""
-        self._next_sweep = steady() + layer.expiry_s
 
     # Groups
 
@@ -107,17 +98,7 @@ class QueueStation(Station):
         is_read = reader is not None and reader.error is None
         return is_read and membership is not None and group in membership.groups
 
-    def _is_read(self, channel: str) -> bool:
-        box = self.boxes.get(channel)
-        return isinstance(box, Inbox) or (box is not None and bool(box.waiters))
-
     # Receiving
-
-    def attach(self, channel: str, inbox: Inbox) -> None:
-        """Push the messages of ``channel`` into ``inbox`` from now on."""
-        self._ended.pop(channel, None)
-        self.take_over(channel, inbox)
-        self._listen(channel)
 
     async def detach(self, channel: str) -> None:
         """Remove the channel, also from its groups, now or as soon as Redis can be reached.
@@ -127,8 +108,7 @@ class QueueStation(Station):
         groups = self.groups_of(channel).copy()
         for group in groups:
             self.note_left(group, channel)
-        self.boxes.pop(channel, None)
-        self._ended[channel] = steady() + self.layer.expiry_s
+        self.ended(channel)
         if groups:
             leaving = self.loop.create_task(self._leave_all(channel, groups))
             self._leaving.add(leaving)
@@ -146,22 +126,12 @@ class QueueStation(Station):
             if isinstance(outcome, BaseException) and not isinstance(outcome, LayerUnavailable):
                 raise outcome
 
-    async def mailbox(self, channel: str) -> Mailbox:
-        """Return the mailbox of a channel that no consumer reads, and listen to its queue.
+    async def listening(self, channel: str) -> None:
+        self.listen(channel)
+        await self._readers[self.keys.queue_shard(channel)].reachable()
 
-        Raises LayerUnavailable if Redis cannot be reached now.
-        """
-        self._ended.pop(channel, None)
-        now = steady()
-        if now >= self._next_sweep:
-            self._sweep(now)
-        await self._listen(channel).reachable()
-        box = self.require_mailbox(channel)
-        self._idle.discard(channel)
-        return box
-
-    def _listen(self, channel: str) -> QueueReader:
-        """Read the channel's queue on every host; return the reader of the queue's own host.
+    def listen(self, channel: str) -> None:
+        """Read the channel's queue on every host.
 
         channels_redis sends a direct message to the host for the channel's whole name, which may be another
         host than the one on which it listens.
@@ -169,7 +139,6 @@ class QueueStation(Station):
         queue, home = self.keys.queue(channel), self.keys.queue_shard(channel)
         for shard in range(self.keys.ring_size):
             self._reader(shard).listen(queue, at_once=shard == home)
-        return self._readers[home]
 
     def _reader(self, shard: int) -> QueueReader:
         reader = self._readers.get(shard)
@@ -192,9 +161,7 @@ class QueueStation(Station):
         if message is None:
             return None
         names = message.pop(RESERVED_KEY, ())
-        now = steady()
-        if now >= self._next_sweep:
-            self._sweep(now)
+        now = self.swept()
         # An old score means that the message waited, or that the sender's clock differs; deliver it anyway.
         age = wall() - score
         expiry = self.layer.expiry
@@ -216,28 +183,12 @@ class QueueStation(Station):
         members = self._membership(group).census.members(group, version)
         return [channel for channel in members if channel not in but] if but else members
 
-    def unknown(self, channel: str) -> Mailbox | None:
-        """Return a new mailbox for a channel of this loop; None if the channel has ended or is not ours."""
-        if channel in self._ended or not self.layer.owns(self, channel):
-            return None
-        return self.require_mailbox(channel)
-
     def _decode_plain(self, channel: str, member: bytes) -> Message | None:
         message = self.decode(f"channel {channel}", member)
         if message is not None:
             message.pop(RESERVED_KEY, None)
             self.metrics.count_delivered()
         return message
-
-    def _sweep(self, now: float) -> None:
-        """Remove channels that ended long ago, and mailboxes that were idle at two sweeps in a row."""
-        self._next_sweep = now + self.layer.expiry_s
-        self._ended = {channel: until for channel, until in self._ended.items() if until > now}
-        idle = {name for name, box in self.boxes.items() if isinstance(box, Mailbox) and box.idle()}
-        # Not at the first sweep: a caller on another loop may have a mailbox without waiting for it yet.
-        for channel in idle & self._idle:
-            del self.boxes[channel]
-        self._idle = idle
 
     # Outages
 
@@ -247,10 +198,6 @@ class QueueStation(Station):
             membership.lost(reason)
 
     # Upkeep
-
-    def adopt(self, other: QueueStation) -> None:
-        """Take over the mailboxes of a station whose loop is closed."""
-        self.boxes.update({name: box for name, box in other.boxes.items() if isinstance(box, Mailbox)})
 
     async def flush(self) -> None:
         """Delete the layer's keys, and forget this loop's memberships and unread mailboxes."""
@@ -267,7 +214,7 @@ class QueueStation(Station):
     async def _delete_all(self, index: int) -> None:
         """Delete the keys on one host that certainly belong to this prefix (``Keys.owned``)."""
         keys, call = self.keys, self.shards.call
-        found = [key.decode(errors="surrogateescape") for key in await self._scan(index)]
+        found = [key.decode(errors="surrogateescape") for key in await self.scan(index, keys.prefix)]
         leases = {*self.layer.client_prefixes(), *await self._names(index, keys.leases)}
         leases.update(key[len(keys.joined("")) :] for key in found if key.startswith(keys.joined("")))
         plain = {*await self._names(index, keys.channels)}
@@ -281,20 +228,6 @@ class QueueStation(Station):
         for start in range(0, len(owned), KEYS_PER_COMMAND):
             part = [key.encode(errors="surrogateescape") for key in owned[start : start + KEYS_PER_COMMAND]]
             await call(index, b"DEL", *part)
-
-    async def _scan(self, index: int) -> list[bytes]:
-        """Return the keys that begin with the prefix."""
-        literal = re.sub(r"([*?\[\]\\])", r"\\\1", self.keys.prefix)
-        found: dict[bytes, None] = {}
-        cursor = b"0"
-        for step in itertools.count():
-            if step and cursor == b"0":
-                break
-            cursor, some = await self.shards.call(
-                index, b"SCAN", cursor, b"MATCH", f"{literal}*", b"COUNT", 1000
-            )
-            found.update(dict.fromkeys(some))
-        return list(found)
 
     async def _names(self, index: int, key: str) -> list[str]:
         """Return the members of a sorted set of names; an empty list if the key has another type."""

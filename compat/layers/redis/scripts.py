@@ -1,4 +1,4 @@
-"""The Lua scripts of the queue layer, each from the file with its name."""
+"""The Lua scripts of the queue and the streams layer, each from the file with its name."""
 
 from __future__ import annotations
 
@@ -6,18 +6,38 @@ from pathlib import Path
 
 from compat.redis.scripts import Script
 
-__all__ = ["ALL", "CLEAN", "FANOUT", "HOLD", "MEMBERS", "POP", "PUSH", "RENEW", "SEND", "TAKE"]
+__all__ = [
+    "ADD_JOB",
+    "ALL",
+    "BURY",
+    "CLEAN",
+    "FANOUT",
+    "HOLD",
+    "MAKE_GROUP",
+    "MEMBERS",
+    "POP",
+    "PUSH",
+    "RENEW",
+    "SEND",
+    "TAKE",
+]
 
 FOLDER = Path(__file__).parent
 
 CLOCK = ("clock",)
 
+ADD_JOB = Script(FOLDER, "add_job")
+"""Streams layer: put a message into a plain channel."""
+BURY = Script(FOLDER, "bury")
+"""Streams layer: move a message to the dead letters."""
 CLEAN = Script(FOLDER, "clean")
 """Take a dead process out of some of its groups."""
 FANOUT = Script(FOLDER, "fanout", CLOCK)
 """Do a whole ``group_send`` on a single host."""
 HOLD = Script(FOLDER, "hold")
 """Record that a message is in flight."""
+MAKE_GROUP = Script(FOLDER, "group")
+"""Streams layer: make the consumer group of a plain channel."""
 MEMBERS = Script(FOLDER, "members")
 """Return the members of a group whose process is alive."""
 POP = Script(FOLDER, "pop")
@@ -31,3 +51,4 @@ SEND = Script(FOLDER, "send", CLOCK)
 TAKE = Script(FOLDER, "take")
 """Take messages from the queue of a process."""
 ALL = (CLEAN, FANOUT, HOLD, MEMBERS, POP, PUSH, RENEW, SEND, TAKE)
+"""The scripts of the queue layer."""

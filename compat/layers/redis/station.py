@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from compat.clock import wall
@@ -187,8 +188,13 @@ class Station:
 
     def announce(self, message: Message) -> None:
         """Push a message of the layer itself to every channel that has a reader."""
-        for channel, box in tuple(self.boxes.items()):
-            if isinstance(box, Inbox) or box.waiters:
+        self.tell(tuple(self.boxes), message)
+
+    def tell(self, channels: Iterable[str], message: Mapping[str, Any]) -> None:
+        """Push a message of the layer itself to those of ``channels`` that have a reader."""
+        for channel in channels:
+            box = self.boxes.get(channel)
+            if isinstance(box, Inbox) or (box is not None and box.waiters):
                 if not self._push(channel, box, dict(message), float("inf")):
                     self.count_drop(channel, "overflow")
 
@@ -218,6 +224,18 @@ class Station:
         self.outages.back(index, self)
 
     # Upkeep
+
+    async def scan(self, index: int, prefix: str) -> list[bytes]:
+        """Return the keys on one host that begin with ``prefix``."""
+        literal = re.sub(r"([*?\[\]\\])", r"\\\1", prefix)
+        found: dict[bytes, None] = {}
+        cursor = b""
+        while cursor != b"0":
+            cursor, some = await self.shards.call(
+                index, b"SCAN", cursor or b"0", b"MATCH", f"{literal}*", b"COUNT", 1000
+            )
+            found.update(dict.fromkeys(some))
+        return list(found)
 
     def in_use(self) -> bool:
         """Return True while consumers or callers on this loop depend on its connections."""

@@ -240,7 +240,7 @@ class RedisSingleShardConnection:
 
     @property
     def _subscribed_to(self) -> set[str]:
-        topics: set[str] = self.channel_layer._station.topics(self._index)
+        topics: set[str] = self.channel_layer._station.subscriptions.topics(self._index)
         return topics
 
     async def publish(self, channel: str, message: bytes) -> None:

@@ -1,0 +1,285 @@
+"""Plain channels of the streams layer: a worker has a message until it says that it has handled it.
+
+A plain channel is a stream with one consumer group. What a worker has taken and not acknowledged is taken
+over by another one when the worker has been silent for ``takeover`` seconds; a worker at work says every
+third of this time that it is. A message that was taken ``tries`` times becomes a dead letter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from compat.clock import steady, wall
+from compat.exceptions import LayerUnavailable
+from compat.layers.redis.keys import Keys
+from compat.layers.redis.scripts import BURY, MAKE_GROUP
+from compat.redis.connection import Argument, Link, RedisUnavailable
+from compat.redis.reader import Outages, Reader
+from compat.redis.shards import Shards
+from compat.redis.waiting import sleep
+from compat.types import Message
+
+__all__ = ["GROUP", "Job", "Jobs"]
+
+GROUP = "workers"
+RELEASED = "nobody"
+RELEASED_MS = 10**9
+KEPT_DEAD = 10_000
+
+
+class Terms(Protocol):
+    """The attributes of a layer that ``Jobs`` uses; times are in seconds."""
+
+    keys: Keys
+    tries: int
+    takeover: float
+    group_expiry: int
+
+    def count_dead(self, channel: str, tries: int) -> None: ...
+
+
+class Job:
+    """A message that a worker has, until it is acknowledged or given back."""
+
+    __slots__ = ("_jobs", "_key", "channel", "id", "message", "tries")
+
+    def __init__(self, jobs: Jobs, channel: str, id: bytes, message: Message, tries: int) -> None:
+        self._jobs = jobs
+        self._key = jobs.terms.keys.jobs(channel)
+        self.channel = channel
+        self.id = id
+        self.message = message
+        self.tries = tries
+        """How many workers have had it, this one included."""
+
+    def acknowledge(self) -> None:
+        """Say that the message has been handled; if Redis does not hear this, another worker handles it."""
+        if self._jobs.held.pop((self.channel, self.id), None) is not None:
+            acknowledge, delete = (b"XACK", self._key, GROUP, self.id), (b"XDEL", self._key, self.id)
+            self._jobs.shards.tell(self._jobs.shard_of(self.channel), acknowledge, delete)
+
+    def put_back(self) -> None:
+        """Let another caller have the message, which nobody has tried to handle."""
+        self._release(self.tries - 1)
+
+    def failed(self) -> None:
+        """Let another worker try to handle the message."""
+        self._release(self.tries)
+
+    def _release(self, tries: int) -> None:
+        if self._jobs.held.pop((self.channel, self.id), None) is not None:
+            claim = (b"XCLAIM", self._key, GROUP, RELEASED, 0, self.id)
+            self._jobs.release(self.channel, *claim, b"IDLE", RELEASED_MS, b"RETRYCOUNT", tries, b"JUSTID")
+
+
+class Jobs:
+    """The callers of one event loop that wait for plain channels, and the messages that they have."""
+
+    def __init__(
+        self,
+        shards: Shards,
+        terms: Terms,
+        outages: Outages,
+        name: str,
+        block_s: float,
+        decode: Callable[[str, bytes], Message | None],
+    ) -> None:
+        self.shards = shards
+        self.terms = terms
+        self.name = name
+        """The name of this event loop in the consumer groups."""
+        self.decode = decode
+        self.held: dict[tuple[str, bytes], Job] = {}
+        self._waiters: dict[str, deque[asyncio.Future[Job]]] = {}
+        self._readers = [JobReader(self, index, outages, block_s) for index in range(len(shards.hosts))]
+        self._renewing: asyncio.Task[None] | None = None
+        self._releasing: set[asyncio.Task[None]] = set()
+
+    def shard_of(self, channel: str) -> int:
+        """Return the host of a plain channel."""
+        return self.terms.keys.topic_shard(channel)
+
+    async def take(self, channel: str) -> Job:
+        """Wait for the next message of ``channel``; a cancelled call gives its message back.
+
+        Raises LayerUnavailable if Redis cannot be reached at first; a later outage only makes the call wait.
+        """
+        future: asyncio.Future[Job] = asyncio.get_running_loop().create_future()
+        waiting = self._waiters.setdefault(channel, deque())
+        waiting.append(future)
+        self._readers[self.shard_of(channel)].changed()
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled() and future.exception() is None:
+                future.result().put_back()
+            raise
+        finally:
+            if future in waiting:
+                waiting.remove(future)
+            if not waiting and self._waiters.get(channel) is waiting:
+                del self._waiters[channel]
+                self._readers[self.shard_of(channel)].changed()
+
+    def wanted(self, index: int) -> dict[str, int]:
+        """Return the channels of a host that callers wait for, and how many do."""
+        counts = {
+            channel: sum(not future.done() for future in waiting)
+            for channel, waiting in self._waiters.items()
+            if self.shard_of(channel) == index
+        }
+        return {channel: count for channel, count in counts.items() if count}
+
+    def give(self, channel: str, id: bytes, body: bytes, tries: int) -> None:
+        """Give a message to the caller that has waited longest, or back to Redis if none waits."""
+        message = self.decode(channel, body)
+        job = self.held[channel, id] = Job(self, channel, id, message or {}, tries)
+        if message is None:  # it cannot be read, and has been counted
+            job.acknowledge()
+            return
+        if self._renewing is None or self._renewing.done():
+            self._renewing = asyncio.get_running_loop().create_task(self._renew())
+        for future in self._waiters.get(channel, ()):
+            if not future.done():
+                future.set_result(job)
+                return
+        job.put_back()
+
+    def failed(self, index: int, error: RedisUnavailable) -> None:
+        """Raise LayerUnavailable in the callers of a host that has never been reached."""
+        for channel in self.wanted(index):
+            for future in self._waiters[channel]:
+                if not future.done():
+                    future.set_exception(self.shards.explain(self.shards.hosts[index], error.reason))
+
+    def release(self, channel: str, *claim: Argument) -> None:
+        """Send the command that releases a message, and look for it then: perhaps a caller here waits."""
+        releasing = asyncio.get_running_loop().create_task(self._release(channel, claim))
+        self._releasing.add(releasing)
+        releasing.add_done_callback(self._releasing.discard)
+
+    async def _release(self, channel: str, claim: tuple[Argument, ...]) -> None:
+        try:
+            await self.shards.call(self.shard_of(channel), *claim)
+        except LayerUnavailable:
+            return  # it will be taken over
+        self._readers[self.shard_of(channel)].look_again()
+
+    async def _renew(self) -> None:
+        """Say that the held messages are being handled, so that nobody takes them over."""
+        while self.held:
+            await sleep(self.terms.takeover / 3)
+            for channel, id in tuple(self.held):
+                key = self.terms.keys.jobs(channel)
+                claim = (b"XCLAIM", key, GROUP, self.name, 0, id, b"JUSTID")
+                self.shards.tell(self.shard_of(channel), claim)
+
+    def in_use(self) -> bool:
+        """Return True while a caller waits or has a message."""
+        return bool(self._waiters or self.held)
+
+    async def aclose(self) -> None:
+        """Stop reading, and give back what has not been acknowledged; waiting callers are not cancelled."""
+        for job in tuple(self.held.values()):
+            job.failed()
+        if self._renewing is not None:
+            self._renewing.cancel()
+        if self._releasing:
+            await asyncio.wait(self._releasing, timeout=1)
+        for reader in self._readers:
+            await reader.aclose()
+
+
+class JobReader(Reader):
+    """Fetches the messages that callers wait for from one host."""
+
+    scripts = (BURY, MAKE_GROUP)
+
+    def __init__(self, jobs: Jobs, index: int, outages: Outages, block_s: float) -> None:
+        super().__init__(jobs.shards, index, outages, block_s)
+        self._jobs = jobs
+        self._ever = False
+        self._change = asyncio.Event()
+        self._waits_for: dict[str, int] = {}
+        self._grouped: set[str] = set()
+        """The channels whose consumer group is there."""
+        self._next_takeover = 0.0
+
+    def changed(self) -> None:
+        """Start, or interrupt the blocking read, because the waiting callers have changed."""
+        self._change.set()
+        self.start()
+        if self._blocked and self._jobs.wanted(self.index) != self._waits_for:
+            self.interrupt()
+
+    def look_again(self) -> None:
+        """Look for messages that have been released, before more are read."""
+        self._next_takeover = 0.0
+        self.interrupt()
+
+    def connected(self) -> None:
+        self._grouped.clear()
+        self._next_takeover = 0.0
+
+    def failed(self, error: RedisUnavailable) -> None:
+        if not self._ever:
+            self._jobs.failed(self.index, error)
+
+    async def serve(self, link: Link) -> None:
+        while not link.closed:
+            self._change.clear()
+            wanted = self._jobs.wanted(self.index)
+            if not wanted:
+                self.proven(wall())
+                await self._change.wait()
+                continue
+            asked = wall()
+            await self._make_groups(link, wanted)
+            self._ever = True
+            self.proven(asked)
+            if steady() >= self._next_takeover:
+                self._next_takeover = steady() + min(self._jobs.terms.takeover / 2, self.block_s)
+                found = await self._take_over(link, wanted)
+                if found or not self._next_takeover:  # there may be more, or something was released meanwhile
+                    self._next_takeover = 0.0
+                    continue
+            await self._read(link, wanted)
+
+    async def _make_groups(self, link: Link, wanted: dict[str, int]) -> None:
+        for channel in wanted:
+            if channel not in self._grouped:
+                key = self._jobs.terms.keys.jobs(channel)
+                await MAKE_GROUP.run(link.call, [key], GROUP, self._jobs.terms.group_expiry)
+                self._grouped.add(channel)
+
+    async def _read(self, link: Link, wanted: dict[str, int]) -> None:
+        self._waits_for = wanted
+        by_key = {self._jobs.terms.keys.jobs(channel).encode(): channel for channel in wanted}
+        count, block_ms = max(wanted.values()), int(1000 * self.block_s)
+        read = (b"XREADGROUP", b"GROUP", GROUP, self._jobs.name, b"COUNT", count, b"BLOCK", block_ms)
+        reply = await self.blocking(link, *read, b"STREAMS", *by_key, *(b">" for _ in by_key))
+        for key, entries in reply or ():
+            for id, fields in entries:
+                self._jobs.give(by_key[key], id, fields[1], 1)
+
+    async def _take_over(self, link: Link, wanted: dict[str, int]) -> bool:
+        """Take messages of workers that have been silent for too long; return False if there were none."""
+        terms, found = self._jobs.terms, False
+        idle_ms = int(1000 * terms.takeover)
+        for channel, count in wanted.items():
+            key = terms.keys.jobs(channel)
+            claim = (b"XAUTOCLAIM", key, GROUP, self._jobs.name, idle_ms, b"0-0", b"COUNT", count)
+            for id, fields in [entry for entry in (await link.call(*claim))[1] if entry and entry[1]]:
+                found = True
+                pending: Any = await link.call(b"XPENDING", key, GROUP, id, id, 1)
+                tries = int(pending[0][3]) if pending else 1
+                if tries <= terms.tries:
+                    self._jobs.give(channel, id, fields[1], tries)
+                elif await BURY.run(
+                    link.call, [key, terms.keys.dead(channel)], GROUP, id, terms.group_expiry, KEPT_DEAD
+                ):
+                    terms.count_dead(channel, tries - 1)
+        return found

@@ -1,0 +1,108 @@
+"""The part of a layer on one event loop that reads the "!" channels with one client prefix."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from compat.clock import steady
+from compat.engine.inbox import Inbox
+from compat.engine.mailbox import Mailbox
+from compat.layers.redis.station import Station
+
+if TYPE_CHECKING:
+    from compat.layers.redis.own_channels import OwnChannels
+
+__all__ = ["OwnStation"]
+
+
+class OwnStation(Station):
+    """Base of ``QueueStation`` and ``StreamsStation``."""
+
+    def __init__(
+        self,
+        layer: OwnChannels[Any],
+        loop: asyncio.AbstractEventLoop,
+        client_prefix: str,
+        expiry_s: int,
+        link_lost: Callable[[int, str], None],
+    ) -> None:
+        super().__init__(layer, loop, link_lost)
+        self.layer: OwnChannels[Any] = layer
+        self.client_prefix = client_prefix
+        self._expiry_s = expiry_s
+        self._ended: dict[str, float] = {}
+        """Detached channels, for which messages may still arrive, until a time of ``steady()``."""
+        self._idle: set[str] = set()
+        """The channels whose mailboxes were idle at the last sweep."""
+        self._next_sweep = steady() + expiry_s
+
+    def made(self, channel: str) -> None:
+        """Called with the name of each new channel."""
+
+    def listen(self, channel: str) -> None:
+        """Receive the messages for ``channel``."""
+        raise NotImplementedError
+
+    async def listening(self, channel: str) -> None:
+        """Receive the messages for ``channel``; raise LayerUnavailable if Redis cannot be reached now."""
+        raise NotImplementedError
+
+    async def detach(self, channel: str) -> None:
+        """Remove the channel, also from its groups; this continues even if the caller is cancelled."""
+        raise NotImplementedError
+
+    def attach(self, channel: str, inbox: Inbox) -> None:
+        """Push the messages of ``channel`` into ``inbox`` from now on."""
+        self._ended.pop(channel, None)
+        self.take_over(channel, inbox)
+        self.listen(channel)
+
+    async def mailbox(self, channel: str) -> Mailbox:
+        """Return the mailbox of a channel that no consumer reads, and listen to its queue.
+
+        Raises LayerUnavailable if Redis cannot be reached now.
+        """
+        self._ended.pop(channel, None)
+        self.swept()
+        await self.listening(channel)
+        box = self.require_mailbox(channel)
+        self._idle.discard(channel)
+        return box
+
+    def unknown(self, channel: str) -> Mailbox | None:
+        """Return a new mailbox for a channel of this loop; None if the channel has ended or is not ours."""
+        if channel in self._ended or not self.layer.owns(self, channel):
+            return None
+        return self.require_mailbox(channel)
+
+    def _is_read(self, channel: str) -> bool:
+        box = self.boxes.get(channel)
+        return isinstance(box, Inbox) or (box is not None and bool(box.waiters))
+
+    def ended(self, channel: str) -> None:
+        """Remember that a channel has been detached, while messages for it may still arrive."""
+        self.boxes.pop(channel, None)
+        self._ended[channel] = steady() + self._expiry_s
+
+    def swept(self) -> float:
+        """Return the time, by ``steady()``, and sweep if it is due."""
+        now = steady()
+        if now >= self._next_sweep:
+            self._sweep(now)
+        return now
+
+    def _sweep(self, now: float) -> None:
+        """Remove channels that ended long ago, and mailboxes that were idle at two sweeps in a row."""
+        self._next_sweep = now + self._expiry_s
+        self._ended = {channel: until for channel, until in self._ended.items() if until > now}
+        idle = {name for name, box in self.boxes.items() if isinstance(box, Mailbox) and box.idle()}
+        # Not at the first sweep: a caller on another loop may have a mailbox without waiting for it yet.
+        for channel in idle & self._idle:
+            del self.boxes[channel]
+        self._idle = idle
+
+    def adopt(self, other: OwnStation) -> None:
+        """Take over the mailboxes of a station whose loop is closed."""
+        self.boxes.update({name: box for name, box in other.boxes.items() if isinstance(box, Mailbox)})

@@ -1,0 +1,302 @@
+"""The streams layer: messages of groups have a history, so a process that was cut off has missed nothing.
+
+It needs Redis 6.2, and does not exchange messages with channels_redis: all processes of a prefix use it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from compat.engine.inbox import Overflow
+from compat.exceptions import ChannelFull
+from compat.layers.base import Capacities, SendResult, require_message
+from compat.layers.redis.jobs import Job
+from compat.layers.redis.keys import RESERVED_KEY, lease_of
+from compat.layers.redis.layer import log
+from compat.layers.redis.own_channels import OwnChannels
+from compat.layers.redis.plain import take_in_background
+from compat.layers.redis.pubsub_station import EXCLUDE_KEY
+from compat.layers.redis.scripts import ADD_JOB
+from compat.layers.redis.streams_station import StreamsStation
+from compat.redis.loops import background
+from compat.redis.outages import event_of
+from compat.redis.shards import Commands
+from compat.redis.streams.history import History
+from compat.types import Message, is_number
+
+__all__ = ["RedisStreamsChannelLayer"]
+
+DIRECT_FACTOR = 100
+"""The history of direct messages to a process holds this many times the capacity of one channel."""
+
+
+class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
+    """Channels and groups over Redis Streams, for any number of processes.
+
+    ``history``: how many messages of a group are kept, for ``history_seconds`` after the last one; a process
+    that was cut off for longer is told by ``on_reset``, the type of a message to the members, which gets the
+    key ``group``. ``takeover``: seconds of silence after which another worker gets the message of a plain
+    channel; after ``tries`` workers it is a dead letter. ``expiry``, ``capacity`` and the other options are
+    those of the queue layer.
+
+    Each message arrives at least once and in the order of its group, while Redis keeps its data; what is
+    lost is counted or announced. ``receive()`` of a plain channel acknowledges the message, ``take()`` leaves
+    that to the caller.
+    """
+
+    block_s = 5.0
+    """Seconds that a blocking read lasts."""
+    ping_interval = 1.0
+    """Seconds between two checks that a subscription is alive."""
+    role_every_s = ping_interval
+    options = (
+        *("hosts", "prefix", "expiry", "group_expiry", "capacity", "channel_capacity"),
+        *("symmetric_encryption_keys", "random_prefix_length", "serializer_format"),
+        *("on_overflow", "on_disconnect", "on_reconnect", "on_reset"),
+        *("history", "history_seconds", "tries", "takeover"),
+    )
+    ignored = ("lease",)
+    """Options of the queue layer that have no effect here, accepted so that the BACKEND can be changed."""
+
+    def __init__(
+        self,
+        hosts: Sequence[Any] | None = None,
+        prefix: str = "asgi",
+        expiry: float = 60,
+        group_expiry: float = 86400,
+        capacity: int = 100,
+        channel_capacity: Capacities | None = None,
+        symmetric_encryption_keys: Sequence[str | bytes] | None = None,
+        random_prefix_length: int = 12,
+        serializer_format: str = "msgpack",
+        *,
+        history: int = 1000,
+        history_seconds: float = 300,
+        tries: int = 5,
+        takeover: float = 60,
+        on_overflow: Overflow = "drop",
+        on_disconnect: Any = None,
+        on_reconnect: Any = None,
+        on_reset: Any = None,
+        **unknown: Any,
+    ) -> None:
+        super().__init__(
+            hosts=hosts,
+            prefix=prefix,
+            expiry=expiry,
+            capacity=capacity,
+            channel_capacity=channel_capacity,
+            on_overflow=on_overflow,
+            on_disconnect=on_disconnect,
+            on_reconnect=on_reconnect,
+            serializer_format=serializer_format,
+            serializer_options={
+                "random_prefix_length": random_prefix_length,
+                "expiry": expiry,
+                "symmetric_encryption_keys": symmetric_encryption_keys,
+            },
+            unknown={name: value for name, value in unknown.items() if name not in self.ignored},
+        )
+        for name, value in (
+            ("expiry", max(expiry, 1)),
+            ("group_expiry", group_expiry),
+            ("history", history),
+            ("history_seconds", history_seconds),
+            ("tries", tries),
+            ("takeover", takeover),
+        ):
+            if not is_number(value) or not 1 <= value < math.inf:
+                raise ValueError(f"{name} must be a number, 1 or more, not {value!r}")
+        self.expiry_s = max(1, int(expiry))
+        self.group_expiry = int(group_expiry)
+        self.tries = int(tries)
+        self.takeover = float(takeover)
+        self.history = History(int(history), int(history_seconds), self.group_expiry)
+        self.direct = History(capacity * DIRECT_FACTOR, self.expiry_s, self.group_expiry)
+        self.on_reset: Mapping[str, Any] | None = event_of(on_reset, "on_reset")
+
+    # Channels
+
+    async def send(self, channel: str, message: Message) -> None:
+        """Put ``message`` into ``channel``.
+
+        Raises TypeError for a bad name, or for a message that is not a dict or has values that cannot be
+        serialized; ChannelFull at capacity; LayerUnavailable if Redis cannot be reached. After
+        LayerUnavailable the message may still arrive, if the connection broke after it was written.
+        """
+        await self._by_whom(self._send_by, channel, message)
+
+    async def _send_by(self, commands: Commands, channel: str, message: Message) -> None:
+        require_message(message)
+        self.require_valid_channel_name(channel)
+        if RESERVED_KEY in message:
+            raise AssertionError(f"a message may not carry the reserved key {RESERVED_KEY!r}")
+        box = self._mailbox(channel)
+        if box is not None and len(box.events) >= box.capacity and self._drops_newest(box):
+            raise ChannelFull(channel)
+        if "!" in channel:
+            client_prefix = lease_of(channel)
+            topic, keys = self.keys.direct_topic(client_prefix), self.keys.direct(client_prefix)
+            body = self.serialize({**message, RESERVED_KEY: channel})
+            await self.direct.append(commands, self.keys.topic_shard(topic), keys, topic, body)
+        else:
+            life_s = max(self.group_expiry, self.expiry_s)
+            stored, expired = await commands.run(
+                self.keys.topic_shard(channel),
+                ADD_JOB,
+                [self.keys.jobs(channel)],
+                *(self.serialize(message), self.get_capacity(channel), self.expiry_s, life_s),
+            )
+            if expired:
+                self.count_drop(channel, "expired", expired)
+            if not stored:
+                raise ChannelFull(channel)
+        self.metrics.count_sent()
+
+    async def receive(self, channel: str) -> Message:
+        """Wait for the next message of ``channel`` and return it; a cancelled call loses no message.
+
+        A "!" channel can be read only in the process that made it (AssertionError elsewhere). Raises
+        LayerUnavailable if Redis cannot be reached at first; a later outage only makes the call wait.
+        """
+        self.require_valid_channel_name(channel)
+        if "!" in channel:
+            mailbox = await self._own_mailbox(channel)
+            return await mailbox.get()
+        station = self._station()
+        if station is None:
+            return await take_in_background(lambda: self._stations.get(background.loop).jobs.take(channel))
+        job = await station.jobs.take(channel)
+        job.acknowledge()
+        return job.message
+
+    async def take(self, channel: str) -> Job:
+        """Wait for the next message of a plain channel, which another worker gets unless it is acknowledged.
+
+        Call it on an event loop that lasts, such as a worker's. Raises like ``receive``.
+        """
+        self.require_valid_channel_name(channel)
+        station = self._station()
+        if station is None or "!" in channel:
+            raise TypeError(f"take() is for workers and plain channels; use receive() for {channel!r} here")
+        return await station.jobs.take(channel)
+
+    # Groups
+
+    async def group_add(self, group: str, channel: str) -> None:
+        """Add a channel of this process to ``group``.
+
+        Raises RuntimeError for any other channel, LayerUnavailable without Redis.
+        """
+        self.require_valid_group_name(group)
+        self.require_valid_channel_name(channel)
+        owner = self._owners.get(lease_of(channel)) if "!" in channel else None
+        if owner is None:
+            raise RuntimeError(
+                f"group_add() of the streams layer takes channels of this process, not {channel!r}: each "
+                "process follows a group's history for its own members. Send to a plain channel by send()"
+            )
+        await self._on(owner, owner.join(group, channel))
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        """Remove ``channel`` from ``group``; do nothing if it is not a member."""
+        self.require_valid_group_name(group)
+        self.require_valid_channel_name(channel)
+        owner = self._owners.get(lease_of(channel)) if "!" in channel else None
+        if owner is not None:
+            await self._on(owner, _leave(owner, group, channel))
+
+    async def group_send(self, group: str, message: Message, exclude: Iterable[str] = ()) -> SendResult:
+        """Append ``message`` to the history of ``group``, and publish it to all members except ``exclude``.
+
+        The result is that of the pub/sub layer.
+        """
+        return await self._by_whom(self._group_send_by, group, message, exclude)
+
+    async def _group_send_by(
+        self, commands: Commands, group: str, message: Message, exclude: Iterable[str]
+    ) -> SendResult:
+        require_message(message)
+        self.require_valid_group_name(group)
+        message = {key: value for key, value in message.items() if key not in (RESERVED_KEY, EXCLUDE_KEY)}
+        excluded = list(exclude)
+        if excluded:
+            message[EXCLUDE_KEY] = excluded
+        topic, body = self.keys.history_topic(group), self.serialize(message)
+        station = commands.station
+        mark = topic.encode() + body
+        receipt = station.receipts.expect(mark) if station is not None and station.hears(group) else None
+        try:
+            _, heard = await self.history.append(
+                commands, self.keys.topic_shard(topic), self.keys.history(group), topic, body
+            )
+            self.metrics.count_sent()
+            if receipt is None:
+                return SendResult(None if heard else 0, 0)
+            if not receipt.came:
+                await receipt.complete()
+            return SendResult(None, receipt.dropped)
+        finally:
+            if receipt is not None and not receipt.came:
+                station.receipts.forget(mark, receipt)
+
+    # Losses
+
+    def count_reset(self, group: str | None, reason: str, lost: int | None) -> None:
+        """Count and log messages of a group, or direct ones (None), that are missing for ever."""
+        self.metrics.drop(
+            "reset",
+            lost or 1,
+            log,
+            "%s: %s have missed %s: %s",
+            self.name(),
+            "channels of this process" if group is None else f"members of group {group}",
+            "messages" if lost is None else f"{lost} messages",
+            reason,
+            cause=group,
+        )
+
+    def count_dead(self, channel: str, tries: int) -> None:
+        """Count and log a message that has become a dead letter."""
+        self.metrics.drop(
+            "dead",
+            1,
+            log,
+            "%s: a message of channel %s was taken by %d workers, and none has handled it; it is in %s now",
+            self.name(),
+            channel,
+            tries,
+            self.keys.dead(channel),
+            cause=channel,
+        )
+
+    # Upkeep
+
+    async def flush(self) -> None:
+        """Leave all groups, and delete the keys of this prefix on all hosts."""
+        station = self._station()
+        if station is None:
+            await background.run(self.flush())
+            self._outside.close()
+            return
+        await station.flush()
+        await station.disconnect()
+
+    @property
+    def groups(self) -> dict[str, set[str]]:
+        """The groups, each with its members in this process."""
+        groups: dict[str, set[str]] = {}
+        for station in self._stations.all():
+            for group, members in station.groups.items():
+                groups.setdefault(group, set()).update(members)
+        return groups
+
+    def _make_station(self, loop: asyncio.AbstractEventLoop, client_prefix: str) -> StreamsStation:
+        return StreamsStation(self, loop, client_prefix)
+
+
+async def _leave(station: StreamsStation, group: str, channel: str) -> None:
+    station.leave(group, channel)

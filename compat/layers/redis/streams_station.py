@@ -1,0 +1,228 @@
+"""The streams layer on one event loop: its groups' histories, its process' stream, its workers' messages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING
+
+from compat.clock import steady
+from compat.engine.inbox import Inbox
+from compat.layers.redis.jobs import Jobs
+from compat.layers.redis.keys import RESERVED_KEY
+from compat.layers.redis.own_station import OwnStation
+from compat.layers.redis.pubsub_station import EXCLUDE_KEY
+from compat.layers.redis.scripts import ADD_JOB
+from compat.layers.redis.subscriptions import Subscriptions
+from compat.redis.reasons import REPLICA
+from compat.redis.streams.follower import Follower
+from compat.redis.streams.history import APPEND, READ, Part, entry_of
+from compat.types import Message
+
+if TYPE_CHECKING:
+    from compat.layers.redis.streams import RedisStreamsChannelLayer
+
+__all__ = ["StreamsStation"]
+
+
+class StreamsStation(OwnStation):
+    """The streams layer on one event loop."""
+
+    scripts = (ADD_JOB, APPEND, READ)
+
+    def __init__(
+        self, layer: RedisStreamsChannelLayer, loop: asyncio.AbstractEventLoop, client_prefix: str
+    ) -> None:
+        super().__init__(layer, loop, client_prefix, layer.expiry_s, self._link_lost)
+        self.layer: RedisStreamsChannelLayer = layer
+        self.groups: dict[str, dict[str, None]] = {}
+        """Maps a group to its members on this loop, in the order of joining."""
+        self._by_topic: dict[str, str] = {}
+        """Maps the topic of a group to the group."""
+        self._direct = self.keys.direct_topic(client_prefix)
+        """The topic of the direct messages to this loop."""
+        self._listening: asyncio.Task[None] | None = None
+        self.follower = Follower(self)
+        self.jobs = Jobs(self.shards, layer, self.outages, client_prefix, layer.block_s, self._decode_job)
+        self.subscriptions = Subscriptions(
+            self, layer.ping_interval, self._published, self._is_wanted, self.follower.reconnected
+        )
+
+    def _link_lost(self, index: int, reason: str) -> None:
+        if reason == REPLICA:
+            self.refused(index, self.shards.explain(self.shards.hosts[index], reason))
+
+    # Groups
+
+    async def join(self, group: str, channel: str) -> None:
+        """Add a channel of this loop to a group; return when all later messages will be received."""
+        topic = self.keys.history_topic(group)
+        self.groups.setdefault(group, {})[channel] = None
+        self._by_topic[topic] = group
+        self.note_joined(group, channel)
+        try:
+            await self.listening(channel)  # direct messages come in order with those of groups
+            await self.subscriptions.subscribe(topic)
+            await self.follower.begin(topic)
+        except BaseException:
+            self.leave(group, channel)
+            raise
+
+    def leave(self, group: str, channel: str) -> None:
+        """Remove a channel from a group."""
+        self.note_left(group, channel)
+        members = self.groups.get(group)
+        if members is not None:
+            members.pop(channel, None)
+            if not members:
+                topic = self.keys.history_topic(group)
+                del self.groups[group], self._by_topic[topic]
+                self.follower.end(topic)
+                self.subscriptions.unsubscribe(topic)
+
+    def _is_wanted(self, topic: str) -> bool:
+        return topic in self._by_topic or topic == self._direct
+
+    def hears(self, group: str) -> bool:
+        """Return True if messages for ``group`` now reach members on this loop."""
+        return group in self.groups and self.subscriptions.is_subscribed(self.keys.history_topic(group))
+
+    def _published(self, topic: bytes, body: bytes) -> Awaitable[None] | None:
+        try:
+            entry = entry_of(body)
+        except ValueError as error:
+            self.layer.count_undecodable(topic.decode(errors="replace"), error)
+            return None
+        return self.follower.came(topic.decode(), entry)
+
+    # What the follower finds
+
+    @property
+    def follow_memory_s(self) -> float:
+        return min(self.layer.history.position_s, self.layer.direct.position_s)
+
+    def follow_deliver(self, topic: str, body: bytes) -> Awaitable[None] | None:
+        if topic == self._direct:
+            return self._arrived(body)
+        group = self._by_topic.get(topic)
+        receipt = self.receipts.take(topic.encode() + body) if self.receipts else None
+        message = self.decode(topic, body) if group is not None else None
+        if message is None or group is None:
+            if receipt is not None:
+                receipt.note(0, 0, 0)
+            return None
+        excluded = message.pop(EXCLUDE_KEY, ())
+        members = tuple(self.groups[group])
+        if isinstance(excluded, list) and excluded:
+            members = tuple(channel for channel in members if channel not in excluded)
+        try:
+            self.hand_out(members, message, steady() + self.layer.expiry, receipt)
+        except Exception as error:  # noqa: BLE001 - nesting too deep to copy
+            self.layer.count_undecodable(topic, error)
+        return self.pause() if self.scheduler.backlog else None
+
+    def follow_reset(self, topic: str, reason: str, lost: int | None) -> None:
+        group = self._by_topic.get(topic)
+        if topic == self._direct:
+            self.layer.count_reset(None, reason, lost)
+            if self.layer.on_reset is not None:
+                self.tell(tuple(self.boxes), {**self.layer.on_reset, "group": None})
+        elif group is not None:
+            self.layer.count_reset(group, reason, lost)
+            if self.layer.on_reset is not None:
+                self.tell(tuple(self.groups[group]), {**self.layer.on_reset, "group": group})
+
+    async def follow_read(self, topic: str, first: int, most: int) -> Part:
+        keys = (
+            self.keys.direct(self.client_prefix)
+            if topic == self._direct
+            else self.keys.history(self._by_topic.get(topic, ""))
+        )
+        return await self.layer.history.read(self.shards, self.keys.topic_shard(topic), keys, first, most)
+
+    # Channels
+
+    def made(self, channel: str) -> None:
+        self.listen(channel)
+
+    def listen(self, channel: str) -> None:
+        """Receive the direct messages to this loop, from the first one on."""
+        if not self.subscriptions.is_subscribed(self._direct) and self._listening is None:
+            self.subscriptions.want(self._direct)
+            self._listening = self.loop.create_task(self._listen())
+            self._listening.add_done_callback(self._listened)
+
+    async def listening(self, channel: str) -> None:
+        """Wait until direct messages are received; raise LayerUnavailable if Redis cannot be reached now."""
+        self.listen(channel)
+        if self._listening is not None:
+            await asyncio.shield(self._listening)
+
+    async def _listen(self) -> None:
+        await self.subscriptions.subscribe(self._direct)
+        self.follower.begin_at_start(self._direct)
+
+    def _listened(self, listening: asyncio.Task[None]) -> None:
+        self._listening = None
+        if not listening.cancelled():
+            listening.exception()  # marks it as retrieved; the waiting callers get it too
+        self.follower.begin_at_start(self._direct)
+
+    def _arrived(self, body: bytes) -> Awaitable[None] | None:
+        """Deliver a direct message; return an awaitable to wait for, or None."""
+        message = self.decode("the stream of this process", body)
+        if message is None:
+            return None
+        channel, now = message.pop(RESERVED_KEY, None), self.swept()
+        if isinstance(channel, str):
+            self.deliver(channel, message, now + self.layer.expiry)
+        else:
+            self.layer.count_undecodable("the stream of this process", TypeError("it names no channel"))
+        return self.pause() if self.scheduler.backlog else None
+
+    async def detach(self, channel: str) -> None:
+        for group in tuple(self.groups_of(channel)):
+            self.leave(group, channel)
+        self.ended(channel)
+
+    def gone(self, channel: str) -> None:
+        for group in tuple(self.groups_of(channel)):
+            self.leave(group, channel)
+        super().gone(channel)
+
+    def _decode_job(self, channel: str, body: bytes) -> Message | None:
+        message = self.decode(f"channel {channel}", body)
+        if message is not None:
+            self.metrics.count_delivered()
+        return message
+
+    # Upkeep
+
+    async def flush(self) -> None:
+        """Leave all groups, forget unread mailboxes, and delete the keys of this layer."""
+        for channel, box in tuple(self.boxes.items()):
+            for group in tuple(self.groups_of(channel)):
+                self.leave(group, channel)
+            if not isinstance(box, Inbox) and not box.waiters:
+                del self.boxes[channel]
+        for index in range(self.keys.ring_size):
+            await self._delete_all(index)
+
+    async def _delete_all(self, index: int) -> None:
+        """Delete the keys on one host that belong to this layer."""
+        for kind in self.keys.STREAMS:
+            found = await self.scan(index, f"{self.keys.prefix}:{kind}:")
+            for start in range(0, len(found), 1000):
+                await self.shards.call(index, b"DEL", *found[start : start + 1000])
+
+    def in_use(self) -> bool:
+        return self.jobs.in_use() or any(map(self._is_read, self.boxes))
+
+    async def _disconnect(self) -> None:
+        await super()._disconnect()
+        await self.follower.aclose()
+        await self.subscriptions.aclose()
+        await self.jobs.aclose()
+        if self._listening is not None:
+            self._listening.cancel()
+        await self.shards.aclose()

@@ -1,0 +1,209 @@
+"""Follow histories: each message once and in order, whatever happens to the connection.
+
+A published message is delivered if it is the next one. After a jump, or a new connection, the part that is
+missing is read from the stream. What arrives meanwhile is in the stream too, so nothing is buffered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from typing import Protocol
+
+from compat.clock import steady
+from compat.exceptions import LayerUnavailable
+from compat.redis.backoff import Backoff
+from compat.redis.streams.history import Entry, Part
+from compat.redis.waiting import sleep
+
+__all__ = ["Follower", "Receiver"]
+
+ENTRIES_AT_ONCE = 500
+TAKEN_OVER = "another Redis has taken over, without the last messages"
+
+
+class Receiver(Protocol):
+    """Gets what a ``Follower`` finds; ``topic`` is what was given to ``begin``."""
+
+    @property
+    def follow_memory_s(self) -> float:
+        """How long Redis remembers a position after the last message (``History.position_s``)."""
+
+    def follow_deliver(self, topic: str, body: bytes) -> Awaitable[None] | None:
+        """Deliver a message; return None, or an awaitable to wait for before the next one."""
+
+    def follow_reset(self, topic: str, reason: str, lost: int | None) -> None:
+        """Note that messages are missing for ever; ``lost``: how many, or None if that is unknown."""
+
+    async def follow_read(self, topic: str, first: int, most: int) -> Part:
+        """Read a part of the history (``History.read``)."""
+
+
+class _Followed:
+    """Where one topic is."""
+
+    __slots__ = ("again", "body", "epoch", "forgotten", "live", "offset", "task")
+
+    def __init__(self, part: Part) -> None:
+        self.epoch = part.epoch
+        self.offset = part.last
+        """The offset of the last message that was delivered, or that was there at the beginning."""
+        found = [entry.body for entry in part.entries if entry.offset == part.last]
+        self.body: bytes | None = found[0] if found else None
+        """That message; a history in which another one has its offset is not the same any more."""
+        self.forgotten = steady() + part.forgotten_s
+        """When Redis forgets the position, because nothing has been sent for long, so nothing is missing."""
+        self.live = 0
+        """The last offset that was published on this connection."""
+        self.task: asyncio.Task[None] | None = None
+        self.again = False
+        """True if something was published while the task was reading."""
+
+
+class Follower:
+    """Follows the topics of one event loop for ``receiver``."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+        self._topics: dict[str, _Followed] = {}
+        self._beginning: dict[str, asyncio.Task[None]] = {}
+        self._early: set[str] = set()
+        """The topics whose position was being read when something was published."""
+
+    def begin_at_start(self, topic: str) -> None:
+        """Follow ``topic``, which only this process reads, from its first message on."""
+        if topic not in self._topics:
+            followed = self._topics[topic] = _Followed(Part())
+            self._read(topic, followed)
+
+    async def begin(self, topic: str) -> None:
+        """Follow ``topic`` from its end on; call it when the topic is subscribed to.
+
+        Concurrent callers share one attempt. Raises LayerUnavailable; then the topic is not followed.
+        """
+        if topic in self._topics:
+            return
+        beginning = self._beginning.get(topic)
+        if beginning is None:
+            beginning = asyncio.get_running_loop().create_task(self._begin(topic))
+            self._beginning[topic] = beginning
+            beginning.add_done_callback(lambda task: self._begun(topic, task))
+        await asyncio.shield(beginning)
+
+    async def _begin(self, topic: str) -> None:
+        part = await self._receiver.follow_read(topic, 0, 0)
+        if part.last:  # the last message too, to know it again
+            with_body = await self._receiver.follow_read(topic, part.last, 1)
+            if with_body.epoch == part.epoch:
+                part = part._replace(entries=with_body.entries)
+        followed = self._topics[topic] = _Followed(part)
+        if topic in self._early:
+            self._read(topic, followed)
+
+    def _begun(self, topic: str, task: asyncio.Task[None]) -> None:
+        del self._beginning[topic]
+        self._early.discard(topic)
+        if not task.cancelled():
+            task.exception()  # marks it as retrieved; the waiting callers get it too
+
+    def end(self, topic: str) -> None:
+        """Follow ``topic`` no more."""
+        beginning = self._beginning.get(topic)
+        if beginning is not None:
+            beginning.cancel()
+        followed = self._topics.pop(topic, None)
+        if followed is not None and followed.task is not None:
+            followed.task.cancel()
+
+    def came(self, topic: str, entry: Entry) -> Awaitable[None] | None:
+        """Take a published message; deliver it if it is the next one, or read what is missing."""
+        followed = self._topics.get(topic)
+        if followed is None:
+            if topic in self._beginning:
+                self._early.add(topic)
+            return None
+        before, followed.live = followed.live, entry.offset
+        if followed.task is not None:
+            followed.again = True
+            return None
+        if entry.epoch == followed.epoch:
+            if entry.offset == followed.offset + 1:
+                return self._deliver(topic, followed, entry)
+            if before < entry.offset <= followed.offset:
+                return None  # it has been read from the stream
+        self._read(topic, followed)
+        return None
+
+    def reconnected(self, topics: set[str]) -> None:
+        """Read what was published while there was no connection."""
+        for topic in topics:
+            followed = self._topics.get(topic)
+            if followed is not None:
+                followed.live = 0
+                self._read(topic, followed)
+
+    def _deliver(self, topic: str, followed: _Followed, entry: Entry) -> Awaitable[None] | None:
+        followed.offset, followed.body = entry.offset, entry.body
+        followed.forgotten = steady() + self._receiver.follow_memory_s
+        return self._receiver.follow_deliver(topic, entry.body)
+
+    def _read(self, topic: str, followed: _Followed) -> None:
+        if followed.task is not None:
+            followed.again = True
+            return
+        followed.task = asyncio.get_running_loop().create_task(self._catch_up(topic, followed))
+
+    async def _catch_up(self, topic: str, followed: _Followed) -> None:
+        backoff = Backoff()
+        try:
+            while True:
+                followed.again = False
+                try:
+                    part = await self._receiver.follow_read(topic, followed.offset, ENTRIES_AT_ONCE)
+                except LayerUnavailable:
+                    await sleep(backoff.next_s())
+                    continue
+                backoff.reset()
+                for entry in self._checked(topic, followed, part):
+                    pause = self._deliver(topic, followed, entry)
+                    if pause is not None:
+                        await pause
+                if followed.offset >= part.last and not followed.again:
+                    return
+        finally:
+            followed.task = None
+
+    def _checked(self, topic: str, followed: _Followed, part: Part) -> Sequence[Entry]:
+        """Return the entries that are new; note a reset if some are missing for ever."""
+        receiver, entries = self._receiver, part.entries
+        if part.epoch != followed.epoch:  # what was read is from the middle of another history
+            if followed.epoch and steady() < followed.forgotten:
+                receiver.follow_reset(topic, "Redis has lost the history", None)
+            followed.epoch, followed.offset, followed.body = part.epoch, 0, None
+            followed.again = bool(part.epoch)
+            return ()
+        if entries and entries[0].offset == followed.offset:
+            if followed.body in (None, entries[0].body):
+                entries = entries[1:]
+            else:
+                receiver.follow_reset(topic, TAKEN_OVER, None)
+                followed.offset -= 1
+        elif part.last < followed.offset:
+            receiver.follow_reset(topic, TAKEN_OVER, None)
+            followed.offset, followed.body = part.last, None
+        found = entries[0].offset if entries else part.last + 1
+        if found > followed.offset + 1:
+            lost = found - followed.offset - 1
+            receiver.follow_reset(topic, "the history does not reach back far enough", lost)
+            followed.offset, followed.body = found - 1, None
+        return entries
+
+    async def aclose(self) -> None:
+        """End all reading."""
+        tasks = [followed.task for followed in self._topics.values() if followed.task is not None]
+        tasks += self._beginning.values()
+        self._topics.clear()
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)

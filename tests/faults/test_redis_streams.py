@@ -1,0 +1,316 @@
+"""The streams layer under faults: nothing is lost, nothing comes twice, and what is gone for ever is told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import redis
+
+from compat.engine.inbox import Inbox
+from compat.engine.parts import inbox_of
+from compat.exceptions import LayerUnavailable
+from compat.layers.redis.streams import RedisStreamsChannelLayer
+from tests.support.layers import unique_prefix
+from tests.support.proxy import Proxy
+from tests.support.redis_server import RedisServer
+from tests.support.waiting import until_async
+
+Make = Callable[..., RedisStreamsChannelLayer]
+WITHIN_S = 30.0
+
+
+@pytest_asyncio.fixture
+async def make(redis_url: str) -> AsyncIterator[Make]:
+    """Makes layers; what they have open is closed at the end."""
+    made: list[RedisStreamsChannelLayer] = []
+
+    def factory(url: str = redis_url, **options: Any) -> RedisStreamsChannelLayer:
+        defaults = {"hosts": [url], "capacity": 100_000, "history": 100_000}
+        made.append(RedisStreamsChannelLayer(**{**defaults, **options}))
+        return made[-1]
+
+    yield factory
+    for layer in made:
+        for station in layer._stations.all():
+            await station.aclose()
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis that finds its data again after it was killed."""
+    server = RedisServer(tmp_path, "--appendonly", "yes")
+    yield server
+    server.stop()
+
+
+async def member(layer: RedisStreamsChannelLayer, group: str = "room") -> Inbox:
+    channel = await layer.new_channel()
+    inbox = inbox_of(asyncio.get_running_loop())
+    layer.attach(channel, inbox)
+    await layer.group_add(group, channel)
+    return inbox
+
+
+def numbers(inbox: Inbox, kind: str = "group") -> list[int]:
+    return [event[1]["n"] for event in inbox.events if event[1]["type"] == kind]
+
+
+class Load:
+    """Sends numbered messages to a group and to a channel until the block ends."""
+
+    def __init__(self, layer: RedisStreamsChannelLayer, inbox: Inbox) -> None:
+        self.layer, self.inbox = layer, inbox
+        self.sent: dict[str, list[int]] = {"group": [], "direct": []}
+        self.unsure: set[int] = set()
+
+    async def __aenter__(self) -> Load:
+        self.task = asyncio.ensure_future(self._send())
+        return self
+
+    async def _send(self) -> None:
+        number = 0
+        while True:
+            for kind in ("group", "direct"):
+                message = {"type": kind, "n": number}
+                try:
+                    if kind == "group":
+                        await self.layer.group_send("room", message)
+                    else:
+                        await self.layer.send(self.inbox.channel, message)
+                except LayerUnavailable:  # it may have arrived or not
+                    self.unsure.add(number)
+                else:
+                    self.sent[kind].append(number)
+            number += 1
+            await asyncio.sleep(0.001)
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.task.cancel()
+        await asyncio.wait((self.task,))
+        for kind, sent in self.sent.items():
+
+            def all_came(kind: str = kind, sent: list[int] = sent) -> bool:
+                return set(sent) <= set(numbers(self.inbox, kind))
+
+            await until_async(all_came, f"each {kind} message", deadline_s=WITHIN_S)
+            got = numbers(self.inbox, kind)
+            assert got == sorted(got) and len(got) == len(set(got)), "in order, and once"
+            assert set(got) - set(sent) <= self.unsure
+
+
+async def test_twenty_cuts_of_the_reader(make: Make, redis_server: RedisServer) -> None:
+    with Proxy(redis_server.port) as proxy:
+        reader, sender = make(proxy.url), make(redis_server.url)
+        inbox = await member(reader)
+        async with Load(sender, inbox) as load:
+            for number in range(20):
+                await until_async(lambda n=number: len(load.sent["group"]) > 20 * n, "more")  # type: ignore[misc]
+                await asyncio.to_thread(proxy.cut)
+        assert not load.unsure and len(reader.metrics.gaps) > 5
+
+
+async def test_silence_between_the_reader_and_redis(make: Make, redis_server: RedisServer) -> None:
+    with Proxy(redis_server.port) as proxy:
+        reader, sender = make(f"{proxy.url}?socket_timeout=1"), make(redis_server.url)
+        inbox = await member(reader)
+        async with Load(sender, inbox) as load:
+            await until_async(lambda: load.sent["direct"], "it begins")
+            proxy.hold()
+            await until_async(lambda: reader.metrics.gaps, "it is noticed", deadline_s=WITHIN_S)
+            proxy.release()
+
+
+async def test_redis_is_killed_and_has_kept_its_data(make: Make, kept: RedisServer) -> None:
+    reader, sender = make(kept.url), make(kept.url)
+    inbox = await member(reader)
+    async with Load(sender, inbox) as load:
+        for count in (50, 100, 150):
+            await until_async(lambda c=count: len(load.sent["group"]) > c, "more", deadline_s=WITHIN_S)  # type: ignore[misc]
+            await asyncio.to_thread(kept.restart)
+    assert reader.metrics.dropped == {}
+
+
+async def test_redis_has_lost_its_data(make: Make, redis_server: RedisServer) -> None:
+    """The members are told; what is sent from then on arrives."""
+    layer = make(redis_server.url, on_reset="redis.reset")
+    inbox = await member(layer)
+    await layer.group_send("room", {"type": "group", "n": 1})
+    await layer.send(inbox.channel, {"type": "direct", "n": 1})
+    await until_async(lambda: len(inbox.events) == 2, "both arrive")
+    await asyncio.to_thread(redis_server.restart)
+    deadline = time.monotonic() + WITHIN_S
+    while 2 not in numbers(inbox):
+        assert time.monotonic() < deadline, "it goes on"
+        with contextlib.suppress(LayerUnavailable):
+            await layer.group_send("room", {"type": "group", "n": 2})
+        await asyncio.sleep(0.05)
+
+    def told() -> list[Any]:
+        return [event[1]["group"] for event in inbox.events if event[1]["type"] == "redis.reset"]
+
+    await until_async(lambda: "room" in told(), "the reset is told", deadline_s=WITHIN_S)
+    assert layer.metrics.dropped["reset"] >= 1
+
+
+async def test_a_history_that_does_not_reach_back(make: Make, redis_server: RedisServer) -> None:
+    with Proxy(redis_server.port) as proxy:
+        reader = make(f"{proxy.url}?socket_timeout=1", on_reset="redis.reset", history=10)
+        sender = make(redis_server.url, history=10)
+        inbox = await member(reader)
+        await sender.group_send("room", {"type": "group", "n": 0})
+        await until_async(lambda: numbers(inbox) == [0], "the first arrives")
+        proxy.refuse()
+        await asyncio.to_thread(proxy.cut)
+        await until_async(lambda: reader.metrics.gaps, "it is cut off", deadline_s=WITHIN_S)
+        for number in range(1, 51):
+            await sender.group_send("room", {"type": "group", "n": number})
+        proxy.accept()
+        await until_async(lambda: numbers(inbox)[-1:] == [50], "the last arrives", deadline_s=WITHIN_S)
+        assert numbers(inbox) == [0, *range(41, 51)]
+        order = [event[1]["type"] for event in inbox.events]
+        assert order.count("redis.reset") == 1 and order.index("redis.reset") == 1, "before what comes later"
+        assert reader.metrics.dropped == {"reset": 40}
+
+
+async def test_a_replica_takes_over_without_the_last_messages(make: Make, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    old = RedisServer(tmp_path / "one")
+    new = RedisServer(tmp_path / "two", "--replicaof", "127.0.0.1", str(old.port))
+    with (
+        Proxy(old.port) as proxy,
+        redis.Redis(port=old.port) as first,
+        redis.Redis(port=new.port) as second,
+    ):
+        layer = make(proxy.url, on_reset="redis.reset")
+        inbox = await member(layer)
+        for number in range(5):
+            await layer.group_send("room", {"type": "group", "n": number})
+        await until_async(lambda: len(numbers(inbox)) == 5, "five arrive")
+        (stream,) = first.keys("asgi:history:room")
+        await until_async(lambda: second.xlen(stream) == 5, "they are replicated", deadline_s=WITHIN_S)
+        second.replicaof("NO", "ONE")
+        for number in range(5, 8):
+            await layer.group_send("room", {"type": "group", "n": number})
+        await until_async(lambda: len(numbers(inbox)) == 8, "the last ones too")
+        proxy.target = new.port
+        await asyncio.to_thread(old.kill)
+        number = 100
+        deadline = time.monotonic() + WITHIN_S
+        while number - 1 not in numbers(inbox):
+            assert time.monotonic() < deadline, "it goes on"
+            with contextlib.suppress(LayerUnavailable):
+                await layer.group_send("room", {"type": "group", "n": number})
+                number += 1
+            await asyncio.sleep(0.02)
+        assert [event[1]["type"] for event in inbox.events].count("redis.reset") == 1
+        got = numbers(inbox)
+        assert got[:8] == list(range(8)) and got[8:] == list(range(got[8], number))
+    old.stop()
+    new.stop()
+
+
+async def test_a_position_that_has_expired_by_itself_is_no_reset(
+    make: Make, redis_server: RedisServer
+) -> None:
+    layer = make(redis_server.url, history_seconds=1, group_expiry=1, on_reset="redis.reset")
+    inbox = await member(layer)
+    await layer.group_send("room", {"type": "group", "n": 1})
+    with redis.Redis(port=redis_server.port) as wire:
+        await until_async(
+            lambda: not wire.exists("asgi:position:room"), "it is forgotten", deadline_s=WITHIN_S
+        )
+    await layer.group_send("room", {"type": "group", "n": 2})
+    await until_async(lambda: numbers(inbox) == [1, 2], "the next arrives")
+    assert layer.metrics.dropped == {} and len(inbox.events) == 2
+
+
+async def test_who_joins_gets_what_comes_after(make: Make) -> None:
+    sender = make(prefix=unique_prefix())
+    reader = make(prefix=sender.prefix)
+    for number in range(3):
+        await sender.group_send("room", {"type": "group", "n": number})
+    inboxes = await asyncio.gather(*(member(reader) for _ in range(5)))
+    await sender.group_send("room", {"type": "group", "n": 3})
+    for inbox in inboxes:
+        await until_async(lambda i=inbox: numbers(i) == [3], "the later one")  # type: ignore[misc]
+
+
+# Workers
+
+
+async def test_a_worker_that_dies(make: Make) -> None:
+    """Its message comes again, to another one, with the number of tries."""
+    one = make(prefix=unique_prefix(), takeover=1)
+    other = make(prefix=one.prefix, takeover=1)
+    await one.send("jobs", {"type": "job", "n": 1})
+    await one.send("jobs", {"type": "job", "n": 2})
+    taken = await asyncio.wait_for(one.take("jobs"), WITHIN_S)
+    assert (taken.message, taken.tries) == ({"type": "job", "n": 1}, 1)
+    (station,) = one._stations.all()
+    station.jobs.held.clear()  # it says no more that it is at work
+    second = await asyncio.wait_for(other.take("jobs"), WITHIN_S)
+    assert second.message["n"] == 2
+    second.acknowledge()
+    again = await asyncio.wait_for(other.take("jobs"), WITHIN_S)
+    assert (again.message, again.tries) == ({"type": "job", "n": 1}, 2)
+    again.acknowledge()
+
+
+async def test_a_worker_at_work_keeps_its_message(make: Make) -> None:
+    one = make(prefix=unique_prefix(), takeover=1)
+    other = make(prefix=one.prefix, takeover=1)
+    await one.send("jobs", {"type": "job", "n": 1})
+    taken = await one.take("jobs")
+    waiting = asyncio.ensure_future(other.take("jobs"))
+    done, _ = await asyncio.wait((waiting,), timeout=4)
+    assert not done, "nobody else gets it for as long as it takes"
+    taken.acknowledge()
+    await one.send("jobs", {"type": "job", "n": 2})
+    second = await asyncio.wait_for(waiting, WITHIN_S)
+    assert second.message["n"] == 2
+    second.acknowledge()
+
+
+@pytest.mark.parametrize("tries", [1, 2, 3])
+async def test_a_message_that_nobody_can_handle(make: Make, redis_port: int, tries: int) -> None:
+    layer = make(prefix=unique_prefix(), tries=tries, takeover=1)
+    await layer.send("jobs", {"type": "poison"})
+    await layer.send("jobs", {"type": "good"})
+    for number in range(1, tries + 1):
+        job = await asyncio.wait_for(layer.take("jobs"), WITHIN_S)
+        if number == 1:
+            good = await asyncio.wait_for(layer.take("jobs"), WITHIN_S)
+            good.acknowledge()
+        assert (job.message["type"], job.tries) == ("poison", number)
+        job.failed()
+    waiting = asyncio.ensure_future(layer.take("jobs"))
+    await until_async(lambda: layer.metrics.dropped == {"dead": 1}, "it is buried", deadline_s=WITHIN_S)
+    with redis.Redis(port=redis_port) as wire:
+        ((_, fields),) = wire.xrange(layer.keys.dead("jobs"))
+        assert layer.deserialize(fields[b"m"]) == {"type": "poison"}
+        assert wire.xlen(layer.keys.jobs("jobs")) == 0
+    waiting.cancel()
+
+
+async def test_a_cancelled_take_loses_nothing(make: Make) -> None:
+    layer = make(prefix=unique_prefix(), takeover=60)
+    for number in range(20):
+        waiting = asyncio.ensure_future(layer.take("jobs"))
+        for _ in range(number % 5):
+            await asyncio.sleep(0)
+        await layer.send("jobs", {"type": "job", "n": number})
+        waiting.cancel()
+        await asyncio.wait((waiting,))
+        if not waiting.cancelled():
+            waiting.result().put_back()
+        job = await asyncio.wait_for(layer.take("jobs"), WITHIN_S)
+        assert (job.message["n"], job.tries) == (number, 1)
+        job.acknowledge()
