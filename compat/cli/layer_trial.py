@@ -102,11 +102,6 @@ def _judge(about: dict[str, str], where: str, findings: Findings) -> None:
             "and members of groups (which return within the lease). Set it to noeviction: then senders get "
             "an error"
         )
-    if about.get("role") == "slave":
-        findings.wrong.append(
-            f"Redis at {where} is a replica of {about.get('master_host')}:{about.get('master_port')}. Name "
-            "its master, or its sentinels, in CONFIG['hosts']"
-        )
 
 
 async def _try_out(layer: Any, findings: Findings) -> None:

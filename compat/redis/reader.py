@@ -51,6 +51,9 @@ class Reader:
         """Of the server that has given ``_client_id``."""
         self._blocked = False
         self._changes = 0
+        """The number of blocking reads that have ended."""
+        self._unwanted = -1
+        """The value of ``_changes`` during the read that is to end."""
         self._interrupting: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -171,16 +174,18 @@ class Reader:
 
     def interrupt(self) -> None:
         """End the blocking read, because the queues to read have changed."""
-        if self._blocked and self._client_id is not None and self._interrupting is None:
-            self._interrupting = asyncio.get_running_loop().create_task(self._interrupt())
+        if self._blocked and self._client_id is not None:
+            self._unwanted = self._changes
+            if self._interrupting is None:
+                self._interrupting = asyncio.get_running_loop().create_task(self._interrupt())
 
     async def _interrupt(self) -> None:
-        turn, pause_s = self._changes, 0.001
+        pause_s = 0.001
         try:
-            # Repeat it: this command uses another connection, and may arrive before the blocking command.
-            while self._blocked and self._changes == turn:
-                if await self.shards.call(self.index, b"CLIENT", b"UNBLOCK", self._client_id or 0):
-                    return
+            # Repeat it: this command uses another connection, and may arrive before the blocking command. And
+            # while it is on its way, the next read may have begun, and be unwanted too.
+            while self._blocked and self._changes == self._unwanted:
+                await self.shards.call(self.index, b"CLIENT", b"UNBLOCK", self._client_id or 0)
                 await sleep(pause_s)
                 pause_s = min(2 * pause_s, 0.1)
         except LayerUnavailable:

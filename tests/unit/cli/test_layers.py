@@ -105,7 +105,7 @@ def test_a_replica(capsys: pytest.CaptureFixture[str], redis_server: RedisServer
         wire.replicaof("127.0.0.1", "1")
     fine, out = shown(capsys, default=on(redis_server.url, backend))
     assert not fine
-    assert "is a replica of 127.0.0.1:1. Name its master" in out
+    assert "it is a read-only replica; name its master" in out
 
 
 def test_a_redis_that_is_full(capsys: pytest.CaptureFixture[str], redis_server: RedisServer) -> None:
