@@ -200,11 +200,18 @@ class AsyncConsumer:
         self.base_send = self._own_send = socket.send
         inbox = inbox_of(socket.loop)
         self._database = db.watched()
+        self._tell_worker(scope)
         dispatch = self.dispatch
         own = self._database or getattr(dispatch, "__func__", None) is not _shipped_dispatch
         handlers = None if own else self._handler_names
         conversation = converse(Connection(self, inbox, socket, dispatch, receive, handlers))
         return self._closing_connections(conversation) if self._database else conversation
+
+    def _tell_worker(self, scope: Scope) -> None:
+        """Tell the worker that runs this consumer which messages have been handled, if it wants to know."""
+        watched = scope.get("compat.watched")
+        if watched is not None:
+            self.dispatch = watched(self.dispatch)  # type: ignore[method-assign]
 
     async def _closing_connections(self, conversation: Awaitable[None]) -> None:
         await conversation
@@ -297,6 +304,7 @@ class SyncConsumer(AsyncConsumer):
     async def _conversation(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
         self._database = db.watched()
+        self._tell_worker(scope)
         socket = self._socket = Socket(scope, send)
         one_thread = self._on_one_thread(scope)
         bridge = None if one_thread or self.concurrency > 1 else bridge_of(self, socket)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,13 @@ import pytest
 import pytest_asyncio
 import redis
 
+from compat.consumer import AsyncConsumer, SyncConsumer
 from compat.engine.inbox import Inbox
 from compat.engine.parts import inbox_of
 from compat.exceptions import LayerUnavailable
 from compat.layers.redis.streams import RedisStreamsChannelLayer
+from compat.types import Message
+from compat.worker import Worker
 from tests.support.layers import unique_prefix
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
@@ -316,3 +321,47 @@ async def test_a_cancelled_take_loses_nothing(make: Make) -> None:
         job = await asyncio.wait_for(layer.take("jobs"), WITHIN_S)
         assert (job.message["n"], job.tries) == (number, 1)
         job.acknowledge()
+
+
+@asynccontextmanager
+async def working(application: Any, layer: RedisStreamsChannelLayer) -> AsyncIterator[None]:
+    task = asyncio.ensure_future(Worker(application, ["jobs"], layer).arun())  # type: ignore[no-untyped-call]
+    yield
+    task.cancel()
+    await asyncio.wait((task,))
+
+
+@pytest.mark.parametrize("flavour", ["async", "sync"])
+async def test_a_worker_acknowledges_what_it_has_handled(make: Make, redis_port: int, flavour: str) -> None:
+    """Not what it is handling; and what fails is tried again, as often as the layer says."""
+    layer = make(prefix=unique_prefix(), tries=2, takeover=1)
+    seen: list[int] = []
+    gate = threading.Event()
+
+    class Async(AsyncConsumer):
+        async def job(self, message: Message) -> None:
+            seen.append(message["n"])
+            if message["n"] == 2:
+                raise LookupError("a bug")
+            await asyncio.to_thread(gate.wait, WITHIN_S)
+
+    class Sync(SyncConsumer):
+        def job(self, message: Message) -> None:
+            seen.append(message["n"])
+            if message["n"] == 2:
+                raise LookupError("a bug")
+            gate.wait(WITHIN_S)
+
+    stream = layer.keys.jobs("jobs")
+    with redis.Redis(port=redis_port) as wire:
+        async with working((Async if flavour == "async" else Sync).as_asgi(), layer):
+            for number in (1, 2, 3):
+                await layer.send("jobs", {"type": "job", "n": number})
+            await until_async(lambda: seen == [1], "the first is at work")
+            for _ in range(50):
+                await asyncio.sleep(0)
+            assert wire.xlen(stream) == 3, "nothing is acknowledged yet"
+            gate.set()
+            await until_async(lambda: wire.xlen(stream) == 0, "all are done", deadline_s=WITHIN_S)
+        assert sorted(seen) == [1, 2, 2, 3]
+        assert wire.xlen(layer.keys.dead("jobs")) == 1
