@@ -24,6 +24,7 @@ from compat.settings import on_change, settings
 if TYPE_CHECKING:
     from compat.layers.redis.core import RedisChannelLayer as RedisChannelLayer
     from compat.layers.redis.pubsub import RedisPubSubChannelLayer as RedisPubSubChannelLayer
+    from compat.layers.redis.streams import RedisStreamsChannelLayer as RedisStreamsChannelLayer
 
 __all__ = [
     "BACKENDS",
@@ -287,4 +288,8 @@ def __getattr__(name: str) -> Any:
         from compat.layers.redis.pubsub import RedisPubSubChannelLayer
 
         return RedisPubSubChannelLayer
+    if name == "RedisStreamsChannelLayer":
+        from compat.layers.redis.streams import RedisStreamsChannelLayer
+
+        return RedisStreamsChannelLayer
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
