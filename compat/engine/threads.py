@@ -80,7 +80,7 @@ def in_threads(
     handle = through_asgiref(dispatch)
 
     async def in_thread(message: Message) -> None:
-        if not message["type"].endswith(".disconnect"):
+        if not str(message.get("type")).endswith(".disconnect"):
             await handle(message)
             return
         call, cancelled = _Once(dispatch, message), None

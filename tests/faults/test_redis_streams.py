@@ -301,7 +301,8 @@ async def test_a_message_that_nobody_can_handle(make: Make, redis_port: int, tri
     waiting = asyncio.ensure_future(layer.take("jobs"))
     await until_async(lambda: layer.metrics.dropped == {"dead": 1}, "it is buried", deadline_s=WITHIN_S)
     with redis.Redis(port=redis_port) as wire:
-        ((_, fields),) = wire.xrange(layer.keys.dead("jobs"))
+        dead: Any = wire.xrange(layer.keys.dead("jobs"))
+        ((_, fields),) = dead
         assert layer.deserialize(fields[b"m"]) == {"type": "poison"}
         assert wire.xlen(layer.keys.jobs("jobs")) == 0
     waiting.cancel()

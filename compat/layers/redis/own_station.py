@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from compat.clock import steady
@@ -29,7 +30,7 @@ class OwnStation(Station):
         link_lost: Callable[[int, str], None],
     ) -> None:
         super().__init__(layer, loop, link_lost)
-        self.layer: OwnChannels[Any] = layer
+        self._owns: Callable[[str], bool] = partial(layer.owns, self)
         self.client_prefix = client_prefix
         self._expiry_s = expiry_s
         self._ended: dict[str, float] = {}
@@ -73,7 +74,7 @@ class OwnStation(Station):
 
     def unknown(self, channel: str) -> Mailbox | None:
         """Return a new mailbox for a channel of this loop; None if the channel has ended or is not ours."""
-        if channel in self._ended or not self.layer.owns(self, channel):
+        if channel in self._ended or not self._owns(channel):
             return None
         return self.require_mailbox(channel)
 

@@ -240,7 +240,7 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
                 await receipt.complete()
             return SendResult(None, receipt.dropped)
         finally:
-            if receipt is not None and not receipt.came:
+            if station is not None and receipt is not None and not receipt.came:
                 station.receipts.forget(mark, receipt)
 
     # Losses

@@ -28,6 +28,7 @@ class Receiver(Protocol):
     @property
     def follow_memory_s(self) -> float:
         """How long Redis remembers a position after the last message (``History.position_s``)."""
+        raise NotImplementedError
 
     def follow_deliver(self, topic: str, body: bytes) -> Awaitable[None] | None:
         """Deliver a message; return None, or an awaitable to wait for before the next one."""
@@ -37,6 +38,7 @@ class Receiver(Protocol):
 
     async def follow_read(self, topic: str, first: int, most: int) -> Part:
         """Read a part of the history (``History.read``)."""
+        raise NotImplementedError
 
 
 class _Followed:
