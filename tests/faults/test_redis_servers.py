@@ -136,7 +136,7 @@ async def test_faults_redis_05_an_address_leads_to_another_master(
         later = await member(make(cls, new.url))
         await comes(sender, later, "who joined at the new master is reached")
         await comes(sender, inbox, "and who was there before")
-        assert reader.metrics.gaps, "the time in between is told"
+        await until_async(lambda: reader.metrics.gaps, "the time in between is told", deadline_s=WITHIN_S)
 
 
 async def test_faults_redis_05_only_the_commands_go_elsewhere(

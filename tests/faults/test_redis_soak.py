@@ -43,6 +43,13 @@ async def close(*layers: Any) -> None:
             await station.aclose()
 
 
+async def _not_of_before(layer: Any) -> Any:
+    """The next message of the plain channel that is none of those that opened the connections."""
+    while (message := await layer.receive("plain"))["type"] == "warm up":
+        pass
+    return message
+
+
 @pytest.mark.slow
 @pytest.mark.every_redis_py
 @BOTH
@@ -51,6 +58,10 @@ async def test_idle_for_fifteen_seconds(cls: Make, redis_server: RedisServer) ->
     layer = cls(hosts=[redis_server.url])
     inbox = await member(layer, "room")
     waiting = asyncio.ensure_future(layer.receive("plain"))
+    while not waiting.done():  # until every connection is open
+        await layer.send("plain", {"type": "warm up"})
+        await asyncio.wait((waiting,), timeout=1)
+    waiting = asyncio.ensure_future(_not_of_before(layer))
     await layer.group_send("room", {"type": "x"})
     await inbox.get()
     with redis.Redis.from_url(redis_server.url) as wire:
