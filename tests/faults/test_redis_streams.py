@@ -250,6 +250,32 @@ async def test_who_joins_gets_what_comes_after(make: Make) -> None:
         await until_async(lambda i=inbox: numbers(i) == [3], "the later one")  # type: ignore[misc]
 
 
+async def test_connections_that_are_closed_and_opened_again(make: Make) -> None:
+    """What was read before does not come again, and what was sent meanwhile does."""
+    layer = make(prefix=unique_prefix())
+    sender = make(prefix=layer.prefix)
+    channel = await layer.new_channel()
+    await sender.send(channel, {"type": "direct", "n": 1})
+    assert (await asyncio.wait_for(layer.receive(channel), WITHIN_S))["n"] == 1
+    await layer.close_pools()
+    await sender.send(channel, {"type": "direct", "n": 2})
+    assert (await asyncio.wait_for(layer.receive(channel), WITHIN_S))["n"] == 2
+
+
+def test_one_event_loop_after_another(redis_url: str) -> None:
+    """A channel outlives the event loop that made it, as long as the process."""
+    layer = RedisStreamsChannelLayer(hosts=[redis_url], prefix=unique_prefix())
+    channel = asyncio.run(layer.new_channel())
+    asyncio.run(layer.send(channel, {"type": "direct", "n": 1}))
+
+    async def receive() -> Message:
+        return await asyncio.wait_for(layer.receive(channel), WITHIN_S)
+
+    assert asyncio.run(receive())["n"] == 1
+    asyncio.run(layer.send(channel, {"type": "direct", "n": 2}))
+    assert asyncio.run(receive())["n"] == 2
+
+
 # Workers
 
 

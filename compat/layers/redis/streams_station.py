@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from compat.clock import steady
 from compat.engine.inbox import Inbox
 from compat.layers.redis.jobs import Jobs
-from compat.layers.redis.keys import RESERVED_KEY
+from compat.layers.redis.keys import RESERVED_KEY, lease_of
 from compat.layers.redis.own_station import OwnStation
 from compat.layers.redis.pubsub_station import EXCLUDE_KEY
 from compat.layers.redis.scripts import ADD_JOB
@@ -39,9 +39,9 @@ class StreamsStation(OwnStation):
         """Maps a group to its members on this loop, in the order of joining."""
         self._by_topic: dict[str, str] = {}
         """Maps the topic of a group to the group."""
-        self._direct = self.keys.direct_topic(client_prefix)
-        """The topic of the direct messages to this loop."""
-        self._listening: asyncio.Task[None] | None = None
+        self._direct: dict[str, str] = {}
+        """Maps the topics of direct messages to their client prefixes: this loop's own, and adopted ones."""
+        self._listening: dict[str, asyncio.Task[None]] = {}
         self.follower = Follower(self)
         self.jobs = Jobs(self.shards, layer, self.outages, client_prefix, layer.block_s, self._decode_job)
         self.subscriptions = Subscriptions(
@@ -81,7 +81,7 @@ class StreamsStation(OwnStation):
                 self.subscriptions.unsubscribe(topic)
 
     def _is_wanted(self, topic: str) -> bool:
-        return topic in self._by_topic or topic == self._direct
+        return topic in self._by_topic or topic in self._direct
 
     def hears(self, group: str) -> bool:
         """Return True if messages for ``group`` now reach members on this loop."""
@@ -102,7 +102,7 @@ class StreamsStation(OwnStation):
         return min(self.layer.history.position_s, self.layer.direct.position_s)
 
     def follow_deliver(self, topic: str, body: bytes) -> Awaitable[None] | None:
-        if topic == self._direct:
+        if topic in self._direct:
             return self._arrived(body)
         group = self._by_topic.get(topic)
         receipt = self.receipts.take(topic.encode() + body) if self.receipts else None
@@ -123,7 +123,7 @@ class StreamsStation(OwnStation):
 
     def follow_reset(self, topic: str, reason: str, lost: int | None) -> None:
         group = self._by_topic.get(topic)
-        if topic == self._direct:
+        if topic in self._direct:
             self.layer.count_reset(None, reason, lost)
             if self.layer.on_reset is not None:
                 self.tell(tuple(self.boxes), {**self.layer.on_reset, "group": None})
@@ -133,10 +133,11 @@ class StreamsStation(OwnStation):
                 self.tell(tuple(self.groups[group]), {**self.layer.on_reset, "group": group})
 
     async def follow_read(self, topic: str, first: int, most: int) -> Part:
+        client_prefix = self._direct.get(topic)
         keys = (
-            self.keys.direct(self.client_prefix)
-            if topic == self._direct
-            else self.keys.history(self._by_topic.get(topic, ""))
+            self.keys.history(self._by_topic.get(topic, ""))
+            if client_prefix is None
+            else self.keys.direct(client_prefix)
         )
         return await self.layer.history.read(self.shards, self.keys.topic_shard(topic), keys, first, most)
 
@@ -146,27 +147,27 @@ class StreamsStation(OwnStation):
         self.listen(channel)
 
     def listen(self, channel: str) -> None:
-        """Receive the direct messages to this loop, from the first one on."""
-        if not self.subscriptions.is_subscribed(self._direct) and self._listening is None:
-            self.subscriptions.want(self._direct)
-            self._listening = self.loop.create_task(self._listen())
-            self._listening.add_done_callback(self._listened)
+        """Receive the direct messages to the process of ``channel``, from the first one on."""
+        client_prefix = lease_of(channel)
+        topic = self.keys.direct_topic(client_prefix)
+        if not self.subscriptions.is_subscribed(topic) and topic not in self._listening:
+            self._direct[topic] = client_prefix
+            self.subscriptions.want(topic)
+            listening = self._listening[topic] = self.loop.create_task(self.subscriptions.subscribe(topic))
+            listening.add_done_callback(lambda task: self._listened(topic, task))
 
     async def listening(self, channel: str) -> None:
         """Wait until direct messages are received; raise LayerUnavailable if Redis cannot be reached now."""
         self.listen(channel)
-        if self._listening is not None:
-            await asyncio.shield(self._listening)
+        listening = self._listening.get(self.keys.direct_topic(lease_of(channel)))
+        if listening is not None:
+            await asyncio.shield(listening)
 
-    async def _listen(self) -> None:
-        await self.subscriptions.subscribe(self._direct)
-        self.follower.begin_at_start(self._direct)
-
-    def _listened(self, listening: asyncio.Task[None]) -> None:
-        self._listening = None
+    def _listened(self, topic: str, listening: asyncio.Task[None]) -> None:
+        del self._listening[topic]
         if not listening.cancelled():
             listening.exception()  # marks it as retrieved; the waiting callers get it too
-        self.follower.begin_at_start(self._direct)
+            self.follower.begin_at_start(topic)
 
     def _arrived(self, body: bytes) -> Awaitable[None] | None:
         """Deliver a direct message; return an awaitable to wait for, or None."""
@@ -215,14 +216,20 @@ class StreamsStation(OwnStation):
             for start in range(0, len(found), 1000):
                 await self.shards.call(index, b"DEL", *found[start : start + 1000])
 
+    def adopt(self, other: OwnStation) -> None:
+        super().adopt(other)
+        if isinstance(other, StreamsStation):
+            for topic in other._direct:
+                self.follower.take_over(other.follower, topic)
+
     def in_use(self) -> bool:
         return self.jobs.in_use() or any(map(self._is_read, self.boxes))
 
     async def _disconnect(self) -> None:
         await super()._disconnect()
+        for listening in self._listening.values():
+            listening.cancel()
         await self.follower.aclose()
         await self.subscriptions.aclose()
         await self.jobs.aclose()
-        if self._listening is not None:
-            self._listening.cancel()
         await self.shards.aclose()

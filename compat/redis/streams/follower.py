@@ -73,10 +73,18 @@ class Follower:
         """The topics whose position was being read when something was published."""
 
     def begin_at_start(self, topic: str) -> None:
-        """Follow ``topic``, which only this process reads, from its first message on."""
-        if topic not in self._topics:
+        """Follow a topic that only this process reads, from its first message on, or from where it was."""
+        followed = self._topics.get(topic)
+        if followed is None:
             followed = self._topics[topic] = _Followed(Part())
-            self._read(topic, followed)
+        self._read(topic, followed)
+
+    def take_over(self, other: Follower, topic: str) -> None:
+        """Go on where ``other`` was, whose event loop is closed."""
+        followed = other._topics.pop(topic, None)
+        if followed is not None:
+            followed.task, followed.live = None, 0
+            self._topics[topic] = followed
 
     async def begin(self, topic: str) -> None:
         """Follow ``topic`` from its end on; call it when the topic is subscribed to.
@@ -201,10 +209,9 @@ class Follower:
         return entries
 
     async def aclose(self) -> None:
-        """End all reading."""
+        """End all reading; the positions are kept."""
         tasks = [followed.task for followed in self._topics.values() if followed.task is not None]
         tasks += self._beginning.values()
-        self._topics.clear()
         for task in tasks:
             task.cancel()
         if tasks:
