@@ -12,6 +12,7 @@ from asgiref.sync import async_to_sync
 
 from compat.engine.inbox import Inbox
 from compat.engine.parts import inbox_of
+from compat.engine.subscription import pushes
 from compat.exceptions import ChannelFull
 from compat.generic.websocket import AsyncJsonWebsocketConsumer
 from compat.layers import PushLayer, register_channel_layer, unregister_channel_layer
@@ -553,3 +554,9 @@ async def test_an_unknown_option_names_the_nearest(make: Make) -> None:
         make(capacty=5)
     with pytest.raises(ValueError, match=r"on_overflow='block': expected one of"):
         make(on_overflow="block")
+
+
+@pytest.mark.layers(ours=True)
+def test_messages_are_pushed_into_inboxes(layer: Any) -> None:
+    """And no task for each consumer calls ``receive()``, which is for layers that cannot push."""
+    assert pushes(layer)

@@ -124,16 +124,7 @@ class RedisChannelLayer(OwnChannels[QueueStation], PrivateNamesOfQueue):
             raise ChannelFull(channel)
         await self._sending.send(commands, channel, message)
 
-    async def receive(self, channel: str) -> Message:
-        """Wait for the next message of ``channel`` and return it; a cancelled call loses no message.
-
-        A "!" channel can be read only in the process that made it (AssertionError elsewhere). Raises
-        LayerUnavailable if Redis cannot be reached at first; a later outage only makes the call wait.
-        """
-        self.require_valid_channel_name(channel)
-        if "!" in channel:
-            mailbox = await self._own_mailbox(channel)
-            return await mailbox.get()
+    async def _receive_plain(self, channel: str) -> Message:
         station = self._station()
         if station is not None:
             taken = await station.plain.take(channel)

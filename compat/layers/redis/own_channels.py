@@ -14,6 +14,7 @@ from compat.layers.redis.keys import lease_of
 from compat.layers.redis.layer import RedisLayer
 from compat.layers.redis.own_station import OwnStation
 from compat.redis.loops import background
+from compat.types import Message
 
 __all__ = ["OwnChannels"]
 
@@ -62,6 +63,22 @@ class OwnChannels(RedisLayer[S]):
         channel = f"{prefix}.{station.client_prefix}!{uuid.uuid4().hex}"
         station.made(channel)
         return channel
+
+    async def receive(self, channel: str) -> Message:
+        """Wait for the next message of ``channel`` and return it; a cancelled call loses no message.
+
+        A "!" channel can be read only in the process that made it (AssertionError elsewhere). Raises
+        LayerUnavailable if Redis cannot be reached at first; a later outage only makes the call wait.
+        """
+        self.require_valid_channel_name(channel)
+        if "!" in channel:
+            mailbox = await self._own_mailbox(channel)
+            return await mailbox.get()
+        return await self._receive_plain(channel)
+
+    async def _receive_plain(self, channel: str) -> Message:
+        """Wait for the next message of a plain channel and return it."""
+        raise NotImplementedError
 
     async def _own_mailbox(self, channel: str) -> Mailbox:
         """Return the mailbox of a "!" channel of this process, whichever event loop reads it."""

@@ -156,16 +156,7 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
                 raise ChannelFull(channel)
         self.metrics.count_sent()
 
-    async def receive(self, channel: str) -> Message:
-        """Wait for the next message of ``channel`` and return it; a cancelled call loses no message.
-
-        A "!" channel can be read only in the process that made it (AssertionError elsewhere). Raises
-        LayerUnavailable if Redis cannot be reached at first; a later outage only makes the call wait.
-        """
-        self.require_valid_channel_name(channel)
-        if "!" in channel:
-            mailbox = await self._own_mailbox(channel)
-            return await mailbox.get()
+    async def _receive_plain(self, channel: str) -> Message:
         station = self._station()
         if station is None:
             return await take_in_background(lambda: self._stations.get(background.loop).jobs.take(channel))
