@@ -209,9 +209,9 @@ class AsyncConsumer:
 
     def _tell_worker(self, scope: Scope) -> None:
         """Tell the worker that runs this consumer which messages have been handled, if it wants to know."""
-        watched = scope.get("compat.watched")
-        if watched is not None:
-            self.dispatch = watched(self.dispatch)  # type: ignore[method-assign]
+        progress = scope.get("compat.progress")
+        if progress is not None:
+            self.dispatch = progress.watched(self.dispatch)  # type: ignore[method-assign]
 
     async def _closing_connections(self, conversation: Awaitable[None]) -> None:
         await conversation

@@ -14,41 +14,40 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from asgiref.compatibility import guarantee_single_callable
 from asgiref.server import StatelessServer
 
-from compat.types import ASGIApp, Message, Scope
+from compat.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["Worker"]
 
 log = logging.getLogger("compat.worker")
 
 
-class _Messages(asyncio.Queue[Message]):
-    """The messages of one application instance.
+class _Progress:
+    """Whether the message that an application instance has got last has been handled.
 
-    A message has been handled when a consumer of ours says so (``watched``). Of any other application it is
-    known that it asks for the next message.
+    A consumer of ours says so (``watched``). Of any other application it is known that it asks for the next
+    message.
     """
 
     def __init__(self) -> None:
-        super().__init__()
         self._loop = asyncio.get_running_loop()
         self._done = asyncio.Event()
         self._is_told = False
+        self._has_got = False
 
-    def put_nowait(self, item: Message) -> None:
+    def begin(self) -> None:
+        """Note that there is a message to handle."""
+        self._has_got = False
         self._done.clear()
-        super().put_nowait(item)
 
-    async def get(self) -> Message:
-        if self.empty() and not self._is_told:
-            self._done.set()
-        return await super().get()
+    async def handled(self) -> None:
+        """Wait until the message has been handled."""
+        await self._done.wait()
 
     def watched(self, dispatch: Callable[[Message], Any]) -> Callable[[Message], Any]:
         """Return ``dispatch`` of a consumer, which now tells when a message has been handled."""
@@ -64,9 +63,28 @@ class _Messages(asyncio.Queue[Message]):
 
         return adispatch if inspect.iscoroutinefunction(dispatch) else in_thread
 
-    async def handled(self) -> None:
-        """Wait until what was put last has been handled."""
-        await self._done.wait()
+    def asked(self, receive: Receive) -> Receive:
+        """Return ``receive`` of an application, which now tells when the next message is asked for."""
+
+        async def ask() -> Message:
+            if self._has_got and not self._is_told:
+                self._done.set()
+            message = await receive()
+            self._has_got = True
+            return message
+
+        return ask
+
+
+def _watched(application: ASGIApp) -> ASGIApp:
+    """Return ``application``, whose progress with each message is noted if the scope has a ``_Progress``."""
+    run: ASGIApp = guarantee_single_callable(application)  # type: ignore[no-untyped-call]
+
+    async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+        progress: _Progress | None = scope.get("compat.progress")
+        await run(scope, receive if progress is None else progress.asked(receive), send)
+
+    return watched
 
 
 class Worker(StatelessServer):
@@ -79,7 +97,7 @@ class Worker(StatelessServer):
     def __init__(
         self, application: ASGIApp, channels: Iterable[str], channel_layer: Any, max_applications: int = 1000
     ) -> None:
-        super().__init__(application, max_applications)  # type: ignore[no-untyped-call]  # asgiref's
+        super().__init__(_watched(application), max_applications)  # type: ignore[no-untyped-call]  # asgiref's
         self.channels = list(channels)
         self.channel_layer = channel_layer
         if self.channel_layer is None:
@@ -100,7 +118,11 @@ class Worker(StatelessServer):
 
     async def listener(self, channel: str) -> None:
         """Pass each message of ``channel`` to the application instance of the channel."""
+        scope: Scope = {"type": "channel", "channel": channel}
         take = getattr(self.channel_layer, "take", None)
+        progress: _Progress | None = None
+        if take is not None:
+            progress = scope["compat.progress"] = _Progress()
         while True:
             job = None if take is None else await take(channel)
             message = job.message if job is not None else await self.channel_layer.receive(channel)
@@ -110,33 +132,17 @@ class Worker(StatelessServer):
                     job.acknowledge()
                 continue
             await self._bury(channel)
-            queue = self._queue_of(channel)
+            queue = self.get_or_create_application_instance(channel, scope)  # type: ignore[no-untyped-call]
+            if progress is not None:
+                progress.begin()
             queue.put_nowait(message)
-            if job is not None:
-                await self._handled(channel, queue, job)
+            if progress is not None:
+                await self._handled(channel, progress, job)
 
-    def _queue_of(self, channel: str) -> _Messages:
-        """Return the messages for the application instance of ``channel``, which is made if needed."""
-        details = self.application_instances.get(channel)
-        if details is None:
-            while len(self.application_instances) >= self.max_applications:
-                self.delete_oldest_application_instance()  # type: ignore[no-untyped-call]
-            queue = _Messages()
-            scope = {"type": "channel", "channel": channel, "compat.watched": queue.watched}
-            application = guarantee_single_callable(self.application)  # type: ignore[no-untyped-call]
-            running = asyncio.ensure_future(
-                application(scope, queue.get, lambda message: self.application_send(scope, message))
-            )
-            details = {"input_queue": queue, "future": running, "scope": scope}
-            self.application_instances[channel] = details
-        details["last_used"] = time.time()
-        found: _Messages = details["input_queue"]
-        return found
-
-    async def _handled(self, channel: str, queue: _Messages, job: Any) -> None:
+    async def _handled(self, channel: str, progress: _Progress, job: Any) -> None:
         """Wait until the consumer has handled a message, then acknowledge it, or give it back."""
         running: asyncio.Future[Any] = self.application_instances[channel]["future"]
-        handled = asyncio.ensure_future(queue.handled())
+        handled = asyncio.ensure_future(progress.handled())
         try:
             await asyncio.wait((handled, running), return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:

@@ -8,6 +8,9 @@ import contextvars
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from asgiref.sync import sync_to_async
 
 from compat.db import close_old_connections, database_sync_to_async
 from compat.engine.shielding import whole
@@ -72,12 +75,8 @@ def in_threads(
     """
     threads = database_sync_to_async.single_thread_executor if one_thread else executor()
 
-    def through_asgiref(call: Callable[..., None]) -> Callable[..., Awaitable[None]]:
-        if one_thread:
-            return database_sync_to_async(call)
-        return database_sync_to_async(call, thread_sensitive=False, executor=executor())
-
-    handle = through_asgiref(dispatch)
+    options: Any = {"thread_sensitive": one_thread, "executor": None if one_thread else threads}
+    handle = database_sync_to_async(dispatch, **options)
 
     async def in_thread(message: Message) -> None:
         if not str(message.get("type")).endswith(".disconnect"):
@@ -86,7 +85,7 @@ def in_threads(
         call, cancelled = _Once(dispatch, message), None
         if not is_cancelled():  # after a cancelled call, asgiref leaves a stopped executor in the context
             try:
-                await through_asgiref(call)()
+                await sync_to_async(call, **options)()
                 return
             except asyncio.CancelledError as error:
                 cancelled = error

@@ -10,7 +10,7 @@ from redis.exceptions import AuthenticationError, ResponseError
 
 from compat.clock import wall
 
-__all__ = ["LONGEST", "Server", "introduced", "is_slave"]
+__all__ = ["Server", "introduced", "is_slave"]
 
 LONGEST = 512 << 20
 """Bytes that one argument of a command may have, where ``proto-max-bulk-len`` may not be asked for."""
@@ -23,8 +23,6 @@ class Server(NamedTuple):
 
     run_id: str | None = None
     """Another one after each start of Redis; client ids begin at 1 again."""
-    version: tuple[int, ...] = ()
-    """The version of Redis, such as ``(7, 0, 15)``."""
     is_replica: bool = False
     longest: int = LONGEST
     """Bytes that one argument of a command may have at most; after a longer one Redis ends the connection."""
@@ -41,8 +39,7 @@ async def introduced(connection: AbstractConnection) -> Server:
     ahead_s = _ahead(time, asked, wall())
     role, info, limits = [await _answer(connection) for _ in QUESTIONS[1:]]
     return Server(
-        _found(rb"run_id:(\w+)", info),
-        tuple(int(part) for part in (_found(rb"redis_version:([\d.]+)", info) or "").split(".") if part),
+        _run_id(info),
         is_slave(role),
         int(limits[1]) if isinstance(limits, list) and len(limits) == 2 else LONGEST,
         ahead_s,
@@ -71,6 +68,6 @@ def _ahead(time: Any, asked: float, answered: float) -> float:
     return max(asked - there, 0.0) + min(answered - there, 0.0)
 
 
-def _found(pattern: bytes, info: Any) -> str | None:
-    found = re.search(pattern, info) if isinstance(info, bytes) else None
+def _run_id(info: Any) -> str | None:
+    found = re.search(rb"run_id:(\w+)", info) if isinstance(info, bytes) else None
     return found.group(1).decode() if found else None

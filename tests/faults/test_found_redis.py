@@ -24,7 +24,7 @@ from compat.layers.redis.queue_reader import QueueReader
 from compat.sessions.layer import LayerSession
 from compat.settings import override
 from compat.testing import WebsocketCommunicator
-from tests.support.layers import unique_prefix
+from tests.support.layers import member, unique_prefix
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until_async
@@ -46,15 +46,6 @@ async def make(redis_url: str) -> AsyncIterator[Callable[..., Any]]:
     for layer in made:
         for station in layer._stations.all():
             await station.aclose()
-
-
-async def member(layer: Any, *groups: str) -> Inbox:
-    channel = await layer.new_channel()
-    inbox = inbox_of(asyncio.get_running_loop())
-    layer.attach(channel, inbox)
-    for group in groups:
-        await layer.group_add(group, channel)
-    return inbox
 
 
 async def turning_until(condition: Callable[[], object], what: str) -> None:

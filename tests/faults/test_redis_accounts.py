@@ -10,11 +10,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from compat.engine.inbox import Inbox
-from compat.engine.parts import inbox_of
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer, queue_sending
 from compat.layers.redis.scripts import CLEAN
-from tests.support.layers import unique_prefix
+from tests.support.layers import member, unique_prefix
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until_async
@@ -38,14 +36,6 @@ async def make(redis_url: str) -> AsyncIterator[Make]:
             await station.aclose()
 
 
-async def member(layer: Any, group: str = "room") -> Inbox:
-    channel = await layer.new_channel()
-    inbox = inbox_of(asyncio.get_running_loop())
-    layer.attach(channel, inbox)
-    await layer.group_add(group, channel)
-    return inbox
-
-
 @pytest.mark.parametrize("how", [{}, {"channel_capacity": {"none": 1}}], ids=["one script", "two steps"])
 @pytest.mark.parametrize("ahead_s", [120, 2 * 86400, -120, -2 * 86400])
 async def test_faults_redis_08_the_clock_of_a_sender_jumps(
@@ -54,7 +44,7 @@ async def test_faults_redis_08_the_clock_of_a_sender_jumps(
     """Jobs that wait and members of groups are as old as the clock of Redis says, and one host is wrong."""
     right = make(**how)
     wrong = make(**how, prefix=right.prefix)
-    inbox = await member(right)
+    inbox = await member(right, "room")
     await right.group_add("workers", "jobs")
     for number in range(5):
         await right.send("jobs", {"type": "job", "n": number})
@@ -99,7 +89,7 @@ async def test_faults_redis_09_what_expires_in_redis_is_counted(make: Make, how:
 async def test_faults_redis_09_a_publish_that_reaches_nobody(make: Make) -> None:
     layer = make(RedisPubSubChannelLayer)
     assert await layer.group_send("nobody", {"type": "x"}) == (0, 0)
-    inbox = await member(layer)
+    inbox = await member(layer, "room")
     await layer.group_send("room", {"type": "x"})
     await until_async(lambda: inbox.events, "somebody hears it")
     other = make(RedisPubSubChannelLayer, prefix=layer.prefix)
@@ -115,7 +105,7 @@ async def test_faults_redis_09_a_group_that_redis_has_forgotten(
 ) -> None:
     """Found at the next turn of the lease, announced, and recorded as a gap."""
     layer = make(hosts=[redis_server.url], lease=4, on_disconnect="redis.gone", on_reconnect="redis.back")
-    inbox = await member(layer)
+    inbox = await member(layer, "room")
     for name in ("other", *(f"room{number}" for number in range(600))):
         await layer.group_add(name, inbox.channel)
     station = layer._stations.all()[0]
@@ -141,7 +131,7 @@ async def test_faults_redis_11_a_sweep_in_parts(make: Make, redis_server: RedisS
 
     with Proxy(redis_server.port) as proxy:
         layer = make(hosts=[proxy.url], lease=2)
-        await member(layer)
+        await member(layer, "room")
         shards, keys = layer._stations.all()[0].shards, layer.keys
         groups = [f"small{number}" for number in range(300)]
         for group in groups:
@@ -167,7 +157,7 @@ async def test_faults_redis_11_a_sweep_in_parts(make: Make, redis_server: RedisS
 async def test_a_process_that_comes_back_is_not_swept_away(make: Make) -> None:
     """It was believed to be dead, and has entered its members again while others clean up."""
     layer = make()
-    inbox = await member(layer)
+    inbox = await member(layer, "room")
     station = layer._stations.all()[0]
     membership, lease = station._memberships[0], station.client_prefix
     await membership._clean(lease)

@@ -15,10 +15,9 @@ import pytest_asyncio
 import redis
 
 from compat.engine.inbox import Inbox
-from compat.engine.parts import inbox_of
 from compat.exceptions import LayerUnavailable, MessageTooLarge
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
-from tests.support.layers import unique_prefix
+from tests.support.layers import member, unique_prefix
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until_async
@@ -41,14 +40,6 @@ async def make() -> AsyncIterator[Make]:
     for layer in made:
         for station in layer._stations.all():
             await station.aclose()
-
-
-async def member(layer: Any, group: str = "room") -> Inbox:
-    channel = await layer.new_channel()
-    inbox = inbox_of(asyncio.get_running_loop())
-    layer.attach(channel, inbox)
-    await layer.group_add(group, channel)
-    return inbox
 
 
 async def comes(sender: Any, inbox: Inbox, what: str) -> None:
@@ -81,7 +72,7 @@ async def test_faults_redis_02_a_stranger_keeps_its_connection(
     """The ids of connections begin again with a new Redis: the old one of a reader is now somebody else's."""
     with Proxy(redis_server.port) as proxy:
         layer = make(cls, proxy.url)
-        inbox = await member(layer)
+        inbox = await member(layer, "room")
         proxy.refuse()
         await asyncio.to_thread(redis_server.restart)
         strangers = [redis.Redis(port=redis_server.port, single_connection_client=True) for _ in range(40)]
@@ -106,7 +97,7 @@ async def test_faults_redis_02_the_readers_own_old_connection_ends(
             return [client["id"] for client in wire.client_list() if client["cmd"] == "bzpopmin"]
 
         layer = make(RedisChannelLayer, proxy.url)
-        inbox = await member(layer)
+        inbox = await member(layer, "room")
         await until_async(blocked, "the reader waits")
         (old,) = blocked()
         await asyncio.to_thread(proxy.half_close)
@@ -122,7 +113,7 @@ async def test_faults_redis_05_an_address_leads_to_another_master(
     old, new = pair
     with Proxy(old.port) as proxy:
         reader, sender = make(cls, proxy.url), make(cls, proxy.url)
-        inbox = await member(reader)
+        inbox = await member(reader, "room")
         await comes(sender, inbox, "through the first master")
         with redis.Redis(port=new.port) as wire:
             replicating = lambda: wire.info("replication")["master_link_status"] == "up"  # noqa: E731
@@ -133,7 +124,7 @@ async def test_faults_redis_05_an_address_leads_to_another_master(
         with redis.Redis(port=old.port) as wire:
             wire.replicaof("127.0.0.1", new.port)
 
-        later = await member(make(cls, new.url))
+        later = await member(make(cls, new.url), "room")
         await comes(sender, later, "who joined at the new master is reached")
         await comes(sender, inbox, "and who was there before")
         await until_async(lambda: reader.metrics.gaps, "the time in between is told", deadline_s=WITHIN_S)
@@ -146,7 +137,7 @@ async def test_faults_redis_05_only_the_commands_go_elsewhere(
     one, two = pair
     with Proxy(one.port) as proxy:
         layer = make(RedisPubSubChannelLayer, proxy.url)
-        inbox = await member(layer)
+        inbox = await member(layer, "room")
         await comes(layer, inbox, "through the first")
         with redis.Redis(port=two.port) as wire:
             wire.replicaof("NO", "ONE")
@@ -164,7 +155,7 @@ async def test_faults_redis_12_what_redis_would_not_take_is_refused_here(
     with redis.Redis(port=redis_server.port) as wire:
         wire.config_set("proto-max-bulk-len", 1 << 20)
     layer = make(cls, redis_server.url)
-    inbox = await member(layer)
+    inbox = await member(layer, "room")
     good = [layer.group_send("room", {"type": "x", "n": number}) for number in range(20)]
     results = await asyncio.gather(
         *good[:10],
@@ -194,6 +185,6 @@ async def test_faults_redis_08_a_clock_that_differs_is_told(
     with Proxy(redis_server.port) as proxy:
         proxy.before = two_minutes_behind
         layer = make(cls, proxy.url, prefix=unique_prefix())
-        await comes(layer, await member(layer), "it works")
+        await comes(layer, await member(layer, "room"), "it works")
     told = [record.getMessage() for record in caplog.records if "clock" in record.getMessage()]
     assert len(told) == 1 and "is 120 s ahead of that of Redis at 127.0.0.1:" in told[0]

@@ -12,25 +12,15 @@ import pytest
 import redis
 
 from compat.engine.inbox import Inbox
-from compat.engine.parts import inbox_of
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
 from tests.support.footprint import Footprint, footprint
-from tests.support.layers import databases
+from tests.support.layers import databases, member
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until_async
 
 WITHIN_S = 20.0
 BOTH = pytest.mark.parametrize("cls", [RedisChannelLayer, RedisPubSubChannelLayer])
 Make = Callable[..., Any]
-
-
-async def member(layer: Any, *groups: str) -> Inbox:
-    channel = await layer.new_channel()
-    inbox = inbox_of(asyncio.get_running_loop())
-    layer.attach(channel, inbox)
-    for group in groups:
-        await layer.group_add(group, channel)
-    return inbox
 
 
 async def arrived(inbox: Inbox, count: int) -> None:

@@ -17,12 +17,11 @@ import redis
 
 from compat.consumer import AsyncConsumer, SyncConsumer
 from compat.engine.inbox import Inbox
-from compat.engine.parts import inbox_of
 from compat.exceptions import LayerUnavailable
 from compat.layers.redis.streams import RedisStreamsChannelLayer
 from compat.types import Message
 from compat.worker import Worker
-from tests.support.layers import unique_prefix
+from tests.support.layers import member, unique_prefix
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until_async
@@ -53,14 +52,6 @@ def kept(tmp_path: Path) -> Iterator[RedisServer]:
     server = RedisServer(tmp_path, "--appendonly", "yes", "--appendfsync", "always")
     yield server
     server.stop()
-
-
-async def member(layer: RedisStreamsChannelLayer, group: str = "room") -> Inbox:
-    channel = await layer.new_channel()
-    inbox = inbox_of(asyncio.get_running_loop())
-    layer.attach(channel, inbox)
-    await layer.group_add(group, channel)
-    return inbox
 
 
 def numbers(inbox: Inbox, kind: str = "group") -> list[int]:
@@ -115,7 +106,7 @@ class Load:
 async def test_twenty_cuts_of_the_reader(make: Make, redis_server: RedisServer) -> None:
     with Proxy(redis_server.port) as proxy:
         reader, sender = make(proxy.url), make(redis_server.url)
-        inbox = await member(reader)
+        inbox = await member(reader, "room")
         async with Load(sender, inbox) as load:
             for number in range(20):
                 await until_async(lambda n=number: len(load.sent["group"]) > 20 * n, "more")  # type: ignore[misc]
@@ -126,7 +117,7 @@ async def test_twenty_cuts_of_the_reader(make: Make, redis_server: RedisServer) 
 async def test_silence_between_the_reader_and_redis(make: Make, redis_server: RedisServer) -> None:
     with Proxy(redis_server.port) as proxy:
         reader, sender = make(f"{proxy.url}?socket_timeout=1"), make(redis_server.url)
-        inbox = await member(reader)
+        inbox = await member(reader, "room")
         async with Load(sender, inbox) as load:
             await until_async(lambda: load.sent["direct"], "it begins")
             proxy.hold()
@@ -136,7 +127,7 @@ async def test_silence_between_the_reader_and_redis(make: Make, redis_server: Re
 
 async def test_redis_is_killed_and_has_kept_its_data(make: Make, kept: RedisServer) -> None:
     reader, sender = make(kept.url), make(kept.url)
-    inbox = await member(reader)
+    inbox = await member(reader, "room")
     async with Load(sender, inbox) as load:
         for count in (50, 100, 150):
             await until_async(lambda c=count: len(load.sent["group"]) > c, "more", deadline_s=WITHIN_S)  # type: ignore[misc]
@@ -147,7 +138,7 @@ async def test_redis_is_killed_and_has_kept_its_data(make: Make, kept: RedisServ
 async def test_redis_has_lost_its_data(make: Make, redis_server: RedisServer) -> None:
     """The members are told; what is sent from then on arrives."""
     layer = make(redis_server.url, on_reset="redis.reset")
-    inbox = await member(layer)
+    inbox = await member(layer, "room")
     await layer.group_send("room", {"type": "group", "n": 1})
     await layer.send(inbox.channel, {"type": "direct", "n": 1})
     await until_async(lambda: len(inbox.events) == 2, "both arrive")
@@ -170,7 +161,7 @@ async def test_a_history_that_does_not_reach_back(make: Make, redis_server: Redi
     with Proxy(redis_server.port) as proxy:
         reader = make(f"{proxy.url}?socket_timeout=1", on_reset="redis.reset", history=10)
         sender = make(redis_server.url, history=10)
-        inbox = await member(reader)
+        inbox = await member(reader, "room")
         await sender.group_send("room", {"type": "group", "n": 0})
         await until_async(lambda: numbers(inbox) == [0], "the first arrives")
         proxy.refuse()
@@ -197,7 +188,7 @@ async def test_a_replica_takes_over_without_the_last_messages(make: Make, tmp_pa
         redis.Redis(port=new.port) as second,
     ):
         layer = make(proxy.url, on_reset="redis.reset")
-        inbox = await member(layer)
+        inbox = await member(layer, "room")
         for number in range(5):
             await layer.group_send("room", {"type": "group", "n": number})
         await until_async(lambda: len(numbers(inbox)) == 5, "five arrive")
@@ -228,7 +219,7 @@ async def test_a_position_that_has_expired_by_itself_is_no_reset(
     make: Make, redis_server: RedisServer
 ) -> None:
     layer = make(redis_server.url, history_seconds=1, group_expiry=1, on_reset="redis.reset")
-    inbox = await member(layer)
+    inbox = await member(layer, "room")
     await layer.group_send("room", {"type": "group", "n": 1})
     with redis.Redis(port=redis_server.port) as wire:
         await until_async(
@@ -244,7 +235,7 @@ async def test_who_joins_gets_what_comes_after(make: Make) -> None:
     reader = make(prefix=sender.prefix)
     for number in range(3):
         await sender.group_send("room", {"type": "group", "n": number})
-    inboxes = await asyncio.gather(*(member(reader) for _ in range(5)))
+    inboxes = await asyncio.gather(*(member(reader, "room") for _ in range(5)))
     await sender.group_send("room", {"type": "group", "n": 3})
     for inbox in inboxes:
         await until_async(lambda i=inbox: numbers(i) == [3], "the later one")  # type: ignore[misc]

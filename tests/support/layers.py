@@ -13,12 +13,14 @@ from functools import partial
 from importlib.machinery import PathFinder
 from typing import Any
 
+from compat.engine.inbox import Inbox
+from compat.engine.parts import inbox_of
 from compat.layers import BaseChannelLayer, InMemoryChannelLayer, channel_layers
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer, RedisStreamsChannelLayer
 from compat.settings import override
 from compat.types import Message
 
-__all__ = ["KINDS", "Kind", "ReceiveOnlyLayer", "databases", "make_layer", "unique_prefix"]
+__all__ = ["KINDS", "Kind", "ReceiveOnlyLayer", "databases", "make_layer", "member", "unique_prefix"]
 
 _numbers = itertools.count(1)
 
@@ -130,6 +132,16 @@ UPSTREAM = (
 )
 KINDS = (*OURS, *THIRD_PARTY, *(UPSTREAM if PathFinder.find_spec("channels_redis") else ()))
 """The real channels_redis' layers, too, where it is installed (the environment "upstream")."""
+
+
+async def member(layer: Any, *groups: str) -> Inbox:
+    """The inbox of a new channel of ``layer`` that is in these groups."""
+    channel = await layer.new_channel()
+    inbox = inbox_of(asyncio.get_running_loop())
+    layer.attach(channel, inbox)
+    for group in groups:
+        await layer.group_add(group, channel)
+    return inbox
 
 
 def make_layer(kind: Kind, redis_url: str, **options: Any) -> Any:

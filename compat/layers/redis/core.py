@@ -119,9 +119,7 @@ class RedisChannelLayer(OwnChannels[QueueStation], PrivateNamesOfQueue):
         self.require_valid_channel_name(channel)
         if RESERVED_KEY in message:
             raise AssertionError(f"a message may not carry the reserved key {RESERVED_KEY!r}")
-        box = self._mailbox(channel)
-        if box is not None and len(box.events) >= box.capacity and self._drops_newest(box):
-            raise ChannelFull(channel)
+        self._require_room(channel, self._mailbox(channel))
         await self._sending.send(commands, channel, message)
 
     async def _receive_plain(self, channel: str) -> Message:

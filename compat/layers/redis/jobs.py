@@ -8,7 +8,6 @@ third of this time that it is. A message that was taken ``tries`` times becomes 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -16,6 +15,7 @@ from compat.clock import steady, wall
 from compat.exceptions import LayerUnavailable
 from compat.layers.redis.keys import Keys
 from compat.layers.redis.scripts import BURY, MAKE_GROUP
+from compat.layers.redis.waiters import Waiters
 from compat.redis.connection import Argument, Link, RedisUnavailable
 from compat.redis.reader import Outages, Reader
 from compat.redis.shards import Shards
@@ -93,7 +93,7 @@ class Jobs:
         """The name of this event loop in the consumer groups."""
         self.decode = decode
         self.held: dict[tuple[str, bytes], Job] = {}
-        self._waiters: dict[str, deque[asyncio.Future[Job]]] = {}
+        self._waiters: Waiters[Job] = Waiters(lambda channel: self._readers[self.shard_of(channel)].changed())
         self._readers = [JobReader(self, index, outages, block_s) for index in range(len(shards.hosts))]
         self._renewing: asyncio.Task[None] | None = None
         self._releasing: set[asyncio.Task[None]] = set()
@@ -107,31 +107,12 @@ class Jobs:
 
         Raises LayerUnavailable if Redis cannot be reached at first; a later outage only makes the call wait.
         """
-        future: asyncio.Future[Job] = asyncio.get_running_loop().create_future()
-        waiting = self._waiters.setdefault(channel, deque())
-        waiting.append(future)
-        self._readers[self.shard_of(channel)].changed()
-        try:
-            return await future
-        except asyncio.CancelledError:
-            if future.done() and not future.cancelled() and future.exception() is None:
-                future.result().put_back()
-            raise
-        finally:
-            if future in waiting:
-                waiting.remove(future)
-            if not waiting and self._waiters.get(channel) is waiting:
-                del self._waiters[channel]
-                self._readers[self.shard_of(channel)].changed()
+        return await self._waiters.wait(channel)
 
     def wanted(self, index: int) -> dict[str, int]:
         """Return the channels of a host that callers wait for, and how many do."""
-        counts = {
-            channel: sum(not future.done() for future in waiting)
-            for channel, waiting in self._waiters.items()
-            if self.shard_of(channel) == index
-        }
-        return {channel: count for channel, count in counts.items() if count}
+        counts = self._waiters.counts()
+        return {channel: count for channel, count in counts.items() if self.shard_of(channel) == index}
 
     def give(self, channel: str, id: bytes, body: bytes, tries: int) -> None:
         """Give a message to the caller that has waited longest, or back to Redis if none waits."""
@@ -142,18 +123,13 @@ class Jobs:
             return
         if self._renewing is None or self._renewing.done():
             self._renewing = asyncio.get_running_loop().create_task(self._renew())
-        for future in self._waiters.get(channel, ()):
-            if not future.done():
-                future.set_result(job)
-                return
-        job.put_back()
+        if not self._waiters.give(channel, job):
+            job.put_back()
 
     def failed(self, index: int, error: RedisUnavailable) -> None:
         """Raise LayerUnavailable in the callers of a host that has never been reached."""
-        for channel in self.wanted(index):
-            for future in self._waiters[channel]:
-                if not future.done():
-                    future.set_exception(self.shards.explain(self.shards.hosts[index], error.reason))
+        host = self.shards.hosts[index]
+        self._waiters.fail(self.wanted(index), lambda: self.shards.explain(host, error.reason))
 
     def release(self, channel: str, *claim: Argument) -> None:
         """Send the command that releases a message, and look for it then: perhaps a caller here waits."""

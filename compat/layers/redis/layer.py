@@ -10,6 +10,8 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from compat.engine.inbox import Inbox, Overflow
+from compat.engine.mailbox import Mailbox
+from compat.exceptions import ChannelFull
 from compat.layers.base import (
     BaseChannelLayer,
     Capacities,
@@ -228,6 +230,12 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
         )
 
     # Sending
+
+    def _require_room(self, channel: str, box: Inbox | Mailbox | None) -> None:
+        """Raise ChannelFull if the channel is in this process, at capacity, and drops what is new."""
+        if box is not None and len(box.events) >= box.capacity:
+            if isinstance(box, Mailbox) or box.on_overflow == "drop":
+                raise ChannelFull(channel)
 
     async def _send_by(self, commands: Commands, channel: str, message: Message) -> None:
         """Send with ``commands``, on any event loop or thread."""

@@ -152,7 +152,3 @@ class OwnChannels(RedisLayer[S]):
         """Return the inbox or mailbox of a channel of this process, else None."""
         owner = self._owners.get(lease_of(channel)) if "!" in channel else None
         return owner.boxes.get(channel) if owner is not None else None
-
-    @staticmethod
-    def _drops_newest(box: Inbox | Mailbox) -> bool:
-        return isinstance(box, Mailbox) or box.on_overflow == "drop"

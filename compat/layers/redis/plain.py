@@ -13,11 +13,11 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
 
 from compat.clock import call_later, steady, wall
 from compat.layers.redis.keys import Keys
 from compat.layers.redis.scripts import HOLD, POP
+from compat.layers.redis.waiters import Takeable, Waiters
 from compat.redis.connection import Link, RedisUnavailable
 from compat.redis.loops import background
 from compat.redis.reader import Outages, Reader
@@ -98,16 +98,6 @@ class Handover:
             return taken
 
 
-class Takeable(Protocol):
-    """A message that a caller has taken: ``Taken``, or ``jobs.Job``."""
-
-    message: Message
-
-    def acknowledge(self) -> None: ...
-
-    def put_back(self) -> None: ...
-
-
 async def take_in_background(take: Callable[[], Awaitable[Takeable]]) -> Message:
     """Take a message on the background loop, by ``take()``; a cancelled call loses no message."""
     handover = Handover()
@@ -141,7 +131,7 @@ class PlainChannels:
         self.outages = outages
         self.block_s = block_s
         self.decode = decode
-        self.waiters: dict[str, deque[asyncio.Future[Taken]]] = {}
+        self.waiters: Waiters[Taken] = Waiters(self._changed)
         self._held: dict[str, deque[Taken]] = {}
         """Messages that were taken ahead, for ``HELD_S`` at most."""
         self.readers: list[PlainReader] = []
@@ -155,29 +145,12 @@ class PlainChannels:
         if held:
             return held.popleft()
         self._start()
-        future: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
-        waiting = self.waiters.setdefault(channel, deque())
-        waiting.append(future)
-        self._changed()
-        try:
-            return await future
-        except asyncio.CancelledError:
-            if future.done() and not future.cancelled() and future.exception() is None:
-                future.result().put_back()
-            raise
-        finally:
-            if future in waiting:
-                waiting.remove(future)
-            if not waiting and self.waiters.get(channel) is waiting:
-                del self.waiters[channel]
-                self._changed()
+        return await self.waiters.wait(channel)
 
     def give(self, channel: str, taken: Taken) -> None:
         """Give a message to the caller that has waited longest, or hold it if none waits."""
-        for future in self.waiters.get(channel, ()):
-            if not future.done():
-                future.set_result(taken)
-                return
+        if self.waiters.give(channel, taken):
+            return
         held = self._held.get(channel)
         if not held:
             held = self._held[channel] = deque()
@@ -193,21 +166,14 @@ class PlainChannels:
 
     def wanted(self) -> list[str]:
         """Return the channels that callers wait for."""
-        return [
-            channel
-            for channel, waiting in self.waiters.items()
-            if any(not future.done() for future in waiting)
-        ]
+        return list(self.waiters.counts())
 
     def gave_up(self) -> None:
         """Raise LayerUnavailable in all callers if no host has ever been reached."""
         if any(reader.ever or reader.error is None for reader in self.readers):
             return
         reason = next(reader.error.reason for reader in self.readers if reader.error is not None)
-        for waiting in self.waiters.values():
-            for future in waiting:
-                if not future.done():
-                    future.set_exception(self.shards.explain(self.shards.hosts[0], reason))
+        self.waiters.fail(self.wanted(), lambda: self.shards.explain(self.shards.hosts[0], reason))
 
     def _start(self) -> None:
         if not self.readers:
@@ -216,7 +182,7 @@ class PlainChannels:
                 for index in range(len(self.shards.hosts))
             ]
 
-    def _changed(self) -> None:
+    def _changed(self, channel: str) -> None:
         for reader in self.readers:
             reader.changed()
 

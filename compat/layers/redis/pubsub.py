@@ -15,7 +15,6 @@ from typing import Any
 
 from compat.engine.inbox import Inbox, Overflow
 from compat.engine.mailbox import Mailbox
-from compat.exceptions import ChannelFull
 from compat.layers.base import Capacities, SendResult, require_message
 from compat.layers.redis.layer import RedisLayer
 from compat.layers.redis.pubsub_station import EXCLUDE_KEY, PubSubStation
@@ -109,9 +108,7 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
         require_message(message)
         _require_name("channel", channel)
         owner = self.owners.get(channel)
-        box = owner.boxes.get(channel) if owner is not None else None
-        if box is not None and len(box.events) >= box.capacity and _drops_newest(box):
-            raise ChannelFull(channel)
+        self._require_room(channel, owner.boxes.get(channel) if owner is not None else None)
         if not await self._publish(commands, channel, self.serialize(message)):
             self.count_drop(channel, "gone")
 
@@ -263,10 +260,6 @@ def _call_on(station: PubSubStation, channel: str) -> None:
         station.given_up(channel)
     elif not station.loop.is_closed():
         station.loop.call_soon_threadsafe(station.given_up, channel)
-
-
-def _drops_newest(box: Inbox | Mailbox) -> bool:
-    return isinstance(box, Mailbox) or box.on_overflow == "drop"
 
 
 def _require_name(kind: str, name: object) -> None:

@@ -134,9 +134,7 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
         self.require_valid_channel_name(channel)
         if RESERVED_KEY in message:
             raise AssertionError(f"a message may not carry the reserved key {RESERVED_KEY!r}")
-        box = self._mailbox(channel)
-        if box is not None and len(box.events) >= box.capacity and self._drops_newest(box):
-            raise ChannelFull(channel)
+        self._require_room(channel, self._mailbox(channel))
         if "!" in channel:
             client_prefix = lease_of(channel)
             topic, keys = self.keys.direct_topic(client_prefix), self.keys.direct(client_prefix)
@@ -221,7 +219,7 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
         mark = topic.encode() + body
         receipt = station.receipts.expect(mark) if station is not None and station.hears(group) else None
         try:
-            _, heard = await self.history.append(
+            heard = await self.history.append(
                 commands, self.keys.topic_shard(topic), self.keys.history(group), topic, body
             )
             self.metrics.count_sent()

@@ -123,14 +123,12 @@ class StreamsStation(OwnStation):
 
     def follow_reset(self, topic: str, reason: str, lost: int | None) -> None:
         group = self._by_topic.get(topic)
-        if topic in self._direct:
-            self.layer.count_reset(None, reason, lost)
-            if self.layer.on_reset is not None:
-                self.tell(tuple(self.boxes), {**self.layer.on_reset, "group": None})
-        elif group is not None:
-            self.layer.count_reset(group, reason, lost)
-            if self.layer.on_reset is not None:
-                self.tell(tuple(self.groups[group]), {**self.layer.on_reset, "group": group})
+        if group is None and topic not in self._direct:
+            return  # its last member has left
+        self.layer.count_reset(group, reason, lost)
+        if self.layer.on_reset is not None:
+            affected = self.boxes if group is None else self.groups[group]
+            self.tell(tuple(affected), {**self.layer.on_reset, "group": group})
 
     async def follow_read(self, topic: str, first: int, most: int) -> Part:
         client_prefix = self._direct.get(topic)
@@ -181,14 +179,16 @@ class StreamsStation(OwnStation):
             self.layer.count_undecodable("the stream of this process", TypeError("it names no channel"))
         return self.pause() if self.scheduler.backlog else None
 
-    async def detach(self, channel: str) -> None:
+    def _leave_all(self, channel: str) -> None:
         for group in tuple(self.groups_of(channel)):
             self.leave(group, channel)
+
+    async def detach(self, channel: str) -> None:
+        self._leave_all(channel)
         self.ended(channel)
 
     def gone(self, channel: str) -> None:
-        for group in tuple(self.groups_of(channel)):
-            self.leave(group, channel)
+        self._leave_all(channel)
         super().gone(channel)
 
     def _decode_job(self, channel: str, body: bytes) -> Message | None:
@@ -202,8 +202,7 @@ class StreamsStation(OwnStation):
     async def flush(self) -> None:
         """Leave all groups, forget unread mailboxes, and delete the keys of this layer."""
         for channel, box in tuple(self.boxes.items()):
-            for group in tuple(self.groups_of(channel)):
-                self.leave(group, channel)
+            self._leave_all(channel)
             if not isinstance(box, Inbox) and not box.waiters:
                 del self.boxes[channel]
         for index in range(self.keys.ring_size):

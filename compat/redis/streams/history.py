@@ -48,28 +48,24 @@ class Part(NamedTuple):
 class History:
     """The histories of one layer: ``count`` messages each, for ``seconds`` after the last one.
 
-    The position of a history is kept ``position_s`` seconds longer. ``stream`` and ``position`` are the keys.
+    The position of a history is kept for ``longer_s`` seconds more. ``command``: what publishes a message.
     """
 
-    def __init__(self, count: int, seconds: int, position_s: int, command: bytes = b"PUBLISH") -> None:
+    def __init__(self, count: int, seconds: int, longer_s: int, command: bytes = b"PUBLISH") -> None:
         self.count = count
         self.seconds = seconds
-        self.position_s = seconds + position_s
+        self.position_s = seconds + longer_s
         self._command = command
 
-    async def append(
-        self, commands: Commands, shard: int, keys: list[str], topic: str, body: bytes
-    ) -> tuple[Entry, int]:
-        """Append a message and publish it; return its entry, and how many connections have got it.
+    async def append(self, commands: Commands, shard: int, keys: list[str], topic: str, body: bytes) -> int:
+        """Append a message and publish it; return how many connections have got it.
 
         ``keys``: the stream and its position. Raises LayerUnavailable.
         """
         limits: tuple[Argument, ...] = (self.count, self.seconds, self.position_s)
         fresh = os.urandom(EPOCH_BYTES // 2).hex()
-        offset, epoch, heard = await commands.run(
-            shard, APPEND, [*keys, topic], body, *limits, fresh, self._command
-        )
-        return Entry(epoch, offset, body), heard
+        heard: int = await commands.run(shard, APPEND, [*keys, topic], body, *limits, fresh, self._command)
+        return heard
 
     @staticmethod
     async def read(commands: Commands, shard: int, keys: list[str], first: int, most: int) -> Part:
