@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.support.paths import REPO
 
-__all__ = ["BLOCKS", "DOCS", "PAGES", "Block", "block_of", "files_of", "lay_out"]
+__all__ = ["BLOCKS", "DOCS", "FENCE", "PAGES", "Block", "block_of", "files_of", "lay_out"]
 
 DOCS = REPO / "docs"
 PAGES = [REPO / "README.md", *sorted(path for path in DOCS.rglob("*.md"))]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import doctest
 import json
+import re
 
 import pytest
 
 from tests.docs.conftest import SCRIPTS
-from tests.docs.pages import BLOCKS, DOCS, Block
+from tests.docs.pages import BLOCKS, DOCS, FENCE, PAGES, Block
 from tests.docs.test_applications import TRIED
 from tests.docs.test_ports import PORTS
 
@@ -46,3 +47,12 @@ def test_nothing_is_indented_code() -> None:
     for path in DOCS.rglob("*.md"):
         text = path.read_text(encoding="utf-8")
         assert "\n\n    make " not in text, path
+
+
+def test_no_heading_skips_a_level() -> None:
+    """A screen reader's list of headings would have a hole."""
+    for path in PAGES:
+        level = 0
+        for mark in re.findall(r"^(#+) ", FENCE.sub("", path.read_text("utf-8")), re.M):
+            assert len(mark) <= level + 1, f"{path.name}: {mark}"
+            level = len(mark)
