@@ -18,6 +18,7 @@ from tests.support.browser import Browser, browser
 from tests.support.environments import ENVIRONMENTS, Environment, environment, watch_processes_of
 from tests.support.paths import NO_MATERIAL
 from tests.support.patience import be_patient
+from tests.support.redis_cluster import end_shared_cluster
 from tests.support.redis_server import RedisServer
 from tests.support.tutorial import Tutorial
 
@@ -84,6 +85,12 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server = RedisServer(tmp_path_factory.mktemp("redis"))
     yield server.url
     server.stop()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def the_shared_cluster_ends() -> Iterator[None]:
+    yield
+    end_shared_cluster()
 
 
 @pytest.fixture(scope="session")

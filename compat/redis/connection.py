@@ -20,9 +20,10 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from compat.clock import Deadline, steady
-from compat.exceptions import LayerUnavailable, MessageTooLarge
+from compat.exceptions import LayerUnavailable
+from compat.redis.encoding import Argument, encode, require_short
 from compat.redis.hosts import Host
-from compat.redis.reasons import REPLICA, is_replica, reason_of, refusal_of
+from compat.redis.reasons import MOVED, REPLICA, reason_of, refusal_of
 from compat.redis.scripts import Script
 from compat.redis.servers import Server, introduced, is_slave
 from compat.redis.waiting import within
@@ -31,15 +32,11 @@ __all__ = [
     "ROLE",
     "Explain",
     "Link",
+    "Redirected",
     "RedisUnavailable",
     "abandon",
-    "encode",
-    "encode_command",
     "opened",
-    "require_short",
 ]
-
-Argument = bytes | str | int | float
 
 
 class RedisUnavailable(LayerUnavailable):
@@ -60,6 +57,10 @@ class RedisUnavailable(LayerUnavailable):
             self._report(self)
 
 
+class Redirected(RedisUnavailable):
+    """A node of a cluster has not carried out a command, because of who has the slot."""
+
+
 Explain = Callable[[Host, str], RedisUnavailable]
 """Makes the error for a host and a reason; a layer's method, because the text names the layer."""
 
@@ -73,22 +74,9 @@ class OnMessage(Protocol):
     def __call__(self, topic: bytes, body: bytes) -> Awaitable[None] | None: ...
 
 
-def encode_command(arguments: Iterable[Argument]) -> bytes:
-    """Return a command in the Redis protocol (RESP)."""
-    parts = [a if isinstance(a, bytes) else str(a).encode() for a in arguments]
-    return b"*%d\r\n%b" % (len(parts), b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in parts]))
-
-
-def _fastest_encoder() -> Callable[[Any], bytes]:
-    try:  # the same function in C, if it is installed
-        from hiredis import pack_command
-    except ImportError:
-        return encode_command
-    return pack_command
-
-
-encode = _fastest_encoder()
 ROLE = encode((b"ROLE",))
+
+PUSHED = frozenset((b"message", b"smessage", b"sunsubscribe"))
 
 
 async def opened(host: Host, pool: ConnectionPool, explain: Explain) -> tuple[AbstractConnection, Server]:
@@ -118,21 +106,12 @@ async def opened(host: Host, pool: ConnectionPool, explain: Explain) -> tuple[Ab
     return connection, server
 
 
-def require_short(arguments: Iterable[Argument], longest: int) -> None:
-    """Raise MessageTooLarge for an argument that is longer than ``longest`` bytes."""
-    length = max(len(a) if isinstance(a, bytes) else len(str(a).encode()) for a in arguments)
-    if length > longest:
-        raise MessageTooLarge(
-            f"this message has {length:,} bytes, and Redis takes {longest:,} in one piece and closes the "
-            "connection at more: raise proto-max-bulk-len there, or send a reference to the data"
-        )
-
-
 class Link:
     """An open connection, which is made by ``Link.open`` and ends with ``close`` or a failure.
 
     ``on_message`` is called for each message of the topics that ``call(b"SUBSCRIBE", topic)`` has subscribed
-    to; each such call names one topic. ``on_end`` is called once, with the reason, if the connection ends
+    to; each such call names one topic. If a cluster ends a subscription, because the topic's slot has moved,
+    it ends the link. ``on_end`` is called once, with the reason, if the connection ends
     without ``close``. A reply may take ``patience_s`` seconds. Before a command Redis is asked whether it is
     still the master, unless it was within ``role_every_s`` seconds: a replica takes what is published, and
     passes it to nobody. Use a link only on the event loop that opened it.
@@ -157,6 +136,7 @@ class Link:
         self.on_message = on_message
         self.on_end = on_end
         self.closed = False
+        self._is_retired = False
         self.reason = ""
         """Why the connection has ended."""
         self.loop = asyncio.get_running_loop()
@@ -165,6 +145,8 @@ class Link:
         """Stands in ``_pending`` for the reply of ROLE; it never has a result."""
         self._role_every_s = role_every_s
         self._asked_role = steady()
+        self._unsubscribing: dict[bytes, int] = {}
+        """How many replies to SUNSUBSCRIBE have not come, by topic; a cluster sends others by itself."""
         self._outgoing: list[bytes] = []
         self._wake = asyncio.Event()
         self._heard = 0.0
@@ -199,7 +181,9 @@ class Link:
         Raises MessageTooLarge for an argument that Redis would not take.
         """
         future: asyncio.Future[Any] = self.loop.create_future()
-        if self.closed:
+        if self._is_retired:
+            future.set_exception(Redirected(self.host.where, MOVED))
+        elif self.closed:
             future.set_exception(self.explain(self.host, self.reason))
         else:
             self._submit(arguments, future)
@@ -209,6 +193,14 @@ class Link:
         """Send a command, and ignore its reply; do nothing if the connection is closed."""
         if not self.closed:
             self._submit(arguments, None)
+
+    def unsubscribe(self, command: bytes, topic: str) -> None:
+        """Send a command that ends a subscription."""
+        if self.closed:
+            return
+        if command == b"SUNSUBSCRIBE":
+            self._unsubscribing[topic.encode()] = self._unsubscribing.get(topic.encode(), 0) + 1
+        self._submit((command, topic), None)
 
     def _submit(self, arguments: tuple[Argument, ...], future: asyncio.Future[Any] | None) -> None:
         packed = encode(arguments)  # may raise, so do it before a reply is expected
@@ -248,12 +240,21 @@ class Link:
                 except ResponseError as error:
                     reply = error
                 self._heard = steady()
-                if on_message is not None and isinstance(reply, list) and reply[0] == b"message":
-                    pause = on_message(reply[1], reply[2])
-                    if pause is not None:
-                        await pause
-                    continue
+                if on_message is not None and isinstance(reply, list) and reply[0] in PUSHED:
+                    if reply[0] != b"sunsubscribe":
+                        pause = on_message(reply[1], reply[2])
+                        if pause is not None:
+                            await pause
+                        continue
+                    left = self._unsubscribing.pop(reply[1], 0)
+                    if not left:
+                        self.end(MOVED)
+                        return
+                    if left > 1:
+                        self._unsubscribing[reply[1]] = left - 1
                 future = self._pending.popleft()
+                if self._is_retired and not self._pending:
+                    self.loop.call_soon(self.close_soon)
                 if future is self._role:  # looked at before the replies that have come with it
                     if is_slave(reply):
                         self.end(REPLICA)
@@ -279,10 +280,14 @@ class Link:
             future.set_exception(error)  # ``Script.run`` handles it
             future.exception()
             return
-        reason = refusal_of(error)
-        future.set_exception(self.explain(self.host, reason))
+        redirect = self.host.redirect_of(error)
+        reason = redirect or refusal_of(error)
+        if redirect is None:
+            future.set_exception(self.explain(self.host, reason))
+        else:
+            future.set_exception(Redirected(f"{self.host.where}: {error}", redirect))
         future.exception()  # marks it as retrieved: of several calls, the caller may see the first error only
-        if is_replica(error):
+        if reason is REPLICA:
             self.end(reason)  # the next connection may reach the new master
 
     def _late(self) -> None:
@@ -318,6 +323,12 @@ class Link:
         """Close the connection now; waiting calls get LayerUnavailable."""
         if not self.closed:
             self._shut("the connection was closed")
+
+    def close_soon(self) -> None:
+        """Close the connection when the replies have come that it waits for."""
+        self._is_retired = True
+        if not self._pending:
+            self.close()
 
     async def aclose(self) -> None:
         """Close the connection, and wait until the socket is closed."""

@@ -2,7 +2,8 @@
 
 The forms are those of channels_redis 4.3: URLs (redis, rediss, unix), ``(host, port)`` pairs, and dicts. A
 dict has an ``address`` with options, or ``sentinels`` with a ``master_name``, or the arguments of redis-py's
-connection classes. All options are checked when the layer is made, without connecting.
+connection classes. One form is new: a dict with ``cluster``, the nodes of a Redis Cluster (``cluster``). All
+options are checked when the layer is made, without connecting.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from redis.exceptions import RedisError
 from compat.redis.sentinels import sentinel_pool
 from compat.types import is_number
 
-__all__ = ["Host", "close_pool", "create_pool", "decode_hosts", "without_passwords"]
+__all__ = ["Host", "close_pool", "create_pool", "decode_hosts", "is_cluster", "without_passwords"]
 
 DEFAULT_ADDRESS = "redis://localhost:6379"
 REPLY_TIMEOUT_S = 5.0
@@ -31,6 +32,8 @@ REPLY_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 5.0
 """Seconds that connecting may take, including the login; ``socket_connect_timeout`` overrides it."""
 
+CLUSTER_KEYS = ("cluster", "shards", "sharded")
+MOST_SHARDS = 512
 SENTINEL_KEYS = ("sentinels", "master_name", "sentinel_kwargs", "is_master", "check_connection", "ssl")
 EXAMPLE = 'hosts=["redis://127.0.0.1:6379"]'
 
@@ -54,7 +57,18 @@ def decode_hosts(hosts: Any) -> list[dict[str, Any]]:
             f"hosts={hosts!r} is one (host, port) pair, and a list of them is expected; "
             f"write hosts=[({hosts[0]!r}, {hosts[1]!r})]"
         )
-    return [_decode(entry, f"hosts[{index}]") for index, entry in enumerate(hosts)]
+    decoded = [_decode(entry, f"hosts[{index}]") for index, entry in enumerate(hosts)]
+    if len(decoded) > 1 and any("cluster" in entry for entry in decoded):
+        raise ValueError(
+            "a cluster must be the only entry of hosts: its nodes divide the keys. Write all of them "
+            'into one entry: hosts=[{"cluster": ["redis://one:6379", "redis://two:6379"]}]'
+        )
+    return decoded
+
+
+def is_cluster(hosts: Sequence[Mapping[str, Any]]) -> bool:
+    """Return True for the hosts of ``decode_hosts`` if they are a Redis Cluster."""
+    return "cluster" in hosts[0]
 
 
 def _decode(entry: Any, where: str) -> dict[str, Any]:
@@ -110,12 +124,15 @@ def _check_dict(entry: dict[str, Any], where: str) -> None:
         if not isinstance(entry["address"], str):
             raise ValueError(f"{where}['address'] must be a URL, not {entry['address']!r}")
         _check_url(entry["address"], f"{where}['address']")
+    elif "cluster" in entry:
+        _check_cluster(entry, where)
     elif "master_name" in entry or "sentinels" in entry:
         _check_sentinels(entry, where)
     elif "path" not in entry and "host" not in entry and "connection_class" not in entry:
         raise ValueError(
-            f"{where} needs one of: 'address' (a URL), 'host' and 'port', 'path' (a unix socket), or "
-            f"'sentinels' and 'master_name'; found {', '.join(map(repr, entry)) or 'nothing'}"
+            f"{where} needs one of: 'address' (a URL), 'host' and 'port', 'path' (a unix socket), "
+            f"'cluster' (a list of URLs), or 'sentinels' and 'master_name'; "
+            f"found {', '.join(map(repr, entry)) or 'nothing'}"
         )
     if "port" in entry:
         entry["port"] = _port(entry["port"], where)
@@ -129,6 +146,28 @@ def _check_names(options: Mapping[str, Any], entry: Mapping[str, Any], where: st
             near = difflib.get_close_matches(str(name), known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ValueError(f"{where} has an unknown option {name!r}{hint}")
+
+
+def _check_cluster(entry: dict[str, Any], where: str) -> None:
+    nodes, shards = entry["cluster"], entry.get("shards", 1)
+    if isinstance(nodes, (str, bytes, Mapping)) or not isinstance(nodes, Sequence) or not nodes:
+        shown = _masked(nodes) if isinstance(nodes, (str, bytes)) else nodes
+        raise ValueError(
+            f"{where}['cluster'] must be a list of nodes, such as ['redis://127.0.0.1:7000']; found {shown!r}"
+        )
+    for node in nodes:
+        part = f"{where}['cluster']"
+        decoded = _decode(node, part)
+        if decoded.keys() - {"address", "host", "port"}:
+            raise ValueError(f"{part}: a node is a URL or a (host, port) pair, not {node!r}")
+        url = dict(parse_url(decoded["address"])) if "address" in decoded else {}
+        if "path" in url or url.get("db"):
+            what = "a unix socket" if "path" in url else f"database {url['db']}"
+            raise ValueError(f"{part}={_masked(node)!r} names {what}; a cluster has hosts, and database 0")
+    if not isinstance(shards, int) or isinstance(shards, bool) or not 1 <= shards <= MOST_SHARDS:
+        raise ValueError(f"{where}['shards'] must be a number from 1 to {MOST_SHARDS}, not {shards!r}")
+    if entry.get("sharded") not in (None, True, False):
+        raise ValueError(f"{where}['sharded'] must be True, False, or None, not {entry['sharded']!r}")
 
 
 def _check_sentinels(entry: dict[str, Any], where: str) -> None:
@@ -152,7 +191,7 @@ def _known_options(entry: Mapping[str, Any]) -> list[str]:
     classes: list[Any] = [SSLConnection, UnixDomainSocketConnection, ConnectionPool]
     if "connection_class" in entry:
         classes.append(entry["connection_class"])
-    names = {"address", "connection_class", *SENTINEL_KEYS}
+    names = {"address", "connection_class", *CLUSTER_KEYS, *SENTINEL_KEYS}
     for cls in classes:
         for base in cls.__mro__[:-1]:
             names.update(inspect.signature(base.__init__).parameters)
@@ -204,6 +243,8 @@ class Host:
     """One entry of ``hosts``: its name in messages, its time limits, and its connections."""
 
     __slots__ = ("connect_timeout_s", "index", "options", "reply_timeout_s", "where")
+    is_shard = False
+    """True for a shard of a cluster, whose master may be another node at any time."""
 
     def __init__(self, options: Mapping[str, Any], index: int) -> None:
         self.options = dict(options)
@@ -219,9 +260,18 @@ class Host:
             raise ValueError(f"hosts[{index}]: redis-py cannot use these options: {error}") from error
         self.where = _where(options, pool.connection_kwargs)
 
+    @property
+    def server(self) -> str:
+        """The name in messages of what the entry names: a cluster for each of its shards, else ``where``."""
+        return self.where
+
     def pool(self) -> ConnectionPool:
         """Return a new pool for one event loop; close it with ``close_pool``."""
         return create_pool(self.options)
+
+    def redirect_of(self, error: Exception) -> str | None:
+        """Return why the command of an error reply must be repeated (``reasons.redirect_of``), else None."""
+        return None
 
     @staticmethod
     def connection(pool: ConnectionPool) -> AbstractConnection:
@@ -256,13 +306,15 @@ def _where(options: Mapping[str, Any], kwargs: Mapping[str, Any]) -> str:
 def without_passwords(hosts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the hosts of ``decode_hosts`` for a message or a log line."""
     return [
-        {
-            name: _masked(value) if name == "address" else "***" if "password" in name else value
-            for name, value in host.items()
-            if name != "sentinel_kwargs"
-        }
+        {name: _shown(name, value) for name, value in host.items() if name != "sentinel_kwargs"}
         for host in hosts
     ]
+
+
+def _shown(name: str, value: Any) -> Any:
+    if name == "cluster":
+        return [_masked(node) if isinstance(node, str) else node for node in value]
+    return _masked(value) if name == "address" else "***" if "password" in name else value
 
 
 def _masked(url: str | bytes) -> str:

@@ -26,7 +26,8 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError, ResponseError
 
 from compat.clock import call_later, steady
-from compat.redis.connection import ROLE, Argument, Explain, abandon, encode, opened, require_short
+from compat.redis.connection import ROLE, Explain, abandon, opened
+from compat.redis.encoding import Argument, encode, require_short
 from compat.redis.hosts import Host
 from compat.redis.loops import background
 from compat.redis.reasons import REPLICA, is_replica, reason_of, refusal_of
@@ -162,7 +163,7 @@ def _error(text: str) -> ResponseError:
 
 class Lines:
     """The lines of a layer, which callers on any thread take and give back; there are none with several
-    hosts.
+    hosts or a cluster.
 
     ``pool()`` returns the background loop's redis-py pool for the host. ``role_every_s``: see ``Link``.
     """
@@ -183,7 +184,8 @@ class Lines:
         """All lines, idle or in use."""
         self._misses = 0
         self._is_opening = False
-        possible = len(hosts) == 1 and Parser is not None and hasattr(select, "poll")
+        is_one = len(hosts) == 1 and not hosts[0].is_shard
+        possible = is_one and Parser is not None and hasattr(select, "poll")
         self._not_before = 0.0 if possible else math.inf
         """The time, by ``clock.steady()``, before which no line is opened."""
         self._pid = os.getpid()

@@ -7,10 +7,12 @@ import logging
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from compat.clock import wall
+from compat.clock import steady, wall
 from compat.exceptions import LayerUnavailable
 from compat.redis.backoff import Backoff
-from compat.redis.connection import Argument, Link, RedisUnavailable
+from compat.redis.connection import Link, RedisUnavailable
+from compat.redis.encoding import Argument
+from compat.redis.reasons import MOVED, WAIT
 from compat.redis.scripts import Script
 from compat.redis.shards import Shards
 from compat.redis.waiting import sleep
@@ -45,6 +47,8 @@ class Reader:
         """Messages sent before this time (wall clock) have arrived, or were lost in an earlier outage."""
         self._backoff = Backoff()
         self._is_open = False
+        self._moving: float | None = None
+        """When the shard began to move to another node of a cluster, by ``steady()``."""
         self._waiting: list[asyncio.Future[None]] = []
         self._client_id: int | None = None
         self._run_id: str | None = None
@@ -94,7 +98,7 @@ class Reader:
         ``asked`` is a time of the wall clock.
         """
         if not self._is_open:
-            self.error, self._is_open = None, True
+            self.error, self._is_open, self._moving = None, True, None
             self._backoff.reset()
             self.sure_until = asked
             self._answer(None)
@@ -102,6 +106,17 @@ class Reader:
 
     def failed(self, error: RedisUnavailable) -> None:
         """Called when the connection has broken, or an attempt to connect has failed."""
+
+    def redirected(self, error: RedisUnavailable) -> None:
+        """Called when a cluster moves the shard elsewhere; callers of ``reachable`` wait meanwhile."""
+
+    def _is_moving(self, error: RedisUnavailable) -> bool:
+        """Return True for an error because a cluster moves the shard, unless that has lasted for too long."""
+        if error.reason not in (MOVED, WAIT):
+            return False
+        if self._moving is None:
+            self._moving = steady()
+        return steady() < self._moving + self.shards.hosts[self.index].reply_timeout_s
 
     def _answer(self, error: RedisUnavailable | None) -> None:
         waiting, self._waiting = self._waiting, []
@@ -124,10 +139,15 @@ class Reader:
                 await self.serve(link)
             except Exception as caught:  # noqa: BLE001 - whatever a message does, the reader goes on
                 error = caught if isinstance(caught, RedisUnavailable) else self._puzzled(caught)
-                self.error, self._is_open = error, False
-                self.outages.lost(self.index, error, self, self.sure_until or wall())
-                self.failed(error)
-                self._answer(error)
+                self._is_open = False
+                if self._is_moving(error):
+                    self.shards.retire(self.index)
+                    self.redirected(error)
+                else:
+                    self.error = error
+                    self.outages.lost(self.index, error, self, self.sure_until or wall())
+                    self.failed(error)
+                    self._answer(error)
             finally:
                 if link is not None:
                     link.close()
@@ -186,6 +206,9 @@ class Reader:
             # while it is on its way, the next read may have begun, and be unwanted too.
             while self._blocked and self._changes == self._unwanted:
                 await self.shards.call(self.index, b"CLIENT", b"UNBLOCK", self._client_id or 0)
+                server = self.shards.server(self.index)
+                if server is not None and server.run_id != self._run_id:
+                    break  # the shard is on another node now, where the id is that of a stranger
                 await sleep(pause_s)
                 pause_s = min(2 * pause_s, 0.1)
         except LayerUnavailable:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import ssl
 
-__all__ = ["REPLICA", "is_replica", "reason_of", "refusal_of"]
+__all__ = ["MOVED", "REPLICA", "WAIT", "is_replica", "reason_of", "redirect_of", "refusal_of"]
 
+MOVED = "its slot has moved to another node of the cluster"
+WAIT = "its slot is being moved, or has no master now"
 REPLICA = "it is a read-only replica; name its master, or use sentinels"
 
 
@@ -25,12 +27,30 @@ def reason_of(error: BaseException) -> str:
 
 def refusal_of(error: Exception) -> str:
     """Return what an error reply means for a user of a channel layer."""
-    # redis-py turns the first word of some replies into a class; which ones depends on its version.
-    text = f"{type(error).__name__} {error}".lower()
+    text = _text(error)
     for words, reason in _REFUSALS:
         if any(word in text for word in words):
             return reason
     return f"it refused a command: {error}"
+
+
+def redirect_of(error: Exception) -> str | None:
+    """Return why a cluster's node has not carried a command out: ``MOVED``, ``WAIT``, or None if neither."""
+    text = _text(error)
+    if text.startswith("moved ") or is_replica(error):
+        return MOVED
+    return WAIT if text.startswith(("ask ", "tryagain ", "clusterdown ")) else None
+
+
+def _text(error: Exception) -> str:
+    """Return an error reply with its first word, which redis-py turns into a class for some replies.
+
+    Which ones depends on its version.
+    """
+    name = type(error).__name__
+    word = "" if name == "ResponseError" else name.removesuffix("Error").lower()
+    text = str(error).lower()
+    return text if not word or text.startswith(word) else f"{word} {text}"
 
 
 def is_replica(error: Exception) -> bool:
@@ -49,7 +69,7 @@ _REFUSALS = (
     (("wrongtype",), "keys of the layer's prefix hold foreign data; choose another prefix"),
     (
         ("moved", "clusterdown", "crossslot"),
-        "it is a node of a Redis Cluster; a channel layer needs single servers, one or several",
+        'it is a node of a Redis Cluster; write hosts=[{"cluster": ["redis://…", …]}] with some of its nodes',
     ),
     (("nogroup",), "it has lost the streams of the layer; they were deleted or evicted"),
     (("unknown command",), "it lacks a command that the layer needs; Redis 5 or newer is required"),

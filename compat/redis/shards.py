@@ -5,19 +5,24 @@ from __future__ import annotations
 import asyncio
 import math
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from operator import methodcaller
 from typing import Any, Protocol
 
 from redis.asyncio import ConnectionPool, Redis
+from redis.exceptions import NoScriptError
 
 from compat.clock import steady
 from compat.exceptions import LayerUnavailable
-from compat.redis.connection import Argument, Explain, Link, RedisUnavailable
+from compat.redis.backoff import Backoff
+from compat.redis.connection import Explain, Link, Redirected, RedisUnavailable
+from compat.redis.encoding import Argument
 from compat.redis.hosts import Host, close_pool
+from compat.redis.reasons import WAIT
 from compat.redis.scripts import Script
 from compat.redis.sentinels import follow_master
 from compat.redis.servers import Server
-from compat.redis.waiting import settle, wait_for_result
+from compat.redis.waiting import settle, sleep, wait_for_result
 
 __all__ = ["Commands", "Shards"]
 
@@ -44,6 +49,9 @@ class Shards:
     ``on_end(index, reason)`` is called when a connection breaks, ``on_open(index, server)`` when one has been
     opened. ``scripts`` are loaded into Redis with each new connection. ``role_every_s``: see ``Link``. Any
     call may raise LayerUnavailable.
+
+    A call to a shard of a cluster is repeated while the cluster says that it has not been carried out,
+    because the slot moves or its master has died; for as long as a reply may take.
     """
 
     def __init__(
@@ -70,6 +78,8 @@ class Shards:
         self._links: list[Link | None] = [None] * len(hosts)
         self._opening: dict[int, asyncio.Task[Link | str]] = {}
         self._failed: dict[int, tuple[float, str]] = {}
+        self._lost: dict[int, float] = {}
+        """When the first of the attempts to connect to a host failed that have failed in a row."""
         self._clients: dict[int, Redis] = {}
         self._posts: set[asyncio.Task[None]] = set()
         self._pausing: dict[int, set[asyncio.Future[None]]] = {}
@@ -174,28 +184,80 @@ class Shards:
         """Send a command and return its reply."""
         link = self._links[index]
         if link is None or link.closed:
-            link = await self.link(index)
-        return await link.call(*arguments)
+            link = await self._patient_link(index)
+        try:
+            return await link.call(*arguments)
+        except Redirected as refused:
+            return await self._again(index, link, refused, methodcaller("call", *arguments))
 
     async def run(self, index: int, script: Script, keys: list[str], *arguments: Argument) -> Any:
         """Run a script and return its reply."""
         link = self._links[index]
         if link is None or link.closed:
-            link = await self.link(index)
-        return await script.run(link.call, keys, *arguments)
+            link = await self._patient_link(index)
+        try:
+            return await script.run(link.call, keys, *arguments)
+        except Redirected as refused:
+            return await self._again(
+                index, link, refused, lambda link: script.run(link.call, keys, *arguments)
+            )
 
     async def calls(self, index: int, commands: Sequence[Sequence[Argument]]) -> list[Any]:
         """Send several commands in one write and return their replies; raise the first error at the end."""
-        link = await self.link(index)
+        link = await self._patient_link(index)
         futures = [link.call(*command) for command in commands]
         if futures:
             await asyncio.wait(futures)
-        return [future.result() for future in futures]
+        replies = []
+        for future, command in zip(futures, commands, strict=True):
+            refused = future.exception()
+            if isinstance(refused, Redirected):
+                replies.append(await self._again(index, link, refused, methodcaller("call", *command)))
+            else:
+                replies.append(future.result())
+        return replies
+
+    async def _patient_link(self, index: int) -> Link:
+        """Return the connection to a host; wait for the new master of a shard that has just lost its own."""
+        host, pauses = self.hosts[index], Backoff()
+        if not host.is_shard:
+            return await self.link(index)
+        while True:
+            try:
+                return await self.link(index)
+            except RedisUnavailable:
+                if steady() > self._lost.setdefault(index, steady()) + host.reply_timeout_s:
+                    raise
+            await sleep(pauses.next_s())
+
+    async def _again(
+        self, index: int, link: Link, refused: Redirected, ask: Callable[[Link], Awaitable[Any]]
+    ) -> Any:
+        """Repeat a command that a node of a cluster has refused, there or at another node."""
+        until = steady() + self.hosts[index].reply_timeout_s
+        pauses = Backoff()
+        while steady() < until:
+            if refused.reason != WAIT:
+                self.retire(index, link)
+            await sleep(pauses.next_s())
+            try:
+                link = await self._patient_link(index)
+                return await ask(link)
+            except Redirected as again:
+                refused = again
+        raise self.explain(self.hosts[index], refused.reason)
+
+    def retire(self, index: int, link: Link | None = None) -> None:
+        """Use a connection (by default the current one) no more, because the shard is elsewhere now."""
+        current = self._links[index]
+        if current is not None and link in (None, current):
+            self._links[index] = None
+            current.close_soon()
 
     def tell(self, index: int, *commands: Sequence[Argument]) -> None:
         """Send commands in order and ignore their replies; open a connection if there is none."""
         link = self._links[index]
-        if link is not None and not link.closed:
+        if link is not None and not link.closed and not self.hosts[index].is_shard:
             for command in commands:
                 link.tell(*command)
             return
@@ -206,7 +268,7 @@ class Shards:
     async def _tell_later(self, index: int, commands: Sequence[Sequence[Argument]]) -> None:
         try:
             await self.calls(index, commands)
-        except LayerUnavailable:
+        except (LayerUnavailable, NoScriptError):
             pass  # the caller of ``tell`` expects no error
 
     async def _open(self, index: int) -> Link | str:
@@ -225,6 +287,7 @@ class Shards:
         finally:
             self._opening.pop(index, None)
         self._links[index] = link
+        self._lost.pop(index, None)
         self.opened(index)
         if self._on_open is not None:
             self._on_open(index, link.server)

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Callable
 
 from compat.clock import wall
-from compat.redis.connection import Link, OnMessage, RedisUnavailable
+from compat.redis.cluster import PLAIN, commands_of
+from compat.redis.connection import Link, OnMessage, Redirected, RedisUnavailable
 from compat.redis.reader import Outages, Reader
-from compat.redis.reasons import REPLICA
+from compat.redis.reasons import MOVED, REPLICA
 from compat.redis.shards import Shards
 from compat.redis.waiting import wait_set
 
@@ -42,6 +43,7 @@ class Subscriber(Reader):
         self._link: Link | None = None
         self._ended = asyncio.Event()
         self._opened = 0.0
+        self._commands = PLAIN
 
     async def subscribe(self, topic: str) -> None:
         """Subscribe to ``topic``, and return when Redis has confirmed; after LayerUnavailable it is not."""
@@ -52,11 +54,19 @@ class Subscriber(Reader):
             if self._link is None:
                 await self.reachable()  # ``open`` subscribes to all topics
             else:
-                await self._link.call(b"SUBSCRIBE", topic)
+                await self._subscribed(self._link, topic)
         except BaseException:
             if not known:  # a topic that was known before is subscribed to again with the next connection
                 self.unsubscribe(topic)
             raise
+
+    async def _subscribed(self, link: Link, topic: str) -> None:
+        try:
+            await link.call(self._commands.subscribe, topic)
+        except Redirected:
+            self._link, self._is_open = None, False
+            link.end(MOVED)
+            await self.reachable()
 
     def is_subscribed(self, topic: str) -> bool:
         """Return True if Redis has confirmed the topic on the open connection."""
@@ -67,7 +77,7 @@ class Subscriber(Reader):
         if topic in self.topics:
             self.topics.discard(topic)
             if self._link is not None:
-                self._link.tell(b"UNSUBSCRIBE", topic)
+                self._link.unsubscribe(self._commands.unsubscribe, topic)
 
     async def open(self) -> Link:
         self._ended = asyncio.Event()
@@ -75,9 +85,10 @@ class Subscriber(Reader):
             self.index, on_message=self.on_message, on_end=lambda reason: self._ended.set()
         )
         self._opened = wall()
+        self._commands = await commands_of(self.shards.hosts)
         self._link = link  # from now on ``subscribe`` uses the link itself
         try:
-            confirmed = [link.call(b"SUBSCRIBE", topic) for topic in self.topics]
+            confirmed = [link.call(self._commands.subscribe, topic) for topic in self.topics]
             if confirmed:
                 await asyncio.wait(confirmed)
             for future in confirmed:
@@ -116,7 +127,13 @@ class Subscriber(Reader):
             return  # it cannot be asked now
         other = self.shards.server(self.index)
         if other is not None and other.run_id != link.server.run_id:
-            raise self.shards.explain(self.shards.hosts[self.index], ELSEWHERE)
+            host = self.shards.hosts[self.index]
+            raise self.shards.explain(host, MOVED if host.is_shard else ELSEWHERE)
+
+    def redirected(self, error: RedisUnavailable) -> None:
+        """Record a gap: what was published since the last check may be lost."""
+        self._link = None
+        self.outages.lost(self.index, error, self, self.sure_until or wall())
 
     def failed(self, error: RedisUnavailable) -> None:
         self._link = None

@@ -25,9 +25,10 @@ WITHIN_S = 20.0
 class Room:
     """Members of a group, and a sender that goes on whatever happens."""
 
-    def __init__(self, reader: Any, sender: Any) -> None:
+    def __init__(self, reader: Any, sender: Any, name: str = "room") -> None:
         self.reader = reader
         self.sender = sender
+        self.name = name
         self.inboxes: list[Inbox] = []
         self.sent: dict[int, float] = {}
         """Number of a message that was sent without an error: when."""
@@ -40,7 +41,7 @@ class Room:
             channel = await self.reader.new_channel()
             inbox = inbox_of(asyncio.get_running_loop())
             self.reader.attach(channel, inbox)
-            await self.reader.group_add("room", channel)
+            await self.reader.group_add(self.name, channel)
             self.inboxes.append(inbox)
         self._task = asyncio.ensure_future(self._send())
         await self.until_sent(20)
@@ -49,7 +50,7 @@ class Room:
         for number in range(1_000_000):
             began = time.time()
             try:
-                await self.sender.group_send("room", {"type": "numbered", "n": number})
+                await self.sender.group_send(self.name, {"type": "numbered", "n": number})
                 self.sent[number] = began
             except LayerUnavailable as error:
                 self.refused[number] = error
@@ -100,8 +101,8 @@ class Room:
 
 
 @contextlib.asynccontextmanager
-async def talking(reader: Any, sender: Any, members: int = 20) -> AsyncIterator[Room]:
-    room = Room(reader, sender)
+async def talking(reader: Any, sender: Any, members: int = 20, name: str = "room") -> AsyncIterator[Room]:
+    room = Room(reader, sender, name)
     await room.open(members)
     try:
         yield room

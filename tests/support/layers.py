@@ -19,6 +19,7 @@ from compat.layers import BaseChannelLayer, InMemoryChannelLayer, channel_layers
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer, RedisStreamsChannelLayer
 from compat.settings import override
 from compat.types import Message
+from tests.support.redis_cluster import shared_cluster
 
 __all__ = ["KINDS", "Kind", "ReceiveOnlyLayer", "databases", "make_layer", "member", "unique_prefix"]
 
@@ -80,7 +81,8 @@ class Kind:
     name: str
     make: Callable[..., Any]
     hosts: int = 0
-    """How many Redis it uses."""
+    """How many Redis it uses, or shards of a cluster."""
+    in_cluster: bool = False
     stores: bool = True
     """A message waits for a receiver that is not there yet."""
     at_once: bool = True
@@ -117,6 +119,9 @@ OURS = (
     Kind("pubsub-3-hosts", RedisPubSubChannelLayer, hosts=3, stores=False, at_once=False),
     Kind("streams", RedisStreamsChannelLayer, hosts=1, at_once=False),
     Kind("streams-3-hosts", RedisStreamsChannelLayer, hosts=3, at_once=False),
+    Kind("queue-cluster", RedisChannelLayer, hosts=4, in_cluster=True),
+    Kind("pubsub-cluster", RedisPubSubChannelLayer, hosts=4, stores=False, at_once=False, in_cluster=True),
+    Kind("streams-cluster", RedisStreamsChannelLayer, hosts=4, at_once=False, in_cluster=True),
 )
 THIRD_PARTY = (Kind("third-party", ReceiveOnlyLayer, serializes=False, ours=False),)
 UPSTREAM = (
@@ -147,5 +152,10 @@ async def member(layer: Any, *groups: str) -> Inbox:
 def make_layer(kind: Kind, redis_url: str, **options: Any) -> Any:
     """A layer of that kind, out of everybody else's way."""
     if kind.hosts:
-        options = {"hosts": databases(redis_url, kind.hosts), "prefix": unique_prefix(), **options}
+        hosts: list[Any] = (
+            [shared_cluster().entry(shards=kind.hosts)]
+            if kind.in_cluster
+            else list(databases(redis_url, kind.hosts))
+        )
+        options = {"hosts": hosts, "prefix": unique_prefix(), **options}
     return kind.make(**options)

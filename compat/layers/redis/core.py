@@ -94,8 +94,8 @@ class RedisChannelLayer(OwnChannels[QueueStation], PrivateNamesOfQueue):
         self.expiry_s = max(1, int(expiry))
         self.group_expiry = int(group_expiry)
         self.lease = int(lease)
-        self.round_robin = itertools.cycle(range(self.ring_size))
-        self.one_script = self.ring_size == 1 and not channel_capacity
+        self.round_robin = itertools.count()
+        self.one_script = self.ring_size == 1 and not self.keys.tags and not channel_capacity
         """One script can do a whole ``group_send``: there is one host, and all channels have one capacity."""
         shipped = type(self).serialize is RedisLayer.serialize
         shipped = shipped and type(self._serializer).serialize is BaseMessageSerializer.serialize

@@ -16,7 +16,8 @@ from compat.exceptions import LayerUnavailable
 from compat.layers.redis.keys import Keys
 from compat.layers.redis.scripts import BURY, MAKE_GROUP
 from compat.layers.redis.waiters import Waiters
-from compat.redis.connection import Argument, Link, RedisUnavailable
+from compat.redis.connection import Link, RedisUnavailable
+from compat.redis.encoding import Argument
 from compat.redis.reader import Outages, Reader
 from compat.redis.shards import Shards
 from compat.redis.waiting import sleep
@@ -100,7 +101,7 @@ class Jobs:
 
     def shard_of(self, channel: str) -> int:
         """Return the host of a plain channel."""
-        return self.terms.keys.topic_shard(channel)
+        return self.terms.keys.shard_in(channel)
 
     async def take(self, channel: str) -> Job:
         """Wait for the next message of ``channel``; a cancelled call gives its message back.

@@ -7,12 +7,15 @@ The keys are those of channels_redis 4.3, so that both libraries can share group
 purpose. channels_redis sends a direct message for ``specific.x!y`` to the host for the whole name, but
 listens on the host for ``specific.x!``, so with several hosts it loses most direct messages. This library
 sends to the host for the part up to "!", where both libraries listen.
+
+In a Redis Cluster each shard has its own prefix, with a tag that puts all its keys on one node
+(``compat.redis.cluster``); everything with one name is on the shard for that name.
 """
 
 from __future__ import annotations
 
 from binascii import crc32
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from compat.names import non_local_name
 
@@ -25,6 +28,7 @@ DEFAULT_WORD = "specific."
 """The first word of channel names, unless ``new_channel()`` is given another one."""
 
 HASH_VALUES = 4096
+CHANNEL_MARK = "__channel__"
 
 
 def shard_of(name: str | bytes, ring_size: int) -> int:
@@ -49,28 +53,48 @@ def lease_of(channel: str) -> str:
 
 
 class Keys:
-    """The keys and shards of one layer, given its prefix and the number of its hosts."""
+    """The keys and shards of one layer, given its prefix and the number of its hosts.
 
-    __slots__ = ("channels", "leases", "prefix", "ring_size")
+    ``tags``: in a Redis Cluster the tag of each shard.
+    """
 
-    def __init__(self, prefix: str, ring_size: int) -> None:
+    __slots__ = ("_shards", "channels", "leases", "prefix", "prefixes", "ring_size", "tags")
+
+    def __init__(self, prefix: str, ring_size: int, tags: Sequence[str] = ()) -> None:
         self.prefix = prefix
         self.ring_size = ring_size
+        self.tags = {tag: index for index, tag in enumerate(tags)}
+        self.prefixes = [f"{prefix}{{{tag}}}" for tag in tags] or [prefix] * ring_size
+        """The prefix of the keys on each host."""
+        self._shards = [Keys(shard, 1) for shard in self.prefixes] if tags else [self] * ring_size
         # channels_redis knows neither these two keys nor those of ``taken``, ``joined`` and ``census``.
         self.leases = f"{prefix}:leases"
         """Sorted set of the live processes: client prefix by the time at which its lease ends."""
         self.channels = f"{prefix}:channels"
         """Sorted set of the plain channels by the time of last use, so that ``flush`` knows their queues."""
 
+    def at(self, index: int) -> Keys:
+        """Return the keys on one host."""
+        return self._shards[index]
+
+    def prefix_for(self, name: str) -> str:
+        """Return the prefix of the keys for ``name``, on the host for ``name``."""
+        return self.prefixes[shard_of(name, self.ring_size)]
+
     # Queue layer
 
     def queue(self, channel: str) -> str:
         """Return the sorted set with the messages of a plain channel, or of all channels of one process."""
-        return self.prefix + non_local_name(channel)
+        name = non_local_name(channel)
+        return self.prefix_for(name) + name
 
     def queue_shard(self, channel: str) -> int:
-        """Return the host of a "!" channel's queue; plain channels use all hosts in turn."""
+        """Return the host of a "!" channel's queue; plain channels have ``plain_shards``."""
         return shard_of(non_local_name(channel), self.ring_size) if self.ring_size > 1 else 0
+
+    def plain_shards(self, channel: str) -> Sequence[int]:
+        """Return the hosts that a plain channel uses: all in turn, but one shard of a cluster."""
+        return (shard_of(channel, self.ring_size),) if self.tags else range(self.ring_size)
 
     def inflight(self, queue: str) -> str:
         """Return the key of the messages that were taken from ``queue`` and not acknowledged yet."""
@@ -82,14 +106,14 @@ class Keys:
 
     def group(self, group: str) -> str:
         """Return the sorted set of a group's members by the time at which they joined."""
-        return f"{self.prefix}:group:{group}"
+        return f"{self.prefix_for(group)}:group:{group}"
 
     def group_shard(self, group: str) -> int:
         return shard_of(group, self.ring_size) if self.ring_size > 1 else 0
 
     def census(self, group: str) -> str:
         """Return the hash with the processes that count their members of a group (``census.py``)."""
-        return f"{self.prefix}:census:{group}"
+        return f"{self.prefix_for(group)}:census:{group}"
 
     def joined(self, lease: str) -> str:
         """Return the set of the groups that a process has members in, for cleaning up after its death."""
@@ -123,34 +147,50 @@ class Keys:
 
     def history(self, group: str) -> list[str]:
         """Return the keys of a group's history: the stream, and its position."""
-        return [f"{self.prefix}:history:{group}", f"{self.prefix}:position:{group}"]
+        prefix = self.prefix_for(group)
+        return [f"{prefix}:history:{group}", f"{prefix}:position:{group}"]
 
     def history_topic(self, group: str) -> str:
         """Return the pub/sub channel on which the messages of a group's history are published."""
-        return f"{self.prefix}:published:{group}"
+        return f"{self.prefix_for(group)}:published:{group}"
 
     def direct(self, client_prefix: str) -> list[str]:
         """Return the keys of the history of direct messages to one process: the stream, and its position."""
-        return [f"{self.prefix}:direct:{client_prefix}", f"{self.prefix}:direct-position:{client_prefix}"]
+        prefix = self.prefix_for(client_prefix)
+        return [f"{prefix}:direct:{client_prefix}", f"{prefix}:direct-position:{client_prefix}"]
 
     def direct_topic(self, client_prefix: str) -> str:
         """Return the pub/sub channel on which direct messages to one process are published."""
-        return f"{self.prefix}:published-direct:{client_prefix}"
+        return f"{self.prefix_for(client_prefix)}:published-direct:{client_prefix}"
 
     def jobs(self, channel: str) -> str:
         """Return the stream of a plain channel."""
-        return f"{self.prefix}:jobs:{channel}"
+        return f"{self.prefix_for(channel)}:jobs:{channel}"
 
     def dead(self, channel: str) -> str:
         """Return the stream with the messages of a plain channel that no worker could handle."""
-        return f"{self.prefix}:dead:{channel}"
+        return f"{self.prefix_for(channel)}:dead:{channel}"
 
-    # Pub/sub layer
+    # Pub/sub
 
     def topic(self, group: str) -> str:
         """Return the Redis pub/sub channel of a group."""
-        return f"{self.prefix}__group__{group}"
+        return f"{self.prefix_for(group)}__group__{group}"
 
-    def topic_shard(self, topic: str) -> int:
-        """Return the host on which a pub/sub channel (of a group or of one channel) is published."""
-        return shard_of(topic, self.ring_size) if self.ring_size > 1 else 0
+    def channel_topic(self, channel: str) -> str:
+        """Return the Redis pub/sub channel of a channel: its name, but in a cluster with a tag before it."""
+        return f"{self.prefix_for(channel)}{CHANNEL_MARK}{channel}" if self.tags else channel
+
+    def channel_of(self, topic: str) -> str:
+        """Return the channel of a ``channel_topic``."""
+        return topic.partition("}" + CHANNEL_MARK)[2] if self.tags else topic
+
+    def shard_in(self, name: str) -> int:
+        """Return the host of a key, of a topic, or of a name that has its own host."""
+        if self.ring_size == 1:
+            return 0
+        if self.tags and name.startswith(self.prefix + "{"):
+            tag = name[len(self.prefix) + 1 :].partition("}")[0]
+            if tag in self.tags:
+                return self.tags[tag]
+        return shard_of(name, self.ring_size)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+from redis.exceptions import RedisError
+
 from compat.engine.inbox import Inbox, Overflow
 from compat.engine.mailbox import Mailbox
 from compat.exceptions import ChannelFull
@@ -25,10 +27,13 @@ from compat.layers.redis.outside import Outside, SendBy
 from compat.layers.redis.serializers import make_crypter, registry
 from compat.layers.redis.station import Station
 from compat.layers.redis.values import RedisValues
-from compat.redis.connection import Argument, RedisUnavailable
+from compat.redis.cluster import commands_of, make_hosts, tags_of
+from compat.redis.connection import RedisUnavailable
+from compat.redis.encoding import Argument
 from compat.redis.hosts import Host, decode_hosts, without_passwords
 from compat.redis.loops import PerLoop, background, is_throwaway, require_no_loop
 from compat.redis.outages import event_of
+from compat.redis.reasons import reason_of
 from compat.redis.servers import Server
 from compat.redis.shards import Commands, Shards
 from compat.types import Message
@@ -81,9 +86,11 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
         self.channel_capacity = self.compile_capacities(channel_capacity or {})
         self.prefix = prefix
         self.hosts = decode_hosts(hosts)
-        self.ring_size = len(self.hosts)
-        self.redis_hosts = [Host(options, index) for index, options in enumerate(self.hosts)]
-        self.keys = Keys(prefix, self.ring_size)
+        self.redis_hosts = make_hosts(self.hosts)
+        self.ring_size = len(self.redis_hosts)
+        if tags_of(self.redis_hosts) and {*"{}"} & {*prefix}:
+            raise ValueError(f"prefix must have no braces with a cluster, which has its own, not {prefix!r}")
+        self.keys = Keys(prefix, self.ring_size, tags_of(self.redis_hosts))
         self.on_disconnect = event_of(on_disconnect, "on_disconnect")
         self.on_reconnect = event_of(on_reconnect, "on_reconnect")
         self._stations: PerLoop[S] = PerLoop(self._new_station)
@@ -153,7 +160,7 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
     def key_values(self) -> RedisValues:
         """A store beside the messages, for example for sessions, with the same prefix and encryption."""
         return RedisValues(
-            self.prefix, self._command, self._crypter, partial(self.count_undecodable, "the values")
+            self.keys.prefix_for, self._command, self._crypter, partial(self.count_undecodable, "the values")
         )
 
     async def _command(self, name: str, key: str, *arguments: Argument) -> Any:
@@ -161,7 +168,14 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
         station = self._station()
         if station is None:
             return await background.run(self._command(name, key, *arguments))
-        return await station.shards.call(self.consistent_hash(key), name, key, *arguments)
+        return await station.shards.call(self.keys.shard_in(key), name, key, *arguments)
+
+    async def _publishing(self) -> bytes:
+        """Return the command that publishes; a cluster may have another one."""
+        try:
+            return (await commands_of(self.redis_hosts)).publish
+        except RedisError as error:
+            raise self.explain(self.redis_hosts[0], reason_of(error)) from error
 
     def depth(self) -> int:
         """Return how many messages wait in this process."""

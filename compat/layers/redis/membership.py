@@ -19,7 +19,8 @@ from compat.layers.redis.census import Census
 from compat.layers.redis.keys import DEFAULT_WORD, Keys, lease_of
 from compat.layers.redis.scripts import CLEAN, RENEW
 from compat.redis.backoff import Backoff
-from compat.redis.connection import Argument, RedisUnavailable
+from compat.redis.connection import RedisUnavailable
+from compat.redis.encoding import Argument
 from compat.redis.reader import Outages
 from compat.redis.shards import Shards
 from compat.redis.waiting import wait_set
@@ -72,6 +73,7 @@ class Membership:
         self.shards = shards
         self.index = index
         self.terms = terms
+        self.keys = terms.keys.at(index)
         self.is_read = is_read
         self.groups: dict[str, dict[str, float]] = {}
         """Group: channel: the time of joining, by the wall clock."""
@@ -115,9 +117,9 @@ class Membership:
     def leaving(self, group: str, channel: str) -> Coroutine[Any, Any, None]:
         """Remove a channel from this process's list, and return a coroutine that removes it from Redis."""
         last = self._forget(group, channel)
-        commands = [*self._count(group), (b"ZREM", self.terms.keys.group(group), channel)]
+        commands = [*self._count(group), (b"ZREM", self.keys.group(group), channel)]
         if last:
-            commands.append((b"SREM", self.terms.keys.joined(lease_of(channel)), group))
+            commands.append((b"SREM", self.keys.joined(lease_of(channel)), group))
         return self._tell(group, channel, commands)
 
     async def _tell(self, group: str, channel: str, commands: list[tuple[Argument, ...]]) -> None:
@@ -158,7 +160,7 @@ class Membership:
         They come after those that add a member, and before those that remove one: while the counts say too
         little, messages are sent to the members by their names.
         """
-        queue, key, told = self.census.queue, self.terms.keys.census(group), self.census.told(group)
+        queue, key, told = self.census.queue, self.keys.census(group), self.census.told(group)
         if not queue:
             return []
         return [(b"HDEL", key, queue) if told is None else (b"HSET", key, queue, told)]
@@ -209,7 +211,7 @@ class Membership:
 
     async def _look_for_groups(self) -> None:
         """Record an outage if Redis does not know some of the groups any more; they are entered again."""
-        keys = [self.terms.keys.group(group) for group in self.groups]
+        keys = [self.keys.group(group) for group in self.groups]
         asked = wall()
         for start in range(0, len(keys), GROUPS_PER_COMMAND):
             part = keys[start : start + GROUPS_PER_COMMAND]
@@ -222,7 +224,7 @@ class Membership:
     async def _retire(self) -> None:
         """Give up the leases while there are no members, so that they are new for the next member."""
         self._held.clear()
-        await self._send([(b"ZREM", self.terms.keys.leases, lease) for lease in self._leases])
+        await self._send([(b"ZREM", self.keys.leases, lease) for lease in self._leases])
 
     async def _settle(self) -> None:
         """Remove the owed members from Redis, except channels that have joined again meanwhile."""
@@ -231,7 +233,7 @@ class Membership:
         for group, channel in owed:
             commands += self._count(group)
             if channel not in self.groups.get(group, ()):
-                commands.append((b"ZREM", self.terms.keys.group(group), channel))
+                commands.append((b"ZREM", self.keys.group(group), channel))
         try:
             await self._send(commands)
         except BaseException:
@@ -240,7 +242,7 @@ class Membership:
 
     async def _prolong(self, lease: str) -> bool:
         """Renew a lease, and remove the members of dead processes; return True if the lease was missing."""
-        keys = self.terms.keys
+        keys = self.keys
         lasts_s = self.terms.lease * (TURNS - 1) / TURNS
         life_s = self.terms.group_expiry + self.terms.lease
         added, *dead = await self.shards.run(
@@ -254,7 +256,7 @@ class Membership:
 
     async def _clean(self, lease: str) -> None:
         """Remove the members of a dead process from its groups, and its lease."""
-        keys, joined = self.terms.keys, self.terms.keys.joined(lease)
+        keys, joined = self.keys, self.keys.joined(lease)
         queue, cursor = f"{DEFAULT_WORD}{lease}!", b"0"
         groups: list[str] = []
         while True:
@@ -287,7 +289,7 @@ class Membership:
         await self._send(commands)
 
     def _enter(self, group: str, members: dict[str, float], *, first: bool) -> list[tuple[Argument, ...]]:
-        key = self.terms.keys.group(group)
+        key = self.keys.group(group)
         commands: list[tuple[Argument, ...]] = []
         entries = list(members.items())
         for start in range(0, len(entries), MEMBERS_PER_COMMAND):
@@ -296,9 +298,9 @@ class Membership:
         commands.append((b"EXPIRE", key, self.terms.group_expiry))
         commands += self._count(group)
         if first:
-            commands.append((b"EXPIRE", self.terms.keys.census(group), self.terms.group_expiry))
+            commands.append((b"EXPIRE", self.keys.census(group), self.terms.group_expiry))
             for lease in {lease_of(channel) for channel in members}:
-                joined_key = self.terms.keys.joined(lease)
+                joined_key = self.keys.joined(lease)
                 commands.append((b"SADD", joined_key, group))
                 commands.append((b"EXPIRE", joined_key, self.terms.group_expiry + self.terms.lease))
         return commands
@@ -318,7 +320,7 @@ class Membership:
 
     async def _resign(self) -> None:
         try:
-            await self._send([(b"ZADD", self.terms.keys.leases, 1, lease) for lease in self._leases])
+            await self._send([(b"ZADD", self.keys.leases, 1, lease) for lease in self._leases])
             for lease in self._leases:
                 await self._clean(lease)
         except LayerUnavailable:

@@ -13,6 +13,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from compat.clock import call_later, steady, wall
 from compat.layers.redis.keys import Keys
@@ -164,16 +165,21 @@ class PlainChannels:
         while held:
             held.pop().put_back()
 
-    def wanted(self) -> list[str]:
-        """Return the channels that callers wait for."""
-        return list(self.waiters.counts())
+    def wanted(self, index: int | None = None) -> list[str]:
+        """Return the channels that callers wait for; with ``index`` those that use this host."""
+        wanted = list(self.waiters.counts())
+        if index is None:
+            return wanted
+        return [channel for channel in wanted if index in self.keys.plain_shards(channel)]
 
     def gave_up(self) -> None:
-        """Raise LayerUnavailable in all callers if no host has ever been reached."""
-        if any(reader.ever or reader.error is None for reader in self.readers):
-            return
-        reason = next(reader.error.reason for reader in self.readers if reader.error is not None)
-        self.waiters.fail(self.wanted(), lambda: self.shards.explain(self.shards.hosts[0], reason))
+        """Raise LayerUnavailable in the callers of a channel if none of its hosts has ever been reached."""
+        for channel in self.wanted():
+            readers = [self.readers[index] for index in self.keys.plain_shards(channel)]
+            errors = [reader.error for reader in readers if reader.error is not None and not reader.ever]
+            if len(errors) == len(readers):
+                host, reason = self.shards.hosts[readers[0].index], errors[0].reason
+                self.waiters.fail([channel], partial(self.shards.explain, host, reason))
 
     def _start(self) -> None:
         if not self.readers:
@@ -205,6 +211,7 @@ class PlainReader(Reader):
         self.channels = channels
         self.ever = False
         """True once there has been a connection."""
+        self._used = channels.keys.at(index).channels
         self._change = asyncio.Event()
         self._waits_for: tuple[str, ...] = ()
         self._pace: dict[str, tuple[int, float]] = {}
@@ -214,9 +221,11 @@ class PlainReader(Reader):
 
     def changed(self) -> None:
         """Start, or interrupt the blocking read, because the waiting callers have changed."""
+        wanted = tuple(self.channels.wanted(self.index))
         self._change.set()
-        self.start()
-        if self._blocked and tuple(self.channels.wanted()) != self._waits_for:
+        if wanted:
+            self.start()
+        if self._blocked and wanted != self._waits_for:
             self.interrupt()
 
     def connected(self) -> None:
@@ -228,7 +237,7 @@ class PlainReader(Reader):
     async def serve(self, link: Link) -> None:
         while not link.closed:  # a connection that broke while no caller waited is replaced silently
             self._change.clear()
-            wanted = tuple(self.channels.wanted())
+            wanted = tuple(self.channels.wanted(self.index))
             if not wanted:
                 self.proven(wall())
                 await self._change.wait()
@@ -247,7 +256,7 @@ class PlainReader(Reader):
         replies = [
             POP.run(
                 link.call,
-                [*self._keys(channel), self.channels.keys.channels],
+                [*self._keys(channel), self._used],
                 *(int(channel not in self._looked_at), TOO_LONG_S, channel, 1 + ahead),
             )
             for channel, ahead in zip(wanted, aheads, strict=True)
@@ -266,20 +275,20 @@ class PlainReader(Reader):
         return found
 
     async def _wait(self, link: Link, wanted: tuple[str, ...]) -> None:
-        keys = self.channels.keys
+        by_queue = {self.channels.keys.queue(channel): channel for channel in wanted}
         self._waits_for = wanted
-        hit = await self.block(link, [keys.queue(channel) for channel in wanted])
+        hit = await self.block(link, list(by_queue))
         if hit is None:
             self._looked_at.clear()
             self._pace.clear()
             return
         queue, member, score = hit
-        channel = queue.decode()[len(keys.prefix) :]
+        channel = by_queue[queue.decode()]
         _, inflight, taken = self._keys(channel)
         # Use the connection of the acknowledgement, so that the acknowledgement cannot overtake this.
         self.shards.tell(
             self.index,
-            (b"EVALSHA", HOLD.digest, 3, inflight, taken, keys.channels, score, member, channel),
+            (b"EVALSHA", HOLD.digest, 3, inflight, taken, self._used, score, member, channel),
         )
         self._give(channel, member, score)
 

@@ -109,7 +109,7 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
         _require_name("channel", channel)
         owner = self.owners.get(channel)
         self._require_room(channel, owner.boxes.get(channel) if owner is not None else None)
-        if not await self._publish(commands, channel, self.serialize(message)):
+        if not await self._publish(commands, self.keys.channel_topic(channel), self.serialize(message)):
             self.count_drop(channel, "gone")
 
     async def receive(self, channel: str) -> Message:
@@ -217,7 +217,8 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
 
     async def _publish(self, commands: Commands, topic: str, body: bytes) -> int:
         """Return how many connections have got the message."""
-        heard: int = await commands.call(self.keys.topic_shard(topic), b"PUBLISH", topic, body)
+        command = await self._publishing()
+        heard: int = await commands.call(self.keys.shard_in(topic), command, topic, body)
         self.metrics.count_sent()
         return heard
 

@@ -45,7 +45,7 @@ class PubSubStation(Station):
             self.refused(index, error, wall() - self.layer.role_every_s)
 
     def _is_wanted(self, topic: str) -> bool:
-        return topic in self.groups or topic in self.boxes
+        return topic in self.groups or self.keys.channel_of(topic) in self.boxes
 
     # Channels
 
@@ -57,7 +57,7 @@ class PubSubStation(Station):
         box = self.require_mailbox(channel)
         self.layer.owners[channel] = self
         try:
-            await self.subscriptions.subscribe(channel)
+            await self.subscriptions.subscribe(self.keys.channel_topic(channel))
         except BaseException:
             if self.boxes.get(channel) is box and not box.waiters:
                 self._abandon(channel)
@@ -68,15 +68,15 @@ class PubSubStation(Station):
         """Push the messages of ``channel`` into ``inbox``, first those that wait already."""
         self.take_over(channel, inbox)
         self.layer.owners[channel] = self
-        if not self.subscriptions.is_subscribed(channel):
+        if not self.subscriptions.is_subscribed(self.keys.channel_topic(channel)):
             self._tasks.add(task := self.loop.create_task(self._catch_up(channel)))
             task.add_done_callback(self._tasks.discard)
 
     async def _catch_up(self, channel: str) -> None:
         """Subscribe for a consumer that is attached already; after an error the subscriber retries."""
-        self.subscriptions.want(channel)
+        self.subscriptions.want(self.keys.channel_topic(channel))
         try:
-            await self.subscriptions.subscribe(channel)
+            await self.subscriptions.subscribe(self.keys.channel_topic(channel))
         except LayerUnavailable:
             pass
 
@@ -105,7 +105,7 @@ class PubSubStation(Station):
         self.boxes.pop(channel, None)
         if self.layer.owners.get(channel) is self:
             del self.layer.owners[channel]
-        self.subscriptions.unsubscribe(channel)
+        self.subscriptions.unsubscribe(self.keys.channel_topic(channel))
 
     # Groups
 
@@ -140,9 +140,9 @@ class PubSubStation(Station):
     def _published(self, topic: bytes, body: bytes) -> Awaitable[None] | None:
         """Deliver a published message; return an awaitable to wait for (``Station.pause``), or None."""
         name = topic.decode()
-        members = self.groups.get(name)
+        members, channel = self.groups.get(name), self.keys.channel_of(name)
         receipt = self.receipts.take(topic + body) if self.receipts else None
-        message = self.decode(name, body) if members is not None or name in self.boxes else None
+        message = self.decode(name, body) if members is not None or channel in self.boxes else None
         if message is None:  # it cannot be decoded, or its last receiver has left
             if receipt is not None:
                 receipt.note(0, 0, 0)
@@ -150,8 +150,8 @@ class PubSubStation(Station):
         deadline = steady() + self.layer.expiry
         try:
             excluded = message.pop(EXCLUDE_KEY, ()) if members is not None else ()
-            if name in self.boxes:
-                self.deliver(name, message, deadline)
+            if channel in self.boxes:
+                self.deliver(channel, message, deadline)
             elif isinstance(excluded, list) and excluded:
                 others = [channel for channel in members or () if channel not in excluded]
                 self.hand_out(others, message, deadline, receipt)

@@ -19,7 +19,7 @@ from compat.layers.redis.receipts import Receipt
 from compat.layers.redis.scripts import FANOUT, MEMBERS, PUSH, SEND
 from compat.layers.redis.serializers import Template
 from compat.names import non_local_name
-from compat.redis.connection import Argument
+from compat.redis.encoding import Argument
 from compat.redis.shards import Commands
 from compat.types import Message
 
@@ -72,12 +72,14 @@ class QueueSending:
             shard, needle, plain, limit = keys.queue_shard(channel), channel, "", capacity * QUEUE_FACTOR
             message = {**message, RESERVED_KEY: channel}
         else:
-            shard, needle, plain, limit = next(layer.round_robin), "", channel, capacity
+            shards = keys.plain_shards(channel)
+            shard = shards[next(layer.round_robin) % len(shards)]
+            needle, plain, limit = "", channel, capacity
         member = layer.serialize(message)
         stored, expired = await commands.run(
             shard,
             SEND,
-            [keys.queue(channel), keys.channels],
+            [keys.queue(channel), keys.at(shard).channels],
             *(repr(scores.next(wall())), layer.expiry_s, capacity, limit, needle, member, plain),
         )
         if expired:
@@ -150,7 +152,7 @@ class QueueSending:
         """Read the members from the group's host, then push to the hosts of their queues."""
         layer, keys = self._layer, self._layer.keys
         shard = keys.group_shard(group)
-        there = [keys.group(group), keys.leases]
+        there = [keys.group(group), keys.at(shard).leases]
         members = await commands.run(shard, MEMBERS, there, layer.group_expiry)
         queues: dict[str, list[str]] = {}
         for channel in map(bytes.decode, members):

@@ -131,13 +131,13 @@ class QueueStation(OwnStation):
         await self._readers[self.keys.queue_shard(channel)].reachable()
 
     def listen(self, channel: str) -> None:
-        """Read the channel's queue on every host.
+        """Read the channel's queue on every host, but in a cluster on its own shard.
 
         channels_redis sends a direct message to the host for the channel's whole name, which may be another
         host than the one on which it listens.
         """
         queue, home = self.keys.queue(channel), self.keys.queue_shard(channel)
-        for shard in range(self.keys.ring_size):
+        for shard in (home,) if self.keys.tags else range(self.keys.ring_size):
             self._reader(shard).listen(queue, at_once=shard == home)
 
     def _reader(self, shard: int) -> QueueReader:
@@ -213,7 +213,7 @@ class QueueStation(OwnStation):
 
     async def _delete_all(self, index: int) -> None:
         """Delete the keys on one host that certainly belong to this prefix (``Keys.owned``)."""
-        keys, call = self.keys, self.shards.call
+        keys, call = self.keys.at(index), self.shards.call
         found = [key.decode(errors="surrogateescape") for key in await self.scan(index, keys.prefix)]
         leases = {*self.layer.client_prefixes(), *await self._names(index, keys.leases)}
         leases.update(key[len(keys.joined("")) :] for key in found if key.startswith(keys.joined("")))

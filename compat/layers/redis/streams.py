@@ -139,11 +139,12 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
             client_prefix = lease_of(channel)
             topic, keys = self.keys.direct_topic(client_prefix), self.keys.direct(client_prefix)
             body = self.serialize({**message, RESERVED_KEY: channel})
-            await self.direct.append(commands, self.keys.topic_shard(topic), keys, topic, body)
+            shard, command = self.keys.shard_in(topic), await self._publishing()
+            await self.direct.append(commands, shard, keys, topic, body, command)
         else:
             life_s = max(self.group_expiry, self.expiry_s)
             stored, expired = await commands.run(
-                self.keys.topic_shard(channel),
+                self.keys.shard_in(channel),
                 ADD_JOB,
                 [self.keys.jobs(channel)],
                 *(self.serialize(message), self.get_capacity(channel), self.expiry_s, life_s),
@@ -219,9 +220,8 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
         mark = topic.encode() + body
         receipt = station.receipts.expect(mark) if station is not None and station.hears(group) else None
         try:
-            heard = await self.history.append(
-                commands, self.keys.topic_shard(topic), self.keys.history(group), topic, body
-            )
+            shard, keys = self.keys.shard_in(topic), self.keys.history(group)
+            heard = await self.history.append(commands, shard, keys, topic, body, await self._publishing())
             self.metrics.count_sent()
             if receipt is None:
                 return SendResult(None if heard else 0, 0)

@@ -137,7 +137,7 @@ class StreamsStation(OwnStation):
             if client_prefix is None
             else self.keys.direct(client_prefix)
         )
-        return await self.layer.history.read(self.shards, self.keys.topic_shard(topic), keys, first, most)
+        return await self.layer.history.read(self.shards, self.keys.shard_in(topic), keys, first, most)
 
     # Channels
 
@@ -211,7 +211,7 @@ class StreamsStation(OwnStation):
     async def _delete_all(self, index: int) -> None:
         """Delete the keys on one host that belong to this layer."""
         for kind in self.keys.STREAMS:
-            found = await self.scan(index, f"{self.keys.prefix}:{kind}:")
+            found = await self.scan(index, f"{self.keys.at(index).prefix}:{kind}:")
             for start in range(0, len(found), 1000):
                 await self.shards.call(index, b"DEL", *found[start : start + 1000])
 

@@ -68,7 +68,7 @@ class Subscriptions:
 
     def is_subscribed(self, topic: str) -> bool:
         """Return True if Redis has confirmed the topic on the open connection."""
-        subscriber = self._subscribers.get(self._station.keys.topic_shard(topic))
+        subscriber = self._subscribers.get(self._station.keys.shard_in(topic))
         return subscriber is not None and subscriber.is_subscribed(topic)
 
     def topics(self, shard: int) -> set[str]:
@@ -78,7 +78,7 @@ class Subscriptions:
 
     def _subscriber(self, topic: str) -> Subscriber:
         station = self._station
-        shard = station.keys.topic_shard(topic)
+        shard = station.keys.shard_in(topic)
         subscriber = self._subscribers.get(shard)
         if subscriber is None:
             subscriber = self._subscribers[shard] = Subscriber(

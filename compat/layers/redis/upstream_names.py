@@ -190,7 +190,7 @@ class RedisPubSubLoopLayer:
         return {topic: set(members) for topic, members in self._station.groups.items()}
 
     def _get_shard(self, channel_or_group_name: str) -> RedisSingleShardConnection:
-        return self._shards[self.channel_layer.keys.topic_shard(channel_or_group_name)]
+        return self._shards[self.channel_layer.keys.shard_in(channel_or_group_name)]
 
     async def _subscribe_to_channel(self, channel: str) -> None:
         await self._station.open_channel(channel)

@@ -22,17 +22,18 @@ Command = Callable[..., Awaitable[bytes | int | None]]
 class RedisValues:
     """Values in the Redis of a layer, for any event loop; methods raise LayerUnavailable without Redis.
 
+    ``prefix_for(name)``: the prefix of the key for a name.
     A value that no key can decrypt counts as absent; ``unreadable(error)`` is called for it.
     """
 
     def __init__(
         self,
-        prefix: str,
+        prefix_for: Callable[[str], str],
         command: Command,
         crypter: MultiFernet | None = None,
         unreadable: Callable[[Exception], None] | None = None,
     ) -> None:
-        self.prefix = prefix
+        self._prefix_for = prefix_for
         self._command = command
         self._crypter = crypter
         self._unreadable = unreadable
@@ -61,4 +62,4 @@ class RedisValues:
     def _key(self, name: str) -> str:
         if self._crypter is not None:
             name = hashlib.sha256(name.encode()).hexdigest()
-        return f"{self.prefix}:value:{name}"
+        return f"{self._prefix_for(name)}:value:{name}"

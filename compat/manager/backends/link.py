@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from compat.manager.backends.messaging import backend_errors
-from compat.redis.connection import Argument, RedisUnavailable
+from compat.redis.connection import RedisUnavailable
+from compat.redis.encoding import Argument
 from compat.redis.hosts import Host, decode_hosts
 from compat.redis.loops import PerLoop, background
 from compat.redis.scripts import Script

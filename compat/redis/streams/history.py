@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from compat.redis.connection import Argument
+from compat.redis.encoding import Argument
 from compat.redis.scripts import Script
 from compat.redis.shards import Commands
 
@@ -48,23 +48,24 @@ class Part(NamedTuple):
 class History:
     """The histories of one layer: ``count`` messages each, for ``seconds`` after the last one.
 
-    The position of a history is kept for ``longer_s`` seconds more. ``command``: what publishes a message.
+    The position of a history is kept for ``longer_s`` seconds more.
     """
 
-    def __init__(self, count: int, seconds: int, longer_s: int, command: bytes = b"PUBLISH") -> None:
+    def __init__(self, count: int, seconds: int, longer_s: int) -> None:
         self.count = count
         self.seconds = seconds
         self.position_s = seconds + longer_s
-        self._command = command
 
-    async def append(self, commands: Commands, shard: int, keys: list[str], topic: str, body: bytes) -> int:
-        """Append a message and publish it; return how many connections have got it.
+    async def append(
+        self, commands: Commands, shard: int, keys: list[str], topic: str, body: bytes, command: bytes
+    ) -> int:
+        """Append a message and publish it with ``command``; return how many connections have got it.
 
         ``keys``: the stream and its position. Raises LayerUnavailable.
         """
         limits: tuple[Argument, ...] = (self.count, self.seconds, self.position_s)
         fresh = os.urandom(EPOCH_BYTES // 2).hex()
-        heard: int = await commands.run(shard, APPEND, [*keys, topic], body, *limits, fresh, self._command)
+        heard: int = await commands.run(shard, APPEND, [*keys, topic], body, *limits, fresh, command)
         return heard
 
     @staticmethod

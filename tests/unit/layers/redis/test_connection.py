@@ -11,7 +11,8 @@ import pytest_asyncio
 
 from compat.exceptions import LayerUnavailable
 from compat.layers.redis import RedisChannelLayer
-from compat.redis.connection import Link, encode_command
+from compat.redis.connection import Link
+from compat.redis.encoding import encode_command
 from compat.redis.reasons import reason_of
 from tests.support.layers import unique_prefix
 from tests.support.processes import free_port

@@ -1,0 +1,128 @@
+"""A Redis Cluster of the tests' own on free loopback ports: its nodes can be killed, its slots moved."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from tests.support.processes import free_port
+from tests.support.redis_server import RedisServer
+from tests.support.waiting import until
+
+__all__ = ["RedisCluster", "end_shared_cluster", "shared_cluster"]
+
+SLOTS = 16384
+NODE_TIMEOUT_MS = 1000
+FORMED_S = 30.0
+
+
+class RedisCluster:
+    """Masters with equal parts of the slots, each with ``replicas`` of its own; of Redis 7 or newer."""
+
+    def __init__(self, folder: Path, masters: int = 3, replicas: int = 0) -> None:
+        self.masters = [self._node(folder / f"master{number}") for number in range(masters)]
+        self.replicas = [self._node(folder / f"replica{number}") for number in range(masters * replicas)]
+        self.nodes = [*self.masters, *self.replicas]
+        for number, node in enumerate(self.masters):
+            first, end = SLOTS * number // masters, SLOTS * (number + 1) // masters
+            self.ask(node, "CLUSTER ADDSLOTSRANGE", first, end - 1)
+            self.ask(node, "CLUSTER SET-CONFIG-EPOCH", number + 1)
+        for node in self.nodes[1:]:
+            self.ask(node, "CLUSTER MEET", "127.0.0.1", self.masters[0].port, node_bus(self.masters[0]))
+        until(self._is_met, "a cluster that knows its nodes", deadline_s=FORMED_S)
+        for number, replica in enumerate(self.replicas):
+            self.ask(replica, "CLUSTER REPLICATE", self.id_of(self.masters[number % masters]))
+        until(self.is_well, "a cluster that is well", deadline_s=FORMED_S)
+
+    @staticmethod
+    def _node(folder: Path) -> RedisServer:
+        folder.mkdir()
+        (folder / "bus").write_text(str(free_port()))
+        return RedisServer(
+            folder,
+            *("--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf"),
+            *("--cluster-port", (folder / "bus").read_text()),
+            *("--cluster-node-timeout", str(NODE_TIMEOUT_MS), "--repl-diskless-sync-delay", "0"),
+        )
+
+    def entry(self, **options: Any) -> dict[str, Any]:
+        """The entry of a layer's ``hosts``."""
+        return {"cluster": [node.url for node in self.nodes], **options}
+
+    def ask(self, node: RedisServer, *command: Any) -> Any:
+        with redis.Redis(port=node.port, socket_timeout=10) as client:
+            return client.execute_command(*command)
+
+    def id_of(self, node: RedisServer) -> str:
+        answer = self.ask(node, "CLUSTER MYID")
+        return answer.decode() if isinstance(answer, bytes) else str(answer)
+
+    def info(self, node: RedisServer) -> dict[str, str]:
+        answer = self.ask(node, "CLUSTER INFO")
+        if isinstance(answer, bytes):
+            lines = answer.decode().splitlines()
+            return dict(line.split(":", 1) for line in lines if ":" in line)
+        return {str(name): str(value) for name, value in answer.items()}
+
+    def _is_met(self) -> bool:
+        return all(self.info(node)["cluster_known_nodes"] == str(len(self.nodes)) for node in self.nodes)
+
+    def is_well(self, *but: RedisServer) -> bool:
+        """All nodes (but some) see all slots served, and all replicas follow their master."""
+        for node in self.nodes:
+            if node in but:
+                continue
+            info, role = self.info(node), self.ask(node, "ROLE")
+            if info["cluster_state"] != "ok" or int(info["cluster_size"]) < len(self.masters):
+                return False
+            if role[0] in (b"slave", "slave") and role[3] not in (b"connected", "connected"):
+                return False
+        return True
+
+    def owner(self, slot: int, *but: RedisServer) -> RedisServer:
+        """The node that has a slot now."""
+        asked = next(node for node in self.nodes if node not in but)
+        with redis.Redis(port=asked.port) as client:
+            client.response_callbacks.clear()
+            slots: Any = client.execute_command("CLUSTER SLOTS")
+        port = next(node[1] for first, last, node, *_ in slots if first <= slot <= last)
+        return next(node for node in self.nodes if node.port == port)
+
+    def move(self, slot: int, target: RedisServer) -> None:
+        """Move a slot with its keys, as ``redis-cli --cluster reshard`` does."""
+        source = self.owner(slot)
+        if source is target:
+            return
+        self.ask(target, "CLUSTER SETSLOT", slot, "IMPORTING", self.id_of(source))
+        self.ask(source, "CLUSTER SETSLOT", slot, "MIGRATING", self.id_of(target))
+        while keys := self.ask(source, "CLUSTER GETKEYSINSLOT", slot, 100):
+            self.ask(source, "MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+        for node in (target, source, *(node for node in self.masters if node not in (target, source))):
+            with suppress(redis.RedisError):  # one that has been killed, or is a replica now
+                self.ask(node, "CLUSTER SETSLOT", slot, "NODE", self.id_of(target))
+
+    def stop(self) -> None:
+        for node in self.nodes:
+            node.stop()
+
+
+def node_bus(node: RedisServer) -> int:
+    """The port on which a node speaks to the others."""
+    return int((node.folder / "bus").read_text())
+
+
+@lru_cache(None)
+def shared_cluster() -> RedisCluster:
+    """Three masters that the whole run shares; use names that no other test uses."""
+    return RedisCluster(Path(tempfile.mkdtemp(prefix="cluster")))
+
+
+def end_shared_cluster() -> None:
+    if shared_cluster.cache_info().currsize:
+        shared_cluster().stop()
+        shared_cluster.cache_clear()
