@@ -23,7 +23,15 @@ from compat.layers import (
 if TYPE_CHECKING:
     from compat.redis.hosts import Host
 
-__all__ = ["LayerState", "embed_unreachable", "layer_state", "layer_states", "servers_of", "unreachable"]
+__all__ = [
+    "LayerState",
+    "embed_unreachable",
+    "layer_state",
+    "layer_states",
+    "masters_of",
+    "servers_of",
+    "unreachable",
+]
 
 CONNECT_TIMEOUT_S = 2.0
 
@@ -83,7 +91,7 @@ def layer_states(replaced: Mapping[str, str] | None = None) -> list[LayerState]:
 
 def layer_state(alias: str, layer: Any, away: str = "") -> LayerState:
     """Return the state of a layer; ``away`` is the server that it replaces."""
-    servers = ", ".join(host.where for host in servers_of(layer))
+    servers = ", ".join(host.server for host in servers_of(layer))
     upstream = type(layer).__module__.startswith("channels_redis")
     return LayerState(
         alias,
@@ -95,8 +103,25 @@ def layer_state(alias: str, layer: Any, away: str = "") -> LayerState:
 
 
 def servers_of(layer: Any) -> list[Host]:
-    """Return the Redis servers of a layer of ours; [] for any other layer."""
-    return list(getattr(layer, "redis_hosts", ()))
+    """Return the Redis servers of a layer of ours, of a cluster its first shard; [] for any other layer."""
+    hosts: list[Host] = list(getattr(layer, "redis_hosts", ()))
+    return [host for host in hosts if not host.is_shard] or hosts[:1]
+
+
+async def masters_of(layer: Any) -> list[tuple[str, Host]]:
+    """Return the servers of a layer of ours with their addresses; of a cluster a shard of each master."""
+    from redis.exceptions import RedisError
+
+    from compat.redis.cluster import master_of
+
+    hosts: list[Host] = list(getattr(layer, "redis_hosts", ()))
+    if not hosts or not hosts[0].is_shard:
+        return [(host.where, host) for host in hosts]
+    try:
+        shards = {await master_of(host): host for host in reversed(hosts)}
+    except (RedisError, OSError):
+        return [(hosts[0].server, hosts[0])]  # whoever uses it will hear why
+    return list(shards.items())
 
 
 def unreachable(layer: Any) -> tuple[str, str] | None:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from compat.cli.embedded import servers_of
+from compat.cli.embedded import masters_of
 from compat.exceptions import LayerUnavailable
 
 if TYPE_CHECKING:
@@ -41,12 +41,22 @@ class Findings:
 async def examine(layer: Any) -> Findings:
     """Ask each server of ``layer``, then send and receive messages through it."""
     findings = Findings()
-    for host in servers_of(layer):
-        await _ask(host, layer.explain, findings)
+    masters = await masters_of(layer)
+    for where, host in masters:
+        await _ask(host, where, layer.explain, findings)
+    if any(host.is_shard for _, host in masters) and not findings.wrong:
+        findings.facts.append(await _about_cluster(layer, len(masters)))
     if not findings.wrong:
         await _try_out(layer, findings)
     findings.facts.append(_limits(layer))
     return findings
+
+
+async def _about_cluster(layer: Any, masters: int) -> str:
+    from compat.redis.cluster import PLAIN, commands_of
+
+    kind = "plain" if await commands_of(layer.redis_hosts) is PLAIN else "sharded"
+    return f"{len(layer.redis_hosts)} shards on {masters} masters, {kind} pub/sub"
 
 
 def _limits(layer: Any) -> str:
@@ -55,7 +65,7 @@ def _limits(layer: Any) -> str:
     return said if expiry in (None, float("inf")) else f"{said}, expiry {expiry:g} s"
 
 
-async def _ask(host: Host, explain: Explain, findings: Findings) -> None:
+async def _ask(host: Host, where: str, explain: Explain, findings: Findings) -> None:
     """Ping a server, and read its version and the options that concern a layer."""
     from compat.redis.connection import Link
     from compat.redis.hosts import close_pool
@@ -73,8 +83,8 @@ async def _ask(host: Host, explain: Explain, findings: Findings) -> None:
         return
     finally:
         await close_pool(pool)
-    findings.facts.append(f"{_version(about)} at {host.where}, ping {1000 * min(pings):.1f} ms")
-    _judge(about, host.where, findings)
+    findings.facts.append(f"{_version(about)} at {where}, ping {1000 * min(pings):.1f} ms")
+    _judge(about, where, findings)
 
 
 async def _about(reply: Awaitable[bytes]) -> dict[str, str]:

@@ -35,10 +35,8 @@ log = logging.getLogger("compat.consumer")
 
 CLOSE_TIMEOUT_S = 2.0
 """Seconds that a close may take: a client that does not read would delay it without end."""
-
 DISCONNECT_TIMEOUT_S = 2.0
 """Seconds that the server's disconnect may take after a failed send has shown that the client has left."""
-
 NORMAL, GOING_AWAY, NO_CODE, INTERNAL_ERROR = 1000, 1001, 1006, 1011
 
 STOP: Any = object()
@@ -197,7 +195,6 @@ class Connection:
             return await handling
 
     # The end
-
     async def refused(self, error: BaseException) -> None:
         """End a consumer that could not start; its handshake has not been received yet."""
         if self._is_logged() and is_outage(error):
@@ -259,7 +256,8 @@ class Connection:
         """
         second: BaseException | None = None
         interrupted: asyncio.CancelledError | None = None
-        for step in (self._tell, self._disconnect) if code is not None or self.work is not None else ():
+        steps = (self._tell, self._idle, self._disconnect)
+        for step in steps if code is not None or self.work is not None else ():
             try:
                 await step(code)
             except asyncio.CancelledError as error:
@@ -282,8 +280,7 @@ class Connection:
                 await self.subscription.end()
         except asyncio.CancelledError as error:
             interrupted = error
-        except Exception as error:  # noqa: BLE001 - any layer, any driver
-            # A layer that cannot be reached is logged, and does not end the connection with an error.
+        except Exception as error:  # noqa: BLE001 - a layer that cannot be reached
             warn(self.name(), f"could not leave its groups: {error}")
         self.inbox.close()
         if interrupted is not None:
@@ -298,10 +295,13 @@ class Connection:
             self.turned_away = code == TRY_AGAIN_LATER and self.socket.served and self.socket.refusable()
             await self.close(code)
 
-    async def _disconnect(self, code: int | None) -> None:
-        """Run the consumer's disconnect handler, unless it has run or no message has been handled."""
+    async def _idle(self, code: int | None) -> None:
+        """Wait until no handler runs in a thread."""
         if self.work is not None:
             await self.work.idle()
+
+    async def _disconnect(self, code: int | None) -> None:
+        """Run the consumer's disconnect handler, unless it has run or no message has been handled."""
         begun = self.socket.websocket and self.inbox.current is not None
         due = begun and code is not None and not self.inbox.ended
         if not due or not hasattr(self.consumer, "websocket_disconnect"):

@@ -21,7 +21,7 @@ except ImportError as error:  # pragma: no cover - the tests have it
         "install it with: pip install 'channels-compat[manager]'"
     ) from error
 
-from compat.redis.hosts import decode_hosts
+from compat.redis.hosts import decode_hosts, host_of
 
 __all__ = ["WSConfig", "new_instance_id"]
 
@@ -40,7 +40,7 @@ def _upper(value: Any) -> Any:
 
 
 def _redis_url(value: str) -> str:
-    decode_hosts([value])  # its ValueError says what a URL looks like, and hides the password
+    decode_hosts([host_of(value)])  # its ValueError says what a URL looks like, and hides the password
     return value
 
 

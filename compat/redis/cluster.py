@@ -22,7 +22,7 @@ from compat.redis.hosts import Host, close_pool, create_pool, is_cluster
 from compat.redis.reasons import reason_of, redirect_of
 from compat.redis.waiting import within
 
-__all__ = ["PLAIN", "Cluster", "PubSub", "commands_of", "make_hosts", "slot_of", "tags_of"]
+__all__ = ["PLAIN", "Cluster", "PubSub", "commands_of", "make_hosts", "master_of", "slot_of", "tags_of"]
 
 SLOTS = 16384
 SHARDS = 12
@@ -46,7 +46,9 @@ def slot_of(key: str) -> int:
 
 
 def tags(count: int) -> list[str]:
-    """Return the tags of ``count`` shards: the smallest number with a slot in each equal part of all slots.
+    """Return the tags of ``count`` shards: ``<count>.<number>``, with a slot in each equal part of all slots.
+
+    The numbers are the smallest. Shards of another count have other tags, so their keys never mix.
 
     >>> [slot_of(tag) * 3 // SLOTS for tag in tags(3)]
     [0, 1, 2]
@@ -54,7 +56,8 @@ def tags(count: int) -> list[str]:
     found: dict[int, str] = {}
     number = 0
     while len(found) < count:
-        found.setdefault(slot_of(str(number)) * count // SLOTS, str(number))
+        tag = f"{count}.{number}"
+        found.setdefault(slot_of(tag) * count // SLOTS, tag)
         number += 1
     return [found[part] for part in range(count)]
 
@@ -278,6 +281,14 @@ def make_hosts(entries: Sequence[Mapping[str, Any]]) -> list[Host]:
         return [Host(entry, index) for index, entry in enumerate(entries)]
     cluster = Cluster(entries[0])
     return [Shard(cluster, entries[0], index) for index in range(len(cluster.tags))]
+
+
+async def master_of(host: Host) -> str:
+    """Return the address of a host, in a cluster that of the master that has it now; may raise RedisError."""
+    if not isinstance(host, Shard):
+        return host.where
+    name, port = await host.cluster.master(host.index)
+    return f"{name}:{port}"
 
 
 async def commands_of(hosts: Sequence[Host]) -> PubSub:

@@ -24,7 +24,7 @@ from redis.exceptions import RedisError
 from compat.redis.sentinels import sentinel_pool
 from compat.types import is_number
 
-__all__ = ["Host", "close_pool", "create_pool", "decode_hosts", "is_cluster", "without_passwords"]
+__all__ = ["Host", "close_pool", "create_pool", "decode_hosts", "host_of", "is_cluster", "without_passwords"]
 
 DEFAULT_ADDRESS = "redis://localhost:6379"
 REPLY_TIMEOUT_S = 5.0
@@ -64,6 +64,12 @@ def decode_hosts(hosts: Any) -> list[dict[str, Any]]:
             'into one entry: hosts=[{"cluster": ["redis://one:6379", "redis://two:6379"]}]'
         )
     return decoded
+
+
+def host_of(urls: str) -> Any:
+    """Return the entry of ``hosts`` for a URL, or for those of a cluster's nodes with commas between."""
+    nodes = re.split(r",(?=rediss?://)", urls)
+    return {"cluster": nodes} if len(nodes) > 1 else urls
 
 
 def is_cluster(hosts: Sequence[Mapping[str, Any]]) -> bool:

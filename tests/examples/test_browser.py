@@ -274,7 +274,7 @@ def test_a_server_that_comes_back_is_found_again(
         tab.say("before")
         until(lambda: tab.heard() == ["before"], "the message")
     until(lambda: "Connection lost" in tab.find("status").text, "the page says that the connection is lost")
-    assert tab.find("retry").is_displayed()
+    until(lambda: tab.find("retry").is_displayed(), "the page offers to try now")
     tab.find("text").send_keys("kept" + Keys.ENTER)
     assert tab.find("text").get_attribute("value") == "kept"
     assert not tab.find("send").is_enabled()

@@ -854,6 +854,39 @@ def test_faults_engine_small_cancelled_while_the_loop_ends(
     assert connections.current == before and not records.kept
 
 
+def test_faults_engine_small_cancelled_again_while_a_handler_still_runs(
+    layer: InMemoryChannelLayer, records: Records
+) -> None:
+    """Was: the second cancellation came while the end waited for the handler, and disconnect() never ran."""
+    begun, released = threading.Event(), threading.Event()
+
+    class Busy(Sync):
+        ends = Ends()
+
+        def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            begun.set()
+            assert released.wait(10)
+
+    async def watch() -> None:
+        try:
+            await asyncio.Future()
+        finally:
+            released.set()
+
+    async def main() -> None:
+        client = await Conversation(Busy.as_asgi()).open()
+        await client.send_to(text_data="x")
+        await until_async(begun.is_set, "the handler runs")
+        client.future.cancel()
+        for _ in range(30):
+            await asyncio.sleep(0)
+        main.watching = asyncio.ensure_future(watch())  # type: ignore[attr-defined]
+        await asyncio.sleep(0)
+
+    asyncio.run(main())
+    assert Busy.ends.codes() == [1001] and layer.groups == {} and not records.kept
+
+
 @pytest.mark.skipif("bridge" not in in_use(), reason="async_to_sync is asgiref's own without the bridge")
 def test_faults_engine_small_a_handler_awaits_while_the_loop_ends(bare: Environment, tmp_path: Path) -> None:
     """Was: a task of ``async_to_sync`` was cancelled before it began, and its thread waited for ever."""

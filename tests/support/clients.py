@@ -72,6 +72,7 @@ class Client:
                 subprotocols=cast("Sequence[Subprotocol] | None", subprotocols),
                 open_timeout=open_timeout_s,
                 close_timeout=DEADLINE_S,
+                ping_interval=None,  # its thread uses `random`, which Hypothesis takes for a strategy's doing
                 proxy=None,
             )
             # Entered here and never left: a test closes by close(), drop() or its own with block.

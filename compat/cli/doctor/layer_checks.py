@@ -147,9 +147,7 @@ def redis_without_password(subject: Subject) -> Iterator[Finding]:
 
 
 def _connection_options(host: Any) -> dict[str, Any]:
-    from compat.redis.hosts import create_pool
-
-    return dict(create_pool(host.options).connection_kwargs)
+    return dict(host.pool().connection_kwargs)
 
 
 def layers_that_share_names(subject: Subject) -> Iterator[Finding]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from compat.cli.doctor.finding import Finding, error, note, warning
 from compat.cli.doctor.subject import Subject
-from compat.cli.embedded import CONNECT_TIMEOUT_S, servers_of
+from compat.cli.embedded import CONNECT_TIMEOUT_S, masters_of, servers_of
 from compat.cli.layer_trial import examine
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ OLDEST = (5, 0)
 """The first version with BZPOPMIN."""
 WANTED = "redis-server 5.0 or newer, Valkey or KeyDB"
 SLOW_S = 0.01
+MOST_KEYS = 100_000
 ASKED = ("maxmemory", "maxmemory-policy", "timeout", "maxclients")
 
 
@@ -38,6 +39,8 @@ class Answer:
     info: dict[str, Any] = field(default_factory=dict)
     config: dict[str, str] = field(default_factory=dict)
     ping_s: float = 0.0
+    in_cluster: bool = False
+    """The layer knows that the server is a node of a cluster."""
 
     @property
     def version(self) -> str:
@@ -49,19 +52,22 @@ def answers_of(subject: Subject) -> list[Answer]:
     """Return the answers of every server of every layer; the servers are asked once."""
     answers: list[Answer] | None = vars(subject).get("_answers")
     if answers is None:
-        hosts = [(alias, host) for alias, layer in subject.layers.items() for host in servers_of(layer)]
-        answers = [ask(alias, host) for alias, host in hosts]
+        answers = [answer for alias, layer in subject.layers.items() for answer in ask(alias, layer)]
         vars(subject)["_answers"] = answers
     return answers
 
 
-def ask(alias: str, host: Host) -> Answer:
-    """Ask ``host``, in a thread because the caller may be inside a running event loop."""
+def ask(alias: str, layer: Any) -> list[Answer]:
+    """Ask the servers of a layer, in a thread because the caller may be inside a running event loop."""
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, _ask(alias, host)).result()
+        return thread.submit(asyncio.run, _ask_all(alias, layer)).result()
 
 
-async def _ask(alias: str, host: Host) -> Answer:
+async def _ask_all(alias: str, layer: Any) -> list[Answer]:
+    return [await _ask(alias, where, host) for where, host in await masters_of(layer)]
+
+
+async def _ask(alias: str, where: str, host: Host) -> Answer:
     from redis.asyncio import Redis
     from redis.exceptions import RedisError
 
@@ -77,12 +83,12 @@ async def _ask(alias: str, host: Host) -> Answer:
         ping_s = time.perf_counter() - begun
         config = await _config(client)
     except asyncio.TimeoutError:
-        return Answer(alias, host.where, f"no answer within {CONNECT_TIMEOUT_S:g} s")
+        return Answer(alias, where, f"no answer within {CONNECT_TIMEOUT_S:g} s")
     except (RedisError, OSError) as failure:
-        return Answer(alias, host.where, reason_of(failure))
+        return Answer(alias, where, reason_of(failure))
     finally:
         await close_pool(pool)
-    return Answer(alias, host.where, info=info, config=config, ping_s=ping_s)
+    return Answer(alias, where, info=info, config=config, ping_s=ping_s, in_cluster=host.is_shard)
 
 
 async def _config(client: Any) -> dict[str, str]:
@@ -155,13 +161,60 @@ def redis_role(subject: Subject) -> Iterator[Finding]:
                 'Name the master, or use {"sentinels": [("host", 26379)], "master_name": "mymaster"}.',
                 answer.where,
             )
-        if answer.info.get("cluster_enabled"):
-            yield warning(
-                f"Redis at {answer.where} is a node of a cluster: the layers' scripts use several keys, "
-                "which a cluster refuses unless they are on one node",
-                "Use a separate Redis for the layers, or several in 'hosts': a layer shards over them.",
+        if answer.info.get("cluster_enabled") and not answer.in_cluster:
+            yield error(
+                f"Redis at {answer.where} is a node of a cluster, and layer {answer.alias!r} takes it for a "
+                "single server: the node refuses the keys of other nodes",
+                f'Write "hosts": [{{"cluster": ["redis://{answer.where}"]}}], with some more of its nodes.',
                 answer.where,
             )
+
+
+def redis_cluster_shards(subject: Subject) -> Iterator[Finding]:
+    """Report keys in a cluster of processes that have another number of shards."""
+    for alias, layer in subject.layers.items():
+        away = any(answer.failure for answer in answers_of(subject) if answer.alias == alias)
+        if away or not any(host.is_shard for host in servers_of(layer)):
+            continue
+        with ThreadPoolExecutor(1) as thread:
+            others = thread.submit(asyncio.run, _other_counts(layer)).result()
+        if others:
+            yield error(
+                f"layer {alias!r} has {layer.ring_size} shards, and other processes have "
+                f"{', '.join(map(str, sorted(others)))} under its prefix {layer.prefix!r}: they do not hear "
+                "each other",
+                "Give all processes the same 'shards', or the two layers different prefixes.",
+                alias,
+            )
+
+
+async def _other_counts(layer: Any) -> set[int]:
+    """Return the numbers of shards, apart from that of the layer, of the keys under its prefix."""
+    from redis.asyncio import Redis
+
+    from compat.redis.hosts import close_pool
+
+    found: set[int] = set()
+    head = f"{layer.prefix}{{"
+    for _, host in await masters_of(layer):
+        client = Redis(connection_pool=(pool := host.pool()))
+        try:
+            keys = client.scan_iter(match=f"{head}*", count=1000)
+            async for number, key in _numbered(keys):
+                count = _text(key)[len(head) :].partition(".")[0]
+                found.update([int(count)] if count.isdecimal() else [])
+                if number >= MOST_KEYS:
+                    break
+        finally:
+            await close_pool(pool)
+    return found - {layer.ring_size}
+
+
+async def _numbered(items: AsyncIterable[Any]) -> AsyncIterator[tuple[int, Any]]:
+    number = 0
+    async for item in items:
+        number += 1
+        yield number, item
 
 
 def redis_memory(subject: Subject) -> Iterator[Finding]:
@@ -235,6 +288,7 @@ CHECKS = (
     layer_without_messages,
     redis_version,
     redis_role,
+    redis_cluster_shards,
     redis_memory,
     redis_closes_idle_clients,
     redis_clients,

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from compat.manager.backends.messaging import backend_errors
+from compat.redis.cluster import make_hosts, tags_of
 from compat.redis.connection import RedisUnavailable
 from compat.redis.encoding import Argument
 from compat.redis.hosts import Host, decode_hosts
@@ -32,7 +33,8 @@ class LinkOnLoop:
 class RegistryLink:
     """Runs commands and scripts in one Redis, from any event loop; BackendError if it cannot be reached.
 
-    ``host``: a URL, or another form of an entry in a Redis layer's ``hosts``. ``lost()`` is called when a
+    ``host``: a URL, or another form of an entry in a Redis layer's ``hosts``. All keys begin with ``prefix``,
+    in a cluster with a tag, so that they are on one node. ``lost()`` is called when a
     connection breaks, because Redis may have lost its data. ``closing()`` is awaited before the connection of
     an event loop is closed.
     """
@@ -40,8 +42,9 @@ class RegistryLink:
     def __init__(
         self, host: Any, prefix: str, lost: Callable[[], None], closing: Callable[[], Awaitable[None]]
     ) -> None:
-        self.host = Host(decode_hosts([host])[0], 0)
-        self.prefix = prefix
+        hosts = make_hosts(decode_hosts([host]))
+        self.host = hosts[0]
+        self.prefix = "".join([prefix, *(f"{{{tag}}}" for tag in tags_of(hosts)[:1]), ":registry:"])
         self.lost = lost
         self.closing = closing
         self._links: PerLoop[LinkOnLoop] = PerLoop(lambda loop: LinkOnLoop(self))

@@ -37,6 +37,7 @@ from compat.manager.backends.scripts import (
     SWEEP,
 )
 from compat.manager.utils.batching import batch_items
+from compat.redis.hosts import host_of
 from compat.redis.loops import is_throwaway
 
 __all__ = ["RedisBackend"]
@@ -49,7 +50,8 @@ KEPT_FOR_EVER = 10 * 365 * 86400
 class RedisBackend(BaseBackend):
     """Connections, users and groups of all servers that have the same Redis and ``channel_prefix``.
 
-    ``redis_url``: a URL, or another form of an entry in a Redis layer's ``hosts``. ``registry_expiry`` and
+    ``redis_url``: a URL, those of a cluster's nodes with commas between, or another form of an entry in a
+    Redis layer's ``hosts``. ``registry_expiry`` and
     ``group_expiry``: seconds for which keys outlive the last server; None: without limit. ``lease``: seconds
     after which other servers clean up after a killed one. ``layer``: the channel layer to use; by default a
     new one on the same Redis. The backend connects at the first call.
@@ -71,6 +73,8 @@ class RedisBackend(BaseBackend):
         serializer_format: str = "msgpack",
     ) -> None:
         prefix = channel_prefix.rstrip(":") or "ws"
+        if isinstance(redis_url, str):
+            redis_url = host_of(redis_url)
         self.makes_layer = layer is None
         super().__init__(
             RedisChannelLayer(
@@ -89,9 +93,7 @@ class RedisBackend(BaseBackend):
         self.lease_ms = round(lease * 1000)
         shortest = min(registry_expiry or KEPT_FOR_EVER, group_expiry or KEPT_FOR_EVER)
         self.lease = Lease(self, lease, shortest / 3, reconnect_delay)
-        self.link = RegistryLink(
-            redis_url, f"{prefix}:registry:", lost=self.lease.owe, closing=self.lease.leave_loop
-        )
+        self.link = RegistryLink(redis_url, prefix, lost=self.lease.owe, closing=self.lease.leave_loop)
         self._server = ""
         self._pid = 0
 

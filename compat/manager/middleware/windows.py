@@ -14,6 +14,7 @@ from collections import OrderedDict, deque
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from redis.asyncio import RedisCluster
 from redis.exceptions import RedisError
 
 from compat.metrics import Throttle
@@ -97,7 +98,10 @@ class ScriptOnLoop:
 
     async def aclose(self) -> None:
         """Close the connections that were opened on the loop."""
-        await self._redis.connection_pool.disconnect()
+        if isinstance(self._redis, RedisCluster):
+            await self._redis.aclose()
+        else:
+            await self._redis.connection_pool.disconnect()
 
 
 class RedisWindows:
@@ -106,7 +110,7 @@ class RedisWindows:
     ``redis`` is a ``redis.asyncio`` client, with or without decoding. While Redis cannot be reached, each
     server uses windows of its own, logs this once a minute, and tries Redis again every few seconds. The
     client serves the first event loop that uses it; any other loop (in tests) gets a client with the same
-    options.
+    options. A ``RedisCluster`` serves one event loop at a time.
     """
 
     def __init__(self, redis: Any, limit: int, window_s: float, burst: int, key_prefix: str) -> None:
@@ -138,7 +142,7 @@ class RedisWindows:
         return Verdict(False, 0, int(number) / 1e6)
 
     def _on_loop(self, loop: asyncio.AbstractEventLoop) -> ScriptOnLoop:
-        if not self._given_away:
+        if not self._given_away or isinstance(self._redis, RedisCluster):
             self._given_away = True
             return ScriptOnLoop(self._redis)
         pool = self._redis.connection_pool

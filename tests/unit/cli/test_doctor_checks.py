@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -33,6 +34,8 @@ from compat.patterns import path
 from compat.routing import ProtocolTypeRouter, URLRouter
 from compat.security.websocket import AllowedHostsOriginValidator, OriginValidator
 from compat.settings import override
+from tests.support.layers import unique_prefix
+from tests.support.redis_cluster import shared_cluster
 from tests.support.redis_server import RedisServer
 
 
@@ -339,7 +342,7 @@ def test_a_redis_that_wants_a_password(tmp_path_factory: pytest.TempPathFactory)
     [
         ("redis-version", ERROR, "version 4.0.9", {"redis_version": "4.0.9"}),
         ("redis-role", ERROR, "is a replica", {"role": "slave"}),
-        ("redis-role", WARNING, "node of a cluster", {"cluster_enabled": 1}),
+        ("redis-role", ERROR, "node of a cluster", {"cluster_enabled": 1}),
         ("redis-memory", WARNING, "uses 90 %", {"maxmemory": 100 << 20, "used_memory": 90 << 20}),
         ("redis-memory", WARNING, "deleted 7 keys", {"evicted_keys": 7}),
         ("redis-clients", WARNING, "has refused 3", {"rejected_connections": 3}),
@@ -351,6 +354,26 @@ def test_what_other_servers_say(check: str, severity: Severity, text: str, answe
     vars(given)["_answers"] = [Answer("default", "host:6379", info=answer)]
     finding = only(given, check, severity, text, ".")
     assert finding.where == "host:6379"
+
+
+def test_processes_with_different_numbers_of_shards() -> None:
+    prefix, one = unique_prefix(), shared_cluster()
+    layer = RedisChannelLayer([one.entry(shards=4)], prefix=prefix)
+    asyncio.run(layer.send("jobs", {"type": "x"}))
+    given = subject(layers={"default": layer})
+    assert not [finding for finding in findings_of(given) if finding.check.startswith("redis-")]
+    other = RedisChannelLayer([one.entry(shards=5)], prefix=prefix)
+    asyncio.run(other.send("jobs", {"type": "x"}))
+    finding = only(
+        subject(layers={"default": layer}),
+        "redis-cluster-shards",
+        ERROR,
+        "4 shards, and .* have 5",
+        "same 'shards'",
+    )
+    assert finding.where == "default"
+    for each in (layer, other):
+        asyncio.run(each.flush())
 
 
 def test_a_redis_that_is_far_away() -> None:

@@ -15,6 +15,7 @@ from compat.layers import channel_layers, register_channel_layer, unregister_cha
 from compat.settings import override
 from tests.support.layers import ReceiveOnlyLayer, databases, unique_prefix
 from tests.support.processes import free_port
+from tests.support.redis_cluster import shared_cluster
 from tests.support.redis_server import RedisServer
 
 QUEUE = "channels_redis.core.RedisChannelLayer"
@@ -76,6 +77,14 @@ def test_every_alias_and_every_host(capsys: pytest.CaptureFixture[str], redis_ur
     assert "Start redis-server there" in jobs and "send and receive" not in jobs
     assert "local: InMemoryChannelLayer (this process only)" in local and "capacity 100, expiry 60 s" in local
     assert "typo: configured wrongly" in typo and "did you mean 'capacity'" in typo
+
+
+def test_a_cluster(capsys: pytest.CaptureFixture[str]) -> None:
+    cluster = shared_cluster()
+    entry = {"hosts": [cluster.entry(shards=4)], "prefix": unique_prefix()}
+    fine, out = shown(capsys, default={"BACKEND": QUEUE, "CONFIG": entry})
+    assert fine and out.count("ping") == len(cluster.masters)
+    assert f"127.0.0.1:{cluster.masters[0].port}" in out and "4 shards on 3 masters, sharded pub/sub" in out
 
 
 def test_nothing_is_configured(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ import pytest_asyncio
 from compat.layers import DEFAULT_CHANNEL_LAYER, unregister_channel_layer
 from compat.manager import Connection, ConnectionManager, WSConfig, set_manager
 from compat.manager.backends import BaseBackend, MemoryBackend, RedisBackend
+from tests.support.redis_cluster import shared_cluster
 from tests.unit.manager.sockets import Peer
 
 _numbers = itertools.count(1)
@@ -38,7 +39,7 @@ def prefix() -> str:
     return f"m{os.getpid()}x{next(_numbers)}:"
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", "redis", pytest.param("cluster", marks=pytest.mark.slow)])
 def kind(request: pytest.FixtureRequest) -> str:
     """Each backend in turn."""
     chosen: str = request.param
@@ -52,10 +53,10 @@ async def make_manager(kind: str, prefix: str, request: pytest.FixtureRequest) -
 
     def make(**options: Any) -> ConnectionManager:
         settings = {name: options.pop(name) for name in tuple(options) if name.isupper()}
-        if kind == "redis":
-            settings.setdefault("REDIS_URL", request.getfixturevalue("redis_url"))
+        if kind != "memory":
+            settings.setdefault("REDIS_URL", where(kind, request))
             settings["REDIS_CHANNEL_PREFIX"] = prefix
-        config = WSConfig(BACKEND_TYPE=kind, **settings)
+        config = WSConfig(BACKEND_TYPE="memory" if kind == "memory" else "redis", **settings)
         options.setdefault("statistics_every", 60.0)  # an option: never the same manager twice
         made.append(ConnectionManager(ws_config=config, **options))
         return made[-1]
@@ -94,13 +95,21 @@ def connector(manager: ConnectionManager) -> Connect:
     return connect
 
 
+def where(kind: str, request: pytest.FixtureRequest) -> str:
+    """The setting REDIS_URL: one server, or the nodes of a cluster."""
+    if kind == "cluster":
+        return ",".join(node.url for node in shared_cluster().nodes)
+    url: str = request.getfixturevalue("redis_url")
+    return url
+
+
 @pytest_asyncio.fixture
 async def backend(kind: str, prefix: str, request: pytest.FixtureRequest) -> AsyncIterator[BaseBackend]:
     """A backend by itself."""
     if kind == "memory":
         yield MemoryBackend()
         return
-    made = RedisBackend(request.getfixturevalue("redis_url"), channel_prefix=prefix)
+    made = RedisBackend(where(kind, request), channel_prefix=prefix)
     yield made
     await made.flush()
     await made.cleanup()
