@@ -66,10 +66,10 @@ def decode_hosts(hosts: Any) -> list[dict[str, Any]]:
     return decoded
 
 
-def host_of(urls: str) -> Any:
-    """Return the entry of ``hosts`` for a URL, or for those of a cluster's nodes with commas between."""
-    nodes = re.split(r",(?=rediss?://)", urls)
-    return {"cluster": nodes} if len(nodes) > 1 else urls
+def host_of(given: Any) -> Any:
+    """Return the entry of ``hosts`` for a setting: a cluster for URLs with commas between, else ``given``."""
+    nodes = re.split(r",(?=rediss?://)", given) if isinstance(given, str) else []
+    return {"cluster": nodes} if len(nodes) > 1 else given
 
 
 def is_cluster(hosts: Sequence[Mapping[str, Any]]) -> bool:

@@ -72,9 +72,7 @@ class RedisBackend(BaseBackend):
         reconnect_delay: float = 5,
         serializer_format: str = "msgpack",
     ) -> None:
-        prefix = channel_prefix.rstrip(":") or "ws"
-        if isinstance(redis_url, str):
-            redis_url = host_of(redis_url)
+        prefix, redis_url = channel_prefix.rstrip(":") or "ws", host_of(redis_url)
         self.makes_layer = layer is None
         super().__init__(
             RedisChannelLayer(
