@@ -19,7 +19,12 @@ from compat.engine.parts import inbox_of
 from compat.fastapi import open_layers
 from compat.generic.websocket import AsyncWebsocketConsumer
 from compat.layers import register_channel_layer, unregister_channel_layer
-from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer, receipts
+from compat.layers.redis import (
+    RedisChannelLayer,
+    RedisPubSubChannelLayer,
+    RedisStreamsChannelLayer,
+    receipts,
+)
 from compat.layers.redis.queue_reader import QueueReader
 from compat.sessions.layer import LayerSession
 from compat.settings import override
@@ -101,7 +106,10 @@ async def test_faults_projects_05_an_outage_while_the_clock_stands(
 
 @pytest.mark.parametrize("loops", ["asyncio", "uvloop"])
 def test_faults_projects_05_a_blocked_loop_is_no_outage(loops: str, redis_url: str) -> None:
-    """A handler holds the loop for longer than an answer may take: the answer is in the socket meanwhile."""
+    """A handler holds the loop for longer than an answer may take: the answer is in the socket meanwhile.
+
+    It is row 6 of the faults of Redis, too.
+    """
     loop: asyncio.AbstractEventLoop = (
         asyncio.new_event_loop() if loops == "asyncio" else pytest.importorskip("uvloop").new_event_loop()
     )
@@ -113,7 +121,11 @@ def test_faults_projects_05_a_blocked_loop_is_no_outage(loops: str, redis_url: s
 
 async def _blocked(redis_url: str) -> None:
     url = f"{redis_url}?socket_timeout=0.5"
-    layers: list[Any] = [RedisChannelLayer([url], unique_prefix()), RedisPubSubChannelLayer([url])]
+    layers: list[Any] = [
+        RedisChannelLayer([url], unique_prefix()),
+        RedisPubSubChannelLayer([url]),
+        RedisStreamsChannelLayer([url], unique_prefix()),
+    ]
     inboxes = []
     for layer in layers:
         layer.brpop_timeout = layer.ping_interval = 0.2
