@@ -136,8 +136,7 @@ async def test_faults_redis_04_reserved_keys_of_another_program(
 
 
 def _packed(value: Any) -> bytes:
-    packed: bytes = msgpack.packb(value)
-    return packed
+    return bytes(msgpack.packb(value) or b"")
 
 
 def _deliver(kind: str, layer: Any, inbox: Inbox, body: bytes, redis_url: str) -> None:

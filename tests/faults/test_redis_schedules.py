@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import redis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from compat.exceptions import LayerUnavailable
@@ -160,8 +160,9 @@ def test_a_hundred_random_schedules(quarter: int, kept: RedisServer, fleet: Flee
                 for station in layer._stations.all():
                     await station.aclose()
 
+    @seed(quarter)
     @settings(
-        max_examples=100,
+        max_examples=25,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
         database=None,
