@@ -140,14 +140,20 @@ def layers(
         ),
     ] = None,
     settings: Settings = None,
+    dead: Annotated[
+        bool,
+        typer.Option("--dead", help="Show the dead letters of streams layers: jobs that nobody can handle."),
+    ] = False,
 ) -> None:
     """Test each configured channel layer: connect to its server, send a message through it, measure the time.
 
     The exit code is 1 if a test fails or no layer is configured; the last lines of a layer say what is wrong.
+    With --dead it is 1 if there are dead letters.
     """
     use_settings(settings)
     with errors_explained():
-        if not layers_command.show(application):
+        fine = layers_command.show_dead(application) if dead else layers_command.show(application)
+        if not fine:
             raise typer.Exit(1)
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from compat.cli.application import adopt_manage_py, application_name, load_application, search_here
 from compat.cli.embedded import layer_state
 from compat.cli.layer_trial import Findings, examine
+from compat.cli.printable import printable
 from compat.exceptions import CompatError
 from compat.layers import channel_layers, get_channel_layer
 from compat.settings import module_name
 
-__all__ = ["NoLayers", "show"]
+__all__ = ["NoLayers", "show", "show_dead"]
 
 
 class NoLayers(CompatError):
@@ -24,6 +26,43 @@ def show(application: str | None = None) -> bool:
     ``application``: "module:name", imported because it may configure layers; None for the settings alone.
     Raises NoLayers.
     """
+    fine = [_show(alias) for alias in _aliases(application)]
+    return all(fine)
+
+
+def show_dead(application: str | None = None) -> bool:
+    """Print the dead letters of each streams layer. Return False if there are some.
+
+    ``application``: as for ``show``. Raises NoLayers, LayerUnavailable.
+    """
+    layers = {alias: get_channel_layer(alias) for alias in _aliases(application)}
+    found = {alias: layer for alias, layer in layers.items() if hasattr(layer, "dead_letters")}
+    if not found:
+        print("no layer has dead letters: only streams layers keep what nobody can handle")
+    letters = [_show_dead(alias, layer) for alias, layer in found.items()]
+    return not any(letters)
+
+
+def _show_dead(alias: str, layer: Any) -> bool:
+    """Print the dead letters of one layer; return True if there are some."""
+    channels = asyncio.run(_dead_letters(layer))
+    print(f"{alias}: {sum(count for count, _ in channels.values()) or 'no'} dead letters", flush=True)
+    for channel, (count, messages) in sorted(channels.items()):
+        print(f"    channel {channel}: {count}, the last {len(messages)}:")
+        for message in messages:
+            print(f"        {printable(repr(message))}")
+    return bool(channels)
+
+
+async def _dead_letters(layer: Any) -> Any:
+    try:
+        return await layer.dead_letters()
+    finally:
+        await layer.close_pools()
+
+
+def _aliases(application: str | None) -> list[str]:
+    """Load the settings or the application, and return the aliases of the configured layers."""
     search_here()
     if application is None:
         adopt_manage_py()
@@ -32,8 +71,7 @@ def show(application: str | None = None) -> bool:
     aliases = channel_layers.aliases()
     if not aliases:
         raise NoLayers(_why_none(application))
-    fine = [_show(alias) for alias in aliases]
-    return all(fine)
+    return list(aliases)
 
 
 def _why_none(application: str | None) -> str:

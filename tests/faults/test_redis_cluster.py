@@ -50,6 +50,11 @@ def mortal(tmp_path: Path) -> Iterator[RedisCluster]:
     cluster.stop()
 
 
+UNDER_LOAD = pytest.mark.parametrize(
+    "kind", ["streams", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("queue", "pubsub"))]
+)
+
+
 @pytest.fixture(params=LAYERS, ids=str)
 def kind(request: pytest.FixtureRequest) -> str:
     name: str = request.param
@@ -89,6 +94,7 @@ async def all_go_on(talks: list[Room]) -> None:
     await asyncio.gather(*(room.until_sent(20) for room in talks))
 
 
+@UNDER_LOAD
 async def test_slots_move_back_and_forth_under_load(kind: str, calm: RedisCluster, make: Make) -> None:
     reader, sender = make(calm), make(calm)
     async with rooms(reader, sender) as talks:
@@ -104,6 +110,7 @@ async def test_slots_move_back_and_forth_under_load(kind: str, calm: RedisCluste
         assert kind == "pubsub" or not lost, "what is stored moves with its slot"
 
 
+@UNDER_LOAD
 async def test_a_master_dies_under_load(kind: str, mortal: RedisCluster, make: Make) -> None:
     reader, sender = make(mortal), make(mortal)
     victim = mortal.owner(SLOTS[0])

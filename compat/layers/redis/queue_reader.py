@@ -73,7 +73,10 @@ class QueueReader(Reader):
             takes = []
             for queue in queues:
                 takes.append(self._take(link, queue, queue in put_back))
-            blocked = self.block(link, queues)  # in the same write, to save a round trip for empty queues
+            # In the same write, to save a round trip for empty queues; but while a cluster moves them, it may
+            # refuse the script, which has two keys, and not the read, which has one and destroys.
+            is_shard = self.shards.hosts[self.index].is_shard
+            blocked = None if is_shard else self.block(link, queues)
             emptied, size = True, 0
             for queue, take in zip(queues, takes, strict=True):
                 try:
@@ -97,7 +100,7 @@ class QueueReader(Reader):
                 self._batch = BATCH
             else:
                 self._batch = min(2 * batch, LARGEST_BATCH) if size < LARGEST_BYTES // 2 else BATCH
-            hit = await blocked
+            hit = await (blocked or self.block(link, queues))
             if hit is not None and (pause := self.on_message(hit[1], float(hit[2]))) is not None:
                 await pause
 

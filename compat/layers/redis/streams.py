@@ -262,6 +262,16 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
             cause=channel,
         )
 
+    async def dead_letters(self, most: int = 10) -> dict[str, tuple[int, list[Message]]]:
+        """Return for each plain channel how many dead letters it has, and the last ``most``, oldest first.
+
+        Raises LayerUnavailable without Redis.
+        """
+        station = self._station()
+        if station is None:
+            return await background.run(self.dead_letters(most))
+        return await station.dead_letters(most)
+
     # Upkeep
 
     async def flush(self) -> None:

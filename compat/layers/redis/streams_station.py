@@ -197,6 +197,19 @@ class StreamsStation(OwnStation):
             self.metrics.count_delivered()
         return message
 
+    async def dead_letters(self, most: int) -> dict[str, tuple[int, list[Message]]]:
+        """Return what ``RedisStreamsChannelLayer.dead_letters`` does."""
+        found: dict[str, tuple[int, list[Message]]] = {}
+        for index in range(self.keys.ring_size):
+            head = self.keys.at(index).dead("")
+            for key in await self.scan(index, head):
+                count = await self.shards.call(index, b"XLEN", key)
+                entries = await self.shards.call(index, b"XREVRANGE", key, "+", "-", b"COUNT", most)
+                messages = [self.decode(key.decode(), fields[1]) for _, fields in reversed(entries)]
+                channel = key.decode()[len(head) :]
+                found[channel] = (count, [message for message in messages if message is not None])
+        return found
+
     # Upkeep
 
     async def flush(self) -> None:

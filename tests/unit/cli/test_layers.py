@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -10,16 +11,19 @@ import pytest
 import redis
 
 from compat.cli import layer_trial
-from compat.cli.layers import NoLayers, show
+from compat.cli.layers import NoLayers, show, show_dead
 from compat.layers import channel_layers, register_channel_layer, unregister_channel_layer
+from compat.layers.redis import RedisStreamsChannelLayer
 from compat.settings import override
 from tests.support.layers import ReceiveOnlyLayer, databases, unique_prefix
 from tests.support.processes import free_port
 from tests.support.redis_cluster import shared_cluster
 from tests.support.redis_server import RedisServer
+from tests.support.waiting import until_async
 
 QUEUE = "channels_redis.core.RedisChannelLayer"
 PUBSUB = "channels_redis.pubsub.RedisPubSubChannelLayer"
+STREAMS = "compat.layers.redis.streams.RedisStreamsChannelLayer"
 MS = r"\d+\.\d ms"
 
 
@@ -85,6 +89,29 @@ def test_a_cluster(capsys: pytest.CaptureFixture[str]) -> None:
     fine, out = shown(capsys, default={"BACKEND": QUEUE, "CONFIG": entry})
     assert fine and out.count("ping") == len(cluster.masters)
     assert f"127.0.0.1:{cluster.masters[0].port}" in out and "4 shards on 3 masters, sharded pub/sub" in out
+
+
+@pytest.mark.parametrize("letters", [0, 1, 3])
+def test_dead_letters(capsys: pytest.CaptureFixture[str], redis_url: str, letters: int) -> None:
+    prefix = unique_prefix()
+
+    async def die() -> None:
+        layer = RedisStreamsChannelLayer([redis_url], prefix, tries=1, takeover=1)
+        for number in range(letters):
+            await layer.send("tasks", {"type": "poison", "n": number})
+            (await layer.take("tasks")).failed()
+        waiting = asyncio.ensure_future(layer.take("tasks"))
+        await until_async(lambda: layer.metrics.dropped.get("dead", 0) == letters, "they are dead")
+        waiting.cancel()
+        await layer.close_pools()
+
+    asyncio.run(die())
+    with override(CHANNEL_LAYERS={"default": on(redis_url, STREAMS, prefix=prefix), "jobs": on(redis_url)}):
+        assert show_dead() is (letters == 0)
+    out = capsys.readouterr().out
+    assert out.startswith(f"default: {letters or 'no'} dead letters") and "jobs" not in out
+    for number in range(letters):
+        assert f"{{'type': 'poison', 'n': {number}}}" in out
 
 
 def test_nothing_is_configured(capsys: pytest.CaptureFixture[str]) -> None:
