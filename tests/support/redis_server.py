@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.support.processes import Process, free_port
 
-__all__ = ["RedisServer"]
+__all__ = ["RedisServer", "server_program", "server_version"]
+
+
+def server_program() -> str:
+    """The server to test with: that of REDIS_SERVER, such as /opt/valkey-server, else redis-server on PATH."""
+    named = os.environ.get("REDIS_SERVER")
+    found = shutil.which(named or "redis-server")
+    if found is None and named:
+        pytest.skip(f"REDIS_SERVER={named} is no program")
+    if found is None:
+        pytest.skip("this test needs redis-server on PATH (scripts/system redis installs it)")
+    return found
+
+
+def server_version() -> int:
+    """The major version of the Redis that it speaks for."""
+    said = subprocess.run([server_program(), "--version"], capture_output=True, text=True, check=True).stdout
+    version = re.search(r"v=(\d+)", said)
+    return int(version.group(1)) if version else 0
 
 
 class RedisServer:
@@ -20,9 +41,7 @@ class RedisServer:
     """
 
     def __init__(self, folder: Path, *options: str) -> None:
-        executable = shutil.which("redis-server")
-        if executable is None:
-            pytest.skip("this test needs redis-server on PATH (scripts/system redis installs it)")
+        executable = server_program()
         self.folder = folder
         self.port = free_port()
         self._command = [
