@@ -18,7 +18,7 @@ from redis.asyncio import Connection, ConnectionPool, SSLConnection
 from redis.asyncio.connection import AbstractConnection, parse_url
 from redis.exceptions import RedisError, ResponseError
 
-from compat.redis.hosts import Host, close_pool, create_pool, is_cluster
+from compat.redis.hosts import CONNECT_TIMEOUT_S, Host, close_pool, create_pool, is_cluster
 from compat.redis.reasons import reason_of, redirect_of
 from compat.redis.waiting import within
 
@@ -27,8 +27,8 @@ __all__ = ["PLAIN", "Cluster", "PubSub", "commands_of", "make_hosts", "master_of
 SLOTS = 16384
 SHARDS = 12
 """The number of shards unless the option ``shards`` says otherwise."""
-ANSWER_WITHIN_S = 1.0
-"""Seconds that a node has to say who has which slots."""
+MAJORITY_WITHIN_S = 0.5
+"""Seconds that the other nodes have to answer, once one has said who has which slots."""
 QUESTIONS = (("CLUSTER", "INFO"), ("CLUSTER", "SLOTS"), ("INFO", "server"))
 
 Address = tuple[str, int]
@@ -96,11 +96,13 @@ class Cluster:
         self.seeds = [_seed(node) for node in options.pop("cluster")]
         self.tags = tags(options.pop("shards", SHARDS))
         self._is_sharded: bool | None = options.pop("sharded", None)
-        self._options: dict[str, Any] = {**self.seeds[0], **options}
+        self.options: dict[str, Any] = {**self.seeds[0], **options}
+        """The arguments of a connection, but for the address."""
         self._given = options
         seeds = [f"{seed['host']}:{seed['port']}" for seed in self.seeds]
         self.server = f"the cluster at {', '.join(seeds)}"
         """The cluster's name in messages."""
+        self._timeout_s = float(self.options.get("socket_connect_timeout") or CONNECT_TIMEOUT_S)
         self._known: tuple[Address, ...] = ()
         """The masters of the last map."""
         self._asking: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[_Map]] = (
@@ -109,9 +111,9 @@ class Cluster:
 
     def pool(self, index: int) -> ConnectionPool:
         """Return a new pool whose connections lead to the master that has a shard when they are opened."""
-        has_tls = issubclass(self._options.get("connection_class", Connection), SSLConnection)
+        has_tls = issubclass(self.options.get("connection_class", Connection), SSLConnection)
         made = TlsShardConnection if has_tls or self._given.get("ssl") else ShardConnection
-        options = {name: value for name, value in self._options.items() if name != "ssl"}
+        options = {name: value for name, value in self.options.items() if name != "ssl"}
         return create_pool({**options, "connection_class": made, "master": partial(self.master, index)})
 
     async def commands(self) -> PubSub:
@@ -143,14 +145,16 @@ class Cluster:
             asking.exception()  # marks it as retrieved; the waiting callers get it too
 
     async def _ask_all(self) -> _Map:
-        """Ask all known nodes at once; believe the newest answer, as soon as a majority has answered."""
-        found = {(host, port): {**self._options, "host": host, "port": port} for host, port in self._known}
+        """Ask all known nodes at once; believe the newest answer of a majority, or of the quick."""
+        found = {(host, port): {**self.options, "host": host, "port": port} for host, port in self._known}
         nodes = {**found, **{(seed["host"], seed["port"]): {**seed, **self._given} for seed in self.seeds}}
-        left = {asyncio.ensure_future(_ask(options)) for options in nodes.values()}
+        left = {asyncio.ensure_future(_ask(options, self._timeout_s)) for options in nodes.values()}
         enough, maps, reasons = len(left) // 2 + 1, list[_Map](), list[str]()
+        done = left
         try:
-            while left and len(maps) < enough:
-                done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+            while left and done and len(maps) < enough:
+                time_s = MAJORITY_WITHIN_S if maps else None
+                done, left = await asyncio.wait(left, timeout=time_s, return_when=asyncio.FIRST_COMPLETED)
                 for answer in (task.result() for task in done):
                     if isinstance(answer, str):
                         reasons.append(answer)
@@ -168,8 +172,8 @@ class Cluster:
         return newest
 
 
-async def _ask(options: Mapping[str, Any]) -> _Map | str:
-    """Return what a node says about its cluster, or why it does not."""
+async def _ask(options: Mapping[str, Any], timeout_s: float) -> _Map | str:
+    """Return what a node says about its cluster, or why it does not within ``timeout_s``."""
     where = f"{options['host']}:{options['port']}"
     pool = create_pool(options)
     connection: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]
@@ -181,9 +185,9 @@ async def _ask(options: Mapping[str, Any]) -> _Map | str:
         return [await _answer(connection) for _ in QUESTIONS]
 
     try:
-        state, slots, about = await within(ANSWER_WITHIN_S, ask())
+        state, slots, about = await within(timeout_s, ask())
     except asyncio.TimeoutError:
-        return f"{where}: no answer within {ANSWER_WITHIN_S:g} s"
+        return f"{where}: no answer within {timeout_s:g} s"
     except (RedisError, OSError) as error:
         return f"{where}: {reason_of(error)}"
     finally:
@@ -254,9 +258,9 @@ class Shard(Host):
     __slots__ = ("cluster",)
     is_shard = True
 
-    def __init__(self, cluster: Cluster, options: Mapping[str, Any], index: int) -> None:
+    def __init__(self, cluster: Cluster, index: int) -> None:
         self.cluster = cluster
-        super().__init__(options, index)
+        super().__init__(cluster.options, index)
         self.where = f"shard {index} of {cluster.server}"
 
     @property
@@ -280,7 +284,7 @@ def make_hosts(entries: Sequence[Mapping[str, Any]]) -> list[Host]:
     if not is_cluster(entries):
         return [Host(entry, index) for index, entry in enumerate(entries)]
     cluster = Cluster(entries[0])
-    return [Shard(cluster, entries[0], index) for index in range(len(cluster.tags))]
+    return [Shard(cluster, index) for index in range(len(cluster.tags))]
 
 
 async def master_of(host: Host) -> str:

@@ -96,6 +96,8 @@ async def opened(host: Host, pool: ConnectionPool, explain: Explain) -> tuple[Ab
         await abandon(connection)
         timed_out = isinstance(error, asyncio.TimeoutError)
         reason = f"no answer within {host.connect_timeout_s:g} s" if timed_out else reason_of(error)
+        if host.is_shard:  # which may be on any node
+            reason = f"{getattr(connection, 'host', '')}:{getattr(connection, 'port', '')}: {reason}"
         raise explain(host, reason) from error
     except BaseException:
         await abandon(connection)

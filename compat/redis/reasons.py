@@ -72,5 +72,8 @@ _REFUSALS = (
         'it is a node of a Redis Cluster; write hosts=[{"cluster": ["redis://…", …]}] with some of its nodes',
     ),
     (("nogroup",), "it has lost the streams of the layer; they were deleted or evicted"),
-    (("unknown command",), "it lacks a command that the layer needs; use Redis 5 or newer, and 6.2 for streams"),
+    (
+        ("unknown command",),
+        "it lacks a command that the layer needs; use Redis 5 or newer, and 6.2 for streams",
+    ),
 )

@@ -17,7 +17,7 @@ __all__ = ["RedisServer", "server_program", "server_version"]
 
 
 def server_program() -> str:
-    """The server to test with: that of REDIS_SERVER, such as /opt/valkey-server, else redis-server on PATH."""
+    """The server to test with: REDIS_SERVER, such as /opt/valkey-server, else redis-server on PATH."""
     named = os.environ.get("REDIS_SERVER")
     found = shutil.which(named or "redis-server")
     if found is None and named:

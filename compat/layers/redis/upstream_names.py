@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from redis.asyncio import ConnectionPool, Redis
 
 from compat.layers.redis.keys import RESERVED_KEY
-from compat.redis.hosts import create_pool
 from compat.types import Message
 
 if TYPE_CHECKING:
@@ -93,7 +92,8 @@ class PrivateNamesOfQueue(PrivateNames["RedisLoopLayer"]):
 
     def create_pool(self: Any, index: int) -> ConnectionPool:
         """Return a new redis-py pool of the host ``index``; the caller closes it."""
-        return create_pool(self.hosts[index])
+        pool: ConnectionPool = self.redis_hosts[index].pool()
+        return pool
 
     def _group_key(self: Any, group: str) -> bytes:
         key: str = self.keys.group(group)
@@ -225,7 +225,7 @@ class RedisSingleShardConnection:
 
     def __init__(self, channel_layer: RedisPubSubLoopLayer, index: int) -> None:
         self.channel_layer = channel_layer
-        self.host: dict[str, Any] = channel_layer.channel_layer.hosts[index]
+        self.host: dict[str, Any] = channel_layer.channel_layer.redis_hosts[index].options
         self._index = index
         self._lock = asyncio.Lock()
 
