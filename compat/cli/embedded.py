@@ -118,7 +118,7 @@ async def masters_of(layer: Any) -> list[tuple[str, Host]]:
     if not hosts or not hosts[0].is_shard:
         return [(host.where, host) for host in hosts]
     try:
-        shards = {await master_of(host): host for host in reversed(hosts)}
+        shards = {await master_of(host): host for host in hosts}
     except (RedisError, OSError):
         return [(hosts[0].server, hosts[0])]  # whoever uses it will hear why
     return list(shards.items())

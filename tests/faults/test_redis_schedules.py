@@ -35,11 +35,17 @@ WORKERS = 2
 ACTIONS = ("cut", "silence", "kill redis", "kill a process")
 
 CHILD = """
-    import asyncio, sys
+    import asyncio, os, sys, threading, time
     from compat.layers.redis.streams import RedisStreamsChannelLayer
     from compat.exceptions import LayerUnavailable
 
+    def end_with(parent):
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
     async def main(url, prefix):
+        threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
         layer = RedisStreamsChannelLayer([url], prefix=prefix, takeover=1, tries=1000, capacity=100_000)
         channel = await layer.new_channel()
         while True:

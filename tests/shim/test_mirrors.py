@@ -223,7 +223,9 @@ except ModuleNotFoundError:
     assert run_code(bare, code, tmp_path, {}) == "not found\n"
 
 
-@pytest.mark.parametrize("processes", [6, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "processes", [6, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(280)])]
+)
 def test_trap_01_threads_that_import_under_both_names_at_once(
     bare: Environment, tmp_path: Path, processes: int
 ) -> None:
