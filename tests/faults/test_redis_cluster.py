@@ -50,7 +50,8 @@ def mortal(tmp_path: Path) -> Iterator[RedisCluster]:
     cluster.stop()
 
 
-UNDER_LOAD = pytest.mark.parametrize(
+# What takes seconds for each layer; with ``make test-all`` for every one.
+DEAR = pytest.mark.parametrize(
     "kind", ["streams", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("queue", "pubsub"))]
 )
 
@@ -94,7 +95,7 @@ async def all_go_on(talks: list[Room]) -> None:
     await asyncio.gather(*(room.until_sent(20) for room in talks))
 
 
-@UNDER_LOAD
+@DEAR
 async def test_slots_move_back_and_forth_under_load(kind: str, calm: RedisCluster, make: Make) -> None:
     reader, sender = make(calm), make(calm)
     async with rooms(reader, sender) as talks:
@@ -110,7 +111,7 @@ async def test_slots_move_back_and_forth_under_load(kind: str, calm: RedisCluste
         assert kind == "pubsub" or not lost, "what is stored moves with its slot"
 
 
-@UNDER_LOAD
+@DEAR
 async def test_a_master_dies_under_load(kind: str, mortal: RedisCluster, make: Make) -> None:
     reader, sender = make(mortal), make(mortal)
     victim = mortal.owner(SLOTS[0])
@@ -183,6 +184,7 @@ async def test_values_are_on_every_shard(calm: RedisCluster, make: Make) -> None
     assert await layer.key_values.get("name-0") is None
 
 
+@DEAR
 async def test_the_first_node_of_the_list_is_silent(kind: str, mortal: RedisCluster, make: Make) -> None:
     silent = mortal.replicas[0]
     silent.pause()
