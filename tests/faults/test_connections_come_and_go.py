@@ -97,7 +97,9 @@ async def returned_to(before: Footprint) -> bool:
         await asyncio.sleep(0.2)
 
 
-@pytest.mark.parametrize("count", [500, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "count", [500, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(400)])]
+)
 async def test_connections_come_and_go(layer: Any, redis_server: RedisServer, count: int) -> None:
     running = snapshot()["connections"]
     await connections(300)

@@ -106,6 +106,10 @@ def _has(load: Load, count: int) -> bool:
     return len(load.sent["group"]) >= count
 
 
+def _is_well(layer: RedisStreamsChannelLayer) -> bool:
+    return all(gap.ended is not None for gap in layer.metrics.gaps)
+
+
 def _gaps(layer: RedisStreamsChannelLayer, count: int) -> bool:
     return len(layer.metrics.gaps) >= count
 
@@ -148,6 +152,7 @@ def test_a_hundred_random_schedules(quarter: int, kept: RedisServer, fleet: Flee
                     if action == "cut":
                         await asyncio.to_thread(proxy.cut)
                     elif action == "silence":
+                        await until_async(partial(_is_well, reader), "it is well", deadline_s=WITHIN_S)
                         gaps = len(reader.metrics.gaps)
                         proxy.hold()
                         await until_async(partial(_gaps, reader, gaps + 1), "a gap", deadline_s=WITHIN_S)
