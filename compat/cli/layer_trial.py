@@ -89,12 +89,12 @@ async def _ask(host: Host, where: str, explain: Explain, findings: Findings) -> 
 
 async def _about(reply: Awaitable[bytes]) -> dict[str, str]:
     """Return the reply of INFO as a dict; {} if the user has no permission for it."""
+    from compat.redis.servers import info_of
+
     try:
-        text = (await reply).decode(errors="replace")
+        return info_of(await reply)
     except LayerUnavailable:
         return {}
-    pairs = (line.partition(":") for line in text.splitlines())
-    return {name: value for name, colon, value in pairs if colon}
 
 
 def _version(about: dict[str, str]) -> str:

@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 
 from redis.asyncio import Connection, ConnectionPool, SSLConnection
 from redis.asyncio.connection import AbstractConnection, parse_url
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
-from compat.redis.hosts import CONNECT_TIMEOUT_S, Host, close_pool, create_pool, is_cluster
+from compat.redis.hosts import CONNECT_TIMEOUT_S, Host, close_pool, create_pool
 from compat.redis.reasons import reason_of, redirect_of
+from compat.redis.servers import answers, info_of
 from compat.redis.waiting import within
 
 __all__ = ["PLAIN", "Cluster", "PubSub", "commands_of", "make_hosts", "master_of", "slot_of", "tags_of"]
@@ -180,9 +181,7 @@ async def _ask(options: Mapping[str, Any], timeout_s: float) -> _Map | str:
 
     async def ask() -> list[Any]:
         await connection.connect()  # type: ignore[no-untyped-call]
-        packed = [part for question in QUESTIONS for part in connection.pack_command(*question)]
-        await connection.send_packed_command(packed, check_health=False)
-        return [await _answer(connection) for _ in QUESTIONS]
+        return [reply async for reply in answers(connection, QUESTIONS)]
 
     try:
         state, slots, about = await within(timeout_s, ask())
@@ -195,28 +194,15 @@ async def _ask(options: Mapping[str, Any], timeout_s: float) -> _Map | str:
         await close_pool(pool)
     if isinstance(slots, Exception):
         return f"{where}: {reason_of(slots)}"
-    info = _info(state)
+    info = info_of(state)
     owners = tuple(
         (int(first), int(last), (_text(node[0]) or options["host"], int(node[1])))
         for first, last, node, *_ in slots
     )
-    major = _info(about).get("redis_version", "0").partition(".")[0]
+    major = info_of(about).get("redis_version", "0").partition(".")[0]
     return _Map(
         info.get("cluster_state") == "ok", int(info.get("cluster_current_epoch", 0)), owners, int(major)
     )
-
-
-async def _answer(connection: AbstractConnection) -> Any:
-    try:
-        return await connection.read_response(disable_decoding=True)
-    except ResponseError as error:
-        return error
-
-
-def _info(reply: Any) -> dict[str, str]:
-    if not isinstance(reply, bytes):
-        return {}
-    return dict(line.split(":", 1) for line in reply.decode().splitlines() if ":" in line)
 
 
 def _text(address: bytes | None) -> str:
@@ -281,7 +267,7 @@ def tags_of(hosts: Sequence[Host]) -> list[str]:
 
 def make_hosts(entries: Sequence[Mapping[str, Any]]) -> list[Host]:
     """Return the hosts of ``decode_hosts``: one for each entry, or for each shard of a cluster."""
-    if not is_cluster(entries):
+    if "cluster" not in entries[0]:
         return [Host(entry, index) for index, entry in enumerate(entries)]
     cluster = Cluster(entries[0])
     return [Shard(cluster, index) for index in range(len(cluster.tags))]

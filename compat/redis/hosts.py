@@ -24,7 +24,7 @@ from redis.exceptions import RedisError
 from compat.redis.sentinels import sentinel_pool
 from compat.types import is_number
 
-__all__ = ["Host", "close_pool", "create_pool", "decode_hosts", "host_of", "is_cluster", "without_passwords"]
+__all__ = ["Host", "close_pool", "create_pool", "decode_hosts", "host_of", "without_passwords"]
 
 DEFAULT_ADDRESS = "redis://localhost:6379"
 REPLY_TIMEOUT_S = 5.0
@@ -70,11 +70,6 @@ def host_of(given: Any) -> Any:
     """Return the entry of ``hosts`` for a setting: a cluster for URLs with commas between, else ``given``."""
     nodes = re.split(r",(?=rediss?://)", given) if isinstance(given, str) else []
     return {"cluster": nodes} if len(nodes) > 1 else given
-
-
-def is_cluster(hosts: Sequence[Mapping[str, Any]]) -> bool:
-    """Return True for the hosts of ``decode_hosts`` if they are a Redis Cluster."""
-    return "cluster" in hosts[0]
 
 
 def _decode(entry: Any, where: str) -> dict[str, Any]:

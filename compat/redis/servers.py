@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple
 
 from redis.asyncio.connection import AbstractConnection
@@ -10,7 +10,7 @@ from redis.exceptions import AuthenticationError, ResponseError
 
 from compat.clock import wall
 
-__all__ = ["Server", "introduced", "is_slave"]
+__all__ = ["Server", "answers", "info_of", "introduced", "is_slave"]
 
 LONGEST = 512 << 20
 """Bytes that one argument of a command may have, where ``proto-max-bulk-len`` may not be asked for."""
@@ -33,13 +33,12 @@ class Server(NamedTuple):
 async def introduced(connection: AbstractConnection) -> Server:
     """Return what the server behind a connection, which has just been opened, says about itself."""
     asked = wall()
-    questions = [part for question in QUESTIONS for part in connection.pack_command(*question)]
-    await connection.send_packed_command(questions, check_health=False)
-    time = await _answer(connection)
+    replies = answers(connection, QUESTIONS)
+    time = await anext(replies)
     ahead_s = _ahead(time, asked, wall())
-    role, info, limits = [await _answer(connection) for _ in QUESTIONS[1:]]
+    role, info, limits = [reply async for reply in replies]
     return Server(
-        _run_id(info),
+        info_of(info).get("run_id"),
         is_slave(role),
         int(limits[1]) if isinstance(limits, list) and len(limits) == 2 else LONGEST,
         ahead_s,
@@ -51,14 +50,32 @@ def is_slave(role: Any) -> bool:
     return isinstance(role, list) and role[:1] == [b"slave"]
 
 
+async def answers(connection: AbstractConnection, questions: Sequence[Sequence[str]]) -> AsyncIterator[Any]:
+    """Send commands in one write, and yield the replies; one of them may be a ResponseError.
+
+    Raises AuthenticationError, and what a broken connection raises.
+    """
+    packed = [part for question in questions for part in connection.pack_command(*question)]
+    await connection.send_packed_command(packed, check_health=False)
+    for _ in questions:
+        yield await _answer(connection)
+
+
 async def _answer(connection: AbstractConnection) -> Any:
-    """Return the next reply, or None for one that says that the command is unknown or not permitted."""
     try:
         return await connection.read_response(disable_decoding=True)
     except AuthenticationError:  # in some versions a ResponseError too
         raise
-    except ResponseError:
-        return None
+    except ResponseError as error:
+        return error
+
+
+def info_of(reply: Any) -> dict[str, str]:
+    """Return the reply of INFO, or of a command with replies of that form; {} for an error."""
+    if not isinstance(reply, bytes):
+        return {}
+    pairs = (line.partition(":") for line in reply.decode(errors="replace").splitlines())
+    return {name: value for name, colon, value in pairs if colon}
 
 
 def _ahead(time: Any, asked: float, answered: float) -> float:
@@ -66,8 +83,3 @@ def _ahead(time: Any, asked: float, answered: float) -> float:
         return 0.0
     there = int(time[0]) + int(time[1]) / 1e6
     return max(asked - there, 0.0) + min(answered - there, 0.0)
-
-
-def _run_id(info: Any) -> str | None:
-    found = re.search(rb"run_id:(\w+)", info) if isinstance(info, bytes) else None
-    return found.group(1).decode() if found else None

@@ -16,6 +16,7 @@ from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
 from compat.metrics import snapshot
 from compat.testing import WebsocketCommunicator
 from tests.support.footprint import Footprint, footprint
+from tests.support.layers import close
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until_async
 
@@ -61,8 +62,7 @@ async def layer(request: pytest.FixtureRequest, redis_server: RedisServer) -> As
     yield layer
     channel_layers.unregister("default")
     if request.param != "memory":
-        for station in layer._stations.all():
-            await station.aclose()
+        await close(layer)
 
 
 async def connections(count: int) -> None:

@@ -29,7 +29,7 @@ from compat.layers.redis.queue_reader import QueueReader
 from compat.sessions.layer import LayerSession
 from compat.settings import override
 from compat.testing import WebsocketCommunicator
-from tests.support.layers import member, unique_prefix
+from tests.support.layers import close, member, unique_prefix
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until_async
@@ -48,9 +48,7 @@ async def make(redis_url: str) -> AsyncIterator[Callable[..., Any]]:
         return made[-1]
 
     yield factory
-    for layer in made:
-        for station in layer._stations.all():
-            await station.aclose()
+    await close(*made)
 
 
 async def turning_until(condition: Callable[[], object], what: str) -> None:
@@ -141,8 +139,7 @@ async def _blocked(redis_url: str) -> None:
         assert [message["n"] for _, message, _ in inbox.events] == [1]
         await reaches(layer, inbox, 2)
         assert not layer.metrics.gaps and not layer.metrics.reconnects
-        for station in layer._stations.all():
-            await station.aclose()
+        await close(layer)
 
 
 async def test_faults_security_small_flush_keeps_other_prefixes(
@@ -424,8 +421,7 @@ async def test_faults_tests_s1_37_nothing_is_lost_over_a_readers_reconnect(
         await sender.send(channel, {"type": "last"})
         await until_async(lambda: inbox.events[-1][1]["type"] == "last", "so does the next")
         assert [message.get("n") for _, message, _ in inbox.events] == [*range(count), None], "each once"
-        for station in reader._stations.all():
-            await station.aclose()
+        await close(reader)
 
 
 async def test_faults_tests_churn_leaves_nothing_in_flight(
@@ -468,8 +464,7 @@ async def test_faults_engine_05_a_chunk_of_redis_is_larger_than_an_inbox(
 
     async def send_all() -> None:
         await asyncio.gather(*(far.group_send("room", {"type": "room.number", "n": n}) for n in range(burst)))
-        for station in far._stations.all():
-            await station.aclose()
+        await close(far)
 
     with override(CHANNEL_LAYERS={}):
         register_channel_layer("default", layer)

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer, queue_sending
 from compat.layers.redis.scripts import CLEAN
-from tests.support.layers import member, unique_prefix
+from tests.support.layers import close, member, unique_prefix
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until_async
@@ -31,9 +31,7 @@ async def make(redis_url: str) -> AsyncIterator[Make]:
         return made[-1]
 
     yield factory
-    for layer in made:
-        for station in layer._stations.all():
-            await station.aclose()
+    await close(*made)
 
 
 @pytest.mark.parametrize("how", [{}, {"channel_capacity": {"none": 1}}], ids=["one script", "two steps"])

@@ -12,19 +12,13 @@ import pytest
 import pytest_asyncio
 
 from compat.engine.inbox import Inbox
-from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer, RedisStreamsChannelLayer
 from compat.redis.cluster import slot_of, tags
 from tests.faults.rooms import Room, talking
-from tests.support.layers import member, unique_prefix
+from tests.support.layers import ON_REDIS, close, member, unique_prefix
 from tests.support.redis_cluster import RedisCluster
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until, until_async
 
-LAYERS = {
-    "queue": RedisChannelLayer,
-    "pubsub": RedisPubSubChannelLayer,
-    "streams": RedisStreamsChannelLayer,
-}
 SHARDS = 3
 SLOTS = [slot_of(f"{{{tag}}}") for tag in tags(SHARDS)]
 ROOMS = ("lobby", "kitchen", "hall", "attic", "garden", "cellar")
@@ -56,7 +50,7 @@ DEAR = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture(params=LAYERS, ids=str)
+@pytest.fixture(params=ON_REDIS, ids=str)
 def kind(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
@@ -70,13 +64,11 @@ async def make(kind: str) -> AsyncIterator[Make]:
 
     def factory(cluster: RedisCluster, **options: Any) -> Any:
         hosts = [cluster.entry(shards=SHARDS)]
-        made.append(LAYERS[kind](**{"hosts": hosts, "prefix": prefix, "capacity": 100_000, **options}))
+        made.append(ON_REDIS[kind](**{"hosts": hosts, "prefix": prefix, "capacity": 100_000, **options}))
         return made[-1]
 
     yield factory
-    for layer in made:
-        for station in layer._stations.all():
-            await station.aclose()
+    await close(*made)
 
 
 @contextlib.asynccontextmanager

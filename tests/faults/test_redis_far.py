@@ -14,7 +14,7 @@ from compat.engine.parts import inbox_of
 from compat.layers.redis import RedisChannelLayer
 from compat.layers.redis.plain import HELD_S, MOST_AHEAD
 from compat.layers.redis.scripts import POP, TAKE
-from tests.support.layers import unique_prefix
+from tests.support.layers import close, unique_prefix
 from tests.support.proxy import Proxy
 from tests.support.waiting import until_async
 
@@ -42,9 +42,7 @@ async def make(redis_url: str) -> AsyncIterator[Make]:
         return made[-1]
 
     yield factory
-    for layer in made:
-        for station in layer._stations.all():
-            await station.aclose()
+    await close(*made)
 
 
 def counted(proxy: Proxy, script: Any) -> Callable[[], int]:

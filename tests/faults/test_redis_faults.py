@@ -21,7 +21,7 @@ from compat.exceptions import LayerUnavailable
 from compat.layers import channel_layers
 from compat.layers.redis import RedisChannelLayer
 from tests.faults.rooms import LAYERS, QUICK, WITHIN_S, talking
-from tests.support.layers import unique_prefix
+from tests.support.layers import close, unique_prefix
 from tests.support.processes import free_port
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
@@ -46,9 +46,7 @@ async def make(kind: str) -> AsyncIterator[Callable[..., Any]]:
         return made[-1]
 
     yield factory
-    for layer in made:
-        for station in layer._stations.all():
-            await station.aclose()
+    await close(*made)
 
 
 async def test_redis_is_killed_and_restarted(

@@ -15,6 +15,7 @@ from compat.engine.parts import inbox_of
 from compat.exceptions import LayerUnavailable
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
 from tests.faults.rooms import WITHIN_S, talking
+from tests.support.layers import close
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until_async
 
@@ -145,12 +146,6 @@ async def test_a_full_redis_that_forgets_nothing(redis_server: RedisServer, cls:
     assert all("out of memory; raise its maxmemory" in str(error) for error in room.refused.values())
     assert not reader.metrics.gaps and not reader.metrics.dropped
     await close(reader, sender)
-
-
-async def close(*layers: Any) -> None:
-    for layer in layers:
-        for station in layer._stations.all():
-            await station.aclose()
 
 
 async def test_redis_is_out_of_memory(redis_server: RedisServer) -> None:

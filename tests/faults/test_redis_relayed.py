@@ -12,20 +12,14 @@ import redis
 
 from compat.engine.inbox import Inbox
 from compat.exceptions import MessageTooLarge
-from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer, RedisStreamsChannelLayer
 from compat.layers.redis.serializers import DEEPEST
-from tests.support.layers import member, unique_prefix
+from tests.support.layers import ON_REDIS, close, member, unique_prefix
 from tests.support.waiting import until_async
 
-LAYERS = {
-    "queue": RedisChannelLayer,
-    "pubsub": RedisPubSubChannelLayer,
-    "streams": RedisStreamsChannelLayer,
-}
 Make = Callable[..., Any]
 
 
-@pytest.fixture(params=LAYERS, ids=str)
+@pytest.fixture(params=ON_REDIS, ids=str)
 def kind(request: pytest.FixtureRequest) -> str:
     chosen: str = request.param
     return chosen
@@ -36,14 +30,13 @@ async def make(kind: str, redis_url: str) -> AsyncIterator[Make]:
     made: list[Any] = []
 
     def factory(**options: Any) -> Any:
-        made.append(LAYERS[kind]([redis_url], unique_prefix(), **options))
+        made.append(ON_REDIS[kind]([redis_url], unique_prefix(), **options))
         return made[-1]
 
     yield factory
     for layer in made:
         await layer.flush()
-        for station in layer._stations.all():
-            await station.aclose()
+        await close(layer)
 
 
 def nested(depth: int) -> Any:

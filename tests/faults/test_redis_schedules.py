@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from compat.exceptions import LayerUnavailable
 from compat.layers.redis.streams import RedisStreamsChannelLayer
 from tests.faults.test_redis_streams import Load, kept
-from tests.support.layers import member, unique_prefix
+from tests.support.layers import close, member, unique_prefix
 from tests.support.paths import REPO
 from tests.support.processes import Process
 from tests.support.proxy import Proxy
@@ -167,9 +167,7 @@ def test_a_hundred_random_schedules(quarter: int, kept: RedisServer, fleet: Flee
                 lambda: sent <= {number for number, _ in fleet.jobs()}, "each job", deadline_s=WITHIN_S
             )
             assert not reader.metrics.dropped, reader.metrics.dropped
-            for layer in (reader, sender):
-                for station in layer._stations.all():
-                    await station.aclose()
+            await close(reader, sender)
 
     @seed(quarter)
     @settings(

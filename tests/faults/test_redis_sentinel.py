@@ -16,6 +16,7 @@ import redis
 from compat.engine.parts import inbox_of
 from compat.exceptions import LayerUnavailable
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
+from tests.support.layers import close
 from tests.support.processes import Process, free_port
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until, until_async
@@ -144,9 +145,7 @@ async def test_failover(watched: Watched, cls: Callable[..., Any], how: str) -> 
     await until_async(
         lambda: metrics.reconnects and metrics.gaps[-1].ended, "the outage is over", deadline_s=WITHIN_S
     )
-    for layer in (reader, sender):
-        for station in layer._stations.all():
-            await station.aclose()
+    await close(reader, sender)
 
 
 @pytest.mark.parametrize("watched", [3], indirect=True)
@@ -180,5 +179,4 @@ async def test_faults_redis_01_the_machine_of_the_master_and_the_first_sentinel_
         assert time.monotonic() < deadline, "it is reached through the new master"
         await asyncio.sleep(0.05)
     print(f"back {time.monotonic() - promoted:.1f} s after the promotion")
-    for station in layer._stations.all():
-        await station.aclose()
+    await close(layer)

@@ -17,7 +17,7 @@ import redis
 from compat.engine.inbox import Inbox
 from compat.exceptions import LayerUnavailable, MessageTooLarge
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
-from tests.support.layers import member, unique_prefix
+from tests.support.layers import close, member, unique_prefix
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until_async
@@ -37,9 +37,7 @@ async def make() -> AsyncIterator[Make]:
         return made[-1]
 
     yield factory
-    for layer in made:
-        for station in layer._stations.all():
-            await station.aclose()
+    await close(*made)
 
 
 async def comes(sender: Any, inbox: Inbox, what: str) -> None:

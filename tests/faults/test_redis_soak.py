@@ -14,7 +14,7 @@ import redis
 from compat.engine.inbox import Inbox
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
 from tests.support.footprint import Footprint, footprint
-from tests.support.layers import databases, member
+from tests.support.layers import close, databases, member
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until_async
 
@@ -25,12 +25,6 @@ Make = Callable[..., Any]
 
 async def arrived(inbox: Inbox, count: int) -> None:
     await until_async(lambda: len(inbox.events) >= count, f"{count} have come", deadline_s=WITHIN_S)
-
-
-async def close(*layers: Any) -> None:
-    for layer in layers:
-        for station in layer._stations.all():
-            await station.aclose()
 
 
 async def _not_of_before(layer: Any) -> Any:

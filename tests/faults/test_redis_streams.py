@@ -21,7 +21,7 @@ from compat.exceptions import LayerUnavailable
 from compat.layers.redis.streams import RedisStreamsChannelLayer
 from compat.types import Message
 from compat.worker import Worker
-from tests.support.layers import member, unique_prefix
+from tests.support.layers import close, member, unique_prefix
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until_async
@@ -41,9 +41,7 @@ async def make(redis_url: str) -> AsyncIterator[Make]:
         return made[-1]
 
     yield factory
-    for layer in made:
-        for station in layer._stations.all():
-            await station.aclose()
+    await close(*made)
 
 
 @pytest.fixture

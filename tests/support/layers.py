@@ -21,7 +21,17 @@ from compat.settings import override
 from compat.types import Message
 from tests.support.redis_cluster import shared_cluster
 
-__all__ = ["KINDS", "Kind", "ReceiveOnlyLayer", "databases", "make_layer", "member", "unique_prefix"]
+__all__ = [
+    "KINDS",
+    "ON_REDIS",
+    "Kind",
+    "ReceiveOnlyLayer",
+    "close",
+    "databases",
+    "make_layer",
+    "member",
+    "unique_prefix",
+]
 
 _numbers = itertools.count(1)
 
@@ -110,6 +120,12 @@ def _upstream(name: str, *, hosts: list[str], **options: Any) -> Any:
         return channel_layers.make_backend("upstream")
 
 
+ON_REDIS = {
+    "queue": RedisChannelLayer,
+    "pubsub": RedisPubSubChannelLayer,
+    "streams": RedisStreamsChannelLayer,
+}
+"""Our layers on Redis, by their names in tests."""
 OURS = (
     Kind("memory", InMemoryChannelLayer, serializes=False),
     Kind("queue", RedisChannelLayer, hosts=1),
@@ -147,6 +163,13 @@ async def member(layer: Any, *groups: str) -> Inbox:
     for group in groups:
         await layer.group_add(group, channel)
     return inbox
+
+
+async def close(*layers: Any) -> None:
+    """End what layers on Redis have open, also where consumers depend on it."""
+    for layer in layers:
+        for station in layer._stations.all():
+            await station.aclose()
 
 
 def make_layer(kind: Kind, redis_url: str, **options: Any) -> Any:

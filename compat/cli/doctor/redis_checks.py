@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -200,24 +200,18 @@ async def _other_counts(layer: Any) -> set[int]:
     for _, host in await masters_of(layer):
         client = Redis(connection_pool=(pool := host.pool()))
         try:
-            keys = client.scan_iter(match=f"{head}*", count=1000)
-            async for number, key in _numbered(keys):
+            looked = 0
+            async for key in client.scan_iter(match=f"{head}*", count=1000):
+                looked += 1
                 count = _text(key)[len(head) :].partition(".")[0]
                 found.update([int(count)] if count.isdecimal() else [])
-                if number >= MOST_KEYS:
+                if looked >= MOST_KEYS:
                     break
         except RedisError:
             pass  # this user may not look at keys
         finally:
             await close_pool(pool)
     return found - {layer.ring_size}
-
-
-async def _numbered(items: AsyncIterable[Any]) -> AsyncIterator[tuple[int, Any]]:
-    number = 0
-    async for item in items:
-        number += 1
-        yield number, item
 
 
 def redis_memory(subject: Subject) -> Iterator[Finding]:

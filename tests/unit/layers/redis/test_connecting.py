@@ -17,6 +17,7 @@ from cryptography.x509.oid import NameOID
 
 from compat.exceptions import LayerUnavailable
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
+from tests.support.layers import close
 from tests.support.processes import free_port
 from tests.support.redis_server import RedisServer
 
@@ -36,8 +37,7 @@ async def talk(cls: Any, host: Any) -> None:
         waiting = asyncio.ensure_future(layer.receive("plain"))
         await layer.send("plain", {"type": "plain"})
         assert await asyncio.wait_for(waiting, 20) == {"type": "plain"}
-    for station in layer._stations.all():
-        await station.aclose()
+    await close(layer)
 
 
 @BOTH
