@@ -166,10 +166,14 @@ async def member(layer: Any, *groups: str) -> Inbox:
 
 
 async def close(*layers: Any) -> None:
-    """End what layers on Redis have open, also where consumers depend on it."""
+    """End what layers on Redis have open, also where consumers depend on it, each on its own event loop."""
+    here = asyncio.get_running_loop()
     for layer in layers:
         for station in layer._stations.all():
-            await station.aclose()
+            if station.loop is here:
+                await station.aclose()
+            elif station.loop.is_running():
+                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(station.aclose(), station.loop))
 
 
 def make_layer(kind: Kind, redis_url: str, **options: Any) -> Any:
