@@ -100,6 +100,10 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
             name = self._names.pop()
         return f"{prefix}.inmemory!{name}"
 
+    def made_here(self, channel: str) -> bool:
+        """Return True for every channel with a "!": there is no other process."""
+        return "!" in channel
+
     def attach(self, channel: str, inbox: Inbox) -> None:
         """Push the messages of ``channel`` into ``inbox``, first those that wait already."""
         inbox.belong_to(self, channel, self.get_capacity(channel), self.on_overflow)

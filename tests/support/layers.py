@@ -15,7 +15,14 @@ from typing import Any
 
 from compat.engine.inbox import Inbox
 from compat.engine.parts import inbox_of
-from compat.layers import BaseChannelLayer, InMemoryChannelLayer, channel_layers
+from compat.layers import (
+    BaseChannelLayer,
+    InMemoryChannelLayer,
+    channel_layers,
+    register_channel_layer,
+    unregister_channel_layer,
+)
+from compat.layers.moving import MovingChannelLayer
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer, RedisStreamsChannelLayer
 from compat.settings import override
 from compat.types import Message
@@ -30,6 +37,7 @@ __all__ = [
     "databases",
     "make_layer",
     "member",
+    "moving",
     "unique_prefix",
 ]
 
@@ -111,6 +119,24 @@ def _queue_in_two_steps(**options: Any) -> Any:
     return RedisChannelLayer(**{"channel_capacity": {"no-such-channel": 1}, **options})
 
 
+def moving(old: Any, new: Any, send: str) -> MovingChannelLayer:
+    """A layer that moves a fleet from ``old`` to ``new``, two layers, and sends by one of them."""
+    aliases = {"old": f"old{next(_numbers)}", "new": f"new{next(_numbers)}"}
+    for side, layer in (("old", old), ("new", new)):
+        register_channel_layer(aliases[side], layer)
+    try:
+        return MovingChannelLayer(**aliases, send=send)
+    finally:
+        for alias in aliases.values():
+            unregister_channel_layer(alias)
+
+
+def _moves(old: Any, new: Any, send: str, *, prefix: str, **options: Any) -> Any:
+    layer: Any = moving(old(prefix=f"{prefix}o", **options), new(prefix=f"{prefix}n", **options), send)
+    layer.prefix = prefix  # for another process of the fleet
+    return layer
+
+
 def _upstream(name: str, *, hosts: list[str], **options: Any) -> Any:
     """The real channels_redis' layer, as CHANNEL_LAYERS asks for it."""
     # redis-py 8 ends a read after 5 s by default, which this layer takes for a failure
@@ -139,6 +165,15 @@ OURS = (
     Kind("pubsub-cluster", RedisPubSubChannelLayer, hosts=4, stores=False, at_once=False, in_cluster=True),
     Kind("streams-cluster", RedisStreamsChannelLayer, hosts=4, at_once=False, in_cluster=True),
 )
+MOVING = (
+    Kind("queue-to-streams", partial(_moves, RedisChannelLayer, RedisStreamsChannelLayer, "old"), hosts=1),
+    Kind(
+        "streams-from-pubsub",
+        partial(_moves, RedisPubSubChannelLayer, RedisStreamsChannelLayer, "new"),
+        hosts=1,
+        at_once=False,
+    ),
+)
 THIRD_PARTY = (Kind("third-party", ReceiveOnlyLayer, serializes=False, ours=False),)
 UPSTREAM = (
     Kind("upstream-queue", partial(_upstream, "core.RedisChannelLayer"), hosts=1, ours=False),
@@ -151,7 +186,7 @@ UPSTREAM = (
         ours=False,
     ),
 )
-KINDS = (*OURS, *THIRD_PARTY, *(UPSTREAM if PathFinder.find_spec("channels_redis") else ()))
+KINDS = (*OURS, *MOVING, *THIRD_PARTY, *(UPSTREAM if PathFinder.find_spec("channels_redis") else ()))
 """The real channels_redis' layers, too, where it is installed (the environment "upstream")."""
 
 

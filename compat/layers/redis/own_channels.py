@@ -134,6 +134,10 @@ class OwnChannels(RedisLayer[S]):
         """Return True if ``station`` reads ``channel``."""
         return self._owners.get(lease_of(channel)) is station
 
+    def made_here(self, channel: str) -> bool:
+        """Return True if this layer has made ``channel`` in this process."""
+        return "!" in channel and lease_of(channel) in self._owners
+
     def _owner(self, channel: str) -> S:
         owner = self._owners.get(lease_of(channel))
         if owner is None:

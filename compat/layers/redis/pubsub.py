@@ -96,6 +96,10 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
         await station.open_channel(channel)
         return channel
 
+    def made_here(self, channel: str) -> bool:
+        """Return True if ``channel`` is read in this process."""
+        return channel in self.owners
+
     async def send(self, channel: str, message: Message) -> None:
         """Publish ``message`` to ``channel``; it is lost if the channel has no reader now.
 

@@ -1,0 +1,340 @@
+"""Move a fleet from one layer to another, for example to a Redis Cluster, without a divided room.
+
+A process with this layer listens on both, and sends by one of them. A restart with ``send="old"``, then one
+with ``send="new"``, then one with the new layer alone: at any time two kinds of processes run beside each
+other, and each hears all that the other sends, once.
+
+A channel has a name on the layer that its process sends by, with a mark (``moving-old``, ``moving-new``), so
+that other processes know where it is read. When it joins a group, it gets a second name on the other layer,
+its twin.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Literal, Protocol
+
+from compat.engine.inbox import Event, Inbox
+from compat.engine.shielding import whole
+from compat.engine.subscription import pushes
+from compat.exceptions import InvalidChannelLayerError
+from compat.layers import channel_layers
+from compat.layers.base import BaseChannelLayer, SendResult, check_options
+from compat.layers.values import KeyValues
+from compat.types import Message
+
+__all__ = ["MovingChannelLayer"]
+
+Side = Literal["old", "new"]
+SIDES: tuple[Side, Side] = ("old", "new")
+MARK = re.compile(r"\.moving-(old|new)\.")
+
+
+class Takeable(Protocol):
+    """A message that a worker has taken."""
+
+    message: Message
+
+    def acknowledge(self) -> None: ...
+
+    def put_back(self) -> None: ...
+
+    def failed(self) -> None: ...
+
+
+class _Received:
+    """A message that ``receive()`` has returned, so that its layer need not be told what becomes of it."""
+
+    def __init__(self, message: Message, keep: Callable[[_Received], None]) -> None:
+        self.message = message
+        self._keep = keep
+
+    def acknowledge(self) -> None:
+        """Do nothing."""
+
+    def put_back(self) -> None:
+        """Keep the message for the next caller."""
+        self._keep(self)
+
+    def failed(self) -> None:
+        """Do nothing: the layer has no second try."""
+
+
+class _Twin(Inbox):
+    """Passes what comes from the other layer to a consumer's inbox."""
+
+    __slots__ = ("target",)
+
+    def __init__(self, target: Inbox) -> None:
+        super().__init__(target.loop, target.scheduler)
+        self.target = target
+
+    def offer(self, event: Event) -> bool:
+        return self.target.offer(event)
+
+
+class _Own:
+    """A channel of this process: the inbox of its consumer, and its twin on the other layer."""
+
+    __slots__ = ("groups", "inbox", "twin")
+
+    def __init__(self) -> None:
+        self.inbox: Inbox | None = None
+        self.twin: str | None = None
+        self.groups: set[str] = set()
+
+
+class MovingChannelLayer(BaseChannelLayer):
+    """Listens on two layers of ours, and sends by one of them.
+
+    ``old``, ``new``: aliases in ``CHANNEL_LAYERS``. ``send``: "old" or "new", the one to send by. The limits
+    and the metrics are those of the layer to send by; the other's are under its alias. Raises
+    InvalidChannelLayerError.
+    """
+
+    extensions = ("groups", "flush")
+
+    def __init__(self, *, old: str = "", new: str = "", send: str = "", **unknown: Any) -> None:
+        check_options(type(self), unknown, ("old", "new", "send"))
+        if send not in SIDES:
+            raise InvalidChannelLayerError(
+                f"send={send!r}: expected 'old' (first restart) or 'new' (second restart)"
+            )
+        if old == new:
+            raise InvalidChannelLayerError(
+                f"old and new are both {old!r}: expected two aliases of CHANNEL_LAYERS"
+            )
+        self.old = _layer_to_move("old", old)
+        self.new = _layer_to_move("new", new)
+        self.side: Side = "old" if send == "old" else "new"
+        self.sending, self.other = (self.old, self.new) if send == "old" else (self.new, self.old)
+        super().__init__(self.sending.expiry, self.sending.capacity, on_overflow=self.sending.on_overflow)
+        self.channel_capacity = self.sending.channel_capacity
+        self.metrics = self.sending.metrics
+        self._own: dict[str, _Own] = {}
+        self._kept: dict[str, deque[_Received]] = {}
+        """Messages that came on one layer at the moment at which a caller got another one."""
+
+    # Channels
+
+    async def new_channel(self, prefix: str = "specific.") -> str:
+        """Return the name of a new channel of this process on the layer to send by."""
+        name: str = await self.sending.new_channel(_marked(prefix, self.side))
+        return name
+
+    async def send(self, channel: str, message: Message) -> None:
+        """Send by the layer on which ``channel`` is read; raises what that layer raises."""
+        await self._read_on(channel).send(channel, message)
+
+    async def receive(self, channel: str) -> Message:
+        """Wait for the next message of ``channel`` on either layer; a cancelled call loses no message.
+
+        A call that waits already when its channel joins a first group hears it on the layer to send by alone.
+        """
+        return (await self._first(channel, self._received)).message
+
+    async def take(self, channel: str) -> Takeable:
+        """Wait for a worker's next message on either layer; see ``take()`` of the streams layer."""
+        return await self._first(channel, self._taken)
+
+    async def _received(self, layer: Any, channel: str) -> Takeable:
+        return _Received(await layer.receive(channel), lambda received: self._keep(channel, received))
+
+    async def _taken(self, layer: Any, channel: str) -> Takeable:
+        if not hasattr(layer, "take"):
+            return await self._received(layer, channel)
+        taken: Takeable = await layer.take(channel)
+        return taken
+
+    def _keep(self, channel: str, received: _Received) -> None:
+        self._kept.setdefault(channel, deque()).append(received)
+
+    async def _first(self, channel: str, read: Callable[[Any, str], Awaitable[Takeable]]) -> Takeable:
+        kept = self._kept.get(channel)
+        if kept:
+            received = kept.popleft()
+            if not kept:
+                del self._kept[channel]
+            return received
+        tasks = [asyncio.ensure_future(read(layer, name)) for layer, name in self._readers(channel)]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            for message in _found(tasks)[0]:
+                message.put_back()
+            raise
+        messages, errors = _found(tasks)
+        if not messages:
+            raise errors[0] if errors else asyncio.CancelledError
+        for message in messages[1:]:
+            message.put_back()
+        return messages[0]
+
+    def _readers(self, channel: str) -> list[tuple[Any, str]]:
+        """Return the layers on which ``channel`` is read, each with the channel's name there."""
+        own = self._own.get(channel)
+        if own is not None and own.twin is not None:
+            return [(self.sending, channel), (self.other, own.twin)]
+        if MARK.search(channel) or "!" in channel:
+            return [(self._read_on(channel), channel)]
+        return [(self.old, channel), (self.new, channel)]
+
+    def _read_on(self, channel: str) -> Any:
+        """Return the layer on which ``channel`` is read; without a mark, it is the one to send by."""
+        mark = MARK.search(channel) if isinstance(channel, str) else None
+        return getattr(self, mark[1]) if mark else self.sending
+
+    # Pushing (compat.layers.base.PushLayer)
+
+    def attach(self, channel: str, inbox: Inbox) -> None:
+        """Push every message for ``channel`` on either layer into ``inbox``; called on the inbox's loop."""
+        self.sending.attach(channel, inbox)
+        own = self._own.setdefault(channel, _Own())
+        own.inbox = inbox
+        if own.twin is not None:
+            self.other.attach(own.twin, _Twin(inbox))
+
+    async def detach(self, channel: str) -> None:
+        """Undo ``attach``, and leave every group on both layers."""
+        own = self._own.pop(channel, None)
+        leaving = [self.sending.detach(channel)]
+        if own is not None and own.twin is not None:
+            leaving.append(self.other.detach(own.twin))
+        await whole(_all(leaving))
+
+    # Groups
+
+    async def group_add(self, group: str, channel: str) -> None:
+        """Add ``channel`` to ``group`` on both layers; after an error it is a member on neither.
+
+        Raises RuntimeError for a channel of another process, and what the layers raise.
+        """
+        name = await self._twin(group, channel)
+        try:
+            await self.other.group_add(group, name)
+            await self.sending.group_add(group, channel)
+        except BaseException:
+            await whole(_all([self.group_discard(group, channel)], quiet=True))
+            raise
+        own = self._own.get(channel)
+        if own is not None:
+            own.groups.add(group)
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        """Remove ``channel`` from ``group`` on both layers."""
+        own = self._own.get(channel)
+        name = channel if own is None or own.twin is None else own.twin
+        leaving = [self.sending.group_discard(group, channel), self.other.group_discard(group, name)]
+        await whole(_all(leaving))
+        if own is None:
+            return
+        own.groups.discard(group)
+        if own.inbox is None and not own.groups and self._own.pop(channel, None) is own:
+            await self.other.detach(name)
+
+    async def group_send(self, group: str, message: Message, exclude: Iterable[str] = ()) -> SendResult:
+        """Send to all members of ``group`` by the layer to send by, on which all of them listen."""
+        result: SendResult = await self.sending.group_send(group, message, exclude)
+        return result
+
+    async def _twin(self, group: str, channel: str) -> str:
+        """Return the name of ``channel`` on the other layer, perhaps a new one; a plain one has the same."""
+        self.require_valid_group_name(group)
+        self.require_valid_channel_name(channel)
+        if MARK.search(channel) is None and "!" not in channel:
+            return channel
+        if not self.sending.made_here(channel):
+            raise RuntimeError(
+                f"group_add() takes channels of this process while a layer moves, not {channel!r}: each "
+                "process joins its own on both layers. Let the consumer itself call group_add()"
+            )
+        own = self._own.setdefault(channel, _Own())
+        if own.twin is None:
+            twin: str = await self.other.new_channel(_marked("specific.", _opposite(self.side)))
+            if own.twin is None:
+                own.twin = twin
+                if own.inbox is not None:
+                    self.other.attach(twin, _Twin(own.inbox))
+            else:  # another call has made one meanwhile
+                await self.other.detach(twin)
+        return own.twin
+
+    # Blocking forms
+
+    def send_sync(self, channel: str, message: Message) -> Any:
+        """Call ``send`` from code without an event loop, and block; RuntimeError if a loop runs here."""
+        return self._read_on(channel).send_sync(channel, message)
+
+    def group_send_sync(self, group: str, message: Message, exclude: Iterable[str] = ()) -> SendResult:
+        """Call ``group_send`` from code without an event loop, and block."""
+        result: SendResult = self.sending.group_send_sync(group, message, exclude)
+        return result
+
+    # Upkeep
+
+    @property
+    def key_values(self) -> KeyValues:
+        """Those of the old layer: all processes but the last kind know them."""
+        values: KeyValues = self.old.key_values
+        return values
+
+    def depth(self) -> int:
+        """Return how many messages wait in this process."""
+        return int(self.old.depth()) + int(self.new.depth())
+
+    async def flush(self) -> None:
+        """Flush both layers."""
+        self._kept.clear()
+        await _all([self.old.flush(), self.new.flush()])
+
+    async def close_pools(self) -> None:
+        """Close this loop's connections, unless channels depend on them; they reopen when needed."""
+        await _all([layer.close_pools() for layer in (self.old, self.new) if hasattr(layer, "close_pools")])
+
+
+def _layer_to_move(option: str, alias: str) -> Any:
+    """Return the layer under ``alias``; raise InvalidChannelLayerError unless it can be moved."""
+    entry = channel_layers.configs.get(alias)
+    if entry is None and alias not in channel_layers:
+        raise InvalidChannelLayerError(
+            f"{option}={alias!r}: expected an alias of CHANNEL_LAYERS ({', '.join(channel_layers)})"
+        )
+    if entry is not None and str(dict(entry).get("BACKEND", "")).endswith(MovingChannelLayer.__name__):
+        raise InvalidChannelLayerError(
+            f"{option}={alias!r} is a moving layer: expected one of the layers between which it moves"
+        )
+    layer = channel_layers[alias]
+    if not pushes(layer) or not hasattr(layer, "made_here"):
+        raise InvalidChannelLayerError(
+            f"{option}={alias!r} is {type(layer).__name__}: only the layers of this library can be moved. In "
+            'place of channels_redis take the layer of this library, without "UPSTREAM": its wire format '
+            "is the same"
+        )
+    return layer
+
+
+def _opposite(side: Side) -> Side:
+    return "new" if side == "old" else "old"
+
+
+def _marked(prefix: str, side: Side) -> str:
+    return f"{prefix.rstrip('.')}.moving-{side}."
+
+
+def _found(tasks: Sequence[asyncio.Future[Takeable]]) -> tuple[list[Takeable], list[BaseException]]:
+    """End reads: return what was read and what failed. One that can still be cancelled has taken nothing."""
+    done = [task for task in tasks if not task.cancel() and not task.cancelled()]
+    failed = [task.exception() for task in done]
+    messages = [task.result() for task, error in zip(done, failed, strict=True) if error is None]
+    return messages, [error for error in failed if error is not None]
+
+
+async def _all(calls: Iterable[Awaitable[Any]], *, quiet: bool = False) -> None:
+    """Await all calls; raise the first error after that, unless ``quiet``."""
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException) and not quiet:
+            raise outcome

@@ -1,0 +1,126 @@
+"""The layer of a move: its options and errors; what it does is in tests/contract."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from compat.engine.parts import inbox_of
+from compat.exceptions import InvalidChannelLayerError, LayerUnavailable
+from compat.layers import InMemoryChannelLayer, channel_layers, get_channel_layer
+from compat.layers.moving import MovingChannelLayer
+from compat.layers.redis import RedisChannelLayer
+from compat.metrics import snapshot
+from compat.settings import override
+from tests.support.layers import ReceiveOnlyLayer, moving
+from tests.support.processes import free_port
+from tests.support.waiting import until_async
+
+MEMORY = {"BACKEND": "compat.layers.InMemoryChannelLayer"}
+BACKEND = "compat.layers.moving.MovingChannelLayer"
+
+
+@pytest.fixture(autouse=True)
+def clean() -> Iterator[None]:
+    with override(CHANNEL_LAYERS={}):
+        yield
+
+
+def layers(config: Any, **entries: Any) -> Any:
+    return override(CHANNEL_LAYERS={"default": {"BACKEND": BACKEND, "CONFIG": config}, **entries})
+
+
+def test_from_the_settings() -> None:
+    after = {**MEMORY, "CONFIG": {"capacity": 7, "expiry": 5, "on_overflow": "close"}}
+    with layers({"old": "before", "new": "after", "send": "new"}, before=MEMORY, after=after):
+        layer = get_channel_layer()
+        assert layer.old is channel_layers["before"] and layer.sending is channel_layers["after"]
+        assert (layer.get_capacity("x"), layer.expiry, layer.on_overflow) == (7, 5, "close")
+        assert set(snapshot()["layers"]) == {"default", "before", "after"}
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (
+            {"old": "before", "new": "after"},
+            "send='': expected 'old' (first restart) or 'new' (second restart)",
+        ),
+        ({"old": "before", "new": "after", "send": "both"}, "send='both': expected 'old'"),
+        ({"old": "before", "new": "before", "send": "old"}, "old and new are both 'before'"),
+        ({"old": "befor", "new": "after", "send": "old"}, "old='befor': expected an alias of CHANNEL_LAYERS"),
+        ({"old": "before", "new": "default", "send": "old"}, "new='default' is a moving layer"),
+        (
+            {"old": "before", "new": "foreign", "send": "old"},
+            "new='foreign' is ReceiveOnlyLayer: only the lay",
+        ),
+    ],
+)
+def test_what_cannot_be_moved(config: Any, said: str) -> None:
+    foreign = {"BACKEND": f"{ReceiveOnlyLayer.__module__}.{ReceiveOnlyLayer.__name__}"}
+    with layers(config, before=MEMORY, after=MEMORY, foreign=foreign):
+        with pytest.raises(InvalidChannelLayerError, match=re.escape(said)):
+            get_channel_layer()
+
+
+def test_an_unknown_option_is_named() -> None:
+    with layers({"old": "before", "new": "after", "sent": "old"}, before=MEMORY, after=MEMORY):
+        with pytest.raises(TypeError, match=r"unexpected option 'sent'.*did you mean 'send'"):
+            get_channel_layer()
+
+
+async def test_a_channel_of_another_process_joins_by_its_own_consumer(redis_url: str) -> None:
+    def process() -> MovingChannelLayer:
+        return moving(RedisChannelLayer([redis_url]), InMemoryChannelLayer(), "old")
+
+    here, there = process(), process()
+    channel = await there.new_channel()
+    with pytest.raises(RuntimeError, match="takes channels of this process while a layer moves"):
+        await here.group_add("room", channel)
+    await here.close_pools()
+    await there.close_pools()
+
+
+@pytest.mark.parametrize("send", ["old", "new"])
+async def test_who_cannot_join_on_both_is_a_member_of_neither(send: str) -> None:
+    away = RedisChannelLayer([f"redis://127.0.0.1:{free_port()}"])
+    memory = InMemoryChannelLayer()
+    layer = moving(memory, away, send)
+    channel = await layer.new_channel()
+    inbox = inbox_of(asyncio.get_running_loop())
+    layer.attach(channel, inbox)
+    with pytest.raises(LayerUnavailable):
+        await layer.group_add("room", channel)
+    assert not memory.groups
+    await layer.detach(channel)
+    for station in away._stations.all():
+        await station.aclose()
+
+
+async def test_what_has_ended_leaves_nothing_behind() -> None:
+    old, new = InMemoryChannelLayer(), InMemoryChannelLayer()
+    layer = moving(old, new, "old")
+    for _ in range(3):
+        channel = await layer.new_channel()
+        layer.attach(channel, inbox_of(asyncio.get_running_loop()))
+        await layer.group_add("room", channel)
+        await layer.detach(channel)
+        unread = await layer.new_channel()
+        await layer.group_add("room", unread)
+        await layer.group_discard("room", unread)
+    assert not layer._own and not old.groups and not new.groups and not new.channels
+
+
+async def test_messages_that_came_on_both_at_once_come_one_after_the_other() -> None:
+    old, new = InMemoryChannelLayer(), InMemoryChannelLayer()
+    layer = moving(old, new, "old")
+    waiting = asyncio.ensure_future(layer.receive("jobs"))
+    await until_async(lambda: "jobs" in old.channels and "jobs" in new.channels, "it waits on both")
+    await old.send("jobs", {"type": "x", "n": 0})
+    await new.send("jobs", {"type": "x", "n": 1})
+    got = [(await waiting)["n"], (await layer.receive("jobs"))["n"]]
+    assert sorted(got) == [0, 1] and not layer._kept
