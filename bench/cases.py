@@ -239,9 +239,12 @@ CASES: dict[str, Callable[[Server], Awaitable[Result]]] = {
     "H": nothing,
     "O": o,
     "P": p,
+    "S-shards": nothing,
+    "S-members": nothing,
+    "S-groups": nothing,
 }
-NEEDS_REDIS = frozenset(("G", "B-redis", "H"))
-WITHOUT_SERVER = frozenset("H")
+NEEDS_REDIS = frozenset(("G", "B-redis", "H", "S-shards", "S-members", "S-groups"))
+WITHOUT_SERVER = frozenset(("H", "S-shards", "S-members", "S-groups"))
 TITLES = {
     "A1": "one room of 100, one sender, 8 messages in flight",
     "A2": "one room of 1,000, one sender, 8 in flight",
@@ -262,4 +265,7 @@ TITLES = {
     "H": "sends per second of a script, over Redis",
     "O": "one member never reads: 8 readers, 4 KiB messages, 5 s",
     "P": "the page of a chat room, 8 clients",
+    "S-shards": "64 groups of one member on 1, 2 and 4 Redis servers, which share a core",
+    "S-members": "one group of 10,000 members in one process",
+    "S-groups": "100,000 groups of 1,000 channels in one process",
 }

@@ -72,7 +72,6 @@ DEFAULT_PEERS: dict[str, tuple[str, ...]] = {
     "M": SYNC,
     "G": (*REDIS, "broadcaster_redis", "socketio_redis"),
     "B-redis": REDIS,
-    "H": (),  # see script_send.py
     "O": ASYNC,
     "P": ("page_starlette", "page_subset", "page_django"),
 }

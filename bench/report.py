@@ -26,6 +26,9 @@ COLUMNS = {
     "H": ("rate", "us"),
     "O": ("rate", "rate_alone", "grown_mib", "sent", "stuck_got", "counted", "lost"),
     "D": ("us", "rate"),
+    "S-shards": ("us", "rate", "redis_us", "busiest_us", "busiest_commands", "busiest_bytes"),
+    "S-members": ("us", "rate", "redis_us", "bytes"),
+    "S-groups": ("us", "redis_us", "join_us", "join_redis_us", "group_bytes", "redis_bytes"),
     "M": ("us", "rate", "p50_ms", "p99_ms", "sleeps", "lost"),
 }
 DEFAULT_COLUMNS = ("us", "rate", "p50_ms", "p99_ms", "lost", "server_cpu_pct", "client_cpu_pct")
@@ -40,6 +43,15 @@ HEADS = {
     "grown_mib": "MiB more",
     "stuck_got": "the stuck one got",
     "counted": "dropped, by its own count",
+    "redis_us": "CPU of Redis for a send, µs",
+    "busiest_us": "of the busiest server, µs",
+    "busiest_commands": "its commands for a send",
+    "busiest_bytes": "its bytes for a send",
+    "bytes": "bytes for a send",
+    "join_us": "CPU for a group_add, µs",
+    "join_redis_us": "of Redis, µs",
+    "group_bytes": "bytes for a group",
+    "redis_bytes": "in Redis",
     "server_cpu_pct": "server busy, %",
     "client_cpu_pct": "load busy, %",
 }

@@ -17,10 +17,10 @@ from typing import Any
 
 import uvloop
 
+from bench import script_scale, script_send
 from bench.cases import CASES, WITHOUT_SERVER
 from bench.load import Result
 from bench.peers import DEFAULT_PEERS, environment_of
-from bench.script_send import WAYS
 from bench.servers import CACHE, HERE, LOAD_CORE, SERVER_CORE, Server, python_of, redis_server
 
 __all__ = ["main"]
@@ -33,18 +33,19 @@ def measure(case: str, peer: str, options: tuple[str, ...], redis_port: int) -> 
     """Run one peer once; an error is in the result as "error", so that the other peers run."""
     try:
         if case in WITHOUT_SERVER:
-            return script(peer, redis_port)
+            return script(case, peer, redis_port)
         with Server(peer, redis_port, options) as server:
             return uvloop.run(asyncio.wait_for(CASES[case](server), TIMEOUT_S))
     except Exception as error:  # noqa: BLE001 - a peer may fail in any way
         return {"error": f"{type(error).__name__}: {error}"[:300]}
 
 
-def script(peer: str, redis_port: int) -> Result:
-    """Run case H."""
+def script(case: str, peer: str, redis_port: int) -> Result:
+    """Run a case without a server."""
+    module = "script_send.py" if case == "H" else "script_scale.py"
     command = ["taskset", "-c", str(SERVER_CORE), python_of(environment_of(peer))]
     done = subprocess.run(
-        [*command, str(HERE / "script_send.py"), peer, str(redis_port)],
+        [*command, str(HERE / module), *(() if case == "H" else (case,)), peer, str(redis_port)],
         capture_output=True,
         text=True,
         timeout=TIMEOUT_S,
@@ -55,12 +56,19 @@ def script(peer: str, redis_port: int) -> Result:
     return result
 
 
+def default_peers(case: str) -> list[str]:
+    """Return the peers that take part in a case."""
+    if case in WITHOUT_SERVER:
+        return list(script_scale.WAYS.get(case, script_send.WAYS))
+    return list(DEFAULT_PEERS[case])
+
+
 def run(cases: list[str], peers: list[str], repeat: int, options: tuple[str, ...]) -> None:
     """Measure and record."""
     at = time.strftime("%Y-%m-%d %H:%M")
     with redis_server() as redis_port:
         for case in cases:
-            chosen = peers or (list(WAYS) if case in WITHOUT_SERVER else DEFAULT_PEERS[case])
+            chosen = peers or default_peers(case)
             for turn in range(repeat):
                 for peer in chosen:
                     head = {"at": at, "case": case, "peer": peer, "turn": turn, "options": " ".join(options)}
@@ -86,7 +94,7 @@ def shown(row: dict[str, Any]) -> str:
         "kept",
         "grown_mib",
     )
-    keys += ("miscounted", "server_cpu_pct", "client_cpu_pct")
+    keys += ("redis_us", "miscounted", "server_cpu_pct", "client_cpu_pct")
     values = [f"{key}={_short(row[key])}" for key in keys if row.get(key) is not None]
     return "  ".join([head, *values])
 
