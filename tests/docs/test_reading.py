@@ -177,6 +177,7 @@ def test_the_theme_is_switched_and_kept(reader: Browser, address: str) -> None:
     assert reader.execute_script(BACKGROUND) == light
 
 
+@pytest.mark.slow
 def test_tables_break_no_words(reader: Browser, address: str, site: Site) -> None:
     pages = [name for name in site.pages if "<table" in (site.folder / name).read_text("utf-8")]
     assert {"index.html", "performance.html", "reference/settings.html"} <= set(pages)

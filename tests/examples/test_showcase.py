@@ -240,6 +240,7 @@ def test_pages_refer_to_nothing_elsewhere(embedded: Server, page: str) -> None:
             assert get(embedded, address).status_code == 200, address
 
 
+@pytest.mark.slow
 def test_the_example_is_strictly_typed(tmp_path: Path) -> None:
     bin = Path(sys.executable).parent
     files = ("showcase", "external_sender.py", "layers.py")

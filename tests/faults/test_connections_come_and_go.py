@@ -55,7 +55,7 @@ def made(kind: str, url: str) -> Any:
     return RedisPubSubChannelLayer(hosts=[url], expiry=EXPIRY_S)
 
 
-@pytest.fixture(params=["memory", "queue", "pubsub"])
+@pytest.fixture(params=["memory", "queue", pytest.param("pubsub", marks=pytest.mark.slow)])
 async def layer(request: pytest.FixtureRequest, redis_server: RedisServer) -> AsyncIterator[Any]:
     layer = made(request.param, redis_server.url)
     channel_layers.register("default", layer)

@@ -71,17 +71,20 @@ def number_of(frame: str | bytes) -> int:
     return int(str(frame).partition(" ")[0])
 
 
-@pytest.fixture(params=["drop", "drop_oldest", "close"])
-def policy(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+FAST = {("memory", "close"), ("queue", "drop_oldest"), ("pubsub", "drop")}
+POLICIES = [
+    pytest.param(kind, policy, id=f"{kind}-{policy}", marks=[pytest.mark.slow] * ((kind, policy) not in FAST))
+    for kind in KINDS
+    for policy in ("drop", "drop_oldest", "close")
+]
 
 
-@pytest.fixture(params=KINDS)
-def layer(request: pytest.FixtureRequest, policy: str, redis_url: str) -> Iterator[Any]:
+@pytest.fixture
+def layer(kind: str, policy: str, redis_url: str) -> Iterator[Any]:
     options = {"capacity": CAPACITY, "on_overflow": policy}
-    if request.param != "memory":
+    if kind != "memory":
         options = {"hosts": [redis_url], "prefix": unique_prefix(), **options}
-    made = KINDS[request.param](**options)
+    made = KINDS[kind](**options)
     channel_layers.register("default", made)
     yield made
     channel_layers.unregister("default")
@@ -94,6 +97,7 @@ def member() -> Iterator[type[Member]]:
     Member.over.set()
 
 
+@pytest.mark.parametrize(("kind", "policy"), POLICIES)
 def test_a_client_that_never_reads(layer: Any, policy: str, member: type[Member]) -> None:
     handled, dropped = member.handled, layer.metrics.dropped
     # Pings would end a client that does not even read those, and the text would be compressed to nothing.

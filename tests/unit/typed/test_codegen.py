@@ -44,6 +44,7 @@ def test_it_is_formatted_and_without_complaints(package: Path) -> None:
     tool("ruff", "check", *options, ".", cwd=package)
 
 
+@pytest.mark.slow
 def test_it_is_strictly_typed(package: Path) -> None:
     tool("mypy", "--strict", "--python-version", "3.10", "-p", "things_client", cwd=package.parent)
     tool("pyright", "--pythonpath", sys.executable, "things_client", cwd=package.parent)

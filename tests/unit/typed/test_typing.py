@@ -167,6 +167,7 @@ CHAT = ("chat/api.py", "chat/pages.py", "chat/sockets.py")
 TYPED = ("main.py", "layers.py", "protection.py", "external_sender.py", "showcase", *CHAT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("folder", "files"), [(EXAMPLE, TYPED), (EXAMPLE / "manager_chat", ("main.py", "example"))]
 )
