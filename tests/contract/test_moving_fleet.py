@@ -26,6 +26,8 @@ MOVES = {
 }
 STEPS = ("old alone", "sends by the old", "sends by the new", "new alone")
 WITHIN_S = 20.0
+CAPACITY = 5000
+"""Nothing is lost because the test itself reads too late."""
 
 
 @pytest_asyncio.fixture(params=MOVES)
@@ -37,7 +39,8 @@ async def process(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterat
     made: list[Any] = []
 
     def make(step: int) -> Any:
-        one, other = old(hosts=[redis_url], prefix=before), new(hosts=there, prefix=after)
+        one = old(hosts=[redis_url], prefix=before, capacity=CAPACITY)
+        other = new(hosts=there, prefix=after, capacity=CAPACITY)
         made.extend((one, other))
         return (one, moving(one, other, "old"), moving(one, other, "new"), other)[step]
 
