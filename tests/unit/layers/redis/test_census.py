@@ -147,7 +147,7 @@ async def test_faults_redis_07_what_a_hung_reader_costs(make_queue: Make, wire: 
 
 
 async def test_a_count_that_was_lost_is_told_again(make_queue: Make, wire: Any) -> None:
-    layer = make_queue(lease=1)
+    layer = make_queue(lease=3)
     await member(layer)
     await wire.delete(f"{layer.prefix}:census:room", f"{layer.prefix}:leases")
     assert await layer.group_send("room", {"type": "by name"}) == (1, 0)

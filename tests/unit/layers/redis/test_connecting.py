@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
-import ipaddress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from compat.exceptions import LayerUnavailable
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
 from tests.support.layers import close
-from tests.support.processes import free_port
 from tests.support.redis_server import RedisServer
+from tests.support.tls import tls_server
 
 BOTH = pytest.mark.parametrize("cls", [RedisChannelLayer, RedisPubSubChannelLayer])
 
@@ -53,42 +47,9 @@ async def test_a_unix_socket(cls: Any, tmp_path: Path) -> None:
         server.stop()
 
 
-def certificate(folder: Path) -> tuple[Path, Path]:
-    """A self-signed certificate of 127.0.0.1, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(names, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    cert_path, key_path = folder / "cert.pem", folder / "key.pem"
-    cert_path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    key_path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return cert_path, key_path
-
-
 @BOTH
 async def test_tls(cls: Any, tmp_path: Path) -> None:
-    cert, key = certificate(tmp_path)
-    port = free_port()
-    files = ("--tls-cert-file", str(cert), "--tls-key-file", str(key), "--tls-ca-cert-file", str(cert))
-    server = RedisServer(tmp_path, "--tls-port", str(port), "--tls-auth-clients", "no", *files)
+    server, port, cert = tls_server(tmp_path)
     try:
         await talk(cls, f"rediss://127.0.0.1:{port}?ssl_ca_certs={cert}")
         await talk(cls, {"address": f"rediss://127.0.0.1:{port}", "ssl_cert_reqs": "none"})

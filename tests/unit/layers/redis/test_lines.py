@@ -23,8 +23,8 @@ from compat.redis.loops import background
 from tests.support.layers import unique_prefix
 from tests.support.processes import free_port
 from tests.support.redis_server import RedisServer
+from tests.support.tls import tls_server
 from tests.support.waiting import until
-from tests.unit.layers.redis.test_connecting import certificate
 from tests.unit.layers.redis.test_loops import HEAD, script
 
 pytest.importorskip("hiredis")
@@ -383,10 +383,7 @@ def test_none_without_hiredis(cls: Any, redis_url: str, monkeypatch: pytest.Monk
 
 @BOTH
 def test_tls_has_none(cls: Any, tmp_path: Path) -> None:
-    cert, key = certificate(tmp_path)
-    port = free_port()
-    files = ("--tls-cert-file", str(cert), "--tls-key-file", str(key), "--tls-ca-cert-file", str(cert))
-    server = RedisServer(tmp_path, "--tls-port", str(port), "--tls-auth-clients", "no", *files)
+    server, port, cert = tls_server(tmp_path)
     try:
         _carries_all(cls(hosts=[f"rediss://127.0.0.1:{port}?ssl_ca_certs={cert}"]))
     finally:
