@@ -23,6 +23,7 @@ from compat.engine.subscription import pushes
 from compat.exceptions import InvalidChannelLayerError
 from compat.layers import channel_layers
 from compat.layers.base import BaseChannelLayer, SendResult, check_options
+from compat.layers.redis.waiters import Takeable
 from compat.layers.values import KeyValues
 from compat.types import Message
 
@@ -33,14 +34,8 @@ SIDES: tuple[Side, Side] = ("old", "new")
 MARK = re.compile(r"\.moving-(old|new)\.")
 
 
-class Takeable(Protocol):
+class Job(Takeable, Protocol):
     """A message that a worker has taken."""
-
-    message: Message
-
-    def acknowledge(self) -> None: ...
-
-    def put_back(self) -> None: ...
 
     def failed(self) -> None: ...
 
@@ -136,23 +131,23 @@ class MovingChannelLayer(BaseChannelLayer):
         """
         return (await self._first(channel, self._received)).message
 
-    async def take(self, channel: str) -> Takeable:
+    async def take(self, channel: str) -> Job:
         """Wait for a worker's next message on either layer; see ``take()`` of the streams layer."""
         return await self._first(channel, self._taken)
 
-    async def _received(self, layer: Any, channel: str) -> Takeable:
+    async def _received(self, layer: Any, channel: str) -> Job:
         return _Received(await layer.receive(channel), lambda received: self._keep(channel, received))
 
-    async def _taken(self, layer: Any, channel: str) -> Takeable:
+    async def _taken(self, layer: Any, channel: str) -> Job:
         if not hasattr(layer, "take"):
             return await self._received(layer, channel)
-        taken: Takeable = await layer.take(channel)
+        taken: Job = await layer.take(channel)
         return taken
 
     def _keep(self, channel: str, received: _Received) -> None:
         self._kept.setdefault(channel, deque()).append(received)
 
-    async def _first(self, channel: str, read: Callable[[Any, str], Awaitable[Takeable]]) -> Takeable:
+    async def _first(self, channel: str, read: Callable[[Any, str], Awaitable[Job]]) -> Job:
         kept = self._kept.get(channel)
         if kept:
             received = kept.popleft()
@@ -324,7 +319,7 @@ def _marked(prefix: str, side: Side) -> str:
     return f"{prefix.rstrip('.')}.moving-{side}."
 
 
-def _found(tasks: Sequence[asyncio.Future[Takeable]]) -> tuple[list[Takeable], list[BaseException]]:
+def _found(tasks: Sequence[asyncio.Future[Job]]) -> tuple[list[Job], list[BaseException]]:
     """End reads: return what was read and what failed. One that can still be cancelled has taken nothing."""
     done = [task for task in tasks if not task.cancel() and not task.cancelled()]
     failed = [task.exception() for task in done]
