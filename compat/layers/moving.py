@@ -72,7 +72,7 @@ class _Twin(Inbox):
 
 
 class _Own:
-    """A channel of this process: the inbox of its consumer, and its twin on the other layer."""
+    """A channel of this process, which has a consumer's inbox, or a twin on the other layer, or both."""
 
     __slots__ = ("groups", "inbox", "twin")
 
@@ -223,12 +223,12 @@ class MovingChannelLayer(BaseChannelLayer):
         own = self._own.get(channel)
         name = channel if own is None or own.twin is None else own.twin
         leaving = [self.sending.group_discard(group, channel), self.other.group_discard(group, name)]
+        if own is not None:
+            own.groups.discard(group)
+            if own.inbox is None and not own.groups:  # the twin was there for the groups alone
+                self._own.pop(channel, None)
+                leaving.append(self.other.detach(name))
         await whole(_all(leaving))
-        if own is None:
-            return
-        own.groups.discard(group)
-        if own.inbox is None and not own.groups and self._own.pop(channel, None) is own:
-            await self.other.detach(name)
 
     async def group_send(self, group: str, message: Message, exclude: Iterable[str] = ()) -> SendResult:
         """Send to all members of ``group`` by the layer to send by, on which all of them listen."""
@@ -246,16 +246,18 @@ class MovingChannelLayer(BaseChannelLayer):
                 f"group_add() takes channels of this process while a layer moves, not {channel!r}: each "
                 "process joins its own on both layers. Let the consumer itself call group_add()"
             )
+        own = self._own.get(channel)
+        if own is not None and own.twin is not None:
+            return own.twin
+        twin: str = await self.other.new_channel(_marked("specific.", _opposite(self.side)))
         own = self._own.setdefault(channel, _Own())
-        if own.twin is None:
-            twin: str = await self.other.new_channel(_marked("specific.", _opposite(self.side)))
-            if own.twin is None:
-                own.twin = twin
-                if own.inbox is not None:
-                    self.other.attach(twin, _Twin(own.inbox))
-            else:  # another call has made one meanwhile
-                await self.other.detach(twin)
-        return own.twin
+        if own.twin is not None:  # another call has made one meanwhile
+            await self.other.detach(twin)
+            return own.twin
+        own.twin = twin
+        if own.inbox is not None:
+            self.other.attach(twin, _Twin(own.inbox))
+        return twin
 
     # Blocking forms
 

@@ -8,10 +8,14 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from asgiref.sync import async_to_sync
 
 from compat.engine.inbox import Inbox
+from compat.generic.websocket import WebsocketConsumer
+from compat.layers import register_channel_layer, unregister_channel_layer
 from compat.layers.moving import MovingChannelLayer
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer, RedisStreamsChannelLayer
+from compat.testing.websocket import WebsocketCommunicator
 from tests.support.layers import member, moving, unique_prefix
 from tests.support.redis_cluster import shared_cluster
 from tests.support.waiting import until_async
@@ -120,6 +124,34 @@ async def test_a_worker_acknowledges_what_it_has_taken(process: Make) -> None:
     assert sorted(job.message["n"] for job in again) == [0, 1]
     for job in again:
         job.acknowledge()
+
+
+class SyncMember(WebsocketConsumer):
+    def connect(self) -> None:
+        async_to_sync(self.channel_layer.group_add)("room", self.channel_name)
+        self.accept()
+
+    def x(self, event: Any) -> None:
+        self.send(text_data=str(event["n"]))
+
+    def disconnect(self, code: int) -> None:
+        async_to_sync(self.channel_layer.group_discard)("room", self.channel_name)
+
+
+async def test_a_sync_consumer_hears_both_kinds(process: Make) -> None:
+    here = process(1)
+    register_channel_layer("default", here)
+    try:
+        client = WebsocketCommunicator(SyncMember.as_asgi(), "/")
+        assert (await client.connect(timeout=WITHIN_S))[0]
+        for step in (0, 1, 2):
+            sender = process(step)
+            await sender.group_send("room", {"type": "x", "n": step})
+            assert await client.receive_from(timeout=WITHIN_S) == str(step)
+        await client.disconnect(timeout=WITHIN_S)
+        assert not here._own
+    finally:
+        unregister_channel_layer("default")
 
 
 async def test_a_rolling_restart_loses_nothing(process: Make) -> None:
