@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
+from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer, RedisStreamsChannelLayer
 from compat.layers.redis.keys import Keys, shard_of
 from tests.support.environments import environment
-from tests.support.layers import databases, unique_prefix
+from tests.support.layers import databases, moving, unique_prefix
 from tests.support.paths import REPO
 from tests.support.processes import child_environment
 
@@ -226,3 +226,23 @@ async def test_leaving(fleet: Any) -> None:
     await ours.group_send("room", {"type": "x"})
     assert await take(ours, mine, 0) == []
     assert await theirs.heard_since(QUIET_S) == {foreign: []}
+
+
+@plain_settings
+async def test_the_first_restart_of_a_move_beside_channels_redis(fleet: Any, redis_url: str) -> None:
+    """A process that listens on streams too is to those with channels_redis what it was before."""
+    old, theirs = fleet
+    ours = moving(old, RedisStreamsChannelLayer(hosts=[redis_url], prefix=unique_prefix()), "old")
+    mine, foreign = await ours.new_channel(), await theirs.new_channel()
+    await ours.group_add("room", mine)
+    await theirs.group_add("room", foreign)
+    await theirs.listen([foreign])
+    await ours.group_send("room", numbered("ours", 0))
+    await theirs.group_send("room", numbered("theirs", 0))
+    await theirs.send(mine, numbered("theirs", 1))
+    await ours.send(foreign, numbered("ours", 1))
+    here, there = await take(ours, mine, 3), (await theirs.heard_since(QUIET_S))[foreign]
+    assert sorted((got["from"], got["n"]) for got in here) == [("ours", 0), ("theirs", 0), ("theirs", 1)]
+    assert sorted((got["from"], got["n"]) for got in there) == [("ours", 0), ("ours", 1), ("theirs", 0)]
+    await ours.group_discard("room", mine)
+    await ours.new.flush()
