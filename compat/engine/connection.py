@@ -1,10 +1,4 @@
-"""A consumer's connection: how it begins, and how it ends.
-
-A connection always ends in the same order, even if a step fails: an error is logged, the client is closed,
-the disconnect handler runs exactly once, and the channel leaves its groups. The engine waits
-``CLOSE_TIMEOUT_S`` at most for a client that does not read, and ``LAYER_TIMEOUT_S`` for a layer that does not
-answer. Handlers, including the disconnect handler, have no time limit.
-"""
+"""A consumer's connection: how it begins, and why it ends (``engine.ending`` takes the steps of the end)."""
 
 from __future__ import annotations
 
@@ -16,11 +10,11 @@ from typing import Any
 from compat.advice.hints import noted
 from compat.engine.contracts import Consumer, Work
 from compat.engine.draining import drain
+from compat.engine.ending import take_steps
 from compat.engine.inbox import Inbox
 from compat.engine.limits import Heartbeat, guarded, limit_of, limited
 from compat.engine.outage import TRY_AGAIN_LATER, is_outage, refuse_for_outage
 from compat.engine.reader import Interruptible, SocketReader, holds_closes_back
-from compat.engine.refusal import connection_lost
 from compat.engine.reports import explained, hint_for, kind_of, named, report, warn
 from compat.engine.shielding import anyio_scope, is_a_handlers_own, shield, uncancel, whole
 from compat.engine.socket import Socket, says_gone
@@ -67,7 +61,6 @@ class Connection:
         "scope",
         "socket",
         "subscription",
-        "turned_away",
         "work",
     )
 
@@ -88,8 +81,6 @@ class Connection:
         self.handlers = handlers
         self.subscription: Subscription | None = None
         self.reader: SocketReader | None = None
-        self.turned_away = False
-        """The handshake was answered with 503."""
         self.heartbeat: Heartbeat | None = None
         self.work: Work | None = None
         self.failure: BaseException | None = None
@@ -195,9 +186,10 @@ class Connection:
             return await handling
 
     # The end
+
     async def refused(self, error: BaseException) -> None:
         """End a consumer that could not start; its handshake has not been received yet."""
-        if self._is_logged() and is_outage(error):
+        if self.is_logged() and is_outage(error):
             await refuse_for_outage(self.consumer.scope, self.receive, self.socket.raw_send, error)
         else:
             await self.end(error)
@@ -229,7 +221,7 @@ class Connection:
         else:  # SystemExit and the like
             code, raised = INTERNAL_ERROR, error
         self.cancelled = cancelled
-        steps = self._steps(code, failure)
+        steps = take_steps(self, code, failure)
         second: BaseException | None = None
         try:
             if cancelled:
@@ -240,77 +232,14 @@ class Connection:
                 with shield():
                     second = await steps
         except asyncio.CancelledError:
-            if failure is None or self._is_logged():
+            if failure is None or self.is_logged():
                 raise
         self.work = None
         if raised is not None:
             raise raised
         failure = second if failure is None else failure
-        if failure is not None and not self._is_logged():
+        if failure is not None and not self.is_logged():
             raise noted(failure, hint_for(self.consumer, failure, self.inbox.current))
-
-    async def _steps(self, code: int | None, failure: BaseException | None) -> BaseException | None:
-        """Take the steps of an end in order, each one even if the step before it raised an exception.
-
-        ``code`` is None if the disconnect has been handled. Returns the exception of the disconnect handler.
-        """
-        second: BaseException | None = None
-        interrupted: asyncio.CancelledError | None = None
-        steps = (self._tell, self._idle, self._disconnect)
-        for step in steps if code is not None or self.work is not None else ():
-            try:
-                await step(code)
-            except asyncio.CancelledError as error:
-                interrupted = error
-            except Exception as error:  # noqa: BLE001 - the user's handler may raise anything
-                second = error
-        if second is not None and self._is_logged():
-            # A second error usually follows from the first, because connect() did not complete: hence INFO.
-            self._report(second, "websocket.disconnect", logging.ERROR if failure is None else logging.INFO)
-        self.let_go()
-        try:
-            if self.reader is not None:
-                await self.reader.stop()
-            if self.turned_away:
-                await connection_lost(self.receive)
-        except asyncio.CancelledError as error:
-            interrupted = error
-        try:
-            if self.subscription is not None:
-                await self.subscription.end()
-        except asyncio.CancelledError as error:
-            interrupted = error
-        except Exception as error:  # noqa: BLE001 - a layer that cannot be reached
-            warn(self.name(), f"could not leave its groups: {error}")
-        self.inbox.close()
-        if interrupted is not None:
-            raise interrupted
-        return second
-
-    async def _tell(self, code: int | None) -> None:
-        """Send the queued frames and the close, each within a time limit."""
-        if self.work is not None:
-            await self.work.flush()
-        if code is not None and not self.inbox.ended and (self.socket.served or code == TRY_AGAIN_LATER):
-            self.turned_away = code == TRY_AGAIN_LATER and self.socket.served and self.socket.refusable()
-            await self.close(code)
-
-    async def _idle(self, code: int | None) -> None:
-        """Wait until no handler runs in a thread."""
-        if self.work is not None:
-            await self.work.idle()
-
-    async def _disconnect(self, code: int | None) -> None:
-        """Run the consumer's disconnect handler, unless it has run or no message has been handled."""
-        begun = self.socket.websocket and self.inbox.current is not None
-        due = begun and code is not None and not self.inbox.ended
-        if not due or not hasattr(self.consumer, "websocket_disconnect"):
-            return
-        self.inbox.end()
-        try:
-            await self.dispatch({"type": "websocket.disconnect", "code": code})
-        except StopConsumer:
-            pass
 
     def let_go(self) -> None:
         """Stop the timers of the connection and take it off the register; nothing is sent any more."""
@@ -333,16 +262,16 @@ class Connection:
         """Return a handler's ``error``, explained if possible, after logging it if errors are logged."""
         if self.failure is None:
             self.failure = explained(self.consumer, error)
-            if self._is_logged():
+            if self.is_logged():
                 current = self.inbox.current
-                self._report(self.failure, "its start" if current is None else kind_of(current))
+                self.report(self.failure, "its start" if current is None else kind_of(current))
         return self.failure
 
-    def _is_logged(self) -> bool:
+    def is_logged(self) -> bool:
         """Return True if errors are logged; otherwise they are raised to the server or to the test."""
         return self.socket.served and self.socket.websocket
 
-    def _report(self, error: BaseException, where: str, level: int = logging.ERROR) -> None:
+    def report(self, error: BaseException, where: str, level: int = logging.ERROR) -> None:
         report(self.consumer, self.name(), error, self.inbox.current, where, level)
 
     def name(self) -> str:

@@ -1,0 +1,98 @@
+"""The steps of a connection's end.
+
+They have always the same order, and each is taken even if the one before it failed: an error is logged, the
+client is closed, the disconnect handler runs exactly once, and the channel leaves its groups. The engine
+waits ``CLOSE_TIMEOUT_S`` at most for a client that does not read, and ``LAYER_TIMEOUT_S`` for a layer that
+does not answer. Handlers, including the disconnect handler, have no time limit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from compat.engine.outage import TRY_AGAIN_LATER
+from compat.engine.refusal import connection_lost
+from compat.engine.reports import warn
+from compat.exceptions import StopConsumer
+
+if TYPE_CHECKING:
+    from compat.engine.connection import Connection
+
+__all__ = ["take_steps"]
+
+
+async def take_steps(
+    connection: Connection, code: int | None, failure: BaseException | None
+) -> BaseException | None:
+    """End ``connection``, which a handler's ``failure`` may have caused.
+
+    ``code`` is the client's, or None if its disconnect has been handled. Returns the exception of the
+    disconnect handler. A cancellation interrupts a single step, and is raised after the last one.
+    """
+    second: BaseException | None = None
+    interrupted: asyncio.CancelledError | None = None
+    socket = connection.socket
+    refuses = code == TRY_AGAIN_LATER and socket.served and not connection.inbox.ended and socket.refusable()
+    steps = (_tell, _idle, _disconnect)
+    for step in steps if code is not None or connection.work is not None else ():
+        try:
+            await step(connection, code)
+        except asyncio.CancelledError as error:
+            interrupted = error
+        except Exception as error:  # noqa: BLE001 - the user's handler may raise anything
+            second = error
+    if second is not None and connection.is_logged():
+        # A second error usually follows from the first, because connect() did not complete: hence INFO.
+        level = logging.ERROR if failure is None else logging.INFO
+        connection.report(second, "websocket.disconnect", level)
+    turned_away = refuses and socket.closed and not socket.opened  # the handshake was answered with 503
+    connection.let_go()
+    try:
+        if connection.reader is not None:
+            await connection.reader.stop()
+        if turned_away:
+            await connection_lost(connection.receive)
+    except asyncio.CancelledError as error:
+        interrupted = error
+    try:
+        if connection.subscription is not None:
+            await connection.subscription.end()
+    except asyncio.CancelledError as error:
+        interrupted = error
+    except Exception as error:  # noqa: BLE001 - a layer that cannot be reached
+        warn(connection.name(), f"could not leave its groups: {error}")
+    connection.inbox.close()
+    if interrupted is not None:
+        raise interrupted
+    return second
+
+
+async def _tell(connection: Connection, code: int | None) -> None:
+    """Send the queued frames and the close, each within a time limit."""
+    if connection.work is not None:
+        await connection.work.flush()
+    served = connection.socket.served or code == TRY_AGAIN_LATER
+    if code is not None and served and not connection.inbox.ended:
+        await connection.close(code)
+
+
+async def _idle(connection: Connection, code: int | None) -> None:
+    """Wait until no handler runs in a thread."""
+    if connection.work is not None:
+        await connection.work.idle()
+
+
+async def _disconnect(connection: Connection, code: int | None) -> None:
+    """Run the consumer's disconnect handler, unless it has run or no message has been handled."""
+    inbox = connection.inbox
+    begun = connection.socket.websocket and inbox.current is not None
+    due = begun and code is not None and not inbox.ended
+    if not due or not hasattr(connection.consumer, "websocket_disconnect"):
+        return
+    inbox.end()
+    try:
+        await connection.dispatch({"type": "websocket.disconnect", "code": code})
+    except StopConsumer:
+        pass
