@@ -144,8 +144,10 @@ class Watch:
     def _callback(self) -> Callback | None:
         """What the loop runs; None while it waits, or does something of its own."""
         innermost = frame = sys._current_frames().get(self.thread.ident or 0)
-        while frame is not None and frame.f_back is not None:
-            outer = frame.f_back
+        while frame is not None:
+            outer = frame.f_back  # read once: the thread goes on meanwhile
+            if outer is None:
+                return None
             if self._runs_the_loop(outer):
                 if self._runs_the_loop(frame) or frame.f_code.co_name in LOOPS_OWN:
                     return None

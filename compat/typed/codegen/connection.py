@@ -85,14 +85,18 @@ class Speaker(Generic[Out, In]):
         """Send ``message``; raises ConnectionLost."""
         await self._connection()._send(self._frame(message))
 
-    async def request(self, message: Out, answer: type[A], *, timeout: float = 10.0) -> A:
+    async def request(
+        self, message: Out, answer: type[A], *, timeout: float = 10.0
+    ) -> A:
         """Send ``message``; return its answer, within ``timeout`` seconds.
 
         Other messages are kept for ``receive()``. Raises MessageRefused if the answer
         is an error, TypeError for an answer of another type, asyncio.TimeoutError, and
         ConnectionLost.
         """
-        return await self._connection()._ask(self, self._frame(message), answer, timeout)
+        return await self._connection()._ask(
+            self, self._frame(message), answer, timeout
+        )
 
     async def receive(self, *, timeout: float = 10.0) -> In:
         """Return the next message, within ``timeout`` seconds.
@@ -131,7 +135,9 @@ class Speaker(Generic[Out, In]):
             return cast(In, self.incoming.validate_python(content))
         except ValidationError as error:
             first = error.errors()[0]["msg"]
-            raise UnknownMessage(f"{content} is not a known message: {first}") from error
+            raise UnknownMessage(
+                f"{content} is not a known message: {first}"
+            ) from error
 
     def _connection(self) -> Connection[Any, Any]:
         raise NotImplementedError
@@ -171,7 +177,9 @@ class Topic(Speaker[Out, In]):
 
     async def unsubscribe(self) -> None:
         """Unsubscribe from the topic."""
-        await self._on._ask(self, self._addressed({self.discriminator: "unsubscribe"}), object, 10.0)
+        await self._on._ask(
+            self, self._addressed({self.discriminator: "unsubscribe"}), object, 10.0
+        )
         self._on._topics.pop(self.name, None)
 
     def _connection(self) -> Connection[Any, Any]:
@@ -233,7 +241,9 @@ class Connection(Speaker[Out, In]):
         query: Mapping[str, str] | None = None,
     ) -> str:
         """Return the URL on the server at ``base_url`` (``ws://host:port``)."""
-        quoted = {name: quote(str(value), safe="") for name, value in parameters.items()}
+        quoted = {
+            name: quote(str(value), safe="") for name, value in parameters.items()
+        }
         search = f"?{urlencode(query)}" if query else ""
         return base_url.rstrip("/") + cls.address.format(**quoted) + search
 
@@ -243,7 +253,9 @@ class Connection(Speaker[Out, In]):
 
     async def subscribe(self, topic_class: type[T], **parameters: object) -> T:
         """Subscribe to a topic with ``parameters``. Raises MessageRefused."""
-        return await self._subscribe(topic_class(self, topic_class.pattern.format(**parameters)))
+        return await self._subscribe(
+            topic_class(self, topic_class.pattern.format(**parameters))
+        )
 
     async def _subscribe(self, topic: T) -> T:
         self._topics[topic.name] = topic
@@ -309,7 +321,9 @@ class Connection(Speaker[Out, In]):
     def _dispatch(self, content: dict[str, Any]) -> None:
         topic = content.get("topic")
         mine = topic is None or self.is_topic
-        speaker: Speaker[Any, Any] | None = self if mine else self._topics.get(str(topic))
+        speaker: Speaker[Any, Any] | None = (
+            self if mine else self._topics.get(str(topic))
+        )
         waiting = self._waiting.get(str(content.get("ref")))
         message = {key: value for key, value in content.items() if key not in ENVELOPE}
         if waiting is not None and not waiting[1].done():
@@ -318,7 +332,9 @@ class Connection(Speaker[Out, In]):
             speaker._take(speaker.decode(message))
 
     @staticmethod
-    def _answer(asked: Speaker[Any, Any], future: asyncio.Future[Any], message: dict[str, Any]) -> None:
+    def _answer(
+        asked: Speaker[Any, Any], future: asyncio.Future[Any], message: dict[str, Any]
+    ) -> None:
         action = message.get(asked.discriminator)
         if action in ("subscribed", "unsubscribed"):
             future.set_result(message)
@@ -329,4 +345,6 @@ class Connection(Speaker[Out, In]):
 
     def _lost(self) -> ConnectionLost:
         code = self._socket.close_code
-        return ConnectionLost(1006 if code is None else code, self._socket.close_reason or "")
+        return ConnectionLost(
+            1006 if code is None else code, self._socket.close_reason or ""
+        )
