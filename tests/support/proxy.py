@@ -89,9 +89,10 @@ class Proxy:
         self._refusing = True
         self._server.close()
         self._flow.set()
-        await self._cut()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        for _ in range(5):  # turns in which what has just been accepted gets its task
+            await self._cut()
+            if self._tasks:
+                await asyncio.wait(self._tasks)
 
     async def _cut(self) -> None:
         for writer in tuple(self._open):
