@@ -21,8 +21,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import redis
-
 __all__ = ["WAYS"]
 
 EVENT = {"type": "chat.message", "message": "x" * 64}
@@ -71,6 +69,8 @@ class Servers:
     """What Redis servers have done since the last ``read()``."""
 
     def __init__(self, urls: list[str]) -> None:
+        import redis  # the command line has none
+
         self.clients = [redis.Redis.from_url(url) for url in urls]
         self.before = [self._now(client) for client in self.clients]
 
@@ -94,10 +94,10 @@ class Servers:
         }
 
 
-async def in_parts(calls: list[Awaitable[Any]]) -> None:
+async def in_parts(calls: list[Awaitable[Any]], at_once: int = AT_ONCE) -> None:
     """Await calls, some at once."""
-    for start in range(0, len(calls), AT_ONCE):
-        await asyncio.gather(*calls[start : start + AT_ONCE])
+    for start in range(0, len(calls), at_once):
+        await asyncio.gather(*calls[start : start + at_once])
 
 
 async def delivered(layer: Any, count: int) -> None:
@@ -137,7 +137,7 @@ async def members(how: str, urls: list[str]) -> Result:
     """One group of 10,000; what a send costs until it is in all inboxes (with channels_redis: in Redis)."""
     layer = layer_of(how, urls)
     channels = [await member(layer) for _ in range(MEMBERS)]
-    await in_parts([layer.group_add("room", channel) for channel in channels])
+    await in_parts([layer.group_add("room", channel) for channel in channels], at_once=20)
     await layer.group_send("room", EVENT)
     await delivered(layer, MEMBERS)
     servers = Servers(urls)
@@ -199,8 +199,7 @@ def redis_servers(count: int) -> Iterator[list[str]]:
             command = ["taskset", "-c", LOAD_CORE, "redis-server", "--port", str(port), "--save", ""]
             processes.append(subprocess.Popen([*command, "--bind", "127.0.0.1"], stdout=subprocess.DEVNULL))
             urls.append(f"redis://127.0.0.1:{port}")
-            with contextlib.closing(redis.Redis.from_url(urls[-1])) as client:
-                _await_ping(client)
+            _await_port(port)
         yield urls
     finally:
         for process in processes:
@@ -208,13 +207,13 @@ def redis_servers(count: int) -> Iterator[list[str]]:
             process.wait()
 
 
-def _await_ping(client: Any) -> None:
+def _await_port(port: int) -> None:
     end = time.monotonic() + 10
     while True:
         try:
-            client.ping()
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
             return
-        except redis.ConnectionError:
+        except OSError:
             if time.monotonic() > end:
                 raise
             time.sleep(0.05)
