@@ -8,7 +8,7 @@ help:  ## this list
 run:  ## serve the example chat on http://127.0.0.1:8000 (PORT=, HOST=, REDIS_URL=)
 	@scripts/run
 
-test:  ## style, types, tests: some 12 minutes; installs a missing Redis or Chromium as root, where it may
+test:  ## style, types, tests: some 20 minutes; installs a missing Redis or Chromium as root, where it may
 	@scripts/test
 
 test-all:  ## the same, with the slow tests
