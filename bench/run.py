@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import resource
@@ -42,10 +43,18 @@ def measure(case: str, peer: str, options: tuple[str, ...], redis_port: int) -> 
 
 def script(case: str, peer: str, redis_port: int) -> Result:
     """Run a case without a server."""
+    with contextlib.ExitStack() as own:
+        ports = [redis_port]
+        if case == "S-shards":
+            ports = [own.enter_context(redis_server()) for _ in range(script_scale.servers_of(peer))]
+        return _run_script(case, peer, ",".join(map(str, ports)))
+
+
+def _run_script(case: str, peer: str, ports: str) -> Result:
     module = "script_send.py" if case == "H" else "script_scale.py"
     command = ["taskset", "-c", str(SERVER_CORE), python_of(environment_of(peer))]
     done = subprocess.run(
-        [*command, str(HERE / module), *(() if case == "H" else (case,)), peer, str(redis_port)],
+        [*command, str(HERE / module), *(() if case == "H" else (case,)), peer, ports],
         capture_output=True,
         text=True,
         timeout=TIMEOUT_S,

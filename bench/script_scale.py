@@ -1,6 +1,7 @@
 """Cases S: layers at scale, in one process without sockets, so that the figures are those of the layers.
 
-Usage: ``python script_scale.py CASE HOW PORT``; prints one JSON object. HOW is one of ``WAYS[CASE]``.
+Usage: ``python script_scale.py CASE HOW PORTS``; prints one JSON object. HOW is one of ``WAYS[CASE]``; PORTS
+are those of the Redis servers, with commas between.
 
 Two cores do not show what four Redis servers gain: they share the load's core. So S-shards counts what each
 of them has to do for a message.
@@ -9,22 +10,18 @@ of them has to do for a message.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import random
-import socket
-import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["WAYS"]
+__all__ = ["WAYS", "servers_of"]
 
 EVENT = {"type": "chat.message", "message": "x" * 64}
-LOAD_CORE = "1"
 SECONDS = 3.0
 MEMBERS, SENDS_TO_MANY = 10_000, 50
 GROUPS, CHANNELS, SENDS_TO_FEW = 100_000, 1_000, 2_000
@@ -187,38 +184,6 @@ def rss() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-@contextlib.contextmanager
-def redis_servers(count: int) -> Iterator[list[str]]:
-    """Run Redis servers on the load's core; yield their URLs."""
-    processes, urls = [], []
-    try:
-        for _ in range(count):
-            with socket.socket() as sock:
-                sock.bind(("127.0.0.1", 0))
-                port = sock.getsockname()[1]
-            command = ["taskset", "-c", LOAD_CORE, "redis-server", "--port", str(port), "--save", ""]
-            processes.append(subprocess.Popen([*command, "--bind", "127.0.0.1"], stdout=subprocess.DEVNULL))
-            urls.append(f"redis://127.0.0.1:{port}")
-            _await_port(port)
-        yield urls
-    finally:
-        for process in processes:
-            process.terminate()
-            process.wait()
-
-
-def _await_port(port: int) -> None:
-    end = time.monotonic() + 10
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.05)
-
-
 LAYERS = ("ours_pubsub", "ours_queue", "ours_streams")
 WAYS: dict[str, tuple[str, ...]] = {
     "S-shards": tuple(f"{layer}_{count}" for layer in LAYERS for count in (1, 2, 4)),
@@ -228,19 +193,20 @@ WAYS: dict[str, tuple[str, ...]] = {
 """Case: the layers; in S-shards with the number of servers."""
 
 
+def servers_of(how: str) -> int:
+    """Return the number of servers that one of ``WAYS["S-shards"]`` names."""
+    return int(how.rpartition("_")[2])
+
+
 def main() -> None:
     """Run one case, and print its figures."""
-    case, how, port = sys.argv[1:]
+    case, how, ports = sys.argv[1:]
     run: Callable[[str, list[str]], Any] = {"S-shards": shards, "S-members": members, "S-groups": groups}[
         case
     ]
-    layer, _, count = how.rpartition("_")
-    if case != "S-shards":
-        urls = [] if how == "ours_memory" else [f"redis://127.0.0.1:{port}/0"]
-        print(json.dumps(asyncio.run(run(how, urls))))
-        return
-    with redis_servers(int(count)) as several:
-        print(json.dumps(asyncio.run(run(layer, several))))
+    layer = how.rpartition("_")[0] if case == "S-shards" else how
+    urls = [] if layer == "ours_memory" else [f"redis://127.0.0.1:{port}/0" for port in ports.split(",")]
+    print(json.dumps(asyncio.run(run(layer, urls))))
 
 
 if __name__ == "__main__":

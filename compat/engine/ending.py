@@ -1,6 +1,6 @@
 """The steps of a connection's end.
 
-They have always the same order, and each is taken even if the one before it failed: an error is logged, the
+They always have the same order, and each is taken even if the one before it failed: an error is logged, the
 client is closed, the disconnect handler runs exactly once, and the channel leaves its groups. The engine
 waits ``CLOSE_TIMEOUT_S`` at most for a client that does not read, and ``LAYER_TIMEOUT_S`` for a layer that
 does not answer. Handlers, including the disconnect handler, have no time limit.
@@ -73,8 +73,8 @@ async def _tell(connection: Connection, code: int | None) -> None:
     """Send the queued frames and the close, each within a time limit."""
     if connection.work is not None:
         await connection.work.flush()
-    served = connection.socket.served or code == TRY_AGAIN_LATER
-    if code is not None and served and not connection.inbox.ended:
+    listens = connection.socket.served or code == TRY_AGAIN_LATER
+    if code is not None and listens and not connection.inbox.ended:
         await connection.close(code)
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from compat.engine.inbox import Event, Inbox
@@ -294,12 +294,13 @@ class MovingChannelLayer(BaseChannelLayer):
 
 def _layer_to_move(option: str, alias: str) -> Any:
     """Return the layer under ``alias``; raise InvalidChannelLayerError unless it can be moved."""
-    entry = channel_layers.configs.get(alias)
+    entry: Any = channel_layers.configs.get(alias)
     if entry is None and alias not in channel_layers:
         raise InvalidChannelLayerError(
             f"{option}={alias!r}: expected an alias of CHANNEL_LAYERS ({', '.join(channel_layers)})"
         )
-    if entry is not None and str(dict(entry).get("BACKEND", "")).endswith(MovingChannelLayer.__name__):
+    backend = entry.get("BACKEND") if isinstance(entry, Mapping) else None
+    if str(backend).endswith(MovingChannelLayer.__name__):
         raise InvalidChannelLayerError(
             f"{option}={alias!r} is a moving layer: expected one of the layers between which it moves"
         )

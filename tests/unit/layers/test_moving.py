@@ -55,6 +55,10 @@ def test_from_the_settings() -> None:
         ({"old": "befor", "new": "after", "send": "old"}, "old='befor': expected an alias of CHANNEL_LAYERS"),
         ({"old": "before", "new": "default", "send": "old"}, "new='default' is a moving layer"),
         (
+            {"old": "before", "new": "wrong", "send": "old"},
+            "CHANNEL_LAYERS['wrong'] must be a dict with a BACK",
+        ),
+        (
             {"old": "before", "new": "foreign", "send": "old"},
             "new='foreign' is ReceiveOnlyLayer: only the lay",
         ),
@@ -62,7 +66,7 @@ def test_from_the_settings() -> None:
 )
 def test_what_cannot_be_moved(config: Any, said: str) -> None:
     foreign = {"BACKEND": f"{ReceiveOnlyLayer.__module__}.{ReceiveOnlyLayer.__name__}"}
-    with layers(config, before=MEMORY, after=MEMORY, foreign=foreign):
+    with layers(config, before=MEMORY, after=MEMORY, foreign=foreign, wrong="no dict"):
         with pytest.raises(InvalidChannelLayerError, match=re.escape(said)):
             get_channel_layer()
 

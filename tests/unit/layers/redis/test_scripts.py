@@ -22,7 +22,7 @@ ARGUMENT = r"((?:[^,()\[\]]|\[[^\]]*\])+)"
 CALL = re.compile(rf"redis\.p?call\({ARGUMENT}(?:, {ARGUMENT})?(?:, {ARGUMENT})?")
 NAMED = re.compile(r"local ([\w, ]+) = (KEYS\[[^\]]+\](?:, KEYS\[[^\]]+\])*)")
 EACH = re.compile(r"for \w+, (\w+) in ipairs\(KEYS\)")
-SHARED = {"'TIME'"}
+KEYLESS = {"'TIME'"}
 """Commands without a key."""
 
 
@@ -34,7 +34,7 @@ def keys_of(text: str) -> list[str]:
     return [
         key
         for command, key in calls
-        if command not in SHARED and key not in names and re.fullmatch(r"KEYS\[[^\]]+\]", key) is None
+        if command not in KEYLESS and key not in names and re.fullmatch(r"KEYS\[[^\]]+\]", key) is None
     ]
 
 
