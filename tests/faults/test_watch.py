@@ -17,6 +17,7 @@ from tests.support import watch
 from tests.support.clients import Client
 from tests.support.paths import REPO
 from tests.support.servers import LiveServer, served
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.holds_the_loop
 
@@ -103,3 +104,19 @@ def test_many_that_are_quick_are_none(server: LiveServer) -> None:
         hog.kill()
         hog.wait()
     assert watch.collect() == []
+
+
+def test_a_watch_that_cannot_look_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    looker = watch.Watch(None, threading.current_thread(), told=told.append)
+
+    def fails() -> None:
+        raise TypeError("a frame that has changed")
+
+    monkeypatch.setattr(looker, "_callback", fails)
+    looker.start()
+    try:
+        until(lambda: told, "it is told")
+    finally:
+        looker.stop()
+    assert len(told) == 1 and "TypeError: a frame that has changed" in told[0]
