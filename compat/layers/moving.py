@@ -205,12 +205,13 @@ class MovingChannelLayer(BaseChannelLayer):
     async def group_add(self, group: str, channel: str) -> None:
         """Add ``channel`` to ``group`` on both layers; after an error it is a member on neither.
 
-        Raises RuntimeError for a channel of another process, and what the layers raise.
+        Raises RuntimeError for a channel of another process, and what the layers raise: a name has to be
+        valid on both.
         """
-        name = await self._twin(group, channel)
+        name = await self._twin(channel)
         try:
-            await self.other.group_add(group, name)
             await self.sending.group_add(group, channel)
+            await self.other.group_add(group, name)
         except BaseException:
             await whole(_all([self.group_discard(group, channel)], quiet=True))
             raise
@@ -235,11 +236,9 @@ class MovingChannelLayer(BaseChannelLayer):
         result: SendResult = await self.sending.group_send(group, message, exclude)
         return result
 
-    async def _twin(self, group: str, channel: str) -> str:
+    async def _twin(self, channel: str) -> str:
         """Return the name of ``channel`` on the other layer, perhaps a new one; a plain one has the same."""
-        self.require_valid_group_name(group)
-        self.require_valid_channel_name(channel)
-        if MARK.search(channel) is None and "!" not in channel:
+        if not isinstance(channel, str) or (MARK.search(channel) is None and "!" not in channel):
             return channel
         if not self.sending.made_here(channel):
             raise RuntimeError(

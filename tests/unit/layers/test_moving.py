@@ -13,10 +13,10 @@ from compat.engine.parts import inbox_of
 from compat.exceptions import InvalidChannelLayerError, LayerUnavailable
 from compat.layers import InMemoryChannelLayer, channel_layers, get_channel_layer
 from compat.layers.moving import MovingChannelLayer
-from compat.layers.redis import RedisChannelLayer
+from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
 from compat.metrics import snapshot
 from compat.settings import override
-from tests.support.layers import ReceiveOnlyLayer, moving
+from tests.support.layers import ReceiveOnlyLayer, moving, unique_prefix
 from tests.support.processes import free_port
 from tests.support.waiting import until_async
 
@@ -103,6 +103,33 @@ async def test_who_cannot_join_on_both_is_a_member_of_neither(send: str) -> None
     await layer.detach(channel)
     for station in away._stations.all():
         await station.aclose()
+
+
+async def test_the_layers_judge_names(redis_url: str) -> None:
+    """Two pub/sub layers take any name, as channels_redis' does; a name that one refuses joins neither."""
+
+    def process(new: Any) -> tuple[Any, MovingChannelLayer]:
+        old = RedisPubSubChannelLayer([redis_url], prefix=unique_prefix())
+        return old, moving(old, new, "old")
+
+    for new, joins in (
+        (RedisPubSubChannelLayer([redis_url], prefix=unique_prefix()), True),
+        (InMemoryChannelLayer(), False),
+    ):
+        old, layer = process(new)
+        channel = await layer.new_channel()
+        if joins:
+            await layer.group_add("a room", channel)
+            await layer.group_send("a room", {"type": "hello"})
+            assert await layer.receive(channel) == {"type": "hello"}
+        else:
+            with pytest.raises(TypeError, match="Group name must be a valid unicode string"):
+                await layer.group_add("a room", channel)
+            assert not old.groups
+        with pytest.raises((TypeError, RuntimeError)):
+            await layer.group_add("a room", 5)  # type: ignore[arg-type]
+        await layer.close_pools()
+        await old.flush()
 
 
 async def test_what_has_ended_leaves_nothing_behind() -> None:
