@@ -103,11 +103,8 @@ async def test_faults_projects_05_an_outage_while_the_clock_stands(
 
 
 @pytest.mark.parametrize("loops", ["asyncio", "uvloop"])
-def test_faults_projects_05_a_blocked_loop_is_no_outage(loops: str, redis_url: str) -> None:
-    """A handler holds the loop for longer than an answer may take: the answer is in the socket meanwhile.
-
-    It is row 6 of the faults of Redis, too.
-    """
+def test_faults_redis_06_projects_05_a_blocked_loop_is_no_outage(loops: str, redis_url: str) -> None:
+    """A handler holds the loop for longer than an answer may take: the answer is in the socket meanwhile."""
     loop: asyncio.AbstractEventLoop = (
         asyncio.new_event_loop() if loops == "asyncio" else pytest.importorskip("uvloop").new_event_loop()
     )

@@ -101,7 +101,7 @@ class Load:
             assert {(kind, n) for n in set(got) - set(sent)} <= self.unsure
 
 
-async def test_twenty_cuts_of_the_reader(make: Make, redis_server: RedisServer) -> None:
+async def test_faults_redis_10_twenty_cuts_of_the_reader(make: Make, redis_server: RedisServer) -> None:
     with Proxy(redis_server.port) as proxy:
         reader, sender = make(proxy.url), make(redis_server.url)
         inbox = await member(reader, "room")
@@ -268,7 +268,7 @@ def test_one_event_loop_after_another(redis_url: str) -> None:
 # Workers
 
 
-async def test_a_worker_that_dies(make: Make) -> None:
+async def test_faults_redis_10_a_worker_that_dies(make: Make) -> None:
     """Its message comes again, to another one, with the number of tries."""
     one = make(prefix=unique_prefix(), takeover=1)
     other = make(prefix=one.prefix, takeover=1)
