@@ -72,7 +72,7 @@ RECIPES = {
     "channels": Recipe((*DJANGO, "channels==4.3.2", "channels_redis==4.3.0", "daphne>=4.2,<5")),
     # Chanx does not say that it needs the last two.
     "peers": Recipe(
-        ("fastapi>=0.115", "fast-channels==1.1.0", "chanx==2.13.0", "pyhumps>=3.8", "structlog>=25")
+        ("fastapi>=0.115", "fast-channels[redis]==1.1.0", "chanx==2.13.0", "pyhumps>=3.8", "structlog>=25")
     ),
     "upstream": Recipe(TOOLS, extras="server,crypto,channels-redis"),
     # Not the extra [server]: newer versions of typer bring pydantic.
