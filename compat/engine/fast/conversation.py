@@ -55,9 +55,8 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
         connection.begin(read, protocol)
         reader: Any = inbox.reader or NO_STEPS
         while True:
-            if inbox.events or inbox.frame is not None:
-                ready = True
-            else:
+            ready = inbox.frame is not None or (bool(inbox.events) and not inbox.turn)
+            if not ready:
                 awaited = reader.awaited
                 ready = awaited is not None and awaited.done()
                 if ready and awaited is inbox.scheduler.done:  # a frame may wait in the socket
@@ -65,6 +64,10 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
                     ready = frame is not None
                     if ready:
                         inbox.put_frame(frame)
+                if inbox.events and not ready:  # what came while a frame was handled waits for a round
+                    ready = inbox.failure is not None
+                    if not ready:
+                        inbox.scheduler.call(inbox, 2 * len(inbox.events) >= inbox.capacity)
             if ready:
                 if message is not None:
                     inbox.pause()
@@ -96,8 +99,9 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
                     gathered.end()
                     began = steady()
                     number = gathered.measure()
-                elif inbox.events and protocol is not None and (burst is None or burst.protocol is None):
-                    burst = gathered.begin(protocol, inbox, steady(), pace)
+                elif inbox.events and not inbox.turn and protocol is not None:
+                    if burst is None or burst.protocol is None:
+                        burst = gathered.begin(protocol, inbox, steady(), pace)
             name = None if handlers is None else handlers.get(message.get("type"))
             handling = dispatch(message) if name is None else getattr(consumer, name)(message)
             if handling.__class__ is not CoroutineType:

@@ -129,10 +129,10 @@ class Bursts:
                     burst.pace.ran(slow=True)
         self.turned = now
         for burst in self.open:
-            if burst.inbox.current is BETWEEN and burst.until > now:
-                still.append(burst)
-            else:
+            if burst.inbox.current is not BETWEEN or burst.until <= now:
                 burst.end()
+            if burst.protocol is not None:
+                still.append(burst)
         self.open = still
         if still:
             self.loop.call_soon(self._turn)

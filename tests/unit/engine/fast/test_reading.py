@@ -11,6 +11,8 @@ import pytest
 from compat.engine.fast.reading import StepReader, read
 from compat.engine.parts import inbox_of
 from compat.engine.reader import TaskReader
+from compat.generic.websocket import AsyncWebsocketConsumer
+from compat.layers import InMemoryChannelLayer
 from compat.types import Message
 from tests.support.waiting import until_async
 
@@ -150,6 +152,38 @@ async def test_a_servers_own_method_is_stepped_whatever_it_waits_for() -> None:
     server.queue.put_nowait({"type": "broken"})
     with pytest.raises(ConnectionResetError, match="the socket is broken"):
         await asyncio.wait_for(connection.task, 15)
+
+
+async def test_what_waits_is_handled_before_a_broken_socket_ends_the_consumer(
+    layer: InMemoryChannelLayer,
+) -> None:
+    class Breaking(asyncio.Protocol):
+        messages = [{"type": "websocket.connect"}, frame("one")]
+
+        async def receive(self) -> Message:
+            if not self.messages:
+                raise ConnectionResetError("the socket is broken")
+            return self.messages.pop(0)
+
+        async def send(self, message: Message) -> None:
+            """Take it."""
+
+    class Speaking(AsyncWebsocketConsumer):
+        async def receive(self, text_data: str) -> None:
+            await self.channel_layer.send(self.channel_name, {"type": "on.said"})
+
+        async def on_said(self, event: Message) -> None:
+            handled.append("said")
+
+        async def disconnect(self, code: int) -> None:
+            handled.append("left")
+
+    handled: list[str] = []
+    scope = {"type": "websocket", "path": "/", "headers": [], "subprotocols": []}
+    server = Breaking()
+    with pytest.raises(ConnectionResetError, match="the socket is broken"):
+        await asyncio.wait_for(Speaking.as_asgi()(scope, server.receive, server.send), 15)
+    assert handled == ["said", "left"]
 
 
 async def test_a_receive_that_something_stands_in_front_of_has_a_task_of_its_own() -> None:

@@ -25,6 +25,7 @@ from compat.engine.fast.scheduling import (
 from compat.engine.inbox import Inbox
 from compat.engine.parts import inbox_of, scheduler_of
 from compat.engine.scheduler import RELIEF_TURNS
+from compat.generic.websocket import AsyncWebsocketConsumer
 from compat.layers import InMemoryChannelLayer
 from compat.types import Message
 from tests.support.conversations import Conversation
@@ -195,6 +196,40 @@ async def test_what_comes_during_a_round_has_the_next_one() -> None:
     await until_async(lambda: len(log) == 5, "each time")
     wakeups.call(Slow(log))
     await until_async(lambda: len(log) == 6, "and afterwards")
+
+
+class Speaking(AsyncWebsocketConsumer):
+    """Says what its client says to its room, and notes in which turn of the loop each member hears it."""
+
+    groups = ["room"]
+    turn = 0
+    heard: list[int] = []
+
+    async def receive(self, text_data: str) -> None:
+        await self.channel_layer.group_send("room", {"type": "on.said"})
+
+    async def on_said(self, event: Message) -> None:
+        self.heard.append(Speaking.turn)
+
+
+async def test_who_sends_to_a_room_hears_it_in_the_round_of_the_others(layer: InMemoryChannelLayer) -> None:
+    """Otherwise a busy room's members handle, and write, each message by itself."""
+    loop, going = asyncio.get_running_loop(), True
+
+    def count() -> None:
+        Speaking.turn += 1
+        if going:
+            loop.call_soon(count)
+
+    Speaking.heard = []
+    clients = [await Conversation(Speaking.as_asgi()).open() for _ in range(3)]
+    count()
+    await clients[0].send_to(text_data="hello")
+    await until_async(lambda: len(Speaking.heard) == 3, "all have heard it")
+    going = False
+    assert len(set(Speaking.heard)) == 1, Speaking.heard
+    for client in clients:
+        await client.disconnect()
 
 
 async def test_one_that_ends_the_process_does_not_stop_the_others() -> None:
