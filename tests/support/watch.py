@@ -31,6 +31,10 @@ __all__ = ["LIMIT_S", "Watch", "collect", "process", "watched"]
 
 LIMIT_S = 0.1
 LOOK_S = 0.01
+QUIET_LOOK_S = 0.04
+"""The time between two looks at a loop that does little: dozens of servers wait while others are tested."""
+QUIET_S = 0.001
+"""Processor time between two looks up to which a loop does little."""
 LOOKS = 4
 FAILS = 3
 """How often a look may fail before this is told, as what was found is."""
@@ -91,17 +95,23 @@ class Watch:
                 self._collecting_s += time.thread_time() - self._began
                 self._began = 0.0
 
+    def _processor_s(self) -> float:
+        """Processor time of the loop's thread."""
+        assert self.thread.ident is not None
+        return time.clock_gettime(time.pthread_getcpuclockid(self.thread.ident))
+
     def _used_s(self) -> float:
         """Processor time of the loop's thread, less what the garbage collector took."""
-        assert self.thread.ident is not None
-        used = time.clock_gettime(time.pthread_getcpuclockid(self.thread.ident))
+        used = self._processor_s()
         began = self._began  # of a collection that is under way
         return (began or used) - self._collecting_s
 
     def _look_on(self) -> None:
-        failed = 0
-        while not self._over.wait(LOOK_S):
+        failed, used_s, pause_s = 0, 0.0, LOOK_S
+        while not self._over.wait(pause_s):
             try:
+                before_s, used_s = used_s, self._processor_s()
+                pause_s = LOOK_S if used_s - before_s > QUIET_S else QUIET_LOOK_S
                 if self._works() and not self._over.wait(LOOK_S) and self._works():
                     self._look_closely()
             except (OSError, RuntimeError):  # the thread, or its loop, has ended
