@@ -26,12 +26,28 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-__all__ = ["answers_before", "catches_value_error"]
+__all__ = ["answers_before", "catches_value_error", "read_sources", "unread_sources"]
 
 COROUTINE = inspect.CO_COROUTINE | inspect.CO_GENERATOR  # a generator may be awaited too
 INSTALLED = {"dist-packages", "site-packages"}
 LEAVES = (ast.Return, ast.Continue, ast.Break)
 TRY_STAR: type[ast.Try] = getattr(ast, "TryStar", ast.Try)  # from Python 3.11 on
+
+
+_read: set[str] = set()
+"""Files whose source ``linecache`` has been asked for."""
+
+
+def unread_sources(frame: FrameType | None) -> list[str]:
+    """Return the files of the callers of ``frame`` that have not been read: a slow disk holds the loop."""
+    return [caller.f_code.co_filename for caller in _callers(frame) if caller.f_code.co_filename not in _read]
+
+
+def read_sources(files: list[str]) -> None:
+    """Read ``files`` for the functions below; blocks."""
+    for file in files:
+        linecache.getlines(file)
+    _read.update(files)
 
 
 def catches_value_error(frame: FrameType | None) -> bool:

@@ -15,13 +15,14 @@ error (to try another router). Otherwise it is refused with 404 or 403, and one 
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from compat.advice.callers import answers_before, catches_value_error
+from compat.advice.callers import answers_before, catches_value_error, read_sources, unread_sources
 from compat.advice.endpoint import ASGISignature
 from compat.advice.familiar import catchable, familiar
 from compat.advice.handlers import require_application
@@ -298,6 +299,8 @@ async def _give_up(error: ValueError, scope: Scope, receive: Receive, send: Send
     kind = scope.get("type")
     served = is_served(scope) and kind in ("http", "websocket")
     # Frame 1 is the router's __call__, which awaits this.
+    if served and (files := unread_sources(sys._getframe(1).f_back)):
+        await asyncio.to_thread(read_sources, files)
     if not served or catches_value_error(sys._getframe(1).f_back):
         raise error
     path, status = shown(scope.get("path", "")), status_seen(scope, 404)

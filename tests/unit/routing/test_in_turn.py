@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import linecache
 import logging
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
+from compat.advice import callers
 from compat.auth import AuthMiddlewareStack
 from compat.generic.websocket import AsyncJsonWebsocketConsumer
 from compat.middleware import BaseMiddleware
@@ -367,3 +370,29 @@ def test_faults_projects_01_code_without_source_is_refused(server: LiveServer) -
     exec(compile(code, "<no file>", "exec"), names)
     switch.now = names["application"]
     refused_cleanly(server)
+
+
+async def test_the_callers_files_are_read_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow disk held the loop for as long as it took to read them."""
+    readers: list[threading.Thread] = []
+    sent: list[Any] = []
+    own = linecache.updatecache
+
+    def updatecache(*arguments: Any) -> list[str]:
+        readers.append(threading.current_thread())
+        return own(*arguments)
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    monkeypatch.setattr(callers, "_read", set())
+    monkeypatch.setattr(linecache, "updatecache", updatecache)
+    linecache.clearcache()
+    callers._clauses.cache_clear()
+    scope = {"type": "websocket", "path": "/nowhere/", "asgi": {"version": "3.0"}, "headers": []}
+    await URLRouter([])(scope, receive, send)
+    assert [message["type"] for message in sent] == ["websocket.close"]
+    assert readers and threading.main_thread() not in readers
