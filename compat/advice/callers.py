@@ -16,6 +16,7 @@ Code without source does not catch it either.
 from __future__ import annotations
 
 import ast
+import asyncio
 import builtins
 import functools
 import importlib.metadata
@@ -26,7 +27,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-__all__ = ["answers_before", "catches_value_error", "read_sources", "unread_sources"]
+__all__ = ["answers_before", "catches_value_error", "read_sources"]
 
 COROUTINE = inspect.CO_COROUTINE | inspect.CO_GENERATOR  # a generator may be awaited too
 INSTALLED = {"dist-packages", "site-packages"}
@@ -34,20 +35,22 @@ LEAVES = (ast.Return, ast.Continue, ast.Break)
 TRY_STAR: type[ast.Try] = getattr(ast, "TryStar", ast.Try)  # from Python 3.11 on
 
 
-_read: set[str] = set()
-"""Files whose source ``linecache`` has been asked for."""
+_read: set[tuple[str, str]] = set()
+"""The callers' files and modules that have been looked up on the disk."""
 
 
-def unread_sources(frame: FrameType | None) -> list[str]:
-    """Return the files of the callers of ``frame`` that have not been read: a slow disk holds the loop."""
-    return [caller.f_code.co_filename for caller in _callers(frame) if caller.f_code.co_filename not in _read]
+async def read_sources(frame: FrameType | None) -> None:
+    """Look up the callers of ``frame`` on the disk, in a thread, for the functions below."""
+    unread = {_place(caller) for caller in _callers(frame)} - _read
+    if unread:
+        await asyncio.to_thread(_look_up, unread)
 
 
-def read_sources(files: list[str]) -> None:
-    """Read ``files`` for the functions below; blocks."""
-    for file in files:
+def _look_up(places: set[tuple[str, str]]) -> None:
+    for file, module in places:
         linecache.getlines(file)
-    _read.update(files)
+        _is_installed(file, module)
+    _read.update(places)
 
 
 def catches_value_error(frame: FrameType | None) -> bool:
@@ -78,18 +81,23 @@ def answers_before(frame: FrameType | None, code: CodeType) -> bool:
 
 def _callers(frame: FrameType | None) -> Iterator[FrameType]:
     while frame is not None and frame.f_code.co_flags & COROUTINE:
+        linecache.lazycache(frame.f_code.co_filename, frame.f_globals)  # for modules in archives
         yield frame
         frame = frame.f_back
 
 
 def _caught_at(frame: FrameType) -> Iterator[tuple[Any, ...]]:
     """Yield the exception classes of each clause around the current line of ``frame``, innermost first."""
-    linecache.lazycache(frame.f_code.co_filename, frame.f_globals)  # for modules in archives
     return (_classes(clause, frame) for clause in _clauses(frame.f_code, frame.f_lineno))
 
 
 def _is_package(frame: FrameType) -> bool:
-    return _is_installed(frame.f_code.co_filename, frame.f_globals.get("__name__", ""))
+    return _is_installed(*_place(frame))
+
+
+def _place(frame: FrameType) -> tuple[str, str]:
+    """Return the file and the module of a frame's code."""
+    return frame.f_code.co_filename, frame.f_globals.get("__name__", "")
 
 
 @functools.lru_cache(maxsize=256)

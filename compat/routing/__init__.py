@@ -15,14 +15,13 @@ error (to try another router). Otherwise it is refused with 404 or 403, and one 
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from compat.advice.callers import answers_before, catches_value_error, read_sources, unread_sources
+from compat.advice.callers import answers_before, catches_value_error, read_sources
 from compat.advice.endpoint import ASGISignature
 from compat.advice.familiar import catchable, familiar
 from compat.advice.handlers import require_application
@@ -198,7 +197,7 @@ class URLRouter:
                 text = route_text(route) + end
                 tried += [text + str(one) for one in getattr(error, "tried", ())] or [text]
             following, found = self._match(path, scope, following, tried)
-        if "path_remaining" in scope and not _is_answered_on_the_way(scope):
+        if "path_remaining" in scope and not await _is_answered_on_the_way(scope):
             raise familiar(Resolver404, _DJANGO_URL_ERRORS)(f"No route found for path {path!r}.", tried=tried)
         reason = f"Tried: {listed(tried)}."
         if not path.endswith("/") and self.serves(f"{path}/", scope.get("type", "websocket")):
@@ -270,12 +269,14 @@ IN_LOG = "_in_log"
 """An attribute of a router's ValueError: the text for the log, in which the path is written separately."""
 
 
-def _is_answered_on_the_way(scope: Scope) -> bool:
+async def _is_answered_on_the_way(scope: Scope) -> bool:
     """Return True if a Starlette application would answer a Resolver404 with 500 before it reaches the outer
     router.
     """
-    served = is_served(scope) and scope.get("type") == "http"
-    return served and answers_before(sys._getframe(1).f_back, URLRouter.__call__.__code__)
+    if not is_served(scope) or scope.get("type") != "http":
+        return False
+    await read_sources(sys._getframe(1).f_back)
+    return answers_before(sys._getframe(1).f_back, URLRouter.__call__.__code__)
 
 
 def _no_route(path: str, reason: str) -> ValueError:
@@ -299,8 +300,8 @@ async def _give_up(error: ValueError, scope: Scope, receive: Receive, send: Send
     kind = scope.get("type")
     served = is_served(scope) and kind in ("http", "websocket")
     # Frame 1 is the router's __call__, which awaits this.
-    if served and (files := unread_sources(sys._getframe(1).f_back)):
-        await asyncio.to_thread(read_sources, files)
+    if served:
+        await read_sources(sys._getframe(1).f_back)
     if not served or catches_value_error(sys._getframe(1).f_back):
         raise error
     path, status = shown(scope.get("path", "")), status_seen(scope, 404)

@@ -21,7 +21,7 @@ from compat.advice import callers
 from compat.auth import AuthMiddlewareStack
 from compat.generic.websocket import AsyncJsonWebsocketConsumer
 from compat.middleware import BaseMiddleware
-from compat.patterns import path
+from compat.patterns import Resolver404, path
 from compat.routing import ChannelNameRouter, ProtocolTypeRouter, URLRouter
 from compat.security.websocket import OriginValidator
 from tests.support.apps import Middleware, call
@@ -372,7 +372,12 @@ def test_faults_projects_01_code_without_source_is_refused(server: LiveServer) -
     refused_cleanly(server)
 
 
-async def test_the_callers_files_are_read_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("kind", "inside"), [("websocket", {}), ("http", {}), ("http", {"path_remaining": "nowhere/"})]
+)
+async def test_the_callers_files_are_read_beside_the_loop(
+    monkeypatch: pytest.MonkeyPatch, kind: str, inside: dict[str, str]
+) -> None:
     """A slow disk held the loop for as long as it took to read them."""
     readers: list[threading.Thread] = []
     sent: list[Any] = []
@@ -392,7 +397,9 @@ async def test_the_callers_files_are_read_beside_the_loop(monkeypatch: pytest.Mo
     monkeypatch.setattr(linecache, "updatecache", updatecache)
     linecache.clearcache()
     callers._clauses.cache_clear()
-    scope = {"type": "websocket", "path": "/nowhere/", "asgi": {"version": "3.0"}, "headers": []}
-    await URLRouter([])(scope, receive, send)
-    assert [message["type"] for message in sent] == ["websocket.close"]
+    scope = {"type": kind, "path": "/nowhere/", "asgi": {"version": "3.0"}, "headers": [], **inside}
+    with pytest.raises(Resolver404) if inside else contextlib.nullcontext():
+        await URLRouter([])(scope, receive, send)
+    refusal = {"websocket": ["websocket.close"], "http": ["http.response.start", "http.response.body"]}
+    assert [message["type"] for message in sent] == ([] if inside else refusal[kind])
     assert readers and threading.main_thread() not in readers
