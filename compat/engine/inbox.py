@@ -142,9 +142,13 @@ class Inbox:
             self.scheduler.call(self, half_full)
         return True
 
+    def is_half_full(self) -> bool:
+        """Return True while half as many events wait as may wait, or more."""
+        return 2 * len(self.events) >= self.capacity
+
     def is_behind(self) -> bool:
         """Return True while the inbox is half full and its reader is about to take a message."""
-        if self.current is not BETWEEN or 2 * len(self.events) < self.capacity:
+        if self.current is not BETWEEN or not self.is_half_full():
             return False
         return self.waiter is None or bool(self.scheduler.is_called(self))
 

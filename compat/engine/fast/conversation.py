@@ -67,7 +67,7 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
                 if inbox.events and not ready:  # what came while a frame was handled waits for a round
                     ready = inbox.failure is not None
                     if not ready:
-                        inbox.scheduler.call(inbox, 2 * len(inbox.events) >= inbox.capacity)
+                        inbox.scheduler.call(inbox, inbox.is_half_full())
             if ready:
                 if message is not None:
                     inbox.pause()
