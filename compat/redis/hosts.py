@@ -17,12 +17,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+import redis
 from redis.asyncio import ConnectionPool, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.connection import AbstractConnection, parse_url
 from redis.exceptions import RedisError
 
 from compat.redis.sentinels import sentinel_pool
 from compat.types import is_number
+
+DriverInfo: Any
+try:
+    from redis.driver_info import DriverInfo
+except ModuleNotFoundError:  # redis-py 5 and 6 look their version up once
+    DriverInfo = None
 
 __all__ = ["Host", "close_pool", "create_pool", "decode_hosts", "host_of", "without_passwords"]
 
@@ -203,7 +210,8 @@ def create_pool(host: Mapping[str, Any]) -> ConnectionPool:
     """Return a redis-py pool for one entry of ``decode_hosts``, without a time limit on its sockets.
 
     By default redis-py 8 limits every read to 5 s, which would end blocking reads.
-    ``compat.redis.connection`` applies the limits instead.
+    ``compat.redis.connection`` applies the limits instead. And for each connection, redis-py 7 and 8 read
+    their own version from the disk, on the event loop, unless they are told.
     """
     options = dict(host)
     options.setdefault("socket_connect_timeout", CONNECT_TIMEOUT_S)
@@ -224,6 +232,8 @@ def create_pool(host: Mapping[str, Any]) -> ConnectionPool:
     for name in [name for name in kwargs if "maint_notifications" in name]:
         del kwargs[name]  # redis-py 8 adds them, and they need RESP3
     kwargs["decode_responses"] = False
+    if DriverInfo is not None and not kwargs.keys() & {"driver_info", "lib_name", "lib_version"}:
+        kwargs["driver_info"] = DriverInfo(lib_version=redis.__version__)
     if issubclass(pool.connection_class, UnixDomainSocketConnection):
         for name in ("host", "port"):
             kwargs.pop(name, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 import redis.asyncio
 
 from compat.layers.redis import utils
@@ -35,3 +36,16 @@ def test_the_end_of_a_loop() -> None:
     utils._wrap_close(proxy, loop)
     loop.close()
     assert flushed == ["flushed"] and not proxy._layers
+
+
+@pytest.mark.parametrize(
+    "entry", [{"address": "redis://localhost"}, {"host": "localhost"}, {"path": "/tmp/x"}]
+)
+def test_a_connection_is_made_without_a_look_at_the_disk(
+    entry: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """redis-py 7 and 8 look their own version up in the metadata of the package, for each connection."""
+    asked: list[str] = []
+    monkeypatch.setattr("importlib.metadata.version", asked.append)
+    utils.create_pool(entry).make_connection()  # type: ignore[no-untyped-call]
+    assert asked == []
