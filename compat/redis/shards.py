@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import weakref
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,7 +11,7 @@ from operator import methodcaller
 from typing import Any, Protocol
 
 from redis.asyncio import ConnectionPool, Redis
-from redis.exceptions import NoScriptError
+from redis.exceptions import ResponseError
 
 from compat.clock import steady
 from compat.exceptions import LayerUnavailable
@@ -82,6 +83,8 @@ class Shards:
         """When the first of the attempts to connect to a host failed that have failed in a row."""
         self._clients: dict[int, Redis] = {}
         self._posts: set[asyncio.Task[None]] = set()
+        self._told: dict[int, list[Sequence[Argument]]] = {}
+        """The commands that wait for others to the same host, which are being sent."""
         self._pausing: dict[int, set[asyncio.Future[None]]] = {}
         self._connected: dict[int, weakref.WeakSet[Link]] = {}
         """Every connection to a host, those of readers too."""
@@ -255,21 +258,46 @@ class Shards:
             current.close_soon()
 
     def tell(self, index: int, *commands: Sequence[Argument]) -> None:
-        """Send commands in order and ignore their replies; open a connection if there is none."""
-        link = self._links[index]
-        if link is not None and not link.closed and not self.hosts[index].is_shard:
+        """Send commands in order and ignore their replies; open a connection if there is none.
+
+        A shard that moves may refuse one: it is repeated, and those behind it too, which must bear that.
+        """
+        link, waiting = self._links[index], self._told.get(index)
+        if waiting is not None:
+            waiting.extend(commands)
+        elif link is not None and not link.closed and not self.hosts[index].is_shard:
             for command in commands:
                 link.tell(*command)
-            return
-        task = self._loop.create_task(self._tell_later(index, commands))
-        self._posts.add(task)
-        task.add_done_callback(self._posts.discard)
+        else:
+            self._told[index] = list(commands)
+            task = self._loop.create_task(self._tell_all(index))
+            self._posts.add(task)
+            task.add_done_callback(self._posts.discard)
 
-    async def _tell_later(self, index: int, commands: Sequence[Sequence[Argument]]) -> None:
+    async def _tell_all(self, index: int) -> None:
+        """Send what has been told to a host, and what is told meanwhile."""
         try:
-            await self.calls(index, commands)
-        except (LayerUnavailable, NoScriptError):
-            pass  # the caller of ``tell`` expects no error
+            while commands := self._told[index]:
+                self._told[index] = []
+                with contextlib.suppress(LayerUnavailable):  # the caller of ``tell`` expects no error
+                    await self._tell_in_order(index, commands)
+        finally:
+            del self._told[index]
+
+    async def _tell_in_order(self, index: int, commands: list[Sequence[Argument]]) -> None:
+        while commands:
+            link = await self._patient_link(index)
+            replies = [link.call(*command) for command in commands]
+            await asyncio.wait(replies)
+            errors = [reply.exception() for reply in replies]
+            refused = next((n for n, error in enumerate(errors) if isinstance(error, Redirected)), None)
+            if refused is None:
+                return
+            error, ask = errors[refused], methodcaller("call", *commands[refused])
+            assert isinstance(error, Redirected)
+            with contextlib.suppress(ResponseError):
+                await self._again(index, link, error, ask)
+            commands = commands[refused + 1 :]
 
     async def _open(self, index: int) -> Link | str:
         began = steady()

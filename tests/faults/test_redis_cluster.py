@@ -148,6 +148,27 @@ def _direct(inbox: Inbox) -> list[int]:
     return [message["n"] for _, message, _ in inbox.events if message["type"] == "direct"]
 
 
+@pytest.mark.parametrize("kind", ["queue"])
+async def test_what_a_shard_is_told_keeps_its_order_while_it_moves(calm: RedisCluster, make: Make) -> None:
+    """Otherwise a message is acknowledged first and noted as under way then, and comes once more later."""
+    layer = make(calm)
+    index = layer.keys.shard_in("tasks")
+    await layer.send("tasks", {"type": "work"})
+    shards, here, there = layer._stations.all()[0].shards, *(f"{{{tags(SHARDS)[index]}}}{n}" for n in "ab")
+    await shards.call(index, b"SET", here, 1)
+    home = calm.owner(SLOTS[index])
+    target = next(node for node in calm.masters if node is not home)
+    await in_thread(calm.begin_move, SLOTS[index], target)
+    note = b"return redis.call('ZADD', KEYS[2], 1, ARGV[1])"
+    for number in range(20):
+        # Refused while one key is at home and the other one is not.
+        shards.tell(index, (b"EVAL", note, 2, here, there, number))
+        shards.tell(index, (b"ZREM", there, number))
+    await in_thread(calm.move, SLOTS[index], target)
+    await asyncio.wait(shards._posts)
+    assert await shards.call(index, b"ZRANGE", there, 0, -1) == []
+
+
 async def test_a_worker_waits_while_its_slot_moves(kind: str, calm: RedisCluster, make: Make) -> None:
     if kind == "pubsub":
         pytest.skip("it has no workers")

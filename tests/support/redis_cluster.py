@@ -41,9 +41,18 @@ class RedisCluster:
             self.ask(replica, "CLUSTER REPLICATE", self.id_of(self.masters[number % masters]))
         until(self.is_well, "a cluster that is well", deadline_s=FORMED_S)
 
-    @staticmethod
-    def _node(folder: Path) -> RedisServer:
+    @classmethod
+    def _node(cls, folder: Path, attempts: int = 5) -> RedisServer:
+        """A new node; others where somebody has taken a port between its choice and its use."""
         folder.mkdir()
+        for _ in range(attempts - 1):
+            with suppress(AssertionError):
+                return cls._try_node(folder)
+            assert "Address already in use" in (folder / "redis.log").read_text(), "not only a port was taken"
+        return cls._try_node(folder)
+
+    @staticmethod
+    def _try_node(folder: Path) -> RedisServer:
         port, bus = free_port(), free_port()
         chosen: tuple[str, ...] = ("--cluster-port", str(bus))
         if server_version() < 7:  # the port of its bus follows from its own
@@ -101,13 +110,18 @@ class RedisCluster:
         port = next(node[1] for first, last, node, *_ in slots if first <= slot <= last)
         return next(node for node in self.nodes if node.port == port)
 
+    def begin_move(self, slot: int, target: RedisServer) -> None:
+        """The first steps of a move: from now on both nodes refuse some commands."""
+        source = self.owner(slot)
+        self.ask(target, "CLUSTER SETSLOT", slot, "IMPORTING", self.id_of(source))
+        self.ask(source, "CLUSTER SETSLOT", slot, "MIGRATING", self.id_of(target))
+
     def move(self, slot: int, target: RedisServer) -> None:
         """Move a slot with its keys, as ``redis-cli --cluster reshard`` does."""
         source = self.owner(slot)
         if source is target:
             return
-        self.ask(target, "CLUSTER SETSLOT", slot, "IMPORTING", self.id_of(source))
-        self.ask(source, "CLUSTER SETSLOT", slot, "MIGRATING", self.id_of(target))
+        self.begin_move(slot, target)
         while keys := self.ask(source, "CLUSTER GETKEYSINSLOT", slot, 100):
             self.ask(source, "MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
         for node in (target, source, *(node for node in self.masters if node not in (target, source))):
