@@ -54,7 +54,11 @@ class _Followed:
         self.body: bytes | None = found[0] if found else None
         """That message; a history in which another one has its offset is not the same any more."""
         self.forgotten = steady() + part.forgotten_s
-        """When Redis forgets the position, because nothing has been sent for long, so nothing is missing."""
+        """When Redis has forgotten the position, because nothing has been sent for long: nothing is missing.
+
+        It is counted from the delivery, so it is late by the delivery's delay. In between, a reset may be
+        told that is none.
+        """
         self.live = 0
         """The last offset that was published on this connection."""
         self.task: asyncio.Task[None] | None = None
