@@ -73,7 +73,7 @@ def status_router(
         return Response(prometheus_text(local_status(the_manager())), media_type=CONTENT_TYPE)
 
     @guarded.get("/live", response_class=HTMLResponse, include_in_schema=False)
-    async def live() -> HTMLResponse:
+    def live() -> HTMLResponse:  # in a thread, since it reads a file
         return HTMLResponse(PAGE.read_text(encoding="utf-8"), headers={"Cache-Control": "no-store"})
 
     @guarded.get("/ticket", include_in_schema=False)

@@ -1,4 +1,7 @@
-"""The pages: the lobby, the form's target, the room."""
+"""The pages: the lobby, the form's target, the room.
+
+They are ``def``, which FastAPI calls in threads: a template on a slow disk would hold the event loop.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +22,13 @@ templates = Jinja2Templates(Path(__file__).parent.parent / "templates")
 
 
 @router.get("/")
-async def lobby(request: Request) -> Response:
+def lobby(request: Request) -> Response:
     """Show the lobby: a form for a name and a room, and the rooms with people in them."""
     return lobby_page(request)
 
 
 @router.get("/rooms/")
-async def enter(request: Request, room: str = "") -> Response:
+def enter(request: Request, room: str = "") -> Response:
     """Redirect the form of the lobby to the room, or show what is wrong with the room's name."""
     wanted = rooms.tidy(room)
     problem = rooms.problem_with(wanted)
@@ -35,7 +38,7 @@ async def enter(request: Request, room: str = "") -> Response:
 
 
 @router.get("/rooms/{room}/")
-async def room(request: Request, room: str) -> Response:
+def room(request: Request, room: str) -> Response:
     problem = rooms.problem_with(room)
     if problem:
         return lobby_page(request, room, problem, status=404)

@@ -60,7 +60,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     await manager.stop_tasks()
     if windows is not None:
         await windows.aclose()
-    database.close()
+    await asyncio.to_thread(database.close)  # it writes what is left to the disk
 
 
 app = FastAPI(title="Chat on a connection manager", lifespan=lifespan, debug="CHAT_DEBUG" in os.environ)

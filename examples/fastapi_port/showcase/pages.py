@@ -19,22 +19,22 @@ templates = Jinja2Templates(HERE / "templates")
 
 
 @router.get("/", name="showcase")
-async def overview(request: Request) -> Response:
+def overview(request: Request) -> Response:
     return page(request, "overview")
 
 
 @router.get("/room/", name="showcase_room")
-async def room(request: Request) -> Response:
+def room(request: Request) -> Response:
     return page(request, "room")
 
 
 @router.get("/streams/", name="showcase_streams")
-async def streams(request: Request) -> Response:
+def streams(request: Request) -> Response:
     return page(request, "streams")
 
 
 @router.get("/jobs/", name="showcase_jobs")
-async def jobs(request: Request) -> Response:
+def jobs(request: Request) -> Response:
     return page(request, "jobs")
 
 
