@@ -128,7 +128,7 @@ async def test_a_reader_is_woken_before_its_inbox_is_full() -> None:
         assert inbox.push({"type": "n", "number": number}, FOREVER)
         assert inbox.push({"type": "n", "number": number + 1}, FOREVER)
         await turns(1)
-    await turns(MAX_TURNS)
+    await until_async(lambda: len(taken) == 100, "what came last is taken")  # after a pause, perhaps
     reader.cancel()
     assert taken == list(range(100))
 
@@ -409,23 +409,28 @@ async def test_faults_engine_06_a_message_is_delivered_whatever_the_clock_does(
     client = await Conversation(Counting.as_asgi()).open()
     number = 0
 
-    async def deliver() -> None:
+    async def deliver(arrived: Callable[[], Awaitable[None]]) -> None:
         nonlocal number
         for _ in range(3):
             for _ in range(5):
                 await layer.group_send("room", {"type": "numbered", "n": number})
                 number += 1
-            for _ in range(200):  # turns of the loop: its timers may stand still
-                await asyncio.sleep(0)
+            await arrived()
             assert Counting.got == list(range(number))
+
+    async def in_turns() -> None:
+        await turns(200)  # the loop's timers may stand still
+
+    async def in_time() -> None:
+        await until_async(lambda: len(Counting.got) == number, "all have come")
 
     wakeups = rounds()
     with monkeypatch.context() as patch:
         patch.setattr(time, "monotonic", CLOCKS[clock](time.monotonic()))
         wakeups.pause.until = steady() + MAX_PAUSE_S  # a round has just ended
-        await deliver()
+        await deliver(in_turns)
     wakeups.pause.until = steady() + 3600  # somebody has turned our clock back, too
-    await deliver()
+    await deliver(in_time)
     await client.disconnect()
 
 
@@ -436,8 +441,7 @@ async def test_faults_engine_06_freezegun(layer: InMemoryChannelLayer, when: str
     client = await Conversation(Counting.as_asgi()).open()
 
     async def turns_until(number: int) -> None:
-        for _ in range(300):
-            await asyncio.sleep(0)
+        await turns(300)
         assert Counting.got == list(range(number))
 
     await layer.group_send("room", {"type": "numbered", "n": 0})
@@ -451,7 +455,7 @@ async def test_faults_engine_06_freezegun(layer: InMemoryChannelLayer, when: str
         assert await layer.receive("unread") == {"type": "x"}
         await layer.send("unread", {"type": "y"})
     await layer.group_send("room", {"type": "numbered", "n": 3})
-    await turns_until(4)
+    await until_async(lambda: Counting.got == [0, 1, 2, 3], "the last one has come")
     assert await layer.receive("unread") == {"type": "y"}
     await client.disconnect()
 
