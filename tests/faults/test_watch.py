@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import linecache
 import subprocess
 import sys
 import threading
 import time
+import tokenize
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -43,6 +47,9 @@ class Holding(AsyncWebsocketConsumer):
         end = time.thread_time() + 1.0
         while time.thread_time() < end:
             hashlib.pbkdf2_hmac("sha256", b"x", b"y", 20_000)
+
+    async def telling(self) -> None:
+        traceback.format_stack()
 
     async def quick(self) -> None:
         end = time.thread_time() + 0.01
@@ -106,6 +113,27 @@ def test_many_that_are_quick_are_none(server: LiveServer) -> None:
     assert watch.collect() == []
 
 
+def test_a_disk_that_is_slow_with_the_source_for_a_traceback_is_left_out(
+    server: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow: list[str] = []
+
+    def read(name: str) -> TextIO:
+        if threading.current_thread().name != "loop watch":  # it reads the same lines, to tell of them
+            slow.append(name)
+            time.sleep(0.4)
+        return read_source(name)
+
+    read_source = tokenize.open
+    linecache.clearcache()
+    monkeypatch.setattr(tokenize, "open", read)
+    with Client(server, "/") as client:
+        client.send("telling")
+        assert client.receive() == "done"
+    assert __file__ in slow
+    assert watch.collect() == []
+
+
 def test_a_watch_that_cannot_look_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     looker = watch.Watch(None, threading.current_thread(), told=told.append)
@@ -120,3 +148,33 @@ def test_a_watch_that_cannot_look_says_so(monkeypatch: pytest.MonkeyPatch) -> No
     finally:
         looker.stop()
     assert len(told) == 1 and "TypeError: a frame that has changed" in told[0]
+
+
+THREADS_START = """
+import gc, threading, time
+from tests.support.watch import Watch
+
+watched = threading.Thread(target=time.sleep, args=(60,), daemon=True)
+watched.start()
+watch = Watch(None, watched)
+gc.callbacks.append(lambda phase, info: time.sleep(0))  # lets another thread go on
+gc.set_threshold(1, 1, 1)
+
+def look():
+    while True:
+        watch._callback()
+
+threading.Thread(target=look, daemon=True).start()
+for _ in range(100):
+    started = threading.Thread(target=lambda: [[] for _ in range(20)])
+    started.start()
+    started.join()
+print("a hundred")
+"""
+
+
+def test_threads_start_while_it_looks() -> None:
+    """CPython up to 3.12 waits for ever where the collector runs while the frames of threads are read."""
+    command = [sys.executable, "-c", THREADS_START]
+    done = subprocess.run(command, cwd=REPO, timeout=60, capture_output=True, text=True, check=True)
+    assert done.stdout == "a hundred\n"

@@ -4,13 +4,14 @@ A thread looks at the stack of each loop's own thread. When it finds a callback 
 asks the loop to call a function; as long as that has not been called, it is the same turn of the loop. A
 callback has held the loop when in that turn
 
-- it has used 100 ms of processor time (garbage collections, imports and the report of what the tests cover
-  are left out; on a processor that is slow at that moment, so much more), or
+- it has used 100 ms of processor time (garbage collections are left out; on a processor that is slow at that
+  moment, so much more), or
 - it has slept for 100 ms, in the eyes of the operating system, at each look in that time (but not until a
   thread that it has started runs, which is up to the machine).
 
-What the loop's thread waits for the processor, because the machine is busy, counts as neither. An idle loop
-is never woken, so nothing that somebody forgot to wake is woken by the watch.
+Neither is counted in imports, while Python reads lines of source for a traceback or a warning, and in the
+report of what the tests cover. What the loop's thread waits for the processor, because the machine is busy,
+counts as neither. An idle loop is never woken, so nothing that somebody forgot to wake is woken by the watch.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ LOOPS_OWN = ("run_until_complete", "run_forever", "select")
 """What a loop calls beside callbacks."""
 
 IMPORTS = ("_find_and_load", "_call_with_frames_removed")
-COVERAGE = "coverage/control.py"
-"""Saves its report in a signal's handler, which the loop calls."""
+READERS = ("coverage/control.py", "/linecache.py")
+"""Coverage saves its report in a signal's handler, which the loop calls; linecache keeps what it has read."""
 
 _found: list[str] = []
 
@@ -163,7 +164,7 @@ class Watch:
 
     def _callback(self) -> Callback | None:
         """What the loop runs; None while it waits, or does something of its own."""
-        innermost = frame = sys._current_frames().get(self.thread.ident or 0)
+        innermost = frame = _frame_of(self.thread)
         while frame is not None:
             outer = frame.f_back  # read once: the thread goes on meanwhile
             if outer is None:
@@ -181,7 +182,7 @@ class Watch:
         return code is self.runner or code.co_name == "_run_once" or code.co_filename.endswith(RUNNERS)
 
     def _loop(self) -> asyncio.AbstractEventLoop | None:
-        frame = sys._current_frames().get(self.thread.ident or 0)
+        frame = _frame_of(self.thread)
         while frame is not None:
             if self._runs_the_loop(frame):
                 names = frame.f_locals
@@ -194,6 +195,26 @@ class Watch:
                         return found
             frame = frame.f_back
         return None
+
+
+_reading_frames = threading.Lock()
+
+
+def _frame_of(thread: threading.Thread) -> FrameType | None:
+    """What a thread runs; None before it begins and after its end.
+
+    CPython holds a lock meanwhile that the start of a thread needs. A garbage collection would run Python
+    code, which lets another thread go on: one that starts a thread would wait for ever, with the
+    interpreter's lock, so that this one could not end either.
+    """
+    with _reading_frames:
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            return sys._current_frames().get(thread.ident or 0)
+        finally:
+            if collects:
+                gc.enable()
 
 
 class Callback(NamedTuple):
@@ -217,7 +238,7 @@ def _is_left_out(frame: FrameType) -> bool:
     found: FrameType | None = frame
     while found is not None:
         code = found.f_code
-        if code.co_name in IMPORTS or code.co_filename.endswith(COVERAGE) or _starts_a_thread(code):
+        if code.co_name in IMPORTS or code.co_filename.endswith(READERS) or _starts_a_thread(code):
             return True
         found = found.f_back
     return False
