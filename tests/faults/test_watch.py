@@ -178,3 +178,31 @@ def test_threads_start_while_it_looks() -> None:
     command = [sys.executable, "-c", THREADS_START]
     done = subprocess.run(command, cwd=REPO, timeout=60, capture_output=True, text=True, check=True)
     assert done.stdout == "a hundred\n"
+
+
+FRAMES_END = """
+import gc, re, sys, threading, time
+from tests.support.watch import Watch
+
+watch = Watch(None, threading.main_thread())
+sys.setswitchinterval(1e-6)
+gc.callbacks.append(lambda phase, info: time.sleep(0))  # lets another thread go on
+gc.set_threshold(1, 1, 1)
+
+def look():
+    while True:
+        watch._callback()
+
+threading.Thread(target=look, daemon=True).start()
+for _ in range(1_000):
+    re.purge()
+    re.compile(r"(a|b)*[c-f]{2,3}(?P<name>\\d+)|(?:x(y(z)))")
+print("a thousand")
+"""
+
+
+def test_frames_end_while_it_looks() -> None:
+    """CPython up to 3.11 crashes where the collector runs in ``f_back``, and the frame's function returns."""
+    command = [sys.executable, "-c", FRAMES_END]
+    done = subprocess.run(command, cwd=REPO, timeout=60, capture_output=True, text=True, check=True)
+    assert done.stdout == "a thousand\n"

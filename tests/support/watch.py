@@ -24,6 +24,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
@@ -136,7 +137,7 @@ class Watch:
         while not turned.is_set():
             callback, before, used = self._callback(), used, self._used_s()
             now = time.perf_counter()
-            if callback is None or callback.root is not last or _is_left_out(callback.frame):
+            if callback is None or callback.root is not last or _is_left_out(callback.frames):
                 last, began, sleeping = None if callback is None else callback.root, used, 0
             else:
                 # A thread that waits for the interpreter's lock sleeps too, but goes on now and then.
@@ -149,7 +150,7 @@ class Watch:
                     how = (
                         f"computes for {computed:.2f} s" if computed_too_long else f"waits for {slept:.2f} s"
                     )
-                    self.told(f"a callback {how}, and the event loop with it:\n{_told(callback.frame)}")
+                    self.told(f"a callback {how}, and the event loop with it:\n{_told(callback.frames)}")
                     while not turned.wait(LOOK_S) and not self._over.is_set():
                         pass
                     return
@@ -164,17 +165,12 @@ class Watch:
 
     def _callback(self) -> Callback | None:
         """What the loop runs; None while it waits, or does something of its own."""
-        innermost = frame = _frame_of(self.thread)
-        while frame is not None:
-            outer = frame.f_back  # read once: the thread goes on meanwhile
-            if outer is None:
-                return None
+        frames = _frames_of(self.thread)
+        for frame, outer in pairwise(frames):
             if self._runs_the_loop(outer):
                 if self._runs_the_loop(frame) or frame.f_code.co_name in LOOPS_OWN:
                     return None
-                assert innermost is not None
-                return Callback(frame, innermost)
-            frame = outer
+                return Callback(frame, frames)
         return None
 
     def _runs_the_loop(self, frame: FrameType) -> bool:
@@ -182,8 +178,7 @@ class Watch:
         return code is self.runner or code.co_name == "_run_once" or code.co_filename.endswith(RUNNERS)
 
     def _loop(self) -> asyncio.AbstractEventLoop | None:
-        frame = _frame_of(self.thread)
-        while frame is not None:
+        for frame in _frames_of(self.thread):
             if self._runs_the_loop(frame):
                 names = frame.f_locals
                 for found in (
@@ -193,25 +188,29 @@ class Watch:
                 ):
                     if isinstance(found, asyncio.AbstractEventLoop):
                         return found
-            frame = frame.f_back
         return None
 
 
 _reading_frames = threading.Lock()
 
 
-def _frame_of(thread: threading.Thread) -> FrameType | None:
-    """What a thread runs; None before it begins and after its end.
+def _frames_of(thread: threading.Thread) -> list[FrameType]:
+    """What a thread runs, innermost first; nothing before it begins and after its end.
 
-    CPython holds a lock meanwhile that the start of a thread needs. A garbage collection would run Python
-    code, which lets another thread go on: one that starts a thread would wait for ever, with the
-    interpreter's lock, so that this one could not end either.
+    CPython up to 3.11 may collect garbage whenever it makes the object of a frame, which runs Python code and
+    lets another thread go on. While all threads are looked at, one that starts a thread would wait for ever,
+    with the interpreter's lock; in the middle of ``f_back``, the thread whose frame it is may return from it,
+    and the process crashes.
     """
     with _reading_frames:
         collects = gc.isenabled()
         gc.disable()
         try:
-            return sys._current_frames().get(thread.ident or 0)
+            frames, frame = [], sys._current_frames().get(thread.ident or 0)
+            while frame is not None:
+                frames.append(frame)
+                frame = frame.f_back
+            return frames
         finally:
             if collects:
                 gc.enable()
@@ -222,8 +221,8 @@ class Callback(NamedTuple):
 
     root: FrameType
     """The outermost: another one for each callback, but for the coroutine of a task on uvloop."""
-    frame: FrameType
-    """The innermost."""
+    frames: list[FrameType]
+    """All of the thread, innermost first."""
 
 
 def _slowness() -> float:
@@ -234,22 +233,20 @@ def _slowness() -> float:
     return max(1.0, (time.thread_time() - began) / STEPS_S)
 
 
-def _is_left_out(frame: FrameType) -> bool:
-    found: FrameType | None = frame
-    while found is not None:
-        code = found.f_code
-        if code.co_name in IMPORTS or code.co_filename.endswith(READERS) or _starts_a_thread(code):
-            return True
-        found = found.f_back
-    return False
+def _is_left_out(frames: list[FrameType]) -> bool:
+    return any(
+        code.co_name in IMPORTS or code.co_filename.endswith(READERS) or _starts_a_thread(code)
+        for code in (frame.f_code for frame in frames)
+    )
 
 
 def _starts_a_thread(code: CodeType) -> bool:
     return code.co_name == "start" and code.co_filename == threading.__file__
 
 
-def _told(frame: FrameType) -> str:
-    return "".join(traceback.format_stack(frame)[-12:])
+def _told(frames: list[FrameType]) -> str:
+    last = [(frame, frame.f_lineno) for frame in frames[11::-1]]
+    return "".join(traceback.StackSummary.extract(last).format())
 
 
 @contextmanager
