@@ -31,7 +31,9 @@ from compat.engine.threads import blocking_send, in_threads
 from compat.exceptions import ImproperlyConfigured, InvalidChannelLayerError, StopConsumer
 from compat.layers import DEFAULT_CHANNEL_LAYER, BaseChannelLayer, get_channel_layer, missing_layer
 from compat.names import get_handler_name
-from compat.security.origin import check_due, checked, settled
+from compat.resume.consumers import Returning, Returns
+from compat.resume.delivery import KEY
+from compat.security.origin import Run, check_due, checked, settled
 from compat.settings import settings
 from compat.types import Message, Receive, Scope, Send, is_served
 
@@ -53,7 +55,7 @@ log = logging.getLogger("compat.consumer")
 C = TypeVar("C", bound="AsyncConsumer")
 
 
-class ConsumerApp:
+class ConsumerApp(Returning):
     """The ASGI application that ``as_asgi()`` returns: it creates a consumer for each connection.
 
     It is an object and not a function, because Starlette calls a function with a ``WebSocket``, and an object
@@ -65,7 +67,7 @@ class ConsumerApp:
     __signature__ = ASGISignature()
 
     def __init__(self, consumer_class: type[AsyncConsumer], initkwargs: dict[str, Any]) -> None:
-        self.consumer_class = consumer_class
+        self.consumer_class: type[AsyncConsumer] = consumer_class
         self.consumer_initkwargs = initkwargs
         self._has_dependencies = dependencies.declares(consumer_class)
         self.origin_told = False
@@ -85,9 +87,8 @@ class ConsumerApp:
         await self.connection(*connection_of(scope, receive, send))
 
     # These methods return an awaitable instead of awaiting it, so that no frame is kept per connection.
-
-    def connection(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Return the awaitable that serves a connection, for routers that await it themselves."""
+    def fresh(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Return the awaitable that serves a new connection."""
         if "url_route" not in scope and "path" in scope:  # a worker's scope has no path
             scope["url_route"] = {"args": (), "kwargs": dict(scope.get("path_params") or {})}
         if self._plain_under is settings.snapshot and not admissions.draining:
@@ -101,12 +102,16 @@ class ConsumerApp:
     async def _admitted(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with admissions.admit(scope, receive, send) as admitted:
             if admitted:
+                if KEY in scope:
+                    scope[KEY].count_by(admitted)
                 await self._entered(scope, receive, send)
 
     def _entered(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if check_due(self, scope):
-            return checked(self._run, scope, receive, send)
-        return self._run(scope, receive, send)
+        return self.origin_checked(self._run, scope, receive, send)
+
+    def origin_checked(self, run: Run, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Return ``run(scope, receive, send)``, after the Origin check if it is due."""
+        return checked(run, scope, receive, send) if check_due(self, scope) else run(scope, receive, send)
 
     def _run(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if self._has_dependencies:
@@ -145,7 +150,7 @@ class InstanceApp(ConsumerApp):
         return self.consumer._conversation(scope, receive, send)
 
 
-class AsyncConsumer:
+class AsyncConsumer(Returns):
     """Base class of consumers whose handlers are ``async def``.
 
     During a connection, ``scope`` is its ASGI scope, and ``channel_layer`` the layer ``channel_layer_alias``

@@ -14,7 +14,16 @@ from typing import Any
 
 from compat.forks import new_lock
 
-__all__ = ["Gap", "LayerMetrics", "Throttle", "connections", "report_layers", "snapshot"]
+__all__ = [
+    "Gap",
+    "LayerMetrics",
+    "Throttle",
+    "connections",
+    "report_layers",
+    "report_resumable",
+    "resumable",
+    "snapshot",
+]
 
 KEPT_GAPS = 100
 LOG_EVERY_S = 60.0
@@ -155,12 +164,30 @@ def report_layers(layers: Callable[[], Mapping[str, Any]]) -> None:
     _layers = layers
 
 
+_resumable: Callable[[], dict[str, Any]] = dict
+
+
+def report_resumable(counts: Callable[[], dict[str, Any]]) -> None:
+    """Register the function ``counts()``, which returns what ``resumable()`` does."""
+    global _resumable
+    _resumable = counts
+
+
+def resumable() -> dict[str, Any]:
+    """Return the counts of this process' resumable connections.
+
+    ``{"live", "parked", "resumed", "lost": {why: n}}``: those with a client, those that wait for one, the
+    returns that have found their connection, and those that have not. Empty if nothing is resumable.
+    """
+    return _resumable()
+
+
 def snapshot() -> dict[str, Any]:
     """Return the counters of this process.
 
     ``{"connections": {"current", "total"}, "layers": {alias: {"sent", "delivered", "dropped": {reason: n},
-    "reconnects", "gaps": [{"began", "ended"}], "depth"}}}``; depth is the number of messages that wait in
-    this process. A layer that is not ours has no entry.
+    "reconnects", "gaps": [{"began", "ended"}], "depth"}}, "resumable": {…}}``; depth is the number of
+    messages that wait in this process. A layer that is not ours has no entry. ``resumable()`` has the last.
     """
     layers = {}
     for alias, layer in _layers().items():
@@ -168,4 +195,8 @@ def snapshot() -> dict[str, Any]:
         if isinstance(metrics, LayerMetrics):
             depth = getattr(layer, "depth", None)
             layers[alias] = {**metrics.as_dict(), "depth": depth() if callable(depth) else 0}
-    return {"connections": {"current": connections.current, "total": connections.total}, "layers": layers}
+    return {
+        "connections": {"current": connections.current, "total": connections.total},
+        "layers": layers,
+        "resumable": resumable(),
+    }

@@ -2,7 +2,9 @@
 
     values      types, names, exceptions; a clock, settings, counters, the seam to a framework
     redis       the Redis client                      advice      what is said about mistakes
+    client      clients of resumable connections
     engine      what runs a consumer                  layers      channel layers
+    resume      connections that outlive sockets
     consumer    consumers, their security             routing     routers, sessions, authentication
     testing     communicators                         typed       typed consumers, the connection manager
     cli         the command line                      (and all of django_shim)
@@ -41,10 +43,11 @@ ROOMS = (
         "types",
         "utils",
     ),
-    ("redis", "advice"),
+    ("redis", "advice", "client"),
     ("patterns",),
     ("engine",),
     ("layers",),
+    ("resume",),
     ("closing", "consumer", "generic", "limits", "middleware", "security"),
     ("auth", "prometheus", "routing", "sessions", "tokens", "worker"),
     ("session_cookies", "session_layer", "session_memory"),
@@ -54,6 +57,9 @@ ROOMS = (
 )
 PURE = {
     "compat.advice.handlers",
+    "compat.client.exchange",
+    "compat.client.frames",
+    "compat.client.timing",
     "compat.exceptions",
     "compat.names",
     "compat.patterns.converters",
@@ -203,7 +209,7 @@ def test_the_core_depends_on_no_django() -> None:
     assert not {"django", "channels", "channels-redis", "daphne", "twisted"} & installed
 
 
-EXTRAS = ("fastapi", "server", "speed", "templates", "port", "crypto", "sessions", "metrics", "all")
+EXTRAS = ("fastapi", "server", "speed", "templates", "port", "crypto", "sessions", "metrics", "client", "all")
 
 
 @pytest.mark.parametrize("extra", EXTRAS)

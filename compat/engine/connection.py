@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from compat.advice.hints import noted
-from compat.engine.contracts import Consumer, Work
+from compat.engine.contracts import Consumer, Resumed, Work
 from compat.engine.draining import drain
 from compat.engine.ending import take_steps
 from compat.engine.inbox import Inbox
@@ -58,6 +58,7 @@ class Connection:
         "overdue",
         "reader",
         "receive",
+        "resumed",
         "scope",
         "socket",
         "subscription",
@@ -88,6 +89,8 @@ class Connection:
         self.cancelled = False
         self.scope = anyio_scope()
         """The anyio cancel scope in which the consumer runs, or None."""
+        self.resumed: Resumed | None = consumer.scope.get("compat.resumable")
+        """What stands for the socket if the client may come back, else None."""
         self.overdue: asyncio.TimerHandle | None = None
         """Fires if the server does not deliver the disconnect of a client that has left."""
 
@@ -105,7 +108,9 @@ class Connection:
         socket, receive = self.socket, self.receive
         self.work = work
         socket.enter(self, protocol)
-        if socket.websocket and socket.served and holds_closes_back():
+        if self.resumed is not None:
+            self.resumed.tell_by(self.notice)
+        elif socket.websocket and socket.served and holds_closes_back():
             apart = Interruptible(receive, socket.raw_send)
             receive = apart.receive
             socket.send_by(apart.send)
@@ -121,8 +126,19 @@ class Connection:
         """Return ``receive`` with the connection's limits applied, and start its heartbeat."""
         interval = limit_of(self.consumer, "heartbeat", "CHANNEL_HEARTBEAT")
         if interval is not None and self.socket.websocket:
-            self.heartbeat = Heartbeat(self.inbox, interval)
-        return guarded(self.consumer, receive, self.close)
+            self.heartbeat = Heartbeat(self.inbox, interval, self.is_parked)
+        return guarded(self.consumer, receive, self.close, self.is_parked)
+
+    # For a client that may come back
+
+    def is_parked(self) -> bool:
+        """Return True while the client is away, and may come back."""
+        return self.resumed is not None and self.resumed.parked
+
+    def notice(self, kind: str) -> None:
+        """Put a message about the client's absence into the inbox, if the consumer has a handler for it."""
+        if hasattr(self.consumer, kind.replace(".", "_")) and not self.inbox.ended:
+            self.inbox.push({"type": kind}, float("inf"))
 
     # For the socket (``compat.engine.socket.Phase``)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from compat.types import Scope
 
-__all__ = ["Consumer", "Work"]
+__all__ = ["Consumer", "Resumed", "Work"]
 
 
 class Consumer(Protocol):
@@ -33,3 +34,30 @@ class Work(Protocol):
 
     async def idle(self) -> None:
         """Wait until no handler runs."""
+
+
+class Resumed:
+    """What a consumer has for a socket where sockets come and go: ``compat.resume``.
+
+    Its ``receive()`` waits only for a future of its own, and its ``send()`` never for a client that is away.
+    """
+
+    __slots__ = ()
+
+    def tell_by(self, notice: Callable[[str], None]) -> None:
+        """Call ``notice(type)`` when the client is away ("compat.parked"), and is back ("compat.resumed")."""
+        raise NotImplementedError
+
+    @property
+    def parked(self) -> bool:
+        """True while no socket is attached."""
+        raise NotImplementedError
+
+    @property
+    def protocol(self) -> Any:
+        """The server's protocol of the socket, if frames can be batched for it, else None."""
+        raise NotImplementedError
+
+    async def delivered(self, within_s: float | None, count: int | None = None) -> bool:
+        """Return True when the client has the first ``count`` frames, or all that were sent so far."""
+        raise NotImplementedError

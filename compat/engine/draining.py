@@ -60,6 +60,8 @@ class Drain:
         """The server's own handlers, by signal."""
         self.watching = False
         self.task: asyncio.Task[None] | None = None
+        self.at_stop: Callable[[], None] | None = None
+        """Called on the event loop when the server begins to stop, drain or no drain."""
         self.gone: asyncio.Event | None = None
         """Set when the last connection has ended; None while no task waits for that."""
 
@@ -68,8 +70,14 @@ class Drain:
         self.open.add(consumer)
         if not self.watching:
             self.watching = True
-            if drain_seconds():
+            if drain_seconds() and not self.servers:
                 self._watch()
+
+    def tell_stop(self, at_stop: Callable[[], None]) -> None:
+        """Call ``at_stop()`` on the running event loop when the server begins to stop, if that is seen."""
+        self.at_stop = at_stop
+        if not self.servers:
+            self._watch(quietly=True)
 
     def leave(self, consumer: Running) -> None:
         """Remove a connection that has ended."""
@@ -88,19 +96,26 @@ class Drain:
     def _names(self) -> str:
         return listed((consumer.name() for consumer in self.open), limit=3)
 
-    def _watch(self) -> None:
+    def _watch(self, *, quietly: bool = False) -> None:
         loop = asyncio.get_running_loop()
         found = {int(number): signal.getsignal(number) for number in SIGNALS}
         handlers = {number: handler for number, handler in found.items() if callable(handler)}
         if threading.current_thread() is not threading.main_thread() or signal.SIGTERM not in handlers:
-            log.warning("DRAIN_SECONDS has no effect: this server does not handle SIGTERM by signal.signal()")
+            if not quietly:
+                log.warning("DRAIN_SECONDS has no effect: this server has no signal.signal() for SIGTERM")
             return
         self.servers = handlers
         for number in handlers:
-            signal.signal(number, lambda number, frame: self._stop(loop))
+            signal.signal(number, lambda number, frame: self._stop(loop, number, frame))
 
-    def _stop(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _stop(self, loop: asyncio.AbstractEventLoop, number: int, frame: FrameType | None) -> None:
         """Begin the drain, or stop at once at the second signal; runs in the signal handler."""
+        if self.at_stop is not None:
+            loop.call_soon_threadsafe(self.at_stop)
+        if not drain_seconds():
+            self._restore()
+            self.servers[number](number, frame)
+            return
         if not admissions.draining:
             admissions.refuse_all()
             loop.call_soon_threadsafe(self._begin)

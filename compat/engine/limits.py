@@ -23,7 +23,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from compat.engine.inbox import HEARTBEAT, Inbox
@@ -32,9 +32,12 @@ from compat.exceptions import ImproperlyConfigured
 from compat.settings import settings
 from compat.types import Message, Receive, Scope, Send, is_served
 
-__all__ = ["Admissions", "Guard", "Heartbeat", "admissions", "guarded", "limit_of", "limited"]
+__all__ = ["Admission", "Admissions", "Guard", "Heartbeat", "admissions", "guarded", "limit_of", "limited"]
 
 log = logging.getLogger("compat.limits")
+
+Parked = Callable[[], bool]
+"""Says whether a client is away and may come back: it is not silent then, and has no heartbeat."""
 
 Place = tuple[str, Any]
 """A key under which a connection is counted: ("all", None), ("client", address) or ("user", key)."""
@@ -65,9 +68,10 @@ def limit_of(consumer: Any, attribute: str, setting: str) -> float | None:
 class Guard:
     """A ``receive`` callable with limits: for a frame beyond a limit it closes, and returns a disconnect."""
 
-    def __init__(self, consumer: Any, receive: Receive, close: Any) -> None:
+    def __init__(self, consumer: Any, receive: Receive, close: Any, parked: Parked) -> None:
         self.receive = receive
         self.close = close
+        self.parked = parked
         self.name = type(consumer).__name__
         self.path = consumer.scope.get("path", "-")
         self.size = limit_of(consumer, "max_message_size", "CHANNEL_MAX_MESSAGE_SIZE")
@@ -78,10 +82,13 @@ class Guard:
 
     async def __call__(self) -> Message:
         """Return the client's next message, or a disconnect if the client has exceeded a limit."""
-        try:
-            message = await asyncio.wait_for(self.receive(), self.idle)
-        except asyncio.TimeoutError:
-            return await self._end(GOING_AWAY, f"silent for {self.idle:g} s")
+        message = None
+        while message is None:
+            try:
+                message = await asyncio.wait_for(self.receive(), self.idle)
+            except asyncio.TimeoutError:
+                if not self.parked():
+                    return await self._end(GOING_AWAY, f"silent for {self.idle:g} s")
         if message["type"] == "websocket.receive":
             if self.size is not None and _size(message) > self.size:
                 return await self._end(TOO_BIG, f"a message of {_size(message)} bytes; {self.size:g} allowed")
@@ -117,12 +124,12 @@ def limited(consumer: Any) -> bool:
     return own != (None, None, None, None) or not settings.all_none(OF_A_CONNECTION)
 
 
-def guarded(consumer: Any, receive: Receive, close: Any) -> Receive:
+def guarded(consumer: Any, receive: Receive, close: Any, parked: Parked) -> Receive:
     """Return ``receive`` behind a ``Guard``, or ``receive`` itself if no limit is set."""
     own = consumer.max_message_size, consumer.max_messages_per_second, consumer.idle_timeout
     if own == (None, None, None) and settings.all_none(PER_MESSAGE):
         return receive
-    return Guard(consumer, receive, close)
+    return Guard(consumer, receive, close, parked)
 
 
 def _size(message: Message) -> int:
@@ -135,20 +142,46 @@ def _size(message: Message) -> int:
 class Heartbeat:
     """Puts a message of type ``compat.heartbeat`` into a consumer's inbox every ``interval`` seconds."""
 
-    def __init__(self, inbox: Inbox, interval: float) -> None:
+    def __init__(self, inbox: Inbox, interval: float, parked: Parked) -> None:
         self.inbox = inbox
         self.interval = interval
+        self.parked = parked
         self.timer = inbox.loop.call_later(interval, self._beat)
 
     def _beat(self) -> None:
         inbox = self.inbox
-        if len(inbox.events) < inbox.capacity:  # a heartbeat must not push a message out
+        if len(inbox.events) < inbox.capacity and not self.parked():  # it must not push a message out
             inbox.push({"type": HEARTBEAT}, float("inf"))
         self.timer = inbox.loop.call_later(self.interval, self._beat)
 
     def cancel(self) -> None:
         """Stop the heartbeat."""
         self.timer.cancel()
+
+
+class Admission:
+    """One connection among those that are counted; none while its client is away, and may come back."""
+
+    __slots__ = ("counted", "here", "places")
+
+    def __init__(self, here: Counter[Place], places: tuple[Place, ...]) -> None:
+        self.here, self.places = here, places
+        self.counted = False
+
+    def resume(self) -> None:
+        """Count the connection."""
+        if not self.counted:
+            self.counted = True
+            self.here.update(self.places)
+
+    def pause(self) -> None:
+        """Count it no more."""
+        if self.counted:
+            self.counted = False
+            for place in self.places:
+                self.here[place] -= 1
+                if not self.here[place]:
+                    del self.here[place]
 
 
 class Admissions:
@@ -168,10 +201,10 @@ class Admissions:
         return not self.draining and settings.all_none(PLACES)
 
     @contextlib.asynccontextmanager
-    async def admit(self, scope: Scope, receive: Receive, send: Send) -> AsyncIterator[bool]:
-        """Count a connection while the block runs; yield False if it has been refused with 503, else True."""
+    async def admit(self, scope: Scope, receive: Receive, send: Send) -> AsyncIterator[Admission | None]:
+        """Count a connection while the block runs; yield None if it has been refused with 503."""
         if scope.get("type") != "websocket" or not is_served(scope):
-            yield True
+            yield Admission(self._here, ())
             return
         places = self._places(scope)
         full = "the server is about to stop" if self.draining else self._full(places)
@@ -181,16 +214,14 @@ class Admissions:
                 "websocket %s refused with %d: %s", path, status_seen(scope, SERVICE_UNAVAILABLE), full
             )
             await refuse(scope, receive, send, SERVICE_UNAVAILABLE, full)
-            yield False
+            yield None
             return
-        self._here.update(places.keys())  # adds one to each; given the mapping, Counter would add its values
+        admission = Admission(self._here, tuple(places))
+        admission.resume()
         try:
-            yield True
+            yield admission
         finally:
-            for place in places:
-                self._here[place] -= 1
-                if not self._here[place]:
-                    del self._here[place]
+            admission.pause()
 
     @staticmethod
     def _places(scope: Scope) -> dict[Place, float]:

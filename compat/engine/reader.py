@@ -13,7 +13,7 @@ from typing import Protocol
 from compat.engine.inbox import Inbox
 from compat.types import Message, Receive, Send
 
-__all__ = ["LAST", "Interruptible", "SocketReader", "TaskReader", "holds_closes_back"]
+__all__ = ["LAST", "Interruptible", "SocketReader", "TaskReader", "cancels_late_calls", "holds_closes_back"]
 
 LAST = frozenset(("websocket.disconnect", "http.disconnect"))
 """The message types after which the server delivers nothing more."""
@@ -68,6 +68,11 @@ class TaskReader:
 def holds_closes_back() -> bool:
     """Return True if the server sends no close while ``receive()`` is pending, as granian 2.8 does."""
     return "granian" in sys.modules
+
+
+def cancels_late_calls() -> bool:
+    """Return True if the server cancels a call some seconds after its client has left, as daphne 4 does."""
+    return "daphne.server" in sys.modules
 
 
 class Interruptible:

@@ -16,6 +16,7 @@ __all__ = [
     "hide_header",
     "hide_parameter",
     "hide_subprotocols",
+    "hide_tickets",
     "hide_usual_parameters",
 ]
 
@@ -107,6 +108,11 @@ def hide_subprotocols() -> None:
     """From now on, hide the subprotocols that clients offer."""
     hide_header("Sec-WebSocket-Protocol")
     _hide(r"(?<='subprotocols': \[)(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[^\]'\"])+")
+
+
+def hide_tickets() -> None:
+    """From now on, hide the tickets of clients that come back, among the subprotocols that they offer."""
+    _hide(r"(?<=channels\.ticket\.)[\w-]+")
 
 
 def _hide(pattern: str) -> None:

@@ -45,12 +45,12 @@ def thread_limit() -> int:
     return size
 
 
-def require_own_thread() -> None:
-    """Raise RuntimeError in a thread that runs an event loop, because ``send()`` would block that loop."""
+def require_own_thread(name: str = "send") -> None:
+    """Raise RuntimeError in a thread that runs an event loop, because the method would block that loop."""
     if asyncio._get_running_loop() is not None:
         raise RuntimeError(
-            "send() of a sync consumer was called in the thread of an event loop, which it may block; "
-            "call it in a thread: await sync_to_async(consumer.send)(...)"
+            f"{name}() of a sync consumer was called in the thread of an event loop, which it may block; "
+            f"call it in a thread: await sync_to_async(consumer.{name})(...)"
         )
 
 

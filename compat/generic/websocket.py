@@ -27,6 +27,7 @@ from compat.generic.messages import (
     own_groups,
     text_of,
 )
+from compat.resume.consumers import AsyncDelivery, Delivery
 from compat.types import Message
 
 __all__ = [
@@ -47,7 +48,7 @@ NO_STATUS = 1005
 """The close code of a disconnect that carries none (RFC 6455, 7.4.1)."""
 
 
-class WebsocketConsumer(SyncConsumer):
+class WebsocketConsumer(Delivery, SyncConsumer):
     """A websocket consumer whose handlers are plain ``def`` and may block.
 
     ``groups`` on the class names groups that every connection joins before ``connect()`` and leaves before
@@ -186,12 +187,11 @@ class JsonWebsocketConsumer(WebsocketConsumer):
         return json.dumps(content)
 
 
-class AsyncWebsocketConsumer(AsyncConsumer):
+class AsyncWebsocketConsumer(AsyncDelivery, AsyncConsumer):
     """A websocket consumer whose handlers are ``async def``. See ``WebsocketConsumer`` for ``groups``."""
 
     groups: Any = None
     user_groups: bool = False
-    """Join the group by which ``compat.closing.close_user`` reaches the connections of ``scope["user"]``."""
 
     _short_cuts: ClassVar[dict[str, str]] = {"websocket_disconnect": "_disconnected"}
 

@@ -17,6 +17,7 @@ from asyncio import Future
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any
 
+from compat.engine.contracts import Resumed
 from compat.engine.fast import leave_out
 from compat.engine.fast.scheduling import Rounds
 from compat.engine.inbox import Inbox
@@ -29,8 +30,8 @@ __all__ = ["FastInbox", "StepReader", "read"]
 if not (hasattr(Future, "_callbacks") and hasattr(asyncio.Queue.get, "__code__")):
     leave_out("reading", "asyncio's futures or queues are not those of CPython")
 
-OWNERS = (asyncio.BaseProtocol, asyncio.Queue)
-"""Classes whose methods wait only for a queue: uvicorn's protocols, and the queue of a communicator."""
+OWNERS = (asyncio.BaseProtocol, asyncio.Queue, Resumed)
+"""Classes whose methods wait only for a queue: uvicorn's protocols, the queue of a communicator, ours."""
 
 _GET = getattr(asyncio.Queue.get, "__code__", None)
 

@@ -19,6 +19,7 @@ import asyncio
 from typing import Any, Protocol
 
 from compat.clock import steady
+from compat.engine.contracts import Resumed
 from compat.engine.inbox import BETWEEN
 from compat.types import Message, Receive, Send
 
@@ -40,10 +41,13 @@ QUICK = 100
 def protocol_of(receive: Receive, send: Send) -> Any:
     """Return the server's protocol behind ``receive`` or ``send``; None if frames cannot be batched for it.
 
-    Middleware usually wraps only one of the two.
+    Middleware usually wraps only one of the two. If the client may come back, return what knows the protocol
+    of its socket.
     """
     for method in (receive, send):
         owner = getattr(method, "__self__", None)
+        if isinstance(owner, Resumed):
+            return owner
         if isinstance(owner, asyncio.BaseProtocol):
             transport = getattr(owner, "transport", None)
             return owner if hasattr(transport, "write") and hasattr(transport, "is_closing") else None
@@ -96,7 +100,9 @@ class Bursts:
 
         ``now`` is in seconds of ``clock.steady()``. ``pace`` is that of the handlers that write, if known.
         """
-        if type(protocol.transport) is Burst:
+        if isinstance(protocol, Resumed):
+            protocol = protocol.protocol
+        if protocol is None or type(protocol.transport) is Burst:
             return None
         burst = Burst(protocol, inbox, now + MAX_S, pace)
         if not self.open:

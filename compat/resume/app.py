@@ -1,0 +1,246 @@
+"""Where a resumable connection begins, and where its client comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import os
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from compat.engine.reader import cancels_late_calls
+from compat.engine.redaction import hide_tickets
+from compat.exceptions import ImproperlyConfigured
+from compat.layers import DEFAULT_CHANNEL_LAYER, get_channel_layer
+from compat.resume import tickets
+from compat.resume.connection import ResumableConnection
+from compat.resume.delivery import KEY
+from compat.resume.ends import LATER
+from compat.resume.link import Link
+from compat.resume.registry import registry
+from compat.resume.relay import Relay, relay_of
+from compat.resume.wire import PROTOCOL, Offer, hide_offer, offer_of
+from compat.settings import settings
+from compat.types import Receive, Scope, Send
+
+__all__ = ["Resumable", "is_offered", "resume_seconds", "serve"]
+
+log = logging.getLogger("compat.resume")
+
+hide_tickets()
+
+SETTING = "CHANNEL_RESUME_SECONDS"
+NOT_THERE, COME_BACK, TRY_AGAIN_LATER = 4410, 1012, 1013
+"""The connection that a client wants only is not there; another socket was faster; the layer is away."""
+FAILED, NORMAL = 1011, 1000
+
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def is_offered(scope: Scope) -> bool:
+    """Return True if the client of a websocket would come back."""
+    offered = scope.get("subprotocols") or ()
+    if PROTOCOL in offered:
+        return True
+    # uvicorn 0.35 with websockets-sansio gives the lines of the header as they are.
+    parts = [part.strip() for line in offered for part in line.split(",")]
+    if PROTOCOL not in parts:
+        return False
+    scope["subprotocols"] = parts
+    return True
+
+
+def resume_seconds(own: Any) -> float:
+    """Return how long a connection waits for its client, in seconds; 0: not at all.
+
+    ``own`` is the value of the consumer's class, or None; then the environment counts, then the setting.
+    Raises ImproperlyConfigured if it is not a number.
+    """
+    where, value = "resume_seconds", own
+    if own is None:
+        where, value = SETTING, os.environ.get(SETTING) or settings.get(SETTING)
+        if isinstance(value, str):
+            try:
+                value = float(value)
+            except ValueError:
+                pass
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        raise ImproperlyConfigured(f"{where} must be a number of seconds, 0 for off; found {value!r}")
+    return float(value)
+
+
+class Resumable:
+    """An ASGI application whose websockets outlive their sockets: ``Resumable(endpoint)``.
+
+    For plain endpoints; consumers do the same by themselves. ``seconds``: how long a connection waits for its
+    client (None: ``CHANNEL_RESUME_SECONDS``). ``key(scope)`` names the principal (by default the user of
+    ``scope["user"]``), and ``allowed(scope)`` is asked at each return; both may be async. ``alias``: the
+    channel layer over which other processes are reached.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        seconds: float | None = None,
+        key: Callable[[Scope], Any] | None = None,
+        allowed: Callable[[Scope], Any] | None = None,
+        alias: str = DEFAULT_CHANNEL_LAYER,
+    ) -> None:
+        self.app = app
+        self.seconds = seconds
+        self.resume_key = key
+        self.resume_allowed = allowed
+        self.channel_layer_alias = alias
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket" and is_offered(scope) and (s := resume_seconds(self.seconds)):
+            layer = get_channel_layer(self.channel_layer_alias)
+            await serve(self, s, layer, self.app, scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+
+async def serve(
+    rules: Any, seconds: float, layer: Any, app: App, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Serve one socket of a client that would come back; other processes are reached over ``layer``.
+
+    ``rules`` may have ``resume_key(scope)`` and ``resume_allowed(scope)``. ``app`` is called for a client
+    that is new, or whose connection is not there any more. Origin and cookies have been checked.
+    """
+    made = await _made(rules, seconds, layer, scope, receive, send)
+    if made is None:
+        return
+    call = _run(app, scope, made)
+    await (_outlive(call, made) if cancels_late_calls() else call)
+
+
+async def _run(app: App, scope: Scope, made: ResumableConnection) -> None:
+    code = FAILED
+    try:
+        await app(scope, made.receive, made.send)
+        code = NORMAL
+    finally:
+        await made.finish(code)
+
+
+async def _outlive(call: Coroutine[Any, Any, None], made: ResumableConnection) -> None:
+    """Run ``call``, which goes on when the server cancels its own because the first link has ended."""
+    first = made.link
+    task = asyncio.ensure_future(call)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if first is None or not first.gone or made.told or registry.stopping:
+            task.cancel()
+            await task
+            raise
+        _outliving.add(task)
+        task.add_done_callback(_outlived)
+
+
+def _outlived(task: asyncio.Task[None]) -> None:
+    """The server does not see any more how the call ends."""
+    _outliving.discard(task)
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("an application has failed", exc_info=error)
+
+
+_outliving: set[asyncio.Task[None]] = set()
+
+
+async def _made(
+    rules: Any, seconds: float, layer: Any, scope: Scope, receive: Receive, send: Send
+) -> ResumableConnection | None:
+    """Return a new connection for the socket; None if it was that of a client which came back."""
+    offer = offer_of(scope["subprotocols"])
+    hide_offer(scope)
+    user = await _answer(rules, "resume_key", scope, _user_of)
+    who = f"{user!r}"
+    relay, why = relay_of(layer), None
+    if offer is not None:
+        why = await _come_back(offer, who, rules, relay, scope, receive, send)
+        if why is None:
+            return None
+        if offer.only:
+            await _turn_away(receive, send, NOT_THERE)
+            return None
+    user, path = tickets.fingerprint(who), tickets.fingerprint(_path_of(scope))
+    made = ResumableConnection(seconds, tickets.Place(user, path, await _home_of(relay)), why)
+    scope[KEY] = made
+    scope["resume"] = None if why is None else {"recovered": "", "why": why}
+    made.begin(receive, send)
+    return made
+
+
+async def _come_back(
+    offer: Offer, who: str, rules: Any, relay: Relay | None, scope: Scope, receive: Receive, send: Send
+) -> str | None:
+    """Serve the socket of a client that comes back to its connection; return why it cannot, or None."""
+    try:
+        ticket, secret = tickets.read(offer.ticket)
+    except tickets.Refused as refused:
+        return registry.lose(refused.why)
+    path = _path_of(scope)
+    if tickets.fingerprint(who, secret) != ticket.user:
+        return registry.lose("user")
+    if tickets.fingerprint(path, secret) != ticket.path:
+        return registry.lose("path")
+    place = tickets.Place(tickets.fingerprint(who), tickets.fingerprint(path), await _home_of(relay))
+    if not await _answer(rules, "resume_allowed", scope, lambda scope: True):
+        return registry.lose("refused")
+    found = registry.connections.get(ticket.connection)
+    if found is None and relay is not None and ticket.home not in ("", place.home):
+        why = await relay.serve(ticket, offer.received, place, receive, send)
+        if why == LATER:
+            await _turn_away(receive, send, TRY_AGAIN_LATER)
+            return None
+        return why and registry.lose(why)
+    if found is None or found.loop is not asyncio.get_running_loop():
+        return registry.why_gone(ticket.connection)
+    why = found.why_not(ticket.generation, offer.received)
+    if why is not None:
+        return registry.lose(why)
+    if (await receive())["type"] != "websocket.connect":
+        return None
+    link = Link(receive, send, found, offer.received)
+    await send({"type": "websocket.accept", "subprotocol": found.subprotocol})
+    if found.why_not(ticket.generation, offer.received) is not None:  # another socket was faster
+        await send({"type": "websocket.close", "code": COME_BACK})
+        return None
+    found.resume(link, place)
+    await link.read()
+    return None
+
+
+async def _home_of(relay: Relay | None) -> str:
+    return "" if relay is None else await relay.home()
+
+
+async def _turn_away(receive: Receive, send: Send, code: int) -> None:
+    """Close the socket of a client that gets no connection now."""
+    message = await receive()
+    if message["type"] == "websocket.connect":
+        await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
+        await send({"type": "websocket.close", "code": code})
+
+
+async def _answer(rules: Any, name: str, scope: Scope, default: Callable[[Scope], Any]) -> Any:
+    """Return what the application's function says about a scope, or ``default`` if it has none."""
+    answer = (getattr(rules, name, None) or default)(scope)
+    return await answer if inspect.isawaitable(answer) else answer
+
+
+def _user_of(scope: Scope) -> object:
+    user = scope.get("user")
+    if user is None or not getattr(user, "is_authenticated", False):
+        return None
+    key = getattr(user, "pk", None)
+    return str(user) if key is None else key
+
+
+def _path_of(scope: Scope) -> str:
+    query = scope.get("query_string") or b""
+    return f"{scope.get('root_path', '')}\n{scope.get('path', '')}\n{query.decode('latin-1')}"

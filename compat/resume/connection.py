@@ -1,0 +1,333 @@
+"""A resumable connection: what an application takes for its client, while sockets come and go."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from compat.engine.contracts import Resumed
+from compat.engine.limits import Admission
+from compat.resume import receipts, tickets
+from compat.resume.delivery import MARK
+from compat.resume.inbound import Inbound
+from compat.resume.journal import Journal, size_of
+from compat.resume.link import TAKEN_OVER, Link
+from compat.resume.registry import registry
+from compat.resume.wire import PROTOCOL, control
+from compat.types import Message, Receive, Send
+
+__all__ = ["ResumableConnection"]
+
+log = logging.getLogger("compat.resume")
+
+NORMAL, LOST, SERVICE_RESTART = 1000, 1006, 1012
+CLOSE_TIMEOUT_S = 2.0
+
+
+class ResumableConnection(Resumed):
+    """One client's connection: ``receive`` and ``send`` for the application, and the link of the moment."""
+
+    __slots__ = (
+        "accepted",
+        "admission",
+        "confirmed",
+        "final",
+        "generation",
+        "id",
+        "inbound",
+        "journal",
+        "link",
+        "loop",
+        "notices",
+        "over",
+        "park_timer",
+        "place",
+        "seconds",
+        "subprotocol",
+        "ticket_expires",
+        "told",
+        "why",
+    )
+
+    def __init__(self, seconds: float, place: tickets.Place, why: str | None) -> None:
+        self.id = secrets.token_bytes(16)
+        self.seconds = seconds
+        """How long it waits for its client."""
+        self.place = place
+        """Where it is, and whose."""
+        self.why = why
+        """Why it replaces another connection of its client; None: it does not."""
+        self.loop = asyncio.get_running_loop()
+        self.journal = Journal()
+        self.inbound = Inbound(self.loop, self._acknowledge)
+        self.generation = 0
+        self.confirmed = 0
+        """The oldest generation whose ticket is good: the client may not have got the newest."""
+        self.ticket_expires = 0
+        self.link: Link | None = None
+        self.accepted = False
+        """The application has accepted, and the client has been sent its first ticket."""
+        self.subprotocol = PROTOCOL
+        self.park_timer: asyncio.TimerHandle | None = None
+        self.over = False
+        """Nothing more is taken, from either side."""
+        self.told = False
+        """The application has been given its client's disconnect, or has ended."""
+        self.final: Message | None = None
+        """The close of the application, for a client that was away then."""
+        self.notices: Callable[[str], None] | None = None
+        """What tells the consumer that it is parked or resumed (``compat.engine.connection``)."""
+        self.admission: Admission | None = None
+
+    # For the application
+
+    def receive(self) -> Awaitable[Message]:
+        """Return the client's next message; a disconnect comes once, when it does not come back."""
+        return self.inbound.get()
+
+    async def send(self, message: Message) -> None:
+        """Send an ASGI message to the client, now or when it is back."""
+        kind = message["type"]
+        if kind == "websocket.send":
+            text, journal = message.get("text"), self.journal
+            size = len(text) if text is not None and text.isascii() else size_of(message)
+            if self.over:
+                return
+            if not journal.add(message, size) and not await receipts.add_later(self, message, size):
+                return
+            link = self.link
+            if link is not None:
+                link.pass_on(message)
+            else:
+                registry.grow(size)
+        elif kind == "websocket.accept":
+            await self._accept(message)
+        elif kind == "websocket.close":
+            await self._close(message)
+        elif kind == MARK:
+            message["place"].set_result(self.journal.end)
+        elif self.link is not None:  # the response that refuses a handshake
+            await self.link.raw_send(message)
+
+    async def delivered(self, within_s: float | None, count: int | None = None) -> bool:
+        """Return True when the client has the first ``count`` frames, or all that were sent so far.
+
+        False after ``within_s`` seconds, or when it has left.
+        """
+        return await receipts.delivered(self, within_s, self.journal.end if count is None else count)
+
+    def ask(self) -> None:
+        """Have the client say how many frames it has, and read on until it does."""
+        self.inbound.widen(True)
+        if self.link is not None:
+            self.link.tell(control("ack", n=self.inbound.count, ask=True))
+            self.inbound.was_acknowledged()
+
+    # Its beginning and its end, for ``compat.resume.app``
+
+    def begin(self, receive: Receive, send: Send) -> None:
+        """Attach the socket that it is made for, and read it."""
+        self.link = Link(receive, send, self)
+        registry.enter(self)
+        self.link.begin()
+
+    def count_by(self, admission: Admission) -> None:
+        """Let ``admission`` count it only while it has a link."""
+        self.admission = admission
+
+    def tell_by(self, notice: Callable[[str], None]) -> None:
+        """See ``engine.contracts.Resumed``."""
+        self.notices = notice
+
+    async def finish(self, code: int) -> None:
+        """The application has returned; ``code`` is for a client that it has not closed."""
+        if self.final is None and not self.told:
+            try:
+                closing = self._close({"type": "websocket.close", "code": code})
+                await asyncio.wait_for(closing, CLOSE_TIMEOUT_S)
+            except Exception as error:  # noqa: BLE001 - any server
+                log.debug("a connection could not be closed: %r", error)
+        self.over = self.told = True
+        self.notices = self.admission = None
+        self._wake_all()
+        if self.link is None and (self.final is None or not self.accepted):
+            self._forget()
+
+    async def _accept(self, message: Message) -> None:
+        link = self.link
+        self.subprotocol = message.get("subprotocol") or PROTOCOL
+        if link is None or link.gone:
+            self.put_disconnect(LOST)
+            return
+        await link.raw_send({**message, "subprotocol": self.subprotocol})
+        self.accepted = True
+        link.tell(self.hello(None if self.why is None else "", self.why))
+        link.flush()
+
+    async def _close(self, message: Message) -> None:
+        link = self.link
+        if link is not None:
+            self.inbound.acknowledge_rest()
+            await link.close(message)  # which raises if the server does not take the code
+        self.final, self.over = message, True
+        if link is None:
+            self.put_disconnect(message.get("code", NORMAL))
+
+    def put_disconnect(self, code: int) -> None:
+        """Tell the application, once, that its client has left for good."""
+        self.over = True
+        self._wake_all()
+        if not self.told:
+            self.told = True
+            self.inbound.put({"type": "websocket.disconnect", "code": code})
+
+    def _wake_all(self) -> None:
+        self.inbound.make_space()
+        self.journal.wake()
+
+    def _forget(self) -> None:
+        if self.park_timer is not None:
+            self.park_timer.cancel()
+            self.park_timer = None
+        self.inbound.stop()
+        registry.leave(self)
+
+    # What its client is told
+
+    def hello(self, recovered: str | None, why: str | None = None) -> Message:
+        """Return the frame that begins a link."""
+        verdict = {} if recovered is None else {"recovered": recovered}
+        if why is not None:
+            verdict["why"] = why
+        self.inbound.was_acknowledged()
+        return control("hello", ticket=self._ticket(), have=self.inbound.count, park=self.seconds, **verdict)
+
+    def _ticket(self) -> str:
+        self.ticket_expires = int(time.time()) + tickets.LIFETIME_S
+        return tickets.write(tickets.Ticket(self.id, self.generation, *self.place, self.ticket_expires))
+
+    def _acknowledge(self) -> None:
+        if self.link is not None:
+            # A client that stays for long gets a ticket that lasts.
+            late = self.ticket_expires - time.time() < tickets.LIFETIME_S / 2
+            fresh = {"ticket": self._ticket()} if late else {}
+            self.link.tell(control("ack", n=self.inbound.count, **fresh))
+
+    # For its links
+
+    def came(self, link: Link, message: Message, size: int) -> asyncio.Future[None] | None:
+        """Take a message of the client; see ``link.Owner``."""
+        if link is not self.link or self.over:
+            return None  # the client sends it again on its newer link, or nobody wants it
+        if message["type"] == "websocket.receive":
+            self.inbound.counted(size)
+        space = self.inbound.put(message, size)
+        if space is not None:
+            self.journal.look_again()
+        return space
+
+    def acknowledged(self, link: Link, count: int) -> None:
+        """The client has so many frames; see ``link.Owner``."""
+        if link is not self.link:
+            return
+        self.confirmed = self.generation
+        journal = self.journal
+        if journal.frames is not None:
+            journal.acknowledge(min(count, link.sent))
+
+    def ended(self, link: Link, code: int, *, goodbye: bool) -> None:
+        """A link is no more; see ``link.Owner``."""
+        if link is not self.link:
+            return
+        self.link = None
+        if self.final is not None:
+            closed = self.final.get("code", NORMAL)
+            self.put_disconnect(closed)
+            goodbye = goodbye or code == closed  # otherwise it may not have been told
+        elif goodbye or not self.accepted:
+            goodbye = True
+            self.put_disconnect(code if self.accepted else LOST)
+        if goodbye:
+            self._forget()
+        else:
+            self._park()
+
+    # Parked
+
+    @property
+    def parked(self) -> bool:
+        """True while it waits for its client."""
+        return self.link is None
+
+    @property
+    def protocol(self) -> Any:
+        """The server's protocol of the link, if frames can be batched for it, else None."""
+        return self.link and self.link.protocol
+
+    def _park(self) -> None:
+        registry.park(self)
+        self.park_timer = self.loop.call_later(self.seconds, self.give_up, "gone")
+        self.journal.look_again()  # nobody reads now
+        if self.admission is not None:
+            self.admission.pause()
+        if registry.stopping:
+            self.stop()
+        elif self.notices is not None and not self.over:
+            self.notices("compat.parked")
+
+    def stop(self) -> None:
+        """The server stops: end a park, and a link whose socket is in another process."""
+        link = self.link
+        if link is None:
+            self.give_up("stopped")
+        elif link.relayed:
+            link.close({"type": "websocket.close", "code": SERVICE_RESTART})
+            self.ended(link, SERVICE_RESTART, goodbye=True)
+
+    def give_up(self, why: str) -> None:
+        """End a park: the application gets its disconnect, unless it has ended already."""
+        if self.link is not None or self.id not in registry.connections:
+            return
+        if not self.told:
+            registry.give_up(self, why)
+        self.put_disconnect(SERVICE_RESTART if why == "stopped" else LOST)
+        self._forget()
+
+    # Resumed
+
+    def why_not(self, generation: int, received: int) -> str | None:
+        """Return why a client with a ticket of this generation, and so many frames, cannot come back here."""
+        if not self.confirmed <= generation <= self.generation:
+            return "used"
+        if not self.journal.begin <= received <= self.journal.end:
+            return "position"
+        return None if self.accepted else "gone"
+
+    def resume(self, link: Link, place: tickets.Place) -> None:
+        """Attach another link, which begins after the frames that its client has; it has been accepted."""
+        replaced, self.link = self.link, link
+        self.place = place  # the key of its hashes may have changed
+        registry.unpark(self)
+        registry.count_return()
+        self.generation += 1
+        self.journal.acknowledge(link.sent)
+        if replaced is not None:
+            replaced.drop(TAKEN_OVER)
+        if self.park_timer is not None:
+            self.park_timer.cancel()
+            self.park_timer = None
+        if self.admission is not None:
+            self.admission.resume()
+        link.tell(self.hello("all"))
+        link.flush()
+        if self.final is not None:
+            link.close(self.final)
+            return
+        if self.journal.waits:
+            self.ask()
+        if self.notices is not None:
+            self.notices("compat.resumed")

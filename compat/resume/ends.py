@@ -1,0 +1,157 @@
+"""The two ends of a link between processes: one at the socket, one at the home of its connection."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from compat.engine.mailbox import settle
+from compat.resume.link import NO_CODE, STOPS
+from compat.types import Message, Receive, Send
+
+if TYPE_CHECKING:
+    from compat.resume.peer import Peer
+
+__all__ = ["LATER", "LOST", "AwayEnd", "HomeEnd"]
+
+log = logging.getLogger("compat.resume")
+
+WINDOW = 64
+"""Messages of a client that may be on their way to the home, or wait there."""
+COME_BACK = 1012
+LOST = 1006
+LATER = "later"
+"""Instead of a reason: the client comes back soon, with the same ticket."""
+
+
+def _packed(message: Message) -> tuple[str, str]:
+    """Return the kind and the text by which a frame travels; layers with JSON take no bytes."""
+    text = message.get("text")
+    if text is not None:
+        return "text", text
+    return "binary", base64.b64encode(message.get("bytes") or b"").decode()
+
+
+def _unpacked(kind: str, value: str, message_type: str) -> Message:
+    if kind.endswith("text"):
+        return {"type": message_type, "text": value}
+    return {"type": message_type, "bytes": base64.b64decode(value)}
+
+
+class HomeEnd:
+    """At the home: what a link takes for its socket."""
+
+    KINDS = frozenset(("text", "binary", "left"))
+    """What comes from the other end."""
+
+    def __init__(self, peer: Peer, number: int) -> None:
+        self.peer, self.number = peer, number
+        self.came: deque[Message] = deque()
+        self.taken = 0
+        self.waiter: asyncio.Future[None] | None = None
+
+    def take(self, kind: str, value: Any) -> None:
+        """Take what the other end has sent."""
+        if kind == "left":
+            self._put({"type": "websocket.disconnect", "code": value})
+        else:
+            self._put(_unpacked(kind, value, "websocket.receive"))
+
+    def _put(self, message: Message) -> None:
+        self.came.append(message)
+        if self.waiter is not None:
+            settle(self.waiter)
+            self.waiter = None
+
+    def drop(self) -> None:
+        """The other process is lost."""
+        self._put({"type": "websocket.disconnect", "code": LOST})
+
+    async def receive(self) -> Message:
+        """Return the client's next message."""
+        while not self.came:
+            self.waiter = asyncio.get_running_loop().create_future()
+            await self.waiter
+        message = self.came.popleft()
+        if message["type"] == "websocket.disconnect":
+            self.peer.homes.pop(self.number, None)
+        else:
+            self.taken += 1
+            if self.taken == WINDOW // 2:
+                self.peer.put(self.number, "credit", self.taken)
+                self.taken = 0
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send an ASGI message to the other end, which passes it to the socket."""
+        if message["type"] == "websocket.send":
+            kind, value = _packed(message)
+            self.peer.put(self.number, f"out {kind}", value)
+        else:
+            self.peer.put(self.number, "close", [message.get("code", 1000), message.get("reason") or ""])
+
+
+class AwayEnd:
+    """At the socket: passes on what comes, in both directions, and reads nothing of it."""
+
+    def __init__(self, peer: Peer, number: int, loop: asyncio.AbstractEventLoop) -> None:
+        self.peer, self.number = peer, number
+        self.answered: asyncio.Future[tuple[str, Any]] = loop.create_future()
+        self.out: asyncio.Queue[Message] = asyncio.Queue()
+        """What the home sends; its journal bounds it."""
+        self.credit = WINDOW
+        self.waiter: asyncio.Future[None] | None = None
+
+    def take(self, kind: str, value: Any) -> None:
+        """Take what the home has sent."""
+        if kind in ("ok", "no"):
+            if not self.answered.done():
+                self.answered.set_result((kind, value))
+        elif kind == "credit":
+            self.credit += value
+            if self.waiter is not None:
+                settle(self.waiter)
+                self.waiter = None
+        elif kind == "close":
+            self.out.put_nowait({"type": "websocket.close", "code": value[0], "reason": value[1]})
+        else:
+            self.out.put_nowait(_unpacked(kind, value, "websocket.send"))
+
+    def drop(self) -> None:
+        """The home cannot be reached, or it is lost: the client is asked to come back."""
+        self.take("no", LATER)
+        self.take("credit", WINDOW)
+        self.out.put_nowait({"type": "websocket.close", "code": COME_BACK})
+
+    async def serve(self, subprotocol: str, receive: Receive, send: Send) -> None:
+        """Accept the socket, and pass on until the client has left."""
+        code = LOST
+        pump: asyncio.Task[None] | None = None
+        try:
+            if (await receive())["type"] != "websocket.connect":
+                return
+            await send({"type": "websocket.accept", "subprotocol": subprotocol})
+            pump = asyncio.get_running_loop().create_task(self._pump(send))
+            while (message := await receive())["type"] != "websocket.disconnect":
+                self.peer.put(self.number, *_packed(message))
+                self.credit -= 1
+                while self.credit <= 0:
+                    self.waiter = asyncio.get_running_loop().create_future()
+                    await self.waiter
+            code = message.get("code", NO_CODE)
+        finally:
+            if pump is not None:
+                pump.cancel()
+            # That this process stops says nothing of the client.
+            self.peer.put(self.number, "left", LOST if code in STOPS else code)
+
+    async def _pump(self, send: Send) -> None:
+        try:
+            while True:
+                message = await self.out.get()
+                await send(message)
+        except Exception as error:  # noqa: BLE001 - any server; its disconnect follows
+            log.debug("a relayed socket has ended: %r", error)

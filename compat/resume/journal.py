@@ -1,0 +1,97 @@
+"""The frames that a client may not have: references to what the consumer has sent, counted from 0."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from compat.engine.mailbox import settle
+from compat.types import Message
+
+__all__ = ["MAX_BYTES", "MAX_FRAMES", "Journal", "size_of"]
+
+MAX_FRAMES = 1_000
+MAX_BYTES = 256 * 1024
+"""What a journal holds at most; a single frame may be larger."""
+
+
+def size_of(message: Message) -> int:
+    """Return the bytes of a frame's payload."""
+    text = message.get("text")
+    if text is None:
+        return len(message.get("bytes") or b"")
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+
+
+class Journal:
+    """Keeps what has been sent until the client says that it has come."""
+
+    __slots__ = ("begin", "end", "frames", "room", "size", "waits")
+
+    def __init__(self) -> None:
+        self.begin = self.end = 0
+        """How many frames the client has acknowledged, and how many have been sent."""
+        self.frames: deque[Message] | None = None
+        """None while it is empty, as the journals of most connections are."""
+        self.size = 0
+        self.waits: list[tuple[int, asyncio.Future[None]]] | None = None
+        """Who waits until the client has so many frames."""
+        self.room: asyncio.Future[None] | None = None
+        """Several may wait for room: sends of one consumer may run beside each other."""
+
+    def add(self, message: Message, size: int) -> bool:
+        """Keep a frame of ``size`` bytes; return False if there is no room for it."""
+        frames = self.frames
+        if frames is None:
+            frames = self.frames = deque()
+        elif len(frames) >= MAX_FRAMES or self.size + size > MAX_BYTES:
+            return False
+        frames.append(message)
+        self.end += 1
+        self.size += size
+        return True
+
+    def acknowledge(self, count: int) -> None:
+        """Forget the first frames, up to ``count`` since the beginning."""
+        frames = self.frames
+        while frames and self.begin < count:
+            self.size -= size_of(frames.popleft())
+            self.begin += 1
+        if not frames:
+            self.frames = None
+        if self.waits is not None:
+            for waited, future in self.waits:
+                if waited <= self.begin:
+                    settle(future)
+
+    def wait(self, count: int) -> asyncio.Future[None]:
+        """Return a future that is done when the client has the first ``count`` frames, or by ``wake``."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.waits = [*(self.waits or ()), (count, future)]
+        future.add_done_callback(self._waits_no_more)
+        return future
+
+    def _waits_no_more(self, future: asyncio.Future[None]) -> None:
+        self.waits = [one for one in self.waits or () if one[1] is not future] or None
+
+    def wait_for_room(self) -> asyncio.Future[None]:
+        """Return a future that is done when there may be room, or by ``look_again``."""
+        if self.room is None or self.room.done():
+            self.room = self.wait(self.begin + 1)
+        return self.room
+
+    def look_again(self) -> None:
+        """Let those who wait for room look whether that still makes sense."""
+        if self.room is not None:
+            settle(self.room)
+            self.room = None
+
+    def wake(self) -> None:
+        """Let everybody who waits go on: nothing more comes."""
+        for _, future in self.waits or ():
+            settle(future)
+
+    def frame(self, number: int) -> Message:
+        """Return the frame with this number, which must be one that is kept."""
+        assert self.frames is not None
+        return self.frames[number - self.begin]

@@ -1,0 +1,340 @@
+"""One socket of a resumable connection: reads its frames, and sends what the journal holds, in order.
+
+A consumer never waits for a socket. What the server takes at once is sent at once, without a task: the
+coroutine of its ``send()`` is run up to its first wait. If it waits, because the client does not read, a task
+sees it through, and what follows stays in the journal until then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import types
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import Any, Protocol
+
+from compat.engine.fast.write_batching import protocol_of
+from compat.engine.reader import Interruptible, holds_closes_back
+from compat.engine.scheduler import turn
+from compat.resume.journal import Journal, size_of
+from compat.resume.wire import MARK, Malformed, control, read_control, read_count
+from compat.types import Message, Receive, Send
+
+__all__ = ["MALFORMED", "TAKEN_OVER", "Link", "Owner"]
+
+log = logging.getLogger("compat.resume")
+
+MALFORMED, TAKEN_OVER = 4400, 4409
+CLOSE_TIMEOUT_S = 2.0
+NO_CODE = 1005
+STOPS = frozenset((1012,))
+"""The server's own: it stops, and this process with it."""
+GOODBYES = frozenset((1000, 1001)) | STOPS
+"""Codes after which nobody comes back. 1005 is none: uvicorn gives it for a cut as well."""
+FIRST_OWN, LAST_OWN = 3000, 4999
+"""Codes of the page's own; it does not come back after them either."""
+
+
+class Owner(Protocol):
+    """What a link needs of its connection."""
+
+    journal: Journal
+
+    def came(self, link: Link, message: Message, size: int) -> asyncio.Future[None] | None:
+        """Take a data frame of the client; return a future to wait for before the next one."""
+
+    def acknowledged(self, link: Link, count: int) -> None:
+        """The client has so many frames."""
+
+    def ended(self, link: Link, code: int, *, goodbye: bool) -> None:
+        """The link is no more."""
+
+
+class Link:
+    """One socket, for as long as it is open."""
+
+    __slots__ = (
+        "after_close",
+        "busy",
+        "closing",
+        "controls",
+        "gone",
+        "goodbye",
+        "loop",
+        "owner",
+        "protocol",
+        "raw_receive",
+        "raw_send",
+        "reading",
+        "relayed",
+        "sent",
+        "task",
+    )
+
+    def __init__(
+        self, receive: Receive, send: Send, owner: Owner, sent: int = 0, *, relayed: bool = False
+    ) -> None:
+        self.owner = owner
+        self.raw_receive, self.raw_send = receive, send
+        if holds_closes_back():
+            apart = Interruptible(receive, send)
+            self.raw_receive, self.raw_send = apart.receive, apart.send
+        self.protocol = protocol_of(receive, send)
+        """The server's protocol, if frames can be batched for it."""
+        self.relayed = relayed
+        """Its socket is in another process."""
+        self.loop = asyncio.get_running_loop()
+        self.sent = sent
+        """The number of the frame that is sent next."""
+        self.controls: deque[Message] | None = None
+        """Control frames that wait for the socket; None: none do."""
+        self.closing: Message | None = None
+        """The close that follows when everything has been sent."""
+        self.after_close: asyncio.Future[None] | None = None
+        self.busy: asyncio.Task[None] | None = None
+        """Sees a send through for which the server waits."""
+        self.task: asyncio.Task[Any] | None = None
+        """Runs ``read``, where nothing else does."""
+        self.reading: Any = None
+        """The coroutine of ``receive()`` that ``_step`` runs on."""
+        self.gone = False
+        """Nothing can be sent any more."""
+        self.goodbye = False
+        """The client has said that it does not come back."""
+
+    def begin(self) -> None:
+        """Read the socket: in steps if its ``receive()`` waits only for a queue, else in a task."""
+        if isinstance(getattr(self.raw_receive, "__self__", None), asyncio.BaseProtocol):
+            self._step()
+        else:
+            self.task = self.loop.create_task(self.read())
+
+    # What is sent
+
+    def pass_on(self, message: Message) -> None:
+        """Send a frame that has just been added to the journal, now or after those before it."""
+        if self.busy is not None or self.gone:
+            return
+        text, sent = message.get("text"), self.sent + 1
+        if sent < self.owner.journal.end or (text and text[0] == MARK):
+            self.flush()
+        else:
+            self.sent = sent
+            self._send(message)
+
+    def flush(self) -> None:
+        """Send what waits, as far as the server takes it at once."""
+        while self.busy is None and not self.gone and (message := self._next()) is not None:
+            self._send(message)
+
+    def tell(self, message: Message) -> None:
+        """Send a control frame, before the data frames that wait."""
+        if self.gone:
+            return
+        if self.busy is None:
+            self._send(message)
+        else:
+            self.controls = self.controls or deque(maxlen=16)
+            self.controls.append(message)
+
+    def close(self, message: Message) -> asyncio.Future[None]:
+        """Close the socket after what waits for it; return a future that is done when that has happened.
+
+        The future raises what the server's ``send()`` raises.
+        """
+        closed = self.after_close = self.loop.create_future()
+        self.closing = message
+        self.flush()
+        if self.gone:
+            _settle(closed)
+        return closed
+
+    def _next(self) -> Message | None:
+        if self.controls:
+            return self.controls.popleft()
+        journal = self.owner.journal
+        if self.sent < journal.end:
+            message = journal.frame(self.sent)
+            self.sent += 1
+            text = message.get("text")
+            return {**message, "text": MARK + text} if text and text[0] == MARK else message
+        message, self.closing = self.closing, None  # type: ignore[assignment]
+        return message
+
+    def _send(self, message: Message) -> None:
+        try:
+            sending: Any = self.raw_send(message)
+            if sending.__class__ is not types.CoroutineType:  # granian's send is written in Rust
+                sending = _awaited(sending)
+            awaited = sending.send(None)
+        except StopIteration:
+            if message["type"] == "websocket.close":
+                self._over()
+        except Exception as error:  # noqa: BLE001 - any server, and any middleware around its send
+            self._failed(message, error)
+        else:
+            self.busy = self.loop.create_task(self._see_through(_rest(sending, awaited), message))
+
+    async def _see_through(self, sending: Any, message: Message) -> None:
+        try:
+            await sending
+        except Exception as error:  # noqa: BLE001 - as above
+            self.busy = None
+            self._failed(message, error)
+        else:
+            self.busy = None
+            if message["type"] == "websocket.close":
+                self._over()
+            self.flush()
+
+    def _failed(self, message: Message, error: Exception) -> None:
+        closed = self.after_close
+        if message["type"] == "websocket.close" and closed is not None and not closed.done():
+            closed.set_exception(error)  # the server may take another code
+            return
+        log.debug("a link has ended: %r", error)
+        self._over()
+        self.owner.ended(self, NO_CODE, goodbye=False)
+
+    def _over(self) -> None:
+        self.gone = True
+        if self.after_close is not None:
+            _settle(self.after_close)
+
+    # What comes
+
+    async def read(self) -> None:
+        """Read the socket until the client has left it."""
+        try:
+            while True:
+                message = await self.raw_receive()
+                if message["type"] == "websocket.disconnect":
+                    self._left(message)
+                    return
+                room = self._take(message)
+                await (turn() if room is None else room)
+        except Malformed as error:
+            await self._refuse(error)
+        except Exception as error:  # noqa: BLE001 - a server's failure to read
+            log.debug("a link cannot be read: %r", error)
+        finally:
+            self._end(NO_CODE, goodbye=False)
+
+    def _step(self, awaited: asyncio.Future[Any] | None = None) -> None:
+        """Do what ``read`` does without a task: run ``receive()`` on, up to its next wait."""
+        try:
+            reading: Any = self.reading or self.raw_receive()
+            try:
+                awaited = reading.send(None)
+            except StopIteration as returned:
+                self.reading = None
+                message: Message = returned.value
+            else:
+                self.reading = reading
+                if awaited is None:
+                    self.loop.call_soon(self._step)
+                else:
+                    awaited._asyncio_future_blocking = False
+                    awaited.add_done_callback(self._step)
+                return
+            if message["type"] == "websocket.disconnect":
+                self._left(message)
+            elif (room := self._take(message)) is not None:
+                room.add_done_callback(self._step)
+            else:
+                self.loop.call_soon(self._step)  # the client may have sent a flood of them
+        except Malformed as error:
+            self.task = self.loop.create_task(self._refuse(error))
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a server's failure to read
+            log.debug("a link cannot be read: %r", error)
+            self._end(NO_CODE, goodbye=False)
+
+    def _left(self, message: Message) -> None:
+        code = message.get("code", NO_CODE)
+        self._end(code, goodbye=self.goodbye or code in GOODBYES or FIRST_OWN <= code <= LAST_OWN)
+
+    async def _refuse(self, error: Malformed) -> None:
+        log.warning("a client's connection is closed with %d: %s", MALFORMED, error)
+        await self._close(MALFORMED, str(error))
+        self._end(MALFORMED, goodbye=True)
+
+    def _end(self, code: int, *, goodbye: bool) -> None:
+        self._over()
+        self.owner.ended(self, code, goodbye=goodbye)
+
+    def _take(self, message: Message) -> asyncio.Future[None] | None:
+        text = message.get("text")
+        if text and text[0] == MARK:
+            if text[1:2] != MARK:
+                self._control(text)
+                return None
+            message = {**message, "text": text[1:]}
+        return self.owner.came(self, message, size_of(message))
+
+    def _control(self, text: str) -> None:
+        members = read_control(text)
+        kind = members["type"]
+        if kind == "ack":
+            self.owner.acknowledged(self, read_count(members))
+        elif kind == "ping":
+            self.tell(control("pong"))
+        elif kind == "bye":
+            self.goodbye = True
+
+    async def _close(self, code: int, reason: str = "") -> None:
+        await asyncio.wait(
+            (self.close({"type": "websocket.close", "code": code, "reason": reason}),),
+            timeout=CLOSE_TIMEOUT_S,
+        )
+
+    def drop(self, code: int) -> None:
+        """Close the socket with ``code`` at once; what waits for it is not sent any more."""
+        if self.gone:
+            return
+        self.gone = True
+        if self.busy is not None:
+            self.busy.cancel()
+        self.task_of(self._drop, code)
+
+    def task_of(self, work: Callable[[int], Coroutine[Any, Any, None]], code: int) -> None:
+        """Run ``work(code)`` in a task that is not forgotten."""
+        task = self.loop.create_task(work(code))
+        _dropping.add(task)
+        task.add_done_callback(_dropping.discard)
+
+    async def _drop(self, code: int) -> None:
+        try:
+            await asyncio.wait_for(self.raw_send({"type": "websocket.close", "code": code}), CLOSE_TIMEOUT_S)
+        except Exception as error:  # noqa: BLE001 - the client may have left long ago
+            log.debug("a replaced link could not be closed: %r", error)
+
+
+_dropping: set[asyncio.Task[None]] = set()
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+async def _awaited(something: Awaitable[None]) -> None:
+    await something
+
+
+@types.coroutine
+def _rest(started: Any, awaited: Any) -> Generator[Any, Any, None]:
+    """Go on with a coroutine that has been run up to a wait, for which it has yielded ``awaited``."""
+    while True:
+        try:
+            value = yield awaited
+        except BaseException as error:  # noqa: BLE001 - a cancellation, for one
+            try:
+                awaited = started.throw(error)
+            except StopIteration:
+                return
+        else:
+            try:
+                awaited = started.send(value)
+            except StopIteration:
+                return

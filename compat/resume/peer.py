@@ -1,0 +1,126 @@
+"""Another process with which this one shares links: what goes there, batch by batch."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from compat.clock import steady
+
+if TYPE_CHECKING:
+    from compat.resume.ends import AwayEnd, HomeEnd
+
+__all__ = ["Peer"]
+
+log = logging.getLogger("compat.resume")
+
+DEAD_S = 30.0
+"""Seconds for which a process that has not answered is not asked again: a storm costs one time limit."""
+MAX_BATCH = 128 * 1024
+"""Characters of payload after which a batch is full."""
+MAX_WAITING = 8 * 2**20
+"""Characters that may wait for a process before its links are dropped."""
+
+
+class Peer:
+    """One other process; its channel is its name."""
+
+    def __init__(self, layer: Any, channel: str, own: str, loop: asyncio.AbstractEventLoop) -> None:
+        self.layer, self.channel, self.own, self.loop = layer, channel, own, loop
+        self.homes: dict[int, HomeEnd] = {}
+        """The links whose connection lives here."""
+        self.aways: dict[int, AwayEnd] = {}
+        """The links whose socket is here."""
+        self.heard = self.shown = steady()
+        self.dead_until = 0.0
+        """It is not asked for a connection before."""
+        self.waiting: list[tuple[list[int], str, Any]] = []
+        self.size = 0
+        self.sent = 0
+        """How many batches have been sent."""
+        self.expected: int | None = None
+        """The number of its next batch; None before the first one."""
+        self.sending: asyncio.Task[None] | None = None
+
+    # What goes there
+
+    def put(self, number: int, kind: str, value: Any) -> None:
+        """Send one thing that an end of a link says; the same text for several links is sent once."""
+        last = self.waiting[-1] if self.waiting else None
+        if last is not None and last[2] is value and last[1] == kind and value is not None:
+            last[0].append(number)
+        else:
+            self.waiting.append(([number], kind, value))
+            self.size += len(value) if isinstance(value, str) else 64
+            if self.size > MAX_WAITING:
+                log.warning("another process does not take what it is sent: its links are dropped")
+                self.waiting.clear()
+                self.size = 0
+                self.drop_links()
+        self._begin()
+
+    def show_life(self) -> None:
+        """Send an empty batch if nothing was sent for a while."""
+        if steady() - self.shown > 1 and self.sending is None:
+            self.sending = self.loop.create_task(self._send(empty=True))
+
+    def is_idle(self) -> bool:
+        """Return True if nothing is on its way."""
+        return self.sending is None
+
+    def _begin(self) -> None:
+        if self.sending is None:
+            self.sending = self.loop.create_task(self._send())
+
+    async def _send(self, *, empty: bool = False) -> None:
+        """Send what waits, and what comes meanwhile, one batch after another."""
+        try:
+            while self.waiting or empty:
+                empty = False
+                batch, size = 0, 0
+                for _, _, value in self.waiting:
+                    batch += 1
+                    size += len(value) if isinstance(value, str) else 64
+                    if size >= MAX_BATCH:
+                        break
+                items, self.waiting = self.waiting[:batch], self.waiting[batch:]
+                self.size -= size
+                self.shown = steady()
+                self.sent += 1
+                message = {"type": "compat.relay", "from": self.own, "seq": self.sent, "items": items}
+                try:
+                    await self.layer.send(self.channel, message)
+                except Exception as error:  # noqa: BLE001 - any layer; the other side sees the gap
+                    log.debug("a batch could not be sent: %r", error)
+                    self.drop_links()
+        finally:
+            self.sending = None
+
+    # Whether it lives
+
+    def does_not_answer(self) -> None:
+        """Record that it has not answered."""
+        if not self.is_dead():
+            log.warning("a process does not answer; its connections are given up for %g s", DEAD_S)
+            self.dead_until = steady() + DEAD_S
+
+    def is_dead(self) -> bool:
+        """Return True if it has not answered a short time ago."""
+        return self.dead_until > steady()
+
+    # What comes from there
+
+    def follows(self, number: int) -> bool:
+        """Record a batch with this number; return False if others are missing before it."""
+        self.heard = steady()
+        self.dead_until = 0.0
+        expected, self.expected = self.expected, number + 1
+        return expected is None or number == expected
+
+    def drop_links(self) -> None:
+        """End all links with this process, on this side."""
+        for home in tuple(self.homes.values()):
+            home.drop()
+        for away in tuple(self.aways.values()):
+            away.drop()

@@ -1,0 +1,62 @@
+"""What an application waits for: that its client has what was sent, or that there is room for more."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from compat.types import Message
+
+if TYPE_CHECKING:
+    from compat.resume.connection import ResumableConnection
+
+__all__ = ["add_later", "delivered"]
+
+log = logging.getLogger("compat.resume")
+
+UNREAD_S = 30.0
+"""Seconds that an application waits for a client that reads, but acknowledges nothing."""
+FORGOTTEN = 100
+"""How many frames leave a full journal at once where no acknowledgement gets through."""
+LOST, TRY_AGAIN_LATER = 1006, 1013
+
+
+async def delivered(connection: ResumableConnection, within_s: float | None, count: int) -> bool:
+    """Return True when the client has the first ``count`` frames; False after ``within_s``, or at the end."""
+    journal = connection.journal
+    if journal.begin < count and not connection.over:
+        came = journal.wait(count)
+        connection.ask()
+        await asyncio.wait((came,), timeout=within_s)
+        came.cancel()
+        connection.inbound.widen(False)
+    return journal.begin >= count
+
+
+async def add_later(connection: ResumableConnection, message: Message, size: int) -> bool:
+    """Wait for a client that reads, and add a frame to its journal; return False if the connection ends.
+
+    The park of a client that is away ends when its journal is full.
+    """
+    journal, inbound = connection.journal, connection.inbound
+    while not journal.add(message, size):
+        link = connection.link
+        if link is None:
+            connection.give_up("overflow")
+        if link is None or connection.over:
+            return False
+        if journal.room is None:
+            connection.ask()
+        room = journal.wait_for_room()
+        if inbound.space is not None and link.sent > journal.begin:
+            # The acknowledgement is behind too many frames of the client, which cannot resume before it.
+            journal.acknowledge(min(link.sent, journal.begin + FORGOTTEN))
+            continue
+        await asyncio.wait((room,), timeout=UNREAD_S)
+        if not room.done() and link is connection.link:
+            log.warning("a client has acknowledged nothing for %g s: its link is dropped", UNREAD_S)
+            connection.ended(link, LOST, goodbye=False)
+            link.drop(TRY_AGAIN_LATER)
+    inbound.widen(False)
+    return True

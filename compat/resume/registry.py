@@ -1,0 +1,103 @@
+"""The resumable connections of this process: by their number, and those that are parked."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from compat.engine.draining import drain
+from compat.metrics import report_resumable
+
+if TYPE_CHECKING:
+    from compat.resume.connection import ResumableConnection
+
+__all__ = ["MAX_PARKED_BYTES", "Registry", "registry"]
+
+MAX_PARKED_BYTES = 64 * 2**20
+"""The journals of all parked connections hold at most this; beyond it the oldest park ends."""
+PARKED_BYTES = 4096
+"""What a parked connection counts beside its journal: their number is bounded too."""
+
+MAX_GIVEN_UP = 10_000
+
+
+class Registry:
+    """Finds the connection of a ticket, and bounds what parked ones keep."""
+
+    def __init__(self) -> None:
+        self.connections: dict[bytes, ResumableConnection] = {}
+        self.parked: OrderedDict[bytes, ResumableConnection] = OrderedDict()
+        """Those without a link, the longest parked one first."""
+        self.parked_bytes = 0
+        self.resumed = 0
+        """How many returns have found their connection."""
+        self.given_up: OrderedDict[bytes, str] = OrderedDict()
+        """Why connections that were parked are not here any more."""
+        self.stopping = False
+        """The server stops: nobody is waited for any more."""
+        self.lost: dict[str, int] = {}
+        """How many have not, by the reason."""
+
+    def enter(self, connection: ResumableConnection) -> None:
+        if not self.connections:
+            drain.tell_stop(self.stop)
+        self.connections[connection.id] = connection
+
+    def leave(self, connection: ResumableConnection) -> None:
+        self.unpark(connection)
+        self.connections.pop(connection.id, None)
+
+    def park(self, connection: ResumableConnection) -> None:
+        self.parked[connection.id] = connection
+        self.grow(connection.journal.size + PARKED_BYTES)
+
+    def unpark(self, connection: ResumableConnection) -> None:
+        if self.parked.pop(connection.id, None) is not None:
+            self.parked_bytes -= connection.journal.size + PARKED_BYTES
+
+    def grow(self, size: int) -> None:
+        """Count ``size`` more bytes in the journals of parked connections."""
+        self.parked_bytes += size
+        while self.parked_bytes > MAX_PARKED_BYTES and self.parked:
+            oldest = next(iter(self.parked.values()))
+            oldest.give_up("overflow")
+
+    def stop(self) -> None:
+        """End what the server does not end itself, but waits for, and wait for nobody from now on."""
+        self.stopping = True
+        for connection in tuple(self.connections.values()):
+            connection.stop()
+
+    def count_return(self) -> None:
+        """Count a return that has found its connection."""
+        self.resumed += 1
+
+    def lose(self, why: str) -> str:
+        """Count a return that has not found its connection, or one that waits no more; return ``why``."""
+        self.lost[why] = self.lost.get(why, 0) + 1
+        return why
+
+    def give_up(self, connection: ResumableConnection, why: str) -> None:
+        """Count a connection that waits no more, and keep the reason for its client."""
+        self.given_up[connection.id] = self.lose(why)
+        if len(self.given_up) > MAX_GIVEN_UP:
+            self.given_up.popitem(last=False)
+
+    def why_gone(self, connection: bytes) -> str:
+        """Return why a connection is not here; it is counted once."""
+        return self.given_up.get(connection) or self.lose("gone")
+
+    def counts(self) -> dict[str, Any]:
+        """Return how many connections are live and parked, and what came of the returns so far."""
+        return {
+            "live": len(self.connections) - len(self.parked),
+            "parked": len(self.parked),
+            "resumed": self.resumed,
+            "lost": dict(self.lost),
+        }
+
+
+registry = Registry()
+"""Those of this process."""
+
+report_resumable(registry.counts)

@@ -1,0 +1,196 @@
+"""Any worker: a client that comes back to another process is relayed to the home of its connection.
+
+Each process has one mailbox on the channel layer. What the ends of its links say to one other process goes
+there in batches, one at a time: each is numbered, so a lost one is noticed, and the links between the two are
+dropped. Their clients come back, and the journal has what was lost. Batches go both ways every few seconds,
+so each side knows that the other one lives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import weakref
+from typing import Any
+
+from compat.clock import steady
+from compat.layers.memory import InMemoryChannelLayer
+from compat.resume.ends import LOST, AwayEnd, HomeEnd
+from compat.resume.link import Link
+from compat.resume.peer import Peer
+from compat.resume.registry import registry
+from compat.resume.tickets import Place, Ticket
+from compat.types import Message, Receive, Send
+
+__all__ = ["Relay", "relay_of"]
+
+log = logging.getLogger("compat.resume")
+
+ANSWER_S = 1.0
+"""Seconds that a home may take to answer."""
+OPENED = "compat.relay.opened"
+OPEN_S, OPEN_ATTEMPTS = 2.0, 40
+ALIVE_S = 5.0
+"""Seconds between two batches, even empty ones, while there are links."""
+SILENT_S = 15.0
+"""Seconds of silence after which the other process counts as dead."""
+
+
+class Relay:
+    """The links between this process and others, over one channel layer, on one event loop."""
+
+    def __init__(self, layer: Any) -> None:
+        self.layer = layer
+        self.loop = asyncio.get_running_loop()
+        self.channel = ""
+        """This process's mailbox."""
+        self.peers: dict[str, Peer] = {}
+        self.links = 0
+        """How many sockets have been relayed to other processes so far; numbers them."""
+        self.opening: asyncio.Task[None] | None = None
+        self.listens = asyncio.Event()
+        """What is sent to the mailbox arrives."""
+        self.reading: asyncio.Task[None] | None = None
+        self.timer: asyncio.TimerHandle | None = None
+
+    async def home(self) -> str:
+        """Return this process's mailbox, which is opened at the first call; "" while the layer is away."""
+        if not self.channel:
+            if self.opening is None or self.opening.done():
+                self.opening = self.loop.create_task(self._open())
+            await asyncio.shield(self.opening)
+        return self.channel
+
+    async def _open(self) -> None:
+        """Open the mailbox; it has a name when what is sent there arrives."""
+        try:
+            channel: str = await self.layer.new_channel()
+            if self.reading is not None:
+                self.reading.cancel()
+            self.reading = self.loop.create_task(self._read(channel))
+            for _ in range(OPEN_ATTEMPTS):  # over pub/sub the first ones may come before the subscription
+                await self.layer.send(channel, {"type": OPENED})
+                try:
+                    await asyncio.wait_for(self.listens.wait(), OPEN_S / OPEN_ATTEMPTS)
+                    break
+                except asyncio.TimeoutError:
+                    continue
+            else:
+                raise TimeoutError(f"its mailbox has not opened within {OPEN_S:g} s")
+        except Exception as error:  # noqa: BLE001 - any layer
+            log.warning("resumable connections are found in this process only: %s", error)
+        else:
+            self.channel = channel
+
+    async def _read(self, channel: str) -> None:
+        while True:
+            try:
+                message = await self.layer.receive(channel)
+            except Exception as error:  # noqa: BLE001 - any layer; its clients come back
+                log.debug("the mailbox cannot be read: %r", error)
+                await asyncio.sleep(ANSWER_S)
+                continue
+            if message.get("type") == "compat.relay":
+                self._take(message)
+            elif message.get("type") == OPENED:
+                self.listens.set()
+
+    def _take(self, message: Message) -> None:
+        peer = self._peer(str(message["from"]))
+        if not peer.follows(message["seq"]):
+            log.warning("a batch from another process is lost: the clients of its links come back")
+            peer.drop_links()
+        for numbers, kind, value in message["items"]:
+            for number in numbers:
+                self._take_item(peer, number, kind, value)
+
+    def _take_item(self, peer: Peer, number: int, kind: str, value: Any) -> None:
+        if kind == "attach":
+            self._attach(peer, number, *value)
+        elif kind in HomeEnd.KINDS:
+            if (home := peer.homes.get(number)) is not None:
+                home.take(kind, value)
+        elif (away := peer.aways.get(number)) is not None:
+            away.take(kind, value)
+
+    def _peer(self, channel: str) -> Peer:
+        found = self.peers.get(channel)
+        if found is None:
+            found = self.peers[channel] = Peer(self.layer, channel, self.channel, self.loop)
+            if self.timer is None:
+                self.timer = self.loop.call_later(ALIVE_S, self._look)
+        return found
+
+    def _look(self) -> None:
+        """Show the others that this process lives, and drop the links with those that do not."""
+        now = steady()
+        for channel, peer in tuple(self.peers.items()):
+            if peer.homes or peer.aways:
+                if now - peer.heard > SILENT_S:
+                    peer.drop_links()
+                peer.show_life()
+            elif now - peer.heard > SILENT_S and not peer.is_dead() and peer.is_idle():
+                del self.peers[channel]
+        self.timer = self.loop.call_later(ALIVE_S, self._look) if self.peers else None
+
+    # At the home
+
+    def _attach(
+        self, peer: Peer, number: int, connection: str, generation: int, received: int, user: str, path: str
+    ) -> None:
+        found = registry.connections.get(bytes.fromhex(connection))
+        why = "gone" if found is None else found.why_not(generation, received)
+        if found is None or why is not None:
+            peer.put(number, "no", why)
+            return
+        peer.put(number, "ok", found.subprotocol)
+        end = peer.homes[number] = HomeEnd(peer, number)
+        link = Link(end.receive, end.send, found, received, relayed=True)
+        found.resume(link, Place(bytes.fromhex(user), bytes.fromhex(path), self.channel))
+        link.begin()
+
+    # At the socket
+
+    async def serve(
+        self, ticket: Ticket, received: int, place: Place, receive: Receive, send: Send
+    ) -> str | None:
+        """Serve a socket whose connection lives in another process; return why it cannot, or None.
+
+        The reason is ``LATER`` if this process cannot ask.
+        """
+        if not self.channel:
+            return "elsewhere"
+        peer = self._peer(ticket.home)
+        if peer.is_dead():
+            return "elsewhere"
+        self.links += 1
+        number = self.links
+        away = peer.aways[number] = AwayEnd(peer, number, self.loop)
+        try:
+            whose = place.user.hex(), place.path.hex()
+            peer.put(number, "attach", [ticket.connection.hex(), ticket.generation, received, *whose])
+            await asyncio.wait((away.answered,), timeout=ANSWER_S)
+            if not away.answered.done():
+                peer.does_not_answer()
+                peer.put(number, "left", LOST)  # if it answers after all
+                return "elsewhere"
+            kind, value = away.answered.result()
+            if kind == "no":
+                return str(value)
+            await away.serve(str(value), receive, send)
+            return None
+        finally:
+            del peer.aways[number]
+
+
+_relays: weakref.WeakKeyDictionary[Any, Relay] = weakref.WeakKeyDictionary()
+
+
+def relay_of(layer: Any) -> Relay | None:
+    """Return the relay over ``layer`` on the running loop; None if no other process reads that layer."""
+    if layer is None or isinstance(layer, InMemoryChannelLayer):
+        return None
+    found = _relays.get(layer)
+    if found is None or found.loop is not asyncio.get_running_loop():
+        found = _relays[layer] = Relay(layer)
+    return found

@@ -1,0 +1,137 @@
+"""Tickets: what a client shows to come back to its resumable connection.
+
+A ticket is signed with ``SECRET_KEY``, and says which connection it is for, in which process that lives, for
+whom, on which path, in which generation, and until when. Each return makes a new generation. It is
+base64url without padding: 16 bytes of HMAC-SHA-256, then the fields.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import secrets
+import struct
+import time
+from typing import NamedTuple
+
+from compat.settings import settings
+
+__all__ = ["LIFETIME_S", "Place", "Refused", "Ticket", "fingerprint", "read", "write"]
+
+LIFETIME_S = 24 * 60 * 60
+"""Seconds for which a ticket is good; a connection that lives longer sends its client a new one."""
+
+VERSION = 1
+MAC_BYTES = 16
+PRINT_BYTES = 12
+_FIELDS = struct.Struct(f">BIQ16s{PRINT_BYTES}s{PRINT_BYTES}s")
+
+
+class Refused(Exception):
+    """A ticket that is not taken; ``why`` is "invalid" or "expired"."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class Place(NamedTuple):
+    """Where a connection is, and whose."""
+
+    user: bytes
+    path: bytes
+    """Keyed hashes, from ``fingerprint``."""
+    home: str
+    """The channel of the process in which the connection lives; empty: of this one."""
+
+
+class Ticket(NamedTuple):
+    """The fields of a ticket."""
+
+    connection: bytes
+    """16 random bytes."""
+    generation: int
+    """0 at first, then one more at each return."""
+    user: bytes
+    path: bytes
+    home: str
+    """As in ``Place``."""
+    expires: int
+    """In seconds of the wall clock."""
+
+
+_own_secret = secrets.token_bytes(32)
+"""Signs for this process where there is no ``SECRET_KEY``."""
+
+_derived: dict[tuple[object, str], hmac.HMAC] = {}
+
+
+def _keyed(secret: object, purpose: str) -> hmac.HMAC:
+    """Return an HMAC with the key for one purpose, to be copied."""
+    found = _derived.get((secret, purpose))
+    if found is None:
+        raw = secret if isinstance(secret, bytes) else str(secret).encode()
+        key = hmac.digest(raw, f"compat.resume.{purpose}".encode(), hashlib.sha256)
+        if len(_derived) >= 64:  # somebody changes the settings all the time
+            _derived.clear()
+        found = _derived[secret, purpose] = hmac.new(key, digestmod=hashlib.sha256)
+    return found
+
+
+def _digest(secret: object, purpose: str, data: bytes) -> bytes:
+    keyed = _keyed(secret, purpose).copy()
+    keyed.update(data)
+    return keyed.digest()
+
+
+def _secret() -> object:
+    return settings.get("SECRET_KEY") or _own_secret
+
+
+def fingerprint(text: str, secret: object = None) -> bytes:
+    """Return a keyed hash of ``text``: tickets do not show who somebody is, or where."""
+    data = text.encode("utf-8", "surrogatepass")
+    return _digest(secret or _secret(), "fingerprint", data)[:PRINT_BYTES]
+
+
+def write(ticket: Ticket) -> str:
+    """Return ``ticket`` signed, as a text."""
+    body = _FIELDS.pack(
+        VERSION, ticket.generation, ticket.expires, ticket.connection, ticket.user, ticket.path
+    )
+    body += ticket.home.encode()
+    signed = _digest(_secret(), "ticket", body)[:MAC_BYTES] + body
+    return _encoded(signed)
+
+
+def _encoded(signed: bytes) -> str:
+    return base64.urlsafe_b64encode(signed).rstrip(b"=").decode()
+
+
+def read(text: str) -> tuple[Ticket, object]:
+    """Return the ticket of which ``text`` is the signed form, and the secret that it was signed with.
+
+    ``SECRET_KEY_FALLBACKS`` are tried too. Raises Refused.
+    """
+    try:
+        padded = text.encode("ascii") + b"=" * (-len(text) % 4)
+        signed = base64.b64decode(padded, altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Refused("invalid") from error
+    mac, body = signed[:MAC_BYTES], signed[MAC_BYTES:]
+    if len(body) < _FIELDS.size or _encoded(signed) != text:
+        raise Refused("invalid")
+    for secret in (_secret(), *(settings.get("SECRET_KEY_FALLBACKS") or ())):
+        if hmac.compare_digest(mac, _digest(secret, "ticket", body)[:MAC_BYTES]):
+            break
+    else:
+        raise Refused("invalid")
+    version, generation, expires, connection, user, path = _FIELDS.unpack_from(body)
+    if version != VERSION:
+        raise Refused("invalid")
+    if expires <= time.time():
+        raise Refused("expired")
+    home = body[_FIELDS.size :].decode("utf-8", "replace")
+    return Ticket(connection, generation, user, path, home, expires), secret

@@ -1,0 +1,108 @@
+"""The wire: what a client offers in its handshake, and the control frames.
+
+Data frames are what they are without us. A control frame is a text: U+0010, then a JSON object whose ``type``
+says which. In data that begins with U+0010 this character is doubled.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from compat.types import Scope
+
+__all__ = [
+    "MARK",
+    "PROTOCOL",
+    "Malformed",
+    "Offer",
+    "control",
+    "hide_offer",
+    "offer_of",
+    "read_control",
+    "read_count",
+]
+
+PROTOCOL = "channels.resume.v1"
+MARK = "\x10"
+
+_TICKET = "channels.ticket."
+_HEADER = b"sec-websocket-protocol"
+MAX_TICKET = 4096
+MAX_CONTROL = 1024
+"""Characters of a client's control frame; the longest one that has a meaning has some forty."""
+MAX_DIGITS = 15
+
+
+class Malformed(ValueError):
+    """A control frame that is none; its text says what is wrong."""
+
+
+class Offer(NamedTuple):
+    """What a client that comes back presents."""
+
+    ticket: str
+    """Empty if the client has shown something that is no ticket."""
+    received: int
+    """How many data frames it has received in its resumable connection."""
+    only: bool
+    """It wants that connection, and no new one in its place."""
+
+
+def offer_of(subprotocols: Sequence[str]) -> Offer | None:
+    """Return the ticket among the subprotocols that a client offers, or None if there is none."""
+    for item in subprotocols:
+        if item.startswith(_TICKET):
+            ticket, _, rest = item[len(_TICKET) :].partition(".")
+            received, _, only = rest.partition(".")
+            if len(ticket) > MAX_TICKET or not _is_count(received) or only not in ("", "only"):
+                return Offer("", 0, only == "only")
+            return Offer(ticket, int(received), only == "only")
+    return None
+
+
+def hide_offer(scope: Scope) -> None:
+    """Take our items out of what the application sees of a handshake."""
+    scope["subprotocols"] = others = [item for item in scope["subprotocols"] if not _is_ours(item)]
+    shown = ", ".join(others).encode()
+    headers: list[Any] = list(scope.get("headers") or ())
+    scope["headers"] = headers
+    for index in range(len(headers) - 1, -1, -1):
+        if headers[index][0] == _HEADER:
+            headers[index : index + 1] = [(_HEADER, shown)] if others else []
+
+
+def _is_ours(item: str) -> bool:
+    return item == PROTOCOL or item.startswith(_TICKET)
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS
+
+
+def control(kind: str, **members: Any) -> dict[str, Any]:
+    """Return the ASGI message that sends a control frame."""
+    text = MARK + json.dumps({"type": kind, **members}, separators=(",", ":"))
+    return {"type": "websocket.send", "text": text}
+
+
+def read_control(text: str) -> dict[str, Any]:
+    """Return the members of a client's control frame; raise Malformed if it is none."""
+    if len(text) > MAX_CONTROL:
+        raise Malformed(f"a control frame of {len(text)} characters; at most {MAX_CONTROL} are allowed")
+    try:
+        found = json.loads(text[1:])
+    except (ValueError, RecursionError) as error:
+        raise Malformed("a control frame must be U+0010 and a JSON object") from error
+    if not isinstance(found, dict) or not isinstance(found.get("type"), str):
+        raise Malformed('a control frame must be a JSON object with a "type"')
+    return found
+
+
+def read_count(members: dict[str, Any]) -> int:
+    """Return the number of frames that an ``ack`` names; raise Malformed if it is none."""
+    count = members.get("n")
+    if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count < 10**MAX_DIGITS:
+        raise Malformed('"n" of an ack must be a number of frames')
+    return count
