@@ -10,56 +10,20 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.servers.kinds import Kind, marked
 from tests.support.clients import Client, Refused, get
-from tests.support.environments import environment
 from tests.support.paths import REPO
 from tests.support.servers import Server, served
 from tests.support.waiting import until
 
 APP = "tests.servers.ends_app:app"
-UVICORN = ("python", "-m", "uvicorn", APP, "--port", "{port}", "--log-level", "warning")
-_numbers = itertools.count(1)
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A server, and how it is started."""
-
-    name: str
-    environment: str
-    command: tuple[str, ...]
-    few_codes: bool = False
-    """It takes 1000 and 3000 to 4999 only."""
-
-    def code(self, code: int) -> int:
-        """The code that a client of this server sees."""
-        return code + 3000 if self.few_codes and 1000 < code < 3000 else code
-
-
-KINDS = [
-    Kind("uvicorn", "bare", UVICORN),
-    Kind("hypercorn", "hypercorn", ("hypercorn", APP, "--bind", "127.0.0.1:{port}")),
-    Kind("uvicorn-legacy", "bare", (*UVICORN, "--ws", "websockets")),
-    Kind("uvicorn-wsproto", "bare", (*UVICORN, "--ws", "wsproto")),
-    Kind("uvicorn-0.30", "uvicorn-0.30", UVICORN),
-    Kind("uvicorn-0.30-wsproto", "uvicorn-0.30", (*UVICORN, "--ws", "wsproto")),
-    Kind("uvicorn-0.35", "uvicorn-0.35", UVICORN),
-    Kind("uvicorn-0.35-sansio", "uvicorn-0.35", (*UVICORN, "--ws", "websockets-sansio")),
-    Kind("uvicorn-0.35-wsproto", "uvicorn-0.35", (*UVICORN, "--ws", "wsproto")),
-    Kind("daphne", "daphne", ("daphne", "-b", "127.0.0.1", "-p", "{port}", APP), few_codes=True),
-    Kind(
-        "granian",
-        "granian",
-        ("granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", "{port}", APP),
-    ),
-]
 IN_EVERY_RUN = ("uvicorn", "uvicorn-legacy")
+_numbers = itertools.count(1)
 
 
 class Place:
@@ -95,17 +59,12 @@ class Place:
         return f"{what}{next(_numbers)}"
 
 
-def marked(kind: Kind) -> Any:
-    return pytest.param(kind, id=kind.name, marks=() if kind.name in IN_EVERY_RUN else pytest.mark.slow)
-
-
-@pytest.fixture(scope="module", params=[marked(kind) for kind in KINDS])
+@pytest.fixture(scope="module", params=marked(IN_EVERY_RUN))
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     kind: Kind = request.param
-    made, folder = environment(kind.environment), tmp_path_factory.mktemp("ends")
+    folder = tmp_path_factory.mktemp("ends")
     env = {"PYTHONPATH": os.fspath(REPO), "ENDS_LOG": os.fspath(folder / "notes")}
-    command = [made.path(kind.command[0]), *kind.command[1:]]
-    with served(command, cwd=REPO, log=folder / "server.log", env=env) as server:
+    with served(kind.serving(APP), cwd=REPO, log=folder / "server.log", env=env) as server:
         yield Place(kind, server, folder / "notes")
 
 

@@ -6,7 +6,7 @@
     peers     fast-channels and Chanx, whose apps the pages of docs/port begin with
     upstream  what the extra [channels-redis] brings, and the tools that run these tests there
     hypercorn, daphne, granian, uvicorn-0.30, uvicorn-0.35
-              another server, alone
+              another server, with nothing else but what tests.resume.app imports
     redis-N, redis-N-hiredis (REDIS_PY)
               the newest redis-py N, without and with its parser in C, and the same tools
 
@@ -78,11 +78,11 @@ RECIPES = {
     # Not the extra [server]: newer versions of typer bring pydantic.
     "without-pydantic": Recipe((), extras="speed"),
     "pydantic-1": Recipe(("pydantic<2",), extras="speed"),
-    "hypercorn": Recipe(("hypercorn>=0.17",), extras=""),
-    "daphne": Recipe(("daphne>=4.1",), extras=""),
-    "granian": Recipe(("granian>=2.8",), extras=""),
-    "uvicorn-0.30": Recipe(("uvicorn>=0.30,<0.31", "websockets>=12", "wsproto"), extras=""),
-    "uvicorn-0.35": Recipe(("uvicorn>=0.35,<0.36", "websockets>=12", "wsproto"), extras=""),
+    "hypercorn": Recipe(("hypercorn>=0.17",), extras="manager"),
+    "daphne": Recipe(("daphne>=4.1",), extras="manager"),
+    "granian": Recipe(("granian>=2.8",), extras="manager"),
+    "uvicorn-0.30": Recipe(("uvicorn>=0.30,<0.31", "websockets>=12", "wsproto"), extras="manager"),
+    "uvicorn-0.35": Recipe(("uvicorn>=0.35,<0.36", "websockets>=12", "wsproto"), extras="manager"),
     **{name: _redis_py(name) for name in REDIS_PY},
     **{f"fastapi-{version}": Recipe((f"fastapi=={version}",), extras="manager") for version in OLD_FASTAPI},
 }

@@ -15,8 +15,8 @@ class Proxy:
     """Forwards a free loopback port to `target`; runs in a thread of its own until the block ends.
 
     `delay_s` is what each chunk takes, in either direction. `cut()` resets every connection, `half_close()`
-    ends only the direction towards the client, `hold()` lets nothing through until `release()`, `refuse()`
-    accepts nobody until `accept()`.
+    ends only the direction towards the client, `hold()` lets nothing through until `release()`, `stall()`
+    nothing on the connections that there are, and `refuse()` accepts nobody until `accept()`.
     `before(data, to_server)`, when set, sees each chunk first and may return another (None: drop the
     connection instead).
     """
@@ -34,6 +34,7 @@ class Proxy:
         self._refusing = False
         self._server: asyncio.Server
         self._flow: asyncio.Event
+        self._stalled: list[asyncio.Event] = []
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
 
     def __enter__(self) -> Proxy:
@@ -67,6 +68,10 @@ class Proxy:
         """Let it flow again."""
         self._loop.call_soon_threadsafe(self._flow.set)
 
+    def stall(self) -> None:
+        """Keep what comes on the connections that there are, for good; new ones work."""
+        self._run(self._stall())
+
     def refuse(self) -> None:
         """Reset new connections at once."""
         self._refusing = True
@@ -88,7 +93,8 @@ class Proxy:
     async def _stop(self) -> None:
         self._refusing = True
         self._server.close()
-        self._flow.set()
+        for flow in (self._flow, *self._stalled):
+            flow.set()
         for _ in range(5):  # turns in which what has just been accepted gets its task
             await self._cut()
             if self._tasks:
@@ -98,6 +104,12 @@ class Proxy:
         for writer in tuple(self._open):
             writer.transport.abort()
         await asyncio.sleep(0)
+
+    async def _stall(self) -> None:
+        self._flow.clear()
+        self._stalled.append(self._flow)
+        self._flow = asyncio.Event()
+        self._flow.set()
 
     async def _half_close(self) -> None:
         for writer in tuple(self._clients):
@@ -141,9 +153,10 @@ class Proxy:
     ) -> None:
         late: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
         forwarding: asyncio.Task[None] | None = None
+        flow = self._flow
         try:
             while data := await reader.read(1 << 16):
-                await self._flow.wait()
+                await flow.wait()
                 if self.before is not None:
                     changed = self.before(data, to_server)
                     if changed is None:
