@@ -25,6 +25,7 @@ from compat.advice.callers import answers_before, catches_value_error, read_sour
 from compat.advice.endpoint import ASGISignature
 from compat.advice.familiar import catchable, familiar
 from compat.advice.handlers import require_application
+from compat.client.page import NAMES, PREFIX, files
 from compat.consumer import ConsumerApp
 from compat.engine.refusal import listed, refuse, shown, status_seen
 from compat.exceptions import ImproperlyConfigured
@@ -91,7 +92,8 @@ class ProtocolTypeRouter:
     A type that is not in ``application_mapping`` raises ValueError. From a server, "http" and "websocket" are
     refused instead, and "lifespan" is passed to the first Starlette or FastAPI application (under "http",
     then under "websocket"), so that its start-up code runs. Without one, the router answers: it creates the
-    channel layers, so that errors in their settings stop the server at its start.
+    channel layers, so that errors in their settings stop the server at its start. The router also answers GET
+    and HEAD requests for the files of the page's socket, ``/_channels/socket.js`` and the others.
     """
 
     __signature__ = ASGISignature()
@@ -103,6 +105,8 @@ class ProtocolTypeRouter:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
         kind = scope["type"]
+        if kind == "http" and _is_for_the_page(scope):
+            return await files(scope, receive, send)
         if kind in self.application_mapping:
             try:
                 return await self.application_mapping[kind](scope, receive, send)
@@ -134,6 +138,14 @@ class ProtocolTypeRouter:
                 'Give the router an application for both: ProtocolTypeRouter({..., "lifespan": application}).'
             )
         return found[0] if found else _lifespan_of_layers
+
+
+def _is_for_the_page(scope: Scope) -> bool:
+    """Return True for a request of a file of the page's socket, below ``root_path``."""
+    name = str(scope.get("path", "")).rpartition("/")[2]
+    if name not in NAMES or scope.get("method") not in ("GET", "HEAD"):
+        return False
+    return path_to_route(scope) == PREFIX + name
 
 
 async def _lifespan_of_layers(scope: Scope, receive: Receive, send: Send) -> None:

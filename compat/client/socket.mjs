@@ -1,0 +1,601 @@
+/**
+ * A WebSocket that survives the loss of its connection: it comes back to the same consumer, and both sides
+ * send again what the other has not received. Against a server that does not resume, it is a plain WebSocket
+ * that connects again.
+ *
+ * A *link* is one native WebSocket. Frames are counted on both sides and go on being counted over links.
+ *
+ * @typedef {string | ArrayBuffer | ArrayBufferView | Blob} Data
+ * @typedef {{
+ *   WebSocket: typeof WebSocket,
+ *   setTimeout: (call: () => void, milliseconds: number) => any,
+ *   clearTimeout: (timer: any) => void,
+ *   now: () => number,
+ *   random: () => number,
+ *   window: any,
+ *   document: any,
+ * }} Environment What a socket takes from the page; a test gives its own.
+ * @typedef {{only?: boolean, env?: Partial<Environment>}} Options With `only`, a socket whose connection is gone
+ *   fires `close` and stays closed.
+ * @typedef {{code: number, reason?: string, wasClean?: boolean}} End
+ */
+
+const RESUME = "channels.resume.v1";
+const MARK = "\u0010";
+const COMES_BACK_AFTER = [1001, 1005, 1006, 1012, 1013];
+const GONE = 4410;
+const LOST = { code: 1006 };
+
+const QUEUE = 1024 * 1024;
+const ACK_FRAMES = 128;
+const ACK_BYTES = 64 * 1024;
+const ACK_MS = 15000;
+const SILENCE_MS = 25000;
+const PING_MS = 3000;
+const HELLO_MS = 10000;
+const JITTER_MS = 300;
+const LONGEST_MS = 30000;
+
+const TYPES = ["open", "message", "close", "error", "offline", "resumed", "unsure"];
+
+/** By URL: what the next socket takes over from one with `only` that has stayed closed. */
+const heritages = new Map();
+
+const { WebSocket: found } = /** @type {any} */ (globalThis);
+
+/** @type {Environment} */
+const page = {
+  WebSocket: found?.native || found, // one that is installed has the browser's own
+  setTimeout: (call, milliseconds) => setTimeout(call, milliseconds),
+  clearTimeout: (timer) => clearTimeout(timer),
+  now: () => Date.now(),
+  random: () => Math.random(),
+  window: globalThis,
+  document: globalThis.document,
+};
+
+export class Socket extends EventTarget {
+  static get CONNECTING() { return 0; }
+  static get OPEN() { return 1; }
+  static get CLOSING() { return 2; }
+  static get CLOSED() { return 3; }
+  get CONNECTING() { return 0; }
+  get OPEN() { return 1; }
+  get CLOSING() { return 2; }
+  get CLOSED() { return 3; }
+
+  /**
+   * @param {string | URL} url
+   * @param {string | string[]} [protocols] the page's own subprotocols
+   * @param {Options} [options]
+   */
+  constructor(url, protocols = [], options = {}) {
+    super();
+    /** @type {Environment} */
+    this._env = { ...page, ...options.env };
+    this._only = Boolean(options.only);
+    this._own = typeof protocols === "string" ? [protocols] : [...protocols];
+    this.url = resolve(url, this._env).href;
+    this.readyState = 0;
+    this.protocol = "";
+
+    /** @type {((event: Event) => any) | null} */
+    this.onopen = null;
+    /** @type {((event: MessageEvent) => any) | null} */
+    this.onmessage = null;
+    /** @type {((event: CloseEvent) => any) | null} */
+    this.onclose = null;
+    /** @type {((event: Event) => any) | null} */
+    this.onerror = null;
+    /** @type {((event: CustomEvent<{code: number}>) => any) | null} */
+    this.onoffline = null;
+    /** @type {((event: CustomEvent<{recovered: "all" | "groups" | "", why: string}>) => any) | null} */
+    this.onresumed = null;
+    /** @type {((event: CustomEvent<{frames: Data[]}>) => any) | null} */
+    this.onunsure = null;
+    for (const type of TYPES) {
+      this.addEventListener(type, (event) => {
+        const handler = /** @type {any} */ (this)[`on${type}`];
+        if (typeof handler === "function") handler.call(this, event);
+      });
+    }
+
+    /** @type {WebSocket | null} */
+    this._link = null;
+    /** @type {"" | "resume" | "plain"} What the server is; its first frame tells. */
+    this._mode = "";
+    this._up = false; // data may go over the link
+    this._offered = false; // the link has brought a ticket
+    this._heard = false; // the link has brought a frame
+    this._heardAt = 0;
+    this._opened = false; // `open` has been fired
+    this._closing = false; // by the page
+    this._ended = false;
+    this._failures = 0;
+    /** @type {BinaryType} */
+    this._binaryType = "blob";
+    /** @type {Record<string, any>} */
+    this._timers = {};
+
+    // Frames that the server has not acknowledged: the number of the first, how many of them were sent on this
+    // link, and how many on any.
+    /** @type {Data[]} */
+    this._frames = [];
+    this._base = 0;
+    this._sent = 0;
+    this._ever = 0;
+    this._queued = 0; // bytes
+
+    this._ticket = "";
+    this._park = 0; // seconds
+    this._lostAt = this._env.now();
+    this._received = 0;
+    this._acknowledged = 0;
+    this._newBytes = 0;
+    Object.assign(this, heritages.get(this.url));
+    heritages.delete(this.url);
+
+    /** @param {any} event */
+    this._wake = (event) => this._onWake(event);
+    this._connect();
+    this._listen("addEventListener");
+  }
+
+  /** What people are shown: "connecting", "open", "returning" or "closed". */
+  get state() {
+    if (this._closing || this._ended) return "closed";
+    return !this._opened ? "connecting" : this._up ? "open" : "returning";
+  }
+
+  get binaryType() { return this._binaryType; }
+  set binaryType(type) {
+    this._binaryType = type;
+    if (this._link) this._link.binaryType = type;
+  }
+
+  get bufferedAmount() { return this._queued + (this._link ? this._link.bufferedAmount : 0); }
+  get extensions() { return this._link ? this._link.extensions : ""; }
+
+  /**
+   * Sends a frame, or keeps it until the connection is back.
+   *
+   * Throws InvalidStateError before the first `open`, and QuotaExceededError if more than 1 MiB waits.
+   *
+   * @param {Data} data
+   */
+  send(data) {
+    if (this.readyState === 0) throw new DOMException("The socket is not open yet.", "InvalidStateError");
+    if (this.readyState !== 1) return;
+    const frame = kept(data);
+    if (!this._up) {
+      const size = sizeOf(frame);
+      if (this._queued + size > QUEUE) {
+        throw new DOMException("The connection is away, and 1 MiB waits for it.", "QuotaExceededError");
+      }
+      this._queued += size;
+    }
+    this._frames.push(frame);
+    if (this._up) this._flush();
+  }
+
+  /**
+   * Says goodbye and closes: the consumer is told at once.
+   *
+   * @param {number} [code] 1000, or 3000 to 4999
+   * @param {string} [reason] at most 123 bytes
+   */
+  close(code = 1000, reason = "") {
+    if (code !== 1000 && !(code >= 3000 && code <= 4999)) {
+      throw new DOMException("The code is 1000, or 3000 to 4999.", "InvalidAccessError");
+    }
+    if (new TextEncoder().encode(reason).length > 123) {
+      throw new DOMException("The reason has more than 123 bytes.", "SyntaxError");
+    }
+    if (this._closing || this._ended) return;
+    this._closing = true;
+    this.readyState = 2;
+    this._stop();
+    if (!this._link) {
+      Promise.resolve().then(() => this._end(LOST));
+      return;
+    }
+    if (this._mode === "resume") this._control({ type: "bye" });
+    this._link.close(code, reason);
+  }
+
+  // Links
+
+  _connect() {
+    const { WebSocket, now } = this._env;
+    const expired = now() >= this._lostAt + this._park * 1000;
+    // Browsers fail a handshake whose subprotocols are all refused: every third attempt offers none of ours.
+    const plain = this._failures % 3 === 2 && (expired || !this._ticket);
+    const offered = plain ? this._own : [RESUME, ...this._own];
+    this._offered = !plain && this._ticket !== "";
+    if (this._offered) {
+      const only = this._only && this._opened ? ".only" : "";
+      offered.push(`channels.ticket.${this._ticket}.${this._received}${only}`);
+    }
+    const link = new WebSocket(this.url, offered);
+    this._link = link;
+    this._mode = plain ? "plain" : "";
+    this._heard = false;
+    this._heardAt = now();
+    link.binaryType = this._binaryType;
+    link.onopen = () => this._onOpen();
+    link.onmessage = (event) => this._onMessage(event);
+    link.onclose = (event) => this._onClose(event);
+    this._limit(HELLO_MS);
+  }
+
+  _onOpen() {
+    if (this._mode === "plain") {
+      this._isPlain();
+    } else if (this._link?.protocol !== RESUME && !this._offered) {
+      // The consumer's own subprotocol: perhaps a hello follows, perhaps the server waits for the page.
+      this._begin(false);
+      this._limit(HELLO_MS);
+    }
+  }
+
+  /** @param {number} milliseconds in which the link has to bring a frame */
+  _limit(milliseconds) {
+    this._timer("limit", milliseconds, () => {
+      if (this._up && this._mode === "") this._isPlain();
+      else this._drop(1006);
+    });
+  }
+
+  /** @param {MessageEvent} event */
+  _onMessage(event) {
+    const { data } = event;
+    const marked = typeof data === "string" && data[0] === MARK;
+    const control = marked && data[1] !== MARK ? parsed(data) : null;
+    this._heard = true;
+    this._heardAt = this._env.now();
+    this._clear("limit");
+    if (this._mode === "") {
+      if (control && control.type === "hello") return this._onHello(control);
+      this._isPlain();
+    }
+    if (this._mode === "plain") return this._deliver(event, data);
+    if (control) return this._onControl(control);
+    this._received += 1;
+    this._newBytes += sizeOf(data);
+    this._deliver(event, marked ? data.slice(1) : data);
+    if (!this._up) return;
+    if (this._received - this._acknowledged >= ACK_FRAMES || this._newBytes >= ACK_BYTES) this._ack();
+    else if (!this._timers.ack) this._timer("ack", ACK_MS, () => this._ack());
+  }
+
+  /** @param {any} hello */
+  _onHello(hello) {
+    const all = this._offered && hello.recovered === "all";
+    this._mode = "resume";
+    this._ticket = hello.ticket;
+    this._park = hello.park;
+    this._watch();
+    if (all) {
+      this._forget(hello.have - this._base);
+      this._base = hello.have;
+    }
+    if (this._up) {
+      this._ack();
+      this._flush();
+    } else {
+      this._begin(all);
+    }
+    // Otherwise the verdict follows what is replayed.
+    if (this._offered && "recovered" in hello) this._tellOutcome(hello);
+  }
+
+  /** @param {any} control */
+  _onControl(control) {
+    if (control.ticket) this._ticket = control.ticket;
+    if (control.type === "ack") {
+      const count = Math.min(control.n - this._base, this._sent);
+      this._base += Math.max(0, count);
+      this._forget(count);
+      if (control.ask === true) this._ack();
+    } else if (control.type === "verdict") {
+      this._tellOutcome(control);
+    } else if (control.type === "go") {
+      this._timer("go", this._env.random() * control.within * 1000, () => this._drop(1012));
+    }
+  }
+
+  /** The server does not resume. */
+  _isPlain() {
+    this._clear("limit");
+    this._mode = "plain";
+    this._ticket = "";
+    if (this._up) this._flush();
+    else this._begin(false);
+  }
+
+  /**
+   * Data may go over the link: the connection goes on, or a new one begins.
+   *
+   * @param {boolean} all
+   */
+  _begin(all) {
+    const again = this._opened;
+    /** @type {Data[]} */
+    let unsure = [];
+    /** @type {Data[]} */
+    let waiting = [];
+    this._sent = 0;
+    this._queued = 0;
+    if (!all) {
+      unsure = this._frames.splice(0, this._ever);
+      waiting = this._frames;
+      this._frames = [];
+      this._base = this._ever = this._received = 0;
+    }
+    if (this._mode === "resume") this._ack();
+    if (again && !all) {
+      // The page's code begins anew: its frames come first.
+      this.readyState = 3;
+      this.dispatchEvent(new CloseEvent("close", LOST));
+      if (this._closing) return;
+    }
+    const chosen = this._link?.protocol || "";
+    this.protocol = chosen === RESUME ? "" : chosen;
+    this._up = true;
+    this._opened = true;
+    this.readyState = 1;
+    if (!again || !all) this.dispatchEvent(new Event("open"));
+    this._tellUnsure(unsure);
+    this._frames = this._frames.concat(waiting);
+    this._flush();
+    if (again && (this._mode === "plain" || !this._offered)) this._tellOutcome({ why: "plain" });
+  }
+
+  /** @param {End} end */
+  _onClose(end) {
+    const up = this._up;
+    const now = this._env.now();
+    this._stop();
+    this._link = null;
+    this._up = false;
+    if (this._closing) return this._end(end);
+    const worked = this._heard || now - this._heardAt > SILENCE_MS;
+    this._failures = worked ? 0 : this._failures + 1;
+    if (up) this._lostAt = now;
+    if (this._only && end.code === GONE) return this._end(LOST);
+    const over = this._only && (up ? this._mode !== "resume" : !this._opened && this._failures === 3);
+    if (over || !COMES_BACK_AFTER.includes(end.code)) return this._end(end);
+    if (up) this.dispatchEvent(new CustomEvent("offline", { detail: { code: end.code } }));
+    if (!this._closing) this._retry();
+  }
+
+  /** Connects after a while; ends a socket with `only` when the server has nothing left for it. */
+  _retry() {
+    const { now, random } = this._env;
+    const delay = random() * Math.min(LONGEST_MS, JITTER_MS * 2 ** this._failures);
+    const left = this._only && this._opened ? this._lostAt + this._park * 1000 - now() : Infinity;
+    if (left <= 0) this._end(LOST);
+    else if (delay < left) this._timer("retry", delay, () => this._connect());
+    else this._timer("retry", left, () => this._end(LOST));
+  }
+
+  /** @param {number} code what the page is told */
+  _drop(code) {
+    const link = this._link;
+    if (link) link.onopen = link.onmessage = link.onclose = null;
+    link?.close(); // without a code, which is no goodbye
+    this._onClose({ code });
+  }
+
+  /** @param {End} end */
+  _end({ code, reason, wasClean }) {
+    this._stop();
+    this._ended = true;
+    this.readyState = 3;
+    this._listen("removeEventListener");
+    const unsure = this._frames.splice(0, this._ever);
+    if (!this._closing) {
+      if (this._only && this._ticket && code === 1006) {
+        const { _ticket, _received, _park, _lostAt, _frames } = this;
+        const _base = this._base + unsure.length;
+        heritages.set(this.url, { _ticket, _received, _park, _lostAt, _frames, _base });
+      }
+      this._tellUnsure(unsure);
+      if (code === 1006) this.dispatchEvent(new Event("error"));
+    }
+    this.dispatchEvent(new CloseEvent("close", { code, reason, wasClean }));
+  }
+
+  // Frames
+
+  _flush() {
+    const link = this._link;
+    while (link && this._sent < this._frames.length) {
+      let frame = this._frames[this._sent];
+      if (typeof frame === "string" && frame[0] === MARK) {
+        if (this._mode === "") break; // doubled or not: the first frame of the server tells
+        if (this._mode === "resume") frame = MARK + frame;
+      }
+      link.send(/** @type {any} */ (frame));
+      this._sent += 1;
+    }
+    this._ever = Math.max(this._ever, this._sent);
+    if (this._mode === "plain") this._forget(this._sent);
+  }
+
+  /** @param {number} count of frames that need not be sent again */
+  _forget(count) {
+    if (!(count > 0)) return;
+    this._frames.splice(0, count);
+    this._sent = Math.max(0, this._sent - count);
+    this._ever = Math.max(0, this._ever - count);
+  }
+
+  /** @param {object} control */
+  _control(control) {
+    this._link?.send(MARK + JSON.stringify(control));
+  }
+
+  _ack() {
+    this._clear("ack");
+    this._acknowledged = this._received;
+    this._newBytes = 0;
+    this._control({ type: "ack", n: this._received });
+  }
+
+  // Silence, sleep, and pages that come and go
+
+  _watch() {
+    const rest = this._heardAt + SILENCE_MS - this._env.now();
+    if (rest <= 0) this._ping();
+    this._timer("watch", rest > 0 ? rest : SILENCE_MS, () => this._watch());
+  }
+
+  _ping() {
+    if (this._timers.limit) return;
+    this._control({ type: "ping" });
+    this._limit(PING_MS);
+  }
+
+  /** @param {any} event */
+  _onWake(event) {
+    const { document } = this._env;
+    if (this._closing) return;
+    if (event.type === "pagehide") {
+      if (!event.persisted && this._up && this._mode === "resume") this._control({ type: "bye" });
+      return;
+    }
+    if (event.type === "pageshow" && !event.persisted) return;
+    if (event.type === "visibilitychange" && document.visibilityState === "hidden") return;
+    if (this._timers.retry) {
+      this._clear("retry");
+      this._connect();
+    } else if (!this._up) {
+      this._limit(PING_MS);
+    } else if (this._mode === "resume") {
+      this._ping();
+    }
+  }
+
+  /** @param {"addEventListener" | "removeEventListener"} method */
+  _listen(method) {
+    const { window, document } = this._env;
+    for (const type of ["online", "pageshow", "pagehide"]) window?.[method]?.(type, this._wake);
+    document?.[method]?.("visibilitychange", this._wake);
+  }
+
+  /**
+   * @param {string} name
+   * @param {number} milliseconds
+   * @param {() => void} call
+   */
+  _timer(name, milliseconds, call) {
+    this._clear(name);
+    this._timers[name] = this._env.setTimeout(() => {
+      delete this._timers[name];
+      call();
+    }, milliseconds);
+  }
+
+  /** @param {string} name */
+  _clear(name) {
+    if (!(name in this._timers)) return;
+    this._env.clearTimeout(this._timers[name]);
+    delete this._timers[name];
+  }
+
+  _stop() {
+    Object.keys(this._timers).forEach((name) => this._clear(name));
+  }
+
+  // What the page is told
+
+  /**
+   * @param {MessageEvent} event
+   * @param {any} data
+   */
+  _deliver(event, data) {
+    if (this.readyState === 1) this.dispatchEvent(new MessageEvent("message", { data, origin: event.origin }));
+  }
+
+  /** @param {{recovered?: string, why?: string}} outcome */
+  _tellOutcome({ recovered = "", why = "" }) {
+    if (!this._closing) this.dispatchEvent(new CustomEvent("resumed", { detail: { recovered, why } }));
+  }
+
+  /** @param {Data[]} frames */
+  _tellUnsure(frames) {
+    if (frames.length) this.dispatchEvent(new CustomEvent("unsure", { detail: { frames } }));
+  }
+}
+
+/**
+ * Replaces `WebSocket` for what goes to the page's host, or to that of the script.
+ *
+ * @param {{reconnect?: boolean, host?: string, env?: Partial<Environment>}} [options] With `reconnect`, for pages
+ *   that do not connect again by themselves.
+ */
+export function install({ reconnect = false, host = "", env = {} } = {}) {
+  const { WebSocket: Native, window } = { ...page, ...env };
+  const hosts = [window.location.host, host];
+  class Installed extends Socket {
+    /**
+     * @param {string | URL} url
+     * @param {string | string[]} [protocols]
+     */
+    constructor(url, protocols) {
+      // @ts-ignore - a socket to another host is the native one
+      if (!hosts.includes(resolve(url, { ...page, ...env }).host)) return new Native(url, protocols);
+      super(url, protocols, { only: !reconnect, env });
+    }
+    static get native() { return Native; }
+    /** @param {any} one */
+    static [Symbol.hasInstance](one) {
+      const is = Function.prototype[Symbol.hasInstance];
+      return is.call(this, one) || (this === Installed && is.call(Native, one));
+    }
+  }
+  window.WebSocket = Installed;
+}
+
+/**
+ * @param {string | URL} url
+ * @param {Environment} env
+ */
+function resolve(url, env) {
+  const resolved = new URL(url, env.document?.baseURI);
+  resolved.protocol = resolved.protocol.replace("http", "ws");
+  resolved.hash = "";
+  return resolved;
+}
+
+/**
+ * Returns a frame that does not change any more: the page may go on writing to its buffer.
+ *
+ * @param {Data} data
+ * @returns {Data}
+ */
+function kept(data) {
+  if (data instanceof ArrayBuffer) return data.slice(0);
+  if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
+  return typeof Blob === "function" && data instanceof Blob ? data : String(data);
+}
+
+/** @param {any} data */
+function sizeOf(data) {
+  return data.length ?? data.byteLength ?? data.size;
+}
+
+/** @param {string} text */
+function parsed(text) {
+  try {
+    return JSON.parse(text.slice(1)) || {};
+  } catch {
+    return {};
+  }
+}
+
+const script = page.document?.currentScript; // only a classic script has one
+if (script && "install" in script.dataset) {
+  install({ reconnect: script.dataset.install === "reconnect", host: new URL(script.src).host });
+}

@@ -1,0 +1,699 @@
+/** What the page sees and does, beside the wire (transcripts.test.mjs). */
+
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { Socket } from "../../../compat/client/socket.mjs";
+import { World } from "./world.mjs";
+
+let pages = 0;
+
+/** A socket of a page of its own: nothing is inherited from another test. */
+function made(world, { protocols = [], url, ...options } = {}) {
+  pages += 1;
+  const address = url ?? `wss://example.com/ws/${pages}/`;
+  return world.follow(new Socket(address, protocols, { ...options, env: world.env }));
+}
+
+function opened(world, options) {
+  const socket = made(world, options);
+  world.accept();
+  world.hello();
+  world.takeWire();
+  world.takeEvents();
+  return socket;
+}
+
+/** The link is lost and a new one is open, whose first frame is a hello with these fields. */
+function cutAndBack(world, hello = { recovered: "all" }) {
+  world.end();
+  world.clock.wait(0.3);
+  world.accept();
+  world.hello(hello);
+}
+
+const kinds = (events) => events.map(({ event }) => event);
+
+// Coming back
+
+test("the first wait is at most 300 ms, the next ones grow to 30 s", () => {
+  const world = new World({ random: 1 });
+  opened(world);
+  const waits = [];
+  for (let attempt = 0; attempt < 10; attempt += 1) {
+    world.end();
+    const links = world.links.length;
+    let waited = 0;
+    while (world.links.length === links) {
+      world.clock.wait(0.1);
+      waited += 100;
+    }
+    waits.push(waited);
+  }
+  assert.deepEqual(waits, [300, 600, 1200, 2400, 4800, 9600, 19200, 30000, 30000, 30000]);
+});
+
+test("the whole wait is jitter", () => {
+  const world = new World({ random: 0 });
+  opened(world);
+  for (let attempt = 0; attempt < 5; attempt += 1) {
+    world.end();
+    world.clock.wait(0);
+  }
+  assert.equal(world.links.length, 6);
+});
+
+test("a link that worked makes the next wait short again", () => {
+  const world = new World({ random: 1 });
+  opened(world);
+  for (let attempt = 0; attempt < 4; attempt += 1) {
+    world.end();
+    world.clock.wait(5);
+  }
+  world.accept();
+  world.hello({ recovered: "all" });
+  world.end();
+  const links = world.links.length;
+  world.clock.wait(0.3);
+  assert.equal(world.links.length, links + 1);
+});
+
+test("a link without a hello is dropped after 10 s", () => {
+  const world = new World();
+  made(world);
+  world.accept();
+  world.clock.wait(9.9);
+  assert.equal(world.links.length, 1);
+  world.clock.wait(0.5);
+  assert.equal(world.links.length, 2);
+  assert.equal(world.links[0].readyState, 2);
+});
+
+test("an attempt that nothing answers is dropped after 10 s", () => {
+  const world = new World();
+  made(world);
+  world.clock.wait(10.5);
+  assert.equal(world.links.length, 2);
+  assert.equal(world.link.readyState, 0);
+});
+
+test("what a dropped link says later is not heard", () => {
+  const world = new World();
+  opened(world);
+  const [old] = world.links;
+  const { onmessage } = old;
+  world.clock.wait(28.5);
+  assert.equal(world.links.length, 2);
+  assert.ok(onmessage && !old.onmessage && !old.onclose);
+});
+
+// What is shown
+
+test("readyState stays OPEN while it is away, and state says so", () => {
+  const world = new World();
+  const socket = made(world);
+  const states = [[socket.readyState, socket.state]];
+  const note = () => states.push([socket.readyState, socket.state]);
+  world.accept();
+  note();
+  world.hello();
+  note();
+  world.end();
+  note();
+  world.clock.wait(0.3);
+  note();
+  world.accept();
+  world.hello({ recovered: "all" });
+  note();
+  socket.close();
+  note();
+  world.end(1000);
+  note();
+  assert.deepEqual(states, [
+    [0, "connecting"], [0, "connecting"], [1, "open"], [1, "returning"], [1, "returning"], [1, "open"],
+    [2, "closed"], [3, "closed"],
+  ]);
+});
+
+test("it has the constants and the attributes of a WebSocket", () => {
+  const world = new World();
+  const socket = made(world, { url: "/ws/chat/#top", protocols: "json" });
+  assert.deepEqual([Socket.CONNECTING, Socket.OPEN, Socket.CLOSING, Socket.CLOSED], [0, 1, 2, 3]);
+  assert.deepEqual([socket.CONNECTING, socket.OPEN, socket.CLOSING, socket.CLOSED], [0, 1, 2, 3]);
+  assert.equal(socket.url, "wss://example.com/ws/chat/");
+  assert.equal(socket.binaryType, "blob");
+  socket.binaryType = "arraybuffer";
+  assert.equal(world.link.binaryType, "arraybuffer");
+  world.accept("json");
+  world.hello();
+  assert.equal(socket.protocol, "json");
+  assert.equal(socket.extensions, "");
+  world.link.bufferedAmount = 7;
+  assert.equal(socket.bufferedAmount, 7);
+  world.end();
+  world.clock.wait(0.3);
+  assert.equal(world.link.binaryType, "arraybuffer");
+  assert.equal(socket.protocol, "json");
+});
+
+test("our own subprotocol is hidden from the page", () => {
+  const world = new World();
+  assert.equal(opened(world).protocol, "");
+});
+
+test("handlers and listeners are called with the socket", () => {
+  const world = new World();
+  const socket = made(world);
+  const calls = [];
+  socket.onopen = function onOpen(event) {
+    calls.push([this === socket, event.target === socket, event.type]);
+  };
+  socket.onmessage = () => calls.push("replaced");
+  socket.onmessage = ({ data, origin }) => calls.push([data, origin]);
+  socket.onresumed = ({ detail }) => calls.push(detail);
+  socket.onoffline = ({ detail }) => calls.push(detail);
+  world.accept();
+  world.hello();
+  world.serve("x");
+  socket.onmessage = null;
+  world.serve("y");
+  cutAndBack(world);
+  assert.deepEqual(calls, [
+    [true, true, "open"],
+    ["x", "wss://example.com"],
+    { code: 1006 },
+    { recovered: "all", why: "" },
+  ]);
+});
+
+test("a URL that is none, and a code that pages may not send, are errors", () => {
+  const world = new World();
+  assert.throws(() => made(world, { url: "http://[" }));
+  const socket = opened(world);
+  assert.throws(() => socket.close(1001), { name: "InvalidAccessError" });
+  assert.throws(() => socket.close(2999), { name: "InvalidAccessError" });
+  assert.throws(() => socket.close(3000, "é".repeat(62)), { name: "SyntaxError" });
+  socket.close(3000, "é".repeat(61));
+  assert.equal(world.takeWire().pop().client_close, 3000);
+});
+
+test("once is enough to close", () => {
+  const world = new World();
+  const socket = opened(world);
+  socket.close();
+  socket.close(4000);
+  world.serve("too late");
+  world.end(1000);
+  socket.close();
+  assert.deepEqual(kinds(world.takeEvents()), ["close"]);
+  assert.deepEqual(world.takeWire(), [{ client: { type: "bye" } }, { client_close: 1000 }]);
+});
+
+test("closed before it was open", async () => {
+  const world = new World();
+  const socket = made(world);
+  socket.close();
+  assert.equal(socket.readyState, 2);
+  world.end(1006);
+  assert.deepEqual(kinds(world.takeEvents()), ["close"]);
+  world.clock.wait(60);
+  assert.equal(world.links.length, 1);
+});
+
+// The queue
+
+test("more than 1 MiB does not wait", () => {
+  const world = new World();
+  const socket = opened(world);
+  world.end();
+  const half = "x".repeat(512 * 1024);
+  socket.send(half);
+  assert.equal(socket.bufferedAmount, 512 * 1024);
+  socket.send(half);
+  assert.throws(() => socket.send("y"), { name: "QuotaExceededError", message: /1 MiB/ });
+  assert.throws(() => socket.send(new Uint8Array(1)), { name: "QuotaExceededError" });
+  world.clock.wait(0.3);
+  world.accept();
+  world.hello({ recovered: "all" });
+  assert.equal(socket.bufferedAmount, 0);
+  assert.deepEqual(world.takeWire().slice(2), [{ client: half }, { client: half }]);
+  world.end();
+  socket.send("y");
+});
+
+test("before the first open it throws, and after the end it is silent", () => {
+  const world = new World();
+  const socket = made(world);
+  assert.throws(() => socket.send("x"), { name: "InvalidStateError" });
+  world.accept();
+  world.hello();
+  world.end(1000);
+  socket.send("x");
+  assert.deepEqual(world.takeWire().slice(2), []);
+});
+
+test("a buffer may be written to after it was sent", () => {
+  const world = new World();
+  const socket = opened(world);
+  world.end();
+  const bytes = new Uint8Array([1, 2, 3, 4]);
+  socket.send(bytes.subarray(1, 3));
+  socket.send(bytes.buffer);
+  socket.send(new DataView(bytes.buffer, 3));
+  bytes.fill(9);
+  world.clock.wait(0.3);
+  world.accept();
+  world.hello({ recovered: "all" });
+  const sent = world.takeWire().slice(2).map(({ client }) => [...new Uint8Array(client)]);
+  assert.deepEqual(sent, [[2, 3], [1, 2, 3, 4], [4]]);
+});
+
+test("blobs, and what is neither text nor bytes", () => {
+  const world = new World();
+  const socket = opened(world);
+  const blob = new Blob(["x".repeat(1024 * 1024)]);
+  world.end();
+  socket.send(blob);
+  assert.throws(() => socket.send("y"), { name: "QuotaExceededError" });
+  world.clock.wait(0.3);
+  world.accept();
+  world.hello({ recovered: "all" });
+  socket.send(5);
+  assert.deepEqual(world.takeWire().slice(2), [{ client: blob }, { client: "5" }]);
+});
+
+test("received bytes count towards an ack", () => {
+  const world = new World();
+  opened(world);
+  world.serve(new Blob(["x".repeat(65535)]));
+  assert.deepEqual(world.takeWire(), []);
+  world.serve(new ArrayBuffer(1));
+  assert.deepEqual(world.takeWire(), [{ client: { type: "ack", n: 2 } }]);
+});
+
+// A new connection
+
+test("the page's code for open comes first, then unsure frames if it sends them again, then what waited", () => {
+  const world = new World();
+  const socket = opened(world);
+  socket.addEventListener("open", () => socket.send("init"));
+  socket.addEventListener("unsure", ({ detail }) => detail.frames.forEach((frame) => socket.send(frame)));
+  socket.send("0");
+  world.end();
+  socket.send("1");
+  world.clock.wait(0.3);
+  world.accept();
+  world.takeWire();
+  world.hello({ recovered: "", why: "left" });
+  assert.deepEqual(world.takeWire(), [
+    { client: { type: "ack", n: 0 } },
+    { client: "init" },
+    { client: "0" },
+    { client: "1" },
+  ]);
+  cutAndBack(world, { recovered: "all", have: 2 });
+  assert.deepEqual(world.takeWire().pop(), { client: "1" });
+});
+
+test("in the close before a new open nothing is sent, and the state is not closed", () => {
+  const world = new World();
+  const socket = opened(world);
+  const seen = [];
+  socket.addEventListener("close", () => {
+    seen.push([socket.readyState, socket.state]);
+    socket.send("lost");
+  });
+  cutAndBack(world, { recovered: "groups", why: "home" });
+  assert.deepEqual(seen, [[3, "returning"]]);
+  assert.ok(!world.takeWire().some(({ client }) => client === "lost"));
+});
+
+test("a page that closes in that close is gone", () => {
+  const world = new World();
+  const socket = opened(world);
+  socket.addEventListener("close", () => socket.close());
+  cutAndBack(world, { recovered: "", why: "expired" });
+  assert.deepEqual(kinds(world.takeEvents()), ["offline", "close"]);
+  assert.deepEqual(world.takeWire().slice(-2), [{ client: { type: "bye" } }, { client_close: 1000 }]);
+  world.end(1000);
+  world.clock.wait(60);
+  assert.deepEqual(kinds(world.takeEvents()), ["close"]);
+  assert.equal(world.links.length, 2);
+});
+
+test("a page that closes when it is told of the loss is gone", async () => {
+  const world = new World();
+  const socket = opened(world);
+  socket.onoffline = () => socket.close();
+  world.end();
+  await Promise.resolve();
+  world.clock.wait(60);
+  assert.deepEqual(kinds(world.takeEvents()), ["offline", "close"]);
+  assert.equal(world.links.length, 1);
+});
+
+test("a frame of the server that is no control frame does no harm", () => {
+  const world = new World();
+  const socket = opened(world);
+  for (const text of ["\u0010", "\u0010{", "\u0010null", "\u00105"]) world.serve(text);
+  world.serve({ type: "ack", n: 5 });
+  socket.send("x");
+  world.serve("y");
+  assert.deepEqual(world.takeWire(), [{ client: "x" }]);
+  assert.deepEqual(kinds(world.takeEvents()), ["message"]);
+});
+
+// Servers that do not resume
+
+test("a plain connection comes back as a new one", () => {
+  const world = new World();
+  const socket = made(world, { protocols: ["json"] });
+  world.accept("json");
+  world.serve("first");
+  socket.send("gone");
+  world.takeEvents();
+  world.end(1012);
+  socket.send("waits");
+  assert.equal(socket.state, "returning");
+  world.clock.wait(0.3);
+  world.takeWire();
+  world.accept("json");
+  assert.deepEqual(world.takeWire(), [{ client: "waits" }]);
+  assert.deepEqual(world.takeEvents(), [
+    { event: "offline", code: 1012 },
+    { event: "close", code: 1006 },
+    { event: "open" },
+    { event: "resumed", recovered: "", why: "plain" },
+  ]);
+});
+
+test("a plain server is not pinged", () => {
+  const world = new World();
+  made(world, { protocols: ["json"] });
+  world.accept("json");
+  world.serve("first");
+  world.takeWire();
+  world.clock.wait(60);
+  world.fire("online");
+  world.fire("pagehide", { persisted: false });
+  assert.deepEqual(world.takeWire(), []);
+});
+
+test("a server that has not said hello after 10 s is plain, and what was sent to it is not kept", () => {
+  const world = new World();
+  const socket = made(world, { protocols: ["json"] });
+  world.accept("json");
+  socket.send("a");
+  socket.send("\u0010b");
+  socket.send("c");
+  world.clock.wait(9);
+  assert.deepEqual(world.takeWire().slice(1), [{ client: "a" }]);
+  world.clock.wait(1);
+  assert.deepEqual(world.takeWire(), [{ client: "\u0010b" }, { client: "c" }]);
+  world.end();
+  world.clock.wait(0.3);
+  world.accept("json");
+  assert.ok(!kinds(world.takeEvents()).includes("unsure"));
+});
+
+test("frames that begin with U+0010 wait until the server is known", () => {
+  const world = new World();
+  const socket = made(world, { protocols: ["json"] });
+  world.accept("json");
+  socket.send("\u0010b");
+  socket.send("c");
+  assert.deepEqual(world.takeWire().slice(1), []);
+  world.hello();
+  assert.deepEqual(world.takeWire().slice(1), [{ client: "\u0010\u0010b" }, { client: "c" }]);
+});
+
+test("every third attempt is plain, as long as nothing else has worked", () => {
+  const world = new World({ random: 1 });
+  made(world, { protocols: ["json"] });
+  for (let attempt = 0; attempt < 5; attempt += 1) {
+    world.end();
+    world.clock.wait(31);
+    if (world.link.readyState === 2) break;
+  }
+  const offered = world.links.slice(0, 6).map((link) => link.offered[0]);
+  const resume = "channels.resume.v1";
+  assert.deepEqual(offered, [resume, resume, "json", resume, resume, "json"].slice(0, offered.length));
+});
+
+test("a server that does not resume any more is tried plainly when the connection cannot be there", () => {
+  const world = new World({ random: 1 });
+  const socket = opened(world, { protocols: ["json"] });
+  const offered = [];
+  for (let attempt = 0; attempt < 12; attempt += 1) {
+    world.end();
+    while (world.link.readyState !== 0) world.clock.wait(0.1);
+    offered.push(world.link.offered[0]);
+  }
+  const first = offered.indexOf("json");
+  assert.ok(first > 5, "not within the seconds that the server keeps it");
+  assert.equal(first % 3, 2);
+  world.end();
+  while (world.link.offered[0] !== "json" || world.link.readyState !== 0) {
+    if (world.link.readyState === 0) world.end();
+    world.clock.wait(0.1);
+  }
+  world.accept("json");
+  assert.equal(socket.state, "open");
+  assert.deepEqual(world.takeEvents().pop(), { event: "resumed", recovered: "", why: "plain" });
+});
+
+test("a first frame that is data, in the place of a hello", () => {
+  const world = new World();
+  const socket = opened(world);
+  socket.send("perhaps");
+  world.end();
+  world.clock.wait(0.3);
+  world.accept();
+  world.serve("data");
+  assert.deepEqual(world.takeEvents(), [
+    { event: "offline", code: 1006 },
+    { event: "close", code: 1006 },
+    { event: "open" },
+    { event: "unsure", frames: ["perhaps"] },
+    { event: "resumed", recovered: "", why: "plain" },
+    { event: "message", data: "data" },
+  ]);
+});
+
+// Sleep and wake
+
+for (const wake of [
+  (world) => world.show("visible"),
+  (world) => world.fire("online"),
+  (world) => world.fire("pageshow", { persisted: true }),
+]) {
+  test(`woken up by ${wake}: a dead link is known within 3 s`, () => {
+    const world = new World();
+    opened(world);
+    wake(world);
+    assert.deepEqual(world.takeWire(), [{ client: { type: "ping" } }]);
+    world.clock.wait(2.9);
+    assert.deepEqual(world.takeWire(), []);
+    world.clock.wait(0.3);
+    assert.equal(world.takeWire().length, 2);
+    assert.deepEqual(world.takeEvents(), [{ event: "offline", code: 1006 }]);
+  });
+
+  test(`woken up by ${wake}: a waiting socket connects at once`, () => {
+    const world = new World({ random: 1 });
+    opened(world);
+    world.end();
+    world.clock.wait(0.3);
+    world.end();
+    world.takeWire();
+    wake(world);
+    assert.equal(world.takeWire().length, 1);
+    world.clock.wait(0.6);
+    assert.equal(world.links.length, 3);
+  });
+}
+
+test("a hidden page, and a page that is shown for the first time, ask nothing", () => {
+  const world = new World();
+  opened(world);
+  world.show("hidden");
+  world.fire("pageshow", { persisted: false });
+  assert.deepEqual(world.takeWire(), []);
+});
+
+test("a hidden page hears that the network is back", () => {
+  const world = new World();
+  opened(world);
+  world.show("hidden");
+  world.fire("online");
+  assert.deepEqual(world.takeWire(), [{ client: { type: "ping" } }]);
+});
+
+test("several signs at once are one ping, and any frame answers it", () => {
+  const world = new World();
+  opened(world);
+  world.show("visible");
+  world.fire("online");
+  assert.deepEqual(world.takeWire(), [{ client: { type: "ping" } }]);
+  world.serve("x");
+  world.clock.wait(5);
+  assert.equal(world.links.length, 1);
+});
+
+test("after a night's sleep the timers find the dead link", () => {
+  const world = new World();
+  opened(world);
+  world.clock.sleep(8 * 3600);
+  assert.deepEqual(world.takeWire(), [{ client: { type: "ping" } }]);
+  world.clock.wait(3.2);
+  assert.equal(world.links.length, 2);
+});
+
+test("an attempt from before the sleep has 3 s left", () => {
+  const world = new World();
+  opened(world);
+  world.end();
+  world.clock.wait(0.3);
+  world.show("visible");
+  world.clock.wait(3.7);
+  assert.equal(world.links.length, 3);
+});
+
+test("goodbye when the page is left, not when it is kept", () => {
+  const world = new World();
+  opened(world);
+  world.fire("pagehide", { persisted: true });
+  assert.deepEqual(world.takeWire(), []);
+  world.fire("pagehide", { persisted: false });
+  assert.deepEqual(world.takeWire(), [{ client: { type: "bye" } }]);
+});
+
+test("a page that is left after its own close() says nothing more", () => {
+  const world = new World();
+  opened(world).close();
+  world.takeWire();
+  world.fire("pagehide", { persisted: false });
+  assert.deepEqual(world.takeWire(), []);
+});
+
+test("a socket that has ended listens to nothing", () => {
+  const world = new World();
+  opened(world);
+  world.end(4000);
+  world.takeWire();
+  world.fire("online");
+  world.fire("pagehide", { persisted: false });
+  world.show("visible");
+  assert.deepEqual(world.takeWire(), []);
+  assert.equal(world.clock.timers.size, 0);
+});
+
+// only
+
+test("only: a first attempt fails three times, one of them plain, and the page is told", () => {
+  const world = new World();
+  const socket = made(world, { only: true });
+  const errors = [];
+  socket.onerror = ({ type }) => errors.push(type);
+  for (let attempt = 0; attempt < 3; attempt += 1) {
+    world.end();
+    world.clock.wait(2);
+  }
+  assert.deepEqual(world.links.map(({ offered }) => offered.length), [1, 1, 0]);
+  assert.deepEqual(world.takeEvents(), [{ event: "close", code: 1006 }]);
+  assert.deepEqual(errors, ["error"]);
+  world.clock.wait(60);
+  assert.equal(world.links.length, 3);
+});
+
+test("only: against a plain server it ends as a WebSocket does", () => {
+  const world = new World();
+  const socket = made(world, { only: true, protocols: ["json"] });
+  socket.onclose = ({ code, reason, wasClean }) => world.events.push([code, reason, wasClean]);
+  world.accept("json");
+  world.end(1012, "later");
+  assert.deepEqual(world.takeEvents(), [
+    { event: "open" },
+    [1012, "later", true],
+    { event: "close", code: 1012 },
+  ]);
+  world.clock.wait(60);
+  assert.equal(world.links.length, 1);
+});
+
+test("only: the next socket of the URL has the ticket, and what was never sent", () => {
+  const world = new World();
+  const url = "wss://example.com/ws/heritage/";
+  const first = opened(world, { only: true, url });
+  first.send("0");
+  world.serve("a");
+  world.end();
+  first.send("1");
+  world.clock.wait(0.3);
+  world.accept();
+  world.end(4410);
+  assert.equal(first.readyState, 3);
+  world.takeWire();
+  world.takeEvents();
+  const second = made(world, { only: true, url });
+  second.onopen = () => second.send("init");
+  assert.deepEqual(world.takeWire(), [{ link: ["channels.resume.v1", "channels.ticket.T1.1"] }]);
+  world.accept();
+  world.hello({ recovered: "groups", why: "home" });
+  assert.deepEqual(world.takeWire(), [{ client: { type: "ack", n: 0 } }, { client: "init" }, { client: "1" }]);
+  assert.deepEqual(kinds(world.takeEvents()), ["open", "resumed"]);
+  world.end();
+  world.clock.wait(0.3);
+  assert.deepEqual(world.takeWire().pop().link.pop(), "channels.ticket.T3.0.only");
+  made(world, { url: "wss://example.com/ws/another/" });
+  assert.equal(world.wire.pop().link.length, 1);
+});
+
+test("only: what the next socket inherits it leaves again if it cannot connect", () => {
+  const world = new World();
+  const url = "wss://example.com/ws/heritage-2/";
+  opened(world, { only: true, url });
+  cutAndBack(world);
+  world.end();
+  world.clock.wait(0.3);
+  world.accept();
+  world.end(4410);
+  for (let round = 0; round < 2; round += 1) {
+    made(world, { only: true, url });
+    for (let attempt = 0; attempt < 3; attempt += 1) {
+      assert.equal(world.link.offered.pop(), "channels.ticket.T2.0");
+      world.end();
+      world.clock.wait(2);
+    }
+  }
+});
+
+test("only: the connection was there all the same", () => {
+  const world = new World();
+  const url = "wss://example.com/ws/heritage-3/";
+  const first = opened(world, { only: true, url });
+  first.send("0");
+  first.send("1");
+  world.end();
+  first.send("2");
+  world.clock.wait(0.3);
+  world.accept();
+  world.end(4410);
+  made(world, { only: true, url });
+  world.accept();
+  world.takeWire();
+  world.hello({ recovered: "all", have: 1 });
+  assert.deepEqual(world.takeWire(), [{ client: { type: "ack", n: 0 } }, { client: "2" }]);
+  cutAndBack(world, { recovered: "all", have: 1 });
+  assert.deepEqual(world.takeWire().pop(), { client: "2" });
+});
+
+test("only: a socket that the page has closed leaves nothing", () => {
+  const world = new World();
+  const url = "wss://example.com/ws/heritage-4/";
+  const socket = opened(world, { only: true, url });
+  socket.close();
+  world.end(1000);
+  made(world, { only: true, url });
+  assert.equal(world.wire.pop().link.length, 1);
+});
