@@ -1,0 +1,161 @@
+"""Links on the library websockets, and the world of a client: time, chance, and who opens its links."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from compat import clock
+from compat.client.frames import Closed, Frame
+
+try:
+    from websockets.asyncio.client import ClientConnection, connect
+    from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+    from websockets.typing import Subprotocol
+except ModuleNotFoundError as error:
+    if error.name is None or not error.name.startswith("websockets"):
+        raise
+    raise ImportError(
+        "compat.client needs websockets 13 or newer. Install it with: pip install 'channels-compat[client]'"
+    ) from error
+
+__all__ = ["Link", "Refused", "WebsocketLink", "World"]
+
+MAX_FRAME_BYTES = 16 * 1024 * 1024
+CLOSE_SECONDS = 3.0
+OUR_OWN_ENDS = (1002, 1003, 1007, 1009, 1010)
+"""Close codes with which this side ends a link because of what the server has sent."""
+
+logger = logging.getLogger("compat.client.links")
+# At DEBUG websockets logs the headers and frames that have the tickets.
+logger.setLevel(logging.INFO)
+
+
+class Refused(Closed):
+    """The handshake was refused with ``status``; the reason is such as "HTTP 403"."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(1006, f"HTTP {status}")
+        self.status = status
+
+
+class Link(Protocol):
+    """An open websocket."""
+
+    @property
+    def subprotocol(self) -> str | None:
+        """The one that the server has chosen."""
+        ...
+
+    async def receive(self) -> Frame:
+        """Return the next frame; raise Closed at the end."""
+        ...
+
+    async def send(self, frame: Frame) -> None:
+        """Write a frame, and wait while the peer does not read; raise Closed."""
+        ...
+
+    async def ping(self) -> None:
+        """Ask the peer for a sign of life, and wait for it; raise Closed."""
+        ...
+
+    async def close(self, code: int, reason: str) -> None:
+        """Say goodbye, and wait for the end, for some seconds at most."""
+        ...
+
+    def leave(self) -> None:
+        """End the link at once, without a goodbye."""
+        ...
+
+
+class World:
+    """What a client takes from outside of itself. Tests pass another."""
+
+    def time(self) -> float:
+        """Return the seconds of a clock that never goes back."""
+        return clock.steady()
+
+    def random(self) -> float:
+        """Return a number of [0, 1)."""
+        return random.random()
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> clock.Timer:
+        """Call ``callback()`` after so many seconds, in the event loop."""
+        return clock.call_later(asyncio.get_running_loop(), seconds, callback)
+
+    async def open(
+        self,
+        url: str,
+        subprotocols: Sequence[str],
+        headers: Mapping[str, str],
+        tls: ssl.SSLContext | None,
+    ) -> Link:
+        """Return a new link. Raises Refused, Closed for any other failure, and ValueError for the URL."""
+        options: dict[str, Any] = {} if tls is None else {"ssl": tls}
+        try:
+            socket = await connect(
+                url,
+                subprotocols=[Subprotocol(one) for one in subprotocols] or None,
+                additional_headers=dict(headers),
+                close_timeout=CLOSE_SECONDS,
+                max_size=MAX_FRAME_BYTES,
+                max_queue=4,
+                # The client pings by itself: it knows when it does not read, and so cannot see an answer.
+                ping_interval=None,
+                logger=logger,
+                **options,
+            )
+        except InvalidURI as error:
+            raise ValueError(str(error)) from error
+        except InvalidStatus as error:
+            raise Refused(error.response.status_code) from error
+        except (OSError, EOFError, TimeoutError, asyncio.TimeoutError, InvalidHandshake) as error:
+            raise Closed(1006, str(error) or type(error).__name__) from error
+        return WebsocketLink(socket)
+
+
+class WebsocketLink:
+    """A Link on a connection of websockets."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+
+    @property
+    def subprotocol(self) -> str | None:
+        return self._socket.subprotocol
+
+    async def receive(self) -> Frame:
+        try:
+            return await self._socket.recv()
+        except ConnectionClosed as error:
+            raise _end_of(error) from None
+
+    async def send(self, frame: Frame) -> None:
+        try:
+            await self._socket.send(frame)
+        except ConnectionClosed as error:
+            raise _end_of(error) from None
+
+    async def ping(self) -> None:
+        try:
+            await (await self._socket.ping())
+        except ConnectionClosed as error:
+            raise _end_of(error) from None
+
+    async def close(self, code: int, reason: str) -> None:
+        await self._socket.close(code, reason)
+
+    def leave(self) -> None:
+        self._socket.transport.abort()
+
+
+def _end_of(error: ConnectionClosed) -> Closed:
+    if error.rcvd is not None:
+        return Closed(error.rcvd.code, error.rcvd.reason)
+    if error.sent is not None and error.sent.code in OUR_OWN_ENDS:
+        return Closed(error.sent.code, error.sent.reason)
+    return Closed(1006, str(error.__cause__ or ""))

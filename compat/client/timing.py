@@ -1,0 +1,76 @@
+"""When a client tries again, and when it doubts that its link lives. Without a clock: times are passed in."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+__all__ = ["Attempts", "Pulse"]
+
+FIRST_SECONDS, MOST_SECONDS = 0.3, 30.0
+SILENCE_SECONDS, ANSWER_SECONDS = 25.0, 3.0
+FINAL = frozenset((401, 403))
+"""Refusals by the application, which another attempt does not change."""
+PASSING = frozenset((408, 425, 429))
+
+
+class Attempts:
+    """Counts failed attempts; says whether and when there is another, and of which kind."""
+
+    def __init__(self) -> None:
+        self.plain = False
+        """The next attempt does not mention resuming, for servers that reject unknown subprotocols."""
+        self._failures = 0
+        self._was_open = False
+
+    def opened(self) -> None:
+        """The connection is open; if by a plain attempt, all further ones are plain."""
+        self._was_open = True
+        self._failures = 0
+
+    def failed(self, status: int | None) -> bool:
+        """An attempt has failed, with the handshake's HTTP ``status`` if there was one.
+
+        Return whether there is another. A server that was never reached gets one plain attempt: the third, or
+        the next after a refusal.
+        """
+        refused = status is not None and 400 <= status < 500 and status not in PASSING
+        if status in FINAL or (refused and self.plain):
+            return False
+        if not self._was_open:
+            self.plain = refused or self._failures == 1
+        return True
+
+    def pause(self, random: float) -> float:
+        """Return the seconds to wait before the next attempt; ``random`` is in [0, 1)."""
+        most = min(MOST_SECONDS, FIRST_SECONDS * 2.0 ** min(self._failures, 20))
+        self._failures += 1
+        return random * most
+
+
+class Pulse:
+    """After a silence the server is asked for a sign of life, which has to come soon."""
+
+    def __init__(self, now: float) -> None:
+        self._heard_at = now
+        self._asked_at: float | None = None
+
+    def heard(self, now: float) -> None:
+        """Something has come."""
+        self._heard_at = now
+        self._asked_at = None
+
+    @property
+    def due(self) -> float:
+        """When ``check()`` has something to say."""
+        if self._asked_at is None:
+            return self._heard_at + SILENCE_SECONDS
+        return self._asked_at + ANSWER_SECONDS
+
+    def check(self, now: float) -> Literal["ask", "dead", None]:
+        """Return what is to be done: ask the server, or give the link up."""
+        if now < self.due:
+            return None
+        if self._asked_at is not None:
+            return "dead"
+        self._asked_at = now
+        return "ask"
