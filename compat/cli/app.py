@@ -12,10 +12,12 @@ from typing import Annotated
 import typer
 
 import compat
+from compat.cli import client as client_command
 from compat.cli import layers as layers_command
 from compat.cli import runserver as runserver_command
 from compat.cli import worker as worker_command
 from compat.cli.application import failure
+from compat.cli.client import Language
 from compat.cli.printable import printable
 from compat.exceptions import CompatError, ImproperlyConfigured, InvalidChannelLayerError
 
@@ -249,17 +251,33 @@ def client(
     source: Annotated[
         str, typer.Argument(metavar="DOCUMENT", help="An AsyncAPI document as JSON, or MODULE:NAME.")
     ],
+    language: Annotated[
+        Language,
+        typer.Option(help="python: a package for pydantic and websockets. js: a module for browsers."),
+    ] = Language.PYTHON,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FOLDER", help="The folder of the package to write.")
-    ] = Path("asyncapi_client"),
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="The folder of the package (default: asyncapi_client), or the file of the module "
+            "(default: asyncapi_client.mjs).",
+        ),
+    ] = None,
+    socket: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="With --language js: from where the module imports Socket. Default: /_channels/socket.mjs.",
+        ),
+    ] = None,
     settings: Settings = None,
 ) -> None:
-    """Generate a typed Python client, which does not need channels-compat."""
-    from compat.cli import client as client_command
-
+    """Generate a typed client, which does not need channels-compat."""
     use_settings(settings)
     with errors_explained():
-        client_command.write(source, output=output)
+        client_command.write(source, language=language, output=output, socket=socket)
 
 
 Project = Annotated[Path, typer.Argument(metavar="PATH", help="The project's folder, or one file.")]

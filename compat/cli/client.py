@@ -1,36 +1,67 @@
-"""``channels-compat client``: write a Python client for an AsyncAPI document or an application."""
+"""``channels-compat client``: write a client for an AsyncAPI document or an application."""
 
 from __future__ import annotations
 
 import json
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from compat.cli.application import load_application, search_here
 from compat.exceptions import CompatError
 
-__all__ = ["NoDocument", "write"]
+__all__ = ["Language", "NoDocument", "write"]
 
 
 class NoDocument(CompatError):
     """The source is not a document from which a client can be generated."""
 
 
-def write(source: str, *, output: Path) -> None:
-    """Write the client for ``source`` into the folder ``output``, and print the names of its files.
+class Language(str, Enum):
+    """What the client is written in."""
 
-    ``source``: an AsyncAPI document as a JSON file, or an application as "module:name". Raises NoDocument,
-    CannotGenerate and ImproperlyConfigured.
+    PYTHON = "python"
+    JS = "js"
+
+
+def write(source: str, *, language: Language, output: Path | None, socket: str | None) -> None:
+    """Write the client for ``source`` to ``output``, and print the names of its files.
+
+    ``source``: an AsyncAPI document as a JSON file, or an application as "module:name". ``output``: the
+    folder of a Python package, or the file of a JavaScript module. ``socket``: from where that imports
+    ``Socket``. Raises NoDocument, CannotGenerate and ImproperlyConfigured.
     """
+    if language is Language.PYTHON and socket is not None:
+        raise NoDocument("--socket is for --language js: a package for Python imports no socket")
+    if language is Language.PYTHON:
+        _write_package(source, output or Path("asyncapi_client"))
+    else:
+        _write_module(source, output or Path("asyncapi_client.mjs"), socket)
+
+
+def _write_package(source: str, folder: Path) -> None:
     from compat.typed.codegen import write_client
 
-    name = output.resolve().name
+    name = folder.resolve().name
     if not name.isidentifier():
         raise NoDocument(
             f"{name!r} is not a name that Python can import. Choose another folder: --output {name_for(name)}"
         )
-    for path in write_client(_document(source), output):
+    for path in write_client(_document(source), folder):
         print(path)
+
+
+def _write_module(source: str, path: Path, socket: str | None) -> None:
+    from compat.typed.codegen import SOCKET, client_module
+
+    if path.is_dir():
+        raise NoDocument(
+            f"{path} is a folder, and a module is a file. Name it: --output {path / 'client.mjs'}"
+        )
+    text = client_module(_document(source), socket=SOCKET if socket is None else socket)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    print(path)
 
 
 def name_for(text: str) -> str:

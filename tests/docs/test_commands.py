@@ -154,13 +154,17 @@ def test_the_difference_between_the_examples_is_as_shown() -> None:
 def test_the_commands_of_typed_consumers(bare: Environment, tmp_path: Path) -> None:
     lay_out("typed", tmp_path)
     commands = [command for block, command in COMMANDS if block.page == "typed"]
-    assert len(commands) == 3
+    assert len(commands) == 4
     for command in commands:
         done = bare.run(*command.split(), cwd=tmp_path)
         assert done.returncode == 0, (command, done.stderr)
     document = json.loads((tmp_path / "asyncapi.json").read_text())
     assert document["channels"]["chat"]["address"] == "/ws/chat"
     assert (tmp_path / "chat_client" / "channels.py").is_file()
+    module = (tmp_path / "static" / "chat_client.mjs").read_text()
+    (shown,) = (block.text for block in BLOCKS if "./chat_client.mjs" in block.text)
+    for name in re.findall(r"chat\.(\w+)\(|new (\w+)\(", shown):
+        assert "".join(name) in module, name
 
 
 def test_the_configuration_of_nginx(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
-"""Generation of a client package from an AsyncAPI document."""
+"""Generation of clients from an AsyncAPI document: a package for Python, a module for JavaScript."""
 
 from __future__ import annotations
 
-from compat.typed.codegen.package import CannotGenerate, client_files, write_client
+from compat.typed.codegen.channels import CannotGenerate
+from compat.typed.codegen.javascript import SOCKET, client_module
+from compat.typed.codegen.package import client_files, write_client
 
-__all__ = ["CannotGenerate", "client_files", "write_client"]
+__all__ = ["SOCKET", "CannotGenerate", "client_files", "client_module", "write_client"]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel
 
 from compat.typed.asyncapi.schemas import references
+from compat.typed.codegen.channels import names_of
 from compat.typed.codegen.python import (
     Bracketed,
     Either,
@@ -19,7 +19,7 @@ from compat.typed.codegen.python import (
     literal,
 )
 
-__all__ = ["Models", "class_name"]
+__all__ = ["Models"]
 
 Schema = Mapping[str, Any]
 
@@ -55,12 +55,7 @@ class Models:
     def __init__(self, schemas: Mapping[str, Schema]) -> None:
         self.schemas = schemas
         self.imports: dict[str, set[str]] = {}
-        self.names: dict[str, str] = {}
-        for key in schemas:
-            name = class_name(key)
-            while name in self.names.values() or name in RESERVED:
-                name += "_"
-            self.names[key] = name
+        self.names = names_of(schemas, RESERVED)
 
     def source(self) -> Iterator[str]:
         """Yield the lines of all classes, each after the classes that it refers to."""
@@ -201,9 +196,3 @@ def _field_name(key: str) -> str:
     """Return a name for the field ``key`` that does not conflict with attributes of pydantic's models."""
     name = identifier(key)
     return f"{name}_" if hasattr(BaseModel, name) or name.startswith("model_") else name
-
-
-def class_name(text: str) -> str:
-    """Convert ``room_chat`` to ``RoomChat``."""
-    parts = [part for part in re.split(r"[^A-Za-z0-9]+", text) if part]
-    return identifier("".join(part[0].upper() + part[1:] for part in parts))

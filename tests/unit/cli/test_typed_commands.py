@@ -100,9 +100,21 @@ def test_a_client_is_generated(project: Path, source: str) -> None:
     assert used.stdout == "/ws/echo/{name} ping\n", used.stderr
 
 
+def test_a_client_in_javascript_is_generated(project: Path) -> None:
+    done = run(project, "client", "main:app", "--language", "js")
+    assert (done.returncode, done.stdout) == (0, "asyncapi_client.mjs\n"), done.stderr
+    text = (project / "asyncapi_client.mjs").read_text(encoding="utf-8")
+    assert 'from "/_channels/socket.mjs";' in text and "export class EchoChannel extends" in text
+    more = ("--output", "static/echo.mjs", "--socket", "./socket.mjs")
+    assert run(project, "client", "main:app", "--language", "js", *more).returncode == 0
+    assert 'from "./socket.mjs";' in (project / "static" / "echo.mjs").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (["main:app", "--language", "js", "--output", "."], "is a folder, and a module is a file"),
+        (["main:app", "--socket", "./socket.mjs"], "--socket is for --language js"),
         (["nowhere.json"], "there is no file 'nowhere.json'. Write it first: channels-compat asyncapi"),
         (["main.py"], "main.py is not JSON"),
         (["main:app", "--output", "my-client"], "Choose another folder: --output my_client"),

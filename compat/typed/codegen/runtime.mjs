@@ -1,0 +1,94 @@
+/**
+ * @typedef {{
+ *   base?: string,
+ *   query?: { [name: string]: string },
+ *   protocols?: string | string[],
+ *   [option: string]: any,
+ * }} Options `base`: the server, such as "wss://example.org"; the page's own by default. `query`: parameters of
+ *   the URL. `protocols` and all others are passed to the socket.
+ */
+
+class Speaker {
+  /** @param {string} discriminator the field that identifies a message */
+  constructor(discriminator) {
+    this._discriminator = discriminator;
+    /** @type {Map<string, Set<(message: any) => void>>} */
+    this._handlers = new Map();
+  }
+
+  /** @param {string[]} tags @param {(message: any) => void} handler */
+  _on(tags, handler) {
+    const sets = tags.map((tag) => this._handlers.get(tag) || new Set());
+    tags.forEach((tag, index) => this._handlers.set(tag, sets[index].add(handler)));
+    return () => sets.forEach((handlers) => handlers.delete(handler));
+  }
+
+  /** @param {any} message */
+  _take(message) {
+    for (const handler of this._handlers.get(message[this._discriminator]) || []) {
+      handler(message);
+    }
+  }
+}
+
+class Connection extends Speaker {
+  /** @param {string} discriminator @param {string} path @param {Options} options @param {boolean} [isSubscription] */
+  constructor(discriminator, path, { base, query, protocols, ...options }, isSubscription = false) {
+    super(discriminator);
+    const server = base === undefined ? location.origin.replace(/^http/, "ws") : base.replace(/\/$/, "");
+    const search = query === undefined ? "" : `?${new URLSearchParams(query)}`;
+    /** The socket, for its events: open, offline, resumed, unsure, close. */
+    this.socket = new Socket(server + path + search, protocols, options);
+    this._isSubscription = isSubscription;
+    /** @type {Map<string, Topic>} */
+    this._topics = new Map();
+    this.socket.addEventListener("message", (/** @type {any} */ event) => this._dispatch(JSON.parse(event.data)));
+  }
+
+  /** @param {number} [code] @param {string} [reason] */
+  close(code, reason) {
+    this.socket.close(code, reason);
+  }
+
+  /** @param {object} message */
+  _send(message) {
+    this.socket.send(JSON.stringify(message));
+  }
+
+  /** @param {any} content */
+  _dispatch({ version, topic, ref, seq, ...message }) {
+    const isMine = this._isSubscription || topic === undefined || topic === null;
+    const speaker = isMine ? this : this._topics.get(topic);
+    if (speaker !== undefined) {
+      speaker._take(message);
+    }
+  }
+}
+
+class Topic extends Speaker {
+  /** @param {string} discriminator @param {Connection} connection @param {string} name */
+  constructor(discriminator, connection, name) {
+    super(discriminator);
+    this.connection = connection;
+    this.name = name;
+    // A connection that begins anew has no topics.
+    this._subscribe = () => this._send({ [discriminator]: "subscribe" });
+    connection._topics.set(name, this);
+    connection.socket.addEventListener("open", this._subscribe);
+    if (connection.socket.readyState === 1) {
+      this._subscribe();
+    }
+  }
+
+  /** Receive no more of the topic. */
+  unsubscribe() {
+    this.connection.socket.removeEventListener("open", this._subscribe);
+    this.connection._topics.delete(this.name);
+    this._send({ [this._discriminator]: "unsubscribe" });
+  }
+
+  /** @param {object} message */
+  _send(message) {
+    this.connection._send({ ...message, version: 1, topic: this.name });
+  }
+}
