@@ -16,6 +16,7 @@ from compat.cli.doctor import (
     layer_checks,
     package_checks,
     redis_checks,
+    resume_checks,
     server_checks,
 )
 from compat.cli.doctor.finding import Finding, Severity, warning
@@ -29,6 +30,7 @@ CHECKS = (
     *consumer_checks.CHECKS,
     *layer_checks.CHECKS,
     *redis_checks.CHECKS,
+    *resume_checks.CHECKS,
     *server_checks.CHECKS,
     *package_checks.CHECKS,
 )

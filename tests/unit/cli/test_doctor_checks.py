@@ -31,6 +31,7 @@ from compat.layers import InMemoryChannelLayer
 from compat.layers.redis.core import RedisChannelLayer
 from compat.layers.redis.pubsub import RedisPubSubChannelLayer
 from compat.patterns import path
+from compat.resume import Resumable
 from compat.routing import ProtocolTypeRouter, URLRouter
 from compat.security.websocket import AllowedHostsOriginValidator, OriginValidator
 from compat.settings import override
@@ -49,6 +50,10 @@ class Blocking(WebsocketConsumer):
 
 class Elsewhere(AsyncWebsocketConsumer):
     channel_layer_alias = "elsewhere"
+
+
+class Fleeting(AsyncWebsocketConsumer):
+    resume_seconds = 0
 
 
 class Forgetful(AsyncWebsocketConsumer):
@@ -226,6 +231,49 @@ def test_memory_and_several_workers() -> None:
     only(subject(layers=layers), check, NOTE, "a second worker", "RedisChannelLayer")
     redis = {"default": RedisChannelLayer(["redis://127.0.0.1:1"])}
     assert found(subject(layers=redis, named_workers=4), check) == []
+
+
+# Clients that come back
+
+
+REDIS = {"default": RedisChannelLayer(["redis://127.0.0.1:1"])}
+
+
+async def endpoint(scope: Any, receive: Any, send: Any) -> None: ...
+
+
+@pytest.mark.parametrize("layers", [{}, {"default": InMemoryChannelLayer()}], ids=["none", "memory"])
+def test_P6_a_client_that_comes_back_to_another_worker(layers: dict[str, Any]) -> None:
+    check, text = "resume-over-memory-layer", r"another of 4 processes \(Procfile:1\).*'/ws/0/'"
+    command = "uvicorn a:b --workers 4"
+    only(subject(router(Chat), layers=layers, command=command), check, WARNING, text, "Redis layer")
+    plain = Starlette(routes=[WebSocketRoute("/plain", Resumable(endpoint))])
+    only(subject(plain, layers=layers, command=command), check, WARNING, "'/plain'", "Redis layer")
+    assert found(subject(router(Chat), layers=layers), check) == [], "one worker"
+    assert found(subject(router(Chat), layers=REDIS, command=command), check) == []
+    assert found(subject(router(Fleeting), layers=layers, command=command), check) == []
+    with override(CHANNEL_RESUME_SECONDS=0):
+        assert found(subject(router(Chat), layers=layers, command=command), check) == []
+
+
+def test_tickets_that_only_their_own_process_knows() -> None:
+    check = "resume-without-secret-key"
+    with override(SECRET_KEY=""):
+        only(subject(router(Chat), named_workers=2), check, NOTE, "SECRET_KEY", "SECRET_KEY")
+        only(subject(router(Chat), layers=REDIS), check, NOTE, "SECRET_KEY", "SECRET_KEY")
+        assert found(subject(router(Chat)), check) == []
+        assert found(subject(router(Fleeting), named_workers=2), check) == []
+    with override(SECRET_KEY="a long random text"):
+        assert found(subject(router(Chat), named_workers=2), check) == []
+
+
+def test_a_time_that_is_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    check = "resume-seconds-not-a-number"
+    monkeypatch.setenv("CHANNEL_RESUME_SECONDS", "for ever")
+    text, fix = "number of seconds.*'for ever'", "CHANNEL_RESUME_SECONDS"
+    finding = only(subject(router(Chat)), check, ERROR, text, fix)
+    assert finding.where == "/ws/0/"
+    assert found(subject(router(Fleeting)), check) == []
 
 
 @pytest.mark.parametrize(
