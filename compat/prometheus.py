@@ -66,6 +66,25 @@ class Counters(Collector):
             away.add_metric([alias], any(gap["ended"] is None for gap in layer["gaps"]))
         yield depth
         yield away
+        if counted["resumable"]:
+            yield from _resumable(counted["resumable"])
+
+
+def _resumable(counted: dict[str, Any]) -> Iterator[Metric]:
+    for state, text in (
+        ("live", "Resumable connections with a client"),
+        ("parked", "Resumable connections that wait for their client"),
+    ):
+        yield GaugeMetricFamily(f"{PREFIX}_resumable_{state}", text, value=counted[state])
+    yield CounterMetricFamily(
+        f"{PREFIX}_resumable_resumed", "Returns that have found their connection", value=counted["resumed"]
+    )
+    lost = CounterMetricFamily(
+        f"{PREFIX}_resumable_lost", "Returns that have not found it, and ended waits", labels=["why"]
+    )
+    for why, count in counted["lost"].items():
+        lost.add_metric([why], count)
+    yield lost
 
 
 def _dropped(layers: dict[str, Any]) -> Metric:

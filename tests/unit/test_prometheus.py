@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from compat import metrics
 from compat.layers import InMemoryChannelLayer, register_channel_layer, unregister_channel_layer
 from compat.metrics import connections, snapshot
 from compat.prometheus import CONTENT_TYPE, Counters, endpoint, prometheus_text
@@ -58,6 +59,20 @@ async def test_every_counter_is_in_the_text(layer: InMemoryChannelLayer) -> None
     assert got["channels_layer_dropped_total", alias, "overflow"] == 3
     assert got["channels_layer_depth", alias] == 2
     assert got["channels_layer_unavailable", alias] == 1
+
+
+async def test_resumable_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not {name for name, *_ in samples(prometheus_text()) if "resumable" in name} or metrics.resumable()
+    counts = {"live": 3, "parked": 2, "resumed": 7, "lost": {"gone": 4, "user": 1}}
+    monkeypatch.setattr(metrics, "_resumable", lambda: counts)
+    got = samples(prometheus_text())
+    assert {name: value for name, value in got.items() if name[0].startswith("channels_resumable")} == {
+        ("channels_resumable_live",): 3,
+        ("channels_resumable_parked",): 2,
+        ("channels_resumable_resumed_total",): 7,
+        ("channels_resumable_lost_total", "gone"): 4,
+        ("channels_resumable_lost_total", "user"): 1,
+    }
 
 
 async def test_a_page_of_an_application(layer: InMemoryChannelLayer) -> None:

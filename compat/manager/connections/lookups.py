@@ -10,7 +10,7 @@ from compat.manager.backends.messaging import require_group
 from compat.manager.backends.records import Record, ServerInfo
 from compat.manager.connections.parts import ManagerParts, connection_of, id_of
 from compat.manager.connections.state import Connection
-from compat.metrics import LayerMetrics
+from compat.metrics import LayerMetrics, resumable
 
 __all__ = ["Lookups"]
 
@@ -94,8 +94,11 @@ class Lookups(ManagerParts):
         }
 
     def counters(self) -> dict[str, Any]:
-        """Return the statistics of this server; ``dropped`` includes the losses of its layer, by reason."""
-        counted = self.statistics.as_dict()
+        """Return the statistics of this server.
+
+        ``dropped`` includes the losses of its layer, by reason; ``resumable`` is of its process.
+        """
+        counted = {**self.statistics.as_dict(), "resumable": resumable()}
         metrics = getattr(self.backend.layer, "metrics", None)
         if isinstance(metrics, LayerMetrics):
             lost = {f"layer: {reason}": count for reason, count in metrics.dropped.items()}

@@ -13,6 +13,7 @@ import pytest
 from fastapi import Depends, FastAPI, HTTPException, Request, WebSocket
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 
+from compat import metrics
 from compat.manager import ConnectionManager, WSConfig, status_router
 from compat.manager.connections.origin import OriginCheck
 from compat.manager.connections.upkeep import Upkeep
@@ -164,6 +165,16 @@ def test_what_it_says(manager: ConnectionManager) -> None:
         assert "# TYPE manager_frames_received_total counter" in lines
         page = get(server, "/status/live")
         assert "<title>Connections" in page.text and page.headers["cache-control"] == "no-store"
+
+
+def test_it_has_the_resumable_connections_of_the_process(
+    manager: ConnectionManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = {"live": 1, "parked": 2, "resumed": 3, "lost": {"gone": 4}}
+    monkeypatch.setattr(metrics, "_resumable", lambda: counts)
+    with serve(manager, debug=True) as server:
+        [shown] = get(server, "/status").json()["servers"]
+    assert shown["statistics"]["resumable"] == counts
 
 
 def test_metrics_are_what_prometheus_reads(manager: ConnectionManager) -> None:
