@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from compat.client import files
 from compat.fastapi import open_layers
 from compat.typed.asyncapi import add_asyncapi
 from fastapi import FastAPI
@@ -43,6 +44,9 @@ app.include_router(showcase_pages.router, include_in_schema=False)
 app.include_router(showcase_api.router)
 app.router.routes.extend(showcase_sockets.routes)
 add_asyncapi(app)  # /asyncapi/, /asyncapi.json, /asyncapi.yaml
+
+# The script that lets a lost connection of the chat's page come back.
+app.mount("/_channels", files, name="channels")
 
 # The style and scripts of the chat are those of the Django project.
 STATIC = Path(__file__).resolve().parent / "chat" / "static"

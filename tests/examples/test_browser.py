@@ -16,6 +16,7 @@ from tests.examples.conftest import DJANGO, EXAMPLES, FASTAPI, Chat, Kind, Perso
 from tests.support.browser import Browser, complaints
 from tests.support.environments import environment
 from tests.support.processes import Process, free_port
+from tests.support.proxy import Proxy
 from tests.support.servers import Server
 from tests.support.waiting import until
 
@@ -273,17 +274,42 @@ def test_a_server_that_comes_back_is_found_again(
         tab.enter(Chat(kind, Server(server, port)), "Ada", free_name())
         tab.say("before")
         until(lambda: tab.heard() == ["before"], "the message")
-    until(lambda: "Connection lost" in tab.find("status").text, "the page says that the connection is lost")
+    until(lambda: tab.find("status").text == "Coming back…", "the page says that the connection is lost")
     until(lambda: tab.find("retry").is_displayed(), "the page offers to try now")
-    tab.find("text").send_keys("kept" + Keys.ENTER)
-    assert tab.find("text").get_attribute("value") == "kept"
-    assert not tab.find("send").is_enabled()
+    tab.say("meanwhile")
     with _on_port(kind, port, tmp_path / "second.log"):
         tab.run("document.getElementById('retry').click()")
-        until(lambda: tab.state() == "open", "connected again", deadline_s=30)
-        until(lambda: "Back again" in tab.find("log").text, "the page says so")
-        tab.find("text").send_keys(Keys.ENTER)
-        until(lambda: tab.heard() == ["before", "kept"], "what was kept can be sent")
+        # This server does not have the connection.
+        until(lambda: "Back again" in tab.find("log").text, "the page says so", deadline_s=30)
+        tab.is_connected()
+        tab.say("after")
+        until(lambda: tab.heard() == ["before", "meanwhile", "after"], "what was kept has been sent")
+
+
+@pytest.mark.parametrize("kind", [FASTAPI, DJANGO[0]], ids=lambda kind: kind.name)
+def test_a_page_that_was_away_has_missed_nothing(
+    kind: Kind, tabs: Callable[[], Tab], tmp_path: Path, free_name: Names
+) -> None:
+    room, tab = free_name(), tabs()
+    with kind.serve(tmp_path / "log") as server, Proxy(server.port) as proxy:
+        tab.enter(Chat(kind, Server(server.process, proxy.port)), "Ada", room)
+        with Person(server, room, "Grace") as grace:
+            until(lambda: "Grace came in" in tab.find("log").text, "Grace is there")
+            proxy.refuse()
+            proxy.cut()
+            until(lambda: tab.find("status").text == "Coming back…", "the page says so")
+            assert tab.run("return document.getElementById('status').role") == "status"
+            for number in range(10):
+                grace.says(f"meanwhile {number}")
+            tab.say("from away")
+            proxy.accept()
+            tab.run("document.getElementById('retry').click()")
+            until(lambda: tab.find("status").text == "Caught up", "the page says so")
+            said = [*(f"meanwhile {number}" for number in range(10)), "from away"]
+            until(lambda: tab.heard() == said, "all that was said")
+            until(lambda: tab.find("status").text == "Connected", "the page is quiet again")
+            assert not tab.find("retry").is_displayed()
+            assert "Back again" not in tab.find("log").text and len(tab.people()) == 2
 
 
 @contextmanager

@@ -30,6 +30,7 @@ class BaseConsumer(AsyncJsonWebsocketConsumer[ReceiveEvent], Generic[ReceiveEven
 '''
 
 MAIN = """\
+from compat.client import files
 from compat.fastapi import lifespan
 from compat.typed.asyncapi import add_asyncapi
 from fastapi import APIRouter, FastAPI
@@ -56,6 +57,7 @@ ws_router.add_websocket_route("/analytics", AnalyticsConsumer.as_asgi())
 
 app = FastAPI(title="Seeds", lifespan=lifespan)
 app.mount("/ws", ws_router)
+app.mount("/_channels", files)
 add_asyncapi(app)
 
 

@@ -1,28 +1,35 @@
 // A WebSocket that comes back: after a lost connection it waits, longer each time, and opens another.
+//
+// Where /_channels/socket.js has replaced WebSocket, a lost connection comes back by itself and has missed
+// nothing; another is opened only when the server does not have the old one any more.
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
+const CAUGHT_UP_MS = 4000;
 
 /**
- * `url()` is asked anew for every attempt. `onFrame(object)` gets each JSON frame, `onState(state)` each change:
- * {name: "connecting" | "open" | "waiting" | "offline", seconds} where seconds counts down while waiting.
+ * `url()` is asked anew for every attempt. `onFrame(object)` gets each JSON frame, `onUnsure(objects)` those that
+ * were sent and have perhaps not arrived, `onState(state)` each change:
+ * {name: "connecting" | "open" | "returning" | "caught-up" | "waiting" | "offline", seconds} where seconds counts
+ * down while waiting.
  */
 export class SteadySocket {
-  #url; #onFrame; #onState;
+  #url; #onFrame; #onState; #onUnsure;
   #socket = null;
   #attempt = 0;
   #timer = null;
 
-  constructor(url, { onFrame, onState }) {
+  constructor(url, { onFrame, onState, onUnsure = () => {} }) {
     this.#url = url;
     this.#onFrame = onFrame;
     this.#onState = onState;
-    addEventListener("online", () => this.retry());
+    this.#onUnsure = onUnsure;
+    addEventListener("online", () => this.#openNow());
     addEventListener("offline", () => this.#isWaiting && this.#onState({ name: "offline" }));
     // A page that the browser keeps aside (for its "back" button) would keep its socket too, and its person in
     // the room: it lets go when it is left, and opens another when it is shown again.
     addEventListener("pagehide", () => this.#forget());
-    addEventListener("pageshow", (event) => event.persisted && this.retry());
+    addEventListener("pageshow", (event) => event.persisted && this.#openNow());
     this.#open();
   }
 
@@ -39,6 +46,12 @@ export class SteadySocket {
 
   /** Do not wait any longer. */
   retry() {
+    // To a socket that is coming back it is as if the network were.
+    if (this.#socket?.state === "returning") dispatchEvent(new Event("online"));
+    else this.#openNow();
+  }
+
+  #openNow() {
     if (this.isOpen || this.#socket?.readyState === WebSocket.CONNECTING) return;
     clearTimeout(this.#timer);
     this.#open();
@@ -64,7 +77,18 @@ export class SteadySocket {
       this.#onState({ name: "open" });
     };
     socket.onmessage = (event) => this.#onFrame(JSON.parse(event.data));
+    socket.onoffline = () => {
+      clearTimeout(this.#timer);
+      this.#onState({ name: "returning" });
+    };
+    socket.onresumed = ({ detail }) => {
+      if (detail.recovered === "") return;
+      this.#onState({ name: "caught-up" });
+      this.#timer = setTimeout(() => this.#onState({ name: "open" }), CAUGHT_UP_MS);
+    };
+    socket.onunsure = ({ detail }) => this.#onUnsure(detail.frames.map((frame) => JSON.parse(frame)));
     socket.onclose = () => {
+      clearTimeout(this.#timer);
       this.#socket = null;
       this.#wait();
     };
@@ -72,7 +96,8 @@ export class SteadySocket {
 
   #forget() {
     if (!this.#socket) return;
-    this.#socket.onopen = this.#socket.onmessage = this.#socket.onclose = null;
+    clearTimeout(this.#timer);
+    for (const type of ["open", "message", "offline", "resumed", "unsure", "close"]) this.#socket[`on${type}`] = null;
     this.#socket.close();
     this.#socket = null;
   }
@@ -105,6 +130,8 @@ export function showState(element, state) {
   const texts = {
     connecting: state.again ? "Reconnecting…" : "Connecting…",
     open: "Connected",
+    returning: "Coming back…",
+    "caught-up": "Caught up",
     waiting: `Connection lost, again in ${state.seconds} s`,
     offline: "You are offline",
   };

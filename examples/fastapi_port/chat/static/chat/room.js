@@ -68,17 +68,20 @@ function drawPeople() {
 
 function onState(state) {
   showState($("status"), state);
-  $("retry").hidden = state.name !== "waiting";
-  $("send").disabled = state.name !== "open";
-  $("hint").textContent =
-    state.name === "open" || !gone
-      ? "Enter sends, Shift + Enter begins a new line."
-      : "Not connected: what you write stays here until you can send it.";
+  $("retry").hidden = !["waiting", "returning"].includes(state.name);
+  $("send").disabled = !socket?.isOpen;
+  $("hint").textContent = hint(state);
   if (state.name === "waiting" && !gone) {
     gone = true;
     if (me) log.notice("The connection was lost");
     onState(state);
   }
+}
+
+function hint({ name }) {
+  if (name === "returning") return "Coming back: what you send goes out as soon as the connection is there.";
+  if (gone && name !== "open") return "Not connected: what you write stays here until you can send it.";
+  return "Enter sends, Shift + Enter begins a new line.";
 }
 
 function say() {
@@ -162,5 +165,6 @@ else if (document.activeElement === document.body) $("text").focus();
 socket = new SteadySocket(() => socketUrl(page.socket, { name: rememberedName() }), {
   onFrame: (frame) => handlers[frame.kind]?.(frame),
   onState,
+  onUnsure: (frames) => frames.forEach(({ text }) => log.notice(`Perhaps not sent: ${text}`)),
 });
 followRooms({ page, list: $("rooms"), empty: $("no-rooms"), except: page.room });
