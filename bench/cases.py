@@ -10,7 +10,8 @@ import time
 from collections.abc import Awaitable, Callable
 
 from bench.clients import Client, connect, connect_many, disconnect, message, read_all, stuck_socket
-from bench.load import Meter, Result, fan_out, settle
+from bench.load import Meter, Result, asked, cycles, fan_out, settle
+from bench.resuming import cut_at_once, cut_in_turn, park
 from bench.servers import Server
 
 __all__ = ["CASES", "NEEDS_REDIS", "TITLES", "WITHOUT_SERVER"]
@@ -51,24 +52,16 @@ async def d(server: Server) -> Result:
     """Run 20 clients that connect and disconnect."""
     url = server.url("/ws/chat/d/")
 
-    async def come_and_go(seconds: float) -> int:
-        done, end = 0, time.perf_counter() + seconds
+    async def come_and_go(index: int) -> None:
+        client = await connect(url)
+        await client.close()
 
-        async def loop() -> None:
-            nonlocal done
-            while time.perf_counter() < end:
-                client = await connect(url)
-                await client.close()
-                done += 1
+    return await cycles(server, come_and_go)
 
-        await asyncio.gather(*(loop() for _ in range(20)))
-        return done
 
-    await come_and_go(0.5)
-    meter = Meter(server)
-    done = await come_and_go(3)
-    usage = meter.read()
-    return {"us": 1e6 * usage["server_cpu_s"] / done, "rate": done / usage["wall_s"], **usage}
+async def r(server: Server) -> Result:
+    """Run 20 clients that are cut and come back; of a peer that cannot, those of D."""
+    return await (cut_in_turn(server) if server.resumable else d(server))
 
 
 async def e(server: Server) -> Result:
@@ -180,11 +173,7 @@ async def _dropped(server: Server) -> int | None:
     """Return the number of dropped messages that the peer itself reports."""
     if not server.peer.startswith("ours"):
         return None
-    asker = await connect(server.url("/ws/dropped/"))
-    asker.send(message(0))
-    await settle(lambda: asker.received, 1)
-    disconnect([asker])
-    return asker.last
+    return await asked(server, "/ws/dropped/")
 
 
 async def p(server: Server) -> Result:
@@ -229,6 +218,7 @@ CASES: dict[str, Callable[[Server], Awaitable[Result]]] = {
     "C": c,
     "D": d,
     "E": e,
+    "E-parked": park,
     "A1-sync": a1,
     "A2-sync": a2,
     "C-sync": c,
@@ -237,8 +227,10 @@ CASES: dict[str, Callable[[Server], Awaitable[Result]]] = {
     "G": g,
     "B-redis": b,
     "H": nothing,
+    "K": cut_at_once,
     "O": o,
     "P": p,
+    "R": r,
     "S-shards": nothing,
     "S-members": nothing,
     "S-groups": nothing,
@@ -255,6 +247,7 @@ TITLES = {
     "C": "echo, 50 clients, 1 in flight each",
     "D": "connect, join, leave; 20 clients that come and go",
     "E": "memory per idle client that has joined, KiB",
+    "E-parked": "memory per client that is away, KiB",
     "A1-sync": "A1 with sync consumers",
     "A2-sync": "A2 with sync consumers",
     "C-sync": "C with sync consumers",
@@ -263,8 +256,10 @@ TITLES = {
     "G": "two processes over Redis, 50 + 50 clients in one room",
     "B-redis": "B over Redis",
     "H": "sends per second of a script, over Redis",
+    "K": "10,000 clients are cut at once, seconds until all are back",
     "O": "one member never reads: 8 readers, 4 KiB messages, 5 s",
     "P": "the page of a chat room, 8 clients",
+    "R": "20 clients that are cut and come back, beside those that connect and leave",
     "S-shards": "64 groups of one member on 1, 2 and 4 Redis servers, which share a core",
     "S-members": "one group of 10,000 members in one process",
     "S-groups": "100,000 groups of 1,000 channels in one process",

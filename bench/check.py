@@ -1,4 +1,7 @@
-"""Compare the results with ``targets.py``, and find targets that are missed by more than noise."""
+"""Compare the results with ``targets.py``, and find targets that are missed by more than noise.
+
+Peers that end with ``BEFORE`` run an earlier checkout: nothing may cost over 1 % more than there.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from bench.figures import Figures, Ratio, read
+from bench.peers import BEFORE
 from bench.plots import label
 from bench.run import RESULTS
-from bench.targets import A3_OVER_A1, LOSSLESS, STUCK_GROWTH_MIB, TARGETS, Target
+from bench.targets import A3_OVER_A1, LIMITS, LOSSLESS, STUCK_GROWTH_MIB, TARGETS, Limit, Target
 
 __all__ = ["Verdict", "main", "verdicts"]
 
@@ -26,13 +30,20 @@ METRICS = {
 
 
 class Verdict(NamedTuple):
-    """The verdict on a target: "met", "noise" (its spread reaches the bound), "missed", or "unknown"."""
+    """The verdict on a target: "met", "noise" (its spread reaches the bound), "missed", or "unknown".
+
+    On what is compared with an earlier checkout it may be "not measurable".
+    """
 
     case: str
     what: str
     bound: str
     found: str
     word: str
+
+
+WIDEST = 0.03
+"""How far an interval may reach from its median for a verdict."""
 
 
 def verdicts(cases: dict[str, Figures]) -> Iterator[Verdict]:
@@ -46,7 +57,43 @@ def verdicts(cases: dict[str, Figures]) -> Iterator[Verdict]:
             continue
         found = f"{ratio.median:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
         yield Verdict(target.case, _described(target), bound, found, _word(target, ratio))
+    yield from (_limited(limit, cases.get(limit.case)) for limit in LIMITS)
+    yield from _compared_with_before(cases)
     yield from _others(cases)
+
+
+def _limited(limit: Limit, figures: Figures | None) -> Verdict:
+    what = f"{METRICS.get(limit.metric, limit.metric)}: {label(limit.peer)}"
+    values = figures.values(limit.peer, limit.metric) if figures else []
+    if figures and limit.less:
+        what += f" less {label(limit.less)}"
+        less = figures.values(limit.less, limit.metric)
+        values = [a - b for a, b in zip(values, less, strict=False)]
+    bound = f"≤ {limit.bound:g}"
+    if not values:
+        return Verdict(limit.case, what, bound, "-", "unknown")
+    found = statistics.median(values)
+    word = "met" if found <= limit.bound else "noise" if min(values) <= limit.bound else "missed"
+    return Verdict(limit.case, what, bound, f"{found:.1f} ({min(values):.1f} to {max(values):.1f})", word)
+
+
+def _compared_with_before(cases: dict[str, Figures]) -> Iterator[Verdict]:
+    for case, figures in cases.items():
+        for before in [peer for peer in figures.runs if peer.endswith(BEFORE)]:
+            peer, metric = before.removesuffix(BEFORE), "kib" if case == "E" else "us"
+            what = f"{METRICS[metric]}: {label(peer)} / {label(before)}, 95 %"
+            interval = figures.interval(peer, before, metric)
+            if interval is None:
+                yield Verdict(case, what, "≤ 1.01", "-", "unknown")
+                continue
+            found = f"{interval.median:.3f} ({interval.low:.3f} to {interval.high:.3f})"
+            yield Verdict(case, what, "≤ 1.01", found, _word_on_interval(interval))
+
+
+def _word_on_interval(interval: Ratio) -> str:
+    if max(interval.high - interval.median, interval.median - interval.low) > WIDEST:
+        return "not measurable"
+    return "met" if interval.low <= 1 <= interval.high or interval.high < 1.01 else "missed"
 
 
 def _described(target: Target) -> str:
@@ -104,7 +151,7 @@ def main() -> int:
         return 2
     missed = 0
     for verdict in verdicts(read(RESULTS)):
-        print(f"{verdict.word:8} {verdict.case:8} {verdict.what:70} {verdict.bound:8} {verdict.found}")
+        print(f"{verdict.word:14} {verdict.case:8} {verdict.what:70} {verdict.bound:8} {verdict.found}")
         missed += verdict.word == "missed"
     return 1 if missed else 0
 

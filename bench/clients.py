@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import time
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
-from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-__all__ = ["Client", "connect", "connect_many", "disconnect", "message", "read_all", "stuck_socket"]
+__all__ = [
+    "RESUMES",
+    "Client",
+    "ResumingClient",
+    "connect",
+    "connect_many",
+    "disconnect",
+    "message",
+    "read_all",
+    "stuck_socket",
+]
 
 AT_ONCE = 20
 """The number of concurrent handshakes."""
+
+RESUMES = "#resume"
+"""The end of an address whose clients speak ``PROTOCOL``."""
+PROTOCOL = "channels.resume.v1"
+CONTROL = b"\x10"
+ACK_FRAMES, ACK_BYTES = 128, 64 * 1024
 
 
 def message(seq: int, size: int = 64) -> bytes:
@@ -78,12 +96,74 @@ class Client(WSListener):  # type: ignore[misc]
         """Close as a client does, and wait for the end."""
         assert self.transport is not None
         if not self.closed:
-            self.transport.send_close()
+            self.transport.send_close(WSCloseCode.OK)
             await self.transport.wait_disconnected()
+
+
+class ResumingClient(Client):
+    """A connection that is acknowledged, and can be cut and come back."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.url = url
+        self.recovered = ""
+        """What the last hello has said."""
+        self._ticket = ""
+        self._hello: asyncio.Future[None]
+        self._frames = self._acknowledged = self._new_bytes = 0
+
+    async def connect(self) -> None:
+        """Connect, or come back; return when the server has said hello."""
+        offered = PROTOCOL
+        if self._ticket:
+            offered += f", channels.ticket.{self._ticket}.{self._frames}"
+        self.closed, self.transport = False, None
+        self._hello = asyncio.get_running_loop().create_future()
+        headers = {"Sec-WebSocket-Protocol": offered}
+        await ws_connect(lambda: self, self.url, websocket_handshake_timeout=60, extra_headers=headers)
+        await self._hello
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """See picows."""
+        if frame.msg_type is WSMsgType.TEXT:
+            payload = frame.get_payload_as_bytes()
+            if payload.startswith(CONTROL):
+                self._obey(json.loads(payload[1:]))
+                return
+            self._frames += 1
+            self._new_bytes += len(payload)
+            if self._frames - self._acknowledged >= ACK_FRAMES or self._new_bytes >= ACK_BYTES:
+                self._acknowledge()
+        super().on_ws_frame(transport, frame)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """See picows."""
+        if transport is self.transport:
+            super().on_ws_disconnected(transport)
+            if not self._hello.done():
+                self._hello.set_exception(ConnectionError("closed before the hello"))
+
+    def _obey(self, control: dict[str, Any]) -> None:
+        self._ticket = control.get("ticket", self._ticket)
+        if control["type"] == "hello":
+            self.recovered = control.get("recovered", "")
+            if self.recovered != "all":
+                self._frames = 0
+            self._hello.set_result(None)
+        if control["type"] == "hello" or "ticket" in control or control.get("ask"):
+            self._acknowledge()
+
+    def _acknowledge(self) -> None:
+        self._acknowledged, self._new_bytes = self._frames, 0
+        self.send(CONTROL + b'{"type": "ack", "n": %d}' % self._frames)
 
 
 async def connect(url: str) -> Client:
     """Return a client after its handshake."""
+    if url.endswith(RESUMES):
+        resuming = ResumingClient(url.removesuffix(RESUMES))
+        await resuming.connect()
+        return resuming
     client = Client(engine_io="EIO=4" in url)
     await ws_connect(lambda: client, url, websocket_handshake_timeout=60)
     return client

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Callable
@@ -43,12 +44,27 @@ class Figures:
         values = self.values(peer, metric)
         return statistics.median(values) if values else None
 
+    def turns(self, above: str, below: str, metric: str, of: str | None = None) -> list[float]:
+        """Return ``metric`` of ``above`` over ``of`` (default: the same) of ``below``, turn by turn."""
+        under = {(row["at"], row["turn"]): row.get(of or metric) for row in self.runs.get(below, ())}
+        pairs = ((row.get(metric), under.get((row["at"], row["turn"]))) for row in self.runs.get(above, ()))
+        return [a / b for a, b in pairs if a is not None and b]
+
+    def interval(self, above: str, below: str, metric: str) -> Ratio | None:
+        """Return the median of the ratio with its interval of 95 % confidence; None of fewer than six turns.
+
+        The interval is that of the ordered turns: with ten of them it is from the second to the ninth.
+        """
+        turns = sorted(self.turns(above, below, metric))
+        count = len(turns)
+        outside, beyond = 0, 0.0  # turns to leave out at each end, and the chance that the median is there
+        while (beyond := beyond + math.comb(count, outside) / 2**count) <= 0.025:
+            outside += 1
+        return Ratio(statistics.median(turns), turns[outside - 1], turns[-outside]) if outside else None
+
     def ratio(self, above: str, below: str, metric: str, of: str | None = None) -> Ratio | None:
-        """Return ``metric`` of ``above`` over ``of`` (default: the same metric) of ``below``."""
-        over, under = self.values(above, metric), self.values(below, of or metric)
-        if not over or not under:
-            return None
-        turns = [a / b for a, b in zip(over, under, strict=False) if b]
+        """Return ``metric`` of ``above`` over ``of`` of ``below``, from the lowest turn to the highest."""
+        turns = self.turns(above, below, metric, of)
         return Ratio(statistics.median(turns), min(turns), max(turns)) if turns else None
 
 

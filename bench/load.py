@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from bench.clients import Client, connect_many, disconnect, message
+from bench.clients import Client, connect, connect_many, disconnect, message
 from bench.servers import Server
 
-__all__ = ["Meter", "Result", "fan_out", "settle"]
+__all__ = ["Meter", "Result", "asked", "cycles", "fan_out", "settle"]
 
 Result = dict[str, Any]
 
@@ -149,3 +149,34 @@ def _percentiles(latency: array[float]) -> Result:
         "p50_ms": 1000 * ordered[len(ordered) // 2],
         "p99_ms": 1000 * ordered[len(ordered) * 99 // 100],
     }
+
+
+async def cycles(server: Server, cycle: Callable[[int], Awaitable[None]]) -> Result:
+    """Repeat ``cycle(index)`` of 20 clients, each for itself."""
+
+    async def run(seconds: float) -> int:
+        done, end = 0, time.perf_counter() + seconds
+
+        async def loop(index: int) -> None:
+            nonlocal done
+            while time.perf_counter() < end:
+                await cycle(index)
+                done += 1
+
+        await asyncio.gather(*(loop(index) for index in range(20)))
+        return done
+
+    await run(0.5)
+    meter = Meter(server)
+    done = await run(3)
+    usage = meter.read()
+    return {"us": 1e6 * usage["server_cpu_s"] / done, "rate": done / usage["wall_s"], **usage}
+
+
+async def asked(server: Server, path: str) -> int:
+    """Return the number that ``path`` answers to a message."""
+    asker = await connect(server.plain_url(path))
+    asker.send(message(0))
+    await settle(lambda: asker.received, 1)
+    disconnect([asker])
+    return asker.last

@@ -1,16 +1,20 @@
 """The peers: their applications, their environments, and the cases in which each takes part.
 
 A name of ours may end with one of ``FAST``: ``ours_async_plain`` is ``ours_async`` with ``CHANNEL_FAST=0``.
+With ``RESUMABLE`` at the end, the clients speak ``channels.resume.v1``; with ``BEFORE``, the server is of
+another checkout.
 """
 
 from __future__ import annotations
 
 __all__ = [
+    "BEFORE",
     "DEFAULT_PEERS",
     "ENVIRONMENTS",
     "FAST",
     "FLOOR",
     "FLOOR_REDIS",
+    "RESUMABLE",
     "app_of",
     "environment_of",
     "fast_of",
@@ -40,6 +44,10 @@ FAST = {
 }
 """What the name of a peer may end with, and what ``CHANNEL_FAST`` is then."""
 
+RESUMABLE = "_resumable"
+BEFORE = "_before"
+"""It runs what ``BENCH_BEFORE`` names, a checkout; see ``bench/check.py``."""
+
 ASYNC = (
     FLOOR,
     "ours_async",
@@ -56,24 +64,27 @@ REDIS = (
 NEIGHBOURS = ("broadcaster_memory", "socketio_memory")
 
 DEFAULT_PEERS: dict[str, tuple[str, ...]] = {
-    "A1": (*ASYNC, "ours_once", *NEIGHBOURS, "fast_channels"),
-    "A2": (*ASYNC, "ours_once", *NEIGHBOURS, "fast_channels"),
+    "A1": (*ASYNC, "ours_async_resumable", "ours_once", *NEIGHBOURS, "fast_channels"),
+    "A2": (*ASYNC, "ours_async_resumable", "ours_once", *NEIGHBOURS, "fast_channels"),
     "A3": (FLOOR, "ours_async"),  # one message costs Channels half a minute there
     "A-typed": (FLOOR, "ours_typed", "chanx"),
     "A-manager": (FLOOR, "ours_manager"),
     "B": ASYNC,
     "C": ASYNC,
     "D": ASYNC,
-    "E": ASYNC,
+    "E": (*ASYNC, "ours_async_resumable"),
+    "E-parked": ("ours_async_resumable",),
     "A1-sync": SYNC,
     "A2-sync": SYNC,
     "C-sync": SYNC,
     "F": SYNC,
     "M": SYNC,
-    "G": (*REDIS, "broadcaster_redis", "socketio_redis"),
+    "G": (*REDIS, "ours_pubsub_resumable", "ours_queue_resumable", "broadcaster_redis", "socketio_redis"),
+    "K": ("ours_async_resumable",),
     "B-redis": REDIS,
     "O": ASYNC,
     "P": ("page_starlette", "page_subset", "page_django"),
+    "R": ("ours_async", "ours_async_resumable"),
 }
 
 
@@ -84,7 +95,9 @@ def fast_of(peer: str) -> str:
 
 def app_of(peer: str) -> str:
     """Return the name of the module in ``apps`` that ``peer`` runs."""
-    return next((peer.removesuffix(end) for end in FAST if peer.endswith(end)), peer)
+    for end in (BEFORE, RESUMABLE, *FAST):
+        peer = peer.removesuffix(end)
+    return peer
 
 
 def environment_of(peer: str) -> str:

@@ -31,6 +31,7 @@ WORDS = {
     "plain": "plain engine",
     "pubsub": "pub/sub",
     "redis": "Redis",
+    "resumable": "clients that come back",
     "starlette": "Starlette",
     "subset": "subset of Django",
 }

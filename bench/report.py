@@ -19,13 +19,23 @@ from bench.servers import HERE, python_of
 __all__ = ["main"]
 
 PLOTS = HERE / "plots"
-HEADLINE = {"E": ("kib", "KiB"), "F": ("seconds", "s"), "H": ("rate", "sends/s"), "O": ("rate", "messages/s")}
+HEADLINE = {
+    "E": ("kib", "KiB"),
+    "E-parked": ("kib", "KiB"),
+    "K": ("seconds", "s"),
+    "F": ("seconds", "s"),
+    "H": ("rate", "sends/s"),
+    "O": ("rate", "messages/s"),
+}
 COLUMNS = {
     "E": ("kib", "base_mib"),
     "F": ("seconds",),
     "H": ("rate", "us"),
     "O": ("rate", "rate_alone", "grown_mib", "sent", "stuck_got", "counted", "lost"),
     "D": ("us", "rate"),
+    "E-parked": ("kib", "base_mib"),
+    "K": ("seconds", "us", "lost", "server_cpu_pct", "client_cpu_pct"),
+    "R": ("us", "rate", "lost", "server_cpu_pct", "client_cpu_pct"),
     "S-shards": ("us", "rate", "redis_us", "busiest_us", "busiest_commands", "busiest_bytes"),
     "S-members": ("us", "rate", "redis_us", "bytes"),
     "S-groups": ("us", "redis_us", "join_us", "join_redis_us", "group_bytes", "redis_bytes"),

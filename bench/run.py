@@ -1,6 +1,7 @@
 """Run cases: ``python -m bench.run A1,C --peers ours_async,starlette --repeat 3``.
 
-The peers of a case run in turn, and then again, so that a disturbance of the machine affects all of them.
+The peers of a case run in turn, and then again in the other order, so that a disturbance of the machine, or
+its drift, affects all of them.
 Each run appends one JSON line to ``.cache/bench/results.jsonl``.
 """
 
@@ -79,7 +80,7 @@ def run(cases: list[str], peers: list[str], repeat: int, options: tuple[str, ...
         for case in cases:
             chosen = peers or default_peers(case)
             for turn in range(repeat):
-                for peer in chosen:
+                for peer in chosen if turn % 2 == 0 else reversed(chosen):
                     head = {"at": at, "case": case, "peer": peer, "turn": turn, "options": " ".join(options)}
                     row = head | measure(case, peer, options, redis_port)
                     with RESULTS.open("a") as file:

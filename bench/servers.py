@@ -11,7 +11,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.peers import app_of, environment_of, fast_of
+from bench.clients import RESUMES
+from bench.peers import BEFORE, RESUMABLE, app_of, environment_of, fast_of
 
 __all__ = ["CACHE", "LOAD_CORE", "SERVER_CORE", "Server", "free_port", "python_of", "redis_server"]
 
@@ -56,6 +57,8 @@ class Server:
             "BENCH_REDIS": f"redis://127.0.0.1:{self.redis_port}/0",
             "CHANNEL_FAST": fast_of(self.peer),
         }
+        if self.peer.endswith(BEFORE):
+            environment["PYTHONPATH"] = _before()
         with open(CACHE / "server.log", "ab") as log:
             self.process = subprocess.Popen(command, cwd=HERE, stdout=log, stderr=log, env=environment)
         try:
@@ -84,10 +87,19 @@ class Server:
         """Return the resident memory in bytes."""
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * PAGE_BYTES
 
+    @property
+    def resumable(self) -> bool:
+        """Whether this peer's clients can come back."""
+        return RESUMABLE in self.peer
+
     def url(self, path: str) -> str:
-        """Return the address of ``path`` for this peer's clients."""
+        """Return the address of ``path`` for this peer's clients; its fragment says what they speak."""
         if self.peer.startswith("socketio"):
             path = "/socket.io/?EIO=4&transport=websocket"
+        return self.plain_url(path) + RESUMES * self.resumable
+
+    def plain_url(self, path: str) -> str:
+        """Return the address of ``path`` for a client that cannot come back."""
         return f"ws://127.0.0.1:{self.port}{path}"
 
 
@@ -102,6 +114,13 @@ def redis_server() -> Iterator[int]:
             yield port
         finally:
             _end(process)
+
+
+def _before() -> str:
+    checkout = os.environ.get("BENCH_BEFORE", "")
+    if not (Path(checkout) / "compat").is_dir():
+        raise RuntimeError(f"peers that end with {BEFORE} need BENCH_BEFORE, a checkout: {checkout!r}")
+    return str(Path(checkout).resolve())
 
 
 def _await_port(port: int, process: subprocess.Popen[bytes]) -> None:

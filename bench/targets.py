@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["LOSSLESS", "TARGETS", "Target"]
+from bench.peers import RESUMABLE
+
+__all__ = ["LIMITS", "LOSSLESS", "TARGETS", "Limit", "Target"]
 
 
 class Target(NamedTuple):
@@ -28,6 +30,11 @@ def cheaper(case: str, ours: str, other: str, times: float) -> Target:
 def no_slower(case: str, ours: str, other: str) -> Target:
     """Require that the p99 of ``ours`` is below the p50 of ``other``."""
     return Target(case, ours, other, 1, "p99_ms", at_most=True, of="p50_ms")
+
+
+def resumable(case: str, ours: str, times: float) -> Target:
+    """Require that ``ours`` needs at most ``times`` as much server CPU for clients that can come back."""
+    return Target(case, ours + RESUMABLE, ours, times, at_most=True)
 
 
 FLOOR, REDIS = "starlette", "starlette_redis"
@@ -83,9 +90,15 @@ TARGETS = (
     Target("P", "page_subset", "page_starlette", 2, at_most=True),
     Target("P", "page_subset", "page_django", 0.5, at_most=True),
     Target("O", "ours_async", "ours_async", 0.9, "rate", of="rate_alone"),
+    resumable("A1", "ours_async", 1.1),
+    resumable("A2", "ours_async", 1.1),
+    resumable("G", "ours_pubsub", 1.1),
+    resumable("G", "ours_queue", 1.1),
+    resumable("R", "ours_async", 1),
 )
 
 LOSSLESS = ("ours_async", "ours_once", "ours_sync", "ours_pubsub", "ours_queue", "ours_typed", "ours_manager")
+LOSSLESS += ("ours_async_resumable", "ours_pubsub_resumable", "ours_queue_resumable")
 """Peers that may not lose messages in any case."""
 
 A3_OVER_A1 = 1.3
@@ -93,3 +106,20 @@ A3_OVER_A1 = 1.3
 
 STUCK_GROWTH_MIB = 2.0
 """The maximum memory for a member that never reads, in MiB."""
+
+
+class Limit(NamedTuple):
+    """``metric`` of ``peer``, less that of ``less``, must be at most ``bound``."""
+
+    case: str
+    peer: str
+    metric: str
+    bound: float
+    less: str | None = None
+
+
+LIMITS = (
+    Limit("E", "ours_async_resumable", "kib", 3, less="ours_async"),
+    Limit("E-parked", "ours_async_resumable", "kib", 30),
+    Limit("K", "ours_async_resumable", "seconds", 10),
+)

@@ -9,7 +9,7 @@ from typing import Any
 
 from asgiref.sync import async_to_sync
 
-from compat.metrics import snapshot
+from compat import metrics
 from compat.settings import configure
 
 REDIS = os.environ.get("BENCH_REDIS", "")
@@ -78,8 +78,12 @@ def build(backend: str, *, sync: bool = False, redis: bool = False, once: bool =
 
     class Dropped(AsyncWebsocketConsumer):
         async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-            dropped = snapshot()["layers"]["default"]["dropped"]
+            dropped = metrics.snapshot()["layers"]["default"]["dropped"]
             await self.send(text_data=f"#{sum(dropped.values()):08d}")
+
+    class Parked(AsyncWebsocketConsumer):
+        async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            await self.send(text_data=f"#{metrics.resumable().get('parked', 0):08d}")
 
     chat, echo = (SyncChat, SyncEcho) if sync else (AsyncChat, AsyncEcho)
     if once:
@@ -89,5 +93,6 @@ def build(backend: str, *, sync: bool = False, redis: bool = False, once: bool =
         re_path(r"^ws/echo/$", echo.as_asgi()),
         re_path(r"^ws/sleep/$", SyncSleep.as_asgi()),
         re_path(r"^ws/dropped/$", Dropped.as_asgi()),
+        re_path(r"^ws/parked/$", Parked.as_asgi()),
     ]
     return ProtocolTypeRouter({"websocket": URLRouter(routes)})
