@@ -6,9 +6,10 @@ import asyncio
 import inspect
 import logging
 import os
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+from compat.engine.fast.write_batching import one_write
 from compat.engine.reader import cancels_late_calls
 from compat.engine.redaction import hide_tickets
 from compat.exceptions import ImproperlyConfigured
@@ -59,7 +60,7 @@ def resume_seconds(own: Any) -> float:
     """
     where, value = "resume_seconds", own
     if own is None:
-        where, value = SETTING, os.environ.get(SETTING) or settings.get(SETTING)
+        where, value = SETTING, os.environ.get(SETTING) or settings.kept(SETTING)
         if isinstance(value, str):
             try:
                 value = float(value)
@@ -113,11 +114,9 @@ async def serve(
     made = await _made(rules, seconds, layer, scope, receive, send)
     if made is None:
         return
-    call = _run(app, scope, made)
-    await (_outlive(call, made) if cancels_late_calls() else call)
-
-
-async def _run(app: App, scope: Scope, made: ResumableConnection) -> None:
+    if cancels_late_calls():
+        await _outlive(app, scope, made)
+        return
     code = FAILED
     try:
         await app(scope, made.receive, made.send)
@@ -126,10 +125,20 @@ async def _run(app: App, scope: Scope, made: ResumableConnection) -> None:
         await made.finish(code)
 
 
-async def _outlive(call: Coroutine[Any, Any, None], made: ResumableConnection) -> None:
-    """Run ``call``, which goes on when the server cancels its own because the first link has ended."""
+async def _run(app: App, scope: Scope, made: ResumableConnection) -> None:
+    """Do what ``serve`` does by itself, which saves a coroutine for each client, for ``_outlive``."""
+    code = FAILED
+    try:
+        await app(scope, made.receive, made.send)
+        code = NORMAL
+    finally:
+        await made.finish(code)
+
+
+async def _outlive(app: App, scope: Scope, made: ResumableConnection) -> None:
+    """Run ``app``, which goes on when the server cancels its own call because the first link has ended."""
     first = made.link
-    task = asyncio.ensure_future(call)
+    task = asyncio.ensure_future(_run(app, scope, made))
     try:
         await asyncio.shield(task)
     except asyncio.CancelledError:
@@ -167,8 +176,8 @@ async def _made(
         if offer.only:
             await _turn_away(receive, send, NOT_THERE)
             return None
-    user, path = tickets.fingerprint(who), tickets.fingerprint(_path_of(scope))
-    made = ResumableConnection(seconds, tickets.Place(user, path, await _home_of(relay)), why)
+    place = tickets.place_of(who, _path_of(scope), await _home_of(relay))
+    made = ResumableConnection(seconds, place, why)
     scope[KEY] = made
     scope["resume"] = None if why is None else {"recovered": "", "why": why}
     made.begin(receive, send)
@@ -183,12 +192,14 @@ async def _come_back(
         ticket, secret = tickets.read(offer.ticket)
     except tickets.Refused as refused:
         return registry.lose(refused.why)
-    path = _path_of(scope)
-    if tickets.fingerprint(who, secret) != ticket.user:
+    path, home = _path_of(scope), await _home_of(relay)
+    place = tickets.place_of(who, path, home, secret)
+    if place.user != ticket.user:
         return registry.lose("user")
-    if tickets.fingerprint(path, secret) != ticket.path:
+    if place.path != ticket.path:
         return registry.lose("path")
-    place = tickets.Place(tickets.fingerprint(who), tickets.fingerprint(path), await _home_of(relay))
+    if secret != tickets.current_secret():
+        place = tickets.place_of(who, path, home)
     if not await _answer(rules, "resume_allowed", scope, lambda scope: True):
         return registry.lose("refused")
     found = registry.connections.get(ticket.connection)
@@ -206,11 +217,12 @@ async def _come_back(
     if (await receive())["type"] != "websocket.connect":
         return None
     link = Link(receive, send, found, offer.received)
-    await send({"type": "websocket.accept", "subprotocol": found.subprotocol})
-    if found.why_not(ticket.generation, offer.received) is not None:  # another socket was faster
-        await send({"type": "websocket.close", "code": COME_BACK})
-        return None
-    found.resume(link, place)
+    with one_write(link.protocol):
+        await send({"type": "websocket.accept", "subprotocol": found.subprotocol})
+        if found.why_not(ticket.generation, offer.received) is not None:  # another socket was faster
+            await send({"type": "websocket.close", "code": COME_BACK})
+            return None
+        found.resume(link, place)
     await link.read()
     return None
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from compat.engine.contracts import Resumed
+from compat.engine.fast.write_batching import one_write
 from compat.engine.limits import Admission
 from compat.resume import receipts, tickets
 from compat.resume.delivery import MARK
@@ -63,7 +64,7 @@ class ResumableConnection(Resumed):
         """Why it replaces another connection of its client; None: it does not."""
         self.loop = asyncio.get_running_loop()
         self.journal = Journal()
-        self.inbound = Inbound(self.loop, self._acknowledge)
+        self.inbound = Inbound(self.loop, self)
         self.generation = 0
         self.confirmed = 0
         """The oldest generation whose ticket is good: the client may not have got the newest."""
@@ -100,10 +101,15 @@ class ResumableConnection(Resumed):
             if not journal.add(message, size) and not await receipts.add_later(self, message, size):
                 return
             link = self.link
-            if link is not None:
-                link.pass_on(message)
-            else:
+            if link is None:
                 registry.grow(size)
+            elif link.takes(text):
+                try:
+                    await link.raw_send(message)
+                except Exception as error:  # noqa: BLE001 - any server
+                    link.failed(message, error)
+            else:
+                link.pass_on(message)
         elif kind == "websocket.accept":
             await self._accept(message)
         elif kind == "websocket.close":
@@ -163,10 +169,11 @@ class ResumableConnection(Resumed):
         if link is None or link.gone:
             self.put_disconnect(LOST)
             return
-        await link.raw_send({**message, "subprotocol": self.subprotocol})
-        self.accepted = True
-        link.tell(self.hello(None if self.why is None else "", self.why))
-        link.flush()
+        with one_write(link.protocol):
+            await link.raw_send({**message, "subprotocol": self.subprotocol})
+            self.accepted = True
+            link.tell(self.hello(None if self.why is None else "", self.why))
+            link.flush()
 
     async def _close(self, message: Message) -> None:
         link = self.link
@@ -210,7 +217,8 @@ class ResumableConnection(Resumed):
         self.ticket_expires = int(time.time()) + tickets.LIFETIME_S
         return tickets.write(tickets.Ticket(self.id, self.generation, *self.place, self.ticket_expires))
 
-    def _acknowledge(self) -> None:
+    def acknowledge(self) -> None:
+        """Tell the client, if there is a link, how many of its frames have come."""
         if self.link is not None:
             # A client that stays for long gets a ticket that lasts.
             late = self.ticket_expires - time.time() < tickets.LIFETIME_S / 2

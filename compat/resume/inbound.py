@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from typing import Protocol
 
 from compat.engine.mailbox import settle
 from compat.resume.journal import size_of
@@ -22,18 +22,24 @@ ACK_FRAMES, ACK_BYTES, ACK_S = 128, 64 * 1024, 2.0
 """The client's frames are acknowledged after so many, so many bytes, or so long."""
 
 
+class Acknowledging(Protocol):
+    """What sends acknowledgements."""
+
+    def acknowledge(self) -> None:
+        """Send the client an ``ack`` with ``Inbound.count``, if there is a link."""
+
+
 class Inbound:
     """The messages of a client, over all its links."""
 
     __slots__ = (
-        *("ack_bytes", "acked", "acknowledge", "count", "loop"),
+        *("ack_bytes", "acked", "connection", "count", "loop"),
         *("reading", "size", "space", "timer", "waiting", "wide"),
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, acknowledge: Callable[[], None]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, connection: Acknowledging) -> None:
         self.loop = loop
-        self.acknowledge = acknowledge
-        """Sends an ``ack`` with ``count``, if there is a link."""
+        self.connection = connection
         self.waiting: deque[Message] | None = None
         """None while nothing waits: even an empty deque is large."""
         self.size = 0
@@ -77,7 +83,7 @@ class Inbound:
 
     def _show_life(self, space: asyncio.Future[None]) -> None:
         if not space.done():
-            self.acknowledge()
+            self.connection.acknowledge()
             self.loop.call_later(LIFE_S, self._show_life, space)
 
     def _has_space(self) -> bool:
@@ -108,7 +114,7 @@ class Inbound:
     def acknowledge_rest(self) -> None:
         """Acknowledge what has come and is not acknowledged."""
         if self.acked < self.count:
-            self.acknowledge()
+            self.connection.acknowledge()
         self.was_acknowledged()
 
     def was_acknowledged(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from itertools import islice
 
 from compat.engine.mailbox import settle
 from compat.types import Message
@@ -54,11 +55,14 @@ class Journal:
     def acknowledge(self, count: int) -> None:
         """Forget the first frames, up to ``count`` since the beginning."""
         frames = self.frames
-        while frames and self.begin < count:
-            self.size -= size_of(frames.popleft())
-            self.begin += 1
-        if not frames:
-            self.frames = None
+        known = min(count - self.begin, len(frames)) if frames else 0
+        if frames and known > 0:
+            self.begin += known
+            if known < len(frames) - known:
+                self.size -= sum(size_of(frames.popleft()) for _ in range(known))
+            else:  # what stays is less: it is counted anew
+                frames = self.frames = deque(islice(frames, known, None)) or None
+                self.size = sum(map(size_of, frames or ()))
         if self.waits is not None:
             for waited, future in self.waits:
                 if waited <= self.begin:

@@ -18,7 +18,17 @@ from typing import NamedTuple
 
 from compat.settings import settings
 
-__all__ = ["LIFETIME_S", "Place", "Refused", "Ticket", "fingerprint", "read", "write"]
+__all__ = [
+    "LIFETIME_S",
+    "Place",
+    "Refused",
+    "Ticket",
+    "current_secret",
+    "fingerprint",
+    "place_of",
+    "read",
+    "write",
+]
 
 LIFETIME_S = 24 * 60 * 60
 """Seconds for which a ticket is good; a connection that lives longer sends its client a new one."""
@@ -86,14 +96,20 @@ def _digest(secret: object, purpose: str, data: bytes) -> bytes:
     return keyed.digest()
 
 
-def _secret() -> object:
-    return settings.get("SECRET_KEY") or _own_secret
+def current_secret() -> object:
+    """Return what signs new tickets."""
+    return settings.kept("SECRET_KEY") or _own_secret
 
 
-def fingerprint(text: str, secret: object = None) -> bytes:
+def fingerprint(text: str, secret: object) -> bytes:
     """Return a keyed hash of ``text``: tickets do not show who somebody is, or where."""
-    data = text.encode("utf-8", "surrogatepass")
-    return _digest(secret or _secret(), "fingerprint", data)[:PRINT_BYTES]
+    return _digest(secret, "fingerprint", text.encode("utf-8", "surrogatepass"))[:PRINT_BYTES]
+
+
+def place_of(who: str, path: str, home: str, secret: object = None) -> Place:
+    """Return the place of a connection; ``secret``: another one than that of new tickets."""
+    secret = secret or current_secret()
+    return Place(fingerprint(who, secret), fingerprint(path, secret), home)
 
 
 def write(ticket: Ticket) -> str:
@@ -102,7 +118,7 @@ def write(ticket: Ticket) -> str:
         VERSION, ticket.generation, ticket.expires, ticket.connection, ticket.user, ticket.path
     )
     body += ticket.home.encode()
-    signed = _digest(_secret(), "ticket", body)[:MAC_BYTES] + body
+    signed = _digest(current_secret(), "ticket", body)[:MAC_BYTES] + body
     return _encoded(signed)
 
 
@@ -123,7 +139,7 @@ def read(text: str) -> tuple[Ticket, object]:
     mac, body = signed[:MAC_BYTES], signed[MAC_BYTES:]
     if len(body) < _FIELDS.size or _encoded(signed) != text:
         raise Refused("invalid")
-    for secret in (_secret(), *(settings.get("SECRET_KEY_FALLBACKS") or ())):
+    for secret in (current_secret(), *(settings.kept("SECRET_KEY_FALLBACKS") or ())):
         if hmac.compare_digest(mac, _digest(secret, "ticket", body)[:MAC_BYTES]):
             break
     else:

@@ -34,6 +34,8 @@ MAX_CONTROL = 1024
 """Characters of a client's control frame; the longest one that has a meaning has some forty."""
 MAX_DIGITS = 15
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
 
 class Malformed(ValueError):
     """A control frame that is none; its text says what is wrong."""
@@ -66,8 +68,10 @@ def hide_offer(scope: Scope) -> None:
     """Take our items out of what the application sees of a handshake."""
     scope["subprotocols"] = others = [item for item in scope["subprotocols"] if not _is_ours(item)]
     shown = ", ".join(others).encode()
-    headers: list[Any] = list(scope.get("headers") or ())
-    scope["headers"] = headers
+    headers: Any = scope.get("headers") or ()
+    if not isinstance(headers, list):
+        headers = scope["headers"] = list(headers)
+    # Else in the server's own list, which lasts as long as the socket: a copy costs memory for each client.
     for index in range(len(headers) - 1, -1, -1):
         if headers[index][0] == _HEADER:
             headers[index : index + 1] = [(_HEADER, shown)] if others else []
@@ -83,8 +87,7 @@ def _is_count(text: str) -> bool:
 
 def control(kind: str, **members: Any) -> dict[str, Any]:
     """Return the ASGI message that sends a control frame."""
-    text = MARK + json.dumps({"type": kind, **members}, separators=(",", ":"))
-    return {"type": "websocket.send", "text": text}
+    return {"type": "websocket.send", "text": MARK + _encode({"type": kind, **members})}
 
 
 def read_control(text: str) -> dict[str, Any]:

@@ -306,11 +306,7 @@ def test_tickets_are_different_each_time() -> None:
     """Two of one connection, of two users, on two paths: no part is the same in all."""
     with override(SECRET_KEY=SECRET):
         made = [
-            tickets.write(
-                tickets.Ticket(
-                    bytes([number]) * 16, 0, tickets.fingerprint(user), tickets.fingerprint(path), "", 2**33
-                )
-            )
+            tickets.write(tickets.Ticket(bytes([number]) * 16, 0, *tickets.place_of(user, path, ""), 2**33))
             for number, (user, path) in enumerate(itertools.product(("ann", "bob"), ("/a", "/b")))
         ]
     assert len(set(made)) == 4

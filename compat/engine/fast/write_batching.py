@@ -9,21 +9,24 @@ A handler that computes or blocks holds the loop, and no burst can end meanwhile
 for consumer classes whose handlers have been quick (``Pace``), and all bursts end before a handler of a class
 runs that is not known to be quick.
 
-This relies on uvicorn's protocols: they write only to their attribute ``transport``. With other servers, or
-without one, frames are not batched.
+This relies on uvicorn's protocols: they write only to their attribute ``transport``, and wait only for their
+attribute ``writable`` before they do. With other servers, or without one, frames are not batched.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from compat.clock import steady
 from compat.engine.contracts import Resumed
+from compat.engine.fast import in_use
 from compat.engine.inbox import BETWEEN
 from compat.types import Message, Receive, Send
 
-__all__ = ["MAX_HANDLER_S", "QUICK", "Burst", "Bursts", "Pace", "protocol_of"]
+__all__ = ["MAX_HANDLER_S", "QUICK", "Burst", "Bursts", "Pace", "one_write", "protocol_of", "readiness_of"]
 
 MAX_BYTES = 2**16
 """The size in bytes at which a burst is written: asyncio's high-water mark for a transport."""
@@ -52,6 +55,33 @@ def protocol_of(receive: Receive, send: Send) -> Any:
             transport = getattr(owner, "transport", None)
             return owner if hasattr(transport, "write") and hasattr(transport, "is_closing") else None
     return None
+
+
+def readiness_of(send: Send) -> asyncio.Event | None:
+    """Return an event that is set while the server's ``send`` takes a frame without a wait.
+
+    None: it is not known when it does, or ``send`` is wrapped.
+    """
+    owner = getattr(send, "__self__", None)
+    writable = getattr(owner, "writable", None)
+    known = isinstance(owner, asyncio.BaseProtocol) and isinstance(writable, asyncio.Event)
+    return writable if known and "write_batching" in in_use() else None
+
+
+@contextlib.contextmanager
+def one_write(protocol: Any) -> Iterator[None]:
+    """Write what is sent in the block at once, at its end; ``protocol`` as of ``protocol_of``.
+
+    The block must not wait for anything but the server's ``send()``.
+    """
+    if protocol is None or type(protocol.transport) is Burst or "write_batching" not in in_use():
+        yield
+        return
+    burst = Burst(protocol, None, 0.0, None)
+    try:
+        yield
+    finally:
+        burst.end()
 
 
 class Pace:
@@ -135,7 +165,7 @@ class Bursts:
                     burst.pace.ran(slow=True)
         self.turned = now
         for burst in self.open:
-            if burst.inbox.current is not BETWEEN or burst.until <= now:
+            if burst.inbox is None or burst.inbox.current is not BETWEEN or burst.until <= now:
                 burst.end()
             if burst.protocol is not None:
                 still.append(burst)
@@ -153,7 +183,7 @@ class Burst:
 
     __slots__ = ("held", "inbox", "pace", "protocol", "size", "transport", "until")
 
-    def __init__(self, protocol: Any, inbox: Inbox, until: float, pace: Pace | None) -> None:
+    def __init__(self, protocol: Any, inbox: Inbox | None, until: float, pace: Pace | None) -> None:
         self.protocol = protocol
         self.inbox = inbox
         self.transport = protocol.transport
