@@ -9,11 +9,12 @@ from compat.engine import loop as plain
 from compat.engine.connection import Connection
 from compat.engine.fast import bridge, conversation, in_use, reading
 from compat.engine.fast.scheduling import Rounds
+from compat.engine.fast.write_batching import Bursts
 from compat.engine.inbox import Inbox
 from compat.engine.scheduler import Scheduler, made_for
 from compat.engine.socket import Socket
 
-__all__ = ["bridge_of", "converse", "inbox_of", "scheduler_of"]
+__all__ = ["bridge_of", "bursts_of", "converse", "inbox_of", "scheduler_of"]
 
 _schedulers: dict[asyncio.AbstractEventLoop, Scheduler] = {}
 
@@ -27,6 +28,12 @@ def scheduler_of(loop: asyncio.AbstractEventLoop) -> Scheduler:
 def _scheduler(loop: asyncio.AbstractEventLoop) -> Scheduler:
     parts = in_use()
     return Rounds(loop, parts) if "scheduling" in parts else Scheduler(loop)
+
+
+def bursts_of(loop: asyncio.AbstractEventLoop) -> Bursts | None:
+    """Return the bursts of ``loop``; None if frames are not batched."""
+    scheduler = scheduler_of(loop)
+    return scheduler.bursts if isinstance(scheduler, Rounds) and scheduler.bursts.used else None
 
 
 def inbox_of(loop: asyncio.AbstractEventLoop) -> Inbox:

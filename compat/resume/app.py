@@ -223,7 +223,7 @@ async def _come_back(
             await send({"type": "websocket.close", "code": COME_BACK})
             return None
         found.resume(link, place)
-    await link.read()
+    await link.until_left()
     return None
 
 
@@ -242,7 +242,7 @@ async def _turn_away(receive: Receive, send: Send, code: int) -> None:
 async def _answer(rules: Any, name: str, scope: Scope, default: Callable[[Scope], Any]) -> Any:
     """Return what the application's function says about a scope, or ``default`` if it has none."""
     answer = (getattr(rules, name, None) or default)(scope)
-    return await answer if inspect.isawaitable(answer) else answer
+    return answer if answer is None or not inspect.isawaitable(answer) else await answer
 
 
 def _user_of(scope: Scope) -> object:

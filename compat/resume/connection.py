@@ -15,7 +15,7 @@ from compat.engine.limits import Admission
 from compat.resume import receipts, tickets
 from compat.resume.delivery import MARK
 from compat.resume.inbound import Inbound
-from compat.resume.journal import Journal, size_of
+from compat.resume.journal import Journal, Payload, payload_of, size_of
 from compat.resume.link import TAKEN_OVER, Link
 from compat.resume.registry import registry
 from compat.resume.wire import PROTOCOL, control
@@ -94,16 +94,20 @@ class ResumableConnection(Resumed):
         """Send an ASGI message to the client, now or when it is back."""
         kind = message["type"]
         if kind == "websocket.send":
-            text, journal = message.get("text"), self.journal
-            size = len(text) if text is not None and text.isascii() else size_of(message)
+            payload: Payload | None = message.get("text")
+            if isinstance(payload, str) and payload.isascii():
+                size = len(payload)
+            else:
+                payload = payload_of(message)
+                size = size_of(payload)
             if self.over:
                 return
-            if not journal.add(message, size) and not await receipts.add_later(self, message, size):
+            if not self.journal.add(payload, size) and not await receipts.add_later(self, payload, size):
                 return
             link = self.link
             if link is None:
                 registry.grow(size)
-            elif link.takes(text):
+            elif link.takes(payload):
                 try:
                     await link.raw_send(message)
                 except Exception as error:  # noqa: BLE001 - any server

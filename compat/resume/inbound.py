@@ -7,7 +7,7 @@ from collections import deque
 from typing import Protocol
 
 from compat.engine.mailbox import settle
-from compat.resume.journal import size_of
+from compat.resume.journal import payload_of, size_of
 from compat.types import Message
 
 __all__ = ["Inbound"]
@@ -60,7 +60,7 @@ class Inbound:
             self.reading = self.loop.create_future()
             await self.reading
         message = self.waiting.popleft()
-        self.size -= size_of(message)
+        self.size -= size_of(payload_of(message))
         if self.space is not None and self._has_space():
             self.make_space()
         return message

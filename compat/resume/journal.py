@@ -1,4 +1,4 @@
-"""The frames that a client may not have: references to what the consumer has sent, counted from 0."""
+"""The frames that a client may not have: what the consumer has sent, by reference, counted from 0."""
 
 from __future__ import annotations
 
@@ -9,19 +9,30 @@ from itertools import islice
 from compat.engine.mailbox import settle
 from compat.types import Message
 
-__all__ = ["MAX_BYTES", "MAX_FRAMES", "Journal", "size_of"]
+__all__ = ["MAX_BYTES", "MAX_FRAMES", "Journal", "Payload", "payload_of", "size_of"]
 
 MAX_FRAMES = 1_000
 MAX_BYTES = 256 * 1024
 """What a journal holds at most; a single frame may be larger."""
 
 
-def size_of(message: Message) -> int:
-    """Return the bytes of a frame's payload."""
-    text = message.get("text")
-    if text is None:
-        return len(message.get("bytes") or b"")
-    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+Payload = str | bytes
+"""The text or the bytes of a frame. No messages are kept: dicts are large, and work for the collector."""
+
+
+def payload_of(message: Message) -> Payload:
+    """Return what a frame carries."""
+    text: str | None = message.get("text")
+    return (
+        text if text is not None else bytes(message.get("bytes") or b"")
+    )  # an application may reuse a buffer
+
+
+def size_of(payload: Payload) -> int:
+    """Return the bytes of a payload."""
+    if isinstance(payload, str) and not payload.isascii():
+        return len(payload.encode("utf-8", "replace"))
+    return len(payload)
 
 
 class Journal:
@@ -32,7 +43,7 @@ class Journal:
     def __init__(self) -> None:
         self.begin = self.end = 0
         """How many frames the client has acknowledged, and how many have been sent."""
-        self.frames: deque[Message] | None = None
+        self.frames: deque[Payload] | None = None
         """None while it is empty, as the journals of most connections are."""
         self.size = 0
         self.waits: list[tuple[int, asyncio.Future[None]]] | None = None
@@ -40,14 +51,14 @@ class Journal:
         self.room: asyncio.Future[None] | None = None
         """Several may wait for room: sends of one consumer may run beside each other."""
 
-    def add(self, message: Message, size: int) -> bool:
+    def add(self, payload: Payload, size: int) -> bool:
         """Keep a frame of ``size`` bytes; return False if there is no room for it."""
         frames = self.frames
         if frames is None:
             frames = self.frames = deque()
         elif len(frames) >= MAX_FRAMES or self.size + size > MAX_BYTES:
             return False
-        frames.append(message)
+        frames.append(payload)
         self.end += 1
         self.size += size
         return True
@@ -98,4 +109,5 @@ class Journal:
     def frame(self, number: int) -> Message:
         """Return the frame with this number, which must be one that is kept."""
         assert self.frames is not None
-        return self.frames[number - self.begin]
+        payload = self.frames[number - self.begin]
+        return {"type": "websocket.send", "text" if isinstance(payload, str) else "bytes": payload}

@@ -10,13 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, Protocol
 
-from compat.engine.fast.write_batching import protocol_of, readiness_of
+from compat.engine.fast.write_batching import readiness_of
+from compat.engine.mailbox import settle
+from compat.engine.parts import bursts_of
 from compat.engine.reader import Interruptible, holds_closes_back
 from compat.engine.scheduler import turn
-from compat.resume.journal import Journal, size_of
+from compat.resume.journal import Journal, Payload, payload_of, size_of
 from compat.resume.stepping import start
 from compat.resume.wire import MARK, Malformed, control, read_control, read_count
 from compat.types import Message, Receive, Send
@@ -61,6 +63,7 @@ class Link:
         "controls",
         "gone",
         "goodbye",
+        "left",
         "loop",
         "owner",
         "protocol",
@@ -81,12 +84,13 @@ class Link:
         if holds_closes_back():
             apart = Interruptible(receive, send)
             self.raw_receive, self.raw_send = apart.receive, apart.send
-        self.protocol = protocol_of(receive, send)
-        """The server's protocol, if frames can be batched for it."""
-        self.ready = readiness_of(self.raw_send)
         self.relayed = relayed
         """Its socket is in another process."""
         self.loop = asyncio.get_running_loop()
+        bursts = bursts_of(self.loop)
+        self.protocol = bursts and bursts.protocol_of(receive, send)
+        """The server's protocol, if frames can be batched for it."""
+        self.ready = readiness_of(self.protocol, self.raw_send)
         self.sent = sent
         """The number of the frame that is sent next."""
         self.controls: deque[Message] | None = None
@@ -98,6 +102,8 @@ class Link:
         """Sees a send through for which the server waits."""
         self.task: asyncio.Task[Any] | None = None
         """Runs ``read``, where nothing else does."""
+        self.left: asyncio.Future[None] | None = None
+        """Done when nobody reads any more; ``until_left`` waits for it."""
         self.reading: Any = None
         """The coroutine of ``receive()`` that ``_step`` runs on."""
         self.gone = False
@@ -107,10 +113,27 @@ class Link:
 
     def begin(self) -> None:
         """Read the socket: in steps if its ``receive()`` waits only for a queue, else in a task."""
-        if isinstance(getattr(self.raw_receive, "__self__", None), asyncio.BaseProtocol):
+        if self._reads_in_steps():
             self._step()
         else:
             self.task = self.loop.create_task(self.read())
+
+    async def until_left(self) -> None:
+        """Read the socket as ``begin``, and return when the client has left it."""
+        if not self._reads_in_steps():
+            await self.read()
+            return
+        self.left = self.loop.create_future()
+        try:
+            self._step()
+            await self.left
+        finally:  # the server may end the call
+            if self.reading is not None:
+                self.reading.close()
+            self._end(NO_CODE, goodbye=False)
+
+    def _reads_in_steps(self) -> bool:
+        return isinstance(getattr(self.raw_receive, "__self__", None), asyncio.BaseProtocol)
 
     # What is sent
 
@@ -125,15 +148,15 @@ class Link:
             self.sent = sent
             self._send(message)
 
-    def takes(self, text: str | None) -> bool:
+    def takes(self, payload: Payload) -> bool:
         """Return True if the journal's newest frame can be sent at once, and count it as sent.
 
-        The caller sends it. This does what ``pass_on`` does, for less. ``text`` is that of the frame.
+        The caller sends it. This does what ``pass_on`` does, for less.
         """
         ready, sent = self.ready, self.sent + 1
         if ready is None or not ready.is_set() or self.busy is not None or self.gone:
             return False
-        if sent < self.owner.journal.end or (text and text[0] == MARK):
+        if sent < self.owner.journal.end or payload[:1] == MARK:
             return False
         self.sent = sent
         return True
@@ -162,7 +185,7 @@ class Link:
         self.closing = message
         self.flush()
         if self.gone:
-            _settle(closed)
+            settle(closed)
         return closed
 
     def _next(self) -> Message | None:
@@ -213,7 +236,7 @@ class Link:
     def _over(self) -> None:
         self.gone = True
         if self.after_close is not None:
-            _settle(self.after_close)
+            settle(self.after_close)
 
     # What comes
 
@@ -236,6 +259,8 @@ class Link:
 
     def _step(self, awaited: asyncio.Future[Any] | None = None) -> None:
         """Do what ``read`` does without a task: run ``receive()`` on, up to its next wait."""
+        if self.left is not None and self.left.done():
+            return
         try:
             reading: Any = self.reading or self.raw_receive()
             try:
@@ -274,6 +299,8 @@ class Link:
 
     def _end(self, code: int, *, goodbye: bool) -> None:
         self._over()
+        if self.left is not None:
+            settle(self.left)
         self.owner.ended(self, code, goodbye=goodbye)
 
     def _take(self, message: Message) -> asyncio.Future[None] | None:
@@ -283,7 +310,7 @@ class Link:
                 self._control(text)
                 return None
             message = {**message, "text": text[1:]}
-        return self.owner.came(self, message, size_of(message))
+        return self.owner.came(self, message, size_of(payload_of(message)))
 
     def _control(self, text: str) -> None:
         members = read_control(text)
@@ -308,12 +335,8 @@ class Link:
         self.gone = True
         if self.busy is not None:
             self.busy.cancel()
-        self.task_of(self._drop, code)
-
-    def task_of(self, work: Callable[[int], Coroutine[Any, Any, None]], code: int) -> None:
-        """Run ``work(code)`` in a task that is not forgotten."""
-        task = self.loop.create_task(work(code))
-        _dropping.add(task)
+        task = self.loop.create_task(self._drop(code))
+        _dropping.add(task)  # a task that nobody else knows
         task.add_done_callback(_dropping.discard)
 
     async def _drop(self, code: int) -> None:
@@ -324,8 +347,3 @@ class Link:
 
 
 _dropping: set[asyncio.Task[None]] = set()
-
-
-def _settle(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)

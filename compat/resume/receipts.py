@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from compat.types import Message
+from compat.resume.journal import Payload
 
 if TYPE_CHECKING:
     from compat.resume.connection import ResumableConnection
@@ -34,13 +34,13 @@ async def delivered(connection: ResumableConnection, within_s: float | None, cou
     return journal.begin >= count
 
 
-async def add_later(connection: ResumableConnection, message: Message, size: int) -> bool:
+async def add_later(connection: ResumableConnection, payload: Payload, size: int) -> bool:
     """Wait for a client that reads, and add a frame to its journal; return False if the connection ends.
 
     The park of a client that is away ends when its journal is full.
     """
     journal, inbound = connection.journal, connection.inbound
-    while not journal.add(message, size):
+    while not journal.add(payload, size):
         link = connection.link
         if link is None:
             connection.give_up("overflow")

@@ -22,7 +22,6 @@ from typing import Any, Protocol
 
 from compat.clock import steady
 from compat.engine.contracts import Resumed
-from compat.engine.fast import in_use
 from compat.engine.inbox import BETWEEN
 from compat.types import Message, Receive, Send
 
@@ -57,24 +56,23 @@ def protocol_of(receive: Receive, send: Send) -> Any:
     return None
 
 
-def readiness_of(send: Send) -> asyncio.Event | None:
-    """Return an event that is set while the server's ``send`` takes a frame without a wait.
+def readiness_of(protocol: Any, send: Send) -> asyncio.Event | None:
+    """Return an event that is set while ``send`` of the server's protocol takes a frame without a wait.
 
     None: it is not known when it does, or ``send`` is wrapped.
     """
-    owner = getattr(send, "__self__", None)
-    writable = getattr(owner, "writable", None)
-    known = isinstance(owner, asyncio.BaseProtocol) and isinstance(writable, asyncio.Event)
-    return writable if known and "write_batching" in in_use() else None
+    writable = getattr(protocol, "writable", None)
+    known = isinstance(writable, asyncio.Event) and getattr(send, "__self__", None) is protocol
+    return writable if known else None
 
 
 @contextlib.contextmanager
 def one_write(protocol: Any) -> Iterator[None]:
-    """Write what is sent in the block at once, at its end; ``protocol`` as of ``protocol_of``.
+    """Write what is sent in the block at once, at its end; ``protocol`` as of ``Bursts.protocol_of``.
 
     The block must not wait for anything but the server's ``send()``.
     """
-    if protocol is None or type(protocol.transport) is Burst or "write_batching" not in in_use():
+    if protocol is None or type(protocol.transport) is Burst:
         yield
         return
     burst = Burst(protocol, None, 0.0, None)
@@ -200,6 +198,14 @@ class Burst:
         self.size += len(data)
         if self.size >= MAX_BYTES:
             self._write_held()
+
+    def pause_reading(self) -> None:
+        """Pass on; what is read has no order with what is written."""
+        self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Pass on, as ``pause_reading``."""
+        self.transport.resume_reading()
 
     def is_closing(self) -> bool:
         """Return True if the transport is closing."""
