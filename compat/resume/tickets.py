@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import hashlib
 import hmac
 import secrets
@@ -24,7 +25,6 @@ __all__ = [
     "Refused",
     "Ticket",
     "current_secret",
-    "fingerprint",
     "place_of",
     "read",
     "write",
@@ -36,6 +36,8 @@ LIFETIME_S = 24 * 60 * 60
 VERSION = 1
 MAC_BYTES = 16
 PRINT_BYTES = 12
+CACHED_CHARACTERS = 256
+"""Places with longer texts are not kept: a client chooses the query string."""
 _FIELDS = struct.Struct(f">BIQ16s{PRINT_BYTES}s{PRINT_BYTES}s")
 
 
@@ -52,7 +54,7 @@ class Place(NamedTuple):
 
     user: bytes
     path: bytes
-    """Keyed hashes, from ``fingerprint``."""
+    """Keyed hashes, from ``place_of``."""
     home: str
     """The channel of the process in which the connection lives; empty: of this one."""
 
@@ -101,15 +103,20 @@ def current_secret() -> object:
     return settings.kept("SECRET_KEY") or _own_secret
 
 
-def fingerprint(text: str, secret: object) -> bytes:
+def _fingerprint(text: str, secret: object) -> bytes:
     """Return a keyed hash of ``text``: tickets do not show who somebody is, or where."""
     return _digest(secret, "fingerprint", text.encode("utf-8", "surrogatepass"))[:PRINT_BYTES]
 
 
 def place_of(who: str, path: str, home: str, secret: object = None) -> Place:
     """Return the place of a connection; ``secret``: another one than that of new tickets."""
-    secret = secret or current_secret()
-    return Place(fingerprint(who, secret), fingerprint(path, secret), home)
+    make = _place if len(who) + len(path) < CACHED_CHARACTERS else _place.__wrapped__
+    return make(who, path, home, secret or current_secret())
+
+
+@functools.lru_cache(maxsize=1024)  # clients of one room without users have the same place
+def _place(who: str, path: str, home: str, secret: object) -> Place:
+    return Place(_fingerprint(who, secret), _fingerprint(path, secret), home)
 
 
 def write(ticket: Ticket) -> str:
