@@ -182,6 +182,7 @@ class Link:
         The future raises what the server's ``send()`` raises.
         """
         closed = self.after_close = self.loop.create_future()
+        closed.add_done_callback(lambda done: done.cancelled() or done.exception())  # not everybody waits
         self.closing = message
         self.flush()
         if self.gone:
@@ -322,11 +323,9 @@ class Link:
         elif kind == "bye":
             self.goodbye = True
 
-    async def _close(self, code: int, reason: str = "") -> None:
-        await asyncio.wait(
-            (self.close({"type": "websocket.close", "code": code, "reason": reason}),),
-            timeout=CLOSE_TIMEOUT_S,
-        )
+    async def _close(self, code: int, reason: str) -> None:
+        closed = self.close({"type": "websocket.close", "code": code, "reason": reason})
+        await asyncio.wait((closed,), timeout=CLOSE_TIMEOUT_S)
 
     def drop(self, code: int) -> None:
         """Close the socket with ``code`` at once; what waits for it is not sent any more."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from compat.clock import steady
 from compat.engine.fast import conversation, write_batching
 from compat.engine.fast.conversation import _paces
-from compat.engine.fast.write_batching import MAX_BYTES, MAX_S, QUICK, Burst, protocol_of
+from compat.engine.fast.write_batching import MAX_BYTES, MAX_S, QUICK, Burst, one_write, protocol_of
 from compat.engine.inbox import BETWEEN
 from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.patterns import path
@@ -35,6 +36,7 @@ class Transport:
 
     def __init__(self) -> None:
         self.writes: list[bytes] = []
+        self.reads: list[bool] = []
         self.closed = False
 
     def write(self, data: bytes) -> None:
@@ -45,6 +47,12 @@ class Transport:
 
     def close(self) -> None:
         self.closed = True
+
+    def pause_reading(self) -> None:
+        self.reads.append(False)
+
+    def resume_reading(self) -> None:
+        self.reads.append(True)
 
 
 class Protocol(asyncio.Protocol):
@@ -85,6 +93,42 @@ async def test_what_is_written_leaves_in_one_piece_when_the_burst_ends() -> None
     burst.end()
     protocol.transport.write(b"after")
     assert transport.writes == [b"012", b"after"]
+
+
+async def test_it_goes_on_while_the_server_stops_to_read_and_begins_again() -> None:
+    """uvicorn does both for each message of a client."""
+    protocol = Protocol()
+    transport = protocol.transport
+    burst = begin(protocol)
+    protocol.transport.write(b"one")
+    protocol.transport.pause_reading()
+    protocol.transport.resume_reading()
+    protocol.transport.write(b"two")
+    burst.end()
+    assert (transport.writes, transport.reads) == ([b"onetwo"], [False, True])
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_block_is_one_write_whatever_it_raises(fails: bool) -> None:
+    protocol = Protocol()
+    transport = protocol.transport
+    with contextlib.suppress(ZeroDivisionError), one_write(protocol):
+        protocol.transport.write(b"one")
+        protocol.transport.write(b"two")
+        if fails:
+            raise ZeroDivisionError
+    assert (transport.writes, protocol.transport) == ([b"onetwo"], transport)
+
+
+async def test_a_block_in_a_burst_belongs_to_it() -> None:
+    protocol = Protocol()
+    transport = protocol.transport
+    burst = begin(protocol)
+    with one_write(protocol):
+        protocol.transport.write(b"one")
+    assert transport.writes == []
+    burst.end()
+    assert transport.writes == [b"one"]
 
 
 async def test_it_lasts_over_turns_of_the_loop_until_a_handler_waits() -> None:
