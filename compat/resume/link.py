@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Awaitable
 from typing import Any, Protocol
 
 from compat.engine.fast.write_batching import readiness_of
@@ -212,7 +212,7 @@ class Link:
         elif message["type"] == "websocket.close":
             self._over()
 
-    async def _see_through(self, rest: Coroutine[Any, Any, None], message: Message) -> None:
+    async def _see_through(self, rest: Awaitable[None], message: Message) -> None:
         try:
             await rest
         except Exception as error:  # noqa: BLE001 - as above

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Awaitable, Coroutine, Generator
+from collections.abc import Awaitable, Generator
 from typing import Any
 
 __all__ = ["start"]
 
 
-def start(work: Awaitable[None]) -> Coroutine[Any, Any, None] | None:
-    """Run ``work`` up to its first wait; return a coroutine for the rest, or None if it has ended.
+def start(work: Awaitable[None]) -> Awaitable[None] | None:
+    """Run ``work`` up to its first wait; return an awaitable for the rest, or None if it has ended.
 
     Raises what it raises until then.
     """
