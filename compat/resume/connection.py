@@ -15,7 +15,7 @@ from compat.engine.limits import Admission
 from compat.resume import receipts, tickets
 from compat.resume.delivery import MARK
 from compat.resume.inbound import Inbound
-from compat.resume.journal import Journal, Payload, payload_of, size_of
+from compat.resume.journal import Journal, payload_of, size_of
 from compat.resume.link import TAKEN_OVER, Link
 from compat.resume.registry import registry
 from compat.resume.wire import PROTOCOL, control
@@ -94,26 +94,14 @@ class ResumableConnection(Resumed):
         """Send an ASGI message to the client, now or when it is back."""
         kind = message["type"]
         if kind == "websocket.send":
-            payload: Payload | None = message.get("text")
-            if isinstance(payload, str) and payload.isascii():
-                size = len(payload)
-            else:
-                payload = payload_of(message)
-                size = size_of(payload)
-            if self.over:
-                return
-            if not self.journal.add(payload, size) and not await receipts.add_later(self, payload, size):
-                return
-            link = self.link
-            if link is None:
-                registry.grow(size)
-            elif link.takes(payload):
+            link, text = self.link, message.get("text")
+            if link is not None and text and not self.over and link.takes(text):
                 try:
                     await link.raw_send(message)
                 except Exception as error:  # noqa: BLE001 - any server
                     link.failed(message, error)
             else:
-                link.pass_on(message)
+                await self._send(message)
         elif kind == "websocket.accept":
             await self._accept(message)
         elif kind == "websocket.close":
@@ -122,6 +110,18 @@ class ResumableConnection(Resumed):
             message["place"].set_result(self.journal.end)
         elif self.link is not None:  # the response that refuses a handshake
             await self.link.raw_send(message)
+
+    async def _send(self, message: Message) -> None:
+        payload = payload_of(message)
+        size = size_of(payload)
+        if self.over:
+            return
+        if not self.journal.add(payload, size) and not await receipts.add_later(self, payload, size):
+            return
+        if self.link is not None:
+            self.link.pass_on(message)
+        else:
+            registry.grow(size)
 
     async def delivered(self, within_s: float | None, count: int | None = None) -> bool:
         """Return True when the client has the first ``count`` frames, or all that were sent so far.
