@@ -1,6 +1,7 @@
 """Compare the results with ``targets.py``, and find targets that are missed by more than noise.
 
-Peers that end with ``BEFORE`` run an earlier checkout: nothing may cost over 1 % more than there.
+Peers that end with ``BEFORE`` run an earlier checkout. What is compared is the interval in which the median
+of the ratio lies with a confidence of 95 %: it must include 1, or end below 1.01.
 """
 
 from __future__ import annotations
@@ -10,10 +11,9 @@ import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from bench.figures import Figures, Ratio, read
+from bench.figures import RESULTS, Figures, Ratio, read
 from bench.peers import BEFORE
 from bench.plots import label
-from bench.run import RESULTS
 from bench.targets import A3_OVER_A1, LIMITS, LOSSLESS, STUCK_GROWTH_MIB, TARGETS, Limit, Target
 
 __all__ = ["Verdict", "main", "verdicts"]
@@ -24,6 +24,7 @@ METRICS = {
     "kib": "memory",
     "p50_ms": "p50",
     "p99_ms": "p99",
+    "seconds": "time",
     "rate_alone": "the rate without the stuck one",
 }
 """Words for metrics whose names are not words."""
@@ -44,6 +45,10 @@ class Verdict(NamedTuple):
 
 WIDEST = 0.03
 """How far an interval may reach from its median for a verdict."""
+AS_BEFORE = "1 inside, or < 1.01"
+"""The bound of an interval: it includes 1, or ends below 1.01."""
+HEADLINES = {"E": "kib", "E-parked": "kib", "F": "seconds", "K": "seconds"}
+"""The metric of a case in which it is not the CPU."""
 
 
 def verdicts(cases: dict[str, Figures]) -> Iterator[Verdict]:
@@ -64,11 +69,12 @@ def verdicts(cases: dict[str, Figures]) -> Iterator[Verdict]:
 
 def _limited(limit: Limit, figures: Figures | None) -> Verdict:
     what = f"{METRICS.get(limit.metric, limit.metric)}: {label(limit.peer)}"
-    values = figures.values(limit.peer, limit.metric) if figures else []
+    own = figures.by_turn(limit.peer, limit.metric) if figures else {}
     if figures and limit.less:
         what += f" less {label(limit.less)}"
-        less = figures.values(limit.less, limit.metric)
-        values = [a - b for a, b in zip(values, less, strict=False)]
+        less = figures.by_turn(limit.less, limit.metric)
+        own = {turn: value - less[turn] for turn, value in own.items() if turn in less}
+    values = list(own.values())
     bound = f"≤ {limit.bound:g}"
     if not values:
         return Verdict(limit.case, what, bound, "-", "unknown")
@@ -80,14 +86,15 @@ def _limited(limit: Limit, figures: Figures | None) -> Verdict:
 def _compared_with_before(cases: dict[str, Figures]) -> Iterator[Verdict]:
     for case, figures in cases.items():
         for before in [peer for peer in figures.runs if peer.endswith(BEFORE)]:
-            peer, metric = before.removesuffix(BEFORE), "kib" if case == "E" else "us"
+            peer, metric = before.removesuffix(BEFORE), HEADLINES.get(case, "us")
             what = f"{METRICS[metric]}: {label(peer)} / {label(before)}, 95 %"
             interval = figures.interval(peer, before, metric)
             if interval is None:
-                yield Verdict(case, what, "≤ 1.01", "-", "unknown")
+                turns = len(figures.turns(peer, before, metric))
+                yield Verdict(case, what, AS_BEFORE, f"{turns} turns; 6 are needed", "unknown")
                 continue
             found = f"{interval.median:.3f} ({interval.low:.3f} to {interval.high:.3f})"
-            yield Verdict(case, what, "≤ 1.01", found, _word_on_interval(interval))
+            yield Verdict(case, what, AS_BEFORE, found, _word_on_interval(interval))
 
 
 def _word_on_interval(interval: Ratio) -> str:
@@ -113,8 +120,8 @@ def _word(target: Target, ratio: Ratio) -> str:
 
 def _growth(cases: dict[str, Figures]) -> Ratio | None:
     """Return the cost of a delivery in the largest room over that in the smallest, turn by turn."""
-    large, small = (cases[name].values("ours_async", "us") if name in cases else [] for name in ("A3", "A1"))
-    turns = [a / b for a, b in zip(large, small, strict=False)]
+    large, small = (cases[name].by_turn("ours_async", "us") if name in cases else {} for name in ("A3", "A1"))
+    turns = [value / small[turn] for turn, value in large.items() if turn in small]
     return Ratio(statistics.median(turns), min(turns), max(turns)) if turns else None
 
 

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
+from bench.peers import RESUMES
+
 __all__ = [
-    "RESUMES",
     "Client",
     "ResumingClient",
     "connect",
@@ -27,8 +28,6 @@ __all__ = [
 AT_ONCE = 20
 """The number of concurrent handshakes."""
 
-RESUMES = "#resume"
-"""The end of an address whose clients speak ``PROTOCOL``."""
 PROTOCOL = "channels.resume.v1"
 CONTROL = b"\x10"
 ACK_FRAMES, ACK_BYTES = 128, 64 * 1024

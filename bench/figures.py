@@ -1,4 +1,4 @@
-"""Results of the recorded runs: medians and spreads of the last complete set of each case."""
+"""Results of the recorded runs, by case and peer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["Figures", "Ratio", "read"]
+__all__ = ["RESULTS", "Figures", "Ratio", "read"]
+
+RESULTS = Path(__file__).resolve().parent.parent / ".cache" / "bench" / "results.jsonl"
 
 Runs = dict[str, list[dict[str, Any]]]
 
@@ -44,11 +46,15 @@ class Figures:
         values = self.values(peer, metric)
         return statistics.median(values) if values else None
 
+    def by_turn(self, peer: str, metric: str) -> dict[tuple[str, int], float]:
+        """Return ``metric`` of ``peer`` by turn: when its run began, and the number of the turn in it."""
+        rows = self.runs.get(peer, ())
+        return {(row["at"], row["turn"]): row[metric] for row in rows if row.get(metric) is not None}
+
     def turns(self, above: str, below: str, metric: str, of: str | None = None) -> list[float]:
         """Return ``metric`` of ``above`` over ``of`` (default: the same) of ``below``, turn by turn."""
-        under = {(row["at"], row["turn"]): row.get(of or metric) for row in self.runs.get(below, ())}
-        pairs = ((row.get(metric), under.get((row["at"], row["turn"]))) for row in self.runs.get(above, ()))
-        return [a / b for a, b in pairs if a is not None and b]
+        over, under = self.by_turn(above, metric), self.by_turn(below, of or metric)
+        return [value / under[turn] for turn, value in over.items() if under.get(turn)]
 
     def interval(self, above: str, below: str, metric: str) -> Ratio | None:
         """Return the median of the ratio with its interval of 95 % confidence; None of fewer than six turns.

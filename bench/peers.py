@@ -15,6 +15,7 @@ __all__ = [
     "FLOOR",
     "FLOOR_REDIS",
     "RESUMABLE",
+    "RESUMES",
     "app_of",
     "environment_of",
     "fast_of",
@@ -45,6 +46,8 @@ FAST = {
 """What the name of a peer may end with, and what ``CHANNEL_FAST`` is then."""
 
 RESUMABLE = "_resumable"
+RESUMES = "#resume"
+"""The end of an address whose clients come back."""
 BEFORE = "_before"
 """It runs what ``BENCH_BEFORE`` names, a checkout; see ``bench/check.py``."""
 
@@ -90,7 +93,8 @@ DEFAULT_PEERS: dict[str, tuple[str, ...]] = {
 
 def fast_of(peer: str) -> str:
     """Return the value of ``CHANNEL_FAST`` for ``peer``."""
-    return next((said for end, said in FAST.items() if peer.endswith(end)), "1")
+    named = peer.removesuffix(BEFORE).removesuffix(RESUMABLE)
+    return next((said for end, said in FAST.items() if named.endswith(end)), "1")
 
 
 def app_of(peer: str) -> str:

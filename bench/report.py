@@ -10,22 +10,23 @@ from pathlib import Path
 
 from bench.cases import CASES, TITLES
 from bench.check import verdicts
-from bench.figures import Figures, read
-from bench.peers import FAST, app_of
+from bench.figures import RESULTS, Figures, read
+from bench.peers import BEFORE, FAST, app_of
 from bench.plots import Bar, chart, label
-from bench.run import RESULTS
 from bench.servers import HERE, python_of
 
 __all__ = ["main"]
 
 PLOTS = HERE / "plots"
 HEADLINE = {
+    "D": ("us", "µs of server CPU per connection"),
     "E": ("kib", "KiB"),
     "E-parked": ("kib", "KiB"),
     "K": ("seconds", "s"),
     "F": ("seconds", "s"),
     "H": ("rate", "sends/s"),
     "O": ("rate", "messages/s"),
+    "R": ("us", "µs of server CPU per return, or per connection"),
 }
 COLUMNS = {
     "E": ("kib", "base_mib"),
@@ -87,7 +88,7 @@ cases or days.
 
 def main() -> None:
     """Write the files."""
-    cases = read(RESULTS)
+    cases = read(RESULTS, lambda row: not row["options"] and not row["peer"].endswith(BEFORE))
     PLOTS.mkdir(exist_ok=True)
     parts = [INTRODUCTION, machine()]
     parts.append(

@@ -7,6 +7,7 @@ import time
 
 from bench.clients import ResumingClient, connect, connect_many, disconnect, message
 from bench.load import Meter, Result, asked, cycles, settle
+from bench.peers import RESUMABLE
 from bench.servers import Server
 
 __all__ = ["cut_at_once", "cut_in_turn", "park"]
@@ -71,5 +72,8 @@ async def park(server: Server) -> Result:
 
 
 async def _resuming(server: Server, path: str, count: int) -> list[ResumingClient]:
+    """Return clients that can come back. Raises ValueError for a peer without them."""
+    if not server.resumable:
+        raise ValueError(f"this case needs clients that come back: name the peer {server.peer + RESUMABLE}")
     clients = await connect_many([server.url(path)] * count)
     return [client for client in clients if isinstance(client, ResumingClient)]

@@ -21,13 +21,13 @@ import uvloop
 
 from bench import script_scale, script_send
 from bench.cases import CASES, WITHOUT_SERVER
+from bench.figures import RESULTS
 from bench.load import Result
 from bench.peers import DEFAULT_PEERS, environment_of
 from bench.servers import CACHE, HERE, LOAD_CORE, SERVER_CORE, Server, python_of, redis_server
 
 __all__ = ["main"]
 
-RESULTS = CACHE / "results.jsonl"
 TIMEOUT_S = 240
 
 
@@ -75,7 +75,7 @@ def default_peers(case: str) -> list[str]:
 
 def run(cases: list[str], peers: list[str], repeat: int, options: tuple[str, ...]) -> None:
     """Measure and record."""
-    at = time.strftime("%Y-%m-%d %H:%M")
+    at = time.strftime("%Y-%m-%d %H:%M:%S")
     with redis_server() as redis_port:
         for case in cases:
             chosen = peers or default_peers(case)

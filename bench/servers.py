@@ -11,8 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.clients import RESUMES
-from bench.peers import BEFORE, RESUMABLE, app_of, environment_of, fast_of
+from bench.peers import BEFORE, RESUMABLE, RESUMES, app_of, environment_of, fast_of
 
 __all__ = ["CACHE", "LOAD_CORE", "SERVER_CORE", "Server", "free_port", "python_of", "redis_server"]
 

@@ -22,6 +22,7 @@ from compat.advice.handlers import check_handler, check_hooks
 from compat.db import aclose_old_connections, database_sync_to_async
 from compat.engine import dependencies
 from compat.engine.connection import STOP, Connection
+from compat.engine.contracts import RESUMABLE_KEY
 from compat.engine.limits import admissions
 from compat.engine.loop import join
 from compat.engine.parts import bridge_of, converse, inbox_of
@@ -32,7 +33,6 @@ from compat.exceptions import ImproperlyConfigured, InvalidChannelLayerError, St
 from compat.layers import DEFAULT_CHANNEL_LAYER, BaseChannelLayer, get_channel_layer, missing_layer
 from compat.names import get_handler_name
 from compat.resume.consumers import Returning, Returns
-from compat.resume.delivery import KEY
 from compat.security.origin import Run, check_due, checked, settled
 from compat.settings import settings
 from compat.types import Message, Receive, Scope, Send, is_served
@@ -86,9 +86,8 @@ class ConsumerApp(Returning):
     async def __call__(self, scope: Any, receive: Any = None, send: Any = None) -> None:
         await self.connection(*connection_of(scope, receive, send))
 
-    # These methods return an awaitable instead of awaiting it, so that no frame is kept per connection.
     def fresh(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Return the awaitable that serves a new connection."""
+        """Return the awaitable that serves a new connection; to await it here would keep a frame for each."""
         if "url_route" not in scope and "path" in scope:  # a worker's scope has no path
             scope["url_route"] = {"args": (), "kwargs": dict(scope.get("path_params") or {})}
         if self._plain_under is settings.snapshot and not admissions.draining:
@@ -102,8 +101,8 @@ class ConsumerApp(Returning):
     async def _admitted(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with admissions.admit(scope, receive, send) as admitted:
             if admitted:
-                if KEY in scope:
-                    scope[KEY].count_by(admitted)
+                if RESUMABLE_KEY in scope:
+                    scope[RESUMABLE_KEY].count_by(admitted)
                 await self._entered(scope, receive, send)
 
     def _entered(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:

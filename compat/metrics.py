@@ -174,10 +174,11 @@ def report_resumable(counts: Callable[[], dict[str, Any]]) -> None:
 
 
 def resumable() -> dict[str, Any]:
-    """Return the counts of this process' resumable connections.
+    """Return the counts of this process's resumable connections.
 
     ``{"live", "parked", "resumed", "lost": {why: n}}``: those with a client, those that wait for one, the
-    returns that have found their connection, and those that have not. Empty if nothing is resumable.
+    returns that have found their connection, and those that have not. Empty in a process
+    that has imported neither ``compat.consumer`` nor ``compat.resume``.
     """
     return _resumable()
 

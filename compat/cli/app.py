@@ -274,7 +274,7 @@ def client(
     ] = None,
     settings: Settings = None,
 ) -> None:
-    """Generate a typed client, which does not need channels-compat."""
+    """Generate a typed client: a package for Python, or a module for pages."""
     use_settings(settings)
     with errors_explained():
         client_command.write(source, language=language, output=output, socket=socket)

@@ -10,10 +10,10 @@ from typing import Any
 from compat.cli.application import load_application, search_here
 from compat.exceptions import CompatError
 
-__all__ = ["Language", "NoDocument", "write"]
+__all__ = ["CannotWrite", "Language", "write"]
 
 
-class NoDocument(CompatError):
+class CannotWrite(CompatError):
     """The source is not a document from which a client can be generated."""
 
 
@@ -29,10 +29,10 @@ def write(source: str, *, language: Language, output: Path | None, socket: str |
 
     ``source``: an AsyncAPI document as a JSON file, or an application as "module:name". ``output``: the
     folder of a Python package, or the file of a JavaScript module. ``socket``: from where that imports
-    ``Socket``. Raises NoDocument, CannotGenerate and ImproperlyConfigured.
+    ``Socket``. Raises CannotWrite, CannotGenerate and ImproperlyConfigured.
     """
     if language is Language.PYTHON and socket is not None:
-        raise NoDocument("--socket is for --language js: a package for Python imports no socket")
+        raise CannotWrite("--socket is for --language js: a package for Python imports no socket")
     if language is Language.PYTHON:
         _write_package(source, output or Path("asyncapi_client"))
     else:
@@ -44,7 +44,7 @@ def _write_package(source: str, folder: Path) -> None:
 
     name = folder.resolve().name
     if not name.isidentifier():
-        raise NoDocument(
+        raise CannotWrite(
             f"{name!r} is not a name that Python can import. Choose another folder: --output {name_for(name)}"
         )
     for path in write_client(_document(source), folder):
@@ -55,7 +55,7 @@ def _write_module(source: str, path: Path, socket: str | None) -> None:
     from compat.typed.codegen import SOCKET, client_module
 
     if path.is_dir():
-        raise NoDocument(
+        raise CannotWrite(
             f"{path} is a folder, and a module is a file. Name it: --output {path / 'client.mjs'}"
         )
     text = client_module(_document(source), socket=SOCKET if socket is None else socket)
@@ -79,7 +79,7 @@ def _document(source: str) -> Any:
 
         search_here()
         return document(load_application(source))
-    raise NoDocument(
+    raise CannotWrite(
         f"there is no file {source!r}. Write it first: channels-compat asyncapi main:app --output {source}"
     )
 
@@ -88,7 +88,7 @@ def _read(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise NoDocument(
+        raise CannotWrite(
             f"{path} is not JSON ({error}). This command does not read YAML; write the document as JSON with "
             "channels-compat asyncapi, or download it from /asyncapi.json of the server"
         ) from error

@@ -25,6 +25,8 @@ MARK = "\x10"
 ACK_FRAMES, ACK_BYTES, ACK_SECONDS = 128, 64 * 1024, 15.0
 HELLO_SECONDS = 10.0
 """How long the first frame of a link may take before the server counts as one that does not resume."""
+OTHERS = frozenset(("user", "refused"))
+"""Reasons after which nothing is sent that was kept for the old connection: it was somebody else's."""
 A_TICKET = re.compile(r"[A-Za-z0-9_-]{1,4096}")
 
 Recovered = Literal["all", "groups", ""]
@@ -166,6 +168,9 @@ class Exchange:
         if recovered not in ("all", "groups", ""):
             raise MalformedControl(f'expected "all", "groups" or "" as recovered, found {recovered!r}')
         self.recovered, self.why = recovered, str(control.get("why", ""))
+        if self.why in OTHERS:
+            self._again = len(self._queue)
+            self._give_up()
 
     def _drop(self, frames: Frames, n: float) -> int:
         """Forget the first of ``frames`` that are among the ``n`` which the server has; return how many."""

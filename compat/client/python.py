@@ -237,6 +237,7 @@ class Client:
         if conversation.goodbye is not None or end.code not in COMES_BACK:
             return end, False
         if self.state == "open":
+            self._attempts.lost(end.code, self._world.time())
             return end, not self._only or bool(self._exchange.ticket)
         return end, self._attempts.failed(None)
 
@@ -249,7 +250,7 @@ class Client:
         """Something may have changed: wake who waits for it, and tell ``on_change``."""
         if self._exchange.ready and self.state != "open":
             self.state = "open"
-            self._attempts.opened()
+            self._attempts.opened(self._world.time())
         self._news.set()
         self._room.set()
         now = (self.state, self.recovered)

@@ -22,6 +22,7 @@
 
 const RESUME = "channels.resume.v1";
 const MARK = "\u0010";
+const OTHERS = ["user", "refused"]; // outcomes: the old connection was somebody else's
 const COMES_BACK_AFTER = [1001, 1005, 1006, 1012, 1013];
 const GONE = 4410;
 const LOST = { code: 1006 };
@@ -31,6 +32,7 @@ const ACK_FRAMES = 128;
 const ACK_BYTES = 64 * 1024;
 const ACK_MS = 15000;
 const SILENCE_MS = 25000;
+const STEADY_MS = 5000;
 const PING_MS = 3000;
 const HELLO_MS = 10000;
 const JITTER_MS = 300;
@@ -108,6 +110,7 @@ export class Socket extends EventTarget {
     this._offered = false; // the link has brought a ticket
     this._heard = false; // the link has brought a frame
     this._heardAt = 0;
+    this._linkedAt = 0;
     this._opened = false; // `open` has been fired
     this._closing = false; // by the page
     this._ended = false;
@@ -132,7 +135,8 @@ export class Socket extends EventTarget {
     this._received = 0;
     this._acknowledged = 0;
     this._newBytes = 0;
-    Object.assign(this, heritages.get(this.url));
+    const heritage = heritages.get(this.url);
+    if (heritage && this._env.now() < heritage._lostAt + heritage._park * 1000) Object.assign(this, heritage);
     heritages.delete(this.url);
 
     /** @param {any} event */
@@ -191,6 +195,7 @@ export class Socket extends EventTarget {
     if (new TextEncoder().encode(reason).length > 123) {
       throw new DOMException("The reason has more than 123 bytes.", "SyntaxError");
     }
+    if (this._ended) heritages.delete(this.url);
     if (this._closing || this._ended) return;
     this._closing = true;
     this.readyState = 2;
@@ -220,7 +225,7 @@ export class Socket extends EventTarget {
     this._link = link;
     this._mode = plain ? "plain" : "";
     this._heard = false;
-    this._heardAt = now();
+    this._heardAt = this._linkedAt = now();
     link.binaryType = this._binaryType;
     link.onopen = () => this._onOpen();
     link.onmessage = (event) => this._onMessage(event);
@@ -278,6 +283,8 @@ export class Socket extends EventTarget {
     if (all) {
       this._forget(hello.have - this._base);
       this._base = hello.have;
+    } else if (this._offered && OTHERS.includes(hello.why)) {
+      this._ever = this._frames.length; // nothing goes on that was kept for somebody else's connection
     }
     if (this._up) {
       this._ack();
@@ -359,7 +366,9 @@ export class Socket extends EventTarget {
     this._link = null;
     this._up = false;
     if (this._closing) return this._end(end);
-    const worked = this._heard || now - this._heardAt > SILENCE_MS;
+    // A server may accept its clients, and tell them to come back later.
+    const later = end.code === 1013 && now - this._linkedAt < STEADY_MS;
+    const worked = (this._heard && !later) || now - this._heardAt > SILENCE_MS;
     this._failures = worked ? 0 : this._failures + 1;
     if (up) this._lostAt = now;
     if (this._only && end.code === GONE) return this._end(LOST);

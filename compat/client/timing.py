@@ -7,6 +7,7 @@ from typing import Literal
 __all__ = ["Attempts", "Pulse"]
 
 FIRST_SECONDS, MOST_SECONDS = 0.3, 30.0
+LATER, STEADY_SECONDS = 1013, 5.0
 SILENCE_SECONDS, ANSWER_SECONDS = 25.0, 3.0
 FINAL = frozenset((401, 403))
 """Refusals by the application, which another attempt does not change."""
@@ -21,11 +22,20 @@ class Attempts:
         """The next attempt does not mention resuming, for servers that reject unknown subprotocols."""
         self._failures = 0
         self._was_open = False
+        self._opened_at = 0.0
 
-    def opened(self) -> None:
+    def opened(self, now: float) -> None:
         """The connection is open; if by a plain attempt, all further ones are plain."""
         self._was_open = True
-        self._failures = 0
+        self._opened_at = now
+
+    def lost(self, code: int, now: float) -> None:
+        """The connection has been lost: the pauses begin again with a short one.
+
+        Not after a server that accepts its clients, and tells them at once to come back later.
+        """
+        if code != LATER or now - self._opened_at >= STEADY_SECONDS:
+            self._failures = 0
 
     def failed(self, status: int | None) -> bool:
         """An attempt has failed, with the handshake's HTTP ``status`` if there was one.

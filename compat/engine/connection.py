@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from compat.advice.hints import noted
-from compat.engine.contracts import Consumer, Resumed, Work
+from compat.engine.contracts import RESUMABLE_KEY, Consumer, Resumed, Work
 from compat.engine.draining import drain
 from compat.engine.ending import take_steps
 from compat.engine.inbox import Inbox
@@ -89,7 +89,7 @@ class Connection:
         self.cancelled = False
         self.scope = anyio_scope()
         """The anyio cancel scope in which the consumer runs, or None."""
-        self.resumed: Resumed | None = consumer.scope.get("compat.resumable")
+        self.resumed: Resumed | None = consumer.scope.get(RESUMABLE_KEY)
         """What stands for the socket if the client may come back, else None."""
         self.overdue: asyncio.TimerHandle | None = None
         """Fires if the server does not deliver the disconnect of a client that has left."""

@@ -36,8 +36,14 @@ class Work(Protocol):
         """Wait until no handler runs."""
 
 
+PLACE = "place"
+"""In a message among the frames of a sync consumer: a future that gets the number of those before it."""
+RESUMABLE_KEY = "compat.resumable"
+"""The key of a scope under which the connection of a client that may come back stands."""
+
+
 class Resumed:
-    """What a consumer has for a socket where sockets come and go: ``compat.resume``.
+    """The connection of a client that may come back, in place of one socket: ``compat.resume``.
 
     Its ``receive()`` waits only for a future of its own, and its ``send()`` never for a client that is away.
     """

@@ -102,7 +102,9 @@ class Drain:
         handlers = {number: handler for number, handler in found.items() if callable(handler)}
         if threading.current_thread() is not threading.main_thread() or signal.SIGTERM not in handlers:
             if not quietly:
-                log.warning("DRAIN_SECONDS has no effect: this server has no signal.signal() for SIGTERM")
+                log.warning(
+                    "DRAIN_SECONDS has no effect: the server does not handle SIGTERM with signal.signal()"
+                )
             return
         self.servers = handlers
         for number in handlers:

@@ -26,6 +26,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from compat.engine.contracts import RESUMABLE_KEY
 from compat.engine.inbox import HEARTBEAT, Inbox
 from compat.engine.refusal import refuse, shown, status_seen
 from compat.exceptions import ImproperlyConfigured
@@ -77,6 +78,8 @@ class Guard:
         self.size = limit_of(consumer, "max_message_size", "CHANNEL_MAX_MESSAGE_SIZE")
         self.rate = limit_of(consumer, "max_messages_per_second", "CHANNEL_MAX_MESSAGES_PER_SECOND")
         self.idle = limit_of(consumer, "idle_timeout", "CHANNEL_IDLE_TIMEOUT")
+        self.comes_back = RESUMABLE_KEY in consumer.scope
+        """It may send at once what has waited while it was away: it is read more slowly, and not closed."""
         self.tokens = self.rate or 0.0
         self.refilled = 0.0
 
@@ -92,8 +95,10 @@ class Guard:
         if message["type"] == "websocket.receive":
             if self.size is not None and _size(message) > self.size:
                 return await self._end(TOO_BIG, f"a message of {_size(message)} bytes; {self.size:g} allowed")
-            if self.rate is not None and not self._token():
-                return await self._end(POLICY_VIOLATION, f"more than {self.rate:g} messages a second")
+            while self.rate is not None and not self._token():
+                if not self.comes_back:
+                    return await self._end(POLICY_VIOLATION, f"more than {self.rate:g} messages a second")
+                await asyncio.sleep((1 - self.tokens) / self.rate)
         return message
 
     def _token(self) -> bool:

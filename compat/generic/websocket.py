@@ -44,8 +44,7 @@ __all__ = [
     "async_to_sync",
 ]
 
-NO_STATUS = 1005
-"""The close code of a disconnect that carries none (RFC 6455, 7.4.1)."""
+NO_STATUS = 1005  # the close code of a disconnect that carries none (RFC 6455, 7.4.1)
 
 
 class WebsocketConsumer(Delivery, SyncConsumer):
@@ -192,6 +191,7 @@ class AsyncWebsocketConsumer(AsyncDelivery, AsyncConsumer):
 
     groups: Any = None
     user_groups: bool = False
+    """Join the group by which ``compat.closing.close_user`` reaches the connections of ``scope["user"]``."""
 
     _short_cuts: ClassVar[dict[str, str]] = {"websocket_disconnect": "_disconnected"}
 

@@ -9,6 +9,7 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from compat.engine.contracts import RESUMABLE_KEY
 from compat.engine.fast.write_batching import one_write
 from compat.engine.reader import cancels_late_calls
 from compat.engine.redaction import hide_tickets
@@ -16,11 +17,10 @@ from compat.exceptions import ImproperlyConfigured
 from compat.layers import DEFAULT_CHANNEL_LAYER, get_channel_layer
 from compat.resume import tickets
 from compat.resume.connection import ResumableConnection
-from compat.resume.delivery import KEY
 from compat.resume.ends import LATER
 from compat.resume.link import Link
 from compat.resume.registry import registry
-from compat.resume.relay import Relay, relay_of
+from compat.resume.relay import ELSEWHERE, Relay, relay_of
 from compat.resume.wire import PROTOCOL, Offer, hide_offer, offer_of
 from compat.settings import settings
 from compat.types import Receive, Scope, Send
@@ -40,7 +40,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def is_offered(scope: Scope) -> bool:
-    """Return True if the client of a websocket would come back."""
+    """Return True if the client of a websocket would come back; its subprotocols are a list afterwards."""
     offered = scope.get("subprotocols") or ()
     if PROTOCOL in offered:
         return True
@@ -75,9 +75,10 @@ class Resumable:
     """An ASGI application whose websockets outlive their sockets: ``Resumable(endpoint)``.
 
     For plain endpoints; consumers do the same by themselves. ``seconds``: how long a connection waits for its
-    client (None: ``CHANNEL_RESUME_SECONDS``). ``key(scope)`` names the principal (by default the user of
-    ``scope["user"]``), and ``allowed(scope)`` is asked at each return; both may be async. ``alias``: the
-    channel layer over which other processes are reached.
+    client (None: ``CHANNEL_RESUME_SECONDS``). ``key(scope)`` names the principal by a str, bytes, a number,
+    or a tuple of these, because its ``repr()`` is compared; by default it is the user of ``scope["user"]``.
+    ``allowed(scope)`` is asked at each return. Both may be async. ``alias``: the channel layer over which
+    other processes are reached.
     """
 
     def __init__(
@@ -96,10 +97,13 @@ class Resumable:
         self.channel_layer_alias = alias
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket" and is_offered(scope) and (s := resume_seconds(self.seconds)):
+        if scope["type"] != "websocket" or not is_offered(scope):
+            await self.app(scope, receive, send)
+        elif seconds := resume_seconds(self.seconds):
             layer = get_channel_layer(self.channel_layer_alias)
-            await serve(self, s, layer, self.app, scope, receive, send)
+            await serve(self, seconds, layer, self.app, scope, receive, send)
         else:
+            hide_offer(scope)
             await self.app(scope, receive, send)
 
 
@@ -178,7 +182,7 @@ async def _made(
             return None
     place = tickets.place_of(who, _path_of(scope), await _home_of(relay))
     made = ResumableConnection(seconds, place, why)
-    scope[KEY] = made
+    scope[RESUMABLE_KEY] = made
     scope["resume"] = None if why is None else {"recovered": "", "why": why}
     made.begin(receive, send)
     return made
@@ -208,7 +212,7 @@ async def _come_back(
         if why == LATER:
             await _turn_away(receive, send, TRY_AGAIN_LATER)
             return None
-        return why and registry.lose(why)
+        return registry.lose(why) if why == ELSEWHERE else why  # the home has counted what it answers
     if found is None or found.loop is not asyncio.get_running_loop():
         return registry.why_gone(ticket.connection)
     why = found.why_not(ticket.generation, offer.received)

@@ -13,7 +13,7 @@ from compat.engine.contracts import Resumed
 from compat.engine.fast.write_batching import one_write
 from compat.engine.limits import Admission
 from compat.resume import receipts, tickets
-from compat.resume.delivery import MARK
+from compat.resume.delivery import MARK, note_place
 from compat.resume.inbound import Inbound
 from compat.resume.journal import Journal, payload_of, size_of
 from compat.resume.link import TAKEN_OVER, Link
@@ -56,10 +56,7 @@ class ResumableConnection(Resumed):
 
     def __init__(self, seconds: float, place: tickets.Place, why: str | None) -> None:
         self.id = secrets.token_bytes(16)
-        self.seconds = seconds
-        """How long it waits for its client."""
-        self.place = place
-        """Where it is, and whose."""
+        self.seconds, self.place = seconds, place
         self.why = why
         """Why it replaces another connection of its client; None: it does not."""
         self.loop = asyncio.get_running_loop()
@@ -67,11 +64,11 @@ class ResumableConnection(Resumed):
         self.inbound = Inbound(self.loop, self)
         self.generation = 0
         self.confirmed = 0
-        """The oldest generation whose ticket is good: the client may not have got the newest."""
+        """The oldest generation whose ticket is good."""
         self.ticket_expires = 0
         self.link: Link | None = None
         self.accepted = False
-        """The application has accepted, and the client has been sent its first ticket."""
+        """The client has been sent its first ticket."""
         self.subprotocol = PROTOCOL
         self.park_timer: asyncio.TimerHandle | None = None
         self.over = False
@@ -83,8 +80,6 @@ class ResumableConnection(Resumed):
         self.notices: Callable[[str], None] | None = None
         """What tells the consumer that it is parked or resumed (``compat.engine.connection``)."""
         self.admission: Admission | None = None
-
-    # For the application
 
     def receive(self) -> Awaitable[Message]:
         """Return the client's next message; a disconnect comes once, when it does not come back."""
@@ -107,7 +102,7 @@ class ResumableConnection(Resumed):
         elif kind == "websocket.close":
             await self._close(message)
         elif kind == MARK:
-            message["place"].set_result(self.journal.end)
+            note_place(message, self.journal.end)
         elif self.link is not None:  # the response that refuses a handshake
             await self.link.raw_send(message)
 
@@ -120,8 +115,7 @@ class ResumableConnection(Resumed):
             return
         if self.link is not None:
             self.link.pass_on(message)
-        else:
-            registry.grow(size)
+        registry.grow(self, size)
 
     async def delivered(self, within_s: float | None, count: int | None = None) -> bool:
         """Return True when the client has the first ``count`` frames, or all that were sent so far.
@@ -180,13 +174,17 @@ class ResumableConnection(Resumed):
             link.flush()
 
     async def _close(self, message: Message) -> None:
-        link = self.link
-        if link is not None:
-            self.inbound.acknowledge_rest()
-            await link.close(message)  # which raises if the server does not take the code
+        # Before the link has done it, which may be stuck: the client may be back on another one meanwhile.
         self.final, self.over = message, True
-        if link is None:
+        if self.link is None:
             self.put_disconnect(message.get("code", NORMAL))
+            return
+        self.inbound.acknowledge_rest()
+        try:
+            await self.link.close(message)
+        except Exception:  # the server does not take the code
+            self.final, self.over = None, False
+            raise
 
     def put_disconnect(self, code: int) -> None:
         """Tell the application, once, that its client has left for good."""
@@ -242,6 +240,10 @@ class ResumableConnection(Resumed):
             self.journal.look_again()
         return space
 
+    def space(self) -> asyncio.Future[None] | None:
+        """See ``link.Owner``."""
+        return None if self.over else self.inbound.wait_for_space()
+
     def acknowledged(self, link: Link, count: int) -> None:
         """The client has so many frames; see ``link.Owner``."""
         if link is not self.link:
@@ -292,11 +294,13 @@ class ResumableConnection(Resumed):
             self.notices("compat.parked")
 
     def stop(self) -> None:
-        """The server stops: end a park, and a link whose socket is in another process."""
+        """The server stops: end a park, or a link whose socket is in another process."""
         link = self.link
         if link is None:
             self.give_up("stopped")
-        elif link.relayed:
+            return
+        self.inbound.acknowledge_rest()  # so that what has come is not unsure; the server closes its sockets
+        if link.relayed:
             link.close({"type": "websocket.close", "code": SERVICE_RESTART})
             self.ended(link, SERVICE_RESTART, goodbye=True)
 
@@ -317,7 +321,7 @@ class ResumableConnection(Resumed):
             return "used"
         if not self.journal.begin <= received <= self.journal.end:
             return "position"
-        return None if self.accepted else "gone"
+        return None if self.accepted and self.id in registry.connections else "gone"
 
     def resume(self, link: Link, place: tickets.Place) -> None:
         """Attach another link, which begins after the frames that its client has; it has been accepted."""

@@ -50,8 +50,9 @@ class Returns:
     """What a consumer's class may say of clients that come back.
 
     ``resume_key(scope)``, a class method, names the principal of a connection where ``connect()``
-    authenticates by itself; by default it is the user of ``scope["user"]``. ``resume_allowed(scope)``, a
-    class method, is asked at each return; False refuses it. Both may be async.
+    authenticates by itself; by default it is the user of ``scope["user"]``. Its ``repr()`` is compared, so it
+    is a str, bytes, a number, or a tuple of these. ``resume_allowed(scope)``, a class method, is asked at
+    each return; False refuses it. Both may be async.
     """
 
     resume_seconds: float | None = None

@@ -1,27 +1,32 @@
-"""Has the client got what was sent to it? The question of an async and of a sync consumer."""
+"""``delivered()`` for async and for sync consumers."""
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 from typing import Any
 
-from compat.engine.contracts import Resumed
+from compat.clock import steady
+from compat.engine.contracts import PLACE, RESUMABLE_KEY, Resumed
 from compat.engine.threads import require_own_thread
-from compat.types import Scope
+from compat.types import Message, Scope
 
-__all__ = ["KEY", "MARK", "delivered", "delivered_in_thread"]
-
-KEY = "compat.resumable"
-"""The resumable connection of a scope."""
+__all__ = ["MARK", "delivered", "delivered_in_thread", "note_place"]
 
 MARK = "compat.mark"
 """A message in the queue of what a sync consumer has sent: its ``place`` is set to where that is now."""
 
 
+def note_place(message: Message, count: int) -> None:
+    """Tell the thread that waits for a mark's place, unless it waits no more."""
+    with contextlib.suppress(concurrent.futures.InvalidStateError):
+        message[PLACE].set_result(count)
+
+
 async def delivered(scope: Scope, within_s: float | None) -> bool:
     """Return True when the client has all that was sent so far."""
-    resumed: Resumed | None = scope.get(KEY)
+    resumed: Resumed | None = scope.get(RESUMABLE_KEY)
     return resumed is not None and await resumed.delivered(within_s)
 
 
@@ -30,15 +35,17 @@ def delivered_in_thread(consumer: Any, within_s: float | None) -> bool:
 
     What its handler has sent waits in a queue, hence the mark. Raises RuntimeError on an event loop.
     """
-    resumed: Resumed | None = consumer.scope.get(KEY)
+    resumed: Resumed | None = consumer.scope.get(RESUMABLE_KEY)
     if resumed is None:
         return False
     require_own_thread("delivered")
+    until = None if within_s is None else steady() + within_s
     place: concurrent.futures.Future[int] = concurrent.futures.Future()
-    consumer.base_send({"type": MARK, "place": place})
+    consumer.base_send({"type": MARK, PLACE: place})
     try:
         count = place.result(within_s)
-    except concurrent.futures.TimeoutError:
+    except (concurrent.futures.TimeoutError, concurrent.futures.CancelledError):
         return False
-    asking = asyncio.run_coroutine_threadsafe(resumed.delivered(within_s, count), consumer._socket.loop)
+    left = None if until is None else max(0.0, until - steady())
+    asking = asyncio.run_coroutine_threadsafe(resumed.delivered(left, count), consumer._socket.loop)
     return asking.result()

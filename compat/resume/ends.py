@@ -9,19 +9,23 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from compat.engine.mailbox import settle
+from compat.resume.journal import MAX_BYTES, payload_of, size_of
 from compat.resume.link import NO_CODE, STOPS
 from compat.types import Message, Receive, Send
 
 if TYPE_CHECKING:
     from compat.resume.peer import Peer
 
-__all__ = ["LATER", "LOST", "AwayEnd", "HomeEnd"]
+__all__ = ["COME_BACK", "LATER", "LOST", "AwayEnd", "HomeEnd"]
 
 log = logging.getLogger("compat.resume")
 
 WINDOW = 64
-"""Messages of a client that may be on their way to the home, or wait there."""
-COME_BACK = 1012
+"""Messages of a client that may be on their way to the home, or wait there; large ones count as several."""
+WEIGHT_BYTES = 16 * 1024
+MAX_HELD = 4 * MAX_BYTES
+"""Bytes that may wait at the socket for a client that does not read."""
+COME_BACK, TRY_AGAIN_LATER = 1012, 1013
 LOST = 1006
 LATER = "later"
 """Instead of a reason: the client comes back soon, with the same ticket."""
@@ -39,6 +43,11 @@ def _unpacked(kind: str, value: str, message_type: str) -> Message:
     if kind.endswith("text"):
         return {"type": message_type, "text": value}
     return {"type": message_type, "bytes": base64.b64decode(value)}
+
+
+def _weight(message: Message) -> int:
+    """Return how much of the window a client's frame takes."""
+    return 1 + size_of(payload_of(message)) // WEIGHT_BYTES
 
 
 class HomeEnd:
@@ -67,7 +76,8 @@ class HomeEnd:
             self.waiter = None
 
     def drop(self) -> None:
-        """The other process is lost."""
+        """The other process is lost, or something that it has sent."""
+        self.peer.put(self.number, "close", [COME_BACK, ""])
         self._put({"type": "websocket.disconnect", "code": LOST})
 
     async def receive(self) -> Message:
@@ -79,8 +89,8 @@ class HomeEnd:
         if message["type"] == "websocket.disconnect":
             self.peer.homes.pop(self.number, None)
         else:
-            self.taken += 1
-            if self.taken == WINDOW // 2:
+            self.taken += _weight(message)
+            if self.taken >= WINDOW // 2:
                 self.peer.put(self.number, "credit", self.taken)
                 self.taken = 0
         return message
@@ -101,7 +111,11 @@ class AwayEnd:
         self.peer, self.number = peer, number
         self.answered: asyncio.Future[tuple[str, Any]] = loop.create_future()
         self.out: asyncio.Queue[Message] = asyncio.Queue()
-        """What the home sends; its journal bounds it."""
+        """What the home sends."""
+        self.held = 0
+        """Its bytes. A journal bounds it, unless the client acknowledges what it has not read."""
+        self.full = False
+        """The client is asked to come back later, and gets nothing more."""
         self.credit = WINDOW
         self.waiter: asyncio.Future[None] | None = None
 
@@ -117,8 +131,19 @@ class AwayEnd:
                 self.waiter = None
         elif kind == "close":
             self.out.put_nowait({"type": "websocket.close", "code": value[0], "reason": value[1]})
-        else:
-            self.out.put_nowait(_unpacked(kind, value, "websocket.send"))
+        elif not self.full:
+            message = _unpacked(kind, value, "websocket.send")
+            self.held += size_of(payload_of(message))
+            self.out.put_nowait(message)
+            if self.held > MAX_HELD:
+                self._give_up()
+
+    def _give_up(self) -> None:
+        log.warning("a relayed client does not read: it is asked to come back later")
+        self.full = True
+        self.out = asyncio.Queue()
+        self.out.put_nowait({"type": "websocket.close", "code": TRY_AGAIN_LATER})
+        self.peer.put(self.number, "left", LOST)
 
     def drop(self) -> None:
         """The home cannot be reached, or it is lost: the client is asked to come back."""
@@ -137,7 +162,7 @@ class AwayEnd:
             pump = asyncio.get_running_loop().create_task(self._pump(send))
             while (message := await receive())["type"] != "websocket.disconnect":
                 self.peer.put(self.number, *_packed(message))
-                self.credit -= 1
+                self.credit -= _weight(message)
                 while self.credit <= 0:
                     self.waiter = asyncio.get_running_loop().create_future()
                     await self.waiter
@@ -153,5 +178,6 @@ class AwayEnd:
             while True:
                 message = await self.out.get()
                 await send(message)
+                self.held -= size_of(payload_of(message))
         except Exception as error:  # noqa: BLE001 - any server; its disconnect follows
             log.debug("a relayed socket has ended: %r", error)

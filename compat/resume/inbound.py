@@ -33,8 +33,17 @@ class Inbound:
     """The messages of a client, over all its links."""
 
     __slots__ = (
-        *("ack_bytes", "acked", "connection", "count", "loop"),
-        *("reading", "size", "space", "timer", "waiting", "wide"),
+        "ack_bytes",
+        "acked",
+        "connection",
+        "count",
+        "loop",
+        "reading",
+        "size",
+        "space",
+        "timer",
+        "waiting",
+        "wide",
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, connection: Acknowledging) -> None:
@@ -74,6 +83,10 @@ class Inbound:
         if self.reading is not None:
             settle(self.reading)
             self.reading = None
+        return self.wait_for_space()
+
+    def wait_for_space(self) -> asyncio.Future[None] | None:
+        """Return a future to wait for before the next message, or None if there is room for it."""
         if self._has_space():
             return None
         if self.space is None:

@@ -23,15 +23,14 @@ Payload = str | bytes
 def payload_of(message: Message) -> Payload:
     """Return what a frame carries."""
     text: str | None = message.get("text")
-    return (
-        text if text is not None else bytes(message.get("bytes") or b"")
-    )  # an application may reuse a buffer
+    # A copy if it is a buffer, which the application may write to again.
+    return text if text is not None else bytes(message.get("bytes") or b"")
 
 
 def size_of(payload: Payload) -> int:
-    """Return the bytes of a payload."""
+    """Return the bytes of a payload. Raises UnicodeEncodeError."""
     if isinstance(payload, str) and not payload.isascii():
-        return len(payload.encode("utf-8", "replace"))
+        return len(payload.encode())  # which raises for half a surrogate pair, as the server would
     return len(payload)
 
 

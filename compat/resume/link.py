@@ -11,23 +11,24 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable
-from typing import Any, Protocol
+from typing import Any
 
 from compat.engine.fast.write_batching import readiness_of
 from compat.engine.mailbox import settle
 from compat.engine.parts import bursts_of
 from compat.engine.reader import Interruptible, holds_closes_back
 from compat.engine.scheduler import turn
-from compat.resume.journal import Journal, payload_of, size_of
+from compat.resume.journal import payload_of, size_of
+from compat.resume.owner import Owner
 from compat.resume.stepping import start
 from compat.resume.wire import MARK, Malformed, control, read_control, read_count
 from compat.types import Message, Receive, Send
 
-__all__ = ["MALFORMED", "TAKEN_OVER", "Link", "Owner"]
+__all__ = ["MALFORMED", "TAKEN_OVER", "Link"]
 
 log = logging.getLogger("compat.resume")
 
-MALFORMED, TAKEN_OVER = 4400, 4409
+MALFORMED, TAKEN_OVER, COME_BACK = 4400, 4409, 1012
 CLOSE_TIMEOUT_S = 2.0
 NO_CODE = 1005
 STOPS = frozenset((1012,))
@@ -36,21 +37,6 @@ GOODBYES = frozenset((1000, 1001)) | STOPS
 """Codes after which nobody comes back. 1005 is none: uvicorn gives it for a cut as well."""
 FIRST_OWN, LAST_OWN = 3000, 4999
 """Codes of the page's own; it does not come back after them either."""
-
-
-class Owner(Protocol):
-    """What a link needs of its connection."""
-
-    journal: Journal
-
-    def came(self, link: Link, message: Message, size: int) -> asyncio.Future[None] | None:
-        """Take a data frame of the client; return a future to wait for before the next one."""
-
-    def acknowledged(self, link: Link, count: int) -> None:
-        """The client has so many frames."""
-
-    def ended(self, link: Link, code: int, *, goodbye: bool) -> None:
-        """The link is no more."""
 
 
 class Link:
@@ -114,7 +100,7 @@ class Link:
     def begin(self) -> None:
         """Read the socket: in steps if its ``receive()`` waits only for a queue, else in a task."""
         if self._reads_in_steps():
-            self._step()
+            self._first_step()
         else:
             self.task = self.loop.create_task(self.read())
 
@@ -125,12 +111,19 @@ class Link:
             return
         self.left = self.loop.create_future()
         try:
-            self._step()
+            self._first_step()
             await self.left
         finally:  # the server may end the call
             if self.reading is not None:
                 self.reading.close()
             self._end(NO_CODE, goodbye=False)
+
+    def _first_step(self) -> None:
+        space = self.owner.space()
+        if space is None:
+            self._step()
+        else:
+            space.add_done_callback(self._step)
 
     def _reads_in_steps(self) -> bool:
         return isinstance(getattr(self.raw_receive, "__self__", None), asyncio.BaseProtocol)
@@ -202,6 +195,10 @@ class Link:
         return message
 
     def _send(self, message: Message) -> None:
+        if self.ready is None and asyncio.current_task(self.loop) is None:
+            # Middleware around send() may have time limits or cancel scopes, which need a task.
+            self.busy = self.loop.create_task(self._see_through(self.raw_send(message), message))
+            return
         try:
             rest = start(self.raw_send(message))
         except Exception as error:  # noqa: BLE001 - any server, and any middleware around its send
@@ -231,7 +228,7 @@ class Link:
             closed.set_exception(error)  # the server may take another code
             return
         log.debug("a link has ended: %r", error)
-        self._over()
+        self.drop(COME_BACK)  # the socket may be open: nothing is sent there any more
         self.owner.ended(self, NO_CODE, goodbye=False)
 
     def _over(self) -> None:
@@ -244,6 +241,8 @@ class Link:
     async def read(self) -> None:
         """Read the socket until the client has left it."""
         try:
+            if (space := self.owner.space()) is not None:
+                await space
             while True:
                 message = await self.raw_receive()
                 if message["type"] == "websocket.disconnect":
@@ -331,7 +330,7 @@ class Link:
         """Close the socket with ``code`` at once; what waits for it is not sent any more."""
         if self.gone:
             return
-        self.gone = True
+        self._over()
         if self.busy is not None:
             self.busy.cancel()
         task = self.loop.create_task(self._drop(code))

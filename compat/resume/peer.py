@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from compat.clock import steady
@@ -20,7 +21,13 @@ DEAD_S = 30.0
 MAX_BATCH = 128 * 1024
 """Characters of payload after which a batch is full."""
 MAX_WAITING = 8 * 2**20
-"""Characters that may wait for a process before its links are dropped."""
+"""Characters that may wait for a process before the largest link is dropped."""
+TO_HOME = frozenset(("attach", "text", "binary", "left"))
+"""What the end at the socket says; all else is from the home's."""
+
+
+def _length(value: Any) -> int:
+    return len(value) if isinstance(value, str) else 64
 
 
 class Peer:
@@ -52,13 +59,27 @@ class Peer:
             last[0].append(number)
         else:
             self.waiting.append(([number], kind, value))
-            self.size += len(value) if isinstance(value, str) else 64
-            if self.size > MAX_WAITING:
-                log.warning("another process does not take what it is sent: its links are dropped")
-                self.waiting.clear()
-                self.size = 0
-                self.drop_links()
+            self.size += _length(value)
+            while self.size > MAX_WAITING:
+                self._drop_largest()
         self._begin()
+
+    def _drop_largest(self) -> None:
+        """Drop the link for which the most waits: the others may be well."""
+        waits: Counter[tuple[bool, int]] = Counter()
+        for numbers, kind, value in self.waiting:
+            waits.update(dict.fromkeys([(kind in TO_HOME, number) for number in numbers], _length(value)))
+        (to_home, number), size = waits.most_common(1)[0]
+        log.warning("%d characters wait for a link with another process: it is dropped", size)
+        others = [
+            ([one for one in numbers if (kind in TO_HOME, one) != (to_home, number)], kind, value)
+            for numbers, kind, value in self.waiting
+        ]
+        self.waiting = [item for item in others if item[0]]
+        self.size = sum(_length(value) for _, _, value in self.waiting)
+        end = self.aways.get(number) if to_home else self.homes.get(number)
+        if end is not None:
+            end.drop()
 
     def show_life(self) -> None:
         """Send an empty batch if nothing was sent for a while."""
@@ -81,7 +102,7 @@ class Peer:
                 batch, size = 0, 0
                 for _, _, value in self.waiting:
                     batch += 1
-                    size += len(value) if isinstance(value, str) else 64
+                    size += _length(value)
                     if size >= MAX_BATCH:
                         break
                 items, self.waiting = self.waiting[:batch], self.waiting[batch:]

@@ -28,9 +28,11 @@ async def delivered(connection: ResumableConnection, within_s: float | None, cou
     if journal.begin < count and not connection.over:
         came = journal.wait(count)
         connection.ask()
-        await asyncio.wait((came,), timeout=within_s)
-        came.cancel()
-        connection.inbound.widen(False)
+        try:
+            await asyncio.wait((came,), timeout=within_s)
+        finally:
+            came.cancel()
+            connection.inbound.widen(False)
     return journal.begin >= count
 
 
@@ -59,4 +61,4 @@ async def add_later(connection: ResumableConnection, payload: Payload, size: int
             connection.ended(link, LOST, goodbye=False)
             link.drop(TRY_AGAIN_LATER)
     inbound.widen(False)
-    return True
+    return not connection.over

@@ -28,39 +28,50 @@ class Registry:
         self.connections: dict[bytes, ResumableConnection] = {}
         self.parked: OrderedDict[bytes, ResumableConnection] = OrderedDict()
         """Those without a link, the longest parked one first."""
+        self.sizes: dict[bytes, int] = {}
+        """What each of them counts."""
         self.parked_bytes = 0
         self.resumed = 0
         """How many returns have found their connection."""
+        self.lost: dict[str, int] = {}
+        """How many returns have not, and how many parks have ended, by the reason."""
         self.given_up: OrderedDict[bytes, str] = OrderedDict()
         """Why connections that were parked are not here any more."""
         self.stopping = False
-        """The server stops: nobody is waited for any more."""
-        self.lost: dict[str, int] = {}
-        """How many have not, by the reason."""
+        """The server is stopping, so no connection of this process is parked any more."""
 
     def enter(self, connection: ResumableConnection) -> None:
+        """Register a new connection."""
         if not self.connections:
             drain.tell_stop(self.stop)
         self.connections[connection.id] = connection
 
     def leave(self, connection: ResumableConnection) -> None:
+        """Forget a connection that has ended."""
         self.unpark(connection)
         self.connections.pop(connection.id, None)
 
     def park(self, connection: ResumableConnection) -> None:
+        """Count a connection as parked."""
         self.parked[connection.id] = connection
-        self.grow(connection.journal.size + PARKED_BYTES)
+        self.sizes[connection.id] = 0
+        self.grow(connection, connection.journal.size + PARKED_BYTES)
 
     def unpark(self, connection: ResumableConnection) -> None:
+        """Count a connection as parked no more."""
         if self.parked.pop(connection.id, None) is not None:
-            self.parked_bytes -= connection.journal.size + PARKED_BYTES
+            self.parked_bytes -= self.sizes.pop(connection.id)
 
-    def grow(self, size: int) -> None:
-        """Count ``size`` more bytes in the journals of parked connections."""
+    def grow(self, connection: ResumableConnection, size: int) -> None:
+        """Count ``size`` more bytes in the journal of a connection, if it is parked."""
+        if connection.id not in self.parked:
+            return
+        self.sizes[connection.id] += size
         self.parked_bytes += size
         while self.parked_bytes > MAX_PARKED_BYTES and self.parked:
             oldest = next(iter(self.parked.values()))
             oldest.give_up("overflow")
+            self.unpark(oldest)
 
     def stop(self) -> None:
         """End what the server does not end itself, but waits for, and wait for nobody from now on."""

@@ -15,17 +15,19 @@ from typing import Any
 
 from compat.clock import steady
 from compat.layers.memory import InMemoryChannelLayer
-from compat.resume.ends import LOST, AwayEnd, HomeEnd
+from compat.resume.ends import COME_BACK, LOST, AwayEnd, HomeEnd
 from compat.resume.link import Link
 from compat.resume.peer import Peer
 from compat.resume.registry import registry
 from compat.resume.tickets import Place, Ticket
 from compat.types import Message, Receive, Send
 
-__all__ = ["Relay", "relay_of"]
+__all__ = ["ELSEWHERE", "Relay", "relay_of"]
 
 log = logging.getLogger("compat.resume")
 
+ELSEWHERE = "elsewhere"
+"""Why a client cannot come back whose home does not answer."""
 ANSWER_S = 1.0
 """Seconds that a home may take to answer."""
 OPENED = "compat.relay.opened"
@@ -90,10 +92,13 @@ class Relay:
                 log.debug("the mailbox cannot be read: %r", error)
                 await asyncio.sleep(ANSWER_S)
                 continue
-            if message.get("type") == "compat.relay":
-                self._take(message)
-            elif message.get("type") == OPENED:
-                self.listens.set()
+            try:
+                if message.get("type") == "compat.relay":
+                    self._take(message)
+                elif message.get("type") == OPENED:
+                    self.listens.set()
+            except Exception:  # one of another version, perhaps; the others must be heard
+                log.exception("what another process has sent cannot be understood")
 
     def _take(self, message: Message) -> None:
         peer = self._peer(str(message["from"]))
@@ -110,6 +115,8 @@ class Relay:
         elif kind in HomeEnd.KINDS:
             if (home := peer.homes.get(number)) is not None:
                 home.take(kind, value)
+            elif kind != "left":  # after a lost batch this side has no such link any more
+                peer.put(number, "close", [COME_BACK, ""])
         elif (away := peer.aways.get(number)) is not None:
             away.take(kind, value)
 
@@ -138,8 +145,12 @@ class Relay:
     def _attach(
         self, peer: Peer, number: int, connection: str, generation: int, received: int, user: str, path: str
     ) -> None:
-        found = registry.connections.get(bytes.fromhex(connection))
-        why = "gone" if found is None else found.why_not(generation, received)
+        identity = bytes.fromhex(connection)
+        found = registry.connections.get(identity)
+        if found is None:
+            why: str | None = registry.why_gone(identity)
+        elif (why := found.why_not(generation, received)) is not None:
+            registry.lose(why)
         if found is None or why is not None:
             peer.put(number, "no", why)
             return
@@ -159,10 +170,10 @@ class Relay:
         The reason is ``LATER`` if this process cannot ask.
         """
         if not self.channel:
-            return "elsewhere"
+            return ELSEWHERE
         peer = self._peer(ticket.home)
         if peer.is_dead():
-            return "elsewhere"
+            return ELSEWHERE
         self.links += 1
         number = self.links
         away = peer.aways[number] = AwayEnd(peer, number, self.loop)
@@ -173,7 +184,7 @@ class Relay:
             if not away.answered.done():
                 peer.does_not_answer()
                 peer.put(number, "left", LOST)  # if it answers after all
-                return "elsewhere"
+                return ELSEWHERE
             kind, value = away.answered.result()
             if kind == "no":
                 return str(value)

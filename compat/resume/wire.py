@@ -38,7 +38,7 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Malformed(ValueError):
-    """A control frame that is none; its text says what is wrong."""
+    """A control frame is malformed; the text says how."""
 
 
 class Offer(NamedTuple):
@@ -104,7 +104,7 @@ def read_control(text: str) -> dict[str, Any]:
 
 
 def read_count(members: dict[str, Any]) -> int:
-    """Return the number of frames that an ``ack`` names; raise Malformed if it is none."""
+    """Return the number of frames that an ``ack`` names; raise Malformed if ``n`` is no count."""
     count = members.get("n")
     if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count < 10**MAX_DIGITS:
         raise Malformed('"n" of an ack must be a number of frames')

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pytest
 
@@ -19,10 +20,12 @@ from compat.generic.websocket import (
 from compat.patterns import path
 from compat.routing import URLRouter
 from compat.settings import override
+from compat.testing import WebsocketCommunicator
 from compat.typed import AsyncJsonWebsocketConsumer as TypedConsumer
 from compat.typed import BaseMessage, ws_handler
 from tests.support.proxy import Proxy
 from tests.support.servers import LiveServer
+from tests.support.waiting import until_async
 
 
 class Async(AsyncWebsocketConsumer):
@@ -96,3 +99,51 @@ async def test_the_same_consumer_over_a_cut_and_what_its_client_has(server: Live
     assert again == consumer
     assert [int(number) for number, _ in (first, second)] == [1, 2]
     assert [delivered for _, delivered in (first, second)] == [True, True]
+
+
+class Slowly(AsyncWebsocketConsumer):
+    max_messages_per_second = 20
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        await self.send(text_data)
+
+
+async def test_what_waited_for_the_return_is_read_slowly_where_the_rate_is_limited() -> None:
+    """A page sends all of it at once; a client that never went away would be closed with 1008."""
+    with LiveServer(Slowly.as_asgi()) as server, Proxy(server.port) as proxy:
+        async with Client(f"ws://127.0.0.1:{proxy.port}/") as client:
+            proxy.refuse()
+            proxy.cut()
+            await until_async(lambda: client.state == "away", "the cut is known")
+            frames = [f"{number}" for number in range(30)]
+            for frame in frames:
+                await client.send(frame)
+            proxy.accept()
+            assert [await asyncio.wait_for(client.receive(), 30) for _ in frames] == frames
+            assert client.recovered == "all"
+
+
+class Asking(WebsocketConsumer):
+    """Asks for the delivery when it is told to, in its thread."""
+
+    begun, go = threading.Event(), threading.Event()
+    answers: ClassVar[list[bool]] = []
+
+    def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        self.begun.set()
+        self.go.wait(30)
+        self.answers.append(self.delivered())
+
+
+async def test_a_thread_that_asks_for_the_delivery_does_not_outlive_its_consumer() -> None:
+    communicator = WebsocketCommunicator(Asking.as_asgi(), "/", subprotocols=["channels.resume.v1"])
+    await communicator.connect()
+    await communicator.receive_from()  # the hello
+    await communicator.send_to("ask")
+    await asyncio.to_thread(Asking.begun.wait, 30)
+    communicator.stop()
+    for _ in range(20):  # turns in which the consumer's task stops taking what its thread says
+        await asyncio.sleep(0)
+    Asking.go.set()
+    await communicator.wait(30)
+    assert Asking.answers == [False]

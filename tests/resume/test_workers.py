@@ -433,6 +433,21 @@ async def test_P2_a_peer_stops_while_it_relays(
             place.no_failure()
 
 
+async def test_P1_what_ended_the_park_is_told_by_another_process(servers: list[Place]) -> None:
+    """The home counts it once, and the process that asks does not."""
+    home, peer = servers[:2]
+    who = name("over")
+    client = await home.away("async", who)
+    before = [(await place.resumable())["lost"] for place in (home, peer)]
+    await home.tell(who, "count 0 1100")
+    assert await home.code(who) == 1006
+    assert (await client.back(to=peer.server), client.why) == ("", "overflow")
+    after = [(await place.resumable())["lost"] for place in (home, peer)]
+    assert after[0].get("overflow", 0) == before[0].get("overflow", 0) + 1
+    assert after[1] == before[1]
+    await client.leave()
+
+
 async def test_P6_memory_layer_and_several_processes(tmp_path: Path) -> None:
     """Without a key in common it is the same: T6."""
     with placed(tmp_path) as first, placed(tmp_path) as second:

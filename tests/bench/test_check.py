@@ -1,0 +1,44 @@
+"""What the bench says of its targets."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.check import verdicts
+from bench.figures import Figures
+
+
+def word(case: str, what: str, figures: dict[str, list[float]], metric: str = "us") -> str:
+    rows = [
+        {"at": "1", "peer": peer, "turn": turn, metric: value}
+        for peer, values in figures.items()
+        for turn, value in enumerate(values)
+    ]
+    [found] = [verdict for verdict in verdicts({case: Figures(rows)}) if what in verdict.what]
+    return found.word
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ([1.0] * 10, "met"),
+        ([0.9] * 10, "met"),
+        ([1.005] * 10, "met"),
+        ([1.02] * 10, "missed"),
+        ([1.0, 1.005, *[1.02] * 8], "missed"),
+        ([0.99, 0.99, 0.99, *[1.005] * 4, 1.02, 1.02, 1.02], "met"),
+        ([*[0.9] * 3, *[1.0] * 4, *[1.1] * 3], "not measurable"),
+        ([1.0] * 5, "unknown"),
+    ],
+)
+def test_a_tree_is_compared_with_an_earlier_one(own: list[float], said: str) -> None:
+    before = {"ours_async_before": [1.0] * len(own), "ours_async": own}
+    assert word("A1", "before", before) == said
+
+
+@pytest.mark.parametrize(("own", "said"), [([24, 25], "met"), ([24, 26], "noise"), ([26, 27], "missed")])
+def test_a_limit_is_of_the_difference(own: list[float], said: str) -> None:
+    figures = {"ours_async": [22.0, 22.0], "ours_async_resumable": own}
+    if said == "noise":
+        figures["ours_async_resumable"] = [24, 27]
+    assert word("E", "less", figures, "kib") == said

@@ -1,0 +1,94 @@
+"""``Resumable`` around a plain endpoint: what its options do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import pytest
+from starlette.websockets import WebSocket
+
+from compat.resume import Resumable
+from tests.resume.place import name
+from tests.support.resuming import PROTOCOL, Resuming, end_links
+from tests.support.servers import LiveServer
+from tests.support.waiting import until_async
+
+scopes: list[Any] = []
+left: list[int] = []
+
+
+async def endpoint(scope: Any, receive: Any, send: Any) -> None:
+    """Accept the first subprotocol that is offered, and echo."""
+    scopes.append(scope)
+    websocket = WebSocket(scope, receive, send)
+    await websocket.accept(next(iter(scope["subprotocols"]), None))
+    while (message := await receive())["type"] != "websocket.disconnect":
+        await websocket.send_text(message["text"])
+    left.append(message["code"])
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> None:
+    scopes.clear()
+    left.clear()
+
+
+@pytest.mark.parametrize("others", [[], ["graphql-ws"]])
+async def test_with_no_time_an_endpoint_sees_nothing_of_it(others: list[str]) -> None:
+    with LiveServer(Resumable(endpoint, seconds=0)) as server:
+        client = Resuming(server, f"/{name('off')}", protocols=others)
+        await client.present(ticket="abc", hear=False)
+        await client.link.send("first")
+        assert await client.link.recv() == "first", "no hello comes before it"
+        [scope] = scopes
+        assert scope["subprotocols"] == others and client.link.subprotocol in (None, *others)
+        headers = dict(scope["headers"]).get(b"sec-websocket-protocol", b"").decode()
+        assert PROTOCOL not in headers and "channels.ticket." not in headers
+        await end_links()
+
+
+async def test_a_key_names_who_may_come_back() -> None:
+    def key(scope: Any) -> str:
+        return str(dict(scope["headers"]).get(b"x-api-key"))
+
+    with LiveServer(Resumable(endpoint, key=key)) as server:
+        client = await Resuming(server, f"/{name('key')}", headers={"X-Api-Key": "ann"}).open()
+        client.cut()
+        assert await client.back() == "all"
+        client.headers = {"X-Api-Key": "bob"}
+        client.cut()
+        assert (await client.back(), client.why) == ("", "user")
+        assert len(scopes) == 2
+        await client.leave()
+
+
+async def test_seconds_say_how_long_it_waits() -> None:
+    with LiveServer(Resumable(endpoint, seconds=0.2)) as server:
+        client = await Resuming(server, f"/{name('time')}").open()
+        assert client.park == 0.2
+        client.cut()
+        await until_async(lambda: left == [1006], "its time is over")
+        assert (await client.back(), client.why) == ("", "gone")
+        await client.leave()
+
+
+async def test_middleware_whose_sends_have_a_time_limit() -> None:
+    """A time limit needs a task, and a pong is sent where none runs."""
+
+    async def limited(scope: Any, receive: Any, send: Any) -> None:
+        async def in_time(message: Any) -> None:
+            with anyio.fail_after(30):
+                await send(message)
+
+        await Resumable(endpoint)(scope, receive, in_time)
+
+    with LiveServer(limited) as server:
+        client = await Resuming(server, f"/{name('limited')}").open()
+        for turn in range(2):
+            await client.pong()
+            await client.send(f"{turn}")
+            assert await client.receive() == f"{turn}"
+            client.cut()
+            assert await client.back() == "all"
+        await client.leave()

@@ -1,0 +1,184 @@
+"""A resumable connection while its links are stuck, replaced, or gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import Any
+
+import pytest
+
+from compat.resume import registry as registry_module
+from compat.resume.connection import ResumableConnection
+from compat.resume.inbound import MAX_FRAMES
+from compat.resume.journal import MAX_BYTES
+from compat.resume.registry import registry
+from compat.types import Message
+from tests.unit.resume.sockets import connected, returned, turns
+
+
+def text(payload: str) -> Message:
+    return {"type": "websocket.send", "text": payload}
+
+
+def left(connection: ResumableConnection) -> bool:
+    """Whether nothing of a connection is kept any more."""
+    return connection.id not in registry.connections and connection.id not in registry.parked
+
+
+async def test_a_close_on_a_stuck_link_reaches_the_client_on_its_next_one() -> None:
+    connection, stuck = await connected()
+    stuck.stick()
+    await connection.send(text("one"))
+    closing = asyncio.ensure_future(connection.send({"type": "websocket.close", "code": 4001}))
+    await turns()
+    assert not closing.done()
+    socket = await returned(connection)
+    assert [control["recovered"] for control in socket.controls] == ["all"]
+    assert socket.codes == [4001]
+    await closing
+    socket.coming.put_nowait({"type": "websocket.disconnect", "code": 4001})
+    await turns()
+    assert left(connection)
+
+
+async def test_an_application_that_ends_on_a_stuck_link_closes_the_next_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("compat.resume.connection.CLOSE_TIMEOUT_S", 0.01)
+    connection, stuck = await connected()
+    stuck.stick()
+    await connection.send(text("one"))
+    await connection.finish(1011)
+    socket = await returned(connection)
+    assert socket.codes == [1011]
+
+
+async def test_a_close_that_the_server_refuses_is_none() -> None:
+    connection, socket = await connected()
+
+    async def refuse(message: Message) -> None:
+        raise ValueError("not this code")
+
+    assert connection.link is not None
+    connection.link.raw_send = refuse
+    with pytest.raises(ValueError, match="not this code"):
+        await connection.send({"type": "websocket.close", "code": 1004})
+    connection.link.raw_send = socket.send
+    await connection.send(text("it goes on"))
+    await connection.send({"type": "websocket.close", "code": 4001})
+    assert socket.sent[-2:] == [text("it goes on"), {"type": "websocket.close", "code": 4001}]
+
+
+async def test_nobody_comes_back_to_a_connection_that_is_forgotten() -> None:
+    connection, socket = await connected()
+    assert connection.why_not(0, 0) is None
+    socket.coming.put_nowait({"type": "websocket.disconnect", "code": 1000})
+    await turns()
+    assert left(connection)
+    assert connection.why_not(0, 0) == "gone"
+
+
+async def test_what_is_parked_is_counted_and_no_more() -> None:
+    connection, socket = await connected()
+    before = registry.parked_bytes
+    await connection.send(text("x" * 1000))
+    socket.coming.put_nowait({"type": "websocket.disconnect", "code": 1006})
+    await turns()
+    await connection.send(text("y" * 1000))
+    assert registry.parked_bytes == before + registry_module.PARKED_BYTES + 2000
+    again = await returned(connection)
+    assert registry.parked_bytes == before
+    await connection.send(text("z" * 1000))
+    again.coming.put_nowait({"type": "websocket.disconnect", "code": 1000})
+    await turns()
+    await connection.send(text("nobody gets this"))
+    assert (registry.parked_bytes, left(connection)) == (before, True)
+
+
+async def test_a_send_that_waited_when_the_client_left_is_not_counted() -> None:
+    connection, socket = await connected()
+    before = registry.parked_bytes
+    await connection.send(text("x" * (MAX_BYTES - 10)))
+    waiting = asyncio.ensure_future(connection.send(text("y" * 1000)))
+    await turns()
+    assert not waiting.done()
+    socket.say('\x10{"type": "ack", "n": 1}')
+    socket.coming.put_nowait({"type": "websocket.disconnect", "code": 1000})
+    await waiting
+    await turns()
+    assert (registry.parked_bytes, left(connection)) == (before, True)
+
+
+@pytest.mark.parametrize("room", [1, 2, 3])
+async def test_the_oldest_park_ends_when_there_is_no_more_room(
+    monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    empties: list[tuple[str, Any]] = [("parked", OrderedDict()), ("sizes", {}), ("parked_bytes", 0)]
+    for attribute, empty in empties:
+        monkeypatch.setattr(registry, attribute, empty)  # without those of other tests
+    monkeypatch.setattr(registry_module, "MAX_PARKED_BYTES", room * registry_module.PARKED_BYTES)
+    parked = [await connected() for _ in range(4)]
+    for _, socket in parked:
+        socket.coming.put_nowait({"type": "websocket.disconnect", "code": 1006})
+        await turns()
+    assert [left(connection) for connection, _ in parked] == [index < 4 - room for index in range(4)]
+    assert [registry.why_gone(connection.id) for connection, _ in parked[: 4 - room]] == ["overflow"] * (
+        4 - room
+    )
+    for connection, _ in parked:
+        connection.give_up("gone")
+
+
+async def test_a_client_that_comes_back_again_and_again_cannot_fill_the_inbox() -> None:
+    connection, socket = await connected()
+    for number in range(MAX_FRAMES):
+        socket.say(f"{number}")
+    await turns(3 * MAX_FRAMES)
+    for number in range(5):
+        socket = await returned(connection)
+        socket.say(f"more {number}")
+        await turns()
+        assert socket.reads == 0
+    got = [(await connection.receive())["text"] for _ in range(MAX_FRAMES)]
+    assert got == [f"{number}" for number in range(MAX_FRAMES)]
+    assert (await asyncio.wait_for(connection.receive(), 5))["text"] == "more 4", (
+        "the others have not been read"
+    )
+    connection.put_disconnect(1000)
+
+
+async def test_text_that_no_socket_can_send_is_the_error_of_who_sends_it() -> None:
+    connection, socket = await connected()
+    with pytest.raises(UnicodeEncodeError):
+        await connection.send(text("\ud800"))
+    await connection.send(text("fine"))
+    assert socket.sent[-1] == text("fine") and connection.journal.end == 1
+
+
+async def test_a_link_whose_send_fails_is_closed_so_that_its_client_comes_back() -> None:
+    connection, socket = await connected()
+    sending = socket.send
+
+    async def fail(message: Message) -> None:
+        if message["type"] == "websocket.send":
+            raise OSError("a defect of the server")
+        await sending(message)
+
+    assert connection.link is not None
+    connection.link.raw_send = fail
+    await connection.send(text("one"))
+    await turns()
+    assert connection.parked and socket.codes == [1012]
+    connection.give_up("gone")
+
+
+async def test_a_cancelled_question_for_the_delivery_leaves_no_trace() -> None:
+    connection, _ = await connected()
+    await connection.send(text("one"))
+    asking = asyncio.ensure_future(connection.delivered(None))
+    await turns()
+    assert connection.inbound.wide and connection.journal.waits
+    asking.cancel()
+    await turns()
+    assert not connection.inbound.wide and not connection.journal.waits
