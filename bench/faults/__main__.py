@@ -47,8 +47,8 @@ def rows_of(system: System, faults: list[Fault], moments: list[str], folder: Pat
 
 
 def _row(place: Place, fault: Fault, moment: Moment) -> Row:
-    trial = Trial(place, f"{fault.name}-{moment}", moment, quiet=fault.quiet)
-    row = Row(place.system.name, fault.name, moment, trial.run(fault.strike, fault.mend))
+    trial = Trial(place, f"{fault.name}-{moment}", moment, quiet=fault.quiet, across=fault.across)
+    row = Row(place.system.name, fault.name, moment, trial.run(fault.prepare, fault.strike, fault.mend))
     print(row.line(), flush=True)
     for server in place.servers:  # the next trial needs all of them
         if not server.runs:
@@ -62,7 +62,9 @@ def main() -> None:
     parser.add_argument("--systems", default="", help="such as ours,socket.io; default: all")
     parser.add_argument("--faults", default="", help="such as cut,kill; default: all")
     parser.add_argument("--moments", default="", help="such as send,resume; default: all")
-    parser.add_argument("--keep", type=Path, help="a folder for the logs and notes; default: they are removed")
+    parser.add_argument(
+        "--keep", type=Path, help="a folder for the logs and notes; default: they are removed"
+    )
     options = parser.parse_args()
     systems = chosen(options.systems, [system.name for system in SYSTEMS])
     faults = chosen(options.faults, [fault.name for fault in FAULTS])

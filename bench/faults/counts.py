@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 __all__ = ["Counts", "Way", "way"]
@@ -18,6 +19,8 @@ class Way(NamedTuple):
     disorder: int
     returned: int
     """How many the sender was handed back, or could not send."""
+    needlessly: int
+    """How many of these had arrived."""
 
 
 class Counts(NamedTuple):
@@ -64,6 +67,7 @@ def way(sent: Iterable[int], came: Sequence[int], returned: Iterable[int] = (), 
         sent=len(wanted),
         missing=len(wanted - times.keys() - handed_back),
         twice=sum(1 for count in times.values() if count > 1),
-        disorder=sum(1 for before, after in zip(first, first[1:], strict=False) if after < before),
+        disorder=sum(1 for before, after in pairwise(first) if after < before),
         returned=len(handed_back),
+        needlessly=len(handed_back & times.keys()),
     )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.faults.systems import PING_S, PONG_S
-from bench.faults.trial import Moment, Trial
+from bench.faults.trial import Moment, Step, Trial
 from tests.support.waiting import until
 
 __all__ = ["FAULTS", "Fault"]
@@ -16,7 +15,11 @@ __all__ = ["FAULTS", "Fault"]
 IDLE_S = 0.4
 """After so long a silence the proxy closes a connection: less than it takes to the next ping."""
 ASLEEP_S = PING_S + PONG_S + 1
-NOT_READ, NOT_READ_BYTES, NOT_READ_S = 1_000, 1_024, 1.5
+NOT_READ, NOT_READ_BYTES, AT_ONCE = 1_000, 1_024, 20
+
+
+def nothing(trial: Trial) -> None:
+    """The way is open."""
 
 
 @dataclass(frozen=True)
@@ -26,17 +29,16 @@ class Fault:
     name: str
     title: str
     moments: tuple[Moment, ...]
-    strike: Callable[[Trial], None]
-    mend: Callable[[Trial], None]
+    strike: Step
+    mend: Step
+    prepare: Step = nothing
     redis: bool = False
     """It needs a server over Redis."""
+    across: bool = False
+    """Messages to the room are sent by the other server."""
     only_ours: bool = False
     quiet: bool = False
     """Nothing is sent before it."""
-
-
-def nothing(trial: Trial) -> None:
-    """The way is open."""
 
 
 def accept(trial: Trial) -> None:
@@ -77,6 +79,8 @@ def change_network(trial: Trial) -> None:
 def terminate(trial: Trial) -> None:
     trial.proxy.refuse()
     trial.server.signal(signal.SIGTERM)
+    trial.open_gate()
+    trial.server.wait()
 
 
 def kill(trial: Trial) -> None:
@@ -86,7 +90,6 @@ def kill(trial: Trial) -> None:
 
 def replace(trial: Trial) -> None:
     """Start a new server on the same port."""
-    trial.server.wait()
     trial.server.start()
     trial.proxy.accept()
 
@@ -103,23 +106,25 @@ def restart_redis(trial: Trial) -> None:
 
 def stop_reading(trial: Trial) -> None:
     trial.client.signal(signal.SIGSTOP)
-    for _ in range(10):
-        trial.say(NOT_READ // 10, NOT_READ_BYTES)
+    for _ in range(NOT_READ // AT_ONCE):
+        trial.say(AT_ONCE, NOT_READ_BYTES)
 
 
 def read_on(trial: Trial) -> None:
     trial.client.signal(signal.SIGCONT)
 
 
-def kill_peer(trial: Trial) -> None:
-    """Bring the client back by the other server, and kill that."""
-    peer = trial.place.servers[1]
+def go_by_peer(trial: Trial) -> None:
+    """Bring the client back by the other server."""
     before = len(trial.client.opens())
-    trial.proxy.lead_to(peer.port)
+    trial.proxy.lead_to(trial.place.servers[1].port)
     trial.proxy.cut()
     until(lambda: len(trial.client.opens()) > before, "back by the other server")
+
+
+def kill_peer(trial: Trial) -> None:
     trial.proxy.refuse()
-    peer.kill()
+    trial.place.servers[1].kill()
 
 
 def lead_home(trial: Trial) -> None:
@@ -136,7 +141,15 @@ FAULTS = (
     Fault("network", "Change of the network", ("send", "handler", "resume"), change_network, nothing),
     Fault("sigterm", "Server: SIGTERM", ("send", "handler", "handshake", "resume"), terminate, replace),
     Fault("kill", "Server: kill -9", ("send", "handler", "handshake", "resume"), kill, replace),
-    Fault("redis", "Redis restarted and flushed", ("send", "handler"), flush, restart_redis, redis=True),
+    Fault(
+        "redis",
+        "Redis restarted and flushed",
+        ("send", "handler"),
+        flush,
+        restart_redis,
+        redis=True,
+        across=True,
+    ),
     Fault("slow", "Slow reader", ("send",), stop_reading, read_on),
     Fault(
         "peer",
@@ -144,6 +157,7 @@ FAULTS = (
         ("send", "handler", "resume"),
         kill_peer,
         lead_home,
+        go_by_peer,
         redis=True,
         only_ours=True,
     ),

@@ -106,7 +106,7 @@ class Server(Child):
         _await_port(self.port)
 
     def say(self, room: str, first: int, last: int, size: int = 1) -> bool:
-        """Have it send the numbers from ``first`` to before ``last`` to a room; True if it says that it has."""
+        """Have it send the numbers from ``first`` to before ``last``; return True if it says that it has."""
         query = urlencode({"room": room, "first": first, "last": last, "size": size})
         page = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PAGE_S)
         try:

@@ -13,29 +13,34 @@ from bench.faults.processes import Client, Server
 from tests.support.proxy import Proxy
 from tests.support.waiting import until, within
 
-__all__ = ["Moment", "Trial"]
+__all__ = ["Moment", "Step", "Trial"]
 
 Moment = Literal["rest", "send", "handler", "handshake", "resume"]
 
-BEFORE, AWAY, STEADY = 10, 10, 50
-"""Messages each way: before the fault, while the client is away, and in a row around the fault."""
+BEFORE, AWAY, AFTER, STEADY = 10, 10, 10, 50
+"""Messages each way: before the fault, while the client is away, when it is back, and in a row around the
+fault."""
 GAP_S = 0.02
 PROBE = 1_000_000
 """The first number of those messages that try whether the connection is there."""
 OPEN_S, BACK_S, SETTLED_S = 30.0, 30.0, 4.0
 PROBE_S = 0.2
 
+Step = Callable[["Trial"], None]
+
 
 class Trial:
     """What a fault is given: the client, the proxy before the server, and the place."""
 
-    def __init__(self, place: Place, who: str, moment: Moment, *, quiet: bool = False) -> None:
+    def __init__(self, place: Place, who: str, moment: Moment, *, quiet: bool, across: bool) -> None:
         self.place = place
         self.who = who
         self.moment: Moment = moment
         self.quiet = quiet
         """Nothing is sent before the fault."""
         self.server: Server = place.servers[0]
+        self.driver: Server = place.servers[-1] if across else self.server
+        """Which sends to the room."""
         self.proxy: Proxy
         self.client: Client
         self.said: list[int] = []
@@ -47,19 +52,28 @@ class Trial:
         """When the proxy has last forwarded something."""
         self.question = 0
         """The number of the frame whose handler waits, and of its answer."""
+        self._lock = threading.RLock()
+        """Held while a message is numbered and sent, so that the numbers tell the order."""
         self._numbers = 0
         self._cut_at: Moment | None = None
 
-    def run(self, strike: Callable[[Trial], None], mend: Callable[[Trial], None]) -> Counts:
-        """Let ``strike(trial)`` happen at the moment, and ``mend(trial)`` open the way again; count."""
+    def run(self, prepare: Step, strike: Step, mend: Step) -> Counts:
+        """Let ``strike(trial)`` happen at the moment, and ``mend(trial)`` open the way again; count.
+
+        ``prepare(trial)`` comes before the moment.
+        """
         began = time.monotonic()
         with Proxy(self.server.port) as proxy:
             self.proxy = proxy
             proxy.before = self._watch
             self.client = self.place.client(proxy.port, self.who)
             try:
-                opened = self._play(strike, mend)
-                back = within(BACK_S, self._is_back)
+                opened = self._play(prepare, strike, mend)
+                back = self._is_back()
+                if back:
+                    self.say(AFTER)
+                    self.send(AFTER)
+                    back = self._is_back()
                 self.client.leave()
             finally:
                 self.client.kill()
@@ -68,18 +82,23 @@ class Trial:
 
     def say(self, count: int, size: int = 1) -> bool:
         """Have the server send numbers to the room; those count that it has said it has sent."""
-        first = self._next(count)
-        done = self.server.say(self.who, first, first + count, size)
-        if done:
-            self.said += range(first, first + count)
+        with self._lock:
+            first = self._next(count)
+            done = self.driver.say(self.who, first, first + count, size)
+            if done:
+                self.said += range(first, first + count)
         return done
 
     def send(self, count: int) -> None:
         """Have the client send frames."""
-        first = self._next(count)
-        for number in range(first, first + count):
-            self.sent.append(number)
-            self.client.send("say", number)
+        with self._lock:
+            for _ in range(count):
+                self.sent.append(self._next(1))
+                self.client.send("say", self.sent[-1])
+
+    def open_gate(self) -> None:
+        """Let the handler go on."""
+        self.place.open_gate(self.who)
 
     def pause(self, seconds: float) -> None:
         """Let a fault last."""
@@ -89,7 +108,7 @@ class Trial:
         self._numbers += count
         return self._numbers - count + 1
 
-    def _play(self, strike: Callable[[Trial], None], mend: Callable[[Trial], None]) -> int:
+    def _play(self, prepare: Step, strike: Step, mend: Step) -> int:
         """Play the fault; return how many connections had been open before it."""
         if self.moment == "handshake":
             self._cut_at = "handshake"
@@ -102,6 +121,7 @@ class Trial:
         until(self.client.opens, f"{self.who} is open", deadline_s=OPEN_S)
         if not self.quiet:
             self._exchange()
+        prepare(self)
         opened = len(self.client.opens())
         steady = threading.Thread(target=self._go_on) if self.moment == "send" else None
         if steady is not None:
@@ -115,12 +135,13 @@ class Trial:
         if self.moment == "resume":
             self._cut_at = "resume"
         strike(self)
-        self.place.open_gate(self.who)
+        self.open_gate()
         self.say(AWAY)
         self.send(AWAY)
         mend(self)
-        if self.moment == "resume":
-            within(BACK_S, self.returning.is_set)
+        if self.moment == "resume" and self.returning.wait(BACK_S):
+            self.proxy.cut()
+            self._cut_at = None
         if steady is not None:
             steady.join()
         return opened
@@ -142,11 +163,19 @@ class Trial:
             time.sleep(GAP_S)
 
     def _is_back(self) -> bool:
-        """Send a probe both ways; return True if one has come each way."""
-        number = PROBE + self._next(1)
-        self.server.say(self.who, number, number + 1)
-        self.client.send("say", number)
-        return within(PROBE_S, lambda: max(self.client.numbers(), default=0) > PROBE < max(self._got()))
+        """Return True once a message has come each way; as messages keep their order, so have all before."""
+        first = self._next(1) + PROBE
+        return within(BACK_S, lambda: self._probe(first))
+
+    def _probe(self, first: int) -> bool:
+        with self._lock:
+            number = PROBE + self._next(1)
+            self.driver.say(self.who, number, number + 1)
+            self.client.send("say", number)
+        return within(
+            PROBE_S,
+            lambda: all(max(came, default=0) >= first for came in (self.client.numbers(), self._got())),
+        )
 
     def _got(self) -> list[int]:
         return self.place.notes("got", self.who)
@@ -163,8 +192,7 @@ class Trial:
             self.returning.set()
             return None
         if self._cut_at == "resume":
-            if self.returning.is_set():
-                self._cut_at = None
+            if self.returning.is_set():  # until the connection is cut, nothing goes further
                 return None
             if data.startswith(b"HTTP/1.1 101"):
                 self.returning.set()

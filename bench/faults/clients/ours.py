@@ -29,6 +29,7 @@ async def listen(client: Client) -> None:
 async def main(url: str, ping_s: float, pong_s: float) -> None:
     # After so long a silence it asks the server: 25 s and 3 s outside of this matrix.
     timing.SILENCE_SECONDS, timing.ANSWER_SECONDS = ping_s, pong_s
+    timing.MOST_SECONDS = 0.5  # between two attempts, as with the other clients; 30 s outside
     async with Client(url, on_change=changed) as client:
         listening = asyncio.create_task(listen(client))
         async for frame in commands():
