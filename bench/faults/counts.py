@@ -30,6 +30,8 @@ class Counts(NamedTuple):
     """From the server to the client."""
     up: Way
     """From the client to the server."""
+    unfinished: bool
+    """The handler of a client's message has begun and not ended."""
     told: bool
     """The client was told that something may be missing: at its return, or by frames handed back."""
     why: str
@@ -45,9 +47,13 @@ class Counts(NamedTuple):
 
     @property
     def complete(self) -> bool:
-        """Nothing is missing and nothing came twice or out of order."""
-        return self.back and not any(
-            one.missing or one.twice or one.disorder or one.returned for one in (self.down, self.up)
+        """Nothing is missing, twice, out of order or unfinished."""
+        return (
+            self.back
+            and not self.unfinished
+            and not any(
+                one.missing or one.twice or one.disorder or one.returned for one in (self.down, self.up)
+            )
         )
 
     @property

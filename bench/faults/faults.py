@@ -62,14 +62,14 @@ def time_out(trial: Trial) -> None:
 
 
 def fall_asleep(trial: Trial) -> None:
-    trial.client.signal(signal.SIGSTOP)
+    trial.client.send_signal(signal.SIGSTOP)
     trial.proxy.cut()
 
 
 def wake(trial: Trial) -> None:
     """Wake the client when its server's patience is over."""
     trial.pause(ASLEEP_S)
-    trial.client.signal(signal.SIGCONT)
+    trial.client.send_signal(signal.SIGCONT)
 
 
 def change_network(trial: Trial) -> None:
@@ -78,7 +78,7 @@ def change_network(trial: Trial) -> None:
 
 def terminate(trial: Trial) -> None:
     trial.proxy.refuse()
-    trial.server.signal(signal.SIGTERM)
+    trial.server.send_signal(signal.SIGTERM)
     trial.open_gate()
     trial.server.wait()
 
@@ -105,13 +105,13 @@ def restart_redis(trial: Trial) -> None:
 
 
 def stop_reading(trial: Trial) -> None:
-    trial.client.signal(signal.SIGSTOP)
+    trial.client.send_signal(signal.SIGSTOP)
     for _ in range(NOT_READ // AT_ONCE):
         trial.say(AT_ONCE, NOT_READ_BYTES)
 
 
 def read_on(trial: Trial) -> None:
-    trial.client.signal(signal.SIGCONT)
+    trial.client.send_signal(signal.SIGCONT)
 
 
 def go_by_peer(trial: Trial) -> None:

@@ -30,6 +30,9 @@ START_S, STOP_S, PAGE_S = 60.0, 20.0, 5.0
 class Child:
     """A process that can be started again with the same command."""
 
+    talks = False
+    """The runner reads its standard output; else that goes to the log."""
+
     def __init__(self, command: list[str], environment: dict[str, str], log: Path) -> None:
         self._command = [*WITH_THE_RUNNER, *command]
         self._environment = os.environ | {"PYTHONUNBUFFERED": "1", "no_proxy": "*"} | environment
@@ -49,12 +52,12 @@ class Child:
                 cwd=REPO,
                 env=self._environment,
                 stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE if isinstance(self, Client) else log,
+                stdout=subprocess.PIPE if self.talks else log,
                 stderr=log,
                 text=True,
             )
 
-    def signal(self, number: signal.Signals) -> None:
+    def send_signal(self, number: signal.Signals) -> None:
         """Send a signal to the process, if it still runs."""
         assert self.process is not None
         self.process.send_signal(number)
@@ -120,6 +123,8 @@ class Server(Child):
 
 class Client(Child):
     """A client of one of the systems, and what it has told."""
+
+    talks = True
 
     def __init__(self, command: list[str], environment: dict[str, str], folder: Path) -> None:
         super().__init__(command, environment, folder / "client.log")

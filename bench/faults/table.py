@@ -34,6 +34,7 @@ LEGEND = f"""
 - "✓": every message came once, in order.
 - "lost ↓": messages to the client are missing. "lost ↑": messages to the server are missing.
 - "returned ↑": the client's application got frames back that were not acknowledged or could not be sent.
+- "unfinished": the handler of a message of the client has begun and not ended.
 - "told": the client was told that something may be missing. python-socketio has no word for it; there, a new
   connection counts as told.
 - "{NOT_TRIED}": the system has not the part that fails.
@@ -103,7 +104,7 @@ def verdict(counts: Counts) -> str:
         )
         if (arrows := [arrow for arrow, one in _ways(counts) if getattr(one, name)])
     ]
-    text = ", ".join(said)
+    text = ", ".join([*said, "unfinished"] if counts.unfinished else said)
     return f"**{text}; not told**" if counts.silent else f"{text}; told"
 
 

@@ -123,7 +123,7 @@ class Trial:
             self._exchange()
         prepare(self)
         opened = len(self.client.opens())
-        steady = threading.Thread(target=self._go_on) if self.moment == "send" else None
+        steady = threading.Thread(target=self._go_on, daemon=True) if self.moment == "send" else None
         if steady is not None:
             steady.start()
             until(lambda: len(self.client.numbers()) > BEFORE + 10, "messages come", deadline_s=OPEN_S)
@@ -214,6 +214,7 @@ class Trial:
         return Counts(
             down=down,
             up=way(self.sent, self._got(), returned, probe=PROBE),
+            unfinished=bool(self.question) and not answers,
             told=bool(told) or any(number < PROBE for number in returned),
             why=str(told[0]["why"]) if told else "",
             back=back,
