@@ -39,6 +39,8 @@ class Fault:
     only_ours: bool = False
     quiet: bool = False
     """Nothing is sent before it."""
+    times: int = 1
+    """So often it is played; the worst trial counts. More than once where the outcome depends on chance."""
 
 
 def accept(trial: Trial) -> None:
@@ -149,6 +151,7 @@ FAULTS = (
         restart_redis,
         redis=True,
         across=True,
+        times=5,
     ),
     Fault("slow", "Slow reader", ("send",), stop_reading, read_on),
     Fault(

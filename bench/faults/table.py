@@ -6,6 +6,7 @@ import os
 import platform
 from itertools import groupby
 from pathlib import Path
+from textwrap import fill
 from typing import NamedTuple
 
 from bench.faults.counts import Counts, Way
@@ -26,8 +27,8 @@ Written by `bench/faults/run`. [bench/README.md](../README.md#the-fault-matrix) 
 [docs/resume.md](../../docs/resume.md#the-fault-matrix) what it means.
 
 Each system has its own server and its own client, which comes back by its own means, over websockets only.
-Servers ping every {PING_S:g} s and wait {PONG_S:g} s for the answer. Clients try again after half a second at
-most.
+Servers ping every {PING_S:g} s and wait {PONG_S:g} s for the answer. Clients wait half a second at most between
+two attempts.
 """
 
 LEGEND = f"""
@@ -37,6 +38,7 @@ LEGEND = f"""
 - "unfinished": the handler of a message of the client has begun and not ended.
 - "told": the client was told that something may be missing. python-socketio has no word for it; there, a new
   connection counts as told.
+- Redis is restarted five times, and the worst trial counts: how much is lost depends on chance.
 - "{NOT_TRIED}": the system has not the part that fails.
 """
 
@@ -150,7 +152,7 @@ def write(rows: list[Row]) -> None:
         totals.append(f"- {NAMES[system.name]}: {len(own)} trials, {complete} complete, {silent} not told")
     parts = [
         INTRODUCTION,
-        f"Made with {', '.join(versions())}, on {machine}.\n",
+        fill(f"Made with {', '.join(versions())}, on {machine}.", 110) + "\n",
         summary(ordered),
         LEGEND,
         "\n".join(totals),
