@@ -151,7 +151,7 @@ FAULTS = (
         restart_redis,
         redis=True,
         across=True,
-        times=5,
+        times=10,
     ),
     Fault("slow", "Slow reader", ("send",), stop_reading, read_on),
     Fault(

@@ -27,8 +27,8 @@ Written by `bench/faults/run`. [bench/README.md](../README.md#the-fault-matrix) 
 [docs/resume.md](../../docs/resume.md#the-fault-matrix) what it means.
 
 Each system has its own server and its own client, which comes back by its own means, over websockets only.
-Servers ping every {PING_S:g} s and wait {PONG_S:g} s for the answer. Clients wait half a second at most between
-two attempts.
+Servers ping every {PING_S:g} s and wait {PONG_S:g} s for the answer. Clients wait half a second at most
+between two attempts.
 """
 
 LEGEND = f"""
@@ -38,7 +38,7 @@ LEGEND = f"""
 - "unfinished": the handler of a message of the client has begun and not ended.
 - "told": the client was told that something may be missing. python-socketio has no word for it; there, a new
   connection counts as told.
-- Redis is restarted five times, and the worst trial counts: how much is lost depends on chance.
+- Redis is restarted ten times, and the worst trial counts: how much is lost depends on chance.
 - "{NOT_TRIED}": the system has not the part that fails.
 """
 
