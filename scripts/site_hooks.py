@@ -18,6 +18,7 @@ PAGES = {
     "CONTRIBUTING.md": "contributing.md",
     "bench/README.md": "bench/README.md",
     "bench/REPORT.md": "bench/REPORT.md",
+    "bench/faults/RESULTS.md": "bench/faults/RESULTS.md",
 }
 """Files of the checkout that are pages of the site, and their paths there."""
 

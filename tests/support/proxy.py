@@ -16,7 +16,8 @@ class Proxy:
 
     `delay_s` is what each chunk takes, in either direction. `cut()` resets every connection, `half_close()`
     ends only the direction towards the client, `hold()` lets nothing through until `release()`, `stall()`
-    nothing on the connections that there are, and `refuse()` accepts nobody until `accept()`.
+    nothing on the connections that there are, and `refuse()` accepts nobody until `accept()`. `strand()`
+    resets the clients and leaves the server's side open, and `lead_to()` names another target.
     `before(data, to_server)`, when set, sees each chunk first and may return another (None: drop the
     connection instead).
     """
@@ -30,6 +31,7 @@ class Proxy:
         self._loop = asyncio.new_event_loop()
         self._open: set[asyncio.StreamWriter] = set()
         self._clients: set[asyncio.StreamWriter] = set()
+        self._stranded: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._refusing = False
         self._server: asyncio.Server
@@ -72,6 +74,14 @@ class Proxy:
         """Keep what comes on the connections that there are, for good; new ones work."""
         self._run(self._stall())
 
+    def strand(self) -> None:
+        """Reset every client; the server is not told, as when a client's network is gone."""
+        self._run(self._strand())
+
+    def lead_to(self, target: int) -> None:
+        """Forward new connections to another port."""
+        self.target = target
+
     def refuse(self) -> None:
         """Reset new connections at once."""
         self._refusing = True
@@ -111,6 +121,12 @@ class Proxy:
         self._flow = asyncio.Event()
         self._flow.set()
 
+    async def _strand(self) -> None:
+        self._stranded |= self._clients
+        for writer in tuple(self._clients):
+            writer.transport.abort()
+        await asyncio.sleep(0)
+
     async def _half_close(self) -> None:
         for writer in tuple(self._clients):
             with contextlib.suppress(OSError):
@@ -138,14 +154,16 @@ class Proxy:
                 for way in ways:
                     way.cancel()
                 await asyncio.wait(ways)
-                upstream.transport.abort()
-                self._open.discard(upstream)
+                if writer not in self._stranded:
+                    upstream.transport.abort()
+                    self._open.discard(upstream)
         except OSError:
             pass
         finally:
             writer.transport.abort()
             self._open.discard(writer)
             self._clients.discard(writer)
+            self._stranded.discard(writer)
             self._tasks.discard(task)
 
     async def _forward(
