@@ -20,6 +20,9 @@ class Owner:
     def came(self, link: Link, message: Message, size: int) -> None:
         raise AssertionError("nothing comes")
 
+    def space(self) -> None:
+        raise AssertionError("nobody reads")
+
     def acknowledged(self, link: Link, count: int) -> None:
         raise AssertionError("nothing is acknowledged")
 
