@@ -135,8 +135,7 @@ export class Socket extends EventTarget {
     this._received = 0;
     this._acknowledged = 0;
     this._newBytes = 0;
-    const heritage = heritages.get(this.url);
-    if (heritage && this._env.now() < heritage._lostAt + heritage._park * 1000) Object.assign(this, heritage);
+    Object.assign(this, heritages.get(this.url));
     heritages.delete(this.url);
 
     /** @param {any} event */
@@ -195,7 +194,7 @@ export class Socket extends EventTarget {
     if (new TextEncoder().encode(reason).length > 123) {
       throw new DOMException("The reason has more than 123 bytes.", "SyntaxError");
     }
-    if (this._ended) heritages.delete(this.url);
+    if (this._ended) heritages.delete(this.url); // the page does not want it any more
     if (this._closing || this._ended) return;
     this._closing = true;
     this.readyState = 2;

@@ -91,6 +91,26 @@ test("a page with its own loop: one socket at a time, and the next one has the t
   assert.equal(world.links.filter(({ readyState }) => readyState < 2).length, 1);
 });
 
+for (const closed of [false, true]) {
+  test(`what an ended socket leaves goes to the next one${closed ? ", unless the page closes it" : ""}`, () => {
+    const { world, page } = paged({ install: "" });
+    const socket = new page.WebSocket("/ws/");
+    world.accept();
+    world.hello();
+    world.end();
+    socket.send("kept");
+    world.clock.wait(0.3);
+    world.accept();
+    world.end(4410);
+    assert.equal(socket.readyState, 3);
+    if (closed) socket.close();
+    world.takeWire();
+    new page.WebSocket("/ws/");
+    const offered = ["channels.resume.v1", ...(closed ? [] : ["channels.ticket.T1.0"])];
+    assert.deepEqual(world.takeWire(), [{ link: offered }]);
+  });
+}
+
 test("a socket to another host is the native one", () => {
   const { world, page } = paged({ install: "" });
   for (const url of ["wss://elsewhere.example/ws/", new URL("ws://example.com:8080/ws/")]) {
