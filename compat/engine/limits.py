@@ -23,7 +23,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from compat.engine.contracts import RESUMABLE_KEY
@@ -165,28 +165,38 @@ class Heartbeat:
 
 
 class Admission:
-    """One connection among those that are counted; none while its client is away, and may come back."""
+    """One connection among those that are counted: with those whose client is here, or is away."""
 
-    __slots__ = ("counted", "here", "places")
+    __slots__ = ("_among", "_away", "_here", "places")
 
-    def __init__(self, here: Counter[Place], places: tuple[Place, ...]) -> None:
-        self.here, self.places = here, places
-        self.counted = False
+    def __init__(self, here: Counter[Place], away: Counter[Place], places: Mapping[Place, float]) -> None:
+        self._here, self._away = here, away
+        self._among: Counter[Place] | None = None
+        self.places = places
+        """Where it is counted, with the limit of each."""
 
     def resume(self) -> None:
-        """Count the connection."""
-        if not self.counted:
-            self.counted = True
-            self.here.update(self.places)
+        """Count the connection with those whose client is here."""
+        self._move(self._here)
 
-    def pause(self) -> None:
+    def pause(self) -> Place | None:
+        """Count it with those whose client is away; return a place in which these are too many, or None."""
+        self._move(self._away)
+        return next((place for place, limit in self.places.items() if self._away[place] > limit), None)
+
+    def end(self) -> None:
         """Count it no more."""
-        if self.counted:
-            self.counted = False
+        self._move(None)
+
+    def _move(self, among: Counter[Place] | None) -> None:
+        before, self._among = self._among, among
+        if before is not None:
             for place in self.places:
-                self.here[place] -= 1
-                if not self.here[place]:
-                    del self.here[place]
+                before[place] -= 1
+                if not before[place]:
+                    del before[place]
+        if among is not None:
+            among.update(dict.fromkeys(self.places, 1))
 
 
 class Admissions:
@@ -196,6 +206,7 @@ class Admissions:
         self.draining = False
         """True while the process is about to stop; it then admits no connection."""
         self._here: Counter[Place] = Counter()
+        self._away: Counter[Place] = Counter()
 
     def refuse_all(self) -> None:
         """Admit no connection from now on, because the process is about to stop."""
@@ -209,7 +220,7 @@ class Admissions:
     async def admit(self, scope: Scope, receive: Receive, send: Send) -> AsyncIterator[Admission | None]:
         """Count a connection while the block runs; yield None if it has been refused with 503."""
         if scope.get("type") != "websocket" or not is_served(scope):
-            yield Admission(self._here, ())
+            yield Admission(self._here, self._away, {})
             return
         places = self._places(scope)
         full = "the server is about to stop" if self.draining else self._full(places)
@@ -221,12 +232,12 @@ class Admissions:
             await refuse(scope, receive, send, SERVICE_UNAVAILABLE, full)
             yield None
             return
-        admission = Admission(self._here, tuple(places))
+        admission = Admission(self._here, self._away, places)
         admission.resume()
         try:
             yield admission
         finally:
-            admission.pause()
+            admission.end()
 
     @staticmethod
     def _places(scope: Scope) -> dict[Place, float]:

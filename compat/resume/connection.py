@@ -286,8 +286,6 @@ class ResumableConnection(Resumed):
         registry.park(self)
         self.park_timer = self.loop.call_later(self.seconds, self.give_up, "gone")
         self.journal.look_again()  # nobody reads now
-        if self.admission is not None:
-            self.admission.pause()
         if registry.stopping:
             self.stop()
         elif self.notices is not None and not self.over:
@@ -308,6 +306,8 @@ class ResumableConnection(Resumed):
         """End a park: the application gets its disconnect, unless it has ended already."""
         if self.link is not None or self.id not in registry.connections:
             return
+        if self.admission is not None:
+            self.admission.end()
         if not self.told:
             registry.give_up(self, why)
         self.put_disconnect(SERVICE_RESTART if why == "stopped" else LOST)

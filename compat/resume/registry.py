@@ -6,6 +6,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from compat.engine.draining import drain
+from compat.engine.limits import Place
 from compat.metrics import report_resumable
 
 if TYPE_CHECKING:
@@ -56,6 +57,16 @@ class Registry:
         self.parked[connection.id] = connection
         self.sizes[connection.id] = 0
         self.grow(connection, connection.journal.size + PARKED_BYTES)
+        crowded = None if connection.admission is None else connection.admission.pause()
+        if crowded is not None:
+            self._end_oldest_of(crowded)
+
+    def _end_oldest_of(self, place: Place) -> None:
+        """End the longest park of those who have as many connections that wait as they may have here."""
+        for connection in self.parked.values():
+            if connection.admission is not None and place in connection.admission.places:
+                connection.give_up("overflow")
+                return
 
     def unpark(self, connection: ResumableConnection) -> None:
         """Count a connection as parked no more."""

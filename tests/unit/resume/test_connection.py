@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from typing import Any
 
 import pytest
 
+from compat.engine.limits import Admission, Place
 from compat.resume import registry as registry_module
 from compat.resume.connection import ResumableConnection
 from compat.resume.inbound import MAX_FRAMES
@@ -126,6 +127,33 @@ async def test_the_oldest_park_ends_when_there_is_no_more_room(
     assert [registry.why_gone(connection.id) for connection, _ in parked[: 4 - room]] == ["overflow"] * (
         4 - room
     )
+    for connection, _ in parked:
+        connection.give_up("gone")
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+async def test_as_many_may_wait_in_a_place_as_may_be_there(limit: int) -> None:
+    here: Counter[Place] = Counter()
+    away: Counter[Place] = Counter()
+    admissions = [Admission(here, away, {("client", "a"): limit, ("all", None): 9}) for _ in range(4)] + [
+        Admission(here, away, {("client", "b"): limit, ("all", None): 9})
+    ]
+    parked = [await connected() for _ in admissions]
+    for (connection, socket), admission in zip(parked, admissions, strict=True):
+        connection.count_by(admission)
+        admission.resume()
+        socket.coming.put_nowait({"type": "websocket.disconnect", "code": 1006})
+        await turns()
+    ended = [index < 4 - limit for index in range(5)]
+    assert [left(connection) for connection, _ in parked] == ended
+    assert not here and away == {("client", "a"): limit, ("client", "b"): 1, ("all", None): limit + 1}
+    socket = await returned(parked[3][0])
+    assert here == {("client", "a"): 1, ("all", None): 1}
+    for admission in admissions:
+        admission.end()
+    assert not here and not away
+    socket.coming.put_nowait({"type": "websocket.disconnect", "code": 1000})
+    await turns()
     for connection, _ in parked:
         connection.give_up("gone")
 
