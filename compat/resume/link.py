@@ -229,7 +229,8 @@ class Link:
             return
         log.debug("a link has ended: %r", error)
         self.drop(COME_BACK)  # the socket may be open: nothing is sent there any more
-        self.owner.ended(self, NO_CODE, goodbye=False)
+        # Its end is the reader's to tell, which may be about to read the client's goodbye.
+        self.loop.call_later(CLOSE_TIMEOUT_S, lambda: self._end(NO_CODE, goodbye=self.goodbye))
 
     def _over(self) -> None:
         self.gone = True

@@ -197,7 +197,41 @@ async def test_a_link_whose_send_fails_is_closed_so_that_its_client_comes_back()
     connection.link.raw_send = fail
     await connection.send(text("one"))
     await turns()
-    assert connection.parked and socket.codes == [1012]
+    assert socket.codes == [1012] and not connection.parked
+    socket.coming.put_nowait({"type": "websocket.disconnect", "code": 1006})
+    await turns()
+    assert connection.parked
+    connection.give_up("gone")
+
+
+async def test_a_goodbye_that_a_failed_send_overtakes_is_one() -> None:
+    """A server refuses to send from the moment when it has the client's close, which waits to be read."""
+    connection, socket = await connected()
+
+    async def refuse(message: Message) -> None:
+        raise OSError("the client has left")
+
+    assert connection.link is not None
+    connection.link.raw_send = refuse
+    socket.coming.put_nowait({"type": "websocket.disconnect", "code": 1000})
+    await connection.send(text("one"))
+    await turns()
+    assert (await connection.receive())["code"] == 1000
+    assert left(connection)
+
+
+async def test_a_link_that_fails_and_is_silent_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("compat.resume.link.CLOSE_TIMEOUT_S", 0)
+    connection, _ = await connected()
+
+    async def fail(message: Message) -> None:
+        raise OSError("a defect of the server")
+
+    assert connection.link is not None
+    connection.link.raw_send = fail
+    await connection.send(text("one"))
+    await turns(20)
+    assert connection.parked
     connection.give_up("gone")
 
 
