@@ -51,6 +51,7 @@ class Link:
         "goodbye",
         "left",
         "loop",
+        "overdue",
         "owner",
         "protocol",
         "raw_receive",
@@ -70,26 +71,25 @@ class Link:
         if holds_closes_back():
             apart = Interruptible(receive, send)
             self.raw_receive, self.raw_send = apart.receive, apart.send
-        self.relayed = relayed
-        """Its socket is in another process."""
+        self.relayed = relayed  # its socket is in another process
         self.loop = asyncio.get_running_loop()
         bursts = bursts_of(self.loop)
         self.protocol = bursts and bursts.protocol_of(receive, send)
         """The server's protocol, if frames can be batched for it."""
         self.ready = readiness_of(self.protocol, self.raw_send)
-        self.sent = sent
-        """The number of the frame that is sent next."""
+        self.sent = sent  # the number of the frame that is sent next
         self.controls: deque[Message] | None = None
         """Control frames that wait for the socket; None: none do."""
         self.closing: Message | None = None
         """The close that follows when everything has been sent."""
         self.after_close: asyncio.Future[None] | None = None
-        self.busy: asyncio.Task[None] | None = None
-        """Sees a send through for which the server waits."""
+        self.busy: asyncio.Task[None] | None = None  # sees a send through for which the server waits
         self.task: asyncio.Task[Any] | None = None
         """Runs ``read``, where nothing else does."""
         self.left: asyncio.Future[None] | None = None
         """Done when nobody reads any more; ``until_left`` waits for it."""
+        self.overdue: asyncio.TimerHandle | None = None
+        """Fires if the reader does not tell how a link has ended to which nothing can be sent."""
         self.reading: Any = None
         """The coroutine of ``receive()`` that ``_step`` runs on."""
         self.gone = False
@@ -230,7 +230,7 @@ class Link:
         log.debug("a link has ended: %r", error)
         self.drop(COME_BACK)  # the socket may be open: nothing is sent there any more
         # Its end is the reader's to tell, which may be about to read the client's goodbye.
-        self.loop.call_later(CLOSE_TIMEOUT_S, lambda: self._end(NO_CODE, goodbye=self.goodbye))
+        self.overdue = self.loop.call_later(CLOSE_TIMEOUT_S, lambda: self._end(NO_CODE, goodbye=self.goodbye))
 
     def _over(self) -> None:
         self.gone = True
@@ -300,6 +300,8 @@ class Link:
 
     def _end(self, code: int, *, goodbye: bool) -> None:
         self._over()
+        if self.overdue is not None:
+            self.overdue.cancel()  # which lets go of this link
         if self.left is not None:
             settle(self.left)
         self.owner.ended(self, code, goodbye=goodbye)
