@@ -54,7 +54,8 @@ class Place:
 
     def notes(self, what: str, who: str) -> list[int]:
         """Return the numbers of what the servers have noted of a client."""
-        lines = self._notes.read_text(encoding="utf-8").splitlines()
+        whole, _, _ = self._notes.read_text(encoding="utf-8").rpartition("\n")  # a line may be half written
+        lines = whole.splitlines()
         return [number for kind, whose, number in map(json.loads, lines) if (kind, whose) == (what, who)]
 
     def open_gate(self, who: str) -> None:
