@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from compat.types import Scope
 
-__all__ = ["Consumer", "Resumed", "Work"]
+__all__ = ["PLACE", "RESUMABLE_KEY", "Consumer", "Resumed", "Work"]
 
 
 class Consumer(Protocol):

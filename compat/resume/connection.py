@@ -114,7 +114,7 @@ class ResumableConnection(Resumed):
         if not self.journal.add(payload, size) and not await receipts.add_later(self, payload, size):
             return
         if self.link is not None:
-            self.link.pass_on(message)
+            self.link.flush()
         registry.grow(self, size)
 
     async def delivered(self, within_s: float | None, count: int | None = None) -> bool:

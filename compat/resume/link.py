@@ -130,21 +130,10 @@ class Link:
 
     # What is sent
 
-    def pass_on(self, message: Message) -> None:
-        """Send a frame that has just been added to the journal, now or after those before it."""
-        if self.busy is not None or self.gone:
-            return
-        text, sent = message.get("text"), self.sent + 1
-        if sent < self.owner.journal.end or (text and text[0] == MARK):
-            self.flush()
-        else:
-            self.sent = sent
-            self._send(message)
-
     def takes(self, text: str) -> bool:
         """Add a text to the journal if it can be sent at once, and count it as sent; the caller sends it.
 
-        This does for most frames what ``pass_on`` does for all, for less.
+        This does for most frames what ``flush`` does for all, for less.
         """
         ready, journal = self.ready, self.owner.journal
         if ready is None or self.busy is not None or self.gone or self.sent < journal.end:
