@@ -70,7 +70,10 @@ class Gap:
 class LayerMetrics:
     """The counters of one channel layer in this process."""
 
-    __slots__ = ("delivered", "dropped", "gaps", "reconnects", "sent", "throttle")
+    __slots__ = (
+        *("delivered", "dropped", "filled", "gaps", "recorded", "recorded_bytes", "reconnects", "replayed"),
+        *("sent", "throttle"),
+    )
 
     def __init__(self) -> None:
         self.sent = 0
@@ -79,6 +82,12 @@ class LayerMetrics:
         """Messages that were put into a mailbox of this process."""
         self.dropped: dict[str, int] = {}
         """Messages lost, by reason: "overflow", "expired", "gone", "undecodable", "unavailable"…"""
+        self.recorded = self.recorded_bytes = 0
+        """Messages that were written to the histories of groups, and their size on the wire."""
+        self.replayed = 0
+        """Messages of histories that were given to members which joined later."""
+        self.filled = 0
+        """Messages that had not come to this process, and were found in a history."""
         self.reconnects = 0
         self.gaps: deque[Gap] = deque(maxlen=KEPT_GAPS)
         """The last outages of the layer's server, during which messages to this process may be lost."""
@@ -92,6 +101,19 @@ class LayerMetrics:
     def count_delivered(self, count: int = 1) -> None:
         """Count messages that were put into mailboxes of this process."""
         self.delivered += count
+
+    def count_recorded(self, size: int) -> None:
+        """Count a message that was written to a history, with its size in bytes."""
+        self.recorded += 1
+        self.recorded_bytes += size
+
+    def count_replayed(self, count: int) -> None:
+        """Count messages of a history that a new member got."""
+        self.replayed += count
+
+    def count_filled(self) -> None:
+        """Count a message that was missing, and has been found in a history."""
+        self.filled += 1
 
     def lose(self, reason: str, count: int = 1) -> None:
         """Count lost messages without a log line."""
@@ -128,6 +150,12 @@ class LayerMetrics:
             "sent": self.sent,
             "delivered": self.delivered,
             "dropped": dict(self.dropped),
+            "history": {
+                "recorded": self.recorded,
+                "bytes": self.recorded_bytes,
+                "replayed": self.replayed,
+                "filled": self.filled,
+            },
             "reconnects": self.reconnects,
             "gaps": [{"began": gap.began, "ended": gap.ended} for gap in tuple(self.gaps)],
         }
@@ -176,9 +204,10 @@ def report_resumable(counts: Callable[[], dict[str, Any]]) -> None:
 def resumable() -> dict[str, Any]:
     """Return the counts of this process's resumable connections.
 
-    ``{"live", "parked", "resumed", "lost": {why: n}}``: those with a client, those that wait for one, the
-    returns that have found their connection, and those that have not. Empty in a process
-    that has imported neither ``compat.consumer`` nor ``compat.resume``.
+    ``{"live", "parked", "resumed", "groups", "lost": {why: n}}``: those with a client, those that wait for
+    one, the returns that have found their connection, those to a new one whose groups have missed nothing,
+    and those that have not found theirs (the former too). Empty in a process that has imported neither
+    ``compat.consumer`` nor ``compat.resume``.
     """
     return _resumable()
 
@@ -187,7 +216,8 @@ def snapshot() -> dict[str, Any]:
     """Return the counters of this process.
 
     ``{"connections": {"current", "total"}, "layers": {alias: {"sent", "delivered", "dropped": {reason: n},
-    "reconnects", "gaps": [{"began", "ended"}], "depth"}}, "resumable": {…}}``; depth is the number of
+    "history": {"recorded", "bytes", "replayed", "filled"}, "reconnects", "gaps": [{"began", "ended"}],
+    "depth"}}, "resumable": {…}}``; depth is the number of
     messages that wait in this process. A layer that is not ours has no entry. ``resumable()`` has the last.
     """
     layers = {}

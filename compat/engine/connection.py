@@ -11,7 +11,7 @@ from compat.advice.hints import noted
 from compat.engine.contracts import RESUMABLE_KEY, Consumer, Resumed, Work
 from compat.engine.draining import drain
 from compat.engine.ending import take_steps
-from compat.engine.inbox import Inbox
+from compat.engine.inbox import BETWEEN, Inbox
 from compat.engine.limits import Heartbeat, guarded, limit_of, limited
 from compat.engine.outage import TRY_AGAIN_LATER, is_outage, refuse_for_outage
 from compat.engine.reader import Interruptible, SocketReader, holds_closes_back
@@ -110,6 +110,7 @@ class Connection:
         socket.enter(self, protocol)
         if self.resumed is not None:
             self.resumed.tell_by(self.notice)
+            self.resumed.follow(self.inbox, self.unhandled)
         elif socket.websocket and socket.served and holds_closes_back():
             apart = Interruptible(receive, socket.raw_send)
             receive = apart.receive
@@ -139,6 +140,10 @@ class Connection:
         """Put a message about the client's absence into the inbox, if the consumer has a handler for it."""
         if hasattr(self.consumer, kind.replace(".", "_")) and not self.inbox.ended:
             self.inbox.push({"type": kind}, float("inf"))
+
+    def unhandled(self) -> int | None:
+        """See ``contracts.Work``."""
+        return int(self.inbox.current is not BETWEEN) if self.work is None else self.work.unhandled()
 
     # For the socket (``compat.engine.socket.Phase``)
 

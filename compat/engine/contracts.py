@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from compat.engine.inbox import Inbox
 from compat.types import Scope
 
 __all__ = ["PLACE", "RESUMABLE_KEY", "Consumer", "Resumed", "Work"]
@@ -35,6 +36,13 @@ class Work(Protocol):
     async def idle(self) -> None:
         """Wait until no handler runs."""
 
+    def unhandled(self) -> int | None:
+        """Return how many of the messages that were taken last may not have been handled; None: unknown.
+
+        Handled is a message whose handler has returned, and whose frames have been sent.
+        """
+        ...
+
 
 PLACE = "place"
 """In a message among the frames of a sync consumer: a future that gets the number of those before it."""
@@ -53,6 +61,9 @@ class Resumed:
     def tell_by(self, notice: Callable[[str], None]) -> None:
         """Call ``notice(type)`` when the client is away ("compat.parked"), and is back ("compat.resumed")."""
         raise NotImplementedError
+
+    def follow(self, inbox: Inbox, unhandled: Callable[[], int | None]) -> None:
+        """Watch which messages of ``inbox`` the consumer has handled; ``unhandled()``: see ``Work``."""
 
     @property
     def parked(self) -> bool:

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import Any, Literal
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from compat.clock import steady
 from compat.engine.mailbox import DropCounter, settle
 from compat.engine.scheduler import Scheduler
 from compat.types import Message
+
+if TYPE_CHECKING:
+    from compat.engine.cursors import Cursors
 
 __all__ = ["BETWEEN", "HEARTBEAT", "Event", "Inbox", "Overflow"]
 
@@ -57,6 +60,7 @@ class Inbox:
         "capacity",
         "channel",
         "current",
+        "cursors",
         "drained",
         "ended",
         "events",
@@ -105,6 +109,8 @@ class Inbox:
         """True once a disconnect has been taken, or the engine has begun to handle one."""
         self.groups: set[str] = set()
         """The groups of this channel in the owning layer."""
+        self.cursors: Cursors | None = None
+        """Where the consumer is in the histories of its groups, if its client may come back."""
 
     # For the layer
 
@@ -142,6 +148,17 @@ class Inbox:
             self.scheduler.call(self, half_full)
         return True
 
+    def replay(self, events: Sequence[Event], capacity: int) -> bool:
+        """Append earlier messages as ``push`` does, beside ``capacity`` new ones; return True."""
+        self.capacity = max(self.capacity, len(self.events) + len(events) + capacity)
+        for event in events:
+            self.offer(event)
+        return True
+
+    def follow(self, cursors: Cursors | None) -> None:
+        """Have ``cursors`` told of what is lost here."""
+        self.cursors = cursors
+
     def is_half_full(self) -> bool:
         """Return True while half as many events wait as may wait, or more."""
         return 2 * len(self.events) >= self.capacity
@@ -164,6 +181,8 @@ class Inbox:
             self.owner.count_drop(self.channel, "overflow")
 
     def _overflow(self, event: Event) -> bool:
+        if self.cursors is not None:
+            self.cursors.lose()
         if self.on_overflow == "drop_oldest":
             try:
                 lost = _is_sent(self.events.popleft())
@@ -294,6 +313,8 @@ class Inbox:
                 return message
             if self.owner is not None:
                 self.owner.count_drop(self.channel, "expired")
+            if self.cursors is not None:
+                self.cursors.lose()
         return self.take() if frame is not None else None
 
     def took(self, frame: Message) -> None:

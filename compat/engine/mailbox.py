@@ -9,12 +9,17 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from compat.clock import steady
 from compat.types import Message
 
 __all__ = ["DropCounter", "Mailbox", "Retired", "settle"]
+
+
+Shared = tuple[float, Message, "Callable[[], Message] | None"]
+"""A deadline, a message that others have too, and what makes a copy of it (``inbox.Event``)."""
 
 
 class DropCounter(Protocol):
@@ -60,6 +65,22 @@ class Mailbox:
         for waiter in waiters:
             _wake(waiter)
         return stored
+
+    def replay(self, events: Sequence[Shared], capacity: int) -> bool:
+        """Append a group's earlier messages, beside which there is room for ``capacity`` new ones.
+
+        Returns False if it is ``retired``; then nothing was stored.
+        """
+        with self.lock:
+            if self.retired:
+                return False
+            self.capacity = max(self.capacity, len(self.events) + len(events) + capacity)
+            for deadline, message, copy in events:
+                self.events.append((deadline, message if copy is None else copy()))
+            waiters = tuple(self.waiters)
+        for waiter in waiters:
+            _wake(waiter)
+        return True
 
     async def get(self) -> Message:
         """Wait for the next message that has not expired and return it; cancelling the call loses nothing.

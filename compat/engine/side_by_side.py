@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 
 from compat.engine.connection import Connection
+from compat.engine.inbox import BETWEEN
 from compat.engine.reader import TaskReader
 from compat.engine.scheduler import turn
 from compat.engine.shielding import shield
@@ -43,6 +44,10 @@ class SideBySide:
             if not connection.has_left(error):
                 connection.inbox.fail(error)  # wakes the task that waits for the next message
                 raise
+
+    def unhandled(self) -> int | None:
+        """See ``contracts.Work``: the oldest may run for longest."""
+        return None if self.running else int(self.connection.inbox.current is not BETWEEN)
 
     async def flush(self) -> None:
         """Do nothing: these handlers send directly, and queue no frames."""

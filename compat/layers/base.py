@@ -12,7 +12,7 @@ import logging
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from asgiref.sync import async_to_sync
 
@@ -20,6 +20,9 @@ from compat import names
 from compat.engine.inbox import Inbox, Overflow
 from compat.metrics import LayerMetrics
 from compat.types import Message, is_number
+
+if TYPE_CHECKING:
+    from compat.layers.history import History
 
 __all__ = [
     "BaseChannelLayer",
@@ -197,6 +200,22 @@ class BaseChannelLayer:
         """Send ``message`` to all members of ``group`` except ``exclude``; members at capacity lose it."""
         raise NotImplementedError("group_send() not implemented (groups extension)")
 
+    async def history(self, group: str, count: int | None = None, *, since: str | None = None) -> History:
+        """Return earlier messages of ``group``, the oldest first.
+
+        The newest ``count`` (None: all that are kept), or with ``since``, the ``id`` of an entry or the
+        ``position`` of a result, the first ``count`` after that one. Raises ImproperlyConfigured if the group
+        has no history, ValueError if ``since`` is none, LayerUnavailable without Redis.
+        """
+        raise NotImplementedError("history() not implemented (history extension)")
+
+    async def forget(self, group: str, id: str | None = None) -> int:
+        """Delete the entry ``id`` of a group's history, or all of it; return how many entries there were.
+
+        Who joins later does not get them. Raises like ``history``.
+        """
+        raise NotImplementedError("forget() not implemented (history extension)")
+
     def send_sync(self, channel: str, message: Message) -> Any:
         """Call ``send`` from code without an event loop, and block; RuntimeError if a loop runs here."""
         return async_to_sync(self.send)(channel, message)
@@ -205,13 +224,21 @@ class BaseChannelLayer:
         """Call ``group_send`` from code without an event loop, and block."""
         return async_to_sync(self.group_send)(group, message, exclude)
 
-    def group_add_sync(self, group: str, channel: str) -> None:
+    def group_add_sync(self, group: str, channel: str, **options: Any) -> None:
         """Call ``group_add`` from code without an event loop, and block."""
-        async_to_sync(self.group_add)(group, channel)
+        async_to_sync(self.group_add)(group, channel, **options)
 
     def group_discard_sync(self, group: str, channel: str) -> None:
         """Call ``group_discard`` from code without an event loop, and block."""
         async_to_sync(self.group_discard)(group, channel)
+
+    def history_sync(self, group: str, count: int | None = None, *, since: str | None = None) -> History:
+        """Call ``history`` from code without an event loop, and block."""
+        return async_to_sync(self.history)(group, count, since=since)
+
+    def forget_sync(self, group: str, id: str | None = None) -> int:
+        """Call ``forget`` from code without an event loop, and block."""
+        return async_to_sync(self.forget)(group, id)
 
     def registered(self, alias: str) -> None:
         """Record the alias under which the layer is registered; only the first one counts."""

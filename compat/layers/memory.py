@@ -8,20 +8,18 @@ sweeps the channels without a consumer once per ``expiry`` seconds, for a millis
 from __future__ import annotations
 
 import asyncio
-import random
-import string
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from compat.clock import steady
+from compat.engine.cursors import Position
 from compat.engine.inbox import Event, Inbox, Overflow
 from compat.engine.mailbox import Mailbox, Retired
 from compat.engine.parts import scheduler_of
 from compat.exceptions import ChannelFull
 from compat.forks import new_lock
 from compat.layers.base import (
-    BaseChannelLayer,
     Capacities,
     SendResult,
     check_capacities,
@@ -29,6 +27,9 @@ from compat.layers.base import (
     require_message,
 )
 from compat.layers.copies import copier, private
+from compat.layers.history import Rules
+from compat.layers.memory_history import KeepsHistories, MemoryHistories
+from compat.layers.new_names import NewNames
 from compat.layers.unread import Unread
 from compat.layers.upstream_names import PrivateNamesOfMemory
 from compat.layers.values import MemoryValues
@@ -36,19 +37,8 @@ from compat.types import Message, is_number
 
 __all__ = ["InMemoryChannelLayer"]
 
-_random = random.Random()
-"""An own one: an application may seed that of the module."""
-_AS_LETTERS = bytes(ord(string.ascii_letters[byte % 52]) for byte in range(256))
-"""Maps a random byte to a letter of a channel's name."""
 
-
-def _random_names(count: int) -> list[str]:
-    """Return random names of twelve letters; many at once take a quarter of the time per name."""
-    letters = _random.getrandbits(96 * count).to_bytes(12 * count, "little").translate(_AS_LETTERS).decode()
-    return [letters[at : at + 12] for at in range(0, len(letters), 12)]
-
-
-class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
+class InMemoryChannelLayer(KeepsHistories, PrivateNamesOfMemory):
     """Channels and groups of this process.
 
     ``expiry`` and ``group_expiry`` are in seconds. ``group_expiry`` applies only to members that no consumer
@@ -67,11 +57,12 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
         capacity: int = 100,
         channel_capacity: Capacities | None = None,
         on_overflow: Overflow = "drop",
+        *,
+        history: Mapping[Any, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        check_options(
-            type(self), kwargs, ("expiry", "group_expiry", "capacity", "channel_capacity", "on_overflow")
-        )
+        known = ("expiry", "group_expiry", "capacity", "channel_capacity", "on_overflow", "history")
+        check_options(type(self), kwargs, known)
         check_capacities(capacity, channel_capacity)
         for name, value in (("expiry", expiry), ("group_expiry", group_expiry)):
             if not is_number(value):
@@ -81,10 +72,11 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
         self.group_expiry = group_expiry
         self.channels: dict[str, Inbox | Mailbox] = {}
         self.groups: dict[str, dict[str, float]] = {}
+        self.rules = Rules(history, type(self).__name__)
+        self.histories = MemoryHistories(self.rules)
         self.key_values = MemoryValues()
         """Values that are kept beside the messages, such as sessions."""
-        self._names: list[str] = []
-        """Random names for new channels, made in advance."""
+        self._names = NewNames()
         self._unread = Unread(self)
         self._changing = new_lock()
         """Held to replace or remove an entry of ``channels``."""
@@ -93,12 +85,7 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
 
     async def new_channel(self, prefix: str = "specific.") -> str:
         """Return a new name such as ``specific..inmemory!QhZkWbDcYeRt``, in the form that Channels uses."""
-        try:
-            name = self._names.pop()
-        except IndexError:
-            self._names += _random_names(64)
-            name = self._names.pop()
-        return f"{prefix}.inmemory!{name}"
+        return self._names.next(prefix)
 
     def made_here(self, channel: str) -> bool:
         """Return True for every channel with a "!": there is no other process."""
@@ -162,7 +149,7 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
         if now >= self._unread.next_sweep:
             self._unread.sweep(now)
         while True:
-            mailbox = self._mailbox(channel)
+            mailbox = self.box(channel)
             if isinstance(mailbox, Inbox):
                 raise RuntimeError(
                     f"channel {channel!r} is read by a consumer; its messages go to the consumer's handlers, "
@@ -174,17 +161,32 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
                 pass  # another thread has just retired it, so look the channel up again
             finally:
                 if mailbox.retire():
-                    self._forget(channel, mailbox)
+                    self.remove(channel, mailbox)
 
     # Groups
 
-    async def group_add(self, group: str, channel: str) -> None:
-        """Add ``channel`` to ``group``; raises TypeError for a bad name."""
+    async def group_add(self, group: str, channel: str, last: int | None = None) -> None:
+        """Add ``channel`` to ``group``; raises TypeError for a bad name.
+
+        ``last``: how many earlier messages of the group it gets first, each through its own handler, where
+        the group has a history (otherwise ImproperlyConfigured is raised); None: as many as ``on_join`` of
+        ``CONFIG["history"]`` says, if it is new.
+        """
         if group not in self.groups:
             self.require_valid_group_name(group)
         inbox = self.channels.get(channel)
         if inbox is None:
             self.require_valid_channel_name(channel)
+        rules = self.rules
+        rule = rules.require(group) if last else rules.of(group) if rules else None
+        if rule is None:
+            self.enter(group, channel)
+        else:
+            await self.histories.join(self, group, channel, rule, last)
+
+    def enter(self, group: str, channel: str) -> None:
+        """Make ``channel`` a member of ``group``."""
+        inbox = self.channels.get(channel)
         if isinstance(inbox, Inbox):
             inbox.groups.add(group)
         else:
@@ -200,6 +202,8 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
             self.require_valid_channel_name(channel)
         elif isinstance(inbox, Inbox):
             inbox.groups.discard(group)
+            if inbox.cursors is not None:
+                inbox.cursors.end(group)
         self._leave(group, channel)
 
     async def group_send(self, group: str, message: Message, exclude: Iterable[str] = ()) -> SendResult:
@@ -209,30 +213,39 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
         and in the result, and logged.
         """
         require_message(message)
-        members = self.groups.get(group)
-        if members is None:
-            self.require_valid_group_name(group)
+        members: Collection[str] | None = self.groups.get(group)
+        rules = self.rules
+        rule = rules.of(group) if rules else None
+        if members is None and self.require_valid_group_name(group) and rule is None:
             return SendResult(0, 0)
         now = steady()
         if now >= self._unread.next_sweep:
             self._unread.sweep(now)
         excluded: Collection[str] = frozenset(exclude) if exclude else ()
-        if type(self).send is not InMemoryChannelLayer.send:
-            return await self._send_to_each([name for name in members if name not in excluded], message)
-        deadline = now + self.expiry
         # The members share one copy that no consumer changes; each makes its own when it takes the message.
-        shared = copier(message)()  # type: ignore[arg-type]
-        fresh = copier(shared)  # type: ignore[arg-type]
+        place: tuple[str, Position] | None = None
+        shared: Any = copier(message)()  # type: ignore[arg-type]
+        if rule is not None and rule.keeps(shared):
+            with self.histories.lock:
+                place = group, self.histories.append(group, rule, shared, excluded).position
+                members = tuple(self.groups.get(group, ()))
+            self.metrics.count_recorded(0)
+        if type(self).send is not InMemoryChannelLayer.send:
+            return await self._send_to_each([name for name in members or () if name not in excluded], message)
+        deadline = now + self.expiry
+        fresh = copier(shared)
         event: Event = (deadline, shared, fresh)
         loop = asyncio.get_running_loop()
         channels = self.channels
         delivered = dropped = 0
-        for channel in list(members):  # a snapshot: other threads may join meanwhile
+        for channel in list(members or ()):  # a snapshot: other threads may join meanwhile
             if excluded and channel in excluded:
                 continue
-            inbox = channels.get(channel)
+            inbox: Any = channels.get(channel)  # a mailbox has no loop
             if inbox is not None and inbox.loop is loop:
-                kept = inbox.offer(event)  # pyright: ignore[reportAttributeAccessIssue]  # a mailbox has no loop
+                kept = inbox.offer(event)
+                if kept and place is not None and inbox.cursors is not None:
+                    inbox.cursors.note(event, *place)
             else:
                 kept = self._deliver(channel, fresh(), deadline)
             if kept:
@@ -265,9 +278,12 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
             if isinstance(inbox, Inbox):
                 inbox.events.clear()
                 inbox.groups.clear()
+                if inbox.cursors is not None:
+                    inbox.cursors.lose()
             else:
-                self._forget(channel, inbox)
+                self.remove(channel, inbox)
         self.groups.clear()
+        self.histories.clear()
         self._unread.clear()
 
     async def close(self) -> None:
@@ -277,7 +293,8 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
         """Return how many messages wait in this process."""
         return sum(len(inbox.events) for inbox in tuple(self.channels.values()))
 
-    def _mailbox(self, channel: str) -> Inbox | Mailbox:
+    def box(self, channel: str) -> Inbox | Mailbox:
+        """Return where the messages of ``channel`` wait; a new mailbox if nobody reads it yet."""
         mailbox = self.channels.get(channel)
         if mailbox is None:
             made = Mailbox(channel, self, self.get_capacity(channel))
@@ -285,26 +302,27 @@ class InMemoryChannelLayer(BaseChannelLayer, PrivateNamesOfMemory):
             self._unread.channels[channel] = None
         return mailbox
 
-    def _forget(self, channel: str, box: Inbox | Mailbox) -> None:
+    def remove(self, channel: str, box: Inbox | Mailbox) -> None:
+        """Remove a mailbox that has been retired, or an inbox whose loop is closed."""
         with self._changing:
             if self.channels.get(channel) is box:
                 del self.channels[channel]
 
     def _deliver(self, channel: str, message: Message, deadline: float) -> bool:
         """Push into the channel's inbox or mailbox; return False if a message was lost to overflow."""
-        mailbox = self._mailbox(channel)
+        mailbox = self.box(channel)
         while isinstance(mailbox, Mailbox):
             stored = mailbox.push(message, deadline)
             if stored or not mailbox.retired:
                 return stored
-            self._forget(channel, mailbox)  # the thread that has retired it may not have done so yet
-            mailbox = self._mailbox(channel)
+            self.remove(channel, mailbox)  # the thread that has retired it may not have done so yet
+            mailbox = self.box(channel)
         if mailbox.loop is asyncio._get_running_loop():
             return mailbox.push(message, deadline)
         try:
             mailbox.push_threadsafe(message, deadline)
         except RuntimeError:  # its loop was closed before the consumer could end
-            self._forget(channel, mailbox)
+            self.remove(channel, mailbox)
             for group in mailbox.groups:
                 self._leave(group, channel)
             self.count_drop(channel, "gone")

@@ -23,6 +23,7 @@ from compat.engine.subscription import pushes
 from compat.exceptions import InvalidChannelLayerError
 from compat.layers import channel_layers
 from compat.layers.base import BaseChannelLayer, SendResult, check_options
+from compat.layers.history import History
 from compat.layers.redis.waiters import Takeable
 from compat.layers.values import KeyValues
 from compat.types import Message
@@ -202,16 +203,18 @@ class MovingChannelLayer(BaseChannelLayer):
 
     # Groups
 
-    async def group_add(self, group: str, channel: str) -> None:
+    async def group_add(self, group: str, channel: str, last: int | None = None) -> None:
         """Add ``channel`` to ``group`` on both layers; after an error it is a member on neither.
+
+        It gets the earlier messages of the layer to send by (``last``: see ``InMemoryChannelLayer``).
 
         Raises RuntimeError for a channel of another process, and what the layers raise: a name has to be
         valid on both.
         """
         name = await self._twin(channel)
         try:
-            await self.sending.group_add(group, channel)
-            await self.other.group_add(group, name)
+            await self.sending.group_add(group, channel, last)
+            await self.other.group_add(group, name, 0)
         except BaseException:
             await whole(_all([self.group_discard(group, channel)], quiet=True))
             raise
@@ -257,6 +260,16 @@ class MovingChannelLayer(BaseChannelLayer):
         if own.inbox is not None:
             self.other.attach(twin, _Twin(own.inbox))
         return twin
+
+    async def history(self, group: str, count: int | None = None, *, since: str | None = None) -> History:
+        """Return earlier messages from the layer to send by; see the base class."""
+        found: History = await self.sending.history(group, count, since=since)
+        return found
+
+    async def forget(self, group: str, id: str | None = None) -> int:
+        """Delete from the histories of both layers that have one; see the base class."""
+        layers = [layer for layer in (self.sending, self.other) if layer.rules.of(group)]
+        return max([int(await layer.forget(group, id)) for layer in layers or [self.sending]])
 
     # Blocking forms
 

@@ -27,7 +27,7 @@ class Layer(Protocol):
     group_expiry: float
     channels: dict[str, Inbox | Mailbox]
 
-    def _forget(self, channel: str, box: Inbox | Mailbox) -> None: ...
+    def remove(self, channel: str, box: Inbox | Mailbox) -> None: ...
 
     def _leave(self, group: str, channel: str) -> None: ...
 
@@ -97,7 +97,7 @@ class Unread:
             box = layer.channels.get(channel)
             if isinstance(box, Mailbox):
                 if box.events and box.retire():
-                    layer._forget(channel, box)
+                    layer.remove(channel, box)
                     for group in self.groups_of(channel):
                         layer._leave(group, channel)
                 else:

@@ -138,7 +138,7 @@ def test_a_hundred_random_schedules(quarter: int, kept: RedisServer, fleet: Flee
 
     async def go_through(schedule: list[str]) -> None:
         with Proxy(kept.port) as proxy:
-            options: dict[str, Any] = {"prefix": prefix, "capacity": 100_000, "history": 100_000}
+            options: dict[str, Any] = {"prefix": prefix, "capacity": 100_000, "catch_up": 100_000}
             reader = RedisStreamsChannelLayer([f"{proxy.url}?socket_timeout=1"], **options)
             sender = RedisStreamsChannelLayer([kept.url], **options)
             sent: set[int] = set()

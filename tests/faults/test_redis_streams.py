@@ -36,7 +36,7 @@ async def make(redis_url: str) -> AsyncIterator[Make]:
     made: list[RedisStreamsChannelLayer] = []
 
     def factory(url: str = redis_url, **options: Any) -> RedisStreamsChannelLayer:
-        defaults = {"hosts": [url], "capacity": 100_000, "history": 100_000}
+        defaults = {"hosts": [url], "capacity": 100_000, "catch_up": 100_000}
         made.append(RedisStreamsChannelLayer(**{**defaults, **options}))
         return made[-1]
 
@@ -157,8 +157,8 @@ async def test_redis_has_lost_its_data(make: Make, redis_server: RedisServer) ->
 
 async def test_a_history_that_does_not_reach_back(make: Make, redis_server: RedisServer) -> None:
     with Proxy(redis_server.port) as proxy:
-        reader = make(f"{proxy.url}?socket_timeout=1", on_reset="redis.reset", history=10)
-        sender = make(redis_server.url, history=10)
+        reader = make(f"{proxy.url}?socket_timeout=1", on_reset="redis.reset", catch_up=10)
+        sender = make(redis_server.url, catch_up=10)
         inbox = await member(reader, "room")
         await sender.group_send("room", {"type": "group", "n": 0})
         await until_async(lambda: numbers(inbox) == [0], "the first arrives")
@@ -216,17 +216,16 @@ async def test_a_replica_takes_over_without_the_last_messages(make: Make, tmp_pa
 async def test_a_position_that_has_expired_by_itself_is_no_reset(
     make: Make, redis_server: RedisServer
 ) -> None:
-    layer = make(redis_server.url, history_seconds=1, group_expiry=1, on_reset="redis.reset")
+    layer = make(redis_server.url, catch_up_seconds=1, group_expiry=1, on_reset="redis.reset")
     inbox = await member(layer, "room")
     await layer.group_send("room", {"type": "group", "n": 1})
     await until_async(lambda: numbers(inbox) == [1], "the first arrives")
     arrived = time.monotonic()  # the reader counts from here: Redis has forgotten it for sure after that time
+    record = layer.recordings.record("room")
+    position_s = record.position_s if record is not None else 0
     with redis.Redis(port=redis_server.port) as wire:
         await until_async(
-            lambda: (
-                not wire.exists("asgi:position:room")
-                and time.monotonic() > arrived + layer.history.position_s
-            ),
+            lambda: not wire.exists("asgi:position:room") and time.monotonic() > arrived + position_s,
             "it is forgotten",
             deadline_s=WITHIN_S,
         )

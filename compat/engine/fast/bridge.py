@@ -2,9 +2,8 @@
 
 A handler's frames are appended to its connection's queue. The loop is woken once for the frames of several
 handlers, and the connection's task sends them. A handler that is 64 frames ahead of its client blocks. Each
-connection has one context, so the context variables of one handler are visible in the next.
-
-This relies on internals of asgiref, as ``thread_locals`` says.
+connection has one context, so a handler sees the context variables of the one before. This relies on
+internals of asgiref, as ``thread_locals`` says.
 """
 
 from __future__ import annotations
@@ -220,8 +219,7 @@ class Bridge:
         if self.room is not None:
             self.room.set()
         if self.out:
-            draining = await whole(self._drain(), CLOSE_TIMEOUT_S)
-            draining.cancel()
+            (await whole(self._drain(), CLOSE_TIMEOUT_S)).cancel()
             self._drop_unsent()
 
     def _drop_unsent(self) -> None:
@@ -230,6 +228,10 @@ class Bridge:
             if PLACE in message:
                 message[PLACE].cancel()
         self.out.clear()
+
+    def unhandled(self) -> int | None:
+        """See ``contracts.Work``; call it on the loop."""
+        return None if self.out or self.draining else int(self.busy.locked())
 
     async def idle(self) -> None:
         """Wait until no handler runs, even if cancelled, and keep the token, so that none starts."""

@@ -24,6 +24,7 @@ from compat.layers.redis.own_channels import OwnChannels
 from compat.layers.redis.plain import take_in_background
 from compat.layers.redis.queue_sending import QueueSending
 from compat.layers.redis.queue_station import QueueStation
+from compat.layers.redis.recordings import Recordings
 from compat.layers.redis.serializers import BaseMessageSerializer
 from compat.layers.redis.upstream_names import PrivateNamesOfQueue
 from compat.redis.loops import background
@@ -50,7 +51,7 @@ class RedisChannelLayer(OwnChannels[QueueStation], PrivateNamesOfQueue):
     options = (
         *("hosts", "prefix", "expiry", "group_expiry", "capacity", "channel_capacity"),
         *("symmetric_encryption_keys", "random_prefix_length", "serializer_format"),
-        *("lease", "on_overflow", "on_disconnect", "on_reconnect"),
+        *("lease", "on_overflow", "on_disconnect", "on_reconnect", "history"),
     )
 
     def __init__(
@@ -69,6 +70,7 @@ class RedisChannelLayer(OwnChannels[QueueStation], PrivateNamesOfQueue):
         on_overflow: Overflow = "drop",
         on_disconnect: Any = None,
         on_reconnect: Any = None,
+        history: Mapping[Any, Any] | None = None,
         **unknown: Any,
     ) -> None:
         super().__init__(
@@ -86,6 +88,7 @@ class RedisChannelLayer(OwnChannels[QueueStation], PrivateNamesOfQueue):
                 "expiry": expiry,
                 "symmetric_encryption_keys": symmetric_encryption_keys,
             },
+            history=history,
             unknown=unknown,
         )
         for name, value in (("group_expiry", group_expiry), ("lease", lease), ("expiry", max(expiry, 1))):
@@ -94,6 +97,9 @@ class RedisChannelLayer(OwnChannels[QueueStation], PrivateNamesOfQueue):
         self.expiry_s = max(1, int(expiry))
         self.group_expiry = int(group_expiry)
         self.lease = int(lease)
+        self.recordings = Recordings(
+            self, self.rules, self.keys.QUEUE_HISTORY, self.keys.group_shard, self.group_expiry
+        )
         self.round_robin = itertools.count()
         self.one_script = self.ring_size == 1 and not self.keys.tags and not channel_capacity
         """One script can do a whole ``group_send``: there is one host, and all channels have one capacity."""
@@ -132,15 +138,20 @@ class RedisChannelLayer(OwnChannels[QueueStation], PrivateNamesOfQueue):
 
     # Groups
 
-    async def group_add(self, group: str, channel: str) -> None:
-        """Add ``channel`` to ``group``; raise LayerUnavailable if Redis cannot be reached."""
+    async def group_add(self, group: str, channel: str, last: int | None = None) -> None:
+        """Add ``channel`` to ``group``; raise LayerUnavailable if Redis cannot be reached.
+
+        ``last``: see ``InMemoryChannelLayer``; channels that are read elsewhere get no earlier messages.
+        """
         self.require_valid_group_name(group)
         self.require_valid_channel_name(channel)
+        if last:
+            self.rules.require(group)
         station = self._station_for(channel)
         if station is None:
-            await background.run(self.group_add(group, channel))
+            await background.run(self.group_add(group, channel, last))
         else:
-            await self._on(station, station.group_add(group, channel))
+            await self._on(station, station.group_add(group, channel, last))
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Remove ``channel`` from ``group``; do nothing if it is not a member."""

@@ -3,13 +3,22 @@
 -- An entry ends with its receivers: the names of the members, or, where every member has been counted by its
 -- process (census.py), what the process needs to know them by: the group, and the version of its count.
 -- One round trip; it derives keys from members, so it is for groups and queues that are on one server.
--- KEYS: group, leases, census
+-- With a history the message is recorded too (record.lua), and its position is written into the head.
+-- KEYS: group, leases, census, and with a history: its stream, its position
 -- ARGV: score, expiry in s, group expiry in s, prefix, capacity of a plain channel, of a shared queue, head, tail,
---       codec ('msgpack' or 'json'), the sender's own lease ('' for none), the group, excluded channels...
+--       codec ('msgpack' or 'json'), the sender's own lease ('' for none), the group, with a history: where the
+--       position is written into the head, entries to keep, seconds to keep them, seconds to keep the position, the
+--       epoch of a history that begins; then excluded channels...
 local cutoff = now - tonumber(ARGV[2])
 local score = score_of(ARGV[1], ARGV[2])
 local pack = ARGV[9] == 'json' and cjson.encode or cmsgpack.pack
 local served, full, own, expired = 0, 0, 0, 0
+local head, exclusions = ARGV[7], 12
+if KEYS[4] then
+  local _, _, placed = record(
+    KEYS[4], KEYS[5], head, tonumber(ARGV[12]), pack({}) .. ARGV[8], ARGV[13], ARGV[14], ARGV[15], ARGV[16])
+  head, exclusions = placed, 17
+end
 
 local function put(queue, count, receivers, most)
   local lease = string.match(queue, '([^.]*)!$')
@@ -18,7 +27,7 @@ local function put(queue, count, receivers, most)
   local key = ARGV[4] .. queue
   if redis.call('ZCOUNT', key, '(' .. cutoff, '+inf') < (lease and most or tonumber(ARGV[5])) then
     -- the first to write: then a Redis without memory refuses
-    redis.call('ZADD', key, score, ARGV[7] .. pack(receivers) .. ARGV[8])
+    redis.call('ZADD', key, score, head .. pack(receivers) .. ARGV[8])
     expired = expired + redis.call('ZREMRANGEBYSCORE', key, 0, cutoff)
     redis.call('EXPIRE', key, ARGV[2])
     served = served + count
@@ -34,7 +43,7 @@ local counted = 0
 for i = 2, #counts, 2 do counted = counted + tonumber(string.match(counts[i], '^%d+')) end
 if counted > 0 and counted == redis.call('ZCOUNT', KEYS[1], '(' .. oldest, '+inf') then
   local excluded = {}
-  for i = 12, #ARGV do
+  for i = exclusions, #ARGV do
     local queue = string.match(ARGV[i], '^[^!]*!')
     if queue and redis.call('ZSCORE', KEYS[1], ARGV[i]) then
       excluded[queue] = excluded[queue] or {}
@@ -52,7 +61,7 @@ if counted > 0 and counted == redis.call('ZCOUNT', KEYS[1], '(' .. oldest, '+inf
   end
 else
   local excluded = {}
-  for i = 12, #ARGV do excluded[ARGV[i]] = true end
+  for i = exclusions, #ARGV do excluded[ARGV[i]] = true end
   local queues, names_of = {}, {}
   for _, channel in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. oldest, '+inf')) do
     if not excluded[channel] then

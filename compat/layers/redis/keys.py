@@ -19,14 +19,21 @@ from collections.abc import Collection, Sequence
 
 from compat.names import non_local_name
 
-__all__ = ["DEFAULT_WORD", "RESERVED_KEY", "Keys", "lease_of", "shard_of"]
+__all__ = ["DEFAULT_WORD", "EXCLUDE_KEY", "PLACE_KEY", "RESERVED_KEY", "Keys", "lease_of", "shard_of"]
 
 RESERVED_KEY = "__asgi_channel__"
 """The key of a message in Redis that holds the names of its receivers, for "!" channels."""
 
+EXCLUDE_KEY = "__exclude__"
+"""The key of a group message that holds the excluded channels; the real channels_redis ignores it."""
+
+PLACE_KEY = "__compat__"
+"""The key of a message that holds its place in the history of its group; it is removed on arrival."""
+
 DEFAULT_WORD = "specific."
 """The first word of channel names, unless ``new_channel()`` is given another one."""
 
+OWNED = ("group", "joined", "census", "queue-history", "queue-position")
 HASH_VALUES = 4096
 CHANNEL_MARK = "__channel__"
 
@@ -133,7 +140,7 @@ class Keys:
             return (
                 kind in ("leases", "channels")
                 if not name
-                else kind == "value" or (":" not in name and (kind in ("group", "joined", "census")))
+                else kind == "value" or (":" not in name and kind in OWNED)
             )
         queue = rest.removesuffix("$inflight").removesuffix("$taken")
         if not queue.endswith("!"):
@@ -144,11 +151,14 @@ class Keys:
 
     STREAMS = ("history", "position", "direct", "direct-position", "jobs", "dead")
     """The kinds of its keys: the second word of each."""
+    QUEUE_HISTORY = ("queue-history", "queue-position")
+    PUBSUB_HISTORY = ("published-history", "published-position")
+    """Those of histories, which differ because a message differs on the layers' wires."""
 
-    def history(self, group: str) -> list[str]:
+    def history(self, group: str, kinds: tuple[str, ...] = STREAMS) -> list[str]:
         """Return the keys of a group's history: the stream, and its position."""
         prefix = self.prefix_for(group)
-        return [f"{prefix}:history:{group}", f"{prefix}:position:{group}"]
+        return [f"{prefix}:{kind}:{group}" for kind in kinds[:2]]
 
     def history_topic(self, group: str) -> str:
         """Return the pub/sub channel on which the messages of a group's history are published."""

@@ -15,13 +15,14 @@ from compat.engine.inbox import Inbox, Overflow
 from compat.engine.mailbox import Mailbox
 from compat.exceptions import ChannelFull
 from compat.layers.base import (
-    BaseChannelLayer,
     Capacities,
     SendResult,
     check_capacities,
     check_options,
     require_positive,
 )
+from compat.layers.history import Rules
+from compat.layers.redis.keeping import KeepsHistories
 from compat.layers.redis.keys import Keys, shard_of
 from compat.layers.redis.outside import Outside, SendBy
 from compat.layers.redis.serializers import make_crypter, registry
@@ -49,7 +50,7 @@ CLOCKS_DIFFER_S = 5.0
 S = TypeVar("S", bound=Station)
 
 
-class RedisLayer(BaseChannelLayer, Generic[S]):
+class RedisLayer(KeepsHistories, Generic[S]):
     """Base of both layers; the constructor checks every option, and does not connect.
 
     ``on_disconnect``, ``on_reconnect``: the type of a message, such as ``"redis.disconnect"``, that every
@@ -75,6 +76,7 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
         on_reconnect: Any,
         serializer_format: str,
         serializer_options: Mapping[str, Any],
+        history: Mapping[Any, Any] | None,
         unknown: Mapping[str, Any],
     ) -> None:
         check_options(type(self), unknown, self.options)
@@ -97,6 +99,9 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
         self._outside = Outside(self)
         self._serializer = registry.get_serializer(serializer_format, **serializer_options)
         self._crypter = make_crypter(serializer_options["symmetric_encryption_keys"])
+        self.rules = Rules(history, type(self).__name__)
+        ageless = {**serializer_options, **({"expiry": None} if "expiry" in serializer_options else {})}
+        self._of_histories = registry.get_serializer(serializer_format, **ageless)
 
     def __str__(self) -> str:
         return f"{type(self).__name__}(hosts={without_passwords(self.hosts)})"
@@ -109,6 +114,12 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
     def deserialize(self, message: bytes) -> Any:
         """Return the message that ``serialize`` has turned into bytes."""
         return self._serializer.deserialize(message)
+
+    def deserialize_kept(self, message: bytes) -> Any:
+        """Return the message that ``serialize`` has turned into bytes, however long ago."""
+        if type(self).deserialize is not RedisLayer.deserialize:
+            return self.deserialize(message)
+        return self._of_histories.deserialize(message)
 
     def consistent_hash(self, value: str | bytes) -> int:
         """Return the index of the host for ``value``."""
@@ -285,10 +296,10 @@ class RedisLayer(BaseChannelLayer, Generic[S]):
         result: SendResult = background.submit(self.group_send(group, message, exclude)).result()
         return result
 
-    def group_add_sync(self, group: str, channel: str) -> None:
+    def group_add_sync(self, group: str, channel: str, **options: Any) -> None:
         """Call ``group_add`` from code without an event loop, and block."""
         require_no_loop("layer.group_add(…)")
-        background.submit(self.group_add(group, channel)).result()
+        background.submit(self.group_add(group, channel, **options)).result()
 
     def group_discard_sync(self, group: str, channel: str) -> None:
         """Call ``group_discard`` from code without an event loop, and block."""

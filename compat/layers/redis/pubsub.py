@@ -10,20 +10,26 @@ from __future__ import annotations
 import asyncio
 import math
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from compat.engine.inbox import Inbox, Overflow
 from compat.engine.mailbox import Mailbox
 from compat.layers.base import Capacities, SendResult, require_message
+from compat.layers.redis.keys import EXCLUDE_KEY, PLACE_KEY
 from compat.layers.redis.layer import RedisLayer
-from compat.layers.redis.pubsub_station import EXCLUDE_KEY, PubSubStation
+from compat.layers.redis.pubsub_station import PubSubStation
+from compat.layers.redis.recordings import PASSING, Recordings, Written, without_reserved
 from compat.layers.redis.upstream_names import PrivateNamesOfPubSub
 from compat.redis.loops import background
 from compat.redis.shards import Commands
+from compat.redis.streams.history import NOWHERE
 from compat.types import Message
 
 __all__ = ["RedisPubSubChannelLayer"]
+
+POSITION_S = 86400
+"""Seconds for which the position of a history is kept after its messages."""
 
 
 class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
@@ -49,7 +55,7 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
             "symmetric_encryption_keys",
             "serializer_format",
         ),
-        *("capacity", "channel_capacity", "expiry", "on_overflow"),
+        *("capacity", "channel_capacity", "expiry", "on_overflow", "history"),
     )
     ignored = ("group_expiry", "random_prefix_length", "lease")
     """Options of the queue layer that have no effect here, accepted so that the BACKEND can be changed."""
@@ -67,6 +73,7 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
         channel_capacity: Capacities | None = None,
         expiry: float | None = None,
         on_overflow: Overflow = "drop",
+        history: Mapping[Any, Any] | None = None,
         **unknown: Any,
     ) -> None:
         super().__init__(
@@ -80,7 +87,15 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
             on_reconnect=on_reconnect,
             serializer_format=serializer_format,
             serializer_options={"symmetric_encryption_keys": symmetric_encryption_keys},
+            history=history,
             unknown={name: value for name, value in unknown.items() if name not in self.ignored},
+        )
+        self.recordings = Recordings(
+            self,
+            self.rules,
+            self.keys.PUBSUB_HISTORY,
+            lambda group: self.keys.shard_in(self.keys.topic(group)),
+            POSITION_S,
         )
         self.owners: dict[str, PubSubStation] = {}
         """Maps a channel of this process to the station that reads it."""
@@ -163,8 +178,8 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
 
     # Groups
 
-    async def group_add(self, group: str, channel: str) -> None:
-        """Add a channel of this process to ``group``.
+    async def group_add(self, group: str, channel: str, last: int | None = None) -> None:
+        """Add a channel of this process to ``group``; ``last``: see ``InMemoryChannelLayer``.
 
         Raises RuntimeError for a channel of another process, LayerUnavailable without Redis.
         """
@@ -176,7 +191,9 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
                 "Consumers are encouraged to use the common pattern:\n"
                 f"   self.channel_layer.group_add({group!r}, self.channel_name)"
             )
-        await self._on(owner, owner.join(group, channel))
+        if last:
+            self.rules.require(group)
+        await self._on(owner, owner.join(group, channel, last))
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Remove ``channel`` from ``group``; do nothing if it is not a member."""
@@ -199,25 +216,49 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
         require_message(message)
         _require_name("group", group)
         excluded = list(exclude)
+        if excluded or EXCLUDE_KEY in message or PLACE_KEY in message:
+            message = without_reserved(message)
         if excluded:
-            message = {**message, EXCLUDE_KEY: excluded}
-        elif EXCLUDE_KEY in message:  # perhaps passed on from a client, who may not choose the receivers
-            message = {key: value for key, value in message.items() if key != EXCLUDE_KEY}
+            message[EXCLUDE_KEY] = excluded
         topic = self.keys.topic(group)
-        station, body = commands.station, self.serialize(message)
+        rule = self.rules.of(group) if self.rules else None
+        if rule is not None and rule.keeps(message):
+            written = self.recordings.write(group, message)
+            mark, body = written.mark.encode(), written.body
+            publishing = self._record(commands, group, topic, written)
+        else:
+            body = self.serialize(message if rule is None else {**message, PLACE_KEY: PASSING})
+            mark = topic.encode() + body
+            publishing = self._publish(commands, topic, body)
+        station = commands.station
         if station is None or not station.hears(topic):
-            heard = await self._publish(commands, topic, body)
+            heard = await publishing
             return SendResult(None if heard else 0, 0)
-        mark = topic.encode() + body
         receipt = station.receipts.expect(mark)
         try:
-            await self._publish(commands, topic, body)
+            await publishing
             if not receipt.came:
                 await receipt.complete()
         finally:
             if not receipt.came:
                 station.receipts.forget(mark, receipt)
         return SendResult(None, receipt.dropped)
+
+    async def _record(self, commands: Commands, group: str, topic: str, written: Written) -> int:
+        """Append a message to its group's history and publish it; return how many connections have got it."""
+        record, command = self.recordings.record(group), await self._publishing()
+        assert record is not None
+        shard, keys = self.recordings.where(group)
+        at_once = written.at != NOWHERE
+        offset, epoch, heard = await record.append(
+            commands, shard, keys, written.body, written.at, topic, command if at_once else b""
+        )
+        self.metrics.count_recorded(len(written.body))
+        if at_once:
+            self.metrics.count_sent()
+            return heard
+        placed = self.recordings.placed(written, epoch, offset, group)
+        return await self._publish(commands, topic, self.serialize(placed))
 
     async def _publish(self, commands: Commands, topic: str, body: bytes) -> int:
         """Return how many connections have got the message."""

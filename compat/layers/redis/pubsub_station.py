@@ -10,6 +10,9 @@ from compat.clock import steady, wall
 from compat.engine.inbox import Inbox
 from compat.engine.mailbox import Mailbox
 from compat.exceptions import LayerUnavailable
+from compat.layers.redis.kept_groups import KeptGroups
+from compat.layers.redis.keys import EXCLUDE_KEY, PLACE_KEY
+from compat.layers.redis.recordings import PASSING
 from compat.layers.redis.station import Station
 from compat.layers.redis.subscriptions import Subscriptions
 from compat.redis.reasons import REPLICA
@@ -17,10 +20,7 @@ from compat.redis.reasons import REPLICA
 if TYPE_CHECKING:
     from compat.layers.redis.pubsub import RedisPubSubChannelLayer
 
-__all__ = ["EXCLUDE_KEY", "PubSubStation"]
-
-EXCLUDE_KEY = "__exclude__"
-"""The key of a group message that holds the excluded channels; the real channels_redis ignores it."""
+__all__ = ["PubSubStation"]
 
 GRACE_S = 60.0
 """Seconds that a channel stays subscribed after a cancelled ``receive()``, in case of another one."""
@@ -34,7 +34,12 @@ class PubSubStation(Station):
         self.layer = layer
         self.groups: dict[str, dict[str, None]] = {}
         """Maps a group's pub/sub channel to its members on this loop, in the order of joining."""
-        self.subscriptions = Subscriptions(self, layer.ping_interval, self._published, self._is_wanted)
+        self.kept = KeptGroups(self, layer)
+        self._kept_topics: dict[str, str] = {}
+        """Maps the pub/sub channels of groups with a history to the groups."""
+        self.subscriptions = Subscriptions(
+            self, layer.ping_interval, self._published, self._is_wanted, self._confirmed
+        )
         self._leaving: dict[str, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -109,13 +114,20 @@ class PubSubStation(Station):
 
     # Groups
 
-    async def join(self, group: str, channel: str) -> None:
+    async def join(self, group: str, channel: str, last: int | None = None) -> None:
         """Add a channel of this loop to a group; return when Redis has confirmed the subscription."""
         topic = self.keys.topic(group)
-        self.groups.setdefault(topic, {})[channel] = None
         self.note_joined(group, channel)
         try:
-            await self.subscriptions.subscribe(topic)
+            if self.layer.recordings.record(group) is not None:
+                members = self.groups[topic] = self.kept.expect(group)
+                self._kept_topics[topic] = group
+                await self.kept.join(group, channel, last, self.subscriptions.subscribe(topic))
+                if channel not in members:  # it has left meanwhile
+                    self.leave(group, channel)
+            else:
+                self.groups.setdefault(topic, {})[channel] = None
+                await self.subscriptions.subscribe(topic)
         except BaseException:
             self.leave(group, channel)
             raise
@@ -125,11 +137,20 @@ class PubSubStation(Station):
         self.note_left(group, channel)
         topic = self.keys.topic(group)
         members = self.groups.get(topic)
-        if members is not None:
-            members.pop(channel, None)
-            if not members:
-                del self.groups[topic]
-                self.subscriptions.unsubscribe(topic)
+        if members is None:
+            return
+        members.pop(channel, None)
+        if topic in self._kept_topics:
+            if not self.kept.leave(group, channel):
+                return
+            del self._kept_topics[topic]
+        if not members:
+            del self.groups[topic]
+            self.subscriptions.unsubscribe(topic)
+
+    def _confirmed(self, topics: set[str]) -> None:
+        """Fetch what was sent to groups with a history while there was no connection."""
+        self.kept.reconnected([self._kept_topics[topic] for topic in topics if topic in self._kept_topics])
 
     def hears(self, topic: str) -> bool:
         """Return True if messages for a group's ``topic`` now reach members on this loop."""
@@ -140,6 +161,8 @@ class PubSubStation(Station):
     def _published(self, topic: bytes, body: bytes) -> Awaitable[None] | None:
         """Deliver a published message; return an awaitable to wait for (``Station.pause``), or None."""
         name = topic.decode()
+        if name in self._kept_topics:
+            return self._published_kept(name, self._kept_topics[name], body)
         members, channel = self.groups.get(name), self.keys.channel_of(name)
         receipt = self.receipts.take(topic + body) if self.receipts else None
         message = self.decode(name, body) if members is not None or channel in self.boxes else None
@@ -150,6 +173,7 @@ class PubSubStation(Station):
         deadline = steady() + self.layer.expiry
         try:
             excluded = message.pop(EXCLUDE_KEY, ()) if members is not None else ()
+            message.pop(PLACE_KEY, None)  # other processes keep a history of the group
             if channel in self.boxes:
                 self.deliver(channel, message, deadline)
             elif isinstance(excluded, list) and excluded:
@@ -159,6 +183,29 @@ class PubSubStation(Station):
                 self.hand_out(tuple(members or ()), message, deadline, receipt)
         except Exception as error:  # noqa: BLE001 - bad receiver names, or nesting too deep to copy
             self.layer.count_undecodable(name, error)
+        return self.pause() if self.scheduler.backlog else None
+
+    def _published_kept(self, topic: str, group: str, body: bytes) -> Awaitable[None] | None:
+        """Take a message to a group with a history."""
+        message = self.decode(topic, body)
+        if message is None:
+            return None
+        text = message.pop(PLACE_KEY, None)
+        found = self.layer.recordings.place(text)
+        if found is not None:
+            entry = self.layer.recordings.kept(group, found[0], message, len(body))
+            return None if entry is None else self.kept.came(group, entry)
+        if text != PASSING:
+            self.kept.stranger(group)
+        receipt = self.receipts.take(topic.encode() + body) if self.receipts else None
+        excluded = message.pop(EXCLUDE_KEY, ())
+        members = self.kept.members(group)
+        if isinstance(excluded, list) and excluded:
+            members = [channel for channel in members if channel not in excluded]
+        try:
+            self.hand_out(tuple(members), message, steady() + self.layer.expiry, receipt)
+        except Exception as error:  # noqa: BLE001 - nesting too deep to copy
+            self.layer.count_undecodable(topic, error)
         return self.pause() if self.scheduler.backlog else None
 
     def gone(self, channel: str) -> None:
@@ -185,6 +232,7 @@ class PubSubStation(Station):
         self._leaving.clear()
         for task in self._tasks:
             task.cancel()
+        await self.kept.aclose()
         await self.subscriptions.aclose()
         await self.shards.aclose()
 

@@ -26,6 +26,8 @@ LARGEST_BYTES = 1 << 20
 class QueueReader(Reader):
     """Reads the queues of one process on one host, and calls ``on_message(member, score)``, oldest first.
 
+    ``on_connected()`` is called with each new connection.
+
     ``on_message`` returns None, or an awaitable to wait for before the next message.
 
     Messages stay in flight in Redis until they have arrived here. After a reconnect they are put back and
@@ -43,11 +45,13 @@ class QueueReader(Reader):
         expiry_s: int,
         inflight: Callable[[str], str],
         on_message: Callable[[bytes, float], Awaitable[None] | None],
+        on_connected: Callable[[], None],
     ) -> None:
         super().__init__(shards, index, outages, block_s)
         self.expiry_s = expiry_s
         self.inflight = inflight
         self.on_message = on_message
+        self.on_connected = on_connected
         self.queues: list[str] = []
         self.emptied = -math.inf
         """When the queues were empty, by ``steady()``: messages that were sent before have arrived."""
@@ -64,6 +68,9 @@ class QueueReader(Reader):
             if at_once:
                 self.interrupt()
         self.start()
+
+    def connected(self) -> None:
+        self.on_connected()
 
     async def serve(self, link: Link) -> None:
         known = dict(self._arrived)

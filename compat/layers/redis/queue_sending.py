@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from compat.clock import wall
 from compat.exceptions import ChannelFull
 from compat.forks import new_lock
 from compat.layers.base import SendResult
-from compat.layers.redis.keys import RESERVED_KEY, lease_of
+from compat.layers.redis.keys import EXCLUDE_KEY, PLACE_KEY, RESERVED_KEY, lease_of
 from compat.layers.redis.layer import RedisLayer, log
 from compat.layers.redis.receipts import Receipt
-from compat.layers.redis.scripts import FANOUT, MEMBERS, PUSH, SEND
+from compat.layers.redis.recordings import PASSING, Written, without_reserved
+from compat.layers.redis.scripts import FANOUT, FANOUT_RECORDED, MEMBERS, PUSH, SEND
 from compat.layers.redis.serializers import Template
 from compat.names import non_local_name
 from compat.redis.encoding import Argument
 from compat.redis.shards import Commands
+from compat.redis.streams.history import NOWHERE, UNPLACED, Record
 from compat.types import Message
 
 if TYPE_CHECKING:
@@ -58,6 +60,15 @@ class RisingClock:
 scores = RisingClock()
 
 
+class _Kept(NamedTuple):
+    """A message for the history of its group."""
+
+    record: Record
+    written: Written
+    at: int
+    """Where its place is in the head of its template, or NOWHERE."""
+
+
 class QueueSending:
     """The ``send`` and ``group_send`` of a queue layer, with arguments that have been checked."""
 
@@ -93,16 +104,46 @@ class QueueSending:
     ) -> SendResult:
         """Put ``message`` into the queues of the members of ``group``, in one script call if possible."""
         layer = self._layer
+        record = layer.recordings.record(group) if layer.rules else None
+        written: Written | None = None
+        if record is not None:
+            message = without_reserved(message)
+            if layer.rules.require(group).keeps(message):
+                if exclude:
+                    message[EXCLUDE_KEY] = list(exclude)
+                written = layer.recordings.write(group, {**message, RESERVED_KEY: []})
+                message = written.message
+            else:
+                message[PLACE_KEY] = PASSING
+        elif PLACE_KEY in message:  # perhaps passed on from a client
+            message = without_reserved(message)
         template = self._template(message)
         station = commands.station
         hears = layer.mark_length > 0 and station is not None and station.hears(group)
         own = station if hears else None
-        if template is not None and layer.one_script:
-            result = await self._group_send_in_one(commands, group, template, exclude, own)
+        at_once = template is not None and layer.one_script
+        kept = _Kept(record, written, NOWHERE) if record is not None and written is not None else None
+        if template is not None and at_once:
+            if kept is not None:
+                kept = kept._replace(at=template.head.find((UNPLACED + kept.written.mark).encode()))
+            result = await self._group_send_in_one(commands, group, template, exclude, own, kept)
         else:
-            result = await self._group_send_in_two(commands, group, message, template, exclude, own)
+            if kept is not None:
+                message = await self._recorded(commands, group, kept)
+                template = self._template(message)
+            result = await self._group_send_in_two(commands, group, message, template, exclude, own, kept)
+        if written is not None:
+            layer.metrics.count_recorded(len(written.body))
         layer.metrics.count_sent()
         return result
+
+    async def _recorded(self, commands: Commands, group: str, kept: _Kept) -> Message:
+        """Append a message to the history of a group, and return it with its place."""
+        recordings, written = self._layer.recordings, kept.written
+        offset, epoch, _ = await kept.record.append(
+            commands, *recordings.where(group), written.body, written.at
+        )
+        return recordings.placed(written, epoch, offset, group)
 
     async def _group_send_in_one(
         self,
@@ -111,27 +152,39 @@ class QueueSending:
         template: Template,
         exclude: Collection[str],
         own: QueueStation | None,
+        kept: _Kept | None,
     ) -> SendResult:
         """Send with a single script. ``own`` is this loop's station if it has members, else None."""
         layer, keys = self._layer, self._layer.keys
-        mark = template.head[: layer.mark_length]
+        mark = template.head[: layer.mark_length] if kept is None else kept.written.mark.encode()
         receipt = Receipt() if own is None else own.receipts.expect(mark)
+        there, history = [keys.group(group), keys.leases, keys.census(group)], tuple[Argument, ...]()
+        if kept is not None:
+            there += layer.recordings.where(group)[1]
+            history = (kept.at, *kept.record.limits())
         try:
             served, full, mine, expired = await commands.run(
                 0,
-                FANOUT,
-                [keys.group(group), keys.leases, keys.census(group)],
+                FANOUT if kept is None else FANOUT_RECORDED,
+                there,
                 *(repr(scores.next(wall())), layer.expiry_s, layer.group_expiry, keys.prefix),
                 *(layer.capacity, layer.capacity * QUEUE_FACTOR),
                 *(template.head, template.tail, template.codec, own.client_prefix if own is not None else ""),
-                *(group, *exclude),
+                *(group, *history, *exclude),
             )
-            if mine and receipt.arrived < mine:
-                await receipt.complete(mine)
+            await self._complete(receipt, mine, kept)
         finally:
             if own is not None:
                 own.receipts.forget(mark, receipt)
         return self._result(group, served, full, expired, receipt)
+
+    @staticmethod
+    async def _complete(receipt: Receipt, mine: int, kept: _Kept | None) -> None:
+        """Wait until a message has come to the ``mine`` members on this loop."""
+        if mine and kept is not None and not receipt.came:
+            await receipt.complete()  # those who are joining now get it as an earlier one
+        elif mine and kept is None and receipt.arrived < mine:
+            await receipt.complete(mine)
 
     def _result(self, group: str, served: int, full: int, expired: int, receipt: Receipt) -> SendResult:
         if full:
@@ -148,6 +201,7 @@ class QueueSending:
         template: Template | None,
         exclude: Collection[str],
         own: QueueStation | None,
+        kept: _Kept | None,
     ) -> SendResult:
         """Read the members from the group's host, then push to the hosts of their queues."""
         layer, keys = self._layer, self._layer.keys
@@ -166,6 +220,7 @@ class QueueSending:
             fill([])  # raises for a message that cannot be serialized, even if the group has no members
         score = scores.next(wall())
         receipt, marks = Receipt(), dict[str, bytes]()
+        mark = b"" if kept is None else kept.written.mark.encode()
         pushes = []
         for index, names in by_shard.items():
             arguments: list[Argument] = [repr(score), layer.expiry_s]
@@ -173,7 +228,7 @@ class QueueSending:
                 member = fill(queues[queue])
                 arguments += [self._queue_limit(queue, queues[queue]), member]
                 if own is not None and lease_of(queue) == own.client_prefix:
-                    marks[queue] = member[: layer.mark_length]
+                    marks[queue] = mark or member[: layer.mark_length]
                     own.receipts.also(marks[queue], receipt)
             pushes.append(commands.run(index, PUSH, [keys.queue(queue) for queue in names], *arguments))
         # ``gather`` needs an event loop, which a direct line lacks; but a line has only one host.
@@ -187,8 +242,7 @@ class QueueSending:
                     count = len(queues[queue])
                     served, full = (served + count, full) if kept else (served, full + count)
                     mine += count if kept and queue in marks else 0
-            if mine:
-                await receipt.complete(mine)
+            await self._complete(receipt, mine, kept)
         finally:
             for mark in marks.values():
                 commands.station.receipts.forget(mark, receipt)

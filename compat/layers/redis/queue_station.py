@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from compat.clock import steady, wall
 from compat.engine.inbox import Inbox
 from compat.exceptions import LayerUnavailable
-from compat.layers.redis.keys import DEFAULT_WORD, RESERVED_KEY, lease_of
+from compat.layers.redis.kept_groups import KeptGroups
+from compat.layers.redis.keys import DEFAULT_WORD, EXCLUDE_KEY, PLACE_KEY, RESERVED_KEY, lease_of
 from compat.layers.redis.membership import Membership
 from compat.layers.redis.own_station import OwnStation
 from compat.layers.redis.plain import PlainChannels
@@ -46,11 +47,12 @@ class QueueStation(OwnStation):
         )
         self._readers: dict[int, QueueReader] = {}
         self._memberships: dict[int, Membership] = {}
+        self.kept = KeptGroups(self, layer)
         self._leaving: set[asyncio.Task[None]] = set()
 
     # Groups
 
-    async def group_add(self, group: str, channel: str) -> None:
+    async def group_add(self, group: str, channel: str, last: int | None = None) -> None:
         if not self.layer.owns(self, channel):
             keys, shard = self.keys, self.keys.group_shard(group)
             await self.shards.calls(
@@ -63,16 +65,25 @@ class QueueStation(OwnStation):
             return
         self.note_joined(group, channel)
         try:
-            await self._membership(group).join(group, channel)
+            joining = self._membership(group).join(group, channel)
+            if self.layer.recordings.record(group) is None:
+                await joining
+            else:
+                self.kept.expect(group)
+                await self.kept.join(group, channel, last, joining)
         except BaseException:
             self.note_left(group, channel)
+            self.kept.leave(group, channel)
             raise
+        if group not in self.groups_of(channel):  # it has left meanwhile
+            self.kept.leave(group, channel)
 
     async def group_discard(self, group: str, channel: str) -> None:
         if not self.layer.owns(self, channel):
             await self.shards.call(self.keys.group_shard(group), b"ZREM", self.keys.group(group), channel)
             return
         self.note_left(group, channel)
+        self.kept.leave(group, channel)
         await self._membership(group).leave(group, channel)
 
     def _membership(self, group: str) -> Membership:
@@ -108,6 +119,7 @@ class QueueStation(OwnStation):
         groups = self.groups_of(channel).copy()
         for group in groups:
             self.note_left(group, channel)
+            self.kept.leave(group, channel)
         self.ended(channel)
         if groups:
             leaving = self.loop.create_task(self._leave_all(channel, groups))
@@ -152,31 +164,69 @@ class QueueStation(OwnStation):
                 layer.expiry_s,
                 self.keys.inflight,
                 self._arrived,
+                self._reconnected,
             )
         return reader
+
+    def _reconnected(self) -> None:
+        """Look for what has expired, or was lost with Redis, before it could be taken."""
+        self.kept.reconnected(tuple(self.kept.groups))
 
     def _arrived(self, member: bytes, score: float) -> Awaitable[None] | None:
         """Deliver a message of the shared queue; return an awaitable to wait for (``Station.pause``)."""
         message = self.decode("the queue of this process", member)
         if message is None:
             return None
-        names = message.pop(RESERVED_KEY, ())
+        names, text = message.pop(RESERVED_KEY, ()), message.pop(PLACE_KEY, None)
         now = self.swept()
         # An old score means that the message waited, or that the sender's clock differs; deliver it anyway.
         age = wall() - score
         expiry = self.layer.expiry
         deadline = now + (expiry - age if 0 < age < expiry else expiry)
         receipt = self.receipts.find(member[: self.layer.mark_length]) if self.receipts else None
+        pause: Awaitable[None] | None = None
         try:
             if isinstance(names, str):
                 self.deliver(names, message, deadline)
             else:
+                if text is not None or self.kept.groups:
+                    names, pause = self._followed(names, text, message, len(member))
                 if isinstance(names, dict):
                     names = self._members(**names)
-                self.hand_out(names, message, deadline, receipt)
+                if names:
+                    self.hand_out(names, message, deadline, receipt)
         except Exception as error:  # noqa: BLE001 - bad receiver names, or nesting too deep to copy
             self.layer.count_undecodable("the queue of this process", error)
-        return self.pause() if self.scheduler.backlog else None
+        return pause or (self.pause() if self.scheduler.backlog else None)
+
+    def _followed(self, names: Any, text: object, message: Message, size: int) -> tuple[Any, Any]:
+        """Give a group's message that has a place in its history to those who follow the group here.
+
+        Returns the receivers that are left, and what to wait for. They are channels that were added to the
+        group in another process.
+        """
+        found = self.layer.recordings.place(text)
+        if found is None:
+            if text is None and isinstance(names, list):
+                self._met_stranger(names)
+            return names, None
+        place, group = found
+        entry = self.layer.recordings.kept(group, place, message, size) if group in self.kept.groups else None
+        message.pop(EXCLUDE_KEY, None)
+        if entry is None:
+            return names, None
+        if isinstance(names, list):
+            names = [channel for channel in names if group not in self.groups_of(channel)]
+        else:
+            names = ()
+        return names, self.kept.came(group, entry)
+
+    def _met_stranger(self, names: list[str]) -> None:
+        """Note a message without a place: which group it was sent to can only be guessed."""
+        groups = [self.groups_of(channel) for channel in names]
+        for group in set.intersection(*groups) if groups else ():
+            if group in self.kept.groups:
+                self.kept.stranger(group)
 
     def _members(self, group: str, version: int, but: Collection[str] = ()) -> list[str]:
         """Return the members of a group that an entry of ``fanout.lua`` is for."""
@@ -203,6 +253,9 @@ class QueueStation(OwnStation):
         """Delete the layer's keys, and forget this loop's memberships and unread mailboxes."""
         for membership in self._memberships.values():
             membership.forget_all()
+        for group in tuple(self.kept.groups):
+            for channel in tuple(self.kept.members(group)):
+                self.kept.leave(group, channel)
         self._groups.clear()
         for channel, box in tuple(self.boxes.items()):
             if isinstance(box, Inbox):
@@ -243,6 +296,7 @@ class QueueStation(OwnStation):
 
     async def _disconnect(self) -> None:
         await super()._disconnect()
+        await self.kept.aclose()
         for membership in self._memberships.values():
             await membership.aclose()
         self._memberships.clear()

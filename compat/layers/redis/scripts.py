@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from compat.redis.scripts import Script
+from compat.redis.streams.history import RECORD_PART
 
 __all__ = [
     "ADD_JOB",
@@ -12,6 +13,7 @@ __all__ = [
     "BURY",
     "CLEAN",
     "FANOUT",
+    "FANOUT_RECORDED",
     "HOLD",
     "MAKE_GROUP",
     "MEMBERS",
@@ -34,6 +36,8 @@ CLEAN = Script(FOLDER, "clean")
 """Take a dead process out of some of its groups."""
 FANOUT = Script(FOLDER, "fanout", CLOCK)
 """Do a whole ``group_send`` on a single host."""
+FANOUT_RECORDED = Script(FOLDER, "fanout", (*CLOCK, RECORD_PART))
+"""The same, for a group with a history."""
 HOLD = Script(FOLDER, "hold")
 """Record that a message is in flight."""
 MAKE_GROUP = Script(FOLDER, "group")
@@ -50,5 +54,5 @@ SEND = Script(FOLDER, "send", CLOCK)
 """Put a message into one queue."""
 TAKE = Script(FOLDER, "take")
 """Take messages from the queue of a process."""
-ALL = (CLEAN, FANOUT, HOLD, MEMBERS, POP, PUSH, RENEW, SEND, TAKE)
+ALL = (CLEAN, FANOUT, FANOUT_RECORDED, HOLD, MEMBERS, POP, PUSH, RENEW, SEND, TAKE)
 """The scripts of the queue layer."""

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from compat.clock import wall
+from compat.engine.cursors import Position
 from compat.engine.inbox import Event, Inbox
 from compat.engine.mailbox import Mailbox
 from compat.engine.parts import scheduler_of
@@ -79,6 +80,9 @@ class Station:
     def note_left(self, group: str, channel: str) -> None:
         groups = self.groups_of(channel)
         groups.discard(group)
+        box = self.boxes.get(channel)
+        if isinstance(box, Inbox) and box.cursors is not None:
+            box.cursors.end(group)
         if not groups:
             self._groups.pop(channel, None)
 
@@ -127,9 +131,17 @@ class Station:
         return self.scheduler.relief()
 
     def hand_out(
-        self, channels: Iterable[str], message: Message, deadline: float, receipt: Receipt | None = None
+        self,
+        channels: Iterable[str],
+        message: Message,
+        deadline: float,
+        receipt: Receipt | None = None,
+        place: tuple[str, Position] | None = None,
     ) -> None:
-        """Deliver a private copy to each channel; a consumer's copy is made when it takes it (``Event``)."""
+        """Deliver a private copy to each channel; a consumer's copy is made when it takes it (``Event``).
+
+        ``place``: the group, and the position in its history, for consumers whose clients may come back.
+        """
         fresh = copier(message)  # type: ignore[arg-type]
         event: Event = (deadline, message, fresh)
         boxes, loop, delivered = self.boxes, self.loop, 0
@@ -139,6 +151,8 @@ class Station:
             if isinstance(box, Inbox) and box.loop is loop:
                 if box.offer(event):
                     delivered += 1
+                    if place is not None and box.cursors is not None:
+                        box.cursors.note(event, *place)
                 else:
                     dropped += 1
                     self.count_drop(channel, "overflow")

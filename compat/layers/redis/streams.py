@@ -14,17 +14,17 @@ from compat.engine.inbox import Overflow
 from compat.exceptions import ChannelFull
 from compat.layers.base import Capacities, SendResult, require_message
 from compat.layers.redis.jobs import Job
-from compat.layers.redis.keys import RESERVED_KEY, lease_of
+from compat.layers.redis.keys import EXCLUDE_KEY, RESERVED_KEY, lease_of
 from compat.layers.redis.layer import log
 from compat.layers.redis.own_channels import OwnChannels
 from compat.layers.redis.plain import take_in_background
-from compat.layers.redis.pubsub_station import EXCLUDE_KEY
+from compat.layers.redis.recordings import Recordings, without_reserved
 from compat.layers.redis.scripts import ADD_JOB
 from compat.layers.redis.streams_station import StreamsStation
 from compat.redis.loops import background
 from compat.redis.outages import event_of
 from compat.redis.shards import Commands
-from compat.redis.streams.history import History
+from compat.redis.streams.history import Place, Record
 from compat.types import Message, is_number
 
 __all__ = ["RedisStreamsChannelLayer"]
@@ -36,11 +36,11 @@ DIRECT_FACTOR = 100
 class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
     """Channels and groups over Redis Streams, for any number of processes.
 
-    ``history``: how many messages of a group are kept, for ``history_seconds`` after the last one; a process
-    that was cut off for longer is told by ``on_reset``, the type of a message to the members, which gets the
-    key ``group``. ``takeover``: seconds of silence after which another worker gets the message of a plain
-    channel; after ``tries`` workers it is a dead letter. ``expiry``, ``capacity`` and the other options are
-    those of the queue layer.
+    ``catch_up``: how many messages of a group are kept, for ``catch_up_seconds``; a process that was cut off
+    for longer is told by ``on_reset``, the type of a message to the members, which gets the key ``group``.
+    For groups with a rule in ``history`` that rule counts instead. ``takeover``: seconds of silence after
+    which another worker gets the message of a plain channel; after ``tries`` workers it is a dead letter.
+    ``expiry``, ``capacity`` and the other options are those of the queue layer.
 
     Each message arrives at least once and in the order of its group, while Redis keeps its data; what is
     lost is counted or announced. ``receive()`` of a plain channel acknowledges the message, ``take()`` leaves
@@ -56,7 +56,7 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
         *("hosts", "prefix", "expiry", "group_expiry", "capacity", "channel_capacity"),
         *("symmetric_encryption_keys", "random_prefix_length", "serializer_format"),
         *("on_overflow", "on_disconnect", "on_reconnect", "on_reset"),
-        *("history", "history_seconds", "tries", "takeover"),
+        *("history", "catch_up", "catch_up_seconds", "tries", "takeover"),
     )
     ignored = ("lease",)
     """Options of the queue layer that have no effect here, accepted so that the BACKEND can be changed."""
@@ -73,8 +73,9 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
         random_prefix_length: int = 12,
         serializer_format: str = "msgpack",
         *,
-        history: int = 1000,
-        history_seconds: float = 300,
+        history: Mapping[Any, Any] | None = None,
+        catch_up: int = 1000,
+        catch_up_seconds: float = 300,
         tries: int = 5,
         takeover: float = 60,
         on_overflow: Overflow = "drop",
@@ -98,13 +99,14 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
                 "expiry": expiry,
                 "symmetric_encryption_keys": symmetric_encryption_keys,
             },
+            history=history,
             unknown={name: value for name, value in unknown.items() if name not in self.ignored},
         )
         for name, value in (
             ("expiry", max(expiry, 1)),
             ("group_expiry", group_expiry),
-            ("history", history),
-            ("history_seconds", history_seconds),
+            ("catch_up", catch_up),
+            ("catch_up_seconds", catch_up_seconds),
             ("tries", tries),
             ("takeover", takeover),
         ):
@@ -114,8 +116,16 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
         self.group_expiry = int(group_expiry)
         self.tries = int(tries)
         self.takeover = float(takeover)
-        self.history = History(int(history), int(history_seconds), self.group_expiry)
-        self.direct = History(capacity * DIRECT_FACTOR, self.expiry_s, self.group_expiry)
+        self.recordings = Recordings(
+            self,
+            self.rules,
+            self.keys.STREAMS,
+            lambda group: self.keys.shard_in(self.keys.history_topic(group)),
+            self.group_expiry,
+            always=Record(int(catch_up), int(catch_up_seconds), self.group_expiry),
+            in_head=True,
+        )
+        self.direct = Record(capacity * DIRECT_FACTOR, self.expiry_s, self.group_expiry)
         self.on_reset: Mapping[str, Any] | None = event_of(on_reset, "on_reset")
 
     # Channels
@@ -138,9 +148,9 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
         if "!" in channel:
             client_prefix = lease_of(channel)
             topic, keys = self.keys.direct_topic(client_prefix), self.keys.direct(client_prefix)
-            body = self.serialize({**message, RESERVED_KEY: channel})
+            body = Place.made().encode() + self.serialize({**message, RESERVED_KEY: channel})
             shard, command = self.keys.shard_in(topic), await self._publishing()
-            await self.direct.append(commands, shard, keys, topic, body, command)
+            await self.direct.append(commands, shard, keys, body, 0, topic, command)
         else:
             life_s = max(self.group_expiry, self.expiry_s)
             stored, expired = await commands.run(
@@ -176,8 +186,8 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
 
     # Groups
 
-    async def group_add(self, group: str, channel: str) -> None:
-        """Add a channel of this process to ``group``.
+    async def group_add(self, group: str, channel: str, last: int | None = None) -> None:
+        """Add a channel of this process to ``group``; ``last``: see ``InMemoryChannelLayer``.
 
         Raises RuntimeError for any other channel, LayerUnavailable without Redis.
         """
@@ -189,7 +199,9 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
                 f"group_add() of the streams layer takes channels of this process, not {channel!r}: each "
                 "process follows a group's history for its own members. Send to a plain channel by send()"
             )
-        await self._on(owner, owner.join(group, channel))
+        if last:
+            self.rules.require(group)
+        await self._on(owner, owner.join(group, channel, last))
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Remove ``channel`` from ``group``; do nothing if it is not a member."""
@@ -211,18 +223,21 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
     ) -> SendResult:
         require_message(message)
         self.require_valid_group_name(group)
-        message = {key: value for key, value in message.items() if key not in (RESERVED_KEY, EXCLUDE_KEY)}
+        message = without_reserved(message)
         excluded = list(exclude)
         if excluded:
             message[EXCLUDE_KEY] = excluded
-        topic, body = self.keys.history_topic(group), self.serialize(message)
-        station = commands.station
-        mark = topic.encode() + body
+        topic, written = self.keys.history_topic(group), self.recordings.write(group, message)
+        station, mark = commands.station, written.mark.encode()
+        record = self.recordings.record(group)
+        assert record is not None
         receipt = station.receipts.expect(mark) if station is not None and station.hears(group) else None
         try:
-            shard, keys = self.keys.shard_in(topic), self.keys.history(group)
-            heard = await self.history.append(commands, shard, keys, topic, body, await self._publishing())
+            shard, keys = self.recordings.where(group)
+            command = await self._publishing()
+            _, _, heard = await record.append(commands, shard, keys, written.body, written.at, topic, command)
             self.metrics.count_sent()
+            self.metrics.count_recorded(len(written.body))
             if receipt is None:
                 return SendResult(None if heard else 0, 0)
             if not receipt.came:
@@ -233,20 +248,6 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
                 station.receipts.forget(mark, receipt)
 
     # Losses
-
-    def count_reset(self, group: str | None, reason: str, lost: int | None) -> None:
-        """Count and log messages of a group, or direct ones (None), that are missing for ever."""
-        self.metrics.drop(
-            "reset",
-            lost or 1,
-            log,
-            "%s: %s have missed %s: %s",
-            self.name(),
-            "channels of this process" if group is None else f"members of group {group}",
-            "messages" if lost is None else f"{lost} messages",
-            reason,
-            cause=group,
-        )
 
     def count_dead(self, channel: str, tries: int) -> None:
         """Count and log a message that has become a dead letter."""

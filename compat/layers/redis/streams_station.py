@@ -3,26 +3,53 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Collection
+from typing import TYPE_CHECKING, NamedTuple
 
-from compat.clock import steady
 from compat.engine.inbox import Inbox
 from compat.layers.redis.jobs import Jobs
+from compat.layers.redis.kept_groups import KeptGroups
 from compat.layers.redis.keys import RESERVED_KEY, lease_of
 from compat.layers.redis.own_station import OwnStation
-from compat.layers.redis.pubsub_station import EXCLUDE_KEY
 from compat.layers.redis.scripts import ADD_JOB
 from compat.layers.redis.subscriptions import Subscriptions
 from compat.redis.reasons import REPLICA
-from compat.redis.streams.follower import Follower
-from compat.redis.streams.history import APPEND, READ, Part, entry_of
+from compat.redis.streams.follower import Follower, Found
+from compat.redis.streams.history import APPEND, PLACE_LENGTH, READ, Place
 from compat.types import Message
 
 if TYPE_CHECKING:
     from compat.layers.redis.streams import RedisStreamsChannelLayer
 
 __all__ = ["StreamsStation"]
+
+
+class _Direct(NamedTuple):
+    """A message to one channel, with its place in the history of such messages."""
+
+    place: Place
+    body: bytes
+
+    @property
+    def epoch(self) -> str:
+        return self.place.epoch
+
+    @property
+    def offset(self) -> int:
+        return self.place.offset
+
+    @property
+    def mark(self) -> str:
+        return self.place.mark
+
+
+def _direct(published: bytes) -> _Direct:
+    head = bytes(published[:PLACE_LENGTH]).decode("ascii", "replace")
+    return _Direct(Place.read(head), bytes(published[PLACE_LENGTH:]))
+
+
+def _mark(stored: bytes) -> str:
+    return _direct(stored).mark
 
 
 class StreamsStation(OwnStation):
@@ -35,17 +62,17 @@ class StreamsStation(OwnStation):
     ) -> None:
         super().__init__(layer, loop, client_prefix, layer.expiry_s, self._link_lost)
         self.layer: RedisStreamsChannelLayer = layer
-        self.groups: dict[str, dict[str, None]] = {}
-        """Maps a group to its members on this loop, in the order of joining."""
+        self.kept = KeptGroups(self, layer, self._reset)
         self._by_topic: dict[str, str] = {}
-        """Maps the topic of a group to the group."""
+        """Maps the topic of a group with members on this loop to the group."""
         self._direct: dict[str, str] = {}
         """Maps the topics of direct messages to their client prefixes: this loop's own, and adopted ones."""
         self._listening: dict[str, asyncio.Task[None]] = {}
         self.follower = Follower(self)
+        """Follows the direct messages."""
         self.jobs = Jobs(self.shards, layer, self.outages, client_prefix, layer.block_s, self._decode_job)
         self.subscriptions = Subscriptions(
-            self, layer.ping_interval, self._published, self._is_wanted, self.follower.reconnected
+            self, layer.ping_interval, self._published, self._is_wanted, self._confirmed
         )
 
     def _link_lost(self, index: int, reason: str) -> None:
@@ -54,90 +81,90 @@ class StreamsStation(OwnStation):
 
     # Groups
 
-    async def join(self, group: str, channel: str) -> None:
+    @property
+    def groups(self) -> dict[str, Collection[str]]:
+        """The groups, each with its members on this loop, in the order of joining."""
+        return {group: self.kept.members(group) for group in self.kept.groups}
+
+    async def join(self, group: str, channel: str, last: int | None = None) -> None:
         """Add a channel of this loop to a group; return when all later messages will be received."""
         topic = self.keys.history_topic(group)
-        self.groups.setdefault(group, {})[channel] = None
+        members = self.kept.expect(group)
         self._by_topic[topic] = group
         self.note_joined(group, channel)
         try:
-            await self.listening(channel)  # direct messages come in order with those of groups
-            await self.subscriptions.subscribe(topic)
-            await self.follower.begin(topic)
+            await self.kept.join(group, channel, last, self._ready(topic, channel))
         except BaseException:
             self.leave(group, channel)
             raise
+        if channel not in members:  # it has left meanwhile
+            self.leave(group, channel)
+
+    async def _ready(self, topic: str, channel: str) -> None:
+        await self.listening(channel)  # direct messages come in order with those of groups
+        await self.subscriptions.subscribe(topic)
 
     def leave(self, group: str, channel: str) -> None:
         """Remove a channel from a group."""
         self.note_left(group, channel)
-        members = self.groups.get(group)
-        if members is not None:
-            members.pop(channel, None)
-            if not members:
-                topic = self.keys.history_topic(group)
-                del self.groups[group], self._by_topic[topic]
-                self.follower.end(topic)
-                self.subscriptions.unsubscribe(topic)
+        if self.kept.leave(group, channel):
+            topic = self.keys.history_topic(group)
+            del self._by_topic[topic]
+            self.subscriptions.unsubscribe(topic)
 
     def _is_wanted(self, topic: str) -> bool:
         return topic in self._by_topic or topic in self._direct
 
     def hears(self, group: str) -> bool:
         """Return True if messages for ``group`` now reach members on this loop."""
-        return group in self.groups and self.subscriptions.is_subscribed(self.keys.history_topic(group))
+        return bool(self.kept.members(group)) and self.subscriptions.is_subscribed(
+            self.keys.history_topic(group)
+        )
 
     def _published(self, topic: bytes, body: bytes) -> Awaitable[None] | None:
+        name = topic.decode()
+        group = self._by_topic.get(name)
         try:
-            entry = entry_of(body)
+            if group is None:
+                return self.follower.came(name, _direct(body)) if name in self._direct else None
+            entry = self.layer.recordings.arrived(group, body)
         except ValueError as error:
-            self.layer.count_undecodable(topic.decode(errors="replace"), error)
+            self.layer.count_undecodable(name, error)
             return None
-        return self.follower.came(topic.decode(), entry)
+        return None if entry is None else self.kept.came(group, entry)
 
-    # What the follower finds
+    def _confirmed(self, topics: set[str]) -> None:
+        self.follower.reconnected({topic for topic in topics if topic in self._direct})
+        self.kept.reconnected([self._by_topic[topic] for topic in topics if topic in self._by_topic])
+
+    def _reset(self, group: str) -> None:
+        if self.layer.on_reset is not None:
+            self.tell(tuple(self.kept.members(group)), {**self.layer.on_reset, "group": group})
+
+    # What the follower of direct messages finds
 
     @property
     def follow_memory_s(self) -> float:
-        return min(self.layer.history.position_s, self.layer.direct.position_s)
+        return self.layer.direct.position_s
 
-    def follow_deliver(self, topic: str, body: bytes) -> Awaitable[None] | None:
-        if topic in self._direct:
-            return self._arrived(body)
-        group = self._by_topic.get(topic)
-        receipt = self.receipts.take(topic.encode() + body) if self.receipts else None
-        message = self.decode(topic, body) if group is not None else None
-        if message is None or group is None:
-            if receipt is not None:
-                receipt.note(0, 0, 0)
-            return None
-        excluded = message.pop(EXCLUDE_KEY, ())
-        members = tuple(self.groups[group])
-        if isinstance(excluded, list) and excluded:
-            members = tuple(channel for channel in members if channel not in excluded)
-        try:
-            self.hand_out(members, message, steady() + self.layer.expiry, receipt)
-        except Exception as error:  # noqa: BLE001 - nesting too deep to copy
-            self.layer.count_undecodable(topic, error)
-        return self.pause() if self.scheduler.backlog else None
+    def follow_deliver(self, topic: str, entry: _Direct, /, *, late: bool) -> Awaitable[None] | None:
+        return self._arrived(entry.body) if topic in self._direct else None
 
     def follow_reset(self, topic: str, reason: str, lost: int | None) -> None:
-        group = self._by_topic.get(topic)
-        if group is None and topic not in self._direct:
-            return  # its last member has left
-        self.layer.count_reset(group, reason, lost)
+        if topic not in self._direct:
+            return
+        self.layer.count_reset(None, reason, lost)
         if self.layer.on_reset is not None:
-            affected = self.boxes if group is None else self.groups[group]
-            self.tell(tuple(affected), {**self.layer.on_reset, "group": group})
+            self.tell(tuple(self.boxes), {**self.layer.on_reset, "group": None})
 
-    async def follow_read(self, topic: str, first: int, most: int) -> Part:
-        client_prefix = self._direct.get(topic)
-        keys = (
-            self.keys.history(self._by_topic.get(topic, ""))
-            if client_prefix is None
-            else self.keys.direct(client_prefix)
-        )
-        return await self.layer.history.read(self.shards, self.keys.shard_in(topic), keys, first, most)
+    async def follow_read(self, topic: str, most: int, first: int | None) -> Found:
+        keys = self.keys.direct(self._direct.get(topic, ""))
+        part = await self.layer.direct.read(self.shards, self.keys.shard_in(topic), keys, most, first)
+        entries = [
+            _Direct(Place(part.epoch, stored.offset, _mark(stored.body)), stored.body[PLACE_LENGTH:])
+            for stored in part.entries
+        ]
+        return Found(part, entries)
 
     # Channels
 
@@ -242,6 +269,7 @@ class StreamsStation(OwnStation):
         for listening in self._listening.values():
             listening.cancel()
         await self.follower.aclose()
+        await self.kept.aclose()
         await self.subscriptions.aclose()
         await self.jobs.aclose()
         await self.shards.aclose()

@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
-from compat.layers.redis.keys import RESERVED_KEY
-from compat.layers.redis.pubsub_station import EXCLUDE_KEY
+from compat.layers.redis.keys import EXCLUDE_KEY, PLACE_KEY, RESERVED_KEY
 from compat.manager.backends.records import Record
 from compat.manager.connections.parts import ManagerParts, id_of
 from compat.manager.connections.state import Connection
@@ -21,7 +20,7 @@ from compat.manager.utils.batching import run_with_concurrency_limit
 
 __all__ = ["Sending"]
 
-RESERVED = frozenset((EXCEPT_KEY, RESERVED_KEY, EXCLUDE_KEY))
+RESERVED = frozenset((EXCEPT_KEY, RESERVED_KEY, EXCLUDE_KEY, PLACE_KEY))
 AT_ONCE = 50
 """How many messages to connections on other servers are sent at the same time."""
 

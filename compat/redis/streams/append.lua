@@ -1,16 +1,8 @@
--- Appends a message to a history, and publishes it with its position in front. Returns how many connections have
--- got it.
+-- Appends a message to a history, and publishes it with its position. Returns {offset, epoch, how many connections
+-- have got it}.
 -- KEYS: the stream, its position (a hash that outlives the stream), the topic
--- ARGV: the message, entries to keep, seconds to keep them, seconds to keep the position, the epoch of a history that
---       begins, the command to publish with
-local epoch = redis.call('HGET', KEYS[2], 'epoch')
-if not epoch then
-  epoch = ARGV[5]
-  redis.call('HSET', KEYS[2], 'epoch', epoch)
-  redis.call('DEL', KEYS[1])
-end
-local offset = redis.call('HINCRBY', KEYS[2], 'offset', 1)
-redis.call('XADD', KEYS[1], 'MAXLEN', ARGV[2], offset .. '-0', 'm', ARGV[1])
-redis.call('EXPIRE', KEYS[1], ARGV[3])
-redis.call('EXPIRE', KEYS[2], ARGV[4])
-return redis.call(ARGV[6], KEYS[3], string.format('%016.0f', offset) .. epoch .. ARGV[1])
+-- ARGV: the message, where its position is written into it (-1: nowhere), entries to keep, seconds to keep them,
+--       seconds to keep the position, the epoch of a history that begins, the command to publish with ('': none)
+local offset, epoch, placed = record(KEYS[1], KEYS[2], ARGV[1], tonumber(ARGV[2]), '', ARGV[3], ARGV[4], ARGV[5], ARGV[6])
+if ARGV[7] == '' then return {offset, epoch, 0} end
+return {offset, epoch, redis.call(ARGV[7], KEYS[3], placed)}

@@ -8,18 +8,45 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 from compat.clock import steady
 from compat.exceptions import LayerUnavailable
 from compat.redis.backoff import Backoff
-from compat.redis.streams.history import Entry, Part
+from compat.redis.streams.history import Part
 from compat.redis.waiting import sleep
 
-__all__ = ["Follower", "Receiver"]
+__all__ = ["Entry", "Follower", "Found", "Receiver"]
 
 ENTRIES_AT_ONCE = 500
 TAKEN_OVER = "another Redis has taken over, without the last messages"
+
+
+class Entry(Protocol):
+    """A message of a history, as the receiver reads it."""
+
+    @property
+    def epoch(self) -> str:
+        """The epoch of the history."""
+        raise NotImplementedError
+
+    @property
+    def offset(self) -> int:
+        """The place in that epoch."""
+        raise NotImplementedError
+
+    @property
+    def mark(self) -> str:
+        """What no other message has."""
+        raise NotImplementedError
+
+
+class Found(NamedTuple):
+    """A part of a history that a receiver has read."""
+
+    part: Part
+    entries: Sequence[Any] = ()
+    """Each an ``Entry``, of the same type as those of ``Follower.came``."""
 
 
 class Receiver(Protocol):
@@ -30,29 +57,33 @@ class Receiver(Protocol):
         """How long Redis remembers a position after the last message (``History.position_s``)."""
         raise NotImplementedError
 
-    def follow_deliver(self, topic: str, body: bytes) -> Awaitable[None] | None:
-        """Deliver a message; return None, or an awaitable to wait for before the next one."""
+    def follow_deliver(self, topic: str, entry: Any, /, *, late: bool) -> Awaitable[None] | None:
+        """Deliver a message; return None, or an awaitable to wait for before the next one.
 
-    def follow_reset(self, topic: str, reason: str, lost: int | None) -> None:
+        ``late``: it was missing, and was read.
+        """
+
+    def follow_reset(self, topic: str, /, reason: str, lost: int | None) -> None:
         """Note that messages are missing for ever; ``lost``: how many, or None if that is unknown."""
 
-    async def follow_read(self, topic: str, first: int, most: int) -> Part:
-        """Read a part of the history (``History.read``)."""
+    async def follow_read(self, topic: str, /, most: int, first: int | None) -> Found:
+        """Read a part of the history (``Record.read``)."""
         raise NotImplementedError
 
 
 class _Followed:
     """Where one topic is."""
 
-    __slots__ = ("again", "body", "epoch", "forgotten", "live", "offset", "task")
+    __slots__ = ("again", "epoch", "forgotten", "live", "mark", "offset", "task")
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, found: Found) -> None:
+        part = found.part
         self.epoch = part.epoch
         self.offset = part.last
         """The offset of the last message that was delivered, or that was there at the beginning."""
-        found = [entry.body for entry in part.entries if entry.offset == part.last]
-        self.body: bytes | None = found[0] if found else None
-        """That message; a history in which another one has its offset is not the same any more."""
+        marks = [entry.mark for entry in found.entries if entry.offset == part.last]
+        self.mark: str | None = marks[0] if marks else None
+        """That message's; a history in which another one has its offset is not the same any more."""
         self.forgotten = steady() + part.forgotten_s
         """When Redis has forgotten the position, because nothing has been sent for long: nothing is missing.
 
@@ -80,7 +111,7 @@ class Follower:
         """Follow a topic that only this process reads, from its first message on, or from where it was."""
         followed = self._topics.get(topic)
         if followed is None:
-            followed = self._topics[topic] = _Followed(Part())
+            followed = self._topics[topic] = _Followed(Found(Part()))
         self._read(topic, followed)
 
     def take_over(self, other: Follower, topic: str) -> None:
@@ -105,12 +136,8 @@ class Follower:
         await asyncio.shield(beginning)
 
     async def _begin(self, topic: str) -> None:
-        part = await self._receiver.follow_read(topic, 0, 0)
-        if part.last:  # the last message too, to know it again
-            with_body = await self._receiver.follow_read(topic, part.last, 1)
-            if with_body.epoch == part.epoch:
-                part = part._replace(entries=with_body.entries)
-        followed = self._topics[topic] = _Followed(part)
+        # The newest message too, to know it again.
+        followed = self._topics[topic] = _Followed(await self._receiver.follow_read(topic, 1, None))
         if topic in self._early:
             self._read(topic, followed)
 
@@ -140,9 +167,11 @@ class Follower:
         if followed.task is not None:
             followed.again = True
             return None
+        if entry.offset == 1 and not followed.epoch:  # the first message of all
+            followed.epoch = entry.epoch
         if entry.epoch == followed.epoch:
             if entry.offset == followed.offset + 1:
-                return self._deliver(topic, followed, entry)
+                return self._deliver(topic, followed, entry, late=False)
             if before < entry.offset <= followed.offset:
                 return None  # it has been read from the stream
         self._read(topic, followed)
@@ -156,10 +185,12 @@ class Follower:
                 followed.live = 0
                 self._read(topic, followed)
 
-    def _deliver(self, topic: str, followed: _Followed, entry: Entry) -> Awaitable[None] | None:
-        followed.offset, followed.body = entry.offset, entry.body
+    def _deliver(
+        self, topic: str, followed: _Followed, entry: Entry, *, late: bool
+    ) -> Awaitable[None] | None:
+        followed.offset, followed.mark = entry.offset, entry.mark
         followed.forgotten = steady() + self._receiver.follow_memory_s
-        return self._receiver.follow_deliver(topic, entry.body)
+        return self._receiver.follow_deliver(topic, entry, late=late)
 
     def _read(self, topic: str, followed: _Followed) -> None:
         if followed.task is not None:
@@ -173,44 +204,57 @@ class Follower:
             while True:
                 followed.again = False
                 try:
-                    part = await self._receiver.follow_read(topic, followed.offset, ENTRIES_AT_ONCE)
+                    found = await self._receiver.follow_read(topic, ENTRIES_AT_ONCE, followed.offset)
                 except LayerUnavailable:
                     await sleep(backoff.next_s())
                     continue
                 backoff.reset()
-                for entry in self._checked(topic, followed, part):
-                    pause = self._deliver(topic, followed, entry)
+                for entry in self._checked(topic, followed, found):
+                    pause = self._deliver(topic, followed, entry, late=True)
                     if pause is not None:
                         await pause
-                if followed.offset >= part.last and not followed.again:
+                if followed.offset >= found.part.last and not followed.again:
                     return
         finally:
             followed.task = None
 
-    def _checked(self, topic: str, followed: _Followed, part: Part) -> Sequence[Entry]:
+    def _checked(self, topic: str, followed: _Followed, found: Found) -> Sequence[Entry]:
         """Return the entries that are new; note a reset if some are missing for ever."""
-        receiver, entries = self._receiver, part.entries
+        receiver, (part, entries) = self._receiver, found
         if part.epoch != followed.epoch:  # what was read is from the middle of another history
             if followed.epoch and steady() < followed.forgotten:
                 receiver.follow_reset(topic, "Redis has lost the history", None)
-            followed.epoch, followed.offset, followed.body = part.epoch, 0, None
+            followed.epoch, followed.offset, followed.mark = part.epoch, 0, None
             followed.again = bool(part.epoch)
             return ()
         if entries and entries[0].offset == followed.offset:
-            if followed.body in (None, entries[0].body):
+            if followed.mark in (None, entries[0].mark):
                 entries = entries[1:]
             else:
                 receiver.follow_reset(topic, TAKEN_OVER, None)
                 followed.offset -= 1
         elif part.last < followed.offset:
             receiver.follow_reset(topic, TAKEN_OVER, None)
-            followed.offset, followed.body = part.last, None
-        found = entries[0].offset if entries else part.last + 1
-        if found > followed.offset + 1:
-            lost = found - followed.offset - 1
-            receiver.follow_reset(topic, "the history does not reach back far enough", lost)
-            followed.offset, followed.body = found - 1, None
+            followed.offset, followed.mark = part.last, None
+        if part.gone > followed.offset:
+            receiver.follow_reset(
+                topic, "the history does not reach back far enough", part.gone - followed.offset
+            )
+            followed.offset, followed.mark = part.gone, None
+        if not entries and followed.offset < part.last:  # the newest ones were deleted by hand
+            followed.offset, followed.mark = part.last, None
         return entries
+
+    def position(self, topic: str) -> tuple[str, int]:
+        """Return the epoch and the offset of the last message that was delivered; ("", 0) if not followed."""
+        followed = self._topics.get(topic)
+        return ("", 0) if followed is None else (followed.epoch, followed.offset)
+
+    def adopt(self, topic: str, epoch: str) -> None:
+        """Note the epoch of a history that has just begun, and has no message yet."""
+        followed = self._topics.get(topic)
+        if followed is not None and not followed.epoch and followed.offset == 0:
+            followed.epoch = epoch
 
     async def aclose(self) -> None:
         """End all reading; the positions are kept."""

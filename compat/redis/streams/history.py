@@ -1,52 +1,115 @@
-"""The history of a topic: its keys, its script, and the form in which a message of it is published.
+"""The histories of topics in Redis: their scripts, and where a message carries its position.
 
 A history is a Redis Stream whose entries are numbered by offsets, 1, 2, 3, …, and a hash with its epoch and
 its last offset. The hash outlives the stream. A history that Redis has lost begins again with another epoch.
+
+The sender leaves room in a message for its position, which the script writes there: ``PLACE_LENGTH``
+characters, of which the last ones are the mark of the message.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from compat.redis.encoding import Argument
 from compat.redis.scripts import Script
 from compat.redis.shards import Commands
 
-__all__ = ["APPEND", "READ", "Entry", "History", "Part", "entry_of"]
+__all__ = [
+    "APPEND",
+    "BEGIN",
+    "FORGET",
+    "NOWHERE",
+    "PLACE_LENGTH",
+    "READ",
+    "RECORD_PART",
+    "UNPLACED",
+    "Part",
+    "Place",
+    "Record",
+    "Stored",
+    "new_epoch",
+]
 
 FOLDER = Path(__file__).parent
-APPEND = Script(FOLDER, "append")
+RECORD_PART = str(FOLDER / "record")
+"""What every script that writes to a history begins with (``Script``)."""
+APPEND = Script(FOLDER, "append", (RECORD_PART,))
 """Append a message, and publish it."""
-READ = Script(FOLDER, "read")
+READ = Script(FOLDER, "read", (RECORD_PART,))
 """Read a part of a history, and its position."""
+BEGIN = Script(FOLDER, "begin")
+"""Give a history its epoch before its first message."""
+FORGET = Script(FOLDER, "forget")
+"""Delete entries."""
 
 OFFSET_DIGITS = 16
-EPOCH_BYTES = 16
-FRAME_BYTES = OFFSET_DIGITS + EPOCH_BYTES
+EPOCH_LENGTH = 16
+MARK_LENGTH = 16
+PLACED_LENGTH = OFFSET_DIGITS + EPOCH_LENGTH
+PLACE_LENGTH = PLACED_LENGTH + MARK_LENGTH
+UNPLACED = "0" * PLACED_LENGTH
+NOWHERE = -1
+"""A message without room for its position, because it is encrypted."""
 
 
-class Entry(NamedTuple):
-    """A message with its position."""
+class Place(NamedTuple):
+    """Where a message is in its history, and the mark by which its sender knows it."""
 
-    epoch: bytes
+    epoch: str
     offset: int
+    mark: str
+
+    @classmethod
+    def made(cls) -> str:
+        """Return room for a position, with a new mark."""
+        return UNPLACED + os.urandom(MARK_LENGTH // 2).hex()
+
+    @classmethod
+    def read(cls, text: str) -> Place:
+        """Return the place in the first ``PLACE_LENGTH`` characters of a text; raise ValueError."""
+        digits = text[:OFFSET_DIGITS]
+        if len(text) < PLACE_LENGTH or not (digits.isascii() and digits.isdigit()):
+            raise ValueError("it has no position in a history")
+        return cls(text[OFFSET_DIGITS:PLACED_LENGTH], int(digits), text[PLACED_LENGTH:PLACE_LENGTH])
+
+    def __str__(self) -> str:
+        return f"{self.offset:0{OFFSET_DIGITS}d}{self.epoch}{self.mark}"
+
+
+def new_epoch() -> str:
+    """Return the epoch of a history that begins."""
+    return os.urandom(EPOCH_LENGTH // 2).hex()
+
+
+class Stored(NamedTuple):
+    """An entry of a stream."""
+
+    offset: int
+    age_s: float
     body: bytes
 
 
 class Part(NamedTuple):
-    """A part of a history, and where the history ends now; the epoch is empty if there is none."""
+    """A part of a history, and what is known of all of it; the epoch is empty if there is none."""
 
-    epoch: bytes = b""
+    epoch: str = ""
     last: int = 0
     forgotten_s: float = 0
     """Seconds until Redis forgets the position, unless there are new messages."""
-    entries: tuple[Entry, ...] = ()
+    gone: int = 0
+    """The entries up to this offset are there no more."""
+    tainted: int = 0
+    """Up to this offset, processes that know nothing of histories have sent messages in between."""
+    forgets: int = 0
+    """How often entries were deleted by hand."""
+    entries: tuple[Stored, ...] = ()
 
 
-class History:
-    """The histories of one layer: ``count`` messages each, for ``seconds`` after the last one.
+class Record:
+    """The histories of one kind: ``count`` messages each, for ``seconds``.
 
     The position of a history is kept for ``longer_s`` seconds more.
     """
@@ -56,29 +119,44 @@ class History:
         self.seconds = seconds
         self.position_s = seconds + longer_s
 
+    def limits(self) -> tuple[Argument, ...]:
+        """Return the arguments of ``record`` in ``record.lua`` that say how much is kept, and a new epoch."""
+        return (self.count, self.seconds, self.position_s, new_epoch())
+
     async def append(
-        self, commands: Commands, shard: int, keys: list[str], topic: str, body: bytes, command: bytes
-    ) -> int:
-        """Append a message and publish it with ``command``; return how many connections have got it.
+        self,
+        commands: Commands,
+        shard: int,
+        keys: list[str],
+        body: bytes,
+        at: int,
+        topic: str = "",
+        command: bytes = b"",
+    ) -> tuple[int, str, int]:
+        """Append a message, and publish it on ``topic`` with ``command`` if there is one.
 
-        ``keys``: the stream and its position. Raises LayerUnavailable.
+        ``keys``: the stream and its position. ``at``: where its place is in the message, or NOWHERE. Returns
+        its offset, its epoch, and how many connections have got it. Raises LayerUnavailable.
         """
-        limits: tuple[Argument, ...] = (self.count, self.seconds, self.position_s)
-        fresh = os.urandom(EPOCH_BYTES // 2).hex()
-        heard: int = await commands.run(shard, APPEND, [*keys, topic], body, *limits, fresh, command)
-        return heard
+        keys = [*keys, topic] if topic else keys
+        offset, epoch, heard = await commands.run(shard, APPEND, keys, body, at, *self.limits(), command)
+        return int(offset), epoch.decode(), heard
 
-    @staticmethod
-    async def read(commands: Commands, shard: int, keys: list[str], first: int, most: int) -> Part:
-        """Return up to ``most`` entries from the offset ``first`` on; raise LayerUnavailable."""
-        epoch, last, ttl_ms, *flat = await commands.run(shard, READ, keys, first, most)
-        pairs = zip(flat[::2], flat[1::2], strict=True)
-        return Part(epoch, last, ttl_ms / 1000, tuple(Entry(epoch, *pair) for pair in pairs))
-
-
-def entry_of(published: Any) -> Entry:
-    """Return the entry in a published message; raise ValueError if it has none."""
-    if len(published) < FRAME_BYTES:
-        raise ValueError("it has no position: it was not sent by a streams layer")
-    epoch = bytes(published[OFFSET_DIGITS:FRAME_BYTES])
-    return Entry(epoch, int(published[:OFFSET_DIGITS]), bytes(published[FRAME_BYTES:]))
+    async def read(
+        self, commands: Commands, shard: int, keys: list[str], most: int, first: int | None = None
+    ) -> Part:
+        """Return up to ``most`` entries from ``first`` on, or the newest; raise LayerUnavailable."""
+        found = await commands.run(
+            shard, READ, keys, most, self.seconds, "" if first is None else max(first, 1)
+        )
+        epoch, last, ttl_ms, gone, tainted, forgets, *flat = found
+        entries = zip(flat[::3], flat[1::3], flat[2::3], strict=True)
+        return Part(
+            epoch.decode(),
+            last,
+            ttl_ms / 1000,
+            gone,
+            tainted,
+            forgets,
+            tuple(Stored(offset, age_ms / 1000, body) for offset, age_ms, body in entries),
+        )

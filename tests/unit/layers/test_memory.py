@@ -313,7 +313,7 @@ def test_faults_suspected_mailbox_dropped_while_another_thread_pushes(
     """The thread has got the mailbox, its reader leaves, and the thread pushes."""
     layer = InMemoryChannelLayer()
     found, dropped = threading.Event(), threading.Event()
-    find = layer._mailbox
+    find = layer.box
 
     def find_slowly(channel: str) -> Any:
         mailbox = find(channel)
@@ -322,7 +322,7 @@ def test_faults_suspected_mailbox_dropped_while_another_thread_pushes(
             assert dropped.wait(15)
         return mailbox
 
-    monkeypatch.setattr(layer, "_mailbox", find_slowly)
+    monkeypatch.setattr(layer, "box", find_slowly)
     sender = threading.Thread(target=lambda: asyncio.run(layer.send("a", {"type": "x"})))
 
     async def main() -> Message:
@@ -345,7 +345,7 @@ def test_faults_suspected_mailbox_dropped_while_another_thread_begins_to_read(
 ) -> None:
     layer = InMemoryChannelLayer()
     found, dropped = threading.Event(), threading.Event()
-    find, got = layer._mailbox, list[Message]()
+    find, got = layer.box, list[Message]()
 
     def find_slowly(channel: str) -> Any:
         mailbox = find(channel)
@@ -357,7 +357,7 @@ def test_faults_suspected_mailbox_dropped_while_another_thread_begins_to_read(
     async def read() -> None:
         got.append(await asyncio.wait_for(layer.receive("a"), 15))
 
-    monkeypatch.setattr(layer, "_mailbox", find_slowly)
+    monkeypatch.setattr(layer, "box", find_slowly)
     other = threading.Thread(target=lambda: asyncio.run(read()))
 
     async def main() -> None:
@@ -380,7 +380,7 @@ async def test_faults_suspected_mailbox_that_becomes_an_inbox_while_another_thre
 ) -> None:
     layer = InMemoryChannelLayer()
     found, attached = threading.Event(), threading.Event()
-    find = layer._mailbox
+    find = layer.box
 
     def find_slowly(channel: str) -> Any:
         mailbox = find(channel)
@@ -390,7 +390,7 @@ async def test_faults_suspected_mailbox_that_becomes_an_inbox_while_another_thre
         return mailbox
 
     await layer.send("a", {"type": "early"})
-    monkeypatch.setattr(layer, "_mailbox", find_slowly)
+    monkeypatch.setattr(layer, "box", find_slowly)
     sender = threading.Thread(target=lambda: asyncio.run(layer.send("a", {"type": "late"})))
     sender.start()
     await asyncio.to_thread(found.wait, 15)

@@ -1,0 +1,153 @@
+"""Histories of groups: which groups have one (``CONFIG["history"]``), and what of it is returned.
+
+A message of a group with a history has a position: an offset, 1, 2, 3, …, and the epoch of the history, which
+changes when what keeps it has lost it. Both together are the ``id`` of an entry.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import functools
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from compat.engine.cursors import Position
+from compat.exceptions import ImproperlyConfigured
+from compat.layers.base import check_options
+from compat.types import Message, is_number
+
+__all__ = ["History", "HistoryEntry", "Position", "Rule", "Rules", "position_of"]
+
+COUNT, SECONDS = 100, 24 * 60 * 60
+"""The defaults of a rule."""
+ID = re.compile(r"([0-9a-f]{16})-([0-9]{1,16})\Z")
+RULED_GROUPS = 4096
+"""Groups whose rule is remembered; users may choose the names of groups."""
+
+
+def position_of(id: object) -> Position:
+    """Return the position in the ``id`` of an entry; raise ValueError if it is none."""
+    found = ID.match(id) if isinstance(id, str) else None
+    if found is None:
+        raise ValueError(f"{id!r} is not the id of an entry: expected one of layer.history(), entry.id")
+    return Position(found[1], int(found[2]))
+
+
+class HistoryEntry(dict[str, Any]):
+    """A message of a history: the dict that was sent, and the ``id`` of the entry."""
+
+    __slots__ = ("id",)
+
+    def __init__(self, message: Message, id: str) -> None:
+        super().__init__(message)
+        self.id = id
+
+
+class History(list[HistoryEntry]):
+    """Messages of a group, the oldest first.
+
+    ``complete``: there were no others in what was asked for. False if some are gone: too many or too old,
+    forgotten, or lost with what keeps the history. ``position``: the ``id`` of the newest message that the
+    group has had, for ``since=``; empty if it has had none.
+    """
+
+    def __init__(self, entries: Iterable[HistoryEntry] = (), *, complete: bool, position: str) -> None:
+        super().__init__(entries)
+        self.complete = complete
+        self.position = position
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """What is kept of a group: ``count`` messages for ``seconds``; ``on_join``: how many a member gets."""
+
+    count: int = COUNT
+    seconds: int = SECONDS
+    types: tuple[str, ...] | None = None
+    """The types of messages that are kept; None: all."""
+    on_join: int = 0
+
+    def keeps(self, message: Message) -> bool:
+        """Return True if ``message`` belongs into the history."""
+        return self.types is None or message.get("type") in self.types
+
+
+FIELDS = tuple(field.name for field in dataclasses.fields(Rule))
+
+
+class Rules:
+    """The option ``history`` of a layer: ``{pattern: {"count", "seconds", "types", "on_join"}}``.
+
+    A pattern is a glob or a compiled regular expression; the first one that matches a group counts. Raises
+    TypeError and ValueError.
+    """
+
+    def __init__(self, given: Mapping[Any, Any] | None, layer: str) -> None:
+        if given is not None and not isinstance(given, Mapping):
+            raise ValueError(
+                "history must be a dict of pattern to rule, such as {'chat_*': {'count': 100}}, not "
+                f"{given!r}"
+            )
+        self._layer = layer
+        self._rules = [(_compiled(pattern), _rule(pattern, rule)) for pattern, rule in (given or {}).items()]
+        self.of = functools.lru_cache(RULED_GROUPS)(self._of)
+        """``of(group)`` returns the rule of a group, or None."""
+
+    def __bool__(self) -> bool:
+        return bool(self._rules)
+
+    def _of(self, group: str) -> Rule | None:
+        for pattern, rule in self._rules:
+            if pattern.match(group):
+                return rule
+        return None
+
+    def require(self, group: str) -> Rule:
+        """Return the rule of a group; raise ImproperlyConfigured if it has none."""
+        rule = self.of(group)
+        if rule is None:
+            raise ImproperlyConfigured(
+                f"{self._layer} keeps no history of group {group!r}: name it in CONFIG['history'] of "
+                f"CHANNEL_LAYERS, for example {{{group!r}: {{'count': 100, 'on_join': 50}}}}; a pattern such "
+                "as 'chat_*' is for many groups"
+            )
+        return rule
+
+
+def _compiled(pattern: Any) -> re.Pattern[str]:
+    if isinstance(pattern, str):
+        return re.compile(fnmatch.translate(pattern))
+    if not hasattr(pattern, "match"):
+        raise ValueError(
+            f"history: a pattern is a glob such as 'chat_*' or a compiled regular expression, not {pattern!r}"
+        )
+    compiled: re.Pattern[str] = pattern
+    return compiled
+
+
+def _rule(pattern: Any, given: Any) -> Rule:
+    where = f"history[{pattern!r}]"
+    if not isinstance(given, Mapping):
+        raise ValueError(
+            f"{where} must be a dict with 'count', 'seconds', 'types' or 'on_join', not {given!r}"
+        )
+    check_options(Rule, {str(name): value for name, value in given.items()}, FIELDS)
+    rule = Rule(**given)
+    for name in ("count", "seconds"):
+        value = getattr(rule, name)
+        if not is_number(value) or not 1 <= value < 2**31:
+            raise ValueError(f"{where}[{name!r}] must be a number, 1 or more, not {value!r}")
+    if not isinstance(rule.on_join, int) or isinstance(rule.on_join, bool) or rule.on_join < 0:
+        raise ValueError(f"{where}['on_join'] must be a number of messages, 0 for none, not {rule.on_join!r}")
+    if rule.on_join > rule.count:
+        raise ValueError(f"{where}: 'on_join' is {rule.on_join}, and only {rule.count} are kept ('count')")
+    types = rule.types
+    if types is not None and (isinstance(types, str) or not _are_texts(types)):
+        raise ValueError(f"{where}['types'] must be a list of message types, not {types!r}")
+    return Rule(int(rule.count), int(rule.seconds), None if types is None else tuple(types), rule.on_join)
+
+
+def _are_texts(values: Any) -> bool:
+    return isinstance(values, Sequence | set | frozenset) and all(isinstance(value, str) for value in values)

@@ -1,0 +1,214 @@
+"""The histories of the in-memory layer's groups; they are gone with the process."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import secrets
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from compat.clock import steady
+from compat.engine.cursors import Position
+from compat.engine.inbox import Inbox
+from compat.engine.mailbox import Mailbox
+from compat.forks import new_lock
+from compat.layers.base import BaseChannelLayer
+from compat.layers.history import History, Rule, Rules, position_of
+from compat.layers.tail import Kept, Tail, admit, missed_by
+from compat.metrics import LayerMetrics
+
+__all__ = ["KeepsHistories", "MemoryHistories"]
+
+SWEPT = 2
+"""Each message makes room by removing so many groups that have been quiet for too long."""
+
+
+class Joined(Protocol):
+    """The layer."""
+
+    expiry: float
+    groups: dict[str, dict[str, float]]
+    metrics: LayerMetrics
+
+    def get_capacity(self, channel: str) -> int:
+        """Return how many messages may wait in ``channel``."""
+        raise NotImplementedError
+
+    def loop_of(self, channel: str) -> asyncio.AbstractEventLoop | None:
+        """Return the event loop on which a consumer reads ``channel``, else None."""
+
+    def box(self, channel: str) -> Inbox | Mailbox:
+        """Return where the messages of ``channel`` wait."""
+        raise NotImplementedError
+
+    def remove(self, channel: str, box: Inbox | Mailbox) -> None:
+        """Remove a mailbox that has been retired."""
+
+    def enter(self, group: str, channel: str) -> None:
+        """Add ``channel`` to ``group``."""
+
+
+class _Group:
+    """One group's history."""
+
+    __slots__ = ("epoch", "offset", "quiet", "tail")
+
+    def __init__(self, epoch: str, rule: Rule) -> None:
+        self.epoch = epoch
+        self.offset = 0
+        self.quiet = steady() + rule.seconds
+        """When nothing of it is left, by ``steady()``, unless there are new messages."""
+        self.tail = Tail(rule.count)
+
+    @property
+    def position(self) -> Position:
+        """The place of its last message."""
+        return Position(self.epoch, self.offset)
+
+
+class MemoryHistories:
+    """The histories of one layer, for any thread: hold ``lock`` to join a group, or to read and go on."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self.lock = new_lock()
+        self._process = secrets.token_hex(4)
+        self._begun = 0
+        self._groups: dict[Rule, OrderedDict[str, _Group]] = {}
+        """By rule, because all groups of one are kept for the same time: the quietest group first."""
+
+    def append(self, group: str, rule: Rule, message: dict[str, Any], excluded: Iterable[str] = ()) -> Kept:
+        """Append ``message``, which nobody changes any more, and return its entry; hold ``lock``."""
+        kept = self._current(group, rule) or self._begin(group, rule)
+        kept.offset += 1
+        kept.quiet = steady() + rule.seconds
+        entry = Kept(kept.epoch, kept.offset, message, kept.quiet, tuple(excluded))
+        kept.tail.add(entry)
+        groups = self._groups[rule]
+        groups.move_to_end(group)
+        for _ in range(SWEPT):
+            quietest = next(iter(groups))
+            if groups[quietest].quiet > steady():
+                break
+            del groups[quietest]
+        return entry
+
+    def _begin(self, group: str, rule: Rule) -> _Group:
+        self._begun += 1
+        kept = _Group(f"{self._process}{self._begun:08x}", rule)
+        self._groups.setdefault(rule, OrderedDict())[group] = kept
+        return kept
+
+    def _current(self, group: str, rule: Rule) -> _Group | None:
+        """Return a group's history; None if it has none, or all of it is too old."""
+        groups = self._groups.get(rule)
+        found = None if groups is None else groups.get(group)
+        if groups is not None and found is not None and found.quiet <= steady():
+            del groups[group]
+            return None
+        return found
+
+    async def join(self, layer: Joined, group: str, channel: str, rule: Rule, last: int | None) -> None:
+        """Give ``channel`` the earlier messages of a group, and all that come from now on."""
+        loop = layer.loop_of(channel)
+        if loop is None or loop is asyncio.get_running_loop() or not loop.is_running():
+            self._join(layer, group, channel, rule, last)
+            return
+        # On the loop of its inbox, so that no new message overtakes an earlier one.
+        joined: concurrent.futures.Future[None] = concurrent.futures.Future()
+
+        def join() -> None:
+            self._join(layer, group, channel, rule, last)
+            joined.set_result(None)
+
+        loop.call_soon_threadsafe(join)
+        await asyncio.wrap_future(joined)
+
+    def _join(self, layer: Joined, group: str, channel: str, rule: Rule, last: int | None) -> None:
+        with self.lock:
+            new = channel not in layer.groups.get(group, ())
+            count = last if last is not None else rule.on_join if new else 0
+            while new or count:
+                box = layer.box(channel)
+                kept = self._current(group, rule)
+                if kept is None and isinstance(box, Inbox) and box.cursors is not None:
+                    kept = self._begin(group, rule)
+                given = admit(
+                    *(box, group, None if kept is None else kept.tail, _position(kept), count),
+                    missed=missed_by(box, last),
+                    tainted=0,
+                    deadline=steady() + layer.expiry,
+                    capacity=layer.get_capacity(channel),
+                )
+                if given >= 0:
+                    layer.metrics.count_replayed(given)
+                    break
+                layer.remove(channel, box)
+            layer.enter(group, channel)
+
+    def read(self, group: str, count: int | None, since: str | None) -> History:
+        """Do what ``layer.history()`` does."""
+        rule = self.rules.require(group)
+        after = None if since is None else position_of(since)
+        with self.lock:
+            found = self._current(group, rule)
+            if found is None:
+                return History(complete=after is None, position="")
+            tail, position = found.tail, str(found.position)
+            known = after is not None and after.epoch == found.epoch and after.offset <= found.offset
+            if after is not None and known:
+                wanted = tail.since(after.offset)
+                complete = after.offset + 1 >= tail.start
+                if count is not None and len(wanted) > count:
+                    wanted, complete = wanted[:count], False
+            else:
+                wanted = tail.last(rule.count if count is None else count)
+                complete = after is None and tail.start == 1 and len(wanted) == len(tail.entries)
+        return History((entry.entry() for entry in wanted), complete=complete, position=position)
+
+    def forget(self, group: str, id: str | None) -> int:
+        """Do what ``layer.forget()`` does."""
+        rule = self.rules.require(group)
+        position = None if id is None else position_of(id)
+        with self.lock:
+            found = self._current(group, rule)
+            if found is None or (position is not None and position.epoch != found.epoch):
+                return 0
+            return found.tail.forget(None if position is None else position.offset, found.offset)
+
+    def clear(self) -> None:
+        """Forget all groups."""
+        with self.lock:
+            self._groups.clear()
+
+    def count(self) -> int:
+        """Return how many entries there are."""
+        return sum(len(kept.tail.entries) for groups in self._groups.values() for kept in groups.values())
+
+
+def _position(kept: _Group | None) -> Position:
+    return Position("", 0) if kept is None else kept.position
+
+
+class KeepsHistories(BaseChannelLayer):
+    """Base of the in-memory layer: what its users see of histories."""
+
+    histories: MemoryHistories
+    channels: dict[str, Inbox | Mailbox]
+
+    async def history(self, group: str, count: int | None = None, *, since: str | None = None) -> History:
+        """See the base class; a message is kept while this process lives."""
+        self.require_valid_group_name(group)
+        return self.histories.read(group, count, since)
+
+    async def forget(self, group: str, id: str | None = None) -> int:
+        """See the base class."""
+        self.require_valid_group_name(group)
+        return self.histories.forget(group, id)
+
+    def loop_of(self, channel: str) -> asyncio.AbstractEventLoop | None:
+        """Return the event loop on which a consumer reads ``channel``, else None."""
+        box = self.channels.get(channel)
+        return None if box is None else box.loop
