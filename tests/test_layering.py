@@ -40,6 +40,7 @@ ROOMS = (
         "metrics",
         "names",
         "settings",
+        "tickets",
         "types",
         "utils",
     ),

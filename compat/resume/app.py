@@ -9,15 +9,16 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from compat import tickets
 from compat.engine.contracts import RESUMABLE_KEY
 from compat.engine.fast.write_batching import one_write
 from compat.engine.reader import cancels_late_calls
 from compat.engine.redaction import hide_tickets
 from compat.exceptions import ImproperlyConfigured
 from compat.layers import DEFAULT_CHANNEL_LAYER, get_channel_layer
-from compat.resume import tickets
 from compat.resume.connection import ResumableConnection
 from compat.resume.ends import LATER
+from compat.resume.histories import Returned
 from compat.resume.link import Link
 from compat.resume.registry import registry
 from compat.resume.relay import ELSEWHERE, Relay, relay_of
@@ -35,6 +36,8 @@ SETTING = "CHANNEL_RESUME_SECONDS"
 NOT_THERE, COME_BACK, TRY_AGAIN_LATER = 4410, 1012, 1013
 """The connection that a client wants only is not there; another socket was faster; the layer is away."""
 FAILED, NORMAL = 1011, 1000
+FINAL = frozenset(("used", "position"))
+"""Why a client whose ticket is good is not given what it has missed: it, or a copy of it, has had that."""
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -173,57 +176,83 @@ async def _made(
     user = await _answer(rules, "resume_key", scope, _user_of)
     who = f"{user!r}"
     relay, why = relay_of(layer), None
+    returned: Returned | None = None
     if offer is not None:
-        why = await _come_back(offer, who, rules, relay, scope, receive, send)
-        if why is None:
-            return None
+        ticket, secret, why = await _checked(offer, who, rules, scope)
+        if ticket is not None and why is None:
+            why = await _come_back(ticket, secret, offer.received, who, relay, scope, receive, send)
+            if why is None:
+                return None
+            # Only a consumer joins groups before its client is told what was recovered.
+            if why not in FINAL and ticket.cursors and isinstance(rules, type):
+                returned = Returned(ticket, secret, why)
         if offer.only:
             await _turn_away(receive, send, NOT_THERE)
             return None
     place = tickets.place_of(who, _path_of(scope), await _home_of(relay))
-    made = ResumableConnection(seconds, place, why)
+    made = ResumableConnection(seconds, place, why, returned)
     scope[RESUMABLE_KEY] = made
     scope["resume"] = None if why is None else {"recovered": "", "why": why}
+    if returned is not None:
+        returned.begin(made)
+        scope["compat.progress"] = returned
     made.begin(receive, send)
     return made
 
 
-async def _come_back(
-    offer: Offer, who: str, rules: Any, relay: Relay | None, scope: Scope, receive: Receive, send: Send
-) -> str | None:
-    """Serve the socket of a client that comes back to its connection; return why it cannot, or None."""
+async def _checked(
+    offer: Offer, who: str, rules: Any, scope: Scope
+) -> tuple[tickets.Ticket | None, object, str | None]:
+    """Return the ticket that a client offers, and what it is signed with; or why it may not come back."""
     try:
         ticket, secret = tickets.read(offer.ticket)
     except tickets.Refused as refused:
-        return registry.lose(refused.why)
+        return None, None, registry.lose(refused.why)
+    place = tickets.place_of(who, _path_of(scope), "", secret)
+    if place.user != ticket.user:
+        return None, None, registry.lose("user")
+    if place.path != ticket.path and not ticket.is_of_page:
+        return None, None, registry.lose("path")
+    if not await _answer(rules, "resume_allowed", scope, lambda scope: True):
+        return None, None, registry.lose("refused")
+    return ticket, secret, None
+
+
+async def _come_back(
+    ticket: tickets.Ticket,
+    secret: object,
+    received: int,
+    who: str,
+    relay: Relay | None,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+) -> str | None:
+    """Serve the socket of a client that comes back to its connection; return why it cannot, or None."""
+    if ticket.is_of_page:
+        return "page"
     path, home = _path_of(scope), await _home_of(relay)
     place = tickets.place_of(who, path, home, secret)
-    if place.user != ticket.user:
-        return registry.lose("user")
-    if place.path != ticket.path:
-        return registry.lose("path")
     if secret != tickets.current_secret():
         place = tickets.place_of(who, path, home)
-    if not await _answer(rules, "resume_allowed", scope, lambda scope: True):
-        return registry.lose("refused")
     found = registry.connections.get(ticket.connection)
     if found is None and relay is not None and ticket.home not in ("", place.home):
-        why = await relay.serve(ticket, offer.received, place, receive, send)
+        why = await relay.serve(ticket, received, place, receive, send)
         if why == LATER:
             await _turn_away(receive, send, TRY_AGAIN_LATER)
             return None
         return registry.lose(why) if why == ELSEWHERE else why  # the home has counted what it answers
     if found is None or found.loop is not asyncio.get_running_loop():
         return registry.why_gone(ticket.connection)
-    why = found.why_not(ticket.generation, offer.received)
+    why = found.why_not(ticket.generation, received)
     if why is not None:
         return registry.lose(why)
     if (await receive())["type"] != "websocket.connect":
         return None
-    link = Link(receive, send, found, offer.received)
+    link = Link(receive, send, found, received)
     with one_write(link.protocol):
         await send({"type": "websocket.accept", "subprotocol": found.subprotocol})
-        if found.why_not(ticket.generation, offer.received) is not None:  # another socket was faster
+        if found.why_not(ticket.generation, received) is not None:  # another socket was faster
             await send({"type": "websocket.close", "code": COME_BACK})
             return None
         found.resume(link, place)

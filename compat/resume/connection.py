@@ -7,16 +7,18 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
 
-from compat.engine.contracts import Resumed
+from compat import tickets
 from compat.engine.fast.write_batching import one_write
+from compat.engine.inbox import Inbox
 from compat.engine.limits import Admission
-from compat.resume import receipts, tickets
+from compat.resume import receipts
 from compat.resume.delivery import MARK, note_place
+from compat.resume.histories import Followed, Returned, followed
 from compat.resume.inbound import Inbound
 from compat.resume.journal import Journal, payload_of, size_of
 from compat.resume.link import TAKEN_OVER, Link
+from compat.resume.parking import LOST, SERVICE_RESTART, Parking
 from compat.resume.registry import registry
 from compat.resume.wire import PROTOCOL, control
 from compat.types import Message, Receive, Send
@@ -25,11 +27,11 @@ __all__ = ["ResumableConnection"]
 
 log = logging.getLogger("compat.resume")
 
-NORMAL, LOST, SERVICE_RESTART = 1000, 1006, 1012
+NORMAL = 1000
 CLOSE_TIMEOUT_S = 2.0
 
 
-class ResumableConnection(Resumed):
+class ResumableConnection(Parking):
     """One client's connection: ``receive`` and ``send`` for the application, and the link of the moment."""
 
     __slots__ = (
@@ -37,6 +39,7 @@ class ResumableConnection(Resumed):
         "admission",
         "confirmed",
         "final",
+        "followed",
         "generation",
         "id",
         "inbound",
@@ -45,8 +48,8 @@ class ResumableConnection(Resumed):
         "loop",
         "notices",
         "over",
-        "park_timer",
         "place",
+        "returned",
         "seconds",
         "subprotocol",
         "ticket_expires",
@@ -54,7 +57,10 @@ class ResumableConnection(Resumed):
         "why",
     )
 
-    def __init__(self, seconds: float, place: tickets.Place, why: str | None) -> None:
+    def __init__(
+        self, seconds: float, place: tickets.Place, why: str | None, returned: Returned | None = None
+    ) -> None:
+        super().__init__()
         self.id = secrets.token_bytes(16)
         self.seconds, self.place = seconds, place
         self.why = why
@@ -70,7 +76,6 @@ class ResumableConnection(Resumed):
         self.accepted = False
         """The client has been sent its first ticket."""
         self.subprotocol = PROTOCOL
-        self.park_timer: asyncio.TimerHandle | None = None
         self.over = False
         """Nothing more is taken, from either side."""
         self.told = False
@@ -80,6 +85,9 @@ class ResumableConnection(Resumed):
         self.notices: Callable[[str], None] | None = None
         """What tells the consumer that it is parked or resumed (``compat.engine.connection``)."""
         self.admission: Admission | None = None
+        self.returned = returned
+        """What its client says of the groups of its former connection."""
+        self.followed: Followed | None = None
 
     def receive(self) -> Awaitable[Message]:
         """Return the client's next message; a disconnect comes once, when it does not come back."""
@@ -147,6 +155,14 @@ class ResumableConnection(Resumed):
         """See ``engine.contracts.Resumed``."""
         self.notices = notice
 
+    def follow(self, inbox: Inbox, unhandled: Callable[[], int | None]) -> None:
+        """See ``engine.contracts.Resumed``."""
+        self.followed = followed(self, inbox, unhandled)
+
+    def hush(self) -> None:
+        """Send nothing more, and take nothing, until the server has closed the socket."""
+        self.over = True
+
     async def finish(self, code: int) -> None:
         """The application has returned; ``code`` is for a client that it has not closed."""
         if self.final is None and not self.told:
@@ -157,9 +173,12 @@ class ResumableConnection(Resumed):
                 log.debug("a connection could not be closed: %r", error)
         self.over = self.told = True
         self.notices = self.admission = None
+        if self.followed is not None:
+            self.followed.close()
+            self.followed = None
         self._wake_all()
         if self.link is None and (self.final is None or not self.accepted):
-            self._forget()
+            self.forget()
 
     async def _accept(self, message: Message) -> None:
         link = self.link
@@ -170,7 +189,8 @@ class ResumableConnection(Resumed):
         with one_write(link.protocol):
             await link.raw_send({**message, "subprotocol": self.subprotocol})
             self.accepted = True
-            link.tell(self.hello(None if self.why is None else "", self.why))
+            known = None if self.why is None or self.returned is not None else ""
+            link.tell(self.hello(known, None if known is None else self.why))
             link.flush()
 
     async def _close(self, message: Message) -> None:
@@ -179,6 +199,8 @@ class ResumableConnection(Resumed):
         if self.link is None:
             self.put_disconnect(message.get("code", NORMAL))
             return
+        if self.followed is not None and message.get("code") == SERVICE_RESTART:
+            self.acknowledge(fresh=True)
         self.inbound.acknowledge_rest()
         try:
             await self.link.close(message)
@@ -198,13 +220,6 @@ class ResumableConnection(Resumed):
         self.inbound.make_space()
         self.journal.wake()
 
-    def _forget(self) -> None:
-        if self.park_timer is not None:
-            self.park_timer.cancel()
-            self.park_timer = None
-        self.inbound.stop()
-        registry.leave(self)
-
     # What its client is told
 
     def hello(self, recovered: str | None, why: str | None = None) -> Message:
@@ -217,15 +232,18 @@ class ResumableConnection(Resumed):
 
     def _ticket(self) -> str:
         self.ticket_expires = int(time.time()) + tickets.LIFETIME_S
-        return tickets.write(tickets.Ticket(self.id, self.generation, *self.place, self.ticket_expires))
+        ticket = tickets.Ticket(self.id, self.generation, *self.place, self.ticket_expires)
+        return tickets.write(ticket if self.followed is None else self.followed.placed(ticket))
 
-    def acknowledge(self) -> None:
-        """Tell the client, if there is a link, how many of its frames have come."""
+    def acknowledge(self, *, fresh: bool = False) -> None:
+        """Tell the client, if there is a link, how many of its frames have come; ``fresh``: with a ticket."""
         if self.link is not None:
             # A client that stays for long gets a ticket that lasts.
-            late = self.ticket_expires - time.time() < tickets.LIFETIME_S / 2
-            fresh = {"ticket": self._ticket()} if late else {}
-            self.link.tell(control("ack", n=self.inbound.count, **fresh))
+            late = fresh or self.ticket_expires - time.time() < tickets.LIFETIME_S / 2
+            ticket = {"ticket": self._ticket()} if late else {}
+            self.link.tell(control("ack", n=self.inbound.count, **ticket))
+            if fresh:
+                self.inbound.was_acknowledged()
 
     # For its links
 
@@ -266,52 +284,9 @@ class ResumableConnection(Resumed):
             goodbye = True
             self.put_disconnect(code if self.accepted else LOST)
         if goodbye:
-            self._forget()
+            self.forget()
         else:
-            self._park()
-
-    # Parked
-
-    @property
-    def parked(self) -> bool:
-        """True while it waits for its client."""
-        return self.link is None
-
-    @property
-    def protocol(self) -> Any:
-        """The server's protocol of the link, if frames can be batched for it, else None."""
-        return self.link and self.link.protocol
-
-    def _park(self) -> None:
-        registry.park(self)
-        self.park_timer = self.loop.call_later(self.seconds, self.give_up, "gone")
-        self.journal.look_again()  # nobody reads now
-        if registry.stopping:
-            self.stop()
-        elif self.notices is not None and not self.over:
-            self.notices("compat.parked")
-
-    def stop(self) -> None:
-        """The server stops: end a park, or a link whose socket is in another process."""
-        link = self.link
-        if link is None:
-            self.give_up("stopped")
-            return
-        self.inbound.acknowledge_rest()  # so that what has come is not unsure; the server closes its sockets
-        if link.relayed:
-            link.close({"type": "websocket.close", "code": SERVICE_RESTART})
-            self.ended(link, SERVICE_RESTART, goodbye=True)
-
-    def give_up(self, why: str) -> None:
-        """End a park: the application gets its disconnect, unless it has ended already."""
-        if self.link is not None or self.id not in registry.connections:
-            return
-        if self.admission is not None:
-            self.admission.end()
-        if not self.told:
-            registry.give_up(self, why)
-        self.put_disconnect(SERVICE_RESTART if why == "stopped" else LOST)
-        self._forget()
+            self.park()
 
     # Resumed
 
@@ -333,9 +308,7 @@ class ResumableConnection(Resumed):
         self.journal.acknowledge(link.sent)
         if replaced is not None:
             replaced.drop(TAKEN_OVER)
-        if self.park_timer is not None:
-            self.park_timer.cancel()
-            self.park_timer = None
+        self.unpark()
         if self.admission is not None:
             self.admission.resume()
         link.tell(self.hello("all"))

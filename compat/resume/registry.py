@@ -11,6 +11,7 @@ from compat.metrics import report_resumable
 
 if TYPE_CHECKING:
     from compat.resume.connection import ResumableConnection
+    from compat.resume.parking import Parking
 
 __all__ = ["MAX_PARKED_BYTES", "Registry", "registry"]
 
@@ -27,13 +28,15 @@ class Registry:
 
     def __init__(self) -> None:
         self.connections: dict[bytes, ResumableConnection] = {}
-        self.parked: OrderedDict[bytes, ResumableConnection] = OrderedDict()
+        self.parked: OrderedDict[bytes, Parking] = OrderedDict()
         """Those without a link, the longest parked one first."""
         self.sizes: dict[bytes, int] = {}
         """What each of them counts."""
         self.parked_bytes = 0
         self.resumed = 0
         """How many returns have found their connection."""
+        self.rejoined = 0
+        """How many returns have found all that the groups of a new consumer had missed."""
         self.lost: dict[str, int] = {}
         """How many returns have not, and how many parks have ended, by the reason."""
         self.given_up: OrderedDict[bytes, str] = OrderedDict()
@@ -47,12 +50,12 @@ class Registry:
             drain.tell_stop(self.stop)
         self.connections[connection.id] = connection
 
-    def leave(self, connection: ResumableConnection) -> None:
+    def leave(self, connection: Parking) -> None:
         """Forget a connection that has ended."""
         self.unpark(connection)
         self.connections.pop(connection.id, None)
 
-    def park(self, connection: ResumableConnection) -> None:
+    def park(self, connection: Parking) -> None:
         """Count a connection as parked."""
         self.parked[connection.id] = connection
         self.sizes[connection.id] = 0
@@ -68,12 +71,12 @@ class Registry:
                 connection.give_up("overflow")
                 return
 
-    def unpark(self, connection: ResumableConnection) -> None:
+    def unpark(self, connection: Parking) -> None:
         """Count a connection as parked no more."""
         if self.parked.pop(connection.id, None) is not None:
             self.parked_bytes -= self.sizes.pop(connection.id)
 
-    def grow(self, connection: ResumableConnection, size: int) -> None:
+    def grow(self, connection: Parking, size: int) -> None:
         """Count ``size`` more bytes in the journal of a connection, if it is parked."""
         if connection.id not in self.parked:
             return
@@ -94,12 +97,16 @@ class Registry:
         """Count a return that has found its connection."""
         self.resumed += 1
 
+    def count_rejoined(self) -> None:
+        """Count a return to a new consumer whose groups have missed nothing."""
+        self.rejoined += 1
+
     def lose(self, why: str) -> str:
         """Count a return that has not found its connection, or one that waits no more; return ``why``."""
         self.lost[why] = self.lost.get(why, 0) + 1
         return why
 
-    def give_up(self, connection: ResumableConnection, why: str) -> None:
+    def give_up(self, connection: Parking, why: str) -> None:
         """Count a connection that waits no more, and keep the reason for its client."""
         self.given_up[connection.id] = self.lose(why)
         if len(self.given_up) > MAX_GIVEN_UP:
@@ -115,6 +122,7 @@ class Registry:
             "live": len(self.connections) - len(self.parked),
             "parked": len(self.parked),
             "resumed": self.resumed,
+            "groups": self.rejoined,
             "lost": dict(self.lost),
         }
 

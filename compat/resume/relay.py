@@ -19,7 +19,7 @@ from compat.resume.ends import COME_BACK, LOST, AwayEnd, HomeEnd
 from compat.resume.link import Link
 from compat.resume.peer import Peer
 from compat.resume.registry import registry
-from compat.resume.tickets import Place, Ticket
+from compat.tickets import Place, Ticket
 from compat.types import Message, Receive, Send
 
 __all__ = ["ELSEWHERE", "Relay", "relay_of"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from compat.resume import tickets
+from compat import tickets
 from compat.settings import override
 from tests.resume.place import SECRET, Place, name, placed
 from tests.support.clients import Refused

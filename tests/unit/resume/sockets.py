@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import Any
 
-from compat.resume import tickets
+from compat import tickets
 from compat.resume.connection import ResumableConnection
 from compat.resume.link import Link
 from compat.types import Message

@@ -1,8 +1,9 @@
 """Tickets: what a client shows to come back to its resumable connection.
 
 A ticket is signed with ``SECRET_KEY``, and says which connection it is for, in which process that lives, for
-whom, on which path, in which generation, and until when. Each return makes a new generation. It is
-base64url without padding: 16 bytes of HMAC-SHA-256, then the fields.
+whom, on which path, in which generation, and until when; and up to where the consumer has handled the
+histories of its groups. Each return makes a new generation. It is base64url without padding: 16 bytes of
+HMAC-SHA-256, then the fields.
 """
 
 from __future__ import annotations
@@ -20,12 +21,17 @@ from typing import NamedTuple
 from compat.settings import settings
 
 __all__ = [
+    "ANYWHERE",
     "LIFETIME_S",
+    "MAX_GROUPS",
+    "OF_PAGE",
+    "Cursor",
     "Place",
     "Refused",
     "Ticket",
     "current_secret",
     "place_of",
+    "print_of",
     "read",
     "write",
 ]
@@ -33,12 +39,16 @@ __all__ = [
 LIFETIME_S = 24 * 60 * 60
 """Seconds for which a ticket is good; a connection that lives longer sends its client a new one."""
 
-VERSION = 1
+VERSION = 2
+MAX_GROUPS = 32
+"""With more groups than these, a ticket says nothing of any: it travels in a header."""
 MAC_BYTES = 16
 PRINT_BYTES = 12
+GROUP_BYTES = 8
 CACHED_CHARACTERS = 256
 """Places with longer texts are not kept: a client chooses the query string."""
-_FIELDS = struct.Struct(f">BIQ16s{PRINT_BYTES}s{PRINT_BYTES}s")
+_FIELDS = struct.Struct(f">BIQ16s{PRINT_BYTES}s{PRINT_BYTES}sB")
+_CURSOR = struct.Struct(f">{GROUP_BYTES}s8sQ")
 
 
 class Refused(Exception):
@@ -59,11 +69,20 @@ class Place(NamedTuple):
     """The channel of the process in which the connection lives; empty: of this one."""
 
 
+class Cursor(NamedTuple):
+    """Up to where a group's history has been handled."""
+
+    group: bytes
+    """A keyed hash, from ``print_of``."""
+    epoch: str
+    offset: int
+
+
 class Ticket(NamedTuple):
     """The fields of a ticket."""
 
     connection: bytes
-    """16 random bytes."""
+    """16 random bytes; zeros in the ticket of a page, which has had none yet, and may be on any path."""
     generation: int
     """0 at first, then one more at each return."""
     user: bytes
@@ -72,8 +91,17 @@ class Ticket(NamedTuple):
     """As in ``Place``."""
     expires: int
     """In seconds of the wall clock."""
+    channel: bytes = b""
+    """A keyed hash of the consumer's channel, if there are cursors."""
+    cursors: tuple[Cursor, ...] = ()
+
+    @property
+    def is_of_page(self) -> bool:
+        """True for a ticket from ``layer.ticket()``."""
+        return self.connection == OF_PAGE and self.path == ANYWHERE
 
 
+OF_PAGE, ANYWHERE = bytes(16), bytes(PRINT_BYTES)
 _own_secret = secrets.token_bytes(32)
 """Signs for this process where there is no ``SECRET_KEY``."""
 
@@ -121,10 +149,17 @@ def _place(who: str, path: str, home: str, secret: object) -> Place:
 
 def write(ticket: Ticket) -> str:
     """Return ``ticket`` signed, as a text."""
+    home = ticket.home.encode()
     body = _FIELDS.pack(
-        VERSION, ticket.generation, ticket.expires, ticket.connection, ticket.user, ticket.path
+        *(VERSION, ticket.generation, ticket.expires, ticket.connection, ticket.user, ticket.path, len(home))
     )
-    body += ticket.home.encode()
+    body += home
+    if 0 < len(ticket.cursors) <= MAX_GROUPS:
+        body += ticket.channel.ljust(GROUP_BYTES, b"\0")
+        body += b"".join(
+            _CURSOR.pack(cursor.group, bytes.fromhex(cursor.epoch), cursor.offset)
+            for cursor in ticket.cursors
+        )
     signed = _digest(current_secret(), "ticket", body)[:MAC_BYTES] + body
     return _encoded(signed)
 
@@ -151,10 +186,21 @@ def read(text: str) -> tuple[Ticket, object]:
             break
     else:
         raise Refused("invalid")
-    version, generation, expires, connection, user, path = _FIELDS.unpack_from(body)
+    version, generation, expires, connection, user, path, length = _FIELDS.unpack_from(body)
     if version != VERSION:
         raise Refused("invalid")
     if expires <= time.time():
         raise Refused("expired")
-    home = body[_FIELDS.size :].decode("utf-8", "replace")
-    return Ticket(connection, generation, user, path, home, expires), secret
+    home, rest = body[_FIELDS.size : _FIELDS.size + length], body[_FIELDS.size + length :]
+    cursors = tuple(
+        Cursor(group, epoch.hex(), offset) for group, epoch, offset in _CURSOR.iter_unpack(rest[GROUP_BYTES:])
+    )
+    where = home.decode("utf-8", "replace")
+    found = Ticket(connection, generation, user, path, where, expires, rest[:GROUP_BYTES], cursors)
+    return found, secret
+
+
+@functools.lru_cache(maxsize=4096)
+def print_of(kind: str, name: str, secret: object = None) -> bytes:
+    """Return a keyed hash of the name of a "group" or a "channel": tickets do not show who is where."""
+    return _fingerprint(f"{kind}\n{name}", secret or current_secret())[:GROUP_BYTES]

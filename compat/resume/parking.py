@@ -1,0 +1,107 @@
+"""A resumable connection without a link: how long it waits, and what ends it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from compat.engine.contracts import Resumed
+from compat.engine.draining import drain_seconds
+from compat.engine.limits import Admission
+from compat.resume.inbound import Inbound
+from compat.resume.journal import Journal
+from compat.resume.link import Link
+from compat.resume.registry import registry
+
+if TYPE_CHECKING:
+    from compat.resume.histories import Followed
+
+__all__ = ["LOST", "SERVICE_RESTART", "Parking"]
+
+LOST, SERVICE_RESTART = 1006, 1012
+
+
+class Parking(Resumed):
+    """Base of ``ResumableConnection``."""
+
+    __slots__ = ("park_timer",)
+
+    id: bytes
+    seconds: float
+    loop: asyncio.AbstractEventLoop
+    link: Link | None
+    journal: Journal
+    inbound: Inbound
+    admission: Admission | None
+    notices: Callable[[str], None] | None
+    followed: Followed | None
+    over: bool
+    told: bool
+
+    def __init__(self) -> None:
+        self.park_timer: asyncio.TimerHandle | None = None
+
+    def put_disconnect(self, code: int) -> None:
+        """Tell the application, once, that its client has left for good."""
+        raise NotImplementedError
+
+    def ended(self, link: Link, code: int, *, goodbye: bool) -> None:
+        """A link is no more."""
+        raise NotImplementedError
+
+    @property
+    def parked(self) -> bool:
+        """True while it waits for its client."""
+        return self.link is None
+
+    @property
+    def protocol(self) -> Any:
+        """The server's protocol of the link, if frames can be batched for it, else None."""
+        return self.link and self.link.protocol
+
+    def park(self) -> None:
+        """Wait for the client."""
+        registry.park(self)
+        self.park_timer = self.loop.call_later(self.seconds, self.give_up, "gone")
+        self.journal.look_again()  # nobody reads now
+        if registry.stopping:
+            self.stop()
+        elif self.notices is not None and not self.over:
+            self.notices("compat.parked")
+
+    def unpark(self) -> None:
+        """Wait no more."""
+        if self.park_timer is not None:
+            self.park_timer.cancel()
+            self.park_timer = None
+
+    def stop(self) -> None:
+        """The server stops: end a park, or a link whose socket is in another process."""
+        link = self.link
+        if link is None:
+            self.give_up("stopped")
+            return
+        self.inbound.acknowledge_rest()  # so that what has come is not unsure; the server closes its sockets
+        if self.followed is not None and not drain_seconds():
+            self.followed.finish()
+        if link.relayed:
+            link.close({"type": "websocket.close", "code": SERVICE_RESTART})
+            self.ended(link, SERVICE_RESTART, goodbye=True)
+
+    def give_up(self, why: str) -> None:
+        """End a park: the application gets its disconnect, unless it has ended already."""
+        if self.link is not None or self.id not in registry.connections:
+            return
+        if self.admission is not None:
+            self.admission.end()
+        if not self.told:
+            registry.give_up(self, why)
+        self.put_disconnect(SERVICE_RESTART if why == "stopped" else LOST)
+        self.forget()
+
+    def forget(self) -> None:
+        """It is over, and its client need not come back to hear of it."""
+        self.unpark()
+        self.inbound.stop()
+        registry.leave(self)
