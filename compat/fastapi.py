@@ -28,6 +28,7 @@ from compat.engine.redaction import hide_usual_parameters
 from compat.engine.refusal import can_respond, connection_lost
 from compat.exceptions import CompatError, InvalidChannelLayerError, LayerUnavailable
 from compat.layers import DEFAULT_CHANNEL_LAYER, BaseChannelLayer, channel_layers, get_channel_layer
+from compat.layers.history import History
 from compat.routing.matching import require_routed
 from compat.routing.starlette import PatternsRoute
 from compat.security.origin import warn_of_unchecked
@@ -37,12 +38,17 @@ __all__ = [
     "channel_layer",
     "close_layers",
     "endpoint",
+    "group_history",
     "include_consumers",
     "lifespan",
     "open_layers",
+    "page_ticket",
 ]
 
 log = logging.getLogger("compat.layers")
+
+SHOWN = "compat.positions"
+"""The key of a scope: the positions of the histories that the page shows."""
 hide_usual_parameters()  # a dependency may read a token from the query string, which servers log
 
 
@@ -64,6 +70,43 @@ def channel_layer(alias: str = DEFAULT_CHANNEL_LAYER) -> Callable[[], Awaitable[
         return layer
 
     return the_layer
+
+
+def group_history(
+    group: str, count: int | None = None, *, alias: str = DEFAULT_CHANNEL_LAYER
+) -> Callable[[HTTPConnection], Awaitable[History]]:
+    """Return a dependency that passes a group's messages: ``Depends(group_history("chat_{room}", 50))``.
+
+    ``group`` may name parameters of the path. A request raises what ``layer.history()`` raises.
+    """
+
+    async def the_history(connection: HTTPConnection) -> History:
+        layer, name = await channel_layer(alias)(), group.format(**connection.path_params)
+        said = await layer.history(name, count)
+        connection.scope.setdefault(SHOWN, {})[name] = said.position
+        return said
+
+    return the_history
+
+
+def page_ticket(
+    *groups: str, alias: str = DEFAULT_CHANNEL_LAYER
+) -> Callable[[HTTPConnection], Awaitable[str]]:
+    """Return a dependency that passes a ticket for a page: ``Depends(page_ticket("chat_{room}"))``.
+
+    The page's connection then gets what its groups have had since (``layer.ticket()``): since now, or since a
+    ``group_history`` that stands before it among the endpoint's parameters. The groups may name parameters of
+    the path; the user is that of the request's scope.
+    """
+
+    async def the_ticket(connection: HTTPConnection) -> str:
+        layer = await channel_layer(alias)()
+        names = [group.format(**connection.path_params) for group in groups]
+        shown: dict[str, str] = connection.scope.get(SHOWN, {})
+        places = {name: shown[name] if name in shown else await layer.position(name) for name in names}
+        return await layer.ticket(places, connection.scope.get("user"))
+
+    return the_ticket
 
 
 def include_consumers(app: Any, patterns: Sequence[Any]) -> None:

@@ -54,6 +54,16 @@ class Counters(Collector):
             for alias, layer in layers.items():
                 counter.add_metric([alias], layer[key])
             yield counter
+        for key, text in (
+            ("recorded", "Messages written to the histories of groups"),
+            ("bytes", "Size of these messages in Redis"),
+            ("replayed", "Messages of histories that new members got"),
+            ("filled", "Messages that had not come, and were found in a history"),
+        ):
+            counter = CounterMetricFamily(f"{PREFIX}_layer_history_{key}", text, labels=["layer"])
+            for alias, layer in layers.items():
+                counter.add_metric([alias], layer["history"][key])
+            yield counter
         yield _dropped(layers)
         depth = GaugeMetricFamily(
             f"{PREFIX}_layer_depth", "Messages that wait in this process", labels=["layer"]
@@ -78,6 +88,11 @@ def _resumable(counted: dict[str, Any]) -> Iterator[Metric]:
         yield GaugeMetricFamily(f"{PREFIX}_resumable_{state}", text, value=counted[state])
     yield CounterMetricFamily(
         f"{PREFIX}_resumable_resumed", "Returns that have found their connection", value=counted["resumed"]
+    )
+    yield CounterMetricFamily(
+        f"{PREFIX}_resumable_groups",
+        "Returns to a new connection whose groups have missed nothing",
+        value=counted["groups"],
     )
     lost = CounterMetricFamily(
         f"{PREFIX}_resumable_lost", "Returns that have not found it, and ended waits", labels=["why"]

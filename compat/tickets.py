@@ -16,7 +16,8 @@ import hmac
 import secrets
 import struct
 import time
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from compat.settings import settings
 
@@ -31,9 +32,11 @@ __all__ = [
     "Ticket",
     "current_secret",
     "place_of",
+    "principal_of",
     "print_of",
     "read",
     "write",
+    "write_for_page",
 ]
 
 LIFETIME_S = 24 * 60 * 60
@@ -200,7 +203,32 @@ def read(text: str) -> tuple[Ticket, object]:
     return found, secret
 
 
-@functools.lru_cache(maxsize=4096)
 def print_of(kind: str, name: str, secret: object = None) -> bytes:
     """Return a keyed hash of the name of a "group" or a "channel": tickets do not show who is where."""
-    return _fingerprint(f"{kind}\n{name}", secret or current_secret())[:GROUP_BYTES]
+    return _print_of(kind, name, secret or current_secret())
+
+
+@functools.lru_cache(maxsize=4096)
+def _print_of(kind: str, name: str, secret: object) -> bytes:
+    return _fingerprint(f"{kind}\n{name}", secret)[:GROUP_BYTES]
+
+
+def principal_of(user: Any) -> object:
+    """Return what a ticket is bound to: the primary key of an authenticated user, else None.
+
+    Anything without ``is_authenticated`` stands for itself.
+    """
+    if user is None or not hasattr(user, "is_authenticated"):
+        return user
+    if not user.is_authenticated:
+        return None
+    key = getattr(user, "pk", None)
+    return str(user) if key is None else key
+
+
+def write_for_page(user: Any, places: Mapping[str, tuple[str, int]]) -> str:
+    """Return a ticket for a page that has no connection yet; ``places``: groups, and what the page has."""
+    expires = int(time.time()) + LIFETIME_S
+    who = place_of(f"{principal_of(user)!r}", "", "").user
+    cursors = tuple(Cursor(print_of("group", group), *place) for group, place in places.items())
+    return write(Ticket(OF_PAGE, 0, who, ANYWHERE, "", expires, b"", cursors))

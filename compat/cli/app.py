@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -16,10 +13,8 @@ from compat.cli import client as client_command
 from compat.cli import layers as layers_command
 from compat.cli import runserver as runserver_command
 from compat.cli import worker as worker_command
-from compat.cli.application import failure
 from compat.cli.client import Language
-from compat.cli.printable import printable
-from compat.exceptions import CompatError, ImproperlyConfigured, InvalidChannelLayerError
+from compat.cli.options import Application, Settings, errors_explained, use_settings
 
 __all__ = ["app"]
 
@@ -29,47 +24,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-Settings = Annotated[
-    str | None,
-    typer.Option(
-        "--settings",
-        metavar="MODULE",
-        help="The settings module, such as mysite.settings. Default: the environment variable "
-        "COMPAT_SETTINGS_MODULE or DJANGO_SETTINGS_MODULE, or the settings that the application configures.",
-    ),
-]
-
-
-Application = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="[MODULE:NAME]",
-        help="The ASGI application, such as main:app. Default: the setting ASGI_APPLICATION.",
-    ),
-]
-
-
-@contextmanager
-def errors_explained() -> Iterator[None]:
-    """Print an error that the user can mend without its traceback, and exit with code 1."""
-    try:
-        yield
-    except (CompatError, ImproperlyConfigured, InvalidChannelLayerError) as error:
-        typer.secho("error: " + printable(str(error), "\n"), err=True, fg=typer.colors.RED)
-        raise typer.Exit(1) from None
-    except Exception as error:
-        text = failure(error)
-        if text is None:
-            raise
-        typer.secho(printable(text, "\n"), err=True, fg=typer.colors.RED)
-        raise typer.Exit(1) from None
-
-
-def use_settings(module: str | None) -> None:
-    """Set the settings module of this process and of the processes that it starts."""
-    if module:
-        os.environ["COMPAT_SETTINGS_MODULE"] = module
 
 
 def show_version(wanted: bool) -> None:
@@ -157,6 +111,23 @@ def layers(
         fine = layers_command.show_dead(application) if dead else layers_command.show(application)
         if not fine:
             raise typer.Exit(1)
+
+
+@app.command()
+def history(
+    group: Annotated[str, typer.Argument(help="The group, such as chat_lobby.")],
+    application: Application = None,
+    count: Annotated[int | None, typer.Option(min=1, help="How many messages. Default: all.")] = None,
+    layer: Annotated[str, typer.Option(help="The alias of the channel layer.")] = "default",
+    settings: Settings = None,
+) -> None:
+    """Print the history of a group: the id and the content of each message, the oldest first.
+
+    The exit code is 1 if the layer keeps no history of the group.
+    """
+    use_settings(settings)
+    with errors_explained():
+        layers_command.show_history(group, application, count=count, layer=layer)
 
 
 @app.command()

@@ -10,10 +10,11 @@ from compat.cli.embedded import layer_state
 from compat.cli.layer_trial import Findings, examine
 from compat.cli.printable import printable
 from compat.exceptions import CompatError
-from compat.layers import channel_layers, get_channel_layer
+from compat.layers import BaseChannelLayer, channel_layers, get_channel_layer
+from compat.layers.history import History
 from compat.settings import module_name
 
-__all__ = ["NoLayers", "show", "show_dead"]
+__all__ = ["NoLayers", "show", "show_dead", "show_history"]
 
 
 class NoLayers(CompatError):
@@ -59,6 +60,33 @@ async def _dead_letters(layer: Any) -> Any:
         return await layer.dead_letters()
     finally:
         await layer.close_pools()
+
+
+def show_history(
+    group: str, application: str | None = None, *, count: int | None = None, layer: str = "default"
+) -> None:
+    """Print the last ``count`` messages of a group's history on the layer ``layer``; None: all.
+
+    ``application``: as for ``show``. Raises NoLayers, ImproperlyConfigured, LayerUnavailable.
+    """
+    aliases = _aliases(application)
+    found = get_channel_layer(layer)
+    if not isinstance(found, BaseChannelLayer):
+        raise NoLayers(f"there is no layer {layer!r} with histories; configured: {', '.join(aliases)}")
+    entries = asyncio.run(_history(found, group, count))
+    for entry in entries:
+        print(f"{entry.id}  {printable(repr(dict(entry)))}")
+    rest = "" if entries.complete else "; there have been others, which are gone or were not asked for"
+    print(f"{layer}: {len(entries) or 'no'} messages of {printable(group)}{rest}", flush=True)
+
+
+async def _history(layer: Any, group: str, count: int | None) -> History:
+    try:
+        found: History = await layer.history(group, count)
+        return found
+    finally:
+        if hasattr(layer, "close_pools"):
+            await layer.close_pools()
 
 
 def _aliases(application: str | None) -> list[str]:

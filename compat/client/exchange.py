@@ -41,7 +41,7 @@ class Go(NamedTuple):
 class Exchange:
     """One connection after the other, each over any number of links. Times are seconds of a steady clock."""
 
-    def __init__(self, subprotocols: Sequence[str] = (), *, only: bool = False) -> None:
+    def __init__(self, subprotocols: Sequence[str] = (), *, only: bool = False, ticket: str = "") -> None:
         self.ready = False
         """The user's connection is open: frames go out."""
         self.resumable = False
@@ -51,7 +51,7 @@ class Exchange:
         self.why = ""
         self.park = 0.0
         """The seconds for which the server keeps the connection without a link."""
-        self.ticket = ""
+        self.ticket = ticket
         self.unsure = Frames()
         """What was written to a connection that is gone, and never acknowledged. The oldest are dropped over
         the limit."""
@@ -82,7 +82,7 @@ class Exchange:
         self._offered_ticket = bool(self.ticket) and not plain
         if plain:
             return list(self._subprotocols)
-        ticket = f"{TICKET}{self.ticket}.{self._received}{'.only' if self._only else ''}"
+        ticket = f"{TICKET}{self.ticket}.{self._received}{'.only' if self._only and self._was_open else ''}"
         return [PROTOCOL, *self._subprotocols, *([ticket] if self._offered_ticket else [])]
 
     def opened(self, subprotocol: str | None, now: float) -> None:

@@ -36,6 +36,7 @@ class Client:
     ``asyncio.timeout()`` limits that. A refusal raises Closed with a reason such as "HTTP 403".
 
     ``only``: end when the server has no such connection any more, and never go on with a new one.
+    ``ticket``: of a page, from ``layer.ticket()``: the first connection gets what its groups have had since.
     ``ssl``: for ``wss:`` URLs; None verifies as usual.
     ``on_change``: called with the client whenever ``state`` or ``recovered`` has changed, in the event loop.
 
@@ -49,6 +50,7 @@ class Client:
         subprotocols: Sequence[str] = (),
         headers: Mapping[str, str] | None = None,
         only: bool = False,
+        ticket: str = "",
         ssl: tls.SSLContext | None = None,
         on_change: Callable[[Client], object] | None = None,
         world: World | None = None,
@@ -63,7 +65,7 @@ class Client:
         self._ssl = ssl
         self._on_change = on_change
         self._world = world or World()
-        self._exchange = Exchange(subprotocols, only=only)
+        self._exchange = Exchange(subprotocols, only=only, ticket=ticket)
         self._attempts = Attempts()
         self._inbox = Frames()
         self._task: asyncio.Task[None] | None = None

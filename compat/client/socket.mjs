@@ -15,8 +15,8 @@
  *   window: any,
  *   document: any,
  * }} Environment What a socket takes from the page; a test gives its own.
- * @typedef {{only?: boolean, env?: Partial<Environment>}} Options With `only`, a socket whose connection is gone
- *   fires `close` and stays closed.
+ * @typedef {{only?: boolean, ticket?: string, env?: Partial<Environment>}} Options With `only`, a socket whose
+ *   connection is gone fires `close` and stays closed. `ticket` is that of the page (`layer.ticket()`).
  * @typedef {{code: number, reason?: string, wasClean?: boolean}} End
  */
 
@@ -129,7 +129,7 @@ export class Socket extends EventTarget {
     this._ever = 0;
     this._queued = 0; // bytes
 
-    this._ticket = "";
+    this._ticket = options.ticket || "";
     this._park = 0; // seconds
     this._lostAt = this._env.now();
     this._received = 0;
@@ -540,10 +540,10 @@ export class Socket extends EventTarget {
 /**
  * Replaces `WebSocket` for what goes to the page's host, or to that of the script.
  *
- * @param {{reconnect?: boolean, host?: string, env?: Partial<Environment>}} [options] With `reconnect`, for pages
- *   that do not connect again by themselves.
+ * @param {{reconnect?: boolean, host?: string, ticket?: string, env?: Partial<Environment>}} [options] With
+ *   `reconnect`, for pages that do not connect again by themselves. `ticket` is for the first socket.
  */
-export function install({ reconnect = false, host = "", env = {} } = {}) {
+export function install({ reconnect = false, host = "", ticket = "", env = {} } = {}) {
   const { WebSocket: Native, window } = { ...page, ...env };
   const hosts = [window.location.host, host];
   class Installed extends Socket {
@@ -554,7 +554,8 @@ export function install({ reconnect = false, host = "", env = {} } = {}) {
     constructor(url, protocols) {
       // @ts-ignore - a socket to another host is the native one
       if (!hosts.includes(resolve(url, { ...page, ...env }).host)) return new Native(url, protocols);
-      super(url, protocols, { only: !reconnect, env });
+      super(url, protocols, { only: !reconnect, ticket, env });
+      ticket = "";
     }
     static get native() { return Native; }
     /** @param {any} one */
@@ -605,5 +606,6 @@ function parsed(text) {
 
 const script = page.document?.currentScript; // only a classic script has one
 if (script && "install" in script.dataset) {
-  install({ reconnect: script.dataset.install === "reconnect", host: new URL(script.src).host });
+  const { install: how, ticket } = script.dataset;
+  install({ reconnect: how === "reconnect", host: new URL(script.src).host, ticket });
 }

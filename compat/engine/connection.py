@@ -110,7 +110,8 @@ class Connection:
         socket.enter(self, protocol)
         if self.resumed is not None:
             self.resumed.tell_by(self.notice)
-            self.resumed.follow(self.inbox, self.unhandled)
+            if self.subscription is not None and getattr(self.subscription.layer, "rules", None):
+                self.resumed.follow(self.inbox, self.unhandled)
         elif socket.websocket and socket.served and holds_closes_back():
             apart = Interruptible(receive, socket.raw_send)
             receive = apart.receive

@@ -6,13 +6,18 @@ inbox any more has been handled, but for the message whose handler runs.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from compat.engine.inbox import Event, Inbox
 
-__all__ = ["Cursors", "Missed", "Position"]
+__all__ = ["Cursors", "Missed", "Position", "position_of"]
+
+SETTLED = 32
+"""How many events are noted before it is looked which of them have been handled."""
+ID = re.compile(r"([0-9a-f]{16})-([0-9]{1,16})\Z")
 
 
 class Position(NamedTuple):
@@ -23,6 +28,14 @@ class Position(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.epoch}-{self.offset}"
+
+
+def position_of(id: object) -> Position:
+    """Return the position in the ``id`` of an entry; raise ValueError if it is none."""
+    found = ID.match(id) if isinstance(id, str) else None
+    if found is None:
+        raise ValueError(f"{id!r} is not the id of an entry: expected one of layer.history(), entry.id")
+    return Position(found[1], int(found[2]))
 
 
 class Missed(Protocol):
@@ -38,6 +51,12 @@ class Missed(Protocol):
     def rejoined(self, group: str, events: Sequence[Event], *, complete: bool) -> None:
         """Note which messages the new consumer gets of a group, and whether they are all that it missed."""
 
+    def joined(self, group: str) -> None:
+        """Note that the new consumer has joined a group which the former one was not in."""
+
+    def spoil(self) -> None:
+        """Note that the new consumer has lost a message."""
+
 
 class Cursors:
     """The positions of one consumer; call it on the event loop of ``inbox``.
@@ -46,7 +65,7 @@ class Cursors:
     it cannot say. ``moved(soon)`` is called when there is something to tell.
     """
 
-    __slots__ = ("_inbox", "_moved", "_noted", "_places", "_unhandled", "missed")
+    __slots__ = ("_inbox", "_moved", "_noted", "_places", "_settle_at", "_unhandled", "lost", "missed")
 
     def __init__(
         self,
@@ -59,9 +78,12 @@ class Cursors:
         self._inbox = inbox
         self._unhandled = unhandled
         self._moved = moved
-        self._noted: deque[tuple[Event, str, Position]] = deque()
+        self._noted: deque[tuple[Event | None, str, Position]] = deque()
         """Events that may not have been handled, oldest first, with their groups."""
+        self._settle_at = SETTLED
         self._places: dict[str, Position] = {}
+        self.lost = False
+        """Messages were lost that its client would have to be told of."""
 
     # For the layer
 
@@ -70,29 +92,36 @@ class Cursors:
         self._places[group] = position
         self._moved(True)
 
-    def note(self, event: Event, group: str, position: Position) -> None:
-        """A message of ``group`` has been put into the inbox."""
+    def note(self, event: Event | None, group: str, position: Position) -> None:
+        """A message of ``group`` has been put into the inbox, or (None) is not for this consumer."""
         if group not in self._places:
-            return  # something was lost
-        self._noted.append((event, group, position))
-        if len(self._noted) > 2 * self._inbox.capacity:
-            self._settle()
+            return  # it is about to join, or something was lost
+        if event is None and not self._noted:
+            self._places[group] = position
+        else:
+            self._noted.append((event, group, position))
+            if len(self._noted) >= self._settle_at:
+                self._settle()
+                self._settle_at = max(SETTLED, 2 * len(self._noted))
         self._moved(False)
 
     def end(self, group: str) -> None:
-        """The consumer has left ``group``, or nothing can be said of it any more."""
+        """The consumer has left ``group``."""
         self._places.pop(group, None)
 
     def lose(self) -> None:
-        """A message of a group was lost: nothing can be said of any."""
-        self._places.clear()
+        """A message of a group was lost: nothing is said of any, from now on."""
+        self.lost = True
+        if self.missed is not None:
+            self.missed.spoil()
+        self._inbox.loop.call_soon_threadsafe(self._moved, True)
 
     # For who tells the client
 
     def read(self) -> dict[str, Position]:
         """Return for each group up to where the consumer has handled its messages."""
         self._settle()
-        return dict(self._places)
+        return {} if self.lost else dict(self._places)
 
     def is_behind(self) -> bool:
         """Return True while a message that was noted may not have been handled."""
@@ -108,6 +137,12 @@ class Cursors:
         self._inbox.follow(None)
         self._noted.clear()
         self._places.clear()
+        self._moved = self._unhandled = _nothing  # which break the reference cycles
+        self.missed = None
+
+    def recovered(self) -> None:
+        """Its client has been told what was recovered."""
+        self.missed = None
 
     def waits_for(self, events: Sequence[Event]) -> bool:
         """Return True while one of ``events`` has not been handled."""
@@ -119,7 +154,7 @@ class Cursors:
         waiting = _ids(self._inbox.events)
         taken = 0
         for event, _, _ in self._noted:
-            if id(event) in waiting:
+            if event is not None and id(event) in waiting:
                 break
             taken += 1
         unhandled = self._unhandled()  # after what has been taken: a thread may take one at any moment
@@ -135,3 +170,7 @@ def _ids(events: deque[Any]) -> set[int]:
             return {id(event) for event in events}
         except RuntimeError:  # a worker thread has taken one meanwhile
             continue
+
+
+def _nothing(*_: Any) -> None:
+    return None

@@ -71,6 +71,7 @@ class Inbox:
         "on_overflow",
         "overflowed",
         "owner",
+        "room",
         "scheduler",
         "space",
         "task",
@@ -89,6 +90,7 @@ class Inbox:
         self.channel = ""
         self.owner: DropCounter | None = None
         self.capacity: int = 100
+        self.room: int = 100  # the capacity, which is larger while earlier messages wait
         self.on_overflow: Overflow = "drop"
         self.events = events
         """The waiting events; the shared ``NOTHING`` while there are none, as most connections are idle."""
@@ -123,7 +125,7 @@ class Inbox:
     ) -> None:
         """Make this the inbox of ``channel``; ``owner``, usually the layer, counts lost messages."""
         self.owner, self.channel = owner, channel
-        self.capacity, self.on_overflow = capacity, on_overflow
+        self.capacity, self.room, self.on_overflow = capacity, capacity, on_overflow
 
     def push(self, message: Message, deadline: float) -> bool:
         """Append a layer's message; call it on the inbox's own event loop.
@@ -148,12 +150,10 @@ class Inbox:
             self.scheduler.call(self, half_full)
         return True
 
-    def replay(self, events: Sequence[Event], capacity: int) -> bool:
-        """Append earlier messages as ``push`` does, beside ``capacity`` new ones; return True."""
-        self.capacity = max(self.capacity, len(self.events) + len(events) + capacity)
-        for event in events:
-            self.offer(event)
-        return True
+    def replay(self, events: Sequence[Event]) -> bool:
+        """Append earlier messages as ``push`` does, beside those for which there is room; return True."""
+        self.capacity = max(self.capacity, len(self.events) + len(events) + self.room)
+        return all([self.offer(event) for event in events])
 
     def follow(self, cursors: Cursors | None) -> None:
         """Have ``cursors`` told of what is lost here."""
@@ -274,6 +274,7 @@ class Inbox:
         """Record that the consumer's task waits for ``future``, because no message is left."""
         if not self.events:
             self.events = NOTHING
+            self.capacity = min(self.capacity, self.room)
         self.current = BETWEEN
         self.waiter = future
 

@@ -35,14 +35,15 @@ class Retired(Exception):
 class Mailbox:
     """The messages of a channel that no consumer of this process reads; safe from any thread and loop."""
 
-    __slots__ = ("capacity", "channel", "events", "lock", "owner", "retired", "waiters")
+    __slots__ = ("capacity", "channel", "events", "lock", "owner", "retired", "room", "waiters")
     loop = None
     """A mailbox belongs to no event loop; compare ``Inbox.loop``."""
 
     def __init__(self, channel: str, owner: DropCounter | None = None, capacity: int = 100) -> None:
         self.channel = channel
         self.owner = owner
-        self.capacity = capacity
+        self.capacity = self.room = capacity
+        """The number of messages that may wait; more than ``room`` while earlier ones do."""
         self.events: deque[tuple[float, Message]] = deque()
         self.waiters: list[asyncio.Future[None]] = []
         self.lock = threading.Lock()
@@ -66,15 +67,15 @@ class Mailbox:
             _wake(waiter)
         return stored
 
-    def replay(self, events: Sequence[Shared], capacity: int) -> bool:
-        """Append a group's earlier messages, beside which there is room for ``capacity`` new ones.
+    def replay(self, events: Sequence[Shared]) -> bool:
+        """Append a group's earlier messages, beside as many new ones as there is room for.
 
         Returns False if it is ``retired``; then nothing was stored.
         """
         with self.lock:
             if self.retired:
                 return False
-            self.capacity = max(self.capacity, len(self.events) + len(events) + capacity)
+            self.capacity = max(self.capacity, len(self.events) + len(events) + self.room)
             for deadline, message, copy in events:
                 self.events.append((deadline, message if copy is None else copy()))
             waiters = tuple(self.waiters)
@@ -108,6 +109,8 @@ class Mailbox:
         with self.lock:
             expired = self._expire()
             message = self.events.popleft()[1] if self.events else None
+            if not self.events:
+                self.capacity = self.room
         self._report(expired)
         return message
 

@@ -47,7 +47,8 @@ class SideBySide:
 
     def unhandled(self) -> int | None:
         """See ``contracts.Work``: the oldest may run for longest."""
-        return None if self.running else int(self.connection.inbox.current is not BETWEEN)
+        running = any(not task.done() for task in self.running)
+        return None if running else int(self.connection.inbox.current is not BETWEEN)
 
     async def flush(self) -> None:
         """Do nothing: these handlers send directly, and queue no frames."""

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 from asgiref.sync import async_to_sync
 
 from compat import names
+from compat.engine.cursors import position_of
 from compat.engine.inbox import Inbox, Overflow
 from compat.metrics import LayerMetrics
+from compat.tickets import MAX_GROUPS, write_for_page
 from compat.types import Message, is_number
 
 if TYPE_CHECKING:
@@ -216,6 +218,26 @@ class BaseChannelLayer:
         """
         raise NotImplementedError("forget() not implemented (history extension)")
 
+    async def position(self, group: str) -> str:
+        """Return where the history of ``group`` is, for ``since=`` and ``ticket``; raise like ``history``."""
+        raise NotImplementedError("position() not implemented (history extension)")
+
+    async def ticket(self, groups: Iterable[str] | Mapping[str, str], user: Any = None) -> str:
+        """Return a ticket for a page, whose first connection then gets what its groups have had since now.
+
+        ``groups``: those that the page's consumer joins, or a mapping to their positions, such as that of a
+        ``history()`` which the page shows. ``user``: that of the request, or what the consumer's
+        ``resume_key`` returns. Raises like ``history``, and ValueError for more than 32 groups.
+        """
+        given: Mapping[str, str | None] = groups if isinstance(groups, Mapping) else dict.fromkeys(groups)
+        if len(given) > MAX_GROUPS:
+            raise ValueError(f"a ticket is for at most {MAX_GROUPS} groups, not {len(given)}")
+        places = {group: position_of(place or await self.position(group)) for group, place in given.items()}
+        for group, place in given.items():
+            if place == "":  # the page shows nothing, because there was nothing
+                places[group] = places[group]._replace(offset=0)
+        return write_for_page(user, places)
+
     def send_sync(self, channel: str, message: Message) -> Any:
         """Call ``send`` from code without an event loop, and block; RuntimeError if a loop runs here."""
         return async_to_sync(self.send)(channel, message)
@@ -239,6 +261,10 @@ class BaseChannelLayer:
     def forget_sync(self, group: str, id: str | None = None) -> int:
         """Call ``forget`` from code without an event loop, and block."""
         return async_to_sync(self.forget)(group, id)
+
+    def ticket_sync(self, groups: Iterable[str] | Mapping[str, str], user: Any = None) -> str:
+        """Call ``ticket`` from code without an event loop, and block."""
+        return async_to_sync(self.ticket)(groups, user)
 
     def registered(self, alias: str) -> None:
         """Record the alias under which the layer is registered; only the first one counts."""

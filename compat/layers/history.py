@@ -13,26 +13,16 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from compat.engine.cursors import Position
 from compat.exceptions import ImproperlyConfigured
 from compat.layers.base import check_options
 from compat.types import Message, is_number
 
-__all__ = ["History", "HistoryEntry", "Position", "Rule", "Rules", "position_of"]
+__all__ = ["History", "HistoryEntry", "Rule", "Rules"]
 
 COUNT, SECONDS = 100, 24 * 60 * 60
 """The defaults of a rule."""
-ID = re.compile(r"([0-9a-f]{16})-([0-9]{1,16})\Z")
 RULED_GROUPS = 4096
 """Groups whose rule is remembered; users may choose the names of groups."""
-
-
-def position_of(id: object) -> Position:
-    """Return the position in the ``id`` of an entry; raise ValueError if it is none."""
-    found = ID.match(id) if isinstance(id, str) else None
-    if found is None:
-        raise ValueError(f"{id!r} is not the id of an entry: expected one of layer.history(), entry.id")
-    return Position(found[1], int(found[2]))
 
 
 class HistoryEntry(dict[str, Any]):

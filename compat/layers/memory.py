@@ -28,7 +28,7 @@ from compat.layers.base import (
 )
 from compat.layers.copies import copier, private
 from compat.layers.history import Rules
-from compat.layers.memory_history import KeepsHistories, MemoryHistories
+from compat.layers.memory_history import KeepsHistories, MemoryHistories, offer_placed
 from compat.layers.new_names import NewNames
 from compat.layers.unread import Unread
 from compat.layers.upstream_names import PrivateNamesOfMemory
@@ -239,13 +239,18 @@ class InMemoryChannelLayer(KeepsHistories, PrivateNamesOfMemory):
         channels = self.channels
         delivered = dropped = 0
         for channel in list(members or ()):  # a snapshot: other threads may join meanwhile
-            if excluded and channel in excluded:
-                continue
             inbox: Any = channels.get(channel)  # a mailbox has no loop
+            if excluded and channel in excluded:
+                if place is not None and isinstance(inbox, Inbox) and inbox.cursors is not None:
+                    inbox.loop.call_soon_threadsafe(offer_placed, inbox, None, place)
+                continue
             if inbox is not None and inbox.loop is loop:
                 kept = inbox.offer(event)
                 if kept and place is not None and inbox.cursors is not None:
                     inbox.cursors.note(event, *place)
+            elif place is not None and isinstance(inbox, Inbox) and inbox.cursors is not None:
+                inbox.loop.call_soon_threadsafe(offer_placed, inbox, event, place)
+                kept = True
             else:
                 kept = self._deliver(channel, fresh(), deadline)
             if kept:

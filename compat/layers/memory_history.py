@@ -10,17 +10,19 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from compat.clock import steady
-from compat.engine.cursors import Position
-from compat.engine.inbox import Inbox
+from compat.engine.cursors import Position, position_of
+from compat.engine.inbox import Event, Inbox
 from compat.engine.mailbox import Mailbox
 from compat.forks import new_lock
 from compat.layers.base import BaseChannelLayer
-from compat.layers.history import History, Rule, Rules, position_of
+from compat.layers.history import History, Rule, Rules
 from compat.layers.tail import Kept, Tail, admit, missed_by
 from compat.metrics import LayerMetrics
 
-__all__ = ["KeepsHistories", "MemoryHistories"]
+__all__ = ["KeepsHistories", "MemoryHistories", "offer_placed"]
 
+LONGER_S = 600
+"""Seconds for which the position of a group is kept after its messages."""
 SWEPT = 2
 """Each message makes room by removing so many groups that have been quiet for too long."""
 
@@ -31,10 +33,6 @@ class Joined(Protocol):
     expiry: float
     groups: dict[str, dict[str, float]]
     metrics: LayerMetrics
-
-    def get_capacity(self, channel: str) -> int:
-        """Return how many messages may wait in ``channel``."""
-        raise NotImplementedError
 
     def loop_of(self, channel: str) -> asyncio.AbstractEventLoop | None:
         """Return the event loop on which a consumer reads ``channel``, else None."""
@@ -58,8 +56,8 @@ class _Group:
     def __init__(self, epoch: str, rule: Rule) -> None:
         self.epoch = epoch
         self.offset = 0
-        self.quiet = steady() + rule.seconds
-        """When nothing of it is left, by ``steady()``, unless there are new messages."""
+        self.quiet = steady() + rule.seconds + LONGER_S
+        """When its position is forgotten, by ``steady()``, unless there are new messages."""
         self.tail = Tail(rule.count)
 
     @property
@@ -74,8 +72,6 @@ class MemoryHistories:
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self.lock = new_lock()
-        self._process = secrets.token_hex(4)
-        self._begun = 0
         self._groups: dict[Rule, OrderedDict[str, _Group]] = {}
         """By rule, because all groups of one are kept for the same time: the quietest group first."""
 
@@ -83,23 +79,26 @@ class MemoryHistories:
         """Append ``message``, which nobody changes any more, and return its entry; hold ``lock``."""
         kept = self._current(group, rule) or self._begin(group, rule)
         kept.offset += 1
-        kept.quiet = steady() + rule.seconds
-        entry = Kept(kept.epoch, kept.offset, message, kept.quiet, tuple(excluded))
+        kept.quiet = steady() + rule.seconds + LONGER_S
+        entry = Kept(kept.epoch, kept.offset, message, steady() + rule.seconds, tuple(excluded))
         kept.tail.add(entry)
+        self._groups[rule].move_to_end(group)
+        self._sweep(rule)
+        return entry
+
+    def _begin(self, group: str, rule: Rule) -> _Group:
+        kept = _Group(secrets.token_hex(8), rule)
+        self._groups.setdefault(rule, OrderedDict())[group] = kept
+        self._sweep(rule)
+        return kept
+
+    def _sweep(self, rule: Rule) -> None:
         groups = self._groups[rule]
-        groups.move_to_end(group)
         for _ in range(SWEPT):
             quietest = next(iter(groups))
             if groups[quietest].quiet > steady():
                 break
             del groups[quietest]
-        return entry
-
-    def _begin(self, group: str, rule: Rule) -> _Group:
-        self._begun += 1
-        kept = _Group(f"{self._process}{self._begun:08x}", rule)
-        self._groups.setdefault(rule, OrderedDict())[group] = kept
-        return kept
 
     def _current(self, group: str, rule: Rule) -> _Group | None:
         """Return a group's history; None if it has none, or all of it is too old."""
@@ -120,8 +119,12 @@ class MemoryHistories:
         joined: concurrent.futures.Future[None] = concurrent.futures.Future()
 
         def join() -> None:
-            self._join(layer, group, channel, rule, last)
-            joined.set_result(None)
+            try:
+                self._join(layer, group, channel, rule, last)
+            except BaseException as error:  # noqa: BLE001 - the caller's
+                joined.set_exception(error)
+            else:
+                joined.set_result(None)
 
         loop.call_soon_threadsafe(join)
         await asyncio.wrap_future(joined)
@@ -140,7 +143,6 @@ class MemoryHistories:
                     missed=missed_by(box, last),
                     tainted=0,
                     deadline=steady() + layer.expiry,
-                    capacity=layer.get_capacity(channel),
                 )
                 if given >= 0:
                     layer.metrics.count_replayed(given)
@@ -167,6 +169,12 @@ class MemoryHistories:
                 wanted = tail.last(rule.count if count is None else count)
                 complete = after is None and tail.start == 1 and len(wanted) == len(tail.entries)
         return History((entry.entry() for entry in wanted), complete=complete, position=position)
+
+    def position(self, group: str) -> Position:
+        """Do what ``layer.position()`` does."""
+        rule = self.rules.require(group)
+        with self.lock:
+            return (self._current(group, rule) or self._begin(group, rule)).position
 
     def forget(self, group: str, id: str | None) -> int:
         """Do what ``layer.forget()`` does."""
@@ -203,6 +211,11 @@ class KeepsHistories(BaseChannelLayer):
         self.require_valid_group_name(group)
         return self.histories.read(group, count, since)
 
+    async def position(self, group: str) -> str:
+        """See the base class."""
+        self.require_valid_group_name(group)
+        return str(self.histories.position(group))
+
     async def forget(self, group: str, id: str | None = None) -> int:
         """See the base class."""
         self.require_valid_group_name(group)
@@ -212,3 +225,11 @@ class KeepsHistories(BaseChannelLayer):
         """Return the event loop on which a consumer reads ``channel``, else None."""
         box = self.channels.get(channel)
         return None if box is None else box.loop
+
+
+def offer_placed(inbox: Inbox, event: Event | None, place: tuple[str, Position]) -> None:
+    """Push a message from another thread or loop, with its place for the consumer's client."""
+    if event is not None and not inbox.offer(event) and inbox.owner is not None:
+        inbox.owner.count_drop(inbox.channel, "overflow")
+    elif inbox.cursors is not None:
+        inbox.cursors.note(event, *place)

@@ -206,10 +206,8 @@ class MovingChannelLayer(BaseChannelLayer):
     async def group_add(self, group: str, channel: str, last: int | None = None) -> None:
         """Add ``channel`` to ``group`` on both layers; after an error it is a member on neither.
 
-        It gets the earlier messages of the layer to send by (``last``: see ``InMemoryChannelLayer``).
-
-        Raises RuntimeError for a channel of another process, and what the layers raise: a name has to be
-        valid on both.
+        ``last``: see ``InMemoryChannelLayer``; the layer to send by has the messages. Raises RuntimeError for
+        a channel of another process, and what the layers raise: a name has to be valid on both.
         """
         name = await self._twin(channel)
         try:
@@ -251,7 +249,7 @@ class MovingChannelLayer(BaseChannelLayer):
         own = self._own.get(channel)
         if own is not None and own.twin is not None:
             return own.twin
-        twin: str = await self.other.new_channel(_marked("specific.", _opposite(self.side)))
+        twin: str = await self.other.new_channel(_marked("specific.", "new" if self.side == "old" else "old"))
         own = self._own.setdefault(channel, _Own())
         if own.twin is not None:  # another call has made one meanwhile
             await self.other.detach(twin)
@@ -263,8 +261,12 @@ class MovingChannelLayer(BaseChannelLayer):
 
     async def history(self, group: str, count: int | None = None, *, since: str | None = None) -> History:
         """Return earlier messages from the layer to send by; see the base class."""
-        found: History = await self.sending.history(group, count, since=since)
-        return found
+        sending: BaseChannelLayer = self.sending
+        return await sending.history(group, count, since=since)
+
+    async def position(self, group: str) -> str:
+        """Return the position on the layer to send by; see the base class."""
+        return str(await self.sending.position(group))
 
     async def forget(self, group: str, id: str | None = None) -> int:
         """Delete from the histories of both layers that have one; see the base class."""
@@ -324,10 +326,6 @@ def _layer_to_move(option: str, alias: str) -> Any:
             "is the same"
         )
     return layer
-
-
-def _opposite(side: Side) -> Side:
-    return "new" if side == "old" else "old"
 
 
 def _marked(prefix: str, side: Side) -> str:

@@ -91,6 +91,10 @@ class Tail:
         self.expire()
         return list(takewhile(lambda entry: entry.offset > offset, reversed(self.entries)))[::-1]
 
+    def bound(self, most: int, least: int) -> None:
+        """Keep fewer, or more, from now on."""
+        self.most, self.least = most, least
+
     def forget(self, offset: int | None, newest: int) -> int:
         """Remove the entry at ``offset``, or all (None), up to ``newest``; return how many there were."""
         before = len(self.entries)
@@ -117,7 +121,6 @@ def admit(
     missed: Missed | None,
     tainted: int,
     deadline: float,
-    capacity: int,
 ) -> int:
     """Push what a new member of ``group`` gets first, and note it for its client; return how many messages.
 
@@ -127,22 +130,35 @@ def admit(
     since = None if missed is None else missed.since(group)
     entries = [] if tail is None else tail.last(count)
     complete = False
-    if since is not None and missed is not None and tail is not None and since.epoch == position.epoch:
+    if since is not None and tail is not None and since.epoch == position.epoch:
         complete = max(tail.start - 1, tainted) <= since.offset <= position.offset
         if complete:
-            entries = [entry for entry in tail.since(since.offset) if not missed.was_excluded(entry.excluded)]
+            entries = tail.since(since.offset)
+    before = since if since is not None and complete else position
+    if entries and not complete:
+        before = position._replace(offset=entries[0].offset - 1)
+    entries = [entry for entry in entries if not _is_excluded(entry, box.channel, missed)]
     events = events_of(entries, deadline)
-    if events and not box.replay(events, capacity):
+    if events and not box.replay(events):
         return -1
     cursors = box.cursors if isinstance(box, Inbox) else None
     if cursors is not None:
-        before = entries[0].offset - 1 if entries else position.offset
-        cursors.begin(group, since if since is not None and complete else position._replace(offset=before))
+        cursors.begin(group, before)
         for entry, event in zip(entries, events, strict=True):
             cursors.note(event, group, entry.position)
-    if since is not None and missed is not None:
-        missed.rejoined(group, events, complete=complete)
+        cursors.note(None, group, position)
+    if missed is not None:
+        if since is not None:
+            missed.rejoined(group, events, complete=complete)
+        else:
+            missed.joined(group)
     return len(events)
+
+
+def _is_excluded(entry: Kept, channel: str, missed: Missed | None) -> bool:
+    if not entry.excluded:
+        return False
+    return channel in entry.excluded or (missed is not None and missed.was_excluded(entry.excluded))
 
 
 def missed_by(box: Inbox | Mailbox | None, last: int | None) -> Missed | None:

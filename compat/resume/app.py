@@ -36,6 +36,8 @@ SETTING = "CHANNEL_RESUME_SECONDS"
 NOT_THERE, COME_BACK, TRY_AGAIN_LATER = 4410, 1012, 1013
 """The connection that a client wants only is not there; another socket was faster; the layer is away."""
 FAILED, NORMAL = 1011, 1000
+OF_PAGE = "page"
+"""Why the client of a page's ticket has no connection: it has never had one."""
 FINAL = frozenset(("used", "position"))
 """Why a client whose ticket is good is not given what it has missed: it, or a copy of it, has had that."""
 
@@ -192,7 +194,7 @@ async def _made(
     place = tickets.place_of(who, _path_of(scope), await _home_of(relay))
     made = ResumableConnection(seconds, place, why, returned)
     scope[RESUMABLE_KEY] = made
-    scope["resume"] = None if why is None else {"recovered": "", "why": why}
+    scope["resume"] = None if why in (None, OF_PAGE) else {"recovered": "", "why": why}
     if returned is not None:
         returned.begin(made)
         scope["compat.progress"] = returned
@@ -230,7 +232,7 @@ async def _come_back(
 ) -> str | None:
     """Serve the socket of a client that comes back to its connection; return why it cannot, or None."""
     if ticket.is_of_page:
-        return "page"
+        return OF_PAGE
     path, home = _path_of(scope), await _home_of(relay)
     place = tickets.place_of(who, path, home, secret)
     if secret != tickets.current_secret():
@@ -280,10 +282,7 @@ async def _answer(rules: Any, name: str, scope: Scope, default: Callable[[Scope]
 
 def _user_of(scope: Scope) -> object:
     user = scope.get("user")
-    if user is None or not getattr(user, "is_authenticated", False):
-        return None
-    key = getattr(user, "pk", None)
-    return str(user) if key is None else key
+    return tickets.principal_of(user) if hasattr(user, "is_authenticated") else None
 
 
 def _path_of(scope: Scope) -> str:

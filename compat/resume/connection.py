@@ -163,6 +163,13 @@ class ResumableConnection(Parking):
         """Send nothing more, and take nothing, until the server has closed the socket."""
         self.over = True
 
+    def judged(self) -> None:
+        """Its client has been told what was recovered of its former connection."""
+        self.returned = None
+        if self.followed is not None:
+            self.followed.cursors.recovered()
+            self.followed.again()
+
     async def finish(self, code: int) -> None:
         """The application has returned; ``code`` is for a client that it has not closed."""
         if self.final is None and not self.told:
@@ -173,6 +180,9 @@ class ResumableConnection(Parking):
                 log.debug("a connection could not be closed: %r", error)
         self.over = self.told = True
         self.notices = self.admission = None
+        if self.returned is not None:
+            self.returned.close()
+            self.returned = None
         if self.followed is not None:
             self.followed.close()
             self.followed = None
@@ -191,6 +201,8 @@ class ResumableConnection(Parking):
             self.accepted = True
             known = None if self.why is None or self.returned is not None else ""
             link.tell(self.hello(known, None if known is None else self.why))
+            if self.followed is not None:
+                self.followed.again()
             link.flush()
 
     async def _close(self, message: Message) -> None:
@@ -199,7 +211,7 @@ class ResumableConnection(Parking):
         if self.link is None:
             self.put_disconnect(message.get("code", NORMAL))
             return
-        if self.followed is not None and message.get("code") == SERVICE_RESTART:
+        if self.followed is not None and self.accepted and message.get("code") == SERVICE_RESTART:
             self.acknowledge(fresh=True)
         self.inbound.acknowledge_rest()
         try:
@@ -296,7 +308,9 @@ class ResumableConnection(Parking):
             return "used"
         if not self.journal.begin <= received <= self.journal.end:
             return "position"
-        return None if self.accepted and self.id in registry.connections else "gone"
+        if not self.accepted or self.id not in registry.connections:
+            return "gone"
+        return "stopped" if self.over and self.final is None else None  # its client has its last ticket
 
     def resume(self, link: Link, place: tickets.Place) -> None:
         """Attach another link, which begins after the frames that its client has; it has been accepted."""
@@ -313,6 +327,8 @@ class ResumableConnection(Parking):
             self.admission.resume()
         link.tell(self.hello("all"))
         link.flush()
+        if self.followed is not None:
+            self.followed.again()
         if self.final is not None:
             link.close(self.final)
             return

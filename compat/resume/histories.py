@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Sequence
+import random
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from compat import tickets
@@ -25,6 +26,8 @@ REFRESH_S = 5.0
 """The client gets a ticket with new positions this often, at most."""
 SOON_S = 0.1
 """The same after its consumer has joined a group."""
+KEPT = 8
+"""How many earlier positions are kept, for clients that have not got the newest."""
 FINISH_S = 0.05
 """How long a server that stops waits for the handler that runs, so that its message is not handled twice."""
 
@@ -42,23 +45,41 @@ class Followed:
         self._connection = connection
         self._channel = inbox.channel
         self._timer: asyncio.TimerHandle | None = None
-        self._told: dict[str, Position] = {}
-        """What the client has been told, or may be."""
+        self._told: list[tuple[int, dict[str, Position]]] = []
+        """What the client has been told, or may be, each with the number of frames that it has then."""
 
     def placed(self, ticket: Ticket) -> Ticket:
         """Return a ticket that is sent now with what the client has of the groups."""
-        link, journal = self._connection.link, self._connection.journal
+        connection = self._connection
+        if connection.returned is not None:  # until its client knows what was recovered
+            return connection.returned.placed(ticket)
+        link, end = connection.link, connection.journal.end
         # A ticket overtakes the frames that wait. If it is the last that arrives, they are still missing.
-        if link is not None and link.busy is None and link.sent == journal.end:
-            self._told = self.cursors.read()
-        if not self._told or len(self._told) > tickets.MAX_GROUPS:
+        if link is not None and not connection.over and not link.gone:
+            if link.busy is None and link.sent == end:
+                self._note(end)
+        sent = end if link is None else link.sent
+        while len(self._told) > 1 and self._told[-1][0] > sent:  # it went to a link that was dead
+            self._told.pop()
+        count, places = self._told[-1] if self._told else (0, {})
+        if count > sent or not places or len(places) > tickets.MAX_GROUPS:
             return ticket
         cursors = [
             Cursor(print_of("group", group), place.epoch, place.offset)
-            for group, place in self._told.items()
+            for group, place in places.items()
             if place.epoch
         ]
         return ticket._replace(channel=print_of("channel", self._channel), cursors=tuple(cursors))
+
+    def _note(self, end: int) -> None:
+        places = self.cursors.read()
+        if self._told and (self._told[-1][0] == end or not places):
+            self._told.pop()
+        if not places:
+            self._told.clear()
+        self._told.append((end, places))
+        if len(self._told) > KEPT:
+            del self._told[1]
 
     def _moved(self, soon: bool) -> None:
         loop = self._connection.loop
@@ -66,21 +87,27 @@ class Followed:
             if not soon or self._timer.when() <= loop.time() + SOON_S:
                 return
             self._timer.cancel()
-        self._timer = loop.call_later(SOON_S if soon else REFRESH_S, self._refresh)
+        # Not all members of a group in the same moment.
+        delay_s = SOON_S if soon else REFRESH_S * (0.75 + random.random() / 4)
+        self._timer = loop.call_later(delay_s, self._refresh)
 
     def _refresh(self) -> None:
         self._timer = None
-        connection, before = self._connection, self._told
+        connection = self._connection
         link = connection.link
         if link is None or connection.over or not connection.accepted:
-            return
-        if link.busy is not None or link.sent < connection.journal.end:
+            return  # ``again`` is called when it is there
+        if link.busy is not None or link.sent < connection.journal.end or connection.returned is not None:
             self._moved(False)
             return
-        if self.cursors.read() != before:
+        if self.cursors.read() != (self._told[-1][1] if self._told else {}):
             connection.acknowledge(fresh=True)
         if self.cursors.is_behind():
             self._moved(False)
+
+    def again(self) -> None:
+        """There is a link, or another one: tell the client soon where it is."""
+        self._moved(True)
 
     def finish(self, until: float | None = None) -> None:
         """Tell the client where it is, and nothing after that, because the server stops.
@@ -89,10 +116,14 @@ class Followed:
         the handler that runs, for ``FINISH_S`` at most.
         """
         connection = self._connection
-        if connection.over or connection.link is None:
+        if connection.over or connection.link is None or not connection.accepted:
             return
-        until = steady() + FINISH_S if until is None else until
-        if self.cursors.is_handling() and steady() < until:
+        waits = self.cursors.is_handling()
+        if until is None:
+            until = steady() + FINISH_S
+            if waits:  # the server may close the socket before that
+                connection.acknowledge(fresh=True)
+        if waits and steady() < until:
             connection.loop.call_soon(self.finish, until)
             return
         connection.acknowledge(fresh=True)
@@ -118,8 +149,8 @@ class Returned:
     def __init__(self, ticket: Ticket, secret: object, why: str) -> None:
         self.why = why
         """Why its connection is not there."""
+        self._ticket = ticket
         self._since = {cursor.group: Position(cursor.epoch, cursor.offset) for cursor in ticket.cursors}
-        self._channel = ticket.channel
         self._secret = secret
         self._left = set(self._since)
         """The groups that the new consumer has not joined again."""
@@ -127,6 +158,12 @@ class Returned:
         self._events: list[Event] = []
         self._connection: ResumableConnection | None = None
         self._delay_s = 0.001
+
+    def placed(self, ticket: Ticket) -> Ticket:
+        """Return a ticket for the new connection with what the client had in the former one."""
+        if self._secret != tickets.current_secret():
+            return ticket
+        return ticket._replace(channel=self._ticket.channel, cursors=self._ticket.cursors)
 
     # For the layer
 
@@ -137,13 +174,22 @@ class Returned:
 
     def was_excluded(self, channels: Sequence[str]) -> bool:
         """See ``Missed``."""
-        return any(print_of("channel", channel, self._secret) == self._channel for channel in channels)
+        return any(print_of("channel", channel, self._secret) == self._ticket.channel for channel in channels)
 
     def rejoined(self, group: str, events: Sequence[Event], *, complete: bool) -> None:
         """See ``Missed``."""
         self._left.discard(print_of("group", group, self._secret))
         self._events += events
         self._incomplete = self._incomplete or not complete
+
+    def joined(self, group: str) -> None:
+        """See ``Missed``: the ticket may be from before it was joined, so nothing can be claimed."""
+        if not self._ticket.is_of_page and print_of("group", group, self._secret) not in self._since:
+            self._incomplete = True
+
+    def spoil(self) -> None:
+        """See ``Missed``."""
+        self._incomplete = True
 
     # For the consumer (``scope["compat.progress"]``)
 
@@ -153,38 +199,56 @@ class Returned:
 
     def watched(self, dispatch: Callable[[Message], Any]) -> Callable[[Message], Any]:
         """Return ``dispatch`` of a consumer, which now tells when ``connect()`` has returned."""
-        loop, told = asyncio.get_running_loop(), [False]
+        loop, connecting = asyncio.get_running_loop(), [True]
 
-        async def adispatch(message: Message) -> Any:
-            outcome = await dispatch(message)
-            if not told[0]:
-                told[0] = True
-                loop.call_soon(self._connected)
-            return outcome
-
-        def in_thread(message: Message) -> None:
-            dispatch(message)
-            if not told[0]:
-                told[0] = True
+        def connected() -> None:
+            if connecting:
+                connecting.clear()
                 loop.call_soon_threadsafe(self._connected)
 
-        return adispatch if inspect.iscoroutinefunction(dispatch) else in_thread
+        async def finished(handling: Awaitable[Any]) -> Any:
+            outcome = await handling
+            connected()
+            return outcome
+
+        def call(message: Message) -> Any:
+            handling = dispatch(message)
+            if not connecting:
+                return handling
+            if inspect.isawaitable(handling):
+                return finished(handling)
+            connected()
+            return handling
+
+        return call
 
     def _connected(self) -> None:
         """Tell the client what has been recovered, once it has been given all of it."""
         connection = self._connection
         if connection is None or connection.over:
             return
-        following = connection.followed
+        link, following = connection.link, connection.followed
         behind = following is not None and following.cursors.waits_for(self._events)
-        if not connection.accepted or behind or connection.link is None:
+        if link is None or link.gone or link.busy is not None or link.sent < connection.journal.end:
+            behind = True  # the verdict would overtake what waits
+        if link is None or not connection.accepted or behind:
             self._delay_s = min(2 * self._delay_s, 0.1)
             connection.loop.call_later(self._delay_s, self._connected)
             return
-        self._connection = None
         whole = not self._incomplete and not self._left
         recovered, why = ("groups", self.why) if whole else ("", "history")
         replayed = len(self._events)
         if whole:
             registry.count_rejoined()
-        connection.link.tell(control("verdict", recovered=recovered, why=why, replayed=replayed))
+        else:
+            registry.lose(why)
+        link.tell(control("verdict", recovered=recovered, why=why, replayed=replayed))
+        self.close()
+        connection.judged()
+
+    def close(self) -> None:
+        """Forget what was missed; a group that is joined later is joined as by anybody."""
+        self._connection = None
+        self._events.clear()
+        self._since.clear()
+        self._left.clear()

@@ -42,6 +42,10 @@ class Parking(Resumed):
     def __init__(self) -> None:
         self.park_timer: asyncio.TimerHandle | None = None
 
+    def acknowledge(self, *, fresh: bool = False) -> None:
+        """Tell the client how many of its frames have come; ``fresh``: with a ticket."""
+        raise NotImplementedError
+
     def put_disconnect(self, code: int) -> None:
         """Tell the application, once, that its client has left for good."""
         raise NotImplementedError
@@ -86,6 +90,8 @@ class Parking(Resumed):
         if self.followed is not None and not drain_seconds():
             self.followed.finish()
         if link.relayed:
+            if self.followed is not None:
+                self.acknowledge(fresh=True)
             link.close({"type": "websocket.close", "code": SERVICE_RESTART})
             self.ended(link, SERVICE_RESTART, goodbye=True)
 

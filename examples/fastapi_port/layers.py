@@ -15,7 +15,9 @@ __all__ = ["ALLOWED_HOSTS", "REDIS_URL", "set_up"]
 
 ALLOWED_HOSTS = os.environ.get("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
 REDIS_URL = os.environ.get("REDIS_URL")
-MEMORY = {"BACKEND": "compat.layers.InMemoryChannelLayer"}
+MEMORY = "compat.layers.InMemoryChannelLayer"
+# Who comes into a room is sent what was said before.
+HISTORY = {"room.*": {"count": 200, "types": ["member.said"], "on_join": 50}}
 
 
 def set_up() -> None:
@@ -24,7 +26,7 @@ def set_up() -> None:
         # Only pages of these hosts may open websockets.
         ALLOWED_HOSTS=ALLOWED_HOSTS,
         CHANNEL_LAYERS={
-            "default": queue("hallway"),
+            "default": queue("hallway", history=HISTORY),
             "chat": pubsub("chat"),
             "queue": queue("queue", expiry=900),
             "notifications": pubsub("notify"),
@@ -43,4 +45,7 @@ def queue(prefix: str, **options: Any) -> dict[str, Any]:
 
 def layer(backend: str, **options: Any) -> dict[str, Any]:
     """Return an entry of CHANNEL_LAYERS; layers with different prefixes have separate groups."""
-    return {"BACKEND": backend, "CONFIG": {"hosts": [REDIS_URL], **options}} if REDIS_URL else MEMORY
+    if REDIS_URL:
+        return {"BACKEND": backend, "CONFIG": {"hosts": [REDIS_URL], **options}}
+    kept = {name: value for name, value in options.items() if name == "history"}
+    return {"BACKEND": MEMORY, "CONFIG": kept}

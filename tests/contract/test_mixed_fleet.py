@@ -152,6 +152,35 @@ async def test_groups(fleet: Any) -> None:
         assert there[channel] + there_too[channel] == sent
 
 
+async def test_history_H8_what_channels_redis_sends_is_not_in_the_history(
+    path: str, hosts: list[str], setting: tuple[int, str], fleet: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each side gets what the other one sends; the history says what it does not know."""
+    plain, theirs = fleet
+    kept = {"room*": {"count": 10, "on_join": 5}}
+    ours = OURS[path](hosts=hosts, prefix=plain.prefix, history=kept, **OPTIONS[setting[1]][0])
+    mine, foreign = await ours.new_channel(), await theirs.new_channel()
+    await ours.group_add("room", mine)
+    await theirs.group_add("room", foreign)
+    await theirs.listen([foreign])
+    sent, here = [], []
+    for number in range(3):
+        for sender, layer in (("ours", ours), ("theirs", theirs)):
+            sent.append(numbered(sender, number))
+            await layer.group_send("room", sent[-1])
+            here.append(await asyncio.wait_for(ours.receive(mine), 20))
+    assert here + await take(ours, mine, 0) == sent
+    there = (await theirs.heard_since(QUIET_S))[foreign]
+    marks = [message.pop("__compat__", None) for message in there]
+    assert there == sent, "a handler there sees one more key"
+    assert [mark is not None for mark in marks] == [True, False] * 3
+    assert await ours.history("room") == sent[::2]
+    assert sum("keeps no history" in record.message for record in caplog.records) == 1
+    part = (await ours.recordings.read(ours._stations.all()[0].shards, "room", 0)).part
+    assert part.tainted >= 3, "positions before the last message of theirs are not claimed"
+    await ours.flush()
+
+
 async def test_direct_messages(fleet: Any) -> None:
     ours, theirs = fleet
     mine = [await ours.new_channel() for _ in range(COUNT)]

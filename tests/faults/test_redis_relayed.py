@@ -141,8 +141,8 @@ def _deliver(kind: str, layer: Any, inbox: Inbox, body: bytes, redis_url: str) -
         elif kind == "pubsub":
             wire.publish(layer.keys.topic("room"), body)
         else:
-            from compat.redis.streams.history import APPEND
+            from compat.redis.streams.history import APPEND, Place
 
             keys = [*layer.keys.history("room"), layer.keys.history_topic("room")]
-            prefix = b"0" * layer._serializer.random_prefix_length
-            wire.eval(APPEND.text.decode(), 3, *keys, prefix + body, 100, 60, 60, "0" * 16, "PUBLISH")
+            prefix = Place.made().encode() + b"0" * layer._serializer.random_prefix_length
+            wire.eval(APPEND.text.decode(), 3, *keys, prefix + body, 0, 100, 60, 60, "0" * 16, "PUBLISH")

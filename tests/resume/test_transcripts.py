@@ -78,6 +78,7 @@ class Player:
             "ws://example.org/",
             subprotocols=transcript.get("protocols", ()),
             only=transcript.get("only", False),
+            ticket=transcript.get("ticket", ""),
             on_change=self.note,
             world=self.world,
         )

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.protocol import State
 from websockets.typing import Origin, Subprotocol
 
 from tests.support.clients import SAME_ORIGIN, Refused
@@ -245,6 +246,8 @@ class Resuming:
         await self._write(frame)
 
     async def _write(self, frame: Frame) -> None:
+        if self.link.state is State.CLOSING:  # send() would wait until all that has come is read
+            return
         try:
             await asyncio.wait_for(self.link.send(frame), DEADLINE_S)
         except ConnectionClosed:

@@ -63,13 +63,14 @@ async def test_every_counter_is_in_the_text(layer: InMemoryChannelLayer) -> None
 
 async def test_resumable_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not {name for name, *_ in samples(prometheus_text()) if "resumable" in name} or metrics.resumable()
-    counts = {"live": 3, "parked": 2, "resumed": 7, "lost": {"gone": 4, "user": 1}}
+    counts = {"live": 3, "parked": 2, "resumed": 7, "groups": 2, "lost": {"gone": 4, "user": 1}}
     monkeypatch.setattr(metrics, "_resumable", lambda: counts)
     got = samples(prometheus_text())
     assert {name: value for name, value in got.items() if name[0].startswith("channels_resumable")} == {
         ("channels_resumable_live",): 3,
         ("channels_resumable_parked",): 2,
         ("channels_resumable_resumed_total",): 7,
+        ("channels_resumable_groups_total",): 2,
         ("channels_resumable_lost_total", "gone"): 4,
         ("channels_resumable_lost_total", "user"): 1,
     }

@@ -230,8 +230,8 @@ class Bridge:
         self.out.clear()
 
     def unhandled(self) -> int | None:
-        """See ``contracts.Work``; call it on the loop."""
-        return None if self.out or self.draining else int(self.busy.locked())
+        busy = self.busy.locked()  # first: a worker that ends meanwhile has put its frames into ``out``
+        return None if self.out or self.draining else int(busy)
 
     async def idle(self) -> None:
         """Wait until no handler runs, even if cancelled, and keep the token, so that none starts."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 
 from compat.layers.base import BaseChannelLayer
@@ -52,6 +52,11 @@ class KeepsHistories(BaseChannelLayer):
         """See the base class; in a mixed fleet it has what this library's processes have sent."""
         return await self._by_whom(self.recordings.history_by, group, count, since)
 
+    async def position(self, group: str) -> str:
+        """See the base class."""
+        self.require_valid_group_name(group)
+        return await self._by_whom(self.recordings.position_by, group)
+
     async def forget(self, group: str, id: str | None = None) -> int:
         """See the base class; for a second, processes may still give it to those who join."""
         return await self._by_whom(self.recordings.forget_by, group, id)
@@ -65,6 +70,11 @@ class KeepsHistories(BaseChannelLayer):
         """Call ``forget`` from code without an event loop, and block."""
         require_no_loop("layer.forget(…)")
         return background.submit(self.forget(group, id)).result()
+
+    def ticket_sync(self, groups: Iterable[str] | Mapping[str, str], user: Any = None) -> str:
+        """Call ``ticket`` from code without an event loop, and block."""
+        require_no_loop("layer.ticket(…)")
+        return background.submit(self.ticket(groups, user)).result()
 
     # What is counted
 

@@ -10,7 +10,7 @@ channels_redis have no lease, and their members stay.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from typing import Any, Protocol
 
 from compat.clock import steady, wall
@@ -56,6 +56,7 @@ class Membership:
     ``is_read(channel)`` tells whether a channel has a reader. A member with a reader never expires; any other
     member expires ``group_expiry`` seconds after it has joined. ``queue``: the shared queue of the channels
     that are counted; an empty one counts none. ``arrived()``: see ``Census``.
+    ``entered(groups)`` is called when memberships that Redis may have lost are there again.
     """
 
     def __init__(
@@ -67,7 +68,9 @@ class Membership:
         is_read: Callable[[str], bool],
         queue: str,
         arrived: Callable[[], float],
+        entered: Callable[[Collection[str]], None],
     ) -> None:
+        self._entered = entered
         self.census = Census(queue, arrived)
         self.outages = outages
         self.shards = shards
@@ -106,9 +109,13 @@ class Membership:
         try:
             await self.shards.calls(self.index, commands)
         except BaseException:  # also when cancelled: the commands may have arrived or not
-            self._forget(group, channel)
-            self._owe(group, channel)
+            self.withdraw(group, channel)
             raise
+
+    def withdraw(self, group: str, channel: str) -> None:
+        """Remove a channel that could not join; Redis is told soon, or when it can be reached."""
+        self._forget(group, channel)
+        self._owe(group, channel)
 
     async def leave(self, group: str, channel: str) -> None:
         """Remove a channel from a group; after LayerUnavailable it is removed as soon as Redis is back."""
@@ -205,9 +212,11 @@ class Membership:
         self.census.sweep()
         refresh_s = min(self.terms.group_expiry / (TURNS + 1), self.terms.lease)
         if self._all or steady() - self._refreshed > refresh_s:
-            self._all = False
+            missed, self._all = self._all, False
             await self._enter_all()
             self._refreshed = steady()
+            if missed:
+                self._entered(tuple(self.groups))
 
     async def _look_for_groups(self) -> None:
         """Record an outage if Redis does not know some of the groups any more; they are entered again."""

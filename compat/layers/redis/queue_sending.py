@@ -238,10 +238,10 @@ class QueueSending:
             answers = await asyncio.gather(*pushes) if several else [await push for push in pushes]
             for names, (*stored, late) in zip(by_shard.values(), answers, strict=True):
                 expired += late
-                for queue, kept in zip(names, stored, strict=True):
+                for queue, is_in in zip(names, stored, strict=True):
                     count = len(queues[queue])
-                    served, full = (served + count, full) if kept else (served, full + count)
-                    mine += count if kept and queue in marks else 0
+                    served, full = (served + count, full) if is_in else (served, full + count)
+                    mine += count if is_in and queue in marks else 0
             await self._complete(receipt, mine, kept)
         finally:
             for mark in marks.values():

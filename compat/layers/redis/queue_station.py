@@ -21,6 +21,7 @@ from compat.layers.redis.membership import Membership
 from compat.layers.redis.own_station import OwnStation
 from compat.layers.redis.plain import PlainChannels
 from compat.layers.redis.queue_reader import QueueReader
+from compat.layers.redis.recordings import without_reserved
 from compat.layers.redis.scripts import ALL
 from compat.types import Message
 
@@ -74,6 +75,7 @@ class QueueStation(OwnStation):
         except BaseException:
             self.note_left(group, channel)
             self.kept.leave(group, channel)
+            self._membership(group).withdraw(group, channel)
             raise
         if group not in self.groups_of(channel):  # it has left meanwhile
             self.kept.leave(group, channel)
@@ -92,7 +94,8 @@ class QueueStation(OwnStation):
         if membership is None:
             queue = f"{DEFAULT_WORD}{self.client_prefix}!" if self.layer.one_script else ""
             membership = self._memberships[shard] = Membership(
-                self.shards, shard, self.outages, self.layer, self._is_read, queue, self._all_arrived
+                *(self.shards, shard, self.outages, self.layer, self._is_read, queue, self._all_arrived),
+                self.kept.reconnected,
             )
         return membership
 
@@ -207,7 +210,7 @@ class QueueStation(OwnStation):
         """
         found = self.layer.recordings.place(text)
         if found is None:
-            if text is None and isinstance(names, list):
+            if text is None:
                 self._met_stranger(names)
             return names, None
         place, group = found
@@ -221,12 +224,16 @@ class QueueStation(OwnStation):
             names = ()
         return names, self.kept.came(group, entry)
 
-    def _met_stranger(self, names: list[str]) -> None:
-        """Note a message without a place: which group it was sent to can only be guessed."""
-        groups = [self.groups_of(channel) for channel in names]
-        for group in set.intersection(*groups) if groups else ():
-            if group in self.kept.groups:
-                self.kept.stranger(group)
+    def _met_stranger(self, names: Any) -> None:
+        """Note a message without a place: which group it was sent to can often only be guessed."""
+        if isinstance(names, dict):
+            groups = {names["group"]}
+        else:
+            groups = set.intersection(*(self.groups_of(channel) for channel in names)) if names else set()
+            if groups - self.kept.groups.keys():
+                return  # most likely one without a history
+        for group in groups & self.kept.groups.keys():
+            self.kept.stranger(group)
 
     def _members(self, group: str, version: int, but: Collection[str] = ()) -> list[str]:
         """Return the members of a group that an entry of ``fanout.lua`` is for."""
@@ -236,7 +243,7 @@ class QueueStation(OwnStation):
     def _decode_plain(self, channel: str, member: bytes) -> Message | None:
         message = self.decode(f"channel {channel}", member)
         if message is not None:
-            message.pop(RESERVED_KEY, None)
+            message = without_reserved(message)
             self.metrics.count_delivered()
         return message
 

@@ -7,7 +7,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from compat.clock import steady
-from compat.layers.history import History, Position, Rule, Rules, position_of
+from compat.engine.cursors import Position, position_of
+from compat.layers.history import History, Rule, Rules
 from compat.layers.redis.keys import EXCLUDE_KEY, PLACE_KEY, RESERVED_KEY
 from compat.layers.tail import Kept
 from compat.redis.shards import Commands
@@ -17,6 +18,8 @@ from compat.redis.streams.history import (
     FORGET,
     NOWHERE,
     PLACE_LENGTH,
+    RENEW_EPOCH,
+    TAINT,
     Part,
     Place,
     Record,
@@ -164,10 +167,22 @@ class Recordings:
 
     async def begin(self, commands: Commands, group: str) -> str:
         """Return the epoch of a group's history, which begins if it has none; raise LayerUnavailable."""
-        record, (shard, (_, position)) = self.record(group), self.where(group)
-        keep_s = 0 if record is None else record.position_s
-        epoch: bytes = await commands.run(shard, BEGIN, [position], new_epoch(), keep_s)
+        record, (shard, keys) = self.record(group), self.where(group)
+        keep_s = 1 if record is None else record.position_s
+        epoch: bytes = await commands.run(shard, BEGIN, keys, new_epoch(), keep_s)
         return epoch.decode()
+
+    async def gone_back(self, commands: Commands, group: str, epoch: str) -> None:
+        """Begin another epoch for a history that has lost its last messages; raise LayerUnavailable."""
+        shard, (_, position) = self.where(group)
+        await commands.run(shard, RENEW_EPOCH, [position], epoch, new_epoch())
+
+    async def taint(self, commands: Commands, group: str) -> int:
+        """Note a message that is not in the history; return the offset up to which nothing is claimed."""
+        record, (shard, (_, position)) = self.record(group), self.where(group)
+        keep_s = 1 if record is None else record.position_s
+        tainted: int = await commands.run(shard, TAINT, [position], keep_s)
+        return tainted
 
     # For users
 
@@ -188,7 +203,8 @@ class Recordings:
             wanted = rule.count if count is None else count
             found = await self.read(commands, group, wanted, after.offset + 1)
             newest = found.entries[-1].offset if found.entries else after.offset
-            complete = after.offset >= found.part.gone and (
+            known_from = max(found.part.gone, found.part.tainted)
+            complete = after.offset >= known_from and (
                 len(found.entries) < wanted or newest == found.part.last
             )
         part = found.part
@@ -197,6 +213,13 @@ class Recordings:
             complete=complete,
             position=str(Position(part.epoch, part.last)) if part.epoch else "",
         )
+
+    async def position_by(self, commands: Commands, group: str) -> str:
+        """Do what ``layer.position()`` does."""
+        self.rules.require(group)
+        part = (await self.read(commands, group, 0)).part
+        epoch = part.epoch or await self.begin(commands, group)
+        return str(Position(epoch, part.last))
 
     async def forget_by(self, commands: Commands, group: str, id: str | None) -> int:
         """Do what ``layer.forget()`` does."""

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Station"]
 
+KEYS_PER_COMMAND = 1000
+
 log = logging.getLogger("compat.layers")
 
 
@@ -137,10 +139,13 @@ class Station:
         deadline: float,
         receipt: Receipt | None = None,
         place: tuple[str, Position] | None = None,
+        *,
+        late: bool = False,
     ) -> None:
         """Deliver a private copy to each channel; a consumer's copy is made when it takes it (``Event``).
 
         ``place``: the group, and the position in its history, for consumers whose clients may come back.
+        ``late``: it was missing, and comes with others; these do not count for the capacity.
         """
         fresh = copier(message)  # type: ignore[arg-type]
         event: Event = (deadline, message, fresh)
@@ -149,7 +154,7 @@ class Station:
         for channel in channels:
             box = boxes.get(channel)
             if isinstance(box, Inbox) and box.loop is loop:
-                if box.offer(event):
+                if box.replay((event,)) if late else box.offer(event):
                     delivered += 1
                     if place is not None and box.cursors is not None:
                         box.cursors.note(event, *place)
@@ -250,6 +255,12 @@ class Station:
             )
             found.update(dict.fromkeys(some))
         return list(found)
+
+    async def delete_all(self, index: int, prefix: str) -> None:
+        """Delete the keys on one host that begin with ``prefix``."""
+        found = await self.scan(index, prefix)
+        for start in range(0, len(found), KEYS_PER_COMMAND):
+            await self.shards.call(index, b"DEL", *found[start : start + KEYS_PER_COMMAND])
 
     def in_use(self) -> bool:
         """Return True while consumers or callers on this loop depend on its connections."""

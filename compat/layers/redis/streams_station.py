@@ -143,9 +143,11 @@ class StreamsStation(OwnStation):
 
     # What the follower of direct messages finds
 
-    @property
-    def follow_memory_s(self) -> float:
+    def follow_memory_s(self, topic: str, /) -> float:
         return self.layer.direct.position_s
+
+    def follow_gone_back(self, topic: str, epoch: str, /) -> None:
+        pass  # nobody else has a position in it
 
     def follow_deliver(self, topic: str, entry: _Direct, /, *, late: bool) -> Awaitable[None] | None:
         return self._arrived(entry.body) if topic in self._direct else None
@@ -251,9 +253,7 @@ class StreamsStation(OwnStation):
     async def _delete_all(self, index: int) -> None:
         """Delete the keys on one host that belong to this layer."""
         for kind in self.keys.STREAMS:
-            found = await self.scan(index, f"{self.keys.at(index).prefix}:{kind}:")
-            for start in range(0, len(found), 1000):
-                await self.shards.call(index, b"DEL", *found[start : start + 1000])
+            await self.delete_all(index, f"{self.keys.at(index).prefix}:{kind}:")
 
     def adopt(self, other: OwnStation) -> None:
         super().adopt(other)

@@ -12,6 +12,10 @@ from compat.redis.subscriber import Subscriber
 __all__ = ["Subscriptions"]
 
 
+TRIES = 3
+"""How often a topic is subscribed to that others withdraw at the same time."""
+
+
 class Subscriptions:
     """Subscribes to topics for a station, and calls ``on_message(topic, body)`` for each message.
 
@@ -41,15 +45,16 @@ class Subscriptions:
         Concurrent callers share one attempt. After LayerUnavailable a topic that was known before is
         subscribed to again by itself; a new one is not.
         """
-        attempt = self._subscribing.get(topic)
-        if attempt is None:
-            subscriber = self._subscriber(topic)
-            if subscriber.is_subscribed(topic):
+        subscriber = self._subscriber(topic)
+        for _ in range(TRIES):
+            if topic not in self._subscribing and subscriber.is_subscribed(topic):
                 return
-            loop = self._station.loop
-            attempt = self._subscribing[topic] = loop.create_task(subscriber.subscribe(topic))
-            attempt.add_done_callback(lambda task: self._subscribed(topic, task))
-        await asyncio.shield(attempt)
+            attempt = self._subscribing.get(topic)
+            if attempt is None:
+                loop = self._station.loop
+                attempt = self._subscribing[topic] = loop.create_task(subscriber.subscribe(topic))
+                attempt.add_done_callback(lambda task: self._subscribed(topic, task))
+            await asyncio.shield(attempt)  # somebody else may have withdrawn the topic meanwhile
 
     def _subscribed(self, topic: str, attempt: asyncio.Task[None]) -> None:
         del self._subscribing[topic]

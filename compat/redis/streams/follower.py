@@ -52,9 +52,8 @@ class Found(NamedTuple):
 class Receiver(Protocol):
     """Gets what a ``Follower`` finds; ``topic`` is what was given to ``begin``."""
 
-    @property
-    def follow_memory_s(self) -> float:
-        """How long Redis remembers a position after the last message (``History.position_s``)."""
+    def follow_memory_s(self, topic: str, /) -> float:
+        """Return how long Redis remembers a position after the last message (``Record.position_s``)."""
         raise NotImplementedError
 
     def follow_deliver(self, topic: str, entry: Any, /, *, late: bool) -> Awaitable[None] | None:
@@ -65,6 +64,9 @@ class Receiver(Protocol):
 
     def follow_reset(self, topic: str, /, reason: str, lost: int | None) -> None:
         """Note that messages are missing for ever; ``lost``: how many, or None if that is unknown."""
+
+    def follow_gone_back(self, topic: str, epoch: str, /) -> None:
+        """The history in this epoch has lost its last messages: let it have another epoch."""
 
     async def follow_read(self, topic: str, /, most: int, first: int | None) -> Found:
         """Read a part of the history (``Record.read``)."""
@@ -189,7 +191,7 @@ class Follower:
         self, topic: str, followed: _Followed, entry: Entry, *, late: bool
     ) -> Awaitable[None] | None:
         followed.offset, followed.mark = entry.offset, entry.mark
-        followed.forgotten = steady() + self._receiver.follow_memory_s
+        followed.forgotten = steady() + self._receiver.follow_memory_s(topic)
         return self._receiver.follow_deliver(topic, entry, late=late)
 
     def _read(self, topic: str, followed: _Followed) -> None:
@@ -221,6 +223,12 @@ class Follower:
     def _checked(self, topic: str, followed: _Followed, found: Found) -> Sequence[Entry]:
         """Return the entries that are new; note a reset if some are missing for ever."""
         receiver, (part, entries) = self._receiver, found
+        if followed.epoch and part.before == followed.epoch and part.epoch != followed.epoch:
+            # Another process has seen that the history went back.
+            receiver.follow_reset(topic, TAKEN_OVER, None)
+            followed.epoch, followed.mark = part.epoch, None
+            followed.offset = min(followed.offset, part.last)
+            entries = [entry for entry in entries if entry.offset > followed.offset]
         if part.epoch != followed.epoch:  # what was read is from the middle of another history
             if followed.epoch and steady() < followed.forgotten:
                 receiver.follow_reset(topic, "Redis has lost the history", None)
@@ -232,9 +240,11 @@ class Follower:
                 entries = entries[1:]
             else:
                 receiver.follow_reset(topic, TAKEN_OVER, None)
+                receiver.follow_gone_back(topic, part.epoch)
                 followed.offset -= 1
         elif part.last < followed.offset:
             receiver.follow_reset(topic, TAKEN_OVER, None)
+            receiver.follow_gone_back(topic, part.epoch)
             followed.offset, followed.mark = part.last, None
         if part.gone > followed.offset:
             receiver.follow_reset(
@@ -249,6 +259,13 @@ class Follower:
         """Return the epoch and the offset of the last message that was delivered; ("", 0) if not followed."""
         followed = self._topics.get(topic)
         return ("", 0) if followed is None else (followed.epoch, followed.offset)
+
+    async def look(self, topic: str, within_s: float) -> None:
+        """Read what there is after the last message, for ``within_s`` seconds at most."""
+        self.reconnected({topic})
+        followed = self._topics.get(topic)
+        if followed is not None and followed.task is not None:
+            await asyncio.wait((followed.task,), timeout=within_s)
 
     def adopt(self, topic: str, epoch: str) -> None:
         """Note the epoch of a history that has just begun, and has no message yet."""

@@ -1,7 +1,8 @@
 -- Deletes an entry of a history, or all of it; returns how many entries there were.
 -- KEYS: the stream, its position
 -- ARGV: the offset ('': all), the epoch in which it has that offset
-if ARGV[1] ~= '' and redis.call('HGET', KEYS[2], 'epoch') ~= ARGV[2] then return 0 end
+local epoch = redis.call('HGET', KEYS[2], 'epoch')
+if not epoch or (ARGV[1] ~= '' and epoch ~= ARGV[2]) then return 0 end
 local forgotten
 if ARGV[1] == '' then
   forgotten = redis.call('XLEN', KEYS[1])

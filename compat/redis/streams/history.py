@@ -25,6 +25,8 @@ __all__ = [
     "PLACE_LENGTH",
     "READ",
     "RECORD_PART",
+    "RENEW_EPOCH",
+    "TAINT",
     "UNPLACED",
     "Part",
     "Place",
@@ -42,6 +44,10 @@ READ = Script(FOLDER, "read", (RECORD_PART,))
 """Read a part of a history, and its position."""
 BEGIN = Script(FOLDER, "begin")
 """Give a history its epoch before its first message."""
+RENEW_EPOCH = Script(FOLDER, "renew_epoch")
+"""Begin another epoch."""
+TAINT = Script(FOLDER, "taint")
+"""Note a message that is not in a history."""
 FORGET = Script(FOLDER, "forget")
 """Delete entries."""
 
@@ -105,6 +111,8 @@ class Part(NamedTuple):
     """Up to this offset, processes that know nothing of histories have sent messages in between."""
     forgets: int = 0
     """How often entries were deleted by hand."""
+    before: str = ""
+    """The epoch of which this one is the continuation, after its last messages were lost."""
     entries: tuple[Stored, ...] = ()
 
 
@@ -149,7 +157,7 @@ class Record:
         found = await commands.run(
             shard, READ, keys, most, self.seconds, "" if first is None else max(first, 1)
         )
-        epoch, last, ttl_ms, gone, tainted, forgets, *flat = found
+        epoch, last, ttl_ms, gone, tainted, forgets, before, *flat = found
         entries = zip(flat[::3], flat[1::3], flat[2::3], strict=True)
         return Part(
             epoch.decode(),
@@ -158,5 +166,6 @@ class Record:
             gone,
             tainted,
             forgets,
+            before.decode(),
             tuple(Stored(offset, age_ms / 1000, body) for offset, age_ms, body in entries),
         )

@@ -250,8 +250,9 @@ def _app_folders(name: str) -> list[Path]:
 def _template_tag_packages() -> Iterator[list[tuple[str, str]]]:
     """Name and dotted path of every module in each app's ``templatetags``."""
     _app_folders("templatetags")  # loads the apps, where nobody has
-    for config in apps.app_configs.values():
-        package = f"{config.name}.templatetags"
+    served = [app.partition(".")[0] for app in settings.INSTALLED_APPS]
+    for name in (*({"channels"} & {*served}), *(config.name for config in apps.app_configs.values())):
+        package = f"{name}.templatetags"
         spec = importlib.util.find_spec(package)
         if spec is not None:
             found = pkgutil.iter_modules(spec.submodule_search_locations)

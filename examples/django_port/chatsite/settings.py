@@ -1,6 +1,7 @@
 """Settings of the example chat. Two environment variables matter: REDIS_URL and ALLOWED_HOSTS."""
 
 import os
+import sys
 from pathlib import Path
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -47,12 +48,20 @@ USE_TZ = True
 
 # A single process needs no Redis; several processes share their rooms through it.
 REDIS_URL = os.environ.get("REDIS_URL")
+# Who comes into a room is sent what was said before. Real Channels does not have this option.
+HISTORY = {"history": {"room.*": {"count": 200, "types": ["member.said"], "on_join": 50}}}
+OPTIONS = HISTORY if "django_shim" in sys.modules else {}
 if REDIS_URL:
     CHANNEL_LAYERS = {
         "default": {
             "BACKEND": "channels_redis.core.RedisChannelLayer",
-            "CONFIG": {"hosts": [REDIS_URL]},
+            "CONFIG": {"hosts": [REDIS_URL], **OPTIONS},
         },
     }
 else:
-    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels.layers.InMemoryChannelLayer",
+            "CONFIG": OPTIONS,
+        },
+    }

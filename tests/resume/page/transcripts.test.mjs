@@ -24,10 +24,10 @@ function written(data) {
   return data instanceof ArrayBuffer ? { base64: Buffer.from(data).toString("base64") } : data;
 }
 
-function play({ protocols = [], only = false, steps, name }) {
+function play({ protocols = [], only = false, ticket = "", steps, name }) {
   const world = new World();
   const url = `wss://example.com/${encodeURIComponent(name)}`;
-  const socket = world.follow(new Socket(url, protocols, { only, env: world.env }));
+  const socket = world.follow(new Socket(url, protocols, { only, ticket, env: world.env }));
   let wanted = { wire: [], events: [], before: "the beginning" };
   const check = async (next) => {
     await Promise.resolve();

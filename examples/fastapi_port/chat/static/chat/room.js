@@ -15,13 +15,14 @@ let unread = 0;
 let gone = false; // the connection was lost once
 let socket = null;
 const members = new Map(); // id -> name
+const shown = new Set(); // the messages in the log
 
 const handlers = {
   welcome({ you }) {
     me = you;
     members.clear();
     $("me").textContent = you.name;
-    if (gone) log.notice("Back again. What was said meanwhile is not shown.");
+    if (gone) log.notice("Back again");
     gone = false;
   },
   joined({ member, at }) {
@@ -39,6 +40,10 @@ const handlers = {
     drawPeople();
   },
   said(message) {
+    // Who comes in, or comes back, is sent the last messages of the room first.
+    const known = `${message.member.id} ${message.at} ${message.text}`;
+    if (shown.has(known)) return;
+    shown.add(known);
     const mine = message.member.id === me.id;
     log.said(message, { mine });
     if (!mine && document.hidden) document.title = `(${++unread}) ${title}`;

@@ -1,0 +1,169 @@
+"""What an outage has swallowed is fetched, for sockets that stayed open: row H4, and what it costs Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import redis
+
+from compat.engine.inbox import Inbox
+from compat.layers.redis.station import Station
+from tests.support.layers import ON_REDIS, close, member, unique_prefix
+from tests.support.proxy import Proxy
+from tests.support.redis_server import RedisServer
+from tests.support.waiting import until_async
+
+Make = Callable[..., Any]
+HISTORY = {"chat_*": {"count": 1000, "on_join": 50}}
+WITHIN_S = 30.0
+
+
+@pytest.fixture(params=sorted(ON_REDIS))
+def kind(request: pytest.FixtureRequest) -> str:
+    chosen: str = request.param
+    return chosen
+
+
+@pytest_asyncio.fixture
+async def make(kind: str, redis_url: str) -> AsyncIterator[Make]:
+    """Makes layers that are processes of one fleet."""
+    made: list[Any] = []
+    prefix = unique_prefix()
+
+    def factory(url: str = redis_url, **options: Any) -> Any:
+        config = {"hosts": [url], "prefix": prefix, "capacity": 5000, "history": HISTORY}
+        made.append(ON_REDIS[kind](**{**config, **options}))
+        return made[-1]
+
+    yield factory
+    await close(*made)
+
+
+async def say(layer: Any, first: int, last: int) -> None:
+    for number in range(first, last + 1):
+        await layer.group_send("chat_x", {"type": "chat.message", "n": number})
+
+
+def numbers(inbox: Inbox) -> list[int]:
+    return [event[1]["n"] for event in inbox.events]
+
+
+async def test_history_H4_what_was_sent_while_a_process_was_cut_off(
+    make: Make, redis_server: RedisServer
+) -> None:
+    with Proxy(redis_server.port) as proxy:
+        cut, other = make(f"{proxy.url}?socket_timeout=1"), make(redis_server.url)
+        inbox = await member(cut, "chat_x")
+        await say(other, 1, 3)
+        await until_async(lambda: numbers(inbox) == [1, 2, 3], "they come", deadline_s=WITHIN_S)
+        proxy.hold()
+        await say(other, 4, 300)
+        await until_async(lambda: cut.metrics.gaps, "it is noticed", deadline_s=WITHIN_S)
+        proxy.release()
+        await until_async(
+            lambda: numbers(inbox)[-1:] == [300], "the missed ones come unasked", deadline_s=WITHIN_S
+        )
+        await say(other, 301, 303)
+        await until_async(lambda: numbers(inbox)[-1:] == [303], "and new ones", deadline_s=WITHIN_S)
+    assert numbers(inbox) == list(range(1, 304)), "each once, and in order"
+    assert not cut.metrics.dropped
+
+
+async def test_what_is_gone_is_counted(make: Make, redis_server: RedisServer) -> None:
+    few = {"chat_*": {"count": 10}}
+    with Proxy(redis_server.port) as proxy:
+        cut = make(f"{proxy.url}?socket_timeout=1", history=few)
+        other = make(redis_server.url, history=few)
+        inbox = await member(cut, "chat_x")
+        await say(other, 1, 3)
+        await until_async(lambda: numbers(inbox) == [1, 2, 3], "they come", deadline_s=WITHIN_S)
+        proxy.hold()
+        await say(other, 4, 100)
+        with redis.Redis(port=redis_server.port) as wire:  # what a queue has kept for it
+            wire.delete("none", *wire.scan_iter(f"{cut.prefix}specific.*"))
+        await until_async(lambda: cut.metrics.gaps, "it is noticed", deadline_s=WITHIN_S)
+        proxy.release()
+        await until_async(lambda: numbers(inbox)[-1:] == [100], "the rest comes", deadline_s=WITHIN_S)
+    assert numbers(inbox) == [1, 2, 3, *range(91, 101)]
+    assert cut.metrics.dropped == {"reset": 87}
+
+
+async def test_a_storm_of_newcomers_reads_redis_once(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = make()
+    await say(layer, 1, 60)
+    reads = [0]
+    read = layer.recordings.read
+
+    async def counted(*arguments: Any) -> Any:
+        reads[0] += 1
+        return await read(*arguments)
+
+    monkeypatch.setattr(layer.recordings, "read", counted)
+    first = await member(layer, "chat_x")
+    before = reads[0]
+    inboxes = await asyncio.gather(*(member(layer, "chat_x") for _ in range(200)))
+    for inbox in (first, *inboxes):
+        assert numbers(inbox) == list(range(11, 61))
+    assert reads[0] - before <= 2, "or one more, a second later"
+
+
+async def test_what_was_forgotten_elsewhere_is_not_given_to_newcomers(make: Make) -> None:
+    here, there = make(), make()
+    await say(there, 1, 5)
+    first = await member(here, "chat_x")
+    assert numbers(first) == [1, 2, 3, 4, 5]
+    entry = (await there.history("chat_x"))[1]
+    await there.forget("chat_x", entry.id)
+
+    async def newcomer() -> list[int]:
+        inbox = await member(here, "chat_x")
+        return numbers(inbox)
+
+    for _ in range(100):
+        if await newcomer() == [1, 3, 4, 5]:
+            break
+        await asyncio.sleep(0.02)  # a second, at most
+    assert await newcomer() == [1, 3, 4, 5]
+
+
+async def test_groups_that_come_and_go_leave_no_key(make: Make, redis_url: str) -> None:
+    brief = {"chat_*": {"count": 5, "seconds": 1}}
+    layer = make(history=brief)
+    with redis.Redis.from_url(redis_url) as wire:
+        for number in range(200):
+            await layer.group_send(f"chat_{number}", {"type": "chat.message", "n": number})
+        keys = list(wire.scan_iter(f"{layer.prefix}*", count=1000))
+        assert len(keys) >= 400
+        assert all(0 < wire.ttl(key) <= 2 * 86400 for key in keys), "each ends by itself"
+
+
+async def test_members_that_come_and_go_leave_nothing_in_the_process(make: Make) -> None:
+    layer = make()
+    for number in range(50):
+        inbox = await member(layer, f"chat_{number}")
+        await layer.detach(inbox.channel)
+    (station,) = layer._stations.all()
+    assert isinstance(station, Station)
+    kept: Any = station.kept  # type: ignore[attr-defined]
+    assert not kept.groups and not kept.follower._topics
+
+
+async def test_a_killed_redis_that_has_its_data_again(tmp_path: Path, make: Make) -> None:
+    server = RedisServer(tmp_path, "--appendonly", "yes", "--appendfsync", "always")
+    try:
+        layer = make(server.url)
+        inbox = await member(layer, "chat_x")
+        await say(layer, 1, 20)
+        await until_async(lambda: len(numbers(inbox)) == 20, "they come", deadline_s=WITHIN_S)
+        await asyncio.to_thread(server.restart)
+        other = make(server.url)
+        await until_async(lambda: numbers(inbox) == list(range(1, 21)), "nothing twice", deadline_s=WITHIN_S)
+        await say(other, 21, 22)
+        await until_async(lambda: numbers(inbox) == list(range(1, 23)), "it goes on", deadline_s=WITHIN_S)
+    finally:
+        server.stop()

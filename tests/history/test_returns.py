@@ -1,0 +1,180 @@
+"""Who comes back to a new consumer gets what its groups have missed: rows H3, H6, H7, P3 and P4."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from compat import tickets
+from compat.settings import override
+from tests.history.fleet import LAYERS, SECRET, Fleet, fleet_on, room
+from tests.support.resuming import Resuming, end_links
+
+SLOW = pytest.mark.slow
+KINDS = ["queue", "pubsub", pytest.param("streams", marks=SLOW)]
+
+
+@pytest.fixture(autouse=True)
+async def links_end() -> AsyncIterator[None]:
+    yield
+    await end_links()
+
+
+@pytest.fixture(params=KINDS)
+def fleet(request: pytest.FixtureRequest, redis_url: str, tmp_path: Path) -> Iterator[Fleet]:
+    with fleet_on(request.param, redis_url, tmp_path) as made:
+        yield made
+        made.no_failure()
+
+
+async def positioned(client: Resuming) -> None:
+    """Wait until the client's ticket says what it has of its room: it comes with the hello, or unasked."""
+    while not _cursors(client.ticket):
+        await client._read()
+
+
+def _cursors(ticket: str | None) -> object:
+    with override(SECRET_KEY=SECRET):
+        return tickets.read(ticket or "")[0].cursors
+
+
+@pytest.mark.parametrize("flavour", ["async", "sync"])
+async def test_history_P4_a_killed_server(fleet: Fleet, flavour: str) -> None:
+    here, there, where = fleet.start(), fleet.start(), room("killed")
+    await fleet.say(there, where, 1, 20)
+    client = await fleet.client(here, flavour, where).open()
+    assert await client.numbers(5) == [16, 17, 18, 19, 20]
+    await positioned(client)
+    await fleet.say(there, where, 21, 25)
+    assert await client.numbers(5) == [21, 22, 23, 24, 25]
+    here.process.stop(signal.SIGKILL)
+    await fleet.say(there, where, 26, 40)
+    assert await client.back(to=there) == "groups", client.why
+    got = await client.numbers_until(40)
+    assert got == list(range(got[0], 41)), "in order, without a hole"
+    assert got[0] in range(16, 27), "what the last ticket did not know comes twice"
+    await fleet.say(there, where, 41, 42)
+    assert await client.numbers(2) == [41, 42]
+    assert (await fleet.ask(there, "numbers"))["resumable"]["groups"] == 1
+
+
+@pytest.mark.parametrize("flavour", ["async", "sync"])
+async def test_history_P3_a_server_that_stops_in_order(fleet: Fleet, flavour: str) -> None:
+    here, there, where = fleet.start(), fleet.start(), room("stopped")
+    clients = [await fleet.client(here, flavour, where).open() for _ in range(5)]
+    for client in clients:
+        await positioned(client)
+    saying = asyncio.ensure_future(fleet.say(there, where, 1, 300))
+    for client in clients:
+        assert await client.numbers(20) == list(range(1, 21))
+    here.process.stop(signal.SIGTERM)
+    for client in clients:
+        await client.closed()
+        assert await client.back(to=there) == "groups", client.why
+    await saying
+    for client in clients:
+        assert await client.numbers_until(300) == list(range(21, 301)), "none lost, and none twice"
+
+
+async def test_a_group_without_a_message_has_been_missed_too(fleet: Fleet) -> None:
+    here, there, where = fleet.start(), fleet.start(), room("quiet")
+    client = await fleet.client(here, "async", where).open()
+    await positioned(client)
+    here.process.stop(signal.SIGKILL)
+    await fleet.say(there, where, 1, 3)
+    assert await client.back(to=there) == "groups", client.why
+    assert await client.numbers(3) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("how", ["trimmed", "flushed", "forgotten position"])
+async def test_history_H3_what_is_gone_is_never_claimed(fleet: Fleet, redis_url: str, how: str) -> None:
+    rule = '{"count": 5, "on_join": 2}'
+    here, there = fleet.start(HISTORY_RULE=rule), fleet.start(HISTORY_RULE=rule)
+    where = room("gone")
+    client = await fleet.client(here, "async", where).open()
+    await positioned(client)
+    await fleet.say(there, where, 1, 1)
+    assert await client.numbers(1) == [1]
+    here.process.stop(signal.SIGKILL)
+    if how == "trimmed":
+        await fleet.say(there, where, 2, 8)
+    else:
+        await fleet.say(there, where, 2, 3)
+        with redis.Redis.from_url(redis_url) as wire:
+            prefix = fleet.env["HISTORY_PREFIX"]
+            keys = list(wire.scan_iter(f"{prefix}:*{'position' if how != 'flushed' else ''}*chat_{where}"))
+            assert keys
+            wire.delete(*keys)
+        await fleet.say(there, where, 4, 8)
+    assert await client.back(to=there) == ""
+    assert client.why == "history"
+    assert await client.numbers(2) == [7, 8], "what a newcomer gets"
+
+
+async def test_history_H6_who_was_excluded_is_so_in_its_replay(fleet: Fleet) -> None:
+    here, there, where = fleet.start(), fleet.start(), room("excluded")
+    one = await fleet.client(here, "async", where).open()
+    other = await fleet.client(there, "async", where).open()
+    for client in (one, other):
+        await positioned(client)
+    await one.send("others")
+    await one.send("7")
+    assert await other.numbers(2) == [1, 7]  # number_of() has no sign
+    assert await one.numbers(1) == [7]
+    here.process.stop(signal.SIGKILL)
+    assert await one.back(to=there) == "groups"
+    got = await one.numbers_until(7)
+    assert got == [7], "it comes twice, and what it was excluded from does not come"
+
+
+async def test_history_H7_a_page_that_loads_and_then_connects(fleet: Fleet) -> None:
+    here, there, where = fleet.start(), fleet.start(), room("page")
+    await fleet.say(here, where, 1, 3)
+    page = await fleet.ask(here, "page", room=where)
+    assert page["numbers"] == [1, 2, 3]
+    await fleet.say(here, where, 4, 30)
+    client = fleet.client(there, "async", where)
+    assert await client.back(ticket=page["ticket"], received=0) == "groups"
+    assert client.why == "page"
+    assert await client.numbers(27) == list(range(4, 31)), "and not the last five that a newcomer gets"
+    elsewhere = fleet.client(there, "async", room("other"))
+    assert await elsewhere.back(ticket=page["ticket"], received=0) == "", "another group than it is for"
+
+
+async def test_history_H8_strangers_and_what_is_not_known(fleet: Fleet) -> None:
+    if fleet.env["HISTORY_LAYER"] == LAYERS["streams"]:
+        pytest.skip("the streams layer has no mixed fleets")
+    here, there, where = fleet.start(), fleet.start(), room("mixed")
+    stranger = fleet.start(HISTORY_RULE="")
+    client = await fleet.client(here, "async", where).open()
+    watcher = await fleet.client(there, "async", where).open()
+    await positioned(client)
+    await fleet.say(there, where, 1, 2)
+    await fleet.say(stranger, where, 3, 3)
+    await fleet.say(there, where, 4, 4)
+    for one in (client, watcher):
+        assert sorted(await one.numbers(4)) == [1, 2, 3, 4]
+    page = (await fleet.ask(there, "said", room=where))["numbers"]
+    assert page == [1, 2, 4]
+    here.process.stop(signal.SIGKILL)
+    assert await client.back(to=there) == "", "its ticket is from before the stranger's message"
+    assert there.log().count("keeps no history") == 1
+
+
+async def test_the_memory_layer_knows_its_own_process(tmp_path: Path, redis_url: str) -> None:
+    with fleet_on("queue", redis_url, tmp_path) as fleet:
+        fleet.env["HISTORY_LAYER"] = "compat.layers.InMemoryChannelLayer"
+        del fleet.env["HISTORY_REDIS"]
+        server, where = fleet.start(), room("memory")
+        await fleet.say(server, where, 1, 3)
+        page = await fleet.ask(server, "page", room=where)
+        await fleet.say(server, where, 4, 9)
+        client = fleet.client(server, "sync", where)
+        assert await client.back(ticket=page["ticket"], received=0) == "groups"
+        assert await client.numbers(6) == list(range(4, 10))
+        fleet.no_failure()
