@@ -9,6 +9,7 @@ from typing import Any
 
 from compat.advice.hints import noted
 from compat.engine.contracts import RESUMABLE_KEY, Consumer, Resumed, Work
+from compat.engine.cursors import Progress
 from compat.engine.draining import drain
 from compat.engine.ending import take_steps
 from compat.engine.inbox import BETWEEN, Inbox
@@ -111,7 +112,7 @@ class Connection:
         if self.resumed is not None:
             self.resumed.tell_by(self.notice)
             if self.subscription is not None and getattr(self.subscription.layer, "rules", None):
-                self.resumed.follow(self.inbox, self.unhandled)
+                self.resumed.follow(self.inbox, self.progress)
         elif socket.websocket and socket.served and holds_closes_back():
             apart = Interruptible(receive, socket.raw_send)
             receive = apart.receive
@@ -142,9 +143,11 @@ class Connection:
         if hasattr(self.consumer, kind.replace(".", "_")) and not self.inbox.ended:
             self.inbox.push({"type": kind}, float("inf"))
 
-    def unhandled(self) -> int | None:
+    def progress(self) -> Progress | None:
         """See ``contracts.Work``."""
-        return int(self.inbox.current is not BETWEEN) if self.work is None else self.work.unhandled()
+        if self.work is not None:
+            return self.work.progress()
+        return Progress(int(self.inbox.current is not BETWEEN))
 
     # For the socket (``compat.engine.socket.Phase``)
 

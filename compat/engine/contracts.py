@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from compat.engine.cursors import Progress
 from compat.engine.inbox import Inbox
-from compat.types import Scope
+from compat.types import Message, Scope
 
-__all__ = ["PLACE", "RESUMABLE_KEY", "Consumer", "Resumed", "Work"]
+__all__ = ["PLACE", "RESUMABLE_KEY", "Consumer", "Resumed", "SyncHandlers", "Work"]
 
 
 class Consumer(Protocol):
@@ -27,6 +28,13 @@ class Consumer(Protocol):
     def _missing_layer(self) -> str: ...
 
 
+class SyncHandlers(Protocol):
+    """The method of a consumer that a ``fast.bridge.Bridge`` calls."""
+
+    def dispatch(self, message: Message) -> None:
+        """Handle ``message``, in a worker thread."""
+
+
 class Work(Protocol):
     """Handlers and queued frames that may remain when a consumer's task has taken its last message."""
 
@@ -36,11 +44,8 @@ class Work(Protocol):
     async def idle(self) -> None:
         """Wait until no handler runs."""
 
-    def unhandled(self) -> int | None:
-        """Return how many of the messages that were taken last may not have been handled; None: unknown.
-
-        Handled is a message whose handler has returned, and whose frames have been sent.
-        """
+    def progress(self) -> Progress | None:
+        """Return how far the messages that were taken have been handled; None: that is not known."""
         ...
 
 
@@ -62,8 +67,8 @@ class Resumed:
         """Call ``notice(type)`` when the client is away ("compat.parked"), and is back ("compat.resumed")."""
         raise NotImplementedError
 
-    def follow(self, inbox: Inbox, unhandled: Callable[[], int | None]) -> None:
-        """Watch which messages of ``inbox`` the consumer has handled; ``unhandled()``: see ``Work``."""
+    def follow(self, inbox: Inbox, progress: Callable[[], Progress | None]) -> None:
+        """Watch which messages of ``inbox`` the consumer has handled; ``progress()``: see ``Work``."""
 
     @property
     def parked(self) -> bool:

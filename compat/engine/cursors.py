@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from compat.engine.inbox import Event, Inbox
 
-__all__ = ["Cursors", "Missed", "Position", "position_of"]
+__all__ = ["Cursors", "Missed", "Position", "Progress", "position_of"]
 
 SETTLED = 32
 """How many events are noted before it is looked which of them have been handled."""
@@ -36,6 +36,16 @@ def position_of(id: object) -> Position:
     if found is None:
         raise ValueError(f"{id!r} is not the id of an entry: expected one of layer.history(), entry.id")
     return Position(found[1], int(found[2]))
+
+
+class Progress(NamedTuple):
+    """How far the messages have been handled that a consumer has taken."""
+
+    running: int
+    """How many of those that were taken last may be in a handler."""
+    emitted: int = 0
+    """How many frames handlers have sent, of which ``sent`` have been passed on."""
+    sent: int = 0
 
 
 class Missed(Protocol):
@@ -61,35 +71,47 @@ class Missed(Protocol):
 class Cursors:
     """The positions of one consumer; call it on the event loop of ``inbox``.
 
-    ``unhandled()`` returns how many of the messages that were taken last may not have been handled, None if
-    it cannot say. ``moved(soon)`` is called when there is something to tell.
+    ``progress()`` tells how far messages have been handled, or None. ``moved(soon)`` is called when there is
+    something to tell.
     """
 
-    __slots__ = ("_inbox", "_moved", "_noted", "_places", "_settle_at", "_unhandled", "lost", "missed")
+    __slots__ = (
+        *("_due", "_inbox", "_leaves", "_moved", "_noted", "_places", "_progress", "_settle_at", "_settled"),
+        *("lost", "missed"),
+    )
 
     def __init__(
         self,
         inbox: Inbox,
-        unhandled: Callable[[], int | None],
+        progress: Callable[[], Progress | None],
         moved: Callable[[bool], None],
         missed: Missed | None,
     ) -> None:
         self.missed = missed
         self._inbox = inbox
-        self._unhandled = unhandled
+        self._progress: Callable[[], Progress | None] = progress
         self._moved = moved
         self._noted: deque[tuple[Event | None, str, Position]] = deque()
         """Events that may not have been handled, oldest first, with their groups."""
         self._settle_at = SETTLED
+        self._settled = 0
+        """How many have been handled of all that were noted."""
+        self._due = (0, 0)
+        """So many have been handled as soon as so many frames have been passed on."""
         self._places: dict[str, Position] = {}
+        self._leaves: dict[str, Callable[[], object]] = {}
         self.lost = False
         """Messages were lost that its client would have to be told of."""
 
     # For the layer
 
-    def begin(self, group: str, position: Position) -> None:
-        """The consumer becomes a member of ``group``, and gets all that is after ``position``."""
+    def begin(self, group: str, position: Position, leave: Callable[[], object]) -> None:
+        """The consumer becomes a member of ``group``, and gets all that is after ``position``.
+
+        After ``leave()`` it gets nothing more.
+        """
         self._places[group] = position
+        self._leaves[group] = leave
         self._moved(True)
 
     def note(self, event: Event | None, group: str, position: Position) -> None:
@@ -97,7 +119,7 @@ class Cursors:
         if group not in self._places:
             return  # it is about to join, or something was lost
         if event is None and not self._noted:
-            self._places[group] = position
+            self._places[group] = position  # nothing of before may be missing
         else:
             self._noted.append((event, group, position))
             if len(self._noted) >= self._settle_at:
@@ -108,6 +130,7 @@ class Cursors:
     def end(self, group: str) -> None:
         """The consumer has left ``group``."""
         self._places.pop(group, None)
+        self._leaves.pop(group, None)
 
     def lose(self) -> None:
         """A message of a group was lost: nothing is said of any, from now on."""
@@ -128,16 +151,35 @@ class Cursors:
         self._settle()
         return bool(self._noted)
 
+    def freeze(self) -> None:
+        """Let the consumer have no more messages of these groups, not even those that wait for it."""
+        for leave in self._leaves.values():
+            leave()
+        noted = {id(event) for event, _, _ in self._noted}
+        removed, others = set[int](), deque[Event]()
+        try:
+            while True:  # one by one: a worker thread may take some meanwhile
+                event = self._inbox.events.pop()
+                if id(event) in noted:
+                    removed.add(id(event))
+                else:
+                    others.appendleft(event)
+        except IndexError:
+            self._inbox.events.extend(others)
+        self._noted = deque(one for one in self._noted if id(one[0]) not in removed)
+
     def is_handling(self) -> bool:
         """Return True while a handler may run, or what it has sent may wait."""
-        return self._unhandled() != 0
+        progress = self._progress()
+        return progress is None or progress.running > 0 or progress.sent < progress.emitted
 
     def close(self) -> None:
         """The consumer has ended."""
         self._inbox.follow(None)
         self._noted.clear()
         self._places.clear()
-        self._moved = self._unhandled = _nothing  # which break the reference cycles
+        self._leaves.clear()
+        self._moved = self._progress = _nothing  # which break the reference cycles
         self.missed = None
 
     def recovered(self) -> None:
@@ -157,9 +199,23 @@ class Cursors:
             if event is not None and id(event) in waiting:
                 break
             taken += 1
-        unhandled = self._unhandled()  # after what has been taken: a thread may take one at any moment
-        for _ in range(0 if unhandled is None else taken - unhandled):
+        progress = self._progress()  # after what has been taken: a thread may take one at any moment
+        if progress is None:
+            return
+        finished = self._settled + max(0, taken - progress.running)
+        if progress.sent >= progress.emitted:
+            self._advance(finished)
+            return
+        # What handlers have sent waits: look again when as much as now has been passed on.
+        if progress.sent >= self._due[1]:
+            self._advance(self._due[0])
+            self._due = finished, progress.emitted
+
+    def _advance(self, count: int) -> None:
+        """The first ``count`` messages of all that were noted have been handled."""
+        while self._settled < count and self._noted:
             _, group, position = self._noted.popleft()
+            self._settled += 1
             if group in self._places:
                 self._places[group] = position
 

@@ -60,8 +60,8 @@ class Drain:
         """The server's own handlers, by signal."""
         self.watching = False
         self.task: asyncio.Task[None] | None = None
-        self.at_stop: Callable[[], None] | None = None
-        """Called on the event loop when the server begins to stop, drain or no drain."""
+        self.at_stop: Callable[[], float] | None = None
+        """Called on the event loop when the server begins to stop; the seconds that it has to wait."""
         self.gone: asyncio.Event | None = None
         """Set when the last connection has ended; None while no task waits for that."""
 
@@ -73,8 +73,11 @@ class Drain:
             if drain_seconds() and not self.servers:
                 self._watch()
 
-    def tell_stop(self, at_stop: Callable[[], None]) -> None:
-        """Call ``at_stop()`` on the running event loop when the server begins to stop, if that is seen."""
+    def tell_stop(self, at_stop: Callable[[], float]) -> None:
+        """Call ``at_stop()`` on the running event loop when the server begins to stop, if that is seen.
+
+        It returns for how many seconds the server should leave its sockets open.
+        """
         self.at_stop = at_stop
         if not self.servers:
             self._watch(quietly=True)
@@ -112,12 +115,15 @@ class Drain:
 
     def _stop(self, loop: asyncio.AbstractEventLoop, number: int, frame: FrameType | None) -> None:
         """Begin the drain, or stop at once at the second signal; runs in the signal handler."""
-        if self.at_stop is not None:
-            loop.call_soon_threadsafe(self.at_stop)
         if not drain_seconds():
             self._restore()
-            self.servers[number](number, frame)
+            if self.at_stop is None:
+                self.servers[number](number, frame)
+            else:
+                loop.call_soon_threadsafe(self._pass_on, loop, number)
             return
+        if self.at_stop is not None:
+            loop.call_soon_threadsafe(self.at_stop)
         if not admissions.draining:
             admissions.refuse_all()
             loop.call_soon_threadsafe(self._begin)
@@ -127,6 +133,11 @@ class Drain:
             self.task.cancel()
         self._restore()
         self._end_at_once()
+
+    def _pass_on(self, loop: asyncio.AbstractEventLoop, number: int) -> None:
+        """Let the server stop, after what has to be done before."""
+        wait_s = self.at_stop() if self.at_stop is not None else 0
+        loop.call_later(wait_s, self.servers[number], number, None)
 
     def _end_at_once(self) -> None:
         """Stop the server without waiting for its connections, and guarantee that the process ends."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 
 from compat.engine.connection import Connection
+from compat.engine.cursors import Progress
 from compat.engine.inbox import BETWEEN
 from compat.engine.reader import TaskReader
 from compat.engine.scheduler import turn
@@ -45,10 +46,10 @@ class SideBySide:
                 connection.inbox.fail(error)  # wakes the task that waits for the next message
                 raise
 
-    def unhandled(self) -> int | None:
+    def progress(self) -> Progress | None:
         """See ``contracts.Work``: the oldest may run for longest."""
         running = any(not task.done() for task in self.running)
-        return None if running else int(self.connection.inbox.current is not BETWEEN)
+        return None if running else Progress(int(self.connection.inbox.current is not BETWEEN))
 
     async def flush(self) -> None:
         """Do nothing: these handlers send directly, and queue no frames."""

@@ -7,6 +7,7 @@ import concurrent.futures
 import secrets
 from collections import OrderedDict
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, Protocol
 
 from compat.clock import steady
@@ -143,6 +144,7 @@ class MemoryHistories:
                     missed=missed_by(box, last),
                     tainted=0,
                     deadline=steady() + layer.expiry,
+                    leave=partial(_leave, layer, group, channel),
                 )
                 if given >= 0:
                     layer.metrics.count_replayed(given)
@@ -225,6 +227,10 @@ class KeepsHistories(BaseChannelLayer):
         """Return the event loop on which a consumer reads ``channel``, else None."""
         box = self.channels.get(channel)
         return None if box is None else box.loop
+
+
+def _leave(layer: Joined, group: str, channel: str) -> None:
+    layer.groups.get(group, {}).pop(channel, None)
 
 
 def offer_placed(inbox: Inbox, event: Event | None, place: tuple[str, Position]) -> None:

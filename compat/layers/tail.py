@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import takewhile
 from typing import Any, NamedTuple
 
@@ -121,11 +121,13 @@ def admit(
     missed: Missed | None,
     tainted: int,
     deadline: float,
+    leave: Callable[[], object],
 ) -> int:
     """Push what a new member of ``group`` gets first, and note it for its client; return how many messages.
 
     ``position``: the last message that it does not get as a new one. These are the newest ``count``, or, if
-    its client comes back (``missed``), those since its former consumer. -1: a mailbox that has been retired.
+    its client comes back (``missed``), those since its former consumer. ``leave()`` makes it no member. -1: a
+    mailbox that has been retired.
     """
     since = None if missed is None else missed.since(group)
     entries = [] if tail is None else tail.last(count)
@@ -143,7 +145,7 @@ def admit(
         return -1
     cursors = box.cursors if isinstance(box, Inbox) else None
     if cursors is not None:
-        cursors.begin(group, before)
+        cursors.begin(group, before, leave)
         for entry, event in zip(entries, events, strict=True):
             cursors.note(event, group, entry.position)
         cursors.note(None, group, position)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from compat import tickets
+from compat.engine.cursors import Progress
 from compat.engine.fast.write_batching import one_write
 from compat.engine.inbox import Inbox
 from compat.engine.limits import Admission
@@ -155,9 +156,9 @@ class ResumableConnection(Parking):
         """See ``engine.contracts.Resumed``."""
         self.notices = notice
 
-    def follow(self, inbox: Inbox, unhandled: Callable[[], int | None]) -> None:
+    def follow(self, inbox: Inbox, progress: Callable[[], Progress | None]) -> None:
         """See ``engine.contracts.Resumed``."""
-        self.followed = followed(self, inbox, unhandled)
+        self.followed = followed(self, inbox, progress)
 
     def hush(self) -> None:
         """Send nothing more, and take nothing, until the server has closed the socket."""

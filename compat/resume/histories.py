@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from compat import tickets
 from compat.clock import steady
-from compat.engine.cursors import Cursors, Position
+from compat.engine.cursors import Cursors, Position, Progress
 from compat.engine.inbox import Event, Inbox
 from compat.resume.registry import registry
 from compat.resume.wire import control
@@ -28,7 +28,7 @@ SOON_S = 0.1
 """The same after its consumer has joined a group."""
 KEPT = 8
 """How many earlier positions are kept, for clients that have not got the newest."""
-FINISH_S = 0.05
+FINISH_S, POLL_S = 0.2, 0.002
 """How long a server that stops waits for the handler that runs, so that its message is not handled twice."""
 
 
@@ -38,9 +38,9 @@ class Followed:
     __slots__ = ("_channel", "_connection", "_timer", "_told", "cursors")
 
     def __init__(
-        self, connection: ResumableConnection, inbox: Inbox, unhandled: Callable[[], int | None]
+        self, connection: ResumableConnection, inbox: Inbox, progress: Callable[[], Progress | None]
     ) -> None:
-        self.cursors = Cursors(inbox, unhandled, self._moved, connection.returned)
+        self.cursors = Cursors(inbox, progress, self._moved, connection.returned)
         inbox.follow(self.cursors)
         self._connection = connection
         self._channel = inbox.channel
@@ -109,25 +109,30 @@ class Followed:
         """There is a link, or another one: tell the client soon where it is."""
         self._moved(True)
 
-    def finish(self, until: float | None = None) -> None:
+    def finish(self) -> float:
         """Tell the client where it is, and nothing after that, because the server stops.
 
-        What the consumer sends later is for nobody: the new consumer of its client sends it again. Waits for
-        the handler that runs, for ``FINISH_S`` at most.
+        What the consumer sends later is for nobody: the new consumer of its client sends it again. Returns
+        for how many seconds it may wait for the handler that runs.
         """
         connection = self._connection
         if connection.over or connection.link is None or not connection.accepted:
+            return 0
+        self.cursors.freeze()
+        if self.cursors.is_handling():
+            connection.acknowledge(fresh=True)  # the server may not wait
+        self._finish(steady() + FINISH_S)
+        return 0 if connection.over else FINISH_S + POLL_S
+
+    def _finish(self, until: float) -> None:
+        connection = self._connection
+        if connection.over or connection.link is None:
             return
-        waits = self.cursors.is_handling()
-        if until is None:
-            until = steady() + FINISH_S
-            if waits:  # the server may close the socket before that
-                connection.acknowledge(fresh=True)
-        if waits and steady() < until:
-            connection.loop.call_soon(self.finish, until)
-            return
-        connection.acknowledge(fresh=True)
-        connection.hush()
+        if self.cursors.is_handling() and steady() < until:
+            connection.loop.call_later(POLL_S, self._finish, until)
+        else:
+            connection.acknowledge(fresh=True)
+            connection.hush()
 
     def close(self) -> None:
         """The connection has ended."""
@@ -137,10 +142,10 @@ class Followed:
 
 
 def followed(
-    connection: ResumableConnection, inbox: Inbox, unhandled: Callable[[], int | None]
+    connection: ResumableConnection, inbox: Inbox, progress: Callable[[], Progress | None]
 ) -> Followed | None:
     """Return what follows the histories of a consumer's groups; None if its layer keeps none."""
-    return Followed(connection, inbox, unhandled) if getattr(inbox.owner, "rules", None) else None
+    return Followed(connection, inbox, progress) if getattr(inbox.owner, "rules", None) else None
 
 
 class Returned:

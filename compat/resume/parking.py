@@ -80,20 +80,23 @@ class Parking(Resumed):
             self.park_timer.cancel()
             self.park_timer = None
 
-    def stop(self) -> None:
-        """The server stops: end a park, or a link whose socket is in another process."""
+    def stop(self) -> float:
+        """The server stops: end a park, or a link whose socket is in another process.
+
+        Returns for how many seconds the socket has to stay open.
+        """
         link = self.link
         if link is None:
             self.give_up("stopped")
-            return
+            return 0
         self.inbound.acknowledge_rest()  # so that what has come is not unsure; the server closes its sockets
-        if self.followed is not None and not drain_seconds():
-            self.followed.finish()
+        wait_s = 0 if self.followed is None or drain_seconds() else self.followed.finish()
         if link.relayed:
             if self.followed is not None:
                 self.acknowledge(fresh=True)
             link.close({"type": "websocket.close", "code": SERVICE_RESTART})
             self.ended(link, SERVICE_RESTART, goodbye=True)
+        return wait_s
 
     def give_up(self, why: str) -> None:
         """End a park: the application gets its disconnect, unless it has ended already."""

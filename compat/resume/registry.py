@@ -87,11 +87,13 @@ class Registry:
             oldest.give_up("overflow")
             self.unpark(oldest)
 
-    def stop(self) -> None:
-        """End what the server does not end itself, but waits for, and wait for nobody from now on."""
+    def stop(self) -> float:
+        """End what the server does not end itself, but waits for, and wait for nobody from now on.
+
+        Returns for how many seconds the sockets have to stay open.
+        """
         self.stopping = True
-        for connection in tuple(self.connections.values()):
-            connection.stop()
+        return max([connection.stop() for connection in tuple(self.connections.values())], default=0)
 
     def count_return(self) -> None:
         """Count a return that has found its connection."""

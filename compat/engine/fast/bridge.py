@@ -13,12 +13,13 @@ import contextvars
 import threading
 import time
 from collections import deque
-from typing import Any, Protocol
+from typing import Any
 
 from compat import db
 from compat.clock import steady
 from compat.engine.connection import CLOSE_TIMEOUT_S, Connection
-from compat.engine.contracts import PLACE
+from compat.engine.contracts import PLACE, SyncHandlers
+from compat.engine.cursors import Progress
 from compat.engine.fast.pool import TICK_S, Worker, pool_of
 from compat.engine.fast.sync_inbox import SyncInbox
 from compat.engine.fast.thread_locals import enter
@@ -37,17 +38,11 @@ MAX_UNSENT = 64
 """The number of unsent frames at which ``send()`` blocks the handler."""
 
 
-class SyncHandlers(Protocol):
-    """The method of a consumer that this module calls."""
-
-    def dispatch(self, message: Message) -> None:
-        """Handle ``message``, in a worker thread."""
-
-
 class Bridge:
     """One sync consumer's connection: its inbox, its queue of frames to send, its token and its context."""
 
     __slots__ = (
+        *("begun", "sent"),
         "busy",
         "closing",
         "connection",
@@ -95,6 +90,7 @@ class Bridge:
         self.error: Exception | None = None
         self.touched = self.finished = self.closing = False
         self.draining = self.hurried = self.given_up = False
+        self.begun = self.sent = 0  # frames that were taken from ``out``, and that the server has
 
     # On the loop
 
@@ -190,8 +186,10 @@ class Bridge:
                 self._drop_unsent()
                 break
             message = out.popleft()  # before the send: a cancelled send may have written it, so do not repeat
+            self.begun += 1
             try:
                 await raw_send(message)
+                self.sent = self.begun
             except Exception as error:  # noqa: BLE001 - any server, and any middleware around its send
                 self._drop_unsent()
                 await self._failed(message, error)
@@ -229,9 +227,11 @@ class Bridge:
                 message[PLACE].cancel()
         self.out.clear()
 
-    def unhandled(self) -> int | None:
-        busy = self.busy.locked()  # first: a worker that ends meanwhile has put its frames into ``out``
-        return None if self.out or self.draining else int(busy)
+    def progress(self) -> Progress:
+        running = int(
+            self.busy.locked()
+        )  # first: a worker that ends meanwhile has put its frames into ``out``
+        return Progress(running, self.begun + len(self.out), self.sent)
 
     async def idle(self) -> None:
         """Wait until no handler runs, even if cancelled, and keep the token, so that none starts."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine
+from functools import partial
 from typing import Any
 
 from compat.clock import steady
@@ -131,6 +132,7 @@ class KeptGroups:
                 missed=missed_by(box, last),
                 tainted=found.tainted,
                 deadline=deadline,
+                leave=partial(found.members.pop, channel, None),
             )
         station.metrics.count_replayed(given)
 
