@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 
 from compat.engine import loop as plain
 from compat.engine.connection import Connection
+from compat.engine.contracts import SyncHandlers
 from compat.engine.fast import bridge, conversation, in_use, reading
 from compat.engine.fast.scheduling import Rounds
 from compat.engine.fast.write_batching import Bursts
@@ -51,7 +52,7 @@ def converse(connection: Connection) -> Awaitable[None]:
     return plain.converse(connection)
 
 
-def bridge_of(consumer: bridge.SyncHandlers, socket: Socket) -> bridge.Bridge | None:
+def bridge_of(consumer: SyncHandlers, socket: Socket) -> bridge.Bridge | None:
     """Return a new bridge to the thread pool for a sync consumer; None if the part "bridge" is not in use."""
     scheduler = scheduler_of(socket.loop)
     if isinstance(scheduler, Rounds) and "bridge" in scheduler.parts:

@@ -16,7 +16,7 @@ from tests.history.fleet import LAYERS, SECRET, Fleet, fleet_on, room
 from tests.support.resuming import Resuming, end_links
 
 SLOW = pytest.mark.slow
-KINDS = ["queue", "pubsub", pytest.param("streams", marks=SLOW)]
+KINDS = ["pubsub", *(pytest.param(kind, marks=SLOW) for kind in ("queue", "streams"))]
 
 
 @pytest.fixture(autouse=True)
