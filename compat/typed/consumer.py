@@ -129,9 +129,13 @@ class AsyncJsonWebsocketConsumer(
     def _is_open(self) -> bool:
         return self._socket.opened and not self._socket.closed
 
-    async def join_group(self, group: str) -> None:
-        """Join ``group``; leave it when the connection ends."""
-        await groups_of(self).group_add(group, self.channel_name)
+    async def join_group(self, group: str, last: int | None = None) -> None:
+        """Join ``group``; leave it when the connection ends.
+
+        ``last``: how many earlier broadcasts and events of the group are handled first, if it has a history.
+        """
+        layer = groups_of(self)
+        await layer.group_add(group, self.channel_name, *(() if last is None else (last,)))
         if group not in self.groups:
             self.groups.append(group)
 

@@ -195,6 +195,60 @@ async def test_who_was_excluded_stays_so_and_the_history_does_not_show_it(make: 
     ]
 
 
+async def test_who_leaves_and_comes_again_does_not_get_what_it_was_excluded_from(make: Make) -> None:
+    layer = make(**ruled(on_join=5))
+    channel = await layer.new_channel()
+    await layer.group_add("chat_x", channel)
+    await layer.group_send("chat_x", {"type": "chat.message", "n": 1}, exclude=[channel])
+    await layer.group_discard("chat_x", channel)
+    await layer.group_add("chat_x", channel)
+    await say(layer, 2, 2)
+    assert await got(layer, channel, 1) == [2]
+
+
+async def test_several_who_join_at_once_each_get_what_they_ask_for(make: Make) -> None:
+    layer = make(**ruled(count=300, on_join=3))
+    await say(layer, 1, 260)
+    one, two, three = [await layer.new_channel() for _ in range(3)]
+    await asyncio.gather(
+        layer.group_add("chat_x", one),
+        layer.group_add("chat_x", two, last=250),
+        layer.group_add("chat_x", three),
+        layer.group_add("chat_x", three),
+    )
+    await say(layer, 261, 261)
+    assert await got(layer, one, 4) == [258, 259, 260, 261]
+    assert await got(layer, two, 251) == list(range(11, 262))
+    assert await got(layer, three, 4) == [258, 259, 260, 261], "joining twice is the same as once"
+
+
+async def test_long_messages_are_given_to_newcomers_too(make: Make) -> None:
+    layer = make(**ruled(on_join=40))
+    await say(layer, 1, 50, text="x" * 20_000)
+    for last in (None, 45):
+        channel = await layer.new_channel()
+        await layer.group_add("chat_x", channel, last)
+        count = last or 40
+        assert await got(layer, channel, count) == list(range(51 - count, 51))
+
+
+async def test_a_flush_takes_histories_along(make: Make) -> None:
+    layer = make(**ruled(on_join=5))
+    await say(layer, 1, 3)
+    await layer.flush()
+    assert await layer.history("chat_x") == []
+
+
+async def test_a_position_before_the_first_message(make: Make) -> None:
+    layer = make(**ruled())
+    position = await layer.position("chat_x")
+    await say(layer, 1, 2)
+    found = await layer.history("chat_x", since=position)
+    assert ([entry["n"] for entry in found], found.complete) == ([1, 2], True)
+    with pytest.raises(ValueError, match="at most 32"):
+        await layer.ticket([f"chat_{number}" for number in range(33)])
+
+
 async def test_an_entry_can_be_forgotten_and_all(make: Make) -> None:
     layer = make(**ruled(on_join=9))
     await say(layer, 1, 4)

@@ -1,8 +1,8 @@
 """A chat of rooms with histories: the tutorial's consumers, async and sync, and pages to look at them.
 
-Paths are ``/async/<room>/`` and ``/sync/<room>/``. A frame of a client is sent to its room; a consumer sends
-what the room gets. From the environment: HISTORY_SECRET, HISTORY_LAYER, HISTORY_REDIS, HISTORY_PREFIX,
-HISTORY_RULE (JSON, for the groups ``chat_*``; none for a member of a fleet without histories).
+Paths are ``/async/<room>/``, ``/sync/<room>/`` and ``/several/<room>/``. A frame of a client is sent to its
+room; a consumer sends what the room gets. From the environment: HISTORY_SECRET, HISTORY_LAYER, HISTORY_REDIS,
+HISTORY_PREFIX, HISTORY_RULE (JSON, for the groups ``chat_*``; empty: this process keeps no histories).
 """
 
 from __future__ import annotations
@@ -53,6 +53,12 @@ class Chat(AsyncWebsocketConsumer):
 
     async def chat_message(self, event: dict[str, Any]) -> None:
         await self.send(text_data=str(event["n"]))
+
+
+class SeveralChat(Chat):
+    """Handles several messages at once."""
+
+    concurrency = 4
 
 
 class SyncChat(WebsocketConsumer):
@@ -107,7 +113,11 @@ app = ProtocolTypeRouter(
     {
         "http": Starlette(routes=pages),
         "websocket": URLRouter(
-            [path("async/<str:room>/", Chat.as_asgi()), path("sync/<str:room>/", SyncChat.as_asgi())]
+            [
+                path("async/<str:room>/", Chat.as_asgi()),
+                path("several/<str:room>/", SeveralChat.as_asgi()),
+                path("sync/<str:room>/", SyncChat.as_asgi()),
+            ]
         ),
     }
 )

@@ -54,10 +54,13 @@ def numbers(inbox: Inbox) -> list[int]:
 
 
 async def test_history_H4_what_was_sent_while_a_process_was_cut_off(
-    make: Make, redis_server: RedisServer
+    make: Make, kind: str, redis_server: RedisServer
 ) -> None:
+    # What the queue keeps for a process comes as it always does, and counts for the capacity.
+    capacity = 5000 if kind == "queue" else 20
     with Proxy(redis_server.port) as proxy:
-        cut, other = make(f"{proxy.url}?socket_timeout=1"), make(redis_server.url)
+        cut = make(f"{proxy.url}?socket_timeout=1", capacity=capacity)
+        other = make(redis_server.url)
         inbox = await member(cut, "chat_x")
         await say(other, 1, 3)
         await until_async(lambda: numbers(inbox) == [1, 2, 3], "they come", deadline_s=WITHIN_S)
@@ -140,6 +143,52 @@ async def test_groups_that_come_and_go_leave_no_key(make: Make, redis_url: str) 
         keys = list(wire.scan_iter(f"{layer.prefix}*", count=1000))
         assert len(keys) >= 400
         assert all(0 < wire.ttl(key) <= 2 * 86400 for key in keys), "each ends by itself"
+
+
+async def test_a_history_whose_position_was_evicted_begins_again(make: Make, redis_url: str) -> None:
+    layer = make()
+    await say(layer, 1, 9)
+    before = (await layer.history("chat_x")).position
+    with redis.Redis.from_url(redis_url) as wire:
+        _, (_, position) = layer.recordings.where("chat_x")
+        wire.delete(position)
+    await layer.position("chat_x")
+    await say(layer, 10, 11)
+    assert [entry["n"] for entry in await layer.history("chat_x")] == [10, 11]
+    assert not (await layer.history("chat_x", since=before)).complete
+
+
+async def test_a_redis_that_has_gone_back_is_noticed(make: Make, redis_url: str) -> None:
+    """What a replica without the last messages looks like: the same epoch, and fewer entries."""
+    layer = make()
+    inbox = await member(layer, "chat_x")
+    await say(layer, 1, 9)
+    await until_async(lambda: len(numbers(inbox)) == 9, "they come", deadline_s=WITHIN_S)
+    before = (await layer.history("chat_x")).position
+    with redis.Redis.from_url(redis_url) as wire:
+        _, (stream, position) = layer.recordings.where("chat_x")
+        wire.hset(position, "offset", 5)
+        wire.xdel(stream, *(f"{number}-0" for number in range(6, 10)))
+    await say(layer, 10, 10)
+    await until_async(lambda: layer.metrics.dropped.get("reset"), "it is noticed", deadline_s=WITHIN_S)
+
+    for _ in range(1000):
+        if not (await layer.history("chat_x")).position.startswith(before[:16]):
+            break
+        await asyncio.sleep(0.01)
+    await say(layer, 11, 20)
+    assert not (await layer.history("chat_x", since=before)).complete
+    await until_async(lambda: numbers(inbox)[-1] == 20, "it goes on", deadline_s=WITHIN_S)
+    assert len(set(numbers(inbox))) == len(numbers(inbox)), "nothing twice"
+
+
+async def test_workers_see_no_keys_of_the_wire(make: Make, kind: str) -> None:
+    if kind != "queue":
+        pytest.skip("plain channels are members of groups on the queue layer alone")
+    layer = make()
+    await layer.group_add("chat_x", "jobs")
+    await layer.group_send("chat_x", {"type": "job", "n": 1}, exclude=["nobody"])
+    assert await asyncio.wait_for(layer.receive("jobs"), WITHIN_S) == {"type": "job", "n": 1}
 
 
 async def test_members_that_come_and_go_leave_nothing_in_the_process(make: Make) -> None:

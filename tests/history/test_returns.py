@@ -43,7 +43,7 @@ def _cursors(ticket: str | None) -> object:
         return tickets.read(ticket or "")[0].cursors
 
 
-@pytest.mark.parametrize("flavour", ["async", "sync"])
+@pytest.mark.parametrize("flavour", ["async", "sync", pytest.param("several", marks=SLOW)])
 async def test_history_P4_a_killed_server(fleet: Fleet, flavour: str) -> None:
     here, there, where = fleet.start(), fleet.start(), room("killed")
     await fleet.say(there, where, 1, 20)
@@ -142,6 +142,12 @@ async def test_history_H7_a_page_that_loads_and_then_connects(fleet: Fleet) -> N
     assert await client.back(ticket=page["ticket"], received=0) == "groups"
     assert client.why == "page"
     assert await client.numbers(27) == list(range(4, 31)), "and not the last five that a newcomer gets"
+    empty = room("page")
+    page_of_nothing = await fleet.ask(here, "page", room=empty)
+    await fleet.say(here, empty, 1, 8)
+    first = fleet.client(there, "async", empty)
+    assert await first.back(ticket=page_of_nothing["ticket"], received=0) == "groups"
+    assert await first.numbers(8) == list(range(1, 9))
     elsewhere = fleet.client(there, "async", room("other"))
     assert await elsewhere.back(ticket=page["ticket"], received=0) == "", "another group than it is for"
 

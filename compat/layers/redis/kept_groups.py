@@ -169,7 +169,7 @@ class KeptGroups:
 
     async def _fill(self, group: str, found: FollowedGroup, count: int) -> None:
         asked, has = steady(), found.filled >= count
-        most = max(found.least, TAIL_ENTRIES)
+        most = self._recordings.most(group, max(found.least, TAIL_ENTRIES))
         read = await self.follow_read(group, 0 if has else most, None)
         if has and read.part.forgets != found.forgets:
             read, has = await self.follow_read(group, most, None), False

@@ -77,12 +77,25 @@ class Recordings:
         self._shard_of = shard_of
         self._in_head = in_head
         self._always = always
-        self._of_rule = lru_cache(None)(lambda rule: Record(rule.count, rule.seconds, longer_s))
+        self._longer_s = longer_s
+        self._of_rule = lru_cache(None)(self._record_of)
 
     def record(self, group: str) -> Record | None:
         """Return how a group's messages are kept; None: not at all."""
         rule = self.rules.of(group) if self.rules else None
         return self._always if rule is None else self._of_rule(rule)
+
+    def _record_of(self, rule: Rule) -> Record:
+        # Where all messages are recorded, those outside of the rule must not push out the others.
+        count = max(rule.count, self._always.count) if self._always and rule.types else rule.count
+        return Record(count, rule.seconds, self._longer_s)
+
+    def most(self, group: str, count: int) -> int:
+        """Return how many entries to read for the last ``count`` that newcomers get."""
+        rule = self.rules.of(group)
+        if rule is None or rule.types is None or self._always is None:
+            return count
+        return max(count, self._record_of(rule).count)
 
     def where(self, group: str) -> tuple[int, list[str]]:
         """Return the host of a group's history, and its keys there."""
@@ -192,24 +205,24 @@ class Recordings:
         """Do what ``layer.history()`` does."""
         rule = self.rules.require(group)
         after = None if since is None else position_of(since)
-        found = await self.read(commands, group, 0)
-        part = found.part
-        known = after is not None and after.epoch == part.epoch and after.offset <= part.last
-        if after is None or not known:
-            wanted = min(rule.count if count is None else count, rule.count)
-            found = await self.read(commands, group, wanted)
-            complete = after is None and found.part.gone == 0 and len(found.entries) >= found.part.last
+        part = (await self.read(commands, group, 0)).part
+        wanted = rule.count if count is None else count
+        told: list[Kept] = []
+        if after is None or after.epoch != part.epoch or after.offset > part.last:
+            wanted = min(wanted, rule.count)
+            if wanted:
+                part, entries = await self.read(commands, group, self.most(group, wanted))
+                told = [entry for entry in entries if is_told(rule, entry)][-wanted:]
+            complete = after is None and part.gone == 0 and len(told) == part.last
         else:
-            wanted = rule.count if count is None else count
-            found = await self.read(commands, group, wanted, after.offset + 1)
-            newest = found.entries[-1].offset if found.entries else after.offset
-            known_from = max(found.part.gone, found.part.tainted)
-            complete = after.offset >= known_from and (
-                len(found.entries) < wanted or newest == found.part.last
-            )
-        part = found.part
+            complete, at = after.offset >= max(part.gone, part.tainted), after.offset
+            while at < part.last and len(told) < wanted:  # some are perhaps not for newcomers
+                part, entries = await self.read(commands, group, wanted - len(told), at + 1)
+                told += [entry for entry in entries if is_told(rule, entry)]
+                at = entries[-1].offset if entries else part.last
+            complete = complete and at >= part.last
         return History(
-            (entry.entry() for entry in found.entries if is_told(rule, entry)),
+            (entry.entry() for entry in told),
             complete=complete,
             position=str(Position(part.epoch, part.last)) if part.epoch else "",
         )

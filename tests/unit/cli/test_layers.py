@@ -11,8 +11,9 @@ import pytest
 import redis
 
 from compat.cli import layer_trial
-from compat.cli.layers import NoLayers, show, show_dead
-from compat.layers import channel_layers, register_channel_layer, unregister_channel_layer
+from compat.cli.layers import NoLayers, show, show_dead, show_history
+from compat.exceptions import ImproperlyConfigured
+from compat.layers import channel_layers, get_channel_layer, register_channel_layer, unregister_channel_layer
 from compat.layers.redis import RedisStreamsChannelLayer
 from compat.settings import override
 from tests.support.layers import ReceiveOnlyLayer, databases, unique_prefix
@@ -212,3 +213,22 @@ def test_other_peoples_layers(capsys: pytest.CaptureFixture[str], monkeypatch: p
     assert "wrong: AssertionError" in said["mixed"] and "of somebody else" in said["mixed"]
     assert "through a group" in said["fine"] and "wrong" not in said["fine"]
     assert "through a group" not in said["plain"] and "capacity unknown" in said["plain"]
+
+
+def test_a_history(capsys: pytest.CaptureFixture[str], redis_url: str) -> None:
+    entry = on(redis_url, PUBSUB, history={"chat_*": {"count": 5}})
+    with override(CHANNEL_LAYERS={"default": entry}):
+        for number in range(7):
+            message = {"type": "chat.message", "n": number, "text": "\x1b[31m"}
+            get_channel_layer().group_send_sync("chat_x", message)
+        show_history("chat_x", count=2)
+        lines = capsys.readouterr().out.splitlines()
+        show_history("chat_quiet")
+        quiet = capsys.readouterr().out
+        with pytest.raises(ImproperlyConfigured, match="keeps no history of group 'other'"):
+            show_history("other")
+    assert [re.sub("^[0-9a-f]{16}-", "", line) for line in lines[:2]] == [
+        f"{number + 1}  {{'type': 'chat.message', 'n': {number}, 'text': '\\x1b[31m'}}" for number in (5, 6)
+    ]
+    assert lines[2].startswith("default: 2 messages of chat_x; there have been others")
+    assert quiet == "default: no messages of chat_quiet\n"
