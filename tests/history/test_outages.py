@@ -156,6 +156,10 @@ async def test_a_history_whose_position_was_evicted_begins_again(make: Make, red
     await say(layer, 10, 11)
     assert [entry["n"] for entry in await layer.history("chat_x")] == [10, 11]
     assert not (await layer.history("chat_x", since=before)).complete
+    with redis.Redis.from_url(redis_url) as wire:
+        wire.hset(position, "offset", 0)
+    await say(layer, 12, 12)
+    assert [entry["n"] for entry in await layer.history("chat_x")] == [12]
 
 
 async def test_a_redis_that_has_gone_back_is_noticed(make: Make, redis_url: str) -> None:
@@ -169,6 +173,7 @@ async def test_a_redis_that_has_gone_back_is_noticed(make: Make, redis_url: str)
         _, (stream, position) = layer.recordings.where("chat_x")
         wire.hset(position, "offset", 5)
         wire.xdel(stream, *(f"{number}-0" for number in range(6, 10)))
+        wire.execute_command("XSETID", stream, "5-0")
     await say(layer, 10, 10)
     await until_async(lambda: layer.metrics.dropped.get("reset"), "it is noticed", deadline_s=WITHIN_S)
 

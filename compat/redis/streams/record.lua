@@ -16,18 +16,37 @@ end
 -- Appends head .. rest to a history, and returns its position, and head with the position written into it after
 -- so many bytes; a negative number: nowhere.
 local function record(stream, position, head, at, rest, count, seconds, longer, fresh)
-  local epoch = redis.call('HGET', position, 'epoch')
+  local now = milliseconds()
+  local function place(epoch, offset)
+    local text = string.format('%016.0f', offset)
+    local placed = head
+    if at >= 0 then placed = string.sub(head, 1, at) .. text .. epoch .. string.sub(head, at + 33) end
+    return text, placed, redis.pcall(
+      'XADD', stream, 'MAXLEN', count, text .. '-0', 't', string.format('%.0f', now), 'm', placed .. rest)
+  end
+
+  local known = redis.call('HMGET', position, 'epoch', 'renewed')
+  local epoch, renewed = known[1], tonumber(known[2] or 0)
   if not epoch then
     epoch = fresh
     redis.call('HSET', position, 'epoch', epoch) -- the first to write: then a Redis without memory refuses
     redis.call('DEL', stream)
+    renewed = 0
   end
-  local offset = string.format('%016.0f', redis.call('HINCRBY', position, 'offset', 1))
-  if at >= 0 then head = string.sub(head, 1, at) .. offset .. epoch .. string.sub(head, at + 33) end
-  local now = milliseconds()
-  redis.call('XADD', stream, 'MAXLEN', count, offset .. '-0', 't', string.format('%.0f', now), 'm', head .. rest)
-  trim(stream, now - seconds * 1000, 2)
-  redis.call('EXPIRE', stream, seconds)
-  redis.call('EXPIRE', position, longer)
-  return offset, epoch, head
+  local offset, placed, added = place(epoch, redis.call('HINCRBY', position, 'offset', 1))
+  if type(added) == 'table' and added.err and string.find(added.err, 'equal or smaller', 1, true) then
+    epoch, renewed = fresh, 0 -- the position is older than the stream, so both begin again
+    redis.call('DEL', stream)
+    redis.call('HSET', position, 'epoch', epoch, 'offset', 1)
+    offset, placed, added = place(epoch, 1)
+  end
+  if type(added) == 'table' and added.err then error(added.err) end
+  -- Not with each message, because that would take as long as all the rest.
+  if math.abs(now - renewed) >= seconds * 50 then
+    redis.call('HSET', position, 'renewed', string.format('%.0f', now))
+    trim(stream, now - seconds * 1000, 1000)
+    redis.call('EXPIRE', stream, math.ceil(seconds * 1.05) + 1)
+    redis.call('EXPIRE', position, math.ceil(longer * 1.05) + 1)
+  end
+  return offset, epoch, placed
 end
