@@ -1,4 +1,4 @@
-"""``{% load channels_history %}``: a ticket for the page's socket, in templates of Django and of the subset."""
+"""``{% load channels_history %}``: a ticket for the page's socket, in templates of Django or of the subset."""
 
 from __future__ import annotations
 
