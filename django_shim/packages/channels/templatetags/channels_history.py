@@ -1,4 +1,4 @@
-"""``{% load channels_history %}``: a ticket for the page's socket, in templates of Django or of the subset."""
+"""``{% load channels_history %}``: a ticket for the socket of a page, for templates of Django."""
 
 from __future__ import annotations
 
