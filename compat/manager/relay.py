@@ -83,11 +83,17 @@ class Relays:
         self.deliver = deliver
         self.groups: dict[str, GroupRelay] = {}
 
-    async def join(self, group: str, connection_id: str, connection: Any) -> None:
-        """Add a connection, and return when it gets the messages that are sent to the group from now on."""
+    async def join(self, group: str, connection_id: str, connection: Any, address: str = "") -> None:
+        """Add a connection, and return when it gets the messages that are sent to the group from now on.
+
+        ``address``: its own channel, which gets the group's earlier messages first, if there is a history.
+        """
         relay = self.groups.get(group)
         if relay is None:
             relay = self.groups[group] = GroupRelay()
+        if address and connection_id not in relay.members and self._on_join(group):
+            await self._join_after(group, relay, connection_id, connection, address)
+            return
         relay.members[connection_id] = connection
         try:
             async with relay.lock:
@@ -98,10 +104,41 @@ class Relays:
             self._forget_if_empty(group, relay)
             raise
 
+    def _on_join(self, group: str) -> int:
+        """Return how many earlier messages of a group a new member gets."""
+        rules = getattr(self.layer, "rules", None)
+        rule = rules.of(self.name_of(group)) if rules else None
+        return 0 if rule is None else int(rule.on_join)
+
+    async def _join_after(
+        self, group: str, relay: GroupRelay, connection_id: str, connection: Any, address: str
+    ) -> None:
+        """Add a connection after the earlier messages, which come over its own channel.
+
+        That channel is in the group for a moment, and so gets what is sent meanwhile. It leaves as the
+        connection becomes a member, before the event loop delivers anything else.
+        """
+        name = self.name_of(group)
+        try:
+            async with relay.lock:
+                if relay.subscription is None:
+                    relay.subscription = await self._open(group, relay)
+                await self.layer.group_add(name, address)
+                relay.members[connection_id] = connection
+                await self.layer.group_discard(name, address)
+        except BaseException:
+            relay.members.pop(connection_id, None)
+            await self._close_if_empty(group, relay)
+            raise
+
     async def leave(self, group: str, connection_id: str) -> None:
         """Remove a connection; do nothing if it is not a member."""
         relay = self.groups.get(group)
-        if relay is None or relay.members.pop(connection_id, None) is None or relay.members:
+        if relay is not None and relay.members.pop(connection_id, None) is not None:
+            await self._close_if_empty(group, relay)
+
+    async def _close_if_empty(self, group: str, relay: GroupRelay) -> None:
+        if relay.members:
             return
         async with relay.lock:
             if relay.members:  # a member has joined meanwhile
@@ -120,7 +157,9 @@ class Relays:
         channel = await self.layer.new_channel("ws.group")
         subscription = await attached(self.layer, channel, deliver)
         try:
-            await self.layer.group_add(self.name_of(group), channel)
+            # Earlier messages are for one member; see ``_join_after``.
+            nothing = (0,) if self._on_join(group) else ()
+            await self.layer.group_add(self.name_of(group), channel, *nothing)
         except BaseException:
             await subscription.end()
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -59,3 +60,30 @@ def test_S3_54_two_windows_in_the_lobby_and_one_elsewhere(server: Server, chromi
             "nobody here\n",
         ]
     assert "Traceback" not in server.log()
+
+
+@pytest.mark.parametrize("layer", ["memory", "redis"])
+def test_history_H1_who_comes_later_sees_what_was_said(
+    request: pytest.FixtureRequest, tutorial: Tutorial, tmp_path: Path, chromium: Browser, layer: str
+) -> None:
+    """With two lines in the settings, and none of the chat changed."""
+    port = request.getfixturevalue("redis_port") if layer == "redis" else 6379
+    project = tutorial.project(layer=layer, redis_port=port)
+    with (project / "mysite" / "settings.py").open("a", encoding="utf-8") as settings:
+        settings.write(
+            '\nCHANNEL_LAYERS["default"].setdefault("CONFIG", {})["history"] = {"chat_*": {"on_join": 50}}\n'
+        )
+    command = [environment("bare").path("django-shim"), *COMMANDS["uvicorn"]]
+    with served(command, cwd=project, log=tmp_path / "log") as server:
+        index = server.http("/chat/")
+        with opened(chromium, index, index) as (first, second):
+            enter(first, "later")
+            said = [f"message {number}" for number in range(60)]
+            for text in said:
+                first.type("chat-message-input", f"{text}\n")
+            first.wait_text("chat-log", "".join(f"{text}\n" for text in said))
+            enter(second, "later")
+            second.wait_text("chat-log", "".join(f"{text}\n" for text in said[10:]))
+            first.type("chat-message-input", "and now\n")
+            second.wait_text("chat-log", "".join(f"{text}\n" for text in [*said[10:], "and now"]))
+        assert "Traceback" not in server.log()

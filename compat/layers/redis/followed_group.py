@@ -12,6 +12,8 @@ from compat.redis.streams.history import Part
 
 __all__ = ["TAIL_ENTRIES", "FollowedGroup"]
 
+MISSING = object()
+KEPT_LEFT = 1000
 TAIL_ENTRIES = 100
 TAIL_BYTES = 256 * 1024
 """What is kept here of a group that has members here, or ``on_join`` messages, if these are more."""
@@ -21,8 +23,8 @@ class FollowedGroup:
     """A group with members here."""
 
     __slots__ = (
-        *("filled", "forgets", "fresh", "gone", "joining", "least", "loading", "members", "rule", "tail"),
-        "tainted",
+        *("filled", "forgets", "fresh", "gone", "joining", "least", "left", "loading", "members", "rule"),
+        *("tail", "tainted"),
     )
 
     def __init__(self, rule: Rule | None) -> None:
@@ -31,6 +33,8 @@ class FollowedGroup:
         """How many messages somebody who joins has wanted."""
         self.members: dict[str, None] = {}
         """In the order of joining."""
+        self.left: dict[str, None] = {}
+        """The last ones that are no members any more: messages on their way may still name them."""
         self.joining = 0
         """How many are about to become members."""
         self.tail: Tail | None = None
@@ -61,6 +65,18 @@ class FollowedGroup:
         if last is not None or self.rule is None:
             return last or 0
         return self.rule.on_join if new else 0
+
+    def add(self, channel: str) -> None:
+        """Make ``channel`` a member."""
+        self.left.pop(channel, None)
+        self.members[channel] = None
+
+    def remove(self, channel: str) -> None:
+        """Make ``channel`` no member."""
+        if self.members.pop(channel, MISSING) is not MISSING:
+            self.left[channel] = None
+            if len(self.left) > KEPT_LEFT:
+                del self.left[next(iter(self.left))]
 
     def enter(self) -> None:
         """Somebody joins."""

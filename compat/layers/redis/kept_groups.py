@@ -62,6 +62,11 @@ class KeptGroups:
         found = self.groups.get(group)
         return () if found is None else found.members
 
+    def has_left(self, group: str, channel: str) -> bool:
+        """Return True if ``channel`` was a member of a group here, and is none any more."""
+        found = self.groups.get(group)
+        return found is not None and channel in found.left
+
     async def join(self, group: str, channel: str, last: int | None, ready: Awaitable[None]) -> None:
         """Give ``channel`` the last messages of a group, and all that come from now on.
 
@@ -82,7 +87,7 @@ class KeptGroups:
             new = channel not in found.members
             if rule is not None and (new or last):
                 self._admit(group, found, channel, found.first(last, new=new), last)
-            found.members[channel] = None
+            found.add(channel)
         finally:
             found.leave()
 
@@ -132,7 +137,7 @@ class KeptGroups:
                 missed=missed_by(box, last),
                 tainted=found.tainted,
                 deadline=deadline,
-                leave=partial(found.members.pop, channel, None),
+                leave=partial(found.remove, channel),
             )
         station.metrics.count_replayed(given)
 
@@ -141,7 +146,7 @@ class KeptGroups:
         found = self.groups.get(group)
         if found is None:
             return False
-        found.members.pop(channel, None)
+        found.remove(channel)
         if found.members or found.joining:
             return False
         del self.groups[group]

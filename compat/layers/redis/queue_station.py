@@ -219,7 +219,11 @@ class QueueStation(OwnStation):
         if entry is None:
             return names, None
         if isinstance(names, list):
-            names = [channel for channel in names if group not in self.groups_of(channel)]
+            names = [
+                channel
+                for channel in names
+                if group not in self.groups_of(channel) and not self.kept.has_left(group, channel)
+            ]
         else:
             names = ()
         return names, self.kept.came(group, entry)

@@ -76,7 +76,7 @@ class Switchboard:
     async def join(self, group: str, connection: Connection) -> None:
         """Deliver messages to ``group`` to a connection from now on."""
         with backend_errors(f"joining group {shown(group, 60)}"):
-            await self.relays.join(group, connection.channel_name, connection)
+            await self.relays.join(group, connection.channel_name, connection, connection.address)
 
     async def leave(self, group: str, connection: Connection) -> None:
         """Undo ``join``."""
@@ -97,6 +97,8 @@ class Switchboard:
             self._jobs.add(job)
             job.add_done_callback(self._jobs.discard)
             return
+        if EXCEPT_KEY in message:  # an earlier message of a group
+            message = {key: value for key, value in message.items() if key != EXCEPT_KEY}
         frame = self.frame(message, f"connection {connection.channel_name}")
         if frame is not None and connection.outbox is not None:
             connection.outbox.push(frame)

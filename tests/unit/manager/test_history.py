@@ -1,0 +1,61 @@
+"""Groups with a history: each connection that joins gets the earlier messages, and none twice."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from compat.layers import InMemoryChannelLayer
+from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
+from tests.support.layers import unique_prefix
+from tests.unit.manager.conftest import MakeManager, connector
+from tests.unit.manager.sockets import Peer
+
+HISTORY = {"room*": {"count": 1000, "on_join": 5}}
+
+
+@pytest.fixture
+def kind() -> str:
+    return "redis"
+
+
+@pytest.fixture(params=["memory", "pubsub", "queue"])
+def layer(request: pytest.FixtureRequest, redis_url: str) -> Any:
+    if request.param == "memory":
+        return InMemoryChannelLayer(history=HISTORY)
+    cls: Any = {"pubsub": RedisPubSubChannelLayer, "queue": RedisChannelLayer}[request.param]
+    return cls([redis_url], prefix=unique_prefix(), history=HISTORY)
+
+
+async def test_each_who_joins_sees_what_was_said(make_manager: MakeManager, layer: Any) -> None:
+    manager = make_manager(layer=layer)
+    connect = connector(manager)
+    alice, _ = await connect("alice")
+    for number in range(1, 9):
+        await manager.send_group_except("room", {"n": number}, alice)
+    for _ in range(3):
+        _, peer = await connect("bob", "room")
+        assert await peer.hear_all(5) == [{"n": number} for number in range(4, 9)]
+        assert peer.unheard == []
+
+
+async def test_none_twice_while_much_is_said(make_manager: MakeManager, layer: Any) -> None:
+    manager = make_manager(layer=layer)
+    connect = connector(manager)
+    peers: list[Peer] = []
+
+    async def say() -> None:
+        for number in range(1, 301):
+            await manager.send_group("room", {"n": number})
+
+    saying = asyncio.ensure_future(say())
+    while not saying.done() and len(peers) < 10:
+        peers.append((await connect("bob", "room"))[1])
+    await saying
+    for peer in peers:
+        got = [(await peer.hear_json())["n"]]
+        while got[-1] != 300:
+            got.append((await peer.hear_json())["n"])
+        assert got == list(range(got[0], 301)), "in order, without a hole"
