@@ -76,7 +76,7 @@ class Receiver(Protocol):
 class _Followed:
     """Where one topic is."""
 
-    __slots__ = ("again", "epoch", "forgotten", "live", "mark", "offset", "task")
+    __slots__ = ("again", "epoch", "forgotten", "live", "mark", "offset", "task", "went_back")
 
     def __init__(self, found: Found) -> None:
         part = found.part
@@ -95,6 +95,8 @@ class _Followed:
         self.live = 0
         """The last offset that was published on this connection."""
         self.task: asyncio.Task[None] | None = None
+        self.went_back = False
+        """True if it was noticed here that the history has lost its last messages."""
         self.again = False
         """True if something was published while the task was reading."""
 
@@ -225,7 +227,9 @@ class Follower:
         receiver, (part, entries) = self._receiver, found
         if followed.epoch and part.before == followed.epoch and part.epoch != followed.epoch:
             # Another process has seen that the history went back.
-            receiver.follow_reset(topic, TAKEN_OVER, None)
+            if not followed.went_back:
+                receiver.follow_reset(topic, TAKEN_OVER, None)
+            followed.went_back = False
             followed.epoch, followed.mark = part.epoch, None
             followed.offset = min(followed.offset, part.last)
             entries = [entry for entry in entries if entry.offset > followed.offset]
@@ -241,10 +245,12 @@ class Follower:
             else:
                 receiver.follow_reset(topic, TAKEN_OVER, None)
                 receiver.follow_gone_back(topic, part.epoch)
+                followed.went_back = True
                 followed.offset -= 1
         elif part.last < followed.offset:
             receiver.follow_reset(topic, TAKEN_OVER, None)
             receiver.follow_gone_back(topic, part.epoch)
+            followed.went_back = True
             followed.offset, followed.mark = part.last, None
         if part.gone > followed.offset:
             receiver.follow_reset(
