@@ -12,6 +12,8 @@ import pytest_asyncio
 import redis
 
 from compat.engine.inbox import Inbox
+from compat.exceptions import LayerUnavailable
+from compat.layers.redis import receipts
 from compat.layers.redis.station import Station
 from tests.support.layers import ON_REDIS, close, member, unique_prefix
 from tests.support.proxy import Proxy
@@ -185,6 +187,52 @@ async def test_a_redis_that_has_gone_back_is_noticed(make: Make, redis_url: str)
     assert not (await layer.history("chat_x", since=before)).complete
     await until_async(lambda: numbers(inbox)[-1] == 20, "it goes on", deadline_s=WITHIN_S)
     assert len(set(numbers(inbox))) == len(numbers(inbox)), "nothing twice"
+
+
+async def test_a_sender_does_not_wait_for_somebody_who_is_joining(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receipts, "PATIENCE_S", 600.0)
+    layer = make()
+    inbox = await member(layer)
+    reading, may_read = asyncio.Event(), asyncio.Event()
+    read = layer.recordings.read
+
+    async def slowly(*arguments: Any) -> Any:
+        reading.set()
+        await may_read.wait()
+        return await read(*arguments)
+
+    monkeypatch.setattr(layer.recordings, "read", slowly)
+    joining = asyncio.ensure_future(layer.group_add("chat_x", inbox.channel))
+    await reading.wait()
+    sending = asyncio.ensure_future(say(layer, 1, 3))
+    await until_async(sending.done, "it has been sent")
+    may_read.set()
+    await joining
+    await until_async(lambda: numbers(inbox) == [1, 2, 3], "it has come, once")
+
+
+async def test_who_could_not_join_is_no_member(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, other = make(), make()
+    inbox = await member(layer)
+
+    async def fail(*_: Any) -> Any:
+        raise LayerUnavailable("it is away, for the moment")
+
+    read = layer.recordings.read
+    monkeypatch.setattr(layer.recordings, "read", fail)
+    with pytest.raises(LayerUnavailable, match="for the moment"):
+        await layer.group_add("chat_x", inbox.channel)
+    monkeypatch.setattr(layer.recordings, "read", read)
+    (station,) = layer._stations.all()
+    assert not station.kept.groups and not inbox.groups
+    for membership in getattr(station, "_memberships", {}).values():
+        await until_async(lambda m=membership: not m.groups and not m._owed, "Redis knows it too")  # type: ignore[misc]
+    await say(other, 1, 2)
+    await layer.group_add("chat_x", inbox.channel, last=0)
+    await say(other, 3, 3)
+    await until_async(lambda: numbers(inbox) == [3], "only what came after it has joined")
 
 
 async def test_workers_see_no_keys_of_the_wire(make: Make, kind: str) -> None:
