@@ -23,7 +23,19 @@ class FollowedGroup:
     """A group with members here."""
 
     __slots__ = (
-        *("filled", "forgets", "fresh", "gone", "joining", "least", "left", "loading", "members", "rule"),
+        *(
+            "filled",
+            "filled_from",
+            "forgets",
+            "fresh",
+            "gone",
+            "joining",
+            "least",
+            "left",
+            "loading",
+            "members",
+            "rule",
+        ),
         *("tail", "tainted"),
     )
 
@@ -39,7 +51,9 @@ class FollowedGroup:
         """How many are about to become members."""
         self.tail: Tail | None = None
         self.filled = 0
-        """How many messages ``tail`` has, if there are as many."""
+        """How many messages ``tail`` had when it was filled, if there were as many."""
+        self.filled_from = 0
+        """Where it began then."""
         self.fresh = 0.0
         """Until when nothing of ``tail`` has been forgotten, by ``steady()``, as far as is known."""
         self.forgets = 0
@@ -113,7 +127,14 @@ class FollowedGroup:
         for entry in (*entries, *(entry for entry in before.entries if entry.offset > part.last)):
             if entry.offset <= newest and is_told(rule, entry):
                 tail.add(entry)
-        self.filled = most if tail.start <= start else self.least
+        self.filled, self.filled_from = (most if tail.start <= start else self.least), tail.start
+
+    def has(self, count: int) -> bool:
+        """Return True if the last ``count`` messages are in the tail, or as many as there are."""
+        tail = self.tail
+        if tail is None or self.filled < count:
+            return False
+        return len(tail.entries) >= count or tail.start <= self.filled_from
 
     def begin_tail(self, start: int) -> Tail:
         """Return a new, empty tail for the messages from the offset ``start`` on."""

@@ -165,7 +165,7 @@ class KeptGroups:
         """Make sure that the last ``count`` messages are in the tail, if there are as many."""
         found.wants(count)
         for _ in range(TRIES):
-            if found.filled >= count and steady() < found.fresh:
+            if found.has(count) and steady() < found.fresh:
                 return
             if found.loading is None:
                 found.load(self._station.loop.create_task(self._fill(group, found, count)))
@@ -173,7 +173,7 @@ class KeptGroups:
                 await asyncio.shield(found.loading)  # somebody else may have wanted fewer
 
     async def _fill(self, group: str, found: FollowedGroup, count: int) -> None:
-        asked, has = steady(), found.filled >= count
+        asked, has = steady(), found.has(count)
         most = self._recordings.most(group, max(found.least, TAIL_ENTRIES))
         read = await self.follow_read(group, 0 if has else most, None)
         if has and read.part.forgets != found.forgets:
