@@ -234,9 +234,10 @@ CASES: dict[str, Callable[[Server], Awaitable[Result]]] = {
     "S-shards": nothing,
     "S-members": nothing,
     "S-groups": nothing,
+    "S-history": nothing,
 }
-NEEDS_REDIS = frozenset(("G", "B-redis", "H", "S-shards", "S-members", "S-groups"))
-WITHOUT_SERVER = frozenset(("H", "S-shards", "S-members", "S-groups"))
+WITHOUT_SERVER = frozenset(("H", "S-shards", "S-members", "S-groups", "S-history"))
+NEEDS_REDIS = frozenset(("G", "B-redis", *WITHOUT_SERVER))
 TITLES = {
     "A1": "one room of 100, one sender, 8 messages in flight",
     "A2": "one room of 1,000, one sender, 8 in flight",
@@ -263,4 +264,5 @@ TITLES = {
     "S-shards": "64 groups of one member on 1, 2 and 4 Redis servers, which share a core",
     "S-members": "one group of 10,000 members in one process",
     "S-groups": "100,000 groups of 1,000 channels in one process",
+    "S-history": "a history of 50 messages: sends to one member, and 1,000 newcomers at once",
 }

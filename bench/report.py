@@ -40,6 +40,7 @@ COLUMNS = {
     "S-shards": ("us", "rate", "redis_us", "busiest_us", "busiest_commands", "busiest_bytes"),
     "S-members": ("us", "rate", "redis_us", "bytes"),
     "S-groups": ("us", "redis_us", "join_us", "join_redis_us", "group_bytes", "redis_bytes"),
+    "S-history": ("us", "redis_us", "redis_alone_us", "join_us", "joins_s", "join_redis_us"),
     "M": ("us", "rate", "p50_ms", "p99_ms", "sleeps", "lost"),
 }
 DEFAULT_COLUMNS = ("us", "rate", "p50_ms", "p99_ms", "lost", "server_cpu_pct", "client_cpu_pct")
@@ -55,6 +56,8 @@ HEADS = {
     "stuck_got": "the stuck one got",
     "counted": "dropped, by its own count",
     "redis_us": "CPU of Redis for a send, µs",
+    "redis_alone_us": "of one without others, µs",
+    "joins_s": "seconds for all joins",
     "busiest_us": "of the busiest server, µs",
     "busiest_commands": "its commands for a send",
     "busiest_bytes": "its bytes for a send",

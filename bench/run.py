@@ -19,7 +19,7 @@ from typing import Any
 
 import uvloop
 
-from bench import script_scale, script_send
+from bench import script_history, script_scale, script_send
 from bench.cases import CASES, WITHOUT_SERVER
 from bench.figures import RESULTS
 from bench.load import Result
@@ -29,6 +29,11 @@ from bench.servers import CACHE, HERE, LOAD_CORE, SERVER_CORE, Server, python_of
 __all__ = ["main"]
 
 TIMEOUT_S = 240
+SCRIPTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "H": ("script_send", ()),
+    "S-history": ("script_history", ()),
+}
+"""Case: its module, and the first arguments; ``script_scale`` has all others."""
 
 
 def measure(case: str, peer: str, options: tuple[str, ...], redis_port: int) -> Result:
@@ -52,10 +57,11 @@ def script(case: str, peer: str, redis_port: int) -> Result:
 
 
 def _run_script(case: str, peer: str, ports: str) -> Result:
-    module = "script_send.py" if case == "H" else "script_scale.py"
+    module, named = SCRIPTS.get(case, ("script_scale", (case,)))
     command = ["taskset", "-c", str(SERVER_CORE), python_of(environment_of(peer))]
     done = subprocess.run(
-        [*command, str(HERE / module), *(() if case == "H" else (case,)), peer, ports],
+        [*command, "-m", f"bench.{module}", *named, peer, ports],
+        cwd=HERE.parent,
         capture_output=True,
         text=True,
         timeout=TIMEOUT_S,
@@ -69,7 +75,8 @@ def _run_script(case: str, peer: str, ports: str) -> Result:
 def default_peers(case: str) -> list[str]:
     """Return the peers that take part in a case."""
     if case in WITHOUT_SERVER:
-        return list(script_scale.WAYS.get(case, script_send.WAYS))
+        ways = {"H": script_send.WAYS, "S-history": script_history.WAYS, **script_scale.WAYS}
+        return list(ways[case])
     return list(DEFAULT_PEERS[case])
 
 

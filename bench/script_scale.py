@@ -1,7 +1,7 @@
 """Cases S: layers at scale, in one process without sockets, so that the figures are those of the layers.
 
-Usage: ``python script_scale.py CASE HOW PORTS``; prints one JSON object. HOW is one of ``WAYS[CASE]``; PORTS
-are those of the Redis servers, with commas between.
+Usage: ``python -m bench.script_scale CASE HOW PORTS``; prints one JSON object. HOW is one of ``WAYS[CASE]``;
+PORTS are those of the Redis servers, with commas between.
 
 Two cores do not show what four Redis servers gain: they share the load's core. So S-shards counts what each
 of them has to do for a message.

@@ -1,6 +1,6 @@
 """Case H: a process without a server that sends to a group over Redis.
 
-Usage: ``python script_send.py HOW PORT``; prints one JSON object. HOW is one of the keys of ``WAYS``.
+Usage: ``python -m bench.script_send HOW PORT``; prints one JSON object. HOW is one of the keys of ``WAYS``.
 """
 
 from __future__ import annotations

@@ -87,6 +87,8 @@ TARGETS = (
     Target("H", "ours_pubsub_sync", "channels_pubsub", 12, "rate"),
     Target("H", "ours_queue_sync", "channels_queue", 12, "rate"),
     Target("H", "ours_pubsub_sync", "redis_publish", 0.65, "rate"),
+    Target("S-history", "ours_pubsub_history", "redis_publish", 6, "redis_us", at_most=True),
+    Target("S-history", "ours_pubsub_history", "redis_publish", 6, "redis_alone_us", at_most=True),
     Target("P", "page_subset", "page_starlette", 2, at_most=True),
     Target("P", "page_subset", "page_django", 0.5, at_most=True),
     Target("O", "ours_async", "ours_async", 0.9, "rate", of="rate_alone"),
