@@ -68,7 +68,10 @@ class Resumed:
         raise NotImplementedError
 
     def follow(self, inbox: Inbox, progress: Callable[[], Progress | None]) -> None:
-        """Watch which messages of ``inbox`` the consumer has handled; ``progress()``: see ``Work``."""
+        """Watch which messages of ``inbox`` the consumer has handled, if its layer keeps histories.
+
+        ``progress()``: see ``Work``.
+        """
 
     @property
     def parked(self) -> bool:

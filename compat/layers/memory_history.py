@@ -193,10 +193,6 @@ class MemoryHistories:
         with self.lock:
             self._groups.clear()
 
-    def count(self) -> int:
-        """Return how many entries there are."""
-        return sum(len(kept.tail.entries) for groups in self._groups.values() for kept in groups.values())
-
 
 def _position(kept: _Group | None) -> Position:
     return Position("", 0) if kept is None else kept.position

@@ -15,7 +15,7 @@ from compat.engine.inbox import Inbox
 from compat.engine.limits import Admission
 from compat.resume import receipts
 from compat.resume.delivery import MARK, note_place
-from compat.resume.histories import Followed, Returned, followed
+from compat.resume.histories import Followed, Returned
 from compat.resume.inbound import Inbound
 from compat.resume.journal import Journal, payload_of, size_of
 from compat.resume.link import TAKEN_OVER, Link
@@ -158,7 +158,7 @@ class ResumableConnection(Parking):
 
     def follow(self, inbox: Inbox, progress: Callable[[], Progress | None]) -> None:
         """See ``engine.contracts.Resumed``."""
-        self.followed = followed(self, inbox, progress)
+        self.followed = Followed(self, inbox, progress)
 
     def hush(self) -> None:
         """Send nothing more, and take nothing, until the server has closed the socket."""

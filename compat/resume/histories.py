@@ -20,7 +20,7 @@ from compat.types import Message
 if TYPE_CHECKING:
     from compat.resume.connection import ResumableConnection
 
-__all__ = ["Followed", "Returned", "followed"]
+__all__ = ["Followed", "Returned"]
 
 REFRESH_S = 5.0
 """The client gets a ticket with new positions this often, at most."""
@@ -139,13 +139,6 @@ class Followed:
         if self._timer is not None:
             self._timer.cancel()
         self.cursors.close()
-
-
-def followed(
-    connection: ResumableConnection, inbox: Inbox, progress: Callable[[], Progress | None]
-) -> Followed | None:
-    """Return what follows the histories of a consumer's groups; None if its layer keeps none."""
-    return Followed(connection, inbox, progress) if getattr(inbox.owner, "rules", None) else None
 
 
 class Returned:

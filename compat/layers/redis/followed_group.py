@@ -23,20 +23,19 @@ class FollowedGroup:
     """A group with members here."""
 
     __slots__ = (
-        *(
-            "filled",
-            "filled_from",
-            "forgets",
-            "fresh",
-            "gone",
-            "joining",
-            "least",
-            "left",
-            "loading",
-            "members",
-            "rule",
-        ),
-        *("tail", "tainted"),
+        "filled",
+        "filled_from",
+        "forgets",
+        "fresh",
+        "gone",
+        "joining",
+        "least",
+        "left",
+        "loading",
+        "members",
+        "rule",
+        "tail",
+        "tainted",
     )
 
     def __init__(self, rule: Rule | None) -> None:

@@ -280,11 +280,6 @@ class KeptGroups:
         """Read what was sent to these groups while nothing came."""
         self.follower.reconnected({group for group in groups if group in self.groups})
 
-    def adopt(self, other: KeptGroups) -> None:
-        """Go on where ``other`` was, whose event loop is closed."""
-        for group in other.groups:
-            self.follower.take_over(other.follower, group)
-
     async def aclose(self) -> None:
         """End all reading."""
         loading = [found.loading for found in self.groups.values() if found.loading is not None]

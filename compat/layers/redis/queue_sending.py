@@ -22,7 +22,7 @@ from compat.layers.redis.serializers import Template
 from compat.names import non_local_name
 from compat.redis.encoding import Argument
 from compat.redis.shards import Commands
-from compat.redis.streams.history import NOWHERE, UNPLACED, Record
+from compat.redis.streams.history import UNPLACED, Record
 from compat.types import Message
 
 if TYPE_CHECKING:
@@ -65,8 +65,6 @@ class _Kept(NamedTuple):
 
     record: Record
     written: Written
-    at: int
-    """Where its place is in the head of its template, or NOWHERE."""
 
 
 class QueueSending:
@@ -105,14 +103,14 @@ class QueueSending:
         """Put ``message`` into the queues of the members of ``group``, in one script call if possible."""
         layer = self._layer
         record = layer.recordings.record(group) if layer.rules else None
-        written: Written | None = None
+        kept: _Kept | None = None
         if record is not None:
             message = without_reserved(message)
             if layer.rules.require(group).keeps(message):
                 if exclude:
                     message[EXCLUDE_KEY] = list(exclude)
-                written = layer.recordings.write(group, {**message, RESERVED_KEY: []})
-                message = written.message
+                kept = _Kept(record, layer.recordings.write(group, {**message, RESERVED_KEY: []}))
+                message = kept.written.message
             else:
                 message[PLACE_KEY] = PASSING
         elif PLACE_KEY in message:  # perhaps passed on from a client
@@ -121,19 +119,15 @@ class QueueSending:
         station = commands.station
         hears = layer.mark_length > 0 and station is not None and station.hears(group)
         own = station if hears else None
-        at_once = template is not None and layer.one_script
-        kept = _Kept(record, written, NOWHERE) if record is not None and written is not None else None
-        if template is not None and at_once:
-            if kept is not None:
-                kept = kept._replace(at=template.head.find((UNPLACED + kept.written.mark).encode()))
+        if template is not None and layer.one_script:
             result = await self._group_send_in_one(commands, group, template, exclude, own, kept)
         else:
             if kept is not None:
                 message = await self._recorded(commands, group, kept)
                 template = self._template(message)
             result = await self._group_send_in_two(commands, group, message, template, exclude, own, kept)
-        if written is not None:
-            layer.metrics.count_recorded(len(written.body))
+        if kept is not None:
+            layer.metrics.count_recorded(len(kept.written.body))
         layer.metrics.count_sent()
         return result
 
@@ -161,7 +155,7 @@ class QueueSending:
         there, history = [keys.group(group), keys.leases, keys.census(group)], tuple[Argument, ...]()
         if kept is not None:
             there += layer.recordings.where(group)[1]
-            history = (kept.at, *kept.record.limits())
+            history = (template.head.find(UNPLACED.encode() + mark), *kept.record.limits())
         try:
             served, full, mine, expired = await commands.run(
                 0,

@@ -95,7 +95,7 @@ class Recordings:
         rule = self.rules.of(group)
         if rule is None or rule.types is None or self._always is None:
             return count
-        return max(count, self._record_of(rule).count)
+        return max(count, self._of_rule(rule).count)
 
     def where(self, group: str) -> tuple[int, list[str]]:
         """Return the host of a group's history, and its keys there."""
