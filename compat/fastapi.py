@@ -101,10 +101,9 @@ def page_ticket(
 
     async def the_ticket(connection: HTTPConnection) -> str:
         layer = await channel_layer(alias)()
-        names = [group.format(**connection.path_params) for group in groups]
         shown: dict[str, str] = connection.scope.get(SHOWN, {})
-        places = {name: shown[name] if name in shown else await layer.position(name) for name in names}
-        return await layer.ticket(places, connection.scope.get("user"))
+        names = [group.format(**connection.path_params) for group in groups]
+        return await layer.ticket({name: shown.get(name) for name in names}, connection.scope.get("user"))
 
     return the_ticket
 

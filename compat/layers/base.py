@@ -222,11 +222,11 @@ class BaseChannelLayer:
         """Return where the history of ``group`` is, for ``since=`` and ``ticket``; raise like ``history``."""
         raise NotImplementedError("position() not implemented (history extension)")
 
-    async def ticket(self, groups: Iterable[str] | Mapping[str, str], user: Any = None) -> str:
+    async def ticket(self, groups: Iterable[str] | Mapping[str, str | None], user: Any = None) -> str:
         """Return a ticket for a page, whose first connection then gets what its groups have had since now.
 
         ``groups``: those that the page's consumer joins, or a mapping to their positions, such as that of a
-        ``history()`` which the page shows. ``user``: that of the request, or what the consumer's
+        ``history()`` which the page shows (None: now). ``user``: that of the request, or what the consumer's
         ``resume_key`` returns. Raises like ``history``, and ValueError for more than 32 groups.
         """
         given: Mapping[str, str | None] = groups if isinstance(groups, Mapping) else dict.fromkeys(groups)
@@ -262,7 +262,7 @@ class BaseChannelLayer:
         """Call ``forget`` from code without an event loop, and block."""
         return async_to_sync(self.forget)(group, id)
 
-    def ticket_sync(self, groups: Iterable[str] | Mapping[str, str], user: Any = None) -> str:
+    def ticket_sync(self, groups: Iterable[str] | Mapping[str, str | None], user: Any = None) -> str:
         """Call ``ticket`` from code without an event loop, and block."""
         return async_to_sync(self.ticket)(groups, user)
 

@@ -10,7 +10,7 @@ import dataclasses
 import fnmatch
 import functools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from compat.exceptions import ImproperlyConfigured
@@ -47,6 +47,11 @@ class History(list[HistoryEntry]):
         super().__init__(entries)
         self.complete = complete
         self.position = position
+
+    def read_as(self, read: Callable[[Message], Message]) -> History:
+        """Return the same history, with each message as ``read`` returns it."""
+        entries = (HistoryEntry(read(entry), entry.id) for entry in self)
+        return History(entries, complete=self.complete, position=self.position)
 
 
 @dataclasses.dataclass(frozen=True)

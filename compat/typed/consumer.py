@@ -223,9 +223,7 @@ class AsyncJsonWebsocketConsumer(
             type(self).wire().encode(message) if isinstance(message, BaseMessage) else text_of(dict(message))
         )
         frame: dict[str, Any] = {"type": FRAME, "text": text}
-        if exclude_current:
-            frame["exclude"] = self.channel_name
-        await publish(groups_of(self), to, frame)
+        await publish(groups_of(self), to, frame, self.channel_name if exclude_current else None)
 
     def _relay(self, message: Message) -> Coroutine[Any, Any, None]:
         """Send a broadcast, which is encoded, to the client.

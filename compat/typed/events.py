@@ -14,9 +14,12 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, Generic, NamedTuple, TypedDict
 
 from asgiref.sync import async_to_sync
+from pydantic_core import from_json
 
 from compat.exceptions import InvalidChannelLayerError
 from compat.layers import DEFAULT_CHANNEL_LAYER, channel_layers, get_channel_layer, missing_layer
+from compat.layers.base import PushLayer
+from compat.layers.history import History
 from compat.typed.conversation import Conversation, ReceiveEvent
 from compat.typed.handlers import listed
 from compat.typed.messages import BaseMessage
@@ -25,6 +28,7 @@ from compat.typed.wire import text_of
 __all__ = [
     "EVENT",
     "FRAME",
+    "TOPIC_EVENT",
     "EventPayload",
     "EventTarget",
     "GroupMessageEvent",
@@ -42,6 +46,9 @@ FRAME = "websocket.send"
 """The type of a broadcast on the layer: an ASGI message that each member sends to its client."""
 EVENT = "typed.event"
 """The type of an event on the layer: {"type", "action", "text"}; the text is the event as JSON."""
+TOPIC_EVENT = "topic.event"
+"""The type of an event for a topic; it has the topic's name as well."""
+ENCODED = (FRAME, EVENT, TOPIC_EVENT)
 
 
 class GroupMessageEvent(TypedDict, total=False):
@@ -116,10 +123,27 @@ def groups_of(consumer: Any) -> Any:
     return consumer.channel_layer
 
 
-async def publish(layer: Any, groups: Collection[str], message: dict[str, Any]) -> None:
-    """Send ``message`` to each of ``groups``, in order."""
+async def publish(
+    layer: Any, groups: Collection[str], message: dict[str, Any], exclude: str | None = None
+) -> None:
+    """Send ``message`` to each of ``groups``, in order, and not to the channel ``exclude``."""
+    options: dict[str, Any] = {}
+    takes_exclude: bool = isinstance(layer, PushLayer)
+    if exclude is not None and takes_exclude:
+        options["exclude"] = (exclude,)  # it holds in the group's history, too
+    elif exclude is not None:
+        message = {**message, "exclude": exclude}
     for group in groups:
-        await layer.group_send(group, message)
+        await layer.group_send(group, message, **options)
+
+
+def _content(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a broadcast or an event as the JSON object that it is; other messages as they were sent."""
+    text = message.get("text")
+    if message.get("type") in ENCODED and isinstance(text, str):
+        content: Any = from_json(text)
+        return content if isinstance(content, dict) else {"content": content}
+    return dict(message)
 
 
 def blocking(call: Callable[..., Any], name: str) -> Callable[..., Any]:
@@ -188,6 +212,22 @@ class EventTarget(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
     def send_event_sync(cls, event: ReceiveEvent, channel_name: str) -> None:
         """Call ``send_event`` from code without an event loop, and block. Raises RuntimeError in a loop."""
         blocking(cls.send_event, f"{cls.__name__}.send_event")(event, channel_name)
+
+    @classmethod
+    async def history(cls, group: str, count: int | None = None, *, since: str | None = None) -> History:
+        """Return the earlier broadcasts and events of ``group``, each as its JSON object with an ``id``.
+
+        Arguments and errors are those of ``layer.history()``.
+        """
+        layer = layer_under(cls, cls.channel_layer_alias)
+        found: History = await layer.history(group, count, since=since)
+        return found.read_as(_content)
+
+    @classmethod
+    def history_sync(cls, group: str, count: int | None = None, *, since: str | None = None) -> History:
+        """Call ``history`` from code without an event loop, and block. Raises RuntimeError in a loop."""
+        found: History = blocking(cls.history, f"{cls.__name__}.history")(group, count, since=since)
+        return found
 
     async def typed_event(self, event: Mapping[str, Any]) -> None:
         """Handle an event."""

@@ -24,16 +24,15 @@ from compat.layers import DEFAULT_CHANNEL_LAYER
 from compat.names import group_name
 from compat.typed.conversation import Conversation, ReceiveEvent
 from compat.typed.envelope import current_seq, stamp
-from compat.typed.events import FRAME, intercepted, layer_under, publish
+from compat.typed.events import FRAME, TOPIC_EVENT, intercepted, layer_under, publish
 from compat.typed.messages import BaseMessage
 from compat.typed.wire import Wire
 
 if TYPE_CHECKING:
     from compat.typed.consumer import AsyncJsonWebsocketConsumer
 
-__all__ = ["TOPIC_EVENT", "Topic", "TopicErrorReason"]
+__all__ = ["Topic", "TopicErrorReason"]
 
-TOPIC_EVENT = "topic.event"
 PARAMETER = re.compile(r"\{(\w+)\}")
 
 
@@ -144,9 +143,8 @@ class Topic(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
         """Send ``message``, encoded once, to all clients that have subscribed to this topic."""
         stamped = self._typed_wire.encode(message, {"version": 1, "topic": self.topic})
         frame: dict[str, Any] = {"type": FRAME, "text": stamped}
-        if exclude_current:
-            frame["exclude"] = self.channel_name
-        await publish(self.channel_layer, [self.group_name(self.topic)], frame)
+        exclude = self.channel_name if exclude_current else None
+        await publish(self.channel_layer, [self.group_name(self.topic)], frame, exclude)
 
     async def send_json(self, content: Any, close: bool | int = False) -> None:
         """Send JSON values for this topic."""

@@ -71,7 +71,7 @@ class KeepsHistories(BaseChannelLayer):
         require_no_loop("layer.forget(…)")
         return background.submit(self.forget(group, id)).result()
 
-    def ticket_sync(self, groups: Iterable[str] | Mapping[str, str], user: Any = None) -> str:
+    def ticket_sync(self, groups: Iterable[str] | Mapping[str, str | None], user: Any = None) -> str:
         """Call ``ticket`` from code without an event loop, and block."""
         require_no_loop("layer.ticket(…)")
         return background.submit(self.ticket(groups, user)).result()

@@ -10,11 +10,13 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from compat.engine.refusal import shown
-from compat.exceptions import ChannelFull, LayerUnavailable
+from compat.exceptions import ChannelFull, ImproperlyConfigured, LayerUnavailable
 from compat.layers.base import PushLayer
+from compat.layers.history import History
 from compat.manager.exceptions import BackendError, ValidationError
 from compat.manager.relay import EXCEPT_KEY
 from compat.names import RESERVED, group_name
+from compat.types import Message
 
 __all__ = ["BROADCAST_GROUP", "Messaging", "backend_errors", "name_in_layer", "require_group"]
 
@@ -110,6 +112,17 @@ class Messaging:
         """
         await self._to_group(name_in_layer(group), group, message, exclude_channel)
 
+    async def history(self, group: str, count: int | None, since: str | None) -> History:
+        """Return what ``layer.history()`` does for ``group``, each message as it was sent."""
+        if not hasattr(self.layer, "history"):
+            raise ImproperlyConfigured(
+                f"group {shown(group, 60)} has no history: {type(self.layer).__qualname__} keeps none. Use a "
+                'layer of compat with CONFIG["history"]'
+            )
+        with backend_errors(f"reading the history of group {shown(group, 60)}"):
+            found: History = await self.layer.history(name_in_layer(group), count, since=since)
+        return found.read_as(_as_sent)
+
     async def broadcast(self, message: dict[str, Any]) -> None:
         """Send ``message`` to every connection of every manager, on all servers."""
         await self._to_group(BROADCAST_GROUP, BROADCAST_GROUP, message, None)
@@ -131,3 +144,7 @@ class Messaging:
                 await self.layer.group_send(name, message, exclude=excluded)  # type: ignore[attr-defined]
             else:
                 await self.layer.group_send(name, message)
+
+
+def _as_sent(message: Message) -> Message:
+    return {key: value for key, value in message.items() if key != EXCEPT_KEY}

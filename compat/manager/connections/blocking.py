@@ -7,6 +7,7 @@ import concurrent.futures
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
+from compat.layers.history import History
 from compat.manager.connections.lookups import Lookups
 from compat.manager.connections.sending import Sendable, Sending
 from compat.manager.connections.state import Connection
@@ -86,6 +87,10 @@ class Blocking(Sending, Lookups):
     def count_connections_sync(self) -> int:
         """Call ``count_connections``, and block."""
         return self._wait(self.count_connections, "count_connections")
+
+    def history_sync(self, group: str, count: int | None = None, *, since: str | None = None) -> History:
+        """Call ``history``, and block."""
+        return self._wait(lambda: self.history(group, count, since=since), "history")
 
     def _wait(self, make: Callable[[], Coroutine[Any, Any, T]], method: str) -> T:
         if asyncio._get_running_loop() is not None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from compat.layers.history import History
 from compat.manager.backends.messaging import require_group
 from compat.manager.backends.records import Record, ServerInfo
 from compat.manager.connections.parts import ManagerParts, connection_of, id_of
@@ -42,6 +43,13 @@ class Lookups(ManagerParts):
         """Return the users with a connection in a group, sorted and without repetition."""
         records = await self.backend.registry_group_records(require_group(group))
         return sorted({record.user_id for record in records if record.user_id})
+
+    async def history(self, group: str, count: int | None = None, *, since: str | None = None) -> History:
+        """Return the messages that the layer keeps of a group: see ``layer.history()``.
+
+        Raises BackendError without Redis, and ImproperlyConfigured if the group has no history.
+        """
+        return await self.backend.history(group, count, since)
 
     async def get_connection_groups(self, connection: Connection | str) -> set[str]:
         """Return the groups that a connection is in."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from compat.exceptions import ImproperlyConfigured
 from compat.layers import InMemoryChannelLayer
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
 from tests.support.layers import unique_prefix
@@ -59,3 +60,17 @@ async def test_none_twice_while_much_is_said(make_manager: MakeManager, layer: A
         while got[-1] != 300:
             got.append((await peer.hear_json())["n"])
         assert got == list(range(got[0], 301)), "in order, without a hole"
+
+
+async def test_the_history_has_what_was_sent(make_manager: MakeManager, layer: Any) -> None:
+    manager = make_manager(layer=layer)
+    alice, _ = await connector(manager)("alice", "room")
+    await manager.send_group("room", {"n": 1})
+    await manager.send_group_except("room", {"n": 2}, alice)
+    await manager.send_group("room", {"n": 3})
+    found = await manager.history("room", 2)
+    assert found == [{"n": 2}, {"n": 3}]
+    assert await manager.history("room", since=found[0].id) == [{"n": 3}]
+    assert await asyncio.to_thread(manager.history_sync, "room", 1) == [{"n": 3}]
+    with pytest.raises(ImproperlyConfigured, match="hall"):
+        await manager.history("hall")
