@@ -10,18 +10,11 @@ from typing import Any
 
 from compat.exceptions import InvalidChannelLayerError
 from compat.layers import DEFAULT_CHANNEL_LAYER, channel_layers, get_channel_layer
-from compat.names import group_name
+from compat.names import user_group
 
 __all__ = ["close_group", "close_user", "user_group"]
 
 POLICY_VIOLATION = 1008
-
-
-def user_group(user_id: object) -> str:
-    """Return the group of a user's connections; consumers with ``user_groups = True`` join it
-    automatically.
-    """
-    return group_name(str(user_id), prefix="compat.user.")
 
 
 async def close_group(
@@ -49,6 +42,6 @@ async def close_user(
 ) -> Any:
     """Close every connection of the user with this id (``scope["user"].pk``) with ``code``.
 
-    Only consumers with ``user_groups = True`` are closed.
+    Only consumers with ``user_groups = True`` are closed, and those that were present in a group as the user.
     """
     return await close_group(user_group(user_id), code, reason, alias=alias)

@@ -32,6 +32,7 @@ from compat.engine.threads import blocking_send, in_threads
 from compat.exceptions import ImproperlyConfigured, InvalidChannelLayerError, StopConsumer
 from compat.layers import DEFAULT_CHANNEL_LAYER, BaseChannelLayer, get_channel_layer, missing_layer
 from compat.names import get_handler_name
+from compat.presence import HasPresence
 from compat.resume.consumers import Returning, Returns
 from compat.security.origin import Run, check_due, checked, settled
 from compat.settings import settings
@@ -149,7 +150,7 @@ class InstanceApp(ConsumerApp):
         return self.consumer._conversation(scope, receive, send)
 
 
-class AsyncConsumer(Returns):
+class AsyncConsumer(Returns, HasPresence):
     """Base class of consumers whose handlers are ``async def``.
 
     During a connection, ``scope`` is its ASGI scope, and ``channel_layer`` the layer ``channel_layer_alias``

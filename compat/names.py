@@ -23,6 +23,7 @@ __all__ = [
     "non_local_name",
     "require_valid_channel_name",
     "require_valid_group_name",
+    "user_group",
 ]
 
 MAX_NAME_LENGTH = 100
@@ -140,3 +141,11 @@ def get_handler_name(message: Mapping[str, Any]) -> str:
             "the handler a public name"
         )
     return name
+
+
+def user_group(user_id: object) -> str:
+    """Return the group of a user's connections.
+
+    Consumers with ``user_groups = True`` join it, and those that are present in a group as this user.
+    """
+    return group_name(str(user_id), prefix="compat.user.")

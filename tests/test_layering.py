@@ -49,7 +49,7 @@ ROOMS = (
     ("engine",),
     ("layers",),
     ("resume",),
-    ("closing", "consumer", "generic", "limits", "middleware", "security"),
+    ("closing", "consumer", "generic", "limits", "middleware", "presence", "security"),
     ("auth", "prometheus", "routing", "sessions", "tokens", "worker"),
     ("session_cookies", "session_layer", "session_memory"),
     ("fastapi", "testing"),

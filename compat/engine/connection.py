@@ -99,6 +99,8 @@ class Connection:
         """Put the messages of ``channel`` into the inbox, until the connection ends."""
         self.consumer._set_channel(channel)
         self.subscription = Subscription(layer, channel, self.inbox)
+        if getattr(layer, "presence_rules", None):
+            layer.attend(channel, self.consumer.scope, hears=hasattr(self.consumer, "presence_diff"))
 
     def begin(self, read: Read, protocol: Any = None, work: Work | None = None) -> None:
         """Start to read the socket with ``read``, in the consumer's task, and register the connection.
@@ -142,6 +144,9 @@ class Connection:
         """Put a message about the client's absence into the inbox, if the consumer has a handler for it."""
         if hasattr(self.consumer, kind.replace(".", "_")) and not self.inbox.ended:
             self.inbox.push({"type": kind}, float("inf"))
+        subscription = self.subscription
+        if subscription is not None and getattr(subscription.layer, "tracks", False):
+            subscription.layer.away(subscription.channel, kind == "compat.parked")
 
     def progress(self) -> Progress | None:
         """See ``contracts.Work``."""

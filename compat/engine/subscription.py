@@ -43,6 +43,8 @@ class Subscription:
 
         Raises TimeoutError if the layer is not done in ``LAYER_TIMEOUT_S``; it continues in the background.
         """
+        if getattr(self.layer, "tracks", False):
+            self.layer.departs(self.channel)
         if self.pump is not None:
             self.pump.cancel()
             await asyncio.wait((self.pump,), timeout=LAYER_TIMEOUT_S)

@@ -7,22 +7,18 @@ changes when what keeps it has lost it. Both together are the ``id`` of an entry
 from __future__ import annotations
 
 import dataclasses
-import fnmatch
-import functools
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from compat.exceptions import ImproperlyConfigured
 from compat.layers.base import check_options
+from compat.layers.patterns import Patterns
 from compat.types import Message, is_number
 
 __all__ = ["History", "HistoryEntry", "Rule", "Rules"]
 
 COUNT, SECONDS = 100, 24 * 60 * 60
 """The defaults of a rule."""
-RULED_GROUPS = 4096
-"""Groups whose rule is remembered; users may choose the names of groups."""
 
 
 class HistoryEntry(dict[str, Any]):
@@ -72,32 +68,15 @@ class Rule:
 FIELDS = tuple(field.name for field in dataclasses.fields(Rule))
 
 
-class Rules:
+class Rules(Patterns[Rule]):
     """The option ``history`` of a layer: ``{pattern: {"count", "seconds", "types", "on_join"}}``.
 
-    A pattern is a glob or a compiled regular expression; the first one that matches a group counts. Raises
-    TypeError and ValueError.
+    Raises TypeError and ValueError.
     """
 
     def __init__(self, given: Mapping[Any, Any] | None, layer: str) -> None:
-        if given is not None and not isinstance(given, Mapping):
-            raise ValueError(
-                "history must be a dict of pattern to rule, such as {'chat_*': {'count': 100}}, not "
-                f"{given!r}"
-            )
+        super().__init__("history", "{'chat_*': {'count': 100}}", given, _rule)
         self._layer = layer
-        self._rules = [(_compiled(pattern), _rule(pattern, rule)) for pattern, rule in (given or {}).items()]
-        self.of = functools.lru_cache(RULED_GROUPS)(self._of)
-        """``of(group)`` returns the rule of a group, or None."""
-
-    def __bool__(self) -> bool:
-        return bool(self._rules)
-
-    def _of(self, group: str) -> Rule | None:
-        for pattern, rule in self._rules:
-            if pattern.match(group):
-                return rule
-        return None
 
     def require(self, group: str) -> Rule:
         """Return the rule of a group; raise ImproperlyConfigured if it has none."""
@@ -109,17 +88,6 @@ class Rules:
                 "as 'chat_*' is for many groups"
             )
         return rule
-
-
-def _compiled(pattern: Any) -> re.Pattern[str]:
-    if isinstance(pattern, str):
-        return re.compile(fnmatch.translate(pattern))
-    if not hasattr(pattern, "match"):
-        raise ValueError(
-            f"history: a pattern is a glob such as 'chat_*' or a compiled regular expression, not {pattern!r}"
-        )
-    compiled: re.Pattern[str] = pattern
-    return compiled
 
 
 def _rule(pattern: Any, given: Any) -> Rule:

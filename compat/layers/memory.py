@@ -19,17 +19,12 @@ from compat.engine.mailbox import Mailbox, Retired
 from compat.engine.parts import scheduler_of
 from compat.exceptions import ChannelFull
 from compat.forks import new_lock
-from compat.layers.base import (
-    Capacities,
-    SendResult,
-    check_capacities,
-    check_options,
-    require_message,
-)
+from compat.layers.base import Capacities, SendResult, check_capacities, check_options, require_message
 from compat.layers.copies import copier, private
 from compat.layers.history import Rules
 from compat.layers.memory_history import KeepsHistories, MemoryHistories, offer_placed
 from compat.layers.new_names import NewNames
+from compat.layers.presence.memory import KeepsPeople
 from compat.layers.unread import Unread
 from compat.layers.upstream_names import PrivateNamesOfMemory
 from compat.layers.values import MemoryValues
@@ -37,8 +32,10 @@ from compat.types import Message, is_number
 
 __all__ = ["InMemoryChannelLayer"]
 
+OPTIONS = ("expiry", "group_expiry", "capacity", "channel_capacity", "on_overflow", "history", "presence")
 
-class InMemoryChannelLayer(KeepsHistories, PrivateNamesOfMemory):
+
+class InMemoryChannelLayer(KeepsPeople, KeepsHistories, PrivateNamesOfMemory):
     """Channels and groups of this process.
 
     ``expiry`` and ``group_expiry`` are in seconds. ``group_expiry`` applies only to members that no consumer
@@ -59,10 +56,10 @@ class InMemoryChannelLayer(KeepsHistories, PrivateNamesOfMemory):
         on_overflow: Overflow = "drop",
         *,
         history: Mapping[Any, Any] | None = None,
+        presence: Mapping[Any, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        known = ("expiry", "group_expiry", "capacity", "channel_capacity", "on_overflow", "history")
-        check_options(type(self), kwargs, known)
+        check_options(type(self), kwargs, OPTIONS)
         check_capacities(capacity, channel_capacity)
         for name, value in (("expiry", expiry), ("group_expiry", group_expiry)):
             if not is_number(value):
@@ -74,6 +71,7 @@ class InMemoryChannelLayer(KeepsHistories, PrivateNamesOfMemory):
         self.groups: dict[str, dict[str, float]] = {}
         self.rules = Rules(history, type(self).__name__)
         self.histories = MemoryHistories(self.rules)
+        self.open_hall(presence)
         self.key_values = MemoryValues()
         """Values that are kept beside the messages, such as sessions."""
         self._names = NewNames()
@@ -183,6 +181,8 @@ class InMemoryChannelLayer(KeepsHistories, PrivateNamesOfMemory):
             self.enter(group, channel)
         else:
             await self.histories.join(self, group, channel, rule, last)
+        if self.presence_rules:
+            await self._entered(group, channel)
 
     def enter(self, group: str, channel: str) -> None:
         """Make ``channel`` a member of ``group``."""
@@ -205,6 +205,8 @@ class InMemoryChannelLayer(KeepsHistories, PrivateNamesOfMemory):
             if inbox.cursors is not None:
                 inbox.cursors.end(group)
         self._leave(group, channel)
+        if self.presence_rules:
+            await self._departed(group, channel)
 
     async def group_send(self, group: str, message: Message, exclude: Iterable[str] = ()) -> SendResult:
         """Give every member of ``group`` a copy of ``message``, except those in ``exclude``.

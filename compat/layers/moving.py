@@ -24,6 +24,7 @@ from compat.exceptions import InvalidChannelLayerError
 from compat.layers import channel_layers
 from compat.layers.base import BaseChannelLayer, SendResult, check_options
 from compat.layers.history import History
+from compat.layers.presence.moving import MovesPresence
 from compat.layers.redis.waiters import Takeable
 from compat.layers.values import KeyValues
 from compat.types import Message
@@ -83,7 +84,7 @@ class _Own:
         self.groups: set[str] = set()
 
 
-class MovingChannelLayer(BaseChannelLayer):
+class MovingChannelLayer(MovesPresence):
     """Listens on two layers of ours, and sends by one of them.
 
     ``old``, ``new``: aliases in ``CHANNEL_LAYERS``. ``send``: "old" or "new", the one to send by. The limits
@@ -100,9 +101,7 @@ class MovingChannelLayer(BaseChannelLayer):
                 f"send={send!r}: expected 'old' (first restart) or 'new' (second restart)"
             )
         if old == new:
-            raise InvalidChannelLayerError(
-                f"old and new are both {old!r}: expected two aliases of CHANNEL_LAYERS"
-            )
+            raise InvalidChannelLayerError(f"old and new are both {old!r}: expected two aliases")
         self.old = _layer_to_move("old", old)
         self.new = _layer_to_move("new", new)
         self.side: Side = "old" if send == "old" else "new"
@@ -210,20 +209,19 @@ class MovingChannelLayer(BaseChannelLayer):
         a channel of another process, and what the layers raise: a name has to be valid on both.
         """
         name = await self._twin(channel)
+        self._attend_twin(channel, name)
         try:
             await self.sending.group_add(group, channel, last)
             await self.other.group_add(group, name, 0)
         except BaseException:
             await whole(_all([self.group_discard(group, channel)], quiet=True))
             raise
-        own = self._own.get(channel)
-        if own is not None:
-            own.groups.add(group)
+        if channel in self._own:
+            self._own[channel].groups.add(group)
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Remove ``channel`` from ``group`` on both layers."""
-        own = self._own.get(channel)
-        name = channel if own is None or own.twin is None else own.twin
+        own, name = self._own.get(channel), self._twin_of(channel)
         leaving = [self.sending.group_discard(group, channel), self.other.group_discard(group, name)]
         if own is not None:
             own.groups.discard(group)
@@ -236,6 +234,10 @@ class MovingChannelLayer(BaseChannelLayer):
         """Send to all members of ``group`` by the layer to send by, on which all of them listen."""
         result: SendResult = await self.sending.group_send(group, message, exclude)
         return result
+
+    def _twin_of(self, channel: str) -> str:
+        own = self._own.get(channel)
+        return channel if own is None or own.twin is None else own.twin
 
     async def _twin(self, channel: str) -> str:
         """Return the name of ``channel`` on the other layer, perhaps a new one; a plain one has the same."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-__all__ = ["until", "until_async", "within"]
+__all__ = ["until", "until_async", "until_awaited", "within"]
 
 T = TypeVar("T")
 POLL_S = 0.02
@@ -44,4 +44,13 @@ async def until_async(condition: Callable[[], T], what: str, *, deadline_s: floa
             return value
         if time.monotonic() > end:
             raise AssertionError(f"not within {deadline_s} s: {what}")
+        await asyncio.sleep(POLL_S)
+
+
+async def until_awaited(look: Callable[[], Awaitable[T]], expected: T, *, deadline_s: float = 15.0) -> None:
+    """Wait until what `look()` returns, when awaited, is `expected`."""
+    end = time.monotonic() + deadline_s
+    while (found := await look()) != expected:
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {deadline_s} s: {expected!r}, but {found!r}")
         await asyncio.sleep(POLL_S)

@@ -51,7 +51,7 @@ class RedisChannelLayer(OwnChannels[QueueStation], PrivateNamesOfQueue):
     options = (
         *("hosts", "prefix", "expiry", "group_expiry", "capacity", "channel_capacity"),
         *("symmetric_encryption_keys", "random_prefix_length", "serializer_format"),
-        *("lease", "on_overflow", "on_disconnect", "on_reconnect", "history"),
+        *("lease", "on_overflow", "on_disconnect", "on_reconnect", "history", "presence"),
     )
 
     def __init__(
@@ -71,6 +71,7 @@ class RedisChannelLayer(OwnChannels[QueueStation], PrivateNamesOfQueue):
         on_disconnect: Any = None,
         on_reconnect: Any = None,
         history: Mapping[Any, Any] | None = None,
+        presence: Mapping[Any, Any] | None = None,
         **unknown: Any,
     ) -> None:
         super().__init__(
@@ -89,6 +90,7 @@ class RedisChannelLayer(OwnChannels[QueueStation], PrivateNamesOfQueue):
                 "symmetric_encryption_keys": symmetric_encryption_keys,
             },
             history=history,
+            presence=presence,
             unknown=unknown,
         )
         for name, value in (("group_expiry", group_expiry), ("lease", lease), ("expiry", max(expiry, 1))):
@@ -152,6 +154,8 @@ class RedisChannelLayer(OwnChannels[QueueStation], PrivateNamesOfQueue):
             await background.run(self.group_add(group, channel, last))
         else:
             await self._on(station, station.group_add(group, channel, last))
+            if self.presence_rules:
+                await self._entered(group, channel)
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Remove ``channel`` from ``group``; do nothing if it is not a member."""
@@ -162,6 +166,8 @@ class RedisChannelLayer(OwnChannels[QueueStation], PrivateNamesOfQueue):
             await background.run(self.group_discard(group, channel))
         else:
             await self._on(station, station.group_discard(group, channel))
+            if self.presence_rules:
+                await self._departed(group, channel)
 
     async def group_send(self, group: str, message: Message, exclude: Iterable[str] = ()) -> SendResult:
         """Send ``message`` to all members of ``group`` except ``exclude``; one round trip with a single host.

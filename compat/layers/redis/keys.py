@@ -33,7 +33,7 @@ PLACE_KEY = "__compat__"
 DEFAULT_WORD = "specific."
 """The first word of channel names, unless ``new_channel()`` is given another one."""
 
-OWNED = ("group", "joined", "census", "queue-history", "queue-position")
+OWNED = ("group", "joined", "census", "queue-history", "queue-position", "presence", "present")
 HASH_VALUES = 4096
 CHANNEL_MARK = "__channel__"
 
@@ -138,7 +138,7 @@ class Keys:
         if rest.startswith(":"):
             kind, _, name = rest[1:].partition(":")
             return (
-                kind in ("leases", "channels")
+                kind in ("leases", "channels", "processes", "dying")
                 if not name
                 else kind == "value" or (":" not in name and kind in OWNED)
             )
@@ -180,6 +180,30 @@ class Keys:
     def dead(self, channel: str) -> str:
         """Return the stream with the messages of a plain channel that no worker could handle."""
         return f"{self.prefix_for(channel)}:dead:{channel}"
+
+    # Presence, on all layers
+
+    def people(self, group: str) -> str:
+        """Return the hash of the people in a group."""
+        return f"{self.prefix_for(group)}:presence:{group}"
+
+    def people_topic(self, group: str) -> str:
+        """Return the pub/sub channel on which their changes are published; its host is that of the hash."""
+        return f"{self.prefix_for(group)}:presence-changes:{group}"
+
+    def present(self, process: str) -> str:
+        """Return the set of the groups that a process has people in."""
+        return f"{self.prefix}:present:{process}"
+
+    @property
+    def processes(self) -> str:
+        """The sorted set of the processes that have people in groups, by the end of their leases."""
+        return f"{self.prefix}:processes"
+
+    @property
+    def dying(self) -> str:
+        """The sorted set of those whose lease has run out, by the time at which they are to be taken out."""
+        return f"{self.prefix}:dying"
 
     # Pub/sub
 

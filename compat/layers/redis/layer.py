@@ -22,6 +22,10 @@ from compat.layers.base import (
     require_positive,
 )
 from compat.layers.history import Rules
+from compat.layers.presence.attendance import Attendance
+from compat.layers.presence.layer import KeepsPresence
+from compat.layers.presence.people import Presence
+from compat.layers.presence.rules import PresenceRules
 from compat.layers.redis.keeping import KeepsHistories
 from compat.layers.redis.keys import Keys, shard_of
 from compat.layers.redis.outside import Outside, SendBy
@@ -50,7 +54,7 @@ CLOCKS_DIFFER_S = 5.0
 S = TypeVar("S", bound=Station)
 
 
-class RedisLayer(KeepsHistories, Generic[S]):
+class RedisLayer(KeepsPresence, KeepsHistories, Generic[S]):
     """Base of both layers; the constructor checks every option, and does not connect.
 
     ``on_disconnect``, ``on_reconnect``: the type of a message, such as ``"redis.disconnect"``, that every
@@ -77,6 +81,7 @@ class RedisLayer(KeepsHistories, Generic[S]):
         serializer_format: str,
         serializer_options: Mapping[str, Any],
         history: Mapping[Any, Any] | None,
+        presence: Mapping[Any, Any] | None,
         unknown: Mapping[str, Any],
     ) -> None:
         check_options(type(self), unknown, self.options)
@@ -100,6 +105,7 @@ class RedisLayer(KeepsHistories, Generic[S]):
         self._serializer = registry.get_serializer(serializer_format, **serializer_options)
         self._crypter = make_crypter(serializer_options["symmetric_encryption_keys"])
         self.rules = Rules(history, type(self).__name__)
+        self.presence_rules = PresenceRules(presence)
         ageless = {**serializer_options, **({"expiry": None} if "expiry" in serializer_options else {})}
         self._of_histories = registry.get_serializer(serializer_format, **ageless)
 
@@ -157,6 +163,20 @@ class RedisLayer(KeepsHistories, Generic[S]):
             await detaching
         else:
             await asyncio.shield(self._on(station, detaching))
+
+    def _attendance_of(self, channel: str) -> Attendance | None:
+        owner = self._reader(channel)
+        return owner.attendance if owner is not None and isinstance(owner.boxes.get(channel), Inbox) else None
+
+    def _reader(self, channel: str) -> S | None:
+        """Return the station that reads ``channel``; None if it is not in this process."""
+        raise NotImplementedError
+
+    async def _presence(self, group: str) -> Presence:
+        station = self._station()
+        if station is None:
+            return await background.run(self._presence(group))
+        return await station.attendance.read(group)
 
     async def close_pools(self) -> None:
         """Close this loop's connections, unless channels depend on them; they reopen when needed."""

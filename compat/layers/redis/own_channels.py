@@ -147,12 +147,15 @@ class OwnChannels(RedisLayer[S]):
             )
         return owner
 
+    def _reader(self, channel: str) -> S | None:
+        return self._owners.get(lease_of(channel)) if "!" in channel else None
+
     def _station_for(self, channel: str) -> S | None:
         """Return the station that keeps the groups of ``channel``: its reader's, if it is in this process."""
-        owner = self._owners.get(lease_of(channel)) if "!" in channel else None
+        owner = self._reader(channel)
         return owner if owner is not None and owner.loop.is_running() else self._station()
 
     def _mailbox(self, channel: str) -> Inbox | Mailbox | None:
         """Return the inbox or mailbox of a channel of this process, else None."""
-        owner = self._owners.get(lease_of(channel)) if "!" in channel else None
+        owner = self._reader(channel)
         return owner.boxes.get(channel) if owner is not None else None

@@ -55,7 +55,7 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
             "symmetric_encryption_keys",
             "serializer_format",
         ),
-        *("capacity", "channel_capacity", "expiry", "on_overflow", "history"),
+        *("capacity", "channel_capacity", "expiry", "on_overflow", "history", "presence"),
     )
     ignored = ("group_expiry", "random_prefix_length", "lease")
     """Options of the queue layer that have no effect here, accepted so that the BACKEND can be changed."""
@@ -74,6 +74,7 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
         expiry: float | None = None,
         on_overflow: Overflow = "drop",
         history: Mapping[Any, Any] | None = None,
+        presence: Mapping[Any, Any] | None = None,
         **unknown: Any,
     ) -> None:
         super().__init__(
@@ -88,6 +89,7 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
             serializer_format=serializer_format,
             serializer_options={"symmetric_encryption_keys": symmetric_encryption_keys},
             history=history,
+            presence=presence,
             unknown={name: value for name, value in unknown.items() if name not in self.ignored},
         )
         self.recordings = Recordings(
@@ -178,6 +180,9 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
 
     # Groups
 
+    def _reader(self, channel: str) -> PubSubStation | None:
+        return self.owners.get(channel)
+
     async def group_add(self, group: str, channel: str, last: int | None = None) -> None:
         """Add a channel of this process to ``group``; ``last``: see ``InMemoryChannelLayer``.
 
@@ -194,6 +199,8 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
         if last:
             self.rules.require(group)
         await self._on(owner, owner.join(group, channel, last))
+        if self.presence_rules:
+            await self._entered(group, channel)
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Remove ``channel`` from ``group``; do nothing if it is not a member."""
@@ -201,6 +208,8 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
         owner = self.owners.get(channel)
         if owner is not None:
             await self._on(owner, _leave(owner, group, channel))
+            if self.presence_rules:
+                await self._departed(group, channel)
 
     async def group_send(self, group: str, message: Message, exclude: Iterable[str] = ()) -> SendResult:
         """Publish ``message`` to all members of ``group`` except ``exclude``.

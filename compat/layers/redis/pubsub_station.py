@@ -220,10 +220,11 @@ class PubSubStation(Station):
                 self._abandon(channel)
             for group in tuple(self.groups_of(channel)):
                 self.leave(group, channel)
-        if self.layer.rules:
-            for index in range(self.keys.ring_size):
-                for kind in self.keys.PUBSUB_HISTORY:
-                    await self.delete_all(index, f"{self.keys.at(index).prefix}:{kind}:")
+        for index in range(self.keys.ring_size):
+            for kind in self.keys.PUBSUB_HISTORY if self.layer.rules else ():
+                await self.delete_all(index, f"{self.keys.at(index).prefix}:{kind}:")
+            if self.layer.tracks:
+                await self.forget_people(index)
         await self.disconnect()
 
     def in_use(self) -> bool:

@@ -9,14 +9,17 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from compat.clock import wall
+from compat.clock import steady, wall
 from compat.engine.cursors import Position
 from compat.engine.inbox import Event, Inbox
 from compat.engine.mailbox import Mailbox
 from compat.engine.parts import scheduler_of
 from compat.layers.copies import copier
+from compat.layers.presence.attendance import Attendance
+from compat.layers.redis.people import RedisPeople
 from compat.layers.redis.receipts import Receipt, Receipts
 from compat.redis.backoff import Backoff
 from compat.redis.connection import RedisUnavailable
@@ -66,6 +69,16 @@ class Station:
         """The groups of the channels that no consumer reads; those of a consumer are in its inbox."""
         self._layer = layer
         self._probes: dict[int, asyncio.Task[None]] = {}
+
+    @cached_property
+    def attendance(self) -> Attendance:
+        """Who is present in groups, of the connections of this loop; call it on the loop."""
+        return Attendance(
+            self.loop, partial(RedisPeople, self, self._layer), self._tell_changes, self._layer.name
+        )
+
+    def _tell_changes(self, channels: Iterable[str], message: Message) -> None:
+        self.hand_out(channels, message, steady() + self._layer.expiry)
 
     # Who is in which group
 
@@ -262,6 +275,13 @@ class Station:
         for start in range(0, len(found), KEYS_PER_COMMAND):
             await self.shards.call(index, b"DEL", *found[start : start + KEYS_PER_COMMAND])
 
+    async def forget_people(self, index: int) -> None:
+        """Delete the keys of presence on one host."""
+        keys = self.keys.at(index)
+        for kind in ("presence", "present"):
+            await self.delete_all(index, f"{keys.prefix}:{kind}:")
+        await self.shards.call(index, b"DEL", keys.processes, keys.dying)
+
     def in_use(self) -> bool:
         """Return True while consumers or callers on this loop depend on its connections."""
         raise NotImplementedError
@@ -275,6 +295,9 @@ class Station:
         """Close every connection."""
         for probe in self._probes.values():
             probe.cancel()
+        attendance = self.__dict__.pop("attendance", None)
+        if attendance is not None:
+            await attendance.aclose()
 
     async def aclose(self) -> None:
         """Close every connection, for good."""

@@ -56,7 +56,7 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
         *("hosts", "prefix", "expiry", "group_expiry", "capacity", "channel_capacity"),
         *("symmetric_encryption_keys", "random_prefix_length", "serializer_format"),
         *("on_overflow", "on_disconnect", "on_reconnect", "on_reset"),
-        *("history", "catch_up", "catch_up_seconds", "tries", "takeover"),
+        *("history", "presence", "catch_up", "catch_up_seconds", "tries", "takeover"),
     )
     ignored = ("lease",)
     """Options of the queue layer that have no effect here, accepted so that the BACKEND can be changed."""
@@ -74,6 +74,7 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
         serializer_format: str = "msgpack",
         *,
         history: Mapping[Any, Any] | None = None,
+        presence: Mapping[Any, Any] | None = None,
         catch_up: int = 1000,
         catch_up_seconds: float = 300,
         tries: int = 5,
@@ -100,6 +101,7 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
                 "symmetric_encryption_keys": symmetric_encryption_keys,
             },
             history=history,
+            presence=presence,
             unknown={name: value for name, value in unknown.items() if name not in self.ignored},
         )
         for name, value in (
@@ -193,7 +195,7 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
         """
         self.require_valid_group_name(group)
         self.require_valid_channel_name(channel)
-        owner = self._owners.get(lease_of(channel)) if "!" in channel else None
+        owner = self._reader(channel)
         if owner is None:
             raise RuntimeError(
                 f"group_add() of the streams layer takes channels of this process, not {channel!r}: each "
@@ -202,14 +204,18 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
         if last:
             self.rules.require(group)
         await self._on(owner, owner.join(group, channel, last))
+        if self.presence_rules:
+            await self._entered(group, channel)
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Remove ``channel`` from ``group``; do nothing if it is not a member."""
         self.require_valid_group_name(group)
         self.require_valid_channel_name(channel)
-        owner = self._owners.get(lease_of(channel)) if "!" in channel else None
+        owner = self._reader(channel)
         if owner is not None:
             await self._on(owner, _leave(owner, group, channel))
+            if self.presence_rules:
+                await self._departed(group, channel)
 
     async def group_send(self, group: str, message: Message, exclude: Iterable[str] = ()) -> SendResult:
         """Append ``message`` to the history of ``group``, and publish it to all members except ``exclude``.

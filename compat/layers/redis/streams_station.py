@@ -249,6 +249,7 @@ class StreamsStation(OwnStation):
                 del self.boxes[channel]
         for index in range(self.keys.ring_size):
             await self._delete_all(index)
+            await self.forget_people(index)
 
     async def _delete_all(self, index: int) -> None:
         """Delete the keys on one host that belong to this layer."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from compat.layers.redis.station import Station
 from compat.redis.connection import OnMessage
 from compat.redis.subscriber import Subscriber
+
+if TYPE_CHECKING:
+    from compat.layers.redis.station import Station
 
 __all__ = ["Subscriptions"]
 

@@ -22,9 +22,9 @@ ARGUMENT = r"((?:[^,()\[\]]|\[[^\]]*\])+)"
 CALL = re.compile(rf"redis\.p?call\({ARGUMENT}(?:, {ARGUMENT})?(?:, {ARGUMENT})?")
 NAMED = re.compile(r"local ([\w, ]+) = (KEYS\[[^\]]+\](?:, KEYS\[[^\]]+\])*)")
 EACH = re.compile(r"for \w+, (\w+) in ipairs\(KEYS\)")
-PARTS = {"record.lua"}
+PARTS = {"people.lua", "record.lua"}
 """Functions, which are given their keys by the scripts that contain them."""
-PART = re.compile(r"(?<!function )\b(?:record|trim)\(\s*([^,()]+)(?:, ([^,()]+))?")
+PART = re.compile(r"(?<!function )\b(?:record|trim|person_of|write|publish)\(\s*([^,()]+)(?:, ([^,()]+))?")
 PARAMETERS = re.compile(r"local function \w+\(([\w, ]*)\)")
 KEYLESS = {"'TIME'"}
 """Commands without a key."""
@@ -37,7 +37,7 @@ def keys_of(text: str) -> list[str]:
     calls = [("part", one) for one, _ in PART.findall(text)] + [
         ("part", two)
         for part, (_, two) in zip(PART.finditer(text), PART.findall(text), strict=True)
-        if "record" in part[0]
+        if part[0].startswith(("record", "publish"))
     ]
     calls += [(command, one if command != "'XGROUP'" else two) for command, one, two in CALL.findall(text)]
     return [

@@ -1,0 +1,249 @@
+"""The connections of one event loop that are present in groups.
+
+Who is here is kept by a ``People``, in this process or in Redis. This part knows the connections: it enters
+them, says when their clients are away, and takes them out some seconds after their end, so that a page which
+is loaded again is not seen to leave.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from compat.exceptions import LayerUnavailable
+from compat.layers.presence.people import MAX_ENTRIES, TOO_MANY, Diff, Place, Presence
+from compat.layers.presence.watching import Following, Tell, Watched
+from compat.metrics import Throttle
+
+__all__ = ["GRACE_S", "Attendance", "Attendee", "People"]
+
+log = logging.getLogger("compat.layers")
+
+GRACE_S = 5.0
+"""Seconds after the end of a connection until its person has left, if there is no other connection."""
+AT_ONCE = 500
+
+
+class People(Following, Protocol):
+    """Keeps who is here; its methods raise LayerUnavailable."""
+
+    async def enter(self, place: Place, meta: str, *, away: bool) -> int:
+        """Add a connection, or change what is told of it; return the version, or TOO_MANY."""
+        raise NotImplementedError
+
+    async def depart(self, place: Place, how: str, *, last: bool) -> tuple[bool, int]:
+        """Take a connection out; return False if that is to be repeated after a while, and the version.
+
+        ``how``: "soon", "later" (the repetition) or "now". ``last``: this event loop has no other one in the
+        group.
+        """
+        raise NotImplementedError
+
+    async def aclose(self) -> None:
+        """End all work."""
+
+
+class Attendee:
+    """A connection that may be present."""
+
+    __slots__ = ("away", "hears", "metas", "scope")
+
+    def __init__(self, scope: Any, *, hears: bool) -> None:
+        self.scope = scope
+        self.hears = hears
+        """Its consumer has a handler for ``presence.diff``."""
+        self.away = False
+        self.metas: dict[str, tuple[str, str]] = {}
+        """Its groups: who it is there, and what is told of it."""
+
+
+class Attendance:
+    """The connections of one event loop. ``tell(channels, message)`` puts a message into their inboxes."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        people: Callable[[Attendance], People],
+        tell: Tell,
+        name: Callable[[], str],
+    ) -> None:
+        self.loop = loop
+        self.attendees: dict[str, Attendee] = {}
+        self.groups: dict[str, Watched] = {}
+        self.people = people(self)
+        self._tell = tell
+        self._name = name
+        self._departing: dict[Place, asyncio.TimerHandle | None] = {}
+        """Connections that have ended; None: their departure is not noted yet."""
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._throttle = Throttle()
+
+    # Connections
+
+    def attend(self, channel: str, scope: Any, *, hears: bool) -> None:
+        """Note a connection; it is present in a group after ``enter``."""
+        self.attendees[channel] = Attendee(scope, hears=hears)
+
+    async def enter(self, place: Place, meta: str) -> None:
+        """Make a connection present; raise LayerUnavailable."""
+        group, key, channel = place
+        attendee = self.attendees.get(channel)
+        if attendee is None:
+            return
+        if attendee.metas.get(group, (key,))[0] != key:
+            await self.depart(group, channel, "now")
+        timer = self._departing.pop(place, None)
+        if timer is not None:
+            timer.cancel()
+        told = attendee.metas[group] = key, meta
+        watched = self._watched(group)
+        watched.channels.add(channel)
+        try:
+            if attendee.hears:
+                watched.hearing[channel] = None
+                await watched.follow()
+            if self.attendees.get(channel) is not attendee or attendee.metas.get(group) is not told:
+                return  # it has ended meanwhile
+            version = await self.people.enter(place, meta, away=attendee.away)
+        except BaseException:
+            self._forget(place)
+            raise
+        watched.written(version)
+        if version == TOO_MANY:
+            self._forget(place)
+            self._too_many(place)
+
+    def _too_many(self, place: Place) -> None:
+        if self._throttle.due(place.key):
+            log.warning(
+                "%s: person %r has more than %d connections in group %s; the others are not counted. Is the "
+                "key of a person the same for everybody?",
+                self._name(),
+                place.key,
+                MAX_ENTRIES,
+                place.group,
+            )
+
+    async def depart(self, group: str, channel: str, how: str = "soon") -> None:
+        """Make a connection absent from ``group``, "now" or "soon"; without Redis that is noted later."""
+        attendee = self.attendees.get(channel)
+        told = None if attendee is None else attendee.metas.pop(group, None)
+        if told is not None:
+            self._watched(group).hearing.pop(channel, None)
+            await self._depart(Place(group, told[0], channel), how)
+
+    async def _depart(self, place: Place, how: str) -> None:
+        self._departing[place] = None
+        last = self._watched(place.group).channels == {place.channel}
+        try:
+            departed, version = await self.people.depart(place, how, last=last)
+        except LayerUnavailable:
+            return  # ``settle`` tries again
+        self._watched(place.group).written(version)
+        if place not in self._departing:
+            return  # it has entered again
+        if departed:
+            del self._departing[place]
+            self._forget(place)
+        else:
+            self._departing[place] = self.loop.call_later(GRACE_S, self._later, place)
+
+    def _later(self, place: Place) -> None:
+        self._in_background(self._depart(place, "later"))
+
+    def _forget(self, place: Place) -> None:
+        attendee = self.attendees.get(place.channel)
+        if attendee is not None and place.group in attendee.metas:
+            if attendee.metas[place.group][0] != place.key:
+                return  # it is here as another person
+            del attendee.metas[place.group]
+        watched = self._watched(place.group)
+        watched.channels.discard(place.channel)
+        watched.hearing.pop(place.channel, None)
+        if not watched.channels:
+            del self.groups[place.group]
+            watched.end()
+
+    def away(self, channel: str, away: bool) -> None:
+        """Note that a connection's client is away, or has come back."""
+        attendee = self.attendees.get(channel)
+        if attendee is not None and attendee.away != away:
+            attendee.away = away
+            for group, told in attendee.metas.items():
+                self._in_background(self._enter_again(group, channel, attendee, told))
+
+    async def _enter_again(self, group: str, channel: str, attendee: Attendee, told: tuple[str, str]) -> None:
+        if attendee.metas.get(group) is told:
+            await self.people.enter(Place(group, told[0], channel), told[1], away=attendee.away)
+
+    def end(self, channel: str) -> None:
+        """Note the end of a connection; its person leaves after ``GRACE_S``, if there is no other one."""
+        attendee = self.attendees.pop(channel, None)
+        for group, (key, _) in () if attendee is None else attendee.metas.items():
+            self._watched(group).hearing.pop(channel, None)
+            self._in_background(self._depart(Place(group, key, channel), "soon"))
+
+    async def again(self, wanted: Callable[[str], bool]) -> None:
+        """Enter all connections again in the groups that are ``wanted``: they had been given up."""
+        calls = [
+            (group, channel, attendee, told)
+            for channel, attendee in self.attendees.items()
+            for group, told in attendee.metas.items()
+            if wanted(group)
+        ]
+        for start in range(0, len(calls), AT_ONCE):
+            await asyncio.gather(*(self._enter_again(*call) for call in calls[start : start + AT_ONCE]))
+
+    def settle(self) -> None:
+        """Note the departures that could not be noted."""
+        for place, timer in tuple(self._departing.items()):
+            if timer is None:
+                self._in_background(self._depart(place, "soon"))
+
+    # Who is here
+
+    async def read(self, group: str) -> Presence:
+        """Return who is in ``group``; raise LayerUnavailable.
+
+        A group with connections of this event loop is followed from now on, so that many who ask cost little.
+        """
+        watched = self.groups.get(group)
+        return await (self.people.read(group) if watched is None else watched.people())
+
+    def _watched(self, group: str) -> Watched:
+        found = self.groups.get(group)
+        if found is None:
+            found = self.groups[group] = Watched(group, self.loop, self.people, self._tell)
+        return found
+
+    def came(self, group: str, diff: Diff) -> None:
+        """Take a change."""
+        watched = self.groups.get(group)
+        if watched is not None:
+            watched.came(diff)
+
+    # Work
+
+    def _in_background(self, doing: Coroutine[Any, Any, Any]) -> None:
+        task = self.loop.create_task(doing)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, LayerUnavailable):  # an outage is logged elsewhere
+            log.error("%s: presence: %s: %s", self._name(), type(error).__name__, error, exc_info=error)
+
+    async def aclose(self) -> None:
+        """End all work; who is present stays so, until the lease of this event loop ends."""
+        for timer in self._departing.values():
+            if timer is not None:
+                timer.cancel()
+        for watched in self.groups.values():
+            watched.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await self.people.aclose()

@@ -1,0 +1,134 @@
+"""The part of a layer that its users see of presence."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from typing import Any, TypeVar
+
+from asgiref.sync import async_to_sync
+
+from compat.layers.base import BaseChannelLayer
+from compat.layers.presence.attendance import Attendance
+from compat.layers.presence.people import Place, Presence, key_of, meta_text
+from compat.layers.presence.rules import PresenceRules
+from compat.names import RESERVED, user_group
+from compat.types import Message
+
+__all__ = ["KeepsPresence"]
+
+T = TypeVar("T")
+
+
+class KeepsPresence(BaseChannelLayer):
+    """Base of the layers that know who is in a group: the people whose connections are tracked."""
+
+    presence_rules: PresenceRules
+    """The option ``presence``: the groups whose members are tracked."""
+    tracks = False
+    """True once a connection was tracked in this process."""
+
+    # For users
+
+    async def presence(self, group: str) -> Presence:
+        """Return who is in ``group``, on all servers: ``{key: {"metas": [{…}], "away": False}}``.
+
+        Raises TypeError for a bad name, LayerUnavailable without Redis.
+        """
+        self.require_valid_group_name(group)
+        return await self._presence(group)
+
+    async def track(self, group: str, channel: str, key: Any, meta: Mapping[str, Any] | None = None) -> None:
+        """Make the connection with ``channel`` present in ``group``, until it ends or ``untrack``.
+
+        ``key`` names its person: a user, or a str, int or UUID. ``meta``: what is told of it, at most 1 KiB
+        as JSON. Another call replaces both. Raises TypeError, ValueError, and LayerUnavailable without Redis.
+        """
+        self.require_valid_group_name(group)
+        if group.startswith(RESERVED):
+            raise ValueError(f"presence: group {group!r} is one of the library's own")
+        place, told = Place(group, key_of(key), channel), meta_text(meta)
+        attendance = self._attendance_of(channel)
+        if attendance is None:
+            raise ValueError(
+                f"presence: channel {channel!r} is not that of a consumer in this process; track() takes "
+                "self.channel_name, while the consumer runs"
+            )
+        self.tracks = True
+        await self.group_add(user_group(place.key), channel)
+        await _on(attendance, attendance.enter(place, told))
+
+    async def untrack(self, group: str, channel: str) -> None:
+        """Make a connection absent from ``group``, at once; do nothing if it is not present."""
+        attendance = self._attendance_of(channel)
+        if attendance is not None:
+            await _on(attendance, attendance.depart(group, channel, "now"))
+
+    async def send_to_user(self, key: Any, message: Message) -> Any:
+        """Send ``message`` to every connection of a person, on all servers; return what ``group_send`` does.
+
+        These are the connections that are present in a group as ``key`` or were so once, and those of
+        consumers with ``user_groups = True``.
+        """
+        return await self.group_send(user_group(key_of(key)), message)
+
+    def presence_sync(self, group: str) -> Presence:
+        """Call ``presence`` from code without an event loop, and block."""
+        return async_to_sync(self.presence)(group)
+
+    def send_to_user_sync(self, key: Any, message: Message) -> Any:
+        """Call ``send_to_user`` from code without an event loop, and block."""
+        return self.group_send_sync(user_group(key_of(key)), message)
+
+    # For the engine
+
+    def attend(self, channel: str, scope: Any, *, hears: bool) -> None:
+        """Note the scope of a connection, and whether its consumer handles ``presence.diff``."""
+        attendance = self._attendance_of(channel)
+        if attendance is not None and channel not in attendance.attendees:
+            attendance.attend(channel, scope, hears=hears)
+            self.tracks = True
+
+    def away(self, channel: str, away: bool) -> None:
+        """Note that the client of a connection is away, or has come back."""
+        attendance = self._attendance_of(channel)
+        if attendance is not None:
+            attendance.away(channel, away)
+
+    def departs(self, channel: str) -> None:
+        """Note that a connection ends."""
+        attendance = self._attendance_of(channel)
+        if attendance is not None:
+            attendance.end(channel)
+
+    # For the layers
+
+    async def _entered(self, group: str, channel: str) -> None:
+        """Track a new member of a group by the option ``presence``."""
+        rule = None if group.startswith(RESERVED) else self.presence_rules.of(group)
+        attendance = None if rule is None else self._attendance_of(channel)
+        attendee = None if attendance is None else attendance.attendees.get(channel)
+        if rule is not None and attendee is not None and group not in attendee.metas:
+            key = rule.who(attendee.scope, channel)
+            if key is not None:
+                await self.track(group, channel, key, rule.told(attendee.scope))
+
+    async def _departed(self, group: str, channel: str) -> None:
+        """Make a member absent that has left a group of the option ``presence``, soon."""
+        attendance = self._attendance_of(channel) if self.presence_rules.of(group) else None
+        if attendance is not None:
+            await _on(attendance, attendance.depart(group, channel))
+
+    def _attendance_of(self, channel: str) -> Attendance | None:
+        """Return where the consumer with ``channel`` is noted; None if it is not in this process."""
+        raise NotImplementedError
+
+    async def _presence(self, group: str) -> Presence:
+        raise NotImplementedError
+
+
+async def _on(attendance: Attendance, doing: Coroutine[Any, Any, T]) -> T:
+    """Await ``doing`` on the loop of ``attendance``."""
+    if attendance.loop is asyncio.get_running_loop():
+        return await doing
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(doing, attendance.loop))

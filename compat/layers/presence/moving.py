@@ -1,0 +1,94 @@
+"""Presence while a fleet moves from one layer to another: people are on both, so each process sees all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from compat.layers.base import BaseChannelLayer
+from compat.layers.presence.people import Presence, key_of
+from compat.layers.presence.rules import PresenceRules
+from compat.names import user_group
+from compat.types import Message
+
+__all__ = ["MovesPresence"]
+
+
+class MovesPresence(BaseChannelLayer):
+    """Base of the moving layer; what is heard comes from the layer to send by."""
+
+    sending: Any
+    other: Any
+
+    @property
+    def presence_rules(self) -> PresenceRules:
+        """Those of the layer to send by; both should have the same."""
+        rules: PresenceRules = self.sending.presence_rules
+        return rules
+
+    @property
+    def tracks(self) -> bool:
+        """True once a connection was tracked in this process."""
+        return bool(self.sending.tracks or self.other.tracks)
+
+    async def presence(self, group: str) -> Presence:
+        """Return who is in ``group`` on either layer; the version is that of the layer to send by."""
+        found: Presence = await self.sending.presence(group)
+        for key, person in (await self.other.presence(group)).items():
+            if key not in found or len(found[key]["metas"]) < len(person["metas"]):
+                found[key] = person
+        return found
+
+    async def track(self, group: str, channel: str, key: Any, meta: Mapping[str, Any] | None = None) -> None:
+        """Make a connection present on both layers; see ``KeepsPresence``."""
+        twin = await self._twin(channel)
+        self._attend_twin(channel, twin)
+        await self.sending.track(group, channel, key, meta)
+        await self.other.track(group, twin, key, meta)
+
+    async def untrack(self, group: str, channel: str) -> None:
+        """Make it absent on both."""
+        await self.sending.untrack(group, channel)
+        await self.other.untrack(group, self._twin_of(channel))
+
+    async def send_to_user(self, key: Any, message: Message) -> Any:
+        """Send to every connection of a person, by the layer to send by."""
+        return await self.sending.send_to_user(key, message)
+
+    def presence_sync(self, group: str) -> Presence:
+        """Call ``presence`` from code without an event loop, and block."""
+        found: Presence = self.sending.presence_sync(group)
+        return found
+
+    def send_to_user_sync(self, key: Any, message: Message) -> Any:
+        """Call ``send_to_user`` from code without an event loop, and block."""
+        return self.group_send_sync(user_group(key_of(key)), message)
+
+    def attend(self, channel: str, scope: Any, *, hears: bool) -> None:
+        """Note a connection; its twin hears nothing, because it would hear it twice."""
+        self.sending.attend(channel, scope, hears=hears)
+
+    def _attend_twin(self, channel: str, twin: str) -> None:
+        """Note the connection on the other layer, if it is noted on the one to send by."""
+        attendance = self.sending._attendance_of(channel) if self.tracks else None
+        attendee = None if attendance is None else attendance.attendees.get(channel)
+        if attendee is not None:
+            self.other.attend(twin, attendee.scope, hears=False)
+
+    def away(self, channel: str, away: bool) -> None:
+        """Note that the client of a connection is away, or has come back."""
+        self.sending.away(channel, away)
+        self.other.away(self._twin_of(channel), away)
+
+    def departs(self, channel: str) -> None:
+        """Note that a connection ends."""
+        self.sending.departs(channel)
+        self.other.departs(self._twin_of(channel))
+
+    async def _twin(self, channel: str) -> str:
+        """Return the name of ``channel`` on the other layer, perhaps a new one."""
+        raise NotImplementedError
+
+    def _twin_of(self, channel: str) -> str:
+        """Return the name of ``channel`` on the other layer; ``channel`` itself if it has none there."""
+        raise NotImplementedError

@@ -1,0 +1,204 @@
+"""What an event loop knows of the people in one group, and whom it tells of changes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Protocol
+
+from compat.layers.presence.people import Diff, Presence
+
+__all__ = ["DIFF", "Following", "Watched"]
+
+DIFF = "presence.diff"
+"""The type of the message about who has come and left."""
+GATHER_S, GATHER_MORE = 0.1, 10_000
+"""Changes of so many seconds are told at once, and of a second more for so many who hear them."""
+WRITTEN_S = 1.0
+"""How long it is waited for a change of one's own before all is read again."""
+
+Tell = Callable[[Iterable[str], dict[str, Any]], None]
+
+
+class Following(Protocol):
+    """Where changes come from."""
+
+    async def read(self, group: str) -> Presence:
+        """Return who is in a group; raise LayerUnavailable."""
+        raise NotImplementedError
+
+    async def follow(self, group: str) -> None:
+        """Pass all changes on from now on (``Watched.came``); raise LayerUnavailable."""
+
+    def unfollow(self, group: str) -> None:
+        """Pass them on no more."""
+
+
+class Watched:
+    """One group. ``tell(channels, message)`` puts a message into inboxes."""
+
+    __slots__ = (
+        "_early",
+        "_ended",
+        "_follow",
+        "_group",
+        "_joins",
+        "_known",
+        "_leaves",
+        "_loop",
+        "_source",
+        "_tell",
+        "_timer",
+        "_waiting",
+        "_written",
+        "channels",
+        "hearing",
+    )
+
+    def __init__(self, group: str, loop: asyncio.AbstractEventLoop, source: Following, tell: Tell) -> None:
+        self.channels: set[str] = set()
+        """The connections of this event loop that are present, or have been a moment ago."""
+        self.hearing: dict[str, None] = {}
+        """Those that are told of changes."""
+        self._group = group
+        self._loop = loop
+        self._source = source
+        self._tell = tell
+        self._known: Presence | None = None
+        """Who is here, while the group is followed."""
+        self._early: list[Diff] = []
+        """What has come while all was read."""
+        self._follow: asyncio.Task[None] | None = None
+        self._joins: dict[str, dict[str, Any]] = {}
+        self._leaves: dict[str, dict[str, Any]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        """Runs while changes are gathered."""
+        self._written = 0
+        """The version that a change of this event loop has had."""
+        self._waiting: asyncio.Event | None = None
+        self._ended = False
+
+    def written(self, version: int) -> None:
+        """Note that this event loop has made a change, which has this version."""
+        self._written = max(self._written, version)
+
+    async def people(self) -> Presence:
+        """Return who is here, from now on without asking; raise LayerUnavailable."""
+        await self.follow()
+        if self._known is not None and self._known.version < self._written:
+            try:
+                await asyncio.wait_for(self._reached(self._written), WRITTEN_S)
+            except asyncio.TimeoutError:  # the connection that brings the changes is slow, or was cut
+                self.lost()
+                await self.follow()
+        known = self._known
+        assert known is not None
+        copied = {key: _copied(person) for key, person in known.items()}
+        return Presence(copied, known.version)
+
+    async def _reached(self, version: int) -> None:
+        """Wait until a change with this version has come."""
+        while self._known is not None and self._known.version < version:
+            self._waiting = self._waiting or asyncio.Event()
+            await self._waiting.wait()
+
+    def _wake(self) -> None:
+        if self._waiting is not None:
+            self._waiting.set()
+            self._waiting = None
+
+    async def follow(self) -> None:
+        """Know who is here from now on; concurrent callers share one attempt."""
+        if self._known is None and self._follow is None:
+            self._begin(self._source.follow(self._group))
+        if self._follow is not None:
+            await asyncio.shield(self._follow)
+
+    def _begin(self, first: Coroutine[Any, Any, None] | None) -> None:
+        self._early = []
+        self._follow = self._loop.create_task(self._catch_up(first))
+        self._follow.add_done_callback(self._followed)
+
+    def _followed(self, task: asyncio.Task[None]) -> None:
+        self._follow = None
+        if not task.cancelled():
+            task.exception()  # marks it as retrieved; the waiting callers get it too
+
+    async def _catch_up(self, first: Coroutine[Any, Any, None] | None) -> None:
+        if first is not None:
+            await first
+            if self._ended:
+                self._source.unfollow(self._group)
+        self._early = []
+        now = await self._source.read(self._group)
+        for diff in self._early:
+            if diff.version == now.version + 1:
+                now.apply(diff)
+        before, self._known = self._known, now
+        self._wake()
+        if before is not None:
+            self._gather(Diff.between(before, now))
+        if self._early and self._early[-1].version > now.version:  # one was missing
+            await self._catch_up(None)
+
+    def came(self, diff: Diff) -> None:
+        """Take a change."""
+        known = self._known
+        if self._follow is not None:
+            self._early.append(diff)
+        elif known is not None and diff.version == known.version + 1:
+            known.apply(diff)
+            self._wake()
+            self._gather(diff)
+        elif known is not None and diff.version > known.version:
+            self.lost()
+
+    def lost(self) -> None:
+        """Read again who is here: changes may be missing."""
+        if self._known is not None and self._follow is None:
+            self._begin(None)
+
+    def _gather(self, diff: Diff) -> None:
+        if not self.hearing:
+            return
+        for key in diff.leaves:
+            self._joins.pop(key, None)
+        self._joins.update(diff.joins)
+        for key in diff.joins:
+            self._leaves.pop(key, None)
+        self._leaves.update(diff.leaves)
+        if self._timer is None:
+            wait_s = GATHER_S + len(self.hearing) / GATHER_MORE
+            self._timer = self._loop.call_later(wait_s, self._tell_of)
+
+    def _tell_of(self) -> None:
+        self._timer = None
+        joins, self._joins = self._joins, {}
+        leaves, self._leaves = self._leaves, {}
+        if self._known is not None and (joins or leaves):
+            version = self._known.version
+            message = {
+                "type": DIFF,
+                "group": self._group,
+                "joins": joins,
+                "leaves": leaves,
+                "version": version,
+            }
+            self._tell(tuple(self.hearing), message)
+
+    def end(self) -> None:
+        """Follow the group no more; who waits for an answer still gets it."""
+        self._ended = True
+        self._source.unfollow(self._group)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def cancel(self) -> None:
+        """End all work."""
+        self.end()
+        if self._follow is not None:
+            self._follow.cancel()
+
+
+def _copied(person: dict[str, Any]) -> dict[str, Any]:
+    return {**person, "metas": [dict(meta) for meta in person["metas"]]}

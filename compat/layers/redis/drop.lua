@@ -1,0 +1,17 @@
+-- Takes the connections of a dead process out of some of the people of a group.
+-- KEYS: the people, the topic
+-- ARGV: the command to publish with, seconds to keep the people, the process, the keys of the people
+local joins, leaves = {}, {}
+for i = 4, #ARGV do
+  local person, mine = person_of(KEYS[1], ARGV[i]), {}
+  for channel, entry in pairs(person) do
+    if entry[1] == ARGV[3] then mine[#mine + 1] = channel end
+  end
+  if #mine > 0 then
+    local before = shown(person)
+    for _, channel in ipairs(mine) do person[channel] = nil end
+    write(KEYS[1], ARGV[i], person, before, joins, leaves)
+  end
+end
+publish(KEYS[1], KEYS[2], ARGV[1], ARGV[2], joins, leaves)
+return #joins + #leaves

@@ -1,0 +1,65 @@
+-- Before each script about who is here. The people of a group are a hash: "k:" and a person's key, with the person's
+-- connections as JSON, {channel: [process, away, leaving, meta, since in ms]}; and "v", the version.
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- Returns what is told of a person, as JSON, and whether there is anybody who is not leaving.
+local function shown(person)
+  local listed, leaving, away, metas = {}, {}, 'true', {}
+  for _, entry in pairs(person) do
+    local to = entry[3] == 1 and leaving or listed
+    to[#to + 1] = entry
+  end
+  local here = #listed > 0
+  if not here then listed = leaving end
+  table.sort(listed, function(one, other)
+    if one[5] == other[5] then return one[4] < other[4] end
+    return one[5] < other[5]
+  end)
+  for i, entry in ipairs(listed) do
+    metas[i] = entry[4]
+    if entry[2] == 0 then away = 'false' end
+  end
+  if #metas == 0 then return nil, false end
+  return '{"metas":[' .. table.concat(metas, ',') .. '],"away":' .. away .. '}', here
+end
+
+local function person_of(people, key)
+  local found = redis.call('HGET', people, 'k:' .. key)
+  return found and cjson.decode(found) or {}
+end
+
+-- Writes a person, and adds what has changed to joins or leaves, as JSON.
+local function write(people, key, person, before, joins, leaves)
+  local after = shown(person)
+  if after then
+    redis.call('HSET', people, 'k:' .. key, cjson.encode(person))
+  else
+    redis.call('HDEL', people, 'k:' .. key)
+  end
+  if after and after ~= before then
+    joins[#joins + 1] = cjson.encode(key) .. ':' .. after
+  elseif before and not after then
+    leaves[#leaves + 1] = cjson.encode(key) .. ':' .. before
+  end
+end
+
+-- Publishes what has changed, and returns the version. A version never comes again, because that of a new hash is the time.
+local function publish(people, topic, command, keep_s, joins, leaves)
+  local version = tonumber(redis.call('HGET', people, 'v') or 0)
+  if #joins + #leaves > 0 then
+    version = (version > 0 and version or now_ms()) + 1
+    local text = string.format('%.0f', version)
+    redis.call('HSET', people, 'v', text)
+    redis.call(command, topic, '{"version":' .. text .. ',"joins":{' .. table.concat(joins, ',') ..
+      '},"leaves":{' .. table.concat(leaves, ',') .. '}}')
+  end
+  if redis.call('HLEN', people) <= 1 then
+    redis.call('DEL', people)
+  else
+    redis.call('EXPIRE', people, keep_s)
+  end
+  return version
+end

@@ -1,0 +1,228 @@
+"""Who is here, in Redis: for each group a hash of its people, whose changes are published.
+
+Each event loop has a lease, and renews it; an entry names the loop that it belongs to. When a lease has run
+out, because a process was killed or has lost Redis for long, one of the others takes its entries out. A loop
+that was taken out by mistake enters its connections again, under another name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import uuid
+from collections.abc import Awaitable, Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compat.clock import steady
+from compat.exceptions import LayerUnavailable
+from compat.layers.presence.attendance import Attendance
+from compat.layers.presence.people import MAX_ENTRIES, Diff, Entry, Place, Presence, shown
+from compat.layers.redis.subscriptions import Subscriptions
+from compat.redis.scripts import Script
+from compat.redis.waiting import sleep
+
+if TYPE_CHECKING:
+    from compat.layers.redis.layer import RedisLayer
+    from compat.layers.redis.station import Station
+
+__all__ = ["BEAT_S", "LEASE_S", "RedisPeople"]
+
+log = logging.getLogger("compat.layers")
+
+FOLDER = Path(__file__).parent
+COMMON = ("people",)
+ENTER = Script(FOLDER, "enter", COMMON)
+DEPART = Script(FOLDER, "depart", COMMON)
+DROP = Script(FOLDER, "drop", COMMON)
+BEAT = Script(FOLDER, "beat", COMMON)
+
+LEASE_S, BEAT_S = 10.0, 3.0
+"""How long a process is taken to live without a sign of it, and how often it gives one, in seconds."""
+CLAIM_MS = 10_000
+KEEP_S = 24 * 60 * 60
+"""Seconds after which Redis forgets a group that nobody renews: all processes have died."""
+PING_S = 5.0
+AT_ONCE = 200
+
+
+class RedisPeople:
+    """What one event loop sees of the people; a ``People``."""
+
+    def __init__(self, station: Station, layer: RedisLayer[Any], attendance: Attendance) -> None:
+        self._station = station
+        self._layer = layer
+        self._attendance = attendance
+        self._topics: dict[str, str] = {}
+        """Maps the topics of the groups that are followed to the groups."""
+        self._subscriptions = Subscriptions(
+            station, PING_S, self._published, self._topics.__contains__, self._confirmed
+        )
+        self._names: dict[int, str] = {}
+        """What this event loop is called on each host."""
+        self._beating: asyncio.Task[None] | None = None
+        self._renewed = steady()
+
+    def _start(self) -> None:
+        """Show from now on that this process lives, and take out those that do not."""
+        if self._beating is None:
+            self._beating = self._station.loop.create_task(self._beat())
+
+    # To write
+
+    def _where(self, group: str) -> tuple[int, str, str]:
+        """Return the host of a group's people, their key there, and their topic."""
+        keys = self._station.keys
+        topic = keys.people_topic(group)
+        return keys.shard_in(topic), keys.people(group), topic
+
+    def _name(self, shard: int) -> str:
+        return self._names.setdefault(shard, uuid.uuid4().hex)
+
+    async def enter(self, place: Place, meta: str, *, away: bool) -> int:
+        """See ``People``."""
+        self._start()
+        shard, people, topic = self._where(place.group)
+        name, keys = self._name(shard), self._station.keys.at(shard)
+        version: int = await self._station.shards.run(
+            shard,
+            ENTER,
+            [people, topic, keys.present(name), keys.processes],
+            *(await self._layer._publishing(), KEEP_S, name, *place, int(away), meta),
+            *(MAX_ENTRIES, int(LEASE_S * 1000)),
+        )
+        return version
+
+    async def depart(self, place: Place, how: str, *, last: bool) -> tuple[bool, int]:
+        """See ``People``."""
+        shard, people, topic = self._where(place.group)
+        departed, version = await self._station.shards.run(
+            shard,
+            DEPART,
+            [people, topic, self._station.keys.at(shard).present(self._name(shard))],
+            *(await self._layer._publishing(), KEEP_S, *place, how, int(last)),
+        )
+        return bool(departed), version
+
+    # To read
+
+    async def read(self, group: str) -> Presence:
+        """See ``People``."""
+        self._start()
+        shard, people, _ = self._where(group)
+        flat: list[bytes] = await self._station.shards.call(shard, b"HGETALL", people)
+        version, found = 0, dict[str, dict[str, Any]]()
+        for start in range(0, len(flat), 2 * AT_ONCE):
+            if start:
+                await asyncio.sleep(0)  # a crowd must not hold up the event loop
+            part = flat[start : start + 2 * AT_ONCE]
+            for field, value in zip(part[::2], part[1::2], strict=True):
+                if field == b"v":
+                    version = int(value)
+                elif person := shown(_entries(value)):
+                    found[field[2:].decode()] = person
+        return Presence(found, version)
+
+    async def follow(self, group: str) -> None:
+        """See ``People``."""
+        topic = self._where(group)[2]
+        self._topics[topic] = group
+        await self._subscriptions.subscribe(topic)
+
+    def unfollow(self, group: str) -> None:
+        """See ``People``."""
+        topic = self._where(group)[2]
+        if self._topics.pop(topic, None) is not None:
+            self._subscriptions.unsubscribe(topic)
+
+    def _published(self, topic: bytes, body: bytes) -> Awaitable[None] | None:
+        group = self._topics.get(topic.decode())
+        if group is not None:
+            try:
+                self._attendance.came(group, Diff.read(body))
+            except ValueError as error:
+                self._layer.count_undecodable(f"the presence of group {group}", error)
+        return None
+
+    def _confirmed(self, topics: set[str]) -> None:
+        """Read again what may have changed while there was no connection."""
+        for topic in topics:
+            watched = self._attendance.groups.get(self._topics.get(topic, ""))
+            if watched is not None:
+                watched.lost()
+
+    # Who lives
+
+    async def _beat(self) -> None:
+        while True:
+            await sleep(BEAT_S)
+            groups = self._by_host()
+            for shard in range(self._station.keys.ring_size):
+                try:
+                    await self._beat_on(shard, groups.get(shard, ()))
+                except LayerUnavailable:
+                    pass  # others may take this process out, and it enters again
+                except Exception:
+                    log.exception("%s: presence: the lease was not renewed", self._layer.name())
+            self._attendance.settle()
+
+    def _by_host(self) -> dict[int, Collection[str]]:
+        groups = self._attendance.groups
+        if self._station.keys.ring_size == 1:
+            return {0: groups}
+        found: dict[int, list[str]] = {}
+        for group in groups:
+            found.setdefault(self._where(group)[0], []).append(group)
+        return {**found}
+
+    async def _beat_on(self, shard: int, mine: Collection[str]) -> None:
+        keys, shards = self._station.keys.at(shard), self._station.shards
+        lease_ms = int(LEASE_S * 1000) if mine else 0
+        had, *dead = await shards.run(
+            shard, BEAT, [keys.processes, keys.dying], self._name(shard), lease_ms, CLAIM_MS
+        )
+        if mine and not had:
+            self._names[shard] = uuid.uuid4().hex
+            await self._attendance.again(lambda group: self._where(group)[0] == shard)
+        for process in dead:
+            await self._take_out(shard, process.decode())
+        if mine and steady() - self._renewed > KEEP_S / 4:
+            self._renewed = steady()
+            renewed = [keys.present(self._name(shard)), *map(self._station.keys.people, mine)]
+            for key in renewed:
+                await shards.call(shard, b"EXPIRE", key, KEEP_S)
+
+    async def _take_out(self, shard: int, process: str) -> None:
+        """Take the entries of a dead process out."""
+        keys, shards = self._station.keys, self._station.shards
+        present = keys.at(shard).present(process)
+        for group in await shards.call(shard, b"SMEMBERS", present):
+            _, people, topic = self._where(group.decode())
+            cursor = b""
+            while cursor != b"0":
+                cursor, flat = await shards.call(shard, b"HSCAN", people, cursor or b"0", b"COUNT", AT_ONCE)
+                found = [
+                    field[2:]
+                    for field, value in zip(flat[::2], flat[1::2], strict=True)
+                    if process.encode() in value
+                ]
+                if found:
+                    told = (await self._layer._publishing(), KEEP_S, process)
+                    await shards.run(shard, DROP, [people, topic], *told, *found)
+        await shards.call(shard, b"DEL", present)
+        await shards.call(shard, b"ZREM", keys.at(shard).dying, process)
+
+    async def aclose(self) -> None:
+        """End all work; the lease runs out by itself."""
+        if self._beating is not None:
+            self._beating.cancel()
+        await self._subscriptions.aclose()
+
+
+def _entries(value: bytes) -> list[Entry]:
+    person: Mapping[str, tuple[str, int, int, str, float]] = json.loads(value)
+    return [
+        Entry(process, bool(away), bool(leaving), meta, int(since))
+        for process, away, leaving, meta, since in person.values()
+    ]

@@ -1,0 +1,68 @@
+"""Who is here: ``self.presence`` of a consumer, and what ``layer.presence(group)`` returns.
+
+A connection is present in a group as a person, so three tabs of one user are one person. A layer tracks the
+members of the groups that ``CONFIG["presence"]`` names by itself, without a change of the consumers; others
+call ``track``. A consumer with a handler ``presence_diff`` is told who comes and leaves.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from compat.exceptions import InvalidChannelLayerError
+from compat.layers import missing_layer
+from compat.layers.presence.people import Presence
+
+if TYPE_CHECKING:
+    from compat.consumer import AsyncConsumer
+
+__all__ = ["ConsumerPresence", "HasPresence", "Presence"]
+
+
+class ConsumerPresence:
+    """The presence of one connection. Its methods raise LayerUnavailable without Redis.
+
+    A sync consumer calls them by ``async_to_sync``.
+    """
+
+    def __init__(self, consumer: AsyncConsumer) -> None:
+        if consumer.channel_layer is None:
+            raise InvalidChannelLayerError(missing_layer(consumer))
+        self._layer = consumer.channel_layer
+        if not hasattr(self._layer, "track"):
+            raise NotImplementedError(
+                f"self.presence needs a layer of compat; {type(self._layer).__qualname__} knows no people"
+            )
+        self._channel = consumer.channel_name
+        hears = hasattr(consumer, "presence_diff")
+        self._layer.attend(self._channel, consumer.scope, hears=hears)
+        self._scope = consumer.scope
+
+    async def track(self, group: str, key: Any = None, meta: Mapping[str, Any] | None = None) -> None:
+        """Be present in ``group`` until the connection ends.
+
+        ``key`` names the person: a user, or a str, int or UUID; None: the user of the scope. ``meta``: what
+        is told of this connection, at most 1 KiB as JSON. Another call replaces both.
+        """
+        await self._layer.track(group, self._channel, self._scope.get("user") if key is None else key, meta)
+
+    async def untrack(self, group: str) -> None:
+        """Be absent from ``group``, at once."""
+        await self._layer.untrack(group, self._channel)
+
+    async def list(self, group: str) -> Presence:
+        """Return who is in ``group``: see ``layer.presence()``."""
+        found: Presence = await self._layer.presence(group)
+        return found
+
+
+class HasPresence:
+    """Base of consumers."""
+
+    @functools.cached_property
+    def presence(self) -> ConsumerPresence:
+        """The presence of this connection in groups; InvalidChannelLayerError without a channel layer."""
+        consumer: Any = self
+        return ConsumerPresence(consumer)

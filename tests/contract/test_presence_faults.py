@@ -1,0 +1,156 @@
+"""Who is here when servers die and connections break, and after any order of comings and goings."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.contract.test_presence import Tab, User, here, servers, short
+from tests.support.layers import Kind, unique_prefix
+from tests.support.waiting import until_async, until_awaited
+
+__all__ = ["servers", "short"]
+
+Make = Callable[..., Any]
+pytestmark = [pytest.mark.layers(ours=True), pytest.mark.one_host]
+PRESENCE = {"chat_*": {"key": "user"}}
+
+
+@pytest.fixture
+def redis_only(kind: Kind) -> None:
+    if kind.name == "memory":
+        pytest.skip("a process that has died takes its memory with it")
+    if "-to-" in kind.name or "-from-" in kind.name:
+        pytest.skip("two layers, each of which is tested by itself")
+
+
+def kill(server: Any) -> None:
+    """What a `kill -9` leaves of a server: nothing renews its lease, and nothing tells of its connections."""
+    for station in server._stations.all():
+        station.attendance.people._beating.cancel()
+        station.attendance.end = lambda channel: None
+
+
+async def test_presence_r3_a_dead_server_s_people_leave_once(
+    servers: Any, short: None, redis_only: None
+) -> None:
+    one, two = servers(presence=PRESENCE)
+    ears = [await (await Tab.open(one, User(name), hears=True)).join() for name in ("ear", "ear2")]
+    for name in ("ada", "bob", "both"):
+        await (await Tab.open(two, User(name))).join()
+    await (await Tab.open(one, User("both"))).join()
+    await here(one, {"ear": 1, "ear2": 1, "ada": 1, "bob": 1, "both": 2})
+    kill(two)
+    for ear in ears:
+        await until_async(lambda: len(ears[0].left()) >= 2, "they have left")
+        await until_async(lambda: len(ears[1].left()) >= 2, "they have left")
+        assert sorted(ear.left()) == ["ada", "bob"], "one leave each, and none of who is elsewhere"
+    await here(one, {"ear": 1, "ear2": 1, "both": 1})
+
+
+async def test_a_server_that_was_taken_out_by_mistake_comes_back(
+    servers: Any, short: None, redis_only: None
+) -> None:
+    one, two = servers(presence=PRESENCE)
+    ear = await (await Tab.open(one, User("ear"), hears=True)).join()
+    tab = await (await Tab.open(two, User("ada"))).join()
+    (station,) = two._stations.all()
+    store = station.attendance.people
+    store._beating.cancel()  # it hangs for longer than its lease
+    await until_async(lambda: ear.left() == ["ada"], "it is taken to be dead")
+    store._beating = None
+    store._start()
+    await here(one, {"ear": 1, "ada": 1})
+    await until_async(lambda: ear.joined()[-1:] == ["ada"], "it is here again")
+    await tab.close()
+    await until_async(lambda: ear.left() == ["ada", "ada"], "and leaves as anybody")
+
+
+async def test_a_redis_that_has_lost_everything(servers: Any, short: None, redis_only: None) -> None:
+    one, two = servers(presence=PRESENCE)
+    await (await Tab.open(one, User("ada"))).join()
+    await (await Tab.open(two, User("bob"))).join()
+    await here(one, {"ada": 1, "bob": 1})
+    (station,) = one._stations.all()
+    for index in range(one.keys.ring_size):
+        await station.forget_people(index)
+    for server in (one, two):
+        await here(server, {"ada": 1, "bob": 1})
+
+
+async def test_changes_that_were_missed_are_read(servers: Any, short: None, redis_only: None) -> None:
+    one, two = servers(presence=PRESENCE)
+    ear = await (await Tab.open(one, User("ear"), hears=True)).join()
+    (station,) = one._stations.all()
+    reading = [one_of._link for one_of in station.attendance.people._subscriptions._subscribers.values()]
+    for link in reading:
+        link.end("cut")
+    tab = await (await Tab.open(two, User("ada"))).join()
+    await until_async(lambda: "ada" in ear.joined(), "it has come while the connection was cut")
+    await tab.close()
+    await until_async(lambda: ear.left() == ["ada"], "it has left")
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["open", "close", "leave", "away", "back"]),
+        st.integers(0, 5),
+        st.sampled_from(["ada", "bob"]),
+        st.integers(0, 1),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS)
+async def test_presence_r4_any_order_of_comings_and_goings_ends_in_agreement(
+    make: Make, kind: Kind, short: None, steps: list[tuple[str, int, str, int]]
+) -> None:
+    """What two servers say, and what somebody knows who has only added up the changes, is the same."""
+    prefix = unique_prefix()
+    fleet = [make()] * 2 if kind.name == "memory" else [make(prefix=prefix), make(prefix=prefix)]
+    ear = await (await Tab.open(fleet[0], hears=True)).track("ear")
+    tabs: dict[int, tuple[Tab, str]] = {}
+    away: set[int] = set()
+    for step, number, name, server in steps:
+        if step == "open" and number not in tabs:
+            tabs[number] = await (await Tab.open(fleet[server])).track(name), name
+        elif number in tabs and step in ("close", "leave"):
+            tab, _ = tabs.pop(number)
+            away.discard(number)
+            if step == "leave":
+                await tab.layer.untrack("chat_x", tab.channel)
+            await tab.close()
+        elif number in tabs and step in ("away", "back"):
+            tabs[number][0].layer.away(tabs[number][0].channel, step == "away")
+            (away.add if step == "away" else away.discard)(number)
+    expected: dict[str, Any] = {"ear": {"metas": [{}], "away": False}}
+    for name in {name for _, name in tabs.values()}:
+        mine = [number for number, (_, of) in tabs.items() if of == name]
+        expected[name] = {"metas": [{}] * len(mine), "away": away.issuperset(mine)}
+    for layer in fleet:
+        await until_awaited(lambda layer=layer: _as_dict(layer), expected)  # type: ignore[misc]
+
+    async def added_up() -> dict[str, Any]:
+        known: dict[str, Any] = {}
+        for diff in ear.diffs():
+            known = {
+                key: person for key, person in {**known, **diff["joins"]}.items() if key not in diff["leaves"]
+            }
+        return known
+
+    await until_awaited(added_up, expected)
+    for tab, _ in tabs.values():
+        await tab.close()
+    await ear.close()
+    await asyncio.sleep(0)
+
+
+async def _as_dict(layer: Any) -> dict[str, Any]:
+    return dict(await layer.presence("chat_x"))
