@@ -56,6 +56,29 @@ const page = {
   document: globalThis.document,
 };
 
+/**
+ * Who is in a group: `people` by key, as the server's `layer.presence()` has them. It fires `change`.
+ */
+export class Presence extends EventTarget {
+  /** @param {string} group */
+  constructor(group) {
+    super();
+    this.group = group;
+    /** @type {Record<string, {metas: any[], away: boolean}>} */
+    this.people = {};
+    /** Why the page may not see them; empty if it may. */
+    this.refused = "";
+  }
+
+  /** @param {any} told */
+  _take({ people, joins, leaves, refused = "" }) {
+    this.people = people || (refused ? {} : { ...this.people, ...joins });
+    for (const key in leaves) delete this.people[key];
+    this.refused = refused;
+    this.dispatchEvent(new Event("change"));
+  }
+}
+
 export class Socket extends EventTarget {
   static get CONNECTING() { return 0; }
   static get OPEN() { return 1; }
@@ -135,6 +158,8 @@ export class Socket extends EventTarget {
     this._received = 0;
     this._acknowledged = 0;
     this._newBytes = 0;
+    /** @type {Map<string, Presence>} */
+    this._people = new Map();
     Object.assign(this, heritages.get(this.url));
     heritages.delete(this.url);
 
@@ -179,6 +204,25 @@ export class Socket extends EventTarget {
     }
     this._frames.push(frame);
     if (this._up) this._flush();
+  }
+
+  /**
+   * Watches who is in a group that the consumer has joined, where the layer's option `presence` is `public`.
+   *
+   * @param {string} group
+   */
+  presence(group) {
+    const known = this._people.get(group);
+    if (known) return known;
+    const watched = new Presence(group);
+    this._people.set(group, watched);
+    if (this._up) this._watchPeople([group]);
+    return watched;
+  }
+
+  /** @param {Iterable<string>} groups */
+  _watchPeople(groups) {
+    if (this._mode === "resume") for (const group of groups) this._control({ type: "presence", group });
   }
 
   /**
@@ -291,6 +335,7 @@ export class Socket extends EventTarget {
     } else {
       this._begin(all);
     }
+    this._watchPeople(this._people.keys());
     // Otherwise the verdict follows what is replayed.
     if (this._offered && "recovered" in hello) this._tellOutcome(hello);
   }
@@ -305,6 +350,8 @@ export class Socket extends EventTarget {
       if (control.ask === true) this._ack();
     } else if (control.type === "verdict") {
       this._tellOutcome(control);
+    } else if (control.type === "presence") {
+      this._people.get(control.group)?._take(control);
     } else if (control.type === "go") {
       this._timer("go", this._env.random() * control.within * 1000, () => this._drop(1012));
     }

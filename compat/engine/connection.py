@@ -115,6 +115,8 @@ class Connection:
             self.resumed.tell_by(self.notice)
             if self.subscription is not None and getattr(self.subscription.layer, "rules", None):
                 self.resumed.follow(self.inbox, self.progress)
+            if self.subscription is not None and getattr(self.subscription.layer, "presence_rules", None):
+                self.resumed.show_people(self.subscription.layer, self.inbox, self.consumer)
         elif socket.websocket and socket.served and holds_closes_back():
             apart = Interruptible(receive, socket.raw_send)
             receive = apart.receive

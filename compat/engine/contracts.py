@@ -73,6 +73,9 @@ class Resumed:
         ``progress()``: see ``Work``.
         """
 
+    def show_people(self, layer: Any, inbox: Inbox, consumer: Any) -> None:
+        """Let the client's page watch who is in the groups of ``inbox``, on a layer with presence."""
+
     @property
     def parked(self) -> bool:
         """True while no socket is attached."""

@@ -187,6 +187,7 @@ class ResumableConnection(Parking):
         if self.followed is not None:
             self.followed.close()
             self.followed = None
+        self.watch_no_more()
         self._wake_all()
         if self.link is None and (self.final is None or not self.accepted):
             self.forget()
@@ -289,6 +290,8 @@ class ResumableConnection(Parking):
         if link is not self.link:
             return
         self.link = None
+        if self.people is not None:
+            self.people.close()
         if self.final is not None:
             closed = self.final.get("code", NORMAL)
             self.put_disconnect(closed)

@@ -311,6 +311,8 @@ class Link:
             self.owner.acknowledged(self, read_count(members))
         elif kind == "ping":
             self.tell(control("pong"))
+        elif kind == "presence":
+            self.owner.watch_people(self, members)
         elif kind == "bye":
             self.goodbye = True
 

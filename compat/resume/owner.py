@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from compat.resume.journal import Journal
 from compat.types import Message
@@ -27,6 +27,9 @@ class Owner(Protocol):
 
     def acknowledged(self, link: Link, count: int) -> None:
         """The client has so many frames."""
+
+    def watch_people(self, link: Link, members: dict[str, Any]) -> None:
+        """The client's page asks who is in a group; raise Malformed."""
 
     def ended(self, link: Link, code: int, *, goodbye: bool) -> None:
         """The link is no more."""

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from compat.engine.contracts import Resumed
 from compat.engine.draining import drain_seconds
 from compat.engine.limits import Admission
 from compat.resume.inbound import Inbound
 from compat.resume.journal import Journal
 from compat.resume.link import Link
+from compat.resume.people import WatchesPeople
 from compat.resume.registry import registry
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ __all__ = ["LOST", "SERVICE_RESTART", "Parking"]
 LOST, SERVICE_RESTART = 1006, 1012
 
 
-class Parking(Resumed):
+class Parking(WatchesPeople):
     """Base of ``ResumableConnection``."""
 
     __slots__ = ("park_timer",)
@@ -40,6 +40,7 @@ class Parking(Resumed):
     told: bool
 
     def __init__(self) -> None:
+        super().__init__()
         self.park_timer: asyncio.TimerHandle | None = None
 
     def acknowledge(self, *, fresh: bool = False) -> None:

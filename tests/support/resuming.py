@@ -126,7 +126,7 @@ class Resuming:
         """
         await self.present(to=to, ticket=ticket, received=received, only=only)
         if self.recovered is None:
-            await self._until("verdict")
+            await self.told("verdict")
         assert self.recovered is not None
         return self.recovered
 
@@ -289,9 +289,10 @@ class Resuming:
     async def pong(self) -> None:
         """Ping, and wait for the answer: what was sent before has been read."""
         await self.say("ping")
-        await self._until("pong")
+        await self.told("pong")
 
-    async def _until(self, kind: str) -> dict[str, Any]:
+    async def told(self, kind: str) -> dict[str, Any]:
+        """Return the next control frame of a type."""
         while True:
             for said in self.controls:
                 if said["type"] == kind:

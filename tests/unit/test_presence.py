@@ -81,6 +81,15 @@ class OwnSync(JsonWebsocketConsumer):
         self.send_json(async_to_sync(getattr(self.presence, what))(*rest))
 
 
+class Private(Room):
+    """Shows nobody who is in it."""
+
+    @classmethod
+    async def presence_allowed(cls, scope: Any, group: str) -> bool:
+        assert (scope["user"].pk, group) == ("ada", "chat_x")
+        return False
+
+
 class Named(Room):
     """Has had an attribute of that name for years."""
 
@@ -106,11 +115,12 @@ async def server(
     request: pytest.FixtureRequest, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[LiveServer]:
     monkeypatch.setattr(attendance, "GRACE_S", 0.5)
-    config: dict[str, Any] = {"presence": {"chat_*": {"key": "user"}}}
+    config: dict[str, Any] = {"presence": {"chat_*": {"key": "user", "public": True}}}
     if request.param != "memory":
         config |= {"hosts": [redis_url], "prefix": unique_prefix()}
     layers = {"default": {"BACKEND": BACKENDS[request.param], "CONFIG": config}}
     consumers: dict[str, Any] = {"room": Room, "hear": Hearing, "own": Own, "sync": OwnSync, "named": Named}
+    consumers["private"] = Private
     app = URLRouter([path(name, consumer.as_asgi()) for name, consumer in consumers.items()])
     with override(CHANNEL_LAYERS=layers, SECRET_KEY="k" * 40, ALLOWED_HOSTS=["127.0.0.1"]):
         with LiveServer(WithUser(app)) as running:
@@ -217,3 +227,53 @@ async def test_a_person_is_sent_to_and_closed_by_the_key(server: LiveServer) -> 
     await _on(server, layer.group_send("chat_x", {"type": "chat.message", "text": "still here"}))
     assert await other.receive_json() == "still here"
     await until_awaited(here(server), {"bob": (1, False)})
+
+
+# Pages
+
+
+async def test_a_page_watches_who_is_here(server: LiveServer) -> None:
+    page = await enter(server, "room", "ada")
+    await page.say("presence", group="chat_x")
+    told = await page.told("presence")
+    assert told["people"] == {"ada": {"metas": [{}], "away": False}}
+    other = await enter(server, "room", "bob")
+    told = await page.told("presence")
+    assert told["joins"] == {"bob": {"metas": [{}], "away": False}} and told["leaves"] == {}
+    await other.leave()
+    assert (await page.told("presence"))["leaves"] == {"bob": {"metas": [{}], "away": False}}
+    await page.say("presence", group="chat_x", on=False)
+    await enter(server, "room", "eve")
+    await page.pong()
+    assert not page.controls
+    page.cut()
+    assert await page.back() == "all"
+    await page.say("presence", group="chat_x")
+    assert sorted((await page.told("presence"))["people"]) == ["ada", "eve"]
+    assert page.frames == type(page.frames)(), "no handler of the consumer has seen any of it"
+
+
+async def test_a_page_that_asks_too_often_is_answered_in_time(server: LiveServer) -> None:
+    page = await enter(server, "room", "ada")
+    for _ in range(100):
+        await page.say("presence", group="chat_x")
+    assert "people" in await page.told("presence")
+    await page.pong()
+    assert len(page.controls) <= 2
+
+
+@pytest.mark.parametrize(
+    ("where", "group", "why"),
+    [("room", "hall", "not public"), ("private", "chat_x", "not allowed"), ("room", "chat_y", "not joined")],
+)
+async def test_a_page_may_not_watch(server: LiveServer, where: str, group: str, why: str) -> None:
+    page = await enter(server, where, "ada")
+    await page.say("presence", group=group)
+    assert await page.told("presence") == {"type": "presence", "group": group, "refused": why}
+
+
+@pytest.mark.parametrize("group", [None, 7, "", "x" * 101, ["chat_x"]])
+async def test_what_is_no_question_ends_the_link(server: LiveServer, group: Any) -> None:
+    page = await enter(server, "room", "ada")
+    await page.say("presence", group=group)
+    assert await page.closed() == 4400

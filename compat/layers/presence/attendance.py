@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from compat.exceptions import LayerUnavailable
 from compat.layers.presence.people import MAX_ENTRIES, TOO_MANY, Diff, Place, Presence
-from compat.layers.presence.watching import Following, Tell, Watched
+from compat.layers.presence.watching import Following, Show, Tell, Watched
 from compat.metrics import Throttle
 
 __all__ = ["GRACE_S", "Attendance", "Attendee", "People"]
@@ -162,8 +162,11 @@ class Attendance:
         watched = self._watched(place.group)
         watched.channels.discard(place.channel)
         watched.hearing.pop(place.channel, None)
-        if not watched.channels:
-            del self.groups[place.group]
+        self._drop_if_unused(place.group, watched)
+
+    def _drop_if_unused(self, group: str, watched: Watched) -> None:
+        if watched.is_unused() and self.groups.get(group) is watched:
+            del self.groups[group]
             watched.end()
 
     def away(self, channel: str, away: bool) -> None:
@@ -211,6 +214,20 @@ class Attendance:
         """
         watched = self.groups.get(group)
         return await (self.people.read(group) if watched is None else watched.people())
+
+    async def show(self, group: str, channel: str, show: Show) -> None:
+        """Send who is in ``group`` to the page of a connection, and from then on what changes."""
+        watched = self._watched(group)
+        try:
+            await watched.show(channel, show)
+        finally:
+            self._drop_if_unused(group, watched)
+
+    def unshow(self, group: str, channel: str) -> None:
+        """Send that page no more."""
+        watched = self.groups.get(group)
+        if watched is not None and watched.pages.pop(channel, None) is not None:
+            self._drop_if_unused(group, watched)
 
     def _watched(self, group: str) -> Watched:
         found = self.groups.get(group)

@@ -12,6 +12,7 @@ from compat.layers.base import BaseChannelLayer
 from compat.layers.presence.attendance import Attendance
 from compat.layers.presence.people import Place, Presence, key_of, meta_text
 from compat.layers.presence.rules import PresenceRules
+from compat.layers.presence.watching import Show
 from compat.names import RESERVED, user_group
 from compat.types import Message
 
@@ -100,6 +101,18 @@ class KeepsPresence(BaseChannelLayer):
         attendance = self._attendance_of(channel)
         if attendance is not None:
             attendance.end(channel)
+
+    async def show(self, group: str, channel: str, show: Show) -> None:
+        """Send who is in ``group`` to the page of a connection by ``show(text)``, and then what changes."""
+        attendance = self._attendance_of(channel)
+        if attendance is not None:
+            await _on(attendance, attendance.show(group, channel, show))
+
+    def unshow(self, group: str, channel: str) -> None:
+        """Send that page no more; call it on the connection's event loop."""
+        attendance = self._attendance_of(channel)
+        if attendance is not None:
+            attendance.unshow(group, channel)
 
     # For the layers
 

@@ -8,6 +8,7 @@ from typing import Any
 from compat.layers.base import BaseChannelLayer
 from compat.layers.presence.people import Presence, key_of
 from compat.layers.presence.rules import PresenceRules
+from compat.layers.presence.watching import Show
 from compat.names import user_group
 from compat.types import Message
 
@@ -67,6 +68,14 @@ class MovesPresence(BaseChannelLayer):
     def attend(self, channel: str, scope: Any, *, hears: bool) -> None:
         """Note a connection; its twin hears nothing, because it would hear it twice."""
         self.sending.attend(channel, scope, hears=hears)
+
+    async def show(self, group: str, channel: str, show: Show) -> None:
+        """Send who is here, on the layer to send by, to the page of a connection."""
+        await self.sending.show(group, channel, show)
+
+    def unshow(self, group: str, channel: str) -> None:
+        """Send that page no more."""
+        self.sending.unshow(group, channel)
 
     def _attend_twin(self, channel: str, twin: str) -> None:
         """Note the connection on the other layer, if it is noted on the one to send by."""

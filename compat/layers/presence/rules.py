@@ -22,6 +22,8 @@ class PresenceRule:
     """
     meta: Callable[[Any], Mapping[str, Any]] | None = None
     """A function of the scope: what is told of a connection."""
+    public: bool = False
+    """Pages whose consumers are in the group may watch it (``socket.presence(group)``)."""
 
     def who(self, scope: Any, channel: str) -> Any:
         """Return the key of a connection; None: it is not tracked."""
@@ -43,7 +45,10 @@ FIELDS = tuple(field.name for field in dataclasses.fields(PresenceRule))
 
 
 class PresenceRules(Patterns[PresenceRule]):
-    """The option ``presence`` of a layer: ``{pattern: {"key", "meta"}}``; raises TypeError and ValueError."""
+    """The option ``presence`` of a layer: ``{pattern: {"key", "meta", "public"}}``.
+
+    Raises TypeError and ValueError.
+    """
 
     def __init__(self, given: Mapping[Any, Any] | None) -> None:
         super().__init__("presence", "{'chat_*': {'key': 'user'}}", given, _rule)
@@ -52,7 +57,7 @@ class PresenceRules(Patterns[PresenceRule]):
 def _rule(pattern: Any, given: Any) -> PresenceRule:
     where = f"presence[{pattern!r}]"
     if not isinstance(given, Mapping):
-        raise ValueError(f"{where} must be a dict with 'key' and 'meta', not {given!r}")
+        raise ValueError(f"{where} must be a dict with 'key', 'meta' or 'public', not {given!r}")
     check_options(PresenceRule, {str(name): value for name, value in given.items()}, FIELDS)
     rule = PresenceRule(**given)
     if not callable(rule.key) and rule.key not in ("user", "channel"):
@@ -61,4 +66,6 @@ def _rule(pattern: Any, given: Any) -> PresenceRule:
         )
     if rule.meta is not None and not callable(rule.meta):
         raise ValueError(f"{where}['meta'] must be a function of the scope, not {rule.meta!r}")
+    if not isinstance(rule.public, bool):
+        raise ValueError(f"{where}['public'] must be True or False, not {rule.public!r}")
     return rule

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Protocol
 
 from compat.layers.presence.people import Diff, Presence
 
-__all__ = ["DIFF", "Following", "Watched"]
+__all__ = ["DIFF", "Following", "Show", "Watched"]
 
 DIFF = "presence.diff"
 """The type of the message about who has come and left."""
@@ -17,6 +18,8 @@ GATHER_S, GATHER_MORE = 0.1, 10_000
 WRITTEN_S = 1.0
 """How long it is waited for a change of one's own before all is read again."""
 
+Show = Callable[[str], None]
+"""Sends a JSON object, as text, to a page."""
 Tell = Callable[[Iterable[str], dict[str, Any]], None]
 
 
@@ -53,6 +56,7 @@ class Watched:
         "_written",
         "channels",
         "hearing",
+        "pages",
     )
 
     def __init__(self, group: str, loop: asyncio.AbstractEventLoop, source: Following, tell: Tell) -> None:
@@ -60,6 +64,8 @@ class Watched:
         """The connections of this event loop that are present, or have been a moment ago."""
         self.hearing: dict[str, None] = {}
         """Those that are told of changes."""
+        self.pages: dict[str, Show] = {}
+        """What sends changes to the pages of connections that watch the group."""
         self._group = group
         self._loop = loop
         self._source = source
@@ -159,7 +165,7 @@ class Watched:
             self._begin(None)
 
     def _gather(self, diff: Diff) -> None:
-        if not self.hearing:
+        if not self.hearing and not self.pages:
             return
         for key in diff.leaves:
             self._joins.pop(key, None)
@@ -168,7 +174,7 @@ class Watched:
             self._leaves.pop(key, None)
         self._leaves.update(diff.leaves)
         if self._timer is None:
-            wait_s = GATHER_S + len(self.hearing) / GATHER_MORE
+            wait_s = GATHER_S + (len(self.hearing) + len(self.pages)) / GATHER_MORE
             self._timer = self._loop.call_later(wait_s, self._tell_of)
 
     def _tell_of(self) -> None:
@@ -176,15 +182,24 @@ class Watched:
         joins, self._joins = self._joins, {}
         leaves, self._leaves = self._leaves, {}
         if self._known is not None and (joins or leaves):
-            version = self._known.version
-            message = {
-                "type": DIFF,
-                "group": self._group,
-                "joins": joins,
-                "leaves": leaves,
-                "version": version,
-            }
-            self._tell(tuple(self.hearing), message)
+            told: dict[str, Any] = {"group": self._group, "joins": joins, "leaves": leaves}
+            told["version"] = self._known.version
+            if self.hearing:
+                self._tell(tuple(self.hearing), {"type": DIFF, **told})
+            text = json.dumps(told, separators=(",", ":")) if self.pages else ""
+            for show in tuple(self.pages.values()):
+                show(text)
+
+    async def show(self, channel: str, show: Show) -> None:
+        """Send all people to the page of a connection, and from then on what changes."""
+        known = await self.people()
+        told = {"group": self._group, "people": known, "version": known.version}
+        self.pages[channel] = show
+        show(json.dumps(told, separators=(",", ":")))
+
+    def is_unused(self) -> bool:
+        """Return True if nobody here is in the group, or watches it."""
+        return not self.channels and not self.pages
 
     def end(self) -> None:
         """Follow the group no more; who waits for an answer still gets it."""

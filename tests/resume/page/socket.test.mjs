@@ -697,3 +697,38 @@ test("only: a socket that the page has closed leaves nothing", () => {
   made(world, { only: true, url });
   assert.equal(world.wire.pop().link.length, 1);
 });
+
+// Who is here
+
+test("who is here, and what changes", () => {
+  const world = new World();
+  const socket = opened(world);
+  const room = socket.presence("room");
+  const seen = [];
+  room.addEventListener("change", () => seen.push(Object.keys(room.people).sort().join()));
+  assert.equal(socket.presence("room"), room);
+  assert.deepEqual(world.takeWire(), [{ client: { type: "presence", group: "room" } }]);
+  const here = { metas: [{}], away: false };
+  const away = { metas: [{}], away: true };
+  world.serve({ type: "presence", group: "room", people: { 7: here, 8: here }, version: 5 });
+  world.serve({ type: "presence", group: "room", joins: { 9: here, 7: away }, leaves: { 8: here }, version: 7 });
+  world.serve({ type: "presence", group: "another", people: { 1: here }, version: 1 });
+  assert.deepEqual(seen, ["7,8", "7,9"]);
+  assert.deepEqual(room.people, { 7: away, 9: here });
+  assert.deepEqual(world.takeEvents(), []);
+});
+
+test("who is here is asked again on each link", () => {
+  const world = new World();
+  const socket = made(world);
+  const room = socket.presence("room");
+  world.accept();
+  world.hello();
+  const asked = { client: { type: "presence", group: "room" } };
+  assert.deepEqual(world.takeWire().slice(1), [{ client: { type: "ack", n: 0 } }, asked]);
+  cutAndBack(world);
+  assert.deepEqual(world.takeWire().pop(), asked);
+  world.serve({ type: "presence", group: "room", people: { 7: {} }, version: 5 });
+  world.serve({ type: "presence", group: "room", refused: "not joined" });
+  assert.deepEqual([room.people, room.refused], [{}, "not joined"]);
+});
