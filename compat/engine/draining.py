@@ -37,6 +37,8 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 CLOSED_TIMEOUT_S = 5.0
 """Seconds that a connection may take to end after its close or its cancellation."""
 
+PARKED_TIMEOUT_S, POLL_S = 1.0, 0.01
+
 Handler = Callable[[int, FrameType | None], Any]
 
 
@@ -47,6 +49,10 @@ class Running(Protocol):
 
     def cancel(self) -> None:
         """Cancel the consumer's task."""
+
+    def is_parked(self) -> bool:
+        """Return True while its client is away, and may come back."""
+        ...
 
     def name(self) -> str: ...
 
@@ -135,9 +141,23 @@ class Drain:
         self._end_at_once()
 
     def _pass_on(self, loop: asyncio.AbstractEventLoop, number: int) -> None:
-        """Let the server stop, after what has to be done before."""
-        wait_s = self.at_stop() if self.at_stop is not None else 0
-        loop.call_later(wait_s, self.servers[number], number, None)
+        """Let the server stop, after what has to be done before.
+
+        It does not wait for the consumers of clients that are away, as it does for others; so their
+        ``disconnect()`` gets a moment first.
+        """
+        parked = [consumer for consumer in self.open if consumer.is_parked()]
+        first = loop.time() + (self.at_stop() if self.at_stop is not None else 0)
+        last = max(first, loop.time() + PARKED_TIMEOUT_S)
+
+        def stop_when_ended() -> None:
+            ended = self.open.isdisjoint(parked) or loop.time() >= last
+            if ended and loop.time() >= first:
+                self.servers[number](number, None)
+            else:
+                loop.call_later(POLL_S, stop_when_ended)
+
+        stop_when_ended()
 
     def _end_at_once(self) -> None:
         """Stop the server without waiting for its connections, and guarantee that the process ends."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from compat.clock import steady
@@ -139,9 +140,10 @@ class Peer:
         expected, self.expected = self.expected, number + 1
         return expected is None or number == expected
 
-    def drop_links(self) -> None:
-        """End all links with this process, on this side."""
+    def drop_links(self, but: Collection[int] = ()) -> None:
+        """End all links with this process, on this side; ``but``: sockets here that are not dropped."""
         for home in tuple(self.homes.values()):
             home.drop()
-        for away in tuple(self.aways.values()):
-            away.drop()
+        for number, away in tuple(self.aways.items()):
+            if number not in but:
+                away.drop()

@@ -104,7 +104,9 @@ class Relay:
         peer = self._peer(str(message["from"]))
         if not peer.follows(message["seq"]):
             log.warning("a batch from another process is lost: the clients of its links come back")
-            peer.drop_links()
+            # A link that begins with this batch has lost nothing.
+            begun = [numbers for numbers, kind, _ in message["items"] if kind == "ok"]
+            peer.drop_links(but={number for numbers in begun for number in numbers})
         for numbers, kind, value in message["items"]:
             for number in numbers:
                 self._take_item(peer, number, kind, value)
