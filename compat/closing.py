@@ -10,7 +10,7 @@ from typing import Any
 
 from compat.exceptions import InvalidChannelLayerError
 from compat.layers import DEFAULT_CHANNEL_LAYER, channel_layers, get_channel_layer
-from compat.names import user_group
+from compat.names import person_group, user_group
 
 __all__ = ["close_group", "close_user", "user_group"]
 
@@ -44,4 +44,5 @@ async def close_user(
 
     Only consumers with ``user_groups = True`` are closed, and those that were present in a group as the user.
     """
+    await close_group(person_group(str(user_id)), code, reason, alias=alias)
     return await close_group(user_group(user_id), code, reason, alias=alias)

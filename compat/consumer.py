@@ -32,7 +32,7 @@ from compat.engine.threads import blocking_send, in_threads
 from compat.exceptions import ImproperlyConfigured, InvalidChannelLayerError, StopConsumer
 from compat.layers import DEFAULT_CHANNEL_LAYER, BaseChannelLayer, get_channel_layer, missing_layer
 from compat.names import get_handler_name
-from compat.presence import HasPresence
+from compat.presence import HasPresence, HasPresenceInThreads
 from compat.resume.consumers import Returning, Returns
 from compat.security.origin import Run, check_due, checked, settled
 from compat.settings import settings
@@ -295,7 +295,7 @@ _told: weakref.WeakSet[type[AsyncConsumer]] = weakref.WeakSet()
 """Classes whose instances are served without an Origin check, after a warning."""
 
 
-class SyncConsumer(AsyncConsumer):
+class SyncConsumer(HasPresenceInThreads, AsyncConsumer):
     """Base class of consumers whose handlers are plain ``def`` and may block.
 
     Handlers run on a pool of threads (setting ``CHANNEL_THREADS``): those of one connection in order, those

@@ -21,6 +21,7 @@ __all__ = [
     "get_handler_name",
     "group_name",
     "non_local_name",
+    "person_group",
     "require_valid_channel_name",
     "require_valid_group_name",
     "user_group",
@@ -143,9 +144,11 @@ def get_handler_name(message: Mapping[str, Any]) -> str:
     return name
 
 
-def user_group(user_id: object) -> str:
-    """Return the group of a user's connections.
+def person_group(key: str) -> str:
+    """Return the group of the connections that are present as a person (``compat.presence``)."""
+    return group_name(key, prefix="compat.person.")
 
-    Consumers with ``user_groups = True`` join it, and those that are present in a group as this user.
-    """
+
+def user_group(user_id: object) -> str:
+    """Return the group of a user's connections; consumers with ``user_groups = True`` join it."""
     return group_name(str(user_id), prefix="compat.user.")

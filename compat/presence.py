@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 from compat.exceptions import InvalidChannelLayerError
 from compat.layers import missing_layer
 from compat.layers.presence.people import Presence
+from compat.names import get_handler_name
 
 if TYPE_CHECKING:
     from compat.consumer import AsyncConsumer
 
-__all__ = ["ConsumerPresence", "HasPresence", "Presence"]
+__all__ = ["ConsumerPresence", "HasPresence", "HasPresenceInThreads", "Presence"]
 
 
 class ConsumerPresence:
@@ -61,8 +62,27 @@ class ConsumerPresence:
 class HasPresence:
     """Base of consumers."""
 
+    async def _heed(self, event: Any) -> None:
+        """Handle a message of ``layer.send_to_user()``; ignore it if there is no handler for it."""
+        consumer: Any = self
+        if hasattr(consumer, get_handler_name(event["message"])):
+            await consumer.dispatch(event["message"])
+
+    compat_person: Any = _heed
+
     @functools.cached_property
     def presence(self) -> ConsumerPresence:
         """The presence of this connection in groups; InvalidChannelLayerError without a channel layer."""
         consumer: Any = self
         return ConsumerPresence(consumer)
+
+
+class HasPresenceInThreads:
+    """Base of sync consumers, beside ``HasPresence``."""
+
+    def _heed_in_thread(self, event: Any) -> None:
+        consumer: Any = self
+        if hasattr(consumer, get_handler_name(event["message"])):
+            consumer.dispatch(event["message"])
+
+    compat_person: Any = _heed_in_thread

@@ -291,6 +291,7 @@ class InMemoryChannelLayer(KeepsPeople, KeepsHistories, PrivateNamesOfMemory):
                 self.remove(channel, inbox)
         self.groups.clear()
         self.histories.clear()
+        self.empty_hall()
         self._unread.clear()
 
     async def close(self) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import inspect
 import json
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from compat.clock import steady
@@ -26,7 +27,8 @@ __all__ = ["PagePeople", "WatchesPeople"]
 
 log = logging.getLogger("compat.resume")
 
-MAX_GROUP = 100
+MAX_GROUP, MAX_GROUPS = 100, 32
+"""Characters of a group's name, and groups of one connection that its page may ask for."""
 JOINS_S, LOOK_S = 2.0, 0.1
 """How long a page may ask before its consumer has joined the group, in seconds."""
 AGAIN_S = 1.0
@@ -38,7 +40,7 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 class PagePeople:
     """The groups that the page of one connection watches."""
 
-    __slots__ = ("_asking", "_connection", "_consumer", "_inbox", "_layer", "_sent")
+    __slots__ = ("_asking", "_connection", "_consumer", "_ends", "_inbox", "_layer", "_sent")
 
     def __init__(self, connection: WatchesPeople, layer: Any, inbox: Inbox, consumer: Any) -> None:
         self._connection = connection
@@ -46,8 +48,10 @@ class PagePeople:
         self._inbox = inbox
         self._consumer = consumer
         self._asking: dict[str, asyncio.Task[None]] = {}
+        self._ends: dict[str, Callable[[], None]] = {}
+        """The groups that are watched: what ends that."""
         self._sent: dict[str, float] = {}
-        """The groups that are watched: when all of their people were sent, by ``steady()``."""
+        """The groups that the page has asked for: when it was answered, by ``steady()``."""
 
     def asked(self, members: dict[str, Any]) -> None:
         """The page wants to see a group, or, with ``on`` False, no more; raise Malformed."""
@@ -60,34 +64,53 @@ class PagePeople:
             self._ask(group)
 
     def _ask(self, group: str) -> None:
-        if group not in self._asking:
-            task = self._asking[group] = self._inbox.loop.create_task(self._begin(group))
-            task.add_done_callback(lambda task: self._asked(group, task))
+        if group in self._asking:
+            return
+        if group not in self._sent and len(self._sent) >= MAX_GROUPS:
+            self._sent = {
+                name: at
+                for name, at in self._sent.items()
+                if name in self._ends or name in self._asking or at > steady() - AGAIN_S
+            }
+        if group not in self._sent and len(self._sent) >= MAX_GROUPS:
+            self._refuse(group, "too many")
+            return
+        self._sent.setdefault(group, 0.0)
+        task = self._asking[group] = self._inbox.loop.create_task(self._begin(group))
+        task.add_done_callback(lambda task: self._answered(group, task))
 
-    def _asked(self, group: str, task: asyncio.Task[None]) -> None:
+    def _answered(self, group: str, task: asyncio.Task[None]) -> None:
         if self._asking.get(group) is task:
             del self._asking[group]
         error = None if task.cancelled() else task.exception()
         if isinstance(error, LayerUnavailable):
-            self._inbox.loop.call_later(AGAIN_S, self._again, group)
+            self._later(group)
         elif error is not None:
+            self._refuse(group, "failed")
             log.error("presence: %s: %s", type(error).__name__, error, exc_info=error)
 
-    def _again(self, group: str) -> None:
-        if self._connection.people is self:
-            self._ask(group)
+    def _later(self, group: str) -> None:
+        """Send all people later, unless the page wants to see them no more by then."""
+        self._forget(group)
+        self._ends[group] = self._inbox.loop.call_later(AGAIN_S, self._ask, group).cancel
 
     async def _begin(self, group: str) -> None:
-        wait_s = self._sent.get(group, 0) + AGAIN_S - steady()
-        if group in self._sent and wait_s > 0:
+        wait_s = self._sent[group] + AGAIN_S - steady()
+        if wait_s > 0:
             await asyncio.sleep(wait_s)
-        why = await self._why_not(group)
-        if why:
-            self._tell(_encode({"group": group, "refused": why}))
-            return
         self._sent[group] = steady()
-        self._layer.unshow(group, self._inbox.channel)
-        await self._layer.show(group, self._inbox.channel, lambda text: self._show(group, text))
+        why = await self._why_not(group)
+        link = self._connection.link
+        self._forget(group)
+        if why:
+            self._refuse(group, why)
+        elif link is not None and link.busy is not None:
+            self._later(group)
+        else:
+            channel = self._inbox.channel
+            end = await self._layer.show(group, channel, lambda text: self._show(group, text))
+            if end is not None:
+                self._ends[group] = end
 
     async def _why_not(self, group: str) -> str:
         """Return why the page may not see a group, or an empty text."""
@@ -106,32 +129,36 @@ class PagePeople:
     def _show(self, group: str, text: str) -> None:
         link = self._connection.link
         if group not in self._inbox.groups:
-            self._end(group)
+            self._forget(group)
+            self._refuse(group, "not joined")
         elif link is None or link.busy is None:
             self._tell(text)
-        else:
-            self._late(link, group)
+        else:  # what has changed now is left out, because the client reads slowly
+            self._later(group)
 
-    def _late(self, link: Link, group: str) -> None:
-        """Send all people later: what has changed now is left out, because the client reads slowly."""
-        self._layer.unshow(group, self._inbox.channel)
-        self._inbox.loop.call_later(AGAIN_S, self._again, group)
+    def _refuse(self, group: str, why: str) -> None:
+        self._tell(_encode({"group": group, "refused": why}))
 
     def _tell(self, text: str) -> None:
         link = self._connection.link
         if link is not None:
             link.tell({"type": "websocket.send", "text": f'{MARK}{{"type":"presence",{text[1:]}'})
 
+    def _forget(self, group: str) -> None:
+        """Watch a group no more."""
+        end = self._ends.pop(group, None)
+        if end is not None:
+            end()
+
     def _end(self, group: str) -> None:
-        if self._sent.pop(group, None) is not None:
-            self._layer.unshow(group, self._inbox.channel)
+        self._forget(group)
         asking = self._asking.pop(group, None)
         if asking is not None:
             asking.cancel()
 
     def close(self) -> None:
         """The page has left its link, or the connection has ended; a page that comes back asks again."""
-        for group in (*self._sent, *self._asking):
+        for group in (*self._ends, *self._asking):
             self._end(group)
 
 

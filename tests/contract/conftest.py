@@ -11,20 +11,20 @@ import pytest_asyncio
 from tests.support.layers import KINDS, Kind, make_layer
 
 ASKS = ("stores", "serializes", "ours")
-ON_ONE_HOST = ("memory", "pubsub", "queue", "streams")
+QUICK = ("memory", "pubsub", "queue")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "layers(ask=bool, …): the kinds of layers that a test of the contract is for"
     )
-    config.addinivalue_line("markers", "one_host: slow for the kinds that do not stand on one host")
+    config.addinivalue_line("markers", f"quick_kinds: slow for all kinds but {', '.join(QUICK)}")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         kind = getattr(item, "callspec", None) and item.callspec.params.get("kind")  # type: ignore[attr-defined]
-        if isinstance(kind, Kind) and kind.name not in ON_ONE_HOST and item.get_closest_marker("one_host"):
+        if isinstance(kind, Kind) and kind.name not in QUICK and item.get_closest_marker("quick_kinds"):
             item.add_marker(pytest.mark.slow)
 
 

@@ -16,7 +16,7 @@ from tests.support.layers import Kind, unique_prefix
 from tests.support.waiting import until_async, until_awaited
 
 Make = Callable[..., Any]
-pytestmark = [pytest.mark.layers(ours=True), pytest.mark.one_host]
+pytestmark = [pytest.mark.layers(ours=True), pytest.mark.quick_kinds]
 
 
 class User:
@@ -218,7 +218,9 @@ async def test_a_person_hears_on_every_connection(servers: Any) -> None:
     tabs = [await (await Tab.open(server, User("ada"))).join() for server in (one, two)]
     other = await (await Tab.open(two, User("bob"))).join()
     await one.send_to_user("ada", {"type": "hello"})
+    message = {"type": "compat.person", "message": {"type": "hello"}}
     await until_async(lambda: all(len(tab.inbox.events) == 1 for tab in tabs), "each of them hears it")
+    assert all(tab.inbox.events[0][1] == message for tab in tabs)
     assert not other.inbox.events
 
 
@@ -228,6 +230,33 @@ async def test_too_many_connections_of_one_person(make: Make, caplog: pytest.Log
         await (await Tab.open(layer)).track("same")
     await here(layer, {"same": 256})
     assert "more than 256 connections" in caplog.text
+
+
+async def test_each_connection_by_itself(servers: Any) -> None:
+    one, two = servers(presence={"chat_*": {"key": "channel"}})
+    tabs = [await (await Tab.open(server)).join() for server in (one, two)]
+    for server in (one, two):
+        await here(server, {tab.channel: 1 for tab in tabs})
+
+
+async def test_a_channel_of_which_the_layer_knows_nothing_yet(make: Make) -> None:
+    layer = make()
+    channel, inbox = await layer.new_channel(), inbox_of(asyncio.get_running_loop())
+    layer.attach(channel, inbox)
+    await layer.track("chat_x", channel, "ada")
+    await here(layer, {"ada": 1})
+    layer.departs(channel)
+    await layer.detach(channel)
+
+
+async def test_a_flush_takes_everybody_out(servers: Any, short: None) -> None:
+    one, two = servers(presence={"chat_*": {"key": "user"}})
+    tab = await (await Tab.open(one, User("ada"))).join()
+    await here(two, {"ada": 1})
+    await one.flush()
+    await here(one, {})
+    await tab.join()
+    await here(two, {"ada": 1})
 
 
 async def test_nothing_is_left_behind(servers: Any, kind: Kind, short: None) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from compat.exceptions import LayerUnavailable
 from tests.contract.test_presence import Tab, User, here, servers, short
 from tests.support.layers import Kind, unique_prefix
 from tests.support.waiting import until_async, until_awaited
@@ -17,7 +18,7 @@ from tests.support.waiting import until_async, until_awaited
 __all__ = ["servers", "short"]
 
 Make = Callable[..., Any]
-pytestmark = [pytest.mark.layers(ours=True), pytest.mark.one_host]
+pytestmark = [pytest.mark.layers(ours=True), pytest.mark.quick_kinds]
 PRESENCE = {"chat_*": {"key": "user"}}
 
 
@@ -34,6 +35,16 @@ def kill(server: Any) -> None:
     for station in server._stations.all():
         station.attendance.people._beating.cancel()
         station.attendance.end = lambda channel: None
+
+
+async def lose(server: Any) -> None:
+    """Redis loses all that it knows of people."""
+    (station,) = server._stations.all()
+    for index in range(server.keys.ring_size):
+        keys = server.keys.at(index)
+        for kind in ("presence", "present"):
+            await station.delete_all(index, f"{keys.prefix}:{kind}:")
+        await station.shards.call(index, b"DEL", keys.processes, keys.dying)
 
 
 async def test_presence_r3_a_dead_server_s_people_leave_once(
@@ -76,11 +87,46 @@ async def test_a_redis_that_has_lost_everything(servers: Any, short: None, redis
     await (await Tab.open(one, User("ada"))).join()
     await (await Tab.open(two, User("bob"))).join()
     await here(one, {"ada": 1, "bob": 1})
-    (station,) = one._stations.all()
-    for index in range(one.keys.ring_size):
-        await station.forget_people(index)
+    await lose(one)
     for server in (one, two):
         await here(server, {"ada": 1, "bob": 1})
+
+
+async def test_a_lost_lease_is_noticed_by_the_next_who_comes(
+    servers: Any, short: None, redis_only: None
+) -> None:
+    """Before the beat: who comes does not make the lease anew, under which nobody else is here."""
+    one, two = servers(presence=PRESENCE)
+    await (await Tab.open(one, User("ada"))).join()
+    await here(two, {"ada": 1})
+    await lose(one)
+    await (await Tab.open(one, User("bob"))).join()
+    await here(two, {"ada": 1, "bob": 1})
+
+
+async def test_an_enter_without_an_answer_leaves_no_ghost(
+    servers: Any, short: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = servers()
+    first, second = await Tab.open(one), await Tab.open(one)
+    await first.track("ada", {"at": 1})
+    layer = getattr(one, "sending", one)
+    store = layer._attendance_of(first.channel).people
+    enter = type(store).enter
+
+    async def enters_and_fails(*arguments: Any, **options: Any) -> int:
+        await enter(*arguments, **options)
+        raise LayerUnavailable("the answer is lost")
+
+    monkeypatch.setattr(type(store), "enter", enters_and_fails)
+    for tab, key in ((first, "ada"), (second, "bob")):
+        with pytest.raises(LayerUnavailable):
+            await tab.track(key, {"at": 2})
+    monkeypatch.setattr(type(store), "enter", enter)
+    await here(two, {"ada": 1})
+    for tab in (first, second):
+        await tab.close()
+    await here(two, {})
 
 
 async def test_changes_that_were_missed_are_read(servers: Any, short: None, redis_only: None) -> None:

@@ -90,6 +90,14 @@ class Private(Room):
         return False
 
 
+class Fails(Room):
+    """Cannot handle anything."""
+
+    @classmethod
+    async def decode_json(cls, text_data: str) -> Any:
+        raise LookupError(text_data)
+
+
 class Named(Room):
     """Has had an attribute of that name for years."""
 
@@ -110,7 +118,7 @@ class WithUser:
         await self.app({**scope, "user": User(user) if user else None}, receive, send)
 
 
-@pytest.fixture(params=[*BACKENDS])
+@pytest.fixture(params=["memory", "pubsub", pytest.param("queue", marks=pytest.mark.slow)])
 async def server(
     request: pytest.FixtureRequest, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[LiveServer]:
@@ -120,7 +128,7 @@ async def server(
         config |= {"hosts": [redis_url], "prefix": unique_prefix()}
     layers = {"default": {"BACKEND": BACKENDS[request.param], "CONFIG": config}}
     consumers: dict[str, Any] = {"room": Room, "hear": Hearing, "own": Own, "sync": OwnSync, "named": Named}
-    consumers["private"] = Private
+    consumers |= {"private": Private, "fails": Fails}
     app = URLRouter([path(name, consumer.as_asgi()) for name, consumer in consumers.items()])
     with override(CHANNEL_LAYERS=layers, SECRET_KEY="k" * 40, ALLOWED_HOSTS=["127.0.0.1"]):
         with LiveServer(WithUser(app)) as running:
@@ -217,6 +225,7 @@ async def test_a_person_is_sent_to_and_closed_by_the_key(server: LiveServer) -> 
     other = await enter(server, "room", "bob")
 
     layer = channel_layers["default"]
+    await _on(server, layer.send_to_user("ada", {"type": "of.another.consumer"}))
     await _on(server, layer.send_to_user("ada", {"type": "chat.message", "text": "for you"}))
     for tab in tabs:
         assert await tab.receive_json() == "for you"
@@ -277,3 +286,28 @@ async def test_what_is_no_question_ends_the_link(server: LiveServer, group: Any)
     page = await enter(server, "room", "ada")
     await page.say("presence", group=group)
     assert await page.closed() == 4400
+
+
+async def test_a_page_may_watch_so_many_groups(server: LiveServer) -> None:
+    page = await enter(server, "room", "ada")
+    for number in range(40):
+        await page.say("presence", group=f"chat_{number}")
+    refused = [(await page.told("presence"))["refused"] for _ in range(40)]
+    assert refused == ["too many"] * 8 + ["not joined"] * 32
+    await page.pong()
+
+
+async def test_a_page_whose_consumer_fails_leaves_nothing(server: LiveServer) -> None:
+    page = await enter(server, "fails", "ada")
+    await page.say("presence", group="chat_x")
+    assert "people" in await page.told("presence")
+    await page.send("anything")
+    with pytest.raises(Closed, match="1011"):
+        await page.receive()
+
+    async def watched() -> bool:
+        layer: Any = channel_layers["default"]
+        attendances = layer._attendances if hasattr(layer, "_attendances") else layer._stations
+        return any(getattr(one, "attendance", one).groups for one in attendances.all())
+
+    await until_awaited(lambda: _on(server, watched()), False)

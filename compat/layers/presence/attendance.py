@@ -48,10 +48,14 @@ class People(Following, Protocol):
 class Attendee:
     """A connection that may be present."""
 
-    __slots__ = ("away", "hears", "metas", "scope")
+    __slots__ = ("away", "hears", "metas", "name", "persons", "scope")
 
-    def __init__(self, scope: Any, *, hears: bool) -> None:
+    def __init__(self, scope: Any, name: str, *, hears: bool) -> None:
         self.scope = scope
+        self.name = name
+        """Its channel, or that of which it is the twin."""
+        self.persons: set[str] = set()
+        """The groups by which its persons are sent to, which it has joined."""
         self.hears = hears
         """Its consumer has a handler for ``presence.diff``."""
         self.away = False
@@ -75,16 +79,18 @@ class Attendance:
         self.people = people(self)
         self._tell = tell
         self._name = name
-        self._departing: dict[Place, asyncio.TimerHandle | None] = {}
-        """Connections that have ended; None: their departure is not noted yet."""
+        self._departing: dict[Place, asyncio.TimerHandle | str] = {}
+        """Connections that have ended; if their departure is not noted yet, how they depart."""
+        self._unsaid: set[tuple[str, str]] = set()
+        """Groups and connections of which it could not be said that the client is away, or is back."""
         self._tasks: set[asyncio.Task[Any]] = set()
         self._throttle = Throttle()
 
     # Connections
 
-    def attend(self, channel: str, scope: Any, *, hears: bool) -> None:
+    def attend(self, channel: str, scope: Any, name: str, *, hears: bool) -> None:
         """Note a connection; it is present in a group after ``enter``."""
-        self.attendees[channel] = Attendee(scope, hears=hears)
+        self.attendees[channel] = Attendee(scope, name, hears=hears)
 
     async def enter(self, place: Place, meta: str) -> None:
         """Make a connection present; raise LayerUnavailable."""
@@ -94,9 +100,10 @@ class Attendance:
             return
         if attendee.metas.get(group, (key,))[0] != key:
             await self.depart(group, channel, "now")
-        timer = self._departing.pop(place, None)
-        if timer is not None:
-            timer.cancel()
+        departing = self._departing.pop(place, None)
+        if isinstance(departing, asyncio.TimerHandle):
+            departing.cancel()
+        before = attendee.metas.get(group)
         told = attendee.metas[group] = key, meta
         watched = self._watched(group)
         watched.channels.add(channel)
@@ -104,16 +111,27 @@ class Attendance:
             if attendee.hears:
                 watched.hearing[channel] = None
                 await watched.follow()
-            if self.attendees.get(channel) is not attendee or attendee.metas.get(group) is not told:
-                return  # it has ended meanwhile
-            version = await self.people.enter(place, meta, away=attendee.away)
+            if self._is(attendee, place, told):  # it may have ended meanwhile
+                version = await self.people.enter(place, meta, away=attendee.away)
+                watched.written(version)
+                if version == TOO_MANY:
+                    self._forget(place)
+                    self._too_many(place)
+                elif not self._is(attendee, place, told) and place not in self._departing:
+                    self._in_background(self._depart(place, "soon"))
         except BaseException:
-            self._forget(place)
+            # Perhaps it has entered: without an answer that is not known.
+            if self._is(attendee, place, told):
+                if before is not None:
+                    attendee.metas[group] = before
+                else:
+                    del attendee.metas[group]
+                    self._in_background(self._depart(place, "now"))
             raise
-        watched.written(version)
-        if version == TOO_MANY:
-            self._forget(place)
-            self._too_many(place)
+
+    def _is(self, attendee: Attendee, place: Place, told: tuple[str, str]) -> bool:
+        """Return True if that is what is told of a connection, which has not ended."""
+        return self.attendees.get(place.channel) is attendee and attendee.metas.get(place.group) is told
 
     def _too_many(self, place: Place) -> None:
         if self._throttle.due(place.key):
@@ -135,7 +153,9 @@ class Attendance:
             await self._depart(Place(group, told[0], channel), how)
 
     async def _depart(self, place: Place, how: str) -> None:
-        self._departing[place] = None
+        if how == "later" and place not in self._departing:
+            return  # it has entered again
+        self._departing[place] = how
         last = self._watched(place.group).channels == {place.channel}
         try:
             departed, version = await self.people.depart(place, how, last=last)
@@ -175,7 +195,13 @@ class Attendance:
         if attendee is not None and attendee.away != away:
             attendee.away = away
             for group, told in attendee.metas.items():
-                self._in_background(self._enter_again(group, channel, attendee, told))
+                self._in_background(self._say_away(group, channel, attendee, told))
+
+    async def _say_away(self, group: str, channel: str, attendee: Attendee, told: tuple[str, str]) -> None:
+        try:
+            await self._enter_again(group, channel, attendee, told)
+        except LayerUnavailable:
+            self._unsaid.add((group, channel))
 
     async def _enter_again(self, group: str, channel: str, attendee: Attendee, told: tuple[str, str]) -> None:
         if attendee.metas.get(group) is told:
@@ -200,10 +226,18 @@ class Attendance:
             await asyncio.gather(*(self._enter_again(*call) for call in calls[start : start + AT_ONCE]))
 
     def settle(self) -> None:
-        """Note the departures that could not be noted."""
-        for place, timer in tuple(self._departing.items()):
-            if timer is None:
-                self._in_background(self._depart(place, "soon"))
+        """Repeat what could not be noted."""
+        for place, how in tuple(self._departing.items()):
+            if isinstance(how, str):
+                self._in_background(self._depart(place, how))
+        for group, channel in tuple(self._unsaid):
+            attendee = self.attendees.get(channel)
+            told = None if attendee is None else attendee.metas.get(group)
+            self._unsaid.discard((group, channel))
+            if attendee is not None and told is not None:
+                self._in_background(self._say_away(group, channel, attendee, told))
+        for watched in tuple(self.groups.values()):
+            watched.retry_if_lost()
 
     # Who is here
 
@@ -215,19 +249,20 @@ class Attendance:
         watched = self.groups.get(group)
         return await (self.people.read(group) if watched is None else watched.people())
 
-    async def show(self, group: str, channel: str, show: Show) -> None:
-        """Send who is in ``group`` to the page of a connection, and from then on what changes."""
+    async def show(self, group: str, channel: str, show: Show) -> Callable[[], None]:
+        """Send who is in ``group`` to the page of a connection, and what changes, until ``end()``."""
         watched = self._watched(group)
         try:
             await watched.show(channel, show)
         finally:
             self._drop_if_unused(group, watched)
 
-    def unshow(self, group: str, channel: str) -> None:
-        """Send that page no more."""
-        watched = self.groups.get(group)
-        if watched is not None and watched.pages.pop(channel, None) is not None:
-            self._drop_if_unused(group, watched)
+        def end() -> None:
+            if watched.pages.get(channel) is show:
+                del watched.pages[channel]
+                self._drop_if_unused(group, watched)
+
+        return end
 
     def _watched(self, group: str) -> Watched:
         found = self.groups.get(group)
@@ -240,6 +275,19 @@ class Attendance:
         watched = self.groups.get(group)
         if watched is not None:
             watched.came(diff)
+
+    def clear(self) -> None:
+        """Forget who is where: the layer is flushed."""
+        for watched in self.groups.values():
+            watched.end()
+        self.groups.clear()
+        for attendee in self.attendees.values():
+            attendee.metas.clear()
+        for departing in self._departing.values():
+            if isinstance(departing, asyncio.TimerHandle):
+                departing.cancel()
+        self._departing.clear()
+        self._unsaid.clear()
 
     # Work
 
@@ -256,9 +304,9 @@ class Attendance:
 
     async def aclose(self) -> None:
         """End all work; who is present stays so, until the lease of this event loop ends."""
-        for timer in self._departing.values():
-            if timer is not None:
-                timer.cancel()
+        for departing in self._departing.values():
+            if isinstance(departing, asyncio.TimerHandle):
+                departing.cancel()
         for watched in self.groups.values():
             watched.cancel()
         for task in self._tasks:

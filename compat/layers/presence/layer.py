@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from asgiref.sync import async_to_sync
@@ -13,10 +13,13 @@ from compat.layers.presence.attendance import Attendance
 from compat.layers.presence.people import Place, Presence, key_of, meta_text
 from compat.layers.presence.rules import PresenceRules
 from compat.layers.presence.watching import Show
-from compat.names import RESERVED, user_group
+from compat.names import RESERVED, person_group
 from compat.types import Message
 
-__all__ = ["KeepsPresence"]
+__all__ = ["PERSON", "KeepsPresence"]
+
+PERSON = "compat.person"
+"""The type of the message in which a consumer gets one for its person."""
 
 T = TypeVar("T")
 
@@ -55,8 +58,11 @@ class KeepsPresence(BaseChannelLayer):
                 f"presence: channel {channel!r} is not that of a consumer in this process; track() takes "
                 "self.channel_name, while the consumer runs"
             )
-        self.tracks = True
-        await self.group_add(user_group(place.key), channel)
+        self.attend(channel, {}, hears=False)
+        attendee, persons = attendance.attendees[channel], person_group(place.key)
+        if persons not in attendee.persons:
+            attendee.persons.add(persons)
+            await self.group_add(persons, channel)
         await _on(attendance, attendance.enter(place, told))
 
     async def untrack(self, group: str, channel: str) -> None:
@@ -68,10 +74,10 @@ class KeepsPresence(BaseChannelLayer):
     async def send_to_user(self, key: Any, message: Message) -> Any:
         """Send ``message`` to every connection of a person, on all servers; return what ``group_send`` does.
 
-        These are the connections that are present in a group as ``key`` or were so once, and those of
-        consumers with ``user_groups = True``.
+        These are the connections that are present in a group as ``key``, or have been. A consumer without a
+        handler for the message ignores it.
         """
-        return await self.group_send(user_group(key_of(key)), message)
+        return await self.group_send(person_group(key_of(key)), {"type": PERSON, "message": message})
 
     def presence_sync(self, group: str) -> Presence:
         """Call ``presence`` from code without an event loop, and block."""
@@ -79,15 +85,18 @@ class KeepsPresence(BaseChannelLayer):
 
     def send_to_user_sync(self, key: Any, message: Message) -> Any:
         """Call ``send_to_user`` from code without an event loop, and block."""
-        return self.group_send_sync(user_group(key_of(key)), message)
+        return self.group_send_sync(person_group(key_of(key)), {"type": PERSON, "message": message})
 
     # For the engine
 
-    def attend(self, channel: str, scope: Any, *, hears: bool) -> None:
-        """Note the scope of a connection, and whether its consumer handles ``presence.diff``."""
+    def attend(self, channel: str, scope: Any, *, hears: bool, name: str = "") -> None:
+        """Note the scope of a connection, and whether its consumer handles ``presence.diff``.
+
+        ``name``: the channel of which it is the twin.
+        """
         attendance = self._attendance_of(channel)
         if attendance is not None and channel not in attendance.attendees:
-            attendance.attend(channel, scope, hears=hears)
+            attendance.attend(channel, scope, name or channel, hears=hears)
             self.tracks = True
 
     def away(self, channel: str, away: bool) -> None:
@@ -102,17 +111,13 @@ class KeepsPresence(BaseChannelLayer):
         if attendance is not None:
             attendance.end(channel)
 
-    async def show(self, group: str, channel: str, show: Show) -> None:
-        """Send who is in ``group`` to the page of a connection by ``show(text)``, and then what changes."""
-        attendance = self._attendance_of(channel)
-        if attendance is not None:
-            await _on(attendance, attendance.show(group, channel, show))
+    async def show(self, group: str, channel: str, show: Show) -> Callable[[], None] | None:
+        """Send who is in ``group`` to the page of a connection by ``show(text)``, and then what changes.
 
-    def unshow(self, group: str, channel: str) -> None:
-        """Send that page no more; call it on the connection's event loop."""
+        Returns a function that ends it; None if the connection has ended. Call both on its event loop.
+        """
         attendance = self._attendance_of(channel)
-        if attendance is not None:
-            attendance.unshow(group, channel)
+        return None if attendance is None else await attendance.show(group, channel, show)
 
     # For the layers
 
@@ -122,7 +127,7 @@ class KeepsPresence(BaseChannelLayer):
         attendance = None if rule is None else self._attendance_of(channel)
         attendee = None if attendance is None else attendance.attendees.get(channel)
         if rule is not None and attendee is not None and group not in attendee.metas:
-            key = rule.who(attendee.scope, channel)
+            key = rule.who(attendee.scope, attendee.name)
             if key is not None:
                 await self.track(group, channel, key, rule.told(attendee.scope))
 

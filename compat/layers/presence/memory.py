@@ -81,8 +81,11 @@ class MemoryHall:
             joins = {} if after is None else {place.key: after}
             leaves = {place.key: before} if after is None and before is not None else {}
             diff = Diff(group.version, joins, leaves)
-            for follower in group.followers:
-                follower.loop.call_soon_threadsafe(follower.came, place.group, diff)
+            for follower in tuple(group.followers):
+                try:
+                    follower.loop.call_soon_threadsafe(follower.came, place.group, diff)
+                except RuntimeError:  # its loop was closed before it could end
+                    group.followers.remove(follower)
         self._forget_if_empty(place.group, group)
         return group.version
 
@@ -110,6 +113,13 @@ class MemoryHall:
             group = self._groups.get(name)
             if group is not None and follower in group.followers:
                 group.followers.remove(follower)
+                self._forget_if_empty(name, group)
+
+    def clear(self) -> None:
+        """Forget all people."""
+        with self._lock:
+            for name, group in tuple(self._groups.items()):
+                group.people.clear()
                 self._forget_if_empty(name, group)
 
     def leave_all(self, attendance: Attendance) -> None:
@@ -167,6 +177,12 @@ class KeepsPeople(KeepsPresence):
         self.presence_rules = PresenceRules(presence)
         self._hall = MemoryHall()
         self._attendances = PerLoop(self._new_attendance)
+
+    def empty_hall(self) -> None:
+        """Forget who is here: the layer is flushed."""
+        for attendance in self._attendances.all():
+            attendance.clear()
+        self._hall.clear()
 
     def _new_attendance(self, loop: asyncio.AbstractEventLoop) -> Attendance:
         return Attendance(loop, partial(MemoryPeople, self._hall), self._tell_changes, self.name)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from asgiref.sync import async_to_sync
+
 from compat.layers.base import BaseChannelLayer
-from compat.layers.presence.people import Presence, key_of
+from compat.layers.presence.people import Presence
 from compat.layers.presence.rules import PresenceRules
 from compat.layers.presence.watching import Show
-from compat.names import user_group
 from compat.types import Message
 
 __all__ = ["MovesPresence"]
@@ -58,31 +59,27 @@ class MovesPresence(BaseChannelLayer):
 
     def presence_sync(self, group: str) -> Presence:
         """Call ``presence`` from code without an event loop, and block."""
-        found: Presence = self.sending.presence_sync(group)
-        return found
+        return async_to_sync(self.presence)(group)
 
     def send_to_user_sync(self, key: Any, message: Message) -> Any:
         """Call ``send_to_user`` from code without an event loop, and block."""
-        return self.group_send_sync(user_group(key_of(key)), message)
+        return self.sending.send_to_user_sync(key, message)
 
     def attend(self, channel: str, scope: Any, *, hears: bool) -> None:
         """Note a connection; its twin hears nothing, because it would hear it twice."""
         self.sending.attend(channel, scope, hears=hears)
 
-    async def show(self, group: str, channel: str, show: Show) -> None:
-        """Send who is here, on the layer to send by, to the page of a connection."""
-        await self.sending.show(group, channel, show)
-
-    def unshow(self, group: str, channel: str) -> None:
-        """Send that page no more."""
-        self.sending.unshow(group, channel)
+    async def show(self, group: str, channel: str, show: Show) -> Callable[[], None] | None:
+        """Send who is here, on the layer to send by, to the page of a connection; see ``KeepsPresence``."""
+        end: Callable[[], None] | None = await self.sending.show(group, channel, show)
+        return end
 
     def _attend_twin(self, channel: str, twin: str) -> None:
         """Note the connection on the other layer, if it is noted on the one to send by."""
         attendance = self.sending._attendance_of(channel) if self.tracks else None
         attendee = None if attendance is None else attendance.attendees.get(channel)
         if attendee is not None:
-            self.other.attend(twin, attendee.scope, hears=False)
+            self.other.attend(twin, attendee.scope, hears=False, name=channel)
 
     def away(self, channel: str, away: bool) -> None:
         """Note that the client of a connection is away, or has come back."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from compat.layers.presence.people import Diff, Presence
@@ -44,12 +44,14 @@ class Watched:
         "_early",
         "_ended",
         "_follow",
+        "_following",
         "_group",
         "_joins",
         "_known",
         "_leaves",
         "_loop",
         "_source",
+        "_stale",
         "_tell",
         "_timer",
         "_waiting",
@@ -83,6 +85,10 @@ class Watched:
         """The version that a change of this event loop has had."""
         self._waiting: asyncio.Event | None = None
         self._ended = False
+        self._following = False
+        """Changes are passed on, or will be."""
+        self._stale = False
+        """Changes may be missing, until all has been read again."""
 
     def written(self, version: int) -> None:
         """Note that this event loop has made a change, which has this version."""
@@ -97,6 +103,7 @@ class Watched:
             except asyncio.TimeoutError:  # the connection that brings the changes is slow, or was cut
                 self.lost()
                 await self.follow()
+                self._written = 0  # Redis may have lost it
         known = self._known
         assert known is not None
         copied = {key: _copied(person) for key, person in known.items()}
@@ -115,37 +122,54 @@ class Watched:
 
     async def follow(self) -> None:
         """Know who is here from now on; concurrent callers share one attempt."""
-        if self._known is None and self._follow is None:
-            self._begin(self._source.follow(self._group))
+        if self._known is None or self._stale:
+            self.retry()
         if self._follow is not None:
             await asyncio.shield(self._follow)
 
-    def _begin(self, first: Coroutine[Any, Any, None] | None) -> None:
-        self._early = []
-        self._follow = self._loop.create_task(self._catch_up(first))
-        self._follow.add_done_callback(self._followed)
+    def lost(self) -> None:
+        """Read again who is here: changes may be missing."""
+        self._stale = True
+        if self._known is not None:
+            self.retry()
+
+    def retry_if_lost(self) -> None:
+        """Read again if an earlier attempt has failed."""
+        if self._stale and self._known is not None:
+            self.retry()
+
+    def retry(self) -> None:
+        """Begin to read, unless that is under way or all is known."""
+        if self._follow is None and (self._known is None or self._stale) and not self._ended:
+            self._follow = self._loop.create_task(self._catch_up())
+            self._follow.add_done_callback(self._followed)
 
     def _followed(self, task: asyncio.Task[None]) -> None:
         self._follow = None
-        if not task.cancelled():
-            task.exception()  # marks it as retrieved; the waiting callers get it too
+        if not task.cancelled() and task.exception() is not None:
+            self._stale = True  # ``settle`` tries again; the waiting callers get the error
 
-    async def _catch_up(self, first: Coroutine[Any, Any, None] | None) -> None:
-        if first is not None:
-            await first
-            if self._ended:
-                self._source.unfollow(self._group)
-        self._early = []
-        now = await self._source.read(self._group)
-        for diff in self._early:
-            if diff.version == now.version + 1:
-                now.apply(diff)
-        before, self._known = self._known, now
-        self._wake()
-        if before is not None:
-            self._gather(Diff.between(before, now))
-        if self._early and self._early[-1].version > now.version:  # one was missing
-            await self._catch_up(None)
+    async def _catch_up(self) -> None:
+        if not self._following and not self._ended:
+            self._following = True
+            try:
+                await self._source.follow(self._group)
+            except BaseException:
+                self._unfollow()
+                raise
+        self._stale = True
+        while self._stale:
+            self._stale, self._early = False, []
+            now = await self._source.read(self._group)
+            for diff in self._early:
+                if diff.version == now.version + 1:
+                    now.apply(diff)
+                elif diff.version > now.version:  # one was missing
+                    self._stale = True
+            before, self._known = self._known, now
+            self._wake()
+            if before is not None:
+                self._gather(Diff.between(before, now))
 
     def came(self, diff: Diff) -> None:
         """Take a change."""
@@ -158,11 +182,6 @@ class Watched:
             self._gather(diff)
         elif known is not None and diff.version > known.version:
             self.lost()
-
-    def lost(self) -> None:
-        """Read again who is here: changes may be missing."""
-        if self._known is not None and self._follow is None:
-            self._begin(None)
 
     def _gather(self, diff: Diff) -> None:
         if not self.hearing and not self.pages:
@@ -204,9 +223,14 @@ class Watched:
     def end(self) -> None:
         """Follow the group no more; who waits for an answer still gets it."""
         self._ended = True
-        self._source.unfollow(self._group)
+        self._unfollow()
         if self._timer is not None:
             self._timer.cancel()
+
+    def _unfollow(self) -> None:
+        if self._following:
+            self._following = False
+            self._source.unfollow(self._group)
 
     def cancel(self) -> None:
         """End all work."""

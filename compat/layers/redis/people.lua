@@ -1,8 +1,12 @@
 -- Before each script about who is here. The people of a group are a hash: "k:" and a person's key, with the person's
 -- connections as JSON, {channel: [process, away, leaving, meta, since in ms]}; and "v", the version.
-local function now_ms()
+local function now_us()
   local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
+  return time[1] * 1000000 + time[2]
+end
+
+local function now_ms()
+  return math.floor(now_us() / 1000)
 end
 
 -- Returns what is told of a person, as JSON, and whether there is anybody who is not leaving.
@@ -50,7 +54,7 @@ end
 local function publish(people, topic, command, keep_s, joins, leaves)
   local version = tonumber(redis.call('HGET', people, 'v') or 0)
   if #joins + #leaves > 0 then
-    version = (version > 0 and version or now_ms()) + 1
+    version = (version > 0 and version or now_us()) + 1
     local text = string.format('%.0f', version)
     redis.call('HSET', people, 'v', text)
     redis.call(command, topic, '{"version":' .. text .. ',"joins":{' .. table.concat(joins, ',') ..

@@ -11,7 +11,8 @@ import asyncio
 import json
 import logging
 import uuid
-from collections.abc import Awaitable, Collection, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Collection, Coroutine, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,9 @@ BEAT = Script(FOLDER, "beat", COMMON)
 
 LEASE_S, BEAT_S = 10.0, 3.0
 """How long a process is taken to live without a sign of it, and how often it gives one, in seconds."""
-CLAIM_MS = 10_000
+CLAIM_MS = 60_000
+"""How long somebody has for taking out a dead process, before another one tries."""
+NO_LEASE = -2
 KEEP_S = 24 * 60 * 60
 """Seconds after which Redis forgets a group that nobody renews: all processes have died."""
 PING_S = 5.0
@@ -60,9 +63,15 @@ class RedisPeople:
             station, PING_S, self._published, self._topics.__contains__, self._confirmed
         )
         self._names: dict[int, str] = {}
-        """What this event loop is called on each host."""
+        """What this event loop is called on each host where it has a lease, or gets its first one."""
+        self._fresh: set[int] = set()
+        """The hosts on which that name has had no lease yet."""
+        self._absent: set[int] = set()
+        """The hosts on which its connections have to enter again: it was taken out there."""
+        self._followers: Counter[str] = Counter()
         self._beating: asyncio.Task[None] | None = None
-        self._renewed = steady()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._renewed: dict[int, float] = {}
 
     def _start(self) -> None:
         """Show from now on that this process lives, and take out those that do not."""
@@ -78,20 +87,56 @@ class RedisPeople:
         return keys.shard_in(topic), keys.people(group), topic
 
     def _name(self, shard: int) -> str:
-        return self._names.setdefault(shard, uuid.uuid4().hex)
+        name = self._names.get(shard)
+        if name is None:
+            name = self._names[shard] = uuid.uuid4().hex
+            self._fresh.add(shard)
+        return name
+
+    def _taken_out(self, shard: int, name: str) -> None:
+        """Take another name on a host, and enter there again: others took this event loop to be dead."""
+        if self._names.get(shard) == name:
+            del self._names[shard]
+            self._absent.add(shard)
+            self._in_background(self._enter_again(shard))
+
+    async def _enter_again(self, shard: int) -> None:
+        await self._attendance.again(lambda group: self._where(group)[0] == shard)
+        self._absent.discard(shard)
+
+    def _in_background(self, doing: Coroutine[Any, Any, None]) -> None:
+        task = self._station.loop.create_task(doing)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            self._report(task.exception())
+
+    def _report(self, error: BaseException | None) -> None:
+        if error is not None and not isinstance(error, LayerUnavailable):  # an outage is logged elsewhere
+            log.error("%s: presence: %s", self._layer.name(), error, exc_info=error)
 
     async def enter(self, place: Place, meta: str, *, away: bool) -> int:
         """See ``People``."""
         self._start()
         shard, people, topic = self._where(place.group)
-        name, keys = self._name(shard), self._station.keys.at(shard)
-        version: int = await self._station.shards.run(
-            shard,
-            ENTER,
-            [people, topic, keys.present(name), keys.processes],
-            *(await self._layer._publishing(), KEEP_S, name, *place, int(away), meta),
-            *(MAX_ENTRIES, int(LEASE_S * 1000)),
-        )
+        keys, publish = self._station.keys.at(shard), await self._layer._publishing()
+        version = NO_LEASE
+        while version == NO_LEASE:
+            name = self._name(shard)
+            version = await self._station.shards.run(
+                shard,
+                ENTER,
+                [people, topic, keys.present(name), keys.processes],
+                *(publish, KEEP_S, name, *place, int(away), meta),
+                *(MAX_ENTRIES, int(LEASE_S * 1000), int(shard in self._fresh)),
+            )
+            if version == NO_LEASE:
+                self._taken_out(shard, name)
+            elif self._names.get(shard) == name:
+                self._fresh.discard(shard)
         return version
 
     async def depart(self, place: Place, how: str, *, last: bool) -> tuple[bool, int]:
@@ -127,13 +172,17 @@ class RedisPeople:
     async def follow(self, group: str) -> None:
         """See ``People``."""
         topic = self._where(group)[2]
+        self._followers[topic] += 1
         self._topics[topic] = group
         await self._subscriptions.subscribe(topic)
 
     def unfollow(self, group: str) -> None:
         """See ``People``."""
         topic = self._where(group)[2]
-        if self._topics.pop(topic, None) is not None:
+        self._followers[topic] -= 1
+        if self._followers[topic] <= 0:
+            del self._followers[topic]
+            self._topics.pop(topic, None)
             self._subscriptions.unsubscribe(topic)
 
     def _published(self, topic: bytes, body: bytes) -> Awaitable[None] | None:
@@ -158,13 +207,10 @@ class RedisPeople:
         while True:
             await sleep(BEAT_S)
             groups = self._by_host()
-            for shard in range(self._station.keys.ring_size):
-                try:
-                    await self._beat_on(shard, groups.get(shard, ()))
-                except LayerUnavailable:
-                    pass  # others may take this process out, and it enters again
-                except Exception:
-                    log.exception("%s: presence: the lease was not renewed", self._layer.name())
+            hosts = range(self._station.keys.ring_size)
+            beats = [self._beat_on(shard, groups.get(shard, ())) for shard in hosts]
+            for error in await asyncio.gather(*beats, return_exceptions=True):
+                self._report(error)
             self._attendance.settle()
 
     def _by_host(self) -> dict[int, Collection[str]]:
@@ -177,21 +223,32 @@ class RedisPeople:
         return {**found}
 
     async def _beat_on(self, shard: int, mine: Collection[str]) -> None:
-        keys, shards = self._station.keys.at(shard), self._station.shards
+        keys, name = self._station.keys.at(shard), self._name(shard)
         lease_ms = int(LEASE_S * 1000) if mine else 0
-        had, *dead = await shards.run(
-            shard, BEAT, [keys.processes, keys.dying], self._name(shard), lease_ms, CLAIM_MS
+        had, *dead = await self._station.shards.run(
+            shard, BEAT, [keys.processes, keys.dying], name, lease_ms, CLAIM_MS
         )
-        if mine and not had:
-            self._names[shard] = uuid.uuid4().hex
-            await self._attendance.again(lambda group: self._where(group)[0] == shard)
+        if not mine:
+            self._names.pop(shard, None)  # the lease ends, and with it the name
+        elif not had and shard not in self._fresh:
+            self._taken_out(shard, name)
+        elif shard in self._absent:
+            self._in_background(self._enter_again(shard))
         for process in dead:
-            await self._take_out(shard, process.decode())
-        if mine and steady() - self._renewed > KEEP_S / 4:
-            self._renewed = steady()
-            renewed = [keys.present(self._name(shard)), *map(self._station.keys.people, mine)]
-            for key in renewed:
-                await shards.call(shard, b"EXPIRE", key, KEEP_S)
+            self._in_background(self._take_out(shard, process.decode()))
+        if steady() - self._renewed.setdefault(shard, steady()) > KEEP_S / 4:
+            self._renewed[shard] = steady()
+            self._in_background(
+                self._keep(shard, [keys.present(name), *map(self._station.keys.people, mine)])
+            )
+
+    async def _keep(self, shard: int, renewed: list[str]) -> None:
+        for start in range(0, len(renewed), AT_ONCE):
+            calls = (
+                self._station.shards.call(shard, b"EXPIRE", key, KEEP_S)
+                for key in renewed[start : start + AT_ONCE]
+            )
+            await asyncio.gather(*calls)
 
     async def _take_out(self, shard: int, process: str) -> None:
         """Take the entries of a dead process out."""
@@ -215,8 +272,9 @@ class RedisPeople:
 
     async def aclose(self) -> None:
         """End all work; the lease runs out by itself."""
-        if self._beating is not None:
-            self._beating.cancel()
+        for task in (self._beating, *self._tasks):
+            if task is not None:
+                task.cancel()
         await self._subscriptions.aclose()
 
 

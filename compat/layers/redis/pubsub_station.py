@@ -223,7 +223,7 @@ class PubSubStation(Station):
         for index in range(self.keys.ring_size):
             for kind in self.keys.PUBSUB_HISTORY if self.layer.rules else ():
                 await self.delete_all(index, f"{self.keys.at(index).prefix}:{kind}:")
-            if self.layer.tracks:
+            if self.layer.tracks or self.layer.presence_rules:
                 await self.forget_people(index)
         await self.disconnect()
 

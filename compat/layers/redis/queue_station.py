@@ -292,6 +292,7 @@ class QueueStation(OwnStation):
         for start in range(0, len(owned), KEYS_PER_COMMAND):
             part = [key.encode(errors="surrogateescape") for key in owned[start : start + KEYS_PER_COMMAND]]
             await call(index, b"DEL", *part)
+        await self.forget_people(index)
 
     async def _names(self, index: int, key: str) -> list[str]:
         """Return the members of a sorted set of names; an empty list if the key has another type."""

@@ -281,6 +281,8 @@ class Station:
         for kind in ("presence", "present"):
             await self.delete_all(index, f"{keys.prefix}:{kind}:")
         await self.shards.call(index, b"DEL", keys.processes, keys.dying)
+        if "attendance" in self.__dict__:
+            self.attendance.clear()
 
     def in_use(self) -> bool:
         """Return True while consumers or callers on this loop depend on its connections."""

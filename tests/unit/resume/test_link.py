@@ -26,6 +26,9 @@ class Owner:
     def acknowledged(self, link: Link, count: int) -> None:
         raise AssertionError("nothing is acknowledged")
 
+    def watch_people(self, link: Link, members: dict[str, Any]) -> None:
+        raise AssertionError("nobody is watched")
+
     def ended(self, link: Link, code: int, *, goodbye: bool) -> None:
         pass
 
