@@ -266,6 +266,10 @@ class BaseChannelLayer:
         """Call ``ticket`` from code without an event loop, and block."""
         return async_to_sync(self.ticket)(groups, user)
 
+    def name(self) -> str:
+        """Return the layer's name for log lines and errors: its alias, else its class."""
+        return f"channel layer {type(self).__name__ if self.alias is None else repr(self.alias)}"
+
     def registered(self, alias: str) -> None:
         """Record the alias under which the layer is registered; only the first one counts."""
         if self.alias is None:

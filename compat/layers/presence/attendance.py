@@ -118,7 +118,7 @@ class Attendance:
                     self._forget(place)
                     self._too_many(place)
                 elif not self._is(attendee, place, told) and place not in self._departing:
-                    self._in_background(self._depart(place, "soon"))
+                    self.in_background(self._depart(place, "soon"))
         except BaseException:
             # Perhaps it has entered: without an answer that is not known.
             if self._is(attendee, place, told):
@@ -126,7 +126,7 @@ class Attendance:
                     attendee.metas[group] = before
                 else:
                     del attendee.metas[group]
-                    self._in_background(self._depart(place, "now"))
+                    self.in_background(self._depart(place, "now"))
             raise
 
     def _is(self, attendee: Attendee, place: Place, told: tuple[str, str]) -> bool:
@@ -161,9 +161,9 @@ class Attendance:
             departed, version = await self.people.depart(place, how, last=last)
         except LayerUnavailable:
             return  # ``settle`` tries again
-        self._watched(place.group).written(version)
         if place not in self._departing:
-            return  # it has entered again
+            return  # it has entered again, or all is forgotten
+        self._watched(place.group).written(version)
         if departed:
             del self._departing[place]
             self._forget(place)
@@ -171,7 +171,7 @@ class Attendance:
             self._departing[place] = self.loop.call_later(GRACE_S, self._later, place)
 
     def _later(self, place: Place) -> None:
-        self._in_background(self._depart(place, "later"))
+        self.in_background(self._depart(place, "later"))
 
     def _forget(self, place: Place) -> None:
         attendee = self.attendees.get(place.channel)
@@ -195,7 +195,7 @@ class Attendance:
         if attendee is not None and attendee.away != away:
             attendee.away = away
             for group, told in attendee.metas.items():
-                self._in_background(self._say_away(group, channel, attendee, told))
+                self.in_background(self._say_away(group, channel, attendee, told))
 
     async def _say_away(self, group: str, channel: str, attendee: Attendee, told: tuple[str, str]) -> None:
         try:
@@ -212,7 +212,7 @@ class Attendance:
         attendee = self.attendees.pop(channel, None)
         for group, (key, _) in () if attendee is None else attendee.metas.items():
             self._watched(group).hearing.pop(channel, None)
-            self._in_background(self._depart(Place(group, key, channel), "soon"))
+            self.in_background(self._depart(Place(group, key, channel), "soon"))
 
     async def again(self, wanted: Callable[[str], bool]) -> None:
         """Enter all connections again in the groups that are ``wanted``: they had been given up."""
@@ -229,13 +229,13 @@ class Attendance:
         """Repeat what could not be noted."""
         for place, how in tuple(self._departing.items()):
             if isinstance(how, str):
-                self._in_background(self._depart(place, how))
+                self.in_background(self._depart(place, how))
         for group, channel in tuple(self._unsaid):
             attendee = self.attendees.get(channel)
             told = None if attendee is None else attendee.metas.get(group)
             self._unsaid.discard((group, channel))
             if attendee is not None and told is not None:
-                self._in_background(self._say_away(group, channel, attendee, told))
+                self.in_background(self._say_away(group, channel, attendee, told))
         for watched in tuple(self.groups.values()):
             watched.retry_if_lost()
 
@@ -283,30 +283,36 @@ class Attendance:
         self.groups.clear()
         for attendee in self.attendees.values():
             attendee.metas.clear()
-        for departing in self._departing.values():
-            if isinstance(departing, asyncio.TimerHandle):
-                departing.cancel()
+        self._cancel_timers()
         self._departing.clear()
         self._unsaid.clear()
 
+    def _cancel_timers(self) -> None:
+        for departing in self._departing.values():
+            if isinstance(departing, asyncio.TimerHandle):
+                departing.cancel()
+
     # Work
 
-    def _in_background(self, doing: Coroutine[Any, Any, Any]) -> None:
+    def in_background(self, doing: Coroutine[Any, Any, Any]) -> None:
+        """Await ``doing`` in a task that ends with this attendance."""
         task = self.loop.create_task(doing)
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
+        if not task.cancelled():
+            self.report(task.exception())
+
+    def report(self, error: BaseException | None) -> None:
+        """Log an error, unless it is an outage."""
         if error is not None and not isinstance(error, LayerUnavailable):  # an outage is logged elsewhere
             log.error("%s: presence: %s: %s", self._name(), type(error).__name__, error, exc_info=error)
 
     async def aclose(self) -> None:
         """End all work; who is present stays so, until the lease of this event loop ends."""
-        for departing in self._departing.values():
-            if isinstance(departing, asyncio.TimerHandle):
-                departing.cancel()
+        self._cancel_timers()
         for watched in self.groups.values():
             watched.cancel()
         for task in self._tasks:

@@ -46,7 +46,10 @@ class MemoryHall:
         with self._lock:
             group = self._groups.setdefault(place.group, _Group())
             entries = group.people.setdefault(place.key, {})
-            if place.channel not in entries and len(entries) >= MAX_ENTRIES:
+            if (
+                place.channel not in entries
+                and sum(not one.leaving for one in entries.values()) >= MAX_ENTRIES
+            ):
                 return TOO_MANY
             before = shown(entries.values())
             known = entries.get(place.channel)
@@ -201,7 +204,3 @@ class KeepsPeople(KeepsPresence):
     async def _presence(self, group: str) -> Presence:
         attendance = self._attendances.here()
         return self._hall.read(group) if attendance is None else await attendance.read(group)
-
-    def name(self) -> str:
-        """Return the layer's name for log lines."""
-        return f"channel layer {type(self).__name__ if self.alias is None else repr(self.alias)}"

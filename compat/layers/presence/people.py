@@ -17,8 +17,6 @@ MAX_KEY, MAX_META = 200, 1024
 """Characters of a key, and bytes of what is told of a connection."""
 MAX_ENTRIES = 256
 """Connections of one person in one group; those after it are not counted."""
-
-
 TOO_MANY = -1
 
 

@@ -35,10 +35,6 @@ class KeepsHistories(BaseChannelLayer):
         """Return the message that ``serialize`` has turned into bytes, however long ago."""
         raise NotImplementedError
 
-    def name(self) -> str:
-        """Return the layer's name for log lines and errors."""
-        raise NotImplementedError
-
     def count_undecodable(self, source: str, error: Exception) -> None:
         """Count and log a message from ``source`` that could not be decoded."""
         raise NotImplementedError

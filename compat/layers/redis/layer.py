@@ -219,10 +219,6 @@ class RedisLayer(KeepsPresence, KeepsHistories, Generic[S]):
 
     # Errors and losses
 
-    def name(self) -> str:
-        """Return the layer's name for log lines and errors: its alias, else its class."""
-        return f"channel layer {type(self).__name__ if self.alias is None else repr(self.alias)}"
-
     def explain(self, host: Host, reason: str) -> RedisUnavailable:
         """Return the error for a host that cannot be used now."""
         return RedisUnavailable(

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Collection, Coroutine, Mapping
+from collections.abc import Awaitable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compat.clock import steady
-from compat.exceptions import LayerUnavailable
 from compat.layers.presence.attendance import Attendance
 from compat.layers.presence.people import MAX_ENTRIES, Diff, Entry, Place, Presence, shown
 from compat.layers.redis.subscriptions import Subscriptions
@@ -29,8 +27,6 @@ if TYPE_CHECKING:
     from compat.layers.redis.station import Station
 
 __all__ = ["BEAT_S", "LEASE_S", "RedisPeople"]
-
-log = logging.getLogger("compat.layers")
 
 FOLDER = Path(__file__).parent
 COMMON = ("people",)
@@ -70,7 +66,6 @@ class RedisPeople:
         """The hosts on which its connections have to enter again: it was taken out there."""
         self._followers: Counter[str] = Counter()
         self._beating: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
         self._renewed: dict[int, float] = {}
 
     def _start(self) -> None:
@@ -98,25 +93,11 @@ class RedisPeople:
         if self._names.get(shard) == name:
             del self._names[shard]
             self._absent.add(shard)
-            self._in_background(self._enter_again(shard))
+            self._attendance.in_background(self._enter_again(shard))
 
     async def _enter_again(self, shard: int) -> None:
         await self._attendance.again(lambda group: self._where(group)[0] == shard)
         self._absent.discard(shard)
-
-    def _in_background(self, doing: Coroutine[Any, Any, None]) -> None:
-        task = self._station.loop.create_task(doing)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            self._report(task.exception())
-
-    def _report(self, error: BaseException | None) -> None:
-        if error is not None and not isinstance(error, LayerUnavailable):  # an outage is logged elsewhere
-            log.error("%s: presence: %s", self._layer.name(), error, exc_info=error)
 
     async def enter(self, place: Place, meta: str, *, away: bool) -> int:
         """See ``People``."""
@@ -210,7 +191,7 @@ class RedisPeople:
             hosts = range(self._station.keys.ring_size)
             beats = [self._beat_on(shard, groups.get(shard, ())) for shard in hosts]
             for error in await asyncio.gather(*beats, return_exceptions=True):
-                self._report(error)
+                self._attendance.report(error)
             self._attendance.settle()
 
     def _by_host(self) -> dict[int, Collection[str]]:
@@ -228,17 +209,17 @@ class RedisPeople:
         had, *dead = await self._station.shards.run(
             shard, BEAT, [keys.processes, keys.dying], name, lease_ms, CLAIM_MS
         )
-        if not mine:
+        if not mine and not self._by_host().get(shard):  # nobody has entered meanwhile
             self._names.pop(shard, None)  # the lease ends, and with it the name
         elif not had and shard not in self._fresh:
             self._taken_out(shard, name)
         elif shard in self._absent:
-            self._in_background(self._enter_again(shard))
+            self._attendance.in_background(self._enter_again(shard))
         for process in dead:
-            self._in_background(self._take_out(shard, process.decode()))
+            self._attendance.in_background(self._take_out(shard, process.decode()))
         if steady() - self._renewed.setdefault(shard, steady()) > KEEP_S / 4:
             self._renewed[shard] = steady()
-            self._in_background(
+            self._attendance.in_background(
                 self._keep(shard, [keys.present(name), *map(self._station.keys.people, mine)])
             )
 
@@ -272,9 +253,8 @@ class RedisPeople:
 
     async def aclose(self) -> None:
         """End all work; the lease runs out by itself."""
-        for task in (self._beating, *self._tasks):
-            if task is not None:
-                task.cancel()
+        if self._beating is not None:
+            self._beating.cancel()
         await self._subscriptions.aclose()
 
 
