@@ -86,8 +86,11 @@ def bindable(host: str, port: int) -> int:
     CannotServe.
     """
     try:
-        # create_server() sets SO_REUSEADDR: lingering connections of a server that has ended do not count.
-        with socket.create_server((host, port), family=family_of(host), reuse_port=False) as probe:
+        # It does not listen, or who waits for the server would take this socket for it.
+        with socket.socket(family_of(host)) as probe:
+            if os.name == "posix":  # lingering connections of a server that has ended do not count
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
             return int(probe.getsockname()[1])
     except OSError as error:
         raise CannotServe(f"cannot listen on {host}:{port}: {_why_not(error, port)}") from error
