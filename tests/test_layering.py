@@ -4,7 +4,7 @@
     redis       the Redis client                      advice      what is said about mistakes
     client      clients of resumable connections
     engine      what runs a consumer                  layers      channel layers
-    resume      connections that outlive sockets
+    resume      connections that outlive sockets      fallback    requests in place of sockets
     consumer    consumers, their security             routing     routers, sessions, authentication
     testing     communicators                         typed       typed consumers, the connection manager
     cli         the command line                      (and all of django_shim)
@@ -49,6 +49,7 @@ ROOMS = (
     ("engine",),
     ("layers",),
     ("resume",),
+    ("fallback",),
     ("closing", "consumer", "generic", "limits", "middleware", "presence", "security"),
     ("auth", "prometheus", "routing", "sessions", "tokens", "worker"),
     ("session_cookies", "session_layer", "session_memory"),

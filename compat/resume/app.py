@@ -20,13 +20,14 @@ from compat.resume.connection import ResumableConnection
 from compat.resume.ends import LATER
 from compat.resume.histories import Returned
 from compat.resume.link import Link
+from compat.resume.posts import Carrier, carrier_of, frames_of, take
 from compat.resume.registry import registry
 from compat.resume.relay import ELSEWHERE, Relay, relay_of
-from compat.resume.wire import PROTOCOL, Offer, hide_offer, offer_of
+from compat.resume.wire import PROTOCOL, Malformed, Offer, hide_offer, offer_of
 from compat.settings import settings
 from compat.types import Receive, Scope, Send
 
-__all__ = ["Resumable", "is_offered", "resume_seconds", "serve"]
+__all__ = ["Resumable", "is_offered", "outlive", "resume_seconds", "serve"]
 
 log = logging.getLogger("compat.resume")
 
@@ -155,18 +156,22 @@ async def _outlive(app: App, scope: Scope, made: ResumableConnection) -> None:
             task.cancel()
             await task
             raise
-        _outliving.add(task)
-        task.add_done_callback(_outlived)
+        outlive(task)
 
 
-def _outlived(task: asyncio.Task[None]) -> None:
-    """The server does not see any more how the call ends."""
+def outlive(task: asyncio.Future[None]) -> None:
+    """Let a call of an application go on by itself, and log its failure, which no server sees."""
+    _outliving.add(task)
+    task.add_done_callback(_outlived)
+
+
+def _outlived(task: asyncio.Future[None]) -> None:
     _outliving.discard(task)
     if not task.cancelled() and (error := task.exception()) is not None:
         log.error("an application has failed", exc_info=error)
 
 
-_outliving: set[asyncio.Task[None]] = set()
+_outliving: set[asyncio.Future[None]] = set()
 
 
 async def _made(
@@ -175,10 +180,16 @@ async def _made(
     """Return a new connection for the socket; None if it was that of a client which came back."""
     offer = offer_of(scope["subprotocols"])
     hide_offer(scope)
+    carrier = carrier_of(scope)
     user = await _answer(rules, "resume_key", scope, _user_of)
     who = f"{user!r}"
     relay, why = relay_of(layer), None
     returned: Returned | None = None
+    if carrier is not None and carrier.read is not None:
+        offer = offer or Offer("", 0, only=True)
+        ticket, _, why = await _checked(offer, who, rules, scope)
+        await _post(carrier, ticket, offer.received, why, relay)
+        return None
     if offer is not None:
         ticket, secret, why = await _checked(offer, who, rules, scope)
         if ticket is not None and why is None:
@@ -198,8 +209,32 @@ async def _made(
     if returned is not None:
         returned.begin(made)
         scope["compat.progress"] = returned
-    made.begin(receive, send)
+    made.begin(receive, send, relayed=carrier is not None)
     return made
+
+
+async def _post(
+    carrier: Carrier, ticket: tickets.Ticket | None, first: int, why: str | None, relay: Relay | None
+) -> None:
+    """Hand the frames of a request to the connection of its ticket, here or in another process."""
+    if ticket is None or why is not None or ticket.is_of_page:
+        carrier.settle(why or OF_PAGE)
+        return
+    assert carrier.read is not None
+    text = await carrier.read()
+    if text is None:
+        return
+    try:
+        frames = frames_of(text)
+        found = registry.connections.get(ticket.connection)
+        if found is None and relay is not None and ticket.home not in ("", await _home_of(relay)):
+            carrier.settle(await relay.post(ticket, first, text))
+        elif found is None or found.loop is not asyncio.get_running_loop():
+            carrier.settle(registry.why_gone(ticket.connection))
+        else:
+            carrier.settle(await take(found, ticket.generation, first, frames))
+    except Malformed as error:
+        carrier.settle(str(error), malformed=True)
 
 
 async def _checked(
@@ -251,7 +286,7 @@ async def _come_back(
         return registry.lose(why)
     if (await receive())["type"] != "websocket.connect":
         return None
-    link = Link(receive, send, found, received)
+    link = Link(receive, send, found, received, relayed=carrier_of(scope) is not None)
     with one_write(link.protocol):
         await send({"type": "websocket.accept", "subprotocol": found.subprotocol})
         if found.why_not(ticket.generation, received) is not None:  # another socket was faster

@@ -142,9 +142,9 @@ class ResumableConnection(Parking):
 
     # Its beginning and its end, for ``compat.resume.app``
 
-    def begin(self, receive: Receive, send: Send) -> None:
-        """Attach the socket that it is made for, and read it."""
-        self.link = Link(receive, send, self)
+    def begin(self, receive: Receive, send: Send, *, relayed: bool = False) -> None:
+        """Attach the socket that it is made for, and read it; ``relayed``: see ``Link``."""
+        self.link = Link(receive, send, self, relayed=relayed)
         registry.enter(self)
         self.link.begin()
 
@@ -236,13 +236,12 @@ class ResumableConnection(Parking):
 
     # What its client is told
 
-    def hello(self, recovered: str | None, why: str | None = None) -> Message:
-        """Return the frame that begins a link."""
-        verdict = {} if recovered is None else {"recovered": recovered}
-        if why is not None:
-            verdict["why"] = why
+    def hello(self, recovered: str | None, why: str | None = None, *, again: bool = False) -> Message:
+        """Return the frame that begins a link; ``again``: it goes on where a pause has begun."""
+        verdict = {"recovered": recovered, "why": why, "again": again or None}
+        told = {name: value for name, value in verdict.items() if value is not None}
         self.inbound.was_acknowledged()
-        return control("hello", ticket=self._ticket(), have=self.inbound.count, park=self.seconds, **verdict)
+        return control("hello", ticket=self._ticket(), have=self.inbound.count, park=self.seconds, **told)
 
     def _ticket(self) -> str:
         self.ticket_expires = int(time.time()) + tickets.LIFETIME_S
@@ -261,7 +260,7 @@ class ResumableConnection(Parking):
 
     # For its links
 
-    def came(self, link: Link, message: Message, size: int) -> asyncio.Future[None] | None:
+    def came(self, link: Link | None, message: Message, size: int) -> asyncio.Future[None] | None:
         """Take a message of the client; see ``link.Owner``."""
         if link is not self.link or self.over:
             return None  # the client sends it again on its newer link, or nobody wants it
@@ -276,22 +275,23 @@ class ResumableConnection(Parking):
         """See ``link.Owner``."""
         return None if self.over else self.inbound.wait_for_space()
 
-    def acknowledged(self, link: Link, count: int) -> None:
-        """The client has so many frames; see ``link.Owner``."""
+    def acknowledged(self, link: Link | None, count: int, generation: int | None = None) -> None:
+        """The client has so many frames; see ``link.Owner``. ``generation``: that of the ticket it has."""
         if link is not self.link:
             return
-        self.confirmed = self.generation
+        self.confirmed = self.generation if generation is None else max(generation, self.confirmed)
         journal = self.journal
         if journal.frames is not None:
-            journal.acknowledge(min(count, link.sent))
+            journal.acknowledge(min(count, journal.end if link is None else link.sent))
 
-    def ended(self, link: Link, code: int, *, goodbye: bool) -> None:
+    def ended(self, link: Link | None, code: int, *, goodbye: bool) -> None:
         """A link is no more; see ``link.Owner``."""
         if link is not self.link:
             return
         self.link = None
-        if self.people is not None:
-            self.people.close()
+        pauses = link is not None and link.paused
+        if not pauses:
+            self.watch_nobody()
         if self.final is not None:
             closed = self.final.get("code", NORMAL)
             self.put_disconnect(closed)
@@ -301,6 +301,8 @@ class ResumableConnection(Parking):
             self.put_disconnect(code if self.accepted else LOST)
         if goodbye:
             self.forget()
+        elif pauses:
+            self.pause()
         else:
             self.park()
 
@@ -321,7 +323,9 @@ class ResumableConnection(Parking):
         replaced, self.link = self.link, link
         self.place = place  # the key of its hashes may have changed
         registry.unpark(self)
-        registry.count_return()
+        untold = self.untold
+        if untold is None:
+            registry.count_return()
         self.generation += 1
         self.journal.acknowledge(link.sent)
         if replaced is not None:
@@ -329,7 +333,9 @@ class ResumableConnection(Parking):
         self.unpark()
         if self.admission is not None:
             self.admission.resume()
-        link.tell(self.hello("all"))
+        link.tell(self.hello("all", again=untold is not None))
+        for message in untold or ():
+            link.tell(message)
         link.flush()
         if self.followed is not None:
             self.followed.again()
@@ -338,5 +344,5 @@ class ResumableConnection(Parking):
             return
         if self.journal.waits:
             self.ask()
-        if self.notices is not None:
+        if self.notices is not None and untold is None:
             self.notices("compat.resumed")

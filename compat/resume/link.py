@@ -24,15 +24,16 @@ from compat.resume.stepping import start
 from compat.resume.wire import MARK, Malformed, control, read_control, read_count
 from compat.types import Message, Receive, Send
 
-__all__ = ["MALFORMED", "TAKEN_OVER", "Link"]
+__all__ = ["MALFORMED", "PAUSED", "TAKEN_OVER", "Link"]
 
 log = logging.getLogger("compat.resume")
 
 MALFORMED, TAKEN_OVER, COME_BACK = 4400, 4409, 1012
+PAUSED = "paused"
+"""The reason of a close that the client has asked for by ``pause``."""
 CLOSE_TIMEOUT_S = 2.0
 NO_CODE = 1005
-STOPS = frozenset((1012,))
-"""The server's own: it stops, and this process with it."""
+STOPS = frozenset((1012,))  # the server's own: it stops, and this process with it
 GOODBYES = frozenset((1000, 1001)) | STOPS
 """Codes after which nobody comes back. 1005 is none: uvicorn gives it for a cut as well."""
 FIRST_OWN, LAST_OWN = 3000, 4999
@@ -53,6 +54,7 @@ class Link:
         "loop",
         "overdue",
         "owner",
+        "paused",
         "protocol",
         "raw_receive",
         "raw_send",
@@ -71,7 +73,9 @@ class Link:
         if holds_closes_back():
             apart = Interruptible(receive, send)
             self.raw_receive, self.raw_send = apart.receive, apart.send
-        self.relayed = relayed  # its socket is in another process
+        self.relayed = (
+            relayed  # its socket is in another process, or a response: the server does not close it
+        )
         self.loop = asyncio.get_running_loop()
         bursts = bursts_of(self.loop)
         self.protocol = bursts and bursts.protocol_of(receive, send)
@@ -94,8 +98,8 @@ class Link:
         """The coroutine of ``receive()`` that ``_step`` runs on."""
         self.gone = False
         """Nothing can be sent any more."""
-        self.goodbye = False
-        """The client has said that it does not come back."""
+        self.goodbye = self.paused = False
+        """The client has said that it does not come back, or that it does at once."""
 
     def begin(self) -> None:
         """Read the socket: in steps if its ``receive()`` waits only for a queue, else in a task."""
@@ -196,7 +200,7 @@ class Link:
         if rest is not None:
             self.busy = self.loop.create_task(self._see_through(rest, message))
         elif message["type"] == "websocket.close":
-            self._over()
+            self._closed()
 
     async def _see_through(self, rest: Awaitable[None], message: Message) -> None:
         try:
@@ -207,7 +211,7 @@ class Link:
         else:
             self.busy = None
             if message["type"] == "websocket.close":
-                self._over()
+                self._closed()
             self.flush()
 
     def failed(self, message: Message, error: Exception) -> None:
@@ -220,6 +224,11 @@ class Link:
         self.drop(COME_BACK)  # the socket may be open: nothing is sent there any more
         # Its end is the reader's to tell, which may be about to read the client's goodbye.
         self.overdue = self.loop.call_later(CLOSE_TIMEOUT_S, lambda: self._end(NO_CODE, goodbye=self.goodbye))
+
+    def _closed(self) -> None:
+        self._over()
+        if self.paused:
+            self.owner.ended(self, COME_BACK, goodbye=self.goodbye)
 
     def _over(self) -> None:
         self.gone = True
@@ -284,7 +293,8 @@ class Link:
 
     async def _refuse(self, error: Malformed) -> None:
         log.warning("a client's connection is closed with %d: %s", MALFORMED, error)
-        await self._close(MALFORMED, str(error))
+        closed = self.close({"type": "websocket.close", "code": MALFORMED, "reason": str(error)})
+        await asyncio.wait((closed,), timeout=CLOSE_TIMEOUT_S)
         self._end(MALFORMED, goodbye=True)
 
     def _end(self, code: int, *, goodbye: bool) -> None:
@@ -315,10 +325,9 @@ class Link:
             self.owner.watch_people(self, members)
         elif kind == "bye":
             self.goodbye = True
-
-    async def _close(self, code: int, reason: str) -> None:
-        closed = self.close({"type": "websocket.close", "code": code, "reason": reason})
-        await asyncio.wait((closed,), timeout=CLOSE_TIMEOUT_S)
+        elif kind == "pause":
+            self.paused = True
+            self.close({"type": "websocket.close", "code": COME_BACK, "reason": PAUSED})
 
     def drop(self, code: int) -> None:
         """Close the socket with ``code`` at once; what waits for it is not sent any more."""

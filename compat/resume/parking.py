@@ -13,6 +13,7 @@ from compat.resume.journal import Journal
 from compat.resume.link import Link
 from compat.resume.people import WatchesPeople
 from compat.resume.registry import registry
+from compat.types import Message
 
 if TYPE_CHECKING:
     from compat.resume.histories import Followed
@@ -20,12 +21,16 @@ if TYPE_CHECKING:
 __all__ = ["LOST", "SERVICE_RESTART", "Parking"]
 
 LOST, SERVICE_RESTART = 1006, 1012
+PAUSE_S = 10.0
+"""How long a client that has said ``pause`` may take to come back before it counts as away."""
+MAX_UNTOLD = 12
+"""Control frames that are kept for it; when they are more, it counts as away at once."""
 
 
 class Parking(WatchesPeople):
     """Base of ``ResumableConnection``."""
 
-    __slots__ = ("park_timer",)
+    __slots__ = ("park_timer", "untold")
 
     id: bytes
     seconds: float
@@ -42,6 +47,8 @@ class Parking(WatchesPeople):
     def __init__(self) -> None:
         super().__init__()
         self.park_timer: asyncio.TimerHandle | None = None
+        self.untold: list[Message] | None = None
+        """The control frames for a client that has said ``pause``; None: it has not."""
 
     def acknowledge(self, *, fresh: bool = False) -> None:
         """Tell the client how many of its frames have come; ``fresh``: with a ticket."""
@@ -51,7 +58,7 @@ class Parking(WatchesPeople):
         """Tell the application, once, that its client has left for good."""
         raise NotImplementedError
 
-    def ended(self, link: Link, code: int, *, goodbye: bool) -> None:
+    def ended(self, link: Link | None, code: int, *, goodbye: bool) -> None:
         """A link is no more."""
         raise NotImplementedError
 
@@ -80,6 +87,29 @@ class Parking(WatchesPeople):
         if self.park_timer is not None:
             self.park_timer.cancel()
             self.park_timer = None
+        self.untold = None
+
+    def pause(self) -> None:
+        """Wait for a client that comes back at once: the application need not know, nor who watches it."""
+        self.untold = []
+        self.park_timer = self.loop.call_later(PAUSE_S, self._park_after_all)
+        self.journal.look_again()  # nobody reads now
+        if registry.stopping:
+            self.stop()
+
+    def _park_after_all(self) -> None:
+        self.unpark()
+        self.watch_nobody()
+        self.park()
+
+    def tell(self, message: Message) -> None:
+        """Send a control frame, now or to a client that comes back at once; one that is away gets none."""
+        if self.link is not None:
+            self.link.tell(message)
+        elif self.untold is not None:
+            self.untold.append(message)
+            if len(self.untold) > MAX_UNTOLD:
+                self._park_after_all()
 
     def stop(self) -> float:
         """The server stops: end a park, or a link whose socket is in another process.

@@ -23,7 +23,7 @@ MAX_BATCH = 128 * 1024
 """Characters of payload after which a batch is full."""
 MAX_WAITING = 8 * 2**20
 """Characters that may wait for a process before the largest link is dropped."""
-TO_HOME = frozenset(("attach", "text", "binary", "left"))
+TO_HOME = frozenset(("attach", "post", "text", "binary", "left"))
 """What the end at the socket says; all else is from the home's."""
 
 
@@ -40,6 +40,8 @@ class Peer:
         """The links whose connection lives here."""
         self.aways: dict[int, AwayEnd] = {}
         """The links whose socket is here."""
+        self.posts: dict[int, asyncio.Future[str]] = {}
+        """The requests with frames that came here: what became of them."""
         self.heard = self.shown = steady()
         self.dead_until = 0.0
         """It is not asked for a connection before."""

@@ -19,6 +19,7 @@ from compat.engine.contracts import Resumed
 from compat.engine.inbox import Inbox
 from compat.exceptions import LayerUnavailable
 from compat.resume.wire import MARK, Malformed
+from compat.types import Message
 
 if TYPE_CHECKING:
     from compat.resume.link import Link
@@ -140,9 +141,7 @@ class PagePeople:
         self._tell(_encode({"group": group, "refused": why}))
 
     def _tell(self, text: str) -> None:
-        link = self._connection.link
-        if link is not None:
-            link.tell({"type": "websocket.send", "text": f'{MARK}{{"type":"presence",{text[1:]}'})
+        self._connection.tell({"type": "websocket.send", "text": f'{MARK}{{"type":"presence",{text[1:]}'})
 
     def _forget(self, group: str) -> None:
         """Watch a group no more."""
@@ -176,13 +175,21 @@ class WatchesPeople(Resumed):
         """See ``engine.contracts.Resumed``."""
         self.people = PagePeople(self, layer, inbox, consumer)
 
-    def watch_people(self, link: Link, members: dict[str, Any]) -> None:
+    def tell(self, message: Message) -> None:
+        """Send a control frame."""
+        raise NotImplementedError
+
+    def watch_people(self, link: Link | None, members: dict[str, Any]) -> None:
         """See ``link.Owner``; without presence nobody answers, as to any frame that is not known."""
         if link is self.link and self.people is not None:
             self.people.asked(members)
 
-    def watch_no_more(self) -> None:
-        """The connection has ended."""
+    def watch_nobody(self) -> None:
+        """The client is away."""
         if self.people is not None:
             self.people.close()
-            self.people = None
+
+    def watch_no_more(self) -> None:
+        """The connection has ended."""
+        self.watch_nobody()
+        self.people = None

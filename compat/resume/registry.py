@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from compat.engine.draining import drain
@@ -41,6 +42,8 @@ class Registry:
         """How many returns have not, and how many parks have ended, by the reason."""
         self.given_up: OrderedDict[bytes, str] = OrderedDict()
         """Why connections that were parked are not here any more."""
+        self.responses: set[Callable[[], None]] = set()
+        """What asks the clients that have a response for a link to ask again (``compat.fallback``)."""
         self.stopping = False
         """The server is stopping, so no connection of this process is parked any more."""
 
@@ -49,6 +52,16 @@ class Registry:
         if not self.connections:
             drain.tell_stop(self.stop)
         self.connections[connection.id] = connection
+
+    def opened(self, pause: Callable[[], None]) -> None:
+        """Call ``pause()`` when the server stops: a response has begun, which it waits for."""
+        if not self.responses:
+            drain.tell_stop(self.stop)
+        self.responses.add(pause)
+
+    def closed(self, pause: Callable[[], None]) -> None:
+        """The response has ended."""
+        self.responses.discard(pause)
 
     def leave(self, connection: Parking) -> None:
         """Forget a connection that has ended."""
@@ -93,7 +106,10 @@ class Registry:
         Returns for how many seconds the sockets have to stay open.
         """
         self.stopping = True
-        return max([connection.stop() for connection in tuple(self.connections.values())], default=0)
+        wait_s = max([connection.stop() for connection in tuple(self.connections.values())], default=0)
+        for pause in tuple(self.responses):
+            pause()
+        return wait_s
 
     def count_return(self) -> None:
         """Count a return that has found its connection."""

@@ -18,7 +18,9 @@ from compat.layers.memory import InMemoryChannelLayer
 from compat.resume.ends import COME_BACK, LOST, AwayEnd, HomeEnd
 from compat.resume.link import Link
 from compat.resume.peer import Peer
+from compat.resume.posts import BUSY_S, frames_of, take
 from compat.resume.registry import registry
+from compat.resume.wire import Malformed
 from compat.tickets import Place, Ticket
 from compat.types import Message, Receive, Send
 
@@ -54,6 +56,7 @@ class Relay:
         """What is sent to the mailbox arrives."""
         self.reading: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
+        self._posting: set[asyncio.Task[None]] = set()
 
     async def home(self) -> str:
         """Return this process's mailbox, which is opened at the first call; "" while the layer is away."""
@@ -114,6 +117,13 @@ class Relay:
     def _take_item(self, peer: Peer, number: int, kind: str, value: Any) -> None:
         if kind == "attach":
             self._attach(peer, number, *value)
+        elif kind == "post":
+            task = self.loop.create_task(self._post(peer, number, value))
+            self._posting.add(task)
+            task.add_done_callback(self._posting.discard)
+        elif kind == "posted":
+            if (answered := peer.posts.get(number)) is not None and not answered.done():
+                answered.set_result(value)
         elif kind in HomeEnd.KINDS:
             if (home := peer.homes.get(number)) is not None:
                 home.take(kind, value)
@@ -162,7 +172,40 @@ class Relay:
         found.resume(link, Place(bytes.fromhex(user), bytes.fromhex(path), self.channel))
         link.begin()
 
+    async def _post(self, peer: Peer, number: int, value: str) -> None:
+        connection, generation, first, text = value.split(" ", 3)
+        identity = bytes.fromhex(connection)
+        found = registry.connections.get(identity)
+        try:
+            if found is None:
+                outcome = registry.why_gone(identity)
+            else:
+                outcome = await take(found, int(generation), int(first), frames_of(text))
+        except Malformed as error:
+            outcome = str(error)
+        peer.put(number, "posted", outcome)
+
     # At the socket
+
+    async def post(self, ticket: Ticket, first: int, text: str) -> str:
+        """Hand frames that a client has posted to a connection in another process; return what ``take`` does.
+
+        ``ELSEWHERE``: it does not answer. Raises nothing: the frames have been read.
+        """
+        if not self.channel:
+            return ELSEWHERE
+        peer = self._peer(ticket.home)
+        if peer.is_dead():
+            return ELSEWHERE
+        self.links += 1
+        number = self.links
+        answered = peer.posts[number] = self.loop.create_future()
+        try:
+            peer.put(number, "post", f"{ticket.connection.hex()} {ticket.generation} {first} {text}")
+            await asyncio.wait((answered,), timeout=BUSY_S + ANSWER_S)
+            return answered.result() if answered.done() else ELSEWHERE
+        finally:
+            del peer.posts[number]
 
     async def serve(
         self, ticket: Ticket, received: int, place: Place, receive: Receive, send: Send

@@ -29,6 +29,7 @@ from compat.client.page import NAMES, PREFIX, files
 from compat.consumer import ConsumerApp
 from compat.engine.refusal import listed, refuse, shown, status_seen
 from compat.exceptions import ImproperlyConfigured
+from compat.fallback import fallback_enabled, is_carrier, serve
 from compat.layers import channel_layers
 from compat.patterns import Resolver404, URLPattern
 from compat.routing.matching import (
@@ -93,7 +94,8 @@ class ProtocolTypeRouter:
     refused instead, and "lifespan" is passed to the first Starlette or FastAPI application (under "http",
     then under "websocket"), so that its start-up code runs. Without one, the router answers: it creates the
     channel layers, so that errors in their settings stop the server at its start. The router also answers GET
-    and HEAD requests for the files of the page's socket, ``/_channels/socket.js`` and the others.
+    and HEAD requests for the files of the page's socket, ``/_channels/socket.js`` and the others. With
+    ``CHANNEL_FALLBACK`` it serves requests of clients that have no websocket (``compat.fallback``).
     """
 
     __signature__ = ASGISignature()
@@ -105,8 +107,11 @@ class ProtocolTypeRouter:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
         kind = scope["type"]
-        if kind == "http" and _is_for_the_page(scope):
-            return await files(scope, receive, send)
+        if kind == "http":
+            if _is_for_the_page(scope):
+                return await files(scope, receive, send)
+            if is_carrier(scope) and fallback_enabled():
+                return await serve(self, scope, receive, send)
         if kind in self.application_mapping:
             try:
                 return await self.application_mapping[kind](scope, receive, send)

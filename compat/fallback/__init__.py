@@ -1,0 +1,87 @@
+"""The way in where websockets are blocked: the same consumers, over requests.
+
+    application = Fallback(application)
+
+A client that has no websocket posts to the same URL, with a header ``Channels-Transport``:
+
+- ``stream``: the response is an event stream with the frames of the server, for two minutes at most;
+- ``poll``: the response ends after the first frames, or after 20 s without any, for proxies that hold streams
+  back. Then the client asks again;
+- ``send``: the body holds frames of the client.
+
+Each is turned into the scope of a websocket, and takes the way that a websocket would take: routers, the
+Origin check, sessions, authentication. A response is one more link of a resumable connection
+(``compat.resume``), so only consumers, and what is wrapped in ``Resumable``, have this way in.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from compat.exceptions import ImproperlyConfigured
+from compat.fallback.posting import answer_post
+from compat.fallback.requests import TRANSPORTS, refuse_request, transport_of
+from compat.fallback.stream import answer_link
+from compat.settings import settings
+from compat.types import Receive, Scope, Send
+
+__all__ = ["Fallback", "fallback_enabled", "is_carrier", "serve"]
+
+SETTING = "CHANNEL_FALLBACK"
+BAD_REQUEST = 400
+_WORDS = {
+    "1": True,
+    "true": True,
+    "yes": True,
+    "on": True,
+    "0": False,
+    "false": False,
+    "no": False,
+    "off": False,
+}
+
+
+class Fallback:
+    """An ASGI application whose websockets can be reached by requests too: ``Fallback(app)``.
+
+    Put it around everything, so that requests take the whole way of websockets. With ``CHANNEL_FALLBACK``,
+    a ``ProtocolTypeRouter`` does the same by itself.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if is_carrier(scope):
+            await serve(self.app, scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+
+def is_carrier(scope: Scope) -> bool:
+    """Return True for a request in place of a websocket."""
+    return scope["type"] == "http" and scope["method"] == "POST" and transport_of(scope) is not None
+
+
+def fallback_enabled() -> bool:
+    """Return the setting ``CHANNEL_FALLBACK``; the environment variable goes first.
+
+    Raises ImproperlyConfigured if it is not a bool.
+    """
+    value: Any = os.environ.get(SETTING)
+    value = settings.kept(SETTING) if value is None else _WORDS.get(value.lower(), value)
+    if not isinstance(value, bool):
+        raise ImproperlyConfigured(f"{SETTING} must be True or False; found {value!r}")
+    return value
+
+
+async def serve(app: Any, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request in place of a websocket; ``app`` gets the scope of that websocket."""
+    transport = transport_of(scope)
+    if transport == "send":
+        await answer_post(app, scope, receive, send)
+    elif transport in TRANSPORTS:
+        await answer_link(app, scope, receive, send, polls=transport == "poll")
+    else:
+        await refuse_request(send, BAD_REQUEST, "Channels-Transport must be stream, poll or send.\n")

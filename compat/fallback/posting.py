@@ -1,0 +1,128 @@
+"""A request with frames of a client: read when its ticket has been found good, and answered with 204."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from compat.fallback.requests import NOT_RESUMABLE, OFFER_FIRST, offered_by, refuse_request, websocket_scope
+from compat.resume.posts import GAP, LATER, TAKEN, Carrier
+from compat.types import Message, Receive, Scope, Send
+
+__all__ = ["MAX_BODY", "answer_post"]
+
+log = logging.getLogger("compat.fallback")
+
+MAX_BODY = 2**20
+"""Bytes of a request. The page's socket sends 64 KiB at once; a single frame may be larger."""
+TOO_LONG = f"A request with frames may have {MAX_BODY} bytes.\n"
+READ_S = 30.0
+"""Seconds in which the body must come."""
+BAD_REQUEST, FORBIDDEN, TOO_LATE, CONFLICT, GONE, TOO_LARGE = 400, 403, 408, 409, 410, 413
+UPGRADE_REQUIRED, FAILED, UNAVAILABLE, NO_CONTENT = 426, 500, 503, 204
+
+
+async def answer_post(app: Any, scope: Scope, receive: Receive, send: Send) -> None:
+    """Pass the frames of a request on to the connection of its ticket, and answer what became of them."""
+    offered = offered_by(scope)
+    if offered is None:
+        return await refuse_request(send, BAD_REQUEST, OFFER_FIRST)
+    body = _Body(scope, receive)
+    carrier = Carrier(body.read)
+    handshake = _Handshake()
+    try:
+        await app(websocket_scope(scope, offered, carrier), handshake.receive, handshake.send)
+    except Exception:
+        log.exception("an application has failed at a request with frames")
+        return await refuse_request(send, FAILED, "The application has failed.\n")
+    if body.refusal is None:
+        await _tell(send, carrier, handshake)
+    else:
+        await refuse_request(send, *body.refusal)
+
+
+async def _tell(send: Send, carrier: Carrier, handshake: _Handshake) -> None:
+    outcome = carrier.outcome
+    if outcome == TAKEN:
+        await send({"type": "http.response.start", "status": NO_CONTENT, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+    elif outcome == GAP:
+        await refuse_request(send, CONFLICT, "Frames are missing before these ones.\n")
+    elif outcome == LATER:
+        await refuse_request(send, UNAVAILABLE, "The consumer is busy: send the frames again.\n")
+    elif outcome is not None and carrier.malformed:
+        await refuse_request(send, BAD_REQUEST, f"{outcome}.\n")
+    elif outcome is not None:
+        await refuse_request(send, GONE, f"There is no such connection ({outcome}).\n")
+    elif handshake.accepted and not carrier.reached:
+        await refuse_request(send, UPGRADE_REQUIRED, NOT_RESUMABLE)
+    else:
+        await refuse_request(send, handshake.status or FORBIDDEN, "The request was refused.\n")
+
+
+class _Handshake:
+    """What an application sees of a request with frames: a handshake, whose client leaves when it is over."""
+
+    def __init__(self) -> None:
+        self.accepted = False
+        self.status: int | None = None
+        self._came = False
+        self._over = asyncio.Event()
+
+    async def receive(self) -> Message:
+        if not self._came:
+            self._came = True
+            return {"type": "websocket.connect"}
+        await self._over.wait()
+        return {"type": "websocket.disconnect", "code": 1006}
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "websocket.accept":
+            self.accepted = True
+        elif message["type"] == "websocket.http.response.start":
+            self.status = message["status"]
+        self._over.set()
+
+
+class _Body:
+    """The body of a request, which is read once its ticket has been found good."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self._scope, self._receive = scope, receive
+        self.refusal: tuple[int, str] | None = None
+        """The status and the sentence for a body that is not taken."""
+
+    async def read(self) -> str | None:
+        """Return the text, or None: then ``refusal`` says why."""
+        length = next((value for name, value in self._scope["headers"] if name == b"content-length"), b"0")
+        body: bytes | None = None
+        if not length.isdigit() or int(length) <= MAX_BODY:
+            try:
+                body = await asyncio.wait_for(self._whole(), READ_S)
+                return None if body is None else body.decode()
+            except asyncio.TimeoutError:
+                self._refuse(TOO_LATE, f"The body has not come within {READ_S:g} s.\n")
+                return None
+            except UnicodeDecodeError:
+                self._refuse(BAD_REQUEST, "The body must be UTF-8.\n")
+                return None
+        self._refuse(TOO_LARGE, TOO_LONG)
+        return None
+
+    async def _whole(self) -> bytes | None:
+        body = bytearray()
+        while True:
+            message = await self._receive()
+            if message["type"] != "http.request":
+                self._refuse(BAD_REQUEST, "The client has left.\n")
+                return None
+            body += message.get("body") or b""
+            if len(body) > MAX_BODY:
+                self._refuse(TOO_LARGE, TOO_LONG)
+                return None
+            if not message.get("more_body"):
+                return bytes(body)
+
+    def _refuse(self, status: int, text: str) -> None:
+        self.refusal = status, text

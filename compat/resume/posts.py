@@ -1,0 +1,144 @@
+"""Frames that a client posts, because its link is a response: see ``compat.fallback``.
+
+A post is a JSON list of frames in their order: a text, or a control frame, is a string; a binary frame is a
+list with one string, its base64. Data frames are numbered as in ``hello.have``, so that one which comes again
+is left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from compat.resume.journal import payload_of, size_of
+from compat.resume.wire import MARK, Malformed, control, read_control, read_count
+from compat.types import Message, Scope
+
+if TYPE_CHECKING:
+    from compat.resume.connection import ResumableConnection
+
+__all__ = ["BUSY_S", "GAP", "LATER", "TAKEN", "Carrier", "carrier_of", "carry", "frames_of", "take"]
+
+KEY = "compat.carrier"
+"""The key of a scope under which the request stands that is served as a websocket."""
+TAKEN, GAP, LATER = "", "gap", "later"
+"""What became of a post: the connection has its frames, some before them are missing, or it is busy."""
+MAX_FRAMES = 1024
+NORMAL = 1000
+BUSY_S = 20.0
+"""Seconds that a post waits for a consumer that is slow."""
+
+
+class Carrier:
+    """A request in place of a websocket: it carries a link, or, with ``read``, frames of the client."""
+
+    __slots__ = ("malformed", "outcome", "reached", "read")
+
+    def __init__(self, read: Callable[[], Awaitable[str | None]] | None = None) -> None:
+        self.read = read
+        """Reads the body, once the ticket has been found good; returns None if it is refused."""
+        self.reached = False
+        """The request has come to something that is resumable."""
+        self.outcome: str | None = None
+        """What became of the frames: one of the words above, or why there is no connection."""
+        self.malformed = False
+        """The frames are no frames; ``outcome`` says how."""
+
+    def settle(self, outcome: str, *, malformed: bool = False) -> None:
+        """Say what became of the frames."""
+        self.outcome, self.malformed = outcome, malformed
+
+
+def carry(scope: Scope, carrier: Carrier) -> None:
+    """Let ``carrier_of(scope)`` find the request."""
+    scope[KEY] = carrier
+
+
+def carrier_of(scope: Scope) -> Carrier | None:
+    """Return the request that a scope stands for, or None for a websocket."""
+    found: Carrier | None = scope.get(KEY)
+    if found is not None:
+        found.reached = True
+    return found
+
+
+def frames_of(text: str) -> list[Message]:
+    """Return the frames of a post as ASGI messages, control frames as texts; raise Malformed."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Malformed("the body must be a JSON list of frames") from error
+    if not isinstance(found, list) or len(found) > MAX_FRAMES:
+        raise Malformed(f"the body must be a JSON list of at most {MAX_FRAMES} frames")
+    return list(_messages(found))
+
+
+def _messages(frames: list[Any]) -> Iterator[Message]:
+    for frame in frames:
+        if isinstance(frame, str):
+            yield {"type": "websocket.receive", "text": _whole(frame)}
+        elif isinstance(frame, list) and len(frame) == 1 and isinstance(frame[0], str):
+            try:
+                yield {"type": "websocket.receive", "bytes": base64.b64decode(frame[0], validate=True)}
+            except (ValueError, binascii.Error) as error:
+                raise Malformed("a binary frame must be base64") from error
+        else:
+            raise Malformed("a frame must be a string, or a list with one string of base64")
+
+
+def _whole(text: str) -> str:
+    """Return a text; JSON can express half of a surrogate pair, which no websocket brings."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise Malformed("a frame must be valid Unicode") from error
+    return text
+
+
+async def take(connection: ResumableConnection, generation: int, first: int, frames: list[Message]) -> str:
+    """Hand the frames of a post to a connection, from the number ``first`` on; return what became of them.
+
+    ``generation`` is that of the client's ticket. Raises Malformed for a control frame that is none.
+    """
+    why = connection.why_not(generation, connection.journal.begin)
+    if why is not None:
+        return why
+    end = asyncio.get_running_loop().time() + BUSY_S
+    for message in frames:
+        text = message.get("text")
+        if text and text[0] == MARK:
+            if text[1:2] != MARK:
+                _control(connection, generation, read_control(text))
+                continue
+            message = {**message, "text": text[1:]}
+        number, first = first, first + 1
+        while (space := connection.space()) is not None and number == connection.inbound.count:
+            await asyncio.wait((space,), timeout=max(0, end - asyncio.get_running_loop().time()))
+            if not space.done():
+                return LATER
+        if number > connection.inbound.count:
+            return GAP
+        if connection.over:
+            return "gone"
+        if number == connection.inbound.count:  # else it has come before
+            connection.came(connection.link, message, size_of(payload_of(message)))
+    return TAKEN
+
+
+def _control(connection: ResumableConnection, generation: int, members: dict[str, Any]) -> None:
+    kind = members["type"]
+    if kind == "ack":
+        connection.acknowledged(connection.link, read_count(members), generation)
+    elif kind == "ping":
+        connection.tell(control("pong"))
+    elif kind == "presence":
+        connection.watch_people(connection.link, members)
+    elif kind == "bye":
+        link = connection.link
+        connection.ended(link, NORMAL, goodbye=True)
+        if link is not None:
+            link.drop(NORMAL)
