@@ -3,11 +3,13 @@
  * send again what the other has not received. Against a server that does not resume, it is a plain WebSocket
  * that connects again.
  *
- * A *link* is one native WebSocket. Frames are counted on both sides and go on being counted over links.
+ * A *link* is one native WebSocket or, where these are blocked, a `RequestLink`. Frames are counted on both sides
+ * and go on being counted over links.
  *
  * @typedef {string | ArrayBuffer | ArrayBufferView | Blob} Data
  * @typedef {{
  *   WebSocket: typeof WebSocket,
+ *   fetch: typeof fetch | null,
  *   setTimeout: (call: () => void, milliseconds: number) => any,
  *   clearTimeout: (timer: any) => void,
  *   now: () => number,
@@ -35,6 +37,9 @@ const SILENCE_MS = 25000;
 const STEADY_MS = 5000;
 const PING_MS = 3000;
 const HELLO_MS = 10000;
+const HELD_MS = 3000;
+const WAY_MS = 600000;
+const BODY = 64 * 1024;
 const JITTER_MS = 300;
 const LONGEST_MS = 30000;
 
@@ -43,11 +48,15 @@ const TYPES = ["open", "message", "close", "error", "offline", "resumed", "unsur
 /** By URL: what the next socket takes over from one with `only` that has stayed closed. */
 const heritages = new Map();
 
+/** By host: whether requests were needed there, "stream" or "poll", and until when that is remembered. */
+const ways = new Map();
+
 const { WebSocket: found } = /** @type {any} */ (globalThis);
 
 /** @type {Environment} */
 const page = {
   WebSocket: found?.native || found, // one that is installed has the browser's own
+  fetch: globalThis.fetch && ((url, init) => fetch(url, init)),
   setTimeout: (call, milliseconds) => setTimeout(call, milliseconds),
   clearTimeout: (timer) => clearTimeout(timer),
   now: () => Date.now(),
@@ -79,6 +88,162 @@ export class Presence extends EventTarget {
   }
 }
 
+/**
+ * What a WebSocket does, by requests to the same URL: the server's frames come in one response after the other,
+ * the page's go in posts. Each response of a poll ends with the first frames, for proxies that hold them back.
+ */
+class RequestLink {
+  /**
+   * @param {string} url
+   * @param {string[]} offered subprotocols
+   * @param {string} transport "stream" or "poll"
+   * @param {number} received data frames, in the connection whose ticket is offered
+   * @param {Environment} env
+   */
+  constructor(url, offered, transport, received, env) {
+    this.protocol = this.extensions = "";
+    this.bufferedAmount = 0;
+    /** @type {BinaryType} */
+    this.binaryType = "blob";
+    /** @type {any} */
+    this.onopen = null;
+    /** @type {any} */
+    this.onmessage = null;
+    /** @type {any} */
+    this.onclose = null;
+    this._url = url.replace("ws", "http");
+    this._transport = transport;
+    this._received = received;
+    this._env = env;
+    this._ticket = "";
+    this._number = 0; // of the first frame in `_out`
+    /** @type {Data[]} */
+    this._out = [];
+    this._opened = this._again = this._posting = this._ended = false;
+    /** @type {End | null} */
+    this._closing = null;
+    this._abort = new AbortController();
+    this._read(offered);
+  }
+
+  /** @param {Data} data */
+  send(data) {
+    if (isControl(data) && this._transport === "poll" && parsed(data).type === "ack") return; // a poll says it
+    this._out.push(data);
+    this._post();
+  }
+
+  /** @param {number} [code] without one, at once */
+  close(code, reason = "") {
+    this._closing = { code: code || 1005, reason, wasClean: true };
+    if (!code || !this._posting) this._end(this._closing);
+  }
+
+  /** @param {End} end */
+  _end(end) {
+    if (this._ended) return;
+    this._ended = true;
+    this._abort.abort();
+    this.onclose?.(end);
+  }
+
+  /**
+   * @param {string} transport
+   * @param {string[]} offered
+   * @param {RequestInit} init
+   */
+  _request(transport, offered, init) {
+    const headers = { "Channels-Transport": transport, "Channels-Protocols": offered.join(", ") };
+    const { fetch } = /** @type {any} */ (this._env);
+    return fetch(this._url, { method: "POST", credentials: "include", cache: "no-store", headers, ...init });
+  }
+
+  /** @param {string | number} count */
+  _offer(count) {
+    return [RESUME, `channels.ticket.${this._ticket}.${count}`];
+  }
+
+  /** @param {string[]} offered */
+  async _read(offered) {
+    try {
+      const response = await this._request(this._transport, offered, { signal: this._abort.signal });
+      const reader = response.ok && response.body.pipeThrough(new TextDecoderStream()).getReader();
+      for (let rest = "", part = reader && (await reader.read()); part && !part.done; part = await reader.read()) {
+        const events = (rest + part.value).split("\n\n");
+        rest = events.pop() || "";
+        for (const event of events) if (!this._ended) this._take(JSON.parse(event.slice("data: ".length)));
+      }
+    } catch {} // a cut
+    if (this._again) {
+      this._again = false;
+      this._read(this._offer(`${this._received}.only`));
+    } else {
+      this._end(LOST);
+    }
+  }
+
+  /** @param {any} event */
+  _take(event) {
+    const { open, again, close } = event;
+    if (again) {
+      this._again = true;
+    } else if (close) {
+      this._end({ code: close[0] === GONE && this._ticket ? 1006 : close[0], reason: close[1], wasClean: true });
+    } else if (open !== undefined) {
+      if (this._opened) return;
+      this._opened = true;
+      this.protocol = open;
+      this.onopen?.();
+    } else {
+      const data = typeof event === "string" ? event : this._binary(event[0]);
+      if (isControl(data)) this._note(parsed(data));
+      else this._received += 1;
+      this.onmessage?.({ data, origin: new URL(this._url).origin });
+      this._post();
+    }
+  }
+
+  /** @param {any} control */
+  _note({ type, ticket, have, recovered }) {
+    if (type === "hello" && !this._ticket) {
+      this._number = have;
+      if (recovered !== "all") this._received = 0;
+    }
+    this._ticket = ticket || this._ticket;
+  }
+
+  /** @param {string} text in base64 */
+  _binary(text) {
+    const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+    return this.binaryType === "blob" ? new Blob([bytes]) : bytes.buffer;
+  }
+
+  async _post() {
+    if (this._posting || !this._ticket) return;
+    this._posting = true;
+    while (this._out.length && !this._ended) {
+      const frames = [];
+      let size = 0;
+      let numbered = 0;
+      for (const data of this._out) {
+        size += sizeOf(data);
+        if (frames.length && (size > BODY || frames.length >= ACK_FRAMES)) break;
+        frames.push(typeof data === "string" ? data : [await base64(data)]);
+        if (!isControl(data)) numbered += 1;
+      }
+      const body = JSON.stringify(frames);
+      // What is short survives the page, as a goodbye has to.
+      const init = { body, keepalive: body.length < 1000 };
+      const { status = 0 } = await this._request("send", this._offer(this._number), init).catch(() => ({}));
+      if (status !== 204) return this._end({ code: status === 413 ? 1009 : 1006 });
+      this._out.splice(0, frames.length);
+      this._number += numbered;
+    }
+    this._posting = false;
+    if (this._closing) this._end(this._closing);
+  }
+}
+
 export class Socket extends EventTarget {
   static get CONNECTING() { return 0; }
   static get OPEN() { return 1; }
@@ -100,7 +265,9 @@ export class Socket extends EventTarget {
     this._env = { ...page, ...options.env };
     this._only = Boolean(options.only);
     this._own = typeof protocols === "string" ? [protocols] : [...protocols];
-    this.url = resolve(url, this._env).href;
+    const { href, host } = resolve(url, this._env);
+    this.url = href;
+    this._host = host;
     this.readyState = 0;
     this.protocol = "";
 
@@ -125,8 +292,9 @@ export class Socket extends EventTarget {
       });
     }
 
-    /** @type {WebSocket | null} */
+    /** @type {WebSocket | RequestLink | null} */
     this._link = null;
+    this._way = "socket"; // that of the link: "socket", "plain", "stream" or "poll"
     /** @type {"" | "resume" | "plain"} What the server is; its first frame tells. */
     this._mode = "";
     this._up = false; // data may go over the link
@@ -255,25 +423,46 @@ export class Socket extends EventTarget {
 
   _connect() {
     const { WebSocket, now } = this._env;
-    const expired = now() >= this._lostAt + this._park * 1000;
-    // Browsers fail a handshake whose subprotocols are all refused: every third attempt offers none of ours.
-    const plain = this._failures % 3 === 2 && (expired || !this._ticket);
+    const way = this._nextWay();
+    const requests = way === "stream" || way === "poll";
+    const plain = way === "plain";
     const offered = plain ? this._own : [RESUME, ...this._own];
     this._offered = !plain && this._ticket !== "";
     if (this._offered) {
       const only = this._only && this._opened ? ".only" : "";
       offered.push(`channels.ticket.${this._ticket}.${this._received}${only}`);
     }
-    const link = new WebSocket(this.url, offered);
+    const link = requests
+      ? new RequestLink(this.url, offered, way, this._received, this._env)
+      : new WebSocket(this.url, offered);
     this._link = link;
+    this._way = way;
     this._mode = plain ? "plain" : "";
     this._heard = false;
     this._heardAt = this._linkedAt = now();
     link.binaryType = this._binaryType;
     link.onopen = () => this._onOpen();
-    link.onmessage = (event) => this._onMessage(event);
-    link.onclose = (event) => this._onClose(event);
-    this._limit(HELLO_MS);
+    link.onmessage = (/** @type {MessageEvent} */ event) => this._onMessage(event);
+    link.onclose = (/** @type {End} */ event) => this._onClose(event);
+    this._limit(way === "stream" ? HELD_MS : HELLO_MS);
+  }
+
+  /**
+   * Browsers fail a handshake whose subprotocols are all refused, and some networks fail them all: after two
+   * attempts come one by requests, and one that offers none of ours.
+   */
+  _nextWay() {
+    const { fetch, now } = this._env;
+    const turns = fetch ? 4 : 3;
+    const turn = this._failures % turns;
+    const known = ways.get(this._host);
+    const needed = known && known.until > now() ? known.way : "";
+    if (turn < 2) return needed || "socket";
+    if (turn === turns - 1) {
+      const expired = now() >= this._lostAt + this._park * 1000;
+      return expired || !this._ticket ? "plain" : "socket";
+    }
+    return needed ? "socket" : "stream";
   }
 
   _onOpen() {
@@ -289,16 +478,20 @@ export class Socket extends EventTarget {
   /** @param {number} milliseconds in which the link has to bring a frame */
   _limit(milliseconds) {
     this._timer("limit", milliseconds, () => {
-      if (this._up && this._mode === "") this._isPlain();
-      else this._drop(1006);
+      if (this._up && this._mode === "") return this._isPlain();
+      if (this._way !== "stream" || this._heard) return this._drop(1006);
+      // Something holds the response back: polls end theirs.
+      ways.set(this._host, { way: "poll", until: this._env.now() + WAY_MS });
+      this._failures = 0;
+      this._abandon();
+      this._connect();
     });
   }
 
   /** @param {MessageEvent} event */
   _onMessage(event) {
     const { data } = event;
-    const marked = typeof data === "string" && data[0] === MARK;
-    const control = marked && data[1] !== MARK ? parsed(data) : null;
+    const control = isControl(data) ? parsed(data) : null;
     this._heard = true;
     this._heardAt = this._env.now();
     this._clear("limit");
@@ -310,7 +503,7 @@ export class Socket extends EventTarget {
     if (control) return this._onControl(control);
     this._received += 1;
     this._newBytes += sizeOf(data);
-    this._deliver(event, marked ? data.slice(1) : data);
+    this._deliver(event, data[0] === MARK ? data.slice(1) : data);
     if (!this._up) return;
     if (this._received - this._acknowledged >= ACK_FRAMES || this._newBytes >= ACK_BYTES) this._ack();
     else if (!this._timers.ack) this._timer("ack", ACK_MS, () => this._ack());
@@ -320,6 +513,8 @@ export class Socket extends EventTarget {
   _onHello(hello) {
     const all = this._offered && hello.recovered === "all";
     this._mode = "resume";
+    if (this._way === "socket") ways.delete(this._host);
+    else ways.set(this._host, { way: this._way, until: this._env.now() + WAY_MS });
     this._ticket = hello.ticket;
     this._park = hello.park;
     this._watch();
@@ -343,16 +538,18 @@ export class Socket extends EventTarget {
   /** @param {any} control */
   _onControl(control) {
     if (control.ticket) this._ticket = control.ticket;
-    if (control.type === "ack") {
-      const count = Math.min(control.n - this._base, this._sent);
+    const { type, again } = control;
+    if (type === "ack" || type === "hello") {
+      const count = Math.min((type === "ack" ? control.n : control.have) - this._base, this._sent);
       this._base += Math.max(0, count);
       this._forget(count);
       if (control.ask === true) this._ack();
-    } else if (control.type === "verdict") {
+      if (type === "hello" && !again) this._watchPeople(this._people.keys()); // of a link's later response
+    } else if (type === "verdict") {
       this._tellOutcome(control);
-    } else if (control.type === "presence") {
+    } else if (type === "presence") {
       this._people.get(control.group)?._take(control);
-    } else if (control.type === "go") {
+    } else if (type === "go") {
       this._timer("go", this._env.random() * control.within * 1000, () => this._drop(1012));
     }
   }
@@ -418,7 +615,8 @@ export class Socket extends EventTarget {
     this._failures = worked ? 0 : this._failures + 1;
     if (up) this._lostAt = now;
     if (this._only && end.code === GONE) return this._end(LOST);
-    const over = this._only && (up ? this._mode !== "resume" : !this._opened && this._failures === 3);
+    const attempts = this._env.fetch ? 4 : 3;
+    const over = this._only && (up ? this._mode !== "resume" : !this._opened && this._failures === attempts);
     if (over || !COMES_BACK_AFTER.includes(end.code)) return this._end(end);
     if (up) this.dispatchEvent(new CustomEvent("offline", { detail: { code: end.code } }));
     if (!this._closing) this._retry();
@@ -436,10 +634,14 @@ export class Socket extends EventTarget {
 
   /** @param {number} code what the page is told */
   _drop(code) {
+    this._abandon();
+    this._onClose({ code });
+  }
+
+  _abandon() {
     const link = this._link;
     if (link) link.onopen = link.onmessage = link.onclose = null;
     link?.close(); // without a code, which is no goodbye
-    this._onClose({ code });
   }
 
   /** @param {End} end */
@@ -642,7 +844,23 @@ function sizeOf(data) {
   return data.length ?? data.byteLength ?? data.size;
 }
 
-/** @param {string} text */
+/**
+ * @param {any} data
+ * @returns {boolean} whether a frame is a control frame
+ */
+function isControl(data) {
+  return typeof data === "string" && data[0] === MARK && data[1] !== MARK;
+}
+
+/** @param {any} data */
+async function base64(data) {
+  const bytes = new Uint8Array(await new Response(data).arrayBuffer());
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return btoa(text);
+}
+
+/** @param {any} text */
 function parsed(text) {
   try {
     return JSON.parse(text.slice(1)) || {};

@@ -90,6 +90,7 @@ export class World {
     const { clock, WebSocket, window, document } = this;
     return {
       WebSocket,
+      fetch: null, // no requests, if a test does not give its own
       window,
       document,
       setTimeout: (call, milliseconds) => clock.setTimeout(call, milliseconds),
