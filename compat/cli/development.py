@@ -19,6 +19,7 @@ from compat.cli.embedded import LayerState, embed_unreachable, layer_states
 from compat.engine.refusal import listed
 from compat.exceptions import CompatError, ImproperlyConfigured, InvalidChannelLayerError
 from compat.security.origin import unchecked_sockets
+from compat.settings import settings
 
 __all__ = ["VARIABLE", "Plan", "Prepared", "application", "prepare"]
 
@@ -103,7 +104,10 @@ def prepare(plan: Plan) -> Prepared:
 
 def load_by(plan: Plan) -> Any:
     load = load_application(plan.load)
-    return load(plan.application)
+    found = load(plan.application)
+    if not settings.is_set("CHANNEL_FALLBACK"):
+        settings.adopt(CHANNEL_FALLBACK=True)  # so that a blocked websocket can be tried
+    return found
 
 
 def say(line: str) -> None:

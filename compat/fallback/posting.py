@@ -34,6 +34,8 @@ async def answer_post(app: Any, scope: Scope, receive: Receive, send: Send) -> N
     try:
         await app(websocket_scope(scope, offered, carrier), handshake.receive, handshake.send)
     except Exception:
+        if handshake.accepted:  # to a plain application its client has left
+            return await _tell(send, carrier, handshake)
         log.exception("an application has failed at a request with frames")
         return await refuse_request(send, FAILED, "The application has failed.\n")
     if body.refusal is None:

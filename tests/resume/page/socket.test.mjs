@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { Socket } from "../../../compat/client/socket.mjs";
-import { World } from "./world.mjs";
+import { MARK, World } from "./world.mjs";
 
 let pages = 0;
 
@@ -731,4 +731,194 @@ test("who is here is asked again on each link", () => {
   world.serve({ type: "presence", group: "room", people: { 7: {} }, version: 5 });
   world.serve({ type: "presence", group: "room", refused: "not joined" });
   assert.deepEqual([room.people, room.refused], [{}, "not joined"]);
+});
+
+// Requests, where websockets are blocked
+
+/** A world whose server answers requests as it is told; `asked` has them. */
+function office(options) {
+  const world = new World(options);
+  const asked = [];
+  const env = {
+    ...world.env,
+    fetch: (url, { headers, body = "", signal }) =>
+      new Promise((resolve, reject) => {
+        const lines = [];
+        const stream = new TransformStream();
+        const writer = stream.writable.getWriter();
+        asked.push({
+          url,
+          transport: headers["Channels-Transport"],
+          offered: headers["Channels-Protocols"].split(", "),
+          frames: body && JSON.parse(body),
+          answer: (status) => resolve({ ok: status < 300, status, body: stream.readable }),
+          async say(event) {
+            if (lines.length === 0) resolve({ ok: true, status: 200, body: stream.readable });
+            lines.push(event);
+            await writer.write(new TextEncoder().encode(`data: ${JSON.stringify(event)}\n\n`));
+            await settled();
+          },
+          end: () => writer.close().then(settled),
+          fail: () => reject(new TypeError("network")),
+        });
+        signal?.addEventListener("abort", () => reject(new DOMException("", "AbortError")));
+      }),
+  };
+  pages += 1;
+  return { world, asked, env, url: `wss://office${pages}.example/ws/` };
+}
+
+const settled = () => new Promise((resolve) => setTimeout(resolve));
+const hello = (fields = {}) => `${MARK}${JSON.stringify({ type: "hello", ticket: "T", have: 0, park: 120, ...fields })}`;
+
+/** Two websockets fail, and a request follows. */
+async function blocked(made) {
+  const { world, env, url, asked } = made;
+  const socket = world.follow(new Socket(url, [], { env }));
+  for (let attempt = 0; attempt < 2; attempt += 1) {
+    world.end();
+    world.clock.wait(2);
+  }
+  assert.equal(world.links.length, 2);
+  assert.equal(asked.length, 1);
+  return socket;
+}
+
+test("after two websockets that fail, the third attempt is a request", async () => {
+  const made = office();
+  const { world, asked } = made;
+  const socket = await blocked(made);
+  assert.equal(asked[0].transport, "stream");
+  assert.equal(asked[0].url, made.url.replace("wss", "https"));
+  assert.deepEqual(asked[0].offered, ["channels.resume.v1"]);
+  await asked[0].say({ open: "channels.resume.v1" });
+  await asked[0].say(hello());
+  assert.equal(socket.state, "open");
+  await asked[0].say("one");
+  assert.deepEqual(world.takeEvents(), [{ event: "open" }, { event: "message", data: "one" }]);
+});
+
+test("frames go in posts, one at a time, each with the number of its first frame", async () => {
+  const made = office();
+  const { asked } = made;
+  const socket = await blocked(made);
+  await asked[0].say({ open: "channels.resume.v1" });
+  await asked[0].say(hello());
+  assert.deepEqual([asked[1].transport, asked[1].frames], ["send", [`${MARK}{"type":"ack","n":0}`]]);
+  socket.send("a");
+  socket.send(new Uint8Array([1, 2]));
+  assert.equal(asked.length, 2);
+  asked[1].answer(204);
+  await settled();
+  assert.deepEqual(asked[2].offered, ["channels.resume.v1", "channels.ticket.T.0"]);
+  assert.deepEqual(asked[2].frames, ["a", ["AQI="]]);
+  socket.send("b");
+  asked[2].answer(204);
+  await settled();
+  assert.deepEqual(asked[3].offered[1], "channels.ticket.T.2");
+  assert.deepEqual(asked[3].frames, ["b"]);
+});
+
+test("a post that fails is a link that is lost, and its frames are sent again", async () => {
+  const made = office();
+  const { world, asked } = made;
+  const socket = await blocked(made);
+  await asked[0].say({ open: "channels.resume.v1" });
+  await asked[0].say(hello());
+  asked[1].answer(204);
+  await settled();
+  socket.send("a");
+  asked[2].fail();
+  await settled();
+  assert.equal(socket.state, "returning");
+  world.clock.wait(0.3);
+  assert.equal(asked[3].transport, "stream", "what has worked is remembered");
+  assert.deepEqual(asked[3].offered[1], "channels.ticket.T.0");
+  await asked[3].say({ open: "channels.resume.v1" });
+  await asked[3].say(hello({ recovered: "all" }));
+  asked[4].answer(204);
+  await settled();
+  assert.deepEqual(asked[5].frames, ["a"]);
+});
+
+test("a response that is held back for 3 s is followed by polls", async () => {
+  const made = office();
+  const { world, asked } = made;
+  const socket = await blocked(made);
+  world.clock.wait(1.5); // some has passed
+  assert.equal(asked.length, 1);
+  world.clock.wait(0.2);
+  assert.equal(asked[1].transport, "poll");
+  await asked[1].say({ open: "channels.resume.v1" });
+  await asked[1].say(hello());
+  await asked[1].say({ again: true });
+  await asked[1].end();
+  assert.equal(socket.state, "open");
+  assert.deepEqual(asked[2].offered, ["channels.resume.v1", "channels.ticket.T.0.only"]);
+  await asked[2].say({ open: "channels.resume.v1" });
+  await asked[2].say(hello({ ticket: "U", recovered: "all", again: true }));
+  await asked[2].say("one");
+  await asked[2].say({ again: true });
+  await asked[2].end();
+  assert.deepEqual(asked[3].offered[1], "channels.ticket.U.1.only");
+  assert.deepEqual(world.takeEvents(), [{ event: "open" }, { event: "message", data: "one" }]);
+});
+
+test("a poll whose connection is gone is a link that is lost", async () => {
+  const made = office();
+  const { world, asked } = made;
+  await blocked(made);
+  await asked[0].say({ open: "channels.resume.v1" });
+  await asked[0].say(hello());
+  await asked[0].say({ again: true });
+  await asked[0].end();
+  const poll = asked[asked.length - 1];
+  await poll.say({ open: "channels.resume.v1" });
+  await poll.say({ close: [4410, ""] });
+  assert.deepEqual(world.takeEvents().pop(), { event: "offline", code: 1006 });
+});
+
+test("where requests fail too, the fourth attempt is plain", async () => {
+  const made = office();
+  const { world, asked } = made;
+  await blocked(made);
+  asked[0].answer(405);
+  await settled();
+  world.clock.wait(4);
+  assert.deepEqual(world.links[2].offered, []);
+});
+
+test("a way that has worked and fails twice is left", async () => {
+  const made = office();
+  const { world, asked } = made;
+  await blocked(made);
+  await asked[0].say({ open: "channels.resume.v1" });
+  await asked[0].say(hello());
+  const count = asked.length;
+  await asked[0].end();
+  for (let attempt = 0; attempt < 2; attempt += 1) {
+    world.clock.wait(1);
+    asked[count + attempt].answer(502);
+    await settled();
+  }
+  assert.equal(world.links.length, 2);
+  world.clock.wait(1);
+  assert.equal(world.links.length, 3, "a websocket again");
+});
+
+test("a goodbye is posted before the requests end", async () => {
+  const made = office();
+  const { world, asked } = made;
+  const socket = await blocked(made);
+  await asked[0].say({ open: "channels.resume.v1" });
+  await asked[0].say(hello());
+  asked[1].answer(204);
+  await settled();
+  socket.close();
+  assert.deepEqual(asked[2].frames, [`${MARK}{"type":"bye"}`]);
+  assert.equal(socket.readyState, 2);
+  asked[2].answer(204);
+  await settled();
+  assert.equal(socket.readyState, 3);
+  assert.deepEqual(world.takeEvents().pop(), { event: "close", code: 1000 });
 });

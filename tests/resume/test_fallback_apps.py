@@ -1,0 +1,174 @@
+"""The way in without websockets, around applications of other frameworks, and under load."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI, WebSocket
+from starlette.routing import WebSocketRoute
+
+from compat.exceptions import ImproperlyConfigured
+from compat.fallback import Fallback, fallback_enabled
+from compat.generic.websocket import AsyncWebsocketConsumer
+from compat.resume import Resumable
+from compat.settings import override
+from tests.support.fallback import Posting, Refusal
+from tests.support.footprint import resident
+from tests.support.servers import LiveServer
+from tests.support.waiting import until_async
+
+HALF_OPEN = 1_000
+
+
+class Echo(AsyncWebsocketConsumer):
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        await self.send(text_data, bytes_data)
+
+
+class Once(Echo):
+    resume_seconds = 0
+
+
+async def plain(scope: Any, receive: Any, send: Any) -> None:
+    websocket = WebSocket(scope, receive, send)
+    await websocket.accept(headers=[(b"x-told", b"once")])
+    async for text in websocket.iter_text():
+        await websocket.send_text(text.upper())
+
+
+async def not_resumable(websocket: WebSocket) -> None:
+    await websocket.accept()
+    await websocket.receive_text()
+
+
+async def fails(websocket: WebSocket) -> None:
+    raise LookupError("as it was told")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[LiveServer]:
+    app = FastAPI(
+        routes=[
+            WebSocketRoute("/ws/consumer", Echo.as_asgi()),
+            WebSocketRoute("/ws/once", Once.as_asgi()),
+            WebSocketRoute("/ws/resumable", Resumable(plain)),
+            WebSocketRoute("/ws/plain", not_resumable),
+            WebSocketRoute("/ws/fails", fails),
+        ]
+    )
+
+    @app.post("/ws/consumer")
+    async def page() -> str:
+        return "a page"
+
+    app.add_middleware(Fallback)
+    with override(ALLOWED_HOSTS=["127.0.0.1"]), LiveServer(app) as running:
+        yield running
+
+
+@pytest.mark.parametrize(("path", "answer"), [("/ws/consumer", "a"), ("/ws/resumable", "A")])
+async def test_as_middleware_of_fastapi(server: LiveServer, path: str, answer: str) -> None:
+    async with Posting(server, path) as one:
+        await (await one.ask()).hello()
+        await one.post("a")
+        assert await one.frame() == answer
+
+
+@pytest.mark.parametrize("path", ["/ws/plain", "/ws/once"])
+@pytest.mark.parametrize("transport", ["stream", "send"])
+async def test_what_is_not_resumable_says_so(server: LiveServer, path: str, transport: str) -> None:
+    async with Posting(server, path) as one:
+        with pytest.raises(Refusal, match="compat.resume.Resumable") as refusal:
+            await (one.ask() if transport == "stream" else one.post("a"))
+        assert refusal.value.status == 426
+
+
+@pytest.mark.parametrize("transport", ["stream", "send"])
+async def test_an_application_that_fails(
+    server: LiveServer, transport: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Posting(server, "/ws/fails") as one:
+        with pytest.raises(Refusal) as refusal:
+            await (one.ask() if transport == "stream" else one.post("a"))
+        assert refusal.value.status == 500
+    assert "as it was told" in caplog.text
+
+
+async def test_a_path_without_a_websocket(server: LiveServer) -> None:
+    async with Posting(server, "/nowhere") as one:
+        with pytest.raises(Refusal) as refusal:
+            await one.ask()
+        assert refusal.value.status in (403, 404)
+
+
+async def test_other_requests_are_not_touched(server: LiveServer) -> None:
+    async with httpx.AsyncClient(trust_env=False, verify=False) as http:
+        assert (await http.post(server.http("/ws/consumer"))).json() == "a page"
+        named = {"Channels-Transport": "stream"}
+        assert (await http.get(server.http("/docs"), headers=named)).status_code == 200
+
+
+async def half_open(server: LiveServer) -> asyncio.StreamWriter:
+    """A client that asks for a stream, and neither reads nor leaves."""
+    _, writer = await asyncio.open_connection(server.host, server.port)
+    writer.write(
+        (
+            f"POST /ws/consumer HTTP/1.1\r\nHost: {server.host}\r\nOrigin: {server.origin}\r\n"
+            "Channels-Transport: stream\r\nChannels-Protocols: channels.resume.v1\r\nContent-Length: 0\r\n\r\n"
+        ).encode()
+    )
+    await writer.drain()
+    return writer
+
+
+async def half_a_post(server: LiveServer, ticket: str) -> asyncio.StreamWriter:
+    """A client that begins to post, and sends nothing of the body."""
+    _, writer = await asyncio.open_connection(server.host, server.port)
+    writer.write(
+        (
+            f"POST /ws/consumer HTTP/1.1\r\nHost: {server.host}\r\nOrigin: {server.origin}\r\n"
+            "Channels-Transport: send\r\nContent-Length: 1000000\r\n"
+            f"Channels-Protocols: channels.resume.v1, channels.ticket.{ticket}.0\r\n\r\n"
+        ).encode()
+    )
+    await writer.drain()
+    return writer
+
+
+@pytest.mark.slow
+async def test_a_thousand_that_do_nothing_disturb_nobody(server: LiveServer) -> None:
+    async with Posting(server, "/ws/consumer") as one:
+        await (await one.ask()).hello()
+        before = resident()
+        idle = [await half_open(server) for _ in range(HALF_OPEN)]
+        idle += [await half_a_post(server, one.ticket) for _ in range(HALF_OPEN)]
+        for number in range(20):
+            await one.post(f"{number}")
+            assert await one.frame() == f"{number}"
+        assert resident() - before < 2 * HALF_OPEN * 100 * 1024
+        for writer in idle:
+            writer.transport.abort()
+        open_now = server.uvicorn.server_state.connections
+        await until_async(lambda: len(open_now) <= 2, "the others have left")
+        await one.post("last")
+        assert await one.frame() == "last"
+
+
+@pytest.mark.parametrize(("word", "on"), [("1", True), ("true", True), ("off", False), ("0", False)])
+def test_the_environment_goes_before_the_setting(
+    monkeypatch: pytest.MonkeyPatch, word: str, on: bool
+) -> None:
+    with override(CHANNEL_FALLBACK=not on):
+        assert fallback_enabled() is not on
+        monkeypatch.setenv("CHANNEL_FALLBACK", word)
+        assert fallback_enabled() is on
+
+
+@pytest.mark.parametrize("value", ["perhaps", 2, None])
+def test_a_setting_that_is_none(value: Any) -> None:
+    with override(CHANNEL_FALLBACK=value), pytest.raises(ImproperlyConfigured, match="True or False"):
+        fallback_enabled()
