@@ -82,7 +82,7 @@ async def test_as_middleware_of_fastapi(server: LiveServer, path: str, answer: s
 @pytest.mark.parametrize("transport", ["stream", "send"])
 async def test_what_is_not_resumable_says_so(server: LiveServer, path: str, transport: str) -> None:
     async with Posting(server, path) as one:
-        with pytest.raises(Refusal, match="compat.resume.Resumable") as refusal:
+        with pytest.raises(Refusal, match=r"compat\.resume\.Resumable") as refusal:
             await (one.ask() if transport == "stream" else one.post("a"))
         assert refusal.value.status == 426
 
@@ -118,7 +118,8 @@ async def half_open(server: LiveServer) -> asyncio.StreamWriter:
     writer.write(
         (
             f"POST /ws/consumer HTTP/1.1\r\nHost: {server.host}\r\nOrigin: {server.origin}\r\n"
-            "Channels-Transport: stream\r\nChannels-Protocols: channels.resume.v1\r\nContent-Length: 0\r\n\r\n"
+            "Channels-Transport: stream\r\nChannels-Protocols: channels.resume.v1\r\n"
+            "Content-Length: 0\r\n\r\n"
         ).encode()
     )
     await writer.drain()
