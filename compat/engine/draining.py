@@ -143,11 +143,11 @@ class Drain:
     def _pass_on(self, loop: asyncio.AbstractEventLoop, number: int) -> None:
         """Let the server stop, after what has to be done before.
 
-        It does not wait for the consumers of clients that are away, as it does for others; so their
-        ``disconnect()`` gets a moment first.
+        It does not wait for the consumers of clients that have no socket here, as it does for others; so
+        their ``disconnect()`` gets a moment first.
         """
-        parked = [consumer for consumer in self.open if consumer.is_parked()]
         first = loop.time() + (self.at_stop() if self.at_stop is not None else 0)
+        parked = [consumer for consumer in self.open if consumer.is_parked()]
         last = max(first, loop.time() + PARKED_TIMEOUT_S)
 
         def stop_when_ended() -> None:

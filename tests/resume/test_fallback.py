@@ -62,8 +62,13 @@ async def refused(place: Place, status: int, **headers: str | None) -> str:
     return answer.text
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS)
-@pytest.mark.parametrize("transport", ["stream", "poll"])
+QUICK = ("async", "sync")
+KINDS = [("stream", flavour) for flavour in FLAVOURS] + [
+    pytest.param("poll", flavour, marks=() if flavour in QUICK else pytest.mark.slow) for flavour in FLAVOURS
+]
+
+
+@pytest.mark.parametrize(("transport", "flavour"), KINDS)
 async def test_every_kind_of_consumer_by_requests(place: Place, flavour: str, transport: str) -> None:
     who = name("f")
     async with client(place, flavour, who) as one:
@@ -269,6 +274,7 @@ async def test_a_poll_ends_with_what_there_is_and_nobody_is_told(place: Place) -
     assert not place.notes("parked", who) and not place.notes("resumed", who)
 
 
+@pytest.mark.slow
 async def test_a_client_that_does_not_ask_again_is_away(place: Place) -> None:
     who = name("f")
     async with client(place, "async", who) as one:
