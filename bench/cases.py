@@ -235,8 +235,9 @@ CASES: dict[str, Callable[[Server], Awaitable[Result]]] = {
     "S-members": nothing,
     "S-groups": nothing,
     "S-history": nothing,
+    "S-presence": nothing,
 }
-WITHOUT_SERVER = frozenset(("H", "S-shards", "S-members", "S-groups", "S-history"))
+WITHOUT_SERVER = frozenset(("H", "S-shards", "S-members", "S-groups", "S-history", "S-presence"))
 NEEDS_REDIS = frozenset(("G", "B-redis", *WITHOUT_SERVER))
 TITLES = {
     "A1": "one room of 100, one sender, 8 messages in flight",
@@ -265,4 +266,5 @@ TITLES = {
     "S-members": "one group of 10,000 members in one process",
     "S-groups": "100,000 groups of 1,000 channels in one process",
     "S-history": "a history of 50 messages: sends to one member, and 1,000 newcomers at once",
+    "S-presence": "5,000 people in one group of two servers; then 1,000 come and go a second, for 5 s",
 }

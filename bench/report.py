@@ -41,6 +41,7 @@ COLUMNS = {
     "S-members": ("us", "rate", "redis_us", "bytes"),
     "S-groups": ("us", "redis_us", "join_us", "join_redis_us", "group_bytes", "redis_bytes"),
     "S-history": ("us", "redis_us", "redis_alone_us", "join_us", "joins_s", "join_redis_us"),
+    "S-presence": ("join_us", "growth", "join_redis_us", "list_ms", "churn_us", "churn_redis_us", "agree_s"),
     "M": ("us", "rate", "p50_ms", "p99_ms", "sleeps", "lost"),
 }
 DEFAULT_COLUMNS = ("us", "rate", "p50_ms", "p99_ms", "lost", "server_cpu_pct", "client_cpu_pct")
@@ -58,6 +59,11 @@ HEADS = {
     "redis_us": "CPU of Redis for a send, µs",
     "redis_alone_us": "of one without others, µs",
     "joins_s": "seconds for all joins",
+    "growth": "of the last fifth, over that of the first",
+    "list_ms": "CPU of a list, ms",
+    "churn_us": "CPU of one that comes and one that goes, µs",
+    "churn_redis_us": "of Redis, µs",
+    "agree_s": "seconds until both agree",
     "busiest_us": "of the busiest server, µs",
     "busiest_commands": "its commands for a send",
     "busiest_bytes": "its bytes for a send",

@@ -19,7 +19,7 @@ from typing import Any
 
 import uvloop
 
-from bench import script_history, script_scale, script_send
+from bench import script_history, script_presence, script_scale, script_send
 from bench.cases import CASES, WITHOUT_SERVER
 from bench.figures import RESULTS
 from bench.load import Result
@@ -32,6 +32,7 @@ TIMEOUT_S = 240
 SCRIPTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "H": ("script_send", ()),
     "S-history": ("script_history", ()),
+    "S-presence": ("script_presence", ()),
 }
 """Case: its module, and the first arguments; ``script_scale`` has all others."""
 
@@ -75,7 +76,12 @@ def _run_script(case: str, peer: str, ports: str) -> Result:
 def default_peers(case: str) -> list[str]:
     """Return the peers that take part in a case."""
     if case in WITHOUT_SERVER:
-        ways = {"H": script_send.WAYS, "S-history": script_history.WAYS, **script_scale.WAYS}
+        ways: dict[str, tuple[str, ...]] = {
+            "H": script_send.WAYS,
+            "S-history": script_history.WAYS,
+            "S-presence": script_presence.WAYS,
+            **script_scale.WAYS,
+        }
         return list(ways[case])
     return list(DEFAULT_PEERS[case])
 
