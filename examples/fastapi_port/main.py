@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from compat.client import files
+from compat.fallback import Fallback
 from compat.fastapi import open_layers
 from compat.typed.asyncapi import add_asyncapi
 from fastapi import FastAPI
@@ -37,6 +38,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 app = FastAPI(title="Hallway", lifespan=lifespan)
 protect(app, layers.ALLOWED_HOSTS)
+app.add_middleware(Fallback)  # a way in for networks that block websockets
 app.include_router(pages.router, include_in_schema=False)
 app.include_router(sockets.router)
 app.include_router(api.router)

@@ -31,6 +31,7 @@ MIDDLEWARE = [
 
 ROOT_URLCONF = "chatsite.urls"
 ASGI_APPLICATION = "chatsite.asgi.application"
+CHANNEL_FALLBACK = True  # read by channels-compat: a way in for networks that block websockets
 
 TEMPLATES = [
     {

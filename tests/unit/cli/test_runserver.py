@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.support.clients import Client, Refused, shows
@@ -111,6 +112,21 @@ def test_a_redis_that_is_away_is_replaced_by_memory_and_the_first_line_says_so(p
         assert f"while Redis at 127.0.0.1:{port} is away" in layer
         talks(server)
         assert "Traceback" not in server.log()
+
+
+@pytest.mark.parametrize(("setting", "is_served"), [("", True), ("CHANNEL_FALLBACK = False\n", False)])
+def test_a_client_whose_websocket_is_blocked_can_come_in(
+    project: Project, setting: str, is_served: bool
+) -> None:
+    text = f'{MEMORY}{setting}ASGI_APPLICATION = "site_app.application"\n'
+    with project.serve("--noreload", env=project.settings(text)) as server:
+        headers = {
+            "Origin": server.origin,
+            "Channels-Transport": "poll",
+            "Channels-Protocols": "channels.resume.v1",
+        }
+        answer = httpx.post(server.http("/ws/"), headers=headers, trust_env=False)
+        assert ("hello" in answer.text, answer.text == "VERSION") == (is_served, not is_served)
 
 
 def test_the_replacement_is_still_there_after_a_reload(project: Project) -> None:
