@@ -42,7 +42,8 @@ class Place:
 
     def notes(self, what: str, who: str) -> list[dict[str, Any]]:
         """The notes of one kind about one client."""
-        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
+        text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+        lines = text.rpartition("\n")[0].splitlines()  # the last one may be half written
         return [one for one in map(json.loads, lines) if one["what"] == what and one["who"] == who]
 
     async def noted(self, what: str, who: str, count: int = 1) -> list[dict[str, Any]]:

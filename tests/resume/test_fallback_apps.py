@@ -18,6 +18,7 @@ from compat.resume import Resumable
 from compat.settings import override
 from tests.support.fallback import Posting, Refusal
 from tests.support.footprint import resident
+from tests.support.resuming import Closed, Resuming, end_links
 from tests.support.servers import LiveServer
 from tests.support.waiting import until_async
 
@@ -49,11 +50,27 @@ async def fails(websocket: WebSocket) -> None:
     raise LookupError("as it was told")
 
 
+class Room(Echo):
+    async def connect(self) -> None:
+        await self.channel_layer.group_add("chat_x", self.channel_name)
+        await self.accept()
+
+
+RULE = {"key": lambda scope: scope["query_string"].decode(), "public": True}
+LAYERS = {
+    "default": {
+        "BACKEND": "compat.layers.InMemoryChannelLayer",
+        "CONFIG": {"presence": {"chat_*": RULE}},
+    }
+}
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[LiveServer]:
     app = FastAPI(
         routes=[
             WebSocketRoute("/ws/consumer", Echo.as_asgi()),
+            WebSocketRoute("/ws/room", Room.as_asgi()),
             WebSocketRoute("/ws/once", Once.as_asgi()),
             WebSocketRoute("/ws/resumable", Resumable(plain)),
             WebSocketRoute("/ws/plain", not_resumable),
@@ -66,7 +83,7 @@ def server() -> Iterator[LiveServer]:
         return "a page"
 
     app.add_middleware(Fallback)
-    with override(ALLOWED_HOSTS=["127.0.0.1"]), LiveServer(app) as running:
+    with override(ALLOWED_HOSTS=["127.0.0.1"], CHANNEL_LAYERS=LAYERS), LiveServer(app) as running:
         yield running
 
 
@@ -110,6 +127,48 @@ async def test_other_requests_are_not_touched(server: LiveServer) -> None:
         assert (await http.post(server.http("/ws/consumer"))).json() == "a page"
         named = {"Channels-Transport": "stream"}
         assert (await http.get(server.http("/docs"), headers=named)).status_code == 200
+
+
+@pytest.mark.slow  # who leaves is shown for five seconds more
+async def test_who_is_here_is_shown_over_many_polls(server: LiveServer) -> None:
+    """The page asks once: between two polls nothing that it watches is forgotten, or missed."""
+
+    def people() -> list[Any]:
+        kinds = ("people", "joins", "leaves")
+        told = [one for one in ada.controls if one["type"] == "presence"]
+        return [[sorted(one[kind]) for kind in kinds if one.get(kind)] for one in told]
+
+    async def until(expected: list[Any]) -> None:
+        while people() != expected:
+            await ada.ask("poll", only=True)
+            await ada.rest()
+            assert ada.end == "again"
+
+    async with Posting(server, "/ws/room?ada") as ada, Posting(server, "/ws/room?bob") as bob:
+        await (await ada.ask("poll")).rest()
+        await ada.post({"type": "presence", "group": "chat_x"})
+        await until([[["ada"]]])
+        for turn in range(1, 4):
+            await (await bob.ask()).hello()
+            await until([[["ada"]], *[[["bob"]], [["bob"]]] * (turn - 1), [["bob"]]])
+            await bob.post({"type": "bye"})
+            await until([[["ada"]], *[[["bob"]], [["bob"]]] * turn])
+            bob.ticket = ""
+
+
+async def test_a_websocket_that_pauses(server: LiveServer) -> None:
+    """It is closed behind what was sent to it, and goes on with the next one."""
+    one = await Resuming(server, "/ws/consumer").open()
+    await one.send("1")
+    assert await one.receive() == "1"
+    await one.say("pause")
+    with pytest.raises(Closed) as closed:
+        await one.receive()
+    assert closed.value.code == 1012
+    assert await one.back() == "all"
+    await one.send("2")
+    assert await one.receive() == "2"
+    await end_links()
 
 
 async def half_open(server: LiveServer) -> asyncio.StreamWriter:
