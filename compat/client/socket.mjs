@@ -27,6 +27,7 @@ const MARK = "\u0010";
 const OTHERS = ["user", "refused"]; // outcomes: the old connection was somebody else's
 const COMES_BACK_AFTER = [1001, 1005, 1006, 1012, 1013];
 const GONE = 4410;
+const TAKEN_OVER = 4409;
 const LOST = { code: 1006 };
 
 const QUEUE = 1024 * 1024;
@@ -40,6 +41,9 @@ const HELLO_MS = 10000;
 const HELD_MS = 3000;
 const WAY_MS = 600000;
 const BODY = 64 * 1024;
+const BUSY_MS = 1000;
+/** By the status of a post that would be refused again: the code of the close. */
+const FINAL = new Map([[400, 1007], [413, 1009]]);
 const JITTER_MS = 300;
 const LONGEST_MS = 30000;
 
@@ -50,6 +54,9 @@ const heritages = new Map();
 
 /** By host: whether requests were needed there, "stream" or "poll", and until when that is remembered. */
 const ways = new Map();
+/** The hosts where a websocket has worked: an outage is likelier there than a network that blocks it. */
+const reached = new Set();
+const OUTAGES = 6;
 
 const { WebSocket: found } = /** @type {any} */ (globalThis);
 
@@ -116,7 +123,8 @@ class RequestLink {
     this._received = received;
     this._env = env;
     this._ticket = "";
-    this._number = 0; // of the first frame in `_out`
+    /** Of the first frame in `_out`. */
+    this._number = 0;
     /** @type {Data[]} */
     this._out = [];
     this._opened = this._again = this._posting = this._ended = false;
@@ -128,9 +136,10 @@ class RequestLink {
 
   /** @param {Data} data */
   send(data) {
-    if (isControl(data) && this._transport === "poll" && parsed(data).type === "ack") return; // a poll says it
+    /** The next poll says it. */
+    if (isControl(data) && this._transport === "poll" && parsed(data).type === "ack") return;
     this._out.push(data);
-    this._post();
+    this._begin();
   }
 
   /** @param {number} [code] without one, at once */
@@ -144,7 +153,7 @@ class RequestLink {
     if (this._ended) return;
     this._ended = true;
     this._abort.abort();
-    this.onclose?.(end);
+    this.onclose?.(this._closing || end);
   }
 
   /**
@@ -173,7 +182,7 @@ class RequestLink {
         rest = events.pop() || "";
         for (const event of events) if (!this._ended) this._take(JSON.parse(event.slice("data: ".length)));
       }
-    } catch {} // a cut
+    } catch {}
     if (this._again) {
       this._again = false;
       this._read(this._offer(`${this._received}.only`));
@@ -188,7 +197,9 @@ class RequestLink {
     if (again) {
       this._again = true;
     } else if (close) {
-      this._end({ code: close[0] === GONE && this._ticket ? 1006 : close[0], reason: close[1], wasClean: true });
+      const [code, reason] = close;
+      const replaced = code === TAKEN_OVER || (code === GONE && this._ticket);
+      this._end({ code: replaced ? 1006 : code, reason, wasClean: true });
     } else if (open !== undefined) {
       if (this._opened) return;
       this._opened = true;
@@ -199,7 +210,7 @@ class RequestLink {
       if (isControl(data)) this._note(parsed(data));
       else this._received += 1;
       this.onmessage?.({ data, origin: new URL(this._url).origin });
-      this._post();
+      this._begin();
     }
   }
 
@@ -218,9 +229,13 @@ class RequestLink {
     return this.binaryType === "blob" ? new Blob([bytes]) : bytes.buffer;
   }
 
-  async _post() {
-    if (this._posting || !this._ticket) return;
+  _begin() {
+    if (this._posting || !this._ticket || !this._out.length) return;
     this._posting = true;
+    this._post().catch(() => this._end(LOST));
+  }
+
+  async _post() {
     while (this._out.length && !this._ended) {
       const frames = [];
       let size = 0;
@@ -228,16 +243,21 @@ class RequestLink {
       for (const data of this._out) {
         size += sizeOf(data);
         if (frames.length && (size > BODY || frames.length >= ACK_FRAMES)) break;
-        frames.push(typeof data === "string" ? data : [await base64(data)]);
+        frames.push(typeof data === "string" ? wellFormed(data) : [await base64(data)]);
         if (!isControl(data)) numbered += 1;
       }
       const body = JSON.stringify(frames);
-      // What is short survives the page, as a goodbye has to.
+      /** What is short survives the page, as a goodbye has to. */
       const init = { body, keepalive: body.length < 1000 };
-      const { status = 0 } = await this._request("send", this._offer(this._number), init).catch(() => ({}));
-      if (status !== 204) return this._end({ code: status === 413 ? 1009 : 1006 });
-      this._out.splice(0, frames.length);
-      this._number += numbered;
+      const { status } = await this._request("send", this._offer(this._number), init);
+      if (status === 503) {
+        await new Promise((done) => this._env.setTimeout(() => done(0), BUSY_MS));
+      } else if (status === 204) {
+        this._out.splice(0, frames.length);
+        this._number += numbered;
+      } else {
+        return this._end({ code: FINAL.get(status) || 1006 });
+      }
     }
     this._posting = false;
     if (this._closing) this._end(this._closing);
@@ -294,7 +314,10 @@ export class Socket extends EventTarget {
 
     /** @type {WebSocket | RequestLink | null} */
     this._link = null;
-    this._way = "socket"; // that of the link: "socket", "plain", "stream" or "poll"
+    /** That of the link: "socket", "plain", "stream" or "poll". */
+    this._way = "socket";
+    /** A stream's response was held back, so the next link polls. */
+    this._held = false;
     /** @type {"" | "resume" | "plain"} What the server is; its first frame tells. */
     this._mode = "";
     this._up = false; // data may go over the link
@@ -415,7 +438,10 @@ export class Socket extends EventTarget {
       Promise.resolve().then(() => this._end(LOST));
       return;
     }
-    if (this._mode === "resume") this._control({ type: "bye" });
+    if (this._mode === "resume") {
+      /** A websocket's close brings the code. */
+      this._control({ type: "bye", code: this._link instanceof RequestLink ? code : undefined });
+    }
     this._link.close(code, reason);
   }
 
@@ -457,12 +483,16 @@ export class Socket extends EventTarget {
     const turn = this._failures % turns;
     const known = ways.get(this._host);
     const needed = known && known.until > now() ? known.way : "";
+    if (this._held) {
+      this._held = false;
+      return "poll";
+    }
     if (turn < 2) return needed || "socket";
     if (turn === turns - 1) {
       const expired = now() >= this._lostAt + this._park * 1000;
       return expired || !this._ticket ? "plain" : "socket";
     }
-    return needed ? "socket" : "stream";
+    return needed || (reached.has(this._host) && this._failures < OUTAGES) ? "socket" : "stream";
   }
 
   _onOpen() {
@@ -480,9 +510,8 @@ export class Socket extends EventTarget {
     this._timer("limit", milliseconds, () => {
       if (this._up && this._mode === "") return this._isPlain();
       if (this._way !== "stream" || this._heard) return this._drop(1006);
-      // Something holds the response back: polls end theirs.
-      ways.set(this._host, { way: "poll", until: this._env.now() + WAY_MS });
-      this._failures = 0;
+      /** Something holds the response back: polls end theirs. */
+      this._held = true;
       this._abandon();
       this._connect();
     });
@@ -513,8 +542,10 @@ export class Socket extends EventTarget {
   _onHello(hello) {
     const all = this._offered && hello.recovered === "all";
     this._mode = "resume";
-    if (this._way === "socket") ways.delete(this._host);
-    else ways.set(this._host, { way: this._way, until: this._env.now() + WAY_MS });
+    if (this._way === "socket") {
+      ways.delete(this._host);
+      reached.add(this._host);
+    } else ways.set(this._host, { way: this._way, until: this._env.now() + WAY_MS });
     this._ticket = hello.ticket;
     this._park = hello.park;
     this._watch();
@@ -544,7 +575,8 @@ export class Socket extends EventTarget {
       this._base += Math.max(0, count);
       this._forget(count);
       if (control.ask === true) this._ack();
-      if (type === "hello" && !again) this._watchPeople(this._people.keys()); // of a link's later response
+      /** The hello of a link's later response. */
+      if (type === "hello" && !again) this._watchPeople(this._people.keys());
     } else if (type === "verdict") {
       this._tellOutcome(control);
     } else if (type === "presence") {
@@ -850,6 +882,11 @@ function sizeOf(data) {
  */
 function isControl(data) {
   return typeof data === "string" && data[0] === MARK && data[1] !== MARK;
+}
+
+/** @param {string} text */
+function wellFormed(text) {
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(new TextEncoder().encode(text));
 }
 
 /** @param {any} data */

@@ -67,6 +67,6 @@ def websocket_scope(scope: Scope, offered: list[str], carrier: Carrier) -> Scope
     return made
 
 
-async def refuse_request(send: Send, status: int, text: str) -> None:
+async def refuse_request(send: Send, status: int, text: str, *headers: tuple[bytes, bytes]) -> None:
     """Answer with a status and a sentence."""
-    await respond(send, status, text, HEADERS, kind="http.response")
+    await respond(send, status, text, (*HEADERS, *headers), kind="http.response")

@@ -30,7 +30,7 @@ from compat.resume.app import outlive
 from compat.resume.link import PAUSED
 from compat.resume.posts import Carrier
 from compat.resume.registry import registry
-from compat.resume.wire import control, offer_of
+from compat.resume.wire import MARK, control
 from compat.types import Message, Receive, Scope, Send
 
 __all__ = ["answer_link"]
@@ -39,10 +39,12 @@ STREAM_S, POLL_S = 120.0, 20.0
 """How long a response lasts at most, in seconds: a stream, and a poll for which there is nothing."""
 GATHER_S = 0.02
 """What is sent within this time of the first frame goes into the same answer to a poll."""
+ENOUGH, MAX_ANSWER = 64 * 1024, 2**20
+"""Bytes with which the answer to a poll ends at once, and with which it ends by a cut."""
 PAUSE_S, END_S = 5.0, 5.0
 """How long a connection may take to close a link that pauses, and a client to read the rest of a response."""
 LOST = 1006
-BAD_REQUEST, FORBIDDEN, UPGRADE_REQUIRED, FAILED = 400, 403, 426, 500
+BAD_REQUEST, FORBIDDEN, UPGRADE_REQUIRED, FAILED, UNAVAILABLE = 400, 403, 426, 500, 503
 PAUSE = {"type": "websocket.receive", "text": control("pause")["text"]}
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -56,8 +58,10 @@ async def answer_link(app: Any, scope: Scope, receive: Receive, send: Send, *, p
     first = await receive()
     if first["type"] != "http.request" or first.get("body") or first.get("more_body"):
         return await refuse_request(send, BAD_REQUEST, "A request for frames has no body.\n")
-    offer = offer_of(offered)
-    stream = Stream(send, polls=polls, has_link=offer is not None and offer.only)
+    if registry.stopping:
+        closes = (b"connection", b"close")  # or the server would wait for what is asked next
+        return await refuse_request(send, UNAVAILABLE, "The server is about to stop.\n", closes)
+    stream = Stream(send, polls=polls)
     # A task of its own: a connection outlives its first link, and servers end calls whose response is over.
     serving = app(websocket_scope(scope, offered, stream.carrier), stream.receive, stream.send)
     running = asyncio.ensure_future(serving)
@@ -83,25 +87,23 @@ async def _left(receive: Receive, stream: Stream) -> None:
 
 
 class Stream:
-    """What an application takes for the socket of its client, while a response lasts.
+    """What an application takes for the socket of its client, while a response lasts."""
 
-    ``has_link``: the client has had a response already, and asks for what comes next.
-    """
-
-    def __init__(self, send: Send, *, polls: bool, has_link: bool) -> None:
+    def __init__(self, send: Send, *, polls: bool) -> None:
         self.carrier = Carrier()
         self.loop = asyncio.get_running_loop()
         self.over: asyncio.Future[None] = self.loop.create_future()
         """Done when the application sends nothing more."""
         self._http_send = send
-        self._polls, self._has_link = polls, has_link
+        self._polls = polls
         self._incoming: asyncio.Queue[Message] = asyncio.Queue()
         self._incoming.put_nowait({"type": "websocket.connect"})
-        self._accepted = self._begun = self._pausing = self._left = self._told = False
+        self._accepted = self._begun = self._gathering = self._pausing = self._left = self._told = False
         self._headers: list[tuple[bytes, bytes]] = []
         self._events: list[bytes] = []
         """What goes into the answer to a poll, and at the end of a stream."""
-        self._frames = 0
+        self._size = 0
+        """Their bytes, in all."""
         self._refusal: tuple[int, str] | None = None
         self._timer: asyncio.TimerHandle | None = None
         """Ends the response."""
@@ -139,17 +141,27 @@ class Stream:
         self._events.append(_event({"open": message.get("subprotocol") or ""}))
         if not self._polls:
             await self._flush()
+        if registry.stopping:
+            self.pause()
 
     async def _send(self, message: Message) -> None:
         text = message.get("text")
         frame = text if text is not None else [base64.b64encode(message.get("bytes") or b"").decode()]
-        self._events.append(_event(frame))
-        self._frames += 1
+        event = _event(frame)
+        self._events.append(event)
         if not self._polls:
             await self._flush()
-        elif not self._pausing and self._frames > self._has_link:
-            # The first frame is a hello, for which a client that has had one need not be answered.
+            return
+        is_first, self._size = not self._size, self._size + len(event)
+        if is_first and text is not None and _goes_on(text):
+            return  # a client that has had a hello need not be answered for another one
+        if not self._gathering:
+            self._gathering = True
             self._wait(GATHER_S, self.pause)
+        elif self._size > MAX_ANSWER:
+            settle(self.over)  # control frames without an end: a journal has less
+        elif self._size > ENOUGH:
+            self.pause()
 
     def _close(self, message: Message) -> None:
         code = message.get("code", 1000)
@@ -216,6 +228,11 @@ class Stream:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self.loop.call_later(seconds, call)
+
+
+def _goes_on(text: str) -> bool:
+    """Return True for the hello of a link that goes on after a pause."""
+    return text[:1] == MARK and "again" in json.loads(text[1:])
 
 
 def _event(value: Any) -> bytes:

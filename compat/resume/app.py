@@ -209,7 +209,7 @@ async def _made(
     if returned is not None:
         returned.begin(made)
         scope["compat.progress"] = returned
-    made.begin(receive, send, relayed=carrier is not None)
+    made.begin(receive, send, posts=carrier is not None)
     return made
 
 
@@ -268,13 +268,13 @@ async def _come_back(
     """Serve the socket of a client that comes back to its connection; return why it cannot, or None."""
     if ticket.is_of_page:
         return OF_PAGE
-    path, home = _path_of(scope), await _home_of(relay)
+    path, home, posts = _path_of(scope), await _home_of(relay), carrier_of(scope) is not None
     place = tickets.place_of(who, path, home, secret)
     if secret != tickets.current_secret():
         place = tickets.place_of(who, path, home)
     found = registry.connections.get(ticket.connection)
     if found is None and relay is not None and ticket.home not in ("", place.home):
-        why = await relay.serve(ticket, received, place, receive, send)
+        why = await relay.serve(ticket, received, place, receive, send, posts=posts)
         if why == LATER:
             await _turn_away(receive, send, TRY_AGAIN_LATER)
             return None
@@ -286,13 +286,13 @@ async def _come_back(
         return registry.lose(why)
     if (await receive())["type"] != "websocket.connect":
         return None
-    link = Link(receive, send, found, received, relayed=carrier_of(scope) is not None)
+    link = Link(receive, send, found, received, relayed=posts)
     with one_write(link.protocol):
         await send({"type": "websocket.accept", "subprotocol": found.subprotocol})
         if found.why_not(ticket.generation, received) is not None:  # another socket was faster
             await send({"type": "websocket.close", "code": COME_BACK})
             return None
-        found.resume(link, place)
+        found.resume(link, place, ticket.generation, posts=posts)
     await link.until_left()
     return None
 

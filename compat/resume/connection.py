@@ -36,26 +36,9 @@ class ResumableConnection(Parking):
     """One client's connection: ``receive`` and ``send`` for the application, and the link of the moment."""
 
     __slots__ = (
-        "accepted",
-        "admission",
-        "confirmed",
-        "final",
-        "followed",
-        "generation",
-        "id",
-        "inbound",
-        "journal",
-        "link",
-        "loop",
-        "notices",
-        "over",
-        "place",
-        "returned",
-        "seconds",
-        "subprotocol",
-        "ticket_expires",
-        "told",
-        "why",
+        *("accepted", "admission", "confirmed", "counted_from", "final", "followed"),
+        *("generation", "id", "inbound", "journal", "link", "loop", "notices", "over", "place"),
+        *("returned", "seconds", "subprotocol", "ticket_expires", "told", "why"),
     )
 
     def __init__(
@@ -72,6 +55,8 @@ class ResumableConnection(Parking):
         self.generation = 0
         self.confirmed = 0
         """The oldest generation whose ticket is good."""
+        self.counted_from = 0
+        """The last generation whose link was a socket: what was posted by then has come again there."""
         self.ticket_expires = 0
         self.link: Link | None = None
         self.accepted = False
@@ -142,9 +127,10 @@ class ResumableConnection(Parking):
 
     # Its beginning and its end, for ``compat.resume.app``
 
-    def begin(self, receive: Receive, send: Send, *, relayed: bool = False) -> None:
-        """Attach the socket that it is made for, and read it; ``relayed``: see ``Link``."""
-        self.link = Link(receive, send, self, relayed=relayed)
+    def begin(self, receive: Receive, send: Send, *, posts: bool = False) -> None:
+        """Attach the socket that it is made for, and read it; ``posts``: it is a response."""
+        self.link = Link(receive, send, self, relayed=posts)
+        self.counted_from = -1 if posts else 0
         registry.enter(self)
         self.link.begin()
 
@@ -318,15 +304,21 @@ class ResumableConnection(Parking):
             return "gone"
         return "stopped" if self.over and self.final is None else None  # its client has its last ticket
 
-    def resume(self, link: Link, place: tickets.Place) -> None:
-        """Attach another link, which begins after the frames that its client has; it has been accepted."""
+    def resume(self, link: Link, place: tickets.Place, generation: int = 0, *, posts: bool = False) -> None:
+        """Attach another link, which begins after the frames that its client has; it has been accepted.
+
+        ``generation`` is that of the client's ticket. ``posts``: the link is a response.
+        """
         replaced, self.link = self.link, link
+        self.confirmed = max(self.confirmed, generation)
         self.place = place  # the key of its hashes may have changed
         registry.unpark(self)
         untold = self.untold
         if untold is None:
             registry.count_return()
         self.generation += 1
+        if not posts:
+            self.counted_from = self.generation
         self.journal.acknowledge(link.sent)
         if replaced is not None:
             replaced.drop(TAKEN_OVER)

@@ -44,25 +44,9 @@ class Link:
     """One socket, for as long as it is open."""
 
     __slots__ = (
-        "after_close",
-        "busy",
-        "closing",
-        "controls",
-        "gone",
-        "goodbye",
-        "left",
-        "loop",
-        "overdue",
-        "owner",
-        "paused",
-        "protocol",
-        "raw_receive",
-        "raw_send",
-        "reading",
-        "ready",
-        "relayed",
-        "sent",
-        "task",
+        *("after_close", "busy", "closing", "controls", "gone", "goodbye", "left", "loop"),
+        *("overdue", "owner", "paused", "protocol", "raw_receive", "raw_send", "reading"),
+        *("ready", "relayed", "sent", "task"),
     )
 
     def __init__(
@@ -167,8 +151,11 @@ class Link:
 
         The future raises what the server's ``send()`` raises.
         """
-        closed = self.after_close = self.loop.create_future()
+        former, closed = self.after_close, self.loop.create_future()
         closed.add_done_callback(lambda done: done.cancelled() or done.exception())  # not everybody waits
+        if former is not None:
+            closed.add_done_callback(lambda done: settle(former))
+        self.after_close = closed
         self.closing = message
         self.flush()
         if self.gone:
@@ -200,7 +187,7 @@ class Link:
         if rest is not None:
             self.busy = self.loop.create_task(self._see_through(rest, message))
         elif message["type"] == "websocket.close":
-            self._closed()
+            self._closed(message)
 
     async def _see_through(self, rest: Awaitable[None], message: Message) -> None:
         try:
@@ -211,7 +198,7 @@ class Link:
         else:
             self.busy = None
             if message["type"] == "websocket.close":
-                self._closed()
+                self._closed(message)
             self.flush()
 
     def failed(self, message: Message, error: Exception) -> None:
@@ -225,10 +212,10 @@ class Link:
         # Its end is the reader's to tell, which may be about to read the client's goodbye.
         self.overdue = self.loop.call_later(CLOSE_TIMEOUT_S, lambda: self._end(NO_CODE, goodbye=self.goodbye))
 
-    def _closed(self) -> None:
+    def _closed(self, message: Message) -> None:
         self._over()
         if self.paused:
-            self.owner.ended(self, COME_BACK, goodbye=self.goodbye)
+            self.owner.ended(self, message.get("code", NO_CODE), goodbye=self.goodbye)
 
     def _over(self) -> None:
         self.gone = True
@@ -240,13 +227,18 @@ class Link:
     async def read(self) -> None:
         """Read the socket until the client has left it."""
         try:
-            if (space := self.owner.space()) is not None:
+            space = self.owner.space()
+            if space is not None and not self.relayed:
                 await space
+                space = None
             while True:
                 message = await self.raw_receive()
                 if message["type"] == "websocket.disconnect":
                     self._left(message)
                     return
+                if space is not None and not _is_control(message):
+                    await space
+                    space = None
                 room = self._take(message)
                 await (turn() if room is None else room)
         except Malformed as error:
@@ -308,7 +300,7 @@ class Link:
     def _take(self, message: Message) -> asyncio.Future[None] | None:
         text = message.get("text")
         if text and text[0] == MARK:
-            if text[1:2] != MARK:
+            if _is_control(message):
                 self._control(text)
                 return None
             message = {**message, "text": text[1:]}
@@ -325,7 +317,7 @@ class Link:
             self.owner.watch_people(self, members)
         elif kind == "bye":
             self.goodbye = True
-        elif kind == "pause":
+        elif kind == "pause" and self.after_close is None:
             self.paused = True
             self.close({"type": "websocket.close", "code": COME_BACK, "reason": PAUSED})
 
@@ -345,6 +337,11 @@ class Link:
             await asyncio.wait_for(self.raw_send({"type": "websocket.close", "code": code}), CLOSE_TIMEOUT_S)
         except Exception as error:  # noqa: BLE001 - the client may have left long ago
             log.debug("a replaced link could not be closed: %r", error)
+
+
+def _is_control(message: Message) -> bool:
+    text: str = message.get("text") or ""
+    return text[:1] == MARK and text[1:2] != MARK
 
 
 _dropping: set[asyncio.Task[None]] = set()

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from compat.clock import steady
+from compat.resume.posts import LATER
 
 if TYPE_CHECKING:
     from compat.resume.ends import AwayEnd, HomeEnd
@@ -149,3 +150,6 @@ class Peer:
         for number, away in tuple(self.aways.items()):
             if number not in but:
                 away.drop()
+        for answered in self.posts.values():
+            if not answered.done():
+                answered.set_result(LATER)

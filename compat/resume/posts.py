@@ -28,7 +28,7 @@ KEY = "compat.carrier"
 TAKEN, GAP, LATER = "", "gap", "later"
 """What became of a post: the connection has its frames, some before them are missing, or it is busy."""
 MAX_FRAMES = 1024
-NORMAL = 1000
+NORMAL, OF_A_PAGE = 1000, range(3000, 5000)
 BUSY_S = 20.0
 """Seconds that a post waits for a consumer that is slow."""
 
@@ -99,6 +99,10 @@ def _whole(text: str) -> str:
     return text
 
 
+_waiting: set[ResumableConnection] = set()
+"""Those for which a post waits: the frames of another one are not kept beside it."""
+
+
 async def take(connection: ResumableConnection, generation: int, first: int, frames: list[Message]) -> str:
     """Hand the frames of a post to a connection, from the number ``first`` on; return what became of them.
 
@@ -109,6 +113,8 @@ async def take(connection: ResumableConnection, generation: int, first: int, fra
         return why
     end = asyncio.get_running_loop().time() + BUSY_S
     for message in frames:
+        if generation <= connection.counted_from:
+            return "used"  # a websocket has brought them, or will
         text = message.get("text")
         if text and text[0] == MARK:
             if text[1:2] != MARK:
@@ -117,13 +123,21 @@ async def take(connection: ResumableConnection, generation: int, first: int, fra
             message = {**message, "text": text[1:]}
         number, first = first, first + 1
         while (space := connection.space()) is not None and number == connection.inbound.count:
-            await asyncio.wait((space,), timeout=max(0, end - asyncio.get_running_loop().time()))
+            if connection in _waiting:
+                return LATER
+            _waiting.add(connection)
+            try:
+                await asyncio.wait((space,), timeout=max(0, end - asyncio.get_running_loop().time()))
+            finally:
+                _waiting.discard(connection)
             if not space.done():
                 return LATER
         if number > connection.inbound.count:
             return GAP
         if connection.over:
             return "gone"
+        if generation <= connection.counted_from:
+            return "used"
         if number == connection.inbound.count:  # else it has come before
             connection.came(connection.link, message, size_of(payload_of(message)))
     return TAKEN
@@ -138,7 +152,9 @@ def _control(connection: ResumableConnection, generation: int, members: dict[str
     elif kind == "presence":
         connection.watch_people(connection.link, members)
     elif kind == "bye":
+        code: Any = members.get("code")
         link = connection.link
-        connection.ended(link, NORMAL, goodbye=True)
+        own = isinstance(code, int) and code in OF_A_PAGE
+        connection.ended(link, code if own else NORMAL, goodbye=True)
         if link is not None:
             link.drop(NORMAL)

@@ -44,19 +44,20 @@ async def add_later(connection: ResumableConnection, payload: Payload, size: int
     journal, inbound = connection.journal, connection.inbound
     while not journal.add(payload, size):
         link = connection.link
-        if link is None:
+        pauses = link is None and connection.untold is not None  # the client is back at once, and says more
+        if link is None and not pauses:
             connection.give_up("overflow")
-        if link is None or connection.over:
+        if connection.over or (link is None and not pauses):
             return False
-        if journal.room is None:
+        if link is not None and journal.room is None:
             connection.ask()
         room = journal.wait_for_room()
-        if inbound.space is not None and link.sent > journal.begin:
+        if link is not None and inbound.space is not None and link.sent > journal.begin:
             # The acknowledgement is behind too many frames of the client, which cannot resume before it.
             journal.acknowledge(min(link.sent, journal.begin + FORGOTTEN))
             continue
         await asyncio.wait((room,), timeout=UNREAD_S)
-        if not room.done() and link is connection.link:
+        if link is not None and not room.done() and link is connection.link:
             log.warning("a client has acknowledged nothing for %g s: its link is dropped", UNREAD_S)
             connection.ended(link, LOST, goodbye=False)
             link.drop(TRY_AGAIN_LATER)

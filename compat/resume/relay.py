@@ -155,7 +155,15 @@ class Relay:
     # At the home
 
     def _attach(
-        self, peer: Peer, number: int, connection: str, generation: int, received: int, user: str, path: str
+        self,
+        peer: Peer,
+        number: int,
+        connection: str,
+        generation: int,
+        received: int,
+        user: str,
+        path: str,
+        posts: bool = False,
     ) -> None:
         identity = bytes.fromhex(connection)
         found = registry.connections.get(identity)
@@ -169,7 +177,8 @@ class Relay:
         peer.put(number, "ok", found.subprotocol)
         end = peer.homes[number] = HomeEnd(peer, number)
         link = Link(end.receive, end.send, found, received, relayed=True)
-        found.resume(link, Place(bytes.fromhex(user), bytes.fromhex(path), self.channel))
+        place = Place(bytes.fromhex(user), bytes.fromhex(path), self.channel)
+        found.resume(link, place, generation, posts=posts)
         link.begin()
 
     async def _post(self, peer: Peer, number: int, value: str) -> None:
@@ -208,11 +217,18 @@ class Relay:
             del peer.posts[number]
 
     async def serve(
-        self, ticket: Ticket, received: int, place: Place, receive: Receive, send: Send
+        self,
+        ticket: Ticket,
+        received: int,
+        place: Place,
+        receive: Receive,
+        send: Send,
+        *,
+        posts: bool = False,
     ) -> str | None:
         """Serve a socket whose connection lives in another process; return why it cannot, or None.
 
-        The reason is ``LATER`` if this process cannot ask.
+        ``posts``: it is a response. The reason is ``LATER`` if this process cannot ask.
         """
         if not self.channel:
             return ELSEWHERE
@@ -224,7 +240,8 @@ class Relay:
         away = peer.aways[number] = AwayEnd(peer, number, self.loop)
         try:
             whose = place.user.hex(), place.path.hex()
-            peer.put(number, "attach", [ticket.connection.hex(), ticket.generation, received, *whose])
+            asked = [ticket.connection.hex(), ticket.generation, received, *whose]
+            peer.put(number, "attach", [*asked, True] if posts else asked)
             await asyncio.wait((away.answered,), timeout=ANSWER_S)
             if not away.answered.done():
                 peer.does_not_answer()

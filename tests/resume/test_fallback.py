@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from tests.resume.place import FLAVOURS, SECRET, Place, name, phrase, placed, va
 from tests.resume.test_workers import layer_of
 from tests.support.clients import SAME_ORIGIN, Client
 from tests.support.fallback import Posting, Refusal
-from tests.support.resuming import MARK
+from tests.support.resuming import MARK, number_of
 
 PONG = {"type": "pong"}
 
@@ -168,6 +169,8 @@ async def test_a_server_that_stops_ends_its_responses(
             for one in (here, there):
                 assert await one.rest() == []
                 assert one.end[0] == 1012
+                with pytest.raises((Refusal, httpx.HTTPError)):
+                    await one.ask()  # as a page does, at once
             home.server.process.wait()
 
 
@@ -272,6 +275,78 @@ async def test_a_poll_ends_with_what_there_is_and_nobody_is_told(place: Place) -
         await one.post("echo last")
         await (await one.ask("poll", only=True)).rest()
     assert not place.notes("parked", who) and not place.notes("resumed", who)
+
+
+async def test_more_than_a_journal_holds_arrives_by_polls(place: Place) -> None:
+    """The consumer waits between two polls, as it does for a link."""
+    async with client(place, "async", name("f")) as one:
+        await (await one.ask("poll")).rest()
+        await one.post("count 0 8 100000")
+        got = await one.poll(8)
+        assert [number_of(frame) for frame in got] == list(range(8))
+
+
+async def test_a_poll_ends_under_steady_traffic(place: Place) -> None:
+    async with client(place, "async", name("f")) as one:
+        await (await one.ask("poll")).rest()
+        polls, got = 0, 0
+        await one.post(*(f"echo {number}" for number in range(300)))
+        while got < 300:
+            got += len(await (await one.ask("poll", only=True)).rest())
+            polls += 1
+            if polls == 1:
+                await one.post(*(f"echo {number}" for number in range(300, 310)))
+        assert got >= 300
+
+
+async def test_pings_without_an_end_fill_no_answer(place: Place) -> None:
+    async with client(place, "async", name("f")) as one:
+        await (await one.ask("poll")).rest()
+        asked = asyncio.ensure_future(one.ask("poll", only=True))
+        while not asked.done():
+            await one.post(*[{"type": "ping"}] * 1000)
+        assert len([frame for frame in one.controls if frame == PONG]) == 0
+        await one.rest()
+        assert one.end == "again"
+
+
+async def test_a_websocket_that_comes_back_makes_posts_void(place: Place) -> None:
+    """What was posted on the link before has been sent again by then: nothing is handled twice."""
+    who = name("f")
+    async with client(place, "async", who) as one:
+        await (await one.ask()).hello()
+        await one.post("hear 0")
+        socket = place.client("async", who)
+        socket.ticket, socket.received = one.ticket, one.received
+        socket.sent.append("hear 0")
+        assert await socket.back() == "all"
+        with pytest.raises(Refusal, match="used") as refusal:
+            await one.post("hear 1")
+        assert refusal.value.status == 410
+        await socket.send("heard")
+        assert await socket.receive_json() == [0]
+
+
+async def test_a_poll_that_comes_again_does_not_replace_a_newer_one(place: Place) -> None:
+    async with client(place, "async", name("f")) as one, client(place, "async", name("f")) as copy:
+        await (await one.ask("poll")).rest()
+        copy.path = one.path
+        copy.to(place.server)
+        copy.ticket = one.ticket
+        for number in range(2):
+            await one.post(f"echo {number}")
+            assert await one.poll(1) == [str(number)]
+        await copy.ask("poll", only=True)
+        await copy.rest()
+        assert copy.end[0] == 4410
+
+
+async def test_the_page_says_with_which_code_it_leaves(place: Place) -> None:
+    who = name("f")
+    async with client(place, "async", who) as one:
+        await (await one.ask()).hello()
+        await one.post({"type": "bye", "code": 3333})
+    assert await place.code(who) == 3333
 
 
 @pytest.mark.slow

@@ -915,10 +915,72 @@ test("a goodbye is posted before the requests end", async () => {
   asked[1].answer(204);
   await settled();
   socket.close();
-  assert.deepEqual(asked[2].frames, [`${MARK}{"type":"bye"}`]);
+  assert.deepEqual(asked[2].frames, [`${MARK}{"type":"bye","code":1000}`]);
   assert.equal(socket.readyState, 2);
   asked[2].answer(204);
   await settled();
   assert.equal(socket.readyState, 3);
   assert.deepEqual(world.takeEvents().pop(), { event: "close", code: 1000 });
+});
+
+test("a text that is no valid Unicode goes as a WebSocket would send it", async () => {
+  const made = office();
+  const { asked } = made;
+  const socket = await blocked(made);
+  await asked[0].say({ open: "channels.resume.v1" });
+  await asked[0].say(hello());
+  asked[1].answer(204);
+  await settled();
+  socket.send("\ufeffa\ud83d");
+  assert.deepEqual(asked[2].frames, ["\ufeffa\ufffd"]);
+});
+
+test("a consumer that is busy gets the same frames again", async () => {
+  const made = office();
+  const { world, asked } = made;
+  const socket = await blocked(made);
+  await asked[0].say({ open: "channels.resume.v1" });
+  await asked[0].say(hello());
+  asked[1].answer(204);
+  await settled();
+  socket.send("a");
+  asked[2].answer(503);
+  await settled();
+  assert.equal(asked.length, 3);
+  world.clock.wait(1);
+  await settled();
+  assert.deepEqual([asked[3].frames, asked[3].offered[1]], [["a"], "channels.ticket.T.0"]);
+  assert.equal(socket.state, "open");
+});
+
+for (const [status, code] of [[400, 1007], [413, 1009]]) {
+  test(`frames that are refused with ${status} are the end, and not sent again`, async () => {
+    const made = office();
+    const { world, asked } = made;
+    const socket = await blocked(made);
+    await asked[0].say({ open: "channels.resume.v1" });
+    await asked[0].say(hello());
+    asked[1].answer(204);
+    await settled();
+    socket.send("a");
+    asked[2].answer(status);
+    await settled();
+    assert.deepEqual(world.takeEvents().pop(), { event: "close", code });
+  });
+}
+
+test("where a websocket has worked, an outage does not lead to requests", async () => {
+  const made = office();
+  const { world, asked, env, url } = made;
+  world.follow(new Socket(url, [], { env }));
+  world.accept();
+  world.hello();
+  for (let attempt = 0; attempt < 6; attempt += 1) {
+    world.end();
+    world.clock.wait(10);
+  }
+  assert.equal(asked.length, 0);
+  world.end();
+  while (asked.length === 0) world.clock.wait(0.1);
+  assert.equal(asked[0].transport, "stream");
 });
