@@ -35,8 +35,9 @@ class _File(NamedTuple):
 
 
 def bare(script: str) -> str:
-    """Return a script without its documentation: comments that begin with two stars, alone on their lines."""
-    return re.sub(r"^ */\*\*(?:(?!\*/).)*\*/ *\n", "", script, flags=re.MULTILINE | re.DOTALL)
+    """Return a script without the comments that are alone on their lines: those with two stars, and ``//``."""
+    script = re.sub(r"^ */\*\*(?:(?!\*/).)*\*/ *\n", "", script, flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"^ *//.*\n", "", script, flags=re.MULTILINE)
 
 
 def classic(module: str) -> str:

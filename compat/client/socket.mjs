@@ -123,7 +123,7 @@ class RequestLink {
     this._received = received;
     this._env = env;
     this._ticket = "";
-    /** Of the first frame in `_out`. */
+    // Of the first frame in `_out`.
     this._number = 0;
     /** @type {Data[]} */
     this._out = [];
@@ -136,8 +136,14 @@ class RequestLink {
 
   /** @param {Data} data */
   send(data) {
-    /** The next poll says it. */
-    if (isControl(data) && this._transport === "poll" && parsed(data).type === "ack") return;
+    const { type, code } = isControl(data) ? parsed(data) : { type: "", code: 0 };
+    if (type === "ack" && this._transport === "poll") return; // the next poll says it
+    if (type === "bye" && !code && this._posting) {
+      // The page is left, and does not see how the post ends that is under way.
+      const init = { body: JSON.stringify([data]), keepalive: true };
+      this._request("send", this._offer(this._number), init).catch(() => {});
+      return;
+    }
     this._out.push(data);
     this._begin();
   }
@@ -247,7 +253,7 @@ class RequestLink {
         if (!isControl(data)) numbered += 1;
       }
       const body = JSON.stringify(frames);
-      /** What is short survives the page, as a goodbye has to. */
+      // What is short survives the page, as a goodbye has to.
       const init = { body, keepalive: body.length < 1000 };
       const { status } = await this._request("send", this._offer(this._number), init);
       if (status === 503) {
@@ -314,9 +320,9 @@ export class Socket extends EventTarget {
 
     /** @type {WebSocket | RequestLink | null} */
     this._link = null;
-    /** That of the link: "socket", "plain", "stream" or "poll". */
+    // That of the link: "socket", "plain", "stream" or "poll".
     this._way = "socket";
-    /** A stream's response was held back, so the next link polls. */
+    // A stream's response was held back, so the next link polls.
     this._held = false;
     /** @type {"" | "resume" | "plain"} What the server is; its first frame tells. */
     this._mode = "";
@@ -439,7 +445,7 @@ export class Socket extends EventTarget {
       return;
     }
     if (this._mode === "resume") {
-      /** A websocket's close brings the code. */
+      // A websocket's close brings the code.
       this._control({ type: "bye", code: this._link instanceof RequestLink ? code : undefined });
     }
     this._link.close(code, reason);
@@ -510,7 +516,7 @@ export class Socket extends EventTarget {
     this._timer("limit", milliseconds, () => {
       if (this._up && this._mode === "") return this._isPlain();
       if (this._way !== "stream" || this._heard) return this._drop(1006);
-      /** Something holds the response back: polls end theirs. */
+      // Something holds the response back: polls end theirs.
       this._held = true;
       this._abandon();
       this._connect();
@@ -575,7 +581,7 @@ export class Socket extends EventTarget {
       this._base += Math.max(0, count);
       this._forget(count);
       if (control.ask === true) this._ack();
-      /** The hello of a link's later response. */
+      // The hello of a link's later response.
       if (type === "hello" && !again) this._watchPeople(this._people.keys());
     } else if (type === "verdict") {
       this._tellOutcome(control);

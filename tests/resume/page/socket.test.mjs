@@ -984,3 +984,16 @@ test("where a websocket has worked, an outage does not lead to requests", async 
   while (asked.length === 0) world.clock.wait(0.1);
   assert.equal(asked[0].transport, "stream");
 });
+
+test("a page that is left says goodbye beside a post that is under way", async () => {
+  const made = office();
+  const { world, asked } = made;
+  const socket = await blocked(made);
+  await asked[0].say({ open: "channels.resume.v1" });
+  await asked[0].say(hello());
+  asked[1].answer(204);
+  await settled();
+  socket.send("a");
+  world.fire("pagehide", { persisted: false });
+  assert.deepEqual([asked[2].frames, asked[3].frames], [["a"], [`${MARK}{"type":"bye"}`]]);
+});

@@ -33,10 +33,14 @@ def test_documentation_is_taken_out_and_code_is_not() -> None:
         "  /** @param {string} b */\n"
         '  const c = "/** no comment */";\n'
         "  /* why */\n"
-        "  d(); // why\n"
+        "  // why\n"
+        "  d('// no comment'); // why\n"
     )
     assert bare(script) == (
-        'const a = /** @type {number} */ (1);\n  const c = "/** no comment */";\n  /* why */\n  d(); // why\n'
+        "const a = /** @type {number} */ (1);\n"
+        '  const c = "/** no comment */";\n'
+        "  /* why */\n"
+        "  d('// no comment'); // why\n"
     )
 
 
