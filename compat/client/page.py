@@ -35,7 +35,7 @@ class _File(NamedTuple):
 
 
 def bare(script: str) -> str:
-    """Return a script without the comments that are alone on their lines: those with two stars, and ``//``."""
+    """Return a script without comments that are alone on their lines: those with two stars, and ``//``."""
     script = re.sub(r"^ */\*\*(?:(?!\*/).)*\*/ *\n", "", script, flags=re.MULTILINE | re.DOTALL)
     return re.sub(r"^ *//.*\n", "", script, flags=re.MULTILINE)
 

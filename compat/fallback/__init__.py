@@ -61,7 +61,7 @@ class Fallback:
 
 def is_carrier(scope: Scope) -> bool:
     """Return True for a request in place of a websocket."""
-    return scope["type"] == "http" and scope["method"] == "POST" and transport_of(scope) is not None
+    return scope["type"] == "http" and scope.get("method") == "POST" and transport_of(scope) is not None
 
 
 def fallback_enabled() -> bool:

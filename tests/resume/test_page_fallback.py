@@ -87,6 +87,7 @@ def test_F2_the_tutorial_where_responses_are_held_back(server: Server, chromium:
             assert app.asked.count("stream") == 1 and app.asked.count("poll") > 2
 
 
+@pytest.mark.slow  # a socket that has worked is tried six times first
 def test_F4_from_a_websocket_to_a_stream_in_mid_session(server: Server, chromium: Browser) -> None:
     with Proxy(server.port) as proxy, Client(server, ROOM) as other:
         with opened(chromium, f"http://127.0.0.1:{proxy.port}/chat/lobby/") as (window,):

@@ -212,8 +212,11 @@ class Speaking(AsyncWebsocketConsumer):
         self.heard.append(Speaking.turn)
 
 
-async def test_who_sends_to_a_room_hears_it_in_the_round_of_the_others(layer: InMemoryChannelLayer) -> None:
+async def test_who_sends_to_a_room_hears_it_in_the_round_of_the_others(
+    layer: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Otherwise a busy room's members handle, and write, each message by itself."""
+    monkeypatch.setattr("compat.engine.fast.scheduling.SLICE_S", 60.0)  # a stall would cut the round in two
     loop, going = asyncio.get_running_loop(), True
 
     def count() -> None:
