@@ -152,6 +152,11 @@ class Relay:
                 del self.peers[channel]
         self.timer = self.loop.call_later(ALIVE_S, self._look) if self.peers else None
 
+    def _reached(self, home: str) -> Peer | None:
+        """Return the process that has the mailbox ``home``; None if it cannot be asked now."""
+        peer = self._peer(home) if self.channel else None
+        return None if peer is None or peer.is_dead() else peer
+
     # At the home
 
     def _attach(
@@ -201,10 +206,8 @@ class Relay:
 
         ``ELSEWHERE``: it does not answer. Raises nothing: the frames have been read.
         """
-        if not self.channel:
-            return ELSEWHERE
-        peer = self._peer(ticket.home)
-        if peer.is_dead():
+        peer = self._reached(ticket.home)
+        if peer is None:
             return ELSEWHERE
         self.links += 1
         number = self.links
@@ -230,10 +233,8 @@ class Relay:
 
         ``posts``: it is a response. The reason is ``LATER`` if this process cannot ask.
         """
-        if not self.channel:
-            return ELSEWHERE
-        peer = self._peer(ticket.home)
-        if peer.is_dead():
+        peer = self._reached(ticket.home)
+        if peer is None:
             return ELSEWHERE
         self.links += 1
         number = self.links

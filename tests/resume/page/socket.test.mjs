@@ -784,6 +784,17 @@ async function blocked(made) {
   return socket;
 }
 
+/** The same, and the connection is there; its first post, an ack, is answered. */
+async function begun(made) {
+  const { asked } = made;
+  const socket = await blocked(made);
+  await asked[0].say({ open: "channels.resume.v1" });
+  await asked[0].say(hello());
+  asked[1].answer(204);
+  await settled();
+  return socket;
+}
+
 test("after two websockets that fail, the third attempt is a request", async () => {
   const made = office();
   const { world, asked } = made;
@@ -822,11 +833,7 @@ test("frames go in posts, one at a time, each with the number of its first frame
 test("a post that fails is a link that is lost, and its frames are sent again", async () => {
   const made = office();
   const { world, asked } = made;
-  const socket = await blocked(made);
-  await asked[0].say({ open: "channels.resume.v1" });
-  await asked[0].say(hello());
-  asked[1].answer(204);
-  await settled();
+  const socket = await begun(made);
   socket.send("a");
   asked[2].fail();
   await settled();
@@ -909,11 +916,7 @@ test("a way that has worked and fails twice is left", async () => {
 test("a goodbye is posted before the requests end", async () => {
   const made = office();
   const { world, asked } = made;
-  const socket = await blocked(made);
-  await asked[0].say({ open: "channels.resume.v1" });
-  await asked[0].say(hello());
-  asked[1].answer(204);
-  await settled();
+  const socket = await begun(made);
   socket.close();
   assert.deepEqual(asked[2].frames, [`${MARK}{"type":"bye","code":1000}`]);
   assert.equal(socket.readyState, 2);
@@ -926,11 +929,7 @@ test("a goodbye is posted before the requests end", async () => {
 test("a text that is no valid Unicode goes as a WebSocket would send it", async () => {
   const made = office();
   const { asked } = made;
-  const socket = await blocked(made);
-  await asked[0].say({ open: "channels.resume.v1" });
-  await asked[0].say(hello());
-  asked[1].answer(204);
-  await settled();
+  const socket = await begun(made);
   socket.send("\ufeffa\ud83d");
   assert.deepEqual(asked[2].frames, ["\ufeffa\ufffd"]);
 });
@@ -938,11 +937,7 @@ test("a text that is no valid Unicode goes as a WebSocket would send it", async 
 test("a consumer that is busy gets the same frames again", async () => {
   const made = office();
   const { world, asked } = made;
-  const socket = await blocked(made);
-  await asked[0].say({ open: "channels.resume.v1" });
-  await asked[0].say(hello());
-  asked[1].answer(204);
-  await settled();
+  const socket = await begun(made);
   socket.send("a");
   asked[2].answer(503);
   await settled();
@@ -957,11 +952,7 @@ for (const [status, code] of [[400, 1007], [413, 1009]]) {
   test(`frames that are refused with ${status} are the end, and not sent again`, async () => {
     const made = office();
     const { world, asked } = made;
-    const socket = await blocked(made);
-    await asked[0].say({ open: "channels.resume.v1" });
-    await asked[0].say(hello());
-    asked[1].answer(204);
-    await settled();
+    const socket = await begun(made);
     socket.send("a");
     asked[2].answer(status);
     await settled();
@@ -988,11 +979,7 @@ test("where a websocket has worked, an outage does not lead to requests", async 
 test("a page that is left says goodbye beside a post that is under way", async () => {
   const made = office();
   const { world, asked } = made;
-  const socket = await blocked(made);
-  await asked[0].say({ open: "channels.resume.v1" });
-  await asked[0].say(hello());
-  asked[1].answer(204);
-  await settled();
+  const socket = await begun(made);
   socket.send("a");
   world.fire("pagehide", { persisted: false });
   assert.deepEqual([asked[2].frames, asked[3].frames], [["a"], [`${MARK}{"type":"bye"}`]]);
