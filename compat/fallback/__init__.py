@@ -21,7 +21,7 @@ from typing import Any
 
 from compat.exceptions import ImproperlyConfigured
 from compat.fallback.posting import answer_post
-from compat.fallback.requests import TRANSPORTS, refuse_request, transport_of
+from compat.fallback.requests import TRANSPORTS, offered_by, refuse_request, transport_of
 from compat.fallback.stream import answer_link
 from compat.settings import settings
 from compat.types import Receive, Scope, Send
@@ -30,6 +30,7 @@ __all__ = ["Fallback", "fallback_enabled", "is_carrier", "serve"]
 
 SETTING = "CHANNEL_FALLBACK"
 BAD_REQUEST = 400
+OFFER_FIRST = "Channels-Protocols must offer channels.resume.v1, as a websocket would.\n"
 _WORDS = {
     "1": True,
     "true": True,
@@ -78,10 +79,12 @@ def fallback_enabled() -> bool:
 
 async def serve(app: Any, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer a request in place of a websocket; ``app`` gets the scope of that websocket."""
-    transport = transport_of(scope)
-    if transport == "send":
-        await answer_post(app, scope, receive, send)
-    elif transport in TRANSPORTS:
-        await answer_link(app, scope, receive, send, polls=transport == "poll")
-    else:
+    transport, offered = transport_of(scope), offered_by(scope)
+    if transport not in TRANSPORTS:
         await refuse_request(send, BAD_REQUEST, "Channels-Transport must be stream, poll or send.\n")
+    elif offered is None:
+        await refuse_request(send, BAD_REQUEST, OFFER_FIRST)
+    elif transport == "send":
+        await answer_post(app, scope, offered, receive, send)
+    else:
+        await answer_link(app, scope, offered, receive, send, polls=transport == "poll")

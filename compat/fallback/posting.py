@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import Any
 
-from compat.fallback.requests import NOT_RESUMABLE, OFFER_FIRST, offered_by, refuse_request, websocket_scope
+from compat.fallback.requests import NOT_RESUMABLE, refuse_request, websocket_scope
 from compat.resume.posts import GAP, LATER, TAKEN, Carrier
 from compat.types import Message, Receive, Scope, Send
 
@@ -23,11 +23,8 @@ BAD_REQUEST, FORBIDDEN, TOO_LATE, CONFLICT, GONE, TOO_LARGE = 400, 403, 408, 409
 UPGRADE_REQUIRED, FAILED, UNAVAILABLE, NO_CONTENT = 426, 500, 503, 204
 
 
-async def answer_post(app: Any, scope: Scope, receive: Receive, send: Send) -> None:
+async def answer_post(app: Any, scope: Scope, offered: list[str], receive: Receive, send: Send) -> None:
     """Pass the frames of a request on to the connection of its ticket, and answer what became of them."""
-    offered = offered_by(scope)
-    if offered is None:
-        return await refuse_request(send, BAD_REQUEST, OFFER_FIRST)
     body = _Body(scope, receive)
     carrier = Carrier(body.read)
     handshake = _Handshake()
@@ -97,34 +94,32 @@ class _Body:
 
     async def read(self) -> str | None:
         """Return the text, or None: then ``refusal`` says why."""
-        length = next((value for name, value in self._scope["headers"] if name == b"content-length"), b"0")
-        body: bytes | None = None
-        if not length.isdigit() or int(length) <= MAX_BODY:
-            try:
-                body = await asyncio.wait_for(self._whole(), READ_S)
-                return None if body is None else body.decode()
-            except asyncio.TimeoutError:
-                self._refuse(TOO_LATE, f"The body has not come within {READ_S:g} s.\n")
-                return None
-            except UnicodeDecodeError:
-                self._refuse(BAD_REQUEST, "The body must be UTF-8.\n")
-                return None
-        self._refuse(TOO_LARGE, TOO_LONG)
+        try:
+            return (await asyncio.wait_for(self._whole(), READ_S)).decode()
+        except _Refused as refused:
+            self.refusal = refused.status, refused.text
+        except asyncio.TimeoutError:
+            self.refusal = TOO_LATE, f"The body has not come within {READ_S:g} s.\n"
+        except UnicodeDecodeError:
+            self.refusal = BAD_REQUEST, "The body must be UTF-8.\n"
         return None
 
-    async def _whole(self) -> bytes | None:
+    async def _whole(self) -> bytes:
+        length = next((value for name, value in self._scope["headers"] if name == b"content-length"), b"0")
+        if length.isdigit() and int(length) > MAX_BODY:
+            raise _Refused(TOO_LARGE, TOO_LONG)
         body = bytearray()
         while True:
             message = await self._receive()
             if message["type"] != "http.request":
-                self._refuse(BAD_REQUEST, "The client has left.\n")
-                return None
+                raise _Refused(BAD_REQUEST, "The client has left.\n")
             body += message.get("body") or b""
             if len(body) > MAX_BODY:
-                self._refuse(TOO_LARGE, TOO_LONG)
-                return None
+                raise _Refused(TOO_LARGE, TOO_LONG)
             if not message.get("more_body"):
                 return bytes(body)
 
-    def _refuse(self, status: int, text: str) -> None:
-        self.refusal = status, text
+
+class _Refused(Exception):
+    def __init__(self, status: int, text: str) -> None:
+        self.status, self.text = status, text

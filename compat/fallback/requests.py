@@ -12,7 +12,6 @@ from compat.types import Scope, Send
 __all__ = [
     "HEADERS",
     "NOT_RESUMABLE",
-    "OFFER_FIRST",
     "TRANSPORTS",
     "offered_by",
     "refuse_request",
@@ -29,7 +28,6 @@ HEADERS = (
     (b"x-content-type-options", b"nosniff"),
 )
 _OF_THE_BODY = (b"content-length", b"content-type", b"transfer-encoding", TRANSPORT)
-OFFER_FIRST = "Channels-Protocols must offer channels.resume.v1, as a websocket would.\n"
 NOT_RESUMABLE = (
     "There is no way in but a websocket here: this application is not resumable, or its resume_seconds are "
     "0. Consumers are resumable by themselves; wrap other applications in compat.resume.Resumable.\n"

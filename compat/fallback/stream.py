@@ -18,14 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from compat.engine.mailbox import settle
-from compat.fallback.requests import (
-    HEADERS,
-    NOT_RESUMABLE,
-    OFFER_FIRST,
-    offered_by,
-    refuse_request,
-    websocket_scope,
-)
+from compat.fallback.requests import HEADERS, NOT_RESUMABLE, refuse_request, websocket_scope
 from compat.resume.app import outlive
 from compat.resume.link import PAUSED
 from compat.resume.posts import Carrier
@@ -50,11 +43,10 @@ PAUSE = {"type": "websocket.receive", "text": control("pause")["text"]}
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-async def answer_link(app: Any, scope: Scope, receive: Receive, send: Send, *, polls: bool) -> None:
+async def answer_link(
+    app: Any, scope: Scope, offered: list[str], receive: Receive, send: Send, *, polls: bool
+) -> None:
     """Serve a request as a websocket whose frames to the client are the response."""
-    offered = offered_by(scope)
-    if offered is None:
-        return await refuse_request(send, BAD_REQUEST, OFFER_FIRST)
     first = await receive()
     if first["type"] != "http.request" or first.get("body") or first.get("more_body"):
         return await refuse_request(send, BAD_REQUEST, "A request for frames has no body.\n")

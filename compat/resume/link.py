@@ -21,7 +21,7 @@ from compat.engine.scheduler import turn
 from compat.resume.journal import payload_of, size_of
 from compat.resume.owner import Owner
 from compat.resume.stepping import start
-from compat.resume.wire import MARK, Malformed, control, read_control, read_count
+from compat.resume.wire import MARK, Malformed, control, is_control, read_control, read_count
 from compat.types import Message, Receive, Send
 
 __all__ = ["MALFORMED", "PAUSED", "TAKEN_OVER", "Link"]
@@ -236,7 +236,7 @@ class Link:
                 if message["type"] == "websocket.disconnect":
                     self._left(message)
                     return
-                if space is not None and not _is_control(message):
+                if space is not None and not is_control(message.get("text")):
                     await space
                     space = None
                 room = self._take(message)
@@ -300,7 +300,7 @@ class Link:
     def _take(self, message: Message) -> asyncio.Future[None] | None:
         text = message.get("text")
         if text and text[0] == MARK:
-            if _is_control(message):
+            if is_control(text):
                 self._control(text)
                 return None
             message = {**message, "text": text[1:]}
@@ -337,11 +337,6 @@ class Link:
             await asyncio.wait_for(self.raw_send({"type": "websocket.close", "code": code}), CLOSE_TIMEOUT_S)
         except Exception as error:  # noqa: BLE001 - the client may have left long ago
             log.debug("a replaced link could not be closed: %r", error)
-
-
-def _is_control(message: Message) -> bool:
-    text: str = message.get("text") or ""
-    return text[:1] == MARK and text[1:2] != MARK
 
 
 _dropping: set[asyncio.Task[None]] = set()

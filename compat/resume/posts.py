@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from compat.resume.journal import payload_of, size_of
-from compat.resume.wire import MARK, Malformed, control, read_control, read_count
+from compat.resume.wire import MARK, Malformed, control, is_control, read_control, read_count
 from compat.types import Message, Scope
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ async def take(connection: ResumableConnection, generation: int, first: int, fra
             return "used"  # a websocket has brought them, or will
         text = message.get("text")
         if text and text[0] == MARK:
-            if text[1:2] != MARK:
+            if is_control(text):
                 _control(connection, generation, read_control(text))
                 continue
             message = {**message, "text": text[1:]}

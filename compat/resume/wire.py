@@ -19,6 +19,7 @@ __all__ = [
     "Offer",
     "control",
     "hide_offer",
+    "is_control",
     "offer_of",
     "read_control",
     "read_count",
@@ -88,6 +89,11 @@ def _is_count(text: str) -> bool:
 def control(kind: str, **members: Any) -> dict[str, Any]:
     """Return the ASGI message that sends a control frame."""
     return {"type": "websocket.send", "text": MARK + _encode({"type": kind, **members})}
+
+
+def is_control(text: str | None) -> bool:
+    """Return True for the text of a control frame; data that begins with the mark has it twice."""
+    return text is not None and text[:1] == MARK and text[1:2] != MARK
 
 
 def read_control(text: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from tests.support.files import notes_in
 from tests.support.paths import REPO
 from tests.support.resuming import Resuming
 from tests.support.servers import Server, served
@@ -42,9 +43,7 @@ class Place:
 
     def notes(self, what: str, who: str) -> list[dict[str, Any]]:
         """The notes of one kind about one client."""
-        text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
-        lines = text.rpartition("\n")[0].splitlines()  # the last one may be half written
-        return [one for one in map(json.loads, lines) if one["what"] == what and one["who"] == who]
+        return [one for one in notes_in(self.path) if one["what"] == what and one["who"] == who]
 
     async def noted(self, what: str, who: str, count: int = 1) -> list[dict[str, Any]]:
         """The notes, once there are so many."""

@@ -6,7 +6,6 @@ The newest uvicorn and its legacy implementation in ``make test``; the others ar
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import socket
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import pytest
 
 from tests.servers.kinds import Kind, marked
 from tests.support.clients import Client, Refused, get
+from tests.support.files import notes_in
 from tests.support.paths import REPO
 from tests.support.servers import Server, served
 from tests.support.waiting import until
@@ -35,8 +35,7 @@ class Place:
         self.log = log
 
     def notes(self, what: str, who: str = "") -> list[dict[str, Any]]:
-        lines = self.log.read_text(encoding="utf-8").splitlines() if self.log.exists() else []
-        found = [json.loads(line) for line in lines]
+        found = notes_in(self.log)
         return [one for one in found if one["what"] == what and (not who or one.get("who") == who)]
 
     def memberships(self, broadcasts: int = 0) -> int:

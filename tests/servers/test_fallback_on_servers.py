@@ -25,17 +25,6 @@ def running(kind: Kind, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pl
         yield place
 
 
-@pytest.fixture
-def place(running: Place) -> Iterator[Place]:
-    yield running
-    running.no_failure()
-
-
-@pytest.fixture(params=["async", "sync"])
-def flavour(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 async def test_a_stream(place: Place, flavour: str) -> None:
     who = name("f")
     async with Posting(place.server, f"/{flavour}/?{who}") as one:

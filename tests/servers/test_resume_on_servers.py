@@ -33,18 +33,6 @@ def running(kind: Kind, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pl
         yield place
 
 
-@pytest.fixture
-def place(running: Place) -> Iterator[Place]:
-    """The server that the tests share, which has not failed at their end."""
-    yield running
-    running.no_failure()
-
-
-@pytest.fixture(params=["async", "sync"])
-def flavour(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 @pytest.fixture(autouse=True)
 async def links_end() -> AsyncIterator[None]:
     yield

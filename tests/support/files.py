@@ -1,11 +1,19 @@
-"""Files that change as an editor changes them."""
+"""Files that change while a test looks: an editor's, and the notes of a server."""
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
-__all__ = ["replace_in_the_same_second"]
+__all__ = ["notes_in", "replace_in_the_same_second"]
+
+
+def notes_in(path: Path) -> list[dict[str, Any]]:
+    """The notes that a server has written so far, one of JSON on each line; the last may be half written."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return [json.loads(line) for line in text.rpartition("\n")[0].splitlines()]
 
 
 def replace_in_the_same_second(path: Path, text: str) -> None:
