@@ -12,13 +12,15 @@ from compat.client.page import files, hashed, integrity
 
 if TYPE_CHECKING:
     from compat.client.frames import Closed, QueueFull
+    from compat.client.people import Presence
     from compat.client.python import Client
 
-__all__ = ["Client", "Closed", "QueueFull", "files", "hashed", "integrity"]
+__all__ = ["Client", "Closed", "Presence", "QueueFull", "files", "hashed", "integrity"]
 
 _MODULES = {
     "Client": "compat.client.python",
     "Closed": "compat.client.frames",
+    "Presence": "compat.client.people",
     "QueueFull": "compat.client.frames",
 }
 

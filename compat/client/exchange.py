@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 from compat.client.frames import LIMIT_BYTES, LIMIT_FRAMES, Frame, Frames, MalformedControl, size_of
+from compat.client.people import Presence
 
 __all__ = ["MARK", "PROTOCOL", "Exchange", "Go", "Recovered"]
 
@@ -55,6 +56,8 @@ class Exchange:
         self.unsure = Frames()
         """What was written to a connection that is gone, and never acknowledged. The oldest are dropped over
         the limit."""
+        self.people: dict[str, Presence] = {}
+        """The groups that are watched."""
         self._subprotocols = tuple(subprotocols)
         self._only = only
         self._was_open = False
@@ -74,6 +77,8 @@ class Exchange:
         self._told_bytes = 0
         self._ack_is_due = False
         self._ping_is_due = False
+        self._asks: list[str] = []
+        """Groups whose people the server of this link has yet to be asked for."""
 
     # Links
 
@@ -102,11 +107,14 @@ class Exchange:
         self._queue.put_back(self._sent)
         self.ready = self.resumable = self._ack_is_due = self._ping_is_due = False
         self._first_until = None
+        self._asks.clear()
 
     def finish(self) -> None:
         """Nothing will come back any more."""
         self.lost()
         self._give_up()
+        for presence in self.people.values():
+            presence.finish()
 
     # Frames in
 
@@ -147,6 +155,8 @@ class Exchange:
                 self._ack_is_due = self._ack_is_due or control.get("ask") is True
             case "go":
                 return Go(_number(control, "within"))
+            case "presence" if (presence := self.people.get(str(control.get("group")))) is not None:
+                presence.take(control)
         return None
 
     def _hello(self, hello: dict[str, Any], now: float) -> None:
@@ -162,6 +172,7 @@ class Exchange:
                 self._judge(hello)
         self._open()
         self._ack(now)
+        self._asks = list(self.people)
 
     def _judge(self, control: dict[str, Any]) -> None:
         recovered = control.get("recovered")
@@ -224,7 +235,7 @@ class Exchange:
     @property
     def has_output(self) -> bool:
         """Return True if ``pull()`` returns a frame."""
-        return self._ack_is_due or self._ping_is_due or self._may_write
+        return self._ack_is_due or self._ping_is_due or bool(self._asks) or self._may_write
 
     @property
     def _may_write(self) -> bool:
@@ -243,6 +254,8 @@ class Exchange:
         if self._ping_is_due:
             self._ping_is_due = False
             return _written({"type": "ping"})
+        if self._asks:
+            return _written({"type": "presence", "group": self._asks.pop(0)})
         if not self._may_write:
             return None
         frame = self._queue.popleft()
@@ -254,6 +267,15 @@ class Exchange:
     def ping(self) -> None:
         """Have the server asked for a sign of life."""
         self._ping_is_due = True
+
+    def watch(self, group: str) -> Presence:
+        """Return who is in ``group``: the server is asked at once, and on each link to come."""
+        presence = self.people.get(group)
+        if presence is None:
+            presence = self.people[group] = Presence(group)
+            if self.resumable:
+                self._asks.append(group)
+        return presence
 
     def bye(self) -> Frame | None:
         """Return the frame that ends the connection for good; None if the server does not resume."""

@@ -12,6 +12,7 @@ from compat.client.conversation import Conversation
 from compat.client.exchange import Exchange, Recovered
 from compat.client.frames import Closed, Frame, Frames, QueueFull
 from compat.client.links import Refused, World
+from compat.client.people import Presence
 from compat.client.timing import Attempts
 
 __all__ = ["Client", "State"]
@@ -163,6 +164,18 @@ class Client:
                     return
                 raise
             yield frame
+
+    def presence(self, group: str) -> Presence:
+        """Watch who is in a group that the consumer has joined, where the option ``presence`` is ``public``.
+
+        Call it in the event loop. A server that does not resume tells nothing.
+        """
+        presence = self._exchange.watch(group)
+        if self.state == "closed":
+            presence.finish()
+        elif self._conversation is not None:
+            self._conversation.write()
+        return presence
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Write what waits, say goodbye, and end with ``code``: 1000, or 3000 to 4999.

@@ -212,6 +212,47 @@ async def test_only_ends_with_the_connection(server: WireServer) -> None:
     await client.close()
 
 
+# People
+
+
+async def test_people_are_watched_over_links(server: WireServer) -> None:
+    ada, bob = {"metas": [{}], "away": False}, {"metas": [{}, {}], "away": True}
+    client = Client(server.url)
+    presence = client.presence("chat_x")  # before there is a link
+    link = await enter(client, server)
+    assert await link.next_data() == '\x10{"type": "presence", "group": "chat_x"}'
+    seen = aiter(presence)
+    await link.control("presence", group="chat_x", people={"ada": ada}, version=1)
+    assert await anext(seen) == {"ada": ada}
+    await link.control("presence", group="chat_x", joins={"bob": bob}, leaves={"ada": ada}, version=2)
+    await link.control("presence", group="chat_y", people={}, version=1)  # that nobody watches
+    assert await anext(seen) == {"bob": bob}
+    await link.end(1012)
+    link = await server.link()
+    await link.hello("T2", recovered="all")
+    assert await link.next_data() == '\x10{"type": "presence", "group": "chat_x"}'
+    other = client.presence("chat_y")
+    assert await link.next_data() == '\x10{"type": "presence", "group": "chat_y"}'
+    assert client.presence("chat_x") is presence
+    await link.control("presence", group="chat_y", refused="not joined")
+    assert await anext(aiter(other)) == {} and other.refused == "not joined"
+    await client.close()
+    assert presence.people == {"bob": bob}
+    assert [people async for people in seen] == []
+    assert [people async for people in client.presence("chat_z")] == []
+
+
+@pytest.mark.parametrize("told", [{"people": []}, {"joins": 7}, {"leaves": "ada"}])
+async def test_people_that_are_no_objects_end_the_link(server: WireServer, told: dict[str, object]) -> None:
+    client = Client(server.url)
+    link = await enter(client, server)
+    client.presence("chat_x")
+    await link.next_data()
+    await link.control("presence", group="chat_x", **told)
+    assert await link.ended() == 4400
+    await client.close()
+
+
 async def test_while_it_is_away_a_mebibyte_waits(server: WireServer) -> None:
     client = Client(server.url)
     link = await enter(client, server)
