@@ -182,7 +182,7 @@ class InMemoryChannelLayer(KeepsPeople, KeepsHistories, PrivateNamesOfMemory):
         else:
             await self.histories.join(self, group, channel, rule, last)
         if self.presence_rules:
-            await self._entered(group, channel)
+            await self.joined(group, channel)
 
     def enter(self, group: str, channel: str) -> None:
         """Make ``channel`` a member of ``group``."""
@@ -206,7 +206,7 @@ class InMemoryChannelLayer(KeepsPeople, KeepsHistories, PrivateNamesOfMemory):
                 inbox.cursors.end(group)
         self._leave(group, channel)
         if self.presence_rules:
-            await self._departed(group, channel)
+            await self.left(group, channel)
 
     async def group_send(self, group: str, message: Message, exclude: Iterable[str] = ()) -> SendResult:
         """Give every member of ``group`` a copy of ``message``, except those in ``exclude``.

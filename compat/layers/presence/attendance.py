@@ -214,6 +214,10 @@ class Attendance:
             self._watched(group).hearing.pop(channel, None)
             self.in_background(self._depart(Place(group, key, channel), "soon"))
 
+    def present(self) -> int:
+        """Return in how many groups its connections are present, all together; call it from any thread."""
+        return sum(len(attendee.metas) for attendee in tuple(self.attendees.values()))
+
     async def again(self, wanted: Callable[[str], bool]) -> None:
         """Enter all connections again in the groups that are ``wanted``: they had been given up."""
         calls = [

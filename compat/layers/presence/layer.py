@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 
 from asgiref.sync import async_to_sync
@@ -87,6 +87,10 @@ class KeepsPresence(BaseChannelLayer):
         """Call ``send_to_user`` from code without an event loop, and block."""
         return self.group_send_sync(person_group(key_of(key)), {"type": PERSON, "message": message})
 
+    def present(self) -> int:
+        """Return in how many groups the connections of this process are present, all together."""
+        return sum(attendance.present() for attendance in self._attendances_here())
+
     # For the engine
 
     def attend(self, channel: str, scope: Any, *, hears: bool, name: str = "") -> None:
@@ -119,10 +123,10 @@ class KeepsPresence(BaseChannelLayer):
         attendance = self._attendance_of(channel)
         return None if attendance is None else await attendance.show(group, channel, show)
 
-    # For the layers
+    # For the layers, and for the manager, whose connections are in a group by one channel
 
-    async def _entered(self, group: str, channel: str) -> None:
-        """Track a new member of a group by the option ``presence``."""
+    async def joined(self, group: str, channel: str) -> None:
+        """Track a new member of a group by the option ``presence``; raise what ``track`` does."""
         rule = None if group.startswith(RESERVED) else self.presence_rules.of(group)
         attendance = None if rule is None else self._attendance_of(channel)
         attendee = None if attendance is None else attendance.attendees.get(channel)
@@ -131,7 +135,7 @@ class KeepsPresence(BaseChannelLayer):
             if key is not None:
                 await self.track(group, channel, key, rule.told(attendee.scope))
 
-    async def _departed(self, group: str, channel: str) -> None:
+    async def left(self, group: str, channel: str) -> None:
         """Make a member absent that has left a group of the option ``presence``, soon."""
         attendance = self._attendance_of(channel) if self.presence_rules.of(group) else None
         if attendance is not None:
@@ -139,6 +143,10 @@ class KeepsPresence(BaseChannelLayer):
 
     def _attendance_of(self, channel: str) -> Attendance | None:
         """Return where the consumer with ``channel`` is noted; None if it is not in this process."""
+        raise NotImplementedError
+
+    def _attendances_here(self) -> Iterable[Attendance]:
+        """Return those of this process's event loops that have connections."""
         raise NotImplementedError
 
     async def _presence(self, group: str) -> Presence:

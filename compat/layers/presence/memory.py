@@ -197,6 +197,9 @@ class KeepsPeople(KeepsPresence):
             if isinstance(inbox, Inbox) and not inbox.offer(event):
                 self.count_drop(channel, "overflow")
 
+    def _attendances_here(self) -> Iterable[Attendance]:
+        return self._attendances.all()
+
     def _attendance_of(self, channel: str) -> Attendance | None:
         inbox = self.channels.get(channel)
         return self._attendances.get(inbox.loop) if isinstance(inbox, Inbox) else None

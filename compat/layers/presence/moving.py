@@ -57,6 +57,10 @@ class MovesPresence(BaseChannelLayer):
         """Send to every connection of a person, by the layer to send by."""
         return await self.sending.send_to_user(key, message)
 
+    def present(self) -> int:
+        """Return in how many groups the connections of this process are present, all together."""
+        return int(self.sending.present())
+
     def presence_sync(self, group: str) -> Presence:
         """Call ``presence`` from code without an event loop, and block."""
         return async_to_sync(self.presence)(group)
@@ -73,6 +77,19 @@ class MovesPresence(BaseChannelLayer):
         """Send who is here, on the layer to send by, to the page of a connection; see ``KeepsPresence``."""
         end: Callable[[], None] | None = await self.sending.show(group, channel, show)
         return end
+
+    async def joined(self, group: str, channel: str) -> None:
+        """Track a new member of a group on both layers by the option ``presence``."""
+        await self.sending.joined(group, channel)
+        if self.presence_rules.of(group):
+            twin = await self._twin(channel)
+            self._attend_twin(channel, twin)
+            await self.other.joined(group, twin)
+
+    async def left(self, group: str, channel: str) -> None:
+        """Make a member absent on both."""
+        await self.sending.left(group, channel)
+        await self.other.left(group, self._twin_of(channel))
 
     def _attend_twin(self, channel: str, twin: str) -> None:
         """Note the connection on the other layer, if it is noted on the one to send by."""

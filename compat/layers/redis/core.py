@@ -155,7 +155,7 @@ class RedisChannelLayer(OwnChannels[QueueStation], PrivateNamesOfQueue):
         else:
             await self._on(station, station.group_add(group, channel, last))
             if self.presence_rules:
-                await self._entered(group, channel)
+                await self.joined(group, channel)
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Remove ``channel`` from ``group``; do nothing if it is not a member."""
@@ -167,7 +167,7 @@ class RedisChannelLayer(OwnChannels[QueueStation], PrivateNamesOfQueue):
         else:
             await self._on(station, station.group_discard(group, channel))
             if self.presence_rules:
-                await self._departed(group, channel)
+                await self.left(group, channel)
 
     async def group_send(self, group: str, message: Message, exclude: Iterable[str] = ()) -> SendResult:
         """Send ``message`` to all members of ``group`` except ``exclude``; one round trip with a single host.

@@ -168,6 +168,9 @@ class RedisLayer(KeepsPresence, KeepsHistories, Generic[S]):
         owner = self._reader(channel)
         return owner.attendance if owner is not None and isinstance(owner.boxes.get(channel), Inbox) else None
 
+    def _attendances_here(self) -> list[Attendance]:
+        return [station.attendance for station in self._stations.all() if "attendance" in vars(station)]
+
     def _reader(self, channel: str) -> S | None:
         """Return the station that reads ``channel``; None if it is not in this process."""
         raise NotImplementedError

@@ -250,6 +250,7 @@ class RedisPeople:
                     await shards.run(shard, DROP, [people, topic], *told, *found)
         await shards.call(shard, b"DEL", present)
         await shards.call(shard, b"ZREM", keys.at(shard).dying, process)
+        self._layer.metrics.count_taken_out()
 
     async def aclose(self) -> None:
         """End all work; the lease runs out by itself."""

@@ -200,7 +200,7 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
             self.rules.require(group)
         await self._on(owner, owner.join(group, channel, last))
         if self.presence_rules:
-            await self._entered(group, channel)
+            await self.joined(group, channel)
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Remove ``channel`` from ``group``; do nothing if it is not a member."""
@@ -209,7 +209,7 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
         if owner is not None:
             await self._on(owner, _leave(owner, group, channel))
             if self.presence_rules:
-                await self._departed(group, channel)
+                await self.left(group, channel)
 
     async def group_send(self, group: str, message: Message, exclude: Iterable[str] = ()) -> SendResult:
         """Publish ``message`` to all members of ``group`` except ``exclude``.

@@ -205,7 +205,7 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
             self.rules.require(group)
         await self._on(owner, owner.join(group, channel, last))
         if self.presence_rules:
-            await self._entered(group, channel)
+            await self.joined(group, channel)
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Remove ``channel`` from ``group``; do nothing if it is not a member."""
@@ -215,7 +215,7 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
         if owner is not None:
             await self._on(owner, _leave(owner, group, channel))
             if self.presence_rules:
-                await self._departed(group, channel)
+                await self.left(group, channel)
 
     async def group_send(self, group: str, message: Message, exclude: Iterable[str] = ()) -> SendResult:
         """Append ``message`` to the history of ``group``, and publish it to all members except ``exclude``.

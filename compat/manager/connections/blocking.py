@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
 from compat.layers.history import History
+from compat.layers.presence import Presence
 from compat.manager.connections.lookups import Lookups
 from compat.manager.connections.sending import Sendable, Sending
 from compat.manager.connections.state import Connection
@@ -91,6 +92,10 @@ class Blocking(Sending, Lookups):
     def history_sync(self, group: str, count: int | None = None, *, since: str | None = None) -> History:
         """Call ``history``, and block."""
         return self._wait(lambda: self.history(group, count, since=since), "history")
+
+    def presence_sync(self, group: str) -> Presence:
+        """Call ``presence``, and block."""
+        return self._wait(lambda: self.presence(group), "presence")
 
     def _wait(self, make: Callable[[], Coroutine[Any, Any, T]], method: str) -> T:
         if asyncio._get_running_loop() is not None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable
 from typing import Any
 
+from compat.engine.refusal import shown
+from compat.exceptions import ImproperlyConfigured
 from compat.layers.history import History
+from compat.layers.presence import Presence
 from compat.manager.backends.messaging import require_group
 from compat.manager.backends.records import Record, ServerInfo
 from compat.manager.connections.parts import ManagerParts, connection_of, id_of
@@ -14,6 +18,9 @@ from compat.manager.connections.state import Connection
 from compat.metrics import LayerMetrics, resumable
 
 __all__ = ["Lookups"]
+
+MAX_SHOWN = 50
+"""The status names the people of groups of this size."""
 
 
 class Lookups(ManagerParts):
@@ -40,9 +47,29 @@ class Lookups(ManagerParts):
         return self._resolved(await self.backend.registry_group_records(require_group(group)))
 
     async def get_group_users(self, group: str) -> list[str]:
-        """Return the users with a connection in a group, sorted and without repetition."""
+        """Return the users in a group, sorted and without repetition.
+
+        If the layer tracks the group (``CONFIG["presence"]``), these are its people, those of consumers too;
+        else the users with a connection of a manager.
+        """
+        people = await self.backend.presence(group)
+        if people is not None:
+            return sorted(people)
         records = await self.backend.registry_group_records(require_group(group))
         return sorted({record.user_id for record in records if record.user_id})
+
+    async def presence(self, group: str) -> Presence:
+        """Return who is in a group: see ``layer.presence()``.
+
+        Raises BackendError without Redis, and ImproperlyConfigured if the layer does not track the group.
+        """
+        people = await self.backend.presence(group)
+        if people is None:
+            raise ImproperlyConfigured(
+                f"group {shown(group, 60)}: the layer does not track who is in it. Name it in its "
+                'CONFIG["presence"], as {"room*": {"key": "user"}}; get_group_users() needs no such rule'
+            )
+        return people
 
     async def history(self, group: str, count: int | None = None, *, since: str | None = None) -> History:
         """Return the messages that the layer keeps of a group: see ``layer.history()``.
@@ -87,8 +114,11 @@ class Lookups(ManagerParts):
         return await self.backend.registry_servers()
 
     async def status(self, groups: int = 20) -> dict[str, Any]:
-        """Return a summary for administrators as plain values, with the ``groups`` largest groups."""
-        servers = await self.list_servers()
+        """Return a summary for administrators as plain values, with the ``groups`` largest groups.
+
+        ``people``: the users in those that have at most 50 connections, at most 50 of each.
+        """
+        servers, largest = await self.list_servers(), await self.list_groups(groups)
         return {
             "backend": self.backend.kind,
             "server_instance_id": self.backend.server_id,
@@ -96,10 +126,16 @@ class Lookups(ManagerParts):
             "local_connections": len(self.registry.connections),
             "users": await self.count_users(),
             "groups": await self.count_groups(),
-            "largest_groups": await self.list_groups(groups),
+            "largest_groups": largest,
+            "people": await self._people(group for group, size in largest.items() if size <= MAX_SHOWN),
             "servers": [self._shown(server) for server in servers],
             "statistics": self.counters(),
         }
+
+    async def _people(self, groups: Iterable[str]) -> dict[str, list[str]]:
+        names = list(groups)
+        users = await asyncio.gather(*map(self.get_group_users, names))
+        return {name: found[:MAX_SHOWN] for name, found in zip(names, users, strict=True)}
 
     def counters(self) -> dict[str, Any]:
         """Return the statistics of this server.

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from compat.engine.contracts import RESUMABLE_KEY
 from compat.engine.refusal import shown
 from compat.engine.subscription import Subscription
 from compat.manager.backends.base import BaseBackend
@@ -57,6 +58,7 @@ class Switchboard:
         with backend_errors(f"connecting {connection.channel_name}"):
             line = await attached(self.backend.layer, connection.address, deliver)
             self._lines[connection.channel_name] = line
+            self._attend(connection)
             await self.relays.join(BROADCAST_GROUP, connection.channel_name, connection)
 
     async def unplug(self, connection: Connection) -> None:
@@ -77,11 +79,31 @@ class Switchboard:
         """Deliver messages to ``group`` to a connection from now on."""
         with backend_errors(f"joining group {shown(group, 60)}"):
             await self.relays.join(group, connection.channel_name, connection, connection.address)
+            if self._tracks(group):
+                await self.backend.layer.joined(_name_of(group), connection.address)
 
     async def leave(self, group: str, connection: Connection) -> None:
         """Undo ``join``."""
         with backend_errors(f"leaving group {shown(group, 60)}"):
             await self.relays.leave(group, connection.channel_name)
+            if self._tracks(group):
+                await self.backend.layer.left(_name_of(group), connection.address)
+
+    def _attend(self, connection: Connection) -> None:
+        """Let the layer know who the connection is, if it tracks people."""
+        layer = self.backend.layer
+        if not getattr(layer, "presence_rules", None):
+            return
+        scope = connection.websocket.scope
+        user = {"user": connection.user_id} if connection.user_id else {}
+        layer.attend(connection.address, {**scope, **user}, hears=False)
+        resumed = scope.get(RESUMABLE_KEY)
+        if resumed is not None:
+            resumed.tell_by(lambda kind: layer.away(connection.address, kind == "compat.parked"))
+
+    def _tracks(self, group: str) -> bool:
+        rules: Any = getattr(self.backend.layer, "presence_rules", None)
+        return bool(rules) and rules.of(_name_of(group)) is not None
 
     def frame(self, message: Any, where: str) -> Frame | None:
         """Return ``message`` as a frame; count and log one that cannot be encoded, and return None."""

@@ -244,12 +244,22 @@ async def test_status_shows_every_server(servers: Servers) -> None:
     status = await servers.one.status()
     assert status["backend"] == "redis" and status["connections"] == 2 and status["users"] == 2
     assert status["largest_groups"] == {"room": 2} and status["local_connections"] == 1
+    assert status["people"] == {"room": ["alice", "bob"]}
     shown = {server["server_instance_id"]: server for server in status["servers"]}
     assert set(shown) == {"server-one", "server-two"}
     assert all(
         server["connections"] == 1 and server["statistics"]["connected"] == 1 for server in shown.values()
     )
     assert all(0 < server["lease"] <= 60 for server in shown.values())
+
+
+@pytest.mark.parametrize(("size", "named"), [(49, True), (50, True), (51, False)])
+async def test_status_names_the_people_of_small_groups(servers: Servers, size: int, named: bool) -> None:
+    for number in range(size):
+        await servers.to_one(f"u{number:02}", "room")
+    status = await servers.two.status()
+    assert status["largest_groups"] == {"room": size}
+    assert status["people"] == ({"room": [f"u{number:02}" for number in range(size)]} if named else {})
 
 
 async def test_another_version_asks_what_this_one_cannot(servers: Servers) -> None:

@@ -154,6 +154,7 @@ def test_what_it_says(manager: ConnectionManager) -> None:
         status = get(server, "/status").json()
         assert (status["connections"], status["users"], status["groups"]) == (2, 2, 1)
         assert status["largest_groups"] == {"lobby": 2} and status["backend"] == "memory"
+        assert status["people"] == {"lobby": ["alice", "bob"]}
         [shown] = status["servers"]
         assert shown["server_instance_id"] == 'the "one"' and shown["lease"] is None
         assert shown["statistics"]["frames_received"] == 1 and shown["statistics"]["groups"] == 1
