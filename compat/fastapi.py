@@ -29,6 +29,7 @@ from compat.engine.refusal import can_respond, connection_lost
 from compat.exceptions import CompatError, InvalidChannelLayerError, LayerUnavailable
 from compat.layers import DEFAULT_CHANNEL_LAYER, BaseChannelLayer, channel_layers, get_channel_layer
 from compat.layers.history import History
+from compat.layers.presence import Presence
 from compat.routing.matching import require_routed
 from compat.routing.starlette import PatternsRoute
 from compat.security.origin import warn_of_unchecked
@@ -39,6 +40,7 @@ __all__ = [
     "close_layers",
     "endpoint",
     "group_history",
+    "group_presence",
     "include_consumers",
     "lifespan",
     "open_layers",
@@ -87,6 +89,22 @@ def group_history(
         return said
 
     return the_history
+
+
+def group_presence(
+    group: str, *, alias: str = DEFAULT_CHANNEL_LAYER
+) -> Callable[[HTTPConnection], Awaitable[Presence]]:
+    """Return a dependency that passes who is in a group: ``Depends(group_presence("chat_{room}"))``.
+
+    ``group`` may name parameters of the path. A request raises what ``layer.presence()`` raises.
+    """
+
+    async def the_presence(connection: HTTPConnection) -> Presence:
+        layer: Any = await channel_layer(alias)()
+        people: Presence = await layer.presence(group.format(**connection.path_params))
+        return people
+
+    return the_presence
 
 
 def page_ticket(

@@ -72,7 +72,7 @@ class LayerMetrics:
 
     __slots__ = (
         *("delivered", "dropped", "filled", "gaps", "recorded", "recorded_bytes", "reconnects", "replayed"),
-        *("sent", "throttle"),
+        *("sent", "taken_out", "throttle"),
     )
 
     def __init__(self) -> None:
@@ -88,6 +88,8 @@ class LayerMetrics:
         """Messages of histories that were given to members which joined later."""
         self.filled = 0
         """Messages that had not come to this process, and were found in a history."""
+        self.taken_out = 0
+        """Processes that had died, and whose people this one took out of the groups."""
         self.reconnects = 0
         self.gaps: deque[Gap] = deque(maxlen=KEPT_GAPS)
         """The last outages of the layer's server, during which messages to this process may be lost."""
@@ -114,6 +116,10 @@ class LayerMetrics:
     def count_filled(self) -> None:
         """Count a message that was missing, and has been found in a history."""
         self.filled += 1
+
+    def count_taken_out(self) -> None:
+        """Count a dead process whose people were taken out of the groups."""
+        self.taken_out += 1
 
     def lose(self, reason: str, count: int = 1) -> None:
         """Count lost messages without a log line."""
@@ -216,16 +222,24 @@ def snapshot() -> dict[str, Any]:
     """Return the counters of this process.
 
     ``{"connections": {"current", "total"}, "layers": {alias: {"sent", "delivered", "dropped": {reason: n},
-    "history": {"recorded", "bytes", "replayed", "filled"}, "reconnects", "gaps": [{"began", "ended"}],
-    "depth"}}, "resumable": {…}}``; depth is the number of
-    messages that wait in this process. A layer that is not ours has no entry. ``resumable()`` has the last.
+    "history": {"recorded", "bytes", "replayed", "filled"}, "presence": {"present", "taken_out"},
+    "reconnects", "gaps": [{"began", "ended"}], "depth"}}, "resumable": {…}}``; depth is the number of
+    messages that wait in this process, present the number of groups in which each of its connections is
+    present, all together. A layer that is not ours has no entry. ``resumable()`` has the last.
     """
     layers = {}
     for alias, layer in _layers().items():
         metrics = getattr(layer, "metrics", None)
         if isinstance(metrics, LayerMetrics):
-            depth = getattr(layer, "depth", None)
-            layers[alias] = {**metrics.as_dict(), "depth": depth() if callable(depth) else 0}
+            depth, present = getattr(layer, "depth", None), getattr(layer, "present", None)
+            layers[alias] = {
+                **metrics.as_dict(),
+                "presence": {
+                    "present": present() if callable(present) else 0,
+                    "taken_out": metrics.taken_out,
+                },
+                "depth": depth() if callable(depth) else 0,
+            }
     return {
         "connections": {"current": connections.current, "total": connections.total},
         "layers": layers,

@@ -64,6 +64,21 @@ class Counters(Collector):
             for alias, layer in layers.items():
                 counter.add_metric([alias], layer["history"][key])
             yield counter
+        taken_out = CounterMetricFamily(
+            f"{PREFIX}_layer_presence_taken_out",
+            "Dead processes whose people this one took out of the groups",
+            labels=["layer"],
+        )
+        present = GaugeMetricFamily(
+            f"{PREFIX}_layer_presence_present",
+            "Groups in which connections of this process are present, for each connection",
+            labels=["layer"],
+        )
+        for alias, layer in layers.items():
+            taken_out.add_metric([alias], layer["presence"]["taken_out"])
+            present.add_metric([alias], layer["presence"]["present"])
+        yield taken_out
+        yield present
         yield _dropped(layers)
         depth = GaugeMetricFamily(
             f"{PREFIX}_layer_depth", "Messages that wait in this process", labels=["layer"]

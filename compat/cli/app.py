@@ -131,6 +131,19 @@ def history(
 
 
 @app.command()
+def presence(
+    group: Annotated[str, typer.Argument(help="The group, such as chat_lobby.")],
+    application: Application = None,
+    layer: Annotated[str, typer.Option(help="The alias of the channel layer.")] = "default",
+    settings: Settings = None,
+) -> None:
+    """Print who is in a group, on all servers: each person with the number of their connections."""
+    use_settings(settings)
+    with errors_explained():
+        layers_command.show_presence(group, application, layer=layer)
+
+
+@app.command()
 def doctor(
     application: Application = None,
     members: Annotated[

@@ -10,11 +10,12 @@ from compat.cli.embedded import layer_state
 from compat.cli.layer_trial import Findings, examine
 from compat.cli.printable import printable
 from compat.exceptions import CompatError
-from compat.layers import BaseChannelLayer, channel_layers, get_channel_layer
+from compat.layers import BaseChannelLayer, InMemoryChannelLayer, channel_layers, get_channel_layer
 from compat.layers.history import History
+from compat.layers.presence import Presence
 from compat.settings import module_name
 
-__all__ = ["NoLayers", "show", "show_dead", "show_history"]
+__all__ = ["NoLayers", "show", "show_dead", "show_history", "show_presence"]
 
 
 class NoLayers(CompatError):
@@ -83,6 +84,36 @@ def show_history(
 async def _history(layer: Any, group: str, count: int | None) -> History:
     try:
         found: History = await layer.history(group, count)
+        return found
+    finally:
+        if hasattr(layer, "close_pools"):
+            await layer.close_pools()
+
+
+def show_presence(group: str, application: str | None = None, *, layer: str = "default") -> None:
+    """Print who is in a group of the layer ``layer``: the key, the connections, and what is told of them.
+
+    ``application``: as for ``show``. Raises NoLayers, LayerUnavailable.
+    """
+    aliases = _aliases(application)
+    found = get_channel_layer(layer)
+    if not hasattr(found, "presence"):
+        raise NoLayers(f"there is no layer {layer!r} with presence; configured: {', '.join(aliases)}")
+    people = asyncio.run(_presence(found, group))
+    for key, person in sorted(people.items()):
+        metas = [printable(repr(meta)) for meta in person["metas"] if meta]
+        away = ", away" if person["away"] else ""
+        count = len(person["metas"])
+        print(f"{printable(key)}: {count} connection{'s' * (count > 1)}{away}", *metas, sep="  ")
+    where = (
+        "" if people or not isinstance(found, InMemoryChannelLayer) else ", in this process: it is in memory"
+    )
+    print(f"{layer}: {len(people) or 'no'} people in {printable(group)}{where}", flush=True)
+
+
+async def _presence(layer: Any, group: str) -> Presence:
+    try:
+        found: Presence = await layer.presence(group)
         return found
     finally:
         if hasattr(layer, "close_pools"):

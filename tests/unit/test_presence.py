@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Coroutine
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl
 
+import httpx
 import pytest
 from asgiref.sync import async_to_sync
+from fastapi import Depends, FastAPI
 
 from compat.closing import close_user
+from compat.fastapi import group_presence, lifespan
 from compat.generic.websocket import AsyncJsonWebsocketConsumer, JsonWebsocketConsumer
 from compat.layers import channel_layers
 from compat.layers.presence import attendance
 from compat.patterns import path
+from compat.presence import Presence
 from compat.routing import URLRouter
 from compat.settings import override
 from tests.support.layers import unique_prefix
@@ -239,6 +243,29 @@ async def test_a_person_is_sent_to_and_closed_by_the_key(server: LiveServer) -> 
 
 
 # Pages
+
+
+async def test_an_endpoint_is_told_who_is_here() -> None:
+    app = FastAPI(lifespan=lifespan)
+
+    @app.get("/rooms/{room}")
+    async def people(here: Annotated[Presence, Depends(group_presence("chat_{room}"))]) -> Any:
+        return here
+
+    route: Any = Room.as_asgi()
+    app.router.add_websocket_route("/room", route)
+    rule = {"chat_*": {"key": lambda scope: scope["query_string"].decode()}}
+    layers = {"default": {"BACKEND": BACKENDS["memory"], "CONFIG": {"presence": rule}}}
+    with override(CHANNEL_LAYERS=layers, SECRET_KEY="k" * 40, ALLOWED_HOSTS=["127.0.0.1"]):
+        with LiveServer(app, lifespan="on") as running:
+            client = await Resuming(running, "/room?ada").open()
+            assert await client.receive_json() == ["welcome"]
+            async with httpx.AsyncClient(trust_env=False) as http:
+                answer = await http.get(running.http("/rooms/x"))
+                assert answer.json() == {"ada": {"metas": [{}], "away": False}}
+                assert (await http.get(running.http("/rooms/y"))).json() == {}
+            await client.leave()
+            await end_links()
 
 
 async def test_a_page_watches_who_is_here(server: LiveServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from compat import metrics
+from compat.engine.inbox import Inbox
 from compat.layers import InMemoryChannelLayer, register_channel_layer, unregister_channel_layer
 from compat.metrics import connections, snapshot
 from compat.prometheus import CONTENT_TYPE, Counters, endpoint, prometheus_text
@@ -59,6 +61,28 @@ async def test_every_counter_is_in_the_text(layer: InMemoryChannelLayer) -> None
     assert got["channels_layer_dropped_total", alias, "overflow"] == 3
     assert got["channels_layer_depth", alias] == 2
     assert got["channels_layer_unavailable", alias] == 1
+
+
+async def test_presence() -> None:
+    layer = InMemoryChannelLayer(presence={"room*": {"key": "channel"}})
+    register_channel_layer("default", layer)
+    channels = [await layer.new_channel() for _ in range(3)]
+    try:
+        for channel in channels:
+            layer.attach(channel, Inbox(asyncio.get_running_loop()))
+            layer.attend(channel, {}, hears=False)
+            await layer.group_add("room", channel)
+            await layer.group_add("hall", channel)
+        await layer.group_add("room.2", channels[0])
+        layer.metrics.count_taken_out()
+        got = samples(prometheus_text())
+        assert got["channels_layer_presence_present", "default"] == 4
+        assert got["channels_layer_presence_taken_out_total", "default"] == 1
+        for channel in channels:
+            layer.departs(channel)
+        assert samples(prometheus_text())["channels_layer_presence_present", "default"] == 0
+    finally:
+        unregister_channel_layer("default")
 
 
 async def test_resumable_connections(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,8 @@ import pytest
 import redis
 
 from compat.cli import layer_trial
-from compat.cli.layers import NoLayers, show, show_dead, show_history
+from compat.cli.layers import NoLayers, show, show_dead, show_history, show_presence
+from compat.engine.inbox import Inbox
 from compat.exceptions import ImproperlyConfigured
 from compat.layers import channel_layers, get_channel_layer, register_channel_layer, unregister_channel_layer
 from compat.layers.redis import RedisStreamsChannelLayer
@@ -20,7 +21,7 @@ from tests.support.layers import ReceiveOnlyLayer, databases, unique_prefix
 from tests.support.processes import free_port
 from tests.support.redis_cluster import shared_cluster
 from tests.support.redis_server import RedisServer
-from tests.support.waiting import until_async
+from tests.support.waiting import until_async, until_awaited
 
 QUEUE = "channels_redis.core.RedisChannelLayer"
 PUBSUB = "channels_redis.pubsub.RedisPubSubChannelLayer"
@@ -213,6 +214,43 @@ def test_other_peoples_layers(capsys: pytest.CaptureFixture[str], monkeypatch: p
     assert "wrong: AssertionError" in said["mixed"] and "of somebody else" in said["mixed"]
     assert "through a group" in said["fine"] and "wrong" not in said["fine"]
     assert "through a group" not in said["plain"] and "capacity unknown" in said["plain"]
+
+
+async def test_who_is_present(capsys: pytest.CaptureFixture[str], redis_url: str) -> None:
+    entry = on(redis_url, PUBSUB)
+    with override(CHANNEL_LAYERS={"default": entry}):
+        layer: Any = get_channel_layer()
+        channel = ""
+        for key, meta in (("7", {"name": "Ada"}), ("7", None), ("9", {"name": "\x1b[31m"})):
+            channel = await layer.new_channel()
+            layer.attach(channel, Inbox(asyncio.get_running_loop()))
+            await layer.track("chat_x", channel, key, meta)
+        layer.away(channel, True)
+
+        async def is_away() -> bool:
+            people = await layer.presence("chat_x")
+            return bool(people["9"]["away"])
+
+        await until_awaited(is_away, True)
+        await asyncio.to_thread(show_presence, "chat_x")
+        lines = capsys.readouterr().out.splitlines()
+        await asyncio.to_thread(show_presence, "chat_quiet")
+        quiet = capsys.readouterr().out
+    assert lines == [
+        "7: 2 connections  {'name': 'Ada'}",
+        "9: 1 connection, away  {'name': '\\x1b[31m'}",
+        "default: 2 people in chat_x",
+    ]
+    assert quiet == "default: no people in chat_quiet\n"
+
+
+def test_who_is_present_in_memory(capsys: pytest.CaptureFixture[str]) -> None:
+    entry = {"BACKEND": "compat.layers.InMemoryChannelLayer"}
+    with override(CHANNEL_LAYERS={"default": entry, "mine": {"BACKEND": f"{__name__}.ReceiveOnlyLayer"}}):
+        show_presence("chat_x")
+        assert "no people in chat_x, in this process: it is in memory" in capsys.readouterr().out
+        with pytest.raises(NoLayers, match="no layer 'mine' with presence; configured: default, mine"):
+            show_presence("chat_x", layer="mine")
 
 
 def test_a_history(capsys: pytest.CaptureFixture[str], redis_url: str) -> None:
