@@ -143,7 +143,8 @@ def test_the_difference_between_the_examples_is_as_shown() -> None:
     before, after = (file.read_text(encoding="utf-8").splitlines() for file in files)
     numbers = [number for number, pair in enumerate(zip(before, after, strict=True)) if pair[0] != pair[1]]
     first, last = numbers[0], numbers[-1]
-    assert shown[0] == f"{first + 1},{last + 1}c{first + 1},{last + 1}"
+    changed = f"{first + 1}" if first == last else f"{first + 1},{last + 1}"
+    assert shown[0] == f"{changed}c{changed}"
     assert shown[1:] == [
         *(f"< {line}" for line in before[first : last + 1]),
         "---",

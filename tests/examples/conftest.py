@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from compat.client import Client as PageClient
+from compat.client import Presence
 from tests.support.clients import Client
 from tests.support.environments import environment
 from tests.support.paths import REPO
@@ -56,8 +58,12 @@ class Chat:
     def enter(self, room: str, name: str) -> Person:
         return Person(self.server, room, name)
 
-    def lobby(self) -> Client:
-        return Client(self.server, "/ws/lobby/")
+    @asynccontextmanager
+    async def watching(self, path: str, group: str) -> AsyncIterator[Presence]:
+        """Who is in a group, as a page sees it whose socket has this path."""
+        headers = {"Origin": self.server.http("").rstrip("/")}
+        async with PageClient(self.server.ws(path), headers=headers) as client:
+            yield client.presence(group)
 
 
 class Person(Client):
@@ -68,7 +74,6 @@ class Person(Client):
         welcome = self.receive_json()
         assert welcome["kind"] == "welcome"
         self.me = welcome["you"]
-        assert self.hears() == ("joined", self.me["name"])
 
     def __enter__(self) -> Person:
         return self

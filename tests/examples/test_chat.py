@@ -3,57 +3,72 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from tests.examples.conftest import DJANGO, EXAMPLES, FASTAPI, Chat, Kind, Person
 from tests.support.clients import Client, Refused, get
+from tests.support.waiting import until_async
 
 Names = Callable[[], str]
 
 
-def test_people_see_who_comes_who_speaks_and_who_leaves(chat: Chat, free_name: Names) -> None:
+def test_people_hear_each_other(chat: Chat, free_name: Names) -> None:
     room = free_name()
     with chat.enter(room, "Ada") as ada:
         with chat.enter(room, "Grace") as grace:
-            assert ada.hears() == ("joined", "Grace")
-            assert grace.hears() == ("present", "Ada")
             ada.says("  hello <b>Grace</b>\nhow are you?  ")
             said = ("said", "Ada", "hello <b>Grace</b>\nhow are you?")
             assert ada.hears() == said
             assert grace.hears() == said
-        assert ada.hears() == ("left", "Grace")
         ada.says("nobody here")
         assert ada.hears() == ("said", "Ada", "nobody here")
 
 
-def test_somebody_whose_line_breaks_has_left(chat: Chat, free_name: Names) -> None:
-    room = free_name()
-    with chat.enter(room, "Ada") as ada:
-        grace = chat.enter(room, "Grace")
-        assert ada.hears() == ("joined", "Grace")
-        assert grace.hears() == ("present", "Ada")
-        grace.drop()
-        assert ada.hears() == ("left", "Grace")
+OURS = [FASTAPI, DJANGO[0], *(pytest.param(kind, marks=pytest.mark.slow) for kind in DJANGO[1:3])]
 
 
-OURS = [FASTAPI, *(kind for kind in DJANGO if kind.name != "real Channels")]
-
-
-# The real one may lose the disconnect, when a write to the broken line fails first.
+# On the real Channels nobody knows who is there.
 @pytest.mark.parametrize("chat", OURS, ids=lambda kind: kind.name, indirect=True, scope="session")
-def test_somebody_whose_line_breaks_while_frames_are_on_their_way_has_left(
-    chat: Chat, free_name: Names
-) -> None:
+async def test_pages_see_who_comes_and_who_leaves(chat: Chat, free_name: Names) -> None:
     room = free_name()
-    with chat.enter(room, "Ada") as ada:
-        for _ in range(5):
-            chat.enter(room, "Grace").drop()
-            assert ada.hears() == ("joined", "Grace")
-            assert ada.hears() == ("left", "Grace")
+    with chat.enter(room, "Ada"):
+        async with (
+            chat.watching(f"/ws/rooms/{room}/?name=Eve", f"room.{room}") as inside,
+            chat.watching("/ws/lobby/", "in-any-room") as lobby,
+        ):
+
+            def seen() -> tuple[list[str], list[str]]:
+                return names_of(inside.people, room), names_of(lobby.people, room)
+
+            await until_async(lambda: seen() == (["Ada", "Eve"],) * 2, "who is there")
+            with chat.enter(room, "Grace"):
+                await until_async(lambda: seen() == (["Ada", "Eve", "Grace"],) * 2, "who comes")
+                for _ in range(5):  # while frames are on their way to them
+                    chat.enter(room, "Alan").drop()
+            await until_async(lambda: seen() == (["Ada", "Eve"],) * 2, "who leaves")
+            assert lobby.refused == ""
+
+
+async def test_a_tab_is_the_same_person_when_it_comes_again(fastapi_chat: Chat, free_name: Names) -> None:
+    room = free_name()
+    with fastapi_chat.enter(room, "Eve") as eve:
+        first = fastapi_chat.enter(room, "Ada&key=her-own")
+        async with fastapi_chat.watching(f"/ws/rooms/{room}/?key=mine", f"room.{room}") as presence:
+            first.close()
+            with fastapi_chat.enter(room, "Grace&key=her-own") as again:
+                assert again.me["id"] == first.me["id"] != eve.me["id"]
+                await until_async(lambda: "Grace" in names_of(presence.people, room), "her new name")
+                assert len(presence.people) == 3
+
+
+def names_of(people: Mapping[str, Any], room: str) -> list[str]:
+    metas = [meta for person in people.values() for meta in person["metas"]]
+    return sorted(meta["name"] for meta in metas if meta["room"] == room)
 
 
 def test_rooms_do_not_hear_each_other(chat: Chat, free_name: Names) -> None:
@@ -62,23 +77,6 @@ def test_rooms_do_not_hear_each_other(chat: Chat, free_name: Names) -> None:
         assert grace.hears() == ("said", "Grace", "not for Ada")
         ada.says("not for Grace")
         assert ada.hears() == ("said", "Ada", "not for Grace")
-
-
-def test_the_lobby_sees_rooms_fill_and_empty(chat: Chat, free_name: Names) -> None:
-    room = free_name()
-
-    def next_of_room(lobby: Client) -> tuple[str, str]:
-        while True:  # other tests' rooms may still be emptying
-            frame = lobby.receive_json()
-            if frame["room"] == room:
-                return frame["kind"], frame["member"]["name"]
-
-    with chat.lobby() as before:
-        with chat.enter(room, "Ada"):
-            assert next_of_room(before) == ("joined", "Ada")
-            with chat.lobby() as later:
-                assert next_of_room(later) == ("joined", "Ada")
-        assert next_of_room(before) == ("left", "Ada")
 
 
 @pytest.mark.parametrize("content", [{}, {"text": "   "}, {"text": 5}, {"text": None}, "text", [], 7])
@@ -196,8 +194,9 @@ def test_fastapi_takes_any_name(fastapi_chat: Chat, room: str) -> None:
     assert onward.status_code == 302
     assert httpx.URL(onward.headers["location"]).raw_path.decode() == f"/rooms/{room}/"
     assert get(fastapi_chat.server, f"/rooms/{room}/").status_code == 200
-    with fastapi_chat.enter(room, "Ada") as ada, fastapi_chat.enter(room, "Grace"):
-        assert ada.hears() == ("joined", "Grace")
+    with fastapi_chat.enter(room, "Ada") as ada, fastapi_chat.enter(room, "Grace") as grace:
+        grace.says("hello")
+        assert ada.hears() == ("said", "Grace", "hello")
 
 
 @pytest.mark.parametrize("room", ["x" * 41, "a/b", ".", ".."])
@@ -221,18 +220,18 @@ def test_an_endpoint_speaks_to_a_room(fastapi_chat: Chat, free_name: Names) -> N
 # The two side by side
 
 
-def test_the_port_changed_two_lines_of_the_consumers() -> None:
+def test_the_port_changed_one_line_of_the_consumers() -> None:
     files = [(EXAMPLES / folder / "chat" / "consumers.py") for folder in ("django_port", "fastapi_port")]
     before, after = (file.read_text(encoding="utf-8").splitlines() for file in files)
     changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
     assert [old.replace("from channels.", "from compat.") for old, _ in changed] == [
         new for _, new in changed
     ]
-    assert len(changed) == 2
+    assert len(changed) == 1
 
 
 def test_the_django_project_imports_django_channels_and_asgiref_alone() -> None:
-    standard = {"os", "sys", "re", "time", "uuid", "json", "pathlib", "unicodedata", "urllib"}
+    standard = {"hashlib", "os", "sys", "re", "time", "uuid", "json", "pathlib", "unicodedata", "urllib"}
     for file in (EXAMPLES / "django_port").rglob("*.py"):
         text = file.read_text(encoding="utf-8")
         roots = re.findall(r"^\s*(?:from|import) +([\w.]+)", text, flags=re.MULTILINE)
@@ -241,21 +240,19 @@ def test_the_django_project_imports_django_channels_and_asgiref_alone() -> None:
 
 
 @pytest.mark.parametrize("kind", [FASTAPI, *DJANGO[:3]], ids=lambda kind: kind.name)
-def test_two_workers_share_their_rooms_through_redis(
+async def test_two_workers_share_their_rooms_through_redis(
     kind: Kind, tmp_path: Path, redis_url: str, free_name: Names
 ) -> None:
     room = free_name()
     with kind.serve(tmp_path / "server.log", "--workers", "2", env={"REDIS_URL": redis_url}) as server:
         people: list[Person] = []
+        names = [f"p{number}" for number in range(8)]  # both workers have somebody but once in 128 runs
         try:
-            for number in range(8):  # with eight, both workers have somebody but once in 128 runs
-                people.append(Person(server, room, f"p{number}"))
-                for earlier in people[:-1]:
-                    assert earlier.hears() == ("joined", f"p{number}")
-                seen = {people[-1].hears() for _ in people[:-1]}
-                assert seen == {("present", f"p{earlier}") for earlier in range(number)}
+            people.extend(Person(server, room, name) for name in names)
             people[0].says("hello")
             assert [person.hears() for person in people] == [("said", "p0", "hello")] * 8
+            async with Chat(kind, server).watching("/ws/lobby/", "in-any-room") as lobby:
+                await until_async(lambda: names_of(lobby.people, room) == names, "everybody")
         finally:
             for person in people:
                 person.close()

@@ -41,8 +41,9 @@ def test_a_redis_that_is_away_is_said_first(name: str, project: Path, tmp_path: 
         assert "chatsite.asgi:application" in lines[2]
         assert get(server, "/").status_code == 200
         assert get(server, "/static/chat/chat.css").status_code == 200
-        with Person(server, "a", "Ada") as ada, Person(server, "a", "Grace"):
-            assert ada.hears() == ("joined", "Grace")
+        with Person(server, "a", "Ada") as ada, Person(server, "a", "Grace") as grace:
+            grace.says("hello")
+            assert ada.hears() == ("said", "Grace", "hello")
         assert "Traceback" not in server.log()
 
 
@@ -52,5 +53,6 @@ def test_a_redis_that_answers_is_used(name: str, project: Path, tmp_path: Path, 
     command = [where.path("django-shim"), "python", "manage.py", "runserver", "{port}", "--noreload"]
     with served(command, cwd=project, log=tmp_path / "server.log", env={"REDIS_URL": redis_url}) as server:
         assert "default: RedisChannelLayer at " in server.log()
-        with Person(server, "b", "Ada") as ada, Person(server, "b", "Grace"):
-            assert ada.hears() == ("joined", "Grace")
+        with Person(server, "b", "Ada") as ada, Person(server, "b", "Grace") as grace:
+            grace.says("hello")
+            assert ada.hears() == ("said", "Grace", "hello")

@@ -6,6 +6,7 @@ import unicodedata
 MAX_ROOM = 40
 MAX_NAME = 24
 ROOM = re.compile(rf"[a-z0-9_-]{{1,{MAX_ROOM}}}")
+EVERYBODY = "in-any-room"  # the group of all consumers
 RULE = f"Room names are made of a to z, 0 to 9, - and _, with at most {MAX_ROOM} characters."
 
 
@@ -30,7 +31,7 @@ def suggest(room):
 
 
 def group_of(room):
-    """Return the group of all consumers in ``room``."""
+    """Return the group of the people in ``room``."""
     return f"room.{room}"
 
 

@@ -25,7 +25,7 @@ def room(request, room):
         return lobby_page(request, wanted, problem, status=404)
     if wanted != room:
         return redirect("room", room=wanted)
-    page = {**sockets(), "room": room, "socket": f"/ws/rooms/{room}/"}
+    page = {**sockets(), "room": room, "socket": f"/ws/rooms/{room}/", "group": rooms.group_of(room)}
     return render(request, "chat/room.html", {"room": room, "page": page, "max_name": rooms.MAX_NAME})
 
 
@@ -43,5 +43,5 @@ def lobby_page(request, room="", problem=None, status=200):
 
 
 def sockets():
-    """Return the addresses that the scripts of every page need."""
-    return {"lobbySocket": "/ws/lobby/", "enter": reverse("enter")}
+    """Return the addresses that the scripts of every page need, and the group of everybody."""
+    return {"lobbySocket": "/ws/lobby/", "enter": reverse("enter"), "everybody": rooms.EVERYBODY}

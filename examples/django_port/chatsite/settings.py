@@ -49,9 +49,18 @@ USE_TZ = True
 
 # A single process needs no Redis; several processes share their rooms through it.
 REDIS_URL = os.environ.get("REDIS_URL")
-# Who comes into a room is sent what was said before. Real Channels does not have this option.
-HISTORY = {"history": {"room.*": {"count": 200, "types": ["member.said"], "on_join": 50}}}
-OPTIONS = HISTORY if "django_shim" in sys.modules else {}
+# What real Channels does not have: who comes into a room is sent what was said before, and pages may watch
+# who is there. A consumer of a room puts its "member" into the scope; visitors of the lobby are not tracked.
+PEOPLE = {
+    "key": lambda scope: scope["member"]["id"] if "member" in scope else None,
+    "meta": lambda scope: scope["member"],
+    "public": True,
+}
+MORE = {
+    "history": {"room.*": {"count": 200, "types": ["member.said"], "on_join": 50}},
+    "presence": {"room.*": PEOPLE, "in-any-room": PEOPLE},
+}
+OPTIONS = MORE if "django_shim" in sys.modules else {}
 if REDIS_URL:
     CHANNEL_LAYERS = {
         "default": {

@@ -42,7 +42,8 @@ def room(request: Request, room: str) -> Response:
     problem = rooms.problem_with(room)
     if problem:
         return lobby_page(request, room, problem, status=404)
-    page = {**sockets(request), "room": room, "socket": f"/ws/rooms/{quote(room, safe='')}/"}
+    socket = f"/ws/rooms/{quote(room, safe='')}/"
+    page = {**sockets(request), "room": room, "socket": socket, "group": rooms.group_of(room)}
     return templates.TemplateResponse(
         request, "chat/room.html", {"room": room, "page": page, "max_name": rooms.MAX_NAME}
     )
@@ -54,5 +55,6 @@ def lobby_page(request: Request, room: str = "", problem: str | None = None, sta
 
 
 def sockets(request: Request) -> dict[str, Any]:
-    """Return the addresses that the scripts of every page need."""
-    return {"lobbySocket": "/ws/lobby/", "enter": request.url_for("enter").path}
+    """Return the addresses that the scripts of every page need, and the group of everybody."""
+    enter = request.url_for("enter").path
+    return {"lobbySocket": "/ws/lobby/", "enter": enter, "everybody": rooms.EVERYBODY}

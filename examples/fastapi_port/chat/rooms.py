@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from compat.names import group_name
 
-__all__ = ["MAX_NAME", "MAX_ROOM", "clean_name", "group_of", "problem_with", "tidy"]
+__all__ = ["EVERYBODY", "MAX_NAME", "MAX_ROOM", "clean_name", "group_of", "problem_with", "tidy"]
 
 MAX_ROOM = 40
 MAX_NAME = 24
+EVERYBODY = "in-any-room"  # the group of all consumers
 
 
 def tidy(text: str) -> str:
@@ -28,7 +29,7 @@ def problem_with(room: str) -> str | None:
 
 
 def group_of(room: str) -> str:
-    """Return the group of all consumers in ``room``, which may be named "café" or "日本" too."""
+    """Return the group of the people in ``room``, which may be named "café" or "日本" too."""
     return group_name(room, prefix="room.")
 
 

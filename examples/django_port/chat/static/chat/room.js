@@ -1,7 +1,7 @@
 // One room: the conversation, who is here, and the way to the other rooms.
 
 import { Log } from "./log.js";
-import { badge, rememberName, rememberedName } from "./people.js";
+import { badge, rememberName, rememberedName, tabKey } from "./people.js";
 import { followRooms } from "./rooms.js";
 import { SteadySocket, showState, socketUrl } from "./socket.js";
 
@@ -14,30 +14,16 @@ let me = null;
 let unread = 0;
 let gone = false; // the connection was lost once
 let socket = null;
-const members = new Map(); // id -> name
+let members = null; // id -> {name, away}, when it is known
 const shown = new Set(); // the messages in the log
 
 const handlers = {
   welcome({ you }) {
     me = you;
-    members.clear();
     $("me").textContent = you.name;
     if (gone) log.notice("Back again");
     gone = false;
-  },
-  joined({ member, at }) {
-    members.set(member.id, member.name);
-    if (member.id !== me.id) log.notice(`${member.name} came in`, at);
-    else if (members.size === 1 && !$("log").childElementCount) log.notice(`You are in ${page.room}`, at);
-    drawPeople();
-  },
-  present({ member }) {
-    members.set(member.id, member.name);
-    drawPeople();
-  },
-  left({ member, at }) {
-    if (members.delete(member.id)) log.notice(`${member.name} left`, at);
-    drawPeople();
+    if (members) drawPeople();
   },
   said(message) {
     // Who comes in, or comes back, is sent the last messages of the room first.
@@ -53,22 +39,40 @@ const handlers = {
   },
 };
 
+function onPeople(people) {
+  const before = members ?? new Map();
+  const news = members !== null;
+  members = new Map();
+  for (const [id, { metas, away }] of Object.entries(people)) members.set(id, { name: metas.at(-1).name, away });
+  for (const [id, { name }] of members) {
+    const known = before.get(id)?.name;
+    if (!news || !me || id === me.id || known === name) continue;
+    log.notice(known === undefined ? `${name} came in` : `${known} is ${name} now`);
+  }
+  for (const [id, { name }] of before) {
+    if (!members.has(id)) log.notice(`${name} left`);
+  }
+  if (!news && !$("log").childElementCount) log.notice(`You are in ${page.room}`);
+  drawPeople();
+}
+
 function drawPeople() {
-  const people = [...members].sort(([a, x], [b, y]) => (b === me.id) - (a === me.id) || x.localeCompare(y));
+  const order = ([a, x], [b, y]) => (b === me?.id) - (a === me?.id) || x.name.localeCompare(y.name);
   $("people").replaceChildren(
-    ...people.map(([id, name]) => {
+    ...[...members].sort(order).map(([id, { name, away }]) => {
       const item = document.createElement("li");
       item.append(badge(name), name);
-      if (id === me.id) {
-        const you = document.createElement("span");
-        you.className = "help";
-        you.textContent = "you";
-        item.append(you);
+      if (id === me?.id || away) {
+        const more = document.createElement("span");
+        more.className = "help";
+        more.textContent = id === me?.id ? "you" : "away";
+        item.append(more);
       }
       return item;
     }),
   );
-  $("head-count").textContent = members.size;
+  $("here").textContent = `${members.size} here`;
+  delete $("present").dataset.unknown;
 }
 
 function onState(state) {
@@ -78,6 +82,7 @@ function onState(state) {
   $("hint").textContent = hint(state);
   if (state.name === "waiting" && !gone) {
     gone = true;
+    members = null; // a server that has started again may not know the others yet
     if (me) log.notice("The connection was lost");
     onState(state);
   }
@@ -167,7 +172,9 @@ $("rename").addEventListener("click", async () => {
 
 if (!rememberedName()) await askName();
 else if (document.activeElement === document.body) $("text").focus();
-socket = new SteadySocket(() => socketUrl(page.socket, { name: rememberedName() }), {
+socket = new SteadySocket(() => socketUrl(page.socket, { name: rememberedName(), key: tabKey() }), {
+  watch: page.group,
+  onPeople,
   onFrame: (frame) => handlers[frame.kind]?.(frame),
   onState,
   onUnsure: (frames) => frames.forEach(({ text }) => log.notice(`Perhaps not sent: ${text}`)),

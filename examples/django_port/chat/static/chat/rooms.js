@@ -1,4 +1,4 @@
-// The list of rooms that have people in them, kept up by the lobby's socket.
+// The list of rooms that have people in them, which the lobby's socket watches.
 
 import { SteadySocket, socketUrl } from "./socket.js";
 
@@ -6,41 +6,22 @@ import { SteadySocket, socketUrl } from "./socket.js";
  * Fills `list` with links to the rooms; `empty` is shown while there is none, and `except` is left out.
  */
 export function followRooms({ page, list, empty, except = null, onState = () => {} }) {
-  const rooms = new Map(); // room -> Map of member id -> name
-
-  const onFrame = ({ kind, room, member }) => {
-    if (room === except) return;
-    if (kind === "joined") {
-      if (!rooms.has(room)) rooms.set(room, new Map());
-      rooms.get(room).set(member.id, member.name);
-    } else if (kind === "left") {
-      rooms.get(room)?.delete(member.id);
-      if (!rooms.get(room)?.size) rooms.delete(room);
+  const onPeople = (people) => {
+    const rooms = new Map(); // room -> Map of key -> name
+    for (const [key, { metas }] of Object.entries(people)) {
+      for (const { room, name } of metas) {
+        if (room === except) continue;
+        if (!rooms.has(room)) rooms.set(room, new Map());
+        rooms.get(room).set(key, name);
+      }
     }
-    draw();
+    const fullest = [...rooms].sort(([a, x], [b, y]) => y.size - x.size || a.localeCompare(b));
+    list.replaceChildren(...fullest.map(([room, members]) => door(page, room, members)));
+    empty.hidden = rooms.size > 0;
+    delete list.closest("section").dataset.unknown;
   };
 
-  let drawing = false;
-  const draw = () => {
-    if (drawing) return;
-    drawing = true;
-    requestAnimationFrame(() => {
-      drawing = false;
-      const fullest = [...rooms].sort(([a, x], [b, y]) => y.size - x.size || a.localeCompare(b));
-      list.replaceChildren(...fullest.map(([room, members]) => door(page, room, members)));
-      empty.hidden = rooms.size > 0;
-    });
-  };
-
-  new SteadySocket(() => socketUrl(page.lobbySocket), {
-    onFrame,
-    onState(state) {
-      // The roll is called again with every new connection.
-      if (state.name === "connecting") { rooms.clear(); }
-      if (state.name === "open") draw();
-      onState(state);
-    },
-  });
+  new SteadySocket(() => socketUrl(page.lobbySocket), { watch: page.everybody, onPeople, onState });
 }
 
 function door(page, room, members) {

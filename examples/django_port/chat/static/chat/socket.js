@@ -1,7 +1,7 @@
 // A WebSocket that comes back: after a lost connection it waits, longer each time, and opens another.
 //
 // Where /_channels/socket.js has replaced WebSocket, a lost connection comes back by itself and has missed
-// nothing; another is opened only when the server does not have the old one any more.
+// nothing; another is opened only when the server does not have the old one any more. Only there it knows people.
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
@@ -11,16 +11,18 @@ const CAUGHT_UP_MS = 4000;
  * `url()` is asked anew for every attempt. `onFrame(object)` gets each JSON frame, `onUnsure(objects)` those that
  * were sent and have perhaps not arrived, `onState(state)` each change:
  * {name: "connecting" | "open" | "returning" | "caught-up" | "waiting" | "offline", seconds} where seconds counts
- * down while waiting.
+ * down while waiting. `onPeople(people)` gets who is in the group `watch`, {key: {metas, away}}, at each change.
  */
 export class SteadySocket {
-  #url; #onFrame; #onState; #onUnsure;
+  #url; #onFrame; #onState; #onUnsure; #watch; #onPeople;
   #socket = null;
   #attempt = 0;
   #timer = null;
 
-  constructor(url, { onFrame, onState, onUnsure = () => {} }) {
+  constructor(url, { onFrame = () => {}, onState, onUnsure = () => {}, watch, onPeople }) {
     this.#url = url;
+    this.#watch = watch;
+    this.#onPeople = onPeople;
     this.#onFrame = onFrame;
     this.#onState = onState;
     this.#onUnsure = onUnsure;
@@ -87,6 +89,12 @@ export class SteadySocket {
       this.#timer = setTimeout(() => this.#onState({ name: "open" }), CAUGHT_UP_MS);
     };
     socket.onunsure = ({ detail }) => this.#onUnsure(detail.frames.map((frame) => JSON.parse(frame)));
+    const presence = socket.presence?.(this.#watch);
+    presence?.addEventListener("change", () => {
+      if (socket !== this.#socket) return;
+      if (presence.refused) console.warn(`Who is in ${this.#watch} is not told: ${presence.refused}`);
+      else this.#onPeople(presence.people);
+    });
     socket.onclose = () => {
       clearTimeout(this.#timer);
       this.#socket = null;

@@ -1,6 +1,7 @@
-// Who somebody is: the name this browser remembers, and how a name is drawn.
+// Who somebody is: the name that this browser remembers, the key of this tab, and how a name is drawn.
 
 const KEY = "hallway.name";
+const TAB_KEY = "hallway.key";
 
 /** The name of this tab, or else the last one used in this browser. */
 export function rememberedName() {
@@ -10,6 +11,16 @@ export function rememberedName() {
 export function rememberName(name) {
   sessionStorage.setItem(KEY, name);
   localStorage.setItem(KEY, name);
+}
+
+/** What nobody else knows: with it this tab is the same person after it was loaded again. */
+export function tabKey() {
+  const kept = sessionStorage.getItem(TAB_KEY);
+  if (kept) return kept;
+  // Not crypto.randomUUID(), which pages without TLS do not have.
+  const key = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  sessionStorage.setItem(TAB_KEY, key);
+  return key;
 }
 
 /** A round badge with a person's initials, in a colour that is always the same for the same name. */
