@@ -43,6 +43,8 @@ class Peer:
         """The links whose socket is here."""
         self.posts: dict[int, asyncio.Future[str]] = {}
         """The requests with frames that came here: what became of them."""
+        self.slow: set[int] = set()
+        """Those whose consumer is slow, as the other process says."""
         self.heard = self.shown = steady()
         self.dead_until = 0.0
         """It is not asked for a connection before."""

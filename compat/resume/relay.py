@@ -121,9 +121,8 @@ class Relay:
             task = self.loop.create_task(self._post(peer, number, value))
             self._posting.add(task)
             task.add_done_callback(self._posting.discard)
-        elif kind == "posted":
-            if (answered := peer.posts.get(number)) is not None and not answered.done():
-                answered.set_result(value)
+        elif kind in ("posting", "posted", "malformed"):
+            self._answered(peer, number, kind, value)
         elif kind in HomeEnd.KINDS:
             if (home := peer.homes.get(number)) is not None:
                 home.take(kind, value)
@@ -131,6 +130,17 @@ class Relay:
                 peer.put(number, "close", [COME_BACK, ""])
         elif (away := peer.aways.get(number)) is not None:
             away.take(kind, value)
+
+    def _answered(self, peer: Peer, number: int, kind: str, value: str) -> None:
+        answered = peer.posts.get(number)
+        if answered is None or answered.done():
+            return
+        if kind == "posting":
+            peer.slow.add(number)
+        elif kind == "malformed":
+            answered.set_exception(Malformed(value))
+        else:
+            answered.set_result(value)
 
     def _peer(self, channel: str) -> Peer:
         found = self.peers.get(channel)
@@ -190,21 +200,24 @@ class Relay:
         connection, generation, first, text = value.split(" ", 3)
         identity = bytes.fromhex(connection)
         found = registry.connections.get(identity)
+        alive = self.loop.call_later(ANSWER_S / 2, peer.put, number, "posting", "")
         try:
             if found is None:
                 outcome = registry.why_gone(identity)
             else:
                 outcome = await take(found, int(generation), int(first), frames_of(text))
+            peer.put(number, "posted", outcome)
         except Malformed as error:
-            outcome = str(error)
-        peer.put(number, "posted", outcome)
+            peer.put(number, "malformed", str(error))
+        finally:
+            alive.cancel()
 
     # At the socket
 
     async def post(self, ticket: Ticket, first: int, text: str) -> str:
         """Hand frames that a client has posted to a connection in another process; return what ``take`` does.
 
-        ``ELSEWHERE``: it does not answer. Raises nothing: the frames have been read.
+        ``ELSEWHERE``: it does not answer. Raises Malformed.
         """
         peer = self._reached(ticket.home)
         if peer is None:
@@ -214,10 +227,15 @@ class Relay:
         answered = peer.posts[number] = self.loop.create_future()
         try:
             peer.put(number, "post", f"{ticket.connection.hex()} {ticket.generation} {first} {text}")
-            await asyncio.wait((answered,), timeout=BUSY_S + ANSWER_S)
+            await asyncio.wait((answered,), timeout=ANSWER_S)
+            if number in peer.slow:
+                await asyncio.wait((answered,), timeout=BUSY_S)
+            elif not answered.done():
+                peer.does_not_answer()
             return answered.result() if answered.done() else ELSEWHERE
         finally:
             del peer.posts[number]
+            peer.slow.discard(number)
 
     async def serve(
         self,

@@ -57,11 +57,11 @@ async def turns(count: int = 10) -> None:
         await asyncio.sleep(0)
 
 
-async def connected() -> tuple[ResumableConnection, FalseSocket]:
-    """Return a connection that the application has accepted."""
+async def connected(*, posts: bool = False) -> tuple[ResumableConnection, FalseSocket]:
+    """Return a connection that the application has accepted; ``posts``: its client is one of requests."""
     socket = FalseSocket()
     connection = ResumableConnection(120, PLACE, None)
-    connection.begin(socket.receive, socket.send)
+    connection.begin(socket.receive, socket.send, posts=posts)
     await connection.send({"type": "websocket.accept"})
     await turns()
     return connection, socket

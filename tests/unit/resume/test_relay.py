@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from compat.layers.memory import InMemoryChannelLayer
 from compat.resume import peer as peer_module
+from compat.resume import relay as relay_module
+from compat.resume.connection import ResumableConnection
 from compat.resume.ends import MAX_HELD, AwayEnd, HomeEnd
+from compat.resume.inbound import MAX_FRAMES
 from compat.resume.peer import Peer
-from compat.resume.relay import Relay
+from compat.resume.posts import TAKEN
+from compat.resume.relay import ELSEWHERE, Relay
+from compat.resume.wire import Malformed
+from compat.tickets import Ticket
 from tests.support.logs import recorded
-from tests.unit.resume.sockets import FalseSocket, turns
+from tests.support.waiting import until_async
+from tests.unit.resume.sockets import FalseSocket, connected, turns
 
 
 class FalseLayer:
@@ -100,3 +109,62 @@ async def test_a_batch_that_is_not_understood_does_not_silence_the_others() -> N
     relay.reading.cancel()
     if relay.timer is not None:
         relay.timer.cancel()
+
+
+@pytest.fixture
+async def two(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Relay, Relay]]:
+    """Relays over one layer, as two processes would have them."""
+    monkeypatch.setattr(relay_module, "ANSWER_S", 0.05)
+    layer = InMemoryChannelLayer()
+    both = Relay(layer), Relay(layer)
+    for one in both:
+        await one.home()
+    yield both
+    for one in both:
+        assert one.reading is not None
+        one.reading.cancel()
+        if one.timer is not None:
+            one.timer.cancel()
+
+
+def ticket_of(connection: ResumableConnection, home: str) -> Ticket:
+    return Ticket(connection.id, connection.generation, b"", b"", home, 0)
+
+
+async def test_a_post_waits_for_a_consumer_that_is_slow(two: tuple[Relay, Relay]) -> None:
+    home, other = two
+    connection, _ = await connected(posts=True)
+    ticket = ticket_of(connection, home.channel)
+    full = json.dumps([str(number) for number in range(MAX_FRAMES)])
+    assert await other.post(ticket, 0, full) == TAKEN
+    posting = asyncio.ensure_future(other.post(ticket, MAX_FRAMES, '["last"]'))
+    await until_async(lambda: bool(other.peers[home.channel].slow), "its home says that it waits")
+    for _ in range(MAX_FRAMES):
+        await connection.receive()
+    assert await posting == TAKEN
+    assert (await connection.receive())["text"] == "last"
+    assert not other.peers[home.channel].slow and not other.peers[home.channel].posts
+    await connection.finish(1000)
+
+
+async def test_frames_that_are_none_are_so_at_the_socket(two: tuple[Relay, Relay]) -> None:
+    home, other = two
+    connection, _ = await connected(posts=True)
+    with pytest.raises(Malformed, match="ack"):
+        await other.post(
+            ticket_of(connection, home.channel), 0, '["\\u0010{\\"type\\": \\"ack\\", \\"n\\": -1}"]'
+        )
+    await connection.finish(1000)
+
+
+async def test_posts_to_a_dead_home_do_not_wait_for_a_slow_consumer(two: tuple[Relay, Relay]) -> None:
+    _, other = two
+    connection, _ = await connected(posts=True)
+    ticket = ticket_of(connection, "nobody")
+    with recorded() as records:
+        posts = [other.post(ticket, 0, "[]") for _ in range(3)]
+        assert await asyncio.wait_for(asyncio.gather(*posts), 10) == [ELSEWHERE] * 3
+        assert await other.post(ticket, 0, "[]") == ELSEWHERE
+    assert "\n".join(records.messages()).count("does not answer") == 1
+    assert not other.peers["nobody"].posts
+    await connection.finish(1000)
