@@ -137,6 +137,10 @@ class LayerMetrics:
         self.reconnects += 1
         return now - gap.began
 
+    def is_away(self) -> bool:
+        """Return True during an outage."""
+        return any(gap.ended is None for gap in tuple(self.gaps))
+
     def drop(
         self, reason: str, count: int, log: logging.Logger, text: str, *args: object, cause: object = None
     ) -> None:

@@ -7,10 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+from starlette.routing import Mount, Route, WebSocketRoute
 
+from compat.client import files
+from compat.fallback import Fallback
+from compat.generic.websocket import AsyncWebsocketConsumer
+from compat.settings import override
 from tests.e2e.windows import Window, opened
 from tests.resume.windows import TAG, Cut
-from tests.support.browser import Browser
+from tests.support.browser import Browser, complaints
 from tests.support.clients import Client
 from tests.support.environments import Environment
 from tests.support.holding import HoldingProxy
@@ -85,6 +94,50 @@ def test_F2_the_tutorial_where_responses_are_held_back(server: Server, chromium:
             chats(window, other, texts)
             assert window.text("chat-log") == "".join(f"{text}\n" for text in texts)
             assert app.asked.count("stream") == 1 and app.asked.count("poll") > 2
+
+
+ELSEWHERE = """<!doctype html><title>Elsewhere</title><p id="heard"></p>
+<script type="module">
+  import {{ Socket }} from "/_channels/socket.mjs";
+  const socket = new Socket("{url}");
+  socket.onopen = () => socket.send("over two origins");
+  socket.onmessage = ({{ data }}) => (document.getElementById("heard").textContent = data);
+</script>"""
+
+
+class Echo(AsyncWebsocketConsumer):
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        await self.send(text_data, bytes_data)
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_page_of_another_origin_needs_cors(chromium: Browser, allowed: bool) -> None:
+    """The recipe of the documentation: the middleware stands around ``Fallback``."""
+    page = ""
+
+    async def show(request: Request) -> HTMLResponse:
+        return HTMLResponse(page)
+
+    pages = Starlette(routes=[Route("/", show), Mount("/_channels", files)])
+    app = Starlette(routes=[WebSocketRoute("/ws/", Echo.as_asgi())])
+    with LiveServer(pages) as own, override(ALLOWED_HOSTS=["127.0.0.1"]):
+        app.add_middleware(Fallback)
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=[own.origin if allowed else "https://example.com"],
+            allow_methods=["POST"],
+            allow_headers=["Channels-Transport", "Channels-Protocols"],
+            allow_credentials=True,
+        )
+        with LiveServer(app) as server, Proxy(server.port) as proxy:
+            proxy.before = no_websockets
+            page = ELSEWHERE.format(url=f"ws://127.0.0.1:{proxy.port}/ws/")
+            with opened(chromium, own.http("/")) as (window,):
+                if allowed:
+                    window.wait_text("heard", "over two origins")
+                else:
+                    until(lambda: "CORS policy" in str(complaints(chromium, own.http("/"))), "it is refused")
+                    assert window.text("heard") == ""
 
 
 @pytest.mark.slow  # a socket that has worked is tried six times first

@@ -310,9 +310,18 @@ class Attendance:
             self.report(task.exception())
 
     def report(self, error: BaseException | None) -> None:
-        """Log an error, unless it is an outage."""
-        if error is not None and not isinstance(error, LayerUnavailable):  # an outage is logged elsewhere
+        """Log an error, once a minute if it is the same; an outage is logged elsewhere."""
+        if (
+            error is not None
+            and not isinstance(error, LayerUnavailable)
+            and self._throttle.due((type(error), str(error)))
+        ):
             log.error("%s: presence: %s: %s", self._name(), type(error).__name__, error, exc_info=error)
+
+    def refused(self, error: LayerUnavailable) -> None:
+        """Log once a minute that a server answers, but does not do what is needed."""
+        if self._throttle.due(str(error)):
+            log.warning("%s: presence: its people will be taken to have left: %s", self._name(), error)
 
     async def aclose(self) -> None:
         """End all work; who is present stays so, until the lease of this event loop ends."""

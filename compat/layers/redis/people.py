@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compat.clock import steady
+from compat.exceptions import LayerUnavailable
 from compat.layers.presence.attendance import Attendance
 from compat.layers.presence.people import MAX_ENTRIES, Diff, Entry, Place, Presence, shown
 from compat.layers.redis.subscriptions import Subscriptions
@@ -191,6 +192,8 @@ class RedisPeople:
             hosts = range(self._station.keys.ring_size)
             beats = [self._beat_on(shard, groups.get(shard, ())) for shard in hosts]
             for error in await asyncio.gather(*beats, return_exceptions=True):
+                if isinstance(error, LayerUnavailable) and not self._layer.metrics.is_away():
+                    self._attendance.refused(error)
                 self._attendance.report(error)
             self._attendance.settle()
 

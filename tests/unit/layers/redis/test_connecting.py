@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 import redis
 
+from compat.engine.inbox import Inbox
 from compat.exceptions import LayerUnavailable
-from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
+from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer, people
 from tests.support.layers import close
+from tests.support.logs import recorded
 from tests.support.redis_server import RedisServer
 from tests.support.tls import tls_server
+from tests.support.waiting import until_async
 
 BOTH = pytest.mark.parametrize("cls", [RedisChannelLayer, RedisPubSubChannelLayer])
 
@@ -70,6 +73,30 @@ async def test_a_user_with_few_rights(cls: Any, redis_server: RedisServer) -> No
         wire.execute_command("ACL", "SETUSER", "app", "-@all")
         with pytest.raises(LayerUnavailable, match="this user may not run the commands"):
             await talk(cls, redis_server.url.replace("://", "://app:pw@"))
+
+
+async def test_presence_says_what_its_user_may_not_do(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would be silent until all people have left."""
+    monkeypatch.setattr(people, "BEAT_S", 0.05)
+    with redis.Redis.from_url(redis_server.url) as wire, recorded() as records:
+        wire.execute_command("ACL", "SETUSER", "app", *"on >pw ~* &* +@all".split())
+        layer = RedisPubSubChannelLayer([redis_server.url.replace("://", "://app:pw@")])
+        channel = await layer.new_channel()
+        layer.attach(channel, Inbox(asyncio.get_running_loop()))
+        await layer.track("room", channel, "ada")
+        wire.execute_command("ACL", "SETUSER", "app", "-zadd")
+        await until_async(lambda: "taken to have left" in "".join(records.messages()), "it is said")
+        refused = wire.info("commandstats")["cmdstat_evalsha"]["failed_calls"]
+
+        def refused_again() -> bool:
+            return int(wire.info("commandstats")["cmdstat_evalsha"]["failed_calls"]) > refused + 5
+
+        await until_async(refused_again, "more beats")
+        assert "".join(records.messages()).count("taken to have left") == 1
+        await layer.detach(channel)
+        await close(layer)
 
 
 async def test_database_numbers_keep_queues_apart(redis_server: RedisServer) -> None:
