@@ -91,7 +91,7 @@ async def test_presence_says_what_its_user_may_not_do(
         refused = wire.info("commandstats")["cmdstat_evalsha"]["failed_calls"]
 
         def refused_again() -> bool:
-            return int(wire.info("commandstats")["cmdstat_evalsha"]["failed_calls"]) > refused + 5
+            return bool(wire.info("commandstats")["cmdstat_evalsha"]["failed_calls"] > refused + 5)
 
         await until_async(refused_again, "more beats")
         assert "".join(records.messages()).count("taken to have left") == 1
