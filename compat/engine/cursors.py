@@ -166,7 +166,14 @@ class Cursors:
                     others.appendleft(event)
         except IndexError:
             self._inbox.events.extend(others)
-        self._noted = deque(one for one in self._noted if id(one[0]) not in removed)
+        # What was noted after them may need no handler, but it does not stand for them.
+        kept, cut = deque[tuple[Event | None, str, Position]](), set[str]()
+        for event, group, position in self._noted:
+            if event is not None and id(event) in removed:
+                cut.add(group)
+            if group not in cut:
+                kept.append((event, group, position))
+        self._noted = kept
 
     def is_handling(self) -> bool:
         """Return True while a handler may run, or what it has sent may wait."""

@@ -67,7 +67,9 @@ class Drain:
         self.watching = False
         self.task: asyncio.Task[None] | None = None
         self.at_stop: Callable[[], float] | None = None
-        """Called on the event loop when the server begins to stop; the seconds that it has to wait."""
+        """Called on the event loop when the server begins to stop; the seconds that it may have to wait."""
+        self.is_finished: Callable[[], bool] | None = None
+        """Returns True when it need not wait any more."""
         self.gone: asyncio.Event | None = None
         """Set when the last connection has ended; None while no task waits for that."""
 
@@ -79,12 +81,12 @@ class Drain:
             if drain_seconds() and not self.servers:
                 self._watch()
 
-    def tell_stop(self, at_stop: Callable[[], float]) -> None:
+    def tell_stop(self, at_stop: Callable[[], float], is_finished: Callable[[], bool]) -> None:
         """Call ``at_stop()`` on the running event loop when the server begins to stop, if that is seen.
 
-        It returns for how many seconds the server should leave its sockets open.
+        It returns for how many seconds the server should leave its sockets open, unless ``is_finished()``.
         """
-        self.at_stop = at_stop
+        self.at_stop, self.is_finished = at_stop, is_finished
         if not self.servers:
             self._watch(quietly=True)
 
@@ -146,13 +148,14 @@ class Drain:
         It does not wait for the consumers of clients that have no socket here, as it does for others; so
         their ``disconnect()`` gets a moment first.
         """
-        first = loop.time() + (self.at_stop() if self.at_stop is not None else 0)
+        assert self.at_stop is not None and self.is_finished is not None
+        is_finished, first = self.is_finished, loop.time() + self.at_stop()
         parked = [consumer for consumer in self.open if consumer.is_parked()]
-        last = max(first, loop.time() + PARKED_TIMEOUT_S)
+        last = loop.time() + PARKED_TIMEOUT_S
 
         def stop_when_ended() -> None:
             ended = self.open.isdisjoint(parked) or loop.time() >= last
-            if ended and loop.time() >= first:
+            if ended and (is_finished() or loop.time() >= first):
                 self.servers[number](number, None)
             else:
                 loop.call_later(POLL_S, stop_when_ended)

@@ -38,7 +38,9 @@ async def answer_post(app: Any, scope: Scope, offered: list[str], receive: Recei
     if body.refusal is None:
         await _tell(send, carrier, handshake)
     else:
-        await refuse_request(send, *body.refusal)
+        # What has not been read would stand before the client's next request.
+        over = ((b"connection", b"close"),) if scope.get("http_version", "1.1").startswith("1") else ()
+        await refuse_request(send, *body.refusal, *over)
 
 
 async def _tell(send: Send, carrier: Carrier, handshake: _Handshake) -> None:

@@ -28,14 +28,16 @@ SOON_S = 0.1
 """The same after its consumer has joined a group."""
 KEPT = 8
 """How many earlier positions are kept, for clients that have not got the newest."""
-FINISH_S, POLL_S = 0.2, 0.002
-"""How long a server that stops waits for the handler that runs, so that its message is not handled twice."""
+FINISH_S, POLL_S = 2.0, 0.002
+"""How long a server that stops waits for a handler that runs, and for what it has sent, so that nothing of it
+comes twice.
+"""
 
 
 class Followed:
     """What the tickets of one connection say of the histories that its consumer follows."""
 
-    __slots__ = ("_channel", "_connection", "_timer", "_told", "cursors")
+    __slots__ = ("_channel", "_connection", "_given", "_timer", "_told", "cursors")
 
     def __init__(
         self, connection: ResumableConnection, inbox: Inbox, progress: Callable[[], Progress | None]
@@ -46,7 +48,9 @@ class Followed:
         self._channel = inbox.channel
         self._timer: asyncio.TimerHandle | None = None
         self._told: list[tuple[int, dict[str, Position]]] = []
-        """What the client has been told, or may be, each with the number of frames that it has then."""
+        """What the client may be told, each with the number of frames that it has to have by then."""
+        self._given: dict[str, Position] = {}
+        """What its last ticket says."""
 
     def placed(self, ticket: Ticket) -> Ticket:
         """Return a ticket that is sent now with what the client has of the groups."""
@@ -54,15 +58,10 @@ class Followed:
         if connection.returned is not None:  # until its client knows what was recovered
             return connection.returned.placed(ticket)
         link, end = connection.link, connection.journal.end
-        # A ticket overtakes the frames that wait. If it is the last that arrives, they are still missing.
         if link is not None and not connection.over and not link.gone:
-            if link.busy is None and link.sent == end:
-                self._note(end)
-        sent = end if link is None else link.sent
-        while len(self._told) > 1 and self._told[-1][0] > sent:  # it went to a link that was dead
-            self._told.pop()
-        count, places = self._told[-1] if self._told else (0, {})
-        if count > sent or not places or len(places) > tickets.MAX_GROUPS:
+            self._note(end)
+        places = self._given = self._known(end if link is None else link.sent)
+        if not places or len(places) > tickets.MAX_GROUPS:
             return ticket
         cursors = [
             Cursor(print_of("group", group), place.epoch, place.offset)
@@ -81,6 +80,13 @@ class Followed:
         if len(self._told) > KEPT:
             del self._told[1]
 
+    def _known(self, sent: int) -> dict[str, Position]:
+        """Return what a client may be told to which so many frames have been sent.
+
+        A ticket overtakes the frames that wait. If it is the last that arrives, they are still missing.
+        """
+        return next((places for count, places in reversed(self._told) if count <= sent), {})
+
     def _moved(self, soon: bool) -> None:
         loop = self._connection.loop
         if self._timer is not None:
@@ -97,13 +103,14 @@ class Followed:
         link = connection.link
         if link is None or connection.over or not connection.accepted:
             return  # ``again`` is called when it is there
-        if link.busy is not None or link.sent < connection.journal.end or connection.returned is not None:
+        if connection.returned is not None:
             self._moved(False)
             return
-        if self.cursors.read() != (self._told[-1][1] if self._told else {}):
+        self._note(connection.journal.end)
+        if self._known(link.sent) != self._given:
             connection.acknowledge(fresh=True)
-        if self.cursors.is_behind():
-            self._moved(False)
+        if self.cursors.is_behind() or (self._told and self._told[-1][1] != self._given):
+            self._moved(not self._given)  # who has none at all would miss everything
 
     def again(self) -> None:
         """There is a link, or another one: tell the client soon where it is."""
@@ -113,26 +120,34 @@ class Followed:
         """Tell the client where it is, and nothing after that, because the server stops.
 
         What the consumer sends later is for nobody: the new consumer of its client sends it again. Returns
-        for how many seconds it may wait for the handler that runs.
+        for how many seconds the server may have to wait (``registry.is_finished``).
         """
         connection = self._connection
         if connection.over or connection.link is None or not connection.accepted:
             return 0
         self.cursors.freeze()
-        if self.cursors.is_handling():
-            connection.acknowledge(fresh=True)  # the server may not wait
+        registry.finishing(connection, True)
         self._finish(steady() + FINISH_S)
-        return 0 if connection.over else FINISH_S + POLL_S
+        if connection.over:
+            return 0
+        connection.acknowledge(fresh=True)  # the server may not wait
+        return FINISH_S + POLL_S
 
     def _finish(self, until: float) -> None:
         connection = self._connection
-        if connection.over or connection.link is None:
+        link = connection.link
+        if connection.over or link is None:
+            registry.finishing(connection, False)
             return
-        if self.cursors.is_handling() and steady() < until:
+        if connection.returned is not None:
+            connection.returned.tell()  # what it still misses is for the next one
+        waits = self.cursors.is_handling() or link.busy is not None or link.sent < connection.journal.end
+        if (waits or connection.returned is not None) and not link.gone and steady() < until:
             connection.loop.call_later(POLL_S, self._finish, until)
         else:
             connection.acknowledge(fresh=True)
             connection.hush()
+            registry.finishing(connection, False)
 
     def close(self) -> None:
         """The connection has ended."""
@@ -155,6 +170,8 @@ class Returned:
         self._incomplete = False
         self._events: list[Event] = []
         self._connection: ResumableConnection | None = None
+        self._is_connected = False
+        """The ``connect()`` of the new consumer has returned."""
         self._delay_s = 0.001
 
     def placed(self, ticket: Ticket) -> Ticket:
@@ -222,17 +239,25 @@ class Returned:
 
     def _connected(self) -> None:
         """Tell the client what has been recovered, once it has been given all of it."""
+        self._is_connected = True
+        connection = self._connection
+        if connection is not None and not self.tell():
+            self._delay_s = min(2 * self._delay_s, 0.1)
+            connection.loop.call_later(self._delay_s, self._connected)
+
+    def tell(self) -> bool:
+        """Tell the client what has been recovered; return False if that is too early."""
         connection = self._connection
         if connection is None or connection.over:
-            return
+            return True
+        if not self._is_connected:
+            return False
         link, following = connection.link, connection.followed
         behind = following is not None and following.cursors.waits_for(self._events)
         if link is None or link.gone or link.busy is not None or link.sent < connection.journal.end:
             behind = True  # the verdict would overtake what waits
         if link is None or not connection.accepted or behind:
-            self._delay_s = min(2 * self._delay_s, 0.1)
-            connection.loop.call_later(self._delay_s, self._connected)
-            return
+            return False
         whole = not self._incomplete and not self._left
         recovered, why = ("groups", self.why) if whole else ("", "history")
         replayed = len(self._events)
@@ -243,6 +268,7 @@ class Returned:
         link.tell(control("verdict", recovered=recovered, why=why, replayed=replayed))
         self.close()
         connection.judged()
+        return True
 
     def close(self) -> None:
         """Forget what was missed; a group that is joined later is joined as by anybody."""

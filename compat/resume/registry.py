@@ -46,17 +46,19 @@ class Registry:
         """What asks the clients that have a response for a link to ask again (``compat.fallback``)."""
         self.stopping = False
         """The server is stopping, so no connection of this process is parked any more."""
+        self._finishing: set[Parking] = set()
+        """Those whose clients have yet to be told where they are, before the server stops."""
 
     def enter(self, connection: ResumableConnection) -> None:
         """Register a new connection."""
         if not self.connections:
-            drain.tell_stop(self.stop)
+            drain.tell_stop(self.stop, self.is_finished)
         self.connections[connection.id] = connection
 
     def opened(self, pause: Callable[[], None]) -> None:
         """Call ``pause()`` when the server stops: a response has begun, which it waits for."""
         if not self.responses:
-            drain.tell_stop(self.stop)
+            drain.tell_stop(self.stop, self.is_finished)
         self.responses.add(pause)
 
     def closed(self, pause: Callable[[], None]) -> None:
@@ -100,10 +102,18 @@ class Registry:
             oldest.give_up("overflow")
             self.unpark(oldest)
 
+    def finishing(self, connection: Parking, begins: bool) -> None:
+        """Note that the server has to leave a socket open, or no more."""
+        (self._finishing.add if begins else self._finishing.discard)(connection)
+
+    def is_finished(self) -> bool:
+        """Return True if the server need not leave a socket open any more."""
+        return not self._finishing
+
     def stop(self) -> float:
         """End what the server does not end itself, but waits for, and wait for nobody from now on.
 
-        Returns for how many seconds the sockets have to stay open.
+        Returns for how many seconds the sockets have to stay open, unless ``is_finished()`` before.
         """
         self.stopping = True
         wait_s = max([connection.stop() for connection in tuple(self.connections.values())], default=0)
