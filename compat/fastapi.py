@@ -18,6 +18,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketState
@@ -83,7 +84,8 @@ def group_history(
     """
 
     async def the_history(connection: HTTPConnection) -> History:
-        layer, name = await channel_layer(alias)(), group.format(**connection.path_params)
+        layer = await channel_layer(alias)()
+        name = _named(group, layer, connection)
         said = await layer.history(name, count)
         connection.scope.setdefault(SHOWN, {})[name] = said.position
         return said
@@ -96,15 +98,30 @@ def group_presence(
 ) -> Callable[[HTTPConnection], Awaitable[Presence]]:
     """Return a dependency that passes who is in a group: ``Depends(group_presence("chat_{room}"))``.
 
-    ``group`` may name parameters of the path. A request raises what ``layer.presence()`` raises.
+    ``group`` may name parameters of the path. A request raises what ``layer.presence()`` raises; a name that
+    no group may have is answered with 404.
     """
 
     async def the_presence(connection: HTTPConnection) -> Presence:
         layer: Any = await channel_layer(alias)()
-        people: Presence = await layer.presence(group.format(**connection.path_params))
+        if not hasattr(layer, "presence"):
+            raise InvalidChannelLayerError(
+                f"group_presence() needs a layer of compat; {type(layer).__qualname__} knows no people"
+            )
+        people: Presence = await layer.presence(_named(group, layer, connection))
         return people
 
     return the_presence
+
+
+def _named(group: str, layer: BaseChannelLayer, connection: HTTPConnection) -> str:
+    """Return a group's name with the parameters of the path; answer 404 to one that no group may have."""
+    name = group.format(**connection.path_params)
+    try:
+        layer.require_valid_group_name(name)
+    except TypeError as error:
+        raise HTTPException(404, "There is no such group") from error
+    return name
 
 
 def page_ticket(
@@ -120,7 +137,7 @@ def page_ticket(
     async def the_ticket(connection: HTTPConnection) -> str:
         layer = await channel_layer(alias)()
         shown: dict[str, str] = connection.scope.get(SHOWN, {})
-        names = [group.format(**connection.path_params) for group in groups]
+        names = [_named(group, layer, connection) for group in groups]
         return await layer.ticket({name: shown.get(name) for name in names}, connection.scope.get("user"))
 
     return the_ticket

@@ -105,10 +105,13 @@ def show_presence(group: str, application: str | None = None, *, layer: str = "d
         away = ", away" if person["away"] else ""
         count = len(person["metas"])
         print(f"{printable(key)}: {count} connection{'s' * (count > 1)}{away}", *metas, sep="  ")
-    where = (
-        "" if people or not isinstance(found, InMemoryChannelLayer) else ", in this process: it is in memory"
-    )
-    print(f"{layer}: {len(people) or 'no'} people in {printable(group)}{where}", flush=True)
+    why = ""
+    if not people and isinstance(found, InMemoryChannelLayer):
+        why = ", in this process: it is in memory"
+    elif not people and found.presence_rules.of(group) is None:
+        why = ', and CONFIG["presence"] has no rule for it'
+    who = {0: "nobody", 1: "1 person"}.get(len(people), f"{len(people)} people")
+    print(f"{layer}: {who} in {printable(group)}{why}", flush=True)
 
 
 async def _presence(layer: Any, group: str) -> Presence:

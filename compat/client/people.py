@@ -15,7 +15,8 @@ class Presence:
     """The people of one group, kept up to date while the client is connected.
 
     ``async for people in presence`` yields them when they are known and after each change, until the
-    connection has ended.
+    connection has ended, for whatever reason. If they may not be seen, they are empty, and ``refused`` says
+    why. Frames of the consumer have to be received meanwhile: when 1 MiB of them waits, nothing more is read.
     """
 
     def __init__(self, group: str) -> None:

@@ -168,11 +168,11 @@ class Cursors:
             self._inbox.events.extend(others)
         # What was noted after them may need no handler, but it does not stand for them.
         kept, cut = deque[tuple[Event | None, str, Position]](), set[str]()
-        for event, group, position in self._noted:
-            if event is not None and id(event) in removed:
-                cut.add(group)
-            if group not in cut:
-                kept.append((event, group, position))
+        for one in self._noted:
+            if one[0] is not None and id(one[0]) in removed:
+                cut.add(one[1])
+            if one[1] not in cut:
+                kept.append(one)
         self._noted = kept
 
     def is_handling(self) -> bool:

@@ -26,6 +26,7 @@ UPGRADE_REQUIRED, FAILED, UNAVAILABLE, NO_CONTENT = 426, 500, 503, 204
 async def answer_post(app: Any, scope: Scope, offered: list[str], receive: Receive, send: Send) -> None:
     """Pass the frames of a request on to the connection of its ticket, and answer what became of them."""
     body = _Body(scope, receive)
+    send = body.closing(send)
     carrier = Carrier(body.read)
     handshake = _Handshake()
     try:
@@ -38,9 +39,7 @@ async def answer_post(app: Any, scope: Scope, offered: list[str], receive: Recei
     if body.refusal is None:
         await _tell(send, carrier, handshake)
     else:
-        # What has not been read would stand before the client's next request.
-        over = ((b"connection", b"close"),) if scope.get("http_version", "1.1").startswith("1") else ()
-        await refuse_request(send, *body.refusal, *over)
+        await refuse_request(send, *body.refusal)
 
 
 async def _tell(send: Send, carrier: Carrier, handshake: _Handshake) -> None:
@@ -93,6 +92,20 @@ class _Body:
         self._scope, self._receive = scope, receive
         self.refusal: tuple[int, str] | None = None
         """The status and the sentence for a body that is not taken."""
+        self._is_read = False
+
+    def closing(self, send: Send) -> Send:
+        """Return ``send`` so that an answer before the end of the body ends the connection, over HTTP/1.
+
+        What has not been read would stand before the client's next request.
+        """
+
+        async def closing(message: Message) -> None:
+            if message["type"] == "http.response.start" and not self._is_read:
+                message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+            await send(message)
+
+        return closing if self._scope.get("http_version", "1.1").startswith("1") else send
 
     async def read(self) -> str | None:
         """Return the text, or None: then ``refusal`` says why."""
@@ -119,6 +132,7 @@ class _Body:
             if len(body) > MAX_BODY:
                 raise _Refused(TOO_LARGE, TOO_LONG)
             if not message.get("more_body"):
+                self._is_read = True
                 return bytes(body)
 
 

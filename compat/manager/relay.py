@@ -9,11 +9,13 @@ Redis carries one message for each server. In addition every connection has a ch
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from compat.engine.inbox import Event, Inbox
 from compat.engine.subscription import Subscription
+from compat.exceptions import LayerUnavailable
 from compat.types import Message
 
 __all__ = ["EXCEPT_KEY", "Doorman", "GroupRelay", "Relays", "attached"]
@@ -128,6 +130,8 @@ class Relays:
                 await self.layer.group_discard(name, address)
         except BaseException:
             relay.members.pop(connection_id, None)
+            with contextlib.suppress(LayerUnavailable, OSError):
+                await self.layer.group_discard(name, address)
             await self._close_if_empty(group, relay)
             raise
 

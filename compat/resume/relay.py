@@ -18,7 +18,7 @@ from compat.layers.memory import InMemoryChannelLayer
 from compat.resume.ends import COME_BACK, LOST, AwayEnd, HomeEnd
 from compat.resume.link import Link
 from compat.resume.peer import Peer
-from compat.resume.posts import BUSY_S, frames_of, take
+from compat.resume.posts import LATER, frames_of, take
 from compat.resume.registry import registry
 from compat.resume.wire import Malformed
 from compat.tickets import Place, Ticket
@@ -120,7 +120,7 @@ class Relay:
         elif kind == "post":
             task = self.loop.create_task(self._post(peer, number, value))
             self._posting.add(task)
-            task.add_done_callback(self._posting.discard)
+            task.add_done_callback(self._posted)
         elif kind in ("posting", "posted", "malformed"):
             self._answered(peer, number, kind, value)
         elif kind in HomeEnd.KINDS:
@@ -130,6 +130,11 @@ class Relay:
                 peer.put(number, "close", [COME_BACK, ""])
         elif (away := peer.aways.get(number)) is not None:
             away.take(kind, value)
+
+    def _posted(self, task: asyncio.Task[None]) -> None:
+        self._posting.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("frames that another process has passed on: %r", error, exc_info=error)
 
     def _answered(self, peer: Peer, number: int, kind: str, value: str) -> None:
         answered = peer.posts.get(number)
@@ -154,7 +159,7 @@ class Relay:
         """Show the others that this process lives, and drop the links with those that do not."""
         now = steady()
         for channel, peer in tuple(self.peers.items()):
-            if peer.homes or peer.aways:
+            if peer.homes or peer.aways or peer.posts:
                 if now - peer.heard > SILENT_S:
                     peer.drop_links()
                 peer.show_life()
@@ -200,7 +205,7 @@ class Relay:
         connection, generation, first, text = value.split(" ", 3)
         identity = bytes.fromhex(connection)
         found = registry.connections.get(identity)
-        alive = self.loop.call_later(ANSWER_S / 2, peer.put, number, "posting", "")
+        alive = self.loop.create_task(self._show_posting(peer, number))
         try:
             if found is None:
                 outcome = registry.why_gone(identity)
@@ -209,8 +214,17 @@ class Relay:
             peer.put(number, "posted", outcome)
         except Malformed as error:
             peer.put(number, "malformed", str(error))
+        except Exception:
+            peer.put(number, "posted", LATER)
+            raise
         finally:
             alive.cancel()
+
+    async def _show_posting(self, peer: Peer, number: int) -> None:
+        """Tell where the request came that it is not forgotten."""
+        while True:
+            await asyncio.sleep(ANSWER_S / 2)
+            peer.put(number, "posting", "")
 
     # At the socket
 
@@ -228,9 +242,10 @@ class Relay:
         try:
             peer.put(number, "post", f"{ticket.connection.hex()} {ticket.generation} {first} {text}")
             await asyncio.wait((answered,), timeout=ANSWER_S)
-            if number in peer.slow:
-                await asyncio.wait((answered,), timeout=BUSY_S)
-            elif not answered.done():
+            while not answered.done() and number in peer.slow:
+                peer.slow.discard(number)
+                await asyncio.wait((answered,), timeout=ANSWER_S)
+            if not answered.done():
                 peer.does_not_answer()
             return answered.result() if answered.done() else ELSEWHERE
         finally:

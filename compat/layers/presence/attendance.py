@@ -48,14 +48,16 @@ class People(Following, Protocol):
 class Attendee:
     """A connection that may be present."""
 
-    __slots__ = ("away", "hears", "metas", "name", "persons", "scope")
+    __slots__ = ("away", "by_rule", "hears", "metas", "name", "persons", "scope")
 
-    def __init__(self, scope: Any, name: str, *, hears: bool) -> None:
+    def __init__(self, scope: Any, name: str, *, hears: bool, by_rule: bool) -> None:
         self.scope = scope
         self.name = name
         """Its channel, or that of which it is the twin."""
         self.persons: set[str] = set()
         """The groups by which its persons are sent to, which it has joined."""
+        self.by_rule = by_rule
+        """It is present in the groups that it joins, by the option ``presence``."""
         self.hears = hears
         """Its consumer has a handler for ``presence.diff``."""
         self.away = False
@@ -88,9 +90,9 @@ class Attendance:
 
     # Connections
 
-    def attend(self, channel: str, scope: Any, name: str, *, hears: bool) -> None:
+    def attend(self, channel: str, scope: Any, name: str, *, hears: bool, by_rule: bool) -> None:
         """Note a connection; it is present in a group after ``enter``."""
-        self.attendees[channel] = Attendee(scope, name, hears=hears)
+        self.attendees[channel] = Attendee(scope, name, hears=hears, by_rule=by_rule)
 
     async def enter(self, place: Place, meta: str) -> None:
         """Make a connection present; raise LayerUnavailable."""

@@ -93,14 +93,14 @@ class KeepsPresence(BaseChannelLayer):
 
     # For the engine
 
-    def attend(self, channel: str, scope: Any, *, hears: bool, name: str = "") -> None:
+    def attend(self, channel: str, scope: Any, *, hears: bool, name: str = "", by_rule: bool = True) -> None:
         """Note the scope of a connection, and whether its consumer handles ``presence.diff``.
 
-        ``name``: the channel of which it is the twin.
+        ``name``: the channel of which it is the twin. ``by_rule``: the groups that it joins make it present.
         """
         attendance = self._attendance_of(channel)
         if attendance is not None and channel not in attendance.attendees:
-            attendance.attend(channel, scope, name or channel, hears=hears)
+            attendance.attend(channel, scope, name or channel, hears=hears, by_rule=by_rule)
             self.tracks = True
 
     def away(self, channel: str, away: bool) -> None:
@@ -123,14 +123,16 @@ class KeepsPresence(BaseChannelLayer):
         attendance = self._attendance_of(channel)
         return None if attendance is None else await attendance.show(group, channel, show)
 
-    # For the layers, and for the manager, whose connections are in a group by one channel
+    # For the layers
 
     async def joined(self, group: str, channel: str) -> None:
         """Track a new member of a group by the option ``presence``; raise what ``track`` does."""
         rule = None if group.startswith(RESERVED) else self.presence_rules.of(group)
         attendance = None if rule is None else self._attendance_of(channel)
         attendee = None if attendance is None else attendance.attendees.get(channel)
-        if rule is not None and attendee is not None and group not in attendee.metas:
+        if rule is None or attendee is None or not attendee.by_rule:
+            return
+        if group not in attendee.metas:
             key = rule.who(attendee.scope, attendee.name)
             if key is not None:
                 await self.track(group, channel, key, rule.told(attendee.scope))

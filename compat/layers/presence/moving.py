@@ -69,22 +69,14 @@ class MovesPresence(BaseChannelLayer):
         """Call ``send_to_user`` from code without an event loop, and block."""
         return self.sending.send_to_user_sync(key, message)
 
-    def attend(self, channel: str, scope: Any, *, hears: bool) -> None:
+    def attend(self, channel: str, scope: Any, *, hears: bool, by_rule: bool = True) -> None:
         """Note a connection; its twin hears nothing, because it would hear it twice."""
-        self.sending.attend(channel, scope, hears=hears)
+        self.sending.attend(channel, scope, hears=hears, by_rule=by_rule)
 
     async def show(self, group: str, channel: str, show: Show) -> Callable[[], None] | None:
         """Send who is here, on the layer to send by, to the page of a connection; see ``KeepsPresence``."""
         end: Callable[[], None] | None = await self.sending.show(group, channel, show)
         return end
-
-    async def joined(self, group: str, channel: str) -> None:
-        """Track a new member of a group on both layers by the option ``presence``."""
-        await self.sending.joined(group, channel)
-        if self.presence_rules.of(group):
-            twin = await self._twin(channel)
-            self._attend_twin(channel, twin)
-            await self.other.joined(group, twin)
 
     async def left(self, group: str, channel: str) -> None:
         """Make a member absent on both."""
@@ -96,7 +88,8 @@ class MovesPresence(BaseChannelLayer):
         attendance = self.sending._attendance_of(channel) if self.tracks else None
         attendee = None if attendance is None else attendance.attendees.get(channel)
         if attendee is not None:
-            self.other.attend(twin, attendee.scope, hears=False, name=channel)
+            by_rule = attendee.by_rule
+            self.other.attend(twin, attendee.scope, hears=False, name=channel, by_rule=by_rule)
 
     def away(self, channel: str, away: bool) -> None:
         """Note that the client of a connection is away, or has come back."""

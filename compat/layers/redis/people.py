@@ -68,6 +68,8 @@ class RedisPeople:
         self._followers: Counter[str] = Counter()
         self._beating: asyncio.Task[None] | None = None
         self._renewed: dict[int, float] = {}
+        self._refused: set[int] = set()
+        """The hosts on which the last beat has failed."""
 
     def _start(self) -> None:
         """Show from now on that this process lives, and take out those that do not."""
@@ -191,11 +193,19 @@ class RedisPeople:
             groups = self._by_host()
             hosts = range(self._station.keys.ring_size)
             beats = [self._beat_on(shard, groups.get(shard, ())) for shard in hosts]
-            for error in await asyncio.gather(*beats, return_exceptions=True):
-                if isinstance(error, LayerUnavailable) and not self._layer.metrics.is_away():
-                    self._attendance.refused(error)
-                self._attendance.report(error)
+            for shard, error in enumerate(await asyncio.gather(*beats, return_exceptions=True)):
+                self._report(shard, error)
             self._attendance.settle()
+
+    def _report(self, shard: int, error: BaseException | None) -> None:
+        """Log what was wrong with a beat: twice in a row without an outage, the host refuses it."""
+        self._attendance.report(error)
+        if not isinstance(error, LayerUnavailable):
+            self._refused.discard(shard)
+        elif shard in self._refused and not self._layer.metrics.is_away():
+            self._attendance.refused(error)
+        else:
+            self._refused.add(shard)
 
     def _by_host(self) -> dict[int, Collection[str]]:
         groups = self._attendance.groups
@@ -237,7 +247,7 @@ class RedisPeople:
     async def _take_out(self, shard: int, process: str) -> None:
         """Take the entries of a dead process out."""
         keys, shards = self._station.keys, self._station.shards
-        present = keys.at(shard).present(process)
+        present, any_left = keys.at(shard).present(process), False
         for group in await shards.call(shard, b"SMEMBERS", present):
             _, people, topic = self._where(group.decode())
             cursor = b""
@@ -249,11 +259,13 @@ class RedisPeople:
                     if process.encode() in value
                 ]
                 if found:
+                    any_left = True
                     told = (await self._layer._publishing(), KEEP_S, process)
                     await shards.run(shard, DROP, [people, topic], *told, *found)
         await shards.call(shard, b"DEL", present)
         await shards.call(shard, b"ZREM", keys.at(shard).dying, process)
-        self._layer.metrics.count_taken_out()
+        if any_left:  # else it had nobody here any more
+            self._layer.metrics.count_taken_out()
 
     async def aclose(self) -> None:
         """End all work; the lease runs out by itself."""

@@ -13,7 +13,7 @@ from compat.engine.refusal import shown
 from compat.exceptions import ChannelFull, ImproperlyConfigured, LayerUnavailable
 from compat.layers.base import PushLayer
 from compat.layers.history import History
-from compat.layers.presence import Presence
+from compat.layers.presence import Presence, PresenceRule
 from compat.manager.exceptions import BackendError, ValidationError
 from compat.manager.relay import EXCEPT_KEY
 from compat.names import RESERVED, group_name
@@ -124,14 +124,16 @@ class Messaging:
             found: History = await self.layer.history(name_in_layer(group), count, since=since)
         return found.read_as(_as_sent)
 
-    async def presence(self, group: str) -> Presence | None:
-        """Return what ``layer.presence()`` does for ``group``; None if the layer does not track it."""
-        name = name_in_layer(group)
-        rules = getattr(self.layer, "presence_rules", None)
-        if not rules or rules.of(name) is None:
-            return None
+    def presence_rule(self, group: str) -> PresenceRule | None:
+        """Return how the layer tracks who is in ``group``; None if it does not."""
+        rules: Any = getattr(self.layer, "presence_rules", None)
+        found: PresenceRule | None = rules.of(name_in_layer(group)) if rules else None
+        return found
+
+    async def presence(self, group: str) -> Presence:
+        """Return what ``layer.presence()`` does for ``group``."""
         with backend_errors(f"reading who is in group {shown(group, 60)}"):
-            found: Presence = await self.layer.presence(name)
+            found: Presence = await self.layer.presence(name_in_layer(group))
         return found
 
     async def broadcast(self, message: dict[str, Any]) -> None:

@@ -49,12 +49,16 @@ class Lookups(ManagerParts):
     async def get_group_users(self, group: str) -> list[str]:
         """Return the users in a group, sorted and without repetition.
 
-        If the layer tracks the group (``CONFIG["presence"]``), these are its people, those of consumers too;
-        else the users with a connection of a manager.
+        If the layer tracks the users of the group (``CONFIG["presence"]`` with ``"key": "user"``), these are
+        all of them, those of consumers too, and somebody who has left is among them for five seconds more.
+        Else they are the users with a connection of a manager.
         """
-        people = await self.backend.presence(group)
-        if people is not None:
-            return sorted(people)
+        rule = self.backend.presence_rule(group)
+        if rule is not None and rule.key == "user":
+            return sorted(await self.backend.presence(group))
+        return await self._registered(group)
+
+    async def _registered(self, group: str) -> list[str]:
         records = await self.backend.registry_group_records(require_group(group))
         return sorted({record.user_id for record in records if record.user_id})
 
@@ -63,13 +67,12 @@ class Lookups(ManagerParts):
 
         Raises BackendError without Redis, and ImproperlyConfigured if the layer does not track the group.
         """
-        people = await self.backend.presence(group)
-        if people is None:
+        if self.backend.presence_rule(group) is None:
             raise ImproperlyConfigured(
                 f"group {shown(group, 60)}: the layer does not track who is in it. Name it in its "
                 'CONFIG["presence"], as {"room*": {"key": "user"}}; get_group_users() needs no such rule'
             )
-        return people
+        return await self.backend.presence(group)
 
     async def history(self, group: str, count: int | None = None, *, since: str | None = None) -> History:
         """Return the messages that the layer keeps of a group: see ``layer.history()``.
@@ -116,7 +119,7 @@ class Lookups(ManagerParts):
     async def status(self, groups: int = 20) -> dict[str, Any]:
         """Return a summary for administrators as plain values, with the ``groups`` largest groups.
 
-        ``people``: the users in those that have at most 50 connections, at most 50 of each.
+        ``people``: the users with a connection in those that have at most 50.
         """
         servers, largest = await self.list_servers(), await self.list_groups(groups)
         return {
@@ -134,8 +137,8 @@ class Lookups(ManagerParts):
 
     async def _people(self, groups: Iterable[str]) -> dict[str, list[str]]:
         names = list(groups)
-        users = await asyncio.gather(*map(self.get_group_users, names))
-        return {name: found[:MAX_SHOWN] for name, found in zip(names, users, strict=True)}
+        users = await asyncio.gather(*map(self._registered, names))
+        return dict(zip(names, users, strict=True))
 
     def counters(self) -> dict[str, Any]:
         """Return the statistics of this server.

@@ -9,9 +9,11 @@ from typing import Any
 from compat.engine.contracts import RESUMABLE_KEY
 from compat.engine.refusal import shown
 from compat.engine.subscription import Subscription
+from compat.layers.presence.layer import PERSON
 from compat.manager.backends.base import BaseBackend
 from compat.manager.backends.messaging import BROADCAST_GROUP, backend_errors, name_in_layer
 from compat.manager.connections.state import Connection
+from compat.manager.exceptions import ValidationError
 from compat.manager.frames import Frame, frame_of
 from compat.manager.relay import EXCEPT_KEY, Relays, attached
 from compat.manager.serializers.base import BaseSerializer
@@ -22,6 +24,9 @@ __all__ = ["CONTROL", "Switchboard"]
 
 CONTROL = "__manager__"
 """The type of a command from one manager to the manager of a connection: ``{"do": …, "with": […]}``."""
+CLOSE = "compat.close"
+"""The type of a message that ends a connection: see ``compat.closing``."""
+POLICY_VIOLATION = 1008
 
 Obey = Callable[[Connection, str, list[Any]], Awaitable[None]]
 
@@ -79,31 +84,43 @@ class Switchboard:
         """Deliver messages to ``group`` to a connection from now on."""
         with backend_errors(f"joining group {shown(group, 60)}"):
             await self.relays.join(group, connection.channel_name, connection, connection.address)
-            if self._tracks(group):
-                await self.backend.layer.joined(_name_of(group), connection.address)
+            try:
+                await self._enter(group, connection)
+            except BaseException:
+                await asyncio.shield(self.relays.leave(group, connection.channel_name))
+                raise
 
     async def leave(self, group: str, connection: Connection) -> None:
         """Undo ``join``."""
         with backend_errors(f"leaving group {shown(group, 60)}"):
-            await self.relays.leave(group, connection.channel_name)
-            if self._tracks(group):
-                await self.backend.layer.left(_name_of(group), connection.address)
+            try:
+                await self.relays.leave(group, connection.channel_name)
+            finally:
+                if self.backend.presence_rule(group) is not None:
+                    await self.backend.layer.left(name_in_layer(group), connection.address)
+
+    async def _enter(self, group: str, connection: Connection) -> None:
+        """Make a connection present in a group, if the layer tracks it. Raises ValidationError."""
+        rule = self.backend.presence_rule(group)
+        if rule is None:
+            return
+        layer, scope = self.backend.layer, connection.websocket.scope
+        key = connection.user_id if rule.key == "user" else None
+        try:
+            key = key or rule.who(scope, connection.address)
+            if key is not None:
+                await layer.track(name_in_layer(group), connection.address, key, rule.told(scope))
+        except (TypeError, ValueError) as error:
+            raise ValidationError(str(error), error_code="PRESENCE", cause=error) from error
 
     def _attend(self, connection: Connection) -> None:
-        """Let the layer know who the connection is, if it tracks people."""
-        layer = self.backend.layer
-        if not getattr(layer, "presence_rules", None):
-            return
-        scope = connection.websocket.scope
-        user = {"user": connection.user_id} if connection.user_id else {}
-        layer.attend(connection.address, {**scope, **user}, hears=False)
-        resumed = scope.get(RESUMABLE_KEY)
-        if resumed is not None:
-            resumed.tell_by(lambda kind: layer.away(connection.address, kind == "compat.parked"))
-
-    def _tracks(self, group: str) -> bool:
-        rules: Any = getattr(self.backend.layer, "presence_rules", None)
-        return bool(rules) and rules.of(_name_of(group)) is not None
+        """Tell the layer when the client is away, if it tracks people."""
+        layer, resumed = self.backend.layer, connection.websocket.scope.get(RESUMABLE_KEY)
+        if getattr(layer, "presence_rules", None):
+            layer.attend(connection.address, {}, hears=False, by_rule=False)
+            if resumed is not None:
+                resumed.tell_by(lambda kind: layer.away(connection.address, kind == "compat.parked"))
+                layer.away(connection.address, resumed.parked)
 
     def frame(self, message: Any, where: str) -> Frame | None:
         """Return ``message`` as a frame; count and log one that cannot be encoded, and return None."""
@@ -114,16 +131,23 @@ class Switchboard:
             return None
 
     def _to_one(self, connection: Connection, message: Message) -> None:
+        if message.get("type") == PERSON:  # for who is present somewhere as its user
+            message = message["message"]
+        if message.get("type") == CLOSE:
+            message = {"type": CONTROL, "do": "disconnect", "with": [message.get("code", POLICY_VIOLATION)]}
         if message.get("type") == CONTROL:
-            job = self.loop.create_task(self._obey(connection, message))
-            self._jobs.add(job)
-            job.add_done_callback(self._jobs.discard)
+            self._begin_to_obey(connection, message)
             return
         if EXCEPT_KEY in message:  # an earlier message of a group
             message = {key: value for key, value in message.items() if key != EXCEPT_KEY}
         frame = self.frame(message, f"connection {connection.channel_name}")
         if frame is not None and connection.outbox is not None:
             connection.outbox.push(frame)
+
+    def _begin_to_obey(self, connection: Connection, message: Message) -> None:
+        job = self.loop.create_task(self._obey(connection, message))
+        self._jobs.add(job)
+        job.add_done_callback(self._jobs.discard)
 
     async def _obey(self, connection: Connection, message: Message) -> None:
         await self.obey(connection, str(message.get("do")), list(message.get("with") or ()))
@@ -132,6 +156,10 @@ class Switchboard:
         excluded = message.get(EXCEPT_KEY)
         if excluded is not None:
             message = {key: value for key, value in message.items() if key != EXCEPT_KEY}
+        if message.get("type") == CLOSE:
+            for connection in members.values():
+                self._to_one(connection, message)
+            return
         frame = self.frame(message, f"group {group}")
         if frame is None:
             return

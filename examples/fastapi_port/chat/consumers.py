@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 from asgiref.sync import async_to_sync
 from compat.generic.websocket import AsyncJsonWebsocketConsumer, JsonWebsocketConsumer
 
-from .rooms import EVERYBODY, clean_name, group_of
+from .rooms import EVERYBODY, clean_name, group_of, problem_with
 
 MAX_TEXT = 2000
 
@@ -24,6 +24,9 @@ class RoomConsumer(JsonWebsocketConsumer):
     def connect(self):
         self.room = self.scope["url_route"]["kwargs"]["room"]
         self.group = group_of(self.room)
+        if problem_with(self.room):
+            self.close()
+            return
         self.member = {"id": id_of(self.scope), "name": name_of(self.scope), "room": self.room}
         self.scope["member"] = self.member  # what presence tells of this person
         for group in (self.group, EVERYBODY):
@@ -56,16 +59,16 @@ class LobbyConsumer(AsyncJsonWebsocketConsumer):
 
 
 def id_of(scope):
-    """Return who somebody is: made of the key that their tab keeps, so nobody else can have the same."""
+    """Return who somebody is, a hash of the key that their tab keeps: who knows it is the same person."""
     key = asked(scope, "key") or uuid.uuid4().hex
-    return hashlib.sha256(key.encode()).hexdigest()[:12]
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
 def name_of(scope):
     """Return the name of the account, else the name in the socket's URL, else a guest's."""
     user = scope.get("user")
     if user is not None and user.is_authenticated:
-        return user.get_username()
+        return clean_name(user.get_username())
     return clean_name(asked(scope, "name")) or f"Guest {uuid.uuid4().hex[:4]}"
 
 

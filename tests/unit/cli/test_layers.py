@@ -241,14 +241,14 @@ async def test_who_is_present(capsys: pytest.CaptureFixture[str], redis_url: str
         "9: 1 connection, away  {'name': '\\x1b[31m'}",
         "default: 2 people in chat_x",
     ]
-    assert quiet == "default: no people in chat_quiet\n"
+    assert quiet == 'default: nobody in chat_quiet, and CONFIG["presence"] has no rule for it\n'
 
 
 def test_who_is_present_in_memory(capsys: pytest.CaptureFixture[str]) -> None:
     entry = {"BACKEND": "compat.layers.InMemoryChannelLayer"}
     with override(CHANNEL_LAYERS={"default": entry, "mine": {"BACKEND": f"{__name__}.ReceiveOnlyLayer"}}):
         show_presence("chat_x")
-        assert "no people in chat_x, in this process: it is in memory" in capsys.readouterr().out
+        assert "nobody in chat_x, in this process: it is in memory" in capsys.readouterr().out
         with pytest.raises(NoLayers, match="no layer 'mine' with presence; configured: default, mine"):
             show_presence("chat_x", layer="mine")
 

@@ -10,9 +10,11 @@ from compat.exceptions import ImproperlyConfigured
 from compat.layers import InMemoryChannelLayer
 from compat.layers.presence import Presence, attendance
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
+from compat.manager.exceptions import ValidationError
 from compat.manager.relay import attached
+from compat.names import person_group
 from tests.support.layers import unique_prefix
-from tests.support.waiting import until_awaited
+from tests.support.waiting import until_async, until_awaited
 from tests.unit.manager.conftest import MakeManager, connector
 
 PRESENCE = {"room*": {"key": "user"}}
@@ -72,3 +74,48 @@ async def test_a_group_without_a_rule_has_the_users_of_the_registry(
     assert await manager.get_group_users("hall") == ["alice"]
     with pytest.raises(ImproperlyConfigured, match="group 'hall': the layer does not track"):
         await manager.presence("hall")
+
+
+async def test_a_person_is_sent_to_and_closed(make_manager: MakeManager, layer: Any) -> None:
+    manager = make_manager(layer=layer)
+    connect = connector(manager)
+    alices = [await connect("alice", "room"), await connect("alice", "room", "room2")]
+    bob, peer = await connect("bob", "room")
+    await layer.send_to_user("alice", {"type": "chat.message", "n": 1})
+    for _, alice in alices:
+        assert await alice.hear_json() == {"type": "chat.message", "n": 1}
+    await layer.group_send(person_group("alice"), {"type": "compat.close", "code": 4001})
+    await until_awaited(lambda: manager.get_group_users("room"), ["bob"])
+    assert [connection.close_code for connection, _ in alices] == [4001, 4001]
+    await layer.group_send("room", {"type": "compat.close", "code": 4002})
+    await until_async(lambda: peer.closed_with == 4002, "he is closed with the group")
+    assert bob.close_code == 4002 and peer.unheard == []
+
+
+def too_large(scope: Any) -> dict[str, Any]:
+    return {"name": "x" * 2000}
+
+
+@pytest.mark.parametrize("history", [{}, {"room*": {"count": 5, "on_join": 5}}], ids=["plain", "history"])
+async def test_a_join_that_is_refused_leaves_nothing(
+    make_manager: MakeManager, monkeypatch: pytest.MonkeyPatch, history: Any
+) -> None:
+    layer = InMemoryChannelLayer(presence={"room*": {"meta": too_large}}, history=history)
+    manager = make_manager(layer=layer)
+    connect = connector(manager)
+    alice, peer = await connect("alice")
+    with pytest.raises(ValidationError, match="meta is 2011 bytes"):
+        await manager.join_group(alice, "room")
+    assert alice.groups == set() and await manager.count_group("room") == 0
+    await manager.send_group("room", {"n": 1})
+    await manager.send(alice, {"n": 2})
+    assert await peer.hear_json() == {"n": 2}
+    assert layer.present() == 0 and await layer.presence("room") == {}
+
+
+async def test_people_by_another_key_are_not_taken_for_users(make_manager: MakeManager) -> None:
+    layer = InMemoryChannelLayer(presence={"room*": {"key": "channel"}})
+    manager = make_manager(layer=layer)
+    alice, _ = await connector(manager)("alice", "room")
+    assert await manager.get_group_users("room") == ["alice"]
+    assert list(await manager.presence("room")) == [alice.address]

@@ -39,7 +39,14 @@ const handlers = {
   },
 };
 
+/** Shows who is here; null if that is not told. */
 function onPeople(people) {
+  if (people === null) {
+    members = null;
+    $("here").textContent = "More";
+    $("present").dataset.unknown = "";
+    return;
+  }
   const before = members ?? new Map();
   const news = members !== null;
   members = new Map();
@@ -50,7 +57,7 @@ function onPeople(people) {
     log.notice(known === undefined ? `${name} came in` : `${known} is ${name} now`);
   }
   for (const [id, { name }] of before) {
-    if (!members.has(id)) log.notice(`${name} left`);
+    if (!members.has(id) && id !== me?.id) log.notice(`${name} left`);
   }
   if (!news && !$("log").childElementCount) log.notice(`You are in ${page.room}`);
   drawPeople();
@@ -80,7 +87,7 @@ function onState(state) {
   $("retry").hidden = !["waiting", "returning"].includes(state.name);
   $("send").disabled = !socket?.isOpen;
   $("hint").textContent = hint(state);
-  if (state.name === "waiting" && !gone) {
+  if (["waiting", "offline"].includes(state.name) && !gone) {
     gone = true;
     members = null; // a server that has started again may not know the others yet
     if (me) log.notice("The connection was lost");

@@ -6,7 +6,14 @@ import { SteadySocket, socketUrl } from "./socket.js";
  * Fills `list` with links to the rooms; `empty` is shown while there is none, and `except` is left out.
  */
 export function followRooms({ page, list, empty, except = null, onState = () => {} }) {
+  let shown = "";
   const onPeople = (people) => {
+    const section = list.closest("section");
+    if (people === null) {
+      section.dataset.unknown = "";
+      return;
+    }
+    delete section.dataset.unknown;
     const rooms = new Map(); // room -> Map of key -> name
     for (const [key, { metas }] of Object.entries(people)) {
       for (const { room, name } of metas) {
@@ -16,9 +23,12 @@ export function followRooms({ page, list, empty, except = null, onState = () => 
       }
     }
     const fullest = [...rooms].sort(([a, x], [b, y]) => y.size - x.size || a.localeCompare(b));
+    // Who comes and goes elsewhere must not take the keyboard's focus from a door, nor have all read aloud again.
+    const drawn = JSON.stringify(fullest.map(([room, members]) => [room, ...members]));
+    if (drawn === shown) return;
+    shown = drawn;
     list.replaceChildren(...fullest.map(([room, members]) => door(page, room, members)));
     empty.hidden = rooms.size > 0;
-    delete list.closest("section").dataset.unknown;
   };
 
   new SteadySocket(() => socketUrl(page.lobbySocket), { watch: page.everybody, onPeople, onState });

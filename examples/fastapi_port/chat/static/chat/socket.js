@@ -11,7 +11,8 @@ const CAUGHT_UP_MS = 4000;
  * `url()` is asked anew for every attempt. `onFrame(object)` gets each JSON frame, `onUnsure(objects)` those that
  * were sent and have perhaps not arrived, `onState(state)` each change:
  * {name: "connecting" | "open" | "returning" | "caught-up" | "waiting" | "offline", seconds} where seconds counts
- * down while waiting. `onPeople(people)` gets who is in the group `watch`, {key: {metas, away}}, at each change.
+ * down while waiting. `onPeople(people)` gets who is in the group `watch`, {key: {metas, away}}, at each change;
+ * null if the page may not know.
  */
 export class SteadySocket {
   #url; #onFrame; #onState; #onUnsure; #watch; #onPeople;
@@ -93,7 +94,7 @@ export class SteadySocket {
     presence?.addEventListener("change", () => {
       if (socket !== this.#socket) return;
       if (presence.refused) console.warn(`Who is in ${this.#watch} is not told: ${presence.refused}`);
-      else this.#onPeople(presence.people);
+      this.#onPeople(presence.refused ? null : presence.people);
     });
     socket.onclose = () => {
       clearTimeout(this.#timer);
