@@ -16,6 +16,8 @@ log = logging.getLogger("compat.fallback")
 
 MAX_BODY = 2**20
 """Bytes of a request. The page's socket sends 64 KiB at once; a single frame may be larger."""
+MAX_DISCARDED = 2**24
+"""What is read of one that is too long: its client may not hear the answer before it has sent all."""
 TOO_LONG = f"A request with frames may have {MAX_BODY} bytes.\n"
 READ_S = 30.0
 """Seconds in which the body must come."""
@@ -26,7 +28,6 @@ UPGRADE_REQUIRED, FAILED, UNAVAILABLE, NO_CONTENT = 426, 500, 503, 204
 async def answer_post(app: Any, scope: Scope, offered: list[str], receive: Receive, send: Send) -> None:
     """Pass the frames of a request on to the connection of its ticket, and answer what became of them."""
     body = _Body(scope, receive)
-    send = body.closing(send)
     carrier = Carrier(body.read)
     handshake = _Handshake()
     try:
@@ -92,20 +93,6 @@ class _Body:
         self._scope, self._receive = scope, receive
         self.refusal: tuple[int, str] | None = None
         """The status and the sentence for a body that is not taken."""
-        self._is_read = False
-
-    def closing(self, send: Send) -> Send:
-        """Return ``send`` so that an answer before the end of the body ends the connection, over HTTP/1.
-
-        What has not been read would stand before the client's next request.
-        """
-
-        async def closing(message: Message) -> None:
-            if message["type"] == "http.response.start" and not self._is_read:
-                message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
-            await send(message)
-
-        return closing if self._scope.get("http_version", "1.1").startswith("1") else send
 
     async def read(self) -> str | None:
         """Return the text, or None: then ``refusal`` says why."""
@@ -121,19 +108,20 @@ class _Body:
 
     async def _whole(self) -> bytes:
         length = next((value for name, value in self._scope["headers"] if name == b"content-length"), b"0")
-        if length.isdigit() and int(length) > MAX_BODY:
+        if length.isdigit() and int(length) > MAX_DISCARDED:
             raise _Refused(TOO_LARGE, TOO_LONG)
-        body = bytearray()
-        while True:
+        body, size, more = bytearray(), 0, True
+        while more and size <= MAX_DISCARDED:
             message = await self._receive()
             if message["type"] != "http.request":
                 raise _Refused(BAD_REQUEST, "The client has left.\n")
-            body += message.get("body") or b""
-            if len(body) > MAX_BODY:
-                raise _Refused(TOO_LARGE, TOO_LONG)
-            if not message.get("more_body"):
-                self._is_read = True
-                return bytes(body)
+            part, more = message.get("body") or b"", bool(message.get("more_body"))
+            size += len(part)
+            if size <= MAX_BODY:
+                body += part
+        if size > MAX_BODY:
+            raise _Refused(TOO_LARGE, TOO_LONG)
+        return bytes(body)
 
 
 class _Refused(Exception):

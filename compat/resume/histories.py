@@ -28,9 +28,9 @@ SOON_S = 0.1
 """The same after its consumer has joined a group."""
 KEPT = 8
 """How many earlier positions are kept, for clients that have not got the newest."""
-FINISH_S, POLL_S = 2.0, 0.002
-"""How long a server that stops waits for a handler that runs, and for what it has sent, so that nothing of it
-comes twice.
+FINISH_S, MOST_S, POLL_S = 2.0, 10.0, 0.01
+"""How long a server that stops waits for a handler that runs, or for a client that reads nothing, and for one
+that reads slowly, so that nothing comes twice.
 """
 
 
@@ -127,13 +127,14 @@ class Followed:
             return 0
         self.cursors.freeze()
         registry.finishing(connection, True)
-        self._finish(steady() + FINISH_S)
+        self._finish(connection.link.sent, steady() + FINISH_S, steady() + MOST_S)
         if connection.over:
             return 0
         connection.acknowledge(fresh=True)  # the server may not wait
-        return FINISH_S + POLL_S
+        return MOST_S + POLL_S
 
-    def _finish(self, until: float) -> None:
+    def _finish(self, sent: int, until: float, at_most: float) -> None:
+        """Tell the client where it is, ``until`` which nothing may happen since ``sent`` frames were sent."""
         connection = self._connection
         link = connection.link
         if connection.over or link is None:
@@ -141,9 +142,11 @@ class Followed:
             return
         if connection.returned is not None:
             connection.returned.tell()  # what it still misses is for the next one
+        if link.sent > sent:
+            sent, until = link.sent, min(steady() + FINISH_S, at_most)
         waits = self.cursors.is_handling() or link.busy is not None or link.sent < connection.journal.end
         if (waits or connection.returned is not None) and not link.gone and steady() < until:
-            connection.loop.call_later(POLL_S, self._finish, until)
+            connection.loop.call_later(POLL_S, self._finish, sent, until, at_most)
         else:
             connection.acknowledge(fresh=True)
             connection.hush()

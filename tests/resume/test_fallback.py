@@ -247,18 +247,22 @@ async def test_bodies_that_are_none(place: Place, body: Any, status: int, says: 
         assert PONG in one.controls
 
 
-async def test_a_body_of_any_length_is_read_no_further_than_its_limit(place: Place) -> None:
-    """Chunked, so that no header gives the length away."""
+async def test_a_body_of_any_length_is_refused(place: Place) -> None:
+    """Chunked, so that no header gives the length away; the answer is not heard by who goes on sending."""
 
-    async def endless() -> Any:
-        for _ in range(10 * 2**20 // 65536):
+    async def chunks(size: int) -> Any:
+        for _ in range(0, size, 65536):
             yield b"x" * 65536
 
     async with client(place, "async", name("f")) as one:
         await (await one.ask()).hello()
         with pytest.raises(Refusal) as refusal:
-            await one.post_raw(endless())
+            await one.post_raw(chunks(10 * 2**20))
         assert refusal.value.status == 413
+        with pytest.raises((Refusal, httpx.TransportError)):
+            await one.post_raw(chunks(64 * 2**20))
+        await one.post("echo well")
+        assert await one.frame() == "well"
 
 
 async def test_a_poll_ends_with_what_there_is_and_nobody_is_told(place: Place) -> None:
