@@ -10,7 +10,7 @@ from typing import Any
 from compat.advice.hints import noted
 from compat.engine.contracts import RESUMABLE_KEY, Consumer, Resumed, Work
 from compat.engine.cursors import Progress
-from compat.engine.draining import drain
+from compat.engine.draining import SERVICE_RESTART, drain
 from compat.engine.ending import take_steps
 from compat.engine.inbox import BETWEEN, Inbox
 from compat.engine.limits import Heartbeat, guarded, limit_of, limited
@@ -170,8 +170,13 @@ class Connection:
     # While it runs
 
     async def close(self, code: int) -> None:
-        """Close the client's socket within ``CLOSE_TIMEOUT_S``; errors are logged at DEBUG, not raised."""
+        """Close the client's socket within ``CLOSE_TIMEOUT_S``; errors are logged at DEBUG, not raised.
+
+        Before a close with 1012, by which the server stops, a client that may come back is told where it is.
+        """
         try:
+            if code == SERVICE_RESTART and self.resumed is not None:
+                await self.resumed.rest()
             closing = await whole(self.socket.close(code), CLOSE_TIMEOUT_S)
         except Exception as error:  # noqa: BLE001 - any server, and any middleware around its send
             log.debug("%s: could not be closed with %d: %s", self.name(), code, error)

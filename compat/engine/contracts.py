@@ -76,6 +76,12 @@ class Resumed:
     def show_people(self, layer: Any, inbox: Inbox, consumer: Any) -> None:
         """Let the client's page watch who is in the groups of ``inbox``, on a layer with presence."""
 
+    async def rest(self) -> None:
+        """Take no more messages of groups with histories, and wait until its client has what came of them.
+
+        That takes ten seconds at most.
+        """
+
     @property
     def parked(self) -> bool:
         """True while no socket is attached."""

@@ -37,7 +37,7 @@ that reads slowly, so that nothing comes twice.
 class Followed:
     """What the tickets of one connection say of the histories that its consumer follows."""
 
-    __slots__ = ("_channel", "_connection", "_given", "_timer", "_told", "cursors")
+    __slots__ = ("_channel", "_connection", "_given", "_resting", "_timer", "_told", "cursors")
 
     def __init__(
         self, connection: ResumableConnection, inbox: Inbox, progress: Callable[[], Progress | None]
@@ -51,6 +51,7 @@ class Followed:
         """What the client may be told, each with the number of frames that it has to have by then."""
         self._given: dict[str, Position] = {}
         """What its last ticket says."""
+        self._resting: asyncio.Event | None = None
 
     def placed(self, ticket: Ticket) -> Ticket:
         """Return a ticket that is sent now with what the client has of the groups."""
@@ -133,12 +134,18 @@ class Followed:
         connection.acknowledge(fresh=True)  # the server may not wait
         return MOST_S + POLL_S
 
+    async def rest(self) -> None:
+        """``finish()``, and wait until that is done."""
+        self._resting = asyncio.Event()
+        if self.finish():
+            await self._resting.wait()
+
     def _finish(self, sent: int, until: float, at_most: float) -> None:
         """Tell the client where it is, ``until`` which nothing may happen since ``sent`` frames were sent."""
         connection = self._connection
         link = connection.link
         if connection.over or link is None:
-            registry.finishing(connection, False)
+            self._finished()
             return
         if connection.returned is not None:
             connection.returned.tell()  # what it still misses is for the next one
@@ -150,7 +157,12 @@ class Followed:
         else:
             connection.acknowledge(fresh=True)
             connection.hush()
-            registry.finishing(connection, False)
+            self._finished()
+
+    def _finished(self) -> None:
+        registry.finishing(self._connection, False)
+        if self._resting is not None:
+            self._resting.set()
 
     def close(self) -> None:
         """The connection has ended."""

@@ -129,6 +129,11 @@ class Parking(WatchesPeople):
             self.ended(link, SERVICE_RESTART, goodbye=True)
         return wait_s
 
+    async def rest(self) -> None:
+        """See ``engine.contracts.Resumed``."""
+        if self.followed is not None:
+            await self.followed.rest()
+
     def give_up(self, why: str) -> None:
         """End a park: the application gets its disconnect, unless it has ended already."""
         if self.link is not None or self.id not in registry.connections:

@@ -2,7 +2,8 @@
 
 Paths are ``/async/<room>/``, ``/sync/<room>/`` and ``/several/<room>/``. A frame of a client is sent to its
 room; a consumer sends what the room gets. From the environment: HISTORY_SECRET, HISTORY_LAYER, HISTORY_REDIS,
-HISTORY_PREFIX, HISTORY_RULE (JSON, for the groups ``chat_*``; empty: this process keeps no histories).
+HISTORY_PREFIX, HISTORY_RULE (JSON, for the groups ``chat_*``; empty: this process keeps no histories), and
+HISTORY_DRAIN (seconds).
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ if os.environ.get("HISTORY_RULE"):
 configure(
     ALLOWED_HOSTS=["127.0.0.1"],
     CHANNEL_LAYERS={"default": {"BACKEND": os.environ["HISTORY_LAYER"], "CONFIG": CONFIG}},
+    DRAIN_SECONDS=float(os.environ.get("HISTORY_DRAIN", "0")),
     SECRET_KEY=os.environ["HISTORY_SECRET"],
 )
 

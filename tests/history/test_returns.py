@@ -63,9 +63,10 @@ async def test_history_P4_a_killed_server(fleet: Fleet, flavour: str) -> None:
     assert (await fleet.ask(there, "numbers"))["resumable"]["groups"] == 1
 
 
+@pytest.mark.parametrize("drain", ["0", pytest.param("0.5", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("flavour", ["async", "sync"])
-async def test_history_P3_a_server_that_stops_in_order(fleet: Fleet, flavour: str) -> None:
-    here, there, where = fleet.start(), fleet.start(), room("stopped")
+async def test_history_P3_a_server_that_stops_in_order(fleet: Fleet, flavour: str, drain: str) -> None:
+    here, there, where = fleet.start(HISTORY_DRAIN=drain), fleet.start(), room("stopped")
     clients = [await fleet.client(here, flavour, where).open() for _ in range(5)]
     for client in clients:
         await positioned(client)
