@@ -53,7 +53,7 @@ ROOMS = (
     ("closing", "consumer", "generic", "limits", "middleware", "presence", "security"),
     ("auth", "prometheus", "routing", "sessions", "tokens", "worker"),
     ("session_cookies", "session_layer", "session_memory"),
-    ("fastapi", "testing"),
+    ("fastapi", "health", "testing"),
     ("manager", "typed"),
     ("cli",),
 )

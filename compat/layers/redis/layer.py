@@ -211,6 +211,14 @@ class RedisLayer(KeepsPresence, KeepsHistories, Generic[S]):
         except RedisError as error:
             raise self.explain(self.redis_hosts[0], reason_of(error)) from error
 
+    async def ping(self) -> None:
+        """Return when each host has answered; raise LayerUnavailable if one does not."""
+        station = self._station()
+        if station is None:
+            return await background.run(self.ping())
+        shards = range(self.keys.ring_size)
+        await asyncio.gather(*(station.shards.call(shard, b"PING") for shard in shards))
+
     def depth(self) -> int:
         """Return how many messages wait in this process."""
         boxes = (box for station in self._stations.all() for box in tuple(station.boxes.values()))

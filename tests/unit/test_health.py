@@ -1,0 +1,106 @@
+"""Whether a process is ready for new clients: the endpoints, on layers whose Redis goes and comes back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from compat import health
+from compat.engine.limits import admissions
+from compat.exceptions import ImproperlyConfigured
+from compat.layers import channel_layers, unregister_channel_layer
+from compat.settings import override
+from tests.support.processes import free_port
+from tests.support.redis_server import RedisServer
+from tests.support.waiting import until_awaited
+
+QUEUE = "compat.layers.redis.core.RedisChannelLayer"
+MEMORY = {"BACKEND": "compat.layers.InMemoryChannelLayer"}
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(health, "_layers", health._Layers())
+    monkeypatch.setattr(health, "EVERY_S", 0.0)
+    yield
+    for alias in tuple(channel_layers.backends):
+        unregister_channel_layer(alias)
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    app = FastAPI()
+    app.add_route("/live", health.live)
+    app.add_route("/ready", health.ready)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as made:
+        yield made
+
+
+async def answer(client: httpx.AsyncClient) -> tuple[int, dict[str, Any]]:
+    found = await client.get("/ready")
+    return found.status_code, found.json()
+
+
+async def test_without_a_server_that_could_be_away(client: httpx.AsyncClient) -> None:
+    with override(CHANNEL_LAYERS={"default": MEMORY, "other": MEMORY}):
+        assert await answer(client) == (200, {"ready": True})
+    assert (await client.get("/live")).json() == {"live": True}
+
+
+@pytest.mark.parametrize("seconds", [0, 3600])
+async def test_a_redis_that_goes_and_comes_back(
+    client: httpx.AsyncClient, tmp_path: Path, seconds: float
+) -> None:
+    server = RedisServer(tmp_path)
+    layers = {"default": {"BACKEND": QUEUE, "CONFIG": {"hosts": [server.url]}}, "other": MEMORY}
+    with override(CHANNEL_LAYERS=layers, CHANNEL_READY_SECONDS=seconds):
+        assert await answer(client) == (200, {"ready": True})
+        server.stop()
+        if seconds:
+            assert await answer(client) == (200, {"ready": True}), "it may be back soon"
+        else:
+            found = await client.get("/ready")
+            assert (found.status_code, found.headers["Retry-After"]) == (503, "5")
+            assert found.json() == {"ready": False, "why": ["layer 'default' has been away for 0 s"]}
+        again = RedisServer(tmp_path, port=server.port)
+        await until_awaited(lambda: answer(client), (200, {"ready": True}))
+        again.stop()
+
+
+async def test_a_layer_that_has_never_answered(client: httpx.AsyncClient) -> None:
+    config = {"hosts": [f"redis://127.0.0.1:{free_port()}"]}
+    with override(CHANNEL_LAYERS={"default": {"BACKEND": QUEUE, "CONFIG": config}}):
+        code, told = await answer(client)
+    assert (code, told["why"]) == (503, ["layer 'default' has not answered yet"])
+
+
+async def test_while_it_drains(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admissions, "draining", True)
+    assert await answer(client) == (503, {"ready": False, "why": ["the server is stopping"]})
+    assert (await client.get("/live")).status_code == 200
+
+
+async def test_many_who_ask_cost_one_question(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(health, "EVERY_S", 3600.0)
+    asked = []
+
+    async def ask(self: Any, alias: str) -> None:
+        asked.append(alias)
+
+    monkeypatch.setattr(health._Layers, "_ask", ask)
+    with override(CHANNEL_LAYERS={"default": MEMORY}):
+        await asyncio.gather(*(health.not_ready() for _ in range(100)))
+    assert asked == ["default"]
+
+
+@pytest.mark.parametrize("value", [-1, True, "10", float("nan"), None])
+async def test_a_setting_that_is_none(value: Any) -> None:
+    with override(CHANNEL_READY_SECONDS=value), pytest.raises(ImproperlyConfigured, match="READY_SECONDS"):
+        await health.not_ready()
