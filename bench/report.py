@@ -27,6 +27,7 @@ HEADLINE = {
     "H": ("rate", "sends/s"),
     "O": ("rate", "messages/s"),
     "R": ("us", "µs of server CPU per return, or per connection"),
+    "S-presence": ("join_us", "µs of server CPU per join"),
 }
 COLUMNS = {
     "E": ("kib", "base_mib"),
