@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from compat.cli.application import adopt_manage_py, application_name, load_application, search_here
 from compat.cli.embedded import layer_state
@@ -11,11 +12,12 @@ from compat.cli.layer_trial import Findings, examine
 from compat.cli.printable import printable
 from compat.exceptions import CompatError
 from compat.layers import BaseChannelLayer, InMemoryChannelLayer, channel_layers, get_channel_layer
-from compat.layers.history import History
 from compat.layers.presence import Presence
 from compat.settings import module_name
 
 __all__ = ["NoLayers", "show", "show_dead", "show_history", "show_presence"]
+
+T = TypeVar("T")
 
 
 class NoLayers(CompatError):
@@ -47,20 +49,13 @@ def show_dead(application: str | None = None) -> bool:
 
 def _show_dead(alias: str, layer: Any) -> bool:
     """Print the dead letters of one layer; return True if there are some."""
-    channels = asyncio.run(_dead_letters(layer))
+    channels = asyncio.run(_asked(layer, layer.dead_letters()))
     print(f"{alias}: {sum(count for count, _ in channels.values()) or 'no'} dead letters", flush=True)
     for channel, (count, messages) in sorted(channels.items()):
         print(f"    channel {channel}: {count}, the last {len(messages)}:")
         for message in messages:
             print(f"        {printable(repr(message))}")
     return bool(channels)
-
-
-async def _dead_letters(layer: Any) -> Any:
-    try:
-        return await layer.dead_letters()
-    finally:
-        await layer.close_pools()
 
 
 def show_history(
@@ -74,20 +69,11 @@ def show_history(
     found = get_channel_layer(layer)
     if not isinstance(found, BaseChannelLayer):
         raise NoLayers(f"there is no layer {layer!r} with histories; configured: {', '.join(aliases)}")
-    entries = asyncio.run(_history(found, group, count))
+    entries = asyncio.run(_asked(found, found.history(group, count)))
     for entry in entries:
         print(f"{entry.id}  {printable(repr(dict(entry)))}")
     rest = "" if entries.complete else "; there have been others, which are gone or were not asked for"
     print(f"{layer}: {len(entries) or 'no'} messages of {printable(group)}{rest}", flush=True)
-
-
-async def _history(layer: Any, group: str, count: int | None) -> History:
-    try:
-        found: History = await layer.history(group, count)
-        return found
-    finally:
-        if hasattr(layer, "close_pools"):
-            await layer.close_pools()
 
 
 def show_presence(group: str, application: str | None = None, *, layer: str = "default") -> None:
@@ -99,7 +85,7 @@ def show_presence(group: str, application: str | None = None, *, layer: str = "d
     found = get_channel_layer(layer)
     if not hasattr(found, "presence"):
         raise NoLayers(f"there is no layer {layer!r} with presence; configured: {', '.join(aliases)}")
-    people = asyncio.run(_presence(found, group))
+    people: Presence = asyncio.run(_asked(found, found.presence(group)))
     for key, person in sorted(people.items()):
         metas = [printable(repr(meta)) for meta in person["metas"] if meta]
         away = ", away" if person["away"] else ""
@@ -114,10 +100,10 @@ def show_presence(group: str, application: str | None = None, *, layer: str = "d
     print(f"{layer}: {who} in {printable(group)}{why}", flush=True)
 
 
-async def _presence(layer: Any, group: str) -> Presence:
+async def _asked(layer: Any, question: Coroutine[Any, Any, T]) -> T:
+    """Return the answer of a layer, whose connections are then closed."""
     try:
-        found: Presence = await layer.presence(group)
-        return found
+        return await question
     finally:
         if hasattr(layer, "close_pools"):
             await layer.close_pools()

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from compat.layers import DEFAULT_CHANNEL_LAYER, unregister_channel_layer
+from compat.layers import DEFAULT_CHANNEL_LAYER, InMemoryChannelLayer, unregister_channel_layer
+from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
 from compat.manager import Connection, ConnectionManager, WSConfig, set_manager
 from compat.manager.backends import BaseBackend, MemoryBackend, RedisBackend
+from tests.support.layers import unique_prefix
 from tests.support.redis_cluster import shared_cluster
 from tests.unit.manager.sockets import Peer
 
@@ -93,6 +95,14 @@ def connector(manager: ConnectionManager) -> Connect:
         return connection, peer
 
     return connect
+
+
+def layer_with(kind: str, redis_url: str, **options: Any) -> Any:
+    """A layer of this kind, "memory", "pubsub" or "queue", with options that memory has too."""
+    if kind == "memory":
+        return InMemoryChannelLayer(**options)
+    cls: Any = {"pubsub": RedisPubSubChannelLayer, "queue": RedisChannelLayer}[kind]
+    return cls([redis_url], prefix=unique_prefix(), **options)
 
 
 def where(kind: str, request: pytest.FixtureRequest) -> str:

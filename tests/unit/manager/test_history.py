@@ -8,10 +8,7 @@ from typing import Any
 import pytest
 
 from compat.exceptions import ImproperlyConfigured
-from compat.layers import InMemoryChannelLayer
-from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
-from tests.support.layers import unique_prefix
-from tests.unit.manager.conftest import MakeManager, connector
+from tests.unit.manager.conftest import MakeManager, connector, layer_with
 from tests.unit.manager.sockets import Peer
 
 HISTORY = {"room*": {"count": 1000, "on_join": 5}}
@@ -24,10 +21,7 @@ def kind() -> str:
 
 @pytest.fixture(params=["memory", "pubsub", "queue"])
 def layer(request: pytest.FixtureRequest, redis_url: str) -> Any:
-    if request.param == "memory":
-        return InMemoryChannelLayer(history=HISTORY)
-    cls: Any = {"pubsub": RedisPubSubChannelLayer, "queue": RedisChannelLayer}[request.param]
-    return cls([redis_url], prefix=unique_prefix(), history=HISTORY)
+    return layer_with(request.param, redis_url, history=HISTORY)
 
 
 async def test_each_who_joins_sees_what_was_said(make_manager: MakeManager, layer: Any) -> None:
