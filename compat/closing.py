@@ -1,7 +1,7 @@
 """Closing connections from outside: those of a group or of a user, in every process.
 
-``compat.close`` is the type of the message that closes a connection. Every websocket consumer of ours handles
-it; a consumer of real Channels in a mixed fleet has no handler for it.
+Every websocket consumer of ours handles the message, and so does the manager for its connections; a consumer
+of real Channels in a mixed fleet has no handler for it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from compat.exceptions import InvalidChannelLayerError
 from compat.layers import DEFAULT_CHANNEL_LAYER, channel_layers, get_channel_layer
 from compat.names import person_group, user_group
 
-__all__ = ["close_group", "close_user", "user_group"]
+__all__ = ["CLOSE", "POLICY_VIOLATION", "close_group", "close_user", "user_group"]
 
+CLOSE = "compat.close"
+"""The type of the message that closes a connection."""
 POLICY_VIOLATION = 1008
 
 
@@ -30,7 +32,7 @@ async def close_group(
         raise InvalidChannelLayerError(
             f"close_group({group!r}): no channel layer {alias!r} is configured; configured: {configured}"
         )
-    return await layer.group_send(group, {"type": "compat.close", "code": code, "reason": reason})
+    return await layer.group_send(group, {"type": CLOSE, "code": code, "reason": reason})
 
 
 async def close_user(

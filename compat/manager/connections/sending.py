@@ -10,7 +10,7 @@ from compat.layers.redis.keys import EXCLUDE_KEY, PLACE_KEY, RESERVED_KEY
 from compat.manager.backends.records import Record
 from compat.manager.connections.parts import ManagerParts, id_of
 from compat.manager.connections.state import Connection
-from compat.manager.connections.switchboard import CONTROL
+from compat.manager.connections.switchboard import COMMANDS, CONTROL
 from compat.manager.exceptions import BackendError, ValidationError
 from compat.manager.frames import Frame, frame_of
 from compat.manager.plain import plain_message
@@ -134,9 +134,10 @@ class Sending(ManagerParts):
         Messages often contain a client's data, which must not become a command to managers or layers.
         """
         content = plain_message(message)
-        if content.get("type") == CONTROL or not RESERVED.isdisjoint(content):
+        if content.get("type") in COMMANDS or not RESERVED.isdisjoint(content):
             raise ValidationError(
-                f"a message may not have the type {CONTROL!r}, nor the keys {', '.join(sorted(RESERVED))}",
+                f"a message may not have the type {' or '.join(map(repr, COMMANDS))}, nor the keys "
+                f"{', '.join(sorted(RESERVED))}",
                 error_code="RESERVED_NAME",
             )
         return content

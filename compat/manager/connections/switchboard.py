@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
+from compat.closing import CLOSE, POLICY_VIOLATION
 from compat.engine.contracts import RESUMABLE_KEY
 from compat.engine.refusal import shown
 from compat.engine.subscription import Subscription
@@ -20,15 +21,14 @@ from compat.manager.serializers.base import BaseSerializer
 from compat.manager.statistics import Statistics
 from compat.types import Message
 
-__all__ = ["CONTROL", "Switchboard"]
+__all__ = ["COMMANDS", "CONTROL", "Switchboard"]
 
 CONTROL = "__manager__"
 """The type of a command from one manager to the manager of a connection: ``{"do": …, "with": […]}``."""
-CLOSE = "compat.close"
-"""The type of a message that ends a connection: see ``compat.closing``."""
-POLICY_VIOLATION = 1008
+COMMANDS = (CONTROL, CLOSE, PERSON)
+"""The types of messages that are not passed on to a client as they are."""
 
-Obey = Callable[[Connection, str, list[Any]], Awaitable[None]]
+Obey = Callable[[Connection, str, list[Any]], Coroutine[Any, Any, None]]
 
 
 class Switchboard:
@@ -131,21 +131,24 @@ class Switchboard:
             return None
 
     def _to_one(self, connection: Connection, message: Message) -> None:
-        if message.get("type") == PERSON:  # for who is present somewhere as its user
-            message = message["message"]
-        if message.get("type") == CLOSE:
-            message = {"type": CONTROL, "do": "disconnect", "with": [message.get("code", POLICY_VIOLATION)]}
-        if message.get("type") == CONTROL:
-            self._begin_to_obey(connection, message)
+        kind = message.get("type")
+        if kind == CONTROL:
+            self._begin(self._obey(connection, message))
             return
+        if kind == CLOSE:
+            code = message.get("code", POLICY_VIOLATION)
+            self._begin(self.obey(connection, "disconnect", [code]))
+            return
+        if kind == PERSON and isinstance(message.get("message"), dict):
+            message = message["message"]  # for its user; whatever it says, it is no command
         if EXCEPT_KEY in message:  # an earlier message of a group
             message = {key: value for key, value in message.items() if key != EXCEPT_KEY}
         frame = self.frame(message, f"connection {connection.channel_name}")
         if frame is not None and connection.outbox is not None:
             connection.outbox.push(frame)
 
-    def _begin_to_obey(self, connection: Connection, message: Message) -> None:
-        job = self.loop.create_task(self._obey(connection, message))
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        job = self.loop.create_task(work)
         self._jobs.add(job)
         job.add_done_callback(self._jobs.discard)
 

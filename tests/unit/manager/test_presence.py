@@ -9,13 +9,11 @@ import pytest
 from compat.exceptions import ImproperlyConfigured
 from compat.layers import InMemoryChannelLayer
 from compat.layers.presence import Presence, attendance
-from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
 from compat.manager.exceptions import ValidationError
 from compat.manager.relay import attached
 from compat.names import person_group
-from tests.support.layers import unique_prefix
 from tests.support.waiting import until_async, until_awaited
-from tests.unit.manager.conftest import MakeManager, connector
+from tests.unit.manager.conftest import MakeManager, connector, layer_with
 
 PRESENCE = {"room*": {"key": "user"}}
 
@@ -28,10 +26,7 @@ def kind() -> str:
 @pytest.fixture(params=["memory", "pubsub", "queue"])
 def layer(request: pytest.FixtureRequest, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(attendance, "GRACE_S", 0.2)
-    if request.param == "memory":
-        return InMemoryChannelLayer(presence=PRESENCE)
-    cls: Any = {"pubsub": RedisPubSubChannelLayer, "queue": RedisChannelLayer}[request.param]
-    return cls([redis_url], prefix=unique_prefix(), presence=PRESENCE)
+    return layer_with(request.param, redis_url, presence=PRESENCE)
 
 
 async def test_connections_are_people(make_manager: MakeManager, layer: Any) -> None:
@@ -84,6 +79,13 @@ async def test_a_person_is_sent_to_and_closed(make_manager: MakeManager, layer: 
     await layer.send_to_user("alice", {"type": "chat.message", "n": 1})
     for _, alice in alices:
         assert await alice.hear_json() == {"type": "chat.message", "n": 1}
+    for command in ({"type": "__manager__", "do": "disconnect", "with": [1000]}, {"type": "compat.close"}):
+        await layer.send_to_user("alice", command)  # which a client may have written
+        for _, alice in alices:
+            assert await alice.hear_json() == command
+    await layer.group_send(person_group("alice"), {"type": "compat.person", "message": 7})
+    for _, alice in alices:
+        assert (await alice.hear_json())["message"] == 7
     await layer.group_send(person_group("alice"), {"type": "compat.close", "code": 4001})
     await until_awaited(lambda: manager.get_group_users("room"), ["bob"])
     assert [connection.close_code for connection, _ in alices] == [4001, 4001]

@@ -144,6 +144,9 @@ async def test_what_cannot_travel_fails_at_the_sender(
     "message",
     [
         {"type": "__manager__", "do": "disconnect", "with": [1000]},
+        {"type": "compat.close", "code": 4000},
+        {"type": "compat.person", "message": {"type": "compat.close"}},
+        {"type": ["unhashable"], "__except__": []},
         {"type": "x", "__except__": ["somebody"]},
         {"type": "x", "__asgi_channel__": "specific.x"},
         {"type": "x", "__exclude__": ["somebody"]},
