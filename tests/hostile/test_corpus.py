@@ -60,7 +60,7 @@ def consumers(
     bare: Environment, tmp_path_factory: pytest.TempPathFactory, redis_url: str, prefix: str
 ) -> Iterator[Attacked]:
     log = tmp_path_factory.mktemp("consumers") / "log"
-    with serve_consumers(bare, log, redis_url, prefix) as attacked:
+    with serve_consumers(bare, log, redis_url, prefix, timed=True) as attacked:
         yield attacked
 
 
