@@ -31,6 +31,7 @@ from compat.exceptions import CompatError, InvalidChannelLayerError, LayerUnavai
 from compat.layers import DEFAULT_CHANNEL_LAYER, BaseChannelLayer, channel_layers, get_channel_layer
 from compat.layers.history import History
 from compat.layers.presence import Presence
+from compat.metrics import starting
 from compat.routing.matching import require_routed
 from compat.routing.starlette import PatternsRoute
 from compat.security.origin import warn_of_unchecked
@@ -236,6 +237,7 @@ async def open_layers() -> AsyncIterator[None]:
     """
     for alias in channel_layers.aliases():
         get_channel_layer(alias)
+    starting()
     try:
         yield
     finally:

@@ -21,8 +21,10 @@ __all__ = [
     "connections",
     "report_layers",
     "report_resumable",
+    "report_start",
     "resumable",
     "snapshot",
+    "starting",
 ]
 
 KEPT_GAPS = 100
@@ -184,6 +186,8 @@ class Connections:
         """Count a consumer that begins."""
         self.current += 1
         self.total += 1
+        if self.total == 1:
+            starting()
 
     def end(self) -> None:
         """Count a consumer that has ended."""
@@ -191,6 +195,24 @@ class Connections:
 
 
 connections = Connections()
+
+
+def _nothing() -> None:
+    """Nobody wants to know that a server starts."""
+
+
+_at_start: Callable[[], object] = _nothing
+
+
+def report_start(call: Callable[[], object]) -> None:
+    """Register the function ``call()``, for each ``starting()``."""
+    global _at_start
+    _at_start = call
+
+
+def starting() -> None:
+    """Note that a server begins on the running event loop; it may be noted more than once."""
+    _at_start()
 
 
 _layers: Callable[[], Mapping[str, Any]] = dict

@@ -1,17 +1,20 @@
 """The counters of ``compat.metrics`` for Prometheus; needs the extra ``[metrics]``.
 
-``endpoint`` is a page for routes of Starlette and FastAPI, ``prometheus_text()`` returns the page as text,
-and ``Counters`` is a collector for an existing registry.
+``endpoint`` is a page for routes of Starlette and FastAPI, with the counters of all processes;
+``endpoint_for(token=…)`` returns one that asks for a token. ``Counters`` is a collector of this process alone
+for an existing registry, and ``prometheus_text()`` returns that as text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+import hmac
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
+from compat import fleet
 from compat.metrics import snapshot
 
 try:
@@ -23,115 +26,204 @@ except ModuleNotFoundError as error:
         "compat.prometheus needs prometheus_client. Install it with: pip install 'channels-compat[metrics]'"
     ) from error
 
-__all__ = ["CONTENT_TYPE", "Counters", "endpoint", "prometheus_text"]
+__all__ = ["CONTENT_TYPE", "Counters", "endpoint", "endpoint_for", "prometheus_text"]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 """The media type of ``prometheus_text()``."""
 
 PREFIX = "channels"
+UNAUTHORIZED, BAD_REQUEST = 401, 400
+SCOPES = ("all", "host", "process")
+"""The values of the query parameter ``of``: whose counters are asked for."""
+
+Labels = tuple[str, ...]
+
+
+class Counted(NamedTuple):
+    """What one process has counted, and the values of its labels."""
+
+    labels: Labels
+    counters: Mapping[str, Any]
+
+
+class Read(NamedTuple):
+    """A metric: its name, whether it counts up, its help text, and where in ``snapshot()`` its value is.
+
+    ``each``: the name of the label for the keys of the dict that is found there.
+    """
+
+    name: str
+    counts: bool
+    text: str
+    path: Sequence[str]
+    each: str = ""
+
+
+PER_PROCESS = (
+    Read("connections", False, "Running consumers", ["connections", "current"]),
+    Read("connections_accepted", True, "Consumers that were started", ["connections", "total"]),
+)
+PER_LAYER = (
+    Read("sent", True, "Successful calls of send and group_send", ["sent"]),
+    Read("delivered", True, "Messages put into an inbox of this process", ["delivered"]),
+    Read("reconnects", True, "Past outages of the layer's server", ["reconnects"]),
+    Read("history_recorded", True, "Messages written to the histories of groups", ["history", "recorded"]),
+    Read("history_bytes", True, "Size of these messages in Redis", ["history", "bytes"]),
+    Read("history_replayed", True, "Messages of histories that new members got", ["history", "replayed"]),
+    Read(
+        "history_filled",
+        True,
+        "Messages that had not come, and were found in a history",
+        ["history", "filled"],
+    ),
+    Read(
+        *("presence_taken_out", True, "Dead processes whose people this one took out of the groups"),
+        ["presence", "taken_out"],
+    ),
+    Read(
+        *("presence_present", False, "Groups in which connections of this process are present, for each one"),
+        ["presence", "present"],
+    ),
+    Read("dropped", True, "Messages lost", ["dropped"], each="reason"),
+    Read("depth", False, "Messages that wait in this process", ["depth"]),
+    Read("unavailable", False, "1 while the layer's server cannot be reached", ["away"]),
+)
+OF_RESUMABLE = (
+    Read("live", False, "Resumable connections with a client", ["live"]),
+    Read("parked", False, "Resumable connections that wait for their client", ["parked"]),
+    Read("resumed", True, "Returns that have found their connection", ["resumed"]),
+    Read("groups", True, "Returns to a new connection whose groups have missed nothing", ["groups"]),
+    Read("lost", True, "Returns that have not found it, and ended waits", ["lost"], each="why"),
+)
 
 
 class Counters(Collector):
     """A collector of this process's counters: ``prometheus_client.REGISTRY.register(Counters())``.
 
-    Every process has its own counters, so Prometheus must scrape each worker at a port of its own.
+    Every process has its own counters, so Prometheus must scrape each worker at a port of its own;
+    ``endpoint`` has those of all.
     """
 
     def collect(self) -> Iterator[Metric]:
         """Yield the current metrics; names begin with ``channels_``, and ``layer`` is the alias."""
-        counted = snapshot()
-        connections, layers = counted["connections"], counted["layers"]
-        yield GaugeMetricFamily(f"{PREFIX}_connections", "Running consumers", value=connections["current"])
-        yield CounterMetricFamily(
-            f"{PREFIX}_connections_accepted", "Consumers that were started", value=connections["total"]
-        )
-        for key, text in (
-            ("sent", "Successful calls of send and group_send"),
-            ("delivered", "Messages put into an inbox of this process"),
-            ("reconnects", "Past outages of the layer's server"),
-        ):
-            counter = CounterMetricFamily(f"{PREFIX}_layer_{key}", text, labels=["layer"])
-            for alias, layer in layers.items():
-                counter.add_metric([alias], layer[key])
-            yield counter
-        for key, text in (
-            ("recorded", "Messages written to the histories of groups"),
-            ("bytes", "Size of these messages in Redis"),
-            ("replayed", "Messages of histories that new members got"),
-            ("filled", "Messages that had not come, and were found in a history"),
-        ):
-            counter = CounterMetricFamily(f"{PREFIX}_layer_history_{key}", text, labels=["layer"])
-            for alias, layer in layers.items():
-                counter.add_metric([alias], layer["history"][key])
-            yield counter
-        taken_out = CounterMetricFamily(
-            f"{PREFIX}_layer_presence_taken_out",
-            "Dead processes whose people this one took out of the groups",
-            labels=["layer"],
-        )
-        present = GaugeMetricFamily(
-            f"{PREFIX}_layer_presence_present",
-            "Groups in which connections of this process are present, for each connection",
-            labels=["layer"],
-        )
-        for alias, layer in layers.items():
-            taken_out.add_metric([alias], layer["presence"]["taken_out"])
-            present.add_metric([alias], layer["presence"]["present"])
-        yield taken_out
-        yield present
-        yield _dropped(layers)
-        depth = GaugeMetricFamily(
-            f"{PREFIX}_layer_depth", "Messages that wait in this process", labels=["layer"]
-        )
-        away = GaugeMetricFamily(
-            f"{PREFIX}_layer_unavailable", "1 while the layer's server cannot be reached", labels=["layer"]
-        )
-        for alias, layer in layers.items():
-            depth.add_metric([alias], layer["depth"])
-            away.add_metric([alias], any(gap["ended"] is None for gap in layer["gaps"]))
-        yield depth
-        yield away
-        if counted["resumable"]:
-            yield from _resumable(counted["resumable"])
+        yield from _metrics([Counted((), snapshot())], ())
 
 
-def _resumable(counted: dict[str, Any]) -> Iterator[Metric]:
-    for state, text in (
-        ("live", "Resumable connections with a client"),
-        ("parked", "Resumable connections that wait for their client"),
-    ):
-        yield GaugeMetricFamily(f"{PREFIX}_resumable_{state}", text, value=counted[state])
-    yield CounterMetricFamily(
-        f"{PREFIX}_resumable_resumed", "Returns that have found their connection", value=counted["resumed"]
+class _Fleet(Collector):
+    """A collector of the counters of several processes, each with the label ``process``."""
+
+    def __init__(self, found: fleet.Fleet, chosen: Iterable[fleet.Process]) -> None:
+        self._found = found
+        self._chosen = list(chosen)
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            f"{PREFIX}_processes", "Processes that report, this one among them", len(self._found.processes)
+        )
+        yield GaugeMetricFamily(
+            f"{PREFIX}_processes_readable",
+            "1 if the reports of other processes can be read; 0 without Redis",
+            float(self._found.whole),
+        )
+        began = GaugeMetricFamily(
+            f"{PREFIX}_process_start_time_seconds", "When a process began to count", labels=["process"]
+        )
+        for process in self._chosen:
+            began.add_metric([process.name], process.began)
+        yield began
+        counted = [Counted((process.name,), process.counters) for process in self._chosen]
+        yield from _metrics(counted, ("process",))
+
+
+def _metrics(processes: Sequence[Counted], labels: Labels) -> Iterator[Metric]:
+    """Yield the metrics of ``processes``, whose labels have the names ``labels``."""
+    for read in PER_PROCESS:
+        yield _metric("", read, processes, labels)
+    layers = [
+        Counted((*one.labels, alias), {**layer, "away": _is_away(layer)})
+        for one in processes
+        for alias, layer in _dict(one.counters, "layers").items()
+        if isinstance(layer, Mapping)
+    ]
+    for read in PER_LAYER:
+        yield _metric("layer_", read, layers, (*labels, "layer"))
+    resumable = [
+        Counted(one.labels, found) for one in processes if (found := _dict(one.counters, "resumable"))
+    ]
+    for read in OF_RESUMABLE if resumable else ():
+        yield _metric("resumable_", read, resumable, labels)
+
+
+def _metric(group: str, read: Read, counted: Iterable[Counted], labels: Labels) -> Metric:
+    family = CounterMetricFamily if read.counts else GaugeMetricFamily
+    each = (read.each,) if read.each else ()
+    metric = family(f"{PREFIX}_{group}{read.name}", read.text, labels=[*labels, *each])
+    for one in counted:
+        *path, last = read.path
+        where: Mapping[str, Any] = one.counters
+        for key in path:
+            where = _dict(where, key)
+        values = _dict(where, last) if each else {"": where.get(last)}
+        for key, value in values.items():
+            if isinstance(value, int | float):  # a process of another version may not count it
+                metric.add_metric([*one.labels, *([str(key)] if each else [])], float(value))
+    return metric
+
+
+def _dict(counters: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = counters.get(key)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _is_away(layer: Mapping[str, Any]) -> bool:
+    gaps = layer.get("gaps")
+    return isinstance(gaps, list) and any(
+        isinstance(gap, Mapping) and gap.get("ended") is None for gap in gaps
     )
-    yield CounterMetricFamily(
-        f"{PREFIX}_resumable_groups",
-        "Returns to a new connection whose groups have missed nothing",
-        value=counted["groups"],
-    )
-    lost = CounterMetricFamily(
-        f"{PREFIX}_resumable_lost", "Returns that have not found it, and ended waits", labels=["why"]
-    )
-    for why, count in counted["lost"].items():
-        lost.add_metric([why], count)
-    yield lost
 
 
-def _dropped(layers: dict[str, Any]) -> Metric:
-    counter = CounterMetricFamily(f"{PREFIX}_layer_dropped", "Messages lost", labels=["layer", "reason"])
-    for alias, layer in layers.items():
-        for reason, count in layer["dropped"].items():
-            counter.add_metric([alias, reason], count)
-    return counter
+def _text(collector: Collector) -> str:
+    registry = CollectorRegistry()
+    registry.register(collector)
+    return generate_latest(registry).decode()
 
 
 def prometheus_text() -> str:
     """Return the counters of this process in Prometheus' text format; the media type is ``CONTENT_TYPE``."""
-    registry = CollectorRegistry()
-    registry.register(Counters())
-    return generate_latest(registry).decode()
+    return _text(Counters())
 
 
 async def endpoint(request: Request) -> Response:
-    """Answer a request with ``prometheus_text()``: ``app.add_route("/metrics", endpoint)``."""
-    return Response(prometheus_text(), media_type=CONTENT_TYPE)
+    """Answer with the counters of all processes: ``app.add_route("/metrics", endpoint)``.
+
+    Each sample has the label ``process``. The query parameter ``of`` chooses: ``all`` (the default), ``host``
+    for those of this machine or container, ``process`` for that which answers. Without a channel layer on
+    Redis only the last is known. Anybody may ask; ``endpoint_for`` asks for a token.
+    """
+    of = request.query_params.get("of", SCOPES[0])
+    if of not in SCOPES:
+        return PlainTextResponse(f"of={of!r}: expected one of {', '.join(SCOPES)}\n", BAD_REQUEST)
+    found = await fleet.processes()
+    text = _text(_Fleet(found, found.of(of)))
+    return Response(text, media_type=CONTENT_TYPE)
+
+
+def endpoint_for(*, token: str) -> Callable[[Request], Awaitable[Response]]:
+    """Return ``endpoint`` for those alone who send ``Authorization: Bearer`` and ``token``; others get 401.
+
+    Raises ValueError for a token that is empty, such as one from a variable that was not set.
+    """
+    if not isinstance(token, str) or not token.strip():
+        raise ValueError(
+            f"endpoint_for(token={token!r}): the token must be a secret that is not empty; is the variable "
+            "set from which it comes?"
+        )
+
+    async def guarded(request: Request) -> Response:
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token.encode()):
+            challenge = {"WWW-Authenticate": 'Bearer realm="metrics"'}
+            return PlainTextResponse("The token is missing, or another one.\n", UNAUTHORIZED, challenge)
+        return await endpoint(request)
+
+    return guarded

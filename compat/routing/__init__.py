@@ -31,6 +31,7 @@ from compat.engine.refusal import listed, refuse, shown, status_seen
 from compat.exceptions import ImproperlyConfigured
 from compat.fallback import fallback_enabled, is_carrier, serve
 from compat.layers import channel_layers
+from compat.metrics import starting
 from compat.patterns import Resolver404, URLPattern
 from compat.routing.matching import (
     Application,
@@ -162,6 +163,7 @@ async def _lifespan_of_layers(scope: Scope, receive: Receive, send: Send) -> Non
         except Exception as error:  # noqa: BLE001 - a foreign BACKEND may raise any error
             text = f"CHANNEL_LAYERS[{alias!r}] cannot be created: {type(error).__name__}: {error}"
             return await send({"type": "lifespan.startup.failed", "message": text})
+    starting()
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await send({"type": "lifespan.shutdown.complete"})

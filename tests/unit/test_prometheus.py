@@ -107,7 +107,10 @@ async def test_a_page_of_an_application(layer: InMemoryChannelLayer) -> None:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         answer = await client.get("/metrics")
     assert answer.headers["content-type"] == CONTENT_TYPE
-    assert ("channels_layer_dropped_total", 'odd "alias"', "overflow") in samples(answer.text)
+    found = samples(answer.text)
+    (process,) = (labels[0] for name, *labels in found if name == "channels_connections")
+    assert found["channels_layer_dropped_total", 'odd "alias"', process, "overflow"] == 3
+    assert found["channels_processes_readable",] == 0, "no layer is on Redis"
 
 
 async def test_a_registry_that_the_application_has(layer: InMemoryChannelLayer) -> None:

@@ -34,6 +34,7 @@ DEFAULT_WORD = "specific."
 """The first word of channel names, unless ``new_channel()`` is given another one."""
 
 OWNED = ("group", "joined", "census", "queue-history", "queue-position", "presence", "present")
+SINGLE = ("leases", "channels", "processes", "dying", "reports", "reporters")
 HASH_VALUES = 4096
 CHANNEL_MARK = "__channel__"
 
@@ -137,11 +138,7 @@ class Keys:
         rest = key[len(self.prefix) :]
         if rest.startswith(":"):
             kind, _, name = rest[1:].partition(":")
-            return (
-                kind in ("leases", "channels", "processes", "dying")
-                if not name
-                else kind == "value" or (":" not in name and kind in OWNED)
-            )
+            return kind in SINGLE if not name else kind == "value" or (":" not in name and kind in OWNED)
         queue = rest.removesuffix("$inflight").removesuffix("$taken")
         if not queue.endswith("!"):
             return queue in plain
@@ -204,6 +201,18 @@ class Keys:
     def dying(self) -> str:
         """The sorted set of those whose lease has run out, by the time at which they are to be taken out."""
         return f"{self.prefix}:dying"
+
+    # Reports, on all layers
+
+    @property
+    def reports(self) -> str:
+        """The hash of what each process says of itself."""
+        return f"{self.prefix}:reports"
+
+    @property
+    def reporters(self) -> str:
+        """The sorted set of these processes, by the end of their leases."""
+        return f"{self.prefix}:reporters"
 
     # Pub/sub
 

@@ -29,6 +29,7 @@ from compat.layers.presence.rules import PresenceRules
 from compat.layers.redis.keeping import KeepsHistories
 from compat.layers.redis.keys import Keys, shard_of
 from compat.layers.redis.outside import Outside, SendBy
+from compat.layers.redis.reports import RedisReports
 from compat.layers.redis.serializers import make_crypter, registry
 from compat.layers.redis.station import Station
 from compat.layers.redis.values import RedisValues
@@ -196,6 +197,11 @@ class RedisLayer(KeepsPresence, KeepsHistories, Generic[S]):
         return RedisValues(
             self.keys.prefix_for, self._command, self._crypter, partial(self.count_undecodable, "the values")
         )
+
+    @property
+    def reports(self) -> RedisReports:
+        """What each process says of itself, for ``compat.fleet``."""
+        return RedisReports(self)
 
     async def _command(self, name: str, key: str, *arguments: Argument) -> Any:
         """Return the reply to a command about ``key``, from the host of that key."""

@@ -1,0 +1,199 @@
+"""The counters of all processes: each keeps its own, under a lease, in the Redis of its channel layers.
+
+``processes()`` returns what each has counted, whoever is asked; ``compat.prometheus.endpoint`` rests on it. A
+process reports once a second from its start, once this module has been imported, and is forgotten within 5
+seconds of its last report. Without a layer on Redis it knows of itself alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import socket
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from compat.clock import steady, wall
+from compat.exceptions import LayerUnavailable
+from compat.layers import channel_layers
+from compat.metrics import Throttle, report_start, snapshot
+from compat.redis.waiting import sleep, within
+from compat.types import is_number
+
+__all__ = ["EVERY_S", "LEASE_S", "Fleet", "Process", "processes"]
+
+log = logging.getLogger("compat.fleet")
+
+EVERY_S, LEASE_S = 1.0, 5.0
+"""How often a process reports, and for how long a report counts, in seconds."""
+ANSWER_S = 1.0
+"""How long the Redis of one layer may take for it."""
+MOST_BYTES = 256 * 1024
+"""The size of a report, as JSON."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """What one process has counted."""
+
+    id: str
+    """Unique, and new at each start."""
+    host: str
+    pid: int
+    began: float
+    """When it began to count, in seconds since 1970; ``at``: when it reported."""
+    at: float
+    counters: Mapping[str, Any]
+    """What ``compat.metrics.snapshot()`` returned there; a process of another version may lack some of it."""
+    mark: str = ""
+    """Tells two machines of one name apart."""
+
+    @property
+    def name(self) -> str:
+        """``host:pid``, the same after a restart in a container; that of no other process."""
+        return f"{self.host}:{self.pid}{self.mark}"
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """The processes that have reported."""
+
+    processes: tuple[Process, ...]
+    """This one is among them; sorted by name."""
+    whole: bool
+    """False if there is no layer on Redis, or none of those answers: then this process is the only one."""
+    own: Process
+    """That which has asked."""
+
+    def of(self, scope: str) -> list[Process]:
+        """Return the processes of a ``scope``: "all", "host" (this machine's) or "process" (this one)."""
+        if scope == "process":
+            return [self.own]
+        return [process for process in self.processes if scope == "all" or process.host == self.own.host]
+
+
+class _Reporter:
+    """This process's reports, and what it has read of the others."""
+
+    def __init__(self) -> None:
+        self._pid = 0
+        self._id = ""
+        self._began = 0.0
+        self._task: asyncio.Task[None] | None = None
+        self._asking: asyncio.Task[Fleet] | None = None
+        self._throttle = Throttle()
+
+    def own(self) -> Process:
+        """Return this process as it is now."""
+        pid = os.getpid()
+        if pid != self._pid:  # at first, and in a forked process
+            self._pid, self._id, self._began = pid, uuid.uuid4().hex, wall()
+            self._task = self._asking = None
+        return Process(self._id, socket.gethostname(), pid, self._began, wall(), snapshot())
+
+    def start(self) -> None:
+        """Report from now on, as long as the running event loop lives."""
+        self.own()
+        task, loop = self._task, asyncio.get_running_loop()
+        if task is None or task.done() or task.get_loop().is_closed():
+            self._task = loop.create_task(self._keep_reporting())
+
+    async def _keep_reporting(self) -> None:
+        while True:
+            began = steady()
+            try:
+                await self._exchange(read=False)
+            except Exception:
+                if self._throttle.due("report"):
+                    log.exception("this process cannot report what it counts")
+            await sleep(max(EVERY_S / 10, EVERY_S - (steady() - began)))
+
+    async def processes(self) -> Fleet:
+        """Return what ``compat.fleet.processes`` does; callers that wait at one time share one question."""
+        self.start()
+        asking = self._asking
+        if asking is None or asking.done() or asking.get_loop() is not asyncio.get_running_loop():
+            asking = self._asking = asyncio.get_running_loop().create_task(self._read())
+        return await asyncio.shield(asking)
+
+    async def _read(self) -> Fleet:
+        found, whole = await self._exchange(read=True)
+        own = self.own()
+        newest = {own.id: own}
+        for process in filter(None, map(_process, found)):
+            known = newest.get(process.id)
+            if process.id != own.id and (known is None or known.at < process.at):
+                newest[process.id] = process
+        ordered = sorted(newest.values(), key=lambda process: (process.name, process.began, process.id))
+        return Fleet(tuple(_with_own_names(ordered)), whole, own)
+
+    async def _exchange(self, *, read: bool) -> tuple[list[bytes], bool]:
+        """Report to each layer on Redis; return what was read there, and whether any has answered."""
+        reports = [
+            found for alias in channel_layers if (found := getattr(channel_layers[alias], "reports", None))
+        ]
+        if not reports:
+            return [], False
+        own = self.own()
+        text = json.dumps(vars(own), separators=(",", ":"), default=str)
+        if len(text) > MOST_BYTES:
+            if self._throttle.due("size"):
+                log.warning(
+                    "this process's counters are %d bytes as JSON, and at most %d are reported, so other "
+                    "processes know nothing of it. Which of compat.metrics.snapshot() is so large?",
+                    *(len(text), MOST_BYTES),
+                )
+            text = ""
+        asking = [one.exchange(own.id, text, LEASE_S, read=read) for one in reports]
+        answers = await asyncio.gather(*map(_answer, asking))
+        found = [report for answer in answers for report in answer or ()]
+        return found, any(answer is not None for answer in answers)
+
+
+async def _answer(asking: Any) -> list[bytes] | None:
+    """Return the reply of one layer, or None; of an outage the layer itself speaks."""
+    try:
+        found: list[bytes] = await within(ANSWER_S, asking)
+    except (LayerUnavailable, asyncio.TimeoutError):
+        return None
+    return found
+
+
+def _process(report: bytes) -> Process | None:
+    """Return what a report says; None for one that no process of ours has written."""
+    try:
+        told = json.loads(report)
+        process = Process(**told)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    texts, numbers = (process.id, process.host), (process.pid, process.began, process.at)
+    if not all(isinstance(text, str) for text in texts) or not all(map(is_number, numbers)):
+        return None
+    return process if isinstance(process.counters, dict) else None
+
+
+def _with_own_names(processes: Iterable[Process]) -> Iterable[Process]:
+    """Mark the processes whose names are those of others."""
+    seen: set[str] = set()
+    for process in processes:
+        if process.name in seen:
+            process = replace(process, mark=f"-{process.id[:8]}")
+        seen.add(process.name)
+        yield process
+
+
+_reporter = _Reporter()
+report_start(_reporter.start)
+
+
+async def processes() -> Fleet:
+    """Return what every process has counted that has reported within its lease, and this one now.
+
+    Waits for at most a second for a Redis that does not answer. Raises nothing for an outage: see
+    ``Fleet.whole``.
+    """
+    return await _reporter.processes()

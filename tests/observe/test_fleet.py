@@ -1,0 +1,200 @@
+"""What is counted in all processes, whichever of them is asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from redis import Redis
+
+from tests.support.clients import Client, get
+from tests.support.environments import Environment
+from tests.support.paths import REPO
+from tests.support.redis_server import RedisServer
+from tests.support.servers import Server, served
+from tests.support.waiting import until
+
+Samples = dict[tuple[str, ...], float]
+UVICORN = ("--host", "127.0.0.1", "--port", "{port}", "--log-level", "warning")
+
+
+def samples(text: str) -> Samples:
+    """Name and labels of each sample: its value; what a page changes by being asked is left out."""
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def scrape(server: Server, query: str = "") -> Samples:
+    """What Prometheus gets, on a connection of its own."""
+    answer = get(server, f"/metrics{query}")
+    assert answer.status_code == 200, answer.text
+    return samples(answer.text)
+
+
+def processes(found: Samples) -> set[str]:
+    return {labels[0] for name, *labels in found if name == "channels_connections"}
+
+
+def total(found: Samples, name: str) -> float:
+    return sum(value for (of, *_), value in found.items() if of == name)
+
+
+@contextmanager
+def workers(env: Environment, redis: RedisServer, log: Path, count: int) -> Iterator[Server]:
+    command = [
+        env.path("uvicorn"),
+        "tests.observe.counted_app:application",
+        *UVICORN,
+        "--workers",
+        str(count),
+    ]
+    with served(command, cwd=REPO, log=log, env={"REDIS_URL": redis.url}) as server:
+        yield server
+
+
+def agreed(server: Server, looks: int = 10) -> Samples:
+    """What so many scrapes in a row agree on; nothing if they do not."""
+    found = [scrape(server) for _ in range(looks)]
+    return found[0] if all(one == found[0] for one in found) else {}
+
+
+def test_four_workers_on_two_layers_one_of_them_killed(
+    bare: Environment, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    with workers(bare, redis_server, tmp_path / "log", 4) as server, ExitStack() as clients:
+        until(lambda: len(processes(scrape(server))) == 4, "a worker without clients reports too")
+        paths = ["/queue", "/pubsub"] * 100
+        sockets = [clients.enter_context(Client(server, path, origin=None)) for path in paths]
+        for socket in sockets[:2]:
+            socket.send_json("hello")
+        for socket in sockets:
+            assert socket.receive_json() == "hello"
+
+        def all_connected() -> Samples:
+            found = agreed(server)
+            return found if total(found, "channels_connections") == 200 else {}
+
+        found = until(all_connected, "ten scrapes agree on 200 sockets")
+        assert found["channels_processes",] == len(processes(found)) == 4
+        assert found["channels_processes_readable",] == 1
+        for layer in ("default", "pubsub"):
+            of_layer = {key: value for key, value in found.items() if layer in key}
+            assert total(of_layer, "channels_layer_sent_total") == 1
+            assert total(of_layer, "channels_layer_delivered_total") == 100
+        of_hosts = scrape(server, "?of=host")
+        assert processes(of_hosts) == processes(found)
+        (own,) = processes(scrape(server, "?of=process"))
+        assert own in processes(found)
+
+        left = {name: found["channels_connections", name] for name in processes(found) if name != own}
+        os.kill(int(own.rpartition(":")[2]), signal.SIGKILL)
+
+        def is_gone() -> Samples:
+            looked = agreed(server)
+            return looked if own not in processes(looked) else {}
+
+        after = until(is_gone, "the killed one is gone", deadline_s=30)
+        assert {name: after["channels_connections", name] for name in left} == left
+        with Redis.from_url(redis_server.url) as redis:
+            assert redis.hlen("counted:reports") == len(processes(after))
+    with Redis.from_url(redis_server.url) as redis:
+        until(lambda: not redis.keys("counted:report*"), "nothing is left in Redis")
+
+
+@pytest.fixture(scope="module")
+def alone(
+    bare: Environment, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Server, RedisServer]]:
+    redis = RedisServer(tmp_path_factory.mktemp("redis"))
+    with workers(bare, redis, tmp_path_factory.mktemp("alone") / "log", 1) as server:
+        yield server, redis
+    redis.stop()
+
+
+def test_the_token(alone: tuple[Server, RedisServer]) -> None:
+    server, _ = alone
+
+    def answer(*headers: tuple[bytes, bytes]) -> httpx.Response:
+        with httpx.Client(trust_env=False, timeout=15) as client:
+            return client.get(server.http("/guarded"), headers=list(headers))
+
+    right = b"Bearer secret of the test"
+    for wrong in (
+        b"",
+        b"Bearer",
+        b"Basic secret of the test",
+        right + b"2",
+        right[:-1],
+        b"Bearer \xff",
+    ):
+        refused = answer((b"Authorization", wrong))
+        assert refused.status_code == 401, wrong
+        assert refused.headers["www-authenticate"] == 'Bearer realm="metrics"'
+        assert "channels_" not in refused.text
+    assert answer().status_code == 401
+    for way in (right, b"bearer secret of the test"):
+        assert "channels_connections" in answer((b"Authorization", way)).text
+
+
+def test_what_is_asked_for_in_vain(alone: tuple[Server, RedisServer]) -> None:
+    server, _ = alone
+    answer = get(server, "/metrics?of=everything")
+    assert (answer.status_code, answer.text) == (
+        400,
+        "of='everything': expected one of all, host, process\n",
+    )
+
+
+def test_reports_that_nobody_of_ours_has_written(alone: tuple[Server, RedisServer]) -> None:
+    """Whoever may write into this Redis can add a process, and no more."""
+    server, redis_server = alone
+    counters = {"connections": {"current": 7, "total": "many"}, "layers": {"default": 5, "x": {"sent": None}}}
+    told = {"id": "1", "host": 'a"\n# b', "pid": 1, "began": 1.0, "at": 1.0, "counters": counters}
+    odd: list[Any] = [
+        "[" * 100_000,
+        "[]",
+        "{}",
+        "5",
+        "\ud800".encode("utf-8", "surrogatepass"),
+        json.dumps({**told, "pid": "one"}),
+        json.dumps({**told, "counters": []}),
+        json.dumps({**told, "more": 1}),
+        json.dumps({**told, "at": None}),
+        json.dumps({**told, "id": ["1"]}),
+    ]
+    twin = json.dumps({**told, "id": "2"})
+    with Redis.from_url(redis_server.url) as redis:
+        reports: dict[Any, Any] = {
+            f"odd{number}": report for number, report in enumerate([*odd, json.dumps(told), twin])
+        }
+        redis.hset("counted:reports", mapping=reports)
+        found = scrape(server)
+        redis.hdel("counted:reports", *reports)
+    assert len(processes(found)) == 3
+    name = 'a"\n# b:1'
+    assert found["channels_connections", name] == found["channels_connections", f"{name}-2"] == 7
+    assert ("channels_connections_accepted_total", name) not in found
+
+
+def test_without_redis_it_knows_of_itself(alone: tuple[Server, RedisServer]) -> None:
+    server, redis_server = alone
+    with Client(server, "/queue", origin=None):
+        redis_server.pause()
+        try:
+            found = scrape(server)
+        finally:
+            redis_server.resume()
+        assert found["channels_processes_readable",] == 0
+        assert found["channels_processes",] == 1 == total(found, "channels_connections")
+    until(lambda: scrape(server)["channels_processes_readable",], "Redis answers again")
