@@ -50,10 +50,10 @@ ROOMS = (
     ("layers",),
     ("resume",),
     ("fallback",),
-    ("closing", "consumer", "generic", "limits", "middleware", "presence", "security"),
+    ("closing", "consumer", "fleet", "generic", "limits", "middleware", "presence", "security"),
     ("auth", "prometheus", "routing", "sessions", "tokens", "worker"),
     ("session_cookies", "session_layer", "session_memory"),
-    ("fastapi", "health", "testing"),
+    ("fastapi", "health", "publish", "testing"),
     ("manager", "typed"),
     ("cli",),
 )

@@ -1,0 +1,297 @@
+"""Publishing over HTTP: what is sent, what is refused, and who may."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Literal
+
+import httpx
+import pytest
+from fastapi import Depends, FastAPI, Header, HTTPException
+
+from compat.clock import wall
+from compat.exceptions import LayerUnavailable
+from compat.layers import InMemoryChannelLayer, register_channel_layer, unregister_channel_layer
+from compat.layers.presence.layer import PERSON
+from compat.names import person_group
+from compat.publish import MAX_BODY, MAX_MESSAGES, bearer, router, signed
+from compat.typed import AsyncJsonWebsocketConsumer, event_handler
+from compat.typed.messages import BaseMessage
+
+HELLO = {"type": "chat.message", "text": "hello"}
+TOKEN = {"Authorization": "Bearer a token"}
+
+
+class NewMail(BaseMessage):
+    action: Literal["new_mail"] = "new_mail"
+    payload: int
+
+
+class Inbox(AsyncJsonWebsocketConsumer):
+    @event_handler
+    async def on_mail(self, event: NewMail) -> NewMail:
+        return event
+
+
+@pytest.fixture
+def layer() -> Iterator[InMemoryChannelLayer]:
+    made = InMemoryChannelLayer(capacity=3)
+    register_channel_layer("default", made)
+    yield made
+    unregister_channel_layer("default")
+
+
+def made(**options: Any) -> FastAPI:
+    app = FastAPI()
+    app.include_router(router(**{"authenticate": bearer("a token"), **options}), prefix="/publish")
+    return app
+
+
+def client_of(app: FastAPI) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(made(typed={"mail_*": Inbox})) as client:
+        yield client
+
+
+async def publish(client: httpx.AsyncClient, body: Any) -> httpx.Response:
+    return await client.post("/publish", json=body, headers=TOKEN)
+
+
+async def member_of(layer: InMemoryChannelLayer, group: str) -> str:
+    channel = await layer.new_channel()
+    await layer.group_add(group, channel)
+    return channel
+
+
+async def test_to_a_group(client: httpx.AsyncClient, layer: InMemoryChannelLayer) -> None:
+    members = [await member_of(layer, "room") for _ in range(2)]
+    answer = await publish(client, {"group": "room", "message": HELLO})
+    assert (answer.status_code, answer.json()) == (200, {"published": [{"delivered": 2, "dropped": 0}]})
+    for member in members:
+        assert await layer.receive(member) == HELLO
+
+
+async def test_to_a_channel_until_it_is_full(client: httpx.AsyncClient, layer: InMemoryChannelLayer) -> None:
+    channel = await layer.new_channel()
+    answer = await publish(client, [{"channel": channel, "message": {"type": "x", "n": n}} for n in range(4)])
+    assert [one["dropped"] for one in answer.json()["published"]] == [0, 0, 0, 1]
+    assert [(await layer.receive(channel))["n"] for _ in range(3)] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("user", [7, "7"])
+async def test_to_a_user(client: httpx.AsyncClient, layer: InMemoryChannelLayer, user: Any) -> None:
+    persons = await member_of(layer, person_group("7"))
+    answer = await publish(client, {"user": user, "message": HELLO})
+    assert answer.json() == {"published": [{"delivered": 1, "dropped": 0}]}
+    assert await layer.receive(persons) == {"type": PERSON, "message": HELLO}
+
+
+async def test_a_list_is_sent_in_order(client: httpx.AsyncClient, layer: InMemoryChannelLayer) -> None:
+    member = await member_of(layer, "room")
+    answer = await publish(client, [{"group": "room", "message": {"type": "x", "n": n}} for n in range(3)])
+    assert len(answer.json()["published"]) == 3
+    assert [(await layer.receive(member))["n"] for _ in range(3)] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ({"message": HELLO}, "found none"),
+        ({"group": "a", "user": 1, "message": HELLO}, "found group, user"),
+        ({"group": "a"}, "Field required"),
+        ({"group": "a", "message": HELLO, "exclude": ["x"]}, "Extra inputs"),
+        ({"group": "a", "message": "hello"}, "valid dictionary"),
+        ({"group": "a", "message": {"text": "x"}}, "expected a 'type'"),
+        ({"group": "a", "message": {"type": 5}}, "expected a 'type'"),
+        ({"group": "a", "message": {"type": "compat.close", "code": 1000}}, "for the library alone"),
+        ({"channel": "a", "message": {"type": "websocket.disconnect"}}, "for the library alone"),
+        ({"user": "a", "message": {"type": "_private"}}, "for the library alone"),
+        ({"group": "compat.user.7", "message": HELLO}, "the library's own"),
+        ({"group": "__broadcast__", "message": HELLO}, "the library's own"),
+        ({"group": "no room", "message": HELLO}, "valid unicode string"),
+        ({"channel": "no channel", "message": HELLO}, "valid unicode string"),
+        ([], "at least 1"),
+        ([{"group": "a", "message": HELLO}] * (MAX_MESSAGES + 1), "at most 1000"),
+        ("text", "valid"),
+        (None, "Field required"),
+    ],
+)
+async def test_what_is_refused(
+    client: httpx.AsyncClient, layer: InMemoryChannelLayer, body: Any, why: str
+) -> None:
+    member = await member_of(layer, "a")
+    answer = await publish(client, body)
+    assert answer.status_code == 422, answer.text
+    assert why in answer.text
+    await layer.group_send("a", {"type": "last"})
+    assert await layer.receive(member) == {"type": "last"}, "nothing was published"
+
+
+async def test_one_that_is_refused_holds_back_all(
+    client: httpx.AsyncClient, layer: InMemoryChannelLayer
+) -> None:
+    member = await member_of(layer, "a")
+    answer = await publish(client, [{"group": "a", "message": HELLO}, {"group": "a", "message": {}}])
+    assert answer.status_code == 422 and ["body", 1] == answer.json()["detail"][0]["loc"]
+    await layer.group_send("a", {"type": "last"})
+    assert await layer.receive(member) == {"type": "last"}
+
+
+@pytest.mark.parametrize("text", [b"{", b"\xff", b"[" * 100_000, b'{"group": "a", "message": ' * 10_000])
+async def test_what_is_no_json(client: httpx.AsyncClient, layer: InMemoryChannelLayer, text: bytes) -> None:
+    answer = await client.post(
+        "/publish", content=text, headers={**TOKEN, "Content-Type": "application/json"}
+    )
+    assert answer.status_code in (400, 422), answer.text
+
+
+@pytest.mark.parametrize("over", [-1, 0, 1])
+async def test_the_longest_body(client: httpx.AsyncClient, layer: InMemoryChannelLayer, over: int) -> None:
+    start, end = b'{"group": "a", "message": {"type": "x", "text": "', b'"}}'
+
+    async def parts() -> AsyncIterator[bytes]:  # without a Content-Length
+        yield start
+        yield b"x" * (MAX_BODY - len(start) - len(end) + over)
+        yield end
+
+    answer = await client.post(
+        "/publish", content=parts(), headers={**TOKEN, "Content-Type": "application/json"}
+    )
+    assert answer.status_code == (413 if over > 0 else 200), answer.text
+
+
+async def test_to_the_groups_of_a_typed_consumer(
+    client: httpx.AsyncClient, layer: InMemoryChannelLayer
+) -> None:
+    member = await member_of(layer, "mail_7")
+    mail = {"action": "new_mail", "payload": 3}
+    assert (await publish(client, {"group": "mail_7", "message": mail})).status_code == 200
+    event = await layer.receive(member)
+    assert json.loads(event["text"]) == mail
+    for wrong in ({**mail, "payload": "many"}, {"action": "other"}, HELLO):
+        answer = await publish(client, [{"group": "mail_7", "message": wrong}])
+        assert answer.status_code == 422, answer.text
+        assert answer.json()["detail"][0]["loc"][:3] == ["body", 0, "message"]
+
+
+async def test_the_documents_show_it(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    operation = document["paths"]["/publish"]["post"]
+    assert {"200", "422", "503"} <= set(operation["responses"])
+    schema = document["components"]["schemas"]["Publication"]
+    assert set(schema["properties"]) == {"group", "user", "channel", "message"}
+    assert schema["required"] == ["message"]
+    assert "#/components/schemas/NewMail" in json.dumps(schema["properties"]["message"]["anyOf"])
+    assert "NewMail" in document["components"]["schemas"]
+
+
+async def test_nobody_may_who_has_no_token(client: httpx.AsyncClient, layer: InMemoryChannelLayer) -> None:
+    member = await member_of(layer, "a")
+    body = {"group": "a", "message": HELLO}
+    for wrong in (None, "", "Bearer", "Bearer a token2", "Bearer a toke", "Basic a token", "Bearer ä"):
+        headers = {} if wrong is None else {"Authorization": wrong.encode("latin-1")}
+        answer = await client.post("/publish", json=body, headers=headers)  # type: ignore[arg-type]
+        assert answer.status_code == 401 and "www-authenticate" in answer.headers, wrong
+    await layer.group_send("a", {"type": "last"})
+    assert await layer.receive(member) == {"type": "last"}
+
+
+SECRET = base64.b64encode(b"a secret of the test").decode()
+
+
+def signature(number: str, at: str, body: bytes, key: bytes = b"a secret of the test") -> str:
+    digest = hmac.new(key, f"{number}.{at}.".encode() + body, hashlib.sha256).digest()
+    return "v1," + base64.b64encode(digest).decode()
+
+
+@pytest.mark.parametrize("prefix", ["", "whsec_"])
+async def test_a_signature(layer: InMemoryChannelLayer, prefix: str) -> None:
+    body, now = json.dumps({"group": "a", "message": HELLO}).encode(), str(int(wall()))
+    right = {"webhook-id": "1", "webhook-timestamp": now, "webhook-signature": signature("1", now, body)}
+    async with client_of(made(authenticate=signed(prefix + SECRET))) as client:
+
+        async def status(sent: bytes = body, **changed: str) -> int:
+            headers = {**right, **{f"webhook-{name}": value for name, value in changed.items()}}
+            headers["content-type"] = "application/json"
+            encoded = {name: value.encode("latin-1") for name, value in headers.items()}
+            return (await client.post("/publish", content=sent, headers=encoded)).status_code  # type: ignore[arg-type]
+
+        assert await status() == 200
+        assert await status(signature=f"v2,x v1,AAAA {right['webhook-signature']}") == 200
+        assert await status(body.replace(b"hello", b"hallo")) == 401
+        assert await status(id="2") == 401
+        assert await status(timestamp=str(int(now) + 1)) == 401
+        for signed_by_another in ("", "v1,", "v1", signature("1", now, body, b"another"), "ä"):
+            assert await status(signature=signed_by_another) == 401
+        for at, expected in {
+            int(now) - 290: 200,
+            int(now) + 290: 200,
+            int(now) - 400: 401,
+            int(now) + 400: 401,
+        }.items():
+            assert await status(timestamp=str(at), signature=signature("1", str(at), body)) == expected, at
+        for odd in ("", "now", "-1", "1e9", "²", "9" * 5000):
+            assert await status(timestamp=odd, signature=signature("1", odd, body)) == 401, odd
+        assert await status(id="", signature=signature("", now, body)) == 401
+
+
+async def test_a_dependency_of_the_application(layer: InMemoryChannelLayer) -> None:
+    def only_the_office(x_from: str = Header("")) -> None:
+        if x_from != "office":
+            raise HTTPException(403)
+
+    body = {"group": "a", "message": HELLO}
+    for authenticate in (only_the_office, Depends(only_the_office)):
+        async with client_of(made(authenticate=authenticate)) as client:
+            assert (await client.post("/publish", json=body)).status_code == 403
+            assert (await client.post("/publish", json=body, headers={"X-From": "office"})).status_code == 200
+
+
+def test_it_is_never_open_by_default() -> None:
+    with pytest.raises(TypeError, match="authenticate"):
+        router()  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="who may publish"):
+        router(authenticate=None)  # type: ignore[arg-type]
+    for empty in ("", " ", None):
+        for by in (bearer, signed):
+            with pytest.raises(ValueError, match="variable"):
+                by(empty)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="base64"):
+        signed("no base64")
+    with pytest.raises(TypeError, match="no typed consumer"):
+        router(authenticate=bearer("x"), typed={"*": str})
+
+
+class Away(InMemoryChannelLayer):
+    """A layer whose server goes away after so many messages."""
+
+    remaining = 2
+
+    async def group_send(self, *args: Any, **kwargs: Any) -> Any:
+        if not self.remaining:
+            raise LayerUnavailable("no Redis here")
+        self.remaining -= 1
+        return await super().group_send(*args, **kwargs)
+
+
+async def test_an_outage_says_what_was_published(layer: InMemoryChannelLayer) -> None:
+    register_channel_layer("default", Away())
+    async with client_of(made()) as client:
+        answer = await publish(client, [{"group": "a", "message": HELLO}] * 3)
+    assert answer.status_code == 503 and int(answer.headers["retry-after"]) > 0
+    assert len(answer.json()["published"]) == 2 and "Redis" not in answer.text
+
+
+async def test_a_long_list_does_not_hold_the_loop(
+    client: httpx.AsyncClient, layer: InMemoryChannelLayer
+) -> None:
+    answer = await publish(client, [{"group": "a", "message": HELLO}] * MAX_MESSAGES)
+    assert len(answer.json()["published"]) == MAX_MESSAGES
