@@ -5,6 +5,8 @@
     channels  Django, channels, channels_redis and daphne, as a project that ports has them
     peers     fast-channels and Chanx, whose apps the pages of docs/port begin with
     upstream  what the extra [channels-redis] brings, and the tools that run these tests there
+    kubernetes
+              what knows the schemas of Kubernetes' objects
     hypercorn, daphne, granian, uvicorn-0.30, uvicorn-0.35
               another server, with nothing else but what tests.resume.app imports
     redis-N, redis-N-hiredis (REDIS_PY)
@@ -33,7 +35,15 @@ from tests.support.paths import REPO
 from tests.support.processes import child_environment
 from tests.support.watched import HOOK
 
-__all__ = ["ENVIRONMENTS", "REDIS_PY", "Environment", "environment", "package", "watch_processes_of"]
+__all__ = [
+    "ENVIRONMENTS",
+    "REDIS_PY",
+    "Environment",
+    "environment",
+    "locked",
+    "package",
+    "watch_processes_of",
+]
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,7 @@ RECIPES = {
     # Not the extra [server]: newer versions of typer bring pydantic.
     "without-pydantic": Recipe((), extras="speed"),
     "pydantic-1": Recipe(("pydantic<2",), extras="speed"),
+    "kubernetes": Recipe(("kubernetes-validate>=1.30", "pyyaml>=6"), extras=""),
     "hypercorn": Recipe(("hypercorn>=0.17",), extras="manager"),
     "daphne": Recipe(("daphne>=4.1",), extras="manager"),
     "granian": Recipe(("granian>=2.8",), extras="manager"),
@@ -131,7 +142,7 @@ def environment(name: str) -> Environment:
         return Environment("bare", Path(sys.executable).parent)
     recipe = RECIPES[name]
     folder = CACHE / f"{name}-{_fingerprint(recipe)}"
-    with _locked(CACHE / f"{name}.lock"):
+    with locked(CACHE / f"{name}.lock"):
         if not (folder / "complete").exists():
             _make(folder, recipe)
         watch_processes_of(folder)
@@ -149,7 +160,7 @@ def watch_processes_of(folder: Path) -> None:
 def package(requirement: str) -> Path:
     """A folder with that one package, such as "asgiref==3.8.1", to put on PYTHONPATH."""
     folder = CACHE / requirement.replace("==", "-")
-    with _locked(CACHE / f"{folder.name}.lock"):
+    with locked(CACHE / f"{folder.name}.lock"):
         if not folder.exists():
             pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet")
             _run(*pip, "--no-deps", "--target", str(folder), requirement)
@@ -194,7 +205,8 @@ def _beyond_the_time_limit() -> Iterator[None]:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Wait until no other test run has the lock file ``path``, and hold it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         with _beyond_the_time_limit():  # another lane may be installing
