@@ -1,4 +1,4 @@
-"""The Grafana board and the alert rules in deploy/: promtool takes them, and the page has what they ask for."""
+"""The Grafana board and the alert rules in deploy/: promtool takes them, and they ask for what is counted."""
 
 from __future__ import annotations
 
