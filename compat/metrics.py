@@ -144,17 +144,23 @@ class LayerMetrics:
         return any(gap.ended is None for gap in tuple(self.gaps))
 
     def drop(
-        self, reason: str, count: int, log: logging.Logger, text: str, *args: object, cause: object = None
+        self,
+        reason: str,
+        count: int,
+        log: logging.Logger,
+        text: str,
+        *args: object,
+        cause: object = None,
+        extra: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
         """Count lost messages, and log ``text`` (with the number since the last line) unless it was logged
-        recently.
+        recently. ``extra()`` returns the fields of the record.
         """
         self.lose(reason, count)
         due = self.throttle.due((reason, cause), count)
         if due:
-            log.warning(
-                f"{text} (%d since the last report)" if due > 1 else text, *args, *((due,) if due > 1 else ())
-            )
+            text, since = (f"{text} (%d since the last report)", (due,)) if due > 1 else (text, ())
+            log.warning(text, *args, *since, extra={"reason": reason, "count": due, **extra()})
 
     def as_dict(self) -> dict[str, Any]:
         """Return the counters as a dict."""
@@ -197,22 +203,18 @@ class Connections:
 connections = Connections()
 
 
-def _nothing() -> None:
-    """Nobody wants to know that a server starts."""
-
-
-_at_start: Callable[[], object] = _nothing
+_at_start: list[Callable[[], object]] = []
 
 
 def report_start(call: Callable[[], object]) -> None:
     """Register the function ``call()``, for each ``starting()``."""
-    global _at_start
-    _at_start = call
+    _at_start.append(call)
 
 
 def starting() -> None:
     """Note that a server begins on the running event loop; it may be noted more than once."""
-    _at_start()
+    for call in _at_start:
+        call()
 
 
 _layers: Callable[[], Mapping[str, Any]] = dict

@@ -37,6 +37,7 @@ ROOMS = (
         "forks",
         "integration",
         "lazy",
+        "logs",
         "metrics",
         "names",
         "settings",

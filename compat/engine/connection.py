@@ -7,7 +7,9 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from compat import logs
 from compat.advice.hints import noted
+from compat.engine import register
 from compat.engine.contracts import RESUMABLE_KEY, Consumer, Resumed, Work
 from compat.engine.cursors import Progress
 from compat.engine.draining import SERVICE_RESTART, drain
@@ -125,6 +127,8 @@ class Connection:
             receive = self._limit(receive)
         self.reader = read(receive, self.inbox)
         connections.begin()
+        register.enter(self.inbox.channel, self.consumer)
+        logs.enter(self.consumer, self.inbox.channel)
         self.inbox.begin()
         if socket.websocket and socket.served:
             drain.enter(self)
@@ -249,7 +253,7 @@ class Connection:
             code = TRY_AGAIN_LATER
             uncancel()
             self.socket.shut_out()
-            warn(self.name(), "closed with 1013, its inbox is full (on_overflow='close')")
+            warn(self, "closed with 1013, its inbox is full (on_overflow='close')")
         elif cancelled:
             code, raised = self._code_of_client(GOING_AWAY if served else None), error
         elif isinstance(error, (Exception, asyncio.CancelledError)):
@@ -286,6 +290,7 @@ class Connection:
                 timer.cancel()
         if self.reader is not None:
             connections.end()
+            register.leave(self.inbox.channel)
         self.socket.leave()
 
     def _code_of_client(self, code: int | None) -> int | None:
@@ -309,7 +314,7 @@ class Connection:
         return self.socket.served and self.socket.websocket
 
     def report(self, error: BaseException, where: str, level: int = logging.ERROR) -> None:
-        report(self.consumer, self.name(), error, self.inbox.current, where, level)
+        report(self, error, where, level)
 
     def name(self) -> str:
         """Return the consumer's class, path and channel, for log lines."""

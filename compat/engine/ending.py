@@ -62,7 +62,7 @@ async def take_steps(
     except asyncio.CancelledError as error:
         interrupted = error
     except Exception as error:  # noqa: BLE001 - a layer that cannot be reached
-        warn(connection.name(), f"could not leave its groups: {error}")
+        warn(connection, f"could not leave its groups: {error}")
     connection.inbox.close()
     if interrupted is not None:
         raise interrupted

@@ -7,12 +7,14 @@ import logging
 import sys
 import traceback
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from compat.advice.hints import hint
+from compat.engine.inbox import Inbox
 from compat.engine.outage import is_outage, report_outage
 from compat.engine.refusal import listed, shown
 from compat.exceptions import InvalidChannelLayerError
+from compat.logs import FIELD, about
 from compat.types import Message
 
 __all__ = ["describe", "explained", "hint_for", "kind_of", "named", "report", "warn"]
@@ -47,18 +49,17 @@ def surviving() -> Iterator[None]:
             traceback.print_exc()
 
 
-def report(
-    consumer: Any,
-    name: str,
-    error: BaseException,
-    current: Message | None,
-    where: str,
-    level: int = logging.ERROR,
-) -> None:
-    """Log ``error``, which was raised in ``where``, once; an outage is logged once for all consumers.
+class Reported(Protocol):
+    """A connection, as far as log lines are about it."""
 
-    ``name`` is the result of ``named``. ``current`` is the message that was handled last, or None.
-    """
+    consumer: Any
+    inbox: Inbox
+
+    def name(self) -> str: ...
+
+
+def report(connection: Reported, error: BaseException, where: str, level: int = logging.ERROR) -> None:
+    """Log ``error``, which was raised in ``where``, once; an outage is logged once for all consumers."""
     if is_outage(error):
         with surviving():
             report_outage(error)
@@ -67,16 +68,18 @@ def report(
         text = f"{type(error).__name__}: {error}"
     except Exception:  # noqa: BLE001 - an exception of the user's own
         text = type(error).__name__
-    said = hint_for(consumer, error, current)
+    said = hint_for(connection.consumer, error, connection.inbox.current)
     text = f"{text}. {said}" if said else text
     with surviving():
-        log.log(level, "%s failed in %s: %s", name, where, text, exc_info=error)
+        extra = {FIELD: about(connection.consumer, connection.inbox.channel)}
+        log.log(level, "%s failed in %s: %s", connection.name(), where, text, exc_info=error, extra=extra)
 
 
-def warn(name: str, text: str) -> None:
-    """Log a warning."""
+def warn(connection: Reported, text: str) -> None:
+    """Log a warning about a connection."""
     with surviving():
-        log.warning("%s: %s", name, text)
+        extra = {FIELD: about(connection.consumer, connection.inbox.channel)}
+        log.warning("%s: %s", connection.name(), text, extra=extra)
 
 
 def hint_for(consumer: Any, error: BaseException, current: Message | None) -> str:

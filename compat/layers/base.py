@@ -19,6 +19,7 @@ from asgiref.sync import async_to_sync
 from compat import names
 from compat.engine.cursors import position_of
 from compat.engine.inbox import Inbox, Overflow
+from compat.engine.register import Whose
 from compat.metrics import LayerMetrics
 from compat.tickets import MAX_GROUPS, write_for_page
 from compat.types import Message, is_number
@@ -280,14 +281,12 @@ class BaseChannelLayer:
 
     def count_drop(self, channel: str, reason: str, count: int = 1) -> None:
         """Count messages that ``channel`` has lost; log the first one, and then one line a minute."""
+        whose = Whose(channel)
         self.metrics.drop(
-            reason,
-            count,
-            log,
-            "channel %s lost a message: %s",
-            channel,
-            DROP_REASONS.get(reason, reason),
+            *(reason, count, log, "channel %s lost a message: %s%s"),
+            *(channel, DROP_REASONS.get(reason, reason), whose),
             cause=channel,
+            extra=whose.extra,
         )
 
 

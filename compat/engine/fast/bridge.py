@@ -15,7 +15,7 @@ import time
 from collections import deque
 from typing import Any
 
-from compat import db
+from compat import db, logs
 from compat.clock import steady
 from compat.engine.connection import CLOSE_TIMEOUT_S, Connection
 from compat.engine.contracts import PLACE, SyncHandlers
@@ -42,8 +42,7 @@ class Bridge:
     """One sync consumer's connection: its inbox, its queue of frames to send, its token and its context."""
 
     __slots__ = (
-        *("begun", "sent"),
-        "busy",
+        *("begun", "busy", "sent"),
         "closing",
         "connection",
         "consumer",
@@ -136,6 +135,7 @@ class Bridge:
         protocol = self.inbox.scheduler.bursts.protocol_of(connection.receive, self.socket.raw_send)
         error: BaseException | None = None
         try:
+            self.context.run(logs.enter, self.consumer, self.inbox.channel)
             connection.begin(TaskReader, protocol, work=self)
             await self._pump()
         except GeneratorExit:

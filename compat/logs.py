@@ -1,0 +1,136 @@
+"""Log records as JSON, with the connection that each is about.
+
+The setting ``CHANNEL_LOG_JSON`` does it for the loggers of this library and of uvicorn. In a configuration
+of ``logging`` (Django's ``LOGGING``) name the formatter::
+
+    "formatters": {"json": {"()": "compat.logs.JSONFormatter"}}
+
+A record that is written while a consumer's handler runs, by whomever, has the fields of its connection.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from contextvars import ContextVar
+from typing import Any
+
+from compat.metrics import report_start
+from compat.settings import settings
+
+__all__ = ["FIELD", "JSONFormatter", "about", "connection", "enter", "use_json"]
+
+SETTING = "CHANNEL_LOG_JSON"
+FIELD = "connection"
+"""The attribute of a record that has the fields of the connection it is about."""
+MAX_PATH = 200
+SERVERS = ("uvicorn", "uvicorn.access", "uvicorn.error", "gunicorn.access", "gunicorn.error")
+STANDARD = frozenset((*vars(logging.makeLogRecord({})), "message", "asctime", "color_message", FIELD))
+"""The attributes that every record has, and uvicorn's."""
+
+_current: ContextVar[tuple[Any, str] | None] = ContextVar("compat_connection", default=None)
+_followed = False
+
+
+def about(consumer: Any, channel: str) -> dict[str, str]:
+    """Return the fields of a consumer's connection: ``consumer``, ``path``, ``channel`` and ``user``.
+
+    ``user`` is the user's key (``pk``) and not a name; it is missing for an anonymous one.
+    """
+    cls, scope = type(consumer), consumer.scope
+    fields = {"consumer": f"{cls.__module__}.{cls.__qualname__}"}
+    path = scope.get("path")
+    if isinstance(path, str):
+        fields["path"] = path if len(path) <= MAX_PATH else path[: MAX_PATH - 1] + "…"
+    if channel:
+        fields["channel"] = channel
+    key = getattr(scope.get("user"), "pk", None)
+    if key is not None:
+        fields["user"] = str(key)
+    return fields
+
+
+def enter(consumer: Any, channel: str) -> None:
+    """Note whose handlers run in this task from now on, if a ``JSONFormatter`` is used."""
+    if _followed:
+        _current.set((consumer, channel))
+
+
+def connection() -> dict[str, str]:
+    """Return the fields of the connection whose handler runs here; empty elsewhere and with no formatter."""
+    current = _current.get()
+    return {} if current is None else about(*current)
+
+
+class JSONFormatter(logging.Formatter):
+    """Writes a record as one line of JSON.
+
+    ``{"time", "level", "logger", "message"}``, then the connection's fields (``about``), the record's
+    ``extra`` and, after an error, ``exception`` with its traceback. ``time`` is in UTC.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        global _followed
+        super().__init__(*args, **kwargs)
+        _followed = True
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line; what has no form in JSON becomes its ``repr()``."""
+        told: dict[str, Any] = {
+            "time": _utc(record.created),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        fields = getattr(record, FIELD, None)
+        told.update(fields if isinstance(fields, dict) else _fields_here())
+        told.update({key: value for key, value in vars(record).items() if key not in STANDARD})
+        if record.exc_info and not record.exc_text:
+            record.exc_text = self.formatException(record.exc_info)
+        if record.exc_text:
+            told["exception"] = record.exc_text
+        if record.stack_info:
+            told["stack"] = self.formatStack(record.stack_info)
+        return json.dumps(told, default=_text, skipkeys=True)
+
+
+def use_json() -> None:
+    """Write the records of this library as JSON to the standard error, and those of uvicorn where they go."""
+    formatter = JSONFormatter()
+    own = logging.getLogger("compat")
+    if not any(isinstance(handler.formatter, JSONFormatter) for handler in own.handlers):
+        to_stderr = logging.StreamHandler(sys.stderr)
+        to_stderr.setFormatter(formatter)
+        own.addHandler(to_stderr)
+        own.propagate = False
+    for name in SERVERS:
+        for handler in logging.getLogger(name).handlers:
+            handler.setFormatter(formatter)
+
+
+def _as_set() -> None:
+    if settings.get(SETTING):
+        use_json()
+
+
+def _fields_here() -> dict[str, str]:
+    try:
+        return connection()
+    except Exception:  # noqa: BLE001 - a user whose pk raises must not lose the record
+        return {}
+
+
+def _utc(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds % 1 * 1000):03}Z"
+
+
+def _text(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception as error:  # noqa: BLE001 - an object of the user's
+        return f"<{type(value).__name__}, whose repr() raises {type(error).__name__}>"
+
+
+report_start(_as_set)
