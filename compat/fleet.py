@@ -24,7 +24,7 @@ from compat.metrics import Throttle, report_start, snapshot
 from compat.redis.waiting import sleep, within
 from compat.types import is_number
 
-__all__ = ["EVERY_S", "LEASE_S", "Fleet", "Process", "processes"]
+__all__ = ["EVERY_S", "LEASE_S", "Fleet", "Process", "Reported", "is_away", "others", "part", "processes"]
 
 log = logging.getLogger("compat.fleet")
 
@@ -59,13 +59,19 @@ class Process:
 
 
 @dataclass(frozen=True)
-class Fleet:
+class Reported:
     """The processes that have reported."""
 
     processes: tuple[Process, ...]
-    """This one is among them; sorted by name."""
+    """Sorted by name."""
     whole: bool
-    """False if there is no layer on Redis, or none of those answers: then this process is the only one."""
+    """False if there is no layer on Redis, or none of those answers."""
+
+
+@dataclass(frozen=True)
+class Fleet(Reported):
+    """The processes that have reported, and this one, which is the only one without Redis."""
+
     own: Process
     """That which has asked."""
 
@@ -106,7 +112,7 @@ class _Reporter:
         while True:
             began = steady()
             try:
-                await self._exchange(read=False)
+                await self._exchange(self._report(), read=False)
             except Exception:
                 if self._throttle.due("report"):
                     log.exception("this process cannot report what it counts")
@@ -121,36 +127,36 @@ class _Reporter:
         return await asyncio.shield(asking)
 
     async def _read(self) -> Fleet:
-        found, whole = await self._exchange(read=True)
+        found, whole = await self._exchange(self._report(), read=True)
         own = self.own()
-        newest = {own.id: own}
-        for process in filter(None, map(_process, found)):
-            known = newest.get(process.id)
-            if process.id != own.id and (known is None or known.at < process.at):
-                newest[process.id] = process
-        ordered = sorted(newest.values(), key=lambda process: (process.name, process.began, process.id))
-        return Fleet(tuple(_with_own_names(ordered)), whole, own)
+        others = [process for process in found if process.id != own.id]
+        return Fleet(_distinct([own, *others]), whole, own)
 
-    async def _exchange(self, *, read: bool) -> tuple[list[bytes], bool]:
+    async def others(self) -> Reported:
+        """Return what ``compat.fleet.others`` does."""
+        found, whole = await self._exchange("", read=True)
+        return Reported(_distinct(found), whole)
+
+    def _report(self) -> str:
+        """Return what this process says of itself; nothing if it is too long."""
+        text = json.dumps(vars(self.own()), separators=(",", ":"), default=str)
+        if len(text) <= MOST_BYTES:
+            return text
+        if self._throttle.due("size"):
+            log.warning(
+                "this process's counters are %d bytes as JSON, and at most %d are reported, so other "
+                "processes know nothing of it. Which of compat.metrics.snapshot() is so large?",
+                *(len(text), MOST_BYTES),
+            )
+        return ""
+
+    async def _exchange(self, report: str, *, read: bool) -> tuple[list[Process], bool]:
         """Report to each layer on Redis; return what was read there, and whether any has answered."""
-        reports = [
-            found for alias in channel_layers if (found := getattr(channel_layers[alias], "reports", None))
-        ]
-        if not reports:
-            return [], False
-        own = self.own()
-        text = json.dumps(vars(own), separators=(",", ":"), default=str)
-        if len(text) > MOST_BYTES:
-            if self._throttle.due("size"):
-                log.warning(
-                    "this process's counters are %d bytes as JSON, and at most %d are reported, so other "
-                    "processes know nothing of it. Which of compat.metrics.snapshot() is so large?",
-                    *(len(text), MOST_BYTES),
-                )
-            text = ""
-        asking = [one.exchange(own.id, text, LEASE_S, read=read) for one in reports]
+        layers = [channel_layers[alias] for alias in channel_layers]
+        reports = [found for layer in layers if (found := getattr(layer, "reports", None)) is not None]
+        asking = [one.exchange(self._id, report, LEASE_S, read=read) for one in reports]
         answers = await asyncio.gather(*map(_answer, asking))
-        found = [report for answer in answers for report in answer or ()]
+        found = [process for answer in answers for text in answer or () if (process := _process(text))]
         return found, any(answer is not None for answer in answers)
 
 
@@ -166,8 +172,7 @@ async def _answer(asking: Any) -> list[bytes] | None:
 def _process(report: bytes) -> Process | None:
     """Return what a report says; None for one that no process of ours has written."""
     try:
-        told = json.loads(report)
-        process = Process(**told)
+        process = Process(**{**json.loads(report), "mark": ""})
     except (ValueError, TypeError, RecursionError):
         return None
     texts, numbers = (process.id, process.host), (process.pid, process.began, process.at)
@@ -176,18 +181,45 @@ def _process(report: bytes) -> Process | None:
     return process if isinstance(process.counters, dict) else None
 
 
-def _with_own_names(processes: Iterable[Process]) -> Iterable[Process]:
-    """Mark the processes whose names are those of others."""
+def _distinct(found: Iterable[Process]) -> tuple[Process, ...]:
+    """Return the newest report of each process, sorted by name; two of one name get a mark each."""
+    newest: dict[str, Process] = {}
+    for process in found:
+        if process.id not in newest or newest[process.id].at < process.at:
+            newest[process.id] = process
     seen: set[str] = set()
-    for process in processes:
+    marked = []
+    for process in sorted(newest.values(), key=lambda process: (process.name, process.began, process.id)):
         if process.name in seen:
             process = replace(process, mark=f"-{process.id[:8]}")
         seen.add(process.name)
-        yield process
+        marked.append(process)
+    return tuple(marked)
+
+
+def part(counters: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Return the dict under ``key``, or an empty one: a process of another version may not have it."""
+    found = counters.get(key)
+    return found if isinstance(found, Mapping) else {}
+
+
+def is_away(layer: Mapping[str, Any]) -> bool:
+    """Return True if a process cannot reach the Redis of a layer, by its counters."""
+    gaps = layer.get("gaps")
+    listed = gaps if isinstance(gaps, list) else ()
+    return any(isinstance(gap, Mapping) and gap.get("ended") is None for gap in listed)
 
 
 _reporter = _Reporter()
 report_start(_reporter.start)
+
+
+async def others() -> Reported:
+    """Return what every process has counted that has reported; this one only looks, and is none of them.
+
+    Waits and raises as ``processes`` does.
+    """
+    return await _reporter.others()
 
 
 async def processes() -> Fleet:

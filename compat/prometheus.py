@@ -140,15 +140,15 @@ def _metrics(processes: Sequence[Counted], labels: Labels) -> Iterator[Metric]:
     for read in PER_PROCESS:
         yield _metric("", read, processes, labels)
     layers = [
-        Counted((*one.labels, alias), {**layer, "away": _is_away(layer)})
+        Counted((*one.labels, alias), {**layer, "away": int(fleet.is_away(layer))})
         for one in processes
-        for alias, layer in _dict(one.counters, "layers").items()
+        for alias, layer in fleet.part(one.counters, "layers").items()
         if isinstance(layer, Mapping)
     ]
     for read in PER_LAYER:
         yield _metric("layer_", read, layers, (*labels, "layer"))
     resumable = [
-        Counted(one.labels, found) for one in processes if (found := _dict(one.counters, "resumable"))
+        Counted(one.labels, found) for one in processes if (found := fleet.part(one.counters, "resumable"))
     ]
     for read in OF_RESUMABLE if resumable else ():
         yield _metric("resumable_", read, resumable, labels)
@@ -162,24 +162,12 @@ def _metric(group: str, read: Read, counted: Iterable[Counted], labels: Labels) 
         *path, last = read.path
         where: Mapping[str, Any] = one.counters
         for key in path:
-            where = _dict(where, key)
-        values = _dict(where, last) if each else {"": where.get(last)}
+            where = fleet.part(where, key)
+        values = fleet.part(where, last) if each else {"": where.get(last)}
         for key, value in values.items():
             if isinstance(value, int | float):  # a process of another version may not count it
                 metric.add_metric([*one.labels, *([str(key)] if each else [])], float(value))
     return metric
-
-
-def _dict(counters: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = counters.get(key)
-    return found if isinstance(found, Mapping) else {}
-
-
-def _is_away(layer: Mapping[str, Any]) -> bool:
-    gaps = layer.get("gaps")
-    return isinstance(gaps, list) and any(
-        isinstance(gap, Mapping) and gap.get("ended") is None for gap in gaps
-    )
 
 
 def _text(collector: Collector) -> str:

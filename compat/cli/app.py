@@ -144,6 +144,25 @@ def presence(
 
 
 @app.command()
+def top(
+    application: Application = None,
+    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 2.0,
+    once: Annotated[bool, typer.Option("--once", help="Look once, and end.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each look.")] = False,
+    settings: Settings = None,
+) -> None:
+    """Show what the processes of an application do: sockets, messages, losses.
+
+    They meet in the Redis of their channel layers. Ends with Ctrl-C.
+    """
+    use_settings(settings)
+    with errors_explained():
+        from compat.cli import top as top_command
+
+        top_command.show(application, every_s=every, once=once, as_json=as_json)
+
+
+@app.command()
 def doctor(
     application: Application = None,
     members: Annotated[

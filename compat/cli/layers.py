@@ -15,7 +15,7 @@ from compat.layers import BaseChannelLayer, InMemoryChannelLayer, channel_layers
 from compat.layers.presence import Presence
 from compat.settings import module_name
 
-__all__ = ["NoLayers", "show", "show_dead", "show_history", "show_presence"]
+__all__ = ["NoLayers", "configured", "show", "show_dead", "show_history", "show_presence"]
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ def show(application: str | None = None) -> bool:
     ``application``: "module:name", imported because it may configure layers; None for the settings alone.
     Raises NoLayers.
     """
-    fine = [_show(alias) for alias in _aliases(application)]
+    fine = [_show(alias) for alias in configured(application)]
     return all(fine)
 
 
@@ -39,7 +39,7 @@ def show_dead(application: str | None = None) -> bool:
 
     ``application``: as for ``show``. Raises NoLayers, LayerUnavailable.
     """
-    layers = {alias: get_channel_layer(alias) for alias in _aliases(application)}
+    layers = {alias: get_channel_layer(alias) for alias in configured(application)}
     found = {alias: layer for alias, layer in layers.items() if hasattr(layer, "dead_letters")}
     if not found:
         print("no layer has dead letters: only streams layers keep what nobody can handle")
@@ -65,7 +65,7 @@ def show_history(
 
     ``application``: as for ``show``. Raises NoLayers, ImproperlyConfigured, LayerUnavailable.
     """
-    aliases = _aliases(application)
+    aliases = configured(application)
     found = get_channel_layer(layer)
     if not isinstance(found, BaseChannelLayer):
         raise NoLayers(f"there is no layer {layer!r} with histories; configured: {', '.join(aliases)}")
@@ -81,7 +81,7 @@ def show_presence(group: str, application: str | None = None, *, layer: str = "d
 
     ``application``: as for ``show``. Raises NoLayers, LayerUnavailable.
     """
-    aliases = _aliases(application)
+    aliases = configured(application)
     found = get_channel_layer(layer)
     if not hasattr(found, "presence"):
         raise NoLayers(f"there is no layer {layer!r} with presence; configured: {', '.join(aliases)}")
@@ -109,8 +109,8 @@ async def _asked(layer: Any, question: Coroutine[Any, Any, T]) -> T:
             await layer.close_pools()
 
 
-def _aliases(application: str | None) -> list[str]:
-    """Load the settings or the application, and return the aliases of the configured layers."""
+def configured(application: str | None) -> list[str]:
+    """Load the settings or the application, and return the aliases of the configured layers; or NoLayers."""
     search_here()
     if application is None:
         adopt_manage_py()
