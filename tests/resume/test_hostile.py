@@ -218,6 +218,7 @@ async def test_what_follows_a_bye_is_heard_until_the_end(place: Place) -> None:
     await client.leave()
 
 
+@pytest.mark.holds_the_loop  # uvicorn does: it takes thousands of frames of one read apart
 async def test_a_flood_of_pings_and_acknowledgements(place: Place) -> None:
     """Nobody reads the answers; others are served meanwhile."""
     client = await place.open("async", name("flood"), acks=False)
