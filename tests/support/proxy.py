@@ -32,7 +32,6 @@ class Proxy:
         self._open: set[asyncio.StreamWriter] = set()
         self._clients: set[asyncio.StreamWriter] = set()
         self._stranded: set[asyncio.StreamWriter] = set()
-        self._tasks: set[asyncio.Task[Any]] = set()
         self._refusing = False
         self._server: asyncio.Server
         self._flow: asyncio.Event
@@ -102,13 +101,22 @@ class Proxy:
 
     async def _stop(self) -> None:
         self._refusing = True
-        self._server.close()
         for flow in (self._flow, *self._stalled):
             flow.set()
-        for _ in range(5):  # turns in which what has just been accepted gets its task
+        # A server that is closed loses the connections that it has accepted in the same turn.
+        await self._all_ended()
+        self._server.close()
+        await self._all_ended()
+
+    async def _all_ended(self) -> None:
+        """Cut until nothing happens for some turns: what is accepted has no task in the first ones."""
+        quiet = 0
+        while quiet < 5:
             await self._cut()
-            if self._tasks:
-                await asyncio.wait(self._tasks)
+            running = asyncio.all_tasks() - {asyncio.current_task()}
+            quiet = 0 if running else quiet + 1
+            if running:
+                await asyncio.wait(running)
 
     async def _cut(self) -> None:
         for writer in tuple(self._open):
@@ -134,9 +142,6 @@ class Proxy:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
         self._open.add(writer)
         self._clients.add(writer)
         try:
@@ -164,7 +169,6 @@ class Proxy:
             self._open.discard(writer)
             self._clients.discard(writer)
             self._stranded.discard(writer)
-            self._tasks.discard(task)
 
     async def _forward(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, to_server: bool
