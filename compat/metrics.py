@@ -192,8 +192,6 @@ class Connections:
         """Count a consumer that begins."""
         self.current += 1
         self.total += 1
-        if self.total == 1:
-            starting()
 
     def end(self) -> None:
         """Count a consumer that has ended."""

@@ -20,6 +20,7 @@ from typing import Any
 from asgiref.compatibility import guarantee_single_callable
 from asgiref.server import StatelessServer
 
+from compat.metrics import starting
 from compat.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["Worker"]
@@ -108,6 +109,7 @@ class Worker(StatelessServer):
 
     async def handle(self) -> None:
         """Listen on every channel until a listener fails."""
+        starting()
         listeners = [asyncio.ensure_future(self.listener(channel)) for channel in self.channels]
         try:
             await asyncio.gather(*listeners)

@@ -26,6 +26,7 @@ from typing import Any, Protocol
 from compat.engine.limits import admissions
 from compat.engine.refusal import listed
 from compat.exceptions import ImproperlyConfigured
+from compat.metrics import starting
 from compat.settings import settings
 
 __all__ = ["Drain", "drain"]
@@ -74,10 +75,11 @@ class Drain:
         """Set when the last connection has ended; None while no task waits for that."""
 
     def enter(self, consumer: Running) -> None:
-        """Register a connection; the first one installs the signal handlers."""
+        """Register a connection; the first one installs the signal handlers, and tells that a server runs."""
         self.open.add(consumer)
         if not self.watching:
             self.watching = True
+            starting()
             if drain_seconds() and not self.servers:
                 self._watch()
 
