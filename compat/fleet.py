@@ -17,11 +17,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from compat.clock import steady, wall
+from compat.clock import call_later, wall
 from compat.exceptions import LayerUnavailable
 from compat.layers import channel_layers
 from compat.metrics import Throttle, report_start, snapshot
-from compat.redis.waiting import sleep, within
+from compat.redis.waiting import within
 from compat.types import is_number
 
 __all__ = ["EVERY_S", "LEASE_S", "Fleet", "Process", "Reported", "is_away", "others", "part", "processes"]
@@ -32,8 +32,8 @@ EVERY_S, LEASE_S = 1.0, 5.0
 """How often a process reports, and for how long a report counts, in seconds."""
 ANSWER_S = 1.0
 """How long the Redis of one layer may take for it."""
-MOST_BYTES = 256 * 1024
-"""The size of a report, as JSON."""
+MOST_BYTES, MOST = 256 * 1024, 2**63
+"""The size of a report, as JSON, and of a number in one."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,10 @@ class _Reporter:
         self._pid = 0
         self._id = ""
         self._began = 0.0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """The event loop on which it reports."""
         self._task: asyncio.Task[None] | None = None
+        """The report that is under way, or the last one."""
         self._asking: asyncio.Task[Fleet] | None = None
         self._throttle = Throttle()
 
@@ -98,25 +101,30 @@ class _Reporter:
         pid = os.getpid()
         if pid != self._pid:  # at first, and in a forked process
             self._pid, self._id, self._began = pid, uuid.uuid4().hex, wall()
-            self._task = self._asking = None
+            self._loop = self._task = self._asking = None
         return Process(self._id, socket.gethostname(), pid, self._began, wall(), snapshot())
 
     def start(self) -> None:
         """Report from now on, as long as the running event loop lives."""
         self.own()
-        task, loop = self._task, asyncio.get_running_loop()
-        if task is None or task.done() or task.get_loop().is_closed():
-            self._task = loop.create_task(self._keep_reporting())
+        loop = asyncio.get_running_loop()
+        if self._loop is None or self._loop.is_closed() or not self._loop.is_running():
+            self._loop = loop
+            self._report_soon()
 
-    async def _keep_reporting(self) -> None:
-        while True:
-            began = steady()
-            try:
-                await self._exchange(self._report(), read=False)
-            except Exception:
-                if self._throttle.due("report"):
-                    log.exception("this process cannot report what it counts")
-            await sleep(max(EVERY_S / 10, EVERY_S - (steady() - began)))
+    def _report_soon(self) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._task = self._loop.create_task(self._report_now())
+
+    async def _report_now(self) -> None:
+        """Report, and set a timer for the next time: a task that waits would outlive its event loop."""
+        try:
+            await self._exchange(self._report(), read=False)
+        except Exception:
+            if self._throttle.due("report"):
+                log.exception("this process cannot report what it counts")
+        finally:
+            call_later(asyncio.get_running_loop(), EVERY_S, self._report_soon)
 
     async def processes(self) -> Fleet:
         """Return what ``compat.fleet.processes`` does; callers that wait at one time share one question."""
@@ -153,32 +161,40 @@ class _Reporter:
     async def _exchange(self, report: str, *, read: bool) -> tuple[list[Process], bool]:
         """Report to each layer on Redis; return what was read there, and whether any has answered."""
         layers = [channel_layers[alias] for alias in channel_layers]
-        reports = [found for layer in layers if (found := getattr(layer, "reports", None)) is not None]
-        asking = [one.exchange(self._id, report, LEASE_S, read=read) for one in reports]
-        answers = await asyncio.gather(*map(_answer, asking))
+        asked = [layer for layer in layers if getattr(layer, "reports", None) is not None]
+        answers = await asyncio.gather(*(self._answer(layer, report, read) for layer in asked))
         found = [process for answer in answers for text in answer or () if (process := _process(text))]
         return found, any(answer is not None for answer in answers)
 
-
-async def _answer(asking: Any) -> list[bytes] | None:
-    """Return the reply of one layer, or None; of an outage the layer itself speaks."""
-    try:
-        found: list[bytes] = await within(ANSWER_S, asking)
-    except (LayerUnavailable, asyncio.TimeoutError):
-        return None
-    return found
+    async def _answer(self, layer: Any, report: str, read: bool) -> list[bytes] | None:
+        """Return what one layer's Redis has, or None. Of an outage the layer itself speaks."""
+        try:
+            asking = layer.reports.exchange(self._id, report, LEASE_S, read=read)
+            found: list[bytes] = await within(ANSWER_S, asking)
+        except asyncio.TimeoutError:
+            return None
+        except LayerUnavailable as error:
+            if not layer.metrics.is_away() and self._throttle.due(layer):
+                log.warning("this process cannot report what it counts: %s", error)
+            return None
+        return found
 
 
 def _process(report: bytes) -> Process | None:
     """Return what a report says; None for one that no process of ours has written."""
+    if len(report) > MOST_BYTES:
+        return None
     try:
-        process = Process(**{**json.loads(report), "mark": ""})
-    except (ValueError, TypeError, RecursionError):
+        told = json.loads(report)
+        known = {name: told[name] for name in ("id", "host", "pid", "began", "at", "counters")}
+        process = Process(**known)
+        process.host.encode()
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
-    texts, numbers = (process.id, process.host), (process.pid, process.began, process.at)
-    if not all(isinstance(text, str) for text in texts) or not all(map(is_number, numbers)):
+    numbers = (process.pid, process.began, process.at)
+    if not isinstance(process.id, str) or not isinstance(process.counters, dict):
         return None
-    return process if isinstance(process.counters, dict) else None
+    return process if all(is_number(one) and abs(one) < MOST for one in numbers) else None
 
 
 def _distinct(found: Iterable[Process]) -> tuple[Process, ...]:

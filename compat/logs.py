@@ -46,9 +46,12 @@ def about(consumer: Any, channel: str) -> dict[str, str]:
         fields["path"] = path if len(path) <= MAX_PATH else path[: MAX_PATH - 1] + "…"
     if channel:
         fields["channel"] = channel
-    key = getattr(scope.get("user"), "pk", None)
-    if key is not None:
-        fields["user"] = str(key)
+    try:
+        key = getattr(scope.get("user"), "pk", None)
+        if key is not None:
+            fields["user"] = str(key)
+    except Exception:  # noqa: BLE001 - a lazy user may ask a database, and a log line must not fail
+        pass
     return fields
 
 
@@ -85,7 +88,7 @@ class JSONFormatter(logging.Formatter):
             "message": record.getMessage(),
         }
         fields = getattr(record, FIELD, None)
-        told.update(fields if isinstance(fields, dict) else _fields_here())
+        told.update(fields if isinstance(fields, dict) else connection())
         told.update({key: value for key, value in vars(record).items() if key not in STANDARD})
         if record.exc_info and not record.exc_text:
             record.exc_text = self.formatException(record.exc_info)
@@ -113,13 +116,6 @@ def use_json() -> None:
 def _as_set() -> None:
     if settings.get(SETTING):
         use_json()
-
-
-def _fields_here() -> dict[str, str]:
-    try:
-        return connection()
-    except Exception:  # noqa: BLE001 - a user whose pk raises must not lose the record
-        return {}
 
 
 def _utc(seconds: float) -> str:

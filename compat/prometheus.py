@@ -7,7 +7,6 @@ for an existing registry, and ``prometheus_text()`` returns that as text.
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from compat import fleet
 from compat.metrics import snapshot
+from compat.security.bearer import bears, secret_bytes
 
 try:
     from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -140,7 +140,10 @@ def _metrics(processes: Sequence[Counted], labels: Labels) -> Iterator[Metric]:
     for read in PER_PROCESS:
         yield _metric("", read, processes, labels)
     layers = [
-        Counted((*one.labels, alias), {**layer, "away": int(fleet.is_away(layer))})
+        Counted(
+            (*one.labels, alias.encode(errors="replace").decode()),
+            {**layer, "away": int(fleet.is_away(layer))},
+        )
         for one in processes
         for alias, layer in fleet.part(one.counters, "layers").items()
         if isinstance(layer, Mapping)
@@ -165,8 +168,9 @@ def _metric(group: str, read: Read, counted: Iterable[Counted], labels: Labels) 
             where = fleet.part(where, key)
         values = fleet.part(where, last) if each else {"": where.get(last)}
         for key, value in values.items():
-            if isinstance(value, int | float):  # a process of another version may not count it
-                metric.add_metric([*one.labels, *([str(key)] if each else [])], float(value))
+            if isinstance(value, int | float) and abs(value) < fleet.MOST:  # another version may not count it
+                label = str(key).encode(errors="replace").decode()
+                metric.add_metric([*one.labels, *([label] if each else [])], float(value))
     return metric
 
 
@@ -199,17 +203,12 @@ async def endpoint(request: Request) -> Response:
 def endpoint_for(*, token: str) -> Callable[[Request], Awaitable[Response]]:
     """Return ``endpoint`` for those alone who send ``Authorization: Bearer`` and ``token``; others get 401.
 
-    Raises ValueError for a token that is empty, such as one from a variable that was not set.
+    Raises ValueError for a token that is empty, such as one from a variable that was not set, or not ASCII.
     """
-    if not isinstance(token, str) or not token.strip():
-        raise ValueError(
-            f"endpoint_for(token={token!r}): the token must be a secret that is not empty; is the variable "
-            "set from which it comes?"
-        )
+    known = secret_bytes("endpoint_for(token=…)", token)
 
     async def guarded(request: Request) -> Response:
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token.encode()):
+        if not bears(request, known):
             challenge = {"WWW-Authenticate": 'Bearer realm="metrics"'}
             return PlainTextResponse("The token is missing, or another one.\n", UNAUTHORIZED, challenge)
         return await endpoint(request)

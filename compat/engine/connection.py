@@ -290,8 +290,16 @@ class Connection:
                 timer.cancel()
         if self.reader is not None:
             connections.end()
-            register.leave(self.inbox.channel)
         self.socket.leave()
+
+    def dropped(self) -> None:
+        """Let go of a connection whose event loop has dropped its task."""
+        self.let_go()
+        self.forgotten()
+
+    def forgotten(self) -> None:
+        """Take the channel off the register: nothing is said of it any more."""
+        register.leave(self.inbox.channel)
 
     def _code_of_client(self, code: int | None) -> int | None:
         """Return the code of the client's disconnect if one waits to be handled, else ``code``."""

@@ -64,6 +64,7 @@ async def take_steps(
     except Exception as error:  # noqa: BLE001 - a layer that cannot be reached
         warn(connection, f"could not leave its groups: {error}")
     connection.inbox.close()
+    connection.forgotten()
     if interrupted is not None:
         raise interrupted
     return second

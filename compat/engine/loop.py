@@ -34,7 +34,7 @@ async def converse(connection: Connection) -> None:
             inbox.pause()
             await turn()
     except GeneratorExit:  # the event loop has dropped the task
-        connection.let_go()
+        connection.dropped()
         raise
     except BaseException as error:  # noqa: BLE001 - whatever a handler raises
         await connection.end(error)

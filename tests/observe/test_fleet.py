@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,6 +18,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 
+from compat import fleet
 from tests.support.clients import Client, get
 from tests.support.environments import Environment
 from tests.support.paths import REPO
@@ -24,6 +28,9 @@ from tests.support.waiting import until
 
 Samples = dict[tuple[str, ...], float]
 UVICORN = ("--host", "127.0.0.1", "--port", "{port}", "--log-level", "warning")
+
+
+GHOST = {"id": "ghost", "host": "gone", "pid": 1, "began": 1.0, "at": 1.0, "counters": {}}
 
 
 def samples(text: str) -> Samples:
@@ -159,7 +166,8 @@ def test_what_is_asked_for_in_vain(alone: tuple[Server, RedisServer]) -> None:
 def test_reports_that_nobody_of_ours_has_written(alone: tuple[Server, RedisServer]) -> None:
     """Whoever may write into this Redis can add a process, and no more."""
     server, redis_server = alone
-    counters = {"connections": {"current": 7, "total": "many"}, "layers": {"default": 5, "x": {"sent": None}}}
+    layers = {"default": 5, "x": {"sent": None}, "y\ud800": {"sent": 10**400, "dropped": {"\ud800": 1}}}
+    counters = {"connections": {"current": 7, "total": "many"}, "layers": layers}
     told = {"id": "1", "host": 'a"\n# b', "pid": 1, "began": 1.0, "at": 1.0, "counters": counters}
     odd: list[Any] = [
         "[" * 100_000,
@@ -169,11 +177,13 @@ def test_reports_that_nobody_of_ours_has_written(alone: tuple[Server, RedisServe
         "\ud800".encode("utf-8", "surrogatepass"),
         json.dumps({**told, "pid": "one"}),
         json.dumps({**told, "counters": []}),
-        json.dumps({**told, "more": 1}),
         json.dumps({**told, "at": None}),
         json.dumps({**told, "id": ["1"]}),
+        json.dumps({**told, "host": "\ud800"}),
+        json.dumps({**told, "at": 10**400}),
+        json.dumps({**told, "more": "x" * 2**18}),
     ]
-    twin = json.dumps({**told, "id": "2"})
+    twin = json.dumps({**told, "id": "2", "of a newer version": 1})
     with Redis.from_url(redis_server.url) as redis:
         reports: dict[Any, Any] = {
             f"odd{number}": report for number, report in enumerate([*odd, json.dumps(told), twin])
@@ -187,6 +197,31 @@ def test_reports_that_nobody_of_ours_has_written(alone: tuple[Server, RedisServe
     assert ("channels_connections_accepted_total", name) not in found
 
 
+def test_a_lease_ends_whatever_becomes_of_the_keys(alone: tuple[Server, RedisServer]) -> None:
+    """One of the keys is evicted; the clock of Redis has been an hour ahead."""
+    server, redis_server = alone
+    with Redis.from_url(redis_server.url) as redis:
+        redis.hset("counted:reports", "ghost", json.dumps(GHOST))
+        redis.delete("counted:reporters")
+        until(lambda: len(processes(scrape(server))) == 1, "who has no lease is gone")
+        redis.hset("counted:reports", "ghost", json.dumps(GHOST))
+        redis.zadd("counted:reporters", {"ghost": 1000 * (time.time() + 3600)})
+        until(lambda: len(processes(scrape(server))) == 1, "nobody has a lease of an hour")
+        assert redis.hkeys("counted:reports") == redis.zrange("counted:reporters", 0, -1) != []
+
+
+def test_a_redis_that_refuses_it_alone_is_no_silence(alone: tuple[Server, RedisServer]) -> None:
+    server, redis_server = alone
+    with Redis.from_url(redis_server.url) as redis:
+        redis.execute_command("ACL", "SETUSER", "default", "-hvals")
+        try:
+            until(lambda: not scrape(server)["channels_processes_readable",], "it is refused")
+            until(lambda: "cannot report what it counts" in server.log(), "it says so")
+        finally:
+            redis.execute_command("ACL", "SETUSER", "default", "+hvals")
+    until(lambda: scrape(server)["channels_processes_readable",], "it may again")
+
+
 def test_without_redis_it_knows_of_itself(alone: tuple[Server, RedisServer]) -> None:
     server, redis_server = alone
     with Client(server, "/queue", origin=None):
@@ -198,3 +233,15 @@ def test_without_redis_it_knows_of_itself(alone: tuple[Server, RedisServer]) -> 
         assert found["channels_processes_readable",] == 0
         assert found["channels_processes",] == 1 == total(found, "channels_connections")
     until(lambda: scrape(server)["channels_processes_readable",], "Redis answers again")
+
+
+def test_an_event_loop_that_ends_leaves_no_task(caplog: pytest.LogCaptureFixture) -> None:
+    """Servers in a thread, and test cases, close their loops without cancelling what waits there."""
+    for _ in range(2):
+        loop = asyncio.new_event_loop()
+        found = loop.run_until_complete(fleet.processes())
+        assert [process.pid for process in found.processes] == [os.getpid()]
+        loop.close()
+        del loop
+        gc.collect()
+    assert not caplog.records

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from compat import logs
+from compat.engine import register
 from compat.generic.websocket import AsyncJsonWebsocketConsumer, JsonWebsocketConsumer
 from compat.layers import InMemoryChannelLayer, register_channel_layer, unregister_channel_layer
 from compat.logs import JSONFormatter
@@ -141,6 +142,18 @@ def test_a_drop_says_whose(lines: io.StringIO) -> None:
     assert record["message"].endswith(f"Its consumer: {__name__}.Stuck at '/stuck/', user 7")
 
 
+def test_who_is_closed_for_a_full_inbox_is_named_too(lines: io.StringIO) -> None:
+    register_channel_layer("default", InMemoryChannelLayer(capacity=1, on_overflow="close"))
+    with LiveServer(served_to_user(Stuck)) as server, Client(server, "/stuck/") as client:
+        client.send_json("fill")
+        with pytest.raises(AssertionError, match="closed with 1013"):
+            while client.receive_json() == "done":
+                pass
+        record = told(lines, "lost a message")
+    assert record["user"] == "7" and record["path"] == "/stuck/"
+    until(lambda: not register._consumers, "nobody is kept")
+
+
 def formatted(record: logging.LogRecord) -> dict[str, Any]:
     line = JSONFormatter().format(record)
     assert "\n" not in line
@@ -179,7 +192,8 @@ def test_a_user_whose_key_raises_loses_no_record() -> None:
 
     logs._current.set((Anybody(), "x"))
     try:
-        assert formatted(logging.makeLogRecord({"msg": "hello"}))["message"] == "hello"
+        record = formatted(logging.makeLogRecord({"msg": "hello"}))
+        assert record["message"] == "hello" and record["channel"] == "x" and "user" not in record
     finally:
         logs._current.set(None)
 

@@ -62,7 +62,8 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def publish(client: httpx.AsyncClient, body: Any) -> httpx.Response:
-    return await client.post("/publish", json=body, headers=TOKEN)
+    headers = {**TOKEN, "Content-Type": "application/json"}
+    return await client.post("/publish", content=json.dumps(body), headers=headers)
 
 
 async def member_of(layer: InMemoryChannelLayer, group: str) -> str:
@@ -114,14 +115,28 @@ async def test_a_list_is_sent_in_order(client: httpx.AsyncClient, layer: InMemor
         ({"group": "a", "message": {"type": "compat.close", "code": 1000}}, "for the library alone"),
         ({"channel": "a", "message": {"type": "websocket.disconnect"}}, "for the library alone"),
         ({"user": "a", "message": {"type": "_private"}}, "for the library alone"),
+        ({"group": "a", "message": {"type": "websocket_receive", "text": "{}"}}, "for the library alone"),
+        ({"group": "a", "message": {"type": "receive.json"}}, "for the library alone"),
+        ({"group": "a", "message": {"type": "close"}}, "for the library alone"),
+        ({"group": "a", "message": {"type": "compat_person"}}, "for the library alone"),
+        ({"group": "a", "message": {"type": ".hidden"}}, "for the library alone"),
+        (
+            {"group": "a", "message": {"type": "typed.event", "action": "x", "text": "{}"}},
+            "the library alone",
+        ),
+        ({"group": "a", "message": {"type": "presence.diff"}}, "for the library alone"),
+        ({"user": "", "message": HELLO}, "1 to"),
+        ({"user": True, "message": HELLO}, "valid"),
+        ({"group": "a\ud800", "message": HELLO}, "valid unicode string"),
+        ({"group": "a", "message": {"type": "websocket.\ud800"}}, "for the library alone"),
         ({"group": "compat.user.7", "message": HELLO}, "the library's own"),
         ({"group": "__broadcast__", "message": HELLO}, "the library's own"),
         ({"group": "no room", "message": HELLO}, "valid unicode string"),
         ({"channel": "no channel", "message": HELLO}, "valid unicode string"),
-        ([], "at least 1"),
-        ([{"group": "a", "message": HELLO}] * (MAX_MESSAGES + 1), "at most 1000"),
-        ("text", "valid"),
-        (None, "Field required"),
+        ([], "expected 1 to 1000 messages, found 0"),
+        ([{"group": "a", "message": HELLO}] * (MAX_MESSAGES + 1), "found 1001"),
+        ("text", "expected a JSON object"),
+        (None, "expected a JSON object"),
     ],
 )
 async def test_what_is_refused(
@@ -151,6 +166,34 @@ async def test_what_is_no_json(client: httpx.AsyncClient, layer: InMemoryChannel
         "/publish", content=text, headers={**TOKEN, "Content-Type": "application/json"}
     )
     assert answer.status_code in (400, 422), answer.text
+
+
+async def test_a_body_of_many_mistakes_is_answered_briefly(
+    client: httpx.AsyncClient, layer: InMemoryChannelLayer
+) -> None:
+    for body in (
+        {str(number): 1 for number in range(60_000)},
+        [{str(number): 1 for number in range(50)}] * MAX_MESSAGES,
+        list(range(90_000)),
+        {"group": "mail_1", "message": {"action": "new_mail", "payload": list(range(90_000))}},
+    ):
+        answer = await publish(client, body)
+        assert answer.status_code == 422 and len(answer.content) < 5000, answer.text[:500]
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("text/plain", b"\xff"),
+        ("application/json", b'{"group": "a", "message": {"type": "x", "n": NaN}}'),
+        ("application/json", b'{"group": "a", "x\\ud800": "\\ud800", "message": {"type": "x"}}'),
+    ],
+)
+async def test_whatever_a_body_is_it_is_no_error_of_ours(
+    client: httpx.AsyncClient, layer: InMemoryChannelLayer, kind: str, content: bytes
+) -> None:
+    answer = await client.post("/publish", content=content, headers={**TOKEN, "Content-Type": kind})
+    assert answer.status_code in (200, 400, 422), answer.text
 
 
 @pytest.mark.parametrize("over", [-1, 0, 1])
@@ -243,6 +286,11 @@ async def test_a_signature(layer: InMemoryChannelLayer, prefix: str) -> None:
         assert await status(id="", signature=signature("", now, body)) == 401
 
 
+async def test_a_token_out_of_a_file_ends_with_a_newline(layer: InMemoryChannelLayer) -> None:
+    async with client_of(made(authenticate=bearer("a token\n"))) as client:
+        assert (await publish(client, {"group": "a", "message": HELLO})).status_code == 200
+
+
 async def test_a_dependency_of_the_application(layer: InMemoryChannelLayer) -> None:
     def only_the_office(x_from: str = Header("")) -> None:
         if x_from != "office":
@@ -264,8 +312,15 @@ def test_it_is_never_open_by_default() -> None:
         for by in (bearer, signed):
             with pytest.raises(ValueError, match="variable"):
                 by(empty)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="variable"):
+            bearer("ключ")
     with pytest.raises(ValueError, match="base64"):
         signed("no base64")
+    for short in ("whsec_", base64.b64encode(b"fifteen bytes..").decode()):
+        with pytest.raises(ValueError, match="16 bytes or more"):
+            signed(short)
+    with pytest.raises(TypeError, match="one for each layer"):
+        router(authenticate=bearer("x"), alias="second", typed={"*": Inbox})
     with pytest.raises(TypeError, match="no typed consumer"):
         router(authenticate=bearer("x"), typed={"*": str})
 

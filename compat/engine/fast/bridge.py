@@ -139,7 +139,7 @@ class Bridge:
             connection.begin(TaskReader, protocol, work=self)
             await self._pump()
         except GeneratorExit:
-            connection.let_go()
+            connection.dropped()
             raise
         except BaseException as raised:  # noqa: BLE001 - whatever a handler raises
             error = raised

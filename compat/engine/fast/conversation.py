@@ -124,7 +124,7 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
                 pace.ran(slow=slow)
                 number = 0
     except GeneratorExit:  # the event loop has dropped the task
-        connection.let_go()
+        connection.dropped()
         raise
     except BaseException as error:  # noqa: BLE001 - whatever a handler raises
         if burst is not None:

@@ -1,0 +1,118 @@
+"""Sends what a request to publish has."""
+
+from __future__ import annotations
+
+import asyncio
+import fnmatch
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any
+
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from compat.engine.outage import RETRY_AFTER_S, SERVICE_UNAVAILABLE, report_outage
+from compat.exceptions import ChannelFull, LayerUnavailable, MessageTooLarge
+from compat.layers import BaseChannelLayer, SendResult
+from compat.layers.presence.people import key_of
+from compat.names import RESERVED
+from compat.publish.bodies import Target, invalid, wrong
+
+__all__ = ["UNPROCESSABLE", "json_answer", "published", "send_of"]
+
+UNPROCESSABLE = 422
+AT_ONCE = 50
+"""The number of messages between which other clients have a turn."""
+OWN_PREFIXES = ("compat_", "websocket_", "http_", "typed_", "presence_")
+OWN_HANDLERS = {
+    *("accept", "base_send", "close", "connect", "decode_json", "disconnect", "dispatch", "encode_json"),
+    *("handle_channel_event", "handle_group_message", "receive", "receive_json", "send", "send_body"),
+    *("send_headers", "send_heartbeat", "send_json", "send_response", "topic_event"),
+}
+"""The methods that a server, a client or the library calls: a consumer trusts what comes to these."""
+
+Send = Callable[[], Awaitable[Any]]
+
+
+def send_of(
+    layer: BaseChannelLayer, consumers: Mapping[str, type[Any]], one: Target, where: list[Any]
+) -> Send:
+    """Return what publishes one message; raise Unprocessable for one that may not be published."""
+    try:
+        if one.group is not None:
+            return _to_group(layer, consumers, one.group, one.message)
+        require_type(one.message)
+        if one.channel is not None:
+            layer.require_valid_channel_name(one.channel)
+            return partial(_to_channel, layer, one.channel, one.message)
+        to_user = getattr(layer, "send_to_user", None)
+        if to_user is None:
+            raise ValueError(f"user: the layer {type(layer).__qualname__} knows no people")
+        key_of(one.user)
+        return partial(to_user, one.user, one.message)
+    except ValidationError as error:
+        raise invalid([*where, "message"], error) from error
+    except (TypeError, ValueError) as error:
+        raise wrong(where, str(error)) from error
+
+
+def _to_group(
+    layer: BaseChannelLayer, consumers: Mapping[str, type[Any]], group: str, message: dict[str, Any]
+) -> Send:
+    layer.require_valid_group_name(group)
+    if group.startswith(RESERVED):
+        raise ValueError(f"group: {group!r} is one of the library's own")
+    for pattern, consumer in consumers.items():
+        if fnmatch.fnmatchcase(group, pattern):
+            event = consumer.incoming_event_adapter.validate_python(message)
+            return lambda: consumer.broadcast_event(event, group)
+    require_type(message)
+    return lambda: layer.group_send(group, message)
+
+
+async def _to_channel(layer: BaseChannelLayer, channel: str, message: dict[str, Any]) -> SendResult | None:
+    try:
+        await layer.send(channel, message)
+    except ChannelFull:
+        return SendResult(0, 1)
+    return None
+
+
+def require_type(message: dict[str, Any]) -> None:
+    kind = message.get("type")
+    if not isinstance(kind, str) or not kind:
+        raise ValueError("message: expected a 'type', which names the consumer's handler")
+    handler = kind.replace(".", "_")
+    if handler.startswith(("_", *OWN_PREFIXES)) or handler in OWN_HANDLERS:
+        raise ValueError(f"message: the type {kind[:100]!r} is for the library alone")
+
+
+async def published(sends: list[Send]) -> Response:
+    done: list[dict[str, Any]] = []
+    status, detail, headers = 200, "", {}
+    try:
+        for number, send in enumerate(sends):
+            done.append(_result(await send()))
+            if number % AT_ONCE == AT_ONCE - 1:
+                await asyncio.sleep(0)
+    except LayerUnavailable as error:
+        report_outage(error)
+        status, detail, headers = (
+            SERVICE_UNAVAILABLE,
+            "Service Unavailable",
+            {"Retry-After": str(RETRY_AFTER_S)},
+        )
+    except (TypeError, ValueError, OverflowError, MessageTooLarge) as error:  # what the layer cannot send
+        status, detail = UNPROCESSABLE, f"message {len(done)}: {error}"
+    return json_answer({"published": done, **({"detail": detail} if detail else {})}, status, headers)
+
+
+def json_answer(content: dict[str, Any], status: int, headers: Mapping[str, str] | None = None) -> Response:
+    """Return an answer in ASCII: half of a surrogate pair, which a client may send, has no UTF-8."""
+    return Response(json.dumps(content), status, headers, media_type="application/json")
+
+
+def _result(sent: Any) -> dict[str, Any]:
+    """Return what a layer has said of a message; layers that are not ours say nothing."""
+    return {"delivered": getattr(sent, "delivered", None), "dropped": getattr(sent, "dropped", 0)}
