@@ -14,6 +14,8 @@ from starlette.responses import Response
 
 from compat.engine.outage import RETRY_AFTER_S, SERVICE_UNAVAILABLE, report_outage
 from compat.exceptions import ChannelFull, LayerUnavailable, MessageTooLarge
+from compat.generic.http import AsyncHttpConsumer
+from compat.generic.websocket import AsyncJsonWebsocketConsumer, JsonWebsocketConsumer
 from compat.layers import BaseChannelLayer, SendResult
 from compat.layers.presence.people import key_of
 from compat.names import RESERVED
@@ -21,16 +23,16 @@ from compat.publish.bodies import Target, invalid, wrong
 
 __all__ = ["UNPROCESSABLE", "json_answer", "published", "send_of"]
 
-UNPROCESSABLE = 422
+OK, UNPROCESSABLE = 200, 422
 AT_ONCE = 50
 """The number of messages between which other clients have a turn."""
 OWN_PREFIXES = ("compat_", "websocket_", "http_", "typed_", "presence_")
-OWN_HANDLERS = {
-    *("accept", "base_send", "close", "connect", "decode_json", "disconnect", "dispatch", "encode_json"),
-    *("handle_channel_event", "handle_group_message", "receive", "receive_json", "send", "send_body"),
-    *("send_headers", "send_heartbeat", "send_json", "send_response", "topic_event"),
+OWN_CLASSES = (AsyncHttpConsumer, AsyncJsonWebsocketConsumer, JsonWebsocketConsumer)
+OWN_HANDLERS = {name for cls in OWN_CLASSES for base in cls.__mro__ for name in vars(base)} | {
+    "base_send",
+    *("handle_channel_event", "handle_group_message", "topic_event"),  # of typed consumers
 }
-"""The methods that a server, a client or the library calls: a consumer trusts what comes to these."""
+"""What a server, a client or the library calls: a consumer trusts what comes to these methods."""
 
 Send = Callable[[], Awaitable[Any]]
 
@@ -38,11 +40,11 @@ Send = Callable[[], Awaitable[Any]]
 def send_of(
     layer: BaseChannelLayer, consumers: Mapping[str, type[Any]], one: Target, where: list[Any]
 ) -> Send:
-    """Return what publishes one message; raise Unprocessable for one that may not be published."""
+    """Return what publishes one message, which is ``where`` in the body; raise Unprocessable."""
     try:
         if one.group is not None:
             return _to_group(layer, consumers, one.group, one.message)
-        require_type(one.message)
+        _require_type(one.message)
         if one.channel is not None:
             layer.require_valid_channel_name(one.channel)
             return partial(_to_channel, layer, one.channel, one.message)
@@ -67,7 +69,7 @@ def _to_group(
         if fnmatch.fnmatchcase(group, pattern):
             event = consumer.incoming_event_adapter.validate_python(message)
             return lambda: consumer.broadcast_event(event, group)
-    require_type(message)
+    _require_type(message)
     return lambda: layer.group_send(group, message)
 
 
@@ -79,7 +81,8 @@ async def _to_channel(layer: BaseChannelLayer, channel: str, message: dict[str, 
     return None
 
 
-def require_type(message: dict[str, Any]) -> None:
+def _require_type(message: dict[str, Any]) -> None:
+    """Raise ValueError unless the message is for a handler that the application has written."""
     kind = message.get("type")
     if not isinstance(kind, str) or not kind:
         raise ValueError("message: expected a 'type', which names the consumer's handler")
@@ -89,8 +92,9 @@ def require_type(message: dict[str, Any]) -> None:
 
 
 async def published(sends: list[Send]) -> Response:
+    """Publish the messages in order, and return the answer: what became of each, and why no more were."""
     done: list[dict[str, Any]] = []
-    status, detail, headers = 200, "", {}
+    status, detail, headers = OK, "", dict[str, str]()
     try:
         for number, send in enumerate(sends):
             done.append(_result(await send()))
@@ -98,11 +102,8 @@ async def published(sends: list[Send]) -> Response:
                 await asyncio.sleep(0)
     except LayerUnavailable as error:
         report_outage(error)
-        status, detail, headers = (
-            SERVICE_UNAVAILABLE,
-            "Service Unavailable",
-            {"Retry-After": str(RETRY_AFTER_S)},
-        )
+        status, detail = SERVICE_UNAVAILABLE, "Service Unavailable"
+        headers = {"Retry-After": str(RETRY_AFTER_S)}
     except (TypeError, ValueError, OverflowError, MessageTooLarge) as error:  # what the layer cannot send
         status, detail = UNPROCESSABLE, f"message {len(done)}: {error}"
     return json_answer({"published": done, **({"detail": detail} if detail else {})}, status, headers)

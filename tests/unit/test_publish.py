@@ -118,6 +118,8 @@ async def test_a_list_is_sent_in_order(client: httpx.AsyncClient, layer: InMemor
         ({"group": "a", "message": {"type": "websocket_receive", "text": "{}"}}, "for the library alone"),
         ({"group": "a", "message": {"type": "receive.json"}}, "for the library alone"),
         ({"group": "a", "message": {"type": "close"}}, "for the library alone"),
+        ({"group": "a", "message": {"type": "base.send"}}, "for the library alone"),
+        ({"group": "a", "message": {"type": "topic.event"}}, "for the library alone"),
         ({"group": "a", "message": {"type": "compat_person"}}, "for the library alone"),
         ({"group": "a", "message": {"type": ".hidden"}}, "for the library alone"),
         (
