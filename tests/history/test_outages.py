@@ -269,3 +269,24 @@ async def test_a_killed_redis_that_has_its_data_again(tmp_path: Path, make: Make
         await until_async(lambda: numbers(inbox) == list(range(1, 23)), "it goes on", deadline_s=WITHIN_S)
     finally:
         server.stop()
+
+
+async def test_a_killed_redis_without_its_data(make: Make, redis_server: RedisServer) -> None:
+    """What was there is gone, and nobody is told otherwise; those who stayed go on."""
+    layer = make(redis_server.url)
+    inbox = await member(layer, "chat_x")
+    await say(layer, 1, 20)
+    await until_async(lambda: len(numbers(inbox)) == 20, "they come", deadline_s=WITHIN_S)
+    before = (await layer.history("chat_x")).position
+    await asyncio.to_thread(redis_server.restart)
+    await until_async(
+        lambda: layer.metrics.gaps and not layer.metrics.is_away(), "it is back", deadline_s=WITHIN_S
+    )
+    other = make(redis_server.url)
+    await say(other, 21, 22)
+    await until_async(lambda: numbers(inbox)[-1:] == [22], "it goes on", deadline_s=WITHIN_S)
+    assert numbers(inbox) == list(range(1, 23)), "each once, in order"
+    since = await other.history("chat_x", since=before)
+    assert not since.complete and [entry["n"] for entry in since] == [21, 22]
+    newcomer = await member(other, "chat_x")
+    await until_async(lambda: numbers(newcomer) == [21, 22], "what there is", deadline_s=WITHIN_S)
