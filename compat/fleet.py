@@ -32,6 +32,8 @@ EVERY_S, LEASE_S = 1.0, 5.0
 """How often a process reports, and for how long a report counts, in seconds."""
 ANSWER_S = 1.0
 """How long the Redis of one layer may take for it."""
+IN_A_ROW = 3
+"""After how many refusals in a row one is logged; a connection that breaks looks like a single one."""
 MOST_BYTES, MOST = 256 * 1024, 2**63
 """The size of a report, as JSON, and of a number in one."""
 
@@ -95,6 +97,8 @@ class _Reporter:
         """The report that is under way, or the last one."""
         self._asking: asyncio.Task[Fleet] | None = None
         self._throttle = Throttle()
+        self._refusals: dict[tuple[Any, bool], int] = {}
+        """How often in a row a layer's Redis has answered, and taken no report, or given none to read."""
 
     def own(self) -> Process:
         """Return this process as it is now."""
@@ -174,10 +178,21 @@ class _Reporter:
         except asyncio.TimeoutError:
             return None
         except LayerUnavailable as error:
-            if not layer.metrics.is_away() and self._throttle.due(layer):
-                log.warning("this process cannot report what it counts: %s", error)
+            await self._refused(layer, read, error)
             return None
+        self._refusals.pop((layer, read), None)
         return found
+
+    async def _refused(self, layer: Any, read: bool, error: LayerUnavailable) -> None:
+        """Log that Redis answers, but takes no report: by its access rules, or because it is full."""
+        try:
+            await within(ANSWER_S, layer.ping())
+        except (LayerUnavailable, asyncio.TimeoutError):
+            self._refusals.pop((layer, read), None)
+            return
+        count = self._refusals[layer, read] = self._refusals.get((layer, read), 0) + 1
+        if count >= IN_A_ROW and self._throttle.due(layer):
+            log.warning("this process cannot report what it counts: %s", error)
 
 
 def _process(report: bytes) -> Process | None:

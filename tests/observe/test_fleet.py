@@ -119,6 +119,23 @@ def test_four_workers_on_two_layers_one_of_them_killed(
         until(lambda: not redis.keys("counted:report*"), "nothing is left in Redis")
 
 
+def test_an_outage_is_one_line_from_each_layer(
+    bare: Environment, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    with (
+        workers(bare, redis_server, tmp_path / "log", 1) as server,
+        Client(server, "/queue", origin=None),
+        Client(server, "/pubsub", origin=None),
+    ):
+        until(lambda: scrape(server)["channels_processes_readable",], "it reports")
+        redis_server.kill()
+        until(lambda: "cannot use Redis" in server.log(), "it is noticed")
+        for _ in range(5):
+            assert scrape(server)["channels_processes_readable",] == 0
+        warnings = [line for line in server.log().splitlines() if "Redis" in line]
+        assert len(warnings) <= 2 and not any("report" in line for line in warnings), warnings
+
+
 @pytest.fixture(scope="module")
 def alone(
     bare: Environment, tmp_path_factory: pytest.TempPathFactory
@@ -213,17 +230,18 @@ def test_a_lease_ends_whatever_becomes_of_the_keys(alone: tuple[Server, RedisSer
 def test_a_redis_that_refuses_it_alone_is_no_silence(alone: tuple[Server, RedisServer]) -> None:
     server, redis_server = alone
     with Redis.from_url(redis_server.url) as redis:
-        redis.execute_command("ACL", "SETUSER", "default", "-hvals")
+        redis.execute_command("ACL", "SETUSER", "default", "-hset")
         try:
             until(lambda: not scrape(server)["channels_processes_readable",], "it is refused")
             until(lambda: "cannot report what it counts" in server.log(), "it says so")
         finally:
-            redis.execute_command("ACL", "SETUSER", "default", "+hvals")
+            redis.execute_command("ACL", "SETUSER", "default", "+hset")
     until(lambda: scrape(server)["channels_processes_readable",], "it may again")
 
 
 def test_without_redis_it_knows_of_itself(alone: tuple[Server, RedisServer]) -> None:
     server, redis_server = alone
+    said = server.log().count("cannot report")
     with Client(server, "/queue", origin=None):
         redis_server.pause()
         try:
@@ -233,6 +251,7 @@ def test_without_redis_it_knows_of_itself(alone: tuple[Server, RedisServer]) -> 
         assert found["channels_processes_readable",] == 0
         assert found["channels_processes",] == 1 == total(found, "channels_connections")
     until(lambda: scrape(server)["channels_processes_readable",], "Redis answers again")
+    assert server.log().count("cannot report") == said, "of an outage the layer speaks"
 
 
 def test_an_event_loop_that_ends_leaves_no_task(caplog: pytest.LogCaptureFixture) -> None:
