@@ -24,7 +24,18 @@ from compat.metrics import Throttle, report_start, snapshot
 from compat.redis.waiting import within
 from compat.types import is_number
 
-__all__ = ["EVERY_S", "LEASE_S", "Fleet", "Process", "Reported", "is_away", "others", "part", "processes"]
+__all__ = [
+    "EVERY_S",
+    "LEASE_S",
+    "Fleet",
+    "Process",
+    "Reported",
+    "is_away",
+    "meeting_places",
+    "others",
+    "part",
+    "processes",
+]
 
 log = logging.getLogger("compat.fleet")
 
@@ -123,7 +134,7 @@ class _Reporter:
     async def _report_now(self) -> None:
         """Report, and set a timer for the next time: a task that waits would outlive its event loop."""
         try:
-            await self._exchange(self._report(), read=False)
+            await self._exchange(self._report(self.own()), read=False)
         except Exception:
             if self._throttle.due("report"):
                 log.exception("this process cannot report what it counts")
@@ -139,8 +150,8 @@ class _Reporter:
         return await asyncio.shield(asking)
 
     async def _read(self) -> Fleet:
-        found, whole = await self._exchange(self._report(), read=True)
         own = self.own()
+        found, whole = await self._exchange(self._report(own), read=True)
         others = [process for process in found if process.id != own.id]
         return Fleet(_distinct([own, *others]), whole, own)
 
@@ -149,9 +160,9 @@ class _Reporter:
         found, whole = await self._exchange("", read=True)
         return Reported(_distinct(found), whole)
 
-    def _report(self) -> str:
+    def _report(self, own: Process) -> str:
         """Return what this process says of itself; nothing if it is too long."""
-        text = json.dumps(vars(self.own()), separators=(",", ":"), default=str)
+        text = json.dumps(vars(own), separators=(",", ":"), default=str)
         if len(text) <= MOST_BYTES:
             return text
         if self._throttle.due("size"):
@@ -164,9 +175,7 @@ class _Reporter:
 
     async def _exchange(self, report: str, *, read: bool) -> tuple[list[Process], bool]:
         """Report to each layer on Redis; return what was read there, and whether any has answered."""
-        layers = [channel_layers[alias] for alias in channel_layers]
-        asked = [layer for layer in layers if getattr(layer, "reports", None) is not None]
-        answers = await asyncio.gather(*(self._answer(layer, report, read) for layer in asked))
+        answers = await asyncio.gather(*(self._answer(layer, report, read) for layer in meeting_places()))
         found = [process for answer in answers for text in answer or () if (process := _process(text))]
         return found, any(answer is not None for answer in answers)
 
@@ -226,6 +235,11 @@ def _distinct(found: Iterable[Process]) -> tuple[Process, ...]:
         seen.add(process.name)
         marked.append(process)
     return tuple(marked)
+
+
+def meeting_places() -> list[Any]:
+    """Return the channel layers on Redis, where the processes of an application find each other's reports."""
+    return [layer for alias in channel_layers if hasattr(layer := channel_layers[alias], "reports")]
 
 
 def part(counters: Mapping[str, Any], key: str) -> Mapping[str, Any]:

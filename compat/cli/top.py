@@ -14,7 +14,6 @@ from compat import fleet
 from compat.cli.layers import configured
 from compat.cli.printable import printable
 from compat.exceptions import CompatError
-from compat.layers import channel_layers
 
 try:
     from rich.console import Console
@@ -74,7 +73,7 @@ def show(
     "at", "counters"}]}``. ``application``: as for ``layers.show``. Raises NoLayers, NobodyReports.
     """
     configured(application)
-    with_redis = [layer for alias in channel_layers if hasattr(layer := channel_layers[alias], "reports")]
+    with_redis = fleet.meeting_places()
     if not with_redis:
         raise NobodyReports("no channel layer is on Redis, where the processes of an application meet")
     try:
@@ -139,7 +138,8 @@ def _table(found: fleet.Reported, before: fleet.Reported) -> Table:
     lines = [(process, _line(process)) for process in found.processes]
     for process, line in lines:
         was = earlier.get(process.id, process)
-        table.add_row(*_row(process.name, line, _line(was), process.at - was.at))
+        rates = _rates(line, _line(was), process.at - was.at)
+        table.add_row(*_cells(process.name, line, rates))
     if len(lines) > 1:
         known = [(line, _line(earlier[process.id])) for process, line in lines if process.id in earlier]
         spans = [process.at - earlier[process.id].at for process, _ in lines if process.id in earlier]
@@ -151,10 +151,6 @@ def _table(found: fleet.Reported, before: fleet.Reported) -> Table:
     if not found.whole:
         table.caption = Text("Redis does not answer")
     return table
-
-
-def _row(name: str, line: Line, was: Line, seconds: float) -> Iterator[Text]:
-    return _cells(name, line, _rates(line, was, seconds))
 
 
 def _rates(line: Line, was: Line, seconds: float) -> list[str]:

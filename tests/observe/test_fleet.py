@@ -8,8 +8,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +18,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 
 from compat import fleet
+from tests.observe.counted import workers
 from tests.support.clients import Client, get
 from tests.support.environments import Environment
-from tests.support.paths import REPO
 from tests.support.redis_server import RedisServer
-from tests.support.servers import Server, served
+from tests.support.servers import Server
 from tests.support.waiting import until
 
 Samples = dict[tuple[str, ...], float]
-UVICORN = ("--host", "127.0.0.1", "--port", "{port}", "--log-level", "warning")
 
 
 GHOST = {"id": "ghost", "host": "gone", "pid": 1, "began": 1.0, "at": 1.0, "counters": {}}
@@ -55,19 +53,6 @@ def processes(found: Samples) -> set[str]:
 
 def total(found: Samples, name: str) -> float:
     return sum(value for (of, *_), value in found.items() if of == name)
-
-
-@contextmanager
-def workers(env: Environment, redis: RedisServer, log: Path, count: int) -> Iterator[Server]:
-    command = [
-        env.path("uvicorn"),
-        "tests.observe.counted_app:application",
-        *UVICORN,
-        "--workers",
-        str(count),
-    ]
-    with served(command, cwd=REPO, log=log, env={"REDIS_URL": redis.url}) as server:
-        yield server
 
 
 def agreed(server: Server, looks: int = 10) -> Samples:
@@ -134,16 +119,6 @@ def test_an_outage_is_one_line_from_each_layer(
             assert scrape(server)["channels_processes_readable",] == 0
         warnings = [line for line in server.log().splitlines() if "Redis" in line]
         assert len(warnings) <= 2 and not any("report" in line for line in warnings), warnings
-
-
-@pytest.fixture(scope="module")
-def alone(
-    bare: Environment, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Server, RedisServer]]:
-    redis = RedisServer(tmp_path_factory.mktemp("redis"))
-    with workers(bare, redis, tmp_path_factory.mktemp("alone") / "log", 1) as server:
-        yield server, redis
-    redis.stop()
 
 
 def test_the_token(alone: tuple[Server, RedisServer]) -> None:

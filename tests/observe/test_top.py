@@ -7,14 +7,11 @@ import os
 import pty
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from redis import Redis
 
-from tests.observe.test_fleet import workers
 from tests.support.clients import Client
 from tests.support.environments import Environment
 from tests.support.paths import REPO
@@ -24,16 +21,6 @@ from tests.support.servers import Server
 from tests.support.waiting import until
 
 APPLICATION = "tests.observe.counted_app:application"
-
-
-@pytest.fixture(scope="module")
-def running(
-    bare: Environment, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Server, RedisServer]]:
-    redis = RedisServer(tmp_path_factory.mktemp("redis"))
-    with workers(bare, redis, tmp_path_factory.mktemp("running") / "log", 1) as server:
-        yield server, redis
-    redis.stop()
 
 
 def top(env: Environment, redis: RedisServer, *options: str) -> subprocess.CompletedProcess[str]:
@@ -50,8 +37,8 @@ def seen(env: Environment, redis: RedisServer) -> list[dict[str, Any]]:
     return processes
 
 
-def test_once(bare: Environment, running: tuple[Server, RedisServer]) -> None:
-    server, redis = running
+def test_once(bare: Environment, alone: tuple[Server, RedisServer]) -> None:
+    server, redis = alone
     with Client(server, "/queue", origin=None) as client:
         client.send_json("hello")
         assert client.receive_json() == "hello"
@@ -72,9 +59,9 @@ def test_once(bare: Environment, running: tuple[Server, RedisServer]) -> None:
 
 
 def test_the_names_of_strangers_control_no_terminal(
-    bare: Environment, running: tuple[Server, RedisServer]
+    bare: Environment, alone: tuple[Server, RedisServer]
 ) -> None:
-    _, redis = running
+    _, redis = alone
     told = {"id": "1", "host": "\x1b]0;x\x07[red]", "pid": 1, "began": 1.0, "at": 2.0, "counters": {}}
     with Redis.from_url(redis.url) as client:
         client.hset("counted:reports", "odd", json.dumps(told))
@@ -84,10 +71,8 @@ def test_the_names_of_strangers_control_no_terminal(
     assert done.stdout.splitlines()[-1].split()[0] == "all"
 
 
-def test_in_a_terminal_until_it_is_interrupted(
-    bare: Environment, running: tuple[Server, RedisServer]
-) -> None:
-    _, redis = running
+def test_in_a_terminal_until_it_is_interrupted(bare: Environment, alone: tuple[Server, RedisServer]) -> None:
+    _, redis = alone
     ours, theirs = pty.openpty()
     variables = {"REDIS_URL": redis.url, "COLUMNS": "120", "LINES": "20", "TERM": "xterm"}
     process = subprocess.Popen(
@@ -125,8 +110,8 @@ def test_in_a_terminal_until_it_is_interrupted(
 def test_what_it_says_when_there_is_nothing_to_see(
     bare: Environment, redis_server: RedisServer, tmp_path: Path
 ) -> None:
-    alone = top(bare, redis_server, "--once")
-    assert alone.returncode == 1 and "no process reports" in alone.stderr
+    idle = top(bare, redis_server, "--once")
+    assert idle.returncode == 1 and "no process reports" in idle.stderr
     redis_server.kill()
     away = top(bare, redis_server, "--once")
     assert away.returncode == 1 and "Redis does not answer" in away.stderr
@@ -137,5 +122,5 @@ def test_what_it_says_when_there_is_nothing_to_see(
     )
     memory = bare.run("channels-compat", "top", "memory:application", cwd=tmp_path)
     assert memory.returncode == 1 and "no channel layer is on Redis" in memory.stderr
-    for done in (alone, away, memory):
+    for done in (idle, away, memory):
         assert "Traceback" not in done.stderr

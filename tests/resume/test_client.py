@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 
 import pytest
@@ -14,8 +12,8 @@ from compat.client import Client, Closed, QueueFull
 from compat.client.frames import LIMIT_BYTES
 from tests.resume.false_world import FalseWorld, settle
 from tests.resume.wire_server import ServedLink, WireServer, wire_server
+from tests.support.environments import Environment
 from tests.support.paths import REPO
-from tests.support.processes import child_environment
 from tests.support.proxy import Proxy
 from tests.support.waiting import until_async
 
@@ -535,20 +533,13 @@ async def test_tickets_are_not_logged(server: WireServer, caplog: pytest.LogCapt
     await client.close()
 
 
-def test_without_websockets_it_names_the_extra() -> None:
+def test_without_websockets_it_names_the_extra(bare: Environment) -> None:
     code = (
         "import sys; sys.modules['websockets'] = None\n"
         "import compat.client\n"
         "try:\n    compat.client.Client\n"
         "except ImportError as error:\n    print(error)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=REPO,
-        env=child_environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
+    done = bare.run("python", "-c", code, cwd=REPO)
+    assert done.returncode == 0, done.stderr
     assert "pip install 'channels-compat[client]'" in done.stdout

@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,8 +16,8 @@ from compat.generic.websocket import AsyncJsonWebsocketConsumer, JsonWebsocketCo
 from compat.layers import InMemoryChannelLayer, register_channel_layer, unregister_channel_layer
 from compat.logs import JSONFormatter
 from tests.support.clients import Client
+from tests.support.environments import Environment
 from tests.support.paths import REPO
-from tests.support.processes import child_environment
 from tests.support.servers import LiveServer
 from tests.support.waiting import until
 
@@ -198,7 +196,7 @@ def test_a_user_whose_key_raises_loses_no_record() -> None:
         logs._current.set(None)
 
 
-def test_one_setting_does_it() -> None:
+def test_one_setting_does_it(bare: Environment) -> None:
     """In a process of its own, because it changes the loggers."""
     code = """
 import asyncio, logging
@@ -215,14 +213,8 @@ async def main():
     logging.getLogger("uvicorn").error("two")
 asyncio.run(main())
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=REPO,
-        env=child_environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = bare.run("python", "-c", code, cwd=REPO)
+    assert done.returncode == 0, done.stderr
     records = [json.loads(line) for line in done.stderr.splitlines()]
     assert [(record["logger"], record["message"]) for record in records] == [
         ("compat.layers", "one"),

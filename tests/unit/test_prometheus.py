@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,8 +17,8 @@ from compat.engine.inbox import Inbox
 from compat.layers import InMemoryChannelLayer, register_channel_layer, unregister_channel_layer
 from compat.metrics import connections, snapshot
 from compat.prometheus import CONTENT_TYPE, Counters, endpoint, prometheus_text
+from tests.support.environments import Environment
 from tests.support.paths import REPO
-from tests.support.processes import child_environment
 
 
 @pytest.fixture
@@ -123,17 +121,10 @@ async def test_a_registry_that_the_application_has(layer: InMemoryChannelLayer) 
     assert after[key] - before[key] == 5
 
 
-def test_without_the_extra_it_says_so() -> None:
+def test_without_the_extra_it_says_so(bare: Environment) -> None:
     code = (
         "import sys; sys.modules['prometheus_client'] = None; import compat.metrics; import compat.prometheus"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=REPO,
-        env=child_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = bare.run("python", "-c", code, cwd=REPO)
     assert done.returncode == 1
     assert "pip install 'channels-compat[metrics]'" in done.stderr

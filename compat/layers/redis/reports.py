@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from compat.layers.redis.serializers import decrypted
 from compat.redis.loops import background
 from compat.redis.scripts import Script
 
@@ -40,14 +41,4 @@ class RedisReports:
             *(0, REPORT, [keys.reports, keys.reporters]),
             *(process, kept, int(lease_s * 1000), int(read)),
         )
-        return found if crypter is None else [text for one in found if (text := _decrypted(crypter, one))]
-
-
-def _decrypted(crypter: Any, text: bytes) -> bytes:
-    from cryptography.fernet import InvalidToken
-
-    try:
-        decrypted: bytes = crypter.decrypt(text)
-    except InvalidToken:
-        return b""
-    return decrypted
+        return [text for one in found if (text := decrypted(crypter, one)) is not None]

@@ -31,6 +31,7 @@ __all__ = [
     "SerializerDoesNotExist",
     "SerializersRegistry",
     "Template",
+    "decrypted",
     "make_crypter",
     "registry",
 ]
@@ -91,6 +92,23 @@ def make_crypter(
     from cryptography.fernet import MultiFernet
 
     return MultiFernet(fernets)
+
+
+def decrypted(
+    crypter: MultiFernet | None, kept: bytes, unreadable: Callable[[Exception], None] | None = None
+) -> bytes | None:
+    """Return what was encrypted for keeping; None, after ``unreadable(error)``, if no key can decrypt it."""
+    if crypter is None:
+        return kept
+    from cryptography.fernet import InvalidToken
+
+    try:
+        text: bytes = crypter.decrypt(kept)
+    except InvalidToken as error:
+        if unreadable is not None:
+            unreadable(error)
+        return None
+    return text
 
 
 class BaseMessageSerializer(abc.ABC):

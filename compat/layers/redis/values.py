@@ -10,6 +10,8 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from compat.layers.redis.serializers import decrypted
+
 if TYPE_CHECKING:
     from cryptography.fernet import MultiFernet
 
@@ -40,16 +42,7 @@ class RedisValues:
 
     async def get(self, name: str) -> bytes | int | None:
         found = await self._command("GET", self._key(name))
-        if self._crypter is None or not isinstance(found, bytes):
-            return found
-        from cryptography.fernet import InvalidToken
-
-        try:
-            return self._crypter.decrypt(found)
-        except InvalidToken as error:
-            if self._unreadable is not None:
-                self._unreadable(error)
-            return None
+        return decrypted(self._crypter, found, self._unreadable) if isinstance(found, bytes) else found
 
     async def set(self, name: str, value: str, *, ex: int, xx: bool = False) -> bool:
         only = ("XX",) if xx else ()
