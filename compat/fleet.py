@@ -35,6 +35,7 @@ __all__ = [
     "others",
     "part",
     "processes",
+    "reached_at",
 ]
 
 log = logging.getLogger("compat.fleet")
@@ -64,6 +65,8 @@ class Process:
     """What ``compat.metrics.snapshot()`` returned there; a process of another version may lack some of it."""
     mark: str = ""
     """Tells two machines of one name apart."""
+    address: str = ""
+    """The channel on which it answers questions (``compat.live``); empty if it does not."""
 
     @property
     def name(self) -> str:
@@ -102,6 +105,8 @@ class _Reporter:
         self._pid = 0
         self._id = ""
         self._began = 0.0
+        self.address = ""
+        """See ``Process.address``."""
         self._loop: asyncio.AbstractEventLoop | None = None
         """The event loop on which it reports."""
         self._task: asyncio.Task[None] | None = None
@@ -117,7 +122,11 @@ class _Reporter:
         if pid != self._pid:  # at first, and in a forked process
             self._pid, self._id, self._began = pid, uuid.uuid4().hex, wall()
             self._loop = self._task = self._asking = None
-        return Process(self._id, socket.gethostname(), pid, self._began, wall(), snapshot())
+            self.address = ""
+        counters = snapshot()
+        return Process(
+            self._id, socket.gethostname(), pid, self._began, wall(), counters, address=self.address
+        )
 
     def start(self) -> None:
         """Report from now on, as long as the running event loop lives."""
@@ -211,7 +220,7 @@ def _process(report: bytes) -> Process | None:
     try:
         told = json.loads(report)
         known = {name: told[name] for name in ("id", "host", "pid", "began", "at", "counters")}
-        process = Process(**known)
+        process = Process(**known, address=str(told.get("address", "")))  # another version has none
         process.host.encode()
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
@@ -257,6 +266,11 @@ def is_away(layer: Mapping[str, Any]) -> bool:
 
 _reporter = _Reporter()
 report_start(_reporter.start)
+
+
+def reached_at(channel: str) -> None:
+    """Report from now on that this process answers questions on ``channel``; empty: that it does not."""
+    _reporter.address = channel
 
 
 async def others() -> Reported:

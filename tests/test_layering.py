@@ -54,7 +54,7 @@ ROOMS = (
     ("closing", "consumer", "fleet", "generic", "limits", "middleware", "presence", "security"),
     ("auth", "prometheus", "routing", "sessions", "tokens", "worker"),
     ("session_cookies", "session_layer", "session_memory"),
-    ("fastapi", "health", "publish", "testing"),
+    ("fastapi", "health", "live", "publish", "testing"),
     ("manager", "typed"),
     ("cli",),
 )

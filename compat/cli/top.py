@@ -123,7 +123,7 @@ def _json(found: fleet.Reported) -> str:
     processes = [
         {
             "name": process.name,
-            **{key: value for key, value in vars(process).items() if key not in ("id", "mark")},
+            **{key: value for key, value in vars(process).items() if key not in ("id", "mark", "address")},
         }
         for process in found.processes
     ]

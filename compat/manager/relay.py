@@ -13,45 +13,15 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from compat.engine.inbox import Event, Inbox
+from compat.engine.doorman import attached
 from compat.engine.subscription import Subscription
 from compat.exceptions import LayerUnavailable
 from compat.types import Message
 
-__all__ = ["EXCEPT_KEY", "Doorman", "GroupRelay", "Relays", "attached"]
+__all__ = ["EXCEPT_KEY", "GroupRelay", "Relays"]
 
 EXCEPT_KEY = "__except__"
 """The key of a manager's group message that holds the ids of the excluded connections."""
-
-
-class Doorman(Inbox):
-    """An inbox that stores nothing, but passes each message to ``deliver`` at once.
-
-    Other inboxes may have the same message, so ``deliver`` must not change it.
-    """
-
-    __slots__ = ("deliver",)
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, deliver: Callable[[Message], None]) -> None:
-        super().__init__(loop)
-        self.deliver = deliver
-
-    def offer(self, event: Event) -> bool:
-        self.deliver(event[1])
-        return True
-
-    def hand_on(self) -> None:
-        """Deliver the messages that came before this inbox was attached."""
-        while (message := self.take()) is not None:
-            self.deliver(message)
-
-
-async def attached(layer: Any, channel: str, deliver: Callable[[Message], None]) -> Subscription:
-    """Pass every message for ``channel`` to ``deliver``, until ``end()`` of the returned subscription."""
-    inbox = Doorman(asyncio.get_running_loop(), deliver)
-    subscription = Subscription(layer, channel, inbox)
-    inbox.hand_on()
-    return subscription
 
 
 class GroupRelay:

@@ -12,11 +12,12 @@ from typing import Any
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from redis.asyncio import Redis
 
+from compat.engine.doorman import Doorman
 from compat.manager import BaseConsumer, ConnectionManager, Message, WSConfig, add_exception_handlers
 from compat.manager.connections.outbox import Outbox
 from compat.manager.connections.state import Connection
 from compat.manager.middleware import RateLimitMiddleware
-from compat.manager.relay import Doorman, GroupRelay
+from compat.manager.relay import GroupRelay
 
 __all__ = ["app"]
 

@@ -1,4 +1,4 @@
-"""Runs counted_app.py."""
+"""Runs counted_app.py and live_app.py."""
 
 from __future__ import annotations
 
@@ -17,10 +17,16 @@ UVICORN = ("--host", "127.0.0.1", "--port", "{port}", "--log-level", "warning")
 
 
 @contextmanager
-def workers(env: Environment, redis: RedisServer, log: Path, count: int) -> Iterator[Server]:
+def workers(
+    env: Environment,
+    redis: RedisServer,
+    log: Path,
+    count: int,
+    application: str = "tests.observe.counted_app:application",
+) -> Iterator[Server]:
     command = [
         env.path("uvicorn"),
-        "tests.observe.counted_app:application",
+        application,
         *UVICORN,
         "--workers",
         str(count),

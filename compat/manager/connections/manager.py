@@ -14,6 +14,7 @@ from compat.manager import current
 from compat.manager.backends.base import BaseBackend
 from compat.manager.backends.choose import backend_for
 from compat.manager.config import WSConfig
+from compat.manager.connections import roster  # noqa: F401 - it tells compat.live of them
 from compat.manager.connections.blocking import Blocking
 from compat.manager.connections.lifecycle import Lifecycle
 from compat.manager.connections.origin import OriginCheck

@@ -8,6 +8,7 @@ from typing import Any
 
 from compat.closing import CLOSE, POLICY_VIOLATION
 from compat.engine.contracts import RESUMABLE_KEY
+from compat.engine.doorman import attached
 from compat.engine.refusal import shown
 from compat.engine.subscription import Subscription
 from compat.layers.presence.layer import PERSON
@@ -16,7 +17,7 @@ from compat.manager.backends.messaging import BROADCAST_GROUP, backend_errors, n
 from compat.manager.connections.state import Connection
 from compat.manager.exceptions import ValidationError
 from compat.manager.frames import Frame, frame_of
-from compat.manager.relay import EXCEPT_KEY, Relays, attached
+from compat.manager.relay import EXCEPT_KEY, Relays
 from compat.manager.serializers.base import BaseSerializer
 from compat.manager.statistics import Statistics
 from compat.types import Message

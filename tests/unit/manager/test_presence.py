@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from compat.engine.doorman import attached
 from compat.exceptions import ImproperlyConfigured
 from compat.layers import InMemoryChannelLayer
 from compat.layers.presence import Presence, attendance
 from compat.manager.exceptions import ValidationError
-from compat.manager.relay import attached
 from compat.names import person_group
 from tests.support.waiting import until_async, until_awaited
 from tests.unit.manager.conftest import MakeManager, connector, layer_with

@@ -1,0 +1,76 @@
+"""The open sockets of this process, for whoever looks at them; found when somebody asks, and not kept."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from compat.engine.connection import Connection
+from compat.engine.draining import drain
+from compat.logs import about
+
+__all__ = ["OpenSocket", "open_sockets", "report_sockets"]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSocket:
+    """A socket of this process, or a resumable connection that waits for its client."""
+
+    channel: str
+    """Empty if it has none: a consumer without a channel layer."""
+    consumer: str
+    path: str
+    user: str
+    """The key of the user; empty for an anonymous one."""
+    groups: Collection[str]
+    """The names of its groups in the layer."""
+    waiting: int
+    """The messages that wait for its handlers, or the frames that wait for its client."""
+    parked: bool
+    """Its client is away, and may come back."""
+    close: Callable[[int], Awaitable[object]]
+    """Closes it with a code; to be called on any event loop."""
+
+
+_sources: list[Callable[[], Iterable[OpenSocket]]] = []
+
+
+def report_sockets(source: Callable[[], Iterable[OpenSocket]]) -> None:
+    """Register the function ``source()``, which returns sockets that are no consumer's."""
+    _sources.append(source)
+
+
+def open_sockets() -> Iterator[OpenSocket]:
+    """Yield the sockets of this process; those that begin meanwhile are not among them."""
+    for running in tuple(drain.open):
+        if isinstance(running, Connection):
+            yield _socket(running)
+    for source in _sources:
+        yield from source()
+
+
+def _socket(connection: Connection) -> OpenSocket:
+    inbox, subscription = connection.inbox, connection.subscription
+    fields = about(connection.consumer, inbox.channel)
+    groups: Collection[str] = inbox.groups
+    if subscription is not None and subscription.pump is not None:
+        groups = ()  # a layer of others, which does not say
+    return OpenSocket(
+        inbox.channel,
+        fields["consumer"],
+        fields.get("path", ""),
+        fields.get("user", ""),
+        groups,
+        len(inbox.events) + (inbox.frame is not None),
+        connection.is_parked(),
+        lambda code: _on_its_loop(inbox.loop, connection.close, code),
+    )
+
+
+async def _on_its_loop(loop: asyncio.AbstractEventLoop, close: Callable[[int], Any], code: int) -> None:
+    if loop is asyncio.get_running_loop():
+        await close(code)
+    elif not loop.is_closed():
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(close(code), loop))

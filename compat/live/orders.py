@@ -1,0 +1,97 @@
+"""Orders to close sockets: told first what they would do, and carried out once, by who has been told."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+from compat.clock import steady
+from compat.closing import POLICY_VIOLATION
+from compat.engine.refusal import listed, shown
+from compat.live.asking import Answers, Exchange
+from compat.live.looking import KINDS, MOST_NAME
+
+__all__ = ["CONFIRM_S", "Orders", "Refused", "audit"]
+
+audit = logging.getLogger("compat.audit")
+"""Who has looked into a group, and who has closed what: a WARNING for each."""
+
+CONFIRM_S = 60.0
+"""How long an order waits to be confirmed."""
+MOST_ORDERS = 100
+"""How many orders wait in a process; the oldest is dropped."""
+
+
+class Refused(Exception):
+    """An order that is not carried out; the text says why."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """Close the sockets of a user, in a group, or with a channel."""
+
+    who: str
+    kind: str
+    name: str
+    until: float
+
+
+class Orders:
+    """The orders that wait in this process, and those of others, which are asked."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._waiting: OrderedDict[str, Order] = OrderedDict()
+
+    async def prepare(self, who: str, kind: Any, name: Any) -> dict[str, Any]:
+        """Return ``{"count", "silent", "confirm"}``: how many sockets it is about, and what confirms it.
+
+        Raises Refused.
+        """
+        if kind not in KINDS or not isinstance(name, str) or not 0 < len(name) <= MOST_NAME:
+            raise Refused(f"expected kind, one of {listed(KINDS)}, and name, a text")
+        answers = await self._exchange.ask({"what": "find", "kind": kind, "name": name})
+        token = secrets.token_urlsafe(24)
+        self._waiting[token] = Order(who, kind, name, steady() + CONFIRM_S)
+        while len(self._waiting) > MOST_ORDERS:
+            self._waiting.popitem(last=False)
+        return {"count": _sum(answers), "silent": answers.silent, "confirm": token}
+
+    def redeem(self, token: object) -> dict[str, Any]:
+        """Return the order that ``token`` confirms, which is then gone; empty if there is none here."""
+        order = self._waiting.pop(token, None) if isinstance(token, str) else None
+        if order is None or order.until < steady():
+            return {}
+        return {"who": order.who, "kind": order.kind, "name": order.name}
+
+    async def carry_out(self, who: str, token: str, address: str) -> dict[str, Any]:
+        """Close what ``prepare`` has told of; return ``{"count", "silent"}``. Raises Refused.
+
+        ``address``: from where the confirmation came, for the audit record.
+        """
+        answers = await self._exchange.ask({"what": "redeem", "token": token})
+        orders = [given for given in answers.given.values() if given.get("who")]
+        if not orders:
+            raise Refused("this has been confirmed already, or too late: ask again")
+        order = orders[0]
+        if order["who"] != who:
+            raise Refused("somebody else has asked for this")
+        kind, name = str(order["kind"]), str(order["name"])
+        done = await self._exchange.ask(
+            {"what": "close", "kind": kind, "name": name, "code": POLICY_VIOLATION}
+        )
+        count = _sum(done)
+        audit.warning(
+            "%s closed %d sockets of %s %s, from %s",
+            *(shown(who), count, kind, shown(name), address),
+            extra={"by": who, "address": address, "action": "close", kind: name, "count": count},
+        )
+        return {"count": count, "silent": done.silent}
+
+
+def _sum(answers: Answers) -> int:
+    counts = [given.get("count") for given in answers.given.values()]
+    return sum(count for count in counts if isinstance(count, int))
