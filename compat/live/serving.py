@@ -90,17 +90,19 @@ class Page:
         """Serve one request; the last part of its path says for what."""
         if scope["type"] != "http":
             raise ValueError(f"compat.live.page() answers http, not {scope['type']!r}")
-        request = Request(scope, receive)
+        with contextlib.suppress(ClientDisconnect):
+            response = await self.response(Request(scope, receive))
+            await response(scope, receive, send)
+
+    async def response(self, request: Request) -> Response:
+        """Return the response to one request; raises ClientDisconnect."""
         try:
             response = await self._response(request)
         except HTTPException as error:
             response = PlainTextResponse(f"{error.detail}\n", error.status_code, error.headers)
-        except ClientDisconnect:
-            return
         for name, value in HEADERS.items():
             response.headers[name] = value
-        with contextlib.suppress(ClientDisconnect):
-            await response(scope, receive, send)
+        return response
 
     async def _response(self, request: Request) -> Response:
         name = request.url.path.rpartition("/")[2]

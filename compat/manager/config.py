@@ -89,7 +89,7 @@ class WSConfig(BaseSettings):
     """Groups that have members, on all servers."""
 
     SERVER_INSTANCE_ID: Annotated[str, BeforeValidator(_instance_id)] = Field(default_factory=new_instance_id)
-    """This server's name in metadata, logs and the status page; random if it is not set."""
+    """This server's name in metadata, logs and ``/status``; random if it is not set."""
     LOG_LEVEL: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)
     ] = "INFO"

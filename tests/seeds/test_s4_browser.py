@@ -169,16 +169,16 @@ def _closed(person: Person) -> bool:
 def test_the_live_status_page(
     tabs: Callable[[str], Tab], pair: tuple[Server, Server], free_name: Names
 ) -> None:
-    page = tabs(pair[0].http("/status/live"))
+    page = tabs(pair[0].http("/status/live/"))
     page.shows("#state", "Live")
-    page.shows("#backend", "redis backend, 2 servers")
+    page.shows("#seen", "2 processes")
     room = free_name()
     with Person(pair[0], free_name()) as one, Person(pair[1], free_name()) as two:
         one.joins(room)
         two.joins(room)
-        until(lambda: page.texts("#connections") == ["2"], "two connections")
+        until(lambda: page.texts("#plot-sockets") == ["2"], "two connections")
         page.shows("#groups tr", room)
-        until(lambda: sorted(page.texts("#servers td:first-child")) == ["one", "two"], "both servers")
+        until(lambda: len(page.texts("#processes tr")) == 2, "both servers")
         until(
             lambda: (
                 page.front().execute_script("return document.querySelectorAll('path.line[d*=L]').length") == 6
@@ -189,7 +189,7 @@ def test_the_live_status_page(
         for _ in range(5):
             one.does("ping")
             one.hear("pong")
-    until(lambda: page.texts("#connections") == ["0"], "they have left")
+    until(lambda: page.texts("#plot-sockets") == ["0"], "they have left")
     page.shows("#no-groups", "No group has members")
 
 
@@ -197,7 +197,7 @@ def test_the_live_page_says_when_it_is_not_live(
     tabs: Callable[[str], Tab], redis_url: str, tmp_path: Path
 ) -> None:
     with served_app(EXAMPLE, tmp_path / "one.log", redis_url, CHAT_DEBUG="1") as server:
-        page = tabs(server.http("/status/live"))
+        page = tabs(server.http("/status/live/"))
         page.shows("#state", "Live")
         page.outlives_its_server = True
     page.shows("#state", "Not connected")
@@ -223,12 +223,12 @@ def test_the_client_on_a_narrow_screen(
 
 
 def test_the_live_page_on_a_narrow_screen(tabs: Callable[[str], Tab], pair: tuple[Server, Server]) -> None:
-    page = tabs(pair[0].http("/status/live"))
+    page = tabs(pair[0].http("/status/live/"))
     chrome = page.front()
     chrome.set_window_size(400, 800)
     try:
         page.shows("#state", "Live")
-        until(lambda: page.texts("#servers td"), "the table is filled")
+        until(lambda: page.texts("#processes td"), "the table is filled")
         wide: Any = chrome.execute_script("return document.documentElement.scrollWidth - innerWidth")
         assert wide <= 0
     finally:

@@ -41,13 +41,12 @@ class BaseBackend(Messaging, abc.ABC):
     """A layer and a registry; any method raises BackendError if the server behind it cannot be reached."""
 
     kind: str = "custom"
-    """The backend's name on the status page."""
+    """The backend's name in ``status()``."""
 
     def __init__(self, layer: Any, *, server_id: str | None = None) -> None:
         super().__init__(layer)
         self.server_id = server_id or new_instance_id()
         """This server's name for people (``SERVER_INSTANCE_ID``)."""
-        self._claimed: dict[str, float] = {}
         """The names that ``claim`` has reserved, with the time of the monotonic clock at which this ends."""
 
     # The registry
@@ -135,19 +134,6 @@ class BaseBackend(Messaging, abc.ABC):
 
     async def open(self) -> None:
         """Connect to the server behind the registry, and start to renew this server's lease."""
-
-    async def shared_secret(self) -> bytes:
-        """Return random bytes that are the same on every server that shares this registry."""
-        raise NotImplementedError
-
-    async def claim(self, name: str, seconds: float) -> bool:
-        """Reserve ``name`` for so many seconds; return False if any server has reserved it already."""
-        now = time.monotonic()
-        self._claimed = {one: until for one, until in self._claimed.items() if until > now}
-        if name in self._claimed:
-            return False
-        self._claimed[name] = now + seconds
-        return True
 
     async def cleanup(self) -> None:
         """Remove this server from the registry, and close the connections of this event loop."""

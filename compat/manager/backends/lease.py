@@ -25,7 +25,7 @@ __all__ = ["Lease"]
 log = logging.getLogger("compat.manager")
 
 REPORT_EVERY_S = 5.0
-"""Seconds between two reports of a server's statistics for the status page."""
+"""Seconds between two reports of a server's statistics for ``status()``."""
 FIRST_PAUSE_S = 0.1
 
 

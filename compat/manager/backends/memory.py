@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -27,7 +26,6 @@ class MemoryBackend(BaseBackend):
         self._users: dict[str, dict[str, None]] = {}
         self._groups: dict[str, dict[str, None]] = {}
         self._joined: dict[str, dict[str, None]] = {}
-        self._secret = secrets.token_bytes(32)
         self._report: Callable[[], dict[str, Any]] = dict
 
     @property
@@ -130,9 +128,6 @@ class MemoryBackend(BaseBackend):
                 self._report(),
             )
         ]
-
-    async def shared_secret(self) -> bytes:
-        return self._secret
 
     async def cleanup_orphaned_group_members(
         self,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import secrets
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -256,16 +255,6 @@ class RedisBackend(BaseBackend):
             at = float(told.get("at", 0.0))
             servers.append(ServerInfo(name.decode(), instance, int(connections), lease_s, at, told))
         return servers
-
-    async def shared_secret(self) -> bytes:
-        key = f"{self.link.prefix}secret"
-        await self.link.call(b"SET", key, secrets.token_bytes(32), b"NX")
-        secret: bytes = await self.link.call(b"GET", key)
-        return secret
-
-    async def claim(self, name: str, seconds: float) -> bool:
-        key = f"{self.link.prefix}claim:{name}"
-        return await self.link.call(b"SET", key, b"1", b"NX", b"EX", max(1, round(seconds))) is not None
 
     async def cleanup_stale_connections(
         self,

@@ -29,6 +29,7 @@ from compat.manager.serializers.base import BaseSerializer
 from compat.manager.serializers.json_serializer import JSONSerializer
 from compat.manager.statistics import Statistics
 from compat.manager.utils.batching import run_with_concurrency_limit
+from compat.metrics import starting
 from compat.redis.loops import PerLoop
 
 __all__ = ["ConnectionManager"]
@@ -188,6 +189,7 @@ class ConnectionManager(Lifecycle, Blocking):
         if self._running and self._home is loop:
             return
         await self._reach_backend()
+        starting()
         self._settle(loop)
         self._running = True
         stale = await self.backend.cleanup_stale_connections(self.server_instance_id)

@@ -111,11 +111,6 @@ async def test_flush_forgets_everything(backend: BaseBackend) -> None:
     assert await backend.registry_count_connections() == 0 == await backend.registry_count_groups()
 
 
-async def test_the_secret_stays_the_same(backend: BaseBackend) -> None:
-    first = await backend.shared_secret()
-    assert len(first) == 32 and await backend.shared_secret() == first
-
-
 async def test_what_a_backend_says_of_itself(backend: BaseBackend, kind: str) -> None:
     assert backend.kind == ("memory" if kind == "memory" else "redis")
     assert backend.supports_broadcast_channel() is (kind != "memory")
