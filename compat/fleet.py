@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from compat import timings
 from compat.clock import call_later, wall
 from compat.exceptions import LayerUnavailable
 from compat.layers import channel_layers
@@ -265,6 +266,7 @@ def is_away(layer: Mapping[str, Any]) -> bool:
 
 
 _reporter = _Reporter()
+timings.watch()
 report_start(_reporter.start)
 
 

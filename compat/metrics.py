@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from compat import timings
 from compat.forks import new_lock
+from compat.timings import Histogram
 
 __all__ = [
     "Gap",
@@ -73,7 +75,17 @@ class LayerMetrics:
     """The counters of one channel layer in this process."""
 
     __slots__ = (
-        *("delivered", "dropped", "filled", "gaps", "recorded", "recorded_bytes", "reconnects", "replayed"),
+        *(
+            "delivered",
+            "delivery",
+            "dropped",
+            "filled",
+            "gaps",
+            "recorded",
+            "recorded_bytes",
+            "reconnects",
+            "replayed",
+        ),
         *("sent", "taken_out", "throttle"),
     )
 
@@ -82,6 +94,8 @@ class LayerMetrics:
         """Successful calls of ``send`` and ``group_send``."""
         self.delivered = 0
         """Messages that were put into a mailbox of this process."""
+        self.delivery = Histogram()
+        """From the send of a message, or its arrival in this process, until its handler begins."""
         self.dropped: dict[str, int] = {}
         """Messages lost, by reason: "overflow", "expired", "gone", "undecodable", "unavailable"…"""
         self.recorded = self.recorded_bytes = 0
@@ -167,6 +181,7 @@ class LayerMetrics:
         return {
             "sent": self.sent,
             "delivered": self.delivered,
+            "delivery": self.delivery.as_dict(),
             "dropped": dict(self.dropped),
             "history": {
                 "recorded": self.recorded,
@@ -247,11 +262,12 @@ def resumable() -> dict[str, Any]:
 def snapshot() -> dict[str, Any]:
     """Return the counters of this process.
 
-    ``{"connections": {"current", "total"}, "layers": {alias: {"sent", "delivered", "dropped": {reason: n},
-    "history": {"recorded", "bytes", "replayed", "filled"}, "presence": {"present", "taken_out"},
-    "reconnects", "gaps": [{"began", "ended"}], "depth"}}, "resumable": {…}}``; depth is the number of
-    messages that wait in this process, present the number of groups in which each of its connections is
-    present, all together. A layer that is not ours has no entry. ``resumable()`` has the last.
+    ``{"connections": {"current", "total"}, "consumers": {class: {"connect", "handler"}}, "layers": {alias:
+    {"sent", "delivered", "delivery", "dropped": {reason: n}, "history": {"recorded", "bytes", "replayed",
+    "filled"}, "presence": {"present", "taken_out"}, "reconnects", "gaps": [{"began", "ended"}], "depth"}},
+    "resumable": {…}}``; depth is the number of messages that wait in this process, present the number of
+    groups in which each of its connections is present, all together. Connect, handler and delivery are
+    histograms (``compat.timings``). A layer that is not ours has no entry. ``resumable()`` has the last.
     """
     layers = {}
     for alias, layer in _layers().items():
@@ -268,6 +284,7 @@ def snapshot() -> dict[str, Any]:
             }
     return {
         "connections": {"current": connections.current, "total": connections.total},
+        "consumers": timings.as_dict(),
         "layers": layers,
         "resumable": resumable(),
     }

@@ -8,6 +8,7 @@ for an existing registry, and ``prometheus_text()`` returns that as text.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 from starlette.requests import Request
@@ -16,10 +17,17 @@ from starlette.responses import PlainTextResponse, Response
 from compat import fleet
 from compat.metrics import snapshot
 from compat.security.bearer import bears, secret_bytes
+from compat.timings import BOUNDS
+from compat.types import is_number
 
 try:
     from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+    from prometheus_client.core import (
+        CounterMetricFamily,
+        GaugeMetricFamily,
+        HistogramMetricFamily,
+        Metric,
+    )
     from prometheus_client.registry import Collector
 except ModuleNotFoundError as error:
     raise ImportError(
@@ -88,6 +96,14 @@ PER_LAYER = (
     Read("depth", False, "Messages that wait in this process", ["depth"]),
     Read("unavailable", False, "1 while the layer's server cannot be reached", ["away"]),
 )
+OF_CONSUMERS = (
+    Read("connect_seconds", True, "How long connect() takes, of a part of the connections", ["connect"]),
+    Read("handler_seconds", True, "How long other handlers take, of a part of the connections", ["handler"]),
+)
+DELIVERY = Read(
+    *("delivery_seconds", True, "From a send until the handler begins, of a part of the connections"),
+    ["delivery"],
+)
 OF_RESUMABLE = (
     Read("live", False, "Resumable connections with a client", ["live"]),
     Read("parked", False, "Resumable connections that wait for their client", ["parked"]),
@@ -140,21 +156,44 @@ def _metrics(processes: Sequence[Counted], labels: Labels) -> Iterator[Metric]:
     for read in PER_PROCESS:
         yield _metric("", read, processes, labels)
     layers = [
-        Counted(
-            (*one.labels, alias.encode(errors="replace").decode()),
-            {**layer, "away": int(fleet.is_away(layer))},
-        )
-        for one in processes
-        for alias, layer in fleet.part(one.counters, "layers").items()
-        if isinstance(layer, Mapping)
+        Counted(one.labels, {**one.counters, "away": int(fleet.is_away(one.counters))})
+        for one in _named(processes, "layers")
     ]
     for read in PER_LAYER:
         yield _metric("layer_", read, layers, (*labels, "layer"))
+    yield _histogram("layer_", DELIVERY, layers, (*labels, "layer"))
+    consumers = _named(processes, "consumers")
+    for read in OF_CONSUMERS:
+        yield _histogram("", read, consumers, (*labels, "consumer"))
     resumable = [
         Counted(one.labels, found) for one in processes if (found := fleet.part(one.counters, "resumable"))
     ]
     for read in OF_RESUMABLE if resumable else ():
         yield _metric("resumable_", read, resumable, labels)
+
+
+def _named(processes: Iterable[Counted], key: str) -> list[Counted]:
+    """Return what each process has under the names in ``key``, with the name as one more label."""
+    return [
+        Counted((*one.labels, name.encode(errors="replace").decode()), part)
+        for one in processes
+        for name, part in fleet.part(one.counters, key).items()
+        if isinstance(part, Mapping)
+    ]
+
+
+def _histogram(group: str, read: Read, counted: Iterable[Counted], labels: Labels) -> Metric:
+    metric = HistogramMetricFamily(f"{PREFIX}_{group}{read.name}", read.text, labels=labels)
+    for one in counted:
+        found = fleet.part(one.counters, read.path[0])
+        counts, total_s = found.get("counts"), found.get("sum")
+        if not isinstance(counts, list) or len(counts) != len(BOUNDS) + 1 or not is_number(total_s):
+            continue  # another version has other buckets
+        if total_s is not None and all(is_number(one) and 0 <= one < fleet.MOST for one in counts):
+            bounds = [*map(str, BOUNDS), "+Inf"]
+            buckets = list(zip(bounds, map(float, accumulate(counts)), strict=True))
+            metric.add_metric(one.labels, buckets, float(total_s))
+    return metric
 
 
 def _metric(group: str, read: Read, counted: Iterable[Counted], labels: Labels) -> Metric:

@@ -42,6 +42,7 @@ ROOMS = (
         "names",
         "settings",
         "tickets",
+        "timings",
         "types",
         "utils",
     ),

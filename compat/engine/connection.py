@@ -24,6 +24,7 @@ from compat.engine.socket import Socket, says_gone
 from compat.engine.subscription import Subscription
 from compat.exceptions import ClientDisconnected, StopConsumer
 from compat.metrics import connections
+from compat.timings import Timing, timing_of
 from compat.types import Message, Receive
 
 __all__ = ["CLOSE_TIMEOUT_S", "STOP", "Connection"]
@@ -65,6 +66,7 @@ class Connection:
         "scope",
         "socket",
         "subscription",
+        "timing",
         "work",
     )
 
@@ -87,6 +89,8 @@ class Connection:
         self.reader: SocketReader | None = None
         self.heartbeat: Heartbeat | None = None
         self.work: Work | None = None
+        self.timing: Timing | None = None
+        """Measures the handlers of this connection; most are not measured."""
         self.failure: BaseException | None = None
         """The exception of a handler, once it has been logged."""
         self.cancelled = False
@@ -125,6 +129,8 @@ class Connection:
             socket.send_by(apart.send)
         if limited(self.consumer):
             receive = self._limit(receive)
+        layer = None if self.subscription is None else self.subscription.layer
+        self.timing = timing_of(type(self.consumer), self.inbox, layer)
         self.reader = read(receive, self.inbox)
         connections.begin()
         register.enter(self.inbox.channel, self.consumer)
@@ -209,7 +215,7 @@ class Connection:
 
     async def handle(self, message: Message) -> None:
         """Await the handler of ``message``; raise StopConsumer if it ends the consumer."""
-        handling = self.dispatch(message)
+        handling = self.timed(self.dispatch(message), message)
         if self.inbox.ended and self.scope is not None:
             handling = self.shielded(handling)
         try:
@@ -218,6 +224,10 @@ class Connection:
         except Exception as error:
             if not self.has_left(error):
                 raise
+
+    def timed(self, handling: Awaitable[Any], message: Message) -> Awaitable[Any]:
+        """Return what awaits the handler of ``message``, and measures it if this connection is measured."""
+        return handling if self.timing is None else self.timing.timed(handling, message)
 
     async def shielded(self, handling: Awaitable[Any]) -> Any:
         """Run the disconnect handler so that no outer anyio cancel scope interrupts it."""

@@ -57,12 +57,7 @@ class Inbox:
     """
 
     __slots__ = (
-        "capacity",
-        "channel",
-        "current",
-        "cursors",
-        "drained",
-        "ended",
+        *("capacity", "channel", "current", "cursors", "drained", "due", "ended"),
         "events",
         "failure",
         "frame",
@@ -97,6 +92,7 @@ class Inbox:
         self.frame: Message | None = None
         self.turn = False
         """Which one is next if a frame and an event both wait: False is the frame, True the event."""
+        self.due = 0.0  # the deadline of the event that was taken last
         self.current: Message | None = None
         """The message whose handler runs; None before the first message, ``BETWEEN`` between two."""
         self.waiter: asyncio.Future[Any] | None = None
@@ -310,7 +306,7 @@ class Inbox:
                 self.loop.call_soon_threadsafe(self._tell_drained)  # this may be a worker thread
             if deadline > steady():
                 message = message if copy is None else copy()
-                self.current = message
+                self.current, self.due = message, deadline
                 return message
             if self.owner is not None:
                 self.owner.count_drop(self.channel, "expired")

@@ -14,7 +14,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from compat import metrics
+from compat import metrics, timings
 from compat.layers import InMemoryChannelLayer, register_channel_layer, unregister_channel_layer
 from compat.prometheus import endpoint
 from tests.support.debian import program
@@ -33,6 +33,12 @@ def asked_by_the_board() -> list[str]:
     return [*shown, *(one["expr"] for one in board()["annotations"]["list"])]
 
 
+class NoInbox:
+    """That of a connection to which nobody has sent."""
+
+    due = 0.0
+
+
 @pytest.fixture
 def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A process that has counted something of each kind."""
@@ -41,6 +47,9 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     register_channel_layer("default", layer)
     counts = {"live": 1, "parked": 1, "resumed": 1, "groups": 1, "lost": {"gone": 1}}
     monkeypatch.setattr(metrics, "_resumable", lambda: counts)
+    monkeypatch.setattr(timings, "_watched", True)
+    monkeypatch.setattr(timings, "_classes", {})
+    timings.timing_of(type(layer), NoInbox(), layer)
     yield
     unregister_channel_layer("default")
 

@@ -13,6 +13,7 @@ import contextvars
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from compat import db, logs
@@ -43,15 +44,12 @@ class Bridge:
 
     __slots__ = (
         *("begun", "busy", "sent"),
-        "closing",
-        "connection",
-        "consumer",
-        "context",
-        "database",
+        *("closing", "connection", "consumer", "context"),
         "draining",
         "error",
         "finished",
         "given_up",
+        "handle",
         "home",
         "hurried",
         "inbox",
@@ -77,7 +75,7 @@ class Bridge:
         self.room: threading.Event | None = None
         """Set when a handler that waits in ``send()`` may check again; made by the first one that waits."""
         self.context = contextvars.copy_context()
-        self.database = db.watched()
+        self.handle: Callable[[Message], None]
         self.home: int = 0
         """The identifier of the thread that ran the last handler."""
         self.nested: list[Any] = []
@@ -132,11 +130,14 @@ class Bridge:
     async def run(self, connection: Connection) -> None:
         """Run the consumer until it stops, its client leaves, a handler raises, or the task is cancelled."""
         self.connection = connection
+        self.handle = self._guarded if db.watched() else self.consumer.dispatch
         protocol = self.inbox.scheduler.bursts.protocol_of(connection.receive, self.socket.raw_send)
         error: BaseException | None = None
         try:
             self.context.run(logs.enter, self.consumer, self.inbox.channel)
             connection.begin(TaskReader, protocol, work=self)
+            if connection.timing is not None:
+                self.handle = connection.timing.around(self.handle)
             await self._pump()
         except GeneratorExit:
             connection.dropped()
@@ -154,7 +155,7 @@ class Bridge:
             await connection.end(error)
         finally:
             error = self.connection = None
-            del self.consumer, self.inbox  # breaks reference cycles, so the garbage collector is not needed
+            del self.consumer, self.handle, self.inbox  # which are in reference cycles
 
     async def _pump(self) -> None:
         """Send the queued frames of handlers, until a handler has ended the consumer."""
@@ -208,8 +209,8 @@ class Bridge:
 
     def _waiting(self) -> asyncio.Future[None]:
         """Return a future that is done when ``wake`` is called."""
-        self.waiter = waiter = self.pool.loop.create_future()
-        return waiter
+        self.waiter = self.pool.loop.create_future()
+        return self.waiter
 
     async def flush(self) -> None:
         """Send the queued frames, for ``CLOSE_TIMEOUT_S`` at most; no further message is handled."""
@@ -228,9 +229,7 @@ class Bridge:
         self.out.clear()
 
     def progress(self) -> Progress:
-        running = int(
-            self.busy.locked()
-        )  # first: a worker that ends meanwhile has put its frames into ``out``
+        running = int(self.busy.locked())  # first: a worker that ends has put its frames into ``out``
         return Progress(running, self.begun + len(self.out), self.sent)
 
     async def idle(self) -> None:
@@ -312,12 +311,12 @@ class Bridge:
         if slow_kinds and self.kind() in slow_kinds:
             self._run_slow(worker, message)
         else:
-            self.context.run(self._guarded if self.database else self.consumer.dispatch, message)
+            self.context.run(self.handle, message)
 
     def _run_slow(self, worker: Worker, message: Message) -> None:
         self.pool.hand_over(worker)
         began = time.perf_counter()
-        self.context.run(self._guarded, message)
+        self.context.run(self.handle, message)
         if time.perf_counter() - began < TICK_S:
             self.pool.slow_kinds.discard(self.kind())
 

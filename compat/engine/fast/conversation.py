@@ -54,6 +54,7 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
         protocol = gathered.protocol_of(connection.receive, connection.socket.raw_send)
         connection.begin(read, protocol)
         reader: Any = inbox.reader or NO_STEPS
+        timing = connection.timing
         while True:
             ready = inbox.frame is not None or (bool(inbox.events) and not inbox.turn)
             if not ready:
@@ -106,6 +107,8 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
             handling = dispatch(message) if name is None else getattr(consumer, name)(message)
             if handling.__class__ is not CoroutineType:
                 handling = _awaited(handling)
+            if timing is not None:
+                handling = timing.timed(handling, message)
             if inbox.ended and connection.scope is not None:
                 handling = end.shielded(handling)
             try:
