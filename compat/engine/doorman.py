@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,8 @@ from compat.types import Message
 
 __all__ = ["Doorman", "attached"]
 
+log = logging.getLogger("compat.layers")
+
 
 class Doorman(Inbox):
     """An inbox that stores nothing, but passes each message to ``deliver`` at once.
@@ -19,15 +22,24 @@ class Doorman(Inbox):
     Other inboxes may have the same message, so ``deliver`` must not change it.
     """
 
-    __slots__ = ("deliver",)
+    __slots__ = ("deliver", "on_failure")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, deliver: Callable[[Message], None]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        deliver: Callable[[Message], None],
+        on_failure: Callable[[BaseException], None],
+    ) -> None:
         super().__init__(loop)
         self.deliver = deliver
+        self.on_failure = on_failure
 
     def offer(self, event: Event) -> bool:
         self.deliver(event[1])
         return True
+
+    def fail(self, error: BaseException) -> None:
+        self.on_failure(error)
 
     def hand_on(self) -> None:
         """Deliver the messages that came before this inbox was attached."""
@@ -35,9 +47,22 @@ class Doorman(Inbox):
             self.deliver(message)
 
 
-async def attached(layer: Any, channel: str, deliver: Callable[[Message], None]) -> Subscription:
-    """Pass every message for ``channel`` to ``deliver``, until ``end()`` of the returned subscription."""
-    inbox = Doorman(asyncio.get_running_loop(), deliver)
+def _report(error: BaseException) -> None:
+    log.error("a channel is not read any more: the receive() of its layer has failed", exc_info=error)
+
+
+async def attached(
+    layer: Any,
+    channel: str,
+    deliver: Callable[[Message], None],
+    on_failure: Callable[[BaseException], None] = _report,
+) -> Subscription:
+    """Pass every message for ``channel`` to ``deliver``, until ``end()`` of the returned subscription.
+
+    ``on_failure(error)`` is called if the layer is one of others, and its ``receive()`` raises: no message
+    comes any more. By default it is logged.
+    """
+    inbox = Doorman(asyncio.get_running_loop(), deliver, on_failure)
     subscription = Subscription(layer, channel, inbox)
     inbox.hand_on()
     return subscription

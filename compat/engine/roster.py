@@ -60,13 +60,18 @@ def _socket(connection: Connection) -> OpenSocket:
     return OpenSocket(
         inbox.channel,
         fields["consumer"],
-        fields.get("path", ""),
-        fields.get("user", ""),
+        _text(fields.get("path", "")),
+        _text(fields.get("user", "")),
         groups,
         len(inbox.events) + (inbox.frame is not None),
         connection.is_parked(),
         lambda code: _on_its_loop(inbox.loop, connection.close, code),
     )
+
+
+def _text(name: str) -> str:
+    """Return a name that has a form in JSON, whoever has chosen it."""
+    return name.encode(errors="replace").decode()
 
 
 async def _on_its_loop(loop: asyncio.AbstractEventLoop, close: Callable[[int], Any], code: int) -> None:

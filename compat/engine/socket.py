@@ -15,7 +15,7 @@ from compat.engine.refusal import can_respond
 from compat.exceptions import ClientDisconnected
 from compat.types import Message, Scope, Send, is_served
 
-__all__ = ["NoSocket", "Socket", "check_close", "says_gone"]
+__all__ = ["NoSocket", "Socket", "check_close", "is_disconnect", "says_gone"]
 
 MAX_REASON_BYTES = 123
 """A control frame holds 125 bytes, and the close code takes two of them (RFC 6455, 5.5)."""
@@ -40,7 +40,12 @@ def says_gone(error: BaseException) -> bool:
 
     Not every OSError does: a middleware's TimeoutError is one too, and so is a failed database connection.
     """
-    return isinstance(error, GONE) or type(error).__name__ in GONE_NAMES
+    return isinstance(error, GONE) or is_disconnect(error)
+
+
+def is_disconnect(error: BaseException) -> bool:
+    """Return True for what only a send to a client that has left raises: ours, and the servers' own."""
+    return type(error).__name__ in GONE_NAMES
 
 
 def check_close(message: Message) -> None:

@@ -101,13 +101,19 @@ class Exchange:
     async def _open(self, layer: Any) -> None:
         try:
             channel: str = await within(ANSWER_S, layer.new_channel("compat.live"))
-            self._subscription = await attached(layer, channel, self._take)
+            self._subscription = await attached(layer, channel, self._take, self._lost)
         except (LayerUnavailable, OSError, asyncio.TimeoutError) as error:
             if self._throttle.due("open"):
                 log.warning("other processes cannot ask this one what it has: %s", error)
             self._start_later(asyncio.get_running_loop())
         else:
             fleet.reached_at(channel)
+
+    def _lost(self, error: BaseException) -> None:
+        """Open another channel, since a layer of others has raised an error."""
+        self._subscription = None
+        fleet.reached_at("")
+        self._start_later(asyncio.get_running_loop())
 
     def _take(self, message: Message) -> None:
         """Take a question or an answer; others may have written what they like."""
@@ -121,10 +127,12 @@ class Exchange:
             self._answering.add(task)
             task.add_done_callback(self._answering.discard)
 
-    def _note(self, number: int, content: Answer) -> None:
+    def _note(self, number: int, content: Answer | None) -> None:
+        """Note an answer, or that there will be none."""
         wait, whose = self._waits.pop(number, (None, ""))
         if wait is not None:
-            wait.given[whose] = content
+            if content is not None:
+                wait.given[whose] = content
             wait.missing -= 1
             if not wait.missing:
                 settle(wait.complete)
@@ -146,12 +154,14 @@ class Exchange:
         Waits a second at most for the reports, and as long for the answers. Raises nothing for an outage.
         """
         self.start()
+        if self._loop is not None and self._loop is not asyncio.get_running_loop():  # of another thread
+            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self.ask(question), self._loop))
         found = await fleet.processes()
         given = {found.own.id: await self._answer(question)}
         others = {process.id: process.address for process in found.processes if process.address}
         others.pop(found.own.id, None)
         subscription = self._subscription
-        if others and subscription is not None and self._loop is asyncio.get_running_loop():
+        if others and subscription is not None:
             await self._ask_others(subscription, question, others, given)
         return Answers(found, given)
 
@@ -163,13 +173,15 @@ class Exchange:
         self._asked += len(others)
         self._waits.update({number: (wait, whose) for number, whose in zip(numbers, others, strict=True)})
 
+        async def ask(number: int, channel: str) -> None:
+            about = {"type": ASK, "from": subscription.channel, "content": question, "number": number}
+            try:
+                await subscription.layer.send(channel, about)
+            except (ChannelFull, LayerUnavailable, OSError):
+                self._note(number, None)
+
         async def complete() -> None:
-            about = {"type": ASK, "from": subscription.channel, "content": question}
-            sends = [
-                subscription.layer.send(channel, {**about, "number": number})
-                for number, channel in zip(numbers, others.values(), strict=True)
-            ]
-            await asyncio.gather(*sends, return_exceptions=True)
+            await asyncio.gather(*map(ask, numbers, others.values()))
             await wait.complete
 
         try:

@@ -94,7 +94,9 @@ class Guard:
 def _foreign(request: Request) -> str:
     """Return what is wrong if a page of another site asks, else nothing."""
     site = request.headers.get("sec-fetch-site", "none")
-    if site not in ("same-origin", "none"):
+    if site == "same-origin":
+        return ""  # a browser says so; a proxy may have changed the Host
+    if site != "none":
         return f"Pages of other sites may not ask here (Sec-Fetch-Site: {shown(site, 40)})"
     origin, host = request.headers.get("origin"), request.headers.get("host", "")
     if origin is None or _host(origin) == host.lower():

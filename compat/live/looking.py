@@ -1,6 +1,6 @@
 """What this process has: its largest groups, its slowest consumers, and the sockets of somebody or something.
 
-Nothing is counted while nobody looks. To look takes turns of the event loop of about a millisecond.
+Nothing is counted while nobody looks. To look takes turns of the event loop of some milliseconds.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import asyncio
 import heapq
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from itertools import islice
 from typing import Any
 
 from compat.clock import steady
@@ -26,7 +27,7 @@ MOST_FOUND = 50
 MOST_NAMED = 20
 """How many groups are told of one socket."""
 AT_ONCE = 50
-"""How many sockets are closed at once."""
+"""How many closes begin in one turn of the event loop."""
 A_TURN = 1000
 """How many sockets and memberships are looked at in one turn of the event loop."""
 EVERY_S, SHARE = 1.0, 0.02
@@ -47,14 +48,13 @@ async def _in_turns() -> AsyncIterator[OpenSocket]:
 
 
 def _told(socket: OpenSocket) -> Told:
-    groups = sorted(socket.groups)
     return {
         "channel": socket.channel,
         "consumer": socket.consumer,
         "path": socket.path,
         "user": socket.user,
-        "groups": groups[:MOST_NAMED],
-        "in_groups": len(groups),
+        "groups": sorted(islice(socket.groups, MOST_NAMED)),
+        "in_groups": len(socket.groups),
         "waiting": socket.waiting,
         "parked": socket.parked,
     }
@@ -95,7 +95,7 @@ class Overview:
             groups.update(socket.groups)
             if socket.waiting:
                 slow.append((socket.waiting, sockets, socket))
-        largest = heapq.nlargest(MOST_GROUPS, groups.items(), key=lambda item: item[1])
+        largest = await _largest(groups)
         now = steady()
         self._next = now + max(EVERY_S, (now - began) / SHARE)
         self._told = {
@@ -107,6 +107,15 @@ class Overview:
             "slow": [_told(socket) for _, _, socket in heapq.nlargest(MOST_SLOW, slow)],
         }
         return self._told
+
+
+async def _largest(groups: Counter[str]) -> list[tuple[str, int]]:
+    best: list[tuple[str, int]] = []
+    items = iter(groups.items())
+    while some := list(islice(items, 5 * A_TURN)):
+        best = heapq.nlargest(MOST_GROUPS, [*best, *some], key=lambda item: item[1])
+        await asyncio.sleep(0)
+    return best
 
 
 async def find(kind: str, name: str) -> Told:
@@ -132,9 +141,12 @@ _closing: set[asyncio.Task[None]] = set()
 
 
 async def _close(found: Sequence[OpenSocket], code: int) -> None:
-    for first in range(0, len(found), AT_ONCE):
-        closing = (socket.close(code) for socket in found[first : first + AT_ONCE])
-        await asyncio.gather(*closing, return_exceptions=True)
+    closing = []
+    for number, socket in enumerate(found, start=1):
+        closing.append(asyncio.ensure_future(socket.close(code)))
+        if number % AT_ONCE == 0:  # nobody waits for a client that does not read
+            await asyncio.sleep(0)
+    await asyncio.gather(*closing, return_exceptions=True)
 
 
 def _is(socket: OpenSocket, kind: str, name: str) -> bool:

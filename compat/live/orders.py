@@ -74,6 +74,8 @@ class Orders:
         """
         answers = await self._exchange.ask({"what": "redeem", "token": token})
         orders = [given for given in answers.given.values() if given.get("who")]
+        if not orders and answers.silent:
+            raise Refused(f"nothing was closed: {listed(answers.silent)} did not answer. Ask again")
         if not orders:
             raise Refused("this has been confirmed already, or too late: ask again")
         order = orders[0]

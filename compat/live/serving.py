@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 
 from compat.clock import steady, wall
 from compat.engine.outage import RETRY_AFTER_S
-from compat.engine.refusal import shown
+from compat.engine.refusal import refuse, shown
 from compat.exceptions import LayerUnavailable
 from compat.fleet import part
 from compat.layers import get_channel_layer
@@ -89,7 +89,7 @@ class Page:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; the last part of its path says for what."""
         if scope["type"] != "http":
-            raise ValueError(f"compat.live.page() answers http, not {scope['type']!r}")
+            return await refuse(scope, receive, send, NOT_FOUND, "There is no websocket here.\n")
         with contextlib.suppress(ClientDisconnect):
             response = await self.response(Request(scope, receive))
             await response(scope, receive, send)
@@ -259,7 +259,7 @@ async def _json(request: Request) -> dict[str, Any]:
 
 
 def _address(request: Request) -> str:
-    return request.client.host if request.client is not None else "an unknown address"
+    return shown(request.client.host) if request.client is not None else "an unknown address"
 
 
 def _later(why: str) -> HTTPException:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from compat.clock import call_later, steady
@@ -31,6 +31,8 @@ MOST_WAITING = 200
 """How many lines may wait for a watcher that reads slowly; others are counted."""
 SKIPPED_S = 1.0
 """How long messages that are not shown are counted, before a watcher is told of them."""
+RETRY_MS = 250
+"""How soon a browser asks again."""
 WATCH_S, ALIVE_S = 300.0, 15.0
 """How long a watcher is served before it must ask again, and how often it is told that it is served."""
 
@@ -113,12 +115,16 @@ class Watch:
             return ""
 
 
+Key = tuple[asyncio.AbstractEventLoop, Any, str]
+"""An event loop, a layer and a group."""
+
+
 class Watches:
-    """The groups of one layer that are watched in this process, on one event loop."""
+    """The groups that are watched in this process."""
 
     def __init__(self, rule: Rule) -> None:
         self._rule = rule
-        self._watched: dict[tuple[Any, str], Watch] = {}
+        self._watched: dict[Key, Watch] = {}
 
     @contextlib.asynccontextmanager
     async def watch(self, layer: Any, group: str) -> AsyncIterator[AsyncIterator[str]]:
@@ -126,7 +132,7 @@ class Watches:
 
         They end after ``WATCH_S``, and when the server stops. Raises TooMany, LayerUnavailable.
         """
-        key = (layer, group)
+        key = (asyncio.get_running_loop(), layer, group)
         watch = self._watched.get(key)
         watching = sum(len(one.watchers) for one in self._watched.values())
         if watching >= MOST_WATCHERS or (watch is None and len(self._watched) >= MOST_WATCHED):
@@ -139,14 +145,20 @@ class Watches:
         try:
             async with watch.opening:
                 if watch.subscription is None:
-                    watch.subscription = await _joined(layer, group, watch)
+                    watch.subscription = await _joined(layer, group, watch, lambda: self._lost(key, watch))
             yield _events(watcher)
         finally:
             registry.closed(watcher.end)
             watch.watchers.discard(watcher)
             await self._close_if_empty(key, watch)
 
-    async def _close_if_empty(self, key: tuple[Any, str], watch: Watch) -> None:
+    def _lost(self, key: Key, watch: Watch) -> None:
+        """End a watch whose layer, one of others, has raised an error; who watches asks again."""
+        self._watched.pop(key, None)
+        for watcher in watch.watchers:
+            watcher.end()
+
+    async def _close_if_empty(self, key: Key, watch: Watch) -> None:
         async with watch.opening:
             if watch.watchers:
                 return
@@ -157,8 +169,9 @@ class Watches:
                 await _left(subscription, watch.group)
 
 
-async def _joined(layer: Any, group: str, watch: Watch) -> Subscription:
-    subscription = await attached(layer, await layer.new_channel("compat.live"), watch.deliver)
+async def _joined(layer: Any, group: str, watch: Watch, on_failure: Callable[[], None]) -> Subscription:
+    channel = await layer.new_channel("compat.live")
+    subscription = await attached(layer, channel, watch.deliver, lambda error: on_failure())
     try:
         rules = getattr(layer, "rules", None)
         nothing = (0,) if rules and rules.of(group) is not None else ()  # of the history
@@ -178,6 +191,6 @@ async def _left(subscription: Subscription, group: str) -> None:
 
 async def _events(watcher: Watcher) -> AsyncIterator[str]:
     last = steady() + WATCH_S
-    yield ": watching\n\n"
+    yield f"retry: {RETRY_MS}\n\n"
     while not watcher.ended and steady() < last:
         yield await watcher.taken()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, cast
 
 from pydantic import ValidationError
 
+from compat.engine.socket import is_disconnect
 from compat.exceptions import AcceptConnection, DenyConnection, RequestAborted, StopConsumer
 from compat.typed.camel import to_snake
 from compat.typed.config import config
@@ -216,14 +217,15 @@ class Conversation(Generic[ReceiveEvent]):
         """Pass a valid message to its handler, and the result to ``handle_result()``."""
         if self.log_websocket_message:
             self._log("received", message.action)
-        method = getattr(self, self._typed_messages.method_for(message))
         try:
-            result = await method(message)
+            result = await getattr(self, self._typed_messages.method_for(message))(message)
             if result is not None:
                 await self.handle_result(result)
         except CONTROL:
             raise
-        except Exception as error:  # noqa: BLE001 - the user's handler may raise anything
+        except Exception as error:
+            if is_disconnect(error):
+                raise
             await self.handle_message_handler_error(error, message.action, message)
 
     async def receive_event(self, event: BaseMessage) -> None:
@@ -235,7 +237,9 @@ class Conversation(Generic[ReceiveEvent]):
                 await self.handle_result(result)
         except CONTROL:
             raise
-        except Exception as error:  # noqa: BLE001 - the user's handler may raise anything
+        except Exception as error:
+            if is_disconnect(error):
+                raise
             await self.handle_event_handler_error(error, event.action, event)
         if self.send_completion:
             await self.send_message(EventCompleteMessage())

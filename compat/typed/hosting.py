@@ -8,6 +8,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from compat.engine.socket import is_disconnect
 from compat.exceptions import ImproperlyConfigured
 from compat.typed.conversation import CONTROL
 from compat.typed.envelope import current_ref, stamp
@@ -119,7 +120,9 @@ class TopicHost:
             await subscription.on_subscribe()
         except CONTROL:
             raise
-        except Exception as error:  # noqa: BLE001 - the user's hook may raise anything
+        except Exception as error:
+            if is_disconnect(error):
+                raise
             await subscription._answer_failure("on_subscribe() failed", error)
         finally:
             current_ref.reset(token)

@@ -142,23 +142,26 @@ function complain(text) { byId("problem").hidden = !text; byId("problem").textCo
 
 // Return what the server answers; its own words if it refuses.
 async function ask(path, options) {
-  const answer = await fetch(path, options);
-  const content = answer.headers.get("content-type")?.startsWith("application/json") ? await answer.json() : {problem: (await answer.text()).trim()};
-  if (!answer.ok) throw new Error(content.problem || `the server answers ${answer.status}`);
+  const answer = await fetch(path, options), type = answer.headers.get("content-type") ?? "";
+  if (answer.ok && (answer.redirected || !type.startsWith("application/json"))) throw new Error("Who looks is not known any more: reload the page");
+  const content = type.startsWith("application/json") ? await answer.json() : {problem: type.startsWith("text/plain") ? (await answer.text()).trim() : ""};
+  if (!answer.ok) throw new Error(content.problem || `The server answers ${answer.status}`);
   return content;
 }
 const order = content => ask("close", {method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(content)});
 
-let asking = false;
+let asking = false, lost = "";
 async function refresh() {
   if (asking || document.visibilityState === "hidden") return;
   asking = true;
   try {
     show(await ask("now"));
     say("live", "Live");
+    if (lost && byId("problem").textContent === lost) complain();
+    lost = "";
   } catch (error) {
     say("lost", "Not connected. Trying again…");
-    if (!(error instanceof TypeError)) complain(error.message);   // a TypeError is a network that is away
+    if (!(error instanceof TypeError)) complain(lost = error.message);   // a TypeError is a network that is away
   }
   asking = false;
 }
@@ -219,7 +222,8 @@ function watch(group) {
   byId("watched").textContent = `Messages to “${group}”`;
   byId("messages").replaceChildren();
   source = new EventSource(`watch?${new URLSearchParams({group})}`);
-  source.onopen = () => complain();
+  let times = 0;
+  source.onopen = () => { if (times++) note(element("span", "Watching again: messages may be missing", {class: "note"})); };
   source.onmessage = event => note(element("time", new Date().toLocaleTimeString()), ` ${event.data}`);
   source.addEventListener("skipped", event => note(element("span", `${shown(Number(event.data))} more, not shown`, {class: "note"})));
   source.onerror = () => { if (source?.readyState === EventSource.CLOSED) { stop(); complain(`“${group}” cannot be watched now`); } };

@@ -20,6 +20,10 @@ from compat.typed import (
 from tests.unit.typed.room import Alert, Note, Room, Said, Talk
 
 
+class ClientDisconnected(OSError):
+    """What uvicorn raises for a frame to a client that has left."""
+
+
 async def talk(consumer: Any = Room) -> Talk:
     opened = Talk(consumer.as_asgi())
     await opened.open()
@@ -238,3 +242,33 @@ async def test_events_and_messages_keep_their_order(layer: InMemoryChannelLayer)
         str(number) for number in range(90)
     ]
     await client.leave()
+
+
+@pytest.mark.parametrize("what", ["an event", "a message"])
+async def test_a_client_that_has_left_is_no_error_of_a_handler(
+    layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture, what: str
+) -> None:
+    """What is sent to it fails before the server says that it has left."""
+    came: asyncio.Queue[Any] = asyncio.Queue()
+    accepted, tried = asyncio.Event(), asyncio.Event()
+
+    async def send(message: Any) -> None:
+        if message["type"] == "websocket.accept":
+            accepted.set()
+        elif message["type"] == "websocket.send":
+            tried.set()
+            raise ClientDisconnected
+
+    scope = {"type": "websocket", "asgi": {"version": "3.0"}, "path": "/", "headers": [], "query_string": b""}
+    with caplog.at_level(logging.INFO):
+        serving = asyncio.ensure_future(Room.as_asgi()(scope, came.get, send))
+        came.put_nowait({"type": "websocket.connect"})
+        await asyncio.wait_for(accepted.wait(), 15)
+        if what == "an event":
+            await Room.broadcast_event(Alert(payload="late"))
+        else:
+            came.put_nowait({"type": "websocket.receive", "text": '{"action": "ping"}'})
+        await asyncio.wait_for(tried.wait(), 15)
+        came.put_nowait({"type": "websocket.disconnect", "code": 1006})
+        await asyncio.wait_for(serving, 15)
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
