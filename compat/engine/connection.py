@@ -25,6 +25,7 @@ from compat.engine.subscription import Subscription
 from compat.exceptions import ClientDisconnected, StopConsumer
 from compat.metrics import connections
 from compat.timings import Timing, timing_of
+from compat.tracing import TRACE_KEY, Tracing, tracing_of
 from compat.types import Message, Receive
 
 __all__ = ["CLOSE_TIMEOUT_S", "STOP", "Connection"]
@@ -67,6 +68,7 @@ class Connection:
         "socket",
         "subscription",
         "timing",
+        "tracing",
         "work",
     )
 
@@ -91,6 +93,7 @@ class Connection:
         self.work: Work | None = None
         self.timing: Timing | None = None
         """Measures the handlers of this connection; most are not measured."""
+        self.tracing: Tracing | None = None
         self.failure: BaseException | None = None
         """The exception of a handler, once it has been logged."""
         self.cancelled = False
@@ -131,6 +134,9 @@ class Connection:
             receive = self._limit(receive)
         layer = None if self.subscription is None else self.subscription.layer
         self.timing = timing_of(type(self.consumer), self.inbox, layer)
+        self.tracing = tracing_of(self.consumer)
+        if self.tracing is not None:
+            self.tracing.enter()
         self.reader = read(receive, self.inbox)
         connections.begin()
         register.enter(self.inbox.channel, self.consumer)
@@ -215,7 +221,7 @@ class Connection:
 
     async def handle(self, message: Message) -> None:
         """Await the handler of ``message``; raise StopConsumer if it ends the consumer."""
-        handling = self.timed(self.dispatch(message), message)
+        handling = self.observed(self.dispatch(message), message)
         if self.inbox.ended and self.scope is not None:
             handling = self.shielded(handling)
         try:
@@ -225,9 +231,13 @@ class Connection:
             if not self.has_left(error):
                 raise
 
-    def timed(self, handling: Awaitable[Any], message: Message) -> Awaitable[Any]:
-        """Return what awaits the handler of ``message``, and measures it if this connection is measured."""
-        return handling if self.timing is None else self.timing.timed(handling, message)
+    def observed(self, handling: Awaitable[Any], message: Message) -> Awaitable[Any]:
+        """Return what awaits the handler of ``message``, and measures and traces it where it is to be."""
+        if self.timing is not None:
+            handling = self.timing.timed(handling, message)
+        if self.tracing is not None and (self.tracing.sampled or TRACE_KEY in message):
+            handling = self.tracing.traced(handling, message)
+        return handling
 
     async def shielded(self, handling: Awaitable[Any]) -> Any:
         """Run the disconnect handler so that no outer anyio cancel scope interrupts it."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from compat.engine.inbox import Event, Inbox
 from compat.engine.subscription import Subscription
+from compat.tracing import without_trace
 from compat.types import Message
 
 __all__ = ["Doorman", "attached"]
@@ -35,7 +36,7 @@ class Doorman(Inbox):
         self.on_failure = on_failure
 
     def offer(self, event: Event) -> bool:
-        self.deliver(event[1])
+        self.deliver(without_trace(event[1]))
         return True
 
     def fail(self, error: BaseException) -> None:

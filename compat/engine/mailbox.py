@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from compat.clock import steady
+from compat.tracing import TRACE_KEY
 from compat.types import Message
 
 __all__ = ["DropCounter", "Mailbox", "Retired", "settle"]
@@ -109,6 +110,8 @@ class Mailbox:
         with self.lock:
             expired = self._expire()
             message = self.events.popleft()[1] if self.events else None
+            if message is not None:
+                message.pop(TRACE_KEY, None)
             if not self.events:
                 self.capacity = self.room
         self._report(expired)

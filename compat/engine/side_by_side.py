@@ -40,7 +40,7 @@ class SideBySide:
     async def _handled(self, message: Message) -> None:
         connection = self.connection
         try:
-            await connection.timed(connection.dispatch(message), message)
+            await connection.observed(connection.dispatch(message), message)
         except Exception as error:
             if not connection.has_left(error):
                 connection.inbox.fail(error)  # wakes the task that waits for the next message
@@ -85,7 +85,7 @@ async def converse_side_by_side(connection: Connection) -> None:
                 await handlers.idle(HANDLERS_TIMEOUT_S)
                 with shield() if inbox.ended else contextlib.nullcontext():
                     try:
-                        await connection.timed(dispatch(message), message)
+                        await connection.observed(dispatch(message), message)
                     except Exception as raised:
                         if not connection.has_left(raised):
                             raise

@@ -17,9 +17,11 @@ from compat.engine.shielding import whole
 from compat.engine.socket import Socket
 from compat.exceptions import ImproperlyConfigured
 from compat.settings import settings
+from compat.timings import Timing
+from compat.tracing import Tracing
 from compat.types import Message
 
-__all__ = ["blocking_send", "executor", "in_threads", "require_own_thread", "thread_limit"]
+__all__ = ["blocking_send", "executor", "in_threads", "observed", "require_own_thread", "thread_limit"]
 
 _executor: ThreadPoolExecutor | None = None
 _executor_lock = threading.Lock()
@@ -62,6 +64,21 @@ def blocking_send(socket: Socket) -> Callable[[Message], None]:
         asyncio.run_coroutine_threadsafe(socket.send(message), socket.loop).result()
 
     return send
+
+
+def observed(
+    handle: Callable[[Message], None],
+    timing: Timing | None,
+    tracing: Tracing | None,
+    context: contextvars.Context,
+) -> Callable[[Message], None]:
+    """Return ``handle``, measured and traced where it is to be; ``context`` is that in which it runs."""
+    if timing is not None:
+        handle = timing.around(handle)
+    if tracing is not None:
+        context.run(tracing.enter)
+        handle = tracing.around(handle)
+    return handle
 
 
 def in_threads(

@@ -29,7 +29,7 @@ from compat.engine.reader import TaskReader
 from compat.engine.scheduler import Scheduler
 from compat.engine.shielding import uncancel, whole
 from compat.engine.socket import Socket, says_gone
-from compat.engine.threads import executor, require_own_thread
+from compat.engine.threads import executor, observed, require_own_thread
 from compat.exceptions import StopConsumer
 from compat.types import Message
 
@@ -136,8 +136,7 @@ class Bridge:
         try:
             self.context.run(logs.enter, self.consumer, self.inbox.channel)
             connection.begin(TaskReader, protocol, work=self)
-            if connection.timing is not None:
-                self.handle = connection.timing.around(self.handle)
+            self.handle = observed(self.handle, connection.timing, connection.tracing, self.context)
             await self._pump()
         except GeneratorExit:
             connection.dropped()

@@ -23,6 +23,7 @@ from compat.engine.fast.write_batching import MAX_HANDLER_S, QUICK, Pace
 from compat.engine.loop import join
 from compat.engine.side_by_side import converse_side_by_side
 from compat.exceptions import StopConsumer
+from compat.tracing import TRACE_KEY
 from compat.types import Message
 
 __all__ = ["converse"]
@@ -54,7 +55,7 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
         protocol = gathered.protocol_of(connection.receive, connection.socket.raw_send)
         connection.begin(read, protocol)
         reader: Any = inbox.reader or NO_STEPS
-        timing = connection.timing
+        timing, tracing = connection.timing, connection.tracing
         while True:
             ready = inbox.frame is not None or (bool(inbox.events) and not inbox.turn)
             if not ready:
@@ -109,6 +110,8 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
                 handling = _awaited(handling)
             if timing is not None:
                 handling = timing.timed(handling, message)
+            if tracing is not None and (tracing.sampled or TRACE_KEY in message):
+                handling = tracing.traced(handling, message)
             if inbox.ended and connection.scope is not None:
                 handling = end.shielded(handling)
             try:

@@ -26,6 +26,7 @@ from compat.redis.connection import RedisUnavailable
 from compat.redis.outages import OutageLog
 from compat.redis.scripts import Script
 from compat.redis.shards import Shards
+from compat.tracing import carried_on
 from compat.types import Message
 
 if TYPE_CHECKING:
@@ -136,6 +137,7 @@ class Station:
         except Exception as error:  # noqa: BLE001 - whatever a serializer raises; the reader must go on
             self._layer.count_undecodable(source, error)
             return None
+        carried_on(message)
         return message
 
     def pause(self) -> Awaitable[None]:

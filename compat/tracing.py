@@ -1,0 +1,67 @@
+"""The seam for traces: what a connection asks of them, and the key by which a message carries one.
+
+``compat.otel`` fills it. While nothing does, a connection asks nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from compat.types import Message
+
+__all__ = ["TRACE_KEY", "Tracing", "carried_on", "trace_by", "tracing_of", "without_trace"]
+
+TRACE_KEY = "__trace__"
+"""The key of a message that holds the ``traceparent`` of its send (W3C Trace Context)."""
+
+
+class Tracing(Protocol):
+    """The traces of one connection."""
+
+    sampled: bool
+    """All of its handlers are traced; otherwise only those of messages that carry a trace."""
+
+    def enter(self) -> None:
+        """Make the connection's span the current one, in the current context."""
+        ...
+
+    async def traced(self, handling: Awaitable[Any], message: Message) -> Any:
+        """Await the handler of ``message``, in a span, and return what it does."""
+        ...
+
+    def around(self, handle: Callable[[Message], None]) -> Callable[[Message], None]:
+        """Return ``handle`` in a span for each message that is traced; for handlers that run in threads."""
+        ...
+
+
+Begin = Callable[[Any], Tracing]
+"""Takes a consumer whose connection begins."""
+
+_begin: Begin | None = None
+
+
+def trace_by(begin: Begin | None) -> None:
+    """Trace the connections that begin from now on by ``begin``; None: no longer."""
+    global _begin
+    _begin = begin
+
+
+def tracing_of(consumer: Any) -> Tracing | None:
+    """Return the traces of a connection that begins; None if there are none."""
+    return None if _begin is None else _begin(consumer)
+
+
+def carried_on(message: Message) -> None:
+    """Take the trace out of a message that another process has sent, unless traces are wanted here."""
+    if _begin is None:
+        message.pop(TRACE_KEY, None)
+
+
+def without_trace(message: Message) -> Message:
+    """Return ``message``, or a copy without its trace."""
+    return (
+        {key: value for key, value in message.items() if key != TRACE_KEY}
+        if TRACE_KEY in message
+        else message
+    )

@@ -1,0 +1,323 @@
+"""Traces: spans of connects, handlers, sends and deliveries, over processes, and what they cost when off."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from asgiref.sync import async_to_sync
+from opentelemetry import trace
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, Sampler
+
+from compat import otel
+from compat.generic.websocket import AsyncJsonWebsocketConsumer, JsonWebsocketConsumer
+from compat.layers import InMemoryChannelLayer, register_channel_layer, unregister_channel_layer
+from compat.layers.redis.core import RedisChannelLayer
+from compat.layers.redis.pubsub import RedisPubSubChannelLayer
+from compat.layers.redis.streams import RedisStreamsChannelLayer
+from compat.testing import WebsocketCommunicator
+from compat.tracing import TRACE_KEY
+from tests.support.browser import Browser
+from tests.support.environments import Environment
+from tests.support.paths import REPO
+from tests.support.servers import Server, served
+from tests.support.waiting import until
+
+heard: list[Any] = []
+
+
+class Room(AsyncJsonWebsocketConsumer):
+    """Says to its group what a client says."""
+
+    groups = ["room"]
+
+    async def receive_json(self, content: Any, **kwargs: Any) -> None:
+        if content == "fail":
+            raise ValueError("as asked")
+        await self.channel_layer.group_send("room", {"type": "said", "content": content})
+
+    async def said(self, event: Any) -> None:
+        await self.send_json(event)
+
+
+class TwoAtOnceRoom(Room):
+    concurrency = 2
+
+
+class SyncRoom(JsonWebsocketConsumer):
+    groups = ["room"]
+
+    def receive_json(self, content: Any, **kwargs: Any) -> None:
+        async_to_sync(self.channel_layer.group_send)("room", {"type": "said", "content": content})
+
+    def said(self, event: Any) -> None:
+        self.send_json(event)
+
+
+class OneThreadRoom(SyncRoom):
+    thread_sensitive = True
+
+
+Spans = InMemorySpanExporter
+
+
+def traced_by(sampler: Sampler, **options: Any) -> Spans:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(sampler=ParentBased(sampler))
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    otel.instrument(provider, **options)
+    return exporter
+
+
+@pytest.fixture
+def spans() -> Iterator[Spans]:
+    yield traced_by(ALWAYS_ON)
+    otel.uninstrument()
+
+
+@pytest.fixture(params=["memory", "queue", "pubsub", "streams"])
+async def layer(request: pytest.FixtureRequest, redis_url: str) -> Any:
+    kinds = {
+        "queue": RedisChannelLayer,
+        "pubsub": RedisPubSubChannelLayer,
+        "streams": RedisStreamsChannelLayer,
+    }
+    kind: Any = kinds.get(request.param)
+    prefix = f"traces-{request.param}"
+    made: Any = InMemoryChannelLayer() if kind is None else kind(hosts=[redis_url], prefix=prefix)
+    register_channel_layer("default", made)
+    yield made
+    unregister_channel_layer("default")
+    if kind is not None:
+        await made.close_pools()
+
+
+async def talk(consumer: Any, headers: Any = ()) -> Any:
+    client = WebsocketCommunicator(consumer.as_asgi(), "/here", headers=list(headers))
+    assert (await client.connect())[0]
+    await client.send_json_to("hello")
+    said = await client.receive_json_from(timeout=15)
+    await client.disconnect()
+    return said
+
+
+def named(spans: Spans, name: str) -> ReadableSpan:
+    (found,) = [span for span in spans.get_finished_spans() if span.name == name]
+    return found
+
+
+def of(span: ReadableSpan) -> trace.SpanContext:
+    found = span.get_span_context()
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("consumer", [Room, TwoAtOnceRoom, SyncRoom, OneThreadRoom])
+async def test_a_connection_its_sends_and_deliveries(spans: Spans, layer: Any, consumer: Any) -> None:
+    assert await talk(consumer) == {"type": "said", "content": "hello"}
+    name = consumer.__qualname__
+    connect, frame = named(spans, f"{name} connect"), named(spans, f"{name} websocket.receive")
+    send, delivery = named(spans, "group_send said"), named(spans, f"{name} said")
+    assert connect.parent is None and connect.attributes is not None
+    assert connect.attributes["url.path"] == "/here"
+    assert connect.attributes["channels.consumer"] == f"{__name__}.{name}"
+    for child, parent in ((frame, connect), (send, frame), (delivery, send)):
+        assert child.parent is not None and child.parent.span_id == of(parent).span_id
+        assert of(child).trace_id == of(parent).trace_id
+    assert [link.context.span_id for link in delivery.links] == [of(send).span_id, of(connect).span_id]
+    assert delivery.kind is trace.SpanKind.CONSUMER and send.kind is trace.SpanKind.PRODUCER
+
+
+async def test_it_goes_on_with_the_trace_of_the_handshake(spans: Spans, layer: Any) -> None:
+    number = "0af7651916cd43dd8448eb211c80319c"
+    await talk(Room, [(b"traceparent", f"00-{number}-b7ad6b7169203331-01".encode())])
+    assert {f"{of(span).trace_id:032x}" for span in spans.get_finished_spans()} == {number}
+
+
+async def test_an_error_is_in_its_span(spans: Spans, layer: Any) -> None:
+    client = WebsocketCommunicator(Room.as_asgi(), "/")
+    await client.connect()
+    await client.send_json_to("fail")
+    with pytest.raises(ValueError, match="as asked"):
+        await client.receive_json_from(timeout=15)
+    span = named(spans, "Room websocket.receive")
+    assert span.status.status_code is trace.StatusCode.ERROR
+    assert [event.name for event in span.events] == ["exception"]
+
+
+async def test_what_is_not_sampled_leaves_nothing_and_carries_nothing(layer: Any) -> None:
+    spans = traced_by(ALWAYS_OFF)
+    try:
+        assert await talk(Room) == {"type": "said", "content": "hello"}
+        mine = await layer.new_channel()
+        await layer.send(mine, {"type": "x", TRACE_KEY: "00-" + "1" * 32 + "-" + "2" * 16 + "-01"})
+        assert await layer.receive(mine) == {"type": "x"}
+    finally:
+        otel.uninstrument()
+    assert spans.get_finished_spans() == ()
+
+
+async def test_a_delivery_is_told_though_its_connection_is_not_sampled(layer: Any) -> None:
+    spans = traced_by(ALWAYS_OFF)
+    try:
+        client = WebsocketCommunicator(Room.as_asgi(), "/")
+        await client.connect()
+        above = trace.SpanContext(1, 2, is_remote=False, trace_flags=trace.TraceFlags(1))
+        with trace.use_span(trace.NonRecordingSpan(above)):
+            await layer.group_send("room", {"type": "said", "content": 1})
+        assert await client.receive_json_from(timeout=15) == {"type": "said", "content": 1}
+        await client.disconnect()
+    finally:
+        otel.uninstrument()
+    assert [span.name for span in spans.get_finished_spans()] == ["group_send said", "Room said"]
+
+
+async def test_the_receivers_of_a_crowd_are_told_of_in_part(spans: Spans) -> None:
+    register_channel_layer("default", InMemoryChannelLayer())
+    try:
+        clients = [WebsocketCommunicator(Room.as_asgi(), "/") for _ in range(50)]
+        for client in clients:
+            await client.connect()
+        await clients[0].send_json_to("hello")
+        for client in clients:
+            assert await client.receive_json_from(timeout=15) == {"type": "said", "content": "hello"}
+            await client.disconnect()
+    finally:
+        unregister_channel_layer("default")
+    told = [span for span in spans.get_finished_spans() if span.name == "Room said"]
+    assert len(told) == otel.MOST_DELIVERIES
+
+
+async def test_nobody_else_finds_a_trace_in_a_message(layer: Any) -> None:
+    """Who receives by hand, a process without traces, and one that was told not to carry them."""
+    traced_by(ALWAYS_ON)
+    mine = await layer.new_channel()
+    try:
+        await layer.send(mine, {"type": "x"})
+        assert await layer.receive(mine) == {"type": "x"}
+        client = WebsocketCommunicator(Room.as_asgi(), "/")
+        await client.connect()
+    finally:
+        otel.uninstrument()
+    traced_by(ALWAYS_ON, carry=False)
+    try:
+        await layer.group_send("room", {"type": "said"})
+    finally:
+        otel.uninstrument()
+    assert await client.receive_json_from(timeout=15) == {"type": "said"}
+    await client.disconnect()
+
+
+async def test_a_history_keeps_no_traces(spans: Spans) -> None:
+    layer = InMemoryChannelLayer(history={"room": {"count": 5}})
+    register_channel_layer("default", layer)
+    try:
+        await talk(Room)
+        assert [dict(entry) for entry in await layer.history("room")] == [
+            {"type": "said", "content": "hello"}
+        ]
+    finally:
+        unregister_channel_layer("default")
+
+
+def test_it_is_undone(spans: Spans) -> None:
+    traced = RedisChannelLayer.send
+    otel.instrument()
+    assert RedisChannelLayer.send is traced
+    otel.uninstrument()
+    assert RedisChannelLayer.send is not traced
+    otel.uninstrument()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Any]:
+    """An OTLP/HTTP receiver; `spans` are those that came, each with the service that has sent it."""
+    spans: list[tuple[str, Any]] = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+                names = {one.key: one.value.string_value for one in resource.resource.attributes}
+                for scope in resource.scope_spans:
+                    spans.extend((names["service.name"], span) for span in scope.spans)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    server.spans = spans  # type: ignore[attr-defined]
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.mark.parametrize("kind", ["core.RedisChannelLayer", "pubsub.RedisPubSubChannelLayer"])
+def test_from_a_post_to_the_frame_at_a_browser(
+    bare: Environment, redis_url: str, tmp_path: Path, receiver: Any, chromium: Browser, kind: str
+) -> None:
+    """Through two processes over Redis: one trace, at a receiver."""
+    command = [
+        bare.path("uvicorn"),
+        "tests.observe.traced_app:app",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "{port}",
+    ]
+    with ExitStack() as servers:
+
+        def start(service: str) -> Server:
+            env = {
+                "REDIS_URL": redis_url,
+                "LAYER": kind,
+                "PREFIX": f"traces-{kind}",
+                "SERVICE": service,
+                "OTLP": f"http://127.0.0.1:{receiver.server_port}/v1/traces",
+            }
+            return servers.enter_context(served(command, cwd=REPO, log=tmp_path / service, env=env))
+
+        api, rooms = start("api"), start("rooms")
+        chromium.get(rooms.http("/"))
+        chromium.execute_script(
+            "window.one = new WebSocket(arguments[0]); one.onmessage = (e) => { said.textContent = e.data }",
+            rooms.ws("/room"),
+        )
+        until(lambda: chromium.execute_script("return one.readyState") == 1, "the socket is open")
+        assert httpx.post(api.http("/say"), trust_env=False).status_code == 200
+        text = until(lambda: chromium.execute_script("return said.textContent"), "the frame is there")
+        assert json.loads(text) == {"type": "said", "text": "hello"}
+
+        def chain() -> list[tuple[str, Any]]:
+            """From the delivery upwards."""
+            known = {span.span_id: (service, span) for service, span in receiver.spans}
+            found = [one for one in receiver.spans if one[1].name == "Room said"]
+            while found and found[-1][1].parent_span_id in known:
+                found.append(known[found[-1][1].parent_span_id])
+            return found if found and not found[-1][1].parent_span_id else []
+
+        told = until(chain, "the whole trace has come")
+        chromium.get("about:blank")
+    assert [(service, span.name) for service, span in told] == [
+        ("rooms", "Room said"),
+        ("api", "group_send said"),
+        ("api", "POST /say"),
+    ]
+    assert len({span.trace_id for _, span in told}) == 1
+    assert told[0][1].links[0].span_id == told[1][1].span_id
