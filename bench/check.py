@@ -1,7 +1,8 @@
 """Compare the results with ``targets.py``, and find targets that are missed by more than noise.
 
-Peers that end with ``BEFORE`` run an earlier checkout. What is compared is the interval in which the median
-of the ratio lies with a confidence of 95 %: it must include 1, or end below 1.01.
+Peers that end with ``BEFORE`` run an earlier checkout, and those that end with one of ``OBSERVED`` are looked
+at. What is compared is the interval in which the median of the ratio lies with a confidence of 95 %: it must
+include 1, or end below a bound.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from bench.figures import RESULTS, Figures, Ratio, read
-from bench.peers import BEFORE
+from bench.peers import BEFORE, OBSERVED
 from bench.plots import label
 from bench.targets import A3_OVER_A1, LIMITS, LOSSLESS, STUCK_GROWTH_MIB, TARGETS, Limit, Target
 
@@ -45,8 +46,8 @@ class Verdict(NamedTuple):
 
 WIDEST = 0.03
 """How far an interval may reach from its median for a verdict."""
-AS_BEFORE = "1 inside, or < 1.01"
-"""The bound of an interval: it includes 1, or ends below 1.01."""
+AS_BEFORE = 1.01
+"""The bound of an interval, for an earlier checkout."""
 HEADLINES = {"E": "kib", "E-parked": "kib", "F": "seconds", "K": "seconds"}
 """The metric of a case in which it is not the CPU."""
 
@@ -63,7 +64,7 @@ def verdicts(cases: dict[str, Figures]) -> Iterator[Verdict]:
         found = f"{ratio.median:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
         yield Verdict(target.case, _described(target), bound, found, _word(target, ratio))
     yield from (_limited(limit, cases.get(limit.case)) for limit in LIMITS)
-    yield from _compared_with_before(cases)
+    yield from _compared(cases)
     yield from _others(cases)
 
 
@@ -83,24 +84,34 @@ def _limited(limit: Limit, figures: Figures | None) -> Verdict:
     return Verdict(limit.case, what, bound, f"{found:.1f} ({min(values):.1f} to {max(values):.1f})", word)
 
 
-def _compared_with_before(cases: dict[str, Figures]) -> Iterator[Verdict]:
+def _compared(cases: dict[str, Figures]) -> Iterator[Verdict]:
     for case, figures in cases.items():
-        for before in [peer for peer in figures.runs if peer.endswith(BEFORE)]:
-            peer, metric = before.removesuffix(BEFORE), HEADLINES.get(case, "us")
-            what = f"{METRICS[metric]}: {label(peer)} / {label(before)}, 95 %"
-            interval = figures.interval(peer, before, metric)
+        pairs = [
+            (peer.removesuffix(BEFORE), peer, AS_BEFORE) for peer in figures.runs if peer.endswith(BEFORE)
+        ]
+        pairs += [
+            (peer, peer.removesuffix(end), bound)
+            for end, bound in OBSERVED.items()
+            for peer in figures.runs
+            if peer.endswith(end)
+        ]
+        metric = HEADLINES.get(case, "us")
+        for peer, other, bound in pairs:
+            what = f"{METRICS[metric]}: {label(peer)} / {label(other)}, 95 %"
+            text = f"1 inside, or < {bound:g}"
+            interval = figures.interval(peer, other, metric)
             if interval is None:
-                turns = len(figures.turns(peer, before, metric))
-                yield Verdict(case, what, AS_BEFORE, f"{turns} turns; 6 are needed", "unknown")
+                turns = len(figures.turns(peer, other, metric))
+                yield Verdict(case, what, text, f"{turns} turns; 6 are needed", "unknown")
                 continue
             found = f"{interval.median:.3f} ({interval.low:.3f} to {interval.high:.3f})"
-            yield Verdict(case, what, AS_BEFORE, found, _word_on_interval(interval))
+            yield Verdict(case, what, text, found, _word_on_interval(interval, bound))
 
 
-def _word_on_interval(interval: Ratio) -> str:
+def _word_on_interval(interval: Ratio, bound: float) -> str:
     if max(interval.high - interval.median, interval.median - interval.low) > WIDEST:
         return "not measurable"
-    return "met" if interval.low <= 1 <= interval.high or interval.high < 1.01 else "missed"
+    return "met" if interval.low <= 1 <= interval.high or interval.high < bound else "missed"
 
 
 def _described(target: Target) -> str:

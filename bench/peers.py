@@ -14,6 +14,7 @@ __all__ = [
     "FAST",
     "FLOOR",
     "FLOOR_REDIS",
+    "OBSERVED",
     "RESUMABLE",
     "RESUMES",
     "app_of",
@@ -51,6 +52,9 @@ RESUMES = "#resume"
 BEFORE = "_before"
 """It runs what ``BENCH_BEFORE`` names, a checkout; see ``bench/check.py``."""
 
+OBSERVED = {"_metrics": 1.01, "_traced": 1.02}
+"""The ends of peers that are looked at, and what this may cost: their CPU over that of the same without."""
+
 ASYNC = (
     FLOOR,
     "ours_async",
@@ -67,7 +71,10 @@ REDIS = (
 NEIGHBOURS = ("broadcaster_memory", "socketio_memory")
 
 DEFAULT_PEERS: dict[str, tuple[str, ...]] = {
-    "A1": (*ASYNC, "ours_async_resumable", "ours_once", *NEIGHBOURS, "fast_channels"),
+    "A1": (
+        *(*ASYNC, "ours_async_resumable", "ours_async_metrics", "ours_async_traced", "ours_once"),
+        *(*NEIGHBOURS, "fast_channels"),
+    ),
     "A2": (*ASYNC, "ours_async_resumable", "ours_once", *NEIGHBOURS, "fast_channels"),
     "A3": (FLOOR, "ours_async"),  # one message costs Channels half a minute there
     "A-typed": (FLOOR, "ours_typed", "chanx"),
@@ -82,7 +89,10 @@ DEFAULT_PEERS: dict[str, tuple[str, ...]] = {
     "C-sync": SYNC,
     "F": SYNC,
     "M": SYNC,
-    "G": (*REDIS, "ours_pubsub_resumable", "ours_queue_resumable", "broadcaster_redis", "socketio_redis"),
+    "G": (
+        *(*REDIS, "ours_pubsub_resumable", "ours_queue_resumable", "ours_pubsub_metrics"),
+        *("ours_pubsub_traced", "broadcaster_redis", "socketio_redis"),
+    ),
     "K": ("ours_async_resumable",),
     "B-redis": REDIS,
     "O": ASYNC,

@@ -15,6 +15,23 @@ from compat.settings import configure
 REDIS = os.environ.get("BENCH_REDIS", "")
 
 
+def trace(share: float) -> None:
+    """Trace by OpenTelemetry, with an exporter that drops what it gets; ``share`` of the traces are kept."""
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+    from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
+
+    from compat import otel
+
+    class Dropping(SpanExporter):
+        def export(self, spans: Any) -> SpanExportResult:
+            return SpanExportResult.SUCCESS
+
+    provider = TracerProvider(sampler=ParentBasedTraceIdRatio(share))
+    provider.add_span_processor(BatchSpanProcessor(Dropping()))
+    otel.instrument(provider)
+
+
 def build(backend: str, *, sync: bool = False, redis: bool = False, once: bool = False) -> Any:
     """Return the ASGI application with the layer ``backend``; ``once``: only the sender encodes a message."""
     layer = {"BACKEND": backend, "CONFIG": {"hosts": [REDIS]} if redis else {}}

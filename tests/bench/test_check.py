@@ -36,6 +36,21 @@ def test_a_tree_is_compared_with_an_earlier_one(own: list[float], said: str) -> 
     assert word("A1", "before", before) == said
 
 
+@pytest.mark.parametrize(
+    ("peer", "own", "said"),
+    [
+        ("metrics", 0.99, "met"),
+        ("metrics", 1.009, "met"),
+        ("metrics", 1.012, "missed"),
+        ("traced", 1.012, "met"),
+        ("traced", 1.03, "missed"),
+    ],
+)
+def test_what_it_costs_to_be_looked_at(peer: str, own: float, said: str) -> None:
+    figures = {"ours_async": [1.0] * 10, f"ours_async_{peer}": [own - 0.0001 * turn for turn in range(10)]}
+    assert word("A1", peer, figures) == said
+
+
 @pytest.mark.parametrize(("own", "said"), [([24, 25], "met"), ([24, 26], "noise"), ([26, 27], "missed")])
 def test_a_limit_is_of_the_difference(own: list[float], said: str) -> None:
     figures = {"ours_async": [22.0, 22.0], "ours_async_resumable": own}

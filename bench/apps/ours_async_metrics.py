@@ -1,0 +1,7 @@
+"""Ours, async consumers, in memory; reported and measured as for ``/metrics`` and the live page."""
+
+from apps._ours import build
+
+import compat.live  # noqa: F401 - its import does it
+
+app = build("channels.layers.InMemoryChannelLayer")
