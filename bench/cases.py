@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from bench.clients import Client, connect, connect_many, disconnect, message, read_all, stuck_socket
 from bench.load import Meter, Result, asked, cycles, fan_out, settle
+from bench.looking import look
 from bench.resuming import cut_at_once, cut_in_turn, park
 from bench.servers import Server
 
@@ -236,6 +237,7 @@ CASES: dict[str, Callable[[Server], Awaitable[Result]]] = {
     "S-groups": nothing,
     "S-history": nothing,
     "S-presence": nothing,
+    "S-live": look,
 }
 WITHOUT_SERVER = frozenset(("H", "S-shards", "S-members", "S-groups", "S-history", "S-presence"))
 NEEDS_REDIS = frozenset(("G", "B-redis", *WITHOUT_SERVER))
@@ -267,4 +269,5 @@ TITLES = {
     "S-groups": "100,000 groups of 1,000 channels in one process",
     "S-history": "a history of 50 messages: sends to one member, and 1,000 newcomers at once",
     "S-presence": "5,000 people in one group of two servers; then 1,000 come and go a second, for 5 s",
+    "S-live": "the live page of 10,000 sockets in 50,000 groups",
 }

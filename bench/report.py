@@ -27,6 +27,7 @@ HEADLINE = {
     "H": ("rate", "sends/s"),
     "O": ("rate", "messages/s"),
     "R": ("us", "µs of server CPU per return, or per connection"),
+    "S-live": ("now_ms", "ms"),
     "S-presence": ("join_us", "µs of server CPU per join"),
 }
 COLUMNS = {
@@ -43,6 +44,7 @@ COLUMNS = {
     "S-groups": ("us", "redis_us", "join_us", "join_redis_us", "group_bytes", "redis_bytes"),
     "S-history": ("us", "redis_us", "redis_alone_us", "join_us", "joins_s", "join_redis_us"),
     "S-presence": ("join_us", "growth", "join_redis_us", "list_ms", "churn_us", "churn_redis_us", "agree_s"),
+    "S-live": ("now_ms", "now_max_ms", "find_ms", "stall_ms", "stall_alone_ms"),
     "M": ("us", "rate", "p50_ms", "p99_ms", "sleeps", "lost"),
 }
 DEFAULT_COLUMNS = ("us", "rate", "p50_ms", "p99_ms", "lost", "server_cpu_pct", "client_cpu_pct")
@@ -69,6 +71,11 @@ HEADS = {
     "busiest_commands": "its commands for a send",
     "busiest_bytes": "its bytes for a send",
     "bytes": "bytes for a send",
+    "now_ms": "the page, ms",
+    "now_max_ms": "at most, ms",
+    "find_ms": "to look for a user, ms",
+    "stall_ms": "the longest echo beside it, ms",
+    "stall_alone_ms": "without, ms",
     "join_us": "CPU for a group_add, µs",
     "join_redis_us": "of Redis, µs",
     "group_bytes": "bytes for a group",

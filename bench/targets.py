@@ -124,6 +124,8 @@ LIMITS = (
     Limit("E", "ours_async_resumable", "kib", 3, less="ours_async"),
     Limit("E-parked", "ours_async_resumable", "kib", 30),
     Limit("K", "ours_async_resumable", "seconds", 10),
+    Limit("S-live", "ours_live", "now_ms", 200),
+    Limit("S-live", "ours_live", "stall_ms", 20),
     *(Limit("S-presence", peer, "agree_s", 1) for peer in ("ours_pubsub", "ours_queue", "ours_streams")),
     *(Limit("S-presence", peer, "growth", 1.5) for peer in ("ours_pubsub", "ours_queue", "ours_streams")),
 )

@@ -6,15 +6,18 @@
 
 A connection is a span while it connects; what its handlers do are spans below it. A send is a span too, and
 the message carries its trace, so what the handlers of its receivers do, in any process, is in the trace of
-the send, with links to both. Which traces are kept is up to the sampler of the SDK: what it leaves out costs
-little, and before ``instrument()`` nothing does.
+the send, with links to both. Workers are not followed. Which traces are kept is up to the sampler of the SDK:
+what it leaves out costs little, and before ``instrument()`` nothing does.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar, Token
 from typing import Any
 
 from compat.engine.refusal import shown
@@ -23,6 +26,7 @@ from compat.layers.memory import InMemoryChannelLayer
 from compat.layers.redis.core import RedisChannelLayer
 from compat.layers.redis.pubsub import RedisPubSubChannelLayer
 from compat.layers.redis.streams import RedisStreamsChannelLayer
+from compat.metrics import connections
 from compat.tracing import TRACE_KEY, trace_by, without_trace
 from compat.types import Message
 
@@ -37,106 +41,188 @@ except ModuleNotFoundError as error:
 
 __all__ = ["instrument", "uninstrument"]
 
-LAYERS = (InMemoryChannelLayer, RedisChannelLayer, RedisPubSubChannelLayer, RedisStreamsChannelLayer)
-METHODS = ("send", "group_send")
+ON_REDIS = (RedisChannelLayer, RedisPubSubChannelLayer, RedisStreamsChannelLayer)
+SENDS = ("send", "group_send")
+BLOCKING = ("send_sync", "group_send_sync")
 MOST_DELIVERIES = 20
 """Of how many receivers of one message a process tells; a group may have ten thousand."""
 MOST_SENDS = 1000
 """Of how many sends a process counts the receivers."""
 CONNECTS = ("websocket.connect", "http.request")
+CARRIED = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 _propagator = TraceContextTextMapPropagator()
 _replaced: list[tuple[type, str, Any]] = []
+"""The methods that are replaced: their class, their name, and what they were (None: inherited)."""
 _told: OrderedDict[str, int] = OrderedDict()
 """How many deliveries of a send have been told, by what its message carried."""
+_sending: ContextVar[bool] = ContextVar("compat.otel.sending", default=False)
+"""True within a traced send: what it does itself are no sends of the application."""
 
 
-def instrument(tracer_provider: trace.TracerProvider | None = None, *, carry: bool = True) -> None:
-    """Trace connections that begin from now on, and sends; call it once, before the server starts.
+def instrument(
+    tracer_provider: trace.TracerProvider | None = None, *, carry: bool = True, trust_handshake: bool = False
+) -> None:
+    """Trace connections and sends from now on; call it once, before the server starts.
 
     ``tracer_provider``: by default the global one. ``carry``: messages carry the trace of their send to other
-    processes, but those to groups with a history. Turn it off while processes with the real channels_redis
-    are in the fleet: their consumers would find a key ``__trace__`` in messages. Another call does nothing.
+    processes, but those to groups with a history, and to the plain channels of workers. Turn it off while
+    others read them: processes with the real channels_redis, or with an earlier version of this library.
+    ``trust_handshake``: the ``traceparent`` of a handshake is the parent, so that clients decide which traces
+    are kept; otherwise it is a link. Another call does nothing. Raises RuntimeError while consumers run, to
+    whose handlers the traces would be shown.
     """
     if _replaced:
         return
+    if connections.current:
+        raise RuntimeError(
+            f"otel.instrument() was called while {connections.current} consumers run; call it where the "
+            "application is made"
+        )
     tracer = trace.get_tracer("compat", tracer_provider=tracer_provider)
-    trace_by(functools.partial(_Connection, tracer))
-    for layer in LAYERS:
-        for name in METHODS:
-            send = vars(layer)[name]
-            _replaced.append((layer, name, send))
-            setattr(layer, name, _traced_send(tracer, name, send, carry=carry))
+    trace_by(functools.partial(_Connection, tracer, trust_handshake))
+    for layer in (InMemoryChannelLayer, *ON_REDIS):
+        for name in SENDS:
+            _replace(layer, name, _traced(tracer, name, getattr(layer, name), carry=carry))
+    for layer in ON_REDIS:
+        for name in BLOCKING:
+            _replace(layer, name, _blocking(tracer, name, getattr(layer, name), carry=carry))
+
+
+def _replace(layer: type, name: str, by: Any) -> None:
+    _replaced.append((layer, name, vars(layer).get(name)))
+    setattr(layer, name, by)
 
 
 def uninstrument() -> None:
     """Undo ``instrument()``, for connections that begin from now on and for sends."""
     trace_by(None)
     while _replaced:
-        layer, name, send = _replaced.pop()
-        setattr(layer, name, send)
+        layer, name, was = _replaced.pop()
+        if was is None:
+            delattr(layer, name)
+        else:
+            setattr(layer, name, was)
 
 
-def _traced_send(tracer: trace.Tracer, name: str, send: Any, *, carry: bool) -> Any:
+def _traced(tracer: trace.Tracer, name: str, send: Any, *, carry: bool) -> Any:
     """Return a method of a layer, in a span if its caller is in a trace that is kept, or in none."""
 
     @functools.wraps(send)
     async def traced(self: Any, target: Any, message: Any, *args: Any, **kwargs: Any) -> Any:
-        current = trace.get_current_span().get_span_context()
-        if isinstance(message, dict):
-            message = without_trace(message)  # a client may have sent one
-        if current.is_valid and not current.trace_flags.sampled:
+        if _sending.get():
             return await send(self, target, message, *args, **kwargs)
-        kind = message.get("type") if isinstance(message, dict) else None
-        attributes = {
-            "messaging.system": "channels",
-            "messaging.operation.name": name,
-            "messaging.destination.name": _text(target),
-        }
-        with tracer.start_as_current_span(
-            f"{name} {_text(kind)}", None, SpanKind.PRODUCER, attributes
-        ) as span:
-            wanted = carry and span.is_recording() and isinstance(message, dict)
-            if wanted and not _is_kept(self, name, target):
-                carrier: dict[str, str] = {}
-                _propagator.inject(carrier)
-                message = {**message, TRACE_KEY: carrier["traceparent"]}
-            return await send(self, target, message, *args, **kwargs)
+        with _Send(tracer, name, self, target, message, carry=carry) as sent:
+            return await send(self, target, sent, *args, **kwargs)
 
     return traced
 
 
-def _is_kept(layer: Any, name: str, target: Any) -> bool:
-    """Return True for a group with a history: a trace is of no use to whom is given the message later."""
+def _blocking(tracer: trace.Tracer, name: str, send: Any, *, carry: bool) -> Any:
+    """Return the same for a method that blocks."""
+
+    @functools.wraps(send)
+    def traced(self: Any, target: Any, message: Any, *args: Any, **kwargs: Any) -> Any:
+        with _Send(tracer, name.removesuffix("_sync"), self, target, message, carry=carry) as sent:
+            return send(self, target, sent, *args, **kwargs)
+
+    return traced
+
+
+class _Send:
+    """The span of a send, if it is kept; entering returns what is sent."""
+
+    __slots__ = ("_context", "_message", "_span", "_token")
+
+    def __init__(
+        self, tracer: trace.Tracer, name: str, layer: Any, target: Any, message: Any, *, carry: bool
+    ) -> None:
+        self._span: Span | None = None
+        self._context: Token[context.Context] | None = None
+        self._token: Token[bool] | None = None
+        # A client may have sent a trace.
+        self._message = without_trace(message) if isinstance(message, dict) else message
+        current = trace.get_current_span().get_span_context()
+        if not isinstance(message, dict) or (current.is_valid and not current.trace_flags.sampled):
+            return
+        span = tracer.start_span(f"{name} {_text(message.get('type'))}", kind=SpanKind.PRODUCER)
+        if not span.is_recording():
+            return
+        self._span = span
+        span.set_attribute("messaging.system", "channels")
+        span.set_attribute("messaging.operation.name", name)
+        span.set_attribute("messaging.destination.name", _text(target))
+        if carry and _is_followed(layer, name, target):
+            carrier: dict[str, str] = {}
+            _propagator.inject(carrier, trace.set_span_in_context(span))
+            self._message = {**self._message, TRACE_KEY: carrier["traceparent"]}
+
+    def __enter__(self) -> Any:
+        if self._span is not None:
+            self._context = context.attach(trace.set_span_in_context(self._span))
+            self._token = _sending.set(True)
+        return self._message
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        if self._span is None or self._context is None or self._token is None:
+            return
+        if error is not None:
+            _note(self._span, error)
+        _sending.reset(self._token)
+        context.detach(self._context)
+        self._span.end()
+
+
+def _is_followed(layer: Any, name: str, target: Any) -> bool:
+    """Return True if consumers get the message, soon, and nobody else does."""
+    if name == "send":
+        return "!" in str(target)  # others read plain channels
     rules: Any = getattr(layer, "rules", None)
-    return bool(rules) and name == "group_send" and rules.of(target) is not None
+    if rules and rules.of(target) is not None:  # a history gives it to whom comes later
+        return False
+    # A subclass that overrides send() sees each message of the memory layer.
+    return any(type(layer).send is vars(cls)["send"] for cls in (InMemoryChannelLayer, *ON_REDIS))
 
 
 class _Connection:
     """The spans of one connection; see ``compat.tracing.Tracing``."""
 
-    __slots__ = ("_connecting", "_context", "_name", "_of", "_tracer", "sampled")
+    __slots__ = ("_attached", "_connecting", "_context", "_name", "_of", "_tracer", "sampled")
 
-    def __init__(self, tracer: trace.Tracer, consumer: Any) -> None:
+    def __init__(self, tracer: trace.Tracer, trust_handshake: bool, consumer: Any) -> None:
         self._tracer = tracer
         self._name = type(consumer).__qualname__
-        scope = consumer.scope
-        attributes = {
-            "channels.consumer": f"{type(consumer).__module__}.{self._name}",
-            "url.path": _text(scope.get("path", "")),
-        }
-        above = context.get_current()
-        if not trace.get_current_span(above).get_span_context().is_valid:  # nothing traces requests here
-            above = _propagator.extract(_carried(scope), above)
-        self._connecting: Span | None = tracer.start_span(
-            f"{self._name} connect", above, SpanKind.SERVER, attributes
-        )
-        self._of: SpanContext = self._connecting.get_span_context()
-        self._context = trace.set_span_in_context(trace.NonRecordingSpan(self._of), above)
-        self.sampled = self._connecting.is_recording()
+        self._attached: Token[context.Context] | None = None
+        self._connecting: Span | None = None
+        scope, above = consumer.scope, context.get_current()
+        if scope.get("type") in ("websocket", "http"):  # and not a worker's
+            links = []
+            if not trace.get_current_span(above).get_span_context().is_valid:  # nothing traces requests here
+                told = _propagator.extract(_carried(scope), above)
+                if trust_handshake:
+                    above = told
+                else:
+                    links = _links(trace.get_current_span(told).get_span_context())
+            span = tracer.start_span(f"{self._name} connect", above, SpanKind.SERVER, links=links)
+            self._connecting = span
+            span.set_attribute("channels.consumer", f"{type(consumer).__module__}.{self._name}")
+            span.set_attribute("url.path", _text(scope.get("path", "")))
+            above = trace.set_span_in_context(trace.NonRecordingSpan(span.get_span_context()), above)
+        self._context = above
+        self._of: SpanContext = trace.get_current_span(above).get_span_context()
+        self.sampled = self._connecting is not None and self._connecting.is_recording()
 
     def enter(self) -> None:
-        context.attach(self._context)
+        self._attached = context.attach(self._context)
+
+    def leave(self) -> None:
+        attached, self._attached = self._attached, None
+        if self._connecting is not None:  # it has been refused, or cancelled
+            self._connecting.end()
+            self._connecting = None
+        if attached is not None and context.get_current() == self._context:
+            with contextlib.suppress(ValueError):  # a context of another task or thread
+                attached.var.reset(attached)
 
     async def traced(self, handling: Awaitable[Any], message: Message) -> Any:
         span = self._span(message)
@@ -176,15 +262,20 @@ class _Connection:
         if kind in CONNECTS and self._connecting is not None:
             span, self._connecting = self._connecting, None
             return span
-        name, attributes = f"{self._name} {kind}", {"messaging.system": "channels"}
-        if isinstance(carried, str) and _is_told(carried):
+        name = f"{self._name} {kind}"
+        if isinstance(carried, str) and CARRIED.fullmatch(carried) is not None:
+            if not _is_told(carried):
+                return None
             above = _propagator.extract({"traceparent": carried})
             sent = trace.get_current_span(above).get_span_context()
-            links = [Link(one) for one in (sent, self._of) if one.is_valid]
-            return self._tracer.start_span(name, above, SpanKind.CONSUMER, attributes, links)
-        if self.sampled and carried is None:
-            return self._tracer.start_span(name, self._context, SpanKind.INTERNAL)
-        return None
+            span = self._tracer.start_span(name, above, SpanKind.CONSUMER, links=_links(sent, self._of))
+            span.set_attribute("messaging.system", "channels")
+            return span
+        return self._tracer.start_span(name, self._context) if self.sampled else None
+
+
+def _links(*contexts: SpanContext) -> list[Link]:
+    return [Link(one) for one in contexts if one.is_valid]
 
 
 def _is_told(carried: str) -> bool:
@@ -204,10 +295,12 @@ def _carried(scope: Any) -> dict[str, str]:
     }
 
 
-def _note(span: Span, error: Exception) -> None:
-    if not isinstance(error, StopConsumer):
-        span.record_exception(error)
+def _note(span: Span, error: BaseException) -> None:
+    if isinstance(error, StopConsumer):
+        return
+    with contextlib.suppress(Exception):  # the exception is the application's, and so is its __str__
         span.set_status(Status(StatusCode.ERROR, type(error).__name__))
+        span.record_exception(error)
 
 
 def _text(value: Any) -> str:

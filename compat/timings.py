@@ -61,8 +61,9 @@ class _Class:
 class Waiting(Protocol):
     """An inbox, as far as this module asks it."""
 
-    due: float
-    """Until when the last message that it gave out was good; see ``clock.steady``."""
+    def take_due(self) -> float:
+        """Return until when the event that it gave out last was good, by ``clock.steady()``; 0 after that."""
+        ...
 
 
 class Timing:
@@ -98,8 +99,8 @@ class Timing:
 
     def _begin(self, message: Message) -> float:
         now = steady()
-        due = self._inbox.due
-        if self._delivery is not None and due and not _is_from_server(message):
+        due = self._inbox.take_due()
+        if self._delivery is not None and 0 < due < math.inf and not _is_from_server(message):
             self._delivery.observe(now - (due - self._expiry_s))
         return now
 

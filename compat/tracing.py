@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from compat.types import Message
 
-__all__ = ["TRACE_KEY", "Tracing", "carried_on", "trace_by", "tracing_of", "without_trace"]
+__all__ = ["TRACE_KEY", "Tracing", "carried_on", "leave_trace", "trace_by", "tracing_of", "without_trace"]
 
 TRACE_KEY = "__trace__"
 """The key of a message that holds the ``traceparent`` of its send (W3C Trace Context)."""
@@ -24,6 +24,10 @@ class Tracing(Protocol):
 
     def enter(self) -> None:
         """Make the connection's span the current one, in the current context."""
+        ...
+
+    def leave(self) -> None:
+        """End what has not ended; the connection has."""
         ...
 
     async def traced(self, handling: Awaitable[Any], message: Message) -> Any:
@@ -48,8 +52,18 @@ def trace_by(begin: Begin | None) -> None:
 
 
 def tracing_of(consumer: Any) -> Tracing | None:
-    """Return the traces of a connection that begins; None if there are none."""
-    return None if _begin is None else _begin(consumer)
+    """Return the traces of a connection that begins in the current context; None if there are none."""
+    if _begin is None:
+        return None
+    tracing = _begin(consumer)
+    tracing.enter()
+    return tracing
+
+
+def leave_trace(tracing: Tracing | None) -> None:
+    """Leave the traces of a connection that has ended."""
+    if tracing is not None:
+        tracing.leave()
 
 
 def carried_on(message: Message) -> None:

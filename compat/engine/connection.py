@@ -25,7 +25,7 @@ from compat.engine.subscription import Subscription
 from compat.exceptions import ClientDisconnected, StopConsumer
 from compat.metrics import connections
 from compat.timings import Timing, timing_of
-from compat.tracing import TRACE_KEY, Tracing, tracing_of
+from compat.tracing import TRACE_KEY, Tracing, leave_trace, tracing_of
 from compat.types import Message, Receive
 
 __all__ = ["CLOSE_TIMEOUT_S", "STOP", "Connection"]
@@ -135,8 +135,6 @@ class Connection:
         layer = None if self.subscription is None else self.subscription.layer
         self.timing = timing_of(type(self.consumer), self.inbox, layer)
         self.tracing = tracing_of(self.consumer)
-        if self.tracing is not None:
-            self.tracing.enter()
         self.reader = read(receive, self.inbox)
         connections.begin()
         register.enter(self.inbox.channel, self.consumer)
@@ -310,6 +308,7 @@ class Connection:
                 timer.cancel()
         if self.reader is not None:
             connections.end()
+        leave_trace(self.tracing)
         self.socket.leave()
 
     def dropped(self) -> None:

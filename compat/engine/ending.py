@@ -16,6 +16,7 @@ from compat.engine.outage import TRY_AGAIN_LATER
 from compat.engine.refusal import connection_lost
 from compat.engine.reports import warn
 from compat.exceptions import StopConsumer
+from compat.types import Message
 
 if TYPE_CHECKING:
     from compat.engine.connection import Connection
@@ -94,6 +95,7 @@ async def _disconnect(connection: Connection, code: int | None) -> None:
         return
     inbox.end()
     try:
-        await connection.dispatch({"type": "websocket.disconnect", "code": code})
+        message: Message = {"type": "websocket.disconnect", "code": code}
+        await connection.observed(connection.dispatch(message), message)
     except StopConsumer:
         pass

@@ -58,20 +58,8 @@ class Inbox:
 
     __slots__ = (
         *("capacity", "channel", "current", "cursors", "drained", "due", "ended"),
-        "events",
-        "failure",
-        "frame",
-        "groups",
-        "loop",
-        "on_overflow",
-        "overflowed",
-        "owner",
-        "room",
-        "scheduler",
-        "space",
-        "task",
-        "turn",
-        "waiter",
+        *("events", "failure", "frame", "groups", "loop", "on_overflow", "overflowed", "owner"),
+        *("room", "scheduler", "space", "task", "turn", "waiter"),
     )
 
     def __init__(
@@ -109,6 +97,11 @@ class Inbox:
         """The groups of this channel in the owning layer."""
         self.cursors: Cursors | None = None
         """Where the consumer is in the histories of its groups, if its client may come back."""
+
+    def take_due(self) -> float:
+        """Return the deadline of the event that was taken last, by ``steady()``; 0 after that."""
+        due, self.due = self.due, 0.0
+        return due
 
     # For the layer
 

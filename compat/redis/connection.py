@@ -23,6 +23,7 @@ from compat.clock import Deadline, steady
 from compat.exceptions import LayerUnavailable
 from compat.redis.encoding import Argument, encode, require_short
 from compat.redis.hosts import Host
+from compat.redis.loops import start_apart
 from compat.redis.reasons import MOVED, REPLICA, reason_of, refusal_of
 from compat.redis.scripts import Script
 from compat.redis.servers import Server, introduced, is_slave
@@ -154,7 +155,7 @@ class Link:
         self._heard = 0.0
         """When the last reply came, or when the oldest waiting command was sent."""
         self._deadline = Deadline(self.loop, patience_s, self._late, lambda: self._heard)
-        self._tasks = [self.loop.create_task(self._read()), self.loop.create_task(self._write())]
+        self._tasks = [start_apart(self.loop, self._read()), start_apart(self.loop, self._write())]
 
     @classmethod
     async def open(

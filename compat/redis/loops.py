@@ -11,6 +11,7 @@ import asyncio
 import atexit
 import concurrent.futures
 import contextlib
+import contextvars
 import logging
 import os
 import threading
@@ -20,7 +21,15 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from asgiref.sync import AsyncToSync
 
-__all__ = ["Background", "PerLoop", "at_close", "background", "is_throwaway", "require_no_loop"]
+__all__ = [
+    "Background",
+    "PerLoop",
+    "at_close",
+    "background",
+    "is_throwaway",
+    "require_no_loop",
+    "start_apart",
+]
 
 T = TypeVar("T")
 log = logging.getLogger("compat.layers")
@@ -31,6 +40,11 @@ STOP_WITHIN_S = 2.0
 def is_throwaway(loop: asyncio.AbstractEventLoop) -> bool:
     """Return True for a loop that ``async_to_sync`` has made for one call."""
     return loop in AsyncToSync.loop_thread_executors
+
+
+def start_apart(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """Start a task that outlasts its caller, in a context of its own: that of a request ends before it."""
+    return contextvars.Context().run(loop.create_task, coroutine)
 
 
 def require_no_loop(awaitable_form: str) -> None:

@@ -12,6 +12,7 @@ from compat.exceptions import LayerUnavailable
 from compat.redis.backoff import Backoff
 from compat.redis.connection import Link, RedisUnavailable
 from compat.redis.encoding import Argument
+from compat.redis.loops import start_apart
 from compat.redis.reasons import MOVED, WAIT
 from compat.redis.scripts import Script
 from compat.redis.shards import Shards
@@ -64,7 +65,7 @@ class Reader:
     def start(self) -> None:
         """Start to read, unless the reader runs already."""
         if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._run())
+            self._task = start_apart(asyncio.get_running_loop(), self._run())
 
     async def serve(self, link: Link) -> None:
         """Read from ``link`` until it breaks."""

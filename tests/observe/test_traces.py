@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -139,10 +140,22 @@ async def test_a_connection_its_sends_and_deliveries(spans: Spans, layer: Any, c
     assert delivery.kind is trace.SpanKind.CONSUMER and send.kind is trace.SpanKind.PRODUCER
 
 
-async def test_it_goes_on_with_the_trace_of_the_handshake(spans: Spans, layer: Any) -> None:
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_a_handshake_with_a_trace(layer: Any, trusted: bool) -> None:
+    """Is a link; it is the parent where clients are trusted to say what is kept."""
     number = "0af7651916cd43dd8448eb211c80319c"
-    await talk(Room, [(b"traceparent", f"00-{number}-b7ad6b7169203331-01".encode())])
-    assert {f"{of(span).trace_id:032x}" for span in spans.get_finished_spans()} == {number}
+    spans = traced_by(ALWAYS_ON, trust_handshake=trusted)
+    try:
+        await talk(Room, [(b"traceparent", f"00-{number}-b7ad6b7169203331-00".encode())])
+        await talk(Room, [(b"traceparent", f"00-{number}-b7ad6b7169203331-01".encode())])
+        await talk(Room, [(b"traceparent", b"no trace"), (b"tracestate", b"\xff")])
+    finally:
+        otel.uninstrument()
+    connects = [span for span in spans.get_finished_spans() if span.name == "Room connect"]
+    traces = {f"{of(span).trace_id:032x}" for span in connects}
+    assert (number in traces) is trusted and len(traces) == (2 if trusted else 3)
+    linked = [f"{link.context.trace_id:032x}" for span in connects for link in span.links]
+    assert linked == ([] if trusted else [number, number])
 
 
 async def test_an_error_is_in_its_span(spans: Spans, layer: Any) -> None:
@@ -199,24 +212,133 @@ async def test_the_receivers_of_a_crowd_are_told_of_in_part(spans: Spans) -> Non
     assert len(told) == otel.MOST_DELIVERIES
 
 
-async def test_nobody_else_finds_a_trace_in_a_message(layer: Any) -> None:
-    """Who receives by hand, a process without traces, and one that was told not to carry them."""
-    traced_by(ALWAYS_ON)
-    mine = await layer.new_channel()
+SENDER = """
+import asyncio, sys
+from opentelemetry.sdk.trace import TracerProvider
+from compat import otel
+from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer, RedisStreamsChannelLayer
+kind, url, prefix = sys.argv[1:]
+layer = globals()[kind](hosts=[url], prefix=prefix)
+otel.instrument(TracerProvider())
+async def main():
+    await layer.group_send("room", {"type": "said"})
+    await layer.send("jobs", {"type": "x"})
+    await layer.close_pools()
+asyncio.run(main())
+layer.group_send_sync("room", {"type": "said", "n": 2})
+"""
+
+
+@pytest.mark.parametrize("kind", [RedisChannelLayer, RedisPubSubChannelLayer, RedisStreamsChannelLayer])
+async def test_a_process_without_traces_finds_none(bare: Environment, redis_url: str, kind: Any) -> None:
+    """In messages of one that has them: in handlers, by hand, and on the channel of a worker."""
+    prefix = f"untraced-{kind.__name__}"
+    layer = kind(hosts=[redis_url], prefix=prefix)
+    register_channel_layer("default", layer)
     try:
-        await layer.send(mine, {"type": "x"})
-        assert await layer.receive(mine) == {"type": "x"}
         client = WebsocketCommunicator(Room.as_asgi(), "/")
         await client.connect()
+        mine = await layer.new_channel()
+        await layer.group_add("room", mine)
+        job = asyncio.ensure_future(layer.receive("jobs"))
+        await layer.send("jobs", {"type": "ready"})
+        assert await job == {"type": "ready"}
+        job = asyncio.ensure_future(layer.receive("jobs"))
+        asked = (kind.__name__, redis_url, prefix)
+        done = await asyncio.to_thread(bare.run, "python", "-c", SENDER, *asked, cwd=REPO)
+        assert done.returncode == 0, done.stderr
+        for expected in ({"type": "said"}, {"type": "said", "n": 2}):
+            assert await client.receive_json_from(timeout=15) == expected
+            assert await asyncio.wait_for(layer.receive(mine), 15) == expected
+        assert await asyncio.wait_for(job, 15) == {"type": "x"}
+        await client.disconnect()
     finally:
-        otel.uninstrument()
-    traced_by(ALWAYS_ON, carry=False)
+        unregister_channel_layer("default")
+        await layer.close_pools()
+
+
+async def test_who_receives_by_hand_finds_no_trace(spans: Spans, layer: Any) -> None:
+    mine = await layer.new_channel()
+    await layer.send(mine, {"type": "x"})
+    assert await layer.receive(mine) == {"type": "x"}
+
+
+def test_a_blocking_send_is_traced_and_takes_out_what_a_client_says(spans: Spans, redis_url: str) -> None:
+    layer = RedisChannelLayer(hosts=[redis_url], prefix="traces-blocking")
+    forged = {"type": "said", TRACE_KEY: "00-" + "1" * 32 + "-" + "2" * 16 + "-01"}
+    layer.group_send_sync("nobody", forged)
+    span = named(spans, "group_send said")
+    assert span.parent is None and of(span).trace_id != int("1" * 32, 16)
+
+
+async def test_it_is_not_begun_while_consumers_run() -> None:
+    """To whose handlers the traces would be shown."""
+    client = WebsocketCommunicator(Room.as_asgi(), "/")
+    register_channel_layer("default", InMemoryChannelLayer())
     try:
-        await layer.group_send("room", {"type": "said"})
+        await client.connect()
+        with pytest.raises(RuntimeError, match="call it where the application is made"):
+            otel.instrument()
+        await client.disconnect()
     finally:
-        otel.uninstrument()
-    assert await client.receive_json_from(timeout=15) == {"type": "said"}
+        unregister_channel_layer("default")
+
+
+async def test_a_layer_of_the_applications_own_sees_no_trace(spans: Spans) -> None:
+    seen: list[Any] = []
+
+    class Counting(InMemoryChannelLayer):
+        async def send(self, channel: str, message: Any) -> None:
+            seen.append(dict(message))
+            await super().send(channel, message)
+
+    register_channel_layer("default", Counting())
+    try:
+        await talk(Room)
+    finally:
+        unregister_channel_layer("default")
+    assert seen == [{"type": "said", "content": "hello"}]
+    assert [span.name for span in spans.get_finished_spans()].count("send said") == 0
+
+
+async def test_what_is_no_trace_is_left_out(spans: Spans, layer: Any) -> None:
+    """A message of a process that takes nothing out, in which somebody has put it."""
+    client = WebsocketCommunicator(Room.as_asgi(), "/")
+    await client.connect()
+    for forged in ("x" * 100_000, "00-zz", 7, None):
+        # As a process without traces sends it.
+        send = type(layer).group_send.__wrapped__
+        await send(layer, "room", {"type": "said", TRACE_KEY: forged})
+        assert await client.receive_json_from(timeout=15) == {"type": "said"}
     await client.disconnect()
+    assert not any(len(one) > 60 for one in otel._told)
+
+
+async def test_the_error_of_a_handler_is_its_own(spans: Spans, layer: Any) -> None:
+    class Odd(Exception):
+        def __str__(self) -> str:
+            raise KeyError("no text")
+
+    class Failing(Room):
+        async def receive_json(self, content: Any, **kwargs: Any) -> None:
+            raise Odd
+
+    client = WebsocketCommunicator(Failing.as_asgi(), "/")
+    await client.connect()
+    await client.send_json_to("hello")
+    with pytest.raises(Odd):
+        await client.receive_json_from(timeout=15)
+    names = [span.name for span in spans.get_finished_spans()]
+    assert names[-1].endswith("Failing websocket.disconnect")
+
+
+async def test_a_connection_that_was_refused_has_a_span(spans: Spans, layer: Any) -> None:
+    client = WebsocketCommunicator(Room.as_asgi(), "/")
+    task = asyncio.ensure_future(client.connect())
+    assert (await task)[0]
+    await client.disconnect()
+    assert named(spans, "Room connect").end_time is not None
+    assert not trace.get_current_span().get_span_context().is_valid
 
 
 async def test_a_history_keeps_no_traces(spans: Spans) -> None:

@@ -18,6 +18,7 @@ from compat.layers.redis.scripts import BURY, MAKE_GROUP
 from compat.layers.redis.waiters import Waiters
 from compat.redis.connection import Link, RedisUnavailable
 from compat.redis.encoding import Argument
+from compat.redis.loops import start_apart
 from compat.redis.reader import Outages, Reader
 from compat.redis.shards import Shards
 from compat.redis.waiting import sleep
@@ -123,7 +124,7 @@ class Jobs:
             job.acknowledge()
             return
         if self._renewing is None or self._renewing.done():
-            self._renewing = asyncio.get_running_loop().create_task(self._renew())
+            self._renewing = start_apart(asyncio.get_running_loop(), self._renew())
         if not self._waiters.give(channel, job):
             job.put_back()
 

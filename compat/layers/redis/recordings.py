@@ -26,6 +26,7 @@ from compat.redis.streams.history import (
     Stored,
     new_epoch,
 )
+from compat.tracing import carried_on, without_trace
 
 if TYPE_CHECKING:
     from compat.layers.redis.keeping import KeepsHistories
@@ -148,6 +149,7 @@ class Recordings:
         """Return the entry of a message with its place in its head; raise ValueError if it has none there."""
         place = Place.read(body[:PLACE_LENGTH].decode("ascii", "replace"))
         message = self._decoded(group, body[PLACE_LENGTH:])
+        carried_on(message)
         return self.kept(group, place, message, len(body))
 
     def _decoded(self, group: str, body: bytes) -> dict[str, Any]:
@@ -162,7 +164,7 @@ class Recordings:
 
     def _stored(self, group: str, epoch: str, stored: Stored) -> Kept | None:
         body = stored.body[PLACE_LENGTH:] if self._in_head else stored.body
-        message = self._decoded(group, body)
+        message = without_trace(self._decoded(group, body))
         text = stored.body[:PLACE_LENGTH].decode("ascii", "replace") if self._in_head else None
         found = self.place(text if self._in_head else message.get(PLACE_KEY))
         mark = found[0].mark if found is not None else ""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from compat.redis.connection import OnMessage
+from compat.redis.loops import start_apart
 from compat.redis.subscriber import Subscriber
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Subscriptions:
             attempt = self._subscribing.get(topic)
             if attempt is None:
                 loop = self._station.loop
-                attempt = self._subscribing[topic] = loop.create_task(subscriber.subscribe(topic))
+                attempt = self._subscribing[topic] = start_apart(loop, subscriber.subscribe(topic))
                 attempt.add_done_callback(lambda task: self._subscribed(topic, task))
             await asyncio.shield(attempt)  # somebody else may have withdrawn the topic meanwhile
 
