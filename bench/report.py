@@ -44,7 +44,7 @@ COLUMNS = {
     "S-groups": ("us", "redis_us", "join_us", "join_redis_us", "group_bytes", "redis_bytes"),
     "S-history": ("us", "redis_us", "redis_alone_us", "join_us", "joins_s", "join_redis_us"),
     "S-presence": ("join_us", "growth", "join_redis_us", "list_ms", "churn_us", "churn_redis_us", "agree_s"),
-    "S-live": ("now_ms", "now_max_ms", "find_ms", "stall_ms", "stall_alone_ms"),
+    "S-live": ("now_ms", "now_max_ms", "find_ms", "stall_ms", "stall_alone_ms", "stall_first_ms"),
     "M": ("us", "rate", "p50_ms", "p99_ms", "sleeps", "lost"),
 }
 DEFAULT_COLUMNS = ("us", "rate", "p50_ms", "p99_ms", "lost", "server_cpu_pct", "client_cpu_pct")
@@ -76,6 +76,7 @@ HEADS = {
     "find_ms": "to look for a user, ms",
     "stall_ms": "the longest echo beside it, ms",
     "stall_alone_ms": "without, ms",
+    "stall_first_ms": "at the first look, with the collection that the connects left due, ms",
     "join_us": "CPU for a group_add, µs",
     "join_redis_us": "of Redis, µs",
     "group_bytes": "bytes for a group",

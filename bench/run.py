@@ -117,7 +117,7 @@ def shown(row: dict[str, Any]) -> str:
         "kept",
         "grown_mib",
     )
-    keys += ("now_ms", "now_max_ms", "find_ms", "stall_ms", "stall_alone_ms")
+    keys += ("now_ms", "now_max_ms", "find_ms", "stall_ms", "stall_alone_ms", "stall_first_ms")
     keys += ("redis_us", "miscounted", "server_cpu_pct", "client_cpu_pct")
     values = [f"{key}={_short(row[key])}" for key in keys if row.get(key) is not None]
     return "  ".join([head, *values])

@@ -18,7 +18,7 @@ __all__ = ["BOUNDS", "Histogram", "Timing", "as_dict", "timing_of", "watch"]
 
 BOUNDS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
 """The upper bounds of a histogram's buckets, in seconds; the last bucket has none."""
-SHARE = 16
+SHARE = 100
 MOST_CLASSES = 100
 """How many classes are told apart; classes may be made while the program runs."""
 OTHERS = "others"

@@ -103,17 +103,18 @@ class Overview:
             "parked": parked,
             "users": len(users),
             "groups": len(groups),
-            "largest": [list(item) for item in largest],
+            "largest": [[name, groups[name]] for name in largest],
             "slow": [_told(socket) for _, _, socket in heapq.nlargest(MOST_SLOW, slow)],
         }
         return self._told
 
 
-async def _largest(groups: Counter[str]) -> list[tuple[str, int]]:
-    best: list[tuple[str, int]] = []
-    items = iter(groups.items())
-    while some := list(islice(items, 5 * A_TURN)):
-        best = heapq.nlargest(MOST_GROUPS, [*best, *some], key=lambda item: item[1])
+async def _largest(groups: Counter[str]) -> list[str]:
+    """Return the names of the largest groups; a pair for each group would wake the garbage collector."""
+    best: list[str] = []
+    names = iter(groups)
+    while some := list(islice(names, 5 * A_TURN)):
+        best = heapq.nlargest(MOST_GROUPS, [*best, *some], key=groups.__getitem__)
         await asyncio.sleep(0)
     return best
 

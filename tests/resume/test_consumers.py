@@ -146,4 +146,4 @@ async def test_a_thread_that_asks_for_the_delivery_does_not_outlive_its_consumer
         await asyncio.sleep(0)
     Asking.go.set()
     await communicator.wait(30)
-    assert Asking.answers == [False]
+    await until_async(lambda: Asking.answers == [False], "its thread has the answer")
