@@ -213,7 +213,8 @@ class _Connection:
         self.sampled = self._connecting is not None and self._connecting.is_recording()
 
     def enter(self) -> None:
-        self._attached = context.attach(self._context)
+        attached = context.attach(self._context)
+        self._attached = self._attached or attached  # the first is that of its task
 
     def leave(self) -> None:
         attached, self._attached = self._attached, None

@@ -332,13 +332,42 @@ async def test_the_error_of_a_handler_is_its_own(spans: Spans, layer: Any) -> No
     assert names[-1].endswith("Failing websocket.disconnect")
 
 
-async def test_a_connection_that_was_refused_has_a_span(spans: Spans, layer: Any) -> None:
-    client = WebsocketCommunicator(Room.as_asgi(), "/")
-    task = asyncio.ensure_future(client.connect())
-    assert (await task)[0]
-    await client.disconnect()
+@pytest.mark.parametrize("consumer", [Room, SyncRoom])
+async def test_the_context_is_left_at_the_end(spans: Spans, layer: Any, consumer: Any) -> None:
+    """Whoever awaits the application is not in the trace of a connection that is over."""
+    came: asyncio.Queue[Any] = asyncio.Queue()
+    for kind in ("websocket.connect", "websocket.disconnect"):
+        came.put_nowait({"type": kind, "code": 1000})
+
+    async def send(message: Any) -> None:
+        pass
+
+    for _ in range(2):
+        scope = {"type": "websocket", "path": "/", "headers": [], "query_string": b""}
+        await consumer.as_asgi()(scope, came.get, send)
+        assert not trace.get_current_span().get_span_context().is_valid
+        came.put_nowait({"type": "websocket.disconnect", "code": 1000})
+
+
+async def test_a_connection_that_is_cancelled_has_a_span(spans: Spans) -> None:
+    """Before its handshake has come."""
+    came: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def send(message: Any) -> None:
+        pass
+
+    register_channel_layer("default", InMemoryChannelLayer())
+    try:
+        scope = {"type": "websocket", "path": "/", "headers": [], "query_string": b""}
+        running = asyncio.ensure_future(Room.as_asgi()(scope, came.get, send))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    finally:
+        unregister_channel_layer("default")
     assert named(spans, "Room connect").end_time is not None
-    assert not trace.get_current_span().get_span_context().is_valid
 
 
 async def test_a_history_keeps_no_traces(spans: Spans) -> None:
