@@ -16,7 +16,7 @@ import contextlib
 import functools
 import re
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar, Token
 from typing import Any
 
@@ -229,32 +229,30 @@ class _Connection:
         span = self._span(message)
         if span is None:
             return await handling
-        token = context.attach(trace.set_span_in_context(span, self._context))
-        try:
+        with self._within(span):
             return await handling
-        except Exception as error:
-            _note(span, error)
-            raise
-        finally:
-            span.end()
-            context.detach(token)
 
     def around(self, handle: Callable[[Message], None]) -> Callable[[Message], None]:
         def traced(message: Message) -> None:
             span = self._span(message) if self.sampled or TRACE_KEY in message else None
             if span is None:
                 return handle(message)
-            token = context.attach(trace.set_span_in_context(span, self._context))
-            try:
-                handle(message)
-            except Exception as error:
-                _note(span, error)
-                raise
-            finally:
-                span.end()
-                context.detach(token)
+            with self._within(span):
+                return handle(message)
 
         return traced
+
+    @contextlib.contextmanager
+    def _within(self, span: Span) -> Iterator[None]:
+        token = context.attach(trace.set_span_in_context(span, self._context))
+        try:
+            yield
+        except Exception as error:
+            _note(span, error)
+            raise
+        finally:
+            span.end()
+            context.detach(token)
 
     def _span(self, message: Message) -> Span | None:
         """Return the span of a handler, or None: it is not told."""
