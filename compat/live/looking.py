@@ -125,13 +125,13 @@ async def find(kind: str, name: str) -> Told:
     ``MOST_FOUND`` of them are told, each ``{"channel", "consumer", "path", "user", "groups", "in_groups",
     "waiting", "parked"}``; ``kind`` is one of ``KINDS``.
     """
-    found = [socket async for socket in _in_turns() if _is(socket, kind, name)]
+    found = await _found(kind, name)
     return {"count": len(found), "sockets": [_told(socket) for socket in found[:MOST_FOUND]]}
 
 
 async def close_found(kind: str, name: str, code: int) -> Told:
     """Begin to close what ``find`` finds; return ``{"count"}``."""
-    found = [socket async for socket in _in_turns() if _is(socket, kind, name)]
+    found = await _found(kind, name)
     closing = asyncio.get_running_loop().create_task(_close(found, code))
     _closing.add(closing)
     closing.add_done_callback(_closing.discard)
@@ -148,6 +148,10 @@ async def _close(found: Sequence[OpenSocket], code: int) -> None:
         if number % AT_ONCE == 0:  # nobody waits for a client that does not read
             await asyncio.sleep(0)
     await asyncio.gather(*closing, return_exceptions=True)
+
+
+async def _found(kind: str, name: str) -> list[OpenSocket]:
+    return [socket async for socket in _in_turns() if _is(socket, kind, name)]
 
 
 def _is(socket: OpenSocket, kind: str, name: str) -> bool:

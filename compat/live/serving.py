@@ -120,11 +120,11 @@ class Page:
 
     async def now(self, request: Request, who: str) -> Response:
         """Return what all processes have; those who ask within a second get the same answer."""
-        asking = self._asking
+        asking, loop = self._asking, asyncio.get_running_loop()
         fresh = steady() - self._asked < EVERY_S
-        if asking is None or (asking.done() and not fresh) or asking.get_loop() is not _loop():
+        if asking is None or (asking.done() and not fresh) or asking.get_loop() is not loop:
             self._asked = steady()
-            asking = self._asking = _loop().create_task(_now())
+            asking = self._asking = loop.create_task(_now())
         return Response(await asyncio.shield(asking), media_type="application/json")
 
     async def find(self, request: Request, who: str) -> Response:
@@ -264,10 +264,6 @@ def _address(request: Request) -> str:
 
 def _later(why: str) -> HTTPException:
     return HTTPException(UNAVAILABLE, why, {"Retry-After": str(RETRY_AFTER_S)})
-
-
-def _loop() -> asyncio.AbstractEventLoop:
-    return asyncio.get_running_loop()
 
 
 @cache

@@ -208,8 +208,8 @@ class Bridge:
 
     def _waiting(self) -> asyncio.Future[None]:
         """Return a future that is done when ``wake`` is called."""
-        self.waiter = self.pool.loop.create_future()
-        return self.waiter
+        self.waiter = waiter = self.pool.loop.create_future()
+        return waiter
 
     async def flush(self) -> None:
         """Send the queued frames, for ``CLOSE_TIMEOUT_S`` at most; no further message is handled."""
