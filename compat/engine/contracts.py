@@ -20,6 +20,8 @@ class Consumer(Protocol):
     channel_layer: Any
     channel_name: str
     concurrency: int
+    base_send: Any
+    _own_send: Any
 
     def _find_layer(self) -> Any: ...
 

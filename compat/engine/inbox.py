@@ -20,7 +20,7 @@ from compat.types import Message
 if TYPE_CHECKING:
     from compat.engine.cursors import Cursors
 
-__all__ = ["BETWEEN", "HEARTBEAT", "Event", "Inbox", "Overflow"]
+__all__ = ["BETWEEN", "HEARTBEAT", "NOTHING", "Event", "Inbox", "Overflow"]
 
 Overflow = Literal["drop", "drop_oldest", "close"]
 """What a full inbox does: drop the new message, drop the oldest, or close the connection with 1013."""

@@ -9,13 +9,14 @@ from compat.engine import loop as plain
 from compat.engine.connection import Connection
 from compat.engine.contracts import SyncHandlers
 from compat.engine.fast import bridge, conversation, in_use, reading
+from compat.engine.fast.framing import text_alone, write_text
 from compat.engine.fast.scheduling import Rounds
 from compat.engine.fast.write_batching import Bursts
 from compat.engine.inbox import Inbox
 from compat.engine.scheduler import Scheduler, made_for
 from compat.engine.socket import Socket
 
-__all__ = ["bridge_of", "bursts_of", "converse", "inbox_of", "scheduler_of"]
+__all__ = ["bridge_of", "bursts_of", "converse", "inbox_of", "scheduler_of", "text_alone", "write_text"]
 
 _schedulers: dict[asyncio.AbstractEventLoop, Scheduler] = {}
 

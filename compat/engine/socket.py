@@ -86,6 +86,7 @@ class Socket:
         "can_respond",
         "closed",
         "ended",
+        "framed",
         "gone",
         "loop",
         "opened",
@@ -113,12 +114,18 @@ class Socket:
         """The engine has closed the connection; frames that are still queued are not sent."""
         self.protocol: Any = None
         """The server's protocol if frames are batched for it (``engine.fast.write_batching``), else None."""
+        self.framed: Any = None
+        """The server's protocol if its text frames are made by ``engine.fast.framing``, else None."""
         self.phase: Phase | None = None
         """The connection while it runs, else None."""
 
     def enter(self, phase: Phase, protocol: Any) -> None:
         """Attach the running connection, and the server's protocol if frames are batched for it."""
         self.phase, self.protocol = phase, protocol
+
+    def frame_by(self, protocol: Any) -> None:
+        """Make text frames for ``protocol`` from now on; None: the server makes them."""
+        self.framed = protocol
 
     def send_by(self, send: Send) -> None:
         """Use ``send`` as the server's callable from now on."""

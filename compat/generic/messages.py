@@ -11,14 +11,18 @@ from compat.layers import missing_layer
 from compat.types import Message
 
 __all__ = [
+    "NO_STATUS",
     "Headers",
     "accept_message",
-    "binary_frame",
     "close_message",
+    "frame_message",
     "layer_for_groups",
     "own_groups",
     "text_of",
 ]
+
+NO_STATUS = 1005
+"""The close code of a disconnect that carries none (RFC 6455, 7.4.1)."""
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -31,8 +35,10 @@ def accept_message(subprotocol: str | None, headers: Headers | None) -> Message:
     return message
 
 
-def binary_frame(bytes_data: bytes | None) -> Message:
-    """Return the message for a binary frame; raise ValueError if there are no bytes."""
+def frame_message(text_data: str | None, bytes_data: bytes | None) -> Message:
+    """Return the message for a text frame, else a binary frame; raise ValueError if there is neither."""
+    if text_data is not None:
+        return {"type": "websocket.send", "text": text_data}
     if bytes_data is not None:
         return {"type": "websocket.send", "bytes": bytes_data}
     raise ValueError("You must pass one of bytes_data or text_data")

@@ -16,13 +16,15 @@ from compat.advice.handlers import check_made
 from compat.consumer import AsyncConsumer, SyncConsumer
 from compat.engine.connection import STOP
 from compat.engine.handshake import refuse_unless_decided
+from compat.engine.parts import text_alone, write_text
 from compat.exceptions import AcceptConnection, DenyConnection, InvalidChannelLayerError, StopConsumer
 from compat.generic.json_only import JsonOnly
 from compat.generic.messages import (
+    NO_STATUS,
     Headers,
     accept_message,
-    binary_frame,
     close_message,
+    frame_message,
     layer_for_groups,
     own_groups,
     text_of,
@@ -43,8 +45,6 @@ __all__ = [
     "WebsocketConsumer",
     "async_to_sync",
 ]
-
-NO_STATUS = 1005  # the close code of a disconnect that carries none (RFC 6455, 7.4.1)
 
 
 class WebsocketConsumer(Delivery, SyncConsumer):
@@ -97,10 +97,7 @@ class WebsocketConsumer(Delivery, SyncConsumer):
 
         Raises ValueError when there is neither; text is sent when there are both.
         """
-        if text_data is not None:
-            self.base_send({"type": "websocket.send", "text": text_data})
-        else:
-            self.base_send(binary_frame(bytes_data))
+        self.base_send(frame_message(text_data, bytes_data))
         if close:
             self.close(close)
 
@@ -234,12 +231,12 @@ class AsyncWebsocketConsumer(AsyncDelivery, AsyncConsumer):
 
         Raises ValueError when there is neither; text is sent when there are both.
         """
-        text = text_data is not None
-        frame = {"type": "websocket.send", "text": text_data} if text else binary_frame(bytes_data)
+        frame = frame_message(text_data, bytes_data)
         socket, base_send = self._socket, self.base_send
         if base_send is self._own_send and not socket.closed:  # one coroutine less than by way of it
             try:
-                await socket.raw_send(frame)
+                if socket.framed is None or not write_text(socket.framed, text_data):
+                    await socket.raw_send(frame)
             except Exception as error:  # noqa: BLE001 - any server, and any middleware
                 socket.lost(error)
         else:
@@ -258,9 +255,12 @@ class AsyncWebsocketConsumer(AsyncDelivery, AsyncConsumer):
             await self.base_send(message)
             return
         try:  # one coroutine less, as in send()
-            await socket.raw_send(message)
+            if socket.framed is None or not write_text(socket.framed, text_alone(message)):
+                await socket.raw_send(message)
         except Exception as error:  # noqa: BLE001 - any server, and any middleware
             socket.lost(error)
+
+    _sends_on: Any = staticmethod(websocket_send)  # our handler of a finished frame, which needs no task
 
     async def compat_heartbeat(self, message: Message) -> None:
         """It is time for a sign of life (``heartbeat``, or setting ``CHANNEL_HEARTBEAT``)."""

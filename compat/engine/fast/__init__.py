@@ -8,6 +8,7 @@ the check fails.
     scheduling      wakes readers in rounds                    instead of ``engine.scheduler``
     reading         reads the socket in the consumer's task    instead of ``engine.reader`` and ``loop``
     write_batching  writes the frames of a burst at once       instead of one write for each frame
+    framing         makes a frame once for all its clients     instead of the server for each client
     bridge          runs many sync consumers in one thread     instead of ``engine.threads``
 
 The other parts need ``scheduling``. The module ``conversation`` is the loop of ``reading``; ``pool``,
@@ -25,7 +26,7 @@ from compat.settings import settings
 
 __all__ = ["PARTS", "in_use", "leave_out"]
 
-PARTS = ("scheduling", "reading", "write_batching", "bridge")
+PARTS = ("scheduling", "reading", "write_batching", "framing", "bridge")
 
 log = logging.getLogger("compat.consumer")
 

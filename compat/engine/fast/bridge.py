@@ -12,7 +12,6 @@ import asyncio
 import contextvars
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -21,9 +20,11 @@ from compat.clock import steady
 from compat.engine.connection import CLOSE_TIMEOUT_S, Connection
 from compat.engine.contracts import PLACE, SyncHandlers
 from compat.engine.cursors import Progress
+from compat.engine.fast import framing
 from compat.engine.fast.pool import TICK_S, Worker, pool_of
 from compat.engine.fast.sync_inbox import SyncInbox
 from compat.engine.fast.thread_locals import enter
+from compat.engine.fast.unsent import Unsent
 from compat.engine.mailbox import settle
 from compat.engine.reader import TaskReader
 from compat.engine.scheduler import Scheduler
@@ -39,41 +40,32 @@ MAX_UNSENT = 64
 """The number of unsent frames at which ``send()`` blocks the handler."""
 
 
-class Bridge:
+class Bridge(Unsent):
     """One sync consumer's connection: its inbox, its queue of frames to send, its token and its context."""
 
     __slots__ = (
-        *("begun", "busy", "sent"),
-        *("closing", "connection", "consumer", "context"),
-        "draining",
-        "error",
-        "finished",
-        "given_up",
-        "handle",
-        "home",
-        "hurried",
-        "inbox",
-        "nested",
-        "out",
-        "pool",
-        "room",
-        "socket",
-        "touched",
-        "waiter",
-        "worker",
+        *(
+            "busy",
+            "closing",
+            "connection",
+            "consumer",
+            "context",
+            "draining",
+            "error",
+            "finished",
+            "given_up",
+        ),
+        *("handle", "home", "hurried", "inbox", "nested", "pool", "touched", "waiter", "worker"),
     )
 
     def __init__(self, consumer: SyncHandlers, socket: Socket, scheduler: Scheduler) -> None:
         loop = socket.loop
+        super().__init__(socket)
         self.consumer = consumer
-        self.socket = socket
         self.pool = pool_of(loop)
         self.inbox = SyncInbox(loop, scheduler, self)
-        self.out: deque[Message] = deque()
         self.busy = threading.Lock()
         """The token: its holder runs a handler, or has queued the connection for a worker."""
-        self.room: threading.Event | None = None
-        """Set when a handler that waits in ``send()`` may check again; made by the first one that waits."""
         self.context = contextvars.copy_context()
         self.handle: Callable[[Message], None]
         self.home: int = 0
@@ -87,7 +79,6 @@ class Bridge:
         self.error: Exception | None = None
         self.touched = self.finished = self.closing = False
         self.draining = self.hurried = self.given_up = False
-        self.begun = self.sent = 0  # frames that were taken from ``out``, and that the server has
 
     # On the loop
 
@@ -103,14 +94,32 @@ class Bridge:
         return self.finished or self.closing or self.error is not None
 
     def wake(self) -> None:
-        """Wake this connection's task."""
+        """Send the queued frames, or wake this connection's task for what may wait."""
         self.touched = False
         waiter = self.waiter
+        if waiter is not None and self.out and self.socket.framed is not None and self._is_sent():
+            return
         if waiter is not None:
             self.waiter = None
             settle(waiter)
         elif self.draining:
             self._hurry()
+
+    def _is_sent(self) -> bool:
+        """Write the queued frames; return False if anything is left for the connection's task."""
+        if self.closing:
+            return False
+        inbox = self.inbox
+        try:
+            self.write_out()
+        except Exception as error:  # noqa: BLE001 - any transport
+            self.error = error
+        if self.out or self.stopped() or inbox.space is not None or inbox.failure is not None:
+            return False
+        self.tell_room()
+        if inbox.events or inbox.frame is not None:
+            self.schedule()
+        return True
 
     def _hurry(self) -> None:
         """Limit the time of a send that is under way, if a handler has ended the consumer."""
@@ -136,6 +145,8 @@ class Bridge:
         try:
             self.context.run(logs.enter, self.consumer, self.inbox.channel)
             connection.begin(TaskReader, protocol, work=self)
+            if "framing" in self.inbox.scheduler.parts:
+                framing.attach(self.socket)
             self.handle = observed(self.handle, connection.timing, connection.tracing, self.context)
             await self._pump()
         except GeneratorExit:
@@ -179,24 +190,21 @@ class Bridge:
     async def _drain(self) -> None:
         """Send the queued frames; an error ends the consumer, unless it means that the client has left."""
         out, socket = self.out, self.socket
-        raw_send, several = socket.raw_send, len(out) > 1 and socket.protocol is not None
+        several = len(out) > 1 and socket.protocol is not None
         burst = self.inbox.scheduler.bursts.begin(socket.protocol, self.inbox, steady()) if several else None
         while out:
             if socket.shut:
-                self._drop_unsent()
+                self.drop_unsent()
                 break
-            message = out.popleft()  # before the send: a cancelled send may have written it, so do not repeat
-            self.begun += 1
+            message = out[0]
             try:
-                await raw_send(message)
-                self.sent = self.begun
+                await self.send_next()
             except Exception as error:  # noqa: BLE001 - any server, and any middleware around its send
-                self._drop_unsent()
+                self.drop_unsent()
                 await self._failed(message, error)
         if burst is not None:
             burst.end()
-        if self.room is not None:
-            self.room.set()
+        self.tell_room()
 
     async def _failed(self, message: Message, error: Exception) -> None:
         try:
@@ -214,18 +222,10 @@ class Bridge:
     async def flush(self) -> None:
         """Send the queued frames, for ``CLOSE_TIMEOUT_S`` at most; no further message is handled."""
         self.closing = True
-        if self.room is not None:
-            self.room.set()
+        self.tell_room()
         if self.out:
             (await whole(self._drain(), CLOSE_TIMEOUT_S)).cancel()
-            self._drop_unsent()
-
-    def _drop_unsent(self) -> None:
-        """Drop the queued frames; a thread that waits for its place among them waits no more."""
-        for message in tuple(self.out):
-            if PLACE in message:
-                message[PLACE].cancel()
-        self.out.clear()
+            self.drop_unsent()
 
     def progress(self) -> Progress:
         running = int(self.busy.locked())  # first: a worker that ends has put its frames into ``out``
@@ -270,11 +270,10 @@ class Bridge:
 
     def _wait_for_room(self) -> None:
         while len(self.out) >= MAX_UNSENT and not self.closing:
-            self.room = self.room or threading.Event()
-            self.room.clear()
+            room = self.no_room()
             self.pool.flush_soon()
             if len(self.out) >= MAX_UNSENT and not self.closing:
-                self.room.wait(1)
+                room.wait(1)
 
     def run_next(self, worker: Worker) -> None:
         """Handle one message and release the token; queue the connection again if more messages wait."""

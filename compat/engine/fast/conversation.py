@@ -18,6 +18,7 @@ from typing import Any
 
 from compat.clock import steady
 from compat.engine.connection import STOP, Connection
+from compat.engine.fast import framing
 from compat.engine.fast.reading import NO_STEPS, FastInbox, read
 from compat.engine.fast.write_batching import MAX_HANDLER_S, QUICK, Pace
 from compat.engine.loop import join
@@ -54,6 +55,9 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
     try:
         protocol = gathered.protocol_of(connection.receive, connection.socket.raw_send)
         connection.begin(read, protocol)
+        if "framing" in inbox.scheduler.parts:
+            framing.attach(connection.socket)
+            inbox.write_by(framing.writer_of(connection))
         reader: Any = inbox.reader or NO_STEPS
         timing, tracing = connection.timing, connection.tracing
         while True:

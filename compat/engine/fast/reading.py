@@ -19,8 +19,9 @@ from typing import Any
 
 from compat.engine.contracts import Resumed
 from compat.engine.fast import leave_out
+from compat.engine.fast.framing import FrameWriter
 from compat.engine.fast.scheduling import Rounds
-from compat.engine.inbox import Inbox
+from compat.engine.inbox import NOTHING, Inbox
 from compat.engine.mailbox import settle
 from compat.engine.reader import LAST, SocketReader, TaskReader
 from compat.types import Message, Receive
@@ -39,15 +40,20 @@ _GET = getattr(asyncio.Queue.get, "__code__", None)
 class FastInbox(Inbox):
     """An inbox whose task may wait for the socket's future instead of a future of the inbox."""
 
-    __slots__ = ("reader",)
+    __slots__ = ("reader", "writer")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, scheduler: Rounds) -> None:
         super().__init__(loop, scheduler)
         self.reader: StepReader | None = None
+        self.writer: FrameWriter | None = None
 
     def read_by(self, reader: StepReader | None) -> None:
         """Read the client's messages through ``reader`` from now on; None stops reading."""
         self.reader = reader
+
+    def write_by(self, writer: FrameWriter | None) -> None:
+        """Have ``writer`` send the finished frames that come while the task waits for the socket."""
+        self.writer = writer
 
     def waiting(self) -> Awaitable[Any]:
         """Return an awaitable to wait for after ``take()`` returned None; raise the error of ``fail``."""
@@ -71,6 +77,9 @@ class FastInbox(Inbox):
         if reader is None or waiter is None or waiter is not reader.awaited:
             super().wake()
             return
+        events = self.events
+        if events and events[0][1].get("type") == "websocket.send" and self._is_written(waiter):
+            return
         self.waiter = None
         if not waiter.done():
             callbacks: list[Any] | None = waiter._callbacks
@@ -80,6 +89,17 @@ class FastInbox(Inbox):
                     waiter.remove_done_callback(resume)
                     context.run(resume, self.scheduler.done)
                     return
+
+    def _is_written(self, waiter: Future[Any]) -> bool:
+        """Send the finished frames that come first; return True if nothing is left for the task."""
+        if self.writer is None or waiter.done() or self.cursors is not None:
+            return False
+        events = self.events
+        for _ in range(self.writer.write(events)):
+            events.popleft()
+        if not events:
+            self.events = NOTHING
+        return not events
 
 
 class StepReader:
@@ -159,7 +179,8 @@ class StepReader:
         """See ``SocketReader``."""
         coroutine, self.coroutine = self.coroutine, None
         self.awaited = None
-        self.inbox.read_by(None)  # breaks a reference cycle, so the garbage collector is not needed
+        self.inbox.read_by(None)  # breaks reference cycles, so the garbage collector is not needed
+        self.inbox.write_by(None)
         if coroutine is not None:
             coroutine.close()
 

@@ -1,0 +1,170 @@
+"""Make text frames here, once for all clients that get the same text, instead of in the server for each.
+
+A server turns each message into a frame by itself: two thirds of what a delivery costs beside the system
+call. The members of a group mostly get equal texts, so a frame is kept for the next ones.
+
+This relies on uvicorn's ``websockets-sansio``: that its ``send()`` waits only for ``writable``, that frames
+are what RFC 6455 says, unless an extension (compression) is in use, and that a frame may be written to
+``transport`` whenever the connection's ``state`` is OPEN. Other servers make their frames themselves. It also
+looks through the ``send()`` of Starlette's exception handling, which only passes on what a websocket sends.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+from collections.abc import Collection
+from typing import Any
+
+from compat.clock import steady
+from compat.engine.connection import Connection
+from compat.engine.contracts import PLACE, Consumer
+from compat.engine.fast import leave_out
+from compat.engine.inbox import Event
+from compat.engine.socket import Socket
+from compat.types import Message, Send
+
+__all__ = [
+    "FrameWriter",
+    "attach",
+    "behind_starlette",
+    "frame_of",
+    "framing_of",
+    "is_open",
+    "text_alone",
+    "write_text",
+    "writer_of",
+]
+
+SERVER = "uvicorn.protocols.websockets.websockets_sansio_impl"
+SENDER = "wrap_app_handling_exceptions.<locals>.wrapped_app.<locals>.sender"
+NEEDED = ("conn", "disconnected", "transport", "writable")
+"""The attributes of the server's protocol."""
+
+MOST_AT_ONCE = 16
+"""How many finished frames are written for one consumer before others have their turn."""
+MOST_FRAMES, MOST_CHARACTERS = 256, 4096
+"""How many frames are kept, and the longest text of one."""
+
+_frames: dict[str, bytes] = {}
+_open: Any = None
+"""``websockets.protocol.OPEN``."""
+
+
+def attach(socket: Socket) -> None:
+    """Make the text frames of ``socket`` from now on, if its server's frames can be made here."""
+    send = behind_starlette(socket.raw_send)
+    protocol = framing_of(send)
+    if protocol is not None:
+        socket.send_by(send)
+        socket.frame_by(protocol)
+
+
+def behind_starlette(send: Any) -> Any:
+    """Return the ``send`` that Starlette's exception handling has wrapped; another one as it is."""
+    while getattr(send, "__qualname__", "") == SENDER and send.__module__ == "starlette._exception_handler":
+        send = send.__closure__[send.__code__.co_freevars.index("send")].cell_contents
+    return send
+
+
+def framing_of(send: Send) -> Any:
+    """Return the server's protocol behind ``send`` if its text frames can be made here, else None."""
+    server = sys.modules.get(SERVER)
+    protocol: Any = getattr(send, "__self__", None)
+    if server is None or type(protocol) is not server.WebSocketsSansIOProtocol or protocol.conn.debug:
+        return None
+    global _open
+    if _open is None:
+        _open = sys.modules["websockets.protocol"].OPEN
+        missing = [name for name in NEEDED if not hasattr(protocol, name)]
+        if missing:
+            leave_out("framing", f"uvicorn's protocol has no {', '.join(missing)}")
+            return None
+    return protocol
+
+
+class FrameWriter:
+    """Sends finished frames for a consumer whose handler of them would send them unchanged."""
+
+    __slots__ = ("consumer", "socket")
+
+    def __init__(self, consumer: Consumer, socket: Socket) -> None:
+        self.consumer = consumer
+        self.socket = socket
+
+    def write(self, events: Collection[Event]) -> int:
+        """Write the frames that come first and are not too late, in one piece, and return their number."""
+        socket, consumer, now = self.socket, self.consumer, steady()
+        if socket.closed or consumer.base_send is not consumer._own_send or not is_open(socket.framed):
+            return 0
+        frames: list[bytes] = []
+        for deadline, message, _ in events:
+            text = text_alone(message)
+            if text is None or deadline <= now or len(frames) == MOST_AT_ONCE:
+                break
+            try:
+                frames.append(frame_of(text))
+            except UnicodeEncodeError:  # the handler says so
+                break
+        if frames:
+            socket.framed.transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
+        return len(frames)
+
+
+def writer_of(connection: Connection) -> FrameWriter | None:
+    """Return what sends finished frames for the consumer, or None: its handler has to be called."""
+    consumer, socket = connection.consumer, connection.socket
+    if socket.framed is None or connection.handlers is None or connection.timing or connection.tracing:
+        return None
+    handler = getattr(consumer, "websocket_send", None)
+    ours = getattr(handler, "__func__", handler) is getattr(consumer, "_sends_on", None) is not None
+    return FrameWriter(consumer, socket) if ours else None
+
+
+def text_alone(message: Message) -> str | None:
+    """Return the text of a message that is a text frame and nothing else, else None."""
+    text = message.get("text")
+    plain = type(text) is str and message["type"] == "websocket.send" and message.get("bytes") is None
+    return text if plain and PLACE not in message else None
+
+
+def is_open(protocol: Any) -> bool:
+    """Return True if a frame that is made here may be written now, without a wait."""
+    conn = protocol.conn
+    return (
+        conn.state is _open
+        and not conn.extensions
+        and not protocol.disconnected
+        and protocol.writable.is_set()
+    )
+
+
+def write_text(protocol: Any, text: Any) -> bool:
+    """Write ``text`` as a frame; return False if the server has to do it, or to say why it cannot."""
+    if type(text) is not str or not is_open(protocol):
+        return False
+    protocol.transport.write(frame_of(text))
+    return True
+
+
+def frame_of(text: str) -> bytes:
+    """Return the frame of ``text``, in one piece and without a mask.
+
+    Raises UnicodeEncodeError for half a surrogate pair, as ``str.encode`` does.
+    """
+    frame = _frames.get(text)
+    if frame is not None:
+        return frame
+    payload = text.encode()
+    size = len(payload)
+    if size < 126:
+        frame = bytes((0x81, size)) + payload
+    elif size < 65536:
+        frame = struct.pack("!BBH", 0x81, 126, size) + payload
+    else:
+        frame = struct.pack("!BBQ", 0x81, 127, size) + payload
+    if len(text) <= MOST_CHARACTERS:
+        if len(_frames) >= MOST_FRAMES:
+            _frames.clear()
+        _frames[text] = frame
+    return frame

@@ -1,0 +1,72 @@
+"""The frames of a sync consumer that its server does not have yet."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+from compat.engine.contracts import PLACE
+from compat.engine.fast.framing import frame_of, is_open, text_alone
+from compat.engine.socket import Socket
+from compat.types import Message
+
+__all__ = ["Unsent"]
+
+
+class Unsent:
+    """A queue of ASGI messages: any thread appends to ``out``, only the event loop takes from it."""
+
+    __slots__ = ("begun", "out", "room", "sent", "socket")
+
+    def __init__(self, socket: Socket) -> None:
+        self.socket = socket
+        self.out: deque[Message] = deque()
+        self.room: threading.Event | None = None
+        """See ``no_room``; made by the first handler that waits in ``send()``."""
+        self.begun = self.sent = 0
+        """How many messages were taken from ``out``, and how many of them the server has."""
+
+    def write_out(self) -> None:
+        """Write the text frames that come first, in one piece, if they can be made here and leave at once.
+
+        Raises what the server's transport raises; then they are lost.
+        """
+        out, framed, frames = self.out, self.socket.framed, []
+        if framed is None or self.socket.shut or not is_open(framed):
+            return
+        while out and (text := text_alone(out[0])) is not None:
+            try:
+                frames.append(frame_of(text))
+            except UnicodeEncodeError:  # the server says so
+                break
+            out.popleft()
+        if frames:
+            self.begun += len(frames)
+            framed.transport.write(b"".join(frames))
+            self.sent = self.begun
+
+    async def send_next(self) -> None:
+        """Have the server send the first message; raise what it raises."""
+        message = self.out[0]
+        self.out.popleft()  # before the send: a cancelled send may have written it, so do not repeat
+        self.begun += 1
+        await self.socket.raw_send(message)
+        self.sent = self.begun
+
+    def drop_unsent(self) -> None:
+        """Drop all; a thread that waits for its place among them waits no more."""
+        for message in tuple(self.out):
+            if PLACE in message:
+                message[PLACE].cancel()
+        self.out.clear()
+
+    def no_room(self) -> threading.Event:
+        """Return an event that is set when a handler that waits for room may check again."""
+        room = self.room = self.room or threading.Event()
+        room.clear()
+        return room
+
+    def tell_room(self) -> None:
+        """Let a handler that waits for room check again."""
+        if self.room is not None:
+            self.room.set()

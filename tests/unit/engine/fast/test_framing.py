@@ -1,0 +1,350 @@
+"""Text frames that are made here are those that the server would make, and leave only when it would send."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount, WebSocketRoute
+
+from compat.engine.fast import framing
+from compat.engine.fast.framing import MOST_CHARACTERS, MOST_FRAMES, frame_of, framing_of
+from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
+from compat.patterns import path
+from compat.routing import URLRouter
+from compat.settings import override
+from tests.support.clients import Client
+from tests.support.servers import LiveServer
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.usefixtures("layer")
+
+PLAIN: dict[str, Any] = {"ws_per_message_deflate": False}
+SIZES = (0, 1, 2, 124, 125, 126, 127, 128, 65534, 65535, 65536, 65537, 200_000)
+KINDS = ("async", "sync")
+
+
+@pytest.fixture(autouse=True)
+def no_frames_of_other_tests() -> Iterator[None]:
+    framing._frames.clear()
+    yield
+    framing._frames.clear()
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The texts whose frames were made here."""
+    texts: list[str] = []
+    make = framing.frame_of
+
+    def noted(text: str) -> bytes:
+        texts.append(text)
+        return make(text)
+
+    monkeypatch.setattr("compat.engine.fast.framing.frame_of", noted)
+    monkeypatch.setattr("compat.engine.fast.unsent.frame_of", noted)
+    return texts
+
+
+async def _echo(self: Any, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+    await self.send(text_data=text_data, bytes_data=bytes_data)
+
+
+class AsyncEcho(AsyncWebsocketConsumer):
+    receive = _echo
+
+
+class SyncEcho(WebsocketConsumer):
+    def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        self.send(text_data=text_data, bytes_data=bytes_data)
+
+
+class AsyncRoom(AsyncEcho):
+    groups = ["room"]
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        message = {"type": "websocket.send", "text": text_data, "bytes": bytes_data}
+        await self.channel_layer.group_send("room", {k: v for k, v in message.items() if v is not None})
+
+
+class SyncRoom(SyncEcho):
+    groups = ["room"]
+
+    def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        message = {"type": "websocket.send", "text": text_data, "bytes": bytes_data}
+        self.channel_layer.group_send_sync("room", {k: v for k, v in message.items() if v is not None})
+
+
+passed: list[Any] = []
+
+
+async def wrapped(scope: Any, receive: Any, send: Any) -> None:
+    async def noting(message: Any) -> None:
+        passed.append(message.get("text"))
+        await send(message)
+
+    await AsyncEcho.as_asgi()(scope, receive, noting)
+
+
+APP = URLRouter(
+    [
+        path("async/echo/", AsyncEcho.as_asgi()),
+        path("sync/echo/", SyncEcho.as_asgi()),
+        path("async/room/", AsyncRoom.as_asgi()),
+        path("sync/room/", SyncRoom.as_asgi()),
+        path("async/wrapped/", wrapped),
+    ]
+)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[LiveServer]:
+    with LiveServer(APP, **PLAIN) as server:
+        yield server
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("where", ["echo", "room"])
+def test_texts_of_every_size_arrive_as_they_were_sent(server: LiveServer, kind: str, where: str) -> None:
+    with Client(server, f"/{kind}/{where}/") as client:
+        for text in ["x" * size for size in SIZES] + ["é" * 63, "é" * 64, "日" * 21_846, "🂡\0\n"]:
+            for _ in range(3):  # the second and third time it may be at hand
+                client.send(text)
+                assert client.receive() == text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_binary_frames_and_texts_keep_their_order(server: LiveServer, kind: str, made: list[str]) -> None:
+    with Client(server, f"/{kind}/room/") as client:
+        sent: list[str | bytes] = [b"1", "2", "2", b"2", b"3", "4", "2"]
+        for frame in sent:
+            client.send(frame)
+        assert [client.receive() for _ in sent] == sent
+    assert made
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_client_that_compresses_gets_its_frames_from_the_server(kind: str, made: list[str]) -> None:
+    with LiveServer(APP) as server, Client(server, f"/{kind}/room/") as client:
+        assert "permessage-deflate" in client.response_headers["Sec-WebSocket-Extensions"]
+        for _ in range(3):
+            client.send("x" * 300)
+            assert client.receive() == "x" * 300
+    assert made == []
+
+
+def test_a_wrapped_send_sees_every_frame(server: LiveServer, made: list[str]) -> None:
+    with Client(server, "/async/wrapped/") as client:
+        client.send("hello")
+        client.receive()
+    assert "hello" in passed
+    assert made == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_on_starlettes_routes_too(kind: str, made: list[str]) -> None:
+    consumer: Any = AsyncRoom if kind == "async" else SyncRoom
+    app = Starlette(routes=[Mount("/in", routes=[WebSocketRoute("/{name}/", consumer.as_asgi())])])
+    with LiveServer(app, **PLAIN) as server, Client(server, "/in/room/") as client:
+        client.send("hello")
+        assert client.receive() == "hello"
+    assert made == ["hello"]
+
+
+def test_an_exception_of_a_handler_is_still_starlettes_to_handle() -> None:
+    class Failing(AsyncWebsocketConsumer):
+        async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            await self.send(text_data="first")
+            raise ZeroDivisionError
+
+    app = Starlette(routes=[WebSocketRoute("/", Failing.as_asgi())])
+    with LiveServer(app, **PLAIN) as server, Client(server, "/") as client:
+        client.send("hello")
+        assert client.receive() == "first"
+        assert client.wait_closed()[0] == 1011
+
+
+def test_another_protocol_makes_its_frames(made: list[str]) -> None:
+    with LiveServer(APP, ws="wsproto", **PLAIN) as server, Client(server, "/async/echo/") as client:
+        client.send("hello")
+        assert client.receive() == "hello"
+    assert made == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_half_a_surrogate_pair_is_an_error_of_the_handler(kind: str) -> None:
+    raised = threading.Event()
+
+    class Async(AsyncWebsocketConsumer):
+        async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            try:
+                await self.send(text_data="\ud83d")
+            except UnicodeEncodeError:
+                raised.set()
+            await self.send(text_data="next")
+
+    class Sync(WebsocketConsumer):
+        def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            self.send(text_data="first")
+            self.send(text_data="\ud83d")
+
+    consumer = Async if kind == "async" else Sync
+    with LiveServer(consumer.as_asgi(), **PLAIN) as server, Client(server, "/") as client:
+        client.send("go")
+        if kind == "async":
+            assert client.receive() == "next" and raised.is_set()
+        else:  # it runs ahead of the server, which refuses the second: the consumer ends
+            assert client.receive() == "first"
+            assert client.wait_closed()[0] == 1011
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_who_does_not_read_holds_its_handler_up_and_loses_nothing(kind: str) -> None:
+    """A frame is written only while the server would: its send() waits for a client that does not read."""
+    count, text = 400, "x" * 65_536  # more than the buffers of both ends can hold
+    sent: list[int] = []
+
+    class Async(AsyncWebsocketConsumer):
+        async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            for number in range(count):
+                await self.send(text_data=f"{number} {text}")
+                sent.append(number)
+
+    class Sync(WebsocketConsumer):
+        def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            for number in range(count):
+                self.send(text_data=f"{number} {text}")
+                sent.append(number)
+
+    consumer = Async if kind == "async" else Sync
+    with LiveServer(consumer.as_asgi(), **PLAIN) as server, Client(server, "/") as client:
+        client.send("go")
+        until(lambda: len(sent) > 30, "the handler has sent some")
+        for number in range(count):
+            assert len(sent) < count or number
+            assert str(client.receive()).partition(" ")[0] == str(number)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_sent_after_the_consumers_close(server: LiveServer, kind: str) -> None:
+    class Async(AsyncWebsocketConsumer):
+        async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            await self.send(text_data="one")
+            await self.close(4001)
+            await self.send(text_data="late")
+
+    class Sync(WebsocketConsumer):
+        def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            self.send(text_data="one")
+            self.close(4001)
+            self.send(text_data="late")
+
+    consumer = Async if kind == "async" else Sync
+    with LiveServer(consumer.as_asgi(), **PLAIN) as server, Client(server, "/") as client:
+        client.send("go")
+        assert client.receive() == "one"
+        assert client.wait_closed()[0] == 4001
+
+
+def test_the_kept_frames_are_bounded() -> None:
+    for number in range(3 * MOST_FRAMES):
+        frame_of(str(number))
+        frame_of("x" * (MOST_CHARACTERS + 1 + number))
+        assert len(framing._frames) <= MOST_FRAMES
+    assert all(len(text) <= MOST_CHARACTERS for text in framing._frames)
+
+
+def test_members_that_get_the_same_text_share_one_frame() -> None:
+    assert frame_of("".join(["a", "b"])) is frame_of("".join(["ab"]))
+
+
+def test_it_can_be_turned_off(made: list[str]) -> None:
+    with override(CHANNEL_FAST=["scheduling", "reading"]), LiveServer(APP, **PLAIN) as server:
+        with Client(server, "/async/echo/") as client:
+            client.send("hello")
+            assert client.receive() == "hello"
+    assert made == []
+
+
+async def test_what_is_no_server_makes_its_frames() -> None:
+    async def send(message: Any) -> None:
+        await asyncio.sleep(0)
+
+    assert framing_of(send) is None
+
+
+# Finished frames for a group, which need not wake the consumer
+
+
+class Mixed(AsyncRoom):
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        for kind in str(text_data):
+            if kind == "f":
+                await self.channel_layer.group_send("room", {"type": "websocket.send", "text": "f"})
+            elif kind == "b":
+                await self.channel_layer.group_send("room", {"type": "websocket.send", "bytes": b"b"})
+            else:
+                await self.channel_layer.group_send("room", {"type": "handled"})
+
+    async def handled(self, event: Any) -> None:
+        await self.send(text_data="h")
+
+
+@pytest.mark.parametrize("said", ["f", "ff", "fff", "f" * 60, "hf", "fh", "ffhff", "fbf", "bfhbf" * 5])
+def test_finished_frames_keep_their_order_among_others(said: str) -> None:
+    with LiveServer(Mixed.as_asgi(), **PLAIN) as server, Client(server, "/") as one:
+        with Client(server, "/") as other:
+            other.send(said)
+            for client in (one, other):
+                got = [client.receive() for _ in said]
+                assert "".join(frame if isinstance(frame, str) else "b" for frame in got) == said
+
+
+def test_a_handler_of_their_type_is_called() -> None:
+    class Own(AsyncRoom):
+        async def websocket_send(self, message: Any) -> None:
+            await self.send(text_data=message["text"] + "!")
+
+    with LiveServer(Own.as_asgi(), **PLAIN) as server, Client(server, "/") as client:
+        client.send("one")
+        assert client.receive() == "one!"
+
+
+def test_a_replaced_base_send_gets_them() -> None:
+    class Replaced(AsyncRoom):
+        async def connect(self) -> None:
+            send, self.base_send = self.base_send, self.marked
+            self.plain = send
+            await self.accept()
+
+        async def marked(self, message: Any) -> None:
+            await self.plain({**message, "text": message["text"] + "!"} if "text" in message else message)
+
+    with LiveServer(Replaced.as_asgi(), **PLAIN) as server, Client(server, "/") as client:
+        client.send("one")
+        assert client.receive() == "one!"
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_one_that_is_too_late_is_counted_and_not_sent(layer: Any, count: int) -> None:
+    layer.expiry = -1.0
+    with LiveServer(AsyncRoom.as_asgi(), **PLAIN) as server, Client(server, "/") as client:
+        for _ in range(count):
+            client.send("late")
+        until(lambda: layer.metrics.dropped.get("expired") == count, "all are counted")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_client_that_has_left_is_no_error(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    consumer: Any = AsyncRoom if kind == "async" else SyncRoom
+    with LiveServer(consumer.as_asgi(), **PLAIN) as server, Client(server, "/") as stays:
+        for number in range(20):
+            leaving = Client(server, "/")
+            stays.send(str(number))
+            leaving.drop()
+            assert stays.receive() == str(number)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
