@@ -48,6 +48,7 @@ DEFAULTS: Mapping[str, Any] = {
     "CHANNEL_IDLE_TIMEOUT": None,
     "CHANNEL_FALLBACK": False,
     "CHANNEL_FAST": True,
+    "CHANNEL_GC": False,
     "CHANNEL_HANDSHAKE_SECONDS": 3,
     "CHANNEL_LAYERS": {},
     "CHANNEL_LOG_JSON": False,
@@ -78,6 +79,18 @@ DEFAULTS: Mapping[str, Any] = {
     "SESSION_SAVE_EVERY_REQUEST": False,
 }
 """Every setting that compat reads, with its default (Django's own default for settings of Django)."""
+
+SWITCHES = {
+    "1": True,
+    "true": True,
+    "yes": True,
+    "on": True,
+    "0": False,
+    "false": False,
+    "no": False,
+    "off": False,
+}
+"""What an environment variable may say to turn a setting on or off."""
 
 _MISSING: Any = object()
 
@@ -129,6 +142,17 @@ class Settings:
             return self._kept[name]
         except KeyError:
             return self._kept.setdefault(name, self.get(name))
+
+    def is_on(self, name: str) -> bool:
+        """Return the setting ``name``, which is on or off; the environment variable of this name goes first.
+
+        Raises ImproperlyConfigured if it is not a bool.
+        """
+        said = os.environ.get(name)
+        value = self.kept(name) if said is None else SWITCHES.get(said.strip().lower(), said)
+        if not isinstance(value, bool):
+            raise ImproperlyConfigured(f"{name} must be True or False; found {value!r}")
+        return value
 
     def all_none(self, names: tuple[str, ...]) -> bool:
         """Return True if all of ``names`` are None; cached as by ``kept``."""

@@ -23,6 +23,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Protocol
 
+from compat.engine import garbage  # noqa: F401 - it reports to be told of the start
 from compat.engine.limits import admissions
 from compat.engine.refusal import listed
 from compat.exceptions import ImproperlyConfigured

@@ -16,10 +16,8 @@ Origin check, sessions, authentication. A response is one more link of a resumab
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
-from compat.exceptions import ImproperlyConfigured
 from compat.fallback.posting import answer_post
 from compat.fallback.requests import TRANSPORTS, offered_by, refuse_request, transport_of
 from compat.fallback.stream import answer_link
@@ -31,16 +29,6 @@ __all__ = ["Fallback", "fallback_enabled", "is_carrier", "serve"]
 SETTING = "CHANNEL_FALLBACK"
 BAD_REQUEST = 400
 OFFER_FIRST = "Channels-Protocols must offer channels.resume.v1, as a websocket would.\n"
-_WORDS = {
-    "1": True,
-    "true": True,
-    "yes": True,
-    "on": True,
-    "0": False,
-    "false": False,
-    "no": False,
-    "off": False,
-}
 
 
 class Fallback:
@@ -70,11 +58,7 @@ def fallback_enabled() -> bool:
 
     Raises ImproperlyConfigured if it is not a bool.
     """
-    value: Any = os.environ.get(SETTING)
-    value = settings.kept(SETTING) if value is None else _WORDS.get(value.lower(), value)
-    if not isinstance(value, bool):
-        raise ImproperlyConfigured(f"{SETTING} must be True or False; found {value!r}")
-    return value
+    return settings.is_on(SETTING)
 
 
 async def serve(app: Any, scope: Scope, receive: Receive, send: Send) -> None:
