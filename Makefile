@@ -32,6 +32,9 @@ build:  ## wheel and sdist into dist/
 clean:  ## remove what the scripts made, the virtual environments too
 	rm -rf .venv .cache .coverage .coverage.* htmlcov dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: bench
+.PHONY: bench soak
 bench:  ## measure it against its peers (CASE=A1,C PEERS=… REPEAT=3); see bench/README.md
 	@bench/bench.sh "$(CASE)" "$(PEERS)"
+
+soak:  ## clients that come and go for an hour, over each Redis layer: writes bench/SOAK.md (MINUTES=, LAYERS=pubsub,queue)
+	@bench/prepare client ours && .cache/bench/client/bin/python -m bench.soak $(MINUTES) $(if $(LAYERS),--layers $(LAYERS))

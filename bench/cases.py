@@ -8,18 +8,25 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import NamedTuple
 
 from bench.clients import Client, connect, connect_many, disconnect, message, read_all, stuck_socket
+from bench.flood import beside_a_flood, beside_slow_handlers
+from bench.idle import hold_idle
 from bench.load import Meter, Result, asked, cycles, fan_out, settle
 from bench.looking import look
+from bench.open_loop import LEVELS, OPEN_LOOP, levels
 from bench.resuming import cut_at_once, cut_in_turn, park
 from bench.servers import Server
+from bench.storms import connect_at_once, restart_in_turn
 
-__all__ = ["CASES", "NEEDS_REDIS", "TITLES", "WITHOUT_SERVER"]
+__all__ = ["CASES", "NEEDS_REDIS", "SERIES", "TITLES", "WITHOUT_SERVER", "rows_of"]
 
 EVERYBODY = slice(None)
 FIRST = slice(1)
 BIG = 4096
+SIZES = (3, 10, 30, 100, 300, 1000)
 
 
 async def one_room(server: Server, clients: int, seconds: float = 3, window: int = 8) -> Result:
@@ -38,6 +45,15 @@ async def a2(server: Server) -> Result:
 
 async def a3(server: Server) -> Result:
     return await one_room(server, 10_000, 4, window=2)
+
+
+async def sizes(server: Server, carried: float) -> dict[int, Result]:
+    """Run one room after the other, of each size."""
+    found: dict[int, Result] = {}
+    for size in SIZES:
+        urls = [server.url(f"/ws/chat/size{size}/")] * size
+        found[size] = await fan_out([server], urls, FIRST, size, window=8, seconds=2)
+    return found
 
 
 async def b(server: Server) -> Result:
@@ -209,6 +225,30 @@ async def nothing(server: Server) -> Result:
     raise NotImplementedError("a case without a server")
 
 
+class Series(NamedTuple):
+    """Cases that one server runs one after the other: ``measure(server, carried)`` returns each by its point.
+
+    ``carried`` is what the bare loop carries (``open_loop.capacity``), for those of the open loop.
+    """
+
+    title: str
+    points: tuple[int, ...]
+    measure: Callable[[Server, float], Awaitable[dict[int, Result]]]
+
+
+def _open(case: str, title: str) -> Series:
+    title += ", at {} % of what the bare loop carries"
+    return Series(title, LEVELS, partial(levels, OPEN_LOOP[case]))
+
+
+SERIES = {
+    "A": Series("one room of {}, one sender, 8 messages in flight", SIZES, sizes),
+    "L1": _open("L1", "echo of 50 clients"),
+    "L2": _open("L2", "one room of 100, one sender"),
+    "L3": _open("L3", "one room of 1,000, one sender"),
+    "L4": _open("L4", "two processes over Redis, 50 + 50 clients in one room"),
+}
+
 CASES: dict[str, Callable[[Server], Awaitable[Result]]] = {
     "A1": a1,
     "A2": a2,
@@ -223,11 +263,16 @@ CASES: dict[str, Callable[[Server], Awaitable[Result]]] = {
     "A1-sync": a1,
     "A2-sync": a2,
     "C-sync": c,
+    "N-flood": beside_a_flood,
+    "N-slow": beside_slow_handlers,
     "F": f,
     "M": m,
     "G": g,
     "B-redis": b,
     "H": nothing,
+    "I1": hold_idle,
+    "I2": connect_at_once,
+    "I3": restart_in_turn,
     "K": cut_at_once,
     "O": o,
     "P": p,
@@ -238,9 +283,10 @@ CASES: dict[str, Callable[[Server], Awaitable[Result]]] = {
     "S-history": nothing,
     "S-presence": nothing,
     "S-live": look,
+    **dict.fromkeys(SERIES, nothing),
 }
 WITHOUT_SERVER = frozenset(("H", "S-shards", "S-members", "S-groups", "S-history", "S-presence"))
-NEEDS_REDIS = frozenset(("G", "B-redis", *WITHOUT_SERVER))
+NEEDS_REDIS = frozenset(("G", "B-redis", "I1", "I3", "L4", *WITHOUT_SERVER))
 TITLES = {
     "A1": "one room of 100, one sender, 8 messages in flight",
     "A2": "one room of 1,000, one sender, 8 in flight",
@@ -260,7 +306,12 @@ TITLES = {
     "G": "two processes over Redis, 50 + 50 clients in one room",
     "B-redis": "B over Redis",
     "H": "sends per second of a script, over Redis",
+    "I1": "100,000 idle sockets on seven servers, in one group, and one broadcast to all",
+    "I2": "10,000 connects at once",
+    "I3": "four workers are restarted one after the other under 10,000 sockets",
     "K": "10,000 clients are cut at once, seconds until all are back",
+    "N-flood": "echo of 50 clients, every 20 ms, beside one client that floods",
+    "N-slow": "echo of 50 clients, every 20 ms, beside one whose inbox is full, with handlers of 10 ms",
     "O": "one member never reads: 8 readers, 4 KiB messages, 5 s",
     "P": "the page of a chat room, 8 clients",
     "R": "20 clients that are cut and come back, beside those that connect and leave",
@@ -270,4 +321,14 @@ TITLES = {
     "S-history": "a history of 50 messages: sends to one member, and 1,000 newcomers at once",
     "S-presence": "5,000 people in one group of two servers; then 1,000 come and go a second, for 5 s",
     "S-live": "the live page of 10,000 sockets in 50,000 groups",
+    **{
+        f"{case}-{point}": series.title.format(point)
+        for case, series in SERIES.items()
+        for point in series.points
+    },
 }
+
+
+def rows_of(case: str) -> list[str]:
+    """Return the names of what a case measures: its own, or one for each point of a series."""
+    return [f"{case}-{point}" for point in SERIES[case].points] if case in SERIES else [case]

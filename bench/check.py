@@ -15,7 +15,20 @@ from typing import NamedTuple
 from bench.figures import RESULTS, Figures, Ratio, read
 from bench.peers import BEFORE, OBSERVED
 from bench.plots import label
-from bench.targets import A3_OVER_A1, LIMITS, LOSSLESS, STUCK_GROWTH_MIB, TARGETS, Limit, Target
+from bench.targets import (
+    A3_OVER_A1,
+    BELOW_MS,
+    LATENCIES,
+    LIMITS,
+    LOSSLESS,
+    STUCK_GROWTH_MIB,
+    TARGETS,
+    TIMES_P50,
+    TIMES_P99,
+    Latency,
+    Limit,
+    Target,
+)
 
 __all__ = ["Verdict", "main", "verdicts"]
 
@@ -26,6 +39,9 @@ METRICS = {
     "p50_ms": "p50",
     "p99_ms": "p99",
     "seconds": "time",
+    "idle_pct": "idle CPU, % of a core for 10,000",
+    "over_bound": "the broadcast's time over its CPU",
+    "waited_s": "the longest wait of a client, s",
     "rate_alone": "the rate without the stuck one",
 }
 """Words for metrics whose names are not words."""
@@ -63,6 +79,7 @@ def verdicts(cases: dict[str, Figures]) -> Iterator[Verdict]:
             continue
         found = f"{ratio.median:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
         yield Verdict(target.case, _described(target), bound, found, _word(target, ratio))
+    yield from (_latency(latency, cases.get(latency.case)) for latency in LATENCIES)
     yield from (_limited(limit, cases.get(limit.case)) for limit in LIMITS)
     yield from _compared(cases)
     yield from _others(cases)
@@ -82,6 +99,28 @@ def _limited(limit: Limit, figures: Figures | None) -> Verdict:
     found = statistics.median(values)
     word = "met" if found <= limit.bound else "noise" if min(values) <= limit.bound else "missed"
     return Verdict(limit.case, what, bound, f"{found:.1f} ({min(values):.1f} to {max(values):.1f})", word)
+
+
+def _latency(latency: Latency, figures: Figures | None) -> Verdict:
+    what = f"p50 and p99, ms: {label(latency.peer)} beside {label(latency.floor)}"
+    bound = f"≤ {TIMES_P50:g}, {TIMES_P99:g} times"
+    own, floor = (
+        [figures.by_turn(peer, name) if figures else {} for name in ("p50_ms", "p99_ms")]
+        for peer in (latency.peer, latency.floor)
+    )
+    turns = [turn for turn in own[0] if turn in floor[0]]
+    if not turns:
+        return Verdict(latency.case, what, bound, "-", "unknown")
+    kept = [
+        own[1][turn] < BELOW_MS
+        or (own[0][turn] <= TIMES_P50 * floor[0][turn] and own[1][turn] <= TIMES_P99 * floor[1][turn])
+        for turn in turns
+    ]
+    ours, theirs = (
+        ", ".join(f"{statistics.median(by_turn.values()):.2f}" for by_turn in pair) for pair in (own, floor)
+    )
+    word = "met" if 2 * sum(kept) > len(kept) else "noise" if any(kept) else "missed"
+    return Verdict(latency.case, what, bound, f"{ours} beside {theirs}", word)
 
 
 def _compared(cases: dict[str, Figures]) -> Iterator[Verdict]:

@@ -21,6 +21,7 @@ __all__ = [
     "connect_many",
     "disconnect",
     "message",
+    "raw_socket",
     "read_all",
     "stuck_socket",
 ]
@@ -193,9 +194,15 @@ def disconnect(clients: list[Client]) -> None:
 
 def stuck_socket(url: str) -> socket.socket:
     """Return a connection that has joined and never reads, with a small kernel buffer."""
+    return raw_socket(url, buffer=4096)
+
+
+def raw_socket(url: str, *, buffer: int = 0) -> socket.socket:
+    """Return a blocking socket after its handshake; ``buffer`` is the size of the kernel's, in bytes."""
     parts = urlsplit(url)
     sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    if buffer:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
     sock.connect((parts.hostname, parts.port))
     lines = [
         f"GET {parts.path} HTTP/1.1",

@@ -11,7 +11,7 @@ from typing import Any
 from bench.clients import Client, connect, connect_many, disconnect, message
 from bench.servers import Server
 
-__all__ = ["Meter", "Result", "asked", "cycles", "fan_out", "settle"]
+__all__ = ["Meter", "Result", "asked", "cycles", "fan_out", "percentiles", "settle"]
 
 Result = dict[str, Any]
 
@@ -136,18 +136,18 @@ async def fan_out(
         "stalls": load.stalls,
         "us": 1e6 * usage["server_cpu_s"] / max(1, delivered),
         "rate": delivered / (last - meter.began),
-        **_percentiles(load.latency),
+        **percentiles(load.latency),
         **usage,
     }
 
 
-def _percentiles(latency: array[float]) -> Result:
+def percentiles(latency: array[float]) -> Result:
+    """Return ``p50_ms``, ``p99_ms`` and ``p999_ms`` of times in seconds; None without any."""
     ordered = sorted(latency)
-    if not ordered:
-        return {"p50_ms": None, "p99_ms": None}
+    shares = {"p50_ms": 500, "p99_ms": 990, "p999_ms": 999}
     return {
-        "p50_ms": 1000 * ordered[len(ordered) // 2],
-        "p99_ms": 1000 * ordered[len(ordered) * 99 // 100],
+        name: 1000 * ordered[len(ordered) * share // 1000] if ordered else None
+        for name, share in shares.items()
     }
 
 

@@ -1,14 +1,15 @@
 """The peers: their applications, their environments, and the cases in which each takes part.
 
 A name of ours may end with one of ``FAST``: ``ours_async_plain`` is ``ours_async`` with ``CHANNEL_FAST=0``.
-With ``RESUMABLE`` at the end, the clients speak ``channels.resume.v1``; with ``BEFORE``, the server is of
-another checkout.
+With ``RESUMABLE`` at the end, the clients speak ``channels.resume.v1``; with ``COLLECTING``, ``CHANNEL_GC``
+is on; with ``BEFORE``, the server is of another checkout.
 """
 
 from __future__ import annotations
 
 __all__ = [
     "BEFORE",
+    "COLLECTING",
     "DEFAULT_PEERS",
     "ENVIRONMENTS",
     "FAST",
@@ -46,6 +47,8 @@ FAST = {
 }
 """What the name of a peer may end with, and what ``CHANNEL_FAST`` is then."""
 
+COLLECTING = "_gc"
+"""It runs with ``CHANNEL_GC=1``."""
 RESUMABLE = "_resumable"
 RESUMES = "#resume"
 """The end of an address whose clients come back."""
@@ -58,19 +61,23 @@ OBSERVED = {"_metrics": 1.01, "_traced": 1.02}
 ASYNC = (
     FLOOR,
     "ours_async",
+    "ours_routes",
     "ours_async_plain",
     "ours_async_no_reading",
     "ours_async_no_batching",
     "channels_async",
 )
-SYNC = (FLOOR, "ours_sync", "ours_sync_plain", "ours_sync_no_bridge", "channels_sync")
+SYNC = (FLOOR, "ours_sync", "ours_sync_routes", "ours_sync_plain", "ours_sync_no_bridge", "channels_sync")
 REDIS = (
     *(FLOOR_REDIS, "ours_pubsub", "ours_pubsub_plain", "ours_queue", "ours_queue_plain"),
     *("channels_pubsub", "channels_queue"),
 )
 NEIGHBOURS = ("broadcaster_memory", "socketio_memory")
+OPEN = (FLOOR, "ours_async", "ours_async_gc", "channels_async")
+CURVES = (FLOOR, "ours_async", "ours_once", "channels_async", "fast_channels", *NEIGHBOURS)
 
 DEFAULT_PEERS: dict[str, tuple[str, ...]] = {
+    "A": CURVES,
     "A1": (
         *(*ASYNC, "ours_async_resumable", "ours_async_metrics", "ours_async_traced", "ours_once"),
         *(*NEIGHBOURS, "fast_channels"),
@@ -80,7 +87,7 @@ DEFAULT_PEERS: dict[str, tuple[str, ...]] = {
     "A-typed": (FLOOR, "ours_typed", "chanx"),
     "A-manager": (FLOOR, "ours_manager"),
     "B": ASYNC,
-    "C": ASYNC,
+    "C": ("asgi", *ASYNC),
     "D": ASYNC,
     "E": (*ASYNC, "ours_async_resumable"),
     "E-parked": ("ours_async_resumable",),
@@ -93,7 +100,16 @@ DEFAULT_PEERS: dict[str, tuple[str, ...]] = {
         *(*REDIS, "ours_pubsub_resumable", "ours_queue_resumable", "ours_pubsub_metrics"),
         *("ours_pubsub_traced", "broadcaster_redis", "socketio_redis"),
     ),
+    "I1": (FLOOR_REDIS, "ours_pubsub", "ours_pubsub_gc"),
+    "I2": (FLOOR, "ours_async", "ours_async_gc", "channels_async"),
+    "I3": (FLOOR_REDIS, "ours_pubsub", "channels_pubsub"),
     "K": ("ours_async_resumable",),
+    "L1": OPEN,
+    "L2": (*CURVES, "ours_async_gc"),
+    "L3": (*OPEN, "ours_once"),
+    "L4": (FLOOR_REDIS, "ours_pubsub", "ours_queue", "channels_pubsub"),
+    "N-flood": (FLOOR, "ours_async", "channels_async"),
+    "N-slow": (FLOOR, "ours_async", "channels_async"),
     "B-redis": REDIS,
     "O": ASYNC,
     "P": ("page_starlette", "page_subset", "page_django"),
@@ -110,7 +126,7 @@ def fast_of(peer: str) -> str:
 
 def app_of(peer: str) -> str:
     """Return the name of the module in ``apps`` that ``peer`` runs."""
-    for end in (BEFORE, RESUMABLE, *FAST):
+    for end in (BEFORE, RESUMABLE, COLLECTING, *FAST):
         peer = peer.removesuffix(end)
     return peer
 

@@ -1,18 +1,19 @@
-"""Bar charts as SVG: a bar for each peer, with a whisker from its lowest run to its highest."""
+"""Charts as SVG: a bar for each peer, with a whisker from its lowest run to its highest; or curves."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import NamedTuple
 
-__all__ = ["Bar", "chart", "label"]
+__all__ = ["Bar", "chart", "curves", "label"]
 
 WIDTH, ROW, TOP, LABELS, RIGHT = 760, 26, 44, 240, 80
 OURS, FLOOR, PEERS = "#1f6f8b", "#7a7a7a", "#d9a05b"
 
 PACKAGES = {
+    "asgi": "an ASGI function",
     "ours": "channels-compat",
     "channels": "Django Channels",
     "starlette": "bare Starlette",
@@ -27,15 +28,21 @@ PACKAGES = {
 WORDS = {
     "async": "",
     "django": "Django",
+    "gc": "CHANNEL_GC",
     "once": "encoded once",
     "plain": "plain engine",
     "pubsub": "pub/sub",
     "redis": "Redis",
     "resumable": "clients that come back",
+    "routes": "Starlette's routes",
     "starlette": "Starlette",
     "subset": "subset of Django",
 }
 """Replacements for the other words of a peer's name."""
+
+
+COLOURS = ("#1f6f8b", "#7a7a7a", "#d9a05b", "#4f9d69", "#a23e48", "#6c5b9e", "#b38600", "#3b3b98")
+CURVES_HEIGHT, BOTTOM = 340, 50
 
 
 class Bar(NamedTuple):
@@ -95,3 +102,57 @@ def chart(title: str, unit: str, bars: Sequence[Bar]) -> str:
             f'<text x="{x(bar.high) + 6:.1f}" y="{middle + 4}">{text}</text>',
         ]
     return "\n".join([*lines, "</svg>", ""])
+
+
+def curves(title: str, across: str, up: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> str:
+    """Return an SVG text with a curve of ``(x, y)`` for each peer; both axes are logarithmic.
+
+    ``across`` and ``up`` say what the axes are. Each curve has its peer's title at its end.
+    """
+    points = [point for line in lines.values() for point in line]
+    room, high = WIDTH - LABELS - 70, CURVES_HEIGHT - TOP - BOTTOM
+    left, right = min(x for x, _ in points), max(x for x, _ in points)
+    low, top = min(y for _, y in points), max(y for _, y in points)
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        return (
+            70 + room * math.log(x / left) / (math.log(right / left) or 1),
+            TOP + high * (1 - math.log(y / low) / (math.log(top / low) or 1)),
+        )
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{CURVES_HEIGHT}" '
+        'font-family="sans-serif" font-size="13">',
+        f'<rect width="{WIDTH}" height="{CURVES_HEIGHT}" fill="white"/>',
+        f'<text x="10" y="18" font-weight="bold">{escape(title)}</text>',
+        f'<text x="10" y="35" font-size="11" fill="#555">{escape(up)}, logarithmic</text>',
+        f'<text x="70" y="{CURVES_HEIGHT - 10}" font-size="11" fill="#555">{escape(across)}</text>',
+    ]
+    for x in sorted({x for x, _ in points}):
+        at, _ = place(x, low)
+        parts.append(f'<path d="M{at:.1f} {TOP}v{high}" stroke="#ddd"/>')
+        parts.append(f'<text x="{at:.1f}" y="{TOP + high + 18}" text-anchor="middle">{x:,g}</text>')
+    for y in _round_numbers(low, top):
+        _, at = place(left, y)
+        parts.append(f'<path d="M70 {at:.1f}h{room}" stroke="#ddd"/>')
+        parts.append(f'<text x="62" y="{at + 4:.1f}" text-anchor="end">{y:,g}</text>')
+    lowest = CURVES_HEIGHT - BOTTOM + 12.0
+    by_end = sorted(lines.items(), key=lambda named: place(*named[1][-1])[1], reverse=True)
+    for index, (peer, line) in enumerate(by_end):
+        colour = COLOURS[index % len(COLOURS)]
+        along = " L".join(f"{x:.1f} {y:.1f}" for x, y in (place(*point) for point in line))
+        end_x, end_y = place(*line[-1])
+        lowest = min(end_y, lowest - 16)  # the titles do not cover each other
+        parts += [
+            f'<path d="M{along}" fill="none" stroke="{colour}" stroke-width="2"/>',
+            f'<circle cx="{end_x:.1f}" cy="{end_y:.1f}" r="3" fill="{colour}"/>',
+            f'<text x="{70 + room + 10}" y="{lowest + 4:.1f}" fill="{colour}">{escape(label(peer))}</text>',
+        ]
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def _round_numbers(low: float, top: float) -> list[float]:
+    """Return 1, 2 or 5 times powers of ten between ``low`` and ``top``."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(top)) + 1)
+    numbers = [times * 10.0**power for power in powers for times in (1, 2, 5)]
+    return [number for number in numbers if low <= number <= top]

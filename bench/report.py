@@ -7,12 +7,13 @@ import platform
 import statistics
 import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
-from bench.cases import CASES, TITLES
+from bench.cases import CASES, TITLES, rows_of
 from bench.check import verdicts
 from bench.figures import RESULTS, Figures, read
 from bench.peers import BEFORE, FAST, app_of
-from bench.plots import Bar, chart, label
+from bench.plots import Bar, chart, curves, label
 from bench.servers import HERE, python_of
 
 __all__ = ["main"]
@@ -22,14 +23,20 @@ HEADLINE = {
     "D": ("us", "µs of server CPU per connection"),
     "E": ("kib", "KiB"),
     "E-parked": ("kib", "KiB"),
+    "I1": ("kib", "KiB"),
+    "I2": ("rate", "connects/s"),
+    "I3": ("rate", "returns/s"),
     "K": ("seconds", "s"),
     "F": ("seconds", "s"),
     "H": ("rate", "sends/s"),
+    "N-flood": ("p50_ms", "ms until an echo comes, median"),
+    "N-slow": ("p50_ms", "ms until an echo comes, median"),
     "O": ("rate", "messages/s"),
     "R": ("us", "µs of server CPU per return, or per connection"),
     "S-live": ("now_ms", "ms"),
     "S-presence": ("join_us", "µs of server CPU per join"),
 }
+LATENCY = ("p50_ms", "p99_ms", "p999_ms")
 COLUMNS = {
     "E": ("kib", "base_mib"),
     "F": ("seconds",),
@@ -37,6 +44,12 @@ COLUMNS = {
     "O": ("rate", "rate_alone", "grown_mib", "sent", "stuck_got", "counted", "lost"),
     "D": ("us", "rate"),
     "E-parked": ("kib", "base_mib"),
+    "I1": (
+        *("kib", "base_mib", "idle_pct", "seconds", "bound_s", "over_bound", "us", "connect_s"),
+        *("connect_us", "lost"),
+    ),
+    "I2": ("rate", "seconds", "us", "p50_ms", "p99_ms", "lost", "server_cpu_pct", "client_cpu_pct"),
+    "I3": ("rate", "seconds", "away_s", "returns", "waited_s", "us", "start_ms", "lost", "client_cpu_pct"),
     "K": ("seconds", "us", "lost", "server_cpu_pct", "client_cpu_pct"),
     "R": ("us", "rate", "lost", "server_cpu_pct", "client_cpu_pct"),
     "S-shards": ("us", "rate", "redis_us", "busiest_us", "busiest_commands", "busiest_bytes"),
@@ -45,14 +58,19 @@ COLUMNS = {
     "S-history": ("us", "redis_us", "redis_alone_us", "join_us", "joins_s", "join_redis_us"),
     "S-presence": ("join_us", "growth", "join_redis_us", "list_ms", "churn_us", "churn_redis_us", "agree_s"),
     "S-live": ("now_ms", "now_max_ms", "find_ms", "stall_ms", "stall_alone_ms", "stall_first_ms"),
+    "N-flood": (*LATENCY, "rate", "flood_bytes", "server_cpu_pct", "client_cpu_pct"),
+    "N-slow": (*LATENCY, "rate", "server_cpu_pct", "client_cpu_pct"),
     "M": ("us", "rate", "p50_ms", "p99_ms", "sleeps", "lost"),
 }
-DEFAULT_COLUMNS = ("us", "rate", "p50_ms", "p99_ms", "lost", "server_cpu_pct", "client_cpu_pct")
+DEFAULT_COLUMNS = ("us", "rate", *LATENCY, "offered", "together", "lost", "server_cpu_pct", "client_cpu_pct")
 HEADS = {
     "us": "server CPU, µs",
     "rate": "per second",
     "p50_ms": "p50, ms",
     "p99_ms": "p99, ms",
+    "p999_ms": "p99.9, ms",
+    "offered": "messages sent a second",
+    "together": "ticks too late, %",
     "kib": "KiB per client",
     "base_mib": "MiB before",
     "rate_alone": "without the stuck one",
@@ -71,6 +89,14 @@ HEADS = {
     "busiest_commands": "its commands for a send",
     "busiest_bytes": "its bytes for a send",
     "bytes": "bytes for a send",
+    "idle_pct": "idle, % of a core for 10,000",
+    "bound_s": "CPU of the broadcast, s",
+    "over_bound": "its time over its CPU",
+    "connect_s": "to connect all, s",
+    "connect_us": "CPU of a connect, µs",
+    "waited_s": "the longest wait of a client, s",
+    "away_s": "s with a client away",
+    "start_ms": "CPU of a start, ms",
     "now_ms": "the page, ms",
     "now_max_ms": "at most, ms",
     "find_ms": "to look for a user, ms",
@@ -84,6 +110,33 @@ HEADS = {
     "server_cpu_pct": "server busy, %",
     "client_cpu_pct": "load busy, %",
 }
+
+
+class Curve(NamedTuple):
+    """A file of ``plots``: the medians of a series over its points."""
+
+    file: str
+    case: str
+    metric: str
+    title: str
+    across: str
+    up: str
+
+
+CURVES = (
+    Curve("size", "A", "us", "What a delivery costs", "members of the room", "µs of server CPU"),
+    *(
+        Curve(
+            f"load-{case}",
+            case,
+            "p99_ms",
+            f"How long a message takes, room of {size}",
+            "load, % of what bare Starlette carries",
+            "p99, ms",
+        )
+        for case, size in (("L2", "100"), ("L3", "1,000"))
+    ),
+)
 PACKAGES = (
     "uvicorn",
     "uvloop",
@@ -117,11 +170,25 @@ def main() -> None:
         f"| {row.case} | {row.what} | {row.bound} | {row.found} | {row.word} |" for row in verdicts(cases)
     ]
     parts.append(gains(cases))
-    for case in CASES:
-        if case in cases:
-            parts.append(section(case, cases[case]))
+    rows = [row for case in CASES for row in rows_of(case)]
+    parts += [section(row, cases[row]) for row in rows if row in cases]
+    for curve in CURVES:
+        draw(curve, cases)
     parts.append(names(cases))
     (HERE / "REPORT.md").write_text("\n".join(parts) + "\n")
+
+
+def draw(curve: Curve, cases: dict[str, Figures]) -> None:
+    """Write the file of a curve, if it has been measured."""
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for row in rows_of(curve.case):
+        figures = cases.get(row, Figures([]))
+        for peer in figures.runs:
+            median = figures.median(peer, curve.metric)
+            if median:
+                lines.setdefault(peer, []).append((float(row.removeprefix(f"{curve.case}-")), median))
+    if lines:
+        (PLOTS / f"{curve.file}.svg").write_text(curves(curve.title, curve.across, curve.up, lines))
 
 
 def gains(cases: dict[str, Figures]) -> str:

@@ -15,20 +15,24 @@ import os
 import resource
 import subprocess
 import time
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, TypeVar
 
 import uvloop
 
 from bench import script_history, script_presence, script_scale, script_send
-from bench.cases import CASES, WITHOUT_SERVER
+from bench.cases import CASES, NEEDS_REDIS, SERIES, WITHOUT_SERVER
 from bench.figures import RESULTS
 from bench.load import Result
-from bench.peers import DEFAULT_PEERS, environment_of
+from bench.open_loop import OPEN_LOOP, capacity
+from bench.peers import DEFAULT_PEERS, FLOOR, FLOOR_REDIS, environment_of
 from bench.servers import CACHE, HERE, LOAD_CORE, SERVER_CORE, Server, python_of, redis_server
 
 __all__ = ["main"]
 
-TIMEOUT_S = 240
+Measured = TypeVar("Measured")
+
+TIMEOUT_S = 600
 SCRIPTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "H": ("script_send", ()),
     "S-history": ("script_history", ()),
@@ -37,15 +41,35 @@ SCRIPTS: dict[str, tuple[str, tuple[str, ...]]] = {
 """Case: its module, and the first arguments; ``script_scale`` has all others."""
 
 
-def measure(case: str, peer: str, options: tuple[str, ...], redis_port: int) -> Result:
-    """Run one peer once; an error is in the result as "error", so that the other peers run."""
+def measure(
+    case: str, peer: str, options: tuple[str, ...], redis_port: int, carried: float
+) -> dict[str, Result]:
+    """Run one peer once and return its rows by their names.
+
+    An error is in the row as "error", so that the other peers run. ``carried``: see ``bare_capacity``.
+    """
     try:
         if case in WITHOUT_SERVER:
-            return script(case, peer, redis_port)
+            return {case: script(case, peer, redis_port)}
         with Server(peer, redis_port, options) as server:
-            return uvloop.run(asyncio.wait_for(CASES[case](server), TIMEOUT_S))
+            if case in SERIES:
+                found = _run(SERIES[case].measure(server, carried))
+                return {f"{case}-{point}": result for point, result in found.items()}
+            return {case: _run(CASES[case](server))}
     except Exception as error:  # noqa: BLE001 - a peer may fail in any way
-        return {"error": f"{type(error).__name__}: {error}"[:300]}
+        return {case: {"error": f"{type(error).__name__}: {error}"[:300]}}
+
+
+def bare_capacity(case: str, options: tuple[str, ...], redis_port: int) -> float:
+    """Return how many messages a second the bare loop carries in an open-loop case; 0 for other cases."""
+    if case not in OPEN_LOOP:
+        return 0.0
+    with Server(FLOOR_REDIS if case in NEEDS_REDIS else FLOOR, redis_port, options) as server:
+        return _run(capacity(OPEN_LOOP[case], server))
+
+
+def _run(measuring: Awaitable[Measured]) -> Measured:
+    return uvloop.run(asyncio.wait_for(measuring, TIMEOUT_S))
 
 
 def script(case: str, peer: str, redis_port: int) -> Result:
@@ -93,12 +117,14 @@ def run(cases: list[str], peers: list[str], repeat: int, options: tuple[str, ...
         for case in cases:
             chosen = peers or default_peers(case)
             for turn in range(repeat):
+                carried = bare_capacity(case, options, redis_port)
                 for peer in chosen if turn % 2 == 0 else reversed(chosen):
                     head = {"at": at, "case": case, "peer": peer, "turn": turn, "options": " ".join(options)}
-                    row = head | measure(case, peer, options, redis_port)
-                    with RESULTS.open("a") as file:
-                        file.write(json.dumps(row) + "\n")
-                    print(shown(row), flush=True)
+                    for name, result in measure(case, peer, options, redis_port, carried).items():
+                        row = head | {"case": name} | result
+                        with RESULTS.open("a") as file:
+                            file.write(json.dumps(row) + "\n")
+                        print(shown(row), flush=True)
 
 
 def shown(row: dict[str, Any]) -> str:
@@ -112,11 +138,16 @@ def shown(row: dict[str, Any]) -> str:
         "rate",
         "p50_ms",
         "p99_ms",
+        "p999_ms",
+        "offered",
+        "together",
+        "overloaded",
         "lost",
         "stalls",
         "kept",
         "grown_mib",
     )
+    keys += ("idle_pct", "bound_s", "over_bound", "connect_us", "waited_s")
     keys += ("now_ms", "now_max_ms", "find_ms", "stall_ms", "stall_alone_ms", "stall_first_ms")
     keys += ("redis_us", "miscounted", "server_cpu_pct", "client_cpu_pct")
     values = [f"{key}={_short(row[key])}" for key in keys if row.get(key) is not None]

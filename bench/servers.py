@@ -8,10 +8,10 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench.peers import BEFORE, RESUMABLE, RESUMES, app_of, environment_of, fast_of
+from bench.peers import BEFORE, COLLECTING, RESUMABLE, RESUMES, app_of, environment_of, fast_of
 
 __all__ = ["CACHE", "LOAD_CORE", "SERVER_CORE", "Server", "free_port", "python_of", "redis_server"]
 
@@ -48,18 +48,30 @@ class Server:
         self.options = options
         self.process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Server:
+    def start(self, listen: Sequence[str], pass_fds: Sequence[int] = ()) -> None:
+        """Start the process; ``listen`` are uvicorn's options that say where, ``pass_fds`` stay open in it."""
         command = ["taskset", "-c", str(SERVER_CORE), python_of(environment_of(self.peer)), "-m", "uvicorn"]
-        command += [f"apps.{app_of(self.peer)}:app", "--port", str(self.port), "--no-access-log"]
-        command += ["--log-level", "error", *self.options]
+        command += [f"apps.{app_of(self.peer)}:app", *listen, "--no-access-log", "--log-level", "error"]
         environment = os.environ | {
             "BENCH_REDIS": f"redis://127.0.0.1:{self.redis_port}/0",
             "CHANNEL_FAST": fast_of(self.peer),
+            "CHANNEL_GC": str(int(COLLECTING in self.peer)),
         }
         if self.peer.endswith(BEFORE):
             environment["PYTHONPATH"] = _before()
         with open(CACHE / "server.log", "ab") as log:
-            self.process = subprocess.Popen(command, cwd=HERE, stdout=log, stderr=log, env=environment)
+            self.process = subprocess.Popen(
+                [*command, *self.options],
+                cwd=HERE,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                pass_fds=pass_fds,
+            )
+
+    def __enter__(self) -> Server:
+        self.start(["--port", str(self.port)])
+        assert self.process is not None
         try:
             _await_port(self.port, self.process)
         except BaseException:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 import django
 from asgiref.sync import async_to_sync
@@ -77,10 +78,20 @@ def build(backend: str, *, sync: bool = False, redis: bool = False) -> Any:
             time.sleep(0.05)
             self.send(text_data=text_data)
 
+    class Slow(AsyncWebsocketConsumer):
+        groups: ClassVar[list[str]] = ["slow"]
+
+        async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            await self.channel_layer.group_send("slow", {"type": "slow.message"})
+
+        async def slow_message(self, event: dict[str, Any]) -> None:
+            await asyncio.sleep(0.01)
+
     chat, echo = (SyncChat, SyncEcho) if sync else (AsyncChat, AsyncEcho)
     routes = [
         re_path(r"^ws/chat/(?P<room>\w+)/$", chat.as_asgi()),
         re_path(r"^ws/echo/$", echo.as_asgi()),
         re_path(r"^ws/sleep/$", SyncSleep.as_asgi()),
+        re_path(r"^ws/slow/$", Slow.as_asgi()),
     ]
     return ProtocolTypeRouter({"websocket": URLRouter(routes)})

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 from asgiref.sync import async_to_sync
 
@@ -32,8 +33,18 @@ def trace(share: float) -> None:
     otel.instrument(provider)
 
 
-def build(backend: str, *, sync: bool = False, redis: bool = False, once: bool = False) -> Any:
-    """Return the ASGI application with the layer ``backend``; ``once``: only the sender encodes a message."""
+def build(
+    backend: str,
+    *,
+    sync: bool = False,
+    redis: bool = False,
+    once: bool = False,
+    starlette: bool = False,
+) -> Any:
+    """Return the ASGI application with the layer ``backend``.
+
+    ``once``: only the sender encodes a message. ``starlette``: on Starlette's routes, not on a ``URLRouter``.
+    """
     layer = {"BACKEND": backend, "CONFIG": {"hosts": [REDIS]} if redis else {}}
     configure(CHANNEL_LAYERS={"default": layer})
 
@@ -102,13 +113,33 @@ def build(backend: str, *, sync: bool = False, redis: bool = False, once: bool =
         async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
             await self.send(text_data=f"#{metrics.resumable().get('parked', 0):08d}")
 
+    class Slow(AsyncWebsocketConsumer):
+        groups: ClassVar[list[str]] = ["slow"]
+
+        async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            await self.channel_layer.group_send("slow", {"type": "slow.message"})
+
+        async def slow_message(self, event: dict[str, Any]) -> None:
+            await asyncio.sleep(0.01)
+
     chat, echo = (SyncChat, SyncEcho) if sync else (AsyncChat, AsyncEcho)
     if once:
         chat = OnceChat
+    if starlette:
+        from starlette.applications import Starlette
+        from starlette.routing import WebSocketRoute
+
+        return Starlette(
+            routes=[
+                WebSocketRoute("/ws/chat/{room}/", chat.as_asgi()),
+                WebSocketRoute("/ws/echo/", echo.as_asgi()),
+            ]
+        )
     routes = [
         re_path(r"^ws/chat/(?P<room>\w+)/$", chat.as_asgi()),
         re_path(r"^ws/echo/$", echo.as_asgi()),
         re_path(r"^ws/sleep/$", SyncSleep.as_asgi()),
+        re_path(r"^ws/slow/$", Slow.as_asgi()),
         re_path(r"^ws/dropped/$", Dropped.as_asgi()),
         re_path(r"^ws/parked/$", Parked.as_asgi()),
     ]

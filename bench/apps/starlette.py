@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 
@@ -54,10 +55,22 @@ async def sleep(ws: WebSocket) -> None:
         pass
 
 
+async def slow(ws: WebSocket) -> None:
+    """Wait 10 ms for each message."""
+    await ws.accept()
+    try:
+        while True:
+            await ws.receive_text()
+            await asyncio.sleep(0.01)
+    except WebSocketDisconnect:
+        pass
+
+
 app = Starlette(
     routes=[
         WebSocketRoute("/ws/chat/{room}/", chat),
         WebSocketRoute("/ws/echo/", echo),
         WebSocketRoute("/ws/sleep/", sleep),
+        WebSocketRoute("/ws/slow/", slow),
     ]
 )

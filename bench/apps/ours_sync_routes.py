@@ -1,0 +1,5 @@
+"""Ours, sync consumers, in memory, on Starlette's routes."""
+
+from apps._ours import build
+
+app = build("channels.layers.InMemoryChannelLayer", sync=True, starlette=True)
