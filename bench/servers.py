@@ -49,7 +49,7 @@ class Server:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, listen: Sequence[str], pass_fds: Sequence[int] = ()) -> None:
-        """Start the process; ``listen`` are uvicorn's options that say where, ``pass_fds`` stay open in it."""
+        """Start the process; ``listen`` are uvicorn's options for it, ``pass_fds`` stay open in it."""
         command = ["taskset", "-c", str(SERVER_CORE), python_of(environment_of(self.peer)), "-m", "uvicorn"]
         command += [f"apps.{app_of(self.peer)}:app", *listen, "--no-access-log", "--log-level", "error"]
         environment = os.environ | {

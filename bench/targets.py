@@ -166,7 +166,7 @@ LIMITS = (
 
 
 class Latency(NamedTuple):
-    """The p50 of ``peer`` must be at most 1.25 times that of ``floor``, its p99 1.5 times; or both below 1 ms."""
+    """The p50 of ``peer`` is at most 1.25 times that of ``floor``, its p99 1.5 times, or both under 1 ms."""
 
     case: str
     peer: str
