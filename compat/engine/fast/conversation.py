@@ -19,7 +19,7 @@ from typing import Any
 from compat.clock import steady
 from compat.engine.connection import STOP, Connection
 from compat.engine.fast import framing
-from compat.engine.fast.reading import NO_STEPS, FastInbox, read
+from compat.engine.fast.reading import FLOOD, NO_STEPS, FastInbox, narrow, read
 from compat.engine.fast.write_batching import MAX_HANDLER_S, QUICK, Pace
 from compat.engine.loop import join
 from compat.engine.side_by_side import converse_side_by_side
@@ -48,7 +48,7 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
     inbox, dispatch, handlers = connection.inbox, connection.dispatch, connection.handlers
     assert isinstance(inbox, FastInbox)
     pace = _paces.get(type(consumer)) or _paces.setdefault(type(consumer), Pace())
-    gathered, number, began = inbox.scheduler.bursts, 0, 0.0
+    gathered, number, began, in_a_row = inbox.scheduler.bursts, 0, 0.0, 0
     handling: Any = None
     burst = None
     message: Message | None = None
@@ -76,11 +76,15 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
                         inbox.scheduler.call(inbox, inbox.is_half_full())
             if ready:
                 if message is not None:
+                    in_a_row += 1
+                    if in_a_row == FLOOD:
+                        in_a_row = 0
+                        narrow(protocol, message)
                     inbox.pause()
                     yield
                 message = inbox.take()
             else:
-                message = None
+                message, in_a_row = None, 0
             while message is None:
                 if burst is not None:
                     burst.end()
