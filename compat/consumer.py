@@ -90,7 +90,7 @@ class ConsumerApp(Returning):
     def fresh(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Return the awaitable that serves a new connection; to await it here would keep a frame for each."""
         if "url_route" not in scope and "path" in scope:  # a worker's scope has no path
-            scope["url_route"] = {"args": (), "kwargs": dict(scope.get("path_params") or {})}
+            scope["url_route"] = {"args": (), "kwargs": scope.get("path_params") or {}}
         if self._plain_under is settings.snapshot and not admissions.draining:
             return self._run(scope, receive, send)
         if admissions.open_to_all():

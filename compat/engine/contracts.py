@@ -22,6 +22,7 @@ class Consumer(Protocol):
     concurrency: int
     base_send: Any
     _own_send: Any
+    _socket: Any
 
     def _find_layer(self) -> Any: ...
 

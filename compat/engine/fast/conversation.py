@@ -51,13 +51,15 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
     gathered, number, began, in_a_row = inbox.scheduler.bursts, 0, 0.0, 0
     handling: Any = None
     burst = None
+    fresh = True
     message: Message | None = None
     try:
         protocol = gathered.protocol_of(connection.receive, connection.socket.raw_send)
         connection.begin(read, protocol)
         if "framing" in inbox.scheduler.parts:
             framing.attach(connection.socket)
-            inbox.write_by(framing.writer_of(connection))
+            if framing.passes_frames(connection):
+                inbox.pass_by(consumer)
         reader: Any = inbox.reader or NO_STEPS
         timing, tracing = connection.timing, connection.tracing
         while True:
@@ -89,6 +91,7 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
                 if burst is not None:
                     burst.end()
                     burst = None
+                fresh = fresh and not framing.forget_handshake(connection.socket)
                 handling = None  # as above
                 awaited = reader.awaited
                 if awaited is None or inbox.failure is not None:

@@ -5,8 +5,9 @@ call. The members of a group mostly get equal texts, so a frame is kept for the 
 
 This relies on uvicorn's ``websockets-sansio``: that its ``send()`` waits only for ``writable``, that frames
 are what RFC 6455 says, unless an extension (compression) is in use, and that a frame may be written to
-``transport`` whenever the connection's ``state`` is OPEN. Other servers make their frames themselves. It also
-looks through the ``send()`` of Starlette's exception handling, which only passes on what a websocket sends.
+``transport`` whenever the connection's ``state`` is OPEN; and that it needs the request and the response no
+more when the handshake is over. Other servers make their frames themselves. It also looks through the
+``send()`` of Starlette's exception handling, which only passes on what a websocket sends.
 """
 
 from __future__ import annotations
@@ -25,20 +26,21 @@ from compat.engine.socket import Socket
 from compat.types import Message, Send
 
 __all__ = [
-    "FrameWriter",
     "attach",
     "behind_starlette",
+    "forget_handshake",
     "frame_of",
     "framing_of",
     "is_open",
+    "pass_frames",
+    "passes_frames",
     "text_alone",
     "write_text",
-    "writer_of",
 ]
 
 SERVER = "uvicorn.protocols.websockets.websockets_sansio_impl"
 SENDER = "wrap_app_handling_exceptions.<locals>.wrapped_app.<locals>.sender"
-NEEDED = ("conn", "disconnected", "transport", "writable")
+NEEDED = ("conn", "disconnected", "handshake_complete", "transport", "writable")
 """The attributes of the server's protocol."""
 
 MOST_AT_ONCE = 16
@@ -58,6 +60,14 @@ def attach(socket: Socket) -> None:
     if protocol is not None:
         socket.send_by(send)
         socket.frame_by(protocol)
+
+
+def forget_handshake(socket: Socket) -> bool:
+    """Drop the request and the response of a handshake that is over, 1.6 KiB; return False before it is."""
+    protocol = socket.framed
+    if protocol is not None and protocol.handshake_complete:
+        vars(protocol).update(request=None, response=None)
+    return protocol is None or protocol.request is None
 
 
 def behind_starlette(send: Any) -> Any:
@@ -83,42 +93,33 @@ def framing_of(send: Send) -> Any:
     return protocol
 
 
-class FrameWriter:
-    """Sends finished frames for a consumer whose handler of them would send them unchanged."""
-
-    __slots__ = ("consumer", "socket")
-
-    def __init__(self, consumer: Consumer, socket: Socket) -> None:
-        self.consumer = consumer
-        self.socket = socket
-
-    def write(self, events: Collection[Event]) -> int:
-        """Write the frames that come first and are not too late, in one piece, and return their number."""
-        socket, consumer, now = self.socket, self.consumer, steady()
-        if socket.closed or consumer.base_send is not consumer._own_send or not is_open(socket.framed):
-            return 0
-        frames: list[bytes] = []
-        for deadline, message, _ in events:
-            text = text_alone(message)
-            if text is None or deadline <= now or len(frames) == MOST_AT_ONCE:
-                break
-            try:
-                frames.append(frame_of(text))
-            except UnicodeEncodeError:  # the handler says so
-                break
-        if frames:
-            socket.framed.transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
-        return len(frames)
-
-
-def writer_of(connection: Connection) -> FrameWriter | None:
-    """Return what sends finished frames for the consumer, or None: its handler has to be called."""
-    consumer, socket = connection.consumer, connection.socket
-    if socket.framed is None or connection.handlers is None or connection.timing or connection.tracing:
-        return None
+def passes_frames(connection: Connection) -> bool:
+    """Return True if the consumer's handler of finished frames would send them unchanged."""
+    consumer, watched = connection.consumer, connection.timing or connection.tracing
+    if connection.socket.framed is None or connection.handlers is None or watched:
+        return False
     handler = getattr(consumer, "websocket_send", None)
-    ours = getattr(handler, "__func__", handler) is getattr(consumer, "_sends_on", None) is not None
-    return FrameWriter(consumer, socket) if ours else None
+    return getattr(handler, "__func__", handler) is getattr(consumer, "_sends_on", None) is not None
+
+
+def pass_frames(consumer: Consumer, events: Collection[Event]) -> int:
+    """Write the frames that come first and are not too late, in one piece, and return their number."""
+    socket = consumer._socket
+    if socket.closed or consumer.base_send is not consumer._own_send or not is_open(socket.framed):
+        return 0
+    now = steady()
+    frames: list[bytes] = []
+    for deadline, message, _ in events:
+        text = text_alone(message)
+        if text is None or deadline <= now or len(frames) == MOST_AT_ONCE:
+            break
+        try:
+            frames.append(frame_of(text))
+        except UnicodeEncodeError:  # the handler says so
+            break
+    if frames:
+        socket.framed.transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
+    return len(frames)
 
 
 def text_alone(message: Message) -> str | None:

@@ -19,9 +19,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from socket import SO_RCVBUF, SOL_SOCKET
 from typing import Any
 
-from compat.engine.contracts import Resumed
+from compat.engine.contracts import Consumer, Resumed
 from compat.engine.fast import leave_out
-from compat.engine.fast.framing import FrameWriter
+from compat.engine.fast.framing import pass_frames
 from compat.engine.fast.scheduling import Rounds
 from compat.engine.inbox import NOTHING, Inbox
 from compat.engine.mailbox import settle
@@ -47,20 +47,21 @@ _GET = getattr(asyncio.Queue.get, "__code__", None)
 class FastInbox(Inbox):
     """An inbox whose task may wait for the socket's future instead of a future of the inbox."""
 
-    __slots__ = ("reader", "writer")
+    __slots__ = ("passer", "reader")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, scheduler: Rounds) -> None:
         super().__init__(loop, scheduler)
         self.reader: StepReader | None = None
-        self.writer: FrameWriter | None = None
+        self.passer: Consumer | None = None
+        """The consumer, if finished frames for it need not wake its task."""
 
     def read_by(self, reader: StepReader | None) -> None:
         """Read the client's messages through ``reader`` from now on; None stops reading."""
         self.reader = reader
 
-    def write_by(self, writer: FrameWriter | None) -> None:
-        """Have ``writer`` send the finished frames that come while the task waits for the socket."""
-        self.writer = writer
+    def pass_by(self, consumer: Consumer | None) -> None:
+        """Send finished frames, which come while the task waits for the socket, in place of ``consumer``."""
+        self.passer = consumer
 
     def waiting(self) -> Awaitable[Any]:
         """Return an awaitable to wait for after ``take()`` returned None; raise the error of ``fail``."""
@@ -99,10 +100,10 @@ class FastInbox(Inbox):
 
     def _is_written(self, waiter: Future[Any]) -> bool:
         """Send the finished frames that come first; return True if nothing is left for the task."""
-        if self.writer is None or waiter.done() or self.cursors is not None:
+        if self.passer is None or waiter.done() or self.cursors is not None:
             return False
         events = self.events
-        for _ in range(self.writer.write(events)):
+        for _ in range(pass_frames(self.passer, events)):
             events.popleft()
         if not events:
             self.events = NOTHING
@@ -187,7 +188,7 @@ class StepReader:
         coroutine, self.coroutine = self.coroutine, None
         self.awaited = None
         self.inbox.read_by(None)  # breaks reference cycles, so the garbage collector is not needed
-        self.inbox.write_by(None)
+        self.inbox.pass_by(None)
         if coroutine is not None:
             coroutine.close()
 

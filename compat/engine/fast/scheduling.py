@@ -39,6 +39,9 @@ PAUSE = 3.0
 MAX_PAUSE_S = 0.003
 """... and at most. (The timers of uvloop count in milliseconds: less than half of one is none.)"""
 
+REST = 0.25
+"""A loop that has had so much rest since its last round, in lengths of the round, does not pause."""
+
 MAX_SKIPPED = 63
 """Rounds without a pause after one that has gained nothing; fewer the first times."""
 
@@ -104,6 +107,7 @@ class Rounds(Scheduler):
             self.called.add(reader)
             self.readers.append(reader)
             if not self.scheduled:
+                self.pause.work_comes(steady())
                 self._turn_soon()
         if urgent:
             self.urgent = True
@@ -184,10 +188,10 @@ class Rounds(Scheduler):
 class Pause:
     """How long a loop waits between two rounds, learned from what waiting has gained."""
 
-    __slots__ = ("in_vain", "messages", "skip", "spent_s", "until", "used")
+    __slots__ = ("ended", "in_vain", "messages", "skip", "spent_s", "until", "used")
 
     def __init__(self) -> None:
-        self.until = self.spent_s = 0.0
+        self.until = self.spent_s = self.ended = 0.0
         self.messages = 1.0
         self.used = False
         """The next round has been waited for."""
@@ -203,6 +207,11 @@ class Pause:
             self.used = True
         return left
 
+    def work_comes(self, now: float) -> None:
+        """The first message since the last round has come: no pause, if the loop had a rest before."""
+        if now - self.ended > REST * self.spent_s * self.messages:
+            self.until = 0.0
+
     def begin_round(self, messages: float) -> None:
         """A round begins, with so many messages for each reader."""
         self.spent_s = 0.0
@@ -214,6 +223,7 @@ class Pause:
 
     def end_round(self, now: float) -> None:
         """All are woken. ``spent_s`` is what their first messages have taken."""
+        self.ended = now
         if self.skip:
             self.skip -= 1
         else:

@@ -283,6 +283,15 @@ def test_a_pause_that_gains_nothing_is_seldom_tried_again() -> None:
     assert any(waits[-MAX_SKIPPED - 2 :]), "but it is"
 
 
+@pytest.mark.parametrize(("rest_s", "pauses"), [(0.0, True), (0.0004, True), (0.0006, False), (1.0, False)])
+def test_a_loop_that_has_had_a_rest_does_not_pause(rest_s: float, pauses: bool) -> None:
+    pause, now = Pause(), 0.0
+    for _ in range(3):
+        waited, now = round_of(pause, now, 0.002, 4)
+    pause.work_comes(now + rest_s)
+    assert (pause.left_s(now + rest_s) > 0) == pauses
+
+
 # What a pause may not cost
 
 
@@ -294,6 +303,7 @@ def paused(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Awaitable[None]]:
     async def begin() -> None:
         wakeups = rounds()
         wakeups.pause.until = steady() + 60
+        wakeups.pause.ended, wakeups.pause.spent_s = steady(), 3600.0  # there was no rest since
         wakeups.call(Slow([]))
         await until_async(lambda: wakeups.timer is not None, "the pause has begun")
 
