@@ -82,6 +82,7 @@ def test_who_waits_for_answers_is_not() -> None:
         await inner({**scope, "test.protocol": receive.__self__}, receive, send)
 
     with LiveServer(echo, ws_per_message_deflate=False) as server, Client(server, "/") as client:
+        found: str | bytes = ""
         for _ in range(FRAMES):
             client.send("x")
             found = client.receive()

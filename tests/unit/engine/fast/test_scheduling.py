@@ -287,7 +287,7 @@ def test_a_pause_that_gains_nothing_is_seldom_tried_again() -> None:
 def test_a_loop_that_has_had_a_rest_does_not_pause(rest_s: float, pauses: bool) -> None:
     pause, now = Pause(), 0.0
     for _ in range(3):
-        waited, now = round_of(pause, now, 0.002, 4)
+        _, now = round_of(pause, now, 0.002, 4)
     pause.work_comes(now + rest_s)
     assert (pause.left_s(now + rest_s) > 0) == pauses
 
