@@ -40,7 +40,7 @@ __all__ = [
 
 SERVER = "uvicorn.protocols.websockets.websockets_sansio_impl"
 SENDER = "wrap_app_handling_exceptions.<locals>.wrapped_app.<locals>.sender"
-NEEDED = ("conn", "disconnected", "handshake_complete", "transport", "writable")
+NEEDED = ("conn", "disconnected", "handshake_complete", "request", "response", "transport", "writable")
 """The attributes of the server's protocol."""
 
 MOST_AT_ONCE = 16
@@ -50,7 +50,7 @@ MOST_FRAMES, MOST_CHARACTERS = 256, 4096
 
 _frames: dict[str, bytes] = {}
 _open: Any = None
-"""``websockets.protocol.OPEN``."""
+"""``websockets.protocol.OPEN``; False if no frame can be made here, None before that is known."""
 
 
 def attach(socket: Socket) -> None:
@@ -85,12 +85,11 @@ def framing_of(send: Send) -> Any:
         return None
     global _open
     if _open is None:
-        _open = sys.modules["websockets.protocol"].OPEN
         missing = [name for name in NEEDED if not hasattr(protocol, name)]
         if missing:
             leave_out("framing", f"uvicorn's protocol has no {', '.join(missing)}")
-            return None
-    return protocol
+        _open = False if missing else sys.modules["websockets.protocol"].OPEN
+    return protocol if _open else None
 
 
 def passes_frames(connection: Connection) -> bool:
@@ -125,7 +124,7 @@ def pass_frames(consumer: Consumer, events: Collection[Event]) -> int:
 def text_alone(message: Message) -> str | None:
     """Return the text of a message that is a text frame and nothing else, else None."""
     text = message.get("text")
-    plain = type(text) is str and message["type"] == "websocket.send" and message.get("bytes") is None
+    plain = type(text) is str and message.get("type") == "websocket.send" and message.get("bytes") is None
     return text if plain and PLACE not in message else None
 
 
