@@ -144,12 +144,12 @@ class Settings:
             return self._kept.setdefault(name, self.get(name))
 
     def is_on(self, name: str) -> bool:
-        """Return the setting ``name``, which is on or off; the environment variable of this name goes first.
+        """Return the setting ``name``, which is on or off; an environment variable of this name goes first.
 
         Raises ImproperlyConfigured if it is not a bool.
         """
-        said = os.environ.get(name)
-        value = self.kept(name) if said is None else SWITCHES.get(said.strip().lower(), said)
+        said = os.environ.get(name, "").strip()
+        value = SWITCHES.get(said.lower(), said) if said else self.kept(name)
         if not isinstance(value, bool):
             raise ImproperlyConfigured(f"{name} must be True or False; found {value!r}")
         return value

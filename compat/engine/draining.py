@@ -79,8 +79,8 @@ class Drain:
         """Register a connection; the first one installs the signal handlers, and tells that a server runs."""
         self.open.add(consumer)
         if not self.watching:
-            self.watching = True
             starting()
+            self.watching = True
             if drain_seconds() and not self.servers:
                 self._watch()
 

@@ -97,7 +97,7 @@ class Bridge(Unsent):
         """Send the queued frames, or wake this connection's task for what may wait."""
         self.touched = False
         waiter = self.waiter
-        if waiter is not None and self.out and self.socket.framed is not None and self._is_sent():
+        if waiter is not None and self.out and self.socket.framed is not None and self._write_all():
             return
         if waiter is not None:
             self.waiter = None
@@ -105,15 +105,12 @@ class Bridge(Unsent):
         elif self.draining:
             self._hurry()
 
-    def _is_sent(self) -> bool:
+    def _write_all(self) -> bool:
         """Write the queued frames; return False if anything is left for the connection's task."""
         if self.closing:
             return False
         inbox = self.inbox
-        try:
-            self.write_out()
-        except Exception as error:  # noqa: BLE001 - any transport
-            self.error = error
+        self.write_out()
         if self.out or self.stopped() or inbox.space is not None or inbox.failure is not None:
             return False
         self.tell_room()

@@ -19,7 +19,7 @@ from typing import Any
 from compat.clock import steady
 from compat.engine.connection import STOP, Connection
 from compat.engine.fast import framing
-from compat.engine.fast.reading import FLOOD, NO_STEPS, FastInbox, narrow, read
+from compat.engine.fast.reading import FLOOD, NO_STEPS, FastInbox, is_small, narrow, read
 from compat.engine.fast.write_batching import MAX_HANDLER_S, QUICK, Pace
 from compat.engine.loop import join
 from compat.engine.side_by_side import converse_side_by_side
@@ -78,10 +78,11 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
                         inbox.scheduler.call(inbox, inbox.is_half_full())
             if ready:
                 if message is not None:
-                    in_a_row += 1
-                    if in_a_row == FLOOD:
-                        in_a_row = 0
-                        narrow(protocol, message)
+                    if inbox.turn:  # it was the client's
+                        in_a_row = in_a_row + 1 if is_small(message) else 0
+                        if in_a_row == FLOOD:
+                            in_a_row = 0
+                            narrow(protocol)
                     inbox.pause()
                     yield
                 message = inbox.take()

@@ -12,15 +12,17 @@ more when the handshake is over. Other servers make their frames themselves. It 
 
 from __future__ import annotations
 
+import itertools
 import struct
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from compat.clock import steady
 from compat.engine.connection import Connection
-from compat.engine.contracts import PLACE, Consumer
+from compat.engine.contracts import PLACE
 from compat.engine.fast import leave_out
+from compat.engine.fast.write_batching import MAX_BYTES
 from compat.engine.inbox import Event
 from compat.engine.socket import Socket
 from compat.types import Message, Send
@@ -35,6 +37,7 @@ __all__ = [
     "pass_frames",
     "passes_frames",
     "text_alone",
+    "write_frames",
     "write_text",
 ]
 
@@ -44,7 +47,7 @@ NEEDED = ("conn", "disconnected", "handshake_complete", "request", "response", "
 """The attributes of the server's protocol."""
 
 MOST_AT_ONCE = 16
-"""How many finished frames are written for one consumer before others have their turn."""
+"""How many frames are written for one client before others have their turn."""
 MOST_FRAMES, MOST_CHARACTERS = 256, 4096
 """How many frames are kept, and the longest text of one."""
 
@@ -93,31 +96,50 @@ def framing_of(send: Send) -> Any:
 
 
 def passes_frames(connection: Connection) -> bool:
-    """Return True if the consumer's handler of finished frames would send them unchanged."""
-    consumer, watched = connection.consumer, connection.timing or connection.tracing
+    """Return True if finished frames may go to the client without the consumer (``pass_frames``)."""
+    watched = connection.timing or connection.tracing
     if connection.socket.framed is None or connection.handlers is None or watched:
         return False
-    handler = getattr(consumer, "websocket_send", None)
-    return getattr(handler, "__func__", handler) is getattr(consumer, "_sends_on", None) is not None
+    return hasattr(connection.consumer, "_sends_on")
 
 
-def pass_frames(consumer: Consumer, events: Collection[Event]) -> int:
-    """Write the frames that come first and are not too late, in one piece, and return their number."""
-    socket = consumer._socket
+def pass_frames(consumer: Any, events: Collection[Event]) -> int:
+    """Write the frames that come first and are not too late, in one piece, and return their number.
+
+    0 if the consumer's handler of them would not send them unchanged.
+    """
+    socket: Socket = consumer._socket
     if socket.closed or consumer.base_send is not consumer._own_send or not is_open(socket.framed):
         return 0
+    if getattr(consumer.websocket_send, "__func__", None) is not consumer._sends_on:
+        return 0
     now = steady()
+    in_time = itertools.takewhile(lambda event: event[0] > now, events)
+    return write_frames(socket.framed, (message for _, message, _ in in_time))
+
+
+def write_frames(protocol: Any, messages: Iterable[Message]) -> int:
+    """Write the text frames that come first, in one piece of some 64 KiB, and return their number.
+
+    0 also if the transport raises: whoever sends the first one then meets that, and reports it.
+    """
     frames: list[bytes] = []
-    for deadline, message, _ in events:
+    size = 0
+    for message in messages:
         text = text_alone(message)
-        if text is None or deadline <= now or len(frames) == MOST_AT_ONCE:
+        if text is None or size >= MAX_BYTES or len(frames) == MOST_AT_ONCE:
             break
         try:
-            frames.append(frame_of(text))
-        except UnicodeEncodeError:  # the handler says so
+            frame = frame_of(text)
+        except UnicodeEncodeError:  # whoever sends it says so
             break
+        frames.append(frame)
+        size += len(frame)
     if frames:
-        socket.framed.transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
+        try:
+            protocol.transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
+        except Exception:  # noqa: BLE001 - any transport
+            return 0
     return len(frames)
 
 

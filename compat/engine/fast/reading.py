@@ -28,7 +28,7 @@ from compat.engine.mailbox import settle
 from compat.engine.reader import LAST, SocketReader, TaskReader
 from compat.types import Message, Receive
 
-__all__ = ["FLOOD", "FastInbox", "StepReader", "narrow", "read"]
+__all__ = ["FLOOD", "FastInbox", "StepReader", "is_small", "narrow", "read"]
 
 if not (hasattr(Future, "_callbacks") and hasattr(asyncio.Queue.get, "__code__")):
     leave_out("reading", "asyncio's futures or queues are not those of CPython")
@@ -86,7 +86,7 @@ class FastInbox(Inbox):
             super().wake()
             return
         events = self.events
-        if events and events[0][1].get("type") == "websocket.send" and self._is_written(waiter):
+        if events and events[0][1].get("type") == "websocket.send" and self._pass_on(waiter):
             return
         self.waiter = None
         if not waiter.done():
@@ -98,16 +98,18 @@ class FastInbox(Inbox):
                     context.run(resume, self.scheduler.done)
                     return
 
-    def _is_written(self, waiter: Future[Any]) -> bool:
+    def _pass_on(self, waiter: Future[Any]) -> bool:
         """Send the finished frames that come first; return True if nothing is left for the task."""
         if self.passer is None or waiter.done() or self.cursors is not None:
             return False
         events = self.events
         for _ in range(pass_frames(self.passer, events)):
             events.popleft()
-        if not events:
-            self.events = NOTHING
-        return not events
+        if events:
+            return False
+        self.events, self.capacity = NOTHING, min(self.capacity, self.room)
+        self._tell_drained()
+        return True
 
 
 class StepReader:
@@ -193,19 +195,23 @@ class StepReader:
             coroutine.close()
 
 
-def narrow(protocol: Any, message: Message) -> None:
-    """Have the kernel keep less for a client of which ``message`` is one of very many small frames.
+def is_small(message: Message) -> bool:
+    """Return True for a client's frame of up to ``SMALL`` bytes or characters."""
+    return len(message.get("text") or message.get("bytes") or "") <= SMALL
+
+
+def narrow(protocol: Any) -> None:
+    """Have the kernel keep less for a client that has sent ``FLOOD`` small frames in a row.
 
     A server takes apart all that it reads at once, and a quarter of a MiB of small frames is 25 ms in which
     nobody else is served. ``protocol``: the server's, or None if it is not known.
     """
-    data = message.get("text") or message.get("bytes") or ""
-    if message["type"] != "websocket.receive" or len(data) > SMALL or protocol is None:
+    if protocol is not None and not isinstance(protocol, asyncio.BaseProtocol):
+        protocol = protocol.protocol  # that of the link of a client who may come back
+    if protocol is None:
         return
-    if not isinstance(protocol, asyncio.BaseProtocol):  # that of a client who may come back has its own
-        protocol = protocol.protocol
-    sock = protocol and protocol.transport.get_extra_info("socket")
-    with contextlib.suppress(OSError):  # it is closed
+    with contextlib.suppress(OSError, ValueError):  # it is closed
+        sock = protocol.transport.get_extra_info("socket")
         if sock is not None and sock.getsockopt(SOL_SOCKET, SO_RCVBUF) > NARROW_BYTES:
             sock.setsockopt(SOL_SOCKET, SO_RCVBUF, NARROW_BYTES // 2)  # the kernel doubles it
 

@@ -39,8 +39,11 @@ PAUSE = 3.0
 MAX_PAUSE_S = 0.003
 """... and at most. (The timers of uvloop count in milliseconds: less than half of one is none.)"""
 
-REST = 0.25
-"""A loop that has had so much rest since its last round, in lengths of the round, does not pause."""
+REST = 0.2
+"""A loop that has no work for so large a part of its time does not pause."""
+
+SAMPLE = 8
+"""After every eighth round there is no pause, to find out how much rest there is without."""
 
 MAX_SKIPPED = 63
 """Rounds without a pause after one that has gained nothing; fewer the first times."""
@@ -182,17 +185,26 @@ class Rounds(Scheduler):
             self.pause.end_round(now)
             self.scheduled = False
             if self.readers:
+                self.pause.work_comes(now)
                 self._turn_soon()
 
 
 class Pause:
     """How long a loop waits between two rounds, learned from what waiting has gained."""
 
-    __slots__ = ("ended", "in_vain", "messages", "skip", "spent_s", "until", "used")
+    __slots__ = (
+        *("ended", "in_vain", "messages", "rest", "rounds"),
+        *("skip", "spent_s", "until", "used", "waited"),
+    )
 
     def __init__(self) -> None:
         self.until = self.spent_s = self.ended = 0.0
         self.messages = 1.0
+        self.rest = 1.0
+        """Which part of the time the loop has had no work lately; a loop that rests does not pause."""
+        self.rounds = 0
+        self.waited = False
+        """The last round was waited for."""
         self.used = False
         """The next round has been waited for."""
         self.skip = self.in_vain = 0
@@ -201,21 +213,24 @@ class Pause:
     def left_s(self, now: float) -> float:
         """Seconds to wait before the next round; 0 or less for none. ``now`` is that of ``clock.steady``."""
         left = self.until - now
-        if left > MAX_PAUSE_S:  # no pause is as long: the clock has been turned back
+        if left > MAX_PAUSE_S or self.rest > REST:  # or the clock has been turned back
             return 0.0
         if left > 0:
             self.used = True
         return left
 
     def work_comes(self, now: float) -> None:
-        """The first message since the last round has come: no pause, if the loop had a rest before."""
-        if now - self.ended > REST * self.spent_s * self.messages:
-            self.until = 0.0
+        """The first message since the last round has come; what has passed since then was a rest."""
+        if not self.waited:  # a round that was not waited for tells how much rest there is
+            rest_s = max(0.0, now - self.ended)
+            cycle_s = rest_s + self.spent_s * self.messages
+            self.rest += ((rest_s / cycle_s if cycle_s else 0.0) - self.rest) / 4
 
     def begin_round(self, messages: float) -> None:
         """A round begins, with so many messages for each reader."""
         self.spent_s = 0.0
         self.messages = messages
+        self.waited = self.used
         if self.used:
             self.used = False
             self.in_vain = 0 if messages >= 1.5 else min(2 * self.in_vain + 1, MAX_SKIPPED)
@@ -224,7 +239,8 @@ class Pause:
     def end_round(self, now: float) -> None:
         """All are woken. ``spent_s`` is what their first messages have taken."""
         self.ended = now
-        if self.skip:
-            self.skip -= 1
+        self.rounds += 1
+        if self.skip or self.rounds % SAMPLE == 0:
+            self.skip = max(0, self.skip - 1)
         else:
             self.until = now + min(PAUSE * self.spent_s * self.messages, MAX_PAUSE_S)

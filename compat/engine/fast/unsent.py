@@ -6,7 +6,7 @@ import threading
 from collections import deque
 
 from compat.engine.contracts import PLACE
-from compat.engine.fast.framing import frame_of, is_open, text_alone
+from compat.engine.fast.framing import is_open, write_frames
 from compat.engine.socket import Socket
 from compat.types import Message
 
@@ -27,28 +27,20 @@ class Unsent:
         """How many messages were taken from ``out``, and how many of them the server has."""
 
     def write_out(self) -> None:
-        """Write the text frames that come first, in one piece, if they can be made here and leave at once.
-
-        Raises what the server's transport raises; then they are lost.
-        """
-        out, framed, frames = self.out, self.socket.framed, []
+        """Write text frames that come first, if they can be made here and leave at once."""
+        framed = self.socket.framed
         if framed is None or self.socket.shut or not is_open(framed):
             return
-        while out and (text := text_alone(out[0])) is not None:
-            try:
-                frames.append(frame_of(text))
-            except UnicodeEncodeError:  # the server says so
-                break
+        out = self.out
+        count = write_frames(framed, (out[number] for number in range(len(out))))
+        for _ in range(count):
             out.popleft()
-        if frames:
-            self.begun += len(frames)
-            framed.transport.write(b"".join(frames))
-            self.sent = self.begun
+        self.begun += count
+        self.sent = self.begun
 
     async def send_next(self) -> None:
         """Have the server send the first message; raise what it raises."""
-        message = self.out[0]
-        self.out.popleft()  # before the send: a cancelled send may have written it, so do not repeat
+        message = self.out.popleft()  # before the send: a cancelled one may have written it, so do not repeat
         self.begun += 1
         await self.socket.raw_send(message)
         self.sent = self.begun

@@ -25,7 +25,17 @@ from compat.engine.contracts import Resumed
 from compat.engine.inbox import BETWEEN
 from compat.types import Message, Receive, Send
 
-__all__ = ["MAX_HANDLER_S", "QUICK", "Burst", "Bursts", "Pace", "one_write", "protocol_of", "readiness_of"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_HANDLER_S",
+    "QUICK",
+    "Burst",
+    "Bursts",
+    "Pace",
+    "one_write",
+    "protocol_of",
+    "readiness_of",
+]
 
 MAX_BYTES = 2**16
 """The size in bytes at which a burst is written: asyncio's high-water mark for a transport."""

@@ -46,6 +46,23 @@ for _ in range(3):  # a cycle is frozen, and its last reference goes
 print("found")
 """
 
+BY_HAND = """
+class Node:
+    pass
+
+kept = [[index] for index in range(600_000)]
+for _ in range(3):
+    node = Node()
+    node.itself = node
+    watched = weakref.ref(node)
+    kept += [[index] for index in range(100_000)]  # it is frozen
+    del node
+    gc.collect()
+    assert watched() is None
+    assert gc.get_freeze_count() > 600_000
+print("found")
+"""
+
 CHURN = """
 found = []
 def note(phase, info):
@@ -70,7 +87,7 @@ def run(program: str, said: str | None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
 
 
-@pytest.mark.parametrize("said", [None, "0", "off"])
+@pytest.mark.parametrize("said", [None, "", " ", "0", "off"])
 def test_without_it_the_collector_is_left_alone(said: str | None) -> None:
     program = START + "print(before == (gc.get_threshold(), len(gc.callbacks)), gc.get_freeze_count())"
     assert run(program, said).stdout == "True 0\n"
@@ -86,6 +103,12 @@ def test_with_it_the_collector_is_set_up_once(said: str) -> None:
 @BEFORE_3_14
 def test_cycles_of_what_was_frozen_are_found_each_time() -> None:
     done = run(START + CYCLES, "1")
+    assert done.stdout == "found\n", done.stderr
+
+
+@BEFORE_3_14
+def test_a_collection_by_hand_is_one_of_everything() -> None:
+    done = run(START + BY_HAND, "1")
     assert done.stdout == "found\n", done.stderr
 
 

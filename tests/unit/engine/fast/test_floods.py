@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from socket import SO_RCVBUF, SOL_SOCKET
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from websockets.frames import Frame, Opcode
 
 from compat.engine.fast import conversation
-from compat.engine.fast.reading import NARROW_BYTES, SMALL
+from compat.engine.fast.reading import NARROW_BYTES, SMALL, narrow
 from compat.generic.websocket import AsyncWebsocketConsumer
 from compat.settings import override
 from tests.support.clients import Client
@@ -50,13 +51,15 @@ def server(request: pytest.FixtureRequest) -> Iterator[LiveServer]:
         yield server
 
 
-def buffer_after(server: LiveServer, frame: str | bytes) -> int:
-    """Send so many at once, and return what the server says of its buffer."""
-    payload = frame.encode() if isinstance(frame, str) else frame
-    opcode = Opcode.TEXT if isinstance(frame, str) else Opcode.BINARY
-    frames = b"".join(Frame(opcode, payload).serialize(mask=True) for _ in range(FRAMES))
+def buffer_after(server: LiveServer, *frames: str | bytes) -> int:
+    """Send ``FRAMES`` at once, of one or as they are, and return what the server says of its buffer."""
+    sent = b""
+    for frame in frames if len(frames) > 1 else frames * FRAMES:
+        text = isinstance(frame, str)
+        payload = frame.encode() if isinstance(frame, str) else frame
+        sent += Frame(Opcode.TEXT if text else Opcode.BINARY, payload).serialize(mask=True)
     with Client(server, "/") as client:
-        client.connection.socket.sendall(frames)
+        client.connection.socket.sendall(sent)
         return int(client.receive())
 
 
@@ -68,6 +71,32 @@ def test_a_flood_of_small_frames_is_held_back_and_all_of_it_handled(server: Live
 @pytest.mark.parametrize("frame", ["x" * (SMALL + 1), b"x" * 8192])
 def test_large_frames_are_not(server: LiveServer, frame: Any) -> None:
     assert buffer_after(server, frame) > NARROW_BYTES
+
+
+@pytest.mark.parametrize("every", [2, 3])
+def test_a_large_frame_now_and_then_is_no_flood(server: LiveServer, every: int) -> None:
+    frames = [b"x" * 3000 if number % every == 0 else b"x" for number in range(FRAMES)]
+    assert buffer_after(server, *frames) > NARROW_BYTES
+
+
+class Closed:
+    """The socket of a connection that has just ended; uvloop raises ValueError for it."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def getsockopt(self, *options: int) -> int:
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [OSError("closed"), ValueError("negative file descriptor")])
+def test_a_closed_socket_is_no_error(error: Exception) -> None:
+    class Protocol(asyncio.Protocol):
+        transport: Any
+
+    protocol = Protocol()
+    protocol.transport = asyncio.Transport(extra={"socket": Closed(error)})
+    narrow(protocol)
 
 
 def test_who_waits_for_answers_is_not() -> None:

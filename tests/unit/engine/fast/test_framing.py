@@ -14,6 +14,7 @@ from starlette.routing import Mount, WebSocketRoute
 from compat.engine.fast import framing
 from compat.engine.fast.framing import MOST_CHARACTERS, MOST_FRAMES, frame_of, framing_of
 from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
+from compat.layers import InMemoryChannelLayer, register_channel_layer
 from compat.patterns import path
 from compat.routing import URLRouter
 from compat.settings import override
@@ -46,7 +47,6 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return make(text)
 
     monkeypatch.setattr("compat.engine.fast.framing.frame_of", noted)
-    monkeypatch.setattr("compat.engine.fast.unsent.frame_of", noted)
     return texts
 
 
@@ -327,6 +327,101 @@ def test_a_replaced_base_send_gets_them() -> None:
     with LiveServer(Replaced.as_asgi(), **PLAIN) as server, Client(server, "/") as client:
         client.send("one")
         assert client.receive() == "one!"
+
+
+def test_a_handler_that_connect_sets_is_called() -> None:
+    class Set(AsyncRoom):
+        async def connect(self) -> None:
+            setattr(self, "websocket_send", self.marked)  # noqa: B010 - mypy knows it as a method
+            await self.accept()
+
+        async def marked(self, message: Any) -> None:
+            await self.send(text_data=message["text"] + "!")
+
+    with LiveServer(Set.as_asgi(), **PLAIN) as server, Client(server, "/") as client:
+        for text in ("one", "two", "three"):
+            client.send(text)
+            assert client.receive() == text + "!"
+
+
+class ReadByReceive(InMemoryChannelLayer):
+    """A layer of others: it has no ``attach()`` that the engine would use, only ``receive()``."""
+
+    async def receive(self, channel: str) -> Any:
+        return await super().receive(channel)
+
+
+def test_a_layer_that_is_read_by_receive_is_read_on(layer: Any) -> None:
+    register_channel_layer("default", ReadByReceive())
+    with LiveServer(AsyncRoom.as_asgi(), **PLAIN) as server, Client(server, "/") as client:
+        for number in range(5):
+            client.send(str(number))
+            assert client.receive() == str(number)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_little_waits_in_the_server_for_a_client_that_does_not_read(kind: str, layer: Any) -> None:
+    count, text = 40, "x" * 1_000_000
+    protocols: list[Any] = []
+
+    class Async(AsyncWebsocketConsumer):
+        groups = ["room"]
+
+    class Sync(WebsocketConsumer):
+        groups = ["room"]
+
+    consumer: Any = (Async if kind == "async" else Sync).as_asgi()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        protocols.append(receive.__self__)
+        await consumer(scope, receive, send)
+
+    def largest() -> int:
+        return int(protocols[0].transport.get_write_buffer_size())
+
+    with LiveServer(app, **PLAIN) as server, Client(server, "/"):
+        assert server.loop is not None
+
+        async def send_all() -> int:
+            most = 0
+            for number in range(count):
+                await layer.group_send("room", {"type": "websocket.send", "text": f"{number} {text}"})
+                if number % 4 == 3:
+                    for _ in range(20):
+                        await asyncio.sleep(0)
+                        most = max(most, largest())
+            return most
+
+        most = asyncio.run_coroutine_threadsafe(send_all(), server.loop).result(60)
+    assert most < 2.5 * len(text)
+
+
+def test_a_transport_that_raises_is_the_consumers_to_report(caplog: pytest.LogCaptureFixture) -> None:
+    class Raising:
+        def __init__(self, transport: Any) -> None:
+            self.transport = transport
+
+        def write(self, data: bytes) -> None:
+            raise RuntimeError("no writes today")
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.transport, name)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        inner: Any = Breaking.as_asgi()
+        await inner({**scope, "test.protocol": receive.__self__}, receive, send)
+
+    class Breaking(AsyncRoom):
+        async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            protocol = self.scope["test.protocol"]
+            protocol.transport = Raising(protocol.transport)
+            await self.channel_layer.group_send("room", {"type": "websocket.send", "text": "lost"})
+
+    with LiveServer(app, **PLAIN) as server, Client(server, "/") as client:
+        client.send("go")
+        until(lambda: "no writes today" in caplog.text, "it is reported")
+        client.drop()
+    assert "Exception in callback" not in caplog.text
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

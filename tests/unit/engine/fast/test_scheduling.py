@@ -18,6 +18,7 @@ from compat.engine.fast.scheduling import (
     MAX_SKIPPED,
     MAX_TURNS,
     PAUSE,
+    SAMPLE,
     SLICE_S,
     Pause,
     Rounds,
@@ -253,6 +254,7 @@ async def test_one_that_ends_the_process_does_not_stop_the_others() -> None:
 
 def round_of(pause: Pause, now: float, took_s: float, messages: float) -> tuple[float, float]:
     """A round that begins when it may; returns how long it has waited for that, and when it has ended."""
+    pause.work_comes(now)
     waited = max(0.0, pause.left_s(now))
     pause.begin_round(messages)
     pause.spent_s = took_s / messages  # for the first message of each reader
@@ -261,13 +263,15 @@ def round_of(pause: Pause, now: float, took_s: float, messages: float) -> tuple[
 
 
 def test_a_busy_loop_pauses_between_rounds_as_long_as_that_gains_something() -> None:
-    pause = Pause()
-    waited, now = round_of(pause, 0.0, 0.0005, 1)
-    assert waited == 0.0
-    for _ in range(10):
+    pause, now = Pause(), 0.0
+    waits = []
+    for _ in range(100):
         waited, now = round_of(pause, now, 0.0005, 4)
-        assert waited == pytest.approx(PAUSE * 0.0005)
-    waited, now = round_of(pause, now, 1.0, 4)
+        waits.append(waited)
+    assert waits[0] == 0.0
+    assert {round(waited, 6) for waited in waits[20:]} == {0.0, PAUSE * 0.0005}
+    assert sum(waited > 0 for waited in waits[20:]) == 80 * (SAMPLE - 1) / SAMPLE
+    _, now = round_of(pause, now, 1.0, 4)
     waited, now = round_of(pause, now, 1.0, 4)
     assert waited == pytest.approx(MAX_PAUSE_S)
     assert round_of(pause, now + MAX_PAUSE_S, 1.0, 4)[0] == 0.0, "where little is to do nobody waits"
@@ -283,13 +287,15 @@ def test_a_pause_that_gains_nothing_is_seldom_tried_again() -> None:
     assert any(waits[-MAX_SKIPPED - 2 :]), "but it is"
 
 
-@pytest.mark.parametrize(("rest_s", "pauses"), [(0.0, True), (0.0004, True), (0.0006, False), (1.0, False)])
-def test_a_loop_that_has_had_a_rest_does_not_pause(rest_s: float, pauses: bool) -> None:
-    pause, now = Pause(), 0.0
-    for _ in range(3):
-        _, now = round_of(pause, now, 0.002, 4)
-    pause.work_comes(now + rest_s)
-    assert (pause.left_s(now + rest_s) > 0) == pauses
+@pytest.mark.parametrize(("share", "pauses"), [(0.0, True), (0.15, True), (0.25, False), (0.5, False)])
+def test_a_loop_that_rests_between_its_rounds_does_not_pause(share: float, pauses: bool) -> None:
+    pause, now, took_s = Pause(), 0.0, 0.002
+    waits = []
+    for _ in range(100):
+        waited, now = round_of(pause, now, took_s, 4)
+        waits.append(waited)
+        now += took_s * share / (1 - share)
+    assert any(waits[30:]) == pauses
 
 
 # What a pause may not cost
@@ -303,7 +309,7 @@ def paused(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Awaitable[None]]:
     async def begin() -> None:
         wakeups = rounds()
         wakeups.pause.until = steady() + 60
-        wakeups.pause.ended, wakeups.pause.spent_s = steady(), 3600.0  # there was no rest since
+        wakeups.pause.rest, wakeups.pause.waited = 0.0, True  # a loop without any rest
         wakeups.call(Slow([]))
         await until_async(lambda: wakeups.timer is not None, "the pause has begun")
 
