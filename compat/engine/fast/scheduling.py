@@ -39,7 +39,7 @@ PAUSE = 3.0
 MAX_PAUSE_S = 0.003
 """... and at most. (The timers of uvloop count in milliseconds: less than half of one is none.)"""
 
-REST = 0.2
+REST = 0.1
 """A loop that has no work for so large a part of its time does not pause."""
 
 SAMPLE = 8
