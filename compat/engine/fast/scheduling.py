@@ -42,8 +42,8 @@ MAX_PAUSE_S = 0.003
 REST = 0.1
 """A loop that has no work for so large a part of its time does not pause."""
 
-SAMPLE = 8
-"""After every eighth round there is no pause, to find out how much rest there is without."""
+CYCLE, SAMPLE = 16, 3
+"""After three of sixteen rounds there is no pause: the last one tells how much rest there is without."""
 
 MAX_SKIPPED = 63
 """Rounds without a pause after one that has gained nothing; fewer the first times."""
@@ -194,7 +194,7 @@ class Pause:
 
     __slots__ = (
         *("ended", "in_vain", "messages", "rest", "rounds"),
-        *("skip", "spent_s", "until", "used", "waited"),
+        *("skip", "spent_s", "until", "unwaited", "used"),
     )
 
     def __init__(self) -> None:
@@ -203,8 +203,8 @@ class Pause:
         self.rest = 1.0
         """Which part of the time the loop has had no work lately; a loop that rests does not pause."""
         self.rounds = 0
-        self.waited = False
-        """The last round was waited for."""
+        self.unwaited = 0
+        """How many rounds in a row have not been waited for."""
         self.used = False
         """The next round has been waited for."""
         self.skip = self.in_vain = 0
@@ -221,7 +221,7 @@ class Pause:
 
     def work_comes(self, now: float) -> None:
         """The first message since the last round has come; what has passed since then was a rest."""
-        if not self.waited:  # a round that was not waited for tells how much rest there is
+        if self.unwaited >= SAMPLE:
             rest_s = max(0.0, now - self.ended)
             cycle_s = rest_s + self.spent_s * self.messages
             self.rest += ((rest_s / cycle_s if cycle_s else 0.0) - self.rest) / 4
@@ -230,7 +230,7 @@ class Pause:
         """A round begins, with so many messages for each reader."""
         self.spent_s = 0.0
         self.messages = messages
-        self.waited = self.used
+        self.unwaited = 0 if self.used else self.unwaited + 1
         if self.used:
             self.used = False
             self.in_vain = 0 if messages >= 1.5 else min(2 * self.in_vain + 1, MAX_SKIPPED)
@@ -240,7 +240,7 @@ class Pause:
         """All are woken. ``spent_s`` is what their first messages have taken."""
         self.ended = now
         self.rounds += 1
-        if self.skip or self.rounds % SAMPLE == 0:
+        if self.skip or self.rounds % CYCLE < SAMPLE:
             self.skip = max(0, self.skip - 1)
         else:
             self.until = now + min(PAUSE * self.spent_s * self.messages, MAX_PAUSE_S)

@@ -14,6 +14,7 @@ from compat.clock import steady
 from compat.consumer import AsyncConsumer
 from compat.engine.fast.reading import FastInbox, StepReader
 from compat.engine.fast.scheduling import (
+    CYCLE,
     MAX_PAUSE_S,
     MAX_SKIPPED,
     MAX_TURNS,
@@ -270,7 +271,7 @@ def test_a_busy_loop_pauses_between_rounds_as_long_as_that_gains_something() -> 
         waits.append(waited)
     assert waits[0] == 0.0
     assert {round(waited, 6) for waited in waits[20:]} == {0.0, PAUSE * 0.0005}
-    assert sum(waited > 0 for waited in waits[20:]) == 80 * (SAMPLE - 1) / SAMPLE
+    assert sum(waited > 0 for waited in waits[20:]) == 80 * (CYCLE - SAMPLE) / CYCLE
     _, now = round_of(pause, now, 1.0, 4)
     waited, now = round_of(pause, now, 1.0, 4)
     assert waited == pytest.approx(MAX_PAUSE_S)
@@ -309,7 +310,7 @@ def paused(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Awaitable[None]]:
     async def begin() -> None:
         wakeups = rounds()
         wakeups.pause.until = steady() + 60
-        wakeups.pause.rest, wakeups.pause.waited = 0.0, True  # a loop without any rest
+        wakeups.pause.rest, wakeups.pause.unwaited = 0.0, -9  # a loop without any rest
         wakeups.call(Slow([]))
         await until_async(lambda: wakeups.timer is not None, "the pause has begun")
 
