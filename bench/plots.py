@@ -41,7 +41,14 @@ WORDS = {
 """Replacements for the other words of a peer's name."""
 
 
-COLOURS = ("#1f6f8b", "#7a7a7a", "#d9a05b", "#4f9d69", "#a23e48", "#6c5b9e", "#b38600", "#3b3b98")
+CURVE_COLOURS = {
+    "ours_async": OURS,
+    "ours_once": "#4f9d69",
+    "starlette": FLOOR,
+    "channels_async": "#b38600",
+    "fast_channels": "#6c5b9e",
+    "socketio_memory": "#a23e48",
+}
 CURVES_HEIGHT, BOTTOM = 340, 50
 
 
@@ -138,8 +145,8 @@ def curves(title: str, across: str, up: str, lines: Mapping[str, Sequence[tuple[
         parts.append(f'<text x="62" y="{at + 4:.1f}" text-anchor="end">{y:,g}</text>')
     lowest = CURVES_HEIGHT - BOTTOM + 12.0
     by_end = sorted(lines.items(), key=lambda named: place(*named[1][-1])[1], reverse=True)
-    for index, (peer, line) in enumerate(by_end):
-        colour = COLOURS[index % len(COLOURS)]
+    for peer, line in by_end:
+        colour = CURVE_COLOURS.get(peer, PEERS)
         along = " L".join(f"{x:.1f} {y:.1f}" for x, y in (place(*point) for point in line))
         end_x, end_y = place(*line[-1])
         lowest = min(end_y, lowest - 16)  # the titles do not cover each other

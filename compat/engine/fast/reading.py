@@ -206,8 +206,8 @@ def narrow(protocol: Any) -> None:
     A server takes apart all that it reads at once, and a quarter of a MiB of small frames is 25 ms in which
     nobody else is served. ``protocol``: the server's, or None if it is not known.
     """
-    if protocol is not None and not isinstance(protocol, asyncio.BaseProtocol):
-        protocol = protocol.protocol  # that of the link of a client who may come back
+    if isinstance(protocol, Resumed):
+        protocol = protocol.protocol
     if protocol is None:
         return
     with contextlib.suppress(OSError, ValueError):  # it is closed
