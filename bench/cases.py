@@ -16,7 +16,8 @@ from bench.flood import beside_a_flood, beside_slow_handlers
 from bench.idle import hold_idle
 from bench.load import Meter, Result, asked, cycles, fan_out, settle
 from bench.looking import look
-from bench.open_loop import LEVELS, OPEN_LOOP, levels
+from bench.open_loop import OPEN_LOOP, levels
+from bench.peers import LEVELS
 from bench.resuming import cut_at_once, cut_in_turn, park
 from bench.servers import Server
 from bench.storms import connect_at_once, restart_in_turn

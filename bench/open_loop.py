@@ -18,12 +18,10 @@ from typing import NamedTuple
 
 from bench.clients import Client, connect_many, disconnect, message
 from bench.load import Meter, Result, fan_out, percentiles, settle
+from bench.peers import LEVELS
 from bench.servers import Server
 
-__all__ = ["LEVELS", "OPEN_LOOP", "OpenCase", "capacity", "levels"]
-
-LEVELS = (5, 25, 50, 75)
-"""The rates, in percent of what the bare loop carries."""
+__all__ = ["OPEN_LOOP", "OpenCase", "capacity", "levels"]
 
 SECONDS, WARM_S = 4.0, 1.0
 MAX_TICKS_S = 4000

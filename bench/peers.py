@@ -15,6 +15,7 @@ __all__ = [
     "FAST",
     "FLOOR",
     "FLOOR_REDIS",
+    "LEVELS",
     "OBSERVED",
     "RESUMABLE",
     "RESUMES",
@@ -57,6 +58,9 @@ BEFORE = "_before"
 
 OBSERVED = {"_metrics": 1.01, "_traced": 1.02}
 """The ends of peers that are looked at, and what this may cost: their CPU over that of the same without."""
+
+LEVELS = (5, 25, 50, 75)
+"""The loads of an open loop, in percent of what the baseline carries."""
 
 ASYNC = (
     FLOOR,

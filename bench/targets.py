@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from bench.peers import RESUMABLE
+from bench.peers import LEVELS, RESUMABLE
 
 __all__ = ["LATENCIES", "LIMITS", "LOSSLESS", "TARGETS", "Limit", "Target"]
 
@@ -44,7 +44,6 @@ def on_both(case: str, other: str, times: float) -> tuple[Target, Target]:
 
 FLOOR, REDIS = "starlette", "starlette_redis"
 CHANNELS = "channels_async"
-LEVELS = (5, 25, 50, 75)
 
 TARGETS = (
     *on_both("A1", CHANNELS, 15),

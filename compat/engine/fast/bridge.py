@@ -44,18 +44,9 @@ class Bridge(Unsent):
     """One sync consumer's connection: its inbox, its queue of frames to send, its token and its context."""
 
     __slots__ = (
-        *(
-            "busy",
-            "closing",
-            "connection",
-            "consumer",
-            "context",
-            "draining",
-            "error",
-            "finished",
-            "given_up",
-        ),
-        *("handle", "home", "hurried", "inbox", "nested", "pool", "touched", "waiter", "worker"),
+        *("busy", "closing", "connection", "consumer", "context", "draining", "error", "finished"),
+        *("given_up", "handle", "home", "hurried", "inbox", "nested", "pool", "touched"),
+        *("waiter", "worker"),
     )
 
     def __init__(self, consumer: SyncHandlers, socket: Socket, scheduler: Scheduler) -> None:

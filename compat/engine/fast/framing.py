@@ -20,7 +20,6 @@ from typing import Any
 
 from compat.clock import steady
 from compat.engine.connection import Connection
-from compat.engine.contracts import PLACE
 from compat.engine.fast import leave_out
 from compat.engine.fast.write_batching import MAX_BYTES
 from compat.engine.inbox import Event
@@ -147,7 +146,7 @@ def text_alone(message: Message) -> str | None:
     """Return the text of a message that is a text frame and nothing else, else None."""
     text = message.get("text")
     plain = type(text) is str and message.get("type") == "websocket.send" and message.get("bytes") is None
-    return text if plain and PLACE not in message else None
+    return text if plain else None
 
 
 def is_open(protocol: Any) -> bool:
