@@ -22,7 +22,7 @@ from compat.clock import call_later, wall
 from compat.exceptions import LayerUnavailable
 from compat.layers import channel_layers
 from compat.metrics import Throttle, report_start, snapshot
-from compat.redis.waiting import within
+from compat.redis.waiting import SharedAnswer, within
 from compat.types import is_number
 
 __all__ = [
@@ -112,7 +112,7 @@ class _Reporter:
         """The event loop on which it reports."""
         self._task: asyncio.Task[None] | None = None
         """The report that is under way, or the last one."""
-        self._asking: asyncio.Task[Fleet] | None = None
+        self._asking = SharedAnswer(self._read)
         self._throttle = Throttle()
         self._refusals: dict[tuple[Any, bool], int] = {}
         """How often in a row a layer's Redis has answered, and taken no report, or given none to read."""
@@ -122,7 +122,8 @@ class _Reporter:
         pid = os.getpid()
         if pid != self._pid:  # at first, and in a forked process
             self._pid, self._id, self._began = pid, uuid.uuid4().hex, wall()
-            self._loop = self._task = self._asking = None
+            self._loop = self._task = None
+            self._asking = SharedAnswer(self._read)
             self.address = ""
         counters = snapshot()
         return Process(
@@ -154,10 +155,7 @@ class _Reporter:
     async def processes(self) -> Fleet:
         """Return what ``compat.fleet.processes`` does; callers that wait at one time share one question."""
         self.start()
-        asking = self._asking
-        if asking is None or asking.done() or asking.get_loop() is not asyncio.get_running_loop():
-            asking = self._asking = asyncio.get_running_loop().create_task(self._read())
-        return await asyncio.shield(asking)
+        return await self._asking.get()
 
     async def _read(self) -> Fleet:
         own = self.own()

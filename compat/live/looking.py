@@ -14,6 +14,7 @@ from typing import Any
 
 from compat.clock import steady
 from compat.engine.roster import OpenSocket, open_sockets
+from compat.redis.waiting import SharedAnswer
 
 __all__ = ["KINDS", "MOST_FOUND", "MOST_NAME", "Overview", "close_found", "find"]
 
@@ -66,20 +67,14 @@ class Overview:
     def __init__(self) -> None:
         self._told: Told = {}
         self._next = float("-inf")
-        self._counting: asyncio.Task[Told] | None = None
+        self._counting = SharedAnswer(self._count)
 
     async def told(self) -> Told:
         """Return ``{"sockets", "parked", "users", "groups", "largest": [[group, members]], "slow": […]}``.
 
         ``slow``: the sockets with the most messages waiting, as ``find`` tells them.
         """
-        counting, loop = self._counting, asyncio.get_running_loop()
-        if counting is not None and not counting.done() and counting.get_loop() is loop:
-            return await asyncio.shield(counting)
-        if steady() < self._next:
-            return self._told
-        self._counting = loop.create_task(self._count())
-        return await asyncio.shield(self._counting)
+        return self._told if steady() < self._next else await self._counting.get()
 
     async def _count(self) -> Told:
         began = steady()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
@@ -14,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
-from compat.clock import steady, wall
+from compat.clock import wall
 from compat.engine.outage import RETRY_AFTER_S
 from compat.engine.refusal import refuse, shown
 from compat.exceptions import LayerUnavailable
@@ -27,6 +26,7 @@ from compat.live.orders import Orders, Refused, audit
 from compat.live.redacting import Rule
 from compat.live.watching import TooMany, Watches
 from compat.metrics import report_start
+from compat.redis.waiting import SharedAnswer
 from compat.resume.registry import registry
 from compat.types import Receive, Scope, Send
 
@@ -83,8 +83,7 @@ class Page:
         self._guard = Guard(authenticate)
         self._watches = Watches(rule)
         self._alias = alias
-        self._asking: asyncio.Task[bytes] | None = None
-        self._asked = float("-inf")
+        self._shown = SharedAnswer(_now, EVERY_S)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; the last part of its path says for what."""
@@ -120,12 +119,7 @@ class Page:
 
     async def now(self, request: Request, who: str) -> Response:
         """Return what all processes have; those who ask within a second get the same answer."""
-        asking, loop = self._asking, asyncio.get_running_loop()
-        fresh = steady() - self._asked < EVERY_S
-        if asking is None or (asking.done() and not fresh) or asking.get_loop() is not loop:
-            self._asked = steady()
-            asking = self._asking = loop.create_task(_now())
-        return Response(await asyncio.shield(asking), media_type="application/json")
+        return Response(await self._shown.get(), media_type="application/json")
 
     async def find(self, request: Request, who: str) -> Response:
         """Return the sockets of ``?user=``, ``?group=`` or ``?channel=``, and who is present in the group."""

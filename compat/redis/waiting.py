@@ -8,14 +8,37 @@ freeze.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, TypeVar
 
 from compat.clock import Deadline, call_later, steady
 
-__all__ = ["settle", "sleep", "wait_for_result", "wait_set", "within"]
+__all__ = ["SharedAnswer", "settle", "sleep", "wait_for_result", "wait_set", "within"]
 
 T = TypeVar("T")
+
+
+class SharedAnswer(Generic[T]):
+    """The answer to a question that is asked once for all who ask while it is under way.
+
+    ``question()`` is the coroutine that asks. An answer is given again until ``kept_s`` seconds after its
+    question has begun; 0: never. Each event loop has answers of its own.
+    """
+
+    def __init__(self, question: Callable[[], Coroutine[Any, Any, T]], kept_s: float = 0.0) -> None:
+        self._question = question
+        self._kept_s = kept_s
+        self._asking: asyncio.Task[T] | None = None
+        self._began = 0.0
+
+    async def get(self) -> T:
+        """Return the answer, or raise what the question raises; cancelling one caller leaves it to others."""
+        asking, loop = self._asking, asyncio.get_running_loop()
+        kept = steady() - self._began < self._kept_s
+        if asking is None or asking.get_loop() is not loop or (asking.done() and not kept):
+            self._began = steady()
+            asking = self._asking = loop.create_task(self._question())
+        return await asyncio.shield(asking)
 
 
 async def within(seconds: float, coroutine: Coroutine[Any, Any, T]) -> T:

@@ -1,0 +1,64 @@
+"""Waiting with limits, and with others."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from compat.redis.waiting import SharedAnswer
+
+
+class Oracle:
+    """Answers with the number of the question, once it ``may``."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.may = asyncio.Event()
+
+    async def answer(self) -> int:
+        self.asked += 1
+        number = self.asked
+        await self.may.wait()
+        return number
+
+
+async def test_those_who_ask_at_one_time_share_a_question() -> None:
+    oracle = Oracle()
+    shared = SharedAnswer(oracle.answer)
+    first, second = asyncio.ensure_future(shared.get()), asyncio.ensure_future(shared.get())
+    await asyncio.sleep(0)
+    oracle.may.set()
+    assert (await first, await second) == (1, 1)
+    assert await shared.get() == 2
+
+
+async def test_an_answer_is_kept_as_long_as_is_said() -> None:
+    oracle = Oracle()
+    oracle.may.set()
+    shared = SharedAnswer(oracle.answer, kept_s=1000.0)
+    assert [await shared.get() for _ in range(3)] == [1, 1, 1]
+
+
+async def test_who_is_cancelled_leaves_the_answer_to_the_others() -> None:
+    oracle = Oracle()
+    shared = SharedAnswer(oracle.answer)
+    first, second = asyncio.ensure_future(shared.get()), asyncio.ensure_future(shared.get())
+    await asyncio.sleep(0)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    oracle.may.set()
+    assert await second == 1
+
+
+def test_another_event_loop_asks_for_itself() -> None:
+    asked = 0
+
+    async def number() -> int:
+        nonlocal asked
+        asked += 1
+        return asked
+
+    shared = SharedAnswer(number, kept_s=1000.0)
+    assert [asyncio.run(shared.get()) for _ in range(2)] == [1, 2]
