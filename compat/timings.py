@@ -79,7 +79,7 @@ class Timing:
 
     async def timed(self, handling: Awaitable[Any], message: Message) -> Any:
         """Await the handler of ``message`` and return what it does."""
-        began = self._begin(message)
+        began = self._begin()
         try:
             return await handling
         finally:
@@ -89,7 +89,7 @@ class Timing:
         """Return ``handle``, measured; for handlers that run in threads."""
 
         def timed(message: Message) -> None:
-            began = self._begin(message)
+            began = self._begin()
             try:
                 handle(message)
             finally:
@@ -97,20 +97,16 @@ class Timing:
 
         return timed
 
-    def _begin(self, message: Message) -> float:
+    def _begin(self) -> float:
         now = steady()
         due = self._inbox.take_due()
-        if self._delivery is not None and 0 < due < math.inf and not _is_from_server(message):
+        if self._delivery is not None and 0 < due < math.inf:
             self._delivery.observe(now - (due - self._expiry_s))
         return now
 
     def _end(self, message: Message, began: float) -> None:
         kind = self._of.connects if message.get("type") in CONNECT else self._of.handlers
         kind.observe(steady() - began)
-
-
-def _is_from_server(message: Message) -> bool:
-    return str(message.get("type")).startswith(("websocket.", "http."))
 
 
 _classes: dict[str, _Class] = {}
