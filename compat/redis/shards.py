@@ -207,18 +207,25 @@ class Shards:
 
     async def calls(self, index: int, commands: Sequence[Sequence[Argument]]) -> list[Any]:
         """Send several commands in one write and return their replies; raise the first error at the end."""
-        link = await self._patient_link(index)
-        futures = [link.call(*command) for command in commands]
-        if futures:
-            await asyncio.wait(futures)
+        link, answers = await self._answers(index, commands)
         replies = []
-        for future, command in zip(futures, commands, strict=True):
-            refused = future.exception()
+        for answer, command in zip(answers, commands, strict=True):
+            refused = answer.exception()
             if isinstance(refused, Redirected):
                 replies.append(await self._again(index, link, refused, methodcaller("call", *command)))
             else:
-                replies.append(future.result())
+                replies.append(answer.result())
         return replies
+
+    async def _answers(
+        self, index: int, commands: Sequence[Sequence[Argument]]
+    ) -> tuple[Link, list[asyncio.Future[Any]]]:
+        """Send several commands in one write; return the connection, and for each a reply or an error."""
+        link = await self._patient_link(index)
+        answers = [link.call(*command) for command in commands]
+        if answers:
+            await asyncio.wait(answers)
+        return link, answers
 
     async def _patient_link(self, index: int) -> Link:
         """Return the connection to a host; wait for the new master of a shard that has just lost its own."""
@@ -286,10 +293,8 @@ class Shards:
 
     async def _tell_in_order(self, index: int, commands: list[Sequence[Argument]]) -> None:
         while commands:
-            link = await self._patient_link(index)
-            replies = [link.call(*command) for command in commands]
-            await asyncio.wait(replies)
-            errors = [reply.exception() for reply in replies]
+            link, answers = await self._answers(index, commands)
+            errors = [answer.exception() for answer in answers]
             refused = next((n for n, error in enumerate(errors) if isinstance(error, Redirected)), None)
             if refused is None:
                 return
