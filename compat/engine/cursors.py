@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from compat.engine.inbox import Event, Inbox
@@ -157,15 +157,16 @@ class Cursors:
             leave()
         noted = {id(event) for event, _, _ in self._noted}
         removed, others = set[int](), deque[Event]()
+        events = self._inbox.own()
         try:
             while True:  # one by one: a worker thread may take some meanwhile
-                event = self._inbox.events.pop()
+                event = events.pop()
                 if id(event) in noted:
                     removed.add(id(event))
                 else:
                     others.appendleft(event)
         except IndexError:
-            self._inbox.events.extend(others)
+            events.extend(others)
         # What was noted after them may need no handler, but it does not stand for them.
         kept, cut = deque[tuple[Event | None, str, Position]](), set[str]()
         for one in self._noted:
@@ -227,7 +228,7 @@ class Cursors:
                 self._places[group] = position
 
 
-def _ids(events: deque[Any]) -> set[int]:
+def _ids(events: Iterable[Event]) -> set[int]:
     while True:
         try:
             return {id(event) for event in events}

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from compat.engine.inbox import Event, Inbox
+from compat.engine.inbox import Inbox, One
 from compat.engine.subscription import Subscription
 from compat.tracing import without_trace
 from compat.types import Message
@@ -35,8 +35,8 @@ class Doorman(Inbox):
         self.deliver = deliver
         self.on_failure = on_failure
 
-    def offer(self, event: Event) -> bool:
-        self.deliver(without_trace(event[1]))
+    def offer(self, one: One) -> bool:
+        self.deliver(without_trace(one[0][1]))
         return True
 
     def fail(self, error: BaseException) -> None:

@@ -20,7 +20,7 @@ from compat.types import Message
 if TYPE_CHECKING:
     from compat.engine.cursors import Cursors
 
-__all__ = ["BETWEEN", "HEARTBEAT", "NOTHING", "Event", "Inbox", "Overflow"]
+__all__ = ["BETWEEN", "HEARTBEAT", "NOTHING", "Event", "Inbox", "One", "Overflow"]
 
 Overflow = Literal["drop", "drop_oldest", "close"]
 """What a full inbox does: drop the new message, drop the oldest, or close the connection with 1013."""
@@ -39,14 +39,11 @@ be 100,000 objects for the garbage collector.
 """
 
 
-class _Nothing(deque[Any]):
-    """The events of an empty inbox."""
+One = tuple[Event]
+"""An event in a tuple, which every inbox in which nothing else waits keeps as it is: they share it, too."""
 
-    def append(self, event: Any) -> None:
-        raise RuntimeError("nothing is kept here: see Inbox.offer")
-
-
-NOTHING: deque[Event] = _Nothing(maxlen=0)
+NOTHING: tuple[()] = ()
+"""The events of an empty inbox."""
 
 
 class Inbox:
@@ -66,7 +63,7 @@ class Inbox:
         self,
         loop: asyncio.AbstractEventLoop,
         scheduler: Scheduler | None = None,
-        events: deque[Event] = NOTHING,
+        events: deque[Event] | None = None,
     ) -> None:
         self.loop = loop
         self.scheduler: Any = scheduler or Scheduler(loop)
@@ -75,8 +72,8 @@ class Inbox:
         self.capacity: int = 100
         self.room: int = 100  # the capacity, which is larger while earlier messages wait
         self.on_overflow: Overflow = "drop"
-        self.events = events
-        """The waiting events; the shared ``NOTHING`` while there are none, as most connections are idle."""
+        self.events: deque[Event] | tuple[Event, ...] = NOTHING if events is None else events
+        """The waiting events: none or one as inboxes share them, or a deque of this one (``own``)."""
         self.frame: Message | None = None
         self.turn = False
         """Which one is next if a frame and an event both wait: False is the frame, True the event."""
@@ -122,19 +119,22 @@ class Inbox:
         ``deadline`` is in seconds of ``clock.steady()``. Returns False if one message was lost: this one, or
         the oldest with "drop_oldest". Returns True otherwise.
         """
-        return self.offer((deadline, message, None))
+        return self.offer(((deadline, message, None),))
 
-    def offer(self, event: Event) -> bool:
+    def offer(self, one: One) -> bool:
         """Append an event, which other inboxes may share; return what ``push`` returns."""
         events, waiting = self.events, len(self.events)
         half_full = 2 * waiting >= self.capacity
         if half_full:
             if waiting >= self.capacity:
-                return self._overflow(event)
+                return self._overflow(one)
             self.scheduler.backlog[self] = None
         if events is NOTHING:
-            events = self.events = deque()
-        events.append(event)
+            self.events = one
+        elif type(events) is deque:
+            events.extend(one)
+        else:
+            self.own().extend(one)
         if self.waiter is not None:
             self.scheduler.call(self, half_full)
         return True
@@ -142,7 +142,13 @@ class Inbox:
     def replay(self, events: Sequence[Event]) -> bool:
         """Append earlier messages as ``push`` does, beside those for which there is room; return True."""
         self.capacity = max(self.capacity, len(self.events) + len(events) + self.room)
-        return all([self.offer(event) for event in events])
+        return all([self.offer((event,)) for event in events])
+
+    def own(self) -> deque[Event]:
+        """Return the waiting events in a deque that may be changed."""
+        if type(self.events) is not deque:
+            self.events = deque(self.events)
+        return self.events
 
     def follow(self, cursors: Cursors | None) -> None:
         """Have ``cursors`` told of what is lost here."""
@@ -169,17 +175,16 @@ class Inbox:
         if not self.push(message, deadline) and self.owner is not None:
             self.owner.count_drop(self.channel, "overflow")
 
-    def _overflow(self, event: Event) -> bool:
+    def _overflow(self, one: One) -> bool:
         if self.cursors is not None:
             self.cursors.lose()
         if self.on_overflow == "drop_oldest":
+            events = self.own()
             try:
-                lost = _is_sent(self.events.popleft())
+                lost = _is_sent(events.popleft())
             except IndexError:  # a sync consumer's worker has just taken the last one
                 lost = False
-            if self.events is NOTHING:
-                self.events = deque()
-            self.events.append(event)
+            events.extend(one)
             return not lost
         if self.on_overflow == "close" and not self.overflowed:
             self.overflowed = True
@@ -291,10 +296,14 @@ class Inbox:
             return frame
         self.turn = False
         while events:
-            try:
-                deadline, message, copy = events.popleft()
-            except IndexError:  # "drop_oldest" has removed the last event while this worker thread looked
-                break
+            if isinstance(events, tuple):
+                ((deadline, message, copy),) = events
+                events = self.events = NOTHING
+            else:
+                try:
+                    deadline, message, copy = events.popleft()
+                except IndexError:  # "drop_oldest" has removed the last one while this worker thread looked
+                    break
             if self.drained is not None and not events:
                 self.loop.call_soon_threadsafe(self._tell_drained)  # this may be a worker thread
             if deadline > steady():

@@ -14,7 +14,7 @@ from typing import Any
 
 from compat.clock import steady
 from compat.engine.cursors import Position
-from compat.engine.inbox import Event, Inbox, Overflow
+from compat.engine.inbox import Inbox, One, Overflow
 from compat.engine.mailbox import Mailbox, Retired
 from compat.engine.parts import scheduler_of
 from compat.exceptions import ChannelFull
@@ -236,7 +236,7 @@ class InMemoryChannelLayer(KeepsPeople, KeepsHistories, PrivateNamesOfMemory):
             return await self._send_to_each([name for name in members or () if name not in excluded], message)
         deadline = now + self.expiry
         fresh = copier(shared)
-        event: Event = (deadline, shared, fresh)
+        one: One = ((deadline, shared, fresh),)
         loop = asyncio.get_running_loop()
         channels = self.channels
         delivered = dropped = 0
@@ -247,11 +247,11 @@ class InMemoryChannelLayer(KeepsPeople, KeepsHistories, PrivateNamesOfMemory):
                     inbox.loop.call_soon_threadsafe(offer_placed, inbox, None, place)
                 continue
             if inbox is not None and inbox.loop is loop:
-                kept = inbox.offer(event)
+                kept = inbox.offer(one)
                 if kept and place is not None and inbox.cursors is not None:
-                    inbox.cursors.note(event, *place)
+                    inbox.cursors.note(one[0], *place)
             elif place is not None and isinstance(inbox, Inbox) and inbox.cursors is not None:
-                inbox.loop.call_soon_threadsafe(offer_placed, inbox, event, place)
+                inbox.loop.call_soon_threadsafe(offer_placed, inbox, one, place)
                 kept = True
             else:
                 kept = self._deliver(channel, fresh(), deadline)
@@ -283,7 +283,7 @@ class InMemoryChannelLayer(KeepsPeople, KeepsHistories, PrivateNamesOfMemory):
         """Delete all messages and groups; running consumers keep their channels, and are in no group."""
         for channel, inbox in tuple(self.channels.items()):
             if isinstance(inbox, Inbox):
-                inbox.events.clear()
+                inbox.own().clear()
                 inbox.groups.clear()
                 if inbox.cursors is not None:
                     inbox.cursors.lose()

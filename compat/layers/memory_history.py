@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from compat.clock import steady
 from compat.engine.cursors import Position, position_of
-from compat.engine.inbox import Event, Inbox
+from compat.engine.inbox import Inbox, One
 from compat.engine.mailbox import Mailbox
 from compat.forks import new_lock
 from compat.layers.base import BaseChannelLayer
@@ -229,9 +229,9 @@ def _leave(layer: Joined, group: str, channel: str) -> None:
     layer.groups.get(group, {}).pop(channel, None)
 
 
-def offer_placed(inbox: Inbox, event: Event | None, place: tuple[str, Position]) -> None:
+def offer_placed(inbox: Inbox, one: One | None, place: tuple[str, Position]) -> None:
     """Push a message from another thread or loop, with its place for the consumer's client."""
-    if event is not None and not inbox.offer(event) and inbox.owner is not None:
+    if one is not None and not inbox.offer(one) and inbox.owner is not None:
         inbox.owner.count_drop(inbox.channel, "overflow")
     elif inbox.cursors is not None:
-        inbox.cursors.note(event, *place)
+        inbox.cursors.note(one[0] if one is not None else None, *place)

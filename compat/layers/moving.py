@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
-from compat.engine.inbox import Event, Inbox
+from compat.engine.inbox import Inbox, One
 from compat.engine.shielding import whole
 from compat.engine.subscription import pushes
 from compat.exceptions import InvalidChannelLayerError
@@ -69,8 +69,8 @@ class _Twin(Inbox):
         super().__init__(target.loop, target.scheduler)
         self.target = target
 
-    def offer(self, event: Event) -> bool:
-        return self.target.offer(event)
+    def offer(self, one: One) -> bool:
+        return self.target.offer(one)
 
 
 class _Own:

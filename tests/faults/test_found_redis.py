@@ -63,7 +63,7 @@ async def reaches(layer: Any, inbox: Inbox, number: int) -> None:
     """Send a number to the group, and wait until it has come."""
     await layer.group_send("room", {"type": "x", "n": number})
     await turning_until(lambda: inbox.events and inbox.events[-1][1].get("n") == number, f"{number} comes")
-    inbox.events.clear()
+    inbox.own().clear()
 
 
 async def reaches_at_last(layer: Any, inbox: Inbox, number: int) -> None:
@@ -78,7 +78,7 @@ async def reaches_at_last(layer: Any, inbox: Inbox, number: int) -> None:
     sending = asyncio.ensure_future(send())
     await turning_until(lambda: inbox.events and inbox.events[-1][1].get("n") == number, f"{number} comes")
     sending.cancel()
-    inbox.events.clear()
+    inbox.own().clear()
 
 
 @BOTH
@@ -448,7 +448,7 @@ async def test_faults_tests_churn_leaves_nothing_in_flight(
         for _ in range(50):
             await asyncio.gather(*(sender.send(inbox.channel, {"type": "x"}) for _ in range(20)))
             await until_async(lambda: len(inbox.events) == 20, "a burst has come")
-            inbox.events.clear()
+            inbox.own().clear()
             await until_async(lambda: not wire.keys("*$inflight"), "nothing is in flight", deadline_s=10)
             taken += 1
         assert taken == 50

@@ -48,7 +48,7 @@ async def comes(sender: Any, inbox: Inbox, what: str) -> None:
         with contextlib.suppress(LayerUnavailable):
             await sender.group_send("room", {"type": "x", "what": what})
         await asyncio.sleep(0.05)
-    inbox.events.clear()
+    inbox.own().clear()
 
 
 @pytest.fixture

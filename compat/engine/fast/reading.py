@@ -102,10 +102,11 @@ class FastInbox(Inbox):
         """Send the finished frames that come first; return True if nothing is left for the task."""
         if self.passer is None or waiter.done() or self.cursors is not None:
             return False
-        events = self.events
-        for _ in range(pass_frames(self.passer, events)):
-            events.popleft()
-        if events:
+        passed = pass_frames(self.passer, self.events)
+        if passed < len(self.events):
+            events = self.own()
+            for _ in range(passed):
+                events.popleft()
             return False
         self.events, self.capacity = NOTHING, min(self.capacity, self.room)
         self._tell_drained()

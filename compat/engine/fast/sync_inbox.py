@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import Protocol
 
-from compat.engine.inbox import Event, Inbox
+from compat.engine.inbox import Inbox, One
 from compat.engine.scheduler import Scheduler
 from compat.types import Message
 
@@ -35,12 +35,12 @@ class SyncInbox(Inbox):
         super().__init__(loop, scheduler, deque())
         self.bridge = bridge
 
-    def offer(self, event: Event) -> bool:
+    def offer(self, one: One) -> bool:
         """Append an event as ``Inbox.offer`` does, and queue the connection for a worker."""
         waiting = len(self.events)
         if waiting >= self.capacity:
-            return self._overflow(event)
-        self.events.append(event)
+            return self._overflow(one)
+        self.own().extend(one)
         self.scheduler.call(self, 2 * waiting >= self.capacity)
         return True
 

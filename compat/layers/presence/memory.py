@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from compat.clock import steady
-from compat.engine.inbox import Event, Inbox
+from compat.engine.inbox import Inbox, One
 from compat.engine.mailbox import Mailbox
 from compat.forks import new_lock
 from compat.layers.copies import copier
@@ -191,10 +191,10 @@ class KeepsPeople(KeepsPresence):
         return Attendance(loop, partial(MemoryPeople, self._hall), self._tell_changes, self.name)
 
     def _tell_changes(self, channels: Iterable[str], message: Message) -> None:
-        event: Event = (steady() + self.expiry, message, copier(dict(message)))
+        one: One = ((steady() + self.expiry, message, copier(dict(message))),)
         for channel in channels:
             inbox = self.channels.get(channel)
-            if isinstance(inbox, Inbox) and not inbox.offer(event):
+            if isinstance(inbox, Inbox) and not inbox.offer(one):
                 self.count_drop(channel, "overflow")
 
     def _attendances_here(self) -> Iterable[Attendance]:

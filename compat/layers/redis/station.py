@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from compat.clock import steady, wall
 from compat.engine.cursors import Position
-from compat.engine.inbox import Event, Inbox
+from compat.engine.inbox import Inbox, One
 from compat.engine.mailbox import Mailbox
 from compat.engine.parts import scheduler_of
 from compat.layers.copies import copier
@@ -163,16 +163,16 @@ class Station:
         ``late``: it was missing, and comes with others; these do not count for the capacity.
         """
         fresh = copier(message)  # type: ignore[arg-type]
-        event: Event = (deadline, message, fresh)
+        one: One = ((deadline, message, fresh),)
         boxes, loop, delivered = self.boxes, self.loop, 0
         dropped = gone = elsewhere = 0
         for channel in channels:
             box = boxes.get(channel)
             if isinstance(box, Inbox) and box.loop is loop:
-                if box.replay((event,)) if late else box.offer(event):
+                if box.replay(one) if late else box.offer(one):
                     delivered += 1
                     if place is not None and box.cursors is not None:
-                        box.cursors.note(event, *place)
+                        box.cursors.note(one[0], *place)
                 else:
                     dropped += 1
                     self.count_drop(channel, "overflow")

@@ -29,7 +29,7 @@ class Consumer:
         message: dict[str, Any] = {"type": "x", "n": offset}
         event: Event = (float("inf"), message, lambda: message)
         if not excluded:
-            self.inbox.offer(event)
+            self.inbox.offer((event,))
         self.cursors.note(None if excluded else event, group, Position("e", offset))
 
     def take(self) -> None:

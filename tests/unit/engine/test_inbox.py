@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from compat.engine.inbox import HEARTBEAT, Inbox, Overflow
+from compat.engine.inbox import HEARTBEAT, Inbox, One, Overflow
 from compat.engine.mailbox import Mailbox
 from compat.types import Message
 
@@ -46,6 +46,28 @@ async def test_events_come_in_order() -> None:
     for number in range(5):
         assert inbox.push(event(number), FOREVER)
     assert [(await inbox.get())["n"] for _ in range(5)] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+async def test_inboxes_that_share_events_lose_none_of_them(count: int) -> None:
+    inboxes = [inbox_of() for _ in range(3)]
+    shared: list[One] = [((FOREVER, event(number), None),) for number in range(count)]
+    for one in shared:
+        assert all([inbox.offer(one) for inbox in inboxes])
+    inboxes[1].own().clear()
+    taken = [[message["n"] for message in iter(inbox.take, None)] for inbox in inboxes]
+    assert taken == [list(range(count)), [], list(range(count))]
+
+
+@pytest.mark.parametrize("capacity", [1, 2, 3])
+async def test_a_full_inbox_leaves_the_shared_event_to_the_others(capacity: int) -> None:
+    full, other = inbox_of(capacity=capacity, on_overflow="drop_oldest"), inbox_of()
+    for number in range(capacity + 1):
+        one = ((FOREVER, event(number), None),)
+        full.offer(one)
+        other.offer(one)
+    assert [message["n"] for message in iter(full.take, None)] == list(range(1, capacity + 1))
+    assert [message["n"] for message in iter(other.take, None)] == list(range(capacity + 1))
 
 
 async def test_frames_and_events_alternate_and_the_frame_is_first() -> None:

@@ -405,7 +405,7 @@ async def test_faults_engine_05_who_does_not_take_holds_nobody_back() -> None:
     await wakeups.relief()
     assert not wakeups.backlog and before <= asyncio.get_running_loop().time()
     inbox.pause()  # it is about to look, and never does
-    inbox.events.pop()
+    inbox.own().pop()
     inbox.push({"type": "n"}, FOREVER)
     assert list(wakeups.backlog) == [inbox]
     await asyncio.wait_for(wakeups.relief(), 15)
