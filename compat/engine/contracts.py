@@ -85,6 +85,10 @@ class Resumed:
         That takes ten seconds at most.
         """
 
+    def writes(self, text: Any) -> bool:
+        """Send a text if it can be framed here and leaves at once; return False if not."""
+        return False
+
     @property
     def parked(self) -> bool:
         """True while no socket is attached."""

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from typing import Any
 
 from compat.engine import loop as plain
 from compat.engine.connection import Connection
 from compat.engine.contracts import SyncHandlers
 from compat.engine.fast import bridge, conversation, in_use, reading
-from compat.engine.fast.framing import text_alone, write_text
+from compat.engine.fast.framing import behind_starlette, framing_of, text_alone, write_now
 from compat.engine.fast.scheduling import Rounds
 from compat.engine.fast.write_batching import Bursts
 from compat.engine.inbox import Inbox
 from compat.engine.scheduler import Scheduler, made_for
 from compat.engine.socket import Socket
+from compat.types import Send
 
-__all__ = ["bridge_of", "bursts_of", "converse", "inbox_of", "scheduler_of", "text_alone", "write_text"]
+__all__ = [
+    "bridge_of",
+    "bursts_of",
+    "converse",
+    "framed_by",
+    "inbox_of",
+    "scheduler_of",
+    "text_alone",
+    "write_now",
+]
 
 _schedulers: dict[asyncio.AbstractEventLoop, Scheduler] = {}
 
@@ -36,6 +47,13 @@ def bursts_of(loop: asyncio.AbstractEventLoop) -> Bursts | None:
     """Return the bursts of ``loop``; None if frames are not batched."""
     scheduler = scheduler_of(loop)
     return scheduler.bursts if isinstance(scheduler, Rounds) and scheduler.bursts.used else None
+
+
+def framed_by(loop: asyncio.AbstractEventLoop, send: Send) -> Any:
+    """Return the server's protocol behind ``send`` if text frames are made here for it, else None."""
+    scheduler = scheduler_of(loop)
+    used = isinstance(scheduler, Rounds) and "framing" in scheduler.parts
+    return framing_of(behind_starlette(send)) if used else None
 
 
 def inbox_of(loop: asyncio.AbstractEventLoop) -> Inbox:

@@ -93,6 +93,7 @@ class Socket:
         "phase",
         "protocol",
         "raw_send",
+        "resumed",
         "served",
         "shut",
         "websocket",
@@ -116,6 +117,8 @@ class Socket:
         """The server's protocol if frames are batched for it (``engine.fast.write_batching``), else None."""
         self.framed: Any = None
         """The server's protocol if its text frames are made by ``engine.fast.framing``, else None."""
+        self.resumed: Any = None
+        """What stands for the socket, and makes text frames, if the client may come back; else None."""
         self.phase: Phase | None = None
         """The connection while it runs, else None."""
 
@@ -126,6 +129,10 @@ class Socket:
     def frame_by(self, protocol: Any) -> None:
         """Make text frames for ``protocol`` from now on; None: the server makes them."""
         self.framed = protocol
+
+    def resume_by(self, resumed: Any) -> None:
+        """Have ``resumed`` (``contracts.Resumed``) make text frames from now on, where it can."""
+        self.resumed = resumed
 
     def send_by(self, send: Send) -> None:
         """Use ``send`` as the server's callable from now on."""

@@ -16,7 +16,7 @@ from compat.advice.handlers import check_made
 from compat.consumer import AsyncConsumer, SyncConsumer
 from compat.engine.connection import STOP
 from compat.engine.handshake import refuse_unless_decided
-from compat.engine.parts import text_alone, write_text
+from compat.engine.parts import text_alone, write_now
 from compat.exceptions import AcceptConnection, DenyConnection, InvalidChannelLayerError, StopConsumer
 from compat.generic.json_only import JsonOnly
 from compat.generic.messages import (
@@ -235,7 +235,7 @@ class AsyncWebsocketConsumer(AsyncDelivery, AsyncConsumer):
         socket, base_send = self._socket, self.base_send
         if base_send is self._own_send and not socket.closed:  # one coroutine less than by way of it
             try:
-                if socket.framed is None or not write_text(socket.framed, text_data):
+                if not write_now(socket, text_data):
                     await socket.raw_send(frame)
             except Exception as error:  # noqa: BLE001 - any server, and any middleware
                 socket.lost(error)
@@ -255,7 +255,7 @@ class AsyncWebsocketConsumer(AsyncDelivery, AsyncConsumer):
             await self.base_send(message)
             return
         try:  # one coroutine less, as in send()
-            if socket.framed is None or not write_text(socket.framed, text_alone(message)):
+            if not write_now(socket, text_alone(message)):
                 await socket.raw_send(message)
         except Exception as error:  # noqa: BLE001 - any server, and any middleware
             socket.lost(error)

@@ -11,6 +11,7 @@ from typing import Any
 
 from compat import tickets
 from compat.engine.contracts import RESUMABLE_KEY
+from compat.engine.fast.framing import forget_handshake
 from compat.engine.fast.write_batching import one_write
 from compat.engine.reader import cancels_late_calls
 from compat.engine.redaction import hide_tickets
@@ -289,6 +290,7 @@ async def _come_back(
     link = Link(receive, send, found, received, relayed=posts)
     with one_write(link.protocol):
         await send({"type": "websocket.accept", "subprotocol": found.subprotocol})
+        forget_handshake(link.framed)
         if found.why_not(ticket.generation, received) is not None:  # another socket was faster
             await send({"type": "websocket.close", "code": COME_BACK})
             return None

@@ -7,9 +7,11 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from compat import tickets
 from compat.engine.cursors import Progress
+from compat.engine.fast.framing import forget_handshake
 from compat.engine.fast.write_batching import one_write
 from compat.engine.inbox import Inbox
 from compat.engine.limits import Admission
@@ -84,6 +86,8 @@ class ResumableConnection(Parking):
         kind = message["type"]
         if kind == "websocket.send":
             link, text = self.link, message.get("text")
+            if self.writes(text):
+                return
             if link is not None and text and not self.over and link.takes(text):
                 try:
                     await link.raw_send(message)
@@ -99,6 +103,10 @@ class ResumableConnection(Parking):
             note_place(message, self.journal.end)
         elif self.link is not None:  # the response that refuses a handshake
             await self.link.raw_send(message)
+
+    def writes(self, text: Any) -> bool:
+        """See ``engine.contracts.Resumed``."""
+        return self.link is not None and not self.over and self.link.writes(text)
 
     async def _send(self, message: Message) -> None:
         payload = payload_of(message)
@@ -187,6 +195,7 @@ class ResumableConnection(Parking):
         with one_write(link.protocol):
             await link.raw_send({**message, "subprotocol": self.subprotocol})
             self.accepted = True
+            forget_handshake(link.framed)
             known = None if self.why is None or self.returned is not None else ""
             link.tell(self.hello(known, None if known is None else self.why))
             if self.followed is not None:

@@ -13,9 +13,10 @@ from collections import deque
 from collections.abc import Awaitable
 from typing import Any
 
+from compat.engine.fast.framing import frame_of, is_open
 from compat.engine.fast.write_batching import readiness_of
 from compat.engine.mailbox import settle
-from compat.engine.parts import bursts_of
+from compat.engine.parts import bursts_of, framed_by
 from compat.engine.reader import Interruptible, holds_closes_back
 from compat.engine.scheduler import turn
 from compat.resume.journal import payload_of, size_of
@@ -44,7 +45,7 @@ class Link:
     """One socket, for as long as it is open."""
 
     __slots__ = (
-        *("after_close", "busy", "closing", "controls", "gone", "goodbye", "left", "loop"),
+        *("after_close", "busy", "closing", "controls", "framed", "gone", "goodbye", "left", "loop"),
         *("overdue", "owner", "paused", "protocol", "raw_receive", "raw_send", "reading"),
         *("ready", "relayed", "sent", "task"),
     )
@@ -57,14 +58,14 @@ class Link:
         if holds_closes_back():
             apart = Interruptible(receive, send)
             self.raw_receive, self.raw_send = apart.receive, apart.send
-        self.relayed = (
-            relayed  # its socket is in another process, or a response: the server does not close it
-        )
+        self.relayed = relayed
+        """Its socket is in another process, or a response: the server does not close it."""
         self.loop = asyncio.get_running_loop()
         bursts = bursts_of(self.loop)
         self.protocol = bursts and bursts.protocol_of(receive, send)
         """The server's protocol, if frames can be batched for it."""
         self.ready = readiness_of(self.protocol, self.raw_send)
+        self.framed = framed_by(self.loop, self.raw_send)
         self.sent = sent  # the number of the frame that is sent next
         self.controls: deque[Message] | None = None
         """Control frames that wait for the socket; None: none do."""
@@ -80,8 +81,7 @@ class Link:
         """Fires if the reader does not tell how a link has ended to which nothing can be sent."""
         self.reading: Any = None
         """The coroutine of ``receive()`` that ``_step`` runs on."""
-        self.gone = False
-        """Nothing can be sent any more."""
+        self.gone = False  # nothing can be sent any more
         self.goodbye = self.paused = False
         """The client has said that it does not come back, or that it does at once."""
 
@@ -119,16 +119,24 @@ class Link:
     # What is sent
 
     def takes(self, text: str) -> bool:
-        """Add a text to the journal if it can be sent at once, and count it as sent; the caller sends it.
-
-        This does for most frames what ``flush`` does for all, for less.
-        """
+        """Add a text to the journal if it can be sent at once, and count it as sent; the caller sends it."""
         ready, journal = self.ready, self.owner.journal
         if ready is None or self.busy is not None or self.gone or self.sent < journal.end:
             return False
         if text[0] == MARK or not (text.isascii() and ready.is_set() and journal.add(text, len(text))):
             return False
         self.sent = journal.end
+        return True
+
+    def writes(self, text: Any) -> bool:
+        """Do for most texts what ``flush`` does for all, for less; see ``engine.contracts.Resumed``."""
+        framed = self.framed
+        if framed is None or type(text) is not str or not text or not is_open(framed) or not self.takes(text):
+            return False
+        try:
+            framed.transport.write(frame_of(text))
+        except Exception as error:  # noqa: BLE001 - any transport
+            self.failed({"type": "websocket.send"}, error)
         return True
 
     def flush(self) -> None:

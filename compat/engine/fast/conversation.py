@@ -92,7 +92,7 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
                 if burst is not None:
                     burst.end()
                     burst = None
-                fresh = fresh and not framing.forget_handshake(connection.socket)
+                fresh = fresh and not framing.forget_handshake(connection.socket.framed)
                 handling = None  # as above
                 awaited = reader.awaited
                 if awaited is None or inbox.failure is not None:

@@ -20,6 +20,7 @@ from typing import Any
 
 from compat.clock import steady
 from compat.engine.connection import Connection
+from compat.engine.contracts import Resumed
 from compat.engine.fast import leave_out
 from compat.engine.fast.write_batching import MAX_BYTES
 from compat.engine.inbox import Event
@@ -37,6 +38,7 @@ __all__ = [
     "passes_frames",
     "text_alone",
     "write_frames",
+    "write_now",
     "write_text",
 ]
 
@@ -56,17 +58,24 @@ _open: Any = None
 
 
 def attach(socket: Socket) -> None:
-    """Make the text frames of ``socket`` from now on, if its server's frames can be made here."""
+    """Make the text frames of ``socket`` from now on, if its server's frames can be made here.
+
+    If its client may come back, its connection makes them (``Resumed.writes``).
+    """
     send = behind_starlette(socket.raw_send)
     protocol = framing_of(send)
     if protocol is not None:
         socket.send_by(send)
         socket.frame_by(protocol)
+    elif isinstance(owner := getattr(send, "__self__", None), Resumed):
+        socket.resume_by(owner)
 
 
-def forget_handshake(socket: Socket) -> bool:
-    """Drop the request and the response of a handshake that is over, 1.6 KiB; return False before it is."""
-    protocol = socket.framed
+def forget_handshake(protocol: Any) -> bool:
+    """Drop the request and the response of a handshake that is over, 1.6 KiB; return False before it is.
+
+    ``protocol``: as ``framing_of`` returns it; None is over.
+    """
     if protocol is not None and protocol.handshake_complete:
         vars(protocol).update(request=None, response=None)
     return protocol is None or protocol.request is None
@@ -158,6 +167,13 @@ def is_open(protocol: Any) -> bool:
         and not protocol.disconnected
         and protocol.writable.is_set()
     )
+
+
+def write_now(socket: Socket, text: Any) -> bool:
+    """Write ``text`` as a frame; return False if the server has to do it, or to say why it cannot."""
+    if socket.framed is not None:
+        return write_text(socket.framed, text)
+    return socket.resumed is not None and socket.resumed.writes(text)
 
 
 def write_text(protocol: Any, text: Any) -> bool:

@@ -19,6 +19,7 @@ from compat.patterns import path
 from compat.routing import URLRouter
 from compat.settings import override
 from tests.support.clients import Client
+from tests.support.resuming import MARK, Resuming, end_links
 from tests.support.servers import LiveServer
 from tests.support.waiting import until
 
@@ -47,6 +48,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return make(text)
 
     monkeypatch.setattr("compat.engine.fast.framing.frame_of", noted)
+    monkeypatch.setattr("compat.resume.link.frame_of", noted)
     return texts
 
 
@@ -143,6 +145,23 @@ def test_a_wrapped_send_sees_every_frame(server: LiveServer, made: list[str]) ->
         client.receive()
     assert "hello" in passed
     assert made == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_client_that_comes_back_has_every_frame_once_and_in_order(
+    server: LiveServer, kind: str, made: list[str]
+) -> None:
+    client = await Resuming(server, f"/{kind}/room/", acks=False).open()
+    frames: list[str | bytes] = ["1", "é", b"2", "1", MARK, "{}", "x" * 70_000, "", "1"]
+    for frame in frames:
+        await client.send(frame)
+    assert [await client.receive() for _ in frames] == frames
+    client.cut()
+    assert await client.back(received=3) == "all"
+    assert [await client.receive() for _ in frames[3:]] == frames[3:]
+    await client.leave()
+    await end_links()
+    assert made.count("1") >= 3
 
 
 @pytest.mark.parametrize("kind", KINDS)
