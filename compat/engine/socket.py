@@ -34,13 +34,17 @@ GONE_NAMES = frozenset(("ClientDisconnected", "WebSocketDisconnect"))
 CLOSED_BY_SERVER = "after sending 'websocket.close'"
 """uvicorn's error text for a frame after a close, including its own close for a missing pong."""
 
+CLOSED_TRANSPORT = "the handler is closed"
+"""uvloop's error text for a write to a connection that is no more, of which the server has said nothing."""
+
 
 def says_gone(error: BaseException) -> bool:
     """Return True if the ``error`` of a send says that the client has left.
 
     Not every OSError does: a middleware's TimeoutError is one too, and so is a failed database connection.
     """
-    return isinstance(error, GONE) or is_disconnect(error)
+    closed = isinstance(error, RuntimeError) and CLOSED_TRANSPORT in str(error)
+    return closed or isinstance(error, GONE) or is_disconnect(error)
 
 
 def is_disconnect(error: BaseException) -> bool:

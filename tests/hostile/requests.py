@@ -12,6 +12,7 @@ from tests.hostile.multipart import chunked
 __all__ = ["BIG_NUMBERS", "REQUESTS", "filtered"]
 
 KIB, MIB = 1 << 10, 1 << 20
+KEPT_OPEN = "GET {} HTTP/1.1\r\nHost: localhost\r\n\r\nGET {} HTTP/1.1\r\nHost: localhost\r\n\r\n"
 FORM = "application/x-www-form-urlencoded"
 REFUSED = (HANGS_UP, *range(200, 500))
 REFUSED_OR_500 = (HANGS_UP, *range(200, 501))
@@ -211,6 +212,12 @@ HOSTS = {
 
 REQUESTS = named(
     [
+        Request(
+            name="what is no request, behind two of which the first still runs",
+            once="uvicorn tells only the second one that the connection is over; the first raised an error",
+            data=lambda: [KEPT_OPEN.format("/slow/?ms=50", "/").encode() + b"\0", get("/slow/?ms=300")()],
+            statuses=(HANGS_UP, 200, 400),
+        ),
         *(
             Request(
                 name=f"path {name}",

@@ -12,6 +12,7 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request, empty_receive
 from starlette.responses import Response, StreamingResponse
 
+from compat.engine.socket import says_gone
 from compat.types import Receive, Scope, Send
 
 from ...conf import settings
@@ -114,7 +115,8 @@ class ASGIHandler(BaseHandler):
             set_script_prefix(get_script_prefix(scope))
             await signals.request_started.asend(sender=type(self), scope=scope)
             try:
-                await _until_client_leaves(self._answer(scope, body, send), receive)
+                with suppress(ClientDisconnect):
+                    await _until_client_leaves(self._answer(scope, body, _to_client(send)), receive)
             finally:
                 await signals.request_finished.asend(sender=type(self))
 
@@ -169,6 +171,23 @@ async def _until_client_leaves(answer: Coroutine[Any, Any, None], receive: Recei
             leaving.cancel()
             with suppress(asyncio.CancelledError):
                 await leaving
+
+
+def _to_client(send: Send) -> Send:
+    """Return ``send`` with ClientDisconnect for any error that says that the client has left.
+
+    uvicorn tells only the last of several pipelined requests that it has.
+    """
+
+    async def sends(message: Any) -> None:
+        try:
+            await send(message)
+        except Exception as error:
+            if says_gone(error):
+                raise ClientDisconnect from error
+            raise
+
+    return sends
 
 
 async def _disconnected(receive: Receive) -> None:

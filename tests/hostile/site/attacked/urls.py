@@ -104,6 +104,12 @@ async def stall(request):
     return HttpResponse("done")
 
 
+def slow(request):
+    """Take a while, but not the loop's time."""
+    time.sleep(min(int(request.GET["ms"]), 300) / 1000)
+    return HttpResponse("done")
+
+
 urlpatterns = [
     path("", index),
     path("form/", form),
@@ -118,5 +124,6 @@ urlpatterns = [
     path("header/", header),
     path("cookie/", cookie),
     path("session/", session),
+    path("slow/", slow),
     path("stall/", stall),
 ]
