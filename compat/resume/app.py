@@ -191,6 +191,9 @@ async def _made(
         ticket, _, why = await _checked(offer, who, rules, scope)
         await _post(carrier, ticket, offer.received, why, relay)
         return None
+    if registry.stopping:  # it would get what it has missed, and no ticket that says so
+        await _turn_away(receive, send, COME_BACK)
+        return None
     if offer is not None:
         ticket, secret, why = await _checked(offer, who, rules, scope)
         if ticket is not None and why is None:

@@ -187,9 +187,10 @@ class ResumableConnection(Parking):
             self.forget()
 
     async def _accept(self, message: Message) -> None:
-        link = self.link
-        self.subprotocol = message.get("subprotocol") or PROTOCOL
-        if link is None or link.gone:
+        link, self.subprotocol = self.link, message.get("subprotocol") or PROTOCOL
+        if link is None or link.gone or registry.stopping:
+            if link is not None:
+                link.close({"type": "websocket.close"})  # as in ``app``, for one that was on its way
             self.put_disconnect(LOST)
             return
         with one_write(link.protocol):

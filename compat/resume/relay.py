@@ -187,6 +187,9 @@ class Relay:
     ) -> None:
         identity = bytes.fromhex(connection)
         found = registry.connections.get(identity)
+        if registry.stopping:  # nobody would tell its socket when that is over
+            peer.put(number, "no", LATER)
+            return
         if found is None:
             why: str | None = registry.why_gone(identity)
         elif (why := found.why_not(generation, received)) is not None:

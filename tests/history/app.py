@@ -1,13 +1,14 @@
 """A chat of rooms with histories: the tutorial's consumers, async and sync, and pages to look at them.
 
-Paths are ``/async/<room>/``, ``/sync/<room>/`` and ``/several/<room>/``. A frame of a client is sent to its
-room; a consumer sends what the room gets. From the environment: HISTORY_SECRET, HISTORY_LAYER, HISTORY_REDIS,
-HISTORY_PREFIX, HISTORY_RULE (JSON, for the groups ``chat_*``; empty: this process keeps no histories), and
-HISTORY_DRAIN (seconds).
+Paths are ``/async/<room>/``, ``/sync/<room>/``, ``/several/<room>/`` and ``/slow/<room>/``. A frame of a
+client is sent to its room; a consumer sends what the room gets. From the environment: HISTORY_SECRET,
+HISTORY_LAYER, HISTORY_REDIS, HISTORY_PREFIX, HISTORY_RULE (JSON, for the groups ``chat_*``; empty: this
+process keeps no histories), and HISTORY_DRAIN (seconds).
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from typing import Any
@@ -61,6 +62,13 @@ class SeveralChat(Chat):
     """Handles several messages at once."""
 
     concurrency = 4
+
+
+class SlowChat(Chat):
+    """A server that stops has to wait for it."""
+
+    async def chat_message(self, event: dict[str, Any]) -> None:
+        await asyncio.sleep(3)
 
 
 class SyncChat(WebsocketConsumer):
@@ -117,6 +125,7 @@ app = ProtocolTypeRouter(
         "websocket": URLRouter(
             [
                 path("async/<str:room>/", Chat.as_asgi()),
+                path("slow/<str:room>/", SlowChat.as_asgi()),
                 path("several/<str:room>/", SeveralChat.as_asgi()),
                 path("sync/<str:room>/", SyncChat.as_asgi()),
             ]

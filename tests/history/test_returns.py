@@ -13,7 +13,8 @@ import redis
 from compat import tickets
 from compat.settings import override
 from tests.history.fleet import LAYERS, SECRET, Fleet, fleet_on, room
-from tests.support.resuming import Resuming, end_links
+from tests.support.clients import Refused
+from tests.support.resuming import Closed, Resuming, end_links
 
 SLOW = pytest.mark.slow
 KINDS = ["pubsub", *(pytest.param(kind, marks=SLOW) for kind in ("queue", "streams"))]
@@ -80,6 +81,28 @@ async def test_history_P3_a_server_that_stops_in_order(fleet: Fleet, flavour: st
     await saying
     for client in clients:
         assert await client.numbers_until(300) == list(range(21, 301)), "none lost, and none twice"
+
+
+async def test_who_comes_to_a_server_that_stops_is_turned_away(fleet: Fleet) -> None:
+    """It would be given what it has missed, and then no ticket that says so: all of it came twice."""
+    home, here, there, where = fleet.start(), fleet.start(), fleet.start(), room("leaving")
+    slow = await fleet.client(here, "slow", where).open()
+    client = await fleet.client(home, "async", where).open()
+    await fleet.say(there, where, 1, 20)
+    assert await client.numbers(20) == list(range(1, 21))
+    await positioned(slow)
+    home.process.stop(signal.SIGTERM)
+    await client.closed()
+    await fleet.say(there, where, 21, 30)
+    before = slow.ticket
+    here.process.send_signal(signal.SIGTERM)
+    while slow.ticket == before:  # the server stops, and waits for a handler of this one
+        await slow._read()
+    with pytest.raises((OSError, Refused, Closed)):
+        await client.back(to=here)
+    assert not client.frames
+    assert await client.back(to=there) == "groups", client.why
+    assert await client.numbers(10) == list(range(21, 31)), "none lost, and none twice"
 
 
 async def test_a_group_without_a_message_has_been_missed_too(fleet: Fleet) -> None:
