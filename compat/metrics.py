@@ -32,31 +32,50 @@ __all__ = [
 KEPT_GAPS = 100
 LOG_EVERY_S = 60.0
 """The minimum time between two log lines about one cause; the second line has the count since the first."""
+MOST_CAUSES = 100
+NEVER = (float("-inf"), 0)
 
 
 class Throttle:
-    """Allows one log line per cause in ``every_s`` seconds, and counts the others."""
+    """Allows one log line per cause in ``every_s`` seconds, and counts the others.
+
+    Causes contain the names of channels and groups. So when ``MOST_CAUSES`` of them have been reported within
+    that time, all further ones are one cause, whose line names one of them.
+    """
 
     def __init__(self, every_s: float = LOG_EVERY_S) -> None:
         self.every_s = every_s
         self._seen: dict[object, tuple[float, int]] = {}
+        """When each cause was reported last, and how often it has been there since."""
+        self._others = NEVER
+        """The same of all that have no place there."""
+        self._full_until = float("-inf")
         self._lock = new_lock()
 
     def due(self, cause: object, count: int = 1, now: float | None = None) -> int:
         """Return the number of occurrences of ``cause`` to report now; 0 if one was reported recently."""
         now = time.monotonic() if now is None else now
         with self._lock:
-            last, held = self._seen.get(cause, (float("-inf"), 0))
+            has_place = cause in self._seen or self._has_room(now)
+            last, held = self._seen.get(cause, NEVER) if has_place else self._others
             held += count
-            if now - last < self.every_s:
-                self._seen[cause] = (last, held)
-                return 0
-            if len(self._seen) >= 1024:  # causes contain channel names, so their number is not bounded
-                self._seen = {
-                    key: value for key, value in self._seen.items() if now - value[0] < self.every_s
-                }
-            self._seen[cause] = (now, 0)
-            return held
+            is_due = now - last >= self.every_s
+            entry = (now, 0) if is_due else (last, held)
+            if has_place:
+                self._seen[cause] = entry
+            else:
+                self._others = entry
+            return held if is_due else 0
+
+    def _has_room(self, now: float) -> bool:
+        """Forget the causes that were not reported lately, if there is no room; return True if there is."""
+        if len(self._seen) >= MOST_CAUSES and now >= self._full_until:
+            old = [cause for cause, (last, _) in self._seen.items() if now - last >= self.every_s]
+            held = sum(self._seen.pop(cause)[1] for cause in old)
+            self._others = (self._others[0], self._others[1] + held)
+            if not old:
+                self._full_until = min(last for last, _ in self._seen.values()) + self.every_s
+        return len(self._seen) < MOST_CAUSES
 
 
 @dataclass
@@ -86,7 +105,7 @@ class LayerMetrics:
             "reconnects",
             "replayed",
         ),
-        *("sent", "taken_out", "throttle"),
+        *("_drops", "sent", "taken_out", "throttle"),
     )
 
     def __init__(self) -> None:
@@ -110,6 +129,7 @@ class LayerMetrics:
         self.gaps: deque[Gap] = deque(maxlen=KEPT_GAPS)
         """The last outages of the layer's server, during which messages to this process may be lost."""
         self.throttle = Throttle()
+        self._drops = Throttle()
 
     def count_sent(self, delivered: int = 0) -> None:
         """Count a ``send`` or ``group_send`` that was carried out, and what it put into mailboxes here."""
@@ -171,7 +191,7 @@ class LayerMetrics:
         recently. ``extra()`` returns the fields of the record.
         """
         self.lose(reason, count)
-        due = self.throttle.due((reason, cause), count)
+        due = self._drops.due((reason, cause), count)
         if due:
             text, since = (f"{text} (%d since the last report)", (due,)) if due > 1 else (text, ())
             log.warning(text, *args, *since, extra={"reason": reason, "count": due, **extra()})

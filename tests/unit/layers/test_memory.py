@@ -19,7 +19,7 @@ from compat.engine.parts import inbox_of
 from compat.exceptions import ChannelFull
 from compat.layers import InMemoryChannelLayer
 from compat.layers.copies import copier, private
-from compat.metrics import Throttle
+from compat.metrics import MOST_CAUSES, Throttle
 from compat.types import Message
 
 
@@ -405,6 +405,32 @@ def test_throttle_counts_what_it_holds_back() -> None:
     throttle = Throttle(every_s=60)
     assert [throttle.due("a", now=now) for now in (0, 1, 59, 61, 62, 200)] == [1, 0, 0, 3, 0, 2]
     assert throttle.due("b", now=1) == 1
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1, 2, 3, 10_000])
+def test_a_throttle_reports_so_many_causes_and_counts_the_rest(more: int) -> None:
+    throttle, causes = Throttle(every_s=60), MOST_CAUSES + more
+    lines = [throttle.due(cause, now=0) for cause in range(causes)]
+    assert sum(lines) == min(causes, MOST_CAUSES + 1), "the first of the rest has a line, too"
+    lines += [throttle.due(cause, now=now) for now in (60, 120) for cause in range(causes)]
+    assert sum(lines) == 3 * causes - max(0, more - 1), "but for those that wait for the next line"
+
+
+def test_a_throttle_has_room_again_when_causes_are_old() -> None:
+    throttle = Throttle(every_s=60)
+    assert all(throttle.due(("first", number), now=0) for number in range(MOST_CAUSES))
+    assert throttle.due(("first", 0), now=1) == 0
+    assert [throttle.due("new", now=now) for now in (2, 3, 61)] == [1, 0, 1]
+    assert throttle.due(("new", 2), now=61) == 1
+
+
+async def test_drops_of_ten_thousand_channels_are_few_lines(caplog: pytest.LogCaptureFixture) -> None:
+    layer = InMemoryChannelLayer()
+    for number in range(10_000):
+        layer.count_drop(f"channel{number}", "overflow")
+    lines = [record for record in caplog.records if record.name.startswith("compat")]
+    assert len(lines) == MOST_CAUSES + 1
+    assert layer.metrics.dropped == {"overflow": 10_000}
 
 
 async def test_a_channel_that_nobody_reads_is_swept_when_another_is_read() -> None:
