@@ -33,6 +33,7 @@ KEPT_GAPS = 100
 LOG_EVERY_S = 60.0
 """The minimum time between two log lines about one cause; the second line has the count since the first."""
 MOST_CAUSES = 100
+"""How many causes have lines of their own within that time."""
 NEVER = (float("-inf"), 0)
 
 
@@ -130,6 +131,7 @@ class LayerMetrics:
         """The last outages of the layer's server, during which messages to this process may be lost."""
         self.throttle = Throttle()
         self._drops = Throttle()
+        """Apart: however many channels lose messages, the line of an outage is not held back."""
 
     def count_sent(self, delivered: int = 0) -> None:
         """Count a ``send`` or ``group_send`` that was carried out, and what it put into mailboxes here."""

@@ -45,7 +45,7 @@ class Registry:
         self.responses: set[Callable[[], None]] = set()
         """What asks the clients that have a response for a link to ask again (``compat.fallback``)."""
         self.stopping = False
-        """The server is stopping, so no connection of this process is parked any more."""
+        """The server is stopping, so no connection of this process begins or is parked any more."""
         self._finishing: set[Parking] = set()
         """Those whose clients have yet to be told where they are, before the server stops."""
 
