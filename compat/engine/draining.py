@@ -67,6 +67,8 @@ class Drain:
         self.servers: dict[int, Handler] = {}
         """The server's own handlers, by signal."""
         self.watching = False
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """That of the server whose handlers they are."""
         self.task: asyncio.Task[None] | None = None
         self.at_stop: Callable[[], float] | None = None
         """Called on the event loop when the server begins to stop; the seconds that it may have to wait."""
@@ -90,7 +92,7 @@ class Drain:
         It returns for how many seconds the server should leave its sockets open, unless ``is_finished()``.
         """
         self.at_stop, self.is_finished = at_stop, is_finished
-        if not self.servers:
+        if self.loop is not asyncio.get_running_loop():  # a process may run one server after another
             self._watch(quietly=True)
 
     def leave(self, consumer: Running) -> None:
@@ -120,7 +122,7 @@ class Drain:
                     "DRAIN_SECONDS has no effect: the server does not handle SIGTERM with signal.signal()"
                 )
             return
-        self.servers = handlers
+        self.servers, self.loop = handlers, loop
         for number in handlers:
             signal.signal(number, lambda number, frame: self._stop(loop, number, frame))
 

@@ -88,7 +88,7 @@ class ResumableConnection(Parking):
             link, text = self.link, message.get("text")
             if self.writes(text):
                 return
-            if link is not None and text and not self.over and link.takes(text):
+            if link is not None and link.framed is None and text and not self.over and link.takes(text):
                 try:
                     await link.raw_send(message)
                 except Exception as error:  # noqa: BLE001 - any server

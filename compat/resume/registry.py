@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -44,10 +45,14 @@ class Registry:
         """Why connections that were parked are not here any more."""
         self.responses: set[Callable[[], None]] = set()
         """What asks the clients that have a response for a link to ask again (``compat.fallback``)."""
-        self.stopping = False
-        """The server is stopping, so no connection of this process begins or is parked any more."""
+        self._stopping: asyncio.AbstractEventLoop | None = None
         self._finishing: set[Parking] = set()
         """Those whose clients have yet to be told where they are, before the server stops."""
+
+    @property
+    def stopping(self) -> bool:
+        """True while the server of the running event loop stops: no connection begins or is parked there."""
+        return self._stopping is not None and self._stopping is asyncio.get_running_loop()
 
     def enter(self, connection: ResumableConnection) -> None:
         """Register a new connection."""
@@ -115,7 +120,7 @@ class Registry:
 
         Returns for how many seconds the sockets have to stay open, unless ``is_finished()`` before.
         """
-        self.stopping = True
+        self._stopping = asyncio.get_running_loop()
         wait_s = max([connection.stop() for connection in tuple(self.connections.values())], default=0)
         for pause in tuple(self.responses):
             pause()

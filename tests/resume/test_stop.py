@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.resume.place import Place, name, placed
+from tests.resume.place import APP, Place, name, placed, started
 from tests.support.resuming import Resuming
+from tests.support.waiting import until_async
 
 STOPPED_S = 12.0
 """A busy machine's time to end a process; clients that are away may be waited for 120 s."""
+
+TWO_SERVERS = """
+import sys, uvicorn
+for _ in range(2):
+    uvicorn.run(sys.argv[1], port=int(sys.argv[2]))
+"""
 
 
 @pytest.fixture
@@ -132,3 +141,19 @@ async def test_another_server_says_that_the_connection_is_gone(tmp_path: Path) -
         assert await client.numbers(1) == [2]
         await client.leave()
         second.no_failure()
+
+
+async def test_a_server_after_another_in_one_process_parks_too_and_stops(tmp_path: Path) -> None:
+    with started((sys.executable, "-c", TWO_SERVERS, APP, "{port}"), tmp_path) as place:
+        for count in (1, 2):
+            await until_async(partial(_has_started, place, count), f"server {count} runs")
+            who = name("away")
+            await place.away("async", who)
+            place.server.process.send_signal(signal.SIGINT)
+            assert await place.code(who) == 1012
+        assert await asyncio.to_thread(place.server.process.wait, deadline_s=STOPPED_S) == 0
+        place.no_failure()
+
+
+def _has_started(place: Place, count: int) -> bool:
+    return place.server.log().count("Uvicorn running") == count
