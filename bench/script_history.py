@@ -108,7 +108,7 @@ async def layer(how: str, url: str) -> Result:
     async def send(count: int) -> None:
         await asyncio.gather(*(layer.group_send("room", EVENT) for _ in range(count)))
         await arrived([inbox], count)
-        inbox.events.clear()
+        inbox.own().clear()
 
     servers = Servers([] if "memory" in how else [url])
     figures = await sends(send, servers)

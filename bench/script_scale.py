@@ -117,7 +117,7 @@ async def shards(how: str, urls: list[str]) -> Result:
         await asyncio.gather(*(layer.group_send(name, EVENT) for name in names))
         sent += len(names)
         for box in [box for station in layer._stations.all() for box in station.boxes.values()]:
-            box.events.clear()
+            box.own().clear()
     us = 1e6 * (time.process_time() - cpu) / sent
     each = servers.read()
     return {
