@@ -12,6 +12,7 @@ from typing import NamedTuple
 from bench.cases import CASES, TITLES, rows_of
 from bench.check import verdicts
 from bench.figures import RESULTS, Figures, read
+from bench.looking import LOOKED_AT
 from bench.peers import BEFORE, FAST, app_of
 from bench.plots import Bar, chart, curves, label
 from bench.servers import HERE, python_of
@@ -57,7 +58,7 @@ COLUMNS = {
     "S-groups": ("us", "redis_us", "join_us", "join_redis_us", "group_bytes", "redis_bytes"),
     "S-history": ("us", "redis_us", "redis_alone_us", "join_us", "joins_s", "join_redis_us"),
     "S-presence": ("join_us", "growth", "join_redis_us", "list_ms", "churn_us", "churn_redis_us", "agree_s"),
-    "S-live": ("now_ms", "now_max_ms", "find_ms", "stall_ms", "stall_alone_ms", "stall_first_ms"),
+    "S-live": ("now_ms", "now_max_ms", "find_ms", *LOOKED_AT),
     "N-flood": (*LATENCY, "rate", "flood_bytes", "server_cpu_pct", "client_cpu_pct"),
     "N-slow": (*LATENCY, "rate", "server_cpu_pct", "client_cpu_pct"),
     "M": ("us", "rate", "p50_ms", "p99_ms", "sleeps", "lost"),
@@ -100,9 +101,11 @@ HEADS = {
     "now_ms": "the page, ms",
     "now_max_ms": "at most, ms",
     "find_ms": "to look for a user, ms",
-    "stall_ms": "the longest echo beside it, ms",
-    "stall_alone_ms": "without, ms",
+    "stall_ms": "the server's loop held up for, at most, ms",
+    "stall_alone_ms": "without the page, ms",
     "stall_first_ms": "at the first look, with the collection that the connects left due, ms",
+    "echo_max_ms": "the longest echo of a client beside it, ms",
+    "echo_alone_ms": "without, ms",
     "join_us": "CPU for a group_add, µs",
     "join_redis_us": "of Redis, µs",
     "group_bytes": "bytes for a group",

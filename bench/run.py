@@ -24,6 +24,7 @@ from bench import script_history, script_presence, script_scale, script_send
 from bench.cases import CASES, NEEDS_REDIS, SERIES, WITHOUT_SERVER
 from bench.figures import RESULTS
 from bench.load import Result
+from bench.looking import LOOKED_AT
 from bench.open_loop import OPEN_LOOP, capacity
 from bench.peers import DEFAULT_PEERS, FLOOR, FLOOR_REDIS, environment_of
 from bench.servers import CACHE, HERE, LOAD_CORE, SERVER_CORE, Server, python_of, redis_server
@@ -148,7 +149,7 @@ def shown(row: dict[str, Any]) -> str:
         "grown_mib",
     )
     keys += ("idle_pct", "bound_s", "over_bound", "connect_us", "waited_s")
-    keys += ("now_ms", "now_max_ms", "find_ms", "stall_ms", "stall_alone_ms", "stall_first_ms")
+    keys += ("now_ms", "now_max_ms", "find_ms", *LOOKED_AT)
     keys += ("redis_us", "miscounted", "server_cpu_pct", "client_cpu_pct")
     values = [f"{key}={_short(row[key])}" for key in keys if row.get(key) is not None]
     return "  ".join([head, *values])

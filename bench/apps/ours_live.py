@@ -1,8 +1,16 @@
-"""Ours, in memory: each client is in five groups, and the live page is over HTTP."""
+"""Ours, in memory: each client is in five groups, and the live page is over HTTP.
+
+``/stall`` answers how late the event loop was at most since it was asked last, in ms.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route, Router
 
 import compat.live
 from compat.generic.websocket import AsyncWebsocketConsumer
@@ -11,6 +19,35 @@ from compat.routing import ProtocolTypeRouter, URLRouter
 from compat.settings import configure
 
 configure(CHANNEL_LAYERS={"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}})
+
+
+TICK_S = 0.002
+
+
+class Ticker:
+    """A timer that notes how late it fires: as long as a callback of the loop takes, if it falls into it."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._due = self._late_s = 0.0
+
+    def _again(self) -> None:
+        assert self._loop is not None
+        self._due = self._loop.time() + TICK_S
+        self._loop.call_at(self._due, self._fired)
+
+    def _fired(self) -> None:
+        assert self._loop is not None
+        self._late_s = max(self._late_s, self._loop.time() - self._due)
+        self._again()
+
+    async def stall(self, request: Request) -> PlainTextResponse:
+        """Answer; begin at the first request."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            self._again()
+        late_s, self._late_s = self._late_s, 0.0
+        return PlainTextResponse(f"{1e3 * late_s:.3f}")
 
 
 class User:
@@ -44,7 +81,12 @@ routes: list[Any] = [
 ]
 app = ProtocolTypeRouter(
     {
-        "http": compat.live.page(authenticate=compat.live.basic("bench", "bench")),
+        "http": Router(
+            [
+                Route("/stall", Ticker().stall),
+                Mount("/", compat.live.page(authenticate=compat.live.basic("bench", "bench"))),
+            ]
+        ),
         "websocket": URLRouter(routes),
     }
 )
