@@ -110,6 +110,19 @@ class Line:
         """Run a script and return its reply."""
         return await script.run(partial(self.call, index), keys, *arguments)
 
+    async def run_for_each(
+        self,
+        index: int,
+        script: Script,
+        keys: list[str],
+        same: Sequence[Argument],
+        once: Callable[[], Argument],
+        own: Sequence[Argument],
+    ) -> Any:
+        """Run a script for this caller alone, and return its answer."""
+        (answer,) = await self.run(index, script, keys, *same, once(), *own)
+        return answer
+
     async def _reply(self, packed: bytes) -> Any:
         """Write a command, and return the reply to it."""
         try:

@@ -8,7 +8,7 @@ import math
 import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from operator import methodcaller
-from typing import Any, Protocol
+from typing import Any
 
 from redis.asyncio import ConnectionPool, Redis
 from redis.exceptions import ResponseError
@@ -16,6 +16,7 @@ from redis.exceptions import ResponseError
 from compat.clock import steady
 from compat.exceptions import LayerUnavailable
 from compat.redis.backoff import Backoff
+from compat.redis.commands import Joined
 from compat.redis.connection import Explain, Link, Redirected, RedisUnavailable
 from compat.redis.encoding import Argument
 from compat.redis.hosts import Host, close_pool
@@ -25,23 +26,10 @@ from compat.redis.sentinels import follow_master
 from compat.redis.servers import Server
 from compat.redis.waiting import settle, sleep, wait_for_result
 
-__all__ = ["Commands", "Shards"]
+__all__ = ["Shards"]
 
 FAIL_FAST_S = 1.0
 """Seconds, at most, for which calls fail at once after a failed attempt to connect that took as long."""
-
-
-class Commands(Protocol):
-    """Runs Redis commands for a send: ``Shards`` or a direct line."""
-
-    station: Any
-    """The sender's station, or None for a direct line."""
-
-    async def call(self, index: int, *arguments: Argument) -> Any:
-        """Send a command to the host ``index`` and return its reply."""
-
-    async def run(self, index: int, script: Script, keys: list[str], *arguments: Argument) -> Any:
-        """Run a script on the host ``index`` and return its reply."""
 
 
 class Shards:
@@ -90,6 +78,7 @@ class Shards:
         """Every connection to a host, those of readers too."""
         self._connecting: dict[int, set[asyncio.Task[Link]]] = {}
         self._following: dict[int, asyncio.Task[None]] = {}
+        self._joined = Joined(self.run)
 
     def pool(self, index: int) -> ConnectionPool:
         """Return the redis-py pool of a host, which makes connections but does not keep them."""
@@ -204,6 +193,10 @@ class Shards:
             return await self._again(
                 index, link, refused, lambda link: script.run(link.call, keys, *arguments)
             )
+
+    async def run_for_each(self, *call: Any) -> Any:
+        """See ``Commands``."""
+        return await self._joined.call(*call)
 
     async def calls(self, index: int, commands: Sequence[Sequence[Argument]]) -> list[Any]:
         """Send several commands in one write and return their replies; raise the first error at the end."""

@@ -145,4 +145,4 @@ def _deliver(kind: str, layer: Any, inbox: Inbox, body: bytes, redis_url: str) -
 
             keys = [*layer.keys.history("room"), layer.keys.history_topic("room")]
             prefix = Place.made().encode() + b"0" * layer._serializer.random_prefix_length
-            wire.eval(APPEND.text.decode(), 3, *keys, prefix + body, 0, 100, 60, 60, "0" * 16, "PUBLISH")
+            wire.eval(APPEND.text.decode(), 3, *keys, "PUBLISH", 100, 60, 60, "0" * 16, prefix + body, 0)

@@ -27,8 +27,8 @@ from compat.layers.redis.queue_station import QueueStation
 from compat.layers.redis.recordings import Recordings
 from compat.layers.redis.serializers import BaseMessageSerializer
 from compat.layers.redis.upstream_names import PrivateNamesOfQueue
+from compat.redis.commands import Commands
 from compat.redis.loops import background
-from compat.redis.shards import Commands
 from compat.types import Message, is_number
 
 __all__ = ["ChannelFull", "RedisChannelLayer"]

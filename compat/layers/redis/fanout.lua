@@ -15,9 +15,9 @@ local pack = ARGV[9] == 'json' and cjson.encode or cmsgpack.pack
 local served, full, own, expired = 0, 0, 0, 0
 local head, exclusions = ARGV[7], 12
 if KEYS[4] then
-  local _, _, placed = record(
-    KEYS[4], KEYS[5], head, tonumber(ARGV[12]), pack({}) .. ARGV[8], ARGV[13], ARGV[14], ARGV[15], ARGV[16])
-  head, exclusions = placed, 17
+  local message = {head = head, at = tonumber(ARGV[12]), rest = pack({}) .. ARGV[8]}
+  record(KEYS[4], KEYS[5], {message}, ARGV[13], ARGV[14], ARGV[15], ARGV[16])
+  head, exclusions = message.placed, 17
 end
 
 local function put(queue, count, receivers, most)

@@ -34,6 +34,7 @@ from compat.layers.redis.serializers import make_crypter, registry
 from compat.layers.redis.station import Station
 from compat.layers.redis.values import RedisValues
 from compat.redis.cluster import commands_of, make_hosts, tags_of
+from compat.redis.commands import Commands
 from compat.redis.connection import RedisUnavailable
 from compat.redis.encoding import Argument
 from compat.redis.hosts import Host, decode_hosts, without_passwords
@@ -41,7 +42,7 @@ from compat.redis.loops import PerLoop, background, is_throwaway, require_no_loo
 from compat.redis.outages import event_of
 from compat.redis.reasons import reason_of
 from compat.redis.servers import Server
-from compat.redis.shards import Commands, Shards
+from compat.redis.shards import Shards
 from compat.types import Message
 
 __all__ = ["RedisLayer"]

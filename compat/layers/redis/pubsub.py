@@ -21,8 +21,8 @@ from compat.layers.redis.layer import RedisLayer
 from compat.layers.redis.pubsub_station import PubSubStation
 from compat.layers.redis.recordings import PASSING, Recordings, Written, without_reserved
 from compat.layers.redis.upstream_names import PrivateNamesOfPubSub
+from compat.redis.commands import Commands
 from compat.redis.loops import background
-from compat.redis.shards import Commands
 from compat.redis.streams.history import NOWHERE
 from compat.types import Message
 

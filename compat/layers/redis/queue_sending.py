@@ -20,8 +20,8 @@ from compat.layers.redis.recordings import PASSING, Written, without_reserved
 from compat.layers.redis.scripts import FANOUT, FANOUT_RECORDED, MEMBERS, PUSH, SEND
 from compat.layers.redis.serializers import Template
 from compat.names import non_local_name
+from compat.redis.commands import Commands
 from compat.redis.encoding import Argument
-from compat.redis.shards import Commands
 from compat.redis.streams.history import UNPLACED, Record
 from compat.types import Message
 

@@ -11,7 +11,7 @@ from compat.engine.cursors import Position, position_of
 from compat.layers.history import History, Rule, Rules
 from compat.layers.redis.keys import EXCLUDE_KEY, PLACE_KEY, RESERVED_KEY
 from compat.layers.tail import Kept
-from compat.redis.shards import Commands
+from compat.redis.commands import Commands
 from compat.redis.streams.follower import Found
 from compat.redis.streams.history import (
     BEGIN,

@@ -21,9 +21,9 @@ from compat.layers.redis.plain import take_in_background
 from compat.layers.redis.recordings import Recordings, without_reserved
 from compat.layers.redis.scripts import ADD_JOB
 from compat.layers.redis.streams_station import StreamsStation
+from compat.redis.commands import Commands
 from compat.redis.loops import background
 from compat.redis.outages import event_of
-from compat.redis.shards import Commands
 from compat.redis.streams.history import Place, Record
 from compat.types import Message, is_number
 

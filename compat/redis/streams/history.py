@@ -13,9 +13,9 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from compat.redis.commands import Commands
 from compat.redis.encoding import Argument
 from compat.redis.scripts import Script
-from compat.redis.shards import Commands
 
 __all__ = [
     "APPEND",
@@ -39,7 +39,7 @@ FOLDER = Path(__file__).parent
 RECORD_PART = str(FOLDER / "record")
 """What every script that writes to a history begins with (``Script``)."""
 APPEND = Script(FOLDER, "append", (RECORD_PART,))
-"""Append a message, and publish it."""
+"""Append messages, and publish each."""
 READ = Script(FOLDER, "read", (RECORD_PART,))
 """Read a part of a history, and its position."""
 BEGIN = Script(FOLDER, "begin")
@@ -146,8 +146,10 @@ class Record:
         ``keys``: the stream and its position. ``at``: where its place is in the message, or NOWHERE. Returns
         its offset, its epoch, and how many connections have got it. Raises LayerUnavailable.
         """
-        keys = [*keys, topic] if topic else keys
-        offset, epoch, heard = await commands.run(shard, APPEND, keys, body, at, *self.limits(), command)
+        keys, limits = [*keys, topic] if topic else keys, (self.count, self.seconds, self.position_s)
+        offset, epoch, heard = await commands.run_for_each(
+            shard, APPEND, keys, (command, *limits), new_epoch, (body, at)
+        )
         return int(offset), epoch.decode(), heard
 
     async def read(
