@@ -29,7 +29,7 @@ class Commands(Protocol):
     async def run(self, index: int, script: Script, keys: list[str], *arguments: Argument) -> Any:
         """Run a script on the host ``index`` and return its reply."""
 
-    async def run_for_each(
+    def run_for_each(
         self,
         index: int,
         script: Script,
@@ -37,8 +37,9 @@ class Commands(Protocol):
         same: Sequence[Argument],
         once: Callable[[], Argument],
         own: Sequence[Argument],
-    ) -> Any:
+    ) -> Awaitable[Any]:
         """Run a script that serves several callers at once; return the answer to this one (``Joined``)."""
+        ...
 
 
 class _Batch:

@@ -78,7 +78,7 @@ class Shards:
         """Every connection to a host, those of readers too."""
         self._connecting: dict[int, set[asyncio.Task[Link]]] = {}
         self._following: dict[int, asyncio.Task[None]] = {}
-        self._joined = Joined(self.run)
+        self.run_for_each = Joined(self.run).call
 
     def pool(self, index: int) -> ConnectionPool:
         """Return the redis-py pool of a host, which makes connections but does not keep them."""
@@ -193,10 +193,6 @@ class Shards:
             return await self._again(
                 index, link, refused, lambda link: script.run(link.call, keys, *arguments)
             )
-
-    async def run_for_each(self, *call: Any) -> Any:
-        """See ``Commands``."""
-        return await self._joined.call(*call)
 
     async def calls(self, index: int, commands: Sequence[Sequence[Argument]]) -> list[Any]:
         """Send several commands in one write and return their replies; raise the first error at the end."""
