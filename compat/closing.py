@@ -42,7 +42,7 @@ async def close_user(
     *,
     alias: str = DEFAULT_CHANNEL_LAYER,
 ) -> Any:
-    """Close every connection of the user with this id (``scope["user"].pk``) with ``code``.
+    """Close every connection of the user with this key (``pk`` or ``identity``, …) with ``code``.
 
     Only consumers with ``user_groups = True`` are closed, and those that were present in a group as the user.
     """

@@ -1,4 +1,4 @@
-"""Rules for the names of channels, groups and handlers.
+"""Rules for the names of channels, groups and handlers, and for the keys of users.
 
 The rules are those of ``channels.layers.BaseChannelLayer`` (Channels 4.3), restricted to ASCII: upstream's
 patterns also allow a trailing newline, non-ASCII digits and, after the "!", any Unicode word.
@@ -25,6 +25,7 @@ __all__ = [
     "require_valid_channel_name",
     "require_valid_group_name",
     "user_group",
+    "user_key",
 ]
 
 MAX_NAME_LENGTH = 100
@@ -47,6 +48,9 @@ _HASHED = re.compile(r"\.\.[0-9a-f]{32}\Z")
 _READABLE = 64
 _READ = 256
 """The number of characters that are used for the readable part, because normalizing takes quadratic time."""
+KEYS = ("pk", "id", "identity", "username", "display_name")
+"""What may tell users apart: of Django's, of an ORM's, then of Starlette's."""
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+>")
 
 
 def require_valid_group_name(name: object) -> bool:
@@ -152,3 +156,31 @@ def person_group(key: str) -> str:
 def user_group(user_id: object) -> str:
     """Return the group of a user's connections; consumers with ``user_groups = True`` join it."""
     return group_name(str(user_id), prefix="compat.user.")
+
+
+def user_key(user: Any) -> Any:
+    """Return what a user is known by: the first of ``KEYS`` that has a value, else ``str(user)``.
+
+    Raises TypeError for an object that is no authenticated user, and for one that shows only its address in
+    memory: the same user has another one at the next login, and another user may have this one.
+    """
+    if not getattr(user, "is_authenticated", hasattr(user, "pk")):
+        raise TypeError(f"expected an authenticated user, found {user!r}")
+    for name in KEYS:
+        key = _attribute(user, name)
+        if key is not None and key != "" and not callable(key):
+            return key
+    text = str(user)
+    if _ADDRESS.search(text):
+        raise TypeError(
+            f"the user {text} has no key: give its class a pk, id, identity or username that is the same at "
+            "each login, and no other user's; for clients that come back, resume_key(scope) may name the user"
+        )
+    return text
+
+
+def _attribute(user: Any, name: str) -> Any:
+    try:
+        return getattr(user, name, None)
+    except NotImplementedError:  # Starlette's BaseUser declares what a subclass may leave out
+        return None

@@ -19,6 +19,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from compat.names import user_key
 from compat.settings import settings
 
 __all__ = [
@@ -214,16 +215,13 @@ def _print_of(kind: str, name: str, secret: object) -> bytes:
 
 
 def principal_of(user: Any) -> object:
-    """Return what a ticket is bound to: the primary key of an authenticated user, else None.
+    """Return what a ticket is bound to: the key of an authenticated user, else None.
 
-    Anything without ``is_authenticated`` stands for itself.
+    Anything without ``is_authenticated`` stands for itself. Raises TypeError for a user without a key.
     """
     if user is None or not hasattr(user, "is_authenticated"):
         return user
-    if not user.is_authenticated:
-        return None
-    key = getattr(user, "pk", None)
-    return str(user) if key is None else key
+    return user_key(user) if user.is_authenticated else None
 
 
 def write_for_page(user: Any, places: Mapping[str, tuple[str, int]]) -> str:

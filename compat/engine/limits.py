@@ -30,6 +30,7 @@ from compat.engine.contracts import RESUMABLE_KEY
 from compat.engine.inbox import HEARTBEAT, Inbox
 from compat.engine.refusal import refuse, shown, status_seen
 from compat.exceptions import ImproperlyConfigured
+from compat.names import user_key
 from compat.settings import settings
 from compat.types import Message, Receive, Scope, Send, is_served
 
@@ -241,7 +242,10 @@ class Admissions:
 
     @staticmethod
     def _places(scope: Scope) -> dict[Place, float]:
-        """Return the keys under which a connection is counted, with the limit of each."""
+        """Return the keys under which a connection is counted, with the limit of each.
+
+        Raises TypeError for a user without a key.
+        """
         places: dict[Place, float] = {}
         if (total := limit_of(None, "", "CHANNEL_MAX_CONNECTIONS")) is not None:
             places["all", None] = total
@@ -252,7 +256,7 @@ class Admissions:
         if (per_user := limit_of(None, "", "CHANNEL_MAX_CONNECTIONS_PER_USER")) is not None:
             user = scope.get("user")
             if user is not None and getattr(user, "is_authenticated", False):
-                places["user", getattr(user, "pk", None) or str(user)] = per_user
+                places["user", user_key(user)] = per_user
         return places
 
     def _full(self, places: dict[Place, float]) -> str | None:

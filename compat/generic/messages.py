@@ -8,6 +8,7 @@ from typing import Any
 from compat.closing import user_group
 from compat.exceptions import InvalidChannelLayerError
 from compat.layers import missing_layer
+from compat.names import user_key
 from compat.types import Message
 
 __all__ = [
@@ -71,7 +72,7 @@ def own_groups(consumer: Any) -> list[str]:
         own = list(own or ())
     user = consumer.scope.get("user") if consumer.user_groups else None
     if user is not None and getattr(user, "is_authenticated", False):
-        mine = user_group(getattr(user, "pk", None) or user)
+        mine = user_group(user_key(user))
         if mine not in own:
             own.append(mine)
     return own

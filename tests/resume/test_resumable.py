@@ -6,10 +6,12 @@ from typing import Any
 
 import anyio
 import pytest
+from starlette.authentication import SimpleUser
 from starlette.websockets import WebSocket
 
 from compat.resume import Resumable
 from tests.resume.place import name
+from tests.support.clients import Refused
 from tests.support.resuming import PROTOCOL, Resuming, end_links
 from tests.support.servers import LiveServer
 from tests.support.waiting import until_async
@@ -61,6 +63,37 @@ async def test_a_key_names_who_may_come_back() -> None:
         assert (await client.back(), client.why) == ("", "user")
         assert len(scopes) == 2
         await client.leave()
+
+
+async def test_a_user_of_starlette_comes_back_and_no_other_one() -> None:
+    async def authenticated(scope: Any, receive: Any, send: Any) -> None:
+        scope["user"] = SimpleUser(dict(scope["headers"])[b"x-user"].decode())  # another object each time
+        await Resumable(endpoint)(scope, receive, send)
+
+    with LiveServer(authenticated) as server:
+        client = await Resuming(server, f"/{name('user')}", headers={"X-User": "ada"}).open()
+        for _ in range(3):
+            client.cut()
+            assert await client.back() == "all"
+        client.cut()
+        client.headers = {"X-User": "eve"}
+        assert (await client.back(), client.why) == ("", "user")
+        await client.leave()
+
+
+async def test_a_user_without_a_key_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    class User:
+        is_authenticated = True
+
+    async def authenticated(scope: Any, receive: Any, send: Any) -> None:
+        scope["user"] = User()
+        await Resumable(endpoint)(scope, receive, send)
+
+    with LiveServer(authenticated) as server:
+        with pytest.raises(Refused):
+            await Resuming(server, f"/{name('keyless')}").open()
+        await until_async(lambda: "has no key" in caplog.text, "the log says why")
+        assert "resume_key(scope)" in caplog.text and not scopes
 
 
 async def test_seconds_say_how_long_it_waits() -> None:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from starlette.authentication import SimpleUser
 
 from compat.closing import close_group, close_user, user_group
 from compat.engine.limits import admissions
@@ -178,6 +179,17 @@ async def test_how_many_may_connect(
         await again.disconnect()
 
 
+async def test_a_user_of_starlette_has_one_place_among_them() -> None:
+    app = chat("async").as_asgi()
+    clients = [Conversation(app) for _ in range(3)]
+    with override(CHANNEL_MAX_CONNECTIONS_PER_USER=1):
+        for client, user in zip(clients, ("ada", "ada", "eve"), strict=True):
+            client.scope["user"] = SimpleUser(user)  # another object for each connection
+        assert [(await client.connect())[0] for client in clients] == [True, False, True]
+    for client in clients:
+        await client.disconnect()
+
+
 @pytest.fixture
 def draining() -> Iterator[None]:
     admissions.draining = True
@@ -213,6 +225,15 @@ async def test_close_a_user(flavour: str, layer: InMemoryChannelLayer) -> None:
     for client in clients.values():
         await client.disconnect()
     assert layer.groups == {}
+
+
+async def test_a_user_of_starlette_is_closed_by_the_name(layer: InMemoryChannelLayer) -> None:
+    client = Conversation(chat("async", user_groups=True).as_asgi())
+    client.scope["user"] = SimpleUser("ada")
+    await client.open()
+    await close_user("ada", 4001)
+    assert (await client.receive_output())["code"] == 4001
+    await client.disconnect()
 
 
 async def test_closing_without_a_layer() -> None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 import string
 import time
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.authentication import BaseUser, SimpleUser, UnauthenticatedUser
 
+from compat.auth.users import AnonymousUser
 from compat.closing import user_group
+from compat.lazy import SimpleLazyObject
 from compat.names import (
     RESERVED,
     get_handler_name,
@@ -18,6 +23,7 @@ from compat.names import (
     non_local_name,
     require_valid_channel_name,
     require_valid_group_name,
+    user_key,
 )
 
 ALPHABET = string.ascii_letters + string.digits + "-_."
@@ -172,3 +178,59 @@ def test_handler_names(kind: str, handler: str) -> None:
 def test_messages_without_a_handler_name(message: dict[str, object], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         get_handler_name(message)
+
+
+class Member(BaseUser):
+    """One of a backend of Starlette's that leaves ``identity`` out."""
+
+    is_authenticated = True
+    display_name = "Ada"
+
+
+class Known(Member):
+    identity = "7f3a"
+
+
+class Printed:
+    is_authenticated = True
+
+    def identity(self) -> str:
+        raise AssertionError("it is no attribute")
+
+    def __str__(self) -> str:
+        return "ada at home"
+
+
+class Keyless:
+    is_authenticated = True
+
+
+@pytest.mark.parametrize(
+    ("user", "key"),
+    [
+        (SimpleNamespace(pk=7, id=8, is_authenticated=True), 7),
+        (SimpleNamespace(pk=0, username="ada", is_authenticated=True), 0),
+        (SimpleNamespace(pk="ada"), "ada"),
+        (SimpleNamespace(pk=None, id=8, is_authenticated=True), 8),
+        (SimpleUser("ada"), "ada"),
+        (SimpleLazyObject(lambda: SimpleUser("ada")), "ada"),
+        (Member(), "Ada"),
+        (Known(), "7f3a"),
+        (Printed(), "ada at home"),
+    ],
+)
+def test_the_key_of_a_user(user: Any, key: Any) -> None:
+    assert user_key(user) == key
+
+
+@pytest.mark.parametrize("user", [Keyless(), SimpleLazyObject(Keyless), SimpleUser("")])
+def test_an_address_in_memory_is_no_key(user: Any) -> None:
+    """Another user may have it as soon as this one is freed."""
+    with pytest.raises(TypeError, match=r"has no key.*resume_key\(scope\)"):
+        user_key(user)
+
+
+@pytest.mark.parametrize("user", [AnonymousUser(), UnauthenticatedUser(), None, b"ada", {"pk": 7}])
+def test_nobody_has_no_key(user: Any) -> None:
+    with pytest.raises(TypeError, match="expected an authenticated user"):
+        user_key(user)

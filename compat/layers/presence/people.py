@@ -11,6 +11,8 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from compat.names import user_key
+
 __all__ = ["Diff", "Entry", "Place", "Presence", "key_of", "meta_text", "shown"]
 
 MAX_KEY, MAX_META = 200, 1024
@@ -98,14 +100,14 @@ def shown(entries: Iterable[Entry]) -> dict[str, Any] | None:
 
 
 def key_of(key: Any) -> str:
-    """Return the key of a person as text: a user's ``pk``, or a str, int or UUID as it is.
+    """Return the key of a person as text: a user's key, or a str, int or UUID as it is.
 
     Raises TypeError for anything else, ValueError for an empty or long text.
     """
-    given = getattr(key, "pk", key)
+    given = user_key(key) if hasattr(key, "pk") or hasattr(key, "is_authenticated") else key
     if isinstance(given, bool) or not isinstance(given, str | int | uuid.UUID):
         raise TypeError(
-            f"presence: the key of a person is a str, an int, a UUID or a user with such a pk, not {key!r}. "
+            f"presence: the key of a person is a str, an int, a UUID or a user with such a key, not {key!r}. "
             "It must be the same for all of a person's connections, and for nobody else"
         )
     text = str(given)

@@ -34,7 +34,7 @@ class PresenceRule:
         user = scope.get("user")
         if user is None or not getattr(user, "is_authenticated", True):
             return None
-        return getattr(user, "pk", user)
+        return user
 
     def told(self, scope: Any) -> Mapping[str, Any] | None:
         """Return what is told of a connection."""
