@@ -206,10 +206,10 @@ class Reader:
             # Repeat it: this command uses another connection, and may arrive before the blocking command. And
             # while it is on its way, the next read may have begun, and be unwanted too.
             while self._blocked and self._changes == self._unwanted:
-                await self.shards.call(self.index, b"CLIENT", b"UNBLOCK", self._client_id or 0)
-                server = self.shards.server(self.index)
-                if server is not None and server.run_id != self._run_id:
-                    break  # the shard is on another node now, where the id is that of a stranger
+                link = await self.shards.link(self.index)
+                if link.server.is_other(self._run_id):
+                    break  # the commands go to another server now, where the id is that of a stranger
+                await link.call(b"CLIENT", b"UNBLOCK", self._client_id or 0)
                 await sleep(pause_s)
                 pause_s = min(2 * pause_s, 0.1)
         except LayerUnavailable:

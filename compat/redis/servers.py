@@ -29,6 +29,13 @@ class Server(NamedTuple):
     ahead_s: float = 0.0
     """Seconds by which the clock of this process is at least ahead of that of Redis; negative if behind."""
 
+    def is_other(self, run_id: str | None) -> bool:
+        """Return True if this is known to be another server, or another run, than that of ``run_id``.
+
+        An id is unknown if the user may not ask for it, or if a script blocked Redis while it was asked.
+        """
+        return None not in (self.run_id, run_id) and self.run_id != run_id
+
 
 async def introduced(connection: AbstractConnection) -> Server:
     """Return what the server behind a connection, which has just been opened, says about itself."""

@@ -126,7 +126,7 @@ class Subscriber(Reader):
                 raise
             return  # it cannot be asked now
         other = self.shards.server(self.index)
-        if other is not None and other.run_id != link.server.run_id:
+        if other is not None and other.is_other(link.server.run_id):
             host = self.shards.hosts[self.index]
             raise self.shards.explain(host, MOVED if host.is_shard else ELSEWHERE)
 

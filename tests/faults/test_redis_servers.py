@@ -186,3 +186,79 @@ async def test_faults_redis_08_a_clock_that_differs_is_told(
         await comes(layer, await member(layer, "room"), "it works")
     told = [record.getMessage() for record in caplog.records if "clock" in record.getMessage()]
     assert len(told) == 1 and "is 120 s ahead of that of Redis at 127.0.0.1:" in told[0]
+
+
+async def test_faults_redis_02_a_stranger_is_not_woken(
+    make: Make, pair: tuple[RedisServer, RedisServer]
+) -> None:
+    """The commands go to another Redis, where a stranger has the id of the blocked reader."""
+    here, there = pair
+    wire, other = (redis.Redis(port=server.port) for server in pair)
+    with Proxy(here.port) as proxy, wire, other:
+
+        def blocked() -> list[int]:
+            return [int(client["id"]) for client in wire.client_list() if client["cmd"] == "bzpopmin"]
+
+        other.replicaof("NO", "ONE")
+        for _ in range(20):  # the ids of the other one shall be behind
+            redis.Redis(port=here.port).ping()
+        layer = make(RedisChannelLayer, proxy.url)
+        receiving = asyncio.ensure_future(layer.receive("one"))
+        (mine,) = await until_async(blocked, "the reader waits")
+        strangers = [redis.Redis(port=there.port, single_connection_client=True)]
+        while strangers[-1].client_id() < mine:
+            strangers.append(redis.Redis(port=there.port, single_connection_client=True))
+        assert strangers[-1].client_id() == mine
+        waiting = asyncio.ensure_future(asyncio.to_thread(strangers[-1].blpop, ["theirs"], 20))
+        theirs = lambda: [client for client in other.client_list() if client["cmd"] == "blpop"]  # noqa: E731
+        await until_async(theirs, "the stranger waits")
+
+        proxy.target = there.port
+        (station,) = layer._stations.all()
+        more = asyncio.ensure_future(layer.receive("two"))  # another queue to read: the reader is interrupted
+        await until_async(lambda: station.shards.is_open(0), "commands go to the other one")
+        assert await station.shards.call(0, b"ECHO", "asked") == b"asked"
+        other.rpush("theirs", "for the stranger")
+        assert await waiting == (b"theirs", b"for the stranger")
+        for task in (receiving, more):
+            task.cancel()
+        await asyncio.wait((receiving, more))
+        for stranger in strangers:
+            stranger.close()
+
+
+async def test_a_script_that_blocks_redis_for_a_while_is_no_outage_later(
+    make: Make, redis_server: RedisServer
+) -> None:
+    """Redis does not say who it is to the connection that commands get meanwhile, and which stays open."""
+    with redis.Redis(port=redis_server.port, socket_timeout=WITHIN_S) as wire:
+        wire.config_set("lua-time-limit", 1)
+        layer = make(RedisPubSubChannelLayer, redis_server.url)
+        inbox = await member(layer, "room")
+        (station,) = layer._stations.all()
+        blocking = asyncio.ensure_future(asyncio.to_thread(_run_for_ever, redis_server))
+        with redis.Redis(port=redis_server.port) as other:
+            await until_async(lambda: _is_busy(other), "a script blocks it")
+            with pytest.raises(LayerUnavailable, match="BUSY"):
+                await layer.group_send("room", {"type": "x"})
+            assert station.shards.server(0).run_id is None
+            other.script_kill()
+        await blocking
+        await comes(layer, inbox, "it is served again")
+        (subscriber,) = station.subscriptions._subscribers.values()
+        gaps, checked = len(layer.metrics.gaps), subscriber.sure_until
+        await until_async(lambda: subscriber.sure_until > checked, "it is looked whether all is well")
+        assert len(layer.metrics.gaps) == gaps
+
+
+def _run_for_ever(server: RedisServer) -> None:
+    with redis.Redis(port=server.port) as wire, contextlib.suppress(redis.ResponseError):
+        wire.eval("while true do end", 0)
+
+
+def _is_busy(wire: Any) -> bool:
+    try:
+        wire.ping()
+    except redis.ResponseError as error:
+        return "BUSY" in str(error)
+    return False
