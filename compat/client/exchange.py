@@ -50,6 +50,8 @@ class Exchange:
         self.recovered: Recovered | None = None
         """The last verdict; None before the first, and while one is to come."""
         self.why = ""
+        self._verdict_is_due = False
+        """The server has yet to say what was recovered, on this link or, if that is lost, on another."""
         self.park = 0.0
         """The seconds for which the server keeps the connection without a link."""
         self.ticket = ticket
@@ -145,12 +147,12 @@ class Exchange:
         return frame
 
     def _obey(self, control: dict[str, Any]) -> Go | None:
+        if "ticket" in control:
+            self.ticket = _ticket(control)
         match control["type"]:
             case "verdict":
                 self._judge(control)
             case "ack":
-                if "ticket" in control:
-                    self.ticket = _ticket(control)
                 self._drop(self._sent, _number(control, "n"))
                 self._ack_is_due = self._ack_is_due or control.get("ask") is True
             case "go":
@@ -168,7 +170,8 @@ class Exchange:
             else:
                 self._begin("")
                 self.recovered = None
-            if "recovered" in hello:
+                self._verdict_is_due = "recovered" not in hello
+            if not self._verdict_is_due:
                 self._judge(hello)
         self._open()
         self._ack(now)
@@ -179,6 +182,7 @@ class Exchange:
         if recovered not in ("all", "groups", ""):
             raise MalformedControl(f'expected "all", "groups" or "" as recovered, found {recovered!r}')
         self.recovered, self.why = recovered, str(control.get("why", ""))
+        self._verdict_is_due = False
         if self.why in OTHERS:
             self._again = len(self._queue)
             self._give_up()

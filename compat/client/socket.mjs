@@ -328,6 +328,7 @@ export class Socket extends EventTarget {
     this._mode = "";
     this._up = false; // data may go over the link
     this._offered = false; // the link has brought a ticket
+    this._due = false; // the server has yet to say what was recovered
     this._heard = false; // the link has brought a frame
     this._heardAt = 0;
     this._linkedAt = 0;
@@ -568,8 +569,9 @@ export class Socket extends EventTarget {
       this._begin(all);
     }
     this._watchPeople(this._people.keys());
-    // Otherwise the verdict follows what is replayed.
-    if (this._offered && "recovered" in hello) this._tellOutcome(hello);
+    // Otherwise the verdict follows what is replayed; if it is lost, it comes on the next link, after an "all".
+    if (!all) this._due = this._offered && !("recovered" in hello);
+    if (this._offered && !this._due) this._tellOutcome(hello);
   }
 
   /** @param {any} control */
@@ -584,6 +586,7 @@ export class Socket extends EventTarget {
       // The hello of a link's later response.
       if (type === "hello" && !again) this._watchPeople(this._people.keys());
     } else if (type === "verdict") {
+      this._due = false;
       this._tellOutcome(control);
     } else if (type === "presence") {
       this._people.get(control.group)?._take(control);
@@ -691,9 +694,9 @@ export class Socket extends EventTarget {
     const unsure = this._frames.splice(0, this._ever);
     if (!this._closing) {
       if (this._only && this._ticket && code === 1006) {
-        const { _ticket, _received, _park, _lostAt, _frames } = this;
+        const { _ticket, _received, _park, _lostAt, _frames, _due } = this;
         const _base = this._base + unsure.length;
-        heritages.set(this.url, { _ticket, _received, _park, _lostAt, _frames, _base });
+        heritages.set(this.url, { _ticket, _received, _park, _lostAt, _frames, _due, _base });
       }
       this._tellUnsure(unsure);
       if (code === 1006) this.dispatchEvent(new Event("error"));

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -39,8 +38,8 @@ class ResumableConnection(Parking):
 
     __slots__ = (
         *("accepted", "admission", "confirmed", "counted_from", "final", "followed"),
-        *("generation", "id", "inbound", "journal", "link", "loop", "notices", "over", "place"),
-        *("returned", "seconds", "subprotocol", "ticket_expires", "told", "why"),
+        *("id", "inbound", "journal", "link", "loop", "notices", "over", "place", "seconds"),
+        *("subprotocol", "told", "why"),
     )
 
     def __init__(
@@ -54,12 +53,10 @@ class ResumableConnection(Parking):
         self.loop = asyncio.get_running_loop()
         self.journal = Journal()
         self.inbound = Inbound(self.loop, self)
-        self.generation = 0
         self.confirmed = 0
         """The oldest generation whose ticket is good."""
         self.counted_from = 0
         """The last generation whose link was a socket: what was posted by then has come again there."""
-        self.ticket_expires = 0
         self.link: Link | None = None
         self.accepted = False
         """The client has been sent its first ticket."""
@@ -74,7 +71,6 @@ class ResumableConnection(Parking):
         """What tells the consumer that it is parked or resumed (``compat.engine.connection``)."""
         self.admission: Admission | None = None
         self.returned = returned
-        """What its client says of the groups of its former connection."""
         self.followed: Followed | None = None
 
     def receive(self) -> Awaitable[Message]:
@@ -158,13 +154,6 @@ class ResumableConnection(Parking):
         """Send nothing more, and take nothing, until the server has closed the socket."""
         self.over = True
 
-    def judged(self) -> None:
-        """Its client has been told what was recovered of its former connection."""
-        self.returned = None
-        if self.followed is not None:
-            self.followed.cursors.recovered()
-            self.followed.again()
-
     async def finish(self, code: int) -> None:
         """The application has returned; ``code`` is for a client that it has not closed."""
         if self.final is None and not self.told:
@@ -230,30 +219,6 @@ class ResumableConnection(Parking):
         self.inbound.make_space()
         self.journal.wake()
 
-    # What its client is told
-
-    def hello(self, recovered: str | None, why: str | None = None, *, again: bool = False) -> Message:
-        """Return the frame that begins a link; ``again``: it goes on where a pause has begun."""
-        verdict = {"recovered": recovered, "why": why, "again": again or None}
-        told = {name: value for name, value in verdict.items() if value is not None}
-        self.inbound.was_acknowledged()
-        return control("hello", ticket=self._ticket(), have=self.inbound.count, park=self.seconds, **told)
-
-    def _ticket(self) -> str:
-        self.ticket_expires = int(time.time()) + tickets.LIFETIME_S
-        ticket = tickets.Ticket(self.id, self.generation, *self.place, self.ticket_expires)
-        return tickets.write(ticket if self.followed is None else self.followed.placed(ticket))
-
-    def acknowledge(self, *, fresh: bool = False) -> None:
-        """Tell the client, if there is a link, how many of its frames have come; ``fresh``: with a ticket."""
-        if self.link is not None:
-            # A client that stays for long gets a ticket that lasts.
-            late = fresh or self.ticket_expires - time.time() < tickets.LIFETIME_S / 2
-            ticket = {"ticket": self._ticket()} if late else {}
-            self.link.tell(control("ack", n=self.inbound.count, **ticket))
-            if fresh:
-                self.inbound.was_acknowledged()
-
     # For its links
 
     def came(self, link: Link | None, message: Message, size: int) -> asyncio.Future[None] | None:
@@ -272,10 +237,13 @@ class ResumableConnection(Parking):
         return None if self.over else self.inbound.wait_for_space()
 
     def acknowledged(self, link: Link | None, count: int, generation: int | None = None) -> None:
-        """The client has so many frames; see ``link.Owner``. ``generation``: that of the ticket it has."""
+        """The client has so many frames; see ``link.Owner``.
+
+        ``generation`` is that of the ticket it has; a socket's client has at least that of its hello.
+        """
         if link is not self.link:
             return
-        self.confirmed = self.generation if generation is None else max(generation, self.confirmed)
+        self.confirmed = max(self.confirmed, self.counted_from if generation is None else generation)
         journal = self.journal
         if journal.frames is not None:
             journal.acknowledge(min(count, journal.end if link is None else link.sent))
@@ -336,6 +304,7 @@ class ResumableConnection(Parking):
         if self.admission is not None:
             self.admission.resume()
         link.tell(self.hello("all", again=untold is not None))
+        self.judge_again(generation)
         for message in untold or ():
             link.tell(message)
         link.flush()

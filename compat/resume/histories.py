@@ -13,7 +13,7 @@ from compat.clock import steady
 from compat.engine.cursors import Cursors, Position, Progress
 from compat.engine.inbox import Event, Inbox
 from compat.resume.registry import registry
-from compat.resume.wire import control
+from compat.resume.telling import Verdict
 from compat.tickets import Cursor, Ticket, print_of
 from compat.types import Message
 
@@ -280,9 +280,8 @@ class Returned:
             registry.count_rejoined()
         else:
             registry.lose(why)
-        link.tell(control("verdict", recovered=recovered, why=why, replayed=replayed))
         self.close()
-        connection.judged()
+        connection.judged(Verdict(recovered, why, replayed))
         return True
 
     def close(self) -> None:

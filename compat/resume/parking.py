@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from compat.engine.draining import drain_seconds
 from compat.engine.limits import Admission
-from compat.resume.inbound import Inbound
 from compat.resume.journal import Journal
 from compat.resume.link import Link
-from compat.resume.people import WatchesPeople
 from compat.resume.registry import registry
+from compat.resume.telling import Telling
 from compat.types import Message
-
-if TYPE_CHECKING:
-    from compat.resume.histories import Followed
 
 __all__ = ["LOST", "SERVICE_RESTART", "Parking"]
 
@@ -27,20 +23,16 @@ MAX_UNTOLD = 12
 """Control frames that are kept for it; when they are more, it counts as away at once."""
 
 
-class Parking(WatchesPeople):
+class Parking(Telling):
     """Base of ``ResumableConnection``."""
 
     __slots__ = ("park_timer", "untold")
 
-    id: bytes
-    seconds: float
     loop: asyncio.AbstractEventLoop
     link: Link | None
     journal: Journal
-    inbound: Inbound
     admission: Admission | None
     notices: Callable[[str], None] | None
-    followed: Followed | None
     over: bool
     told: bool
 
@@ -49,10 +41,6 @@ class Parking(WatchesPeople):
         self.park_timer: asyncio.TimerHandle | None = None
         self.untold: list[Message] | None = None
         """The control frames for a client that has said ``pause``; None: it has not."""
-
-    def acknowledge(self, *, fresh: bool = False) -> None:
-        """Tell the client how many of its frames have come; ``fresh``: with a ticket."""
-        raise NotImplementedError
 
     def put_disconnect(self, code: int) -> None:
         """Tell the application, once, that its client has left for good."""

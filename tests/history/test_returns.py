@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from compat.settings import override
 from tests.history.fleet import LAYERS, SECRET, Fleet, fleet_on, room
 from tests.support.clients import Refused
 from tests.support.resuming import Closed, Resuming, end_links
+from tests.support.servers import Server
+from tests.support.waiting import until_awaited
 
 SLOW = pytest.mark.slow
 KINDS = ["pubsub", *(pytest.param(kind, marks=SLOW) for kind in ("queue", "streams"))]
@@ -103,6 +106,36 @@ async def test_who_comes_to_a_server_that_stops_is_turned_away(fleet: Fleet) -> 
     assert not client.frames
     assert await client.back(to=there) == "groups", client.why
     assert await client.numbers(10) == list(range(21, 31)), "none lost, and none twice"
+
+
+@pytest.mark.parametrize("outcome", ["groups", ""])
+async def test_an_outcome_that_was_lost_with_its_link_comes_on_the_next_one(
+    fleet: Fleet, redis_url: str, outcome: str
+) -> None:
+    here, there, where = fleet.start(), fleet.start(), room("unheard")
+    client = await fleet.client(here, "async", where).open()
+    await positioned(client)
+    here.process.stop(signal.SIGKILL)
+    if not outcome:
+        with redis.Redis.from_url(redis_url) as wire:
+            wire.delete(*wire.scan_iter(f"{fleet.env['HISTORY_PREFIX']}:*chat_{where}"))
+    await client.present(to=there)
+    assert client.recovered is None, "it has its new connection, and is told nothing yet"
+    await until_awaited(partial(_judged, fleet, there), 1)
+    client.cut()
+    assert await client.back() == "all", "its new connection is there"
+    said = await client.told("verdict")
+    assert said["recovered"] == outcome, "it is told of its former one"
+    client.cut()
+    assert await client.back() == "all"
+    await client.pong()
+    assert not client.controls, "it is told once"
+
+
+async def _judged(fleet: Fleet, server: Server) -> int:
+    """How many clients a server has told what was recovered."""
+    counts = (await fleet.ask(server, "numbers"))["resumable"]
+    return int(counts["groups"] + counts["lost"].get("history", 0))
 
 
 async def test_a_group_without_a_message_has_been_missed_too(fleet: Fleet) -> None:

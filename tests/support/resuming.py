@@ -324,10 +324,10 @@ class Resuming:
     async def _control(self, said: dict[str, Any]) -> None:
         kind = said["type"]
         assert kind != "hello", "only the first frame of a link is one"
+        self.ticket = said.get("ticket", self.ticket)
         if kind == "ack":
             assert self.acknowledged <= said["n"] <= len(self.sent), f"{said} of {len(self.sent)} frames"
             self.acknowledged = said["n"]
-            self.ticket = said.get("ticket", self.ticket)
             if self.acks and ("ticket" in said or said.get("ask")):
                 await self.ack()
         else:

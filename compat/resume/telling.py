@@ -1,0 +1,92 @@
+"""What the client of a resumable connection is told: its ticket, what has come, and what was recovered."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from compat import tickets
+from compat.resume.inbound import Inbound
+from compat.resume.people import WatchesPeople
+from compat.resume.wire import control
+from compat.types import Message
+
+if TYPE_CHECKING:
+    from compat.resume.histories import Followed, Returned
+
+__all__ = ["Telling", "Verdict"]
+
+
+class Verdict(NamedTuple):
+    """What was recovered of a client's former connection."""
+
+    recovered: str
+    why: str
+    replayed: int
+    """How many messages its new consumer was given."""
+
+
+class Telling(WatchesPeople):
+    """Base of ``ResumableConnection``."""
+
+    __slots__ = ("generation", "returned", "ticket_expires", "verdict", "verdict_generation")
+
+    id: bytes
+    seconds: float
+    place: tickets.Place
+    inbound: Inbound
+    followed: Followed | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.generation = 0
+        """That of the newest ticket."""
+        self.ticket_expires = 0
+        self.returned: Returned | None = None
+        """What its client says of the groups of its former connection, until it is told the outcome."""
+        self.verdict: Verdict | None = None
+        """What its client may not have been told yet."""
+        self.verdict_generation = 0
+        """That of the ticket which came with it: a client that presents an older one has not had it."""
+
+    def hello(self, recovered: str | None, why: str | None = None, *, again: bool = False) -> Message:
+        """Return the frame that begins a link; ``again``: it goes on where a pause has begun."""
+        verdict = {"recovered": recovered, "why": why, "again": again or None}
+        told = {name: value for name, value in verdict.items() if value is not None}
+        self.inbound.was_acknowledged()
+        return control("hello", ticket=self._ticket(), have=self.inbound.count, park=self.seconds, **told)
+
+    def _ticket(self) -> str:
+        self.ticket_expires = int(time.time()) + tickets.LIFETIME_S
+        ticket = tickets.Ticket(self.id, self.generation, *self.place, self.ticket_expires)
+        return tickets.write(ticket if self.followed is None else self.followed.placed(ticket))
+
+    def acknowledge(self, *, fresh: bool = False) -> None:
+        """Tell the client, if there is a link, how many of its frames have come; ``fresh``: with a ticket."""
+        if self.link is not None:
+            # A client that stays for long gets a ticket that lasts.
+            late = fresh or self.ticket_expires - time.time() < tickets.LIFETIME_S / 2
+            ticket = {"ticket": self._ticket()} if late else {}
+            self.link.tell(control("ack", n=self.inbound.count, **ticket))
+            if fresh:
+                self.inbound.was_acknowledged()
+
+    def judged(self, verdict: Verdict) -> None:
+        """Tell its client what was recovered of its former connection."""
+        self.returned = None
+        if self.followed is not None:
+            self.followed.cursors.recovered()
+        self._judge(verdict)
+        if self.followed is not None:
+            self.followed.again()
+
+    def _judge(self, verdict: Verdict) -> None:
+        self.generation += 1
+        self.verdict, self.verdict_generation = verdict, self.generation
+        self.tell(control("verdict", **verdict._asdict(), ticket=self._ticket()))
+
+    def judge_again(self, generation: int) -> None:
+        """Tell the verdict to a client that has come back with a ticket of before it: it was lost."""
+        verdict, self.verdict = self.verdict, None
+        if verdict is not None and generation < self.verdict_generation:
+            self._judge(verdict)
