@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from fastapi.routing import APIRoute
+from fastapi import HTTPException
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -15,16 +15,11 @@ from pydantic import (
     create_model,
     model_validator,
 )
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.types import Message as ASGIMessage
 
 __all__ = [
-    "MAX_BODY",
     "MAX_MESSAGES",
+    "UNPROCESSABLE",
     "Answer",
-    "BoundedRoute",
     "Target",
     "Unprocessable",
     "invalid",
@@ -33,12 +28,12 @@ __all__ = [
     "wrong",
 ]
 
-MAX_BODY, MAX_MESSAGES = 2**20, 1000
-"""The most bytes of a request, and the most messages in it."""
+MAX_MESSAGES = 1000
+"""The most messages of a request."""
 MAX_PROBLEMS = 20
 """The most errors of a message that are listed."""
 TARGETS = ("group", "user", "channel")
-TOO_LARGE = 413
+UNPROCESSABLE = 422
 
 
 class Result(BaseModel):
@@ -73,29 +68,6 @@ class Target(BaseModel):
         return self
 
 
-class BoundedRoute(APIRoute):
-    """A route that reads no more than ``MAX_BODY`` bytes."""
-
-    def get_route_handler(self) -> Callable[[Request], Any]:
-        handle = super().get_route_handler()
-
-        async def bounded(request: Request) -> Response:
-            read = 0
-
-            async def receive() -> ASGIMessage:
-                nonlocal read
-                message = await request._receive()
-                read += len(message.get("body", b""))
-                if read > MAX_BODY:
-                    raise HTTPException(TOO_LARGE, f"The body is longer than {MAX_BODY} bytes")
-                return message
-
-            answer: Response = await handle(Request(request.scope, receive))
-            return answer
-
-        return bounded
-
-
 class _Events:
     """Shows the events of typed consumers in the schema of ``message``."""
 
@@ -113,11 +85,14 @@ def with_events(consumers: Mapping[str, type[Any]]) -> type[Target]:
     return create_model("Publication", __base__=Target, message=(message, ...))
 
 
-class Unprocessable(Exception):
-    """A body that is not taken, and why: ``[{"loc": […], "msg"}]``, as FastAPI tells it."""
+class Unprocessable(HTTPException, ValueError):
+    """A body that is not taken, and why: ``[{"type", "loc": […], "msg"}]``, as FastAPI tells it.
+
+    A ValueError too, which is what dependencies expect of ``request.json()``.
+    """
 
     def __init__(self, problems: list[dict[str, Any]]) -> None:
-        self.problems = problems
+        super().__init__(UNPROCESSABLE, problems)
 
 
 def listed(body: Any, target: type[Target]) -> Iterator[tuple[list[Any], Target]]:

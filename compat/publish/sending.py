@@ -19,11 +19,11 @@ from compat.generic.websocket import AsyncJsonWebsocketConsumer, JsonWebsocketCo
 from compat.layers import BaseChannelLayer, SendResult
 from compat.layers.presence.people import key_of
 from compat.names import RESERVED
-from compat.publish.bodies import Target, invalid, wrong
+from compat.publish.bodies import UNPROCESSABLE, Target, invalid, wrong
 
-__all__ = ["UNPROCESSABLE", "json_answer", "published", "send_of"]
+__all__ = ["json_answer", "published", "send_of"]
 
-OK, UNPROCESSABLE = 200, 422
+OK = 200
 AT_ONCE = 50
 """The number of messages between which other clients have a turn."""
 OWN_PREFIXES = ("compat_", "websocket_", "http_", "typed_", "presence_")

@@ -11,14 +11,15 @@ from typing import Any, Literal
 
 import httpx
 import pytest
-from fastapi import Depends, FastAPI, Header, HTTPException
+from fastapi import Depends, FastAPI, Header, HTTPException, Request
+from starlette.types import Message, Scope
 
 from compat.clock import wall
 from compat.exceptions import LayerUnavailable
 from compat.layers import InMemoryChannelLayer, register_channel_layer, unregister_channel_layer
 from compat.layers.presence.layer import PERSON
 from compat.names import person_group
-from compat.publish import MAX_BODY, MAX_MESSAGES, bearer, router, signed
+from compat.publish import MAX_BODY, MAX_MESSAGES, MAX_VALUES, bearer, router, signed
 from compat.typed import AsyncJsonWebsocketConsumer, event_handler
 from compat.typed.messages import BaseMessage
 
@@ -61,9 +62,11 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+JSON = {"Content-Type": "application/json"}
+
+
 async def publish(client: httpx.AsyncClient, body: Any) -> httpx.Response:
-    headers = {**TOKEN, "Content-Type": "application/json"}
-    return await client.post("/publish", content=json.dumps(body), headers=headers)
+    return await client.post("/publish", content=json.dumps(body), headers={**TOKEN, **JSON})
 
 
 async def member_of(layer: InMemoryChannelLayer, group: str) -> str:
@@ -174,10 +177,10 @@ async def test_a_body_of_many_mistakes_is_answered_briefly(
     client: httpx.AsyncClient, layer: InMemoryChannelLayer
 ) -> None:
     for body in (
-        {str(number): 1 for number in range(60_000)},
+        {str(number): 1 for number in range(40_000)},
         [{str(number): 1 for number in range(50)}] * MAX_MESSAGES,
-        list(range(90_000)),
-        {"group": "mail_1", "message": {"action": "new_mail", "payload": list(range(90_000))}},
+        list(range(40_000)),
+        {"group": "mail_1", "message": {"action": "new_mail", "payload": list(range(40_000))}},
     ):
         answer = await publish(client, body)
         assert answer.status_code == 422 and len(answer.content) < 5000, answer.text[:500]
@@ -187,7 +190,12 @@ async def test_a_body_of_many_mistakes_is_answered_briefly(
     ("kind", "content"),
     [
         ("text/plain", b"\xff"),
+        ("multipart/form-data", b"--"),
         ("application/json", b'{"group": "a", "message": {"type": "x", "n": NaN}}'),
+        (
+            "application/json",
+            b'{"group": "a", "message": {"type": "x", "n": ' + b"[" * 900 + b"]" * 900 + b"}}",
+        ),
         ("application/json", b'{"group": "a", "x\\ud800": "\\ud800", "message": {"type": "x"}}'),
     ],
 )
@@ -211,6 +219,83 @@ async def test_the_longest_body(client: httpx.AsyncClient, layer: InMemoryChanne
         "/publish", content=parts(), headers={**TOKEN, "Content-Type": "application/json"}
     )
     assert answer.status_code == (413 if over > 0 else 200), answer.text
+
+
+def message_of(**values: Any) -> bytes:
+    return json.dumps({"group": "a", "message": {"type": "x", **values}}).encode()
+
+
+EMPTY = sum(map(message_of(values=[]).count, (b"{", b"[", b",")))
+
+
+@pytest.mark.parametrize("over", [-1, 0, 1])
+@pytest.mark.parametrize("text", ["x", ",[{", '"', '\\"],', "\\", ',\\\\"\\'])
+async def test_the_most_values(
+    client: httpx.AsyncClient, layer: InMemoryChannelLayer, over: int, text: str
+) -> None:
+    numbers = [0] * (MAX_VALUES - EMPTY + over)  # each has a comma behind it
+    answer = await client.post(
+        "/publish", content=message_of(values=[*numbers, text * 20_000]), headers={**TOKEN, **JSON}
+    )
+    assert answer.status_code == (422 if over > 0 else 200), answer.text
+    if over > 0:
+        assert f"at most {MAX_VALUES} values" in answer.text
+
+
+async def test_a_large_body_is_refused_before_it_is_parsed(
+    client: httpx.AsyncClient, layer: InMemoryChannelLayer
+) -> None:
+    for text in (b"[" * MAX_BODY, b"0," * (MAX_BODY // 2), b'{"a":' * (MAX_BODY // 5)):  # none is JSON
+        answer = await client.post("/publish", content=text, headers={**TOKEN, **JSON})
+        assert answer.status_code == 422 and f"at most {MAX_VALUES} values" in answer.text
+
+
+async def test_the_body_of_a_stranger_is_not_even_read(
+    client: httpx.AsyncClient, layer: InMemoryChannelLayer
+) -> None:
+    read = []
+
+    async def parts() -> AsyncIterator[bytes]:
+        read.append(1)
+        yield b"["
+
+    for headers in ({}, {"Authorization": "Bearer another"}):
+        answer = await client.post("/publish", content=parts(), headers={**JSON, **headers})
+        assert (answer.status_code, read) == (401, [])
+
+
+@pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "application/cloudevents+json"])
+async def test_a_body_is_json(client: httpx.AsyncClient, layer: InMemoryChannelLayer, kind: str) -> None:
+    content = "\ufeff".encode() + message_of(text="ä")
+    answer = await client.post("/publish", content=content, headers={**TOKEN, "Content-Type": kind})
+    assert answer.status_code == 200
+    for other in ("text/plain", "application/x-www-form-urlencoded", "json", ""):
+        answer = await client.post("/publish", content=content, headers={**TOKEN, "Content-Type": other})
+        assert answer.status_code == 422 and "Content-Type" in answer.text
+    for encoding in ("utf-16", "utf-32", "latin-1"):
+        content = '{"group": "a", "message": {"type": "x", "text": "ä"}}'.encode(encoding)
+        answer = await client.post("/publish", content=content, headers={**TOKEN, "Content-Type": kind})
+        assert answer.status_code == 422 and "UTF-8" in answer.text
+
+
+async def test_a_client_that_leaves_before_the_end_of_the_body_is_no_error_of_ours(
+    layer: InMemoryChannelLayer,
+) -> None:
+    headers = [(name.lower().encode(), value.encode()) for name, value in (TOKEN | JSON).items()]
+    scope: Scope = {"type": "http", "method": "POST", "path": "/publish", "headers": headers}
+    scope.update(query_string=b"", http_version="1.1")
+    left: Message = {"type": "http.disconnect"}
+    messages = [{"type": "http.request", "body": b"{", "more_body": True}, left]
+    sent = []
+
+    async def receive() -> Message:
+        return messages.pop(0)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await made()(scope, receive, send)
+    assert sent[0]["status"] == 400
 
 
 async def test_to_the_groups_of_a_typed_consumer(
@@ -303,6 +388,46 @@ async def test_a_dependency_of_the_application(layer: InMemoryChannelLayer) -> N
         async with client_of(made(authenticate=authenticate)) as client:
             assert (await client.post("/publish", json=body)).status_code == 403
             assert (await client.post("/publish", json=body, headers={"X-From": "office"})).status_code == 200
+
+
+async def test_a_dependency_may_read_the_body_too(layer: InMemoryChannelLayer) -> None:
+    async def only_its_group(request: Request) -> None:
+        if (await request.json())["group"] != "a" or not await request.body():
+            raise HTTPException(403)
+
+    member = await member_of(layer, "a")
+    async with client_of(made(authenticate=only_its_group)) as client:
+        assert (await publish(client, {"group": "b", "message": HELLO})).status_code == 403
+        assert (await publish(client, {"group": "a", "message": HELLO})).status_code == 200
+        assert await layer.receive(member) == HELLO
+        for text in (b"{", b"\xff", b"[" * 40_000, b"[" * 60_000, b"1" * 5000):
+            answer = await client.post("/publish", content=text, headers=JSON)
+            assert answer.status_code == 422 and answer.json()["detail"][0]["loc"] == ["body"]
+
+
+async def test_a_dependency_may_say_what_is_wrong_with_a_body(layer: InMemoryChannelLayer) -> None:
+    async def reads(request: Request) -> None:
+        try:
+            await request.json()
+        except ValueError as error:
+            raise HTTPException(400, "The body is no JSON") from error
+
+    async with client_of(made(authenticate=reads)) as client:
+        assert (await publish(client, {"group": "a", "message": HELLO})).status_code == 200
+        for text in (b"{", b"\xff", b"[" * 40_000, b"[" * 60_000):
+            assert (await client.post("/publish", content=text, headers=JSON)).status_code == 400
+
+
+async def test_a_dependency_may_declare_the_body(layer: InMemoryChannelLayer) -> None:
+    def only_its_group(body: dict[str, Any]) -> None:
+        if body["group"] != "a":
+            raise HTTPException(403)
+
+    async with client_of(made(authenticate=only_its_group)) as client:
+        assert (await publish(client, {"group": "b", "message": HELLO})).status_code == 403
+        assert (await publish(client, {"group": "a", "message": HELLO})).status_code == 200
+        for text in (b"{", b"\xff", b"[" * 40_000, b"[" * 60_000):
+            assert (await client.post("/publish", content=text, headers=JSON)).status_code == 422
 
 
 def test_it_is_never_open_by_default() -> None:
