@@ -42,6 +42,7 @@ def send_of(
 ) -> Send:
     """Return what publishes one message, which is ``where`` in the body; raise Unprocessable."""
     try:
+        _require_open_keys(one.message)
         if one.group is not None:
             return _to_group(layer, consumers, one.group, one.message)
         _require_type(one.message)
@@ -79,6 +80,15 @@ async def _to_channel(layer: BaseChannelLayer, channel: str, message: dict[str, 
     except ChannelFull:
         return SendResult(0, 1)
     return None
+
+
+def _require_open_keys(message: dict[str, Any]) -> None:
+    """Raise ValueError for a key that tells a layer or a member what to do with the message."""
+    key = next((key for key in message if key.startswith("__")), None)
+    if key is not None:
+        raise ValueError(
+            f"message: the key {key[:100]!r} is for the library alone, as all that begin with '__'"
+        )
 
 
 def _require_type(message: dict[str, Any]) -> None:

@@ -155,6 +155,28 @@ async def test_what_is_refused(
     assert await layer.receive(member) == {"type": "last"}, "nothing was published"
 
 
+@pytest.mark.parametrize("key", ["__asgi_channel__", "__exclude__", "__compat__", "__trace__", "__"])
+@pytest.mark.parametrize(
+    "one",
+    [
+        {"group": "a", "message": HELLO},
+        {"user": 7, "message": HELLO},
+        {"channel": "a", "message": HELLO},
+        {"group": "mail_7", "message": {"action": "new_mail", "payload": 3}},
+    ],
+)
+async def test_what_tells_a_layer_what_to_do_is_refused(
+    client: httpx.AsyncClient, layer: InMemoryChannelLayer, one: dict[str, Any], key: str
+) -> None:
+    member = await member_of(layer, "a")
+    bad = {**one, "message": {**one["message"], key: "x"}}
+    answer = await publish(client, [{"group": "a", "message": HELLO}, bad])
+    assert answer.status_code == 422 and repr(key) in answer.json()["detail"][0]["msg"]
+    inside = {**HELLO, "_text": {key: "x"}}
+    assert (await publish(client, {"group": "a", "message": inside})).status_code == 200
+    assert await layer.receive(member) == inside, "nothing was published before"
+
+
 async def test_one_that_is_refused_holds_back_all(
     client: httpx.AsyncClient, layer: InMemoryChannelLayer
 ) -> None:
