@@ -148,15 +148,19 @@ class Exchange:
             if self._throttle.due("reply"):
                 log.exception("a question of another process was not answered")
 
-    async def ask(self, question: Question) -> Answers:
+    async def ask(self, question: Question, *, all_of_them: bool = False) -> Answers:
         """Return what each process answers within ``ANSWER_S``, this one among them.
 
-        Waits a second at most for the reports, and as long for the answers. Raises nothing for an outage.
+        Waits a second at most for the reports, and as long for the answers. During an outage this process
+        is the only one; with ``all_of_them`` LayerUnavailable is raised then, and nobody is asked.
         """
         self.start()
         if self._loop is not None and self._loop is not asyncio.get_running_loop():  # of another thread
-            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self.ask(question), self._loop))
+            asking = self.ask(question, all_of_them=all_of_them)
+            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asking, self._loop))
         found = await fleet.processes()
+        if all_of_them and not found.whole and fleet.meeting_places():
+            raise LayerUnavailable("the other processes cannot be asked: no layer's Redis answers")
         given = {found.own.id: await self._answer(question)}
         others = {process.id: process.address for process in found.processes if process.address}
         others.pop(found.own.id, None)

@@ -47,18 +47,18 @@ class Orders:
         self._waiting: OrderedDict[str, Order] = OrderedDict()
 
     async def prepare(self, who: str, kind: Any, name: Any) -> dict[str, Any]:
-        """Return ``{"count", "silent", "confirm"}``: how many sockets it is about, and what confirms it.
+        """Return ``{"count", "silent", "whole", "confirm"}``: of how many sockets, and what confirms it.
 
-        Raises Refused.
+        Raises Refused, and LayerUnavailable if there is a Redis, and nobody else can be asked.
         """
         if kind not in KINDS or not isinstance(name, str) or not 0 < len(name) <= MOST_NAME:
             raise Refused(f"expected kind, one of {listed(KINDS)}, and name, a text")
-        answers = await self._exchange.ask({"what": "find", "kind": kind, "name": name})
+        answers = await self._exchange.ask({"what": "find", "kind": kind, "name": name}, all_of_them=True)
         token = secrets.token_urlsafe(24)
         self._waiting[token] = Order(who, kind, name, steady() + CONFIRM_S)
         while len(self._waiting) > MOST_ORDERS:
             self._waiting.popitem(last=False)
-        return {"count": _sum(answers), "silent": answers.silent, "confirm": token}
+        return {**_told(answers), "confirm": token}
 
     def redeem(self, token: object) -> dict[str, Any]:
         """Return the order that ``token`` confirms, which is then gone; empty if there is none here."""
@@ -68,11 +68,11 @@ class Orders:
         return {"who": order.who, "kind": order.kind, "name": order.name}
 
     async def carry_out(self, who: str, token: str, address: str) -> dict[str, Any]:
-        """Close what ``prepare`` has told of; return ``{"count", "silent"}``. Raises Refused.
+        """Close what ``prepare`` has told of; return ``{"count", "silent", "whole"}``. Raises as it does.
 
         ``address``: from where the confirmation came, for the audit record.
         """
-        answers = await self._exchange.ask({"what": "redeem", "token": token})
+        answers = await self._exchange.ask({"what": "redeem", "token": token}, all_of_them=True)
         orders = [given for given in answers.given.values() if given.get("who")]
         if not orders and answers.silent:
             raise Refused(f"nothing was closed: {listed(answers.silent)} did not answer. Ask again")
@@ -83,17 +83,27 @@ class Orders:
             raise Refused("somebody else has asked for this")
         kind, name = str(order["kind"]), str(order["name"])
         done = await self._exchange.ask(
-            {"what": "close", "kind": kind, "name": name, "code": POLICY_VIOLATION}
+            {"what": "close", "kind": kind, "name": name, "code": POLICY_VIOLATION}, all_of_them=True
         )
-        count = _sum(done)
+        told = _told(done)
+        count, silent = told["count"], told["silent"]
         audit.warning(
-            "%s closed %d sockets of %s %s, from %s",
+            "%s closed %d sockets of %s %s, from %s%s",
             *(shown(who), count, kind, shown(name), address),
-            extra={"by": who, "address": address, "action": "close", kind: name, "count": count},
+            f"; no answer from {listed(silent)}" if silent else "",
+            extra={
+                **{"by": who, "address": address, "action": "close"},
+                **{kind: name, "count": count, "silent": silent},
+            },
         )
-        return {"count": count, "silent": done.silent}
+        return told
 
 
-def _sum(answers: Answers) -> int:
+def _told(answers: Answers) -> dict[str, Any]:
+    """Return ``{"count", "silent", "whole"}``: of how many sockets, and who has not been asked or heard."""
     counts = [given.get("count") for given in answers.given.values()]
-    return sum(count for count in counts if isinstance(count, int))
+    return {
+        "count": sum(count for count in counts if isinstance(count, int)),
+        "silent": answers.silent,
+        "whole": answers.found.whole,
+    }

@@ -138,6 +138,7 @@ class Page:
             "count": count,
             "sockets": sockets[:MOST_FOUND],
             "silent": answers.silent,
+            "whole": answers.found.whole,
             "people": await self._people(name) if kind == "group" else None,
         }
         return JSONResponse(found)
@@ -189,6 +190,8 @@ class Page:
             return JSONResponse(await _orders.prepare(who, content.get("kind"), content.get("name")))
         except Refused as error:
             return JSONResponse({"problem": str(error)}, CONFLICT)
+        except LayerUnavailable as error:
+            raise _later(f"Nothing was closed: {error}") from error
 
 
 class _Stream(StreamingResponse):

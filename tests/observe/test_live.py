@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import re
+import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
@@ -16,6 +17,7 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from redis import Redis
 
 import compat.live
 from compat.exceptions import LayerUnavailable
@@ -83,7 +85,7 @@ def find(server: Server, kind: str, name: str) -> dict[str, Any]:
         answer = client.get(server.http("/live/find"), params={kind: name}, headers=ADA)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
-    assert found["silent"] == []
+    assert found["silent"] == [] and found["whole"] is True
     return found
 
 
@@ -146,7 +148,7 @@ def test_what_is_found_is_closed_once_it_is_confirmed(server: Server, log: Path,
         assert (told["count"], told["silent"]) == (count, [])
         assert find(server, "group", f"closing-{kind}")["count"] == 4
         done = post(server, {"confirm": told["confirm"]})
-        assert done.json() == {"count": count, "silent": []}
+        assert done.json() == {"count": count, "silent": [], "whole": True}
         until(lambda: find(server, "group", f"closing-{kind}")["count"] == 4 - count, "they are closed")
         if count == 4:
             assert {one.wait_closed()[0] for one in mine} == {1008}
@@ -165,6 +167,40 @@ def test_a_connection_of_the_manager_is_closed(server: Server) -> None:
         told = post(server, {"kind": "user", "name": "mallory"}).json()
         assert post(server, {"confirm": told["confirm"]}).json()["count"] == 1
         assert client.wait_closed()[0] == 1008
+
+
+def test_without_redis_nothing_is_closed(server: Server, redis: RedisServer) -> None:
+    """Others may have more of the sockets, and cannot be asked."""
+    with room(server, "apart", "apart"):
+        until(lambda: find(server, "user", "apart")["count"] == 1, "it is found")
+        told = post(server, {"kind": "user", "name": "apart"}).json()
+        assert told["whole"] is True
+        redis.pause()
+        try:
+            found = get(server, "/live/find?user=apart", **ADA).json()
+            assert (found["whole"], found["silent"]) == (False, [])
+            for content in ({"kind": "user", "name": "apart"}, {"confirm": told["confirm"]}):
+                refused = post(server, content)
+                assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+                assert "Nothing was closed" in refused.text
+        finally:
+            redis.resume()
+        until(lambda: both(server), "both can be asked again")
+        assert post(server, {"confirm": told["confirm"]}).json()["count"] == 1
+
+
+def test_the_audit_record_names_who_was_silent(server: Server, redis: RedisServer, log: Path) -> None:
+    ghost = {"id": "ghost", "host": "gone", "pid": 1, "began": 1.0, "at": 1.0, "counters": {}}
+    with room(server, "haunted", "haunted"), Redis.from_url(redis.url) as reports:
+        until(lambda: find(server, "user", "haunted")["count"] == 1, "it is found")
+        reports.hset("live:reports", "ghost", json.dumps(ghost))
+        reports.zadd("live:reporters", {"ghost": 1000 * (time.time() + 5)})
+        told = post(server, {"kind": "user", "name": "haunted"}).json()
+        done = post(server, {"confirm": told["confirm"]}).json()
+        reports.hdel("live:reports", "ghost")
+    assert done == {"count": 1, "silent": ["gone:1"], "whole": True}
+    said = "'ada' closed 1 sockets of user 'haunted', from '127.0.0.1'; no answer from 'gone:1'"
+    until(lambda: said in log.read_text(), "the record says so")
 
 
 def test_a_group_is_watched_without_its_secrets(server: Server) -> None:

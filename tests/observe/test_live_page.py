@@ -85,6 +85,7 @@ def test_by_keyboard_a_group_is_watched_and_closed(server: Server, page: Browser
         page.execute_script("document.getElementById('kind').value = 'group'")
         press(Keys.ENTER)
         shows(page, "#found", "1 socket of group “watched”")
+        shows(page, "#people", "Only this process was asked.")
         shows(page, "#result td", MARKUP)
         page.find_element(By.ID, "watch").send_keys(Keys.ENTER)
         shows(page, "#watched", "watched")
@@ -99,7 +100,7 @@ def test_by_keyboard_a_group_is_watched_and_closed(server: Server, page: Browser
         dialog = page.find_element(By.ID, "confirm")
         page.find_element(By.ID, "close-all").send_keys(Keys.ENTER)
         until(dialog.is_displayed, "there is a question")
-        assert texts(page, "#question") == ["Close 1 socket of group “watched”?"]
+        assert texts(page, "#question") == ["Close 1 socket of group “watched”? Only this process was asked."]
         press(Keys.ESCAPE)
         until(lambda: not dialog.is_displayed(), "the question is gone")
         page.find_element(By.ID, "close-all").send_keys(Keys.ENTER)

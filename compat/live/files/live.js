@@ -1,5 +1,6 @@
 // The live page. What comes from outside becomes text, never markup.
 const EVERY = 1000, KEPT = 120, SHOWN = 200;   // ms, points of a plot, messages
+const ALONE = "Only this process was asked.";
 const byId = id => document.getElementById(id);
 const number = new Intl.NumberFormat();
 const total = counts => Object.values(counts ?? {}).reduce((sum, count) => sum + count, 0);
@@ -170,11 +171,11 @@ let result = null;
 async function find(kind, name) {
   complain();
   try { result = await ask(`find?${new URLSearchParams({[kind]: name})}`); } catch (error) { return complain(error.message); }
-  const {count, sockets, people, silent} = result;
+  const {count, sockets, people, silent, whole} = result;
   byId("result").hidden = false;
   byId("found").textContent = `${shown(count)} ${count === 1 ? "socket" : "sockets"} of ${kind} “${name}”` + (count > sockets.length ? `, the first ${sockets.length}:` : "");
   byId("people").textContent = (people ? `${shown(people.count)} present: ${people.first.join(", ")}${people.count > people.first.length ? ", …" : ""}. ` : "")
-    + (silent.length ? `No answer from ${silent.join(", ")}.` : "");
+    + (whole ? "" : ALONE) + (silent.length ? `No answer from ${silent.join(", ")}.` : "");
   byId("watch").hidden = kind !== "group";
   byId("close-all").hidden = count === 0;
   fill(byId("sockets"), sockets.map(one => [one.user ? look("user", one.user) : "–", one.path, one.consumer, one.process + (one.parked ? " (parked)" : ""), one.waiting,
@@ -193,8 +194,8 @@ function confirmed(question) {
 async function close(kind, name) {
   complain();
   try {
-    const {count, confirm, silent} = await order({kind, name});
-    const some = silent.length ? ` ${silent.join(", ")} did not answer, and may have more.` : "";
+    const {count, confirm, silent, whole} = await order({kind, name});
+    const some = !whole ? ` ${ALONE}` : silent.length ? ` ${silent.join(", ")} did not answer, and may have more.` : "";
     if (!await confirmed(`Close ${shown(count)} ${count === 1 ? "socket" : "sockets"} of ${kind} “${name}”?${some}`)) return;
     const done = await order({confirm});
     byId("state").textContent = `Closed ${shown(done.count)}`;
