@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from compat.engine.refusal import shown
 from compat.engine.reports import describe
 from compat.logs import FIELD, about
 
@@ -35,7 +36,7 @@ class Whose:
         if consumer is None:
             return ""
         user = self.fields().get("user")
-        return f". Its consumer: {describe(consumer)}" + (f", user {user}" if user else "")
+        return f". Its consumer: {describe(consumer)}" + (f", user {shown(user)}" if user else "")
 
     def fields(self) -> dict[str, str]:
         """Return the fields of its connection, or the channel alone."""

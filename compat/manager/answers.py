@@ -11,6 +11,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketState
 
+from compat.engine.refusal import shown
 from compat.manager.exceptions import REASON_BYTES, BackendError, BaseError, ConnectionError, ErrorSeverity
 
 __all__ = ["add_exception_handlers", "log_if_serious"]
@@ -37,7 +38,7 @@ def log_if_serious(error: BaseError, **where: str | None) -> None:
     """Log an error of high or critical severity, with its cause, and ``where`` it happened."""
     if error.severity not in SERIOUS:
         return
-    places = "".join(f", {name} {value or '-'}" for name, value in where.items())
+    places = "".join(f", {name} {shown(value) if value else '-'}" for name, value in where.items())
     # The text of a BackendError is enough without a traceback: Redis is away, and what to do.
     cause = None if isinstance(error, BackendError) else error.cause
     log.error(
@@ -49,10 +50,10 @@ async def _answer(connection: HTTPConnection, error: Exception) -> Any:
     assert isinstance(error, BaseError)
     if isinstance(connection, WebSocket):
         if not isinstance(error, ConnectionError):  # the manager has logged these
-            log_if_serious(error, path=connection.url.path)
+            log_if_serious(error, path=connection.scope["path"])
         await _close(connection, error)
         return None
-    log_if_serious(error, path=connection.url.path)
+    log_if_serious(error, path=connection.scope["path"])
     return JSONResponse(error.to_response().to_dict(), error.http_status, headers=_headers(error))
 
 

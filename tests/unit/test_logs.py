@@ -6,6 +6,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -137,7 +138,18 @@ def test_a_drop_says_whose(lines: io.StringIO) -> None:
     assert (record["reason"], record["count"]) == ("overflow", 1)
     assert (record["consumer"], record["user"]) == (f"{__name__}.Stuck", "7")
     assert record["message"].startswith(f"channel {record['channel']} lost a message")
-    assert record["message"].endswith(f"Its consumer: {__name__}.Stuck at '/stuck/', user 7")
+    assert record["message"].endswith(f"Its consumer: {__name__}.Stuck at '/stuck/', user '7'")
+
+
+def test_a_user_s_key_adds_no_line_to_a_text_log() -> None:
+    class Somebody:
+        scope = {"user": SimpleNamespace(pk="7\n2026-11-23 CRITICAL root: all is lost"), "path": "/"}
+
+    register.enter("of somebody", Somebody())
+    try:
+        assert str(register.Whose("of somebody")).endswith(r"user '7\n2026-11-23 CRITICAL root: all is lost'")
+    finally:
+        register.leave("of somebody")
 
 
 def test_who_is_closed_for_a_full_inbox_is_named_too(lines: io.StringIO) -> None:

@@ -104,9 +104,9 @@ def test_serious_errors_are_logged_with_their_cause(server: LiveServer) -> None:
             get(server, f"/{name}")
     logged = [record for record in records.kept if record.name == "compat.manager"]
     assert [record.getMessage().rpartition("path ")[2] for record in logged] == [
-        "/backend)",
-        "/connection)",
-        "/system)",
+        "'/backend')",
+        "'/connection')",
+        "'/system')",
     ]
     assert ERRORS["system"].context.error_id in logged[2].getMessage()
     assert logged[2].exc_info and "why" in str(logged[2].exc_info[1])
