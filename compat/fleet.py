@@ -13,6 +13,7 @@ import logging
 import os
 import socket
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -65,13 +66,13 @@ class Process:
     counters: Mapping[str, Any]
     """What ``compat.metrics.snapshot()`` returned there; a process of another version may lack some of it."""
     mark: str = ""
-    """Tells two machines of one name apart."""
+    """The beginning of the id, while another process reports with the same host and pid; else empty."""
     address: str = ""
     """The channel on which it answers questions (``compat.live``); empty if it does not."""
 
     @property
     def name(self) -> str:
-        """``host:pid``, the same after a restart in a container; that of no other process."""
+        """``host:pid``, the same after a restart in a container; that of no other that reports now."""
         return f"{self.host}:{self.pid}{self.mark}"
 
 
@@ -161,7 +162,8 @@ class _Reporter:
         own = self.own()
         found, whole = await self._exchange(self._report(own), read=True)
         others = [process for process in found if process.id != own.id]
-        return Fleet(_distinct([own, *others]), whole, own)
+        distinct = _distinct([own, *others])
+        return Fleet(distinct, whole, next(process for process in distinct if process.id == own.id))
 
     async def others(self) -> Reported:
         """Return what ``compat.fleet.others`` does."""
@@ -230,19 +232,20 @@ def _process(report: bytes) -> Process | None:
 
 
 def _distinct(found: Iterable[Process]) -> tuple[Process, ...]:
-    """Return the newest report of each process, sorted by name; two of one name get a mark each."""
+    """Return the newest report of each process, sorted by name; all of one host and pid get a mark.
+
+    None of them keeps the plain name: its counters would become those of another when it ends.
+    """
     newest: dict[str, Process] = {}
     for process in found:
         if process.id not in newest or newest[process.id].at < process.at:
             newest[process.id] = process
-    seen: set[str] = set()
-    marked = []
-    for process in sorted(newest.values(), key=lambda process: (process.name, process.began, process.id)):
-        if process.name in seen:
-            process = replace(process, mark=f"-{process.id[:8]}")
-        seen.add(process.name)
-        marked.append(process)
-    return tuple(marked)
+    named = Counter(process.name for process in newest.values())
+    marked = [
+        replace(process, mark=f"-{process.id[:8]}") if named[process.name] > 1 else process
+        for process in newest.values()
+    ]
+    return tuple(sorted(marked, key=lambda process: (process.name, process.began, process.id)))
 
 
 def meeting_places() -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import gc
 import json
 import os
@@ -185,8 +186,47 @@ def test_reports_that_nobody_of_ours_has_written(alone: tuple[Server, RedisServe
         redis.hdel("counted:reports", *reports)
     assert len(processes(found)) == 3
     name = 'a"\n# b:1'
-    assert found["channels_connections", name] == found["channels_connections", f"{name}-2"] == 7
-    assert ("channels_connections_accepted_total", name) not in found
+    assert found["channels_connections", f"{name}-1"] == found["channels_connections", f"{name}-2"] == 7
+    assert ("channels_connections_accepted_total", f"{name}-1") not in found
+
+
+def test_two_of_one_name_keep_their_series_when_one_restarts(alone: tuple[Server, RedisServer]) -> None:
+    """As containers on the network of one host, in each of which the process is the first."""
+    server, redis_server = alone
+
+    def accepted(*those: tuple[str, float]) -> dict[str, float]:
+        """The series of the host, while these processes report, by id and count."""
+        reports: dict[Any, Any] = {
+            name: json.dumps({**GHOST, "id": name * 32, "began": began, "counters": counted(count)})
+            for began, (name, count) in enumerate(those)
+        }
+        with Redis.from_url(redis_server.url) as redis:
+            redis.hset("counted:reports", mapping=reports)
+            found = scrape(server)
+            redis.hdel("counted:reports", *reports)
+        name = "channels_connections_accepted_total"
+        return {
+            labels[0]: value for (of, *labels), value in found.items() if of == name and "gone" in labels[0]
+        }
+
+    def counted(total: float) -> dict[str, Any]:
+        return {"connections": {"total": total}}
+
+    assert accepted(("a", 100), ("b", 90000)) == {"gone:1-aaaaaaaa": 100, "gone:1-bbbbbbbb": 90000}
+    assert accepted(("b", 90000), ("c", 0)) == {"gone:1-bbbbbbbb": 90000, "gone:1-cccccccc": 0}
+    assert accepted(("c", 5)) == {"gone:1": 5}
+
+
+async def test_this_process_is_marked_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = fleet._reporter.own()
+    twin = dataclasses.replace(own, id="twin")
+
+    async def exchange(report: str, *, read: bool) -> tuple[list[fleet.Process], bool]:
+        return [twin], True
+
+    monkeypatch.setattr(fleet._reporter, "_exchange", exchange)
+    found = await fleet._reporter._read()
+    assert found.own.name == f"{own.name}-{own.id[:8]}" and found.own in found.processes
 
 
 def test_a_lease_ends_whatever_becomes_of_the_keys(alone: tuple[Server, RedisServer]) -> None:
