@@ -16,10 +16,12 @@ __all__ = [
     "CHANNEL",
     "GROUP",
     "INVALID_NAME",
+    "LIVE",
     "MAX_NAME_LENGTH",
     "RESERVED",
     "get_handler_name",
     "group_name",
+    "is_counted",
     "non_local_name",
     "person_group",
     "require_valid_channel_name",
@@ -43,6 +45,8 @@ _FORBIDDEN = re.compile(r"[^A-Za-z0-9\-_.]")
 
 RESERVED = ("compat.", "__")
 """Prefixes of the library's own groups: ``compat.user.7``, ``__broadcast__``."""
+LIVE = "compat.live"
+"""What the names of the live page's channels contain; over pub/sub the layer's prefix stands before it."""
 _HASHED = re.compile(r"\.\.[0-9a-f]{32}\Z")
 """The end of a name that ``group_name`` has made with a hash: two periods and 128 bits of SHA-256."""
 _READABLE = 64
@@ -98,6 +102,11 @@ def non_local_name(name: str) -> str:
     """Return the part of a channel name up to and including "!", or the whole name."""
     at = name.find("!")
     return name if at < 0 else name[: at + 1]
+
+
+def is_counted(channel: object) -> bool:
+    """Return True unless what is sent to ``channel`` is the live page's own: who looks changes no number."""
+    return not (isinstance(channel, str) and LIVE in channel)
 
 
 def group_name(text: str, prefix: str = "") -> str:

@@ -27,6 +27,7 @@ from compat.layers.redis.core import RedisChannelLayer
 from compat.layers.redis.pubsub import RedisPubSubChannelLayer
 from compat.layers.redis.streams import RedisStreamsChannelLayer
 from compat.metrics import connections
+from compat.names import is_counted
 from compat.tracing import TRACE_KEY, trace_by, without_trace
 from compat.types import Message
 
@@ -110,7 +111,7 @@ def _traced(tracer: trace.Tracer, name: str, send: Any, *, carry: bool) -> Any:
 
     @functools.wraps(send)
     async def traced(self: Any, target: Any, message: Any, *args: Any, **kwargs: Any) -> Any:
-        if _sending.get():
+        if _sending.get() or not is_counted(target):
             return await send(self, target, message, *args, **kwargs)
         with _Send(tracer, name, self, target, message, carry=carry) as sent:
             return await send(self, target, sent, *args, **kwargs)

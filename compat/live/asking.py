@@ -18,6 +18,7 @@ from compat.engine.doorman import attached
 from compat.engine.subscription import Subscription
 from compat.exceptions import ChannelFull, LayerUnavailable
 from compat.metrics import Throttle
+from compat.names import LIVE
 from compat.redis.waiting import settle, within
 from compat.types import Message
 
@@ -100,7 +101,7 @@ class Exchange:
 
     async def _open(self, layer: Any) -> None:
         try:
-            channel: str = await within(ANSWER_S, layer.new_channel("compat.live"))
+            channel: str = await within(ANSWER_S, layer.new_channel(LIVE))
             self._subscription = await attached(layer, channel, self._take, self._lost)
         except (LayerUnavailable, OSError, asyncio.TimeoutError) as error:
             if self._throttle.due("open"):

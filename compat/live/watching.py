@@ -15,6 +15,7 @@ from compat.engine.subscription import Subscription
 from compat.exceptions import LayerUnavailable
 from compat.live.redacting import Rule, as_text
 from compat.metrics import Throttle
+from compat.names import LIVE
 from compat.redis.waiting import wait_for_result
 from compat.resume.registry import registry
 from compat.types import Message
@@ -170,7 +171,7 @@ class Watches:
 
 
 async def _joined(layer: Any, group: str, watch: Watch, on_failure: Callable[[], None]) -> Subscription:
-    channel = await layer.new_channel("compat.live")
+    channel = await layer.new_channel(LIVE)
     subscription = await attached(layer, channel, watch.deliver, lambda error: on_failure())
     try:
         rules = getattr(layer, "rules", None)

@@ -10,15 +10,16 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 
+from compat.engine.doorman import attached
 from compat.engine.inbox import Inbox
 from compat.engine.parts import inbox_of
 from compat.engine.subscription import pushes
 from compat.exceptions import ChannelFull
 from compat.generic.websocket import AsyncJsonWebsocketConsumer
 from compat.layers import PushLayer, register_channel_layer, unregister_channel_layer
-from compat.names import require_valid_channel_name
+from compat.names import LIVE, require_valid_channel_name
 from compat.testing.websocket import WebsocketCommunicator
-from tests.support.layers import Kind
+from tests.support.layers import MOVING, Kind
 from tests.support.waiting import until_async
 
 Make = Callable[..., Any]
@@ -563,3 +564,18 @@ async def test_an_unknown_option_names_the_nearest(make: Make) -> None:
 def test_messages_are_pushed_into_inboxes(layer: Any) -> None:
     """And no task for each consumer calls ``receive()``, which is for layers that cannot push."""
     assert pushes(layer)
+
+
+@pytest.mark.layers(ours=True, serializes=True)
+@pytest.mark.quick_kinds
+async def test_what_the_live_page_asks_counts_nowhere(make: Make, kind: Kind) -> None:
+    if kind in MOVING:
+        pytest.skip("each of its two layers counts for itself")
+    layer, heard = make(), list[Any]()
+    both = [await attached(layer, await layer.new_channel(word), heard.append) for word in (LIVE, "other")]
+    for subscription in both:
+        await layer.send(subscription.channel, {"type": "said"})
+    await until_async(lambda: len(heard) == 2, "both have come")
+    assert (layer.metrics.sent, layer.metrics.delivered) == (1, 1)
+    for subscription in both:
+        await subscription.end()

@@ -135,6 +135,23 @@ def test_all_processes_whoever_is_asked(server: Server) -> None:
     until(lambda: total(now(server), "sockets") == 0, "they have left")
 
 
+def test_who_looks_changes_no_rate(server: Server) -> None:
+    """What the processes say to each other for the page is not what the application sends."""
+
+    def counted(since: float) -> list[tuple[int, int]]:
+        """What each process has sent and delivered, once it has reported after ``since``."""
+        found = now(server)["processes"]
+        layers = [one["layers"]["default"] for one in found if one["at"] > since]
+        return [(one["sent"], one["delivered"]) for one in layers] if len(layers) == len(found) else []
+
+    begun = time.time()
+    before = until(lambda: counted(begun), "both have reported")
+    for _ in range(20):
+        find(server, "user", "nobody")
+    looked = time.time()
+    assert until(lambda: counted(looked), "both have reported again") == before
+
+
 @pytest.mark.parametrize("kind", ["user", "group", "channel"])
 def test_what_is_found_is_closed_once_it_is_confirmed(server: Server, log: Path, kind: str) -> None:
     with ExitStack() as clients:

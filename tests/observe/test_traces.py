@@ -27,6 +27,7 @@ from compat.layers import InMemoryChannelLayer, register_channel_layer, unregist
 from compat.layers.redis.core import RedisChannelLayer
 from compat.layers.redis.pubsub import RedisPubSubChannelLayer
 from compat.layers.redis.streams import RedisStreamsChannelLayer
+from compat.names import LIVE
 from compat.testing import WebsocketCommunicator
 from compat.tracing import TRACE_KEY
 from tests.support.browser import Browser
@@ -261,6 +262,12 @@ async def test_who_receives_by_hand_finds_no_trace(spans: Spans, layer: Any) -> 
     mine = await layer.new_channel()
     await layer.send(mine, {"type": "x"})
     assert await layer.receive(mine) == {"type": "x"}
+
+
+async def test_what_the_live_page_asks_is_no_send_of_the_application(spans: Spans, layer: Any) -> None:
+    channel = await layer.new_channel(LIVE)
+    await layer.send(channel, {"type": "compat.ask"})
+    assert spans.get_finished_spans() == ()
 
 
 def test_a_blocking_send_is_traced_and_takes_out_what_a_client_says(spans: Spans, redis_url: str) -> None:

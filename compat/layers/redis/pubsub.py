@@ -21,6 +21,7 @@ from compat.layers.redis.layer import RedisLayer
 from compat.layers.redis.pubsub_station import PubSubStation
 from compat.layers.redis.recordings import PASSING, Recordings, Written, without_reserved
 from compat.layers.redis.upstream_names import PrivateNamesOfPubSub
+from compat.names import is_counted
 from compat.redis.commands import Commands
 from compat.redis.loops import background
 from compat.redis.streams.history import NOWHERE
@@ -130,7 +131,8 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
         _require_name("channel", channel)
         owner = self.owners.get(channel)
         self._require_room(channel, owner.boxes.get(channel) if owner is not None else None)
-        if not await self._publish(commands, self.keys.channel_topic(channel), self.serialize(message)):
+        topic, body = self.keys.channel_topic(channel), self.serialize(message)
+        if not await self._publish(commands, topic, body, counted=is_counted(channel)):
             self.count_drop(channel, "gone")
 
     async def receive(self, channel: str) -> Message:
@@ -269,11 +271,12 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
         placed = self.recordings.placed(written, epoch, offset, group)
         return await self._publish(commands, topic, self.serialize(placed))
 
-    async def _publish(self, commands: Commands, topic: str, body: bytes) -> int:
+    async def _publish(self, commands: Commands, topic: str, body: bytes, *, counted: bool = True) -> int:
         """Return how many connections have got the message."""
         command = await self._publishing()
         heard: int = await commands.call(self.keys.shard_in(topic), command, topic, body)
-        self.metrics.count_sent()
+        if counted:
+            self.metrics.count_sent()
         return heard
 
     # Upkeep

@@ -19,7 +19,7 @@ from compat.layers.redis.receipts import Receipt
 from compat.layers.redis.recordings import PASSING, Written, without_reserved
 from compat.layers.redis.scripts import FANOUT, FANOUT_RECORDED, MEMBERS, PUSH, SEND
 from compat.layers.redis.serializers import Template
-from compat.names import non_local_name
+from compat.names import is_counted, non_local_name
 from compat.redis.commands import Commands
 from compat.redis.encoding import Argument
 from compat.redis.streams.history import UNPLACED, Record
@@ -95,7 +95,8 @@ class QueueSending:
             self._count_expired(f"channel {channel}", expired)
         if not stored:
             raise ChannelFull(channel)
-        layer.metrics.count_sent()
+        if is_counted(channel):
+            layer.metrics.count_sent()
 
     async def group_send(
         self, commands: Commands, group: str, message: Message, exclude: Collection[str]

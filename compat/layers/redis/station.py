@@ -21,6 +21,7 @@ from compat.layers.copies import copier
 from compat.layers.presence.attendance import Attendance
 from compat.layers.redis.people import RedisPeople
 from compat.layers.redis.receipts import Receipt, Receipts
+from compat.names import is_counted
 from compat.redis.backoff import Backoff
 from compat.redis.connection import RedisUnavailable
 from compat.redis.outages import OutageLog
@@ -197,7 +198,8 @@ class Station:
             self.metrics.lose("gone")
             return None
         if self._push(channel, box, message, deadline):
-            self.metrics.count_delivered()
+            if is_counted(channel):
+                self.metrics.count_delivered()
             return True
         self.count_drop(channel, "overflow")
         return False

@@ -21,6 +21,7 @@ from compat.layers.redis.plain import take_in_background
 from compat.layers.redis.recordings import Recordings, without_reserved
 from compat.layers.redis.scripts import ADD_JOB
 from compat.layers.redis.streams_station import StreamsStation
+from compat.names import is_counted
 from compat.redis.commands import Commands
 from compat.redis.loops import background
 from compat.redis.outages import event_of
@@ -165,7 +166,8 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
                 self.count_drop(channel, "expired", expired)
             if not stored:
                 raise ChannelFull(channel)
-        self.metrics.count_sent()
+        if is_counted(channel):
+            self.metrics.count_sent()
 
     async def _receive_plain(self, channel: str) -> Message:
         station = self._station()
