@@ -14,10 +14,12 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from compat.clock import steady
+from compat.clock import steady, wall
 from compat.engine.limits import admissions
 from compat.exceptions import ImproperlyConfigured, LayerUnavailable
 from compat.layers import channel_layers, get_channel_layer
+from compat.metrics import LayerMetrics
+from compat.redis.waiting import SharedAnswer
 from compat.settings import settings
 
 __all__ = ["live", "not_ready", "ready"]
@@ -33,28 +35,28 @@ class _Layers:
 
     def __init__(self) -> None:
         self._since: dict[str, float] = {}
-        """When a layer was first found to be away, by ``steady()``."""
+        """When a layer went away, as far as is known, by ``steady()``."""
         self._known: set[str] = set()
         """Those that have answered once."""
-        self._next = float("-inf")
+        self._asking = SharedAnswer(self._ask_all, EVERY_S)
 
     async def away(self, seconds: float) -> list[str]:
         """Return a sentence for each layer that has been away for so many seconds, or has never answered."""
-        aliases = channel_layers.aliases()
-        now = steady()
-        if now >= self._next:
-            self._next = now + EVERY_S
-            await asyncio.gather(*map(self._ask, aliases))
-        return [text for alias in aliases if (text := self._said(alias, seconds))]
+        await self._asking.get()
+        return [text for alias in channel_layers.aliases() if (text := self._said(alias, seconds))]
+
+    async def _ask_all(self) -> None:
+        await asyncio.gather(*map(self._ask, channel_layers.aliases()))
 
     async def _ask(self, alias: str) -> None:
         layer: Any = get_channel_layer(alias)
         ping = getattr(layer, "ping", None)
+        began = steady()
         try:
             if ping is not None:
                 await asyncio.wait_for(ping(), PING_S)
         except (LayerUnavailable, asyncio.TimeoutError):
-            self._since.setdefault(alias, steady())
+            self._since[alias] = min(self._since.get(alias, began), _noticed(layer))
         else:
             self._known.add(alias)
             self._since.pop(alias, None)
@@ -64,6 +66,14 @@ class _Layers:
             return f"layer {alias!r} has not answered yet"
         away_s = steady() - self._since[alias] if alias in self._since else -1.0
         return f"layer {alias!r} has been away for {away_s:.0f} s" if away_s >= seconds else ""
+
+
+def _noticed(layer: Any) -> float:
+    """Return since when a layer itself knows that its server is away, by ``steady()``; else infinity."""
+    metrics = getattr(layer, "metrics", None)
+    gaps = tuple(metrics.gaps) if isinstance(metrics, LayerMetrics) else ()
+    began = [gap.began for gap in gaps if gap.ended is None]
+    return steady() - (wall() - min(began)) if began else float("inf")
 
 
 _layers = _Layers()

@@ -12,9 +12,11 @@ import pytest
 from fastapi import FastAPI
 
 from compat import health
+from compat.clock import wall
 from compat.engine.limits import admissions
 from compat.exceptions import ImproperlyConfigured
-from compat.layers import channel_layers, unregister_channel_layer
+from compat.layers import channel_layers, register_channel_layer, unregister_channel_layer
+from compat.layers.redis.core import RedisChannelLayer
 from compat.settings import override
 from tests.support.processes import free_port
 from tests.support.redis_server import RedisServer
@@ -26,8 +28,8 @@ MEMORY = {"BACKEND": "compat.layers.InMemoryChannelLayer"}
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(health, "_layers", health._Layers())
     monkeypatch.setattr(health, "EVERY_S", 0.0)
+    monkeypatch.setattr(health, "_layers", health._Layers())
     yield
     for alias in tuple(channel_layers.backends):
         unregister_channel_layer(alias)
@@ -87,17 +89,47 @@ async def test_while_it_drains(client: httpx.AsyncClient, monkeypatch: pytest.Mo
     assert (await client.get("/live")).status_code == 200
 
 
-async def test_many_who_ask_cost_one_question(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(health, "EVERY_S", 3600.0)
+async def test_many_who_ask_cost_one_question(monkeypatch: pytest.MonkeyPatch, redis_url: str) -> None:
+    """And all of them wait for its answer."""
     asked = []
 
-    async def ask(self: Any, alias: str) -> None:
-        asked.append(alias)
+    class Counted(RedisChannelLayer):
+        async def ping(self) -> None:
+            asked.append(self)
+            await super().ping()
 
-    monkeypatch.setattr(health._Layers, "_ask", ask)
-    with override(CHANNEL_LAYERS={"default": MEMORY}):
-        await asyncio.gather(*(health.not_ready() for _ in range(100)))
-    assert asked == ["default"]
+    monkeypatch.setattr(health, "EVERY_S", 3600.0)
+    monkeypatch.setattr(health, "_layers", health._Layers())
+    register_channel_layer("default", layer := Counted(hosts=[redis_url]))
+    assert await asyncio.gather(*(health.not_ready() for _ in range(100))) == [[]] * 100
+    assert await health.not_ready() == [] and asked == [layer]
+    await layer.close_pools()
+
+
+async def test_the_time_for_which_redis_does_not_answer_counts(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, redis_server: RedisServer
+) -> None:
+    monkeypatch.setattr(health, "PING_S", 1.0)
+    layers = {"default": {"BACKEND": QUEUE, "CONFIG": {"hosts": [redis_server.url]}}}
+    with override(CHANNEL_LAYERS=layers, CHANNEL_READY_SECONDS=0.5):
+        assert await answer(client) == (200, {"ready": True})
+        redis_server.pause()
+        assert (await answer(client))[0] == 503
+
+
+async def test_what_the_layer_has_noticed_before_counts(
+    client: httpx.AsyncClient, redis_server: RedisServer
+) -> None:
+    layers = {"default": {"BACKEND": QUEUE, "CONFIG": {"hosts": [redis_server.url]}}}
+    with override(CHANNEL_LAYERS=layers, CHANNEL_READY_SECONDS=3600):
+        assert await answer(client) == (200, {"ready": True})
+        layer: Any = channel_layers["default"]
+        layer.metrics.gap_ends(layer.metrics.gap_begins(wall() - 7200), wall() - 5000)
+        redis_server.stop()
+        assert await answer(client) == (200, {"ready": True}), "it has been back since"
+        layer.metrics.gap_begins(wall() - 3600)
+        code, told = await answer(client)
+    assert code == 503 and told["why"][0].startswith("layer 'default' has been away for 36")
 
 
 @pytest.mark.parametrize("value", [-1, True, "10", float("nan"), None])
