@@ -80,23 +80,30 @@ class JSONFormatter(logging.Formatter):
         _followed = True
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line; what has no form in JSON becomes its ``repr()``."""
-        told: dict[str, Any] = {
+        """Return the line; what has no form in JSON becomes its ``repr()``.
+
+        An ``extra`` does not replace the first four fields, nor ``exception`` and ``stack`` where they are.
+        """
+        own: dict[str, Any] = {
             "time": _utc(record.created),
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
         }
         fields = getattr(record, FIELD, None)
-        told.update(fields if isinstance(fields, dict) else connection())
-        told.update({key: value for key, value in vars(record).items() if key not in STANDARD})
+        about_it = fields if isinstance(fields, dict) else connection()
+        extra = {key: value for key, value in vars(record).items() if key not in STANDARD}
+        told = {**own, **about_it, **extra, **own}  # the order of the first, the values of the last
         if record.exc_info and not record.exc_text:
             record.exc_text = self.formatException(record.exc_info)
         if record.exc_text:
             told["exception"] = record.exc_text
         if record.stack_info:
             told["stack"] = self.formatStack(record.stack_info)
-        return json.dumps(told, default=_text, skipkeys=True)
+        try:
+            return _json(told)
+        except Exception:  # noqa: BLE001 - objects of the user's
+            return _json({str(key): _with_form(value) for key, value in told.items()})
 
 
 def use_json() -> None:
@@ -120,6 +127,19 @@ def _as_set() -> None:
 
 def _utc(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds % 1 * 1000):03}Z"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, default=_text, allow_nan=False)
+
+
+def _with_form(value: Any) -> Any:
+    """Return a value that has a form in JSON: this one, or its ``repr()``."""
+    try:
+        _json(value)
+    except Exception:  # noqa: BLE001 - objects of the user's
+        return _text(value)
+    return value
 
 
 def _text(value: Any) -> str:

@@ -191,6 +191,39 @@ def test_whatever_is_in_a_record_is_one_line_of_json() -> None:
     assert found["nested"] == {"1": "{2}"} and found["line"] == "a\nb\u2028c"
 
 
+def test_no_record_is_lost_for_one_value() -> None:
+    circular: list[Any] = []
+    circular.append(circular)
+    deep: Any = []
+    for _ in range(100_000):
+        deep = [deep]
+    values: dict[Any, Any] = {
+        "circular": circular,
+        "deep": deep,
+        "pairs": {("a", "b"): 1},
+        "nan": [float("nan")],
+    }
+    values |= {"msg": "hello", "ok": [1], ("a", "key"): 1}
+    found = formatted(logging.makeLogRecord(values))
+    assert (found["message"], found["ok"], found["('a', 'key')"]) == ("hello", [1], 1)
+    assert (found["circular"], found["pairs"], found["nan"]) == ("[[...]]", "{('a', 'b'): 1}", "[nan]")
+    assert "RecursionError" in found["deep"]
+
+
+def test_a_field_of_the_record_is_not_replaced() -> None:
+    own = {"time": 3, "level": 5, "logger": "x", "message": "x"}
+    record = logging.makeLogRecord({"msg": "hello", "levelname": "ERROR", "name": "app", "created": 0.0})
+    record.__dict__.update(own)
+    record.exc_text, record.__dict__["exception"] = "a traceback", "none"
+    assert formatted(record) == {
+        "time": "1970-01-01T00:00:00.000Z",
+        "level": "ERROR",
+        "logger": "app",
+        "message": "hello",
+        "exception": "a traceback",
+    }
+
+
 def test_a_user_whose_key_raises_loses_no_record() -> None:
     class Broken:
         @property
