@@ -52,8 +52,8 @@ _HASHED = re.compile(r"\.\.[0-9a-f]{32}\Z")
 _READABLE = 64
 _READ = 256
 """The number of characters that are used for the readable part, because normalizing takes quadratic time."""
-KEYS = ("pk", "id", "identity", "username", "display_name")
-"""What may tell users apart: of Django's, of an ORM's, then of Starlette's."""
+KEYS = ("pk", "id", "identity", "username")
+"""What tells users apart: Django's, an ORM's, then Starlette's. A display_name does not: several may have it."""
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+>")
 
 
