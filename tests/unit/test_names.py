@@ -183,12 +183,19 @@ def test_messages_without_a_handler_name(message: dict[str, object], text: str) 
 class Member(BaseUser):
     """One of a backend of Starlette's that leaves ``identity`` out."""
 
-    is_authenticated = True
-    display_name = "Ada"
+    @property
+    def is_authenticated(self) -> bool:
+        return True
+
+    @property
+    def display_name(self) -> str:
+        return "Ada"
 
 
 class Known(Member):
-    identity = "7f3a"
+    @property
+    def identity(self) -> str:
+        return "7f3a"
 
 
 class Printed:
