@@ -53,7 +53,7 @@ _READABLE = 64
 _READ = 256
 """The number of characters that are used for the readable part, because normalizing takes quadratic time."""
 KEYS = ("pk", "id", "identity", "username")
-"""What tells users apart: Django's, an ORM's, then Starlette's. A display_name does not: several may have it."""
+"""What tells users apart: Django's, an ORM's, then Starlette's. Several may have one display_name."""
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+>")
 
 
