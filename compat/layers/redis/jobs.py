@@ -39,6 +39,8 @@ class Terms(Protocol):
     tries: int
     takeover: float
     group_expiry: int
+    job_life_s: int
+    """For how long a channel's messages are kept after the last send, or after a worker has last looked."""
 
     def count_dead(self, channel: str, tries: int) -> None: ...
 
@@ -60,8 +62,9 @@ class Job:
     def acknowledge(self) -> None:
         """Say that the message has been handled; if Redis does not hear this, another worker handles it."""
         if self._jobs.held.pop((self.channel, self.id), None) is not None:
-            acknowledge, delete = (b"XACK", self._key, GROUP, self.id), (b"XDEL", self._key, self.id)
-            self._jobs.shards.tell(self._jobs.shard_of(self.channel), acknowledge, delete)
+            # In this order, because one that is not deleted would take room in the channel for ever.
+            delete, acknowledge = (b"XDEL", self._key, self.id), (b"XACK", self._key, GROUP, self.id)
+            self._jobs.shards.tell(self._jobs.shard_of(self.channel), delete, acknowledge)
 
     def put_back(self) -> None:
         """Let another caller have the message, which nobody has tried to handle."""
@@ -230,7 +233,7 @@ class JobReader(Reader):
         for channel in wanted:
             if channel not in self._grouped:
                 key = self._jobs.terms.keys.jobs(channel)
-                await MAKE_GROUP.run(link.call, [key], GROUP, self._jobs.terms.group_expiry)
+                await MAKE_GROUP.run(link.call, [key], GROUP, self._jobs.terms.job_life_s)
                 self._grouped.add(channel)
 
     async def _read(self, link: Link, wanted: dict[str, int]) -> None:

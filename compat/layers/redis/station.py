@@ -129,10 +129,13 @@ class Station:
 
     # What comes
 
-    def decode(self, source: str, data: bytes) -> Message | None:
-        """Return a message from ``source``; count and log one that cannot be decoded, and return None."""
+    def decode(self, source: str, data: bytes, *, kept: bool = False) -> Message | None:
+        """Return a message from ``source``; count and log one that cannot be decoded, and return None.
+
+        ``kept``: it may be older than ``expiry``.
+        """
         try:
-            message = self._layer.deserialize(data)
+            message = self._layer.deserialize_kept(data) if kept else self._layer.deserialize(data)
             if not isinstance(message, dict):
                 raise TypeError(f"it is not a dict but {type(message).__name__}")
         except Exception as error:  # noqa: BLE001 - whatever a serializer raises; the reader must go on

@@ -13,7 +13,7 @@ from typing import Any
 from compat.engine.inbox import Overflow
 from compat.exceptions import ChannelFull
 from compat.layers.base import Capacities, SendResult, require_message
-from compat.layers.redis.jobs import Job
+from compat.layers.redis.jobs import GROUP, Job
 from compat.layers.redis.keys import EXCLUDE_KEY, RESERVED_KEY, lease_of
 from compat.layers.redis.layer import log
 from compat.layers.redis.own_channels import OwnChannels
@@ -119,6 +119,7 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
         self.group_expiry = int(group_expiry)
         self.tries = int(tries)
         self.takeover = float(takeover)
+        self.job_life_s = max(self.group_expiry, self.expiry_s, 2 * math.ceil(takeover))
         self.recordings = Recordings(
             self,
             self.rules,
@@ -155,12 +156,11 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
             shard, command = self.keys.shard_in(topic), await self._publishing()
             await self.direct.append(commands, shard, keys, body, 0, topic, command)
         else:
-            life_s = max(self.group_expiry, self.expiry_s)
             stored, expired = await commands.run(
                 self.keys.shard_in(channel),
                 ADD_JOB,
                 [self.keys.jobs(channel)],
-                *(self.serialize(message), self.get_capacity(channel), self.expiry_s, life_s),
+                *(self.serialize(message), self.get_capacity(channel), self.expiry_s, self.job_life_s, GROUP),
             )
             if expired:
                 self.count_drop(channel, "expired", expired)

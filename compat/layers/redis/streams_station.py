@@ -221,7 +221,7 @@ class StreamsStation(OwnStation):
         super().gone(channel)
 
     def _decode_job(self, channel: str, body: bytes) -> Message | None:
-        message = self.decode(f"channel {channel}", body)
+        message = self.decode(f"channel {channel}", body, kept=True)
         if message is not None:
             self.metrics.count_delivered()
         return message
@@ -234,7 +234,9 @@ class StreamsStation(OwnStation):
             for key in await self.scan(index, head):
                 count = await self.shards.call(index, b"XLEN", key)
                 entries = await self.shards.call(index, b"XREVRANGE", key, "+", "-", b"COUNT", most)
-                messages = [self.decode(key.decode(), fields[1]) for _, fields in reversed(entries)]
+                messages = [
+                    self.decode(key.decode(), fields[1], kept=True) for _, fields in reversed(entries)
+                ]
                 channel = key.decode()[len(head) :]
                 found[channel] = (count, [message for message in messages if message is not None])
         return found

@@ -26,6 +26,8 @@ PARTS = {"people.lua", "record.lua"}
 """Functions, which are given their keys by the scripts that contain them."""
 PART = re.compile(r"(?<!function )\b(?:record|trim|person_of|write|publish)\(\s*([^,()]+)(?:, ([^,()]+))?")
 PARAMETERS = re.compile(r"local function \w+\(([\w, ]*)\)")
+SECOND = {"'XGROUP'", "'XINFO'"}
+"""Commands that have their key after another word."""
 KEYLESS = {"'TIME'"}
 """Commands without a key."""
 
@@ -39,7 +41,7 @@ def keys_of(text: str) -> list[str]:
         for part, (_, two) in zip(PART.finditer(text), PART.findall(text), strict=True)
         if part[0].startswith(("record", "publish"))
     ]
-    calls += [(command, one if command != "'XGROUP'" else two) for command, one, two in CALL.findall(text)]
+    calls += [(command, two if command in SECOND else one) for command, one, two in CALL.findall(text)]
     return [
         key
         for command, key in calls

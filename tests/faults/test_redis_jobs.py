@@ -1,0 +1,163 @@
+"""Plain channels of the streams layer: what a worker has stays until it is handled; what waits expires."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from typing import Any
+
+import pytest
+import redis
+
+from compat.exceptions import ChannelFull
+from compat.layers.redis.jobs import Job
+from compat.layers.redis.serializers import make_fernet
+from compat.layers.redis.streams import RedisStreamsChannelLayer
+from tests.faults.test_redis_streams import Make, make
+from tests.support.layers import unique_prefix
+from tests.support.redis_server import RedisServer
+from tests.support.waiting import until_async
+
+__all__ = ["make"]
+
+WITHIN_S = 10.0
+HOUR_MS = 3_600_000
+
+
+async def take(layer: RedisStreamsChannelLayer) -> Job:
+    return await asyncio.wait_for(layer.take("jobs"), WITHIN_S)
+
+
+def die(layer: RedisStreamsChannelLayer) -> None:
+    """Let nobody hear of what the layer's worker has, as if it were dead."""
+    (station,) = layer._stations.all()
+    station.jobs.held.clear()
+
+
+@pytest.fixture
+def wire(redis_port: int) -> Any:
+    with redis.Redis(port=redis_port) as wire:
+        yield wire
+
+
+def send_an_hour_ago(wire: Any, layer: RedisStreamsChannelLayer, *numbers: int, body: bytes = b"") -> None:
+    """Put messages into the stream that look as if they had been sent long before they expire."""
+    for number in numbers:
+        sent = int(time.time() * 1000) - HOUR_MS + number
+        wire.xadd(
+            layer.keys.jobs("jobs"),
+            {"m": body or layer.serialize({"type": "job", "n": number})},
+            id=f"{sent}-0",
+        )
+
+
+async def test_a_job_that_fails_is_tried_again_however_old_it_is(make: Make, wire: Any) -> None:
+    """While others send, which is when what has expired is deleted."""
+    layer = make(prefix=unique_prefix())
+    send_an_hour_ago(wire, layer, 1)
+    job = await take(layer)
+    await layer.send("jobs", {"type": "job", "n": 2})
+    assert layer.metrics.dropped == {}, "a job that is being handled has not expired"
+    job.failed()
+    again = [await take(layer) for _ in range(2)]
+    assert sorted((job.message["n"], job.tries) for job in again) == [(1, 2), (2, 1)]
+
+
+async def test_the_job_of_a_dead_worker_does_not_expire(make: Make, wire: Any) -> None:
+    one = make(prefix=unique_prefix(), takeover=1, expiry=1)
+    other = make(prefix=one.prefix, takeover=1, expiry=1)
+    send_an_hour_ago(wire, one, 1)
+    await take(one)
+    die(one)
+
+    async def until_it_comes() -> Job:
+        for number in itertools.count(2):
+            await one.send("jobs", {"type": "job", "n": number})
+            job = await other.take("jobs")
+            job.acknowledge()
+            if job.message["n"] == 1:
+                return job
+        raise AssertionError("unreachable")
+
+    job = await asyncio.wait_for(until_it_comes(), WITHIN_S)
+    assert (job.tries, one.metrics.dropped) == (2, {})
+
+
+async def test_what_waits_behind_a_job_expires(make: Make, wire: Any) -> None:
+    layer = make(prefix=unique_prefix())
+    send_an_hour_ago(wire, layer, 1)
+    job = await take(layer)
+    send_an_hour_ago(wire, layer, 2, 3)
+    await layer.send("jobs", {"type": "job", "n": 4})
+    assert layer.metrics.dropped == {"expired": 2}
+    job.acknowledge()
+    assert (await take(layer)).message["n"] == 4
+
+
+@pytest.mark.parametrize(("waiting", "first"), [(99, 99), (100, 100), (101, 100)])
+async def test_a_send_deletes_some_of_what_has_expired(
+    make: Make, wire: Any, waiting: int, first: int
+) -> None:
+    """So many that Redis is not held up, and the next ones delete the rest."""
+    layer = make(prefix=unique_prefix())
+    send_an_hour_ago(wire, layer, *range(waiting))
+    await layer.send("jobs", {"type": "job", "n": 1000})
+    assert layer.metrics.dropped == {"expired": first}
+    await layer.send("jobs", {"type": "job", "n": 1001})
+    assert layer.metrics.dropped == {"expired": waiting}
+    assert wire.xlen(layer.keys.jobs("jobs")) == 2
+
+
+async def test_what_workers_have_counts_for_the_capacity(make: Make, wire: Any) -> None:
+    layer = make(prefix=unique_prefix(), capacity=3)
+    send_an_hour_ago(wire, layer, 1)
+    job = await take(layer)
+    await layer.send("jobs", {"type": "job", "n": 2})
+    await layer.send("jobs", {"type": "job", "n": 3})
+    with pytest.raises(ChannelFull):
+        await layer.send("jobs", {"type": "job", "n": 4})
+    job.acknowledge()
+    await layer.send("jobs", {"type": "job", "n": 4})
+    assert layer.metrics.dropped == {}
+
+
+async def test_what_has_expired_makes_room(make: Make, wire: Any) -> None:
+    layer = make(prefix=unique_prefix(), capacity=2)
+    send_an_hour_ago(wire, layer, 1, 2)
+    await layer.send("jobs", {"type": "job", "n": 3})
+    await layer.send("jobs", {"type": "job", "n": 4})
+    with pytest.raises(ChannelFull):
+        await layer.send("jobs", {"type": "job", "n": 5})
+    assert layer.metrics.dropped == {"expired": 2}
+    assert [(await take(layer)).message["n"] for _ in range(2)] == [3, 4]
+
+
+async def test_a_refused_send_reads_nothing_of_a_full_channel(make: Make, redis_server: RedisServer) -> None:
+    """Redis does nothing else as long as a script runs, and what it reads is what takes it long."""
+    layer = make(redis_server.url, capacity=5000)
+    body = layer.serialize({"type": "job", "text": "x" * 1000})
+    with redis.Redis(port=redis_server.port) as wire, wire.pipeline(transaction=False) as pipeline:
+        for _ in range(5000):
+            pipeline.xadd(layer.keys.jobs("jobs"), {"m": body})
+        pipeline.execute()
+        with pytest.raises(ChannelFull):
+            await layer.send("jobs", {"type": "job"})
+        told: Any = wire.info("memory")
+        assert told["used_memory_lua"] < 1_000_000, "5 MB, if it had read all messages"
+
+
+async def test_an_encrypted_job_is_read_however_old_it_is(make: Make, wire: Any) -> None:
+    """Its cipher's time limit is for messages that wait."""
+    layer = make(prefix=unique_prefix(), symmetric_encryption_keys=["key"], tries=1)
+    plain = make(prefix=layer.prefix, random_prefix_length=0).serialize({"type": "job", "n": 1})
+    token = make_fernet("key").encrypt_at_time(plain, int(time.time()) - HOUR_MS // 1000)
+    send_an_hour_ago(wire, layer, 1, body=bytes(layer._serializer.random_prefix_length) + token)
+    job = await take(layer)
+    assert job.message["n"] == 1
+    job.failed()
+    waiting = asyncio.ensure_future(layer.take("jobs"))
+    await until_async(lambda: layer.metrics.dropped, "it is buried")
+    waiting.cancel()
+    assert await layer.dead_letters() == {"jobs": (1, [{"type": "job", "n": 1}])}
+    assert layer.metrics.dropped == {"dead": 1}
