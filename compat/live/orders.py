@@ -21,8 +21,8 @@ audit = logging.getLogger("compat.audit")
 
 CONFIRM_S = 60.0
 """How long an order waits to be confirmed."""
-MOST_ORDERS = 100
-"""How many orders wait in a process; the oldest is dropped."""
+MOST_ORDERS, MOST_OF_ONE = 100, 10
+"""How many orders wait in a process, and of one who looks; the oldest is dropped."""
 
 
 class Refused(Exception):
@@ -56,15 +56,23 @@ class Orders:
         answers = await self._exchange.ask({"what": "find", "kind": kind, "name": name}, all_of_them=True)
         token = secrets.token_urlsafe(24)
         self._waiting[token] = Order(who, kind, name, steady() + CONFIRM_S)
+        theirs = [one for one, order in self._waiting.items() if order.who == who]
+        for one in theirs[:-MOST_OF_ONE]:
+            del self._waiting[one]
         while len(self._waiting) > MOST_ORDERS:
             self._waiting.popitem(last=False)
         return {**_told(answers), "confirm": token}
 
-    def redeem(self, token: object) -> dict[str, Any]:
-        """Return the order that ``token`` confirms, which is then gone; empty if there is none here."""
-        order = self._waiting.pop(token, None) if isinstance(token, str) else None
+    def redeem(self, token: object, who: object) -> dict[str, Any]:
+        """Return the order that ``token`` confirms, which is then gone; empty if there is none here.
+
+        An order of another than ``who`` stays.
+        """
+        order = self._waiting.get(token) if isinstance(token, str) else None
         if order is None or order.until < steady():
             return {}
+        if order.who == who:
+            self._waiting.pop(str(token))
         return {"who": order.who, "kind": order.kind, "name": order.name}
 
     async def carry_out(self, who: str, token: str, address: str) -> dict[str, Any]:
@@ -72,16 +80,21 @@ class Orders:
 
         ``address``: from where the confirmation came, for the audit record.
         """
-        answers = await self._exchange.ask({"what": "redeem", "token": token}, all_of_them=True)
+        answers = await self._exchange.ask({"what": "redeem", "token": token, "who": who}, all_of_them=True)
         orders = [given for given in answers.given.values() if given.get("who")]
         if not orders and answers.silent:
             raise Refused(f"nothing was closed: {listed(answers.silent)} did not answer. Ask again")
         if not orders:
             raise Refused("this has been confirmed already, or too late: ask again")
         order = orders[0]
-        if order["who"] != who:
+        kind, name, asked = str(order["kind"]), str(order["name"]), str(order["who"])
+        if asked != who:
+            audit.warning(
+                "%s may not confirm what %s has asked for: to close %s %s; from %s",
+                *(shown(who), shown(asked), kind, shown(name), address),
+                extra={"by": who, "address": address, "action": "refuse", "asked": asked, kind: name},
+            )
             raise Refused("somebody else has asked for this")
-        kind, name = str(order["kind"]), str(order["name"])
         done = await self._exchange.ask(
             {"what": "close", "kind": kind, "name": name, "code": POLICY_VIOLATION}, all_of_them=True
         )

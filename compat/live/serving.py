@@ -63,7 +63,7 @@ async def _answer(question: Question) -> Answer:
     if what == "overview":
         return await _overview.told()
     if what == "redeem":
-        return _orders.redeem(question.get("token"))
+        return _orders.redeem(question.get("token"), question.get("who"))
     if what == "find":
         return await find(kind, name)
     if what == "close":

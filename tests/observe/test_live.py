@@ -22,7 +22,10 @@ from redis import Redis
 import compat.live
 from compat.exceptions import LayerUnavailable
 from compat.layers import InMemoryChannelLayer
+from compat.live.asking import Answer, Exchange, Question
 from compat.live.guard import Authenticate
+from compat.live.orders import MOST_OF_ONE, MOST_ORDERS, Orders
+from compat.live.orders import Refused as OrderRefused
 from compat.live.redacting import as_text
 from compat.live.watching import MOST_WATCHERS, Watches
 from compat.patterns import re_path
@@ -204,6 +207,46 @@ def test_without_redis_nothing_is_closed(server: Server, redis: RedisServer) -> 
             redis.resume()
         until(lambda: both(server), "both can be asked again")
         assert post(server, {"confirm": told["confirm"]}).json()["count"] == 1
+
+
+def test_who_has_not_asked_cannot_confirm(server: Server, log: Path) -> None:
+    """Nor can they use it up, whichever process they ask."""
+    with room(server, "asked-for", "asked-for") as client:
+        until(lambda: find(server, "user", "asked-for")["count"] == 1, "it is found")
+        told = post(server, {"kind": "user", "name": "asked-for"}).json()
+        for _ in range(4):
+            refused = post(server, {"confirm": told["confirm"]}, Cookie="session=of bob")
+            assert refused.status_code == 409 and "somebody else" in refused.json()["problem"]
+        assert post(server, {"confirm": told["confirm"]}).json()["count"] == 1
+        assert client.wait_closed()[0] == 1008
+    said = "'bob' may not confirm what 'ada' has asked for: to close user 'asked-for'; from '127.0.0.1'"
+    until(lambda: said in log.read_text(), "there is a record of it")
+
+
+async def test_one_who_asks_for_much_takes_no_place_of_others() -> None:
+    async def answer(question: Question) -> Answer:
+        if question["what"] == "redeem":
+            return orders.redeem(question["token"], question["who"])
+        return {"count": 1}
+
+    orders = Orders(Exchange(answer))
+
+    async def prepared(who: str) -> str:
+        return str((await orders.prepare(who, "user", "7"))["confirm"])
+
+    async def confirmed(who: str, token: str) -> bool:
+        try:
+            return bool(await orders.carry_out(who, token, "here"))
+        except OrderRefused:
+            return False
+
+    others = await prepared("bob")
+    tokens = [await prepared("ada") for _ in range(MOST_ORDERS + 1)]
+    assert await confirmed("bob", others)
+    assert [await confirmed("ada", token) for token in tokens[-MOST_OF_ONE - 1 :]] == [
+        False,
+        *[True] * MOST_OF_ONE,
+    ]
 
 
 def test_the_audit_record_names_who_was_silent(server: Server, redis: RedisServer, log: Path) -> None:
