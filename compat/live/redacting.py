@@ -26,6 +26,12 @@ SECRET_IN_TEXT = re.compile(
     rf"(?:(?:{WORDS})[\w-]{{0,20}}|pass|(?<![a-z])(?:pin|sid))[\"']?\s{{0,4}}[:=]", re.IGNORECASE
 )
 """The same key in a text, before its value."""
+NAMES, VALUES = frozenset(("name", "key", "field", "header")), frozenset(("value", "values"))
+"""The keys of a dict that stands for one key and its value: {"name": "password", "value": …}."""
+CREDENTIALS = re.compile(
+    r"\bbearer\s{1,4}[\w.~+/=-]{6}|(?<![\w-])eyJ[\w-]+\.[\w-]|://[^/\s:@]*:[^/\s@]+@", re.IGNORECASE
+)
+"""A bearer token, a JWT, a URL with a password: what is secret under any key."""
 MAX_TEXT, MAX_ITEMS, MAX_DEPTH, MAX_SHOWN = 300, 50, 6, 4000
 """Characters of a text, items of a dict or list, how deep they are, and characters of the whole."""
 MAX_KEY, MAX_PARSED = 100, 10_000
@@ -68,6 +74,8 @@ class _Redacting:
         if isinstance(value, Mapping):
             return self._dict(value, depth - 1)
         if isinstance(value, list | tuple):
+            if len(value) == 2 and _is_secret(value[0]):
+                return [value[0], HIDDEN]
             listed = [self.shown(one, depth - 1) for one in value[: min(MAX_ITEMS, self.values)]]
             return (
                 listed if len(value) == len(listed) else [*listed, f"{MORE} {len(value) - len(listed)} more"]
@@ -75,9 +83,13 @@ class _Redacting:
         return f"<{type(value).__name__}>"
 
     def _dict(self, value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
+        items = list(islice(value.items(), min(MAX_ITEMS, self.values)))
+        hidden = VALUES if any(str(key).lower() in NAMES and _is_secret(one) for key, one in items) else ()
         told = {
-            str(key)[:MAX_KEY]: HIDDEN if SECRET.search(str(key)) else self.shown(one, depth)
-            for key, one in islice(value.items(), min(MAX_ITEMS, self.values))
+            str(key)[:MAX_KEY]: HIDDEN
+            if SECRET.search(str(key)) or str(key).lower() in hidden
+            else self.shown(one, depth)
+            for key, one in items
         }
         return told if len(value) == len(told) else {**told, MORE: f"{len(value) - len(told)} more"}
 
@@ -92,6 +104,11 @@ class _Redacting:
                 return self.shown(json.loads(text), depth - 1) if depth > 0 else size
             except (ValueError, RecursionError):
                 return size
-        if SECRET_IN_TEXT.search(text):
+        if SECRET_IN_TEXT.search(text) or CREDENTIALS.search(text):
             return size
         return text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + size
+
+
+def _is_secret(name: Any) -> bool:
+    """Return True for a text that could be the key of a secret."""
+    return isinstance(name, str) and len(name) <= MAX_KEY and SECRET.search(name) is not None

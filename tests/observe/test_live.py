@@ -470,6 +470,7 @@ async def _status(authenticate: Authenticate) -> int:
 
 SECRET_TEXT = '{"type": "login", "password": "hunter2", "list": [{"sessionid": 1}]}'
 SHOWN_TEXT = {"type": "login", "password": "•••", "list": [{"sessionid": "•••"}]}
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
 DEEP: Any = {"a": {"b": {"c": {"d": {"e": {"f": {}}}}}}}
 
 
@@ -483,6 +484,19 @@ DEEP: Any = {"a": {"b": {"c": {"d": {"e": {"f": {}}}}}}}
         ({"text": SECRET_TEXT + "\n" + SECRET_TEXT}, {"text": "… (137 characters)"}),
         ({"text": "42" + SECRET_TEXT}, {"text": "… (70 characters)"}),
         ({"text": "user=1&password=x"}, {"text": "… (17 characters)"}),
+        ({"of": [["Authorization", "Bearer x"], ["a", "b"]]}, {"of": [["Authorization", "•••"], ["a", "b"]]}),
+        ({"of": ("pin", 1234)}, {"of": ["pin", "•••"]}),
+        ({"of": ["token", "a", "b"]}, {"of": ["token", "a", "b"]}),
+        ({"name": "password", "value": "hunter2"}, {"name": "password", "value": "•••"}),
+        ({"Key": "pin", "Values": ["1", "2"], "at": 1}, {"Key": "pin", "Values": "•••", "at": 1}),
+        ({"name": "title", "value": "hello"}, {"name": "title", "value": "hello"}),
+        ({"data": "Bearer sk-live-123"}, {"data": "… (18 characters)"}),
+        ({"data": "the bearer of bad news"}, {"data": "the bearer of bad news"}),
+        ({"data": f"see {JWT}"}, {"data": f"… ({len(JWT) + 4} characters)"}),
+        ({"data": "eyJ and so on."}, {"data": "eyJ and so on."}),
+        ({"data": "redis://:pw@host/0"}, {"data": "… (18 characters)"}),
+        ({"data": "see amqp://ann:a:b@host"}, {"data": "… (23 characters)"}),
+        ({"data": "http://host:80/a@b"}, {"data": "http://host:80/a@b"}),
         ({"text": "user=1&passenger list"}, {"text": "user=1&passenger list"}),
         ({"text": '{"password": '}, {"text": "… (13 characters)"}),
         ({"text": "[" * 9000}, {"text": "… (9000 characters)"}),
