@@ -122,13 +122,6 @@ class ResumableConnection(Parking):
         """
         return await receipts.delivered(self, within_s, self.journal.end if count is None else count)
 
-    def ask(self) -> None:
-        """Have the client say how many frames it has, and read on until it does."""
-        self.inbound.widen(True)
-        if self.link is not None:
-            self.link.tell(control("ack", n=self.inbound.count, ask=True))
-            self.inbound.was_acknowledged()
-
     # Its beginning and its end, for ``compat.resume.app``
 
     def begin(self, receive: Receive, send: Send, *, posts: bool = False) -> None:
@@ -225,9 +218,9 @@ class ResumableConnection(Parking):
         """Take a message of the client; see ``link.Owner``."""
         if link is not self.link or self.over:
             return None  # the client sends it again on its newer link, or nobody wants it
+        space = self.inbound.put(message, size)
         if message["type"] == "websocket.receive":
             self.inbound.counted(size)
-        space = self.inbound.put(message, size)
         if space is not None:
             self.journal.look_again()
         return space
@@ -245,8 +238,7 @@ class ResumableConnection(Parking):
             return
         self.confirmed = max(self.confirmed, self.counted_from if generation is None else generation)
         journal = self.journal
-        if journal.frames is not None:
-            journal.acknowledge(min(count, journal.end if link is None else link.sent))
+        journal.acknowledge(min(count, journal.end if link is None else link.sent))
 
     def ended(self, link: Link | None, code: int, *, goodbye: bool) -> None:
         """A link is no more; see ``link.Owner``."""
@@ -314,6 +306,6 @@ class ResumableConnection(Parking):
             link.close(self.final)
             return
         if self.journal.waits:
-            self.ask()
+            receipts.ask(self)
         if self.notices is not None and untold is None:
             self.notices("compat.resumed")

@@ -19,14 +19,14 @@ WIDE_FRAMES, WIDE_BYTES = 4096, 2**20
 LIFE_S = 15.0
 """A client whose socket is not read hears of its server this often: its pings are not read either."""
 ACK_FRAMES, ACK_BYTES, ACK_S = 128, 64 * 1024, 2.0
-"""The client's frames are acknowledged after so many, so many bytes, or so long."""
+"""The client's frames are acknowledged when the application has taken so many or so many bytes, or later."""
 
 
 class Acknowledging(Protocol):
     """What sends acknowledgements."""
 
     def acknowledge(self) -> None:
-        """Send the client an ``ack`` with ``Inbound.count``, if there is a link."""
+        """Send the client an ``ack`` with ``Inbound.told()``, if there is a link."""
 
 
 class Inbound:
@@ -55,7 +55,9 @@ class Inbound:
         self.wide = False
         self.count = 0
         """How many data frames the client has sent in its resumable connection."""
-        self.acked = self.ack_bytes = 0
+        self.acked = 0
+        self.ack_bytes = 0
+        """The size of what is not acknowledged, as far as it was not waiting at the last acknowledgement."""
         self.timer: asyncio.TimerHandle | None = None
         self.reading: asyncio.Future[None] | None = None
         """The application waits for a message."""
@@ -116,24 +118,43 @@ class Inbound:
             self.space = None
 
     def counted(self, size: int) -> None:
-        """Count a data frame of the client, and acknowledge it now or later."""
+        """Count a data frame that has been put, and acknowledge what the application has taken, or later."""
         self.count += 1
         self.ack_bytes += size
-        if self.count - self.acked >= ACK_FRAMES or self.ack_bytes >= ACK_BYTES:
-            self.acknowledge_rest()
-        elif self.timer is None:
-            self.timer = self.loop.call_later(ACK_S, self.acknowledge_rest)
+        new = self._taken() - self.acked
+        if new >= ACK_FRAMES or (new and self.ack_bytes - self.size >= ACK_BYTES):
+            self.connection.acknowledge()
+        if self.timer is None:
+            self.timer = self.loop.call_later(ACK_S, self._acknowledge_taken)
+
+    def _acknowledge_taken(self) -> None:
+        self.timer = None
+        if self._taken() > self.acked:
+            self.connection.acknowledge()
+        if self.acked < self.count:
+            self.timer = self.loop.call_later(ACK_S, self._acknowledge_taken)
+
+    def _taken(self) -> int:
+        """Return how many frames the application has taken, or, if that is more, were acknowledged."""
+        return max(self.acked, self.count - len(self.waiting or ()))
 
     def acknowledge_rest(self) -> None:
-        """Acknowledge what has come and is not acknowledged."""
+        """Acknowledge what has come and is not acknowledged, also what waits: the application gets it yet."""
         if self.acked < self.count:
+            self.told(whole=True)
             self.connection.acknowledge()
-        self.was_acknowledged()
 
-    def was_acknowledged(self) -> None:
-        """The client has been told ``count``, or will be when it is back."""
-        self.acked, self.ack_bytes = self.count, 0
-        self.stop()
+    def told(self, *, whole: bool = False) -> int:
+        """Return how many frames the client may forget; it is told so now, or when it is back.
+
+        These are the frames that the application has taken: those that wait would vanish with this process.
+        ``whole``: all that have come, because they will be taken yet.
+        """
+        self.acked = self.count if whole else self._taken()
+        self.ack_bytes = self.size
+        if self.acked == self.count:
+            self.stop()
+        return self.acked
 
     def stop(self) -> None:
         """Stop the timer."""

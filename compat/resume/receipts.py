@@ -7,11 +7,12 @@ import logging
 from typing import TYPE_CHECKING
 
 from compat.resume.journal import Payload
+from compat.resume.wire import control
 
 if TYPE_CHECKING:
     from compat.resume.connection import ResumableConnection
 
-__all__ = ["add_later", "delivered"]
+__all__ = ["add_later", "ask", "delivered"]
 
 log = logging.getLogger("compat.resume")
 
@@ -22,12 +23,20 @@ FORGOTTEN = 100
 LOST, TRY_AGAIN_LATER = 1006, 1013
 
 
+def ask(connection: ResumableConnection) -> None:
+    """Have the client say how many frames it has, and read on until it does."""
+    inbound, link = connection.inbound, connection.link
+    inbound.widen(True)
+    if link is not None:
+        link.tell(control("ack", n=inbound.told(), ask=True))
+
+
 async def delivered(connection: ResumableConnection, within_s: float | None, count: int) -> bool:
     """Return True when the client has the first ``count`` frames; False after ``within_s``, or at the end."""
     journal = connection.journal
     if journal.begin < count and not connection.over:
         came = journal.wait(count)
-        connection.ask()
+        ask(connection)
         try:
             await asyncio.wait((came,), timeout=within_s)
         finally:
@@ -50,7 +59,7 @@ async def add_later(connection: ResumableConnection, payload: Payload, size: int
         if connection.over or (link is None and not pauses):
             return False
         if link is not None and journal.room is None:
-            connection.ask()
+            ask(connection)
         room = journal.wait_for_room()
         if link is not None and inbound.space is not None and link.sent > journal.begin:
             # The acknowledgement is behind too many frames of the client, which cannot resume before it.

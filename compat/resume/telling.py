@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from compat import tickets
 from compat.resume.inbound import Inbound
 from compat.resume.people import WatchesPeople
+from compat.resume.registry import registry
 from compat.resume.wire import control
 from compat.types import Message
 
@@ -53,8 +54,8 @@ class Telling(WatchesPeople):
         """Return the frame that begins a link; ``again``: it goes on where a pause has begun."""
         verdict = {"recovered": recovered, "why": why, "again": again or None}
         told = {name: value for name, value in verdict.items() if value is not None}
-        self.inbound.was_acknowledged()
-        return control("hello", ticket=self._ticket(), have=self.inbound.count, park=self.seconds, **told)
+        have = self.inbound.told(whole=True)
+        return control("hello", ticket=self._ticket(), have=have, park=self.seconds, **told)
 
     def _ticket(self) -> str:
         self.ticket_expires = int(time.time()) + tickets.LIFETIME_S
@@ -62,14 +63,13 @@ class Telling(WatchesPeople):
         return tickets.write(ticket if self.followed is None else self.followed.placed(ticket))
 
     def acknowledge(self, *, fresh: bool = False) -> None:
-        """Tell the client, if there is a link, how many of its frames have come; ``fresh``: with a ticket."""
+        """Tell the client, if there is a link, how many frames it may forget; ``fresh``: with a ticket."""
+        count = self.inbound.told(whole=registry.stopping)
         if self.link is not None:
             # A client that stays for long gets a ticket that lasts.
             late = fresh or self.ticket_expires - time.time() < tickets.LIFETIME_S / 2
             ticket = {"ticket": self._ticket()} if late else {}
-            self.link.tell(control("ack", n=self.inbound.count, **ticket))
-            if fresh:
-                self.inbound.was_acknowledged()
+            self.link.tell(control("ack", n=count, **ticket))
 
     def judged(self, verdict: Verdict) -> None:
         """Tell its client what was recovered of its former connection."""

@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 
 from compat.engine.limits import Admission, Place
+from compat.resume import receipts
 from compat.resume import registry as registry_module
 from compat.resume.connection import ResumableConnection
-from compat.resume.inbound import MAX_FRAMES
+from compat.resume.inbound import ACK_BYTES, ACK_FRAMES, MAX_FRAMES
 from compat.resume.journal import MAX_BYTES
 from compat.resume.registry import registry
 from compat.types import Message
-from tests.unit.resume.sockets import connected, returned, turns
+from tests.support.waiting import until_async
+from tests.unit.resume.sockets import FalseSocket, connected, returned, turns
 
 
 def text(payload: str) -> Message:
@@ -244,3 +246,71 @@ async def test_a_cancelled_question_for_the_delivery_leaves_no_trace() -> None:
     asking.cancel()
     await turns()
     assert not connection.inbound.wide and not connection.journal.waits
+
+
+def acks(socket: FalseSocket) -> list[int]:
+    """What was acknowledged on a socket, in order."""
+    return [control["n"] for control in socket.controls if control["type"] == "ack"]
+
+
+async def test_only_what_the_application_has_taken_is_acknowledged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits would vanish with the process, and the client keeps what is not acknowledged."""
+    monkeypatch.setattr("compat.resume.inbound.ACK_S", 0.001)
+    connection, socket = await connected()
+    for number in range(20):
+        socket.say(str(number))
+    await until_async(lambda: connection.inbound.count == 20, "all have come")
+    for taken in (1, 2, 19, 20):
+        while connection.inbound.count - len(connection.inbound.waiting or ()) < taken:
+            await connection.receive()
+        await until_async(lambda taken=taken: acks(socket)[-1:] == [taken], f"{taken} are acknowledged")
+    assert acks(socket) == [1, 2, 19, 20]
+    await until_async(lambda: connection.inbound.timer is None, "nothing more is to be said")
+
+
+async def test_a_flood_is_acknowledged_as_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("compat.resume.inbound.ACK_S", 1000)
+    connection, socket = await connected()
+    for number in range(1, 2 * ACK_FRAMES + 2):
+        socket.say(str(number))
+        assert (await connection.receive())["text"] == str(number)
+        assert acks(socket) == [count for count in (ACK_FRAMES, 2 * ACK_FRAMES) if number > count]
+    socket.say("x" * ACK_BYTES)
+    await connection.receive()
+    socket.say("last")
+    await connection.receive()
+    assert acks(socket)[2:] == [2 * ACK_FRAMES + 2]
+    connection.inbound.stop()
+
+
+async def test_who_comes_back_is_told_of_what_waits_too() -> None:
+    """It would send that again."""
+    connection, socket = await connected()
+    for number in range(5):
+        socket.say(str(number))
+    await until_async(lambda: connection.inbound.count == 5, "all have come")
+    await connection.receive()
+    again = await returned(connection)
+    assert [control["have"] for control in again.controls if control["type"] == "hello"] == [5]
+    receipts.ask(connection)
+    assert acks(again) == [5], "no acknowledgement takes another one back"
+
+
+async def test_a_server_that_stops_acknowledges_what_waits() -> None:
+    """Its consumers handle that before their disconnect."""
+    connection, socket = await connected()
+    for number in range(5):
+        socket.say(str(number))
+    await until_async(lambda: connection.inbound.count == 5, "all have come")
+    connection.stop()
+    assert acks(socket) == [5]
+
+
+async def test_nor_is_what_comes_to_it_unsure(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection, socket = await connected()
+    monkeypatch.setattr(registry, "_stopping", asyncio.get_running_loop())
+    for number in range(5):
+        socket.say(str(number))
+    await until_async(lambda: connection.inbound.count == 5, "all have come")
+    connection.acknowledge(fresh=True)
+    assert acks(socket) == [5]
