@@ -22,7 +22,7 @@ from compat.resume.journal import Journal, payload_of, size_of
 from compat.resume.link import TAKEN_OVER, Link
 from compat.resume.parking import LOST, SERVICE_RESTART, Parking
 from compat.resume.registry import registry
-from compat.resume.wire import PROTOCOL, control
+from compat.resume.wire import PROTOCOL
 from compat.types import Message, Receive, Send
 
 __all__ = ["ResumableConnection"]
