@@ -217,7 +217,7 @@ class LayerMetrics:
 
 
 class Connections:
-    """The number of running consumers in this process, and of all that were started."""
+    """The number of running consumers in this process, and of all websockets that were accepted."""
 
     __slots__ = ("current", "total")
 
@@ -228,6 +228,9 @@ class Connections:
     def begin(self) -> None:
         """Count a consumer that begins."""
         self.current += 1
+
+    def accept(self) -> None:
+        """Count a websocket that a consumer has accepted."""
         self.total += 1
 
     def end(self) -> None:
@@ -287,9 +290,10 @@ def snapshot() -> dict[str, Any]:
     ``{"connections": {"current", "total"}, "consumers": {class: {"connect", "handler"}}, "layers": {alias:
     {"sent", "delivered", "delivery", "dropped": {reason: n}, "history": {"recorded", "bytes", "replayed",
     "filled"}, "presence": {"present", "taken_out"}, "reconnects", "gaps": [{"began", "ended"}], "depth"}},
-    "resumable": {…}}``; depth is the number of messages that wait in this process, present the number of
-    groups in which each of its connections is present, all together. Connect, handler and delivery are
-    histograms (``compat.timings``). A layer that is not ours has no entry. ``resumable()`` has the last.
+    "resumable": {…}}``; current is the number of running consumers, total that of the websockets that were
+    accepted; depth is the number of messages that wait in this process, present the number of groups in
+    which each of its connections is present, all together. Connect, handler and delivery are histograms
+    (``compat.timings``). A layer that is not ours has no entry. ``resumable()`` has the last.
     """
     layers = {}
     for alias, layer in _layers().items():

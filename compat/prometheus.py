@@ -69,7 +69,7 @@ class Read(NamedTuple):
 
 PER_PROCESS = (
     Read("connections", False, "Running consumers", ["connections", "current"]),
-    Read("connections_accepted", True, "Consumers that were started", ["connections", "total"]),
+    Read("connections_accepted", True, "Websockets that consumers have accepted", ["connections", "total"]),
 )
 PER_LAYER = (
     Read("sent", True, "Successful calls of send and group_send", ["sent"]),

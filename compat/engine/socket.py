@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from compat.engine.outage import TRY_AGAIN_LATER, turn_away
 from compat.engine.refusal import can_respond
 from compat.exceptions import ClientDisconnected
+from compat.metrics import connections
 from compat.types import Message, Scope, Send, is_served
 
 __all__ = ["NoSocket", "Socket", "check_close", "is_disconnect", "says_gone"]
@@ -166,6 +167,8 @@ class Socket:
                 raise ClientDisconnected("the client has left, or the consumer has closed the connection")
             return False
         if kind == "websocket.accept":
+            if not self.opened:
+                connections.accept()
             self.opened = True
         elif kind == "websocket.close" or kind == "websocket.http.response.start":
             if self.opened and self.served and kind == "websocket.close":

@@ -566,16 +566,37 @@ async def test_the_socket_is_read_one_message_ahead_at_most(layer: InMemoryChann
     await client.disconnect()
 
 
-async def test_consumers_are_counted(layer: InMemoryChannelLayer) -> None:
+@pytest.mark.parametrize("flavour", ["async", "pool", "one thread"])
+async def test_consumers_are_counted(layer: InMemoryChannelLayer, flavour: str) -> None:
     from compat.metrics import snapshot
 
     before = snapshot()["connections"]
-    client = await Conversation(make("async").as_asgi()).open()
+    client = await Conversation(make(flavour).as_asgi()).open()
     during = snapshot()
     await client.disconnect()
     assert during["connections"] == {"current": before["current"] + 1, "total": before["total"] + 1}
     assert during["layers"]["default"]["dropped"] == {}
     assert snapshot()["connections"]["current"] == before["current"]
+
+
+class Refusing(AsyncWebsocketConsumer):
+    async def connect(self) -> None:
+        await self.close()
+
+
+class SyncRefusing(WebsocketConsumer):
+    def connect(self) -> None:
+        self.close()
+
+
+@pytest.mark.parametrize("refusing", [Refusing, SyncRefusing])
+async def test_a_refused_handshake_is_no_accepted_websocket(refusing: Any) -> None:
+    from compat.metrics import snapshot
+
+    before = snapshot()["connections"]
+    for _ in range(5):
+        assert not (await WebsocketCommunicator(refusing.as_asgi(), "/").connect())[0]
+    assert snapshot()["connections"]["total"] == before["total"]
 
 
 def test_an_inbox_is_attached_to_push_layers_only() -> None:
