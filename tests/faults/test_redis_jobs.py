@@ -84,6 +84,21 @@ async def test_the_job_of_a_dead_worker_does_not_expire(make: Make, wire: Any) -
     assert (job.tries, one.metrics.dropped) == (2, {})
 
 
+async def test_jobs_behind_those_of_many_busy_workers_are_taken_over(make: Make) -> None:
+    busy = make(prefix=unique_prefix(), takeover=1)
+    dead, other = (make(prefix=busy.prefix, takeover=1) for _ in range(2))
+    for number in range(27):
+        await busy.send("jobs", {"type": "job", "n": number})
+    held = [await take(busy) for _ in range(25)]
+    await take(dead)
+    die(dead)
+    failing = await take(busy)
+    failing.failed()
+    came = [await take(other) for _ in range(2)]
+    assert sorted((job.message["n"], job.tries) for job in came) == [(25, 2), (26, 2)]
+    assert len(held) == len(busy._stations.here().jobs.held)  # type: ignore[union-attr]
+
+
 async def test_what_waits_behind_a_job_expires(make: Make, wire: Any) -> None:
     layer = make(prefix=unique_prefix())
     send_an_hour_ago(wire, layer, 1)

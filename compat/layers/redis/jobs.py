@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from compat.clock import steady, wall
 from compat.exceptions import LayerUnavailable
@@ -239,7 +239,8 @@ class JobReader(Reader):
     async def _read(self, link: Link, wanted: dict[str, int]) -> None:
         self._waits_for = wanted
         by_key = {self._jobs.terms.keys.jobs(channel).encode(): channel for channel in wanted}
-        count, block_ms = max(wanted.values()), int(1000 * self.block_s)
+        block_s = min(self.block_s, self._next_takeover - steady())
+        count, block_ms = max(wanted.values()), max(1, int(1000 * block_s))
         read = (b"XREADGROUP", b"GROUP", GROUP, self._jobs.name, b"COUNT", count, b"BLOCK", block_ms)
         reply = await self.blocking(link, *read, b"STREAMS", *by_key, *(b">" for _ in by_key))
         for key, entries in reply or ():
@@ -248,19 +249,24 @@ class JobReader(Reader):
 
     async def _take_over(self, link: Link, wanted: dict[str, int]) -> bool:
         """Take messages of workers that have been silent for too long; return False if there were none."""
-        terms, found = self._jobs.terms, False
-        idle_ms = int(1000 * terms.takeover)
+        found = False
+        idle_ms = int(1000 * self._jobs.terms.takeover)
         for channel, count in wanted.items():
-            key = terms.keys.jobs(channel)
-            claim = (b"XAUTOCLAIM", key, GROUP, self._jobs.name, idle_ms, b"0-0", b"COUNT", count)
-            for id, fields in [entry for entry in (await link.call(*claim))[1] if entry and entry[1]]:
+            key = self._jobs.terms.keys.jobs(channel)
+            silent = await link.call(b"XPENDING", key, GROUP, b"IDLE", idle_ms, b"-", b"+", count)
+            for id, _, _, tries in silent:
                 found = True
-                pending: Any = await link.call(b"XPENDING", key, GROUP, id, id, 1)
-                tries = int(pending[0][3]) if pending else 1
-                if tries <= terms.tries:
-                    self._jobs.give(channel, id, fields[1], tries)
-                elif await BURY.run(
-                    link.call, [key, terms.keys.dead(channel)], GROUP, id, terms.group_expiry, KEPT_DEAD
-                ):
-                    terms.count_dead(channel, tries - 1)
+                claimed = await link.call(b"XCLAIM", key, GROUP, self._jobs.name, idle_ms, id)
+                if claimed and claimed[0]:  # else another worker was faster
+                    await self._try_again(link, channel, id, claimed[0][1][1], tries + 1)
         return found
+
+    async def _try_again(self, link: Link, channel: str, id: bytes, body: bytes, tries: int) -> None:
+        """Give a message to a caller, unless it has been tried often enough."""
+        terms = self._jobs.terms
+        if tries <= terms.tries:
+            self._jobs.give(channel, id, body, tries)
+            return
+        keys = [terms.keys.jobs(channel), terms.keys.dead(channel)]
+        if await BURY.run(link.call, keys, GROUP, id, terms.group_expiry, KEPT_DEAD):
+            terms.count_dead(channel, tries - 1)
