@@ -32,6 +32,7 @@ __all__ = [
     "Refused",
     "Ticket",
     "current_secret",
+    "is_old",
     "place_of",
     "principal_of",
     "print_of",
@@ -222,6 +223,11 @@ def principal_of(user: Any) -> object:
     if user is None or not hasattr(user, "is_authenticated"):
         return user
     return user_key(user) if user.is_authenticated else None
+
+
+def is_old(expires: float) -> bool:
+    """Return True if less than half of its life is left to a ticket that ``expires`` then."""
+    return expires - time.time() < LIFETIME_S / 2
 
 
 def write_for_page(user: Any, places: Mapping[str, tuple[str, int]]) -> str:

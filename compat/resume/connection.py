@@ -22,7 +22,7 @@ from compat.resume.journal import Journal, payload_of, size_of
 from compat.resume.link import TAKEN_OVER, Link
 from compat.resume.parking import LOST, SERVICE_RESTART, Parking
 from compat.resume.registry import registry
-from compat.resume.wire import PROTOCOL
+from compat.resume.wire import PROTOCOL, control
 from compat.types import Message, Receive, Send
 
 __all__ = ["ResumableConnection"]
@@ -239,6 +239,12 @@ class ResumableConnection(Parking):
         self.confirmed = max(self.confirmed, self.counted_from if generation is None else generation)
         journal = self.journal
         journal.acknowledge(min(count, journal.end if link is None else link.sent))
+        self.renew()
+
+    def pinged(self, link: Link) -> None:
+        """See ``link.Owner``."""
+        link.tell(control("pong"))
+        self.renew()
 
     def ended(self, link: Link | None, code: int, *, goodbye: bool) -> None:
         """A link is no more; see ``link.Owner``."""

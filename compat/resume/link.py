@@ -22,7 +22,7 @@ from compat.engine.scheduler import turn
 from compat.resume.journal import payload_of, size_of
 from compat.resume.owner import Owner
 from compat.resume.stepping import start
-from compat.resume.wire import MARK, Malformed, control, is_control, read_control, read_count
+from compat.resume.wire import MARK, Malformed, is_control, read_control, read_count
 from compat.types import Message, Receive, Send
 
 __all__ = ["MALFORMED", "PAUSED", "TAKEN_OVER", "Link"]
@@ -320,7 +320,7 @@ class Link:
         if kind == "ack":
             self.owner.acknowledged(self, read_count(members))
         elif kind == "ping":
-            self.tell(control("pong"))
+            self.owner.pinged(self)
         elif kind == "presence":
             self.owner.watch_people(self, members)
         elif kind == "bye":

@@ -28,6 +28,9 @@ class Owner(Protocol):
     def acknowledged(self, link: Link, count: int) -> None:
         """The client has so many frames."""
 
+    def pinged(self, link: Link) -> None:
+        """The client asks for a sign of life."""
+
     def watch_people(self, link: Link, members: dict[str, Any]) -> None:
         """The client's page asks who is in a group; raise Malformed."""
 

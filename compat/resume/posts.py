@@ -149,6 +149,7 @@ def _control(connection: ResumableConnection, generation: int, members: dict[str
         connection.acknowledged(connection.link, read_count(members), generation)
     elif kind == "ping":
         connection.tell(control("pong"))
+        connection.renew()
     elif kind == "presence":
         connection.watch_people(connection.link, members)
     elif kind == "bye":

@@ -66,10 +66,13 @@ class Telling(WatchesPeople):
         """Tell the client, if there is a link, how many frames it may forget; ``fresh``: with a ticket."""
         count = self.inbound.told(whole=registry.stopping)
         if self.link is not None:
-            # A client that stays for long gets a ticket that lasts.
-            late = fresh or self.ticket_expires - time.time() < tickets.LIFETIME_S / 2
-            ticket = {"ticket": self._ticket()} if late else {}
+            ticket = {"ticket": self._ticket()} if fresh or tickets.is_old(self.ticket_expires) else {}
             self.link.tell(control("ack", n=count, **ticket))
+
+    def renew(self) -> None:
+        """Give a client that stays for long, and lives, a ticket that lasts."""
+        if tickets.is_old(self.ticket_expires):
+            self.acknowledge()
 
     def judged(self, verdict: Verdict) -> None:
         """Tell its client what was recovered of its former connection."""

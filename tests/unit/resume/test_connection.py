@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import time
 from collections import Counter, OrderedDict
 from typing import Any
 
 import pytest
 
+from compat import tickets
 from compat.engine.limits import Admission, Place
 from compat.resume import receipts
 from compat.resume import registry as registry_module
 from compat.resume.connection import ResumableConnection
 from compat.resume.inbound import ACK_BYTES, ACK_FRAMES, MAX_FRAMES
 from compat.resume.journal import MAX_BYTES
+from compat.resume.posts import TAKEN, take
 from compat.resume.registry import registry
 from compat.types import Message
 from tests.support.waiting import until_async
@@ -314,3 +318,31 @@ async def test_nor_is_what_comes_to_it_unsure(monkeypatch: pytest.MonkeyPatch) -
     await until_async(lambda: connection.inbound.count == 5, "all have come")
     connection.acknowledge(fresh=True)
     assert acks(socket) == [5]
+
+
+HOUR = 3600
+
+
+@pytest.mark.parametrize("kind", ["ack", "ping", "posted ping"])
+@pytest.mark.parametrize(("hours", "renewed"), [(11.9, False), (12, False), (12.1, True)])
+async def test_a_client_that_only_listens_has_a_ticket_that_lasts(
+    kind: str, hours: float, renewed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1_000_000.0]
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    connection, socket = await connected(posts=kind == "posted ping")
+    now[0] += hours * HOUR
+    for _ in range(2):
+        if kind == "posted ping":
+            assert await take(connection, 0, 0, [text('\x10{"type": "ping"}')]) == TAKEN
+        else:
+            socket.say(json.dumps({"type": kind, "n": 0}).join(("\x10", "")))
+        await turns()
+    given = [control["ticket"] for control in socket.controls if "ticket" in control]
+    assert len(given) == 1 + renewed
+    now[0] += 13 * HOUR
+    if renewed:
+        tickets.read(given[-1])
+    else:
+        with pytest.raises(tickets.Refused, match="expired"):
+            tickets.read(given[-1])

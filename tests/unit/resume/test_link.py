@@ -26,6 +26,9 @@ class Owner:
     def acknowledged(self, link: Link, count: int) -> None:
         raise AssertionError("nothing is acknowledged")
 
+    def pinged(self, link: Link) -> None:
+        raise AssertionError("nobody asks")
+
     def watch_people(self, link: Link, members: dict[str, Any]) -> None:
         raise AssertionError("nobody is watched")
 
