@@ -104,7 +104,7 @@ class Page:
         return response
 
     async def _response(self, request: Request) -> Response:
-        name = request.url.path.rpartition("/")[2]
+        name = request.scope["path"].rpartition("/")[2]
         asked = {"now": self.now, "find": self.find, "watch": self.watch, "close": self.close}.get(name)
         if name not in FILES and asked is None:
             raise HTTPException(NOT_FOUND, "There is nothing of this name")

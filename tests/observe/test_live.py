@@ -30,6 +30,7 @@ from compat.live.redacting import as_text
 from compat.live.watching import MOST_WATCHERS, Watches
 from compat.patterns import re_path
 from compat.routing import URLRouter
+from compat.testing import ApplicationCommunicator
 from compat.types import ASGIApp, Receive, Scope, Send
 from tests.observe.counted import workers
 from tests.support.clients import Client, Refused, get
@@ -453,6 +454,15 @@ async def test_a_layer_of_others_that_fails_ends_the_watch() -> None:
 @pytest.mark.parametrize("name", [None, "", False])
 async def test_whoever_has_no_name_may_not_look(name: Any) -> None:
     assert await _status(lambda request: name) == 403
+
+
+async def test_whatever_is_in_a_query_is_no_error() -> None:
+    """Some servers pass on bytes that no URL may have; who may not look is told so, as always."""
+    page = compat.live.page(authenticate=lambda request: None)
+    scope = {"type": "http", "method": "GET", "path": "/now", "query_string": b"\xff", "headers": []}
+    client = ApplicationCommunicator(page, scope)
+    await client.send_input({"type": "http.request"})
+    assert (await client.receive_output())["status"] == 403
 
 
 async def test_a_name_is_a_text() -> None:

@@ -566,7 +566,6 @@ async def test_the_socket_is_read_one_message_ahead_at_most(layer: InMemoryChann
     await client.disconnect()
 
 
-@pytest.mark.parametrize("flavour", ["async", "pool", "one thread"])
 async def test_consumers_are_counted(layer: InMemoryChannelLayer, flavour: str) -> None:
     from compat.metrics import snapshot
 
