@@ -158,6 +158,6 @@ async def test_a_process_that_comes_back_is_not_swept_away(make: Make) -> None:
     inbox = await member(layer, "room")
     station = layer._stations.all()[0]
     membership, lease = station._memberships[0], station.client_prefix
-    await membership._clean(lease)
+    await membership.leases.clean(lease)
     assert await layer.group_send("room", {"type": "x"}) == (1, 0)
     await until_async(lambda: inbox.events, "it still is a member")

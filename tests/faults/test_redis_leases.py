@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import itertools
 import json
 import signal
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,10 +21,12 @@ from asgiref.sync import async_to_sync
 
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
 from tests.support.clients import Client
+from tests.support.layers import close, member
 from tests.support.paths import REPO
+from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.support.servers import Server, served
-from tests.support.waiting import until
+from tests.support.waiting import until, until_async
 
 LEASE_S = 4
 GROUP_EXPIRY_S = 3
@@ -103,3 +108,82 @@ def test_a_connection_that_is_open_for_three_times_the_expiry(
         sender.group_send_sync("room29", {"type": "numbered", "n": "quiet until now"})
         assert client.receive_json() == "quiet until now"
         async_to_sync(sender.close_pools)()
+
+
+@pytest.mark.parametrize("history", [None, {"room": {"count": 10_000}}], ids=["plain", "history"])
+async def test_a_process_that_is_held_up_for_longer_than_its_lease(
+    redis_server: RedisServer, history: Any
+) -> None:
+    """What it has missed lies in a gap, which consumers are told of; a history has it."""
+    options: dict[str, Any] = {"hosts": [redis_server.url], "capacity": 100_000, "history": history}
+    layer = RedisChannelLayer(**options, lease=1, on_reconnect="back")
+    sender = RedisChannelLayer(**options)
+    inbox = await member(layer, "room")
+    with redis.Redis.from_url(redis_server.url) as wire:
+        await until_async(lambda: wire.zcard("asgi:leases"), "it has a lease")
+    missed: list[float] = []
+    numbers = itertools.count()
+
+    def send() -> None:
+        while len(missed) < 3:
+            if not sender.group_send_sync("room", {"type": "x", "n": next(numbers)}).delivered:
+                missed.append(time.time())
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    thread.join()  # blocks the event loop, as a paused machine would
+
+    def came() -> list[int]:
+        return [event[1]["n"] for event in inbox.events if event[1]["type"] == "x"]
+
+    await until_async(lambda: {"type": "back"} in [event[1] for event in inbox.events], "it is told")
+    (gap,) = layer.metrics.gaps
+    assert gap.ended is not None and gap.began <= missed[0] and missed[-1] <= gap.ended
+    last = next(numbers)
+    assert (await sender.group_send("room", {"type": "x", "n": last})).delivered == 1
+    await until_async(lambda: last in came(), "it is reached again")
+    assert came() == [*range(last + 1 if history else last - 3), *([] if history else [last])]
+    await close(layer, sender)
+
+
+async def ends_until(done: Callable[[], bool], wire: redis.Redis, lease: str) -> set[float]:
+    """The ends that a lease had until ``done()``."""
+    ends = {wire.zscore("asgi:leases", lease) or 0.0}
+    began = wire.zscore("asgi:leases", lease)
+
+    def look() -> bool:
+        if done():
+            return True
+        ends.add(wire.zscore("asgi:leases", lease) or 0.0)
+        return False
+
+    await until_async(look, "it is done")
+    return ends - {began}
+
+
+@pytest.mark.parametrize("what", ["the dead are removed", "members are entered again"])
+async def test_a_lease_is_renewed_while_much_is_to_do(redis_server: RedisServer, what: str) -> None:
+    """Over a slow line: it would run out, and nobody would send to the members of this process."""
+    with Proxy(redis_server.port) as proxy, redis.Redis.from_url(redis_server.url) as wire:
+        layer = RedisChannelLayer(hosts=[proxy.url], lease=2)
+        inbox = await member(layer, "room")
+        await until_async(lambda: wire.zcard("asgi:leases"), "it has a lease")
+        groups = [f"room{number}" for number in range(3000)]
+        if what == "the dead are removed":
+            wire.sadd("asgi:joined:dead", *groups)
+            proxy.delay_s = 0.01
+            wire.zadd("asgi:leases", {"dead": 1})
+        else:
+            await asyncio.gather(*(layer.group_add(group, inbox.channel) for group in groups))
+            proxy.delay_s = 0.01
+            wire.delete(*(f"asgi:group:{group}" for group in groups))
+
+        def done() -> bool:
+            if what == "the dead are removed":
+                return not wire.zscore("asgi:leases", "dead")
+            return bool(wire.exists(f"asgi:group:{groups[-1]}"))
+
+        ends = await ends_until(done, wire, layer.client_prefixes()[0])
+        assert len(ends) >= 2, "renewed by the turn that finds it, and again"
+        proxy.delay_s = 0
+        await close(layer)

@@ -1,23 +1,21 @@
-"""The group memberships of this process's channels, and its lease: the sign in Redis that it is alive.
+"""The group memberships of this process's channels.
 
 The groups are in Redis. A ``Membership``, one per host, keeps this process's own list of its members. It
 renews entries that would expire during a long connection, adds them again after a restart of Redis, and
-removes those that could not be removed during an outage. It also counts them (``census``), renews the lease,
-and cleans up after processes with this library whose lease has run out. Processes with the real
-channels_redis have no lease, and their members stay.
+removes those that could not be removed during an outage. It also counts them (``census``), and renews the
+lease (``leases``), also between the parts of what takes long.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Iterable
-from typing import Any, Protocol
+from typing import Any
 
 from compat.clock import steady, wall
-from compat.exceptions import LayerUnavailable
 from compat.layers.redis.census import Census
-from compat.layers.redis.keys import DEFAULT_WORD, Keys, lease_of
-from compat.layers.redis.scripts import CLEAN, RENEW
+from compat.layers.redis.keys import lease_of
+from compat.layers.redis.leases import TURNS, Leases, Terms
 from compat.redis.backoff import Backoff
 from compat.redis.connection import RedisUnavailable
 from compat.redis.encoding import Argument
@@ -25,29 +23,11 @@ from compat.redis.reader import Outages
 from compat.redis.shards import Shards
 from compat.redis.waiting import wait_set
 
-__all__ = ["Membership", "Terms"]
+__all__ = ["Membership"]
 
 MEMBERS_PER_COMMAND = 200
 COMMANDS_PER_TURN = 200
 GROUPS_PER_COMMAND = 500
-DEAD_AT_ONCE = 10
-GROUPS_AT_ONCE = 100
-MEMBERS_AT_ONCE = 2000
-"""Members of a dead process's groups that one script looks at, which takes Redis a few milliseconds."""
-TURNS = 4
-"""How often within a lease a process renews its own, and removes the members of dead processes.
-
-In Redis a lease is one turn shorter than the option says. So a process that dies right after a turn is found
-by another process's turn within the whole lease.
-"""
-
-
-class Terms(Protocol):
-    """The attributes of a layer that a ``Membership`` uses; times are in seconds."""
-
-    keys: Keys
-    group_expiry: int
-    lease: int
 
 
 class Membership:
@@ -82,10 +62,7 @@ class Membership:
         """Group: channel: the time of joining, by the wall clock."""
         self._owed: dict[tuple[str, str], None] = {}
         """The (group, channel) pairs that must still be removed from Redis."""
-        self._leases: set[str] = set()
-        """The client prefixes of the channels that have joined."""
-        self._held: set[str] = set()
-        """The client prefixes in ``_leases`` whose lease has been renewed at least once."""
+        self.leases = Leases(shards, index, terms)
         self._wake = asyncio.Event()
         self._all = False
         """True if every membership must be written to Redis again."""
@@ -101,9 +78,7 @@ class Membership:
         members[channel] = wall()
         self.census.joined(group, channel)
         commands: list[tuple[Argument, ...]] = self._enter(group, {channel: wall()}, first=first)
-        lease = lease_of(channel)
-        if lease not in self._leases:
-            self._leases.add(lease)
+        if self.leases.hold(lease_of(channel)):
             self._wake.set()
         self._start()
         try:
@@ -140,11 +115,11 @@ class Membership:
         """Prepare to write every membership again, because the connection broke and Redis may be empty."""
         if self.groups or self._owed:
             self._miss(self.shards.explain(self.shards.hosts[self.index], reason))
-            self._wake.set()
             self._start()
 
     def _miss(self, error: RedisUnavailable, since: float | None = None) -> None:
         self._all = True
+        self._wake.set()
         self.outages.lost(self.index, error, self, wall() if since is None else since)
 
     def forget_all(self) -> None:
@@ -190,24 +165,22 @@ class Membership:
             self._wake.clear()
             try:
                 await self._renew()
+                if self._all:  # lost again meanwhile
+                    continue
                 self.outages.back(self.index, self)
                 backoff.reset()
                 if not self.groups and not self._owed:
-                    await self._retire()
+                    await self.leases.retire()
             except RedisUnavailable as error:
                 self._miss(error)
                 await self.shards.pause(self.index, backoff.next_s())
-                self._wake.set()
             else:
                 if not self.groups and not self._owed:
                     return
 
     async def _renew(self) -> None:
+        await self._renew_leases()
         await self._settle()
-        for lease in tuple(self._leases):
-            if await self._prolong(lease) and lease in self._held:
-                self._all = True  # the lease had run out, so other processes may have removed our members
-            self._held.add(lease)
         await self._look_for_groups()
         self.census.sweep()
         refresh_s = min(self.terms.group_expiry / (TURNS + 1), self.terms.lease)
@@ -218,22 +191,29 @@ class Membership:
             if missed:
                 self._entered(tuple(self.groups))
 
+    async def _renew_leases(self) -> None:
+        """Renew the leases, and record an outage if one had run out."""
+        since = await self.leases.renew()
+        if since is not None and self.groups:
+            reason = (
+                f"this process was held up for longer than its lease of {self.terms.lease} s, and has missed "
+                "messages to its groups"
+            )
+            self._miss(self.shards.explain(self.shards.hosts[self.index], reason), since)
+
     async def _look_for_groups(self) -> None:
         """Record an outage if Redis does not know some of the groups any more; they are entered again."""
         keys = [self.keys.group(group) for group in self.groups]
         asked = wall()
         for start in range(0, len(keys), GROUPS_PER_COMMAND):
+            if self.leases.is_due():
+                await self._renew_leases()
             part = keys[start : start + GROUPS_PER_COMMAND]
             there = await self.shards.call(self.index, b"EXISTS", *part)
             if there < len(part) and not self._all:
                 reason = "it has forgotten groups of this process, evicted or deleted"
                 self._miss(self.shards.explain(self.shards.hosts[self.index], reason), self._seen)
         self._seen = asked
-
-    async def _retire(self) -> None:
-        """Give up the leases while there are no members, so that they are new for the next member."""
-        self._held.clear()
-        await self._send([(b"ZREM", self.keys.leases, lease) for lease in self._leases])
 
     async def _settle(self) -> None:
         """Remove the owed members from Redis, except channels that have joined again meanwhile."""
@@ -248,36 +228,6 @@ class Membership:
         except BaseException:
             self._owed = {**owed, **self._owed}
             raise
-
-    async def _prolong(self, lease: str) -> bool:
-        """Renew a lease, and remove the members of dead processes; return True if the lease was missing."""
-        keys = self.keys
-        lasts_s = self.terms.lease * (TURNS - 1) / TURNS
-        life_s = self.terms.group_expiry + self.terms.lease
-        added, *dead = await self.shards.run(
-            self.index, RENEW, [keys.leases, keys.joined(lease)], *(lease, lasts_s, life_s, DEAD_AT_ONCE)
-        )
-        for one in dead:
-            await self._clean(one.decode())
-        if len(dead) == DEAD_AT_ONCE:
-            self._wake.set()  # there may be more, but first the own lease
-        return bool(added)
-
-    async def _clean(self, lease: str) -> None:
-        """Remove the members of a dead process from its groups, and its lease."""
-        keys, joined = self.keys, self.keys.joined(lease)
-        queue, cursor = f"{DEFAULT_WORD}{lease}!", b"0"
-        groups: list[str] = []
-        while True:
-            if not groups:
-                found = await self.shards.call(self.index, b"SRANDMEMBER", joined, GROUPS_AT_ONCE)
-                groups = [group.decode() for group in found]
-            of_groups = [key for group in groups for key in (keys.group(group), keys.census(group))]
-            about: list[Argument] = [lease, cursor, MEMBERS_AT_ONCE, queue, *groups]
-            done = await self.shards.run(self.index, CLEAN, [keys.leases, joined, *of_groups], *about)
-            if not done or (not groups and done[0] == 0):
-                return
-            groups, cursor = groups[done[0] :], done[1]
 
     async def _enter_all(self) -> None:
         """Write every membership again; channels with a reader get the current time as time of joining."""
@@ -295,6 +245,8 @@ class Membership:
             if len(commands) >= COMMANDS_PER_TURN:
                 await self._send(commands)
                 commands = []
+                if self.leases.is_due():
+                    await self._renew_leases()
         await self._send(commands)
 
     def _enter(self, group: str, members: dict[str, float], *, first: bool) -> list[tuple[Argument, ...]]:
@@ -324,13 +276,4 @@ class Membership:
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait((self._task,))
-        if self._leases and self.shards.is_open(self.index):
-            await self._resign()
-
-    async def _resign(self) -> None:
-        try:
-            await self._send([(b"ZADD", self.keys.leases, 1, lease) for lease in self._leases])
-            for lease in self._leases:
-                await self._clean(lease)
-        except LayerUnavailable:
-            pass  # the lease will run out
+        await self.leases.aclose()

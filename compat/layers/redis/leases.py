@@ -1,0 +1,129 @@
+"""The lease of this process on one host: the sign in Redis that it is alive; and what dead ones leave behind.
+
+Every process renews its own lease, and so learns whose has run out. It takes their members out of the groups,
+beside the renewals: that may take longer than a lease lasts. Processes with the real channels_redis have no
+lease, and their members stay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import Protocol
+
+from compat.clock import steady, wall
+from compat.exceptions import LayerUnavailable
+from compat.layers.redis.keys import DEFAULT_WORD, Keys
+from compat.layers.redis.scripts import CLEAN, RENEW
+from compat.redis.encoding import Argument
+from compat.redis.shards import Shards
+
+__all__ = ["TURNS", "Leases", "Terms"]
+
+DEAD_AT_ONCE = 1000
+"""Dead processes that one turn finds."""
+GROUPS_AT_ONCE = 100
+MEMBERS_AT_ONCE = 2000
+"""Members of a dead process's groups that one script looks at, which takes Redis a few milliseconds."""
+TURNS = 4
+"""How often within a lease a process renews its own, and removes the members of dead processes.
+
+In Redis a lease is one turn shorter than the option says. So a process that dies right after a turn is found
+by another process's turn within the whole lease.
+"""
+
+
+class Terms(Protocol):
+    """The attributes of a layer that ``Leases`` uses; times are in seconds."""
+
+    keys: Keys
+    group_expiry: int
+    lease: int
+
+
+class Leases:
+    """The leases on one host of the client prefixes whose channels are in groups."""
+
+    def __init__(self, shards: Shards, index: int, terms: Terms) -> None:
+        self.shards = shards
+        self.index = index
+        self.terms = terms
+        self.keys = terms.keys.at(index)
+        self._ends: dict[str, float | None] = {}
+        """Client prefix: until when its lease lasts, by the wall clock; None before the first turn."""
+        self._due = 0.0
+        """When the next turn is due, by ``steady()``."""
+        self._cleaning: asyncio.Task[None] | None = None
+
+    def hold(self, lease: str) -> bool:
+        """Renew a lease from the next turn on; return True if it is a new one."""
+        is_new = lease not in self._ends
+        self._ends.setdefault(lease, None)
+        return is_new
+
+    def is_due(self) -> bool:
+        """Return True if the leases must be renewed before anything else."""
+        return steady() >= self._due
+
+    async def renew(self) -> float | None:
+        """Renew the leases, and begin to clean up after dead processes.
+
+        Returns since when one of the leases had run out, by the wall clock; None if none had. From then on
+        senders left its channels out, and other processes may have removed them from their groups.
+        """
+        self._due = steady() + self.terms.lease / TURNS
+        lasts_s = self.terms.lease * (TURNS - 1) / TURNS
+        life_s = self.terms.group_expiry + self.terms.lease
+        since: float | None = None
+        for lease, ends in tuple(self._ends.items()):
+            asked = wall()
+            there = [self.keys.leases, self.keys.joined(lease)]
+            had_ended, *dead = await self.shards.run(
+                self.index, RENEW, there, *(lease, lasts_s, life_s, DEAD_AT_ONCE)
+            )
+            if had_ended and ends is not None:
+                since = min(ends, asked, asked if since is None else since)
+            self._ends[lease] = asked + lasts_s
+            if dead and (self._cleaning is None or self._cleaning.done()):
+                self._cleaning = asyncio.get_running_loop().create_task(self._clean_all(dead))
+        return since
+
+    async def _clean_all(self, dead: Sequence[bytes]) -> None:
+        for lease in dead:
+            with contextlib.suppress(LayerUnavailable):  # the next turn finds it again
+                await self.clean(lease.decode())
+
+    async def clean(self, lease: str) -> None:
+        """Remove the members of a dead process from its groups, and its lease."""
+        keys, joined = self.keys, self.keys.joined(lease)
+        queue, cursor = f"{DEFAULT_WORD}{lease}!", b"0"
+        groups: list[str] = []
+        while True:
+            if not groups:
+                found = await self.shards.call(self.index, b"SRANDMEMBER", joined, GROUPS_AT_ONCE)
+                groups = [group.decode() for group in found]
+            of_groups = [key for group in groups for key in (keys.group(group), keys.census(group))]
+            about: list[Argument] = [lease, cursor, MEMBERS_AT_ONCE, queue, *groups]
+            done = await self.shards.run(self.index, CLEAN, [keys.leases, joined, *of_groups], *about)
+            if not done or (not groups and done[0] == 0):
+                return
+            groups, cursor = groups[done[0] :], done[1]
+
+    async def retire(self) -> None:
+        """Give up the leases while there are no members, so that they are new for the next member."""
+        self._ends = dict.fromkeys(self._ends)
+        if self._ends:
+            await self.shards.calls(self.index, [(b"ZREM", self.keys.leases, lease) for lease in self._ends])
+
+    async def aclose(self) -> None:
+        """Stop cleaning; if there is a connection, remove this process's members from Redis at once."""
+        if self._cleaning is not None and not self._cleaning.done():
+            self._cleaning.cancel()
+            await asyncio.wait((self._cleaning,))
+        if self._ends and self.shards.is_open(self.index):
+            with contextlib.suppress(LayerUnavailable):  # the leases will run out
+                over = [(b"ZADD", self.keys.leases, 1, lease) for lease in self._ends]
+                await self.shards.calls(self.index, over)
+                for lease in self._ends:
+                    await self.clean(lease)
