@@ -154,18 +154,21 @@ class Drain:
         their ``disconnect()`` gets a moment first.
         """
         assert self.at_stop is not None and self.is_finished is not None
-        is_finished, first = self.is_finished, loop.time() + self.at_stop()
-        parked = [consumer for consumer in self.open if consumer.is_parked()]
-        last = loop.time() + PARKED_TIMEOUT_S
+        is_finished, finish_by = self.is_finished, loop.time() + self.at_stop()
 
-        def stop_when_ended() -> None:
-            ended = self.open.isdisjoint(parked) or loop.time() >= last
-            if ended and (is_finished() or loop.time() >= first):
+        def stop_when_finished() -> None:
+            if is_finished() or loop.time() >= finish_by:
+                stop_when_ended(loop.time() + PARKED_TIMEOUT_S)
+            else:
+                loop.call_later(POLL_S, stop_when_finished)
+
+        def stop_when_ended(end_by: float) -> None:
+            if loop.time() >= end_by or not any(consumer.is_parked() for consumer in self.open):
                 self.servers[number](number, None)
             else:
-                loop.call_later(POLL_S, stop_when_ended)
+                loop.call_later(POLL_S, stop_when_ended, end_by)
 
-        stop_when_ended()
+        stop_when_finished()
 
     def _end_at_once(self) -> None:
         """Stop the server without waiting for its connections, and guarantee that the process ends."""

@@ -38,8 +38,8 @@ class ResumableConnection(Parking):
 
     __slots__ = (
         *("accepted", "admission", "confirmed", "counted_from", "final", "followed"),
-        *("id", "inbound", "journal", "link", "loop", "notices", "over", "place", "seconds"),
-        *("subprotocol", "told", "why"),
+        *("id", "inbound", "journal", "link", "loop", "notices", "over", "place", "posts"),
+        *("seconds", "subprotocol", "told", "why"),
     )
 
     def __init__(
@@ -58,6 +58,8 @@ class ResumableConnection(Parking):
         self.counted_from = 0
         """The last generation whose link was a socket: what was posted by then has come again there."""
         self.link: Link | None = None
+        self.posts = False
+        """The link is a response, or the last one was."""
         self.accepted = False
         """The client has been sent its first ticket."""
         self.subprotocol = PROTOCOL
@@ -127,7 +129,7 @@ class ResumableConnection(Parking):
     def begin(self, receive: Receive, send: Send, *, posts: bool = False) -> None:
         """Attach the socket that it is made for, and read it; ``posts``: it is a response."""
         self.link = Link(receive, send, self, relayed=posts)
-        self.counted_from = -1 if posts else 0
+        self.posts, self.counted_from = posts, -1 if posts else 0
         registry.enter(self)
         self.link.begin()
 
@@ -293,6 +295,7 @@ class ResumableConnection(Parking):
         if untold is None:
             registry.count_return()
         self.generation += 1
+        self.posts = posts
         if not posts:
             self.counted_from = self.generation
         self.journal.acknowledge(link.sent)

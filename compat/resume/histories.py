@@ -161,6 +161,7 @@ class Followed:
 
     def _finished(self) -> None:
         registry.finishing(self._connection, False)
+        self._connection.end_relayed()
         if self._resting is not None:
             self._resting.set()
 

@@ -325,7 +325,7 @@ class Link:
             self.owner.watch_people(self, members)
         elif kind == "bye":
             self.goodbye = True
-        elif kind == "pause" and self.after_close is None:
+        elif kind == "pause" and self.after_close is None and self.owner.may_pause():
             self.paused = True
             self.close({"type": "websocket.close", "code": COME_BACK, "reason": PAUSED})
 

@@ -34,5 +34,9 @@ class Owner(Protocol):
     def watch_people(self, link: Link, members: dict[str, Any]) -> None:
         """The client's page asks who is in a group; raise Malformed."""
 
+    def may_pause(self) -> bool:
+        """Return False if the link ends soon for good, because the server stops."""
+        ...
+
     def ended(self, link: Link, code: int, *, goodbye: bool) -> None:
         """The link is no more."""

@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from compat.engine.draining import drain_seconds
-from compat.engine.limits import Admission
+from compat.engine.limits import Admission, admissions
 from compat.resume.journal import Journal
 from compat.resume.link import Link
 from compat.resume.registry import registry
@@ -34,6 +33,7 @@ class Parking(Telling):
     admission: Admission | None
     notices: Callable[[str], None] | None
     over: bool
+    posts: bool
     told: bool
 
     def __init__(self) -> None:
@@ -100,27 +100,40 @@ class Parking(Telling):
                 self._park_after_all()
 
     def stop(self) -> float:
-        """The server stops: end a park, or a link whose socket is in another process.
+        """The server stops: end a park, or a link that it does not close itself.
 
-        Returns for how many seconds the socket has to stay open.
+        Returns for how many seconds the link has to stay open.
         """
         link = self.link
         if link is None:
             self.give_up("stopped")
             return 0
         self.inbound.acknowledge_rest()  # so that what has come is not unsure; the server closes its sockets
-        wait_s = 0 if self.followed is None or drain_seconds() else self.followed.finish()
-        if link.relayed:
-            if self.followed is not None:
-                self.acknowledge(fresh=True)
+        if admissions.draining and self.notices is not None and not self.posts:
+            return (
+                0  # the drain closes consumers in their turn; what a client polls it would refuse meanwhile
+            )
+        wait_s = 0 if self.followed is None else self.followed.finish()
+        if not wait_s:
+            self.end_relayed()
+        return wait_s
+
+    def end_relayed(self) -> None:
+        """The server stops, and the client has been told where it is: end a link that is not the server's."""
+        link = self.link
+        if link is not None and link.relayed:
             link.close({"type": "websocket.close", "code": SERVICE_RESTART})
             self.ended(link, SERVICE_RESTART, goodbye=True)
-        return wait_s
+
+    def may_pause(self) -> bool:
+        """See ``link.Owner``."""
+        return not registry.is_finishing(self)
 
     async def rest(self) -> None:
         """See ``engine.contracts.Resumed``."""
         if self.followed is not None:
             await self.followed.rest()
+        self.end_relayed()
 
     def give_up(self, why: str) -> None:
         """End a park: the application gets its disconnect, unless it has ended already."""

@@ -111,6 +111,10 @@ class Registry:
         """Note that the server has to leave a socket open, or no more."""
         (self._finishing.add if begins else self._finishing.discard)(connection)
 
+    def is_finishing(self, connection: Parking) -> bool:
+        """Return True if its client has yet to be told where it is, before the server stops."""
+        return connection in self._finishing
+
     def is_finished(self) -> bool:
         """Return True if the server need not leave a socket open any more."""
         return not self._finishing

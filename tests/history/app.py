@@ -1,6 +1,6 @@
 """A chat of rooms with histories: the tutorial's consumers, async and sync, and pages to look at them.
 
-Paths are ``/async/<room>/``, ``/sync/<room>/``, ``/several/<room>/`` and ``/slow/<room>/``. A frame of a
+Paths are ``/async/<room>/``, and ``sync``, ``several``, ``slow`` and ``working`` in its place. A frame of a
 client is sent to its room; a consumer sends what the room gets. From the environment: HISTORY_SECRET,
 HISTORY_LAYER, HISTORY_REDIS, HISTORY_PREFIX, HISTORY_RULE (JSON, for the groups ``chat_*``; empty: this
 process keeps no histories), and HISTORY_DRAIN (seconds).
@@ -71,6 +71,14 @@ class SlowChat(Chat):
         await asyncio.sleep(3)
 
 
+class WorkingChat(Chat):
+    """Goes on for a while when it has sent what it got, as if it wrote to a database."""
+
+    async def chat_message(self, event: dict[str, Any]) -> None:
+        await super().chat_message(event)
+        await asyncio.sleep(1)
+
+
 class SyncChat(WebsocketConsumer):
     def connect(self) -> None:
         self.room = f"chat_{self.scope['url_route']['kwargs']['room']}"
@@ -126,6 +134,7 @@ app = ProtocolTypeRouter(
             [
                 path("async/<str:room>/", Chat.as_asgi()),
                 path("slow/<str:room>/", SlowChat.as_asgi()),
+                path("working/<str:room>/", WorkingChat.as_asgi()),
                 path("several/<str:room>/", SeveralChat.as_asgi()),
                 path("sync/<str:room>/", SyncChat.as_asgi()),
             ]

@@ -15,6 +15,7 @@ from compat import tickets
 from compat.settings import override
 from tests.history.fleet import LAYERS, SECRET, Fleet, fleet_on, room
 from tests.support.clients import Refused
+from tests.support.fallback import Posting
 from tests.support.resuming import Closed, Resuming, end_links
 from tests.support.servers import Server
 from tests.support.waiting import until_awaited
@@ -43,8 +44,10 @@ async def positioned(client: Resuming) -> None:
 
 
 def _cursors(ticket: str | None) -> object:
+    if not ticket:
+        return ()
     with override(SECRET_KEY=SECRET):
-        return tickets.read(ticket or "")[0].cursors
+        return tickets.read(ticket)[0].cursors
 
 
 @pytest.mark.parametrize("flavour", ["async", "sync", pytest.param("several", marks=SLOW)])
@@ -84,6 +87,49 @@ async def test_history_P3_a_server_that_stops_in_order(fleet: Fleet, flavour: st
     await saying
     for client in clients:
         assert await client.numbers_until(300) == list(range(21, 301)), "none lost, and none twice"
+
+
+@pytest.mark.parametrize("drain", ["0", "0.5"])
+async def test_history_P3_a_server_that_stops_waits_for_the_handler_of_a_relayed_client(
+    fleet: Fleet, drain: str
+) -> None:
+    home, peer, there, where = fleet.start(HISTORY_DRAIN=drain), fleet.start(), fleet.start(), room("worked")
+    client = await fleet.client(home, "working", where).open()
+    await positioned(client)
+    client.cut()
+    assert await client.back(to=peer) == "all"
+    await fleet.say(there, where, 1, 1)
+    assert await client.numbers(1) == [1]
+    home.process.send_signal(signal.SIGTERM)
+    assert await client.closed() == 1012
+    await asyncio.to_thread(home.process.wait)
+    assert await client.back(to=there) == "groups", client.why
+    await fleet.say(there, where, 2, 2)
+    assert await client.numbers(1) == [2], "none lost, and none twice"
+
+
+@pytest.mark.parametrize("drain", ["0", pytest.param("0.5", marks=SLOW)])
+@pytest.mark.parametrize("relayed", [False, pytest.param(True, marks=SLOW)])
+async def test_history_P3_a_server_that_stops_waits_for_the_handler_of_a_client_of_requests(
+    fleet: Fleet, drain: str, relayed: bool
+) -> None:
+    fleet.env["CHANNEL_FALLBACK"] = "1"
+    home, there, where = fleet.start(HISTORY_DRAIN=drain), fleet.start(), room("worked")
+    peer = fleet.start() if relayed else home
+    async with Posting(home, f"/working/{where}/") as client:
+        await client.ask()
+        while not _cursors(client.ticket):
+            await client.hello()
+        assert (await (await client.to(peer).ask()).hello())["recovered"] == "all"
+        await fleet.say(there, where, 1, 1)
+        assert await client.frame() == "1"
+        home.process.send_signal(signal.SIGTERM)
+        assert await client.rest() == []
+        assert client.end[0] == 1012
+        await asyncio.to_thread(home.process.wait)
+        await (await client.to(there).ask()).hello()
+        await fleet.say(there, where, 2, 2)
+        assert await client.frame() == "2", "none lost, and none twice"
 
 
 async def test_who_comes_to_a_server_that_stops_is_turned_away(fleet: Fleet) -> None:

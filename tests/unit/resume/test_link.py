@@ -32,6 +32,9 @@ class Owner:
     def watch_people(self, link: Link, members: dict[str, Any]) -> None:
         raise AssertionError("nobody is watched")
 
+    def may_pause(self) -> bool:
+        return True
+
     def ended(self, link: Link, code: int, *, goodbye: bool) -> None:
         pass
 
