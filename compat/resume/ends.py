@@ -24,7 +24,7 @@ WINDOW = 64
 """Messages of a client that may be on their way to the home, or wait there; large ones count as several."""
 WEIGHT_BYTES = 16 * 1024
 MAX_HELD = 4 * MAX_BYTES
-"""Bytes that may wait at the socket for a client that does not read."""
+"""Bytes that may wait at the socket for a client that does not read, before another frame."""
 COME_BACK, TRY_AGAIN_LATER = 1012, 1013
 LOST = 1006
 LATER = "later"
@@ -131,12 +131,12 @@ class AwayEnd:
                 self.waiter = None
         elif kind == "close":
             self.out.put_nowait({"type": "websocket.close", "code": value[0], "reason": value[1]})
+        elif self.held > MAX_HELD and not self.full:
+            self._give_up()
         elif not self.full:
             message = _unpacked(kind, value, "websocket.send")
             self.held += size_of(payload_of(message))
             self.out.put_nowait(message)
-            if self.held > MAX_HELD:
-                self._give_up()
 
     def _give_up(self) -> None:
         log.warning("a relayed client does not read: it is asked to come back later")

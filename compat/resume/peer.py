@@ -23,7 +23,7 @@ DEAD_S = 30.0
 MAX_BATCH = 128 * 1024
 """Characters of payload after which a batch is full."""
 MAX_WAITING = 8 * 2**20
-"""Characters that may wait for a process before the largest link is dropped."""
+"""Characters that may wait for a process, beside the longest frame, before the largest link is dropped."""
 TO_HOME = frozenset(("attach", "post", "text", "binary", "left"))
 """What the end at the socket says; all else is from the home's."""
 
@@ -66,9 +66,15 @@ class Peer:
         else:
             self.waiting.append(([number], kind, value))
             self.size += _length(value)
-            while self.size > MAX_WAITING:
+            while self._is_full():
                 self._drop_largest()
         self._begin()
+
+    def _is_full(self) -> bool:
+        if self.size <= MAX_WAITING:
+            return False
+        # A frame that is longer by itself would never pass.
+        return self.size - max(_length(value) for _, _, value in self.waiting) > MAX_WAITING
 
     def _drop_largest(self) -> None:
         """Drop the link for which the most waits: the others may be well."""

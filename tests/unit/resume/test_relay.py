@@ -76,7 +76,8 @@ async def test_only_the_largest_link_is_dropped_when_too_much_waits(
     with recorded() as records:
         peer.put(2, "out text", "b" * 300)
         peer.put(2, "text", "c" * 300)
-        peer.put(1, *(("out text", "a" * 500) if other == "home" else ("text", "a" * 500)))
+        for letter in "axy":
+            peer.put(1, "out text" if other == "home" else "text", letter * 500)
     assert "it is dropped" in "\n".join(records.messages())
     dropped = [bool(home.came) for home in homes] + [away.answered.done() for away in aways]
     assert dropped == [other == "home", False, other == "away", False]
@@ -84,6 +85,34 @@ async def test_only_the_largest_link_is_dropped_when_too_much_waits(
     await turns()
     assert ([2], "out text", "b" * 300) in layer.items and ([2], "text", "c" * 300) in layer.items
     assert not any("aaa" in str(value) for _, _, value in layer.items)
+
+
+@pytest.mark.parametrize("size", [999, 1000, 1001])
+async def test_a_frame_of_any_length_passes_to_another_process(
+    monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(peer_module, "MAX_WAITING", 1000)
+    layer = FalseLayer()
+    peer = the_peer(layer)
+    peer.put(1, "credit", 1)
+    peer.put(2, "text", "a" * size)
+    peer.put(1, "credit", 2)
+    await turns()
+    assert layer.items == [([1], "credit", 1), ([2], "text", "a" * size), ([1], "credit", 2)]
+
+
+@pytest.mark.parametrize("size", [MAX_HELD - 1, MAX_HELD, MAX_HELD + 1])
+async def test_a_frame_of_any_length_passes_from_another_process(size: int) -> None:
+    away = AwayEnd(the_peer(FalseLayer()), 7, asyncio.get_running_loop())
+    socket = FalseSocket()
+    socket.coming.put_nowait({"type": "websocket.connect"})
+    for text in ("hello", "x" * size):  # a client that comes back gets both at once
+        away.take("out text", text)
+    serving = asyncio.ensure_future(away.serve("channels.resume.v1", socket.receive, socket.send))
+    await turns()
+    assert [len(message.get("text", "")) for message in socket.sent] == [0, 5, size]
+    serving.cancel()
+    await turns()
 
 
 async def test_an_end_that_is_dropped_says_so_to_the_other() -> None:
