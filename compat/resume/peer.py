@@ -92,6 +92,8 @@ class Peer:
         end = self.aways.get(number) if to_home else self.homes.get(number)
         if end is not None:
             end.drop()
+        elif to_home and number in self.posts:
+            self._come_later(self.posts[number])
 
     def show_life(self) -> None:
         """Send an empty batch if nothing was sent for a while."""
@@ -159,5 +161,9 @@ class Peer:
             if number not in but:
                 away.drop()
         for answered in self.posts.values():
-            if not answered.done():
-                answered.set_result(LATER)
+            self._come_later(answered)
+
+    def _come_later(self, answered: asyncio.Future[str]) -> None:
+        """Let the client of a post send it again."""
+        if not answered.done():
+            answered.set_result(LATER)

@@ -16,7 +16,7 @@ from compat.resume.connection import ResumableConnection
 from compat.resume.ends import MAX_HELD, AwayEnd, HomeEnd
 from compat.resume.inbound import MAX_FRAMES
 from compat.resume.peer import Peer
-from compat.resume.posts import TAKEN
+from compat.resume.posts import LATER, TAKEN
 from compat.resume.relay import ELSEWHERE, Relay
 from compat.resume.wire import Malformed
 from compat.tickets import Ticket
@@ -173,6 +173,22 @@ async def test_a_post_waits_for_a_consumer_that_is_slow(two: tuple[Relay, Relay]
     assert await posting == TAKEN
     assert (await connection.receive())["text"] == "last"
     assert not other.peers[home.channel].slow and not other.peers[home.channel].posts
+    await connection.finish(1000)
+
+
+async def test_a_flood_of_posts_does_not_give_a_home_up(
+    two: tuple[Relay, Relay], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer_module, "MAX_WAITING", 1000)
+    monkeypatch.setattr(relay_module, "ANSWER_S", 5)
+    home, other = two
+    connection, _ = await connected(posts=True)
+    ticket = ticket_of(connection, home.channel)
+    with recorded():
+        posts = [other.post(ticket, 0, json.dumps(["x" * 400])) for _ in range(5)]
+        outcomes = await asyncio.gather(*posts)
+    assert LATER in outcomes and set(outcomes) == {TAKEN, LATER}
+    assert not other.peers[home.channel].is_dead()
     await connection.finish(1000)
 
 
