@@ -164,7 +164,7 @@ class Connection:
         if subscription is not None and getattr(subscription.layer, "tracks", False):
             subscription.layer.away(subscription.channel, kind == "compat.parked")
 
-    def progress(self) -> Progress | None:
+    def progress(self) -> Progress:
         """See ``contracts.Work``."""
         if self.work is not None:
             return self.work.progress()

@@ -47,8 +47,8 @@ class Work(Protocol):
     async def idle(self) -> None:
         """Wait until no handler runs."""
 
-    def progress(self) -> Progress | None:
-        """Return how far the messages that were taken have been handled; None: that is not known."""
+    def progress(self) -> Progress:
+        """Return how far the messages that were taken have been handled."""
         ...
 
 
@@ -70,7 +70,7 @@ class Resumed:
         """Call ``notice(type)`` when the client is away ("compat.parked"), and is back ("compat.resumed")."""
         raise NotImplementedError
 
-    def follow(self, inbox: Inbox, progress: Callable[[], Progress | None]) -> None:
+    def follow(self, inbox: Inbox, progress: Callable[[], Progress]) -> None:
         """Watch which messages of ``inbox`` the consumer has handled, if its layer keeps histories.
 
         ``progress()``: see ``Work``.

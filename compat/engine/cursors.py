@@ -17,6 +17,8 @@ __all__ = ["Cursors", "Missed", "Position", "Progress", "position_of"]
 
 SETTLED = 32
 """How many events are noted before it is looked which of them have been handled."""
+MOST_NOTED = 4096
+"""How many are kept behind a handler that does not end, beside those that wait."""
 ID = re.compile(r"([0-9a-f]{16})-([0-9]{1,16})\Z")
 
 
@@ -42,10 +44,12 @@ class Progress(NamedTuple):
     """How far the messages have been handled that a consumer has taken."""
 
     running: int
-    """How many of those that were taken last may be in a handler."""
+    """How many of the layer's that were taken last may be in a handler."""
     emitted: int = 0
     """How many frames handlers have sent, of which ``sent`` have been passed on."""
     sent: int = 0
+    busy: bool = False
+    """Another handler may run, of a message of the client."""
 
 
 class Missed(Protocol):
@@ -124,7 +128,11 @@ class Cursors:
             self._noted.append((event, group, position))
             if len(self._noted) >= self._settle_at:
                 self._settle()
-                self._settle_at = max(SETTLED, 2 * len(self._noted))
+                most = MOST_NOTED + self._inbox.capacity
+                if len(self._noted) >= most:
+                    self.lose()
+                    self._noted.clear()
+                self._settle_at = min(max(SETTLED, 2 * len(self._noted)), most)
         self._moved(False)
 
     def end(self, group: str) -> None:
@@ -179,7 +187,9 @@ class Cursors:
     def is_handling(self) -> bool:
         """Return True while a handler may run, or what it has sent may wait."""
         progress = self._progress()
-        return progress is None or progress.running > 0 or progress.sent < progress.emitted
+        if progress is None or progress.busy or progress.running > 0:
+            return True
+        return progress.sent < progress.emitted
 
     def close(self) -> None:
         """The consumer has ended."""
@@ -202,15 +212,20 @@ class Cursors:
 
     def _settle(self) -> None:
         waiting = _ids(self._inbox.events)
-        taken = 0
-        for event, _, _ in self._noted:
-            if event is not None and id(event) in waiting:
+        handled, taken = len(self._noted), list[int]()
+        for number, (event, _, _) in enumerate(self._noted):
+            if event is None:
+                continue
+            if id(event) in waiting:
+                handled = number
                 break
-            taken += 1
+            taken.append(number)
         progress = self._progress()  # after what has been taken: a thread may take one at any moment
         if progress is None:
             return
-        finished = self._settled + max(0, taken - progress.running)
+        if taken and progress.running:
+            handled = taken[-progress.running :][0]
+        finished = self._settled + handled
         if progress.sent >= progress.emitted:
             self._advance(finished)
             return

@@ -25,16 +25,22 @@ class SideBySide:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.running: set[asyncio.Task[None]] = set()
+        self.running: dict[asyncio.Task[None], int] = {}
+        """The handlers that may run, the oldest first; each with the number of its message, 0: a client's."""
+        self.taken = 0
+        """How many messages of the layer were taken."""
 
     async def start(self, message: Message) -> None:
         """Start the handler of ``message``; return when another one may start, or raise a handler's error."""
-        running = self.running
-        running.add(self.connection.inbox.loop.create_task(self._handled(message)))
+        running, inbox = self.running, self.connection.inbox
+        number = 0
+        if not inbox.turn:
+            number = self.taken = self.taken + 1
+        running[inbox.loop.create_task(self._handled(message))] = number
         if len(running) >= self.connection.consumer.concurrency:
             await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
         for task in [task for task in running if task.done()]:
-            running.discard(task)
+            del running[task]
             task.result()
 
     async def _handled(self, message: Message) -> None:
@@ -46,10 +52,12 @@ class SideBySide:
                 connection.inbox.fail(error)  # wakes the task that waits for the next message
                 raise
 
-    def progress(self) -> Progress | None:
-        """See ``contracts.Work``: the oldest may run for longest."""
-        running = any(not task.done() for task in self.running)
-        return None if running else Progress(int(self.connection.inbox.current is not BETWEEN))
+    def progress(self) -> Progress:
+        """See ``contracts.Work``: all that was taken since the oldest that runs counts as running."""
+        running = [number for task, number in self.running.items() if not task.done()]
+        oldest = next(filter(None, running), self.taken + 1)
+        busy = bool(running) or self.connection.inbox.current is not BETWEEN
+        return Progress(self.taken + 1 - oldest, busy=busy)
 
     async def flush(self) -> None:
         """Do nothing: these handlers send directly, and queue no frames."""

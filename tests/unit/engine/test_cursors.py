@@ -68,3 +68,46 @@ async def test_the_message_whose_handler_runs_counts_when_it_is_done() -> None:
     assert one.offsets() == {"room": 0} and one.cursors.is_handling()
     one.running = 0
     assert one.offsets() == {"room": 1}
+
+
+async def test_what_is_for_others_does_not_stand_for_the_message_whose_handler_runs() -> None:
+    one = Consumer()
+    one.join("room")
+    one.gets("room", 1)
+    one.take()
+    for offset in (2, 3):
+        one.gets("room", offset, excluded=True)
+    assert one.offsets() == {"room": 0} and one.cursors.is_behind()
+    one.running = 0
+    assert one.offsets() == {"room": 3}
+
+
+async def test_a_frame_whose_handler_runs_holds_back_nothing_that_is_for_others() -> None:
+    one = Consumer()
+    one.join("room")
+    one.gets("room", 1)
+    one.take()
+    one.running = 0
+    one.gets("room", 2, excluded=True)
+    assert one.offsets() == {"room": 2}
+    one.running = 1
+    one.gets("room", 3, excluded=True)
+    assert one.offsets() == {"room": 3}
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+async def test_behind_a_handler_that_does_not_end_so_much_is_kept(
+    more: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("compat.engine.cursors.MOST_NOTED", 200)
+    one = Consumer()
+    one.join("room")
+    one.gets("room", 1)
+    one.take()
+    for offset in range(2, 200 + one.inbox.capacity + 1 + more):
+        one.gets("room", offset)
+        assert one.inbox.take() is not None
+        one.running += 1
+    assert one.cursors.lost is (more >= 0) and one.cursors.is_behind() is (more != 0)
+    one.running = 0
+    assert one.offsets() == ({"room": 299} if more < 0 else {})

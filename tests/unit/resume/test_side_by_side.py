@@ -1,0 +1,134 @@
+"""Handlers that run at the same time: what a client is told of its groups beside one that stays."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from compat import tickets
+from compat.engine.cursors import position_of
+from compat.generic.websocket import AsyncWebsocketConsumer
+from compat.layers import InMemoryChannelLayer, get_channel_layer
+from compat.settings import override
+from tests.support.waiting import until_async
+from tests.unit.resume.sockets import FalseSocket
+
+SECRET = "a key of this test alone"
+
+
+class Feed(AsyncWebsocketConsumer):
+    """Sends what its group says, beside a feed that goes on until its client leaves."""
+
+    concurrency = 4
+    stays: asyncio.Event
+
+    async def connect(self) -> None:
+        assert self.channel_layer is not None
+        await self.channel_layer.group_add("room", self.channel_name)
+        await self.accept()
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        await self.stays.wait()
+
+    async def said(self, event: dict[str, Any]) -> None:
+        if event["n"] == "stay":
+            await self.stays.wait()
+        await self.send(text_data=str(event["n"]))
+
+
+class Page(FalseSocket):
+    """A page on the consumer ``Feed``; with ``missed_since``, one that comes back from another process."""
+
+    def __init__(self, missed_since: str = "") -> None:
+        super().__init__()
+        offered = ["channels.resume.v1"]
+        if missed_since:
+            place = tickets.place_of("None", "\n/ws/\n", "")
+            cursor = tickets.Cursor(tickets.print_of("group", "room"), *position_of(missed_since))
+            ticket = tickets.Ticket(b"x" * 16, 0, place.user, place.path, "", 2**33, b"c" * 8, (cursor,))
+            offered.append(f"channels.ticket.{tickets.write(ticket)}.0")
+        scope = {"type": "websocket", "path": "/ws/", "headers": [], "subprotocols": offered}
+        self.coming.put_nowait({"type": "websocket.connect"})
+        self.task = asyncio.ensure_future(Feed.as_asgi()(scope, self.receive, self.send))
+
+    @property
+    def got(self) -> list[str]:
+        """The data frames that were sent."""
+        texts = [message.get("text") or "" for message in self.sent]
+        return [text for text in texts if text and not text.startswith("\x10")]
+
+    @property
+    def verdicts(self) -> list[dict[str, Any]]:
+        """What it was told of what it had missed."""
+        return [control for control in self.controls if control["type"] == "verdict"]
+
+    def offset(self) -> int:
+        """Up to where it has the room, as its newest ticket says."""
+        given = [control["ticket"] for control in self.controls if "ticket" in control]
+        cursors = tickets.read(given[-1])[0].cursors if given else ()
+        return cursors[0].offset if cursors else -1
+
+    async def leave(self) -> None:
+        self.say('\x10{"type": "bye"}')
+        self.coming.put_nowait({"type": "websocket.disconnect", "code": 1000})
+        await asyncio.wait_for(self.task, 10)
+
+
+@pytest.fixture
+async def room(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[InMemoryChannelLayer]:
+    monkeypatch.setattr("compat.resume.histories.REFRESH_S", 0.01)
+    monkeypatch.setattr("compat.resume.histories.SOON_S", 0.01)
+    monkeypatch.setattr("compat.engine.side_by_side.HANDLERS_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(Feed, "stays", asyncio.Event(), raising=False)
+    backend = {"BACKEND": "compat.layers.InMemoryChannelLayer", "CONFIG": {"history": {"room": {}}}}
+    with override(CHANNEL_LAYERS={"default": backend}, SECRET_KEY=SECRET):
+        layer = get_channel_layer()
+        assert isinstance(layer, InMemoryChannelLayer)
+        yield layer
+
+
+async def say(layer: InMemoryChannelLayer, *numbers: Any) -> None:
+    for number in numbers:
+        await layer.group_send("room", {"type": "said", "n": number})
+
+
+async def test_a_frame_whose_handler_stays_holds_no_position_back(
+    room: InMemoryChannelLayer,
+) -> None:
+    page = Page()
+    await until_async(lambda: page.offset() == 0, "it is told where it has joined")
+    page.say("begin the feed")
+    await say(room, *range(10))
+    await until_async(lambda: page.offset() == 10, "it is told where it is now")
+    await page.leave()
+
+
+async def test_who_comes_back_beside_it_is_told_what_was_recovered(room: InMemoryChannelLayer) -> None:
+    since = str(await room.position("room"))
+    await say(room, *range(10))
+    page = Page(since)
+    page.say("begin the feed")
+    await until_async(lambda: bool(page.verdicts), "a verdict")
+    [verdict] = page.verdicts
+    assert (verdict["recovered"], verdict["replayed"]) == ("groups", 10)
+    assert page.got == [str(number) for number in range(10)]
+    await page.leave()
+
+
+async def test_the_oldest_message_whose_handler_runs_is_the_first_that_is_not_claimed(
+    room: InMemoryChannelLayer,
+) -> None:
+    page = Page()
+    await until_async(lambda: page.offset() == 0, "it is told where it has joined")
+    await say(room, 1, "stay", 3, 4)
+    await until_async(lambda: page.offset() == 1 and page.got == ["1", "3", "4"], "up to the one that stays")
+    page.say("begin the feed")
+    await say(room, *range(5, 40))
+    await until_async(lambda: len(page.got) == 38, "the others are handled")
+    assert page.offset() == 1
+    Feed.stays.set()
+    await until_async(lambda: page.offset() == 39, "it has ended")
+    await page.leave()
