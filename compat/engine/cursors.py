@@ -137,8 +137,9 @@ class Cursors:
 
     def end(self, group: str) -> None:
         """The consumer has left ``group``."""
-        self._places.pop(group, None)
         self._leaves.pop(group, None)
+        if self._places.pop(group, None) is not None:
+            self._inbox.loop.call_soon_threadsafe(self._moved, True)  # its next consumer need not join it
 
     def lose(self) -> None:
         """A message of a group was lost: nothing is said of any, from now on."""

@@ -1,4 +1,4 @@
-"""Handlers that run at the same time: what a client is told of its groups beside one that stays."""
+"""What a client is told of the groups of its consumer: beside handlers that stay, and when it leaves one."""
 
 from __future__ import annotations
 
@@ -37,6 +37,10 @@ class Feed(AsyncWebsocketConsumer):
         if event["n"] == "stay":
             await self.stays.wait()
         await self.send(text_data=str(event["n"]))
+
+    async def go(self, event: dict[str, Any]) -> None:
+        assert self.channel_layer is not None
+        await self.channel_layer.group_discard("room", self.channel_name)
 
 
 class Page(FalseSocket):
@@ -131,4 +135,13 @@ async def test_the_oldest_message_whose_handler_runs_is_the_first_that_is_not_cl
     assert page.offset() == 1
     Feed.stays.set()
     await until_async(lambda: page.offset() == 39, "it has ended")
+    await page.leave()
+
+
+async def test_a_group_that_the_consumer_has_left_is_in_no_ticket(room: InMemoryChannelLayer) -> None:
+    """The next consumer would not join it, and nobody would be told "groups"."""
+    page = Page()
+    await until_async(lambda: page.offset() == 0, "it is told where it has joined")
+    await room.group_send("room", {"type": "go"})
+    await until_async(lambda: page.offset() == -1, "it is told that it has left")
     await page.leave()
