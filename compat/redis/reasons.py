@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import ssl
 
-__all__ = ["MOVED", "REPLICA", "WAIT", "is_replica", "reason_of", "redirect_of", "refusal_of"]
+__all__ = ["LOST_STREAM", "MOVED", "REPLICA", "WAIT", "is_replica", "reason_of", "redirect_of", "refusal_of"]
 
+LOST_STREAM = "it has lost the streams of the layer; they were deleted or evicted"
 MOVED = "its slot has moved to another node of the cluster"
 WAIT = "its slot is being moved, or has no master now"
 REPLICA = "it is a read-only replica; name its master, or use sentinels"
@@ -71,7 +72,7 @@ _REFUSALS = (
         ("moved", "clusterdown", "crossslot"),
         'it is a node of a Redis Cluster; write hosts=[{"cluster": ["redis://…", …]}] with some of its nodes',
     ),
-    (("nogroup",), "it has lost the streams of the layer; they were deleted or evicted"),
+    (("nogroup", "unblocked the stream key"), LOST_STREAM),
     (
         ("unknown command",),
         "it lacks a command that the layer needs; use Redis 5 or newer, and 6.2 for streams",

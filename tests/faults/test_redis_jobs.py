@@ -99,6 +99,50 @@ async def test_jobs_behind_those_of_many_busy_workers_are_taken_over(make: Make)
     assert len(held) == len(busy._stations.here().jobs.held)  # type: ignore[union-attr]
 
 
+async def test_the_stream_of_a_channel_with_a_worker_does_not_expire(make: Make, wire: Any) -> None:
+    """Nor does it while the worker waits, nor while it is at work."""
+    layer = make(prefix=unique_prefix(), takeover=1, group_expiry=1000)
+    stream = layer.keys.jobs("jobs")
+    waiting = asyncio.ensure_future(layer.take("jobs"))
+    await until_async(lambda: wire.expire(stream, 100), "it is there")
+    await until_async(lambda: wire.ttl(stream) > 100, "the worker waits")
+    await layer.send("jobs", {"type": "job", "n": 1})
+    job = await asyncio.wait_for(waiting, WITHIN_S)
+    wire.expire(stream, 100)
+    await until_async(lambda: wire.ttl(stream) > 100, "the worker is at work")
+    job.acknowledge()
+
+
+async def test_a_stream_that_is_gone_is_made_again(make: Make, wire: Any) -> None:
+    """That is no outage, of which all consumers would be told."""
+    layer = make(prefix=unique_prefix())
+    stream = layer.keys.jobs("jobs")
+    for number in range(3):
+        waiting = asyncio.ensure_future(layer.take("jobs"))
+        await until_async(lambda: wire.exists(stream) and wire.xinfo_groups(stream), "the worker waits")
+        wire.delete(stream)
+        await layer.send("jobs", {"type": "job", "n": number})
+        job = await asyncio.wait_for(waiting, WITHIN_S)
+        assert job.message["n"] == number
+        job.acknowledge()
+    assert not layer.metrics.gaps
+
+
+async def test_workers_empty_a_channel_of_a_redis_without_memory(
+    make: Make, redis_server: RedisServer
+) -> None:
+    layer, other = make(redis_server.url), make(redis_server.url)
+    await layer.send("jobs", {"type": "job", "n": 1})
+    (await take(layer)).put_back()
+    await layer.close_pools()
+    with redis.Redis(port=redis_server.port) as wire:
+        wire.config_set("maxmemory", 1)
+        job = await take(other)
+        assert (job.message["n"], job.tries) == (1, 1)
+        job.acknowledge()
+        await until_async(lambda: wire.xlen(layer.keys.jobs("jobs")) == 0, "it is handled")
+
+
 async def test_what_waits_behind_a_job_expires(make: Make, wire: Any) -> None:
     layer = make(prefix=unique_prefix())
     send_an_hour_ago(wire, layer, 1)

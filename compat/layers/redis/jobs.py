@@ -20,6 +20,7 @@ from compat.redis.connection import Link, RedisUnavailable
 from compat.redis.encoding import Argument
 from compat.redis.loops import start_apart
 from compat.redis.reader import Outages, Reader
+from compat.redis.reasons import LOST_STREAM
 from compat.redis.shards import Shards
 from compat.redis.waiting import sleep
 from compat.types import Message
@@ -156,7 +157,7 @@ class Jobs:
             for channel, id in tuple(self.held):
                 key = self.terms.keys.jobs(channel)
                 claim = (b"XCLAIM", key, GROUP, self.name, 0, id, b"JUSTID")
-                self.shards.tell(self.shard_of(channel), claim)
+                self.shards.tell(self.shard_of(channel), claim, (b"EXPIRE", key, self.terms.job_life_s))
 
     def in_use(self) -> bool:
         """Return True while a caller waits or has a message."""
@@ -210,6 +211,7 @@ class JobReader(Reader):
             self._jobs.failed(self.index, error)
 
     async def serve(self, link: Link) -> None:
+        lost = False
         while not link.closed:
             self._change.clear()
             wanted = self._jobs.wanted(self.index)
@@ -221,13 +223,25 @@ class JobReader(Reader):
             await self._make_groups(link, wanted)
             self._ever = True
             self.proven(asked)
-            if steady() >= self._next_takeover:
-                self._next_takeover = steady() + min(self._jobs.terms.takeover / 2, self.block_s)
-                found = await self._take_over(link, wanted)
-                if found or not self._next_takeover:  # there may be more, or something was released meanwhile
-                    self._next_takeover = 0.0
-                    continue
-            await self._read(link, wanted)
+            try:
+                await self._turn(link, wanted)
+            except RedisUnavailable as error:
+                if lost or error.reason != LOST_STREAM:
+                    raise
+                lost = True  # which is no outage, unless making the groups again does not help
+                self._grouped.clear()
+            else:
+                lost = False
+
+    async def _turn(self, link: Link, wanted: dict[str, int]) -> None:
+        """Take messages over if it is time to, or read new ones."""
+        if steady() >= self._next_takeover:
+            self._next_takeover = steady() + min(self._jobs.terms.takeover / 2, self.block_s)
+            found = await self._take_over(link, wanted)
+            if found or not self._next_takeover:  # there may be more, or something was released meanwhile
+                self._next_takeover = 0.0
+                return
+        await self._read(link, wanted)
 
     async def _make_groups(self, link: Link, wanted: dict[str, int]) -> None:
         for channel in wanted:
@@ -253,6 +267,7 @@ class JobReader(Reader):
         idle_ms = int(1000 * self._jobs.terms.takeover)
         for channel, count in wanted.items():
             key = self._jobs.terms.keys.jobs(channel)
+            link.tell(b"EXPIRE", key, self._jobs.terms.job_life_s)
             silent = await link.call(b"XPENDING", key, GROUP, b"IDLE", idle_ms, b"-", b"+", count)
             for id, _, _, tries in silent:
                 found = True
