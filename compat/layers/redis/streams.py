@@ -44,8 +44,8 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
     ``expiry``, ``capacity`` and the other options are those of the queue layer.
 
     Each message arrives at least once and in the order of its group, while Redis keeps its data; what is
-    lost is counted or announced. ``receive()`` of a plain channel acknowledges the message, ``take()`` leaves
-    that to the caller.
+    lost is counted or announced, except a direct message to a process that is dead. ``receive()`` of a plain
+    channel acknowledges the message, ``take()`` leaves that to the caller.
     """
 
     block_s = 5.0
