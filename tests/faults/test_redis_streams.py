@@ -213,6 +213,31 @@ async def test_a_replica_takes_over_without_the_last_messages(make: Make, tmp_pa
     new.stop()
 
 
+@pytest.mark.parametrize(("times", "again"), [(1, []), (2, []), (8, []), (9, [*range(5)])])
+async def test_replicas_take_over_while_a_reader_is_cut_off(
+    make: Make, redis_server: RedisServer, times: int, again: list[int]
+) -> None:
+    """Others have noticed each time that messages were lost. What it has had comes again after nine times."""
+    with Proxy(redis_server.port) as proxy, redis.Redis(port=redis_server.port) as wire:
+        reader, sender = make(proxy.url, on_reset="redis.reset"), make(redis_server.url)
+        inbox = await member(reader, "room")
+        for number in range(5):
+            await sender.group_send("room", {"type": "group", "n": number})
+        await until_async(lambda: len(numbers(inbox)) == 5, "five arrive")
+        proxy.refuse()
+        await asyncio.to_thread(proxy.cut)
+        await until_async(lambda: reader.metrics.gaps, "it is cut off", deadline_s=WITHIN_S)
+        for _ in range(times):
+            epoch: Any = wire.hget("asgi:position:room", "epoch")
+            (station,) = sender._stations.all()
+            await sender.recordings.gone_back(station.shards, "room", epoch.decode())
+        await sender.group_send("room", {"type": "group", "n": 5})
+        proxy.accept()
+        await until_async(lambda: 5 in numbers(inbox), "the last arrives", deadline_s=WITHIN_S)
+        assert numbers(inbox) == [*range(5), *again, 5]
+        assert [event[1]["type"] for event in inbox.events].count("redis.reset") == 1
+
+
 async def test_a_position_that_has_expired_by_itself_is_no_reset(
     make: Make, redis_server: RedisServer
 ) -> None:

@@ -225,9 +225,9 @@ class Follower:
     def _checked(self, topic: str, followed: _Followed, found: Found) -> Sequence[Entry]:
         """Return the entries that are new; note a reset if some are missing for ever."""
         receiver, (part, entries) = self._receiver, found
-        if followed.epoch and part.before == followed.epoch and part.epoch != followed.epoch:
-            # Another process has seen that the history went back.
-            if not followed.went_back:
+        if followed.epoch in part.before:
+            # Another process has seen that the history went back, or this one; or one after the other.
+            if not (followed.went_back and part.before[0] == followed.epoch):
                 receiver.follow_reset(topic, TAKEN_OVER, None)
             followed.went_back = False
             followed.epoch, followed.mark = part.epoch, None

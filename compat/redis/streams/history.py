@@ -111,8 +111,8 @@ class Part(NamedTuple):
     """Up to this offset, processes that know nothing of histories have sent messages in between."""
     forgets: int = 0
     """How often entries were deleted by hand."""
-    before: str = ""
-    """The epoch of which this one is the continuation, after its last messages were lost."""
+    before: tuple[str, ...] = ()
+    """The epochs of which this one is the continuation, the newest first; each time, messages were lost."""
     entries: tuple[Stored, ...] = ()
 
 
@@ -168,6 +168,6 @@ class Record:
             gone,
             tainted,
             forgets,
-            before.decode(),
+            tuple(before.decode().split()),
             tuple(Stored(offset, age_ms / 1000, body) for offset, age_ms, body in entries),
         )

@@ -1,6 +1,6 @@
 -- Reads a part of a history. Returns {epoch or '', the last offset, milliseconds until the position is forgotten, the
 -- last offset that is gone, the offset up to which strangers have sent without a position, how often something was
--- forgotten, the epoch before if it went on, then offset, age in ms and message of each entry}, the oldest first.
+-- forgotten, the epochs before if it went on, then offset, age in ms and message of each entry}, the oldest first.
 -- KEYS: the stream, its position
 -- ARGV: entries to return at most (0: only the position), seconds for which entries are kept, the offset of the first
 --       one ('': the newest ones)

@@ -41,6 +41,7 @@ local function record(stream, position, messages, count, seconds, longer, fresh)
       epoch, first, renewed = fresh, 1, 0 -- the position is older than the stream, so both begin again
       redis.call('DEL', stream)
       redis.call('HSET', position, 'epoch', epoch, 'offset', #messages)
+      redis.call('HDEL', position, 'before')
       refused = add(i)
     end
     if refused then error(refused) end
