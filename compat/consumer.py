@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import logging
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast, overload
 
 from asgiref.sync import async_to_sync
@@ -163,6 +163,8 @@ class AsyncConsumer(Returns, HasPresence):
     _handler_names: ClassVar[dict[Any, str]] = {}
     _short_cuts: ClassVar[dict[str, str]] = {}
     """Methods that replace our own handlers for speed; they call a handler that a subclass overrides."""
+    _no_handlers: ClassVar[Collection[str]] = ()
+    """Methods that no message calls by its type, although they have public names."""
     channel_layer_alias: str = DEFAULT_CHANNEL_LAYER
     concurrency: int = 1
     """The number of messages of one connection that may be handled at once; 1 keeps their order."""
@@ -193,10 +195,8 @@ class AsyncConsumer(Returns, HasPresence):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run this consumer for one connection, with the limits and the Origin check of ``as_asgi()``."""
-        if self._entered:
-            await self._conversation(scope, receive, send)
-        else:
-            await InstanceApp(self).connection(scope, receive, send)
+        run = self._conversation if self._entered else InstanceApp(self).connection
+        await run(scope, receive, send)
 
     def _conversation(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Return the awaitable that runs the consumer."""
@@ -247,7 +247,7 @@ class AsyncConsumer(Returns, HasPresence):
         if known is not None:
             return getattr(self, known)
         name = get_handler_name(message)
-        handler = getattr(self, name, None)
+        handler = None if name in self._no_handlers else getattr(self, name, None)
         if handler is None:
             if name in ("websocket_disconnect", "http_disconnect") and is_served(self.scope):
                 raise StopConsumer  # upstream logs a traceback for each client of such a consumer

@@ -59,13 +59,18 @@ class ConsumerPresence:
         return found
 
 
+def _handles(consumer: Any, message: Any) -> bool:
+    name = get_handler_name(message)
+    return name not in consumer._no_handlers and hasattr(consumer, name)
+
+
 class HasPresence:
     """Base of consumers."""
 
     async def _heed(self, event: Any) -> None:
         """Handle a message of ``layer.send_to_user()``; ignore it if there is no handler for it."""
         consumer: Any = self
-        if hasattr(consumer, get_handler_name(event["message"])):
+        if _handles(consumer, event["message"]):
             await consumer.dispatch(event["message"])
 
     compat_person: Any = _heed
@@ -82,7 +87,7 @@ class HasPresenceInThreads:
 
     def _heed_in_thread(self, event: Any) -> None:
         consumer: Any = self
-        if hasattr(consumer, get_handler_name(event["message"])):
+        if _handles(consumer, event["message"]):
             consumer.dispatch(event["message"])
 
     compat_person: Any = _heed_in_thread

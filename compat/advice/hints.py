@@ -115,6 +115,11 @@ def _no_handler(consumer: Any, error: BaseException, message: Any) -> str | None
         return None
     define = "def" if getattr(consumer, "_sync", False) else "async def"
     name = get_handler_name(message) if message else "its_type"
+    if name in consumer._no_handlers:
+        return (
+            f"{type(consumer).__name__}.{name} is called by an action, or is a method of the library; give "
+            "the handler of groups' messages another name, or send an event (broadcast_event)"
+        )
     return (
         f"write '{define} {name}(self, event)' in {type(consumer).__name__}, or set its unknown_message = "
         "'log' (CHANNEL_UNKNOWN_MESSAGE for all consumers)"

@@ -30,7 +30,8 @@ OWN_PREFIXES = ("compat_", "websocket_", "http_", "typed_", "presence_")
 OWN_CLASSES = (AsyncHttpConsumer, AsyncJsonWebsocketConsumer, JsonWebsocketConsumer)
 OWN_HANDLERS = {name for cls in OWN_CLASSES for base in cls.__mro__ for name in vars(base)} | {
     "base_send",
-    *("handle_channel_event", "handle_group_message", "topic_event"),  # of typed consumers
+    # Of typed consumers: no type reaches their other methods (``_no_handlers``).
+    *("handle_channel_event", "handle_group_message", "handle_topic_event", "topic_event"),
 }
 """What a server, a client or the library calls: a consumer trusts what comes to these methods."""
 

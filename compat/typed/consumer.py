@@ -75,6 +75,7 @@ class AsyncJsonWebsocketConsumer(
             raise TypeError(
                 f"{cls.__qualname__}.authenticator_class must be a class; found {cls.authenticator_class!r}"
             )
+        cls._no_handlers = OWN_METHODS.union(cls._typed_messages.handlers, cls._typed_events.handlers)
         cls._takes_text = not cls.topics and all(_same(cls, base, name) for name in SEEING_INPUT)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -270,6 +271,13 @@ class AsyncJsonWebsocketConsumer(
 
     def _described(self) -> str:
         return named(self, getattr(self, "channel_name", ""))
+
+
+FROM_CHANX = ("handle_channel_event", "handle_group_message", "handle_topic_event")
+OPEN = ("websocket_", "compat_", "typed_event", "topic_event", *FROM_CHANX)
+OWN_METHODS = frozenset(name for name in dir(AsyncJsonWebsocketConsumer) if not name.startswith(OPEN))
+"""Methods that speak as the client or to it, which no message to a group may call by its type."""
+AsyncJsonWebsocketConsumer._no_handlers = OWN_METHODS
 
 
 def _same(cls: type, base: type, name: str) -> bool:

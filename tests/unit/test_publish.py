@@ -15,6 +15,7 @@ from fastapi import Depends, FastAPI, Header, HTTPException, Request
 from starlette.types import Message, Scope
 
 from compat.clock import wall
+from compat.consumer import AsyncConsumer
 from compat.exceptions import LayerUnavailable
 from compat.layers import InMemoryChannelLayer, register_channel_layer, unregister_channel_layer
 from compat.layers.presence.layer import PERSON
@@ -175,6 +176,25 @@ async def test_what_tells_a_layer_what_to_do_is_refused(
     inside = {**HELLO, "_text": {key: "x"}}
     assert (await publish(client, {"group": "a", "message": inside})).status_code == 200
     assert await layer.receive(member) == inside, "nothing was published before"
+
+
+def derived(cls: type[AsyncConsumer]) -> Iterator[type[AsyncConsumer]]:
+    """The consumer classes of the library that derive from one, and the class itself."""
+    if cls.__module__.startswith("compat."):
+        yield cls
+        for subclass in cls.__subclasses__():
+            yield from derived(subclass)
+
+
+@pytest.mark.parametrize("consumer", list(derived(AsyncConsumer)))
+async def test_no_method_of_our_consumers_is_called(
+    client: httpx.AsyncClient, layer: InMemoryChannelLayer, consumer: type[AsyncConsumer]
+) -> None:
+    names = {name for name in dir(consumer) if not name.startswith("_")} - {*consumer._no_handlers}
+    for name in sorted(names):
+        for kind in (name, name.replace("_", ".")):
+            answer = await publish(client, {"group": "a", "message": {"type": kind}})
+            assert answer.status_code == 422 and "for the library alone" in answer.text, kind
 
 
 async def test_one_that_is_refused_holds_back_all(

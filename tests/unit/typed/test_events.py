@@ -15,6 +15,7 @@ from compat.typed import (
     AsyncJsonWebsocketConsumer,
     PingMessage,
     PongMessage,
+    event_handler,
     ws_handler,
 )
 from tests.unit.typed.room import Alert, Note, Room, Said, Talk
@@ -203,11 +204,88 @@ async def test_an_event_that_nobody_handles_is_logged_and_ends_nothing(
     await client.leave()
 
 
+class Till(AsyncJsonWebsocketConsumer):
+    """Takes payments from its client, and prices from groups."""
+
+    groups = ["till"]
+    unknown_message: Any = "log"
+
+    @ws_handler
+    async def handle_ping(self, message: PingMessage) -> PongMessage:
+        return PongMessage()
+
+    @ws_handler
+    async def handle_pay(self, message: Note) -> Note:
+        return message
+
+    @event_handler
+    async def on_alert(self, event: Alert) -> Alert:
+        return event
+
+    async def price(self, event: dict[str, Any]) -> None:
+        await self.send_message(Note(payload=event["price"]))
+
+
+class Discount(Till):
+    async def handle_pay(self, message: Note) -> Note:
+        return message
+
+
+@pytest.mark.parametrize("consumer", [Till, Discount])
+async def test_a_message_to_a_group_cannot_speak_as_the_client(
+    layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture, consumer: type[Till]
+) -> None:
+    client = await talk(consumer)
+    own = [
+        name for name in dir(AsyncJsonWebsocketConsumer) if not name.startswith(("_", "websocket", "compat"))
+    ]
+    for_events = {"handle_channel_event", "handle_group_message", "handle_topic_event"}
+    for_events |= {"topic_event", "typed_event"}
+    closed = [*(name for name in own if name not in for_events), "handle_pay", "on_alert"]
+    for name in [*closed, "handle.pay"]:
+        message = {"type": name, "action": "note", "payload": 5}
+        await layer.group_send("till", message)
+        await client.hears_nothing()
+        assert f"No handler for message type {name}; ignored" in caplog.text
+    await layer.group_send("till", {"type": "price", "price": 3})
+    assert await client.hear() == {"action": "note", "payload": 3}
+    await Till.broadcast_event(Alert(payload="fire"))
+    assert await client.hear() == {"action": "alert", "payload": "fire"}
+    await client.leave()
+
+
+async def test_a_message_to_a_person_cannot_speak_as_the_client(layer: InMemoryChannelLayer) -> None:
+    class Present(Till):
+        unknown_message = "raise"
+
+        async def post_authentication(self) -> None:
+            await self.presence.track("till", "7")
+
+    client = await talk(Present)
+    await client.hears_nothing()
+    for kind in ("handle_pay", "handle_json"):
+        await layer.send_to_user("7", {"type": kind, "action": "note", "payload": 5})
+        await client.hears_nothing()
+    await layer.send_to_user("7", {"type": "price", "price": 3})
+    assert await client.hear() == {"action": "note", "payload": 3}
+    await client.leave()
+
+
+async def test_the_error_says_why_a_method_is_no_handler_of_a_group(
+    layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Strict(Till):
+        unknown_message = "raise"
+
+    client = await talk(Strict)
+    await layer.group_send("till", {"type": "handle_pay", "payload": 5})
+    assert await client.closed() == 1011
+    assert "Strict.handle_pay is called by an action" in caplog.text
+
+
 async def test_an_event_handler_that_fails_is_logged_and_ends_nothing(
     layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from compat.typed import event_handler
-
     class Failing(Room):
         groups = ["failing"]
 
