@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -70,12 +71,23 @@ def _value_of(body: bytes) -> Any:
     try:
         text = body.decode("utf-8-sig")
         if _values(text) <= MAX_VALUES or _values(_without_strings(text)) <= MAX_VALUES:
-            return json.loads(text)
+            return json.loads(text, parse_constant=_no_number, parse_float=_finite)
     except RecursionError as error:
         raise wrong(BODY, "the JSON is nested too deeply") from error
     except ValueError as error:
         raise wrong(BODY, f"expected JSON in UTF-8: {error}") from error
     raise wrong(BODY, f"expected at most {MAX_VALUES} values; send the messages in several requests")
+
+
+def _no_number(text: str) -> NoReturn:
+    """Raise ValueError: browsers cannot read the JSON that a consumer would make of it."""
+    raise ValueError(f"{text[:20]} is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    """Return a number; raise ValueError for one such as 1e999, which would be infinite."""
+    number = float(text)
+    return number if math.isfinite(number) else _no_number(text)
 
 
 def _values(text: str) -> int:
