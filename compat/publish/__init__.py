@@ -30,9 +30,19 @@ except ModuleNotFoundError as error:
     ) from error
 
 from compat.fastapi import channel_layer
-from compat.publish.bodies import MAX_MESSAGES, UNPROCESSABLE, Answer, Unprocessable, listed, with_events
-from compat.publish.callers import bearer, signed
-from compat.publish.reading import MAX_BODY, MAX_VALUES, BoundedRoute
+from compat.publish.bodies import (
+    MAX_MESSAGES,
+    UNPROCESSABLE,
+    Answer,
+    Problems,
+    Refusal,
+    Stopped,
+    Unprocessable,
+    listed,
+    with_events,
+)
+from compat.publish.callers import UNAUTHORIZED, bearer, signed
+from compat.publish.reading import MAX_BODY, MAX_VALUES, TOO_LARGE, BoundedRoute
 from compat.publish.sending import json_answer, published, send_of
 
 __all__ = ["MAX_BODY", "MAX_MESSAGES", "MAX_VALUES", "bearer", "router", "signed"]
@@ -97,7 +107,12 @@ def router(
         name="publish",
         response_model=Answer,
         summary="Publish messages to groups, users and channels",
-        responses={status: {"model": Answer} for status in (SERVICE_UNAVAILABLE,)},
+        responses={
+            UNAUTHORIZED: {"model": Refusal},
+            TOO_LARGE: {"model": Refusal},
+            UNPROCESSABLE: {"model": Problems | Stopped},
+            SERVICE_UNAVAILABLE: {"model": Stopped},
+        },
         tags=["publish"],
     )
     return made

@@ -20,6 +20,9 @@ __all__ = [
     "MAX_MESSAGES",
     "UNPROCESSABLE",
     "Answer",
+    "Problems",
+    "Refusal",
+    "Stopped",
     "Target",
     "Unprocessable",
     "invalid",
@@ -47,7 +50,32 @@ class Answer(BaseModel):
     """What became of the messages, in their order."""
 
     published: list[Result]
-    detail: str = Field("", description="Why those after them were not published")
+
+
+class Stopped(Answer):
+    """What became of the first messages; the others were not published."""
+
+    detail: str = Field(description="Why those after them were not published")
+
+
+class Refusal(BaseModel):
+    """Why nothing was published."""
+
+    detail: str
+
+
+class Problem(BaseModel):
+    """What is wrong with a body."""
+
+    type: str
+    loc: list[str | int] = Field(description="Where it is: body, the message's number, and its parts")
+    msg: str
+
+
+class Problems(BaseModel):
+    """Why nothing was published."""
+
+    detail: list[Problem]
 
 
 class Target(BaseModel):

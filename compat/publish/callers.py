@@ -6,16 +6,29 @@ import base64
 import binascii
 import hmac
 from collections.abc import Awaitable, Callable
+from typing import Any
 
+from fastapi import Depends
+from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from compat.clock import wall
 from compat.security.bearer import bears, secret_bytes
 
-__all__ = ["bearer", "signed"]
+__all__ = ["UNAUTHORIZED", "bearer", "signed"]
 
 UNAUTHORIZED = 401
+# They show in the documents what the dependencies below ask for.
+TOKEN = Depends(HTTPBearer(scheme_name="PublishToken", auto_error=False))
+SIGNATURE = Depends(
+    APIKeyHeader(
+        name="webhook-signature",
+        scheme_name="PublishSignature",
+        description="As of Standard Webhooks, with the headers webhook-id and webhook-timestamp",
+        auto_error=False,
+    )
+)
 FEWEST_BYTES = 16
 """The least length of a secret that signs."""
 OLDEST_S = 300
@@ -29,7 +42,7 @@ def bearer(token: str) -> Callable[[Request], Awaitable[None]]:
     """
     known = secret_bytes("bearer(token)", token)
 
-    async def authenticate(request: Request) -> None:
+    async def authenticate(request: Request, _shown: Any = TOKEN) -> None:
         if not bears(request, known):
             raise _unauthorized("The token is missing, or another one")
 
@@ -51,7 +64,7 @@ def signed(secret: str) -> Callable[[Request], Awaitable[None]]:
     if len(key) < FEWEST_BYTES:
         raise ValueError(f"signed(secret): expected {FEWEST_BYTES} bytes or more, found {len(key)}")
 
-    async def authenticate(request: Request) -> None:
+    async def authenticate(request: Request, _shown: Any = SIGNATURE) -> None:
         names = ("webhook-id", "webhook-timestamp", "webhook-signature")
         number, at, signatures = (request.headers.get(name, "") for name in names)
         text = b".".join((number.encode(), at.encode(), await request.body()))

@@ -15,7 +15,7 @@ from starlette.types import Message as ASGIMessage
 
 from compat.publish.bodies import wrong
 
-__all__ = ["MAX_BODY", "MAX_VALUES", "BoundedRoute"]
+__all__ = ["MAX_BODY", "MAX_VALUES", "TOO_LARGE", "BoundedRoute"]
 
 MAX_BODY, MAX_VALUES = 2**20, 50_000
 """The most bytes of a request, and about how many values its JSON may have."""

@@ -16,7 +16,7 @@ from starlette.types import Message, Scope
 
 from compat.clock import wall
 from compat.consumer import AsyncConsumer
-from compat.exceptions import LayerUnavailable
+from compat.exceptions import LayerUnavailable, MessageTooLarge
 from compat.layers import InMemoryChannelLayer, register_channel_layer, unregister_channel_layer
 from compat.layers.presence.layer import PERSON
 from compat.names import person_group
@@ -375,6 +375,63 @@ async def test_the_documents_show_it(client: httpx.AsyncClient) -> None:
     assert "NewMail" in document["components"]["schemas"]
 
 
+def fits(value: Any, schema: dict[str, Any], document: dict[str, Any]) -> bool:
+    """Return True if an answer is as the document says, and has no keys of which that does not tell."""
+    if "$ref" in schema:
+        return fits(value, document["components"]["schemas"][schema["$ref"].rpartition("/")[2]], document)
+    if "anyOf" in schema:
+        return any(fits(value, one, document) for one in schema["anyOf"])
+    if schema["type"] == "array":
+        return isinstance(value, list) and all(fits(one, schema["items"], document) for one in value)
+    if schema["type"] == "object":
+        shown = schema["properties"]
+        known = isinstance(value, dict) and set(schema["required"]) <= value.keys() <= shown.keys()
+        return known and all(fits(one, shown[name], document) for name, one in value.items())
+    return type(value) is {"string": str, "integer": int, "null": type(None)}[schema["type"]]
+
+
+async def test_the_answers_are_those_of_the_documents(layer: InMemoryChannelLayer) -> None:
+    hello = {"group": "a", "message": HELLO}
+    app = made(typed={"mail_*": Inbox})
+    told = []
+    async with client_of(app) as client:
+        document = (await client.get("/openapi.json")).json()
+        responses = document["paths"]["/publish"]["post"]["responses"]
+
+        async def check(status: int, answer: httpx.Response) -> None:
+            schema = responses[str(status)]["content"]["application/json"]["schema"]
+            assert answer.status_code == status and fits(answer.json(), schema, document), answer.text
+            told.append(str(status))
+
+        await check(200, await publish(client, [hello, {"channel": "b", "message": HELLO}]))
+        await check(401, await client.post("/publish", json=hello))
+        await check(413, await publish(client, "x" * MAX_BODY))
+        other = {"group": "mail_1", "message": {"action": "other"}}
+        for wrong in ("x", [hello, {}], [0] * (MAX_VALUES + 1), other):
+            await check(422, await publish(client, wrong))
+        for status, remaining, error in ((503, 1, LayerUnavailable), (422, 0, MessageTooLarge)):
+            register_channel_layer("default", Away(remaining, error))
+            await check(status, await publish(client, [hello, hello]))
+    assert set(told) == set(responses)
+
+
+@pytest.mark.parametrize(
+    ("authenticate", "scheme"),
+    [
+        (bearer("a token"), {"type": "http", "scheme": "bearer"}),
+        (
+            signed(base64.b64encode(b"a secret of the test").decode()),
+            {"type": "apiKey", "in": "header", "name": "webhook-signature"},
+        ),
+    ],
+)
+async def test_the_documents_say_how_to_authenticate(authenticate: Any, scheme: dict[str, str]) -> None:
+    async with client_of(made(authenticate=authenticate)) as client:
+        document = (await client.get("/openapi.json")).json()
+    ((name, scopes),) = document["paths"]["/publish"]["post"]["security"][0].items()
+    assert scopes == [] and scheme.items() <= document["components"]["securitySchemes"][name].items()
+
+
 async def test_nobody_may_who_has_no_token(client: httpx.AsyncClient, layer: InMemoryChannelLayer) -> None:
     member = await member_of(layer, "a")
     body = {"group": "a", "message": HELLO}
@@ -505,19 +562,21 @@ def test_it_is_never_open_by_default() -> None:
 
 
 class Away(InMemoryChannelLayer):
-    """A layer whose server goes away after so many messages."""
+    """A layer that sends so many messages, and then raises an error."""
 
-    remaining = 2
+    def __init__(self, remaining: int, error: type[Exception] = LayerUnavailable) -> None:
+        super().__init__()
+        self.remaining, self.error = remaining, error
 
     async def group_send(self, *args: Any, **kwargs: Any) -> Any:
         if not self.remaining:
-            raise LayerUnavailable("no Redis here")
+            raise self.error("no Redis here")
         self.remaining -= 1
         return await super().group_send(*args, **kwargs)
 
 
 async def test_an_outage_says_what_was_published(layer: InMemoryChannelLayer) -> None:
-    register_channel_layer("default", Away())
+    register_channel_layer("default", Away(2))
     async with client_of(made()) as client:
         answer = await publish(client, [{"group": "a", "message": HELLO}] * 3)
     assert answer.status_code == 503 and int(answer.headers["retry-after"]) > 0
