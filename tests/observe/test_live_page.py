@@ -112,6 +112,33 @@ def test_by_keyboard_a_group_is_watched_and_closed(server: Server, page: Browser
     assert page.title == "Live"
 
 
+CLOCK = """
+const real = fetch, seconds = arguments[0];
+window.fetch = async (path, options) => {
+  const answer = await real(path, options);
+  if (path !== "now") return answer;
+  const told = await answer.json();
+  for (const process of told.processes) process.at += seconds;
+  return new Response(JSON.stringify(told), {headers: answer.headers});
+};
+"""
+"""The clock of the server is another from now on."""
+
+
+def test_a_clock_that_steps_back_stops_no_rate(server: Server, page: Browser) -> None:
+    with room(server, "7", "lobby") as one:
+        until(lambda: texts(page, "#plot-sockets") == ["1"], "it is counted")
+        until(lambda: texts(page, "#plot-sent") == ["0"], "nothing is sent")
+        page.execute_script(CLOCK, -3600)
+
+        def counted() -> bool:
+            one.send_json({"group": "lobby"})
+            one.receive_json()
+            return texts(page, "#plot-sent") != ["0"]
+
+        until(counted, "what is sent is shown")
+
+
 def test_on_a_narrow_screen(server: Server, page: Browser) -> None:
     page.set_window_size(400, 800)
     try:

@@ -89,8 +89,8 @@ function rates(process) {
     delivered: sum(one => one.delivered), lost: sum(one => total(one.dropped)), rate: {accepted: 0, sent: 0, delivered: 0, lost: 0}};
   const last = before.get(process.name);
   if (last?.began === now.began) {
-    if (now.at <= last.at) return last;
-    for (const key in now.rate) now.rate[key] = Math.max(0, now[key] - last[key]) / (now.at - last.at);
+    if (now.at === last.at) return last;
+    if (now.at > last.at) for (const key in now.rate) now.rate[key] = Math.max(0, now[key] - last[key]) / (now.at - last.at);
   }
   before.set(process.name, now);
   return now;
