@@ -1,6 +1,6 @@
 """A page that shows what happens: processes, rates, sockets, groups and people, drops, slow consumers.
 
-    app.mount("/live", compat.live.page(authenticate=compat.live.staff))
+    app.mount("/ops/live", compat.live.page(authenticate=compat.live.staff))
 
 It answers for all processes whose layers meet on a Redis, whichever is asked. Who may look can look for a
 user, a group or a channel, watch what is sent to a group, and close sockets.
