@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections import Counter, OrderedDict
+from functools import partial
 from typing import Any
 
 import pytest
@@ -257,6 +258,11 @@ def acks(socket: FalseSocket) -> list[int]:
     return [control["n"] for control in socket.controls if control["type"] == "ack"]
 
 
+def acknowledged(socket: FalseSocket, count: int) -> bool:
+    """Whether so many frames have been acknowledged on a socket, at last."""
+    return acks(socket)[-1:] == [count]
+
+
 async def test_only_what_the_application_has_taken_is_acknowledged(monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits would vanish with the process, and the client keeps what is not acknowledged."""
     monkeypatch.setattr("compat.resume.inbound.ACK_S", 0.001)
@@ -267,7 +273,7 @@ async def test_only_what_the_application_has_taken_is_acknowledged(monkeypatch: 
     for taken in (1, 2, 19, 20):
         while connection.inbound.count - len(connection.inbound.waiting or ()) < taken:
             await connection.receive()
-        await until_async(lambda taken=taken: acks(socket)[-1:] == [taken], f"{taken} are acknowledged")
+        await until_async(partial(acknowledged, socket, taken), f"{taken} are acknowledged")
     assert acks(socket) == [1, 2, 19, 20]
     await until_async(lambda: connection.inbound.timer is None, "nothing more is to be said")
 
