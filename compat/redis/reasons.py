@@ -5,12 +5,27 @@ from __future__ import annotations
 import os
 import ssl
 
-__all__ = ["LOST_STREAM", "MOVED", "REPLICA", "WAIT", "is_replica", "reason_of", "redirect_of", "refusal_of"]
+__all__ = [
+    "FOREIGN",
+    "LASTING",
+    "LOST_STREAM",
+    "MOVED",
+    "REPLICA",
+    "WAIT",
+    "is_replica",
+    "reason_of",
+    "redirect_of",
+    "refusal_of",
+]
 
 LOST_STREAM = "it has lost the streams of the layer; they were deleted or evicted"
 MOVED = "its slot has moved to another node of the cluster"
 WAIT = "its slot is being moved, or has no master now"
 REPLICA = "it is a read-only replica; name its master, or use sentinels"
+DENIED = "this user may not run the commands or use the keys of the layer; see its ACL"
+FOREIGN = "keys of the layer's prefix hold foreign data; choose another prefix"
+LASTING = (DENIED, FOREIGN)
+"""The reasons for which a command is refused however often it is sent."""
 
 
 def reason_of(error: BaseException) -> str:
@@ -63,11 +78,8 @@ _REFUSALS = (
     (("readonly", "read only replica", "instance state changed"), REPLICA),
     (("oom ", "outofmemory"), "it is out of memory; raise its maxmemory, or lower capacity and expiry"),
     (("misconf",), "it stopped accepting writes because it cannot save to disk; see its log"),
-    (
-        ("noperm", "nopermission"),
-        "this user may not run the commands or use the keys of the layer; see its ACL",
-    ),
-    (("wrongtype",), "keys of the layer's prefix hold foreign data; choose another prefix"),
+    (("noperm", "nopermission"), DENIED),
+    (("wrongtype",), FOREIGN),
     (
         ("moved", "clusterdown", "crossslot"),
         'it is a node of a Redis Cluster; write hosts=[{"cluster": ["redis://…", …]}] with some of its nodes',

@@ -19,6 +19,7 @@ import pytest
 import redis
 from asgiref.sync import async_to_sync
 
+from compat.exceptions import LayerUnavailable
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
 from tests.support.clients import Client
 from tests.support.layers import close, member
@@ -175,7 +176,7 @@ async def test_a_lease_is_renewed_while_much_is_to_do(redis_server: RedisServer,
             wire.zadd("asgi:leases", {"dead": 1})
         else:
             await asyncio.gather(*(layer.group_add(group, inbox.channel) for group in groups))
-            proxy.delay_s = 0.01
+            proxy.delay_s = 0.05
             wire.delete(*(f"asgi:group:{group}" for group in groups))
 
         def done() -> bool:
@@ -186,4 +187,35 @@ async def test_a_lease_is_renewed_while_much_is_to_do(redis_server: RedisServer,
         ends = await ends_until(done, wire, layer.client_prefixes()[0])
         assert len(ends) >= 2, "renewed by the turn that finds it, and again"
         proxy.delay_s = 0
+        await close(layer)
+
+
+async def test_groups_whose_keys_hold_foreign_data(
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody is in them, and they are logged; the other groups of the process, and its lease, go on."""
+    with redis.Redis.from_url(redis_server.url) as wire:
+        layer = RedisChannelLayer(hosts=[redis_server.url], lease=1)
+        inbox = await member(layer, "room", "taken")
+        (lease,) = layer.client_prefixes()
+        wire.set("asgi:group:foreign", "x")
+        with pytest.raises(LayerUnavailable, match="hold foreign data"):
+            await layer.group_add("foreign", inbox.channel)
+        wire.delete("asgi:group:taken")
+        wire.set("asgi:group:taken", "x")
+        wire.sadd("asgi:joined:dead", "foreign", "taken", "room")
+        wire.zadd("asgi:group:room", {"specific.dead!x": time.time()})
+        wire.zadd("asgi:leases", {"dead": 1})
+
+        began = time.time()
+        await until_async(lambda: (wire.zscore("asgi:leases", lease) or 0) > began + 1, "it is renewed")
+        await until_async(lambda: not wire.exists("asgi:joined:dead"), "the dead are removed")
+        assert wire.zrange("asgi:group:room", 0, -1) == [inbox.channel.encode()]
+        wire.delete("asgi:group:room")
+        await until_async(lambda: wire.zcard("asgi:group:room"), "it is entered again")
+        await until_async(lambda: "group taken at" in caplog.text, "it is logged")
+        assert "group foreign at" in caplog.text and "hold foreign data" in caplog.text
+        wire.delete("asgi:group:taken")
+        await until_async(lambda: wire.zcard("asgi:group:taken"), "it is entered where it can be")
+        await until_async(lambda: not layer.metrics.is_away(), "no outage remains")
         await close(layer)

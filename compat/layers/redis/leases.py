@@ -16,6 +16,7 @@ from compat.clock import steady, wall
 from compat.exceptions import LayerUnavailable
 from compat.layers.redis.keys import DEFAULT_WORD, Keys
 from compat.layers.redis.scripts import CLEAN, RENEW
+from compat.metrics import LayerMetrics
 from compat.redis.encoding import Argument
 from compat.redis.shards import Shards
 
@@ -35,11 +36,14 @@ by another process's turn within the whole lease.
 
 
 class Terms(Protocol):
-    """The attributes of a layer that ``Leases`` uses; times are in seconds."""
+    """The attributes of a layer that ``Leases`` and ``Membership`` use; times are in seconds."""
 
     keys: Keys
     group_expiry: int
     lease: int
+    metrics: LayerMetrics
+
+    def name(self) -> str: ...
 
 
 class Leases:

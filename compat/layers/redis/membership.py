@@ -9,24 +9,31 @@ lease (``leases``), also between the parts of what takes long.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Iterable
+import logging
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
 from compat.clock import steady, wall
 from compat.layers.redis.census import Census
 from compat.layers.redis.keys import lease_of
 from compat.layers.redis.leases import TURNS, Leases, Terms
+from compat.layers.redis.scripts import REJOIN
 from compat.redis.backoff import Backoff
 from compat.redis.connection import RedisUnavailable
 from compat.redis.encoding import Argument
 from compat.redis.reader import Outages
+from compat.redis.reasons import FOREIGN, LASTING
 from compat.redis.shards import Shards
 from compat.redis.waiting import wait_set
 
 __all__ = ["Membership"]
 
-MEMBERS_PER_COMMAND = 200
-COMMANDS_PER_TURN = 200
+log = logging.getLogger("compat.layers")
+
+MEMBERS_AT_ONCE = 1000
+"""Members that one script enters, which takes Redis a millisecond."""
+MEMBERS_OF_GROUP = 4
+"""What the commands for a group cost, in members."""
 GROUPS_PER_COMMAND = 500
 
 
@@ -63,6 +70,7 @@ class Membership:
         self._owed: dict[tuple[str, str], None] = {}
         """The (group, channel) pairs that must still be removed from Redis."""
         self.leases = Leases(shards, index, terms)
+        self._life_s = terms.group_expiry + terms.lease
         self._wake = asyncio.Event()
         self._all = False
         """True if every membership must be written to Redis again."""
@@ -77,7 +85,7 @@ class Membership:
         first = not members
         members[channel] = wall()
         self.census.joined(group, channel)
-        commands: list[tuple[Argument, ...]] = self._enter(group, {channel: wall()}, first=first)
+        commands = self._enter(group, channel, first=first)
         if self.leases.hold(lease_of(channel)):
             self._wake.set()
         self._start()
@@ -216,60 +224,99 @@ class Membership:
         self._seen = asked
 
     async def _settle(self) -> None:
-        """Remove the owed members from Redis, except channels that have joined again meanwhile."""
+        """Remove the owed members from Redis, except channels that have joined again meanwhile.
+
+        What Redis will always refuse to remove is forgotten.
+        """
         owed, self._owed = self._owed, {}
-        commands: list[tuple[Argument, ...]] = []
+        by_group: dict[str, list[str]] = {}
         for group, channel in owed:
-            commands += self._count(group)
-            if channel not in self.groups.get(group, ()):
-                commands.append((b"ZREM", self.keys.group(group), channel))
+            by_group.setdefault(group, []).append(channel)
         try:
-            await self._send(commands)
+            removals = [self._remove(group, channels) for group, channels in by_group.items()]
+            outcomes = await asyncio.gather(*removals, return_exceptions=True)
+            for group, outcome in zip(by_group, outcomes, strict=True):
+                if isinstance(outcome, RedisUnavailable) and outcome.reason in LASTING:
+                    self._refused(group, outcome.reason)
+                elif isinstance(outcome, BaseException):
+                    raise outcome
         except BaseException:
             self._owed = {**owed, **self._owed}
             raise
 
+    async def _remove(self, group: str, channels: Collection[str]) -> None:
+        commands = self._count(group)
+        gone = [channel for channel in channels if channel not in self.groups.get(group, ())]
+        if gone:
+            commands.append((b"ZREM", self.keys.group(group), *gone))
+        await self.shards.calls(self.index, commands)
+
+    def _refused(self, group: str, reason: str) -> None:
+        """Log that Redis refuses commands about a group; the other groups go on."""
+        if self.terms.metrics.throttle.due(("group", group)):
+            log.error(
+                "%s: group %s at %s cannot be kept: %s. Its members may get no messages",
+                *(self.terms.name(), group, self.shards.hosts[self.index].where, reason),
+            )
+
     async def _enter_all(self) -> None:
         """Write every membership again; channels with a reader get the current time as time of joining."""
+        parts: list[tuple[str, list[str]]] = []
+        size = 0
+        for group, members in tuple(self.groups.items()):
+            channels = list(members)
+            for start in range(0, len(channels), MEMBERS_AT_ONCE):
+                parts.append((group, channels[start : start + MEMBERS_AT_ONCE]))
+                size += len(parts[-1][1]) + MEMBERS_OF_GROUP
+                if size >= MEMBERS_AT_ONCE:
+                    await self._enter_again(parts)
+                    parts, size = [], 0
+                    if self.leases.is_due():
+                        await self._renew_leases()
+        await self._enter_again(parts)
+
+    async def _enter_again(self, parts: Collection[tuple[str, Collection[str]]]) -> None:
+        """Write the memberships of some channels in each of some groups again, if they still are members."""
         now = wall()
         oldest = now - self.terms.group_expiry
-        commands: list[tuple[Argument, ...]] = []
-        for group, members in tuple(self.groups.items()):
-            for channel, joined in tuple(members.items()):
+        keys: list[str] = []
+        about: list[Argument] = [self.terms.group_expiry, self._life_s, self.census.queue]
+        for group, channels in parts:
+            members = self.groups.get(group, {})
+            by_lease: dict[str, list[str]] = {}
+            for channel in channels:
+                joined = members.get(channel)
+                if joined is None:
+                    continue
                 if self.is_read(channel):
-                    members[channel] = now
+                    joined = members[channel] = now
                 elif joined < oldest:
                     self._forget(group, channel)
-            if members:
-                commands += self._enter(group, members, first=True)
-            if len(commands) >= COMMANDS_PER_TURN:
-                await self._send(commands)
-                commands = []
-                if self.leases.is_due():
-                    await self._renew_leases()
-        await self._send(commands)
+                    continue
+                by_lease.setdefault(lease_of(channel), []).extend((repr(joined), channel))
+            for lease, entries in by_lease.items():
+                keys += [self.keys.group(group), self.keys.census(group), self.keys.joined(lease)]
+                about += [group, self.census.told(group) or "", len(entries), *entries]
+        if keys:
+            for foreign in await self.shards.run(self.index, REJOIN, keys, *about):
+                self._refused(foreign.decode(), FOREIGN)
 
-    def _enter(self, group: str, members: dict[str, float], *, first: bool) -> list[tuple[Argument, ...]]:
+    def _enter(self, group: str, channel: str, *, first: bool) -> list[tuple[Argument, ...]]:
+        """Return the commands that enter a new member, the ``first`` one of this process or not."""
         key = self.keys.group(group)
-        commands: list[tuple[Argument, ...]] = []
-        entries = list(members.items())
-        for start in range(0, len(entries), MEMBERS_PER_COMMAND):
-            part = entries[start : start + MEMBERS_PER_COMMAND]
-            commands.append((b"ZADD", key, *(item for name, joined in part for item in (repr(joined), name))))
-        commands.append((b"EXPIRE", key, self.terms.group_expiry))
-        commands += self._count(group)
+        commands: list[tuple[Argument, ...]] = [
+            (b"ZADD", key, repr(wall()), channel),
+            (b"EXPIRE", key, self.terms.group_expiry),
+            *self._count(group),
+        ]
         if first:
-            commands.append((b"EXPIRE", self.keys.census(group), self.terms.group_expiry))
-            for lease in {lease_of(channel) for channel in members}:
-                joined_key = self.keys.joined(lease)
-                commands.append((b"SADD", joined_key, group))
-                commands.append((b"EXPIRE", joined_key, self.terms.group_expiry + self.terms.lease))
+            joined = self.keys.joined(lease_of(channel))
+            commands += [
+                (b"EXPIRE", self.keys.census(group), self.terms.group_expiry),
+                (b"SADD", joined, group),
+                (b"EXPIRE", joined, self._life_s),
+            ]
         return commands
-
-    async def _send(self, commands: Iterable[tuple[Argument, ...]]) -> None:
-        batch = list(commands)
-        if batch:
-            await self.shards.calls(self.index, batch)
 
     async def aclose(self) -> None:
         """Stop renewing; if there is a connection, remove this process's members from Redis at once."""

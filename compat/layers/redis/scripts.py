@@ -19,6 +19,7 @@ __all__ = [
     "MEMBERS",
     "POP",
     "PUSH",
+    "REJOIN",
     "RENEW",
     "SEND",
     "TAKE",
@@ -48,11 +49,13 @@ POP = Script(FOLDER, "pop")
 """Take messages of a plain channel."""
 PUSH = Script(FOLDER, "push", CLOCK)
 """Put a group's message into the queues of one host."""
+REJOIN = Script(FOLDER, "rejoin")
+"""Enter the members of a process in some groups again."""
 RENEW = Script(FOLDER, "renew")
 """Renew a lease, and find those that have run out."""
 SEND = Script(FOLDER, "send", CLOCK)
 """Put a message into one queue."""
 TAKE = Script(FOLDER, "take")
 """Take messages from the queue of a process."""
-ALL = (CLEAN, FANOUT, FANOUT_RECORDED, HOLD, MEMBERS, POP, PUSH, RENEW, SEND, TAKE)
+ALL = (CLEAN, FANOUT, FANOUT_RECORDED, HOLD, MEMBERS, POP, PUSH, REJOIN, RENEW, SEND, TAKE)
 """The scripts of the queue layer."""
