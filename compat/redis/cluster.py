@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 
 from compat.redis.hosts import CONNECT_TIMEOUT_S, Host, close_pool, create_pool
 from compat.redis.reasons import reason_of, redirect_of
-from compat.redis.servers import answers, info_of
+from compat.redis.servers import answers, info_of, major_of
 from compat.redis.waiting import within
 
 __all__ = ["PLAIN", "Cluster", "PubSub", "commands_of", "make_hosts", "master_of", "slot_of", "tags_of"]
@@ -199,10 +199,8 @@ async def _ask(options: Mapping[str, Any], timeout_s: float) -> _Map | str:
         (int(first), int(last), (_text(node[0]) or options["host"], int(node[1])))
         for first, last, node, *_ in slots
     )
-    major = info_of(about).get("redis_version", "0").partition(".")[0]
-    return _Map(
-        info.get("cluster_state") == "ok", int(info.get("cluster_current_epoch", 0)), owners, int(major)
-    )
+    epoch = int(info.get("cluster_current_epoch", 0))
+    return _Map(info.get("cluster_state") == "ok", epoch, owners, major_of(info_of(about)))
 
 
 def _text(address: bytes | None) -> str:

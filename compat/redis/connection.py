@@ -29,15 +29,7 @@ from compat.redis.scripts import Script
 from compat.redis.servers import Server, introduced, is_slave
 from compat.redis.waiting import within
 
-__all__ = [
-    "ROLE",
-    "Explain",
-    "Link",
-    "Redirected",
-    "RedisUnavailable",
-    "abandon",
-    "opened",
-]
+__all__ = ["ROLE", "Explain", "Link", "Redirected", "RedisUnavailable", "abandon", "opened"]
 
 
 class RedisUnavailable(LayerUnavailable):
@@ -114,11 +106,14 @@ class Link:
 
     ``on_message`` is called for each message of the topics that ``call(b"SUBSCRIBE", topic)`` has subscribed
     to; each such call names one topic. If a cluster ends a subscription, because the topic's slot has moved,
-    it ends the link. ``on_end`` is called once, with the reason, if the connection ends
-    without ``close``. A reply may take ``patience_s`` seconds. Before a command Redis is asked whether it is
-    still the master, unless it was within ``role_every_s`` seconds: a replica takes what is published, and
-    passes it to nobody. Use a link only on the event loop that opened it.
+    it ends the link. ``on_end`` is called once, with the reason, if the connection ends without ``close``. A
+    reply may take ``patience_s`` seconds. Before a command Redis is asked whether it is still the master,
+    unless it was within ``role_every_s`` seconds: a replica takes what is published, and passes it to nobody.
+    Use a link only on the event loop that opened it.
     """
+
+    passed_on = 0
+    """How many commands another node of a cluster was asked instead (``ShardLink``)."""
 
     def __init__(
         self,
@@ -330,8 +325,12 @@ class Link:
     def close_soon(self) -> None:
         """Close the connection when the replies have come that it waits for."""
         self._is_retired = True
-        if not self._pending:
+        if not self.is_waiting():
             self.close()
+
+    def is_waiting(self) -> bool:
+        """Return True while a reply is expected."""
+        return bool(self._pending)
 
     async def aclose(self) -> None:
         """Close the connection, and wait until the socket is closed."""

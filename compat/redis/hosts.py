@@ -280,6 +280,10 @@ class Host:
         """Return a new pool for one event loop; close it with ``close_pool``."""
         return create_pool(self.options)
 
+    def pool_at(self, address: tuple[str, int]) -> ConnectionPool:
+        """Return a new pool for one node of a cluster; close it with ``close_pool``."""
+        return create_pool({**self.options, "host": address[0], "port": address[1]})
+
     def redirect_of(self, error: Exception) -> str | None:
         """Return why the command of an error reply must be repeated (``reasons.redirect_of``), else None."""
         return None

@@ -12,6 +12,7 @@ __all__ = [
     "MOVED",
     "REPLICA",
     "WAIT",
+    "asked_node",
     "is_replica",
     "reason_of",
     "redirect_of",
@@ -56,6 +57,18 @@ def redirect_of(error: Exception) -> str | None:
     if text.startswith("moved ") or is_replica(error):
         return MOVED
     return WAIT if text.startswith(("ask ", "tryagain ", "clusterdown ")) else None
+
+
+def asked_node(error: Exception) -> tuple[str, int] | None:
+    """Return the host and the port that a cluster's node names for this one command (ASK), or None.
+
+    The host is empty if the node does not know it; then it is its own.
+    """
+    word, _, rest = _text(error).partition(" ")
+    if word != "ask":
+        return None
+    host, _, port = rest.rpartition(" ")[2].rpartition(":")
+    return "" if host == "?" else host, int(port)
 
 
 def _text(error: Exception) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from redis.asyncio.connection import AbstractConnection
@@ -10,7 +10,7 @@ from redis.exceptions import AuthenticationError, ResponseError
 
 from compat.clock import wall
 
-__all__ = ["Server", "answers", "info_of", "introduced", "is_slave"]
+__all__ = ["Server", "answers", "info_of", "introduced", "is_slave", "major_of"]
 
 LONGEST = 512 << 20
 """Bytes that one argument of a command may have, where ``proto-max-bulk-len`` may not be asked for."""
@@ -28,6 +28,8 @@ class Server(NamedTuple):
     """Bytes that one argument of a command may have at most; after a longer one Redis ends the connection."""
     ahead_s: float = 0.0
     """Seconds by which the clock of this process is at least ahead of that of Redis; negative if behind."""
+    major: int = 0
+    """The number before the first point of its version."""
 
     def is_other(self, run_id: str | None) -> bool:
         """Return True if this is known to be another server, or another run, than that of ``run_id``.
@@ -44,11 +46,13 @@ async def introduced(connection: AbstractConnection) -> Server:
     time = await anext(replies)
     ahead_s = _ahead(time, asked, wall())
     role, info, limits = [reply async for reply in replies]
+    about = info_of(info)
     return Server(
-        info_of(info).get("run_id"),
+        about.get("run_id"),
         is_slave(role),
         int(limits[1]) if isinstance(limits, list) and len(limits) == 2 else LONGEST,
         ahead_s,
+        major_of(about),
     )
 
 
@@ -83,6 +87,11 @@ def info_of(reply: Any) -> dict[str, str]:
         return {}
     pairs = (line.partition(":") for line in reply.decode(errors="replace").splitlines())
     return {name: value for name, colon, value in pairs if colon}
+
+
+def major_of(info: Mapping[str, str]) -> int:
+    """Return the number before the first point of a server's version, from the reply of INFO; 0 for {}."""
+    return int(info.get("redis_version", "0").partition(".")[0])
 
 
 def _ahead(time: Any, asked: float, answered: float) -> float:

@@ -15,6 +15,7 @@ from redis.exceptions import ResponseError
 
 from compat.clock import steady
 from compat.exceptions import LayerUnavailable
+from compat.redis.asking import ShardLink
 from compat.redis.backoff import Backoff
 from compat.redis.commands import Joined
 from compat.redis.connection import Explain, Link, Redirected, RedisUnavailable
@@ -134,7 +135,8 @@ class Shards:
         connecting = self._connecting.setdefault(index, set())
         while True:
             host, pool = self.hosts[index], self.pool(index)
-            opening = self._loop.create_task(Link.open(host, pool, self.explain, **options))
+            kind = ShardLink if host.is_shard else Link
+            opening = self._loop.create_task(kind.open(host, pool, self.explain, **options))
             connecting.add(opening)
             opening.add_done_callback(connecting.discard)
             try:

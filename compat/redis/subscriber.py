@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 from compat.clock import wall
+from compat.exceptions import LayerUnavailable
 from compat.redis.cluster import PLAIN, commands_of
 from compat.redis.connection import Link, OnMessage, Redirected, RedisUnavailable
 from compat.redis.reader import Outages, Reader
@@ -24,7 +26,8 @@ class Subscriber(Reader):
 
     Redis pub/sub does not keep the messages of an outage, so they are lost. ``outages`` records when an
     outage begins, and that it ends when Redis has confirmed all topics again. ``ping_s``: seconds between two
-    PINGs. ``on_confirmed(topics)`` is called when the topics are confirmed on a new connection.
+    PINGs. ``on_confirmed(topics)`` is called when the topics are confirmed on a new connection; and with each
+    PING while a cluster moves the shard, because scripts run, and publish, at another node then.
     """
 
     def __init__(
@@ -119,16 +122,22 @@ class Subscriber(Reader):
         An address, such as that of a load balancer, may lead to another master, and leave open connections
         to the old one. A connection with topics cannot ask for its role itself.
         """
+        host = self.shards.hosts[self.index]
         try:
-            await self.shards.call(self.index, b"PING")
+            commands = await self.shards.link(self.index)
+            await commands.call(b"PING")
         except RedisUnavailable as error:
             if error.reason == REPLICA:
                 raise
             return  # it cannot be asked now
-        other = self.shards.server(self.index)
-        if other is not None and other.is_other(link.server.run_id):
-            host = self.shards.hosts[self.index]
+        if commands.server.is_other(link.server.run_id):
             raise self.shards.explain(host, MOVED if host.is_shard else ELSEWHERE)
+        if host.is_shard and self.topics and self.on_confirmed is not None:
+            before = commands.passed_on
+            with contextlib.suppress(LayerUnavailable):
+                await commands.call(b"EXISTS", next(iter(self.topics)))  # a key that no node has
+            if commands.passed_on > before:
+                self.on_confirmed(set(self.topics))
 
     def redirected(self, error: RedisUnavailable) -> None:
         """Record a gap: what was published since the last check may be lost."""

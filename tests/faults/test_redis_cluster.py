@@ -10,11 +10,17 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+import redis
 
 from compat.engine.inbox import Inbox
+from compat.redis.asking import ShardLink
 from compat.redis.cluster import slot_of, tags
+from compat.redis.connection import Redirected
+from compat.redis.scripts import with_one_key
 from tests.faults.rooms import Room, talking
 from tests.support.layers import ON_REDIS, close, member, unique_prefix
+from tests.support.processes import free_port
+from tests.support.proxy import Proxy
 from tests.support.redis_cluster import RedisCluster
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until, until_async
@@ -183,6 +189,126 @@ async def test_a_worker_waits_while_its_slot_moves(kind: str, calm: RedisCluster
         receiving = asyncio.ensure_future(layer.receive("tasks"))
     receiving.cancel()
     await asyncio.wait((receiving,))
+
+
+async def test_a_move_that_does_not_end(kind: str, calm: RedisCluster, make: Make) -> None:
+    """The keys have been moved, and the slot has not: what is sent and read goes to the other node."""
+    hosts = [calm.entry(shards=SHARDS, socket_timeout=1)]
+    layer, sender = make(calm, hosts=hosts), make(calm, hosts=hosts)
+    layer.brpop_timeout = 1  # a read that waits already ends first
+    inbox = await member(layer, ROOMS[0])
+    await layer.group_send(ROOMS[0], {"type": "direct", "n": 0})
+    await until_async(lambda: _direct(inbox) == [0], "it works")
+    homes = [calm.owner(slot) for slot in SLOTS]
+    targets = [next(node for node in calm.masters if node is not home) for home in homes]
+    for slot, target in zip(SLOTS, targets, strict=True):
+        await in_thread(calm.begin_move, slot, target)
+        await in_thread(calm.move_keys, slot, target)
+    try:
+        for number in range(10):
+            await sender.group_send(ROOMS[0], {"type": "direct", "n": 2 * number + 1})
+            await sender.send(inbox.channel, {"type": "direct", "n": 2 * number + 2})
+        await sender.group_send("nobody", {"type": "direct"})
+        late = await member(layer, ROOMS[1])
+        await sender.group_send(ROOMS[1], {"type": "direct", "n": 0})
+        await until_async(lambda: _direct(late) == [0], "who joins meanwhile is reached")
+        for number in range(3 if kind != "pubsub" else 0):
+            receiving = asyncio.ensure_future(layer.receive("tasks"))  # waits at the other node
+            await asyncio.sleep(0)
+            await sender.send("tasks", {"type": "work", "n": number})
+            assert await receiving == {"type": "work", "n": number}
+        if kind == "streams":  # a group's topic and a channel's are on two nodes
+            await until_async(lambda: len(_direct(inbox)) == 21, "each message")
+        else:
+            await until_async(lambda: _direct(inbox) == list(range(21)), "each message, in order")
+        assert not sender.metrics.gaps and not layer.metrics.gaps
+    finally:
+        for slot, home, target in zip(SLOTS, homes, targets, strict=True):
+            await in_thread(calm.end_move, slot, home, target)
+    await sender.group_send(ROOMS[0], {"type": "direct", "n": 21})
+    await until_async(lambda: kind == "pubsub" or _direct(inbox)[-1] == 21, "and when it has ended")
+
+
+@pytest.mark.parametrize("kind", ["queue", "streams"])
+async def test_a_move_that_has_just_begun(kind: str, calm: RedisCluster, make: Make) -> None:
+    """No key has been moved: what there is stays where it is, and what is new goes to the other node."""
+    hosts = [calm.entry(shards=SHARDS, socket_timeout=1)]
+    layer = make(calm, hosts=hosts)
+    layer.brpop_timeout = 1
+    inbox = await member(layer, ROOMS[0])
+    await layer.group_send(ROOMS[0], {"type": "direct", "n": 0})
+    await layer.send(inbox.channel, {"type": "direct", "n": 1})
+    await until_async(lambda: _direct(inbox) == [0, 1], "it works")
+    homes = [calm.owner(slot) for slot in SLOTS]
+    targets = [next(node for node in calm.masters if node is not home) for home in homes]
+    for slot, target in zip(SLOTS, targets, strict=True):
+        await in_thread(calm.begin_move, slot, target)
+    try:
+        for number in range(1, 6):
+            await layer.group_send(ROOMS[0], {"type": "direct", "n": 2 * number})
+            await layer.send(inbox.channel, {"type": "direct", "n": 2 * number + 1})
+        await until_async(lambda: sorted(_direct(inbox)) == list(range(12)), "each message")
+        late = await member(layer, ROOMS[1])
+        await layer.group_send(ROOMS[1], {"type": "direct", "n": 0})
+        await until_async(lambda: _direct(late) == [0], "who joins meanwhile is reached")
+        assert not layer.metrics.gaps
+    finally:
+        for slot, home, target in zip(SLOTS, homes, targets, strict=True):
+            await in_thread(calm.move_keys, slot, target)
+            await in_thread(calm.end_move, slot, home, target)
+    await layer.group_send(ROOMS[0], {"type": "direct", "n": 12})
+    await until_async(lambda: _direct(inbox)[-1] == 12, "and when it has ended")
+
+
+@pytest.mark.parametrize("kind", ["queue"])
+async def test_a_script_whose_keys_are_on_two_nodes_does_nothing(calm: RedisCluster, make: Make) -> None:
+    here, there = (f"{{{tags(SHARDS)[0]}}}{name}" for name in ("on one", "on none"))
+    home = calm.owner(SLOTS[0])
+    calm.ask(home, "SET", here, "as it was")
+    text = b"return redis.call('SET', KEYS[1], KEYS[2] .. ARGV[1])"
+    command = with_one_key((b"EVAL", text, 2, here, there, "!"))
+    assert calm.ask(home, *command) == b"OK"
+    assert calm.ask(home, "GET", here) == f"{there}!".encode()
+    calm.begin_move(SLOTS[0], next(node for node in calm.masters if node is not home))
+    try:
+        with pytest.raises(redis.ResponseError, match="a key is on another node"):
+            calm.ask(home, *with_one_key((b"EVAL", text, 2, here, there, "?")))
+        assert calm.ask(home, "GET", here) == f"{there}!".encode()
+    finally:
+        for node in calm.masters:
+            calm.ask(node, "CLUSTER SETSLOT", SLOTS[0], "STABLE")
+        calm.ask(home, "DEL", here)
+
+
+@pytest.mark.parametrize("kind", ["queue"])
+async def test_a_node_is_named_that_cannot_be_reached(calm: RedisCluster, make: Make) -> None:
+    layer = make(calm, hosts=[calm.entry(shards=SHARDS, socket_timeout=0.5)])
+    home = calm.owner(SLOTS[0])
+    target = next(node for node in calm.masters if node is not home)
+
+    def name_nobody(data: bytes, to_server: bool) -> bytes:
+        real, wrong = (f"-ASK {SLOTS[0]} 127.0.0.1:{port}".encode() for port in (target.port, nobody))
+        return data if to_server else data.replace(real, wrong)
+
+    nobody = free_port()
+    with Proxy(home.port) as proxy:
+        host = layer.redis_hosts[0]
+        link = await ShardLink.open(host, host.pool_at(("127.0.0.1", proxy.port)), layer.explain)
+        calm.begin_move(SLOTS[0], target)
+        try:
+            key = f"{{{tags(SHARDS)[0]}}}missing"
+            proxy.before = name_nobody
+            with pytest.raises(Redirected, match="connection refused"):
+                await link.call(b"GET", key)
+            proxy.before = None
+            calls = [link.call(b"INCR", key) for _ in range(3)]
+            link.close_soon()
+            assert [await call for call in calls] == [1, 2, 3], "the other node is there now"
+            await until_async(lambda: link.closed, "it closes when the last reply has come")
+        finally:
+            for node in calm.masters:
+                calm.ask(node, "CLUSTER SETSLOT", SLOTS[0], "STABLE")
+            await link.aclose()
 
 
 @pytest.mark.parametrize("kind", ["queue"])

@@ -122,8 +122,17 @@ class RedisCluster:
         if source is target:
             return
         self.begin_move(slot, target)
+        self.move_keys(slot, target)
+        self.end_move(slot, source, target)
+
+    def move_keys(self, slot: int, target: RedisServer) -> None:
+        """The keys of a slot whose move has begun: the node that has the slot names the other one (ASK)."""
+        source = self.owner(slot)
         while keys := self.ask(source, "CLUSTER GETKEYSINSLOT", slot, 100):
             self.ask(source, "MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+
+    def end_move(self, slot: int, source: RedisServer, target: RedisServer) -> None:
+        """The last step of a move, after that of the keys."""
         for node in (target, source, *(node for node in self.masters if node not in (target, source))):
             with suppress(redis.RedisError):  # one that has been killed, or is a replica now
                 self.ask(node, "CLUSTER SETSLOT", slot, "NODE", self.id_of(target))

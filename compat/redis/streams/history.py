@@ -38,7 +38,7 @@ __all__ = [
 FOLDER = Path(__file__).parent
 RECORD_PART = str(FOLDER / "record")
 """What every script that writes to a history begins with (``Script``)."""
-APPEND = Script(FOLDER, "append", (RECORD_PART,))
+APPEND = Script(FOLDER, "append", (RECORD_PART,), topics=(3,))
 """Append messages, and publish each."""
 READ = Script(FOLDER, "read", (RECORD_PART,))
 """Read a part of a history, and its position."""
