@@ -238,6 +238,30 @@ async def test_replicas_take_over_while_a_reader_is_cut_off(
         assert [event[1]["type"] for event in inbox.events].count("redis.reset") == 1
 
 
+async def test_a_history_that_begins_anew_continues_no_earlier_one(
+    make: Make, redis_server: RedisServer
+) -> None:
+    """Its position was older than its stream. A reader that was cut off gets it from its first message on."""
+    with Proxy(redis_server.port) as proxy, redis.Redis(port=redis_server.port) as wire:
+        reader, sender = make(proxy.url), make(redis_server.url)
+        inbox = await member(reader, "room")
+        for number in range(5):
+            await sender.group_send("room", {"type": "group", "n": number})
+        await until_async(lambda: len(numbers(inbox)) == 5, "five arrive")
+        proxy.refuse()
+        await asyncio.to_thread(proxy.cut)
+        await until_async(lambda: reader.metrics.gaps, "it is cut off", deadline_s=WITHIN_S)
+        (station,) = sender._stations.all()
+        epoch: Any = wire.hget("asgi:position:room", "epoch")
+        await sender.recordings.gone_back(station.shards, "room", epoch.decode())
+        wire.hset("asgi:position:room", "offset", 1)
+        for number in range(5, 7):
+            await sender.group_send("room", {"type": "group", "n": number})
+        proxy.accept()
+        await until_async(lambda: 6 in numbers(inbox), "the last arrives", deadline_s=WITHIN_S)
+        assert numbers(inbox) == [*range(7)]
+
+
 async def test_a_position_that_has_expired_by_itself_is_no_reset(
     make: Make, redis_server: RedisServer
 ) -> None:
