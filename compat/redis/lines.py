@@ -21,7 +21,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError, ResponseError
 
@@ -33,6 +32,7 @@ from compat.redis.loops import background
 from compat.redis.reasons import REPLICA, is_replica, reason_of, refusal_of
 from compat.redis.scripts import Script
 from compat.redis.servers import Server, is_slave
+from compat.redis.shards import Shards
 
 __all__ = ["Line", "Lines"]
 
@@ -80,7 +80,9 @@ class Line:
         self._parser = Parser(protocolError=ConnectionError, replyError=_error, notEnoughData=INCOMPLETE)
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
-        self._is_late = False
+        self._ended = ""
+        self.is_late = False
+        """True if a reply has not come in time."""
 
     def is_alive(self) -> bool:
         """Return False if the socket is readable although no reply is expected: Redis has closed it."""
@@ -88,6 +90,12 @@ class Line:
 
     def close(self) -> None:
         self._socket.close()
+
+    def end(self, reason: str) -> None:
+        """Make the line unusable, from any thread; a call that waits raises LayerUnavailable at once."""
+        self._ended = reason
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     async def call(self, index: int, *arguments: Argument) -> Any:
         """Return the reply to a command; raise LayerUnavailable or NoScriptError."""
@@ -158,15 +166,13 @@ class Line:
 
     def _give_up(self) -> None:
         """End a read that takes too long."""
-        self._is_late = True
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+        self.is_late = True
+        self.end(f"no answer within {self._host.reply_timeout_s:g} s")
 
     def _reason(self, error: OSError) -> str:
-        timed_out = isinstance(error, TimeoutError) and error.errno is None  # because of settimeout
-        if timed_out or self._is_late:
-            return f"no answer within {self._host.reply_timeout_s:g} s"
-        return reason_of(error)
+        if isinstance(error, TimeoutError) and error.errno is None:  # because of settimeout
+            self._give_up()
+        return self._ended or reason_of(error)
 
 
 def _error(text: str) -> ResponseError:
@@ -178,20 +184,21 @@ class Lines:
     """The lines of a layer, which callers on any thread take and give back; there are none with several
     hosts or a cluster.
 
-    ``pool()`` returns the background loop's redis-py pool for the host. ``role_every_s``: see ``Link``.
+    ``shards()`` returns the connections of the background loop. ``role_every_s``: see ``Link``. When the
+    sentinels name another master, or a reply does not come in time, the other lines end too.
     """
 
     def __init__(
         self,
         hosts: Sequence[Host],
         explain: Explain,
-        pool: Callable[[], ConnectionPool],
+        shards: Callable[[], Shards],
         role_every_s: float = math.inf,
     ) -> None:
         self._role_every_s = role_every_s
         self._host = hosts[0]
         self._explain = explain
-        self._pool = pool
+        self._shards = shards
         self._idle: deque[Line] = deque()
         self._lines: set[Line] = set()
         """All lines, idle or in use."""
@@ -227,6 +234,8 @@ class Lines:
             self._end(line)
         else:
             self._idle.append(line)
+        if line.is_late:
+            self.close()  # another call would wait for as long
 
     def missed(self) -> None:
         """Count a call that found no line; from the second one on, open a line for the next call."""
@@ -244,7 +253,8 @@ class Lines:
             return
         self._is_opening = True
         try:
-            connection, server = await opened(self._host, self._pool(), self._explain)
+            shards = self._shards()
+            connection, server = await opened(self._host, shards.pool(0), self._explain)
             try:
                 line = self._line_over(connection, server)
             finally:
@@ -256,7 +266,7 @@ class Lines:
             if line is None:
                 self._not_before = math.inf
             else:
-                self._lines.add(line)
+                self._lines.add(shards.following.add(0, line))
                 self._idle.append(line)
         finally:
             self._is_opening = False

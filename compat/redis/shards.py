@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from operator import methodcaller
 from typing import Any
@@ -20,10 +19,10 @@ from compat.redis.backoff import Backoff
 from compat.redis.commands import Joined
 from compat.redis.connection import Explain, Link, Redirected, RedisUnavailable
 from compat.redis.encoding import Argument
+from compat.redis.following import Following
 from compat.redis.hosts import Host, close_pool
 from compat.redis.reasons import WAIT
 from compat.redis.scripts import Script
-from compat.redis.sentinels import follow_master
 from compat.redis.servers import Server
 from compat.redis.waiting import settle, sleep, wait_for_result
 
@@ -75,10 +74,8 @@ class Shards:
         self._told: dict[int, list[Sequence[Argument]]] = {}
         """The commands that wait for others to the same host, which are being sent."""
         self._pausing: dict[int, set[asyncio.Future[None]]] = {}
-        self._connected: dict[int, weakref.WeakSet[Link]] = {}
+        self.following = Following(self.pool, self.opened)
         """Every connection to a host, those of readers too."""
-        self._connecting: dict[int, set[asyncio.Task[Link]]] = {}
-        self._following: dict[int, asyncio.Task[None]] = {}
         self.run_for_each = Joined(self.run).call
 
     def pool(self, index: int) -> ConnectionPool:
@@ -129,34 +126,11 @@ class Shards:
 
         If the sentinels name another master meanwhile, or later, the connection ends.
         """
-        if index not in self._following:
-            following = follow_master(self.pool(index), lambda: self._moved(index))
-            self._following[index] = self._loop.create_task(following)
-        connecting = self._connecting.setdefault(index, set())
-        while True:
-            host, pool = self.hosts[index], self.pool(index)
-            kind = ShardLink if host.is_shard else Link
-            opening = self._loop.create_task(kind.open(host, pool, self.explain, **options))
-            connecting.add(opening)
-            opening.add_done_callback(connecting.discard)
-            try:
-                await asyncio.wait((opening,))
-            except asyncio.CancelledError:
-                opening.cancel()
-                opening.add_done_callback(_close_unwanted)
-                raise
-            if not opening.cancelled():
-                link = opening.result()
-                self._connected.setdefault(index, weakref.WeakSet()).add(link)
-                return link
-
-    def _moved(self, index: int) -> None:
-        """End every connection to a host, and connect again at once, because it has another address."""
-        for opening in tuple(self._connecting.get(index, ())):
-            opening.cancel()
-        for link in tuple(self._connected.get(index, ())):
-            link.end("its sentinels name another master")
-        self.opened(index)
+        host = self.hosts[index]
+        kind = ShardLink if host.is_shard else Link
+        return await self.following.connect(
+            index, lambda: kind.open(host, self.pool(index), self.explain, **options)
+        )
 
     async def link(self, index: int) -> Link:
         """Return the connection to a host, a new one if needed; concurrent callers share one attempt."""
@@ -321,9 +295,9 @@ class Shards:
         """Send the commands of ``tell`` that still wait, and close every connection."""
         if self._posts:
             await asyncio.wait(self._posts, timeout=FAIL_FAST_S)
-        for task in (*self._opening.values(), *self._posts, *self._following.values()):
+        self.following.close()
+        for task in (*self._opening.values(), *self._posts):
             task.cancel()
-        self._following.clear()
         for index, link in enumerate(self._links):
             if link is not None:
                 self._links[index] = None
@@ -333,9 +307,3 @@ class Shards:
             if pool is not None:
                 self._pools[index] = None
                 await close_pool(pool)
-
-
-def _close_unwanted(opening: asyncio.Task[Link]) -> None:
-    """Close a connection that was opened although nobody waits for it any more."""
-    if not opening.cancelled() and opening.exception() is None:
-        opening.result().close()

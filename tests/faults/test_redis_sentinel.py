@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 import redis
+from asgiref.sync import async_to_sync
 
 from compat.engine.parts import inbox_of
 from compat.exceptions import LayerUnavailable
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
-from tests.support.layers import close
+from tests.support.layers import close, more_lines, open_lines, unique_prefix
 from tests.support.processes import Process, free_port
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until, until_async
@@ -146,6 +147,33 @@ async def test_failover(watched: Watched, cls: Callable[..., Any], how: str) -> 
         lambda: metrics.reconnects and metrics.gaps[-1].ended, "the outage is over", deadline_s=WITHIN_S
     )
     await close(reader, sender)
+
+
+@pytest.mark.parametrize("cls", [RedisChannelLayer, RedisPubSubChannelLayer])
+def test_calls_without_an_event_loop_follow_the_sentinels(watched: Watched, cls: Callable[..., Any]) -> None:
+    """Their direct lines lead to a master that is silent: nobody waits until a reply is overdue."""
+    pytest.importorskip("hiredis")
+    layer = cls(hosts=[{**watched.host, "socket_timeout": WITHIN_S}], prefix=unique_prefix())
+    layer.group_send_sync("nobody", {"type": "x"})
+    layer.group_send_sync("nobody", {"type": "x"})
+    until(lambda: open_lines(layer), "there is a line")
+    more_lines(layer, 3)
+
+    def sent() -> bool:
+        try:
+            layer.group_send_sync("nobody", {"type": "x"})
+        except LayerUnavailable as error:
+            assert "no answer" not in str(error)
+            return False
+        return True
+
+    watched.master.pause()
+    with pytest.raises(LayerUnavailable, match="its sentinels name another master"):
+        layer.group_send_sync("nobody", {"type": "x"})
+    assert watched.promoted()
+    until(sent, "they use the new master")
+    watched.master.resume()
+    async_to_sync(layer.close_pools)()
 
 
 @pytest.mark.parametrize("watched", [3], indirect=True)

@@ -27,6 +27,7 @@ from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer, Redi
 from compat.settings import override
 from compat.types import Message
 from tests.support.redis_cluster import shared_cluster
+from tests.support.waiting import until
 
 __all__ = [
     "KINDS",
@@ -37,7 +38,9 @@ __all__ = [
     "databases",
     "make_layer",
     "member",
+    "more_lines",
     "moving",
+    "open_lines",
     "unique_prefix",
 ]
 
@@ -209,6 +212,21 @@ async def close(*layers: Any) -> None:
                 await station.aclose()
             elif station.loop.is_running():
                 await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(station.aclose(), station.loop))
+
+
+def more_lines(layer: Any, count: int) -> None:
+    """Let the layer have so many lines, as after calls of several threads at once."""
+    taken = [layer._outside._lines.take()]
+    while len(taken) < count:
+        layer.group_send_sync("nobody", {"type": "x"})
+        until(lambda: layer._outside._lines._idle, "there is another line")
+        taken.append(layer._outside._lines.take())
+    for line in taken:
+        layer._outside._lines.give_back(line)
+
+
+def open_lines(layer: Any) -> set[Any]:
+    return set(layer._outside._lines._lines)
 
 
 def make_layer(kind: Kind, redis_url: str, **options: Any) -> Any:

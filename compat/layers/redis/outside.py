@@ -30,9 +30,7 @@ class Outside:
 
     def __init__(self, layer: RedisLayer[Any]) -> None:
         self._layer = layer
-        self._lines = Lines(
-            layer.redis_hosts, layer.explain, lambda: layer.in_background().pool(0), layer.role_every_s
-        )
+        self._lines = Lines(layer.redis_hosts, layer.explain, layer.in_background, layer.role_every_s)
         self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Turns] = (
             weakref.WeakKeyDictionary()
         )

@@ -20,7 +20,7 @@ from compat.exceptions import ChannelFull, LayerUnavailable
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
 from compat.redis import lines
 from compat.redis.loops import background
-from tests.support.layers import unique_prefix
+from tests.support.layers import more_lines, open_lines, unique_prefix
 from tests.support.processes import free_port
 from tests.support.redis_server import RedisServer
 from tests.support.tls import tls_server
@@ -51,10 +51,6 @@ def with_a_line(cls: Any, url: str, **options: Any) -> Any:
         layer.group_send_sync("nobody", NOBODY)
     until(lambda: open_lines(layer), "there is a line")
     return layer
-
-
-def open_lines(layer: Any) -> set[Any]:
-    return set(layer._outside._lines._lines)
 
 
 def received(layer: Any, channel: str) -> Any:
@@ -214,6 +210,19 @@ def test_a_redis_that_does_not_answer(cls: Any, way: str, redis_server: RedisSer
     redis_server.pause()
     with pytest.raises(LayerUnavailable, match=r"no answer within 0\.5 s"):
         ways(layer)[way]("nobody", NOBODY)
+    redis_server.resume()
+    ways(layer)[way]("nobody", NOBODY)
+
+
+@WAYS
+def test_one_call_waits_for_a_redis_that_does_not_answer(way: str, redis_server: RedisServer) -> None:
+    """The other lines lead to the same Redis, so the next call need not wait on them."""
+    layer = with_a_line(RedisPubSubChannelLayer, redis_server.url + QUICK)
+    more_lines(layer, 3)
+    redis_server.pause()
+    with pytest.raises(LayerUnavailable, match=r"no answer within 0\.5 s"):
+        ways(layer)[way]("nobody", NOBODY)
+    assert not open_lines(layer)
     redis_server.resume()
     ways(layer)[way]("nobody", NOBODY)
 
