@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from compat.clock import steady, wall
@@ -16,7 +17,7 @@ from compat.redis.loops import start_apart
 from compat.redis.reasons import MOVED, WAIT
 from compat.redis.scripts import Script
 from compat.redis.shards import Shards
-from compat.redis.waiting import sleep
+from compat.redis.waiting import CLOSED, sleep
 
 __all__ = ["Outages", "Reader"]
 
@@ -102,7 +103,7 @@ class Reader:
             self.error, self._is_open, self._moving = None, True, None
             self._backoff.reset()
             self.sure_until = asked
-            self._answer(None)
+            self._answer()
             self.outages.back(self.index, self)
 
     def failed(self, error: RedisUnavailable) -> None:
@@ -119,15 +120,16 @@ class Reader:
             self._moving = steady()
         return steady() < self._moving + self.shards.hosts[self.index].reply_timeout_s
 
-    def _answer(self, error: RedisUnavailable | None) -> None:
+    def _answer(self, failure: Callable[[], LayerUnavailable] | None = None) -> None:
+        """End the waits in ``reachable``; each raises what ``failure()`` returns."""
         waiting, self._waiting = self._waiting, []
         for future in waiting:
             if future.done():
                 continue
-            if error is None:
+            if failure is None:
                 future.set_result(None)
             else:
-                future.set_exception(self.shards.explain(self.shards.hosts[self.index], error.reason))
+                future.set_exception(failure())
 
     async def _run(self) -> None:
         backoff = self._backoff
@@ -148,7 +150,8 @@ class Reader:
                     self.error = error
                     self.outages.lost(self.index, error, self, self.sure_until or wall())
                     self.failed(error)
-                    self._answer(error)
+                    host = self.shards.hosts[self.index]
+                    self._answer(partial(self.shards.explain, host, error.reason))
             finally:
                 if link is not None:
                     link.close()
@@ -219,6 +222,7 @@ class Reader:
 
     async def aclose(self) -> None:
         """Stop reading."""
+        self._answer(partial(LayerUnavailable, CLOSED))
         tasks = [task for task in (self._task, self._interrupting) if task is not None and not task.done()]
         for task in tasks:
             task.cancel()

@@ -24,7 +24,7 @@ from compat.redis.hosts import Host, close_pool
 from compat.redis.reasons import WAIT
 from compat.redis.scripts import Script
 from compat.redis.servers import Server
-from compat.redis.waiting import settle, sleep, wait_for_result
+from compat.redis.waiting import settle, shared, sleep, wait_for_result
 
 __all__ = ["Shards"]
 
@@ -143,7 +143,7 @@ class Shards:
         opening = self._opening.get(index)
         if opening is None:
             opening = self._opening[index] = self._loop.create_task(self._open(index))
-        opened = await asyncio.shield(opening)  # cancelling one caller must not affect the others
+        opened = await shared(opening)
         if isinstance(opened, str):
             raise self.explain(self.hosts[index], opened)
         return opened

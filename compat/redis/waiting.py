@@ -12,10 +12,13 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
 from compat.clock import Deadline, call_later, steady
+from compat.exceptions import LayerUnavailable
 
-__all__ = ["SharedAnswer", "settle", "sleep", "wait_for_result", "wait_set", "within"]
+__all__ = ["CLOSED", "SharedAnswer", "settle", "shared", "sleep", "wait_for_result", "wait_set", "within"]
 
 T = TypeVar("T")
+
+CLOSED = "the connections of the channel layer were closed meanwhile; call it again to open new ones"
 
 
 class SharedAnswer(Generic[T]):
@@ -39,6 +42,17 @@ class SharedAnswer(Generic[T]):
             self._began = steady()
             asking = self._asking = loop.create_task(self._question())
         return await asyncio.shield(asking)
+
+
+async def shared(task: asyncio.Future[T]) -> T:
+    """Return the result of a task for which others wait too; cancelling one of them leaves it to the others.
+
+    Raises LayerUnavailable if the task itself was cancelled, because the layer is being closed.
+    """
+    await asyncio.wait((task,))
+    if task.cancelled():
+        raise LayerUnavailable(CLOSED)
+    return task.result()
 
 
 async def within(seconds: float, coroutine: Coroutine[Any, Any, T]) -> T:

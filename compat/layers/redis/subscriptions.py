@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from compat.redis.connection import OnMessage
 from compat.redis.loops import start_apart
 from compat.redis.subscriber import Subscriber
+from compat.redis.waiting import shared
 
 if TYPE_CHECKING:
     from compat.layers.redis.station import Station
@@ -58,7 +59,7 @@ class Subscriptions:
                 loop = self._station.loop
                 attempt = self._subscribing[topic] = start_apart(loop, subscriber.subscribe(topic))
                 attempt.add_done_callback(lambda task: self._subscribed(topic, task))
-            await asyncio.shield(attempt)  # somebody else may have withdrawn the topic meanwhile
+            await shared(attempt)  # somebody else may have withdrawn the topic meanwhile
 
     def _subscribed(self, topic: str, attempt: asyncio.Task[None]) -> None:
         del self._subscribing[topic]

@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 
 from compat.engine.parts import inbox_of
+from compat.exceptions import LayerUnavailable
+from tests.support.layers import ON_REDIS, close
+from tests.support.redis_server import RedisServer
 from tests.support.waiting import until_async
 
 WITHIN_S = 20.0
@@ -109,6 +112,36 @@ async def test_news_of_an_outage_for_a_full_inbox_are_counted(make: Callable[...
     assert layer.metrics.dropped == {"overflow": 1}
     assert await inbox.get() == {"type": "redis.gone"}
     await layer.detach(channel)
+
+
+@pytest.mark.parametrize("kind", ["queue", "pubsub"])
+async def test_closing_fails_those_who_wait_for_a_connection(kind: str, redis_server: RedisServer) -> None:
+    """They are not cancelled: nobody has asked for that."""
+    layer = ON_REDIS[kind]([redis_server.url])
+    channel = await layer.new_channel()
+    redis_server.pause()
+    sending = asyncio.ensure_future(layer.group_send("room", {"type": "x"}))
+    joining = asyncio.ensure_future(layer.group_add("room", channel))
+    station = layer._stations.here()
+    await until_async(lambda: station.shards._opening, "a connection is being opened")
+    await asyncio.sleep(0)
+    await close(layer)
+    for task in (sending, joining):
+        with pytest.raises(LayerUnavailable, match="were closed meanwhile"):
+            await asyncio.wait_for(task, WITHIN_S)
+
+
+async def test_closing_does_not_hide_a_cancellation(redis_server: RedisServer) -> None:
+    layer = ON_REDIS["pubsub"]([redis_server.url])
+    redis_server.pause()
+    first, second = (asyncio.ensure_future(layer.group_send("room", {"type": "x"})) for _ in range(2))
+    await until_async(lambda: layer._stations.here().shards._opening, "a connection is being opened")
+    first.cancel()
+    await asyncio.wait((first,))
+    assert first.cancelled() and not second.done()
+    redis_server.resume()
+    await second
+    await close(layer)
 
 
 async def test_flush_while_a_consumer_runs(make: Callable[..., Any]) -> None:
