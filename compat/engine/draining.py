@@ -40,6 +40,8 @@ CLOSED_TIMEOUT_S = 5.0
 """Seconds that a connection may take to end after its close or its cancellation."""
 
 PARKED_TIMEOUT_S, POLL_S = 1.0, 0.01
+LOOK_S = 1.0
+"""How often it is looked whether the server has stopped without a signal."""
 
 Handler = Callable[[int, FrameType | None], Any]
 
@@ -59,6 +61,25 @@ class Running(Protocol):
     def name(self) -> str: ...
 
 
+class Waiting(Protocol):
+    """What keeps connections open that the server waits for, but does not close."""
+
+    def stop(self) -> float:
+        """``release()``, because a server begins to stop, and keep nothing on its event loop from now on."""
+        ...
+
+    def release(self) -> float:
+        """End the connections of the running event loop.
+
+        Returns for how many seconds the server should leave its sockets open, unless ``is_finished()``.
+        """
+        ...
+
+    def is_finished(self) -> bool:
+        """Return True if the server of the running event loop need not leave a socket open any more."""
+        ...
+
+
 class Drain:
     """The open websockets of this process, and how they are closed when it stops."""
 
@@ -70,10 +91,8 @@ class Drain:
         self.loop: asyncio.AbstractEventLoop | None = None
         """That of the server whose handlers they are."""
         self.task: asyncio.Task[None] | None = None
-        self.at_stop: Callable[[], float] | None = None
-        """Called on the event loop when the server begins to stop; the seconds that it may have to wait."""
-        self.is_finished: Callable[[], bool] | None = None
-        """Returns True when it need not wait any more."""
+        self.waiting: Waiting | None = None
+        """Told on the event loop when the server stops."""
         self.gone: asyncio.Event | None = None
         """Set when the last connection has ended; None while no task waits for that."""
 
@@ -86,12 +105,12 @@ class Drain:
             if drain_seconds() and not self.servers:
                 self._watch()
 
-    def tell_stop(self, at_stop: Callable[[], float], is_finished: Callable[[], bool]) -> None:
-        """Call ``at_stop()`` on the running event loop when the server begins to stop, if that is seen.
+    def tell_stop(self, waiting: Waiting) -> None:
+        """Call ``waiting.stop()`` on the running event loop when its server begins to stop, if that is seen.
 
-        It returns for how many seconds the server should leave its sockets open, unless ``is_finished()``.
+        If it stops without a signal, ``waiting.release()`` is called.
         """
-        self.at_stop, self.is_finished = at_stop, is_finished
+        self.waiting = waiting
         if self.loop is not asyncio.get_running_loop():  # a process may run one server after another
             self._watch(quietly=True)
 
@@ -114,29 +133,43 @@ class Drain:
 
     def _watch(self, *, quietly: bool = False) -> None:
         loop = asyncio.get_running_loop()
-        found = {int(number): signal.getsignal(number) for number in SIGNALS}
-        handlers = {number: handler for number, handler in found.items() if callable(handler)}
-        if threading.current_thread() is not threading.main_thread() or signal.SIGTERM not in handlers:
+        is_main = threading.current_thread() is threading.main_thread()
+        if not (is_main and callable(signal.getsignal(signal.SIGTERM))):
             if not quietly:
                 log.warning(
                     "DRAIN_SECONDS has no effect: the server does not handle SIGTERM with signal.signal()"
                 )
             return
-        self.servers, self.loop = handlers, loop
-        for number in handlers:
+        found = {int(number): signal.getsignal(number) for number in SIGNALS}
+        self.servers = {number: handler for number, handler in found.items() if callable(handler)}
+        self.loop = loop
+        for number in self.servers:
             signal.signal(number, lambda number, frame: self._stop(loop, number, frame))
+        server = getattr(self.servers[signal.SIGTERM], "__self__", None)
+        if hasattr(server, "servers") and hasattr(server, "server_state"):  # uvicorn
+            self._look(loop, server)
+
+    def _look(self, loop: asyncio.AbstractEventLoop, server: Any) -> None:
+        """Look whether the server has stopped without a signal; release what it waits for then."""
+        if not any(listener.is_serving() for listener in server.servers):
+            if not server.server_state.tasks:
+                self.loop = None  # the loop may have another server next
+                return
+            if self.waiting is not None:
+                self.waiting.release()
+        loop.call_later(LOOK_S, self._look, loop, server)
 
     def _stop(self, loop: asyncio.AbstractEventLoop, number: int, frame: FrameType | None) -> None:
         """Begin the drain, or stop at once at the second signal; runs in the signal handler."""
         if not drain_seconds():
             self._restore()
-            if self.at_stop is None:
+            if self.waiting is None:
                 self.servers[number](number, frame)
             else:
                 loop.call_soon_threadsafe(self._pass_on, loop, number)
             return
-        if self.at_stop is not None:
-            loop.call_soon_threadsafe(self.at_stop)
+        if self.waiting is not None:
+            loop.call_soon_threadsafe(self.waiting.stop)
         if not admissions.draining:
             admissions.refuse_all()
             loop.call_soon_threadsafe(self._begin)
@@ -153,8 +186,8 @@ class Drain:
         It does not wait for the consumers of clients that have no socket here, as it does for others; so
         their ``disconnect()`` gets a moment first.
         """
-        assert self.at_stop is not None and self.is_finished is not None
-        is_finished, finish_by = self.is_finished, loop.time() + self.at_stop()
+        assert self.waiting is not None
+        is_finished, finish_by = self.waiting.is_finished, loop.time() + self.waiting.stop()
 
         def stop_when_finished() -> None:
             if is_finished() or loop.time() >= finish_by:

@@ -132,6 +132,9 @@ async def serve(
     try:
         await app(scope, made.receive, made.send)
         code = NORMAL
+    except asyncio.CancelledError:
+        made.give_up("stopped")  # the server ends: nobody will come back to hear of it
+        raise
     finally:
         await made.finish(code)
 
@@ -142,6 +145,9 @@ async def _run(app: App, scope: Scope, made: ResumableConnection) -> None:
     try:
         await app(scope, made.receive, made.send)
         code = NORMAL
+    except asyncio.CancelledError:
+        made.give_up("stopped")  # the server ends: nobody will come back to hear of it
+        raise
     finally:
         await made.finish(code)
 

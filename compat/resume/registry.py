@@ -43,7 +43,7 @@ class Registry:
         """How many returns have not, and how many parks have ended, by the reason."""
         self.given_up: OrderedDict[bytes, str] = OrderedDict()
         """Why connections that were parked are not here any more."""
-        self.responses: set[Callable[[], None]] = set()
+        self.responses: dict[Callable[[], None], asyncio.AbstractEventLoop] = {}
         """What asks the clients that have a response for a link to ask again (``compat.fallback``)."""
         self._stopping: asyncio.AbstractEventLoop | None = None
         self._finishing: set[Parking] = set()
@@ -56,19 +56,17 @@ class Registry:
 
     def enter(self, connection: ResumableConnection) -> None:
         """Register a new connection."""
-        if not self.connections:
-            drain.tell_stop(self.stop, self.is_finished)
+        drain.tell_stop(self)
         self.connections[connection.id] = connection
 
     def opened(self, pause: Callable[[], None]) -> None:
         """Call ``pause()`` when the server stops: a response has begun, which it waits for."""
-        if not self.responses:
-            drain.tell_stop(self.stop, self.is_finished)
-        self.responses.add(pause)
+        drain.tell_stop(self)
+        self.responses[pause] = asyncio.get_running_loop()
 
     def closed(self, pause: Callable[[], None]) -> None:
         """The response has ended."""
-        self.responses.discard(pause)
+        self.responses.pop(pause, None)
 
     def leave(self, connection: Parking) -> None:
         """Forget a connection that has ended."""
@@ -116,17 +114,21 @@ class Registry:
         return connection in self._finishing
 
     def is_finished(self) -> bool:
-        """Return True if the server need not leave a socket open any more."""
-        return not self._finishing
+        """See ``draining.Waiting``."""
+        loop = asyncio.get_running_loop()
+        return not any(connection.loop is loop for connection in self._finishing)
 
     def stop(self) -> float:
-        """End what the server does not end itself, but waits for, and wait for nobody from now on.
-
-        Returns for how many seconds the sockets have to stay open, unless ``is_finished()`` before.
-        """
+        """See ``draining.Waiting``."""
         self._stopping = asyncio.get_running_loop()
-        wait_s = max([connection.stop() for connection in tuple(self.connections.values())], default=0)
-        for pause in tuple(self.responses):
+        return self.release()
+
+    def release(self) -> float:
+        """See ``draining.Waiting``."""
+        loop = asyncio.get_running_loop()
+        own = [connection for connection in tuple(self.connections.values()) if connection.loop is loop]
+        wait_s = max([connection.stop() for connection in own], default=0)
+        for pause in [pause for pause, its_loop in tuple(self.responses.items()) if its_loop is loop]:
             pause()
         return wait_s
 

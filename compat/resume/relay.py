@@ -293,14 +293,19 @@ class Relay:
             del peer.aways[number]
 
 
-_relays: weakref.WeakKeyDictionary[Any, Relay] = weakref.WeakKeyDictionary()
+_relays: weakref.WeakKeyDictionary[Any, dict[asyncio.AbstractEventLoop, Relay]] = weakref.WeakKeyDictionary()
+"""By layer and event loop."""
 
 
 def relay_of(layer: Any) -> Relay | None:
     """Return the relay over ``layer`` on the running loop; None if no other process reads that layer."""
     if layer is None or isinstance(layer, InMemoryChannelLayer):
         return None
-    found = _relays.get(layer)
-    if found is None or found.loop is not asyncio.get_running_loop():
-        found = _relays[layer] = Relay(layer)
+    loop, relays = asyncio.get_running_loop(), _relays.setdefault(layer, {})
+    found = relays.get(loop)
+    if found is None:
+        for other in tuple(relays):
+            if other.is_closed():
+                relays.pop(other, None)
+        found = relays[loop] = Relay(layer)
     return found

@@ -24,6 +24,15 @@ for _ in range(2):
     uvicorn.run(sys.argv[1], port=int(sys.argv[2]))
 """
 
+STOPPED_BY_FLAG = """
+import signal, sys, uvicorn
+where = dict(app=sys.argv[1], port=int(sys.argv[2]))
+first = uvicorn.Server(uvicorn.Config(**where, timeout_graceful_shutdown=eval(sys.argv[3])))
+signal.signal(signal.SIGUSR1, lambda *signal: setattr(first, "should_exit", True))
+first.run()
+uvicorn.run(**where)
+"""
+
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
@@ -153,6 +162,40 @@ async def test_a_server_after_another_in_one_process_parks_too_and_stops(tmp_pat
             assert await place.code(who) == 1012
         assert await asyncio.to_thread(place.server.process.wait, deadline_s=STOPPED_S) == 0
         place.no_failure()
+
+
+async def test_a_server_that_stops_without_a_signal_waits_for_nobody_who_is_away(tmp_path: Path) -> None:
+    with placed(tmp_path, "--limit-max-requests", "1") as place:
+        away = {flavour: name("away") for flavour in ("async", "sync", "plain")}
+        for flavour, who in away.items():
+            client = await place.open(flavour, who)
+            client.cut()
+        again = await place.open("async", name("again"))
+        again.cut()
+        assert await again.back() == "all"
+        await place.resumable()  # one request is all that this server takes
+        await asyncio.to_thread(place.server.process.wait, deadline_s=STOPPED_S)
+        for who in away.values():
+            assert await place.code(who) == 1012, who
+        place.no_failure()
+
+
+@pytest.mark.parametrize("graceful_s", ["None", "0"])
+async def test_a_server_after_one_that_a_program_has_stopped(tmp_path: Path, graceful_s: str) -> None:
+    """With no time for its tasks, the first server cancels the consumers of clients that are away."""
+    command = (sys.executable, "-c", STOPPED_BY_FLAG, APP, "{port}", graceful_s)
+    with started(command, tmp_path) as place:
+        await until_async(partial(_has_started, place, 1), "the first server runs")
+        await place.away("async", name("away"))
+        place.server.process.send_signal(signal.SIGUSR1)
+        await until_async(partial(_has_started, place, 2), "the second server runs")
+        numbers = await place.resumable()
+        assert (numbers["live"], numbers["parked"]) == (0, 0)
+        place.seen = len(place.server.log())  # uvicorn logs what it cancels
+        who = name("away")
+        await place.away("async", who)
+        await stopped(place)
+        assert await place.code(who) == 1012
 
 
 def _has_started(place: Place, count: int) -> bool:

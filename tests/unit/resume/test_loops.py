@@ -1,0 +1,77 @@
+"""Several servers in one process, each with an event loop of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TypeVar
+
+import pytest
+
+from compat.resume.connection import ResumableConnection
+from compat.resume.registry import registry
+from compat.resume.relay import relay_of
+from tests.unit.resume.sockets import connected, turns
+
+T = TypeVar("T")
+
+
+@pytest.fixture
+def loops() -> Iterator[list[asyncio.AbstractEventLoop]]:
+    both = [asyncio.new_event_loop() for _ in range(2)]
+    yield both
+    for loop in both:
+        loop.close()
+
+
+async def called(call: Callable[[], T]) -> T:
+    return call()
+
+
+async def parked() -> ResumableConnection:
+    connection, socket = await connected()
+    socket.coming.put_nowait({"type": "websocket.disconnect", "code": 1006})
+    await turns()
+    assert connection.parked
+    return connection
+
+
+def test_a_server_that_stops_ends_its_own_connections_only(
+    loops: list[asyncio.AbstractEventLoop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "_stopping", None)
+    ended: list[str] = []
+    for name, loop in zip(("here", "there"), loops, strict=True):
+        loop.run_until_complete(called(partial(registry.opened, partial(ended.append, name))))
+    here, there = (loop.run_until_complete(parked()) for loop in loops)
+    loops[0].run_until_complete(called(registry.stop))
+    assert (here.told, there.told) == (True, False)
+    assert ended == ["here"]
+    loops[1].run_until_complete(called(registry.stop))
+    assert there.told and ended == ["here", "there"]
+    registry.responses.clear()
+
+
+def test_each_loop_has_one_relay_on_a_layer(loops: list[asyncio.AbstractEventLoop]) -> None:
+    class Layer:
+        pass
+
+    layer = Layer()
+    found = [loop.run_until_complete(called(lambda: relay_of(layer))) for loop in loops * 2]
+    assert found[0] is found[2] and found[1] is found[3] and found[0] is not found[1]
+
+
+def test_a_loop_that_has_ended_leaves_no_relay_on_a_layer() -> None:
+    class Layer:
+        pass
+
+    layer = Layer()
+    ended = asyncio.new_event_loop()
+    relay = weakref.ref(ended.run_until_complete(called(lambda: relay_of(layer))))
+    ended.close()
+    asyncio.run(called(lambda: relay_of(layer)))
+    gc.collect()
+    assert relay() is None
