@@ -4,6 +4,9 @@ A process writes its count and a version next to the members of a group. While t
 add up to the number of members, ``fanout.lua`` stores one entry per process with the version instead of the
 names, however many members there are. The process that reads it looks up who its members were at that
 version. Members of processes with channels_redis are not counted; a group that has some is sent to by name.
+
+Whoever takes a channel of another process out of a group leaves a note there (``note_of``), so that the
+process does not enter it again. Until it has read the note, messages are sent by name.
 """
 
 from __future__ import annotations
@@ -13,14 +16,22 @@ from collections.abc import Callable
 
 from compat.clock import steady
 
-__all__ = ["Census"]
+__all__ = ["NOTE", "Census", "note_of"]
 
 KEPT_CHANGES = 10_000
 """Changes of a group that are kept for messages on their way; older messages reach the members of today."""
 
 
+NOTE = "1000000000:0"
+"""What stands in a note: a count which no group has, so that the counts do not add up."""
+
 Change = tuple[int, str, bool, float]
 """A version, the member that has joined or left with it, True if it has joined, and when (``steady()``)."""
+
+
+def note_of(channel: str) -> str:
+    """Return the field of a census that says that another process has removed ``channel`` from the group."""
+    return f"-{channel}"
 
 
 class Roll:

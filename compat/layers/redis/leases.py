@@ -14,7 +14,7 @@ from typing import Protocol
 
 from compat.clock import steady, wall
 from compat.exceptions import LayerUnavailable
-from compat.layers.redis.keys import DEFAULT_WORD, Keys
+from compat.layers.redis.keys import Keys
 from compat.layers.redis.scripts import CLEAN, RENEW
 from compat.metrics import LayerMetrics
 from compat.redis.encoding import Argument
@@ -66,6 +66,10 @@ class Leases:
         self._ends.setdefault(lease, None)
         return is_new
 
+    def holds(self, lease: str) -> bool:
+        """Return True for the lease of a channel that has joined here."""
+        return lease in self._ends
+
     def is_due(self) -> bool:
         """Return True if the leases must be renewed before anything else."""
         return steady() >= self._due
@@ -100,15 +104,14 @@ class Leases:
 
     async def clean(self, lease: str) -> None:
         """Remove the members of a dead process from its groups, and its lease."""
-        keys, joined = self.keys, self.keys.joined(lease)
-        queue, cursor = f"{DEFAULT_WORD}{lease}!", b"0"
+        keys, joined, cursor = self.keys, self.keys.joined(lease), b"0"
         groups: list[str] = []
         while True:
             if not groups:
                 found = await self.shards.call(self.index, b"SRANDMEMBER", joined, GROUPS_AT_ONCE)
                 groups = [group.decode() for group in found]
             of_groups = [key for group in groups for key in (keys.group(group), keys.census(group))]
-            about: list[Argument] = [lease, cursor, MEMBERS_AT_ONCE, queue, *groups]
+            about: list[Argument] = [lease, cursor, MEMBERS_AT_ONCE, *groups]
             done = await self.shards.run(self.index, CLEAN, [keys.leases, joined, *of_groups], *about)
             if not done or (not groups and done[0] == 0):
                 return

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Coroutine
+import math
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from typing import Any
 
 from compat.clock import steady, wall
-from compat.layers.redis.census import Census
+from compat.layers.redis.census import Census, note_of
 from compat.layers.redis.keys import lease_of
 from compat.layers.redis.leases import TURNS, Leases, Terms
 from compat.layers.redis.scripts import REJOIN
@@ -43,7 +44,8 @@ class Membership:
     ``is_read(channel)`` tells whether a channel has a reader. A member with a reader never expires; any other
     member expires ``group_expiry`` seconds after it has joined. ``queue``: the shared queue of the channels
     that are counted; an empty one counts none. ``arrived()``: see ``Census``.
-    ``entered(groups)`` is called when memberships that Redis may have lost are there again.
+    ``entered(groups)`` is called when memberships that Redis may have lost are there again, and
+    ``removed(group, channel)`` when another process has removed a channel from a group.
     """
 
     def __init__(
@@ -56,8 +58,10 @@ class Membership:
         queue: str,
         arrived: Callable[[], float],
         entered: Callable[[Collection[str]], None],
+        removed: Callable[[str, str], None],
     ) -> None:
         self._entered = entered
+        self._removed = removed
         self.census = Census(queue, arrived)
         self.outages = outages
         self.shards = shards
@@ -100,14 +104,13 @@ class Membership:
         self._forget(group, channel)
         self._owe(group, channel)
 
-    async def leave(self, group: str, channel: str) -> None:
-        """Remove a channel from a group; after LayerUnavailable it is removed as soon as Redis is back."""
-        await self.leaving(group, channel)
+    def leave(self, group: str, channel: str) -> Coroutine[Any, Any, None]:
+        """Remove a channel from this process's list, and return a coroutine that removes it from Redis.
 
-    def leaving(self, group: str, channel: str) -> Coroutine[Any, Any, None]:
-        """Remove a channel from this process's list, and return a coroutine that removes it from Redis."""
+        After LayerUnavailable it is removed as soon as Redis is back.
+        """
         last = self._forget(group, channel)
-        commands = [*self._count(group), (b"ZREM", self.keys.group(group), channel)]
+        commands = [*self._count(group, channel), (b"ZREM", self.keys.group(group), channel)]
         if last:
             commands.append((b"SREM", self.keys.joined(lease_of(channel)), group))
         return self._tell(group, channel, commands)
@@ -144,16 +147,23 @@ class Membership:
         del self.groups[group]
         return True
 
-    def _count(self, group: str) -> list[tuple[Argument, ...]]:
+    def _count(self, group: str, *channels: str) -> list[tuple[Argument, ...]]:
         """Return the commands that write how many members of a group are counted here.
 
         They come after those that add a member, and before those that remove one: while the counts say too
-        little, messages are sent to the members by their names.
+        little, messages are sent to the members by their names. ``channels``: what other processes have noted
+        about them is over.
         """
         queue, key, told = self.census.queue, self.keys.census(group), self.census.told(group)
-        if not queue:
-            return []
-        return [(b"HDEL", key, queue) if told is None else (b"HSET", key, queue, told)]
+        outdated = [note_of(channel) for channel in channels]
+        commands: list[tuple[Argument, ...]] = []
+        if queue and told is not None:
+            commands.append((b"HSET", key, queue, told))
+        elif queue:
+            outdated.append(queue)
+        if outdated:
+            commands.append((b"HDEL", key, *outdated))
+        return commands
 
     def _owe(self, group: str, channel: str) -> None:
         self._owed[group, channel] = None
@@ -194,7 +204,7 @@ class Membership:
         refresh_s = min(self.terms.group_expiry / (TURNS + 1), self.terms.lease)
         if self._all or steady() - self._refreshed > refresh_s:
             missed, self._all = self._all, False
-            await self._enter_all()
+            await self._enter_groups(tuple(self.groups))
             self._refreshed = steady()
             if missed:
                 self._entered(tuple(self.groups))
@@ -203,22 +213,18 @@ class Membership:
         """Renew the leases, and record an outage if one had run out."""
         since = await self.leases.renew()
         if since is not None and self.groups:
-            reason = (
-                f"this process was held up for longer than its lease of {self.terms.lease} s, and has missed "
-                "messages to its groups"
-            )
+            reason = f"this process was held up for more than its lease of {self.terms.lease} s"
             self._miss(self.shards.explain(self.shards.hosts[self.index], reason), since)
 
     async def _look_for_groups(self) -> None:
         """Record an outage if Redis does not know some of the groups any more; they are entered again."""
-        keys = [self.keys.group(group) for group in self.groups]
-        asked = wall()
-        for start in range(0, len(keys), GROUPS_PER_COMMAND):
+        groups, asked = list(self.groups), wall()
+        for start in range(0, len(groups), GROUPS_PER_COMMAND):
             if self.leases.is_due():
                 await self._renew_leases()
-            part = keys[start : start + GROUPS_PER_COMMAND]
-            there = await self.shards.call(self.index, b"EXISTS", *part)
-            if there < len(part) and not self._all:
+            part = groups[start : start + GROUPS_PER_COMMAND]
+            there = await self.shards.call(self.index, b"EXISTS", *map(self.keys.group, part))
+            if there < len(part) and not self._all and await self._enter_groups(part):
                 reason = "it has forgotten groups of this process, evicted or deleted"
                 self._miss(self.shards.explain(self.shards.hosts[self.index], reason), self._seen)
         self._seen = asked
@@ -245,8 +251,8 @@ class Membership:
             raise
 
     async def _remove(self, group: str, channels: Collection[str]) -> None:
-        commands = self._count(group)
         gone = [channel for channel in channels if channel not in self.groups.get(group, ())]
+        commands = self._count(group, *gone)
         if gone:
             commands.append((b"ZREM", self.keys.group(group), *gone))
         await self.shards.calls(self.index, commands)
@@ -259,24 +265,27 @@ class Membership:
                 *(self.terms.name(), group, self.shards.hosts[self.index].where, reason),
             )
 
-    async def _enter_all(self) -> None:
-        """Write every membership again; channels with a reader get the current time as time of joining."""
+    async def _enter_groups(self, groups: Iterable[str]) -> bool:
+        """Write the memberships of these groups again; return True if Redis had forgotten one of them."""
         parts: list[tuple[str, list[str]]] = []
-        size = 0
-        for group, members in tuple(self.groups.items()):
-            channels = list(members)
+        size, lost = 0, False
+        for group in groups:
+            channels = list(self.groups.get(group, ()))
             for start in range(0, len(channels), MEMBERS_AT_ONCE):
                 parts.append((group, channels[start : start + MEMBERS_AT_ONCE]))
                 size += len(parts[-1][1]) + MEMBERS_OF_GROUP
                 if size >= MEMBERS_AT_ONCE:
-                    await self._enter_again(parts)
+                    lost |= await self._enter_again(parts)
                     parts, size = [], 0
                     if self.leases.is_due():
                         await self._renew_leases()
-        await self._enter_again(parts)
+        return await self._enter_again(parts) or lost
 
-    async def _enter_again(self, parts: Collection[tuple[str, Collection[str]]]) -> None:
-        """Write the memberships of some channels in each of some groups again, if they still are members."""
+    async def _enter_again(self, parts: Collection[tuple[str, Collection[str]]]) -> bool:
+        """Write the memberships of some channels in each of some groups again, if they still are members.
+
+        Channels with a reader get the current time as time of joining.
+        """
         now = wall()
         oldest = now - self.terms.group_expiry
         keys: list[str] = []
@@ -286,20 +295,35 @@ class Membership:
             by_lease: dict[str, list[str]] = {}
             for channel in channels:
                 joined = members.get(channel)
-                if joined is None:
-                    continue
-                if self.is_read(channel):
+                if joined is not None and self.is_read(channel):
                     joined = members[channel] = now
-                elif joined < oldest:
+                if joined is None or joined < oldest:
                     self._forget(group, channel)
                     continue
                 by_lease.setdefault(lease_of(channel), []).extend((repr(joined), channel))
             for lease, entries in by_lease.items():
                 keys += [self.keys.group(group), self.keys.census(group), self.keys.joined(lease)]
-                about += [group, self.census.told(group) or "", len(entries), *entries]
-        if keys:
-            for foreign in await self.shards.run(self.index, REJOIN, keys, *about):
-                self._refused(foreign.decode(), FOREIGN)
+                about += [group, self.census.told(group) or "", len(entries) // 2, *entries]
+        if not keys:
+            return False
+        foreign, lost, notes = await self.shards.run(self.index, REJOIN, keys, *about)
+        for group in foreign:
+            self._refused(group.decode(), FOREIGN)
+        for group, *channels in notes:
+            await self._heed(group.decode(), [channel.decode() for channel in channels], now)
+        return bool(lost)
+
+    async def _heed(self, group: str, channels: Iterable[str], before: float) -> None:
+        """Forget the members of this process that another one has removed, unless they have joined since."""
+        mine = [channel for channel in channels if self.leases.holds(lease_of(channel))]
+        commands: list[tuple[Argument, ...]] = []
+        for channel in mine:
+            if self.groups.get(group, {}).get(channel, math.inf) <= before:
+                if self._forget(group, channel):
+                    commands.append((b"SREM", self.keys.joined(lease_of(channel)), group))
+                self._removed(group, channel)
+        if mine:
+            await self.shards.calls(self.index, [*commands, *self._count(group, *mine)])
 
     def _enter(self, group: str, channel: str, *, first: bool) -> list[tuple[Argument, ...]]:
         """Return the commands that enter a new member, the ``first`` one of this process or not."""
@@ -307,7 +331,7 @@ class Membership:
         commands: list[tuple[Argument, ...]] = [
             (b"ZADD", key, repr(wall()), channel),
             (b"EXPIRE", key, self.terms.group_expiry),
-            *self._count(group),
+            *self._count(group, channel),
         ]
         if first:
             joined = self.keys.joined(lease_of(channel))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from compat.clock import steady, wall
 from compat.engine.inbox import Inbox
 from compat.exceptions import LayerUnavailable
+from compat.layers.redis.census import NOTE, note_of
 from compat.layers.redis.kept_groups import KeptGroups
 from compat.layers.redis.keys import DEFAULT_WORD, EXCLUDE_KEY, PLACE_KEY, RESERVED_KEY, lease_of
 from compat.layers.redis.membership import Membership
@@ -22,7 +23,9 @@ from compat.layers.redis.own_station import OwnStation
 from compat.layers.redis.plain import PlainChannels
 from compat.layers.redis.queue_reader import QueueReader
 from compat.layers.redis.recordings import without_reserved
-from compat.layers.redis.scripts import ALL
+from compat.layers.redis.scripts import ALL, DISCARD
+from compat.names import non_local_name
+from compat.redis.encoding import Argument
 from compat.types import Message
 
 if TYPE_CHECKING:
@@ -55,14 +58,7 @@ class QueueStation(OwnStation):
 
     async def group_add(self, group: str, channel: str, last: int | None = None) -> None:
         if not self.layer.owns(self, channel):
-            keys, shard = self.keys, self.keys.group_shard(group)
-            await self.shards.calls(
-                shard,
-                [
-                    (b"ZADD", keys.group(group), repr(wall()), channel),
-                    (b"EXPIRE", keys.group(group), self.layer.group_expiry),
-                ],
-            )
+            await self._add_elsewhere(group, channel)
             return
         self.note_joined(group, channel)
         try:
@@ -82,11 +78,38 @@ class QueueStation(OwnStation):
 
     async def group_discard(self, group: str, channel: str) -> None:
         if not self.layer.owns(self, channel):
-            await self.shards.call(self.keys.group_shard(group), b"ZREM", self.keys.group(group), channel)
+            await self._discard_elsewhere(group, channel)
             return
         self.note_left(group, channel)
         self.kept.leave(group, channel)
         await self._membership(group).leave(group, channel)
+
+    async def _add_elsewhere(self, group: str, channel: str) -> None:
+        """Add a channel of another process, which does not count it, to a group."""
+        keys, key = self.keys, self.keys.group(group)
+        commands: list[tuple[Argument, ...]] = [
+            (b"ZADD", key, repr(wall()), channel),
+            (b"EXPIRE", key, self.layer.group_expiry),
+        ]
+        if "!" in channel:
+            of_process = (non_local_name(channel), note_of(channel))
+            commands.insert(0, (b"HDEL", keys.census(group), *of_process))
+        await self.shards.calls(keys.group_shard(group), commands)
+
+    async def _discard_elsewhere(self, group: str, channel: str) -> None:
+        """Remove a channel of another process from a group; that process learns of it within its lease."""
+        keys, shard = self.keys, self.keys.group_shard(group)
+        if "!" not in channel:
+            await self.shards.call(shard, b"ZREM", keys.group(group), channel)
+            return
+        there = [keys.group(group), keys.census(group), keys.at(shard).joined(lease_of(channel))]
+        about = (group, channel, note_of(channel), NOTE, self.layer.group_expiry)
+        await self.shards.run(shard, DISCARD, there, *about)
+
+    def _removed(self, group: str, channel: str) -> None:
+        """Record that another process has removed a channel of this loop from a group."""
+        self.note_left(group, channel)
+        self.kept.leave(group, channel)
 
     def _membership(self, group: str) -> Membership:
         shard = self.keys.group_shard(group)
@@ -95,7 +118,7 @@ class QueueStation(OwnStation):
             queue = f"{DEFAULT_WORD}{self.client_prefix}!" if self.layer.one_script else ""
             membership = self._memberships[shard] = Membership(
                 *(self.shards, shard, self.outages, self.layer, self._is_read, queue, self._all_arrived),
-                self.kept.reconnected,
+                *(self.kept.reconnected, self._removed),
             )
         return membership
 
@@ -136,7 +159,7 @@ class QueueStation(OwnStation):
             leaving.exception()  # marks it as retrieved; the caller gets it too, if it still waits
 
     async def _leave_all(self, channel: str, groups: set[str]) -> None:
-        leaving = [self._membership(group).leaving(group, channel) for group in groups]
+        leaving = [self._membership(group).leave(group, channel) for group in groups]
         for outcome in await asyncio.gather(*leaving, return_exceptions=True):
             if isinstance(outcome, BaseException) and not isinstance(outcome, LayerUnavailable):
                 raise outcome

@@ -12,6 +12,7 @@ __all__ = [
     "ALL",
     "BURY",
     "CLEAN",
+    "DISCARD",
     "FANOUT",
     "FANOUT_RECORDED",
     "HOLD",
@@ -35,6 +36,8 @@ BURY = Script(FOLDER, "bury")
 """Streams layer: move a message to the dead letters."""
 CLEAN = Script(FOLDER, "clean")
 """Take a dead process out of some of its groups."""
+DISCARD = Script(FOLDER, "discard")
+"""Take a channel of another process out of a group."""
 FANOUT = Script(FOLDER, "fanout", CLOCK)
 """Do a whole ``group_send`` on a single host."""
 FANOUT_RECORDED = Script(FOLDER, "fanout", (*CLOCK, RECORD_PART))
@@ -57,5 +60,5 @@ SEND = Script(FOLDER, "send", CLOCK)
 """Put a message into one queue."""
 TAKE = Script(FOLDER, "take")
 """Take messages from the queue of a process."""
-ALL = (CLEAN, FANOUT, FANOUT_RECORDED, HOLD, MEMBERS, POP, PUSH, REJOIN, RENEW, SEND, TAKE)
+ALL = (*(CLEAN, DISCARD, FANOUT, FANOUT_RECORDED, HOLD, MEMBERS, POP, PUSH, REJOIN, RENEW, SEND, TAKE),)
 """The scripts of the queue layer."""

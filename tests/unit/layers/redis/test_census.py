@@ -16,7 +16,7 @@ from compat.engine.inbox import Inbox
 from compat.engine.parts import inbox_of
 from compat.layers.redis import RedisChannelLayer
 from compat.layers.redis.census import Census
-from tests.support.waiting import until_async
+from tests.support.waiting import until_async, until_awaited
 
 Make = Callable[..., RedisChannelLayer]
 QUEUE = "specific.lease!"
@@ -144,6 +144,34 @@ async def test_faults_redis_07_what_a_hung_reader_costs(make_queue: Make, wire: 
     assert await wire.zcard(queue) == (300 if counted else 100)
     assert await wire.memory_usage(queue) < (100_000 if counted else 12_000_000)
     assert sender.metrics.dropped == ({} if counted else {"queue full": 200_000})
+
+
+async def test_members_that_another_process_has_swapped(make_queue: Make, wire: Any) -> None:
+    """The number of members is the same, and the process counts others: they are sent to by name."""
+    layer = make_queue(lease=2)
+    other = make_queue(prefix=layer.prefix)
+    (out, left), (_, stays) = await member(layer), await member(layer)
+    into = await layer.new_channel()
+    await layer.group_add("elsewhere", into)
+    layer.attach(into, inbox := inbox_of(asyncio.get_running_loop()))
+    await other.group_discard("room", out)
+    await other.group_add("room", into)
+    _, newest = await member(layer)
+    assert await other.group_send("room", {"type": "x"}) == (3, 0)
+    await until_async(lambda: inbox.events and stays.events and newest.events, "it has come")
+    assert not left.events
+
+    await until_async(lambda: "room" not in left.groups, "its process has learned of it")
+    await layer.group_discard("room", into)  # it was not counted
+
+    async def noted() -> bool:
+        fields: list[bytes] = await wire.hkeys(f"{layer.prefix}:census:room")
+        return any(field.startswith(b"-") for field in fields)
+
+    await until_awaited(noted, False)
+    await hung(layer)
+    assert await other.group_send("room", {"type": "by count"}) == (2, 0)
+    assert [set(names) for names in await receivers(wire, layer, layer)] == [{"group", "version"}]
 
 
 async def test_a_count_that_was_lost_is_told_again(make_queue: Make, wire: Any) -> None:

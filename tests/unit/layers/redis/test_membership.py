@@ -15,8 +15,10 @@ import redis.asyncio
 
 from compat.engine.parts import inbox_of
 from compat.layers.redis import RedisChannelLayer
+from tests.support.layers import close, member
 from tests.support.paths import REPO
 from tests.support.processes import Process
+from tests.support.waiting import until_async
 
 Make = Callable[..., RedisChannelLayer]
 WITHIN_S = 15.0
@@ -178,6 +180,33 @@ async def test_a_member_that_joins_again_after_a_pause(make_queue: Make, wire: A
             return ":leases" not in await keys(wire, layer)
 
         await eventually(clean, "the lease is given up")
+
+
+@pytest.mark.parametrize("options", [{}, {"channel_capacity": {"x": 1}}], ids=["one script", "two steps"])
+async def test_a_member_that_another_process_removes_stays_out(
+    make_queue: Make, wire: Any, options: Any
+) -> None:
+    """Also the only one of its group, which is no outage; one that joins again itself stays in."""
+    layer = make_queue(lease=1, **options)
+    other = make_queue(prefix=layer.prefix, **options)
+    removed, stays = await member(layer, "room", "own", "back"), await member(layer, "room")
+    for group in ("room", "own", "back", "nobody"):
+        await other.group_discard(group, removed.channel)
+    await layer.group_add("back", removed.channel)
+    assert (await other.group_send("room", {"type": "x"})).delivered == 1
+    await until_async(lambda: removed.groups == {"back"}, "its process has learned of it")
+    await wire.delete(f"{layer.prefix}:group:back")
+
+    async def entered() -> bool:
+        return await members(wire, layer, "back") == [removed.channel]
+
+    await eventually(entered, "all are entered again")
+    assert await members(wire, layer) == [stays.channel] and await members(wire, layer, "own") == []
+    assert (await layer.group_send("own", {"type": "x"})).delivered == 0
+    assert [event[1] for event in removed.events] == [] and len(stays.events) == 1
+    assert len(layer.metrics.gaps) == 1, "that of the group that was deleted"
+    assert not {key for key in await keys(wire, layer) if key == ":census:own"}, "no note is left"
+    await close(layer)
 
 
 async def test_a_channel_of_another_loop_joins_where_it_is_read(make_queue: Make) -> None:
