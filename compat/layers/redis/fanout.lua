@@ -5,33 +5,33 @@
 -- One round trip; it derives keys from members, so it is for groups and queues that are on one server.
 -- With a history the message is recorded too (record.lua), and its position is written into the head.
 -- KEYS: group, leases, census, and with a history: its stream, its position
--- ARGV: score, expiry in s, group expiry in s, prefix, capacity of a plain channel, of a shared queue, head, tail,
---       codec ('msgpack' or 'json'), the sender's own lease ('' for none), the group, with a history: where the
+-- ARGV: score, expiry in s, group expiry in s, prefix, capacity of a plain channel, of a shared queue, its bytes, head,
+--       tail, codec ('msgpack' or 'json'), the sender's own lease ('' for none), the group, with a history: where the
 --       position is written into the head, entries to keep, seconds to keep them, seconds to keep the position, the
 --       epoch of a history that begins; then excluded channels...
 local cutoff = now - tonumber(ARGV[2])
 local score = score_of(ARGV[1], ARGV[2])
-local pack = ARGV[9] == 'json' and cjson.encode or cmsgpack.pack
+local pack = ARGV[10] == 'json' and cjson.encode or cmsgpack.pack
 local served, full, own, expired = 0, 0, 0, 0
-local head, exclusions = ARGV[7], 12
+local head, exclusions = ARGV[8], 13
 if KEYS[4] then
-  local message = {head = head, at = tonumber(ARGV[12]), rest = pack({}) .. ARGV[8]}
-  record(KEYS[4], KEYS[5], {message}, ARGV[13], ARGV[14], ARGV[15], ARGV[16])
-  head, exclusions = message.placed, 17
+  local message = {head = head, at = tonumber(ARGV[13]), rest = pack({}) .. ARGV[9]}
+  record(KEYS[4], KEYS[5], {message}, ARGV[14], ARGV[15], ARGV[16], ARGV[17])
+  head, exclusions = message.placed, 18
 end
 
 local function put(queue, count, receivers, most)
   local lease = string.match(queue, '([^.]*)!$')
   local ends = lease and redis.call('ZSCORE', KEYS[2], lease)
   if ends and tonumber(ends) < now then return end
-  local key = ARGV[4] .. queue
-  if redis.call('ZCOUNT', key, '(' .. cutoff, '+inf') < (lease and most or tonumber(ARGV[5])) then
-    -- the first to write: then a Redis without memory refuses
-    redis.call('ZADD', key, score, head .. pack(receivers) .. ARGV[8])
+  local key, entry, capacity = ARGV[4] .. queue, head .. pack(receivers) .. ARGV[9], tonumber(ARGV[5])
+  local limit = lease and math.max(capacity, math.min(most, math.floor(ARGV[7] / #entry))) or capacity
+  if redis.call('ZCOUNT', key, '(' .. cutoff, '+inf') < limit then
+    redis.call('ZADD', key, score, entry) -- the first to write: then a Redis without memory refuses
     expired = expired + redis.call('ZREMRANGEBYSCORE', key, 0, cutoff)
     redis.call('EXPIRE', key, ARGV[2])
     served = served + count
-    if lease == ARGV[10] then own = own + count end
+    if lease == ARGV[11] then own = own + count end
   else
     full = full + count
   end
@@ -56,7 +56,7 @@ if counted > 0 and counted == redis.call('ZCOUNT', KEYS[1], '(' .. oldest, '+inf
     local but = excluded[queue]
     count = tonumber(count) - (but and #but or 0)
     if count > 0 then
-      put(queue, count, {group = ARGV[11], version = tonumber(version), but = but}, tonumber(ARGV[6]))
+      put(queue, count, {group = ARGV[12], version = tonumber(version), but = but}, tonumber(ARGV[6]))
     end
   end
 else
@@ -79,7 +79,7 @@ else
   for _, queue in ipairs(queues) do
     local names = names_of[queue]
     -- fewer entries where each has many names, so that a process that hangs costs no more memory
-    put(queue, #names, names, math.max(tonumber(ARGV[5]), tonumber(ARGV[6]) / #names))
+    put(queue, #names, names, tonumber(ARGV[6]) / #names)
   end
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], 0, oldest)

@@ -35,8 +35,12 @@ QUEUE_FACTOR = 100
 """The queue that all channels of a process share holds at most this many times the capacity of one channel.
 
 It is short while the process reads; this limit bounds the memory of Redis if the process hangs. It is lower
-for messages that carry the names of many receivers. The capacity of each channel is checked in the process
-that reads it.
+for messages that carry the names of many receivers, and for long ones (``QUEUE_BYTES``). The capacity of each
+channel is checked in the process that reads it.
+"""
+QUEUE_BYTES = 8_000_000
+"""The queue that all channels of a process share takes no more messages that would have this size together,
+beyond the capacity of one channel.
 """
 
 
@@ -78,13 +82,14 @@ class QueueSending:
         layer, keys = self._layer, self._layer.keys
         capacity = layer.get_capacity(channel)
         if "!" in channel:
-            shard, needle, plain, limit = keys.queue_shard(channel), channel, "", capacity * QUEUE_FACTOR
+            shard, needle, plain = keys.queue_shard(channel), channel, ""
             message = {**message, RESERVED_KEY: channel}
         else:
             shards = keys.plain_shards(channel)
             shard = shards[next(layer.round_robin) % len(shards)]
-            needle, plain, limit = "", channel, capacity
+            needle, plain = "", channel
         member = layer.serialize(message)
+        limit = self._queue_limit(channel, 1, len(member))
         stored, expired = await commands.run(
             shard,
             SEND,
@@ -163,7 +168,7 @@ class QueueSending:
                 FANOUT if kept is None else FANOUT_RECORDED,
                 there,
                 *(repr(scores.next(wall())), layer.expiry_s, layer.group_expiry, keys.prefix),
-                *(layer.capacity, layer.capacity * QUEUE_FACTOR),
+                *(layer.capacity, layer.capacity * QUEUE_FACTOR, QUEUE_BYTES),
                 *(template.head, template.tail, template.codec, own.client_prefix if own is not None else ""),
                 *(group, *history, *exclude),
             )
@@ -221,7 +226,8 @@ class QueueSending:
             arguments: list[Argument] = [repr(score), layer.expiry_s]
             for queue in names:
                 member = fill(queues[queue])
-                arguments += [self._queue_limit(queue, queues[queue]), member]
+                limit = self._queue_limit(queues[queue][0], len(queues[queue]), len(member))
+                arguments += [limit, member]
                 if own is not None and lease_of(queue) == own.client_prefix:
                     marks[queue] = mark or member[: layer.mark_length]
                     own.receipts.also(marks[queue], receipt)
@@ -252,10 +258,15 @@ class QueueSending:
 
         return fill
 
-    def _queue_limit(self, queue: str, channels: list[str]) -> int:
-        """Return how many entries a queue may have: fewer, where each has the names of many channels."""
-        capacity = self._layer.get_capacity(channels[0])
-        return max(capacity, capacity * QUEUE_FACTOR // len(channels)) if queue.endswith("!") else capacity
+    def _queue_limit(self, channel: str, receivers: int, length: int) -> int:
+        """Return how many entries the queue of a channel may have.
+
+        ``receivers``, ``length``: how many names the new entry has, and its size in bytes.
+        """
+        capacity = self._layer.get_capacity(channel)
+        if "!" not in channel:
+            return capacity
+        return max(capacity, min(capacity * QUEUE_FACTOR // receivers, QUEUE_BYTES // length))
 
     def _template(self, message: Message) -> Template | None:
         """Return the encoded message without its receivers' names; None if the serializer cannot do that."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import msgpack  # type: ignore[import-untyped]
 import pytest
 
 from compat.exceptions import ChannelFull
-from compat.layers.redis import RedisChannelLayer
+from compat.layers.redis import RedisChannelLayer, queue_sending
 from compat.layers.redis.core import ChannelFull as ChannelFullThere
 from compat.layers.redis.queue_sending import RisingClock
 from compat.layers.redis.serializers import MsgPackSerializer, registry
@@ -312,6 +313,39 @@ async def test_a_queue_that_nobody_reads_is_bounded(make_queue: Make, wire: Any)
     assert results[:2] == [(2, 0)] * 2 and results[2:200] == [(1, 1)] * 198 and results[200:] == [(0, 2)] * 10
     assert layer.metrics.dropped == {"queue full": 198 + 20}
     assert await wire.zcard(f"{layer.prefix}specific.dead!") == 200
+
+
+@pytest.mark.parametrize("how", ["direct", "one script", "two steps"])
+@pytest.mark.parametrize(("length", "most"), [(160_000, 40), (160_001, 39), (159_999, 40), (4_800_000, 2)])
+async def test_faults_redis_07_a_queue_is_bounded_by_bytes(
+    make_queue: Make, wire: Any, monkeypatch: pytest.MonkeyPatch, how: str, length: int, most: int
+) -> None:
+    """Beyond the capacity of a channel, which is taken whatever the size; short messages go on."""
+    monkeypatch.setattr(queue_sending, "QUEUE_BYTES", 6_400_000)
+    layer = make_queue(capacity=2, **({"channel_capacity": {"x": 1}} if how == "two steps" else {}))
+    await layer.group_add("grp", "specific.dead!a")
+
+    channels = (f"specific.dead!{number:04}" for number in itertools.count())
+
+    async def sent(text: str) -> bool:
+        message = {"type": "x", "text": text}
+        if how != "direct":
+            return bool((await layer.group_send("grp", message)).delivered)
+        try:
+            await layer.send(next(channels), message)
+        except ChannelFull:
+            return False
+        return True
+
+    named: Any = "specific.dead!0000" if how == "direct" else ["specific.dead!a"]
+    rest = len(layer.serialize({"type": "x", "text": "x" * 100_000, "__asgi_channel__": named})) - 100_000
+    count = 0
+    while await sent("x" * (length - rest)):
+        count += 1
+    queue = f"{layer.prefix}specific.dead!"
+    assert count == await wire.zcard(queue) == most
+    assert len((await wire.zrange(queue, 0, 0))[0]) == length
+    assert await sent("short")
 
 
 async def test_expired_messages_are_dropped_by_the_next_send(make_queue: Make, wire: Any) -> None:
