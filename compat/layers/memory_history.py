@@ -164,12 +164,12 @@ class MemoryHistories:
             known = after is not None and after.epoch == found.epoch and after.offset <= found.offset
             if after is not None and known:
                 wanted = tail.since(after.offset)
-                complete = after.offset + 1 >= tail.start
+                complete = len(wanted) == found.offset - after.offset
                 if count is not None and len(wanted) > count:
                     wanted, complete = wanted[:count], False
             else:
                 wanted = tail.last(rule.count if count is None else count)
-                complete = after is None and tail.start == 1 and len(wanted) == len(tail.entries)
+                complete = after is None and len(wanted) == found.offset
         return History((entry.entry() for entry in wanted), complete=complete, position=position)
 
     def position(self, group: str) -> Position:

@@ -268,6 +268,26 @@ async def test_an_entry_can_be_forgotten_and_all(make: Make) -> None:
     assert [entry["n"] for entry in await layer.history("chat_x")] == [5]
 
 
+@pytest.mark.parametrize("which", [1, 2, 3])
+async def test_what_was_forgotten_is_missing_from_what_was_asked_for(make: Make, which: int) -> None:
+    layer = make(**ruled(types=["chat.message"]))
+    before = await layer.position("chat_x")
+    await say(layer, 1, 3)
+    entries = await layer.history("chat_x")
+    ids = [before, *(entry.id for entry in entries)]
+    assert entries.complete and all([(await layer.history("chat_x", since=id)).complete for id in ids])
+    await layer.forget("chat_x", ids[which])
+    assert not (await layer.history("chat_x")).complete
+    assert [(await layer.history("chat_x", since=id)).complete for id in ids] == [
+        index >= which for index in range(4)
+    ]
+    await layer.group_send("chat_x", {"type": "chat.notice"})  # which is not kept, and so not missing
+    await say(layer, 4, 4)
+    assert [(await layer.history("chat_x", since=id)).complete for id in ids] == [
+        index >= which for index in range(4)
+    ]
+
+
 async def test_what_a_client_says_of_places_is_not_believed(make: Make, kind: Kind) -> None:
     layer = make(**ruled(on_join=9))
     channel = await layer.new_channel()

@@ -217,12 +217,13 @@ class Recordings:
                 told = [entry for entry in entries if is_told(rule, entry)][-wanted:]
             complete = after is None and part.gone == 0 and len(told) == part.last
         else:
-            complete, at = after.offset >= max(part.gone, part.tainted), after.offset
+            untainted, at, read = after.offset >= part.tainted, after.offset, 0
             while at < part.last and len(told) < wanted:  # some are perhaps not for newcomers
                 part, entries = await self.read(commands, group, wanted - len(told), at + 1)
                 told += [entry for entry in entries if is_told(rule, entry)]
                 at = entries[-1].offset if entries else part.last
-            complete = complete and at >= part.last
+                read += len(part.entries)
+            complete = untainted and at >= part.last and read == at - after.offset
         return History(
             (entry.entry() for entry in told),
             complete=complete,
