@@ -17,7 +17,7 @@ from functools import partial
 
 from compat.clock import call_later, steady, wall
 from compat.layers.redis.keys import Keys
-from compat.layers.redis.scripts import HOLD, POP
+from compat.layers.redis.scripts import HOLD, POP, PUT_BACK
 from compat.layers.redis.waiters import Takeable, Waiters
 from compat.redis.connection import Link, RedisUnavailable
 from compat.redis.loops import background
@@ -40,7 +40,7 @@ Decode = Callable[[str, bytes], "Message | None"]
 class Taken:
     """A message between Redis and a caller, which must be acknowledged or put back."""
 
-    __slots__ = ("index", "is_back", "keys", "member", "message", "score", "shards")
+    __slots__ = ("expiry_s", "index", "is_back", "keys", "member", "message", "score", "shards")
 
     def __init__(
         self,
@@ -50,7 +50,9 @@ class Taken:
         member: bytes,
         score: bytes,
         message: Message,
+        expiry_s: int,
     ) -> None:
+        self.expiry_s = expiry_s
         self.shards = shards
         self.index = index
         self.keys = keys
@@ -68,11 +70,8 @@ class Taken:
         if self.is_back:
             return
         self.is_back = True
-        self.shards.tell(
-            self.index,
-            (b"ZADD", self.keys[0], self.score, self.member),
-            *((b"ZREM", key, self.member) for key in self.keys[1:]),
-        )
+        about = (self.score, self.member, self.expiry_s)
+        self.shards.tell(self.index, (b"EVAL", PUT_BACK.text, 3, *self.keys, *about))
 
 
 class Handover:
@@ -126,7 +125,18 @@ async def take_in_background(take: Callable[[], Awaitable[Takeable]]) -> Message
 class PlainChannels:
     """The callers of one event loop that wait for plain channels, and one reader per host."""
 
-    def __init__(self, shards: Shards, keys: Keys, outages: Outages, block_s: float, decode: Decode) -> None:
+    def __init__(
+        self,
+        shards: Shards,
+        keys: Keys,
+        outages: Outages,
+        block_s: float,
+        expiry_s: int,
+        decode: Decode,
+        count_drop: Callable[[str, str, int], None],
+    ) -> None:
+        self.expiry_s = expiry_s
+        self.count_drop = count_drop
         self.shards = shards
         self.keys = keys
         self.outages = outages
@@ -257,7 +267,13 @@ class PlainReader(Reader):
             POP.run(
                 link.call,
                 [*self._keys(channel), self._used],
-                *(int(channel not in self._looked_at), TOO_LONG_S, channel, 1 + ahead),
+                *(
+                    int(channel not in self._looked_at),
+                    TOO_LONG_S,
+                    channel,
+                    1 + ahead,
+                    self.channels.expiry_s,
+                ),
             )
             for channel, ahead in zip(wanted, aheads, strict=True)
         ]
@@ -265,8 +281,10 @@ class PlainReader(Reader):
         got = await asyncio.gather(*replies)
         self.ever = True
         self.proven(asked)
-        for channel, ahead, reply in zip(wanted, aheads, got, strict=True):
+        for channel, ahead, (expired, reply) in zip(wanted, aheads, got, strict=True):
             self._looked_at.add(channel)
+            if expired:
+                self.channels.count_drop(channel, "expired", expired)
             if reply:
                 found = True
                 self._pace[channel] = (ahead, steady())
@@ -286,10 +304,8 @@ class PlainReader(Reader):
         channel = by_queue[queue.decode()]
         _, inflight, taken = self._keys(channel)
         # Use the connection of the acknowledgement, so that the acknowledgement cannot overtake this.
-        self.shards.tell(
-            self.index,
-            (b"EVALSHA", HOLD.digest, 3, inflight, taken, self._used, score, member, channel),
-        )
+        about = (score, member, channel, self.channels.expiry_s)
+        self.shards.tell(self.index, (b"EVAL", HOLD.text, 3, inflight, taken, self._used, *about))
         self._give(channel, member, score)
 
     def _keys(self, channel: str) -> tuple[str, str, str]:
@@ -303,4 +319,5 @@ class PlainReader(Reader):
         if message is None:  # it cannot be decoded, so remove it; it has been counted and logged
             self.shards.tell(self.index, *((b"ZREM", key, member) for key in keys[1:]))
             return
-        self.channels.give(channel, Taken(self.shards, self.index, keys, member, score, message))
+        taken = Taken(self.shards, self.index, keys, member, score, message, self.channels.expiry_s)
+        self.channels.give(channel, taken)

@@ -1,9 +1,9 @@
 -- Takes messages out of a plain channel, which other processes read as well, and keeps them in flight until they
--- are acknowledged. Returns {member, score, ...}, oldest first.
+-- are acknowledged. Returns {messages that had expired in flight, {member, score, ...}}, oldest first.
 -- KEYS: queue, in flight, times at which ours were taken, the plain channels that were used
 -- ARGV: '1' to put back first what was in flight for too long, or was taken by a reader that keeps no times
---       (channels_redis); seconds that are too long; the channel; how many
-local now = tonumber(redis.call('TIME')[1])
+--       (channels_redis); seconds that are too long; the channel; how many; expiry in s
+local now, expired = tonumber(redis.call('TIME')[1]), 0
 if ARGV[1] == '1' then
   local back = redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES')
   for i = 1, #back, 2 do
@@ -11,9 +11,14 @@ if ARGV[1] == '1' then
     if not taken or now - tonumber(taken) > tonumber(ARGV[2]) then
       redis.call('ZREM', KEYS[2], back[i]) -- first: a Redis without memory lets a script add only after a removal
       redis.call('ZREM', KEYS[3], back[i])
-      redis.call('ZADD', KEYS[1], back[i + 1], back[i])
+      if tonumber(back[i + 1]) > now - tonumber(ARGV[5]) then
+        redis.call('ZADD', KEYS[1], back[i + 1], back[i])
+      else
+        expired = expired + 1
+      end
     end
   end
+  if redis.call('TTL', KEYS[1]) == -1 then redis.call('EXPIRE', KEYS[1], ARGV[5]) end
 end
 local got = redis.call('ZPOPMIN', KEYS[1], ARGV[4])
 if #got > 0 then
@@ -21,8 +26,9 @@ if #got > 0 then
     redis.call('ZADD', KEYS[3], now, got[i])
     redis.call('ZADD', KEYS[2], got[i + 1], got[i])
   end
+  redis.call('EXPIRE', KEYS[2], ARGV[5])
   redis.call('EXPIRE', KEYS[3], 86400)
   redis.call('ZADD', KEYS[4], now, ARGV[3])
   redis.call('EXPIRE', KEYS[4], 86400)
 end
-return got
+return {expired, got}

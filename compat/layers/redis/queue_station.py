@@ -47,7 +47,8 @@ class QueueStation(OwnStation):
         super().__init__(layer, loop, client_prefix, layer.expiry_s, self._link_lost)
         self.layer: RedisChannelLayer = layer
         self.plain = PlainChannels(
-            self.shards, self.keys, self.outages, layer.brpop_timeout, self._decode_plain
+            *(self.shards, self.keys, self.outages, layer.brpop_timeout, layer.expiry_s),
+            *(self._decode_plain, self.count_drop),
         )
         self._readers: dict[int, QueueReader] = {}
         self._memberships: dict[int, Membership] = {}

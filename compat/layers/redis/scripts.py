@@ -20,6 +20,7 @@ __all__ = [
     "MEMBERS",
     "POP",
     "PUSH",
+    "PUT_BACK",
     "REJOIN",
     "RENEW",
     "SEND",
@@ -52,6 +53,8 @@ POP = Script(FOLDER, "pop")
 """Take messages of a plain channel."""
 PUSH = Script(FOLDER, "push", CLOCK)
 """Put a group's message into the queues of one host."""
+PUT_BACK = Script(FOLDER, "put_back")
+"""Put a message back into its plain channel."""
 REJOIN = Script(FOLDER, "rejoin")
 """Enter the members of a process in some groups again."""
 RENEW = Script(FOLDER, "renew")
@@ -60,5 +63,7 @@ SEND = Script(FOLDER, "send", CLOCK)
 """Put a message into one queue."""
 TAKE = Script(FOLDER, "take")
 """Take messages from the queue of a process."""
-ALL = (*(CLEAN, DISCARD, FANOUT, FANOUT_RECORDED, HOLD, MEMBERS, POP, PUSH, REJOIN, RENEW, SEND, TAKE),)
-"""The scripts of the queue layer."""
+ALL = (*(CLEAN, DISCARD, FANOUT, FANOUT_RECORDED, MEMBERS, POP, PUSH, REJOIN, RENEW, SEND, TAKE),)
+"""The scripts of the queue layer, but HOLD and PUT_BACK: they are sent with their text, because nobody hears
+that Redis does not know them.
+"""

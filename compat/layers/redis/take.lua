@@ -6,6 +6,7 @@
 local back = ARGV[3] == '1' and redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES') or {}
 redis.call('DEL', KEYS[2]) -- first, since a Redis that is out of memory lets a script add only after a removal
 for i = 1, #back, 2 do redis.call('ZADD', KEYS[1], back[i + 1], back[i]) end
+if back[1] and redis.call('TTL', KEYS[1]) < 0 then redis.call('EXPIRE', KEYS[1], ARGV[2]) end
 local taken = redis.call('ZPOPMIN', KEYS[1], ARGV[1])
 if #taken > 0 then
   local entries = {}

@@ -16,9 +16,10 @@ from compat.exceptions import ChannelFull
 from compat.layers.redis import RedisChannelLayer, queue_sending
 from compat.layers.redis.core import ChannelFull as ChannelFullThere
 from compat.layers.redis.queue_sending import RisingClock
+from compat.layers.redis.scripts import TAKE
 from compat.layers.redis.serializers import MsgPackSerializer, registry
 from tests.support.layers import databases
-from tests.support.waiting import until_async
+from tests.support.waiting import until_async, until_awaited
 
 
 def packb(message: Any) -> bytes:
@@ -226,6 +227,52 @@ async def test_a_reader_that_died_after_taking_a_message(make_queue: Make, wire:
     await layer.send("plain", {"type": "new"})
     assert [await receive(layer, "plain") for _ in range(2)] == [{"type": "old"}, {"type": "new"}]
     await nothing_left(wire, layer)
+
+
+async def test_what_has_expired_in_flight_is_not_put_back(make_queue: Make, wire: Any) -> None:
+    layer = make_queue(expiry=30)
+    messages = {n: b"r" * 12 + packb({"type": "x", "n": n}) for n in (20, 40)}
+    ages = {message: time.time() - age for age, message in messages.items()}
+    await wire.zadd(f"{layer.prefix}plain$inflight", ages)
+    assert await receive(layer, "plain") == {"type": "x", "n": 20}
+    assert layer.metrics.dropped == {"expired": 1}
+    await nothing_left(wire, layer)
+
+
+@pytest.mark.own_redis
+@pytest.mark.parametrize("waits", [False, True])
+async def test_a_message_expires_wherever_it_is(make_queue: Make, wire: Any, waits: bool) -> None:
+    """In flight, and put back; also where Redis has forgotten the scripts."""
+    layer = make_queue(expiry=30)
+    channel = await layer.new_channel()
+    await layer.send(channel, {"type": "x"})  # opens the connection
+    assert await receive(layer, channel) == {"type": "x"}
+    (station,) = layer._stations.all()
+    taking = asyncio.ensure_future(station.plain.take("plain")) if waits else None
+    await blocked(wire, 2 if waits else 1)
+    await wire.script_flush()
+    await layer.send("plain", {"type": "y"})
+    taken = await (taking or station.plain.take("plain"))
+    keys = layer.keys
+    queue, inflight = keys.queue("plain"), keys.inflight(keys.queue("plain"))
+
+    async def lives(key: str) -> bool:
+        return bool(0 < await wire.ttl(key) <= 30)
+
+    await until_awaited(lambda: lives(inflight), True)
+    assert await wire.zcard(inflight) == 1 and await wire.zcard(keys.taken(queue)) == 1
+    taken.put_back()
+    await until_awaited(lambda: lives(queue), True)
+    assert not await wire.exists(inflight, keys.taken(queue))
+
+
+async def test_messages_that_a_new_connection_takes_again_expire(make_queue: Make, wire: Any) -> None:
+    """Those which were in flight when the connection before it broke."""
+    layer = make_queue(expiry=30)
+    queue = layer.keys.queue(await layer.new_channel())
+    await wire.zadd(layer.keys.inflight(queue), {b"%d" % number: number for number in range(3)})
+    await TAKE.run(wire.execute_command, [queue, layer.keys.inflight(queue)], 1, 30, "1")
+    assert await wire.zcard(queue) == 2 and 0 < await wire.ttl(queue) <= 30
 
 
 @pytest.mark.own_redis
