@@ -31,6 +31,9 @@ __all__ = ["Shards"]
 FAIL_FAST_S = 1.0
 """Seconds, at most, for which calls fail at once after a failed attempt to connect that took as long."""
 
+ONE_OUTAGE_S = 60.0
+"""Seconds without an attempt to connect after which a failed one belongs to another outage."""
+
 
 class Shards:
     """Runs commands on hosts by index; all tasks of the event loop share one connection per host.
@@ -67,8 +70,8 @@ class Shards:
         self._links: list[Link | None] = [None] * len(hosts)
         self._opening: dict[int, asyncio.Task[Link | str]] = {}
         self._failed: dict[int, tuple[float, str]] = {}
-        self._lost: dict[int, float] = {}
-        """When the first of the attempts to connect to a host failed that have failed in a row."""
+        self._lost: dict[int, tuple[float, float]] = {}
+        """When the first and the last attempt failed of those to connect to a host that failed in a row."""
         self._clients: dict[int, Redis] = {}
         self._posts: set[asyncio.Task[None]] = set()
         self._told: dict[int, list[Sequence[Argument]]] = {}
@@ -201,7 +204,12 @@ class Shards:
             try:
                 return await self.link(index)
             except RedisUnavailable:
-                if steady() > self._lost.setdefault(index, steady()) + host.reply_timeout_s:
+                now = steady()
+                first, last = self._lost.get(index, (now, now))
+                if now > last + ONE_OUTAGE_S:
+                    first = now
+                self._lost[index] = first, now
+                if now > first + host.reply_timeout_s:
                     raise
             await sleep(pauses.next_s())
 

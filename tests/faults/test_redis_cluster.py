@@ -12,7 +12,10 @@ import pytest
 import pytest_asyncio
 import redis
 
+from compat.clock import steady
 from compat.engine.inbox import Inbox
+from compat.exceptions import LayerUnavailable
+from compat.redis import shards
 from compat.redis.asking import ShardLink
 from compat.redis.cluster import slot_of, tags
 from compat.redis.connection import Redirected
@@ -160,19 +163,22 @@ async def test_what_a_shard_is_told_keeps_its_order_while_it_moves(calm: RedisCl
     layer = make(calm)
     index = layer.keys.shard_in("tasks")
     await layer.send("tasks", {"type": "work"})
-    shards, here, there = layer._stations.all()[0].shards, *(f"{{{tags(SHARDS)[index]}}}{n}" for n in "ab")
-    await shards.call(index, b"SET", here, 1)
+    connections, here, there = (
+        layer._stations.all()[0].shards,
+        *(f"{{{tags(SHARDS)[index]}}}{n}" for n in "ab"),
+    )
+    await connections.call(index, b"SET", here, 1)
     home = calm.owner(SLOTS[index])
     target = next(node for node in calm.masters if node is not home)
     await in_thread(calm.begin_move, SLOTS[index], target)
     note = b"return redis.call('ZADD', KEYS[2], 1, ARGV[1])"
     for number in range(20):
         # Refused while one key is at home and the other one is not.
-        shards.tell(index, (b"EVAL", note, 2, here, there, number))
-        shards.tell(index, (b"ZREM", there, number))
+        connections.tell(index, (b"EVAL", note, 2, here, there, number))
+        connections.tell(index, (b"ZREM", there, number))
     await in_thread(calm.move, SLOTS[index], target)
-    await asyncio.wait(shards._posts)
-    assert await shards.call(index, b"ZRANGE", there, 0, -1) == []
+    await until_async(lambda: not connections._posts, "all is told")
+    assert await connections.call(index, b"ZRANGE", there, 0, -1) == []
 
 
 async def test_a_worker_waits_while_its_slot_moves(kind: str, calm: RedisCluster, make: Make) -> None:
@@ -321,6 +327,41 @@ async def test_values_are_on_every_shard(calm: RedisCluster, make: Make) -> None
     for number in range(12):
         await layer.key_values.delete(f"name-{number}")
     assert await layer.key_values.get("name-0") is None
+
+
+@pytest.mark.parametrize("kind", ["queue"])
+async def test_each_outage_is_waited_for(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if nobody has called since the last one, which was given up."""
+    monkeypatch.setattr(shards, "ONE_OUTAGE_S", 1.0)
+    cluster = RedisCluster(tmp_path, masters=1)
+    (node,) = cluster.masters
+    with Proxy(node.port) as proxy:
+        cluster.ask(node, "CONFIG SET", "cluster-announce-port", proxy.port)
+        layer = make(cluster, hosts=[{"cluster": [proxy.url], "shards": 1, "socket_timeout": 0.5}])
+        await layer.group_send("room", {"type": "x"})
+        (station,) = layer._stations.all()
+        proxy.refuse()
+        proxy.cut()
+        began = tried = proxy.connections
+        while tried == began:  # a call may still use the connection that is gone
+            with pytest.raises(LayerUnavailable):
+                await layer.group_send("room", {"type": "x"})
+            tried = proxy.connections
+        assert tried > began + 2, "it is waited for the first one"
+        await until_async(lambda: steady() > station.shards._failed[0][0], "the next call tries")
+        with pytest.raises(LayerUnavailable):
+            await layer.group_send("room", {"type": "x"})
+        assert proxy.connections <= tried + 1, "the same outage is given up at once"
+
+        given_up = steady()
+        await until_async(lambda: steady() > given_up + 1, "nobody calls for a while")
+        tried = proxy.connections
+        sending = asyncio.ensure_future(layer.group_send("room", {"type": "x"}))
+        await until_async(lambda: proxy.connections > tried + 1, "it is tried again")
+        proxy.accept()
+        await sending
+        await close(layer)
+    cluster.stop()
 
 
 @DEAR
