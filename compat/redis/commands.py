@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from itertools import chain
 from typing import Any, Protocol
 
-from compat.exceptions import MessageTooLarge
+from compat.exceptions import LayerUnavailable, MessageTooLarge
 from compat.redis.encoding import Argument
 from compat.redis.scripts import Script
+from compat.redis.waiting import CLOSED
 
 __all__ = ["MOST_BYTES", "MOST_CALLS", "Commands", "Joined"]
 
@@ -81,8 +82,9 @@ class Joined:
         size = sum(len(argument) for argument in own if isinstance(argument, bytes | str))
         batch = self._batches.get(which)
         if batch is None or not batch.has_room(size):
-            batch = self._batches[which] = _Batch()
+            batch = _Batch()
             self._loop.call_soon(self._leave, which, batch, (index, script, keys, *same, once()))
+            self._batches[which] = batch
         future: asyncio.Future[Any] = self._loop.create_future()
         batch.calls.append((own, future))
         batch.size += size
@@ -91,36 +93,46 @@ class Joined:
     def _leave(self, which: tuple[object, ...], batch: _Batch, first: tuple[Any, ...]) -> None:
         if self._batches.get(which) is batch:
             del self._batches[which]
-        calls = [call for call in batch.calls if not call[1].cancelled()]
-        if calls:
-            task = self._loop.create_task(self._serve(first, calls))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+        task = self._loop.create_task(self._serve(first, batch.calls))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
 
     async def _serve(
         self, first: tuple[Any, ...], calls: list[tuple[Sequence[Argument], asyncio.Future[Any]]]
     ) -> None:
+        """Run the script, and end the waits of the callers, whatever happens."""
         try:
-            answers = await self._run(*first, *chain.from_iterable(own for own, _ in calls))
+            await self._run_for(first, calls)
         except MessageTooLarge as error:
-            if len(calls) > 1:  # nothing has been sent, and it is one of them
-                for call in calls:
-                    await self._serve(first, [call])
-            else:
+            if len(calls) == 1:
                 _fail(calls, error)
-        except BaseException as error:  # whatever it is, nobody waits for ever
+                return
+            for number, call in enumerate(calls):  # nothing has been sent, and it is one of them
+                try:
+                    await self._serve(first, [call])
+                except BaseException as worse:
+                    _fail(calls[number:], worse)
+                    raise
+        except BaseException as error:
             _fail(calls, error)
             if not isinstance(error, Exception):
                 raise
-        else:
-            for (_, future), answer in zip(calls, answers, strict=True):
-                if not future.done():
-                    future.set_result(answer)
+
+    async def _run_for(
+        self, first: tuple[Any, ...], calls: list[tuple[Sequence[Argument], asyncio.Future[Any]]]
+    ) -> None:
+        waiting = [call for call in calls if not call[1].cancelled()]
+        if not waiting:
+            return
+        answers = await self._run(*first, *chain.from_iterable(own for own, _ in waiting))
+        for (_, future), answer in zip(waiting, answers, strict=True):
+            if not future.done():
+                future.set_result(answer)
 
 
 def _fail(calls: list[tuple[Sequence[Argument], asyncio.Future[Any]]], error: BaseException) -> None:
+    is_closing = isinstance(error, asyncio.CancelledError)  # the task is cancelled, and the callers are not
     for _, future in calls:
-        if isinstance(error, asyncio.CancelledError):
-            future.cancel()
-        elif not future.done():
-            future.set_exception(error)
+        if not future.done():
+            future.set_exception(LayerUnavailable(CLOSED) if is_closing else error)
+            future.exception()  # marks it as retrieved, because perhaps its caller is cancelled now

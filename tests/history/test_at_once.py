@@ -12,7 +12,8 @@ import redis
 
 from compat.engine.inbox import Inbox
 from compat.exceptions import LayerUnavailable, MessageTooLarge
-from compat.redis.commands import MOST_BYTES, MOST_CALLS
+from compat.redis.commands import MOST_BYTES, MOST_CALLS, Joined
+from compat.redis.streams.history import APPEND
 from tests.support.layers import ON_REDIS, close, member, unique_prefix
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until_async
@@ -115,3 +116,75 @@ async def test_each_sender_is_told_of_an_outage(layer: Any, redis_server: RedisS
     results = await asyncio.gather(*sends(layer, ["a", "b", "c"]), return_exceptions=True)
     assert all(isinstance(result, LayerUnavailable) for result in results), results
     redis_server.start()
+
+
+def call(joined: Joined, own: str, once: Callable[[], str] = str) -> asyncio.Future[Any]:
+    return joined.call(0, APPEND, ["key"], ["same"], once, [own])
+
+
+@pytest.mark.parametrize("answers", [[1], [1, 2, 3], None])
+async def test_nobody_waits_for_ever_for_answers_that_are_too_few(answers: Any) -> None:
+    async def run(*arguments: Any) -> Any:
+        return answers
+
+    joined = Joined(run)
+    waiting = [call(joined, "a"), call(joined, "b")]
+    done, left = await asyncio.wait(waiting, timeout=5)
+    assert not left and len(done) == 2
+
+
+async def test_an_argument_that_cannot_be_made_fails_one_caller() -> None:
+    async def run(*arguments: Any) -> Any:
+        return ["answer"]
+
+    def fails() -> str:
+        raise OSError("no random numbers")
+
+    joined = Joined(run)
+    with pytest.raises(OSError, match="random"):
+        call(joined, "a", fails)
+    assert await asyncio.wait_for(call(joined, "b"), 5) == "answer"
+
+
+@pytest.mark.parametrize("cancelled_at", [1, 2, 3])
+async def test_the_end_of_an_event_loop_fails_the_callers(cancelled_at: int) -> None:
+    """They are not cancelled themselves, also if they are served one by one after a long message."""
+    runs = 0
+
+    async def run(*arguments: Any) -> Any:
+        nonlocal runs
+        runs += 1
+        if runs == cancelled_at:
+            await asyncio.get_running_loop().create_future()
+        if runs == 1:
+            raise MessageTooLarge("one of them")
+        return ["answer"]
+
+    joined = Joined(run)
+    waiting = [call(joined, "a"), call(joined, "b"), call(joined, "c")]
+    await until_async(lambda: runs == cancelled_at, "it is served")
+    for task in joined._running:
+        task.cancel()
+    _, left = await asyncio.wait(waiting, timeout=5)
+    assert not left
+    served = max(cancelled_at - 2, 0)
+    assert [future.result() for future in waiting[:served]] == ["answer"] * served
+    for future in waiting[served:]:
+        with pytest.raises(LayerUnavailable, match="were closed meanwhile"):
+            future.result()
+
+
+async def test_a_cancelled_caller_is_not_served_after_a_long_message() -> None:
+    sent: list[Any] = []
+
+    async def run(index: int, script: Any, keys: Any, same: str, once: str, *own: Any) -> Any:
+        if len(own) > 1:
+            waiting[1].cancel()
+            raise MessageTooLarge("one of them")
+        sent.extend(own)
+        return ["answer"]
+
+    joined = Joined(run)
+    waiting = [call(joined, own) for own in "abc"]
+    await asyncio.wait(waiting)
+    assert sent == ["a", "c"]
