@@ -21,6 +21,8 @@ State = Literal["connecting", "open", "away", "closed"]
 
 COMES_BACK = frozenset((1001, 1005, 1006, 1012, 1013))
 GONE = 4410
+REPLACED = (4409, "replaced")
+"""How a link ends that another one has replaced, perhaps one of this client that had been given up before."""
 
 logger = logging.getLogger("compat.client")
 
@@ -249,6 +251,8 @@ class Client:
         )
         end = await conversation.run()
         self._conversation = None
+        if (end.code, end.reason) == REPLACED:
+            end = Closed(1006, end.reason)
         if conversation.goodbye is not None or end.code not in COMES_BACK:
             return end, False
         if self.state == "open":

@@ -27,7 +27,8 @@ const MARK = "\u0010";
 const OTHERS = ["user", "refused"]; // outcomes: the old connection was somebody else's
 const COMES_BACK_AFTER = [1001, 1005, 1006, 1012, 1013];
 const GONE = 4410;
-const TAKEN_OVER = 4409;
+/** The code and reason of a link that another one has replaced, perhaps one that was given up before. */
+const REPLACED = [4409, "replaced"];
 const LOST = { code: 1006 };
 
 const QUEUE = 1024 * 1024;
@@ -204,8 +205,7 @@ class RequestLink {
       this._again = true;
     } else if (close) {
       const [code, reason] = close;
-      const replaced = code === TAKEN_OVER || (code === GONE && this._ticket);
-      this._end({ code: replaced ? 1006 : code, reason, wasClean: true });
+      this._end({ code: code === GONE && this._ticket ? 1006 : code, reason, wasClean: true });
     } else if (open !== undefined) {
       if (this._opened) return;
       this._opened = true;
@@ -650,6 +650,7 @@ export class Socket extends EventTarget {
     this._link = null;
     this._up = false;
     if (this._closing) return this._end(end);
+    if (end.code === REPLACED[0] && end.reason === REPLACED[1]) end = LOST;
     // A server may accept its clients, and tell them to come back later.
     const later = end.code === 1013 && now - this._linkedAt < STEADY_MS;
     const worked = (this._heard && !later) || now - this._heardAt > SILENCE_MS;

@@ -19,7 +19,7 @@ from compat.resume.delivery import MARK, note_place
 from compat.resume.histories import Followed, Returned
 from compat.resume.inbound import Inbound
 from compat.resume.journal import Journal, payload_of, size_of
-from compat.resume.link import TAKEN_OVER, Link
+from compat.resume.link import REPLACED, TAKEN_OVER, Link
 from compat.resume.parking import LOST, SERVICE_RESTART, Parking
 from compat.resume.registry import registry
 from compat.resume.wire import PROTOCOL, control
@@ -300,7 +300,7 @@ class ResumableConnection(Parking):
             self.counted_from = self.generation
         self.journal.acknowledge(link.sent)
         if replaced is not None:
-            replaced.drop(TAKEN_OVER)
+            replaced.drop(TAKEN_OVER, REPLACED)
         self.unpark()
         if self.admission is not None:
             self.admission.resume()

@@ -25,13 +25,13 @@ from compat.resume.stepping import start
 from compat.resume.wire import MARK, Malformed, is_control, read_control, read_count
 from compat.types import Message, Receive, Send
 
-__all__ = ["MALFORMED", "PAUSED", "TAKEN_OVER", "Link"]
+__all__ = ["MALFORMED", "PAUSED", "REPLACED", "TAKEN_OVER", "Link"]
 
 log = logging.getLogger("compat.resume")
 
 MALFORMED, TAKEN_OVER, COME_BACK = 4400, 4409, 1012
-PAUSED = "paused"
-"""The reason of a close that the client has asked for by ``pause``."""
+PAUSED, REPLACED = "paused", "replaced"
+"""The reasons of closes: the client has asked for it by ``pause``, or it is back on another link."""
 CLOSE_TIMEOUT_S = 2.0
 NO_CODE = 1005
 STOPS = frozenset((1012,))  # the server's own: it stops, and this process with it
@@ -329,20 +329,20 @@ class Link:
             self.paused = True
             self.close({"type": "websocket.close", "code": COME_BACK, "reason": PAUSED})
 
-    def drop(self, code: int) -> None:
+    def drop(self, code: int, reason: str = "") -> None:
         """Close the socket with ``code`` at once; what waits for it is not sent any more."""
         if self.gone:
             return
         self._over()
         if self.busy is not None:
             self.busy.cancel()
-        task = self.loop.create_task(self._drop(code))
+        task = self.loop.create_task(self._drop({"type": "websocket.close", "code": code, "reason": reason}))
         _dropping.add(task)  # a task that nobody else knows
         task.add_done_callback(_dropping.discard)
 
-    async def _drop(self, code: int) -> None:
+    async def _drop(self, close: Message) -> None:
         try:
-            await asyncio.wait_for(self.raw_send({"type": "websocket.close", "code": code}), CLOSE_TIMEOUT_S)
+            await asyncio.wait_for(self.raw_send(close), CLOSE_TIMEOUT_S)
         except Exception as error:  # noqa: BLE001 - the client may have left long ago
             log.debug("a replaced link could not be closed: %r", error)
 

@@ -13,7 +13,7 @@ from compat import tickets
 from compat.settings import override
 from tests.resume.place import SECRET, Place, name, placed
 from tests.support.clients import Refused
-from tests.support.resuming import Resuming
+from tests.support.resuming import Closed, Resuming
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
@@ -90,6 +90,23 @@ async def test_T1_of_two_with_one_ticket_the_later_has_the_connection(place: Pla
     assert await client.back() == "" and client.why == "used"
     await client.leave()
     await still_there(second)
+
+
+async def test_T1_a_handshake_that_comes_late_takes_the_link_and_not_the_connection(place: Place) -> None:
+    """A client gives a handshake up and makes another; the server takes the two the other way round."""
+    client = await place.open("async", name("late"))
+    late = again(client)
+    client.cut()
+    late.acks = client.acks = False  # nobody reads there, and what is said here is under way
+    assert await client.back() == "all"
+    assert await late.back() == "all"
+    with pytest.raises(Closed):
+        await client.receive()
+    assert (client.link.protocol.close_code, client.link.protocol.close_reason) == (4409, "replaced")
+    late.cut()
+    client.acks = True
+    assert await client.back() == "all"
+    await still_there(client)
 
 
 @pytest.mark.parametrize("flavour", ["async", pytest.param("sync", marks=pytest.mark.slow)])

@@ -107,7 +107,7 @@ class Player:
         except Closed:
             pass
 
-    def stimulate(self, kind: str, said: Any) -> None:
+    def stimulate(self, kind: str, said: Any, reason: str) -> None:
         link = self.world.link
         match kind:
             case "accept":
@@ -115,7 +115,7 @@ class Player:
             case "server":
                 link.serve(frame_of(said))
             case "end":
-                link.end(said)
+                link.end(said, reason)
 
     async def play(self, steps: list[dict[str, Any]]) -> None:
         using = asyncio.ensure_future(self.use())
@@ -132,7 +132,7 @@ class Player:
                 elif kind == "close":
                     others.append(asyncio.ensure_future(self.client.close(said.get("code", 1000))))
                 else:
-                    self.stimulate(kind, said)
+                    self.stimulate(kind, said, step.get("reason", ""))
                 await settle()
             self.compare(f"part {index}, after {step}", expectations)
         for other in others:

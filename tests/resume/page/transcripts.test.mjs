@@ -43,7 +43,7 @@ function play({ protocols = [], only = false, ticket = "", steps, name }) {
   const stimuli = {
     accept: (protocol) => world.accept(protocol),
     server: (data) => world.serve(frame(data)),
-    end: (code) => world.end(code),
+    end: (code, { reason }) => world.end(code, reason),
     send: (data) => socket.send(frame(data)),
     close: ({ code, reason }) => socket.close(code, reason),
     wait: (seconds) => world.clock.wait(seconds),
@@ -54,7 +54,7 @@ function play({ protocols = [], only = false, ticket = "", steps, name }) {
       const stimulus = Object.keys(stimuli).find((one) => one in rest);
       if (stimulus) {
         await check(rest);
-        for (let time = 0; time < times; time += 1) stimuli[stimulus](rest[stimulus]);
+        for (let time = 0; time < times; time += 1) stimuli[stimulus](rest[stimulus], rest);
       } else {
         const made = rest.data === undefined ? rest : { ...rest, data: written(frame(rest.data)) };
         for (let time = 0; time < times; time += 1) ("event" in rest ? wanted.events : wanted.wire).push(made);
