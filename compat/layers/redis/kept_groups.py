@@ -22,6 +22,7 @@ from compat.layers.redis.recordings import is_told
 from compat.layers.redis.station import Station
 from compat.layers.tail import Kept, admit, events_of, missed_by
 from compat.redis.streams.follower import Follower, Found
+from compat.redis.waiting import shared
 
 __all__ = ["KeptGroups"]
 
@@ -170,7 +171,7 @@ class KeptGroups:
             if found.loading is None:
                 found.load(self._station.loop.create_task(self._fill(group, found, count)))
             if found.loading is not None:
-                await asyncio.shield(found.loading)  # somebody else may have wanted fewer
+                await shared(found.loading)  # somebody else may have wanted fewer
 
     async def _fill(self, group: str, found: FollowedGroup, count: int) -> None:
         asked, has = steady(), found.has(count)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Coroutine, Iterable
 from typing import Any
 
 from compat.clock import steady, wall
+from compat.exceptions import LayerUnavailable
 from compat.layers.redis.census import Census, note_of
 from compat.layers.redis.keys import lease_of
 from compat.layers.redis.leases import TURNS, Leases, Terms
@@ -60,12 +61,10 @@ class Membership:
         entered: Callable[[Collection[str]], None],
         removed: Callable[[str, str], None],
     ) -> None:
-        self._entered = entered
-        self._removed = removed
+        self._entered, self._removed = entered, removed
         self.census = Census(queue, arrived)
         self.outages = outages
-        self.shards = shards
-        self.index = index
+        self.shards, self.index = shards, index
         self.terms = terms
         self.keys = terms.keys.at(index)
         self.is_read = is_read
@@ -189,12 +188,13 @@ class Membership:
                 backoff.reset()
                 if not self.groups and not self._owed:
                     await self.leases.retire()
+                if not self.groups and not self._owed:
+                    return
             except RedisUnavailable as error:
                 self._miss(error)
                 await self.shards.pause(self.index, backoff.next_s())
-            else:
-                if not self.groups and not self._owed:
-                    return
+            except LayerUnavailable:  # the layer is being closed
+                return
 
     async def _renew(self) -> None:
         await self._renew_leases()

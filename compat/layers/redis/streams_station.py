@@ -16,6 +16,7 @@ from compat.layers.redis.subscriptions import Subscriptions
 from compat.redis.reasons import REPLICA
 from compat.redis.streams.follower import Follower, Found
 from compat.redis.streams.history import APPEND, PLACE_LENGTH, READ, Place
+from compat.redis.waiting import shared
 from compat.types import Message
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ class StreamsStation(OwnStation):
         self.listen(channel)
         listening = self._listening.get(self.keys.direct_topic(lease_of(channel)))
         if listening is not None:
-            await asyncio.shield(listening)
+            await shared(listening)
 
     def _listened(self, topic: str, listening: asyncio.Task[None]) -> None:
         del self._listening[topic]

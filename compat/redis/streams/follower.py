@@ -14,7 +14,7 @@ from compat.clock import steady
 from compat.exceptions import LayerUnavailable
 from compat.redis.backoff import Backoff
 from compat.redis.streams.history import Part
-from compat.redis.waiting import sleep
+from compat.redis.waiting import shared, sleep
 
 __all__ = ["Entry", "Follower", "Found", "Receiver"]
 
@@ -137,7 +137,7 @@ class Follower:
             beginning = asyncio.get_running_loop().create_task(self._begin(topic))
             self._beginning[topic] = beginning
             beginning.add_done_callback(lambda task: self._begun(topic, task))
-        await asyncio.shield(beginning)
+        await shared(beginning)
 
     async def _begin(self, topic: str) -> None:
         # The newest message too, to know it again.
