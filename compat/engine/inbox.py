@@ -329,9 +329,9 @@ class Inbox:
 
     # At the end
 
-    def end(self) -> None:
-        """Record that the disconnect handler runs, although no disconnect of the client has been taken."""
-        self.ended = True
+    def end(self, *, begun: bool = True) -> None:
+        """Record that the disconnect handler runs; not ``begun``: it does not, although one was taken."""
+        self.ended = begun
 
     def close(self) -> None:
         """Close the inbox; after an overflow, count the waiting messages and all later ones as lost."""

@@ -90,8 +90,12 @@ async def converse_side_by_side(connection: Connection) -> None:
         while True:
             if not begun or inbox.ended:
                 begun = True
-                await handlers.idle(HANDLERS_TIMEOUT_S)
                 with shield() if inbox.ended else contextlib.nullcontext():
+                    try:
+                        await handlers.idle(HANDLERS_TIMEOUT_S)
+                    except asyncio.CancelledError:
+                        inbox.end(begun=False)  # so the end of the connection runs the disconnect handler
+                        raise
                     try:
                         await connection.observed(dispatch(message), message)
                     except Exception as raised:

@@ -1015,6 +1015,47 @@ async def test_faults_suspected_disconnect_beside_handlers(kind: str, layer: InM
     assert order == ["begin", "begin", "end", "end", "disconnect 4001", "end of disconnect"]
 
 
+class Wide(AsyncWebsocketConsumer):
+    """Has a handler that goes on when the client has left."""
+
+    concurrency = 4
+    ends: Ends
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        self.ends.order.append("begin")
+        await self.send(text_data="begun")
+        await asyncio.Event().wait()
+
+    async def disconnect(self, code: int) -> None:
+        self.ends.order.append(f"disconnect {code}")
+
+
+async def test_a_cancel_while_handlers_wind_down_does_not_lose_the_disconnect(
+    layer: InMemoryChannelLayer,
+) -> None:
+    consumer = type("Wide", (Wide,), {"ends": Ends(), "groups": [GROUP]})
+    client = await Conversation(consumer.as_asgi()).open()
+    await client.send_to(text_data="x")
+    assert await client.receive_from() == "begun"
+    await client.send_input({"type": "websocket.disconnect", "code": 4001})
+    await until_async(lambda: client.input_queue.empty(), "the disconnect has been read")
+    client.future.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await client.future
+    assert consumer.ends.order == ["begin", "disconnect 4001"] and layer.groups == {}
+
+
+def test_the_test_client_leaves_while_handlers_run_side_by_side(layer: InMemoryChannelLayer) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it wants another httpx
+        from starlette.testclient import TestClient
+    consumer = type("Wide", (Wide,), {"ends": Ends(), "groups": [GROUP]})
+    with TestClient(consumer.as_asgi()).websocket_connect("/") as websocket:
+        websocket.send_text("x")
+        assert websocket.receive_text() == "begun"
+    assert consumer.ends.order == ["begin", "disconnect 1000"] and layer.groups == {}
+
+
 async def test_faults_suspected_an_anyio_cancel_while_groups_are_left(redis_url: str) -> None:
     layer = RedisChannelLayer(hosts=[redis_url], prefix=unique_prefix())
     channel_layers.register("default", layer)
