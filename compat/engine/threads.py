@@ -8,14 +8,13 @@ import contextvars
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from asgiref.sync import sync_to_async
 
 from compat.db import close_old_connections, database_sync_to_async
 from compat.engine.shielding import whole
 from compat.engine.socket import Socket
-from compat.exceptions import ImproperlyConfigured
+from compat.exceptions import ClientDisconnected, ImproperlyConfigured
 from compat.settings import settings
 from compat.timings import Timing
 from compat.tracing import Tracing
@@ -25,6 +24,8 @@ __all__ = ["blocking_send", "executor", "in_threads", "observed", "require_own_t
 
 _executor: ThreadPoolExecutor | None = None
 _executor_lock = threading.Lock()
+_here = threading.local()
+"""``call``: the ``_Once`` that the thread makes."""
 
 
 def executor() -> ThreadPoolExecutor:
@@ -57,11 +58,21 @@ def require_own_thread(name: str = "send") -> None:
 
 
 def blocking_send(socket: Socket) -> Callable[[Message], None]:
-    """Return the ``send()`` of a sync consumer, which blocks until the server has taken the message."""
+    """Return the ``send()`` of a sync consumer, which blocks until the server has taken the message.
+
+    It raises ClientDisconnected in a handler whose call has been cancelled.
+    """
 
     def send(message: Message) -> None:
         require_own_thread()
-        asyncio.run_coroutine_threadsafe(socket.send(message), socket.loop).result()
+        sending = asyncio.run_coroutine_threadsafe(socket.send(message), socket.loop)
+        call: _Once | None = getattr(_here, "call", None)
+        if call is not None:
+            call.sends(sending)
+        try:
+            sending.result()
+        except concurrent.futures.CancelledError:
+            raise ClientDisconnected("the connection has ended") from None
 
     return send
 
@@ -86,48 +97,69 @@ def in_threads(
 ) -> Callable[[Message], Awaitable[None]]:
     """Return ``dispatch`` for an event loop: it calls each handler through asgiref, in a thread.
 
-    A cancelled call is abandoned, but not that of a disconnect: its handler runs, once and to its end.
+    A cancelled call waits for the end of its handler, because a thread cannot be interrupted; but the handler
+    can send no more. It is not made if it has not begun, but that of a disconnect is, once and to its end.
     ``one_thread``: asgiref's single thread instead of the pool. ``is_cancelled()``: the task has been
     cancelled before.
     """
     threads = database_sync_to_async.single_thread_executor if one_thread else executor()
-
-    options: Any = {"thread_sensitive": one_thread, "executor": None if one_thread else threads}
-    handle = database_sync_to_async(dispatch, **options)
+    make = sync_to_async(
+        _Once.__call__, thread_sensitive=one_thread, executor=None if one_thread else threads
+    )
 
     async def in_thread(message: Message) -> None:
-        if not str(message.get("type")).endswith(".disconnect"):
-            await handle(message)
-            return
         call, cancelled = _Once(dispatch, message), None
-        if not is_cancelled():  # after a cancelled call, asgiref leaves a stopped executor in the context
+        is_last = str(message.get("type")).endswith(".disconnect")
+        if not (is_last and is_cancelled()):  # asgiref has left a stopped executor in the context
             try:
-                await sync_to_async(call, **options)()
+                await make(call)
                 return
             except asyncio.CancelledError as error:
                 cancelled = error
-        threads.submit(contextvars.copy_context().run, call)
-        await whole(asyncio.wrap_future(call.done))
-        if cancelled is not None:
+        if is_last:
+            threads.submit(contextvars.copy_context().run, call)
+        elif cancelled is not None and call.withdraw():
             raise cancelled
+        try:
+            await whole(asyncio.wrap_future(call.done))
+        finally:
+            if cancelled is not None:
+                raise cancelled
 
     return in_thread
 
 
 class _Once:
-    """A call of a handler that is asked of two threads, and made by the first one."""
+    """A call of a handler that may be asked of two threads, and is made by the first one."""
 
     def __init__(self, handler: Callable[[Message], None], message: Message) -> None:
         self._handler = handler
         self._message = message
         self._begun = threading.Lock()
         """Taken for good by the thread that makes the call."""
+        self._cancelled = False
+        self._sending: concurrent.futures.Future[None] | None = None
         self.done: concurrent.futures.Future[None] = concurrent.futures.Future()
+
+    def withdraw(self) -> bool:
+        """Have no thread make the call; if one has begun to, send no more for it, and return False."""
+        if self._begun.acquire(blocking=False):
+            return True
+        self._cancelled = True
+        self.sends(self._sending)
+        return False
+
+    def sends(self, sending: concurrent.futures.Future[None] | None) -> None:
+        """Record what the handler waits for in ``send()``; cancel it if the call has been cancelled."""
+        self._sending = sending
+        if self._cancelled and sending is not None:
+            sending.cancel()
 
     def __call__(self) -> None:
         if not self._begun.acquire(blocking=False):
             return
         close_old_connections()
+        _here.call = self
         try:
             self._handler(self._message)
         except BaseException as error:
@@ -136,4 +168,5 @@ class _Once:
         else:
             self.done.set_result(None)
         finally:
+            _here.call = None
             close_old_connections()

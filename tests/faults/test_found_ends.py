@@ -24,7 +24,7 @@ from fastapi import FastAPI, WebSocket
 from starlette.routing import Mount
 
 from compat.closing import close_group
-from compat.engine import connection
+from compat.engine import connection, side_by_side
 from compat.engine.fast import bridge, in_use
 from compat.exceptions import ClientDisconnected, StopConsumer
 from compat.fastapi import include_consumers
@@ -1015,6 +1015,72 @@ async def test_faults_suspected_disconnect_beside_handlers(kind: str, layer: InM
     assert order == ["begin", "begin", "end", "end", "disconnect 4001", "end of disconnect"]
 
 
+@pytest.mark.parametrize("one_thread", [False, True])
+async def test_disconnect_waits_for_a_sync_handler_that_outlasts_its_time(
+    one_thread: bool, layer: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(side_by_side, "HANDLERS_TIMEOUT_S", 0.05)
+    ends, gate = Ends(), threading.Event()
+
+    class Long(WebsocketConsumer):
+        concurrency = 2
+        thread_sensitive = one_thread
+        groups = [GROUP]
+
+        def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            ends.order.append("begin")
+            gate.wait(20)
+            ends.order.append("end")
+
+        def disconnect(self, code: int) -> None:
+            ends.order.append(f"disconnect {code}")
+
+    client = await Conversation(Long.as_asgi()).open()
+    await client.send_to(text_data="x")
+    await until_async(lambda: ends.order, "the handler runs")
+    leaving = asyncio.ensure_future(client.disconnect(code=4001, timeout=20))
+    await asyncio.wait((leaving,), timeout=0.3)  # it is cancelled meanwhile
+    gate.set()
+    await leaving
+    assert ends.order == ["begin", "end", "disconnect 4001"] and layer.groups == {}
+
+
+async def test_a_cancel_ends_a_send_to_a_client_that_does_not_read(layer: InMemoryChannelLayer) -> None:
+    ends = Ends()
+
+    class Sender(WebsocketConsumer):
+        concurrency = 2
+
+        def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            ends.order.append("begin")
+            for _ in range(2):
+                try:
+                    self.send(text_data="x")
+                except ClientDisconnected:
+                    ends.order.append("has left")
+
+        def disconnect(self, code: int) -> None:
+            ends.order.append(f"disconnect {code}")
+
+    app: Any = Sender.as_asgi()
+
+    async def stuck(scope: Any, receive: Any, send: Any) -> None:
+        async def sends(message: Message) -> None:
+            if message["type"] == "websocket.send":
+                await asyncio.Event().wait()
+            await send(message)
+
+        await app(scope, receive, sends)
+
+    client = await Conversation(stuck).open()
+    await client.send_to(text_data="x")
+    await until_async(lambda: ends.order, "the handler runs")
+    client.future.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(client.future, 20)
+    assert ends.order == ["begin", "has left", "has left", "disconnect 1001"]
+
+
 class Wide(AsyncWebsocketConsumer):
     """Has a handler that goes on when the client has left."""
 
@@ -1033,7 +1099,7 @@ class Wide(AsyncWebsocketConsumer):
 async def test_a_cancel_while_handlers_wind_down_does_not_lose_the_disconnect(
     layer: InMemoryChannelLayer,
 ) -> None:
-    consumer = type("Wide", (Wide,), {"ends": Ends(), "groups": [GROUP]})
+    consumer: Any = type("Wide", (Wide,), {"ends": Ends(), "groups": [GROUP]})
     client = await Conversation(consumer.as_asgi()).open()
     await client.send_to(text_data="x")
     assert await client.receive_from() == "begun"
@@ -1049,7 +1115,7 @@ def test_the_test_client_leaves_while_handlers_run_side_by_side(layer: InMemoryC
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it wants another httpx
         from starlette.testclient import TestClient
-    consumer = type("Wide", (Wide,), {"ends": Ends(), "groups": [GROUP]})
+    consumer: Any = type("Wide", (Wide,), {"ends": Ends(), "groups": [GROUP]})
     with TestClient(consumer.as_asgi()).websocket_connect("/") as websocket:
         websocket.send_text("x")
         assert websocket.receive_text() == "begun"
