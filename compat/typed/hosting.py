@@ -12,6 +12,7 @@ from compat.engine.socket import is_disconnect
 from compat.exceptions import ImproperlyConfigured
 from compat.typed.conversation import CONTROL
 from compat.typed.envelope import current_ref, stamp
+from compat.typed.events import groups_of
 from compat.typed.messages import BaseMessage, ErrorMessage, SubscribedMessage, UnsubscribedMessage
 from compat.typed.topics import Topic, TopicErrorReason
 from compat.typed.wire import Wire, text_of
@@ -45,8 +46,6 @@ class TopicHost:
         url_params: Any
         discriminator_field: ClassVar[str]
 
-        async def join_group(self, group: str) -> None: ...
-        async def leave_group(self, group: str) -> None: ...
         def _is_open(self) -> bool: ...
 
     async def topic_event(self, event: Mapping[str, Any]) -> None:
@@ -112,7 +111,7 @@ class TopicHost:
             detail = f"not allowed to subscribe to {name!r}"
             await self.send_topic_error(name, TopicErrorReason.UNAUTHORIZED, detail)
             return
-        await self.join_group(topic_class.group_name(name))
+        await groups_of(self).group_add(topic_class.group_name(name), subscription.channel_name)
         self.subscriptions[name] = subscription
         await subscription.send_message(SubscribedMessage())
         token = current_ref.set(None)  # messages of on_subscribe() are not answers
@@ -153,7 +152,9 @@ class TopicHost:
             log.exception("%s: on_unsubscribe() failed", subscription._described())
         finally:
             self.subscriptions.pop(name, None)
-            await self.leave_group(type(subscription).group_name(name))
+            await groups_of(self).group_discard(
+                type(subscription).group_name(name), subscription.channel_name
+            )
 
     async def _leave_topics(self) -> None:
         """Leave all topics; a failure is logged."""

@@ -175,6 +175,28 @@ async def test_a_broadcast_goes_to_the_topics_own_group(layer: InMemoryChannelLa
     await two.leave()
 
 
+async def test_a_broadcast_of_the_consumer_reaches_no_topic(layer: InMemoryChannelLayer) -> None:
+    class Lobby(Console):
+        groups = ["lobby"]
+
+        @ws_handler(output_type=Note)
+        async def note(self, message: Note) -> None:
+            await self.broadcast_message(message)
+
+    inside, outside = await console(Lobby), await console()
+    for client in (inside, outside):
+        await subscribed(client, "team:a:member:b")
+    assert await inside.ask({"action": "note", "payload": "for the lobby"}) == {
+        "action": "note",
+        "payload": "for the lobby",
+    }
+    await inside.hears_nothing()
+    await outside.hears_nothing()
+    await inside.leave()
+    await outside.leave()
+    assert layer.groups == {}
+
+
 async def test_a_topic_of_another_pattern_is_an_error_for_the_sender(layer: InMemoryChannelLayer) -> None:
     with pytest.raises(ValueError, match="'walk:1' is not a topic of RunTopic"):
         await RunTopic.broadcast("walk:1", Alert(payload="x"))
