@@ -15,7 +15,9 @@ from pydantic_core import from_json
 
 from compat.engine.handshake import refuse_unless_decided
 from compat.engine.reports import named
+from compat.exceptions import AcceptConnection, DenyConnection
 from compat.generic import websocket
+from compat.generic.messages import own_groups
 from compat.layers import get_channel_layer
 from compat.typed.authenticator import BaseAuthenticator
 from compat.typed.conversation import ReceiveEvent
@@ -45,6 +47,7 @@ class AsyncJsonWebsocketConsumer(
     """Base class of typed consumers; ``AsyncJsonWebsocketConsumer[Event]`` declares the type of its events.
 
     ``groups``: joined before ``post_authentication()`` and left at the end; each connection has its own list.
+    ``user_groups``: joins the user's group as well, which no ``broadcast_message()`` reaches by default.
     ``channel_layer_alias``: the layer. ``authenticator_class``: called first. ``topics``: other conversations
     on the same connection. ``Conversation`` documents the other options.
     """
@@ -56,6 +59,8 @@ class AsyncJsonWebsocketConsumer(
     """The arguments of ``@channel``; the name is not inherited."""
     _takes_text: ClassVar[bool] = True
     """Frames are validated as text; False if a subclass or a topic needs JSON values."""
+    _silent_groups: frozenset[str] = frozenset()
+    """Groups that ``broadcast_message()`` leaves out by default: the user's (``user_groups``)."""
     _relays: bool = False
     """A broadcast is sent to the client without further steps."""
 
@@ -101,13 +106,21 @@ class AsyncJsonWebsocketConsumer(
     async def websocket_connect(self, message: Any) -> None:
         """Accept, authenticate, join ``groups``, and call ``post_authentication()``."""
         self._settle_options()
-        await self.connect()
+        try:
+            await self.connect()
+        except AcceptConnection:
+            await self.accept()
+        except DenyConnection:
+            await self.close()
         refuse_unless_decided(self)
         if not self._is_open():
             return
         if self.authenticator is not None and not await self.authenticator.authenticate(self.scope):
             await self.close(self.authenticator.close_code)
             return
+        declared = frozenset(self.groups)
+        self.groups = own_groups(self)
+        self._silent_groups = frozenset(self.groups) - declared
         for group in tuple(self.groups):
             await groups_of(self).group_add(group, self.channel_name)
         await self.post_authentication()
@@ -217,7 +230,10 @@ class AsyncJsonWebsocketConsumer(
         The message is encoded once, and each member sends the same text. With ``exclude_current`` this client
         does not receive it.
         """
-        to = list(self.groups) if groups is None else [groups] if isinstance(groups, str) else list(groups)
+        if groups is None:
+            to = [group for group in self.groups if group not in self._silent_groups]
+        else:
+            to = [groups] if isinstance(groups, str) else list(groups)
         if intercepted(type(self), "broadcast", message, tuple(to), groups is None):
             return
         text = (

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from types import SimpleNamespace
 from typing import Any, ClassVar, Literal
 
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from compat.exceptions import InvalidChannelLayerError, StopConsumer
+from compat.closing import close_user
+from compat.exceptions import AcceptConnection, DenyConnection, InvalidChannelLayerError, StopConsumer
 from compat.layers import InMemoryChannelLayer, register_channel_layer, unregister_channel_layer
 from compat.layers.redis import RedisChannelLayer, RedisPubSubChannelLayer
 from compat.settings import override
@@ -346,6 +348,45 @@ async def test_a_connect_that_refuses_ends_there(layer: InMemoryChannelLayer) ->
     client = Talk(Closed.as_asgi())
     assert await client.connect() == (False, 4003)
     await client.leave()
+
+
+@pytest.mark.parametrize(("decision", "expected"), [(AcceptConnection, True), (DenyConnection, False)])
+async def test_connect_may_decide_by_an_exception(
+    layer: InMemoryChannelLayer, decision: type[Exception], expected: bool
+) -> None:
+    class Deciding(AsyncJsonWebsocketConsumer):
+        async def connect(self) -> None:
+            raise decision
+
+    client = Talk(Deciding.as_asgi(), served=False)
+    assert (await client.connect())[0] is expected
+    await client.leave()
+
+
+async def test_a_user_is_closed_from_outside_and_gets_no_broadcast_by_it(layer: InMemoryChannelLayer) -> None:
+    class Mine(Room):
+        user_groups = True
+
+    class Elsewhere(Mine):
+        groups = []
+
+    async def of(user: Any, consumer: Any) -> Talk:
+        client = Talk(consumer.as_asgi())
+        client.scope["user"] = user
+        await client.open()
+        return client
+
+    ann, bob = (SimpleNamespace(pk=name, is_authenticated=True) for name in ("ann", "bob"))
+    room, elsewhere, other = await of(ann, Mine), await of(ann, Elsewhere), await of(bob, Mine)
+    await room.say({"action": "say", "payload": {"text": "hi"}})
+    assert await room.hear() == await other.hear() == said("hi")
+    for client in (room, elsewhere, other):
+        await client.hears_nothing()
+    await close_user("ann", 4001)
+    assert await room.closed() == await elsewhere.closed() == 4001
+    await other.hears_nothing()
+    await other.leave()
+    assert layer.groups == {}
 
 
 async def test_groups_are_the_connections_own(layer: InMemoryChannelLayer) -> None:
