@@ -206,6 +206,13 @@ class AsyncJsonWebsocketConsumer(
         finally:
             current_ref.reset(token)
 
+    async def handle_json(self, content: Any, **kwargs: Any) -> None:
+        """Validate the message ``content`` (JSON values) of a client, and call its handler."""
+        if isinstance(content, dict) and self.topics and self._typed_messages.adapter is None:
+            await self._ask_for_topic()
+        else:
+            await super().handle_json(content, **kwargs)
+
     # To the client
 
     async def send_json(self, content: Any, close: bool | int = False) -> None:

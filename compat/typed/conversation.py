@@ -28,7 +28,7 @@ from compat.typed.messages import (
     GroupCompleteMessage,
 )
 from compat.typed.unions import Adapter, union_of
-from compat.typed.wire import Wire, error_payload, not_json, text_of
+from compat.typed.wire import Wire, error_payload, not_json, text_of, unhandled
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -191,7 +191,7 @@ class Conversation(Generic[ReceiveEvent]):
         adapter = self._typed_messages.adapter
         try:
             if adapter is None:
-                raise TypeError(f"{type(self).__qualname__} has no handlers: it only sends")
+                raise unhandled(text, self.discriminator_field)
             message = adapter.validate_json(text)
         except ValidationError as error:
             await self.handle_validation_error(error)

@@ -88,6 +88,15 @@ class TopicHost:
             detail = f"subscribe to {name!r} first"
             await self.send_topic_error(name, TopicErrorReason.NOT_SUBSCRIBED, detail)
 
+    async def _ask_for_topic(self) -> None:
+        """Answer a frame that names no topic, and for which this consumer has no handlers of its own."""
+        detail = f"name a topic in each message; {self._patterns()}"
+        payload = {"reason": TopicErrorReason.NOT_SUBSCRIBED.value, "detail": detail}
+        await self.send_message(ErrorMessage(payload=payload))  # type: ignore[attr-defined]  # as above
+
+    def _patterns(self) -> str:
+        return f"the patterns are: {', '.join(repr(topic.pattern) for topic in self.topics) or 'none'}"
+
     async def _subscribe(self, name: str) -> None:
         """Authorize the subscription, join the group of the topic, and confirm it."""
         if name in self.subscriptions:
@@ -95,8 +104,7 @@ class TopicHost:
             return
         topic_class = self._topic_class(name)
         if topic_class is None:
-            patterns = ", ".join(repr(topic.pattern) for topic in self.topics) or "none"
-            detail = f"no topic {name!r}; the patterns are: {patterns}"
+            detail = f"no topic {name!r}; {self._patterns()}"
             await self.send_topic_error(name, TopicErrorReason.UNKNOWN_TOPIC, detail)
             return
         if len(self.subscriptions) >= self.max_subscriptions:

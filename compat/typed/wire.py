@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from pydantic_core import ErrorDetails, ValidationError, to_json
+from pydantic_core import ErrorDetails, InitErrorDetails, ValidationError, from_json, to_json
 
 from compat.typed.camel import written
 from compat.typed.messages import ACTION, BaseMessage
 from compat.typed.unions import tag_field
 
-__all__ = ["Wire", "error_payload", "not_json", "text_of"]
+__all__ = ["Wire", "error_payload", "not_json", "text_of", "unhandled"]
 
 MAX_TEXT = 300
 MAX_DEPTH = 20
@@ -78,4 +78,25 @@ def not_json(reason: str, frame: object) -> ValidationError:
     """Return the error for a frame that is not JSON."""
     return ValidationError.from_exception_data(
         "Frame", [{"type": "json_invalid", "loc": (), "input": frame, "ctx": {"error": reason}}]
+    )
+
+
+def unhandled(text: str | bytes, discriminator: str) -> ValidationError:
+    """Return the error for a frame to a class without handlers, which is that of an unknown action."""
+    try:
+        content = from_json(text)
+    except ValueError as error:
+        return not_json(str(error), None)
+    context = {"discriminator": repr(discriminator)}
+    kind = "union_tag_not_found"
+    if not isinstance(content, dict):
+        kind = "dict_type"
+    elif discriminator in content:
+        kind = "union_tag_invalid"
+        context |= {
+            "tag": str(content[discriminator]),
+            "expected_tags": "none, because there are no handlers",
+        }
+    return ValidationError.from_exception_data(
+        "Messages", [InitErrorDetails(type=kind, loc=(), input=None, ctx=context)]
     )

@@ -224,17 +224,30 @@ async def test_many_errors_are_cut_short(layer: InMemoryChannelLayer) -> None:
     await client.leave()
 
 
-async def test_a_consumer_without_handlers_says_so(
-    layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("frame", "kind"),
+    [
+        ({"action": "ping"}, "union_tag_invalid"),
+        ({"action": ["ping"]}, "union_tag_invalid"),
+        ({}, "union_tag_not_found"),
+        ({"ref": "1"}, "union_tag_not_found"),
+        ([1], "dict_type"),
+        ("{", "json_invalid"),
+        ("[" * 100_000, "json_invalid"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+async def test_a_frame_to_a_consumer_without_handlers_is_the_clients_mistake(
+    layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture, frame: Any, kind: str
 ) -> None:
     class Silent(AsyncJsonWebsocketConsumer):
         pass
 
     client = await talk(Silent)
-    answer = await client.ask({"action": "ping"})
-    assert answer["action"] == "error" and answer["payload"]["detail"]
-    assert "has no handlers: it only sends" in caplog.text
+    answer = await client.ask(frame)
+    assert answer["action"] == "error" and answer["payload"][0]["type"] == kind
     await client.leave()
+    assert not caplog.records
 
 
 async def test_a_failing_handler_is_answered_with_the_id_in_the_log(

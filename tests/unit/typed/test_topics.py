@@ -139,6 +139,23 @@ async def test_what_is_not_served_says_why(layer: InMemoryChannelLayer, frame: A
     await client.leave()
 
 
+@pytest.mark.parametrize("frame", [{}, {"action": "subscribe"}, {"action": "say", "ref": "1"}])
+async def test_a_frame_without_a_topic_is_told_the_patterns(
+    layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture, frame: Any
+) -> None:
+    class Alone(AsyncJsonWebsocketConsumer):
+        topics = [RunTopic, TeamTopic]
+
+    client = await console(Alone)
+    answer = await client.ask(frame)
+    assert answer["payload"]["reason"] == TopicErrorReason.NOT_SUBSCRIBED
+    assert "'run:{run_id}', 'team:{team}:member:{member}'" in answer["payload"]["detail"]
+    assert answer.get("ref") == frame.get("ref")
+    assert (await client.ask([1]))["payload"][0]["type"] == "dict_type"
+    await client.leave()
+    assert not caplog.records
+
+
 async def test_errors_are_the_topics(layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture) -> None:
     client = await console()
     await subscribed(client, "team:a:member:b")
