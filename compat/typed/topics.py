@@ -15,9 +15,13 @@ reason. Then it names the topic in each message. Names and frames are those of C
 from __future__ import annotations
 
 import enum
+import hashlib
 import inspect
 import re
+import sys
 from collections.abc import Callable, Coroutine, Mapping
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic
 
 from compat.layers import DEFAULT_CHANNEL_LAYER
@@ -101,8 +105,13 @@ class Topic(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
 
     @classmethod
     def group_name(cls, topic: str) -> str:
-        """Return the group of all subscribers of ``topic``; different topics have different groups."""
-        return group_name(topic, prefix=f"compat.topic.{cls.__name__}.")
+        """Return the group of all subscribers of ``topic``; different topics have different groups.
+
+        The module of the class is part of the name: classes with one name and one pattern may have different
+        rules for who may subscribe.
+        """
+        mark = _mark(cls.__module__, cls.__qualname__)
+        return group_name(topic, prefix=f"compat.topic.{cls.__name__}.{mark}.")
 
     if TYPE_CHECKING:
         # An override has the parameters of its pattern, which type checkers must accept.
@@ -188,3 +197,18 @@ class Topic(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
             await self._handle_event(event["action"], event["text"])
         finally:
             current_seq.reset(token)
+
+
+@lru_cache
+def _mark(module: str, qualname: str) -> str:
+    """Return eight characters that differ between classes of one name."""
+    return hashlib.sha256(f"{_importable(module)}:{qualname}".encode()).hexdigest()[:8]
+
+
+def _importable(module: str) -> str:
+    """Return the name by which other processes import ``module``, also if this one runs it as its program."""
+    if module not in ("__main__", "__mp_main__"):  # the second is that of multiprocessing's children
+        return module
+    main = sys.modules.get(module)
+    spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
+    return spec.name if spec is not None else Path(file).stem if file else module

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -24,6 +28,23 @@ from compat.typed.wire import error_payload
 from tests.unit.typed.room import Alert, Line, Note, Said, Say, Talk
 
 LOG: list[str] = []
+MAIN = """
+import multiprocessing, sys
+from compat.typed import Topic
+
+class Run(Topic):
+    pattern = "run:{id}"
+
+def show():
+    print(Run.group_name("run:1"), flush=True)
+
+if __name__ == "__main__" and sys.argv[1:]:
+    child = multiprocessing.get_context("spawn").Process(target=show)
+    child.start()
+    child.join()
+elif __name__ == "__main__":
+    show()
+"""
 
 
 class Exact(BaseModel):
@@ -293,6 +314,39 @@ def test_patterns() -> None:
 def test_groups_of_topics_are_valid_and_tell_topics_apart(name: str) -> None:
     assert require_valid_group_name(RunTopic.group_name(name))
     assert RunTopic.group_name(name) != RunTopic.group_name(name + "y")
+
+
+async def test_topics_of_one_name_in_two_modules_have_groups_of_their_own(
+    layer: InMemoryChannelLayer,
+) -> None:
+    class Private(TeamTopic):
+        async def authorize(self, **params: str) -> bool:
+            return params["member"] == "b"
+
+    private: Any = type("TeamTopic", (Private,), {"__module__": "elsewhere"})
+    inside, outside = await console(type("Inside", (Console,), {"topics": [private]})), await console()
+    for client in (inside, outside):
+        await subscribed(client, "team:a:member:b")
+    await inside.say({"action": "say", "topic": "team:a:member:b", "payload": {"text": "x"}})
+    await outside.hears_nothing()
+    for client in (inside, outside):
+        await client.leave()
+    assert layer.groups == {}
+
+
+@pytest.mark.parametrize(
+    "program",
+    [["main.py"], ["-m", "main"], ["-c", "import main; main.show()"], ["main.py", "spawn"]],
+    ids=str,
+)
+def test_the_program_of_a_process_has_the_groups_of_its_module(tmp_path: Path, program: list[str]) -> None:
+    (tmp_path / "main.py").write_text(MAIN)
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.getcwd()}"}
+    command = [sys.executable, *program]
+    shown = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert shown.returncode == 0, shown.stderr
+    expected: Any = type("Run", (Topic,), {"pattern": "run:{id}", "__module__": "main"})
+    assert shown.stdout.split() == [expected.group_name("run:1")]
 
 
 # What a client may cost
