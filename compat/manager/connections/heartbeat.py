@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+from compat.clock import steady
+
 __all__ = ["HeartbeatMonitor"]
 
 
@@ -20,6 +22,9 @@ class HeartbeatMonitor:
     """Pings since the last pong."""
     latency: float | None = None
     """Seconds from the last answered ping to its pong; None before the first."""
+    # The same points in time, by a clock that does not jump.
+    _pinged: float = field(default_factory=steady, init=False, repr=False, compare=False)
+    _answered: float = field(default_factory=steady, init=False, repr=False, compare=False)
 
     def allow(self, seconds: float) -> None:
         """Set ``timeout``: how long the client may be silent."""
@@ -27,20 +32,20 @@ class HeartbeatMonitor:
 
     def should_ping(self) -> bool:
         """Return True if ``interval`` seconds have passed since the last ping."""
-        return time.time() - self.last_ping >= self.interval
+        return steady() - self._pinged >= self.interval
 
     def record_ping(self) -> None:
         """Record that a ping has been sent."""
-        self.last_ping = time.time()
+        self.last_ping, self._pinged = time.time(), steady()
         self.missed_pings += 1
 
     def record_pong(self) -> None:
         """Record that a pong has come."""
-        self.last_pong = time.time()
+        self.last_pong, self._answered = time.time(), steady()
         if self.missed_pings:
-            self.latency = max(0.0, self.last_pong - self.last_ping)
+            self.latency = self._answered - self._pinged
         self.missed_pings = 0
 
     def is_alive(self) -> bool:
         """Return True while the last pong is younger than ``timeout`` seconds."""
-        return time.time() - self.last_pong < self.timeout
+        return steady() - self._answered < self.timeout

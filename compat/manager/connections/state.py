@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from compat.clock import steady
 from compat.manager.connections.heartbeat import HeartbeatMonitor
 from compat.manager.typed import ConnectionState
 
@@ -62,8 +63,13 @@ class Connection:
     """The replaced ``receive()`` while the client is connected to this process, else None."""
     loop: asyncio.AbstractEventLoop | None = field(default=None, repr=False)
     """The event loop of its websocket."""
+    # When it was made, heard and active: the points in time above are for people, and their clock may jump.
+    _made: float = field(init=False, repr=False)
+    _heard: float = field(default_factory=steady, init=False, repr=False)
+    _active: float = field(default_factory=steady, init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self._made = steady() - (now() - self.connected_at).total_seconds()
         self.address = self.address or self.channel_name
         self.heartbeat.allow(self.heartbeat_timeout)
 
@@ -110,32 +116,41 @@ class Connection:
         """True while it is connected and the client has sent a frame within ``heartbeat_timeout`` seconds."""
         if self.state is not ConnectionState.CONNECTED:
             return False
-        return (now() - self.last_heartbeat).total_seconds() < self.heartbeat_timeout
+        return self.silence < self.heartbeat_timeout
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the last frame from the client."""
+        return steady() - self._heard
 
     @property
     def idle_time(self) -> float:
         """Seconds since the last frame in either direction."""
-        return (now() - self.last_activity).total_seconds()
+        return steady() - self._active
 
     @property
     def connection_duration(self) -> float:
         """Seconds since the connection was made."""
-        return (now() - self.connected_at).total_seconds()
+        return steady() - self._made
 
     def update_activity(self) -> None:
         """Record that a frame has been sent or received."""
-        self.last_activity = now()
+        self.last_activity, self._active = now(), steady()
 
     def update_heartbeat(self) -> None:
         """Record that the client has answered a ping."""
-        self.last_heartbeat = self.last_activity = now()
+        self._note_frame()
         self.heartbeat.record_pong()
 
     def heard(self, size: int) -> None:
         """Count a frame from the client, of ``size`` bytes, and record that the client is alive."""
-        self.last_heartbeat = self.last_activity = now()
+        self._note_frame()
         self.messages_received += 1
         self.bytes_received += size
+
+    def _note_frame(self) -> None:
+        self.last_heartbeat = self.last_activity = now()
+        self._heard = self._active = steady()
 
     def told(self, size: int) -> None:
         """Count a frame to the client, of ``size`` bytes."""

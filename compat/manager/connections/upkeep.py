@@ -7,7 +7,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from compat.manager.connections.state import Connection, now
+from compat.manager.connections.state import Connection
 from compat.manager.frames import Frame, frame_of
 from compat.manager.typed import ConnectionState
 from compat.manager.utils.batching import run_with_concurrency_limit
@@ -120,6 +120,4 @@ def is_silent(connection: Connection) -> bool:
 
     While the endpoint does not read, an answer of the client may be waiting.
     """
-    if not connection.reading:
-        return False
-    return (now() - connection.last_heartbeat).total_seconds() >= connection.heartbeat_timeout
+    return connection.reading and connection.silence >= connection.heartbeat_timeout

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import freezegun
 import pytest
 from pydantic import ValidationError
 from starlette.requests import HTTPConnection
@@ -160,14 +161,35 @@ async def test_silence_while_the_endpoint_is_busy_is_not_the_clients(
     connect: Connect, manager: ConnectionManager
 ) -> None:
     connection, peer = await connect("alice")
-    connection.last_heartbeat = now() - timedelta(hours=1)
-    assert not connection.is_alive
+    connection.heartbeat_timeout = 0.01
+    await until_async(lambda: not connection.is_alive, "it has been silent for too long")
     await manager._upkeep.beat()
     assert connection.state is ConnectionState.CONNECTED  # nobody reads: it may well have answered
     reading = asyncio.ensure_future(peer.websocket.receive())
     await until_async(lambda: connection.reading, "now somebody does")
     await manager._upkeep.beat()
     assert manager.registry.connections == {} and peer.closed_with == 1011
+    reading.cancel()
+    await asyncio.wait((reading,))
+
+
+@pytest.mark.parametrize("jump", [timedelta(hours=1), -timedelta(hours=1)], ids=["forward", "back"])
+async def test_a_jump_of_the_wall_clock_is_no_silence(
+    connect: Connect, manager: ConnectionManager, jump: timedelta
+) -> None:
+    connection, peer = await connect("alice")
+    reading = asyncio.ensure_future(drain(peer))
+    await until_async(lambda: connection.reading, "its endpoint reads")
+    with freezegun.freeze_time(now() + jump):
+        assert connection.is_alive and connection.heartbeat.is_alive()
+        assert not connection.heartbeat.should_ping()
+        assert 0 <= connection.idle_time < 60 and 0 <= connection.connection_duration < 60
+        await manager._upkeep.beat()
+        assert connection.state is ConnectionState.CONNECTED
+        connection.heartbeat_timeout = 0.0
+        assert not connection.is_alive
+        await manager._upkeep.beat()
+    assert peer.closed_with == 1011
     reading.cancel()
     await asyncio.wait((reading,))
 
