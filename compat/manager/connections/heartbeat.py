@@ -22,6 +22,7 @@ class HeartbeatMonitor:
     """Pings since the last pong."""
     latency: float | None = None
     """Seconds from the last answered ping to its pong; None before the first."""
+    _unanswered: int = field(default=0, init=False, repr=False, compare=False)
     # The same points in time, by a clock that does not jump.
     _pinged: float = field(default_factory=steady, init=False, repr=False, compare=False)
     _answered: float = field(default_factory=steady, init=False, repr=False, compare=False)
@@ -38,13 +39,18 @@ class HeartbeatMonitor:
         """Record that a ping has been sent."""
         self.last_ping, self._pinged = time.time(), steady()
         self.missed_pings += 1
+        self._unanswered += 1
 
-    def record_pong(self) -> None:
-        """Record that a pong has come."""
+    def record_pong(self) -> bool:
+        """Record that a pong has come; return True if a ping was sent that no other pong has answered."""
         self.last_pong, self._answered = time.time(), steady()
         if self.missed_pings:
             self.latency = self._answered - self._pinged
         self.missed_pings = 0
+        asked = self._unanswered > 0
+        if asked:
+            self._unanswered -= 1
+        return asked
 
     def is_alive(self) -> bool:
         """Return True while the last pong is younger than ``timeout`` seconds."""

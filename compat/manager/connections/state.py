@@ -137,10 +137,10 @@ class Connection:
         """Record that a frame has been sent or received."""
         self.last_activity, self._active = now(), steady()
 
-    def update_heartbeat(self) -> None:
-        """Record that the client has answered a ping."""
+    def update_heartbeat(self) -> bool:
+        """Record that the client has sent a pong; return True if it answers a ping."""
         self._note_frame()
-        self.heartbeat.record_pong()
+        return self.heartbeat.record_pong()
 
     def heard(self, size: int) -> None:
         """Count a frame from the client, of ``size`` bytes, and record that the client is alive."""

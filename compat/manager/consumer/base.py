@@ -22,6 +22,8 @@ from compat.manager.typed import ConnectionState, Message, MessagePriority
 
 __all__ = ["BaseConsumer"]
 
+PONG = "pong"
+
 
 class BaseConsumer(abc.ABC):
     """Base of an application's consumers; a subclass has ``connect``, ``receive`` and ``on_disconnect``.
@@ -176,6 +178,8 @@ class BaseConsumer(abc.ABC):
         client are answered with an error frame: INVALID_JSON, INVALID_MESSAGE_FORMAT (not an object, or a
         field of the wrong type), MISSING_MESSAGE_TYPE, VALIDATION_FAILED (too large), and any BaseError of
         the middleware and of ``receive``. Errors that end the connection are raised instead.
+
+        A pong goes no further; rate limits count it unless it answers a ping.
         """
         if (json_str is None) == (binary is None):
             raise ValidationError(
@@ -191,15 +195,17 @@ class BaseConsumer(abc.ABC):
                 raise
             if message is not None:
                 await self._process(message)
+            elif not self.connection.update_heartbeat():
+                await self._refused(json_str, PONG)
         except BaseError as error:
             if error.should_disconnect() or not self.answers_errors:
                 raise
             await self.handle_error(error)
 
-    async def _refused(self, frame: str | bytes | None) -> None:
-        """Tell the middleware about a frame that could not be read, so that rate limits count it."""
-        unreadable = Message(type=UNREADABLE, data=None, size=len(frame or ""))
-        await tell_refused(self.middleware_stack, unreadable, self.connection, self)
+    async def _refused(self, frame: str | bytes | None, kind: str = UNREADABLE) -> None:
+        """Tell the middleware about a frame that is no message, so that rate limits count it."""
+        refused = Message(type=kind, data=None, size=len(frame or ""))
+        await tell_refused(self.middleware_stack, refused, self.connection, self)
 
     async def _process(self, message: Message) -> None:
         """Run the middleware, then ``receive``, then the middleware's ``finished``."""
@@ -230,6 +236,7 @@ class BaseConsumer(abc.ABC):
         )
 
     def _from_json(self, text: str) -> Message | None:
+        """Return the message in a text frame; None for a pong."""
         size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
         self._check_size(size)
         try:
@@ -246,8 +253,7 @@ class BaseConsumer(abc.ABC):
             keys = [key[:50] for key in sorted(content)[:20]]
             raise self._invalid("MISSING_MESSAGE_TYPE", "A message needs a 'type'", payload_keys=keys)
         kind = content["type"]
-        if kind == "pong":
-            self.connection.update_heartbeat()
+        if kind == PONG:
             return None
         if not isinstance(kind, str):
             raise self._invalid("INVALID_MESSAGE_FORMAT", "'type' must be a string", field="type")

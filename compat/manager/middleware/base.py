@@ -42,10 +42,12 @@ class Middleware(abc.ABC):
         """
 
     async def refused(self, message: Message, connection: Connection, consumer: BaseConsumer) -> None:
-        """Called for a message that could not be read, or that an earlier step has stopped.
+        """Called for a message that could not be read, or that an earlier step has stopped, and for a pong
+        that answers no ping.
 
-        A message that could not be read has the type ``UNREADABLE`` and only a size. A ``BaseError`` that is
-        raised here replaces the error that stopped the message. The default does nothing.
+        A message that could not be read has the type ``UNREADABLE`` and only a size; such a pong has the type
+        "pong" and only a size. A ``BaseError`` that is raised here replaces the error that stopped the
+        message. The default does nothing.
         """
         return
 

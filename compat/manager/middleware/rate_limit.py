@@ -31,8 +31,8 @@ class RateLimitMiddleware(Middleware):
 
     The limit is ``messages_per_window`` in any ``window_seconds``, and ``burst_size`` of them in any second.
     ``redis``: a ``redis.asyncio`` client; all servers with the same ``key_prefix`` then share the windows.
-    Frames that are not messages (not JSON, without a type, too large) count too, and so do messages that
-    earlier middleware has refused. ``excluded_message_types`` pass, and do not count.
+    Frames that are not messages (not JSON, without a type, too large, a pong that answers no ping) count too,
+    and so do messages that earlier middleware has refused. ``excluded_message_types`` pass, and do not count.
 
     ``per`` says who shares a window. "connection", the default: each connection has its own, and a client
     that reconnects has a new one. "user": all connections of a user; use it only if users are authenticated,

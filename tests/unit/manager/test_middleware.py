@@ -377,6 +377,7 @@ JUNK: dict[str, dict[str, Any]] = {
     "a type that is too long": {"json_str": '{"type": "' + "x" * 300 + '"}'},
     "too large for the middleware": {"json_str": '{"type": "x", "data": "' + "y" * 500 + '"}'},
     "too large for the manager": {"binary": b"x" * 2000},
+    "a pong without a ping": {"json_str": '{"type": "pong"}'},
     "too old": {"json_str": '{"type": "x", "ttl_seconds": -1}'},
 }
 
@@ -413,6 +414,31 @@ async def test_faults_security_small_rate_limit_counts_junk(
     while (heard := await peer.hear_json())["error_code"] != "RATE_LIMIT_EXCEEDED":
         pass
     assert 0 < heard["details"]["retry_after"] <= 60
+
+
+async def test_a_pong_for_each_ping_is_free(make_manager: MakeManager, kind: str) -> None:
+    if kind != "memory":
+        pytest.skip("nothing here asks the backend")
+    manager = make_manager()
+    alice, peer = await connector(manager)("alice")
+
+    class Endpoint(BaseConsumer):
+        async def connect(self) -> None: ...
+
+        async def receive(self, message: Message) -> None:
+            raise AssertionError("a pong goes no further")
+
+    limit = RateLimitMiddleware(messages_per_window=1, window_seconds=60)
+    consumer = Endpoint(alice, manager, middleware_stack=chained(limit))
+    pings = 3
+    for _ in range(pings):  # the client is slow, and answers all of them later
+        await manager._upkeep.beat()
+    for _ in range(pings + 1):  # one is counted
+        await consumer.handle_message(json_str='{"type": "pong"}')
+    assert [(await peer.hear_json())["type"] for _ in range(pings)] == ["ping"] * pings
+    assert peer.unheard == []
+    await consumer.handle_message(json_str='{"type": "pong"}')
+    assert (await peer.hear_json())["error_code"] == "RATE_LIMIT_EXCEEDED"
 
 
 def at(address: str | None, user: str, name: str) -> Connection:
