@@ -53,15 +53,19 @@ class StreamingHttpResponse(HttpResponseBase):
     async def _collected(self) -> list[bytes]:
         return [piece async for piece in self]
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[bytes]:
         """Yield the pieces; a plain iterator is asked for each one in a thread."""
-        if self.is_async:
-            async for piece in self._iterator:
+        # The iterator of this moment: at the first step it may be one that wraps what is returned here.
+        return self._pieces(self._iterator)
+
+    async def _pieces(self, iterator: Any) -> AsyncIterator[bytes]:
+        if hasattr(iterator, "__aiter__"):
+            async for piece in iterator:
                 yield self.make_bytes(piece)
             return
         end = object()
         ask: Any = sync_to_async(next, thread_sensitive=False)
-        while (piece := await ask(self._iterator, end)) is not end:
+        while (piece := await ask(iterator, end)) is not end:
             yield self.make_bytes(piece)
 
     def getvalue(self) -> bytes:

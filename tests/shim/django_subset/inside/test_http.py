@@ -189,6 +189,26 @@ async def test_streams_can_be_read_from_both_sides() -> None:
     assert [piece async for piece in wrapped.streaming_content] == [b"a", b"b"]
 
 
+async def test_a_stream_can_be_wrapped() -> None:
+    async def pieces():
+        yield "a"
+        yield b"b"
+
+    async def louder(content):
+        async for piece in content:
+            yield piece.upper()
+
+    response = StreamingHttpResponse(pieces())
+    response.streaming_content = louder(response.streaming_content)
+    assert [piece async for piece in response] == [b"A", b"B"]
+    plain = StreamingHttpResponse(["a", "b"])
+    plain.streaming_content = (piece.upper() for piece in plain.streaming_content)
+    assert [piece async for piece in plain] == [b"A", b"B"]
+    mixed = StreamingHttpResponse(["a", "b"])
+    mixed.streaming_content = louder(aiter(mixed))
+    assert [piece async for piece in mixed] == [b"A", b"B"]
+
+
 def test_an_async_stream_is_collected_for_a_sync_reader() -> None:
     async def pieces():
         yield "a"
