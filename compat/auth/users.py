@@ -72,16 +72,20 @@ class SessionUsers:
     def user_id(self, session: Any) -> Any:
         return session[SESSION_KEY]
 
+    def is_anonymous(self, session: Any) -> bool:
+        """Return True if the session names no user of a configured backend. No user is loaded."""
+        path = session.get(BACKEND_SESSION_KEY)
+        return session.get(SESSION_KEY) is None or path not in settings.AUTHENTICATION_BACKENDS
+
     async def get_user(self, scope: Scope) -> Any:
         """Return the user of the session, or AnonymousUser.
 
         If the user's password has changed (``get_session_auth_hash()`` differs), the session is flushed.
         """
         session = await loaded(scope["session"])
-        user_id, path = session.get(SESSION_KEY), session.get(BACKEND_SESSION_KEY)
-        if user_id is None or path not in settings.AUTHENTICATION_BACKENDS:
+        if self.is_anonymous(session):
             return AnonymousUser()
-        user = await call(_backend(path).get_user, user_id)
+        user = await call(_backend(session[BACKEND_SESSION_KEY]).get_user, session[SESSION_KEY])
         if user is not None and not _same_hash(session, user):
             await flush(session)
             user = None

@@ -5,6 +5,7 @@ Who is logged in is kept in the session: ``channels.auth.login`` puts a user the
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -13,6 +14,7 @@ import compat.auth  # noqa: F401 - before its modules, or threads that import th
 from compat.auth.users import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, SessionUsers
 
 from ...conf import settings
+from ...core.exceptions import SynchronousOnlyOperation
 from ...utils.module_loading import import_string
 from .signals import user_logged_in, user_logged_out
 
@@ -46,19 +48,32 @@ def get_user_model() -> Any:
 
 
 def get_user(request: Any) -> Any:
-    """Return the user whom the session names, or AnonymousUser."""
-    if _has_no_session(request):
-        return _users.anonymous()  # nothing to wait for: also on the event loop
+    """Return the user whom the session names, or AnonymousUser.
+
+    Raises SynchronousOnlyOperation on an event loop, if that takes a backend or a store that waits.
+    """
+    on_loop = asyncio._get_running_loop() is not None
+    session = getattr(request, "session", None)
+    try:
+        if session is None or _users.is_anonymous(session):
+            return _users.anonymous()
+    except RuntimeError as error:
+        if not on_loop:
+            raise
+        raise _takes_await() from error
+    if on_loop:
+        raise _takes_await()
     return async_to_sync(aget_user)(request)
 
 
 async def aget_user(request: Any) -> Any:
     """As ``get_user``."""
-    if _has_no_session(request):
-        return _users.anonymous()
-    return await _users.get_user({"session": request.session})
-
-
-def _has_no_session(request: Any) -> bool:
     session = getattr(request, "session", None)
-    return session is None or bool(session.is_empty())
+    return _users.anonymous() if session is None else await _users.get_user({"session": session})
+
+
+def _takes_await() -> SynchronousOnlyOperation:
+    return SynchronousOnlyOperation(
+        "request.user is not loaded yet, and async code cannot wait for it here: write await "
+        "request.auser() first. Afterwards, request.user and templates have the user, too."
+    )

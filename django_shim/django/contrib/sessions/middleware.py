@@ -6,7 +6,8 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
-import compat.sessions  # noqa: F401 - before its modules, or threads that import them wait for each other
+import compat.auth  # noqa: F401 - before its modules, or threads that import them wait for each other
+from compat.auth.users import loaded
 from compat.sessions import session_store
 from compat.sessions.base import UpdateError
 
@@ -24,14 +25,16 @@ class SessionMiddleware(LoopMiddleware):
     async def __acall__(self, request: Any) -> Any:
         key = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
         request.session = session_store()(key)
+        if settings.CSRF_USE_SESSIONS:
+            await loaded(request.session)  # CsrfViewMiddleware reads it on the event loop
         response = await self.get_response(request)
         session = request.session
+        if session.accessed:
+            patch_vary_headers(response, ["Cookie"])
         if session.is_empty():
             if settings.SESSION_COOKIE_NAME in request.COOKIES:
                 self._delete_cookie(response)
             return response
-        if session.accessed:
-            patch_vary_headers(response, ["Cookie"])
         if (session.modified or settings.SESSION_SAVE_EVERY_REQUEST) and response.status_code < 500:
             await self._save(session)
             self._set_cookie(session, response)

@@ -10,10 +10,10 @@ from channels.auth import login as channels_login
 from channels.sessions import session_store
 from django.contrib import messages
 from django.contrib.auth import get_user_model, models
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 from django.http import HttpResponse
 from django.middleware.csrf import get_token
-from django.template import Context, Template
+from django.template import Context, RequestContext, Template
 from django.test import AsyncClient, Client, RequestFactory, override_settings
 from django.urls import path
 from django.views.decorators.csrf import csrf_protect, ensure_csrf_cookie
@@ -181,6 +181,56 @@ async def test_who_logged_in_on_a_websocket_is_known_to_a_page() -> None:
     assert (await client.get("/whoami/")).text == "bob True"
 
 
+def user_page() -> type:
+    async def page(request):
+        if "load" in request.GET:
+            await request.auser()
+        return HttpResponse(
+            Template("{% if user.is_authenticated %}{{ user }}{% else %}-{% endif %}").render(
+                RequestContext(request)
+            )
+        )
+
+    return type("urls", (), {"urlpatterns": [path("", page)]})
+
+
+@pytest.mark.parametrize("key", ["a" * 32, "no such session"])
+async def test_an_async_page_of_a_stale_session_has_an_anonymous_user(key: str) -> None:
+    with override_settings(ROOT_URLCONF=user_page()):
+        client = AsyncClient()
+        client.cookies["sessionid"] = key
+        assert (await client.get("/")).text == "-"
+        assert "sessionid" not in client.cookies
+
+
+async def test_an_async_page_of_a_session_without_a_user_has_an_anonymous_user() -> None:
+    client = AsyncClient()
+    await client.get("/session/")
+    with override_settings(ROOT_URLCONF=user_page()):
+        assert (await client.get("/")).text == "-" and "sessionid" in client.cookies
+
+
+@pytest.mark.parametrize("engine", ["compat.session_memory", "compat.session_layer"])
+async def test_an_async_page_is_told_to_await_a_user_that_has_to_be_loaded(engine: str) -> None:
+    with override_settings(ROOT_URLCONF=user_page(), SESSION_ENGINE=engine):
+        session = session_store()()
+        await channels_login({"session": session}, FixedUsers().get_user("bob"))
+        await session.asave()
+        client = AsyncClient()
+        client.cookies["sessionid"] = session.session_key
+        with pytest.raises(SynchronousOnlyOperation, match=r"await request\.auser\(\) first"):
+            await client.get("/")
+        assert (await client.get("/?load")).text == "bob"
+
+
+def test_a_page_that_looks_for_the_user_or_the_session_varies_with_the_cookie(client: Client) -> None:
+    assert client.get("/whoami/")["Vary"] == "Cookie"
+    read = path("", lambda request: HttpResponse(request.session.get("a")))
+    with override_settings(ROOT_URLCONF=type("urls", (), {"urlpatterns": [read]})):
+        assert client.get("/")["Vary"] == "Cookie"
+    assert "Vary" not in client.get("/")
+
+
 def test_the_user_model_is_a_name_until_it_is_used() -> None:
     user = get_user_model()
     assert user is models.User and not isinstance(models.AnonymousUser(), user)
@@ -197,8 +247,6 @@ def test_the_user_model_is_a_name_until_it_is_used() -> None:
 
 def test_user_and_permissions_in_templates() -> None:
     request = factory.get("/")
-    from django.template import RequestContext
-
     page = Template("{{ user }}{{ user.is_authenticated }}{% if perms.app.add %}y{% else %}n{% endif %}")
     assert page.render(RequestContext(request)) == "AnonymousUserFalsen"
 
