@@ -62,6 +62,7 @@ def get_token(request: HttpRequest) -> str:
     """Return the token for a form or a script; asking for it sends the cookie with the response."""
     if "CSRF_COOKIE" not in request.META:
         rotate_token(request)
+    request.META["CSRF_COOKIE_NEEDS_UPDATE"] = True  # a cookie that is there already lasts longer
     return _mask(request.META["CSRF_COOKIE"])
 
 
@@ -126,7 +127,8 @@ class CsrfViewMiddleware(LoopMiddleware):
     def _store(self, request: HttpRequest, response: Any) -> None:
         secret = request.META["CSRF_COOKIE"]
         if settings.CSRF_USE_SESSIONS:
-            request.session[SESSION_KEY] = secret  # type: ignore[attr-defined]  # SessionMiddleware's
+            if self._stored(request) != secret:  # else the session would be saved for every page
+                request.session[SESSION_KEY] = secret  # type: ignore[attr-defined]  # SessionMiddleware's
             return
         names = ("domain", "path", "secure", "httponly", "samesite")
         options = {name: getattr(settings, f"CSRF_COOKIE_{name.upper()}") for name in names}

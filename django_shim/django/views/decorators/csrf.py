@@ -56,7 +56,6 @@ def ensure_csrf_cookie(view_func: Callable[..., Any]) -> Callable[..., Any]:
     def before(request: Any) -> None:
         middleware.process_request(request)
         get_token(request)
-        request.META["CSRF_COOKIE_NEEDS_UPDATE"] = True
 
     return around(view_func, before, middleware.process_response)
 

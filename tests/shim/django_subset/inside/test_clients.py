@@ -131,6 +131,29 @@ def test_the_secret_can_live_in_the_session(strict: Client) -> None:
         assert Client(enforce_csrf_checks=True).post("/form/", form).status_code == 403
 
 
+async def test_the_secret_can_live_in_a_session_whose_store_waits() -> None:
+    async def page(request):
+        return HttpResponse(get_token(request))
+
+    urls = type("urls", (), {"urlpatterns": [path("", page)]})
+    with override_settings(CSRF_USE_SESSIONS=True, SESSION_ENGINE="compat.session_layer", ROOT_URLCONF=urls):
+        client = AsyncClient(enforce_csrf_checks=True)
+        token = (await client.get("/")).text
+        assert (await client.post("/", {"csrfmiddlewaretoken": token})).status_code == 200
+        again = await client.get("/")
+        assert again.status_code == 200 and not again.cookies  # the same secret: the session is not saved
+        client.cookies["sessionid"] = "a" * 32
+        assert (await client.get("/")).status_code == 200
+
+
+def test_a_page_with_a_token_renews_the_cookie_and_is_for_its_client_alone(strict: Client) -> None:
+    first, second = strict.get("/form/"), strict.get("/form/")
+    assert second["Vary"] == "Cookie"
+    assert second.cookies["csrftoken"].value == first.cookies["csrftoken"].value
+    assert second.cookies["csrftoken"]["max-age"] == 31449600
+    assert "csrftoken" not in strict.get("/").cookies
+
+
 def test_a_token_without_a_request_is_warned_about() -> None:
     with override_settings(DEBUG=True), pytest.warns(UserWarning, match="csrf_token"):
         assert Template("{% csrf_token %}").render(Context()) == ""
