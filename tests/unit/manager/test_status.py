@@ -84,7 +84,7 @@ def test_faults_security_small_ticket_is_good_once_and_for_its_own_page(manager:
             assert told["count"] == 1 and told["silent"] == []
             confirm = {"confirm": told["confirm"]}
             assert order(confirm, Origin="http://evil.example").status_code == 403
-            assert order(confirm).json() == {"count": 1, "silent": []}
+            assert order(confirm).json() == {"count": 1, "silent": [], "whole": False}
             assert alice.wait_closed()[0] == 1008
         assert order(confirm).status_code == 409 and "already" in order(confirm).json()["problem"]
 
