@@ -8,6 +8,7 @@ import contextvars
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
 
@@ -20,12 +21,34 @@ from compat.timings import Timing
 from compat.tracing import Tracing
 from compat.types import Message
 
-__all__ = ["blocking_send", "executor", "in_threads", "observed", "require_own_thread", "thread_limit"]
+__all__ = [
+    "blocking_send",
+    "executor",
+    "in_threads",
+    "observed",
+    "own_threads",
+    "require_own_thread",
+    "thread_limit",
+]
 
+T = TypeVar("T")
+
+
+class OwnThreads(ThreadPoolExecutor):
+    """An executor that makes a thread for each call."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[T]:
+        """Call ``fn`` in a new thread; see ``Executor.submit``."""
+        with_thread = ThreadPoolExecutor(1, thread_name_prefix="sync-consumer")
+        try:
+            return with_thread.submit(fn, *args, **kwargs)
+        finally:
+            with_thread.shutdown(wait=False)  # the thread ends with the call
+
+
+own_threads = OwnThreads()
 _executor: ThreadPoolExecutor | None = None
 _executor_lock = threading.Lock()
-_here = threading.local()
-"""``call``: the ``_Once`` that the thread makes."""
 
 
 def executor() -> ThreadPoolExecutor:
@@ -66,9 +89,8 @@ def blocking_send(socket: Socket) -> Callable[[Message], None]:
     def send(message: Message) -> None:
         require_own_thread()
         sending = asyncio.run_coroutine_threadsafe(socket.send(message), socket.loop)
-        call: _Once | None = getattr(_here, "call", None)
-        if call is not None:
-            call.sends(sending)
+        if _here.call is not None:
+            _here.call.sends(sending)
         try:
             sending.result()
         except concurrent.futures.CancelledError:
@@ -159,7 +181,7 @@ class _Once:
         if not self._begun.acquire(blocking=False):
             return
         close_old_connections()
-        _here.call = self
+        _here.make(self)
         try:
             self._handler(self._message)
         except BaseException as error:
@@ -168,5 +190,18 @@ class _Once:
         else:
             self.done.set_result(None)
         finally:
-            _here.call = None
+            _here.make(None)
             close_old_connections()
+
+
+class _Here(threading.local):
+    """What the current thread does."""
+
+    call: _Once | None = None
+    """The call that it makes, or None."""
+
+    def make(self, call: _Once | None) -> None:
+        self.call = call
+
+
+_here = _Here()

@@ -9,6 +9,7 @@ internals of asgiref, as ``thread_locals`` says.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import threading
 import time
@@ -30,7 +31,7 @@ from compat.engine.reader import TaskReader
 from compat.engine.scheduler import Scheduler
 from compat.engine.shielding import uncancel, whole
 from compat.engine.socket import Socket, says_gone
-from compat.engine.threads import executor, observed, require_own_thread
+from compat.engine.threads import observed, require_own_thread
 from compat.exceptions import StopConsumer
 from compat.types import Message
 
@@ -233,7 +234,7 @@ class Bridge(Unsent):
     async def call(self, message: Message) -> None:
         """Run the handler of ``message`` in a thread after ``idle``, when no other handler runs."""
         # A running thread cannot be cancelled, but a task that waits for it can, hence ``whole``.
-        await whole(self.pool.loop.run_in_executor(executor(), self._run_alone, message))
+        await whole(self.pool.loop.run_in_executor(self.pool.threads(), self._run_alone, message))
 
     # In worker threads
 
@@ -254,7 +255,9 @@ class Bridge(Unsent):
         if self.worker is None or self.worker.slow:
             self.pool.flush_soon()
         if len(out) >= MAX_UNSENT:
-            self._wait_for_room()
+            worker = self.worker if threading.get_ident() == self.home else None
+            with contextlib.nullcontext() if worker is None else self.pool.step_aside(worker):
+                self._wait_for_room()
 
     def _wait_for_room(self) -> None:
         while len(self.out) >= MAX_UNSENT and not self.closing:

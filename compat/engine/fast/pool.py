@@ -5,7 +5,8 @@ its next message, releases the token, and takes the next connection. A connectio
 again after a turn of the event loop, so that a task that one handler has started begins before the next
 handler runs. Normally one worker runs. Others are woken only if it is stuck in a handler, which a tick
 detects, because more threads compete for the GIL. Before a handler of a message type that was slow, another
-worker takes the queue.
+worker takes the queue. A worker whose handler waits for a client to read does not count among the
+``CHANNEL_THREADS``, so such clients delay no others.
 
 A worker enters asgiref once per busy period, so ``async_to_sync`` in a handler finds the event loop in the
 documented way. After that it stays parked for a moment, because waking it is cheaper than entering again.
@@ -14,16 +15,18 @@ documented way. After that it stays parked for a moment, because waking it is ch
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 from asgiref.sync import sync_to_async
 
 from compat.engine.scheduler import made_for
 from compat.engine.shielding import begun
-from compat.engine.threads import executor, thread_limit
+from compat.engine.threads import executor, own_threads, thread_limit
 
 __all__ = ["TICK_S", "Pool", "Worker", "pool_of"]
 
@@ -103,6 +106,8 @@ class Pool:
         self.active: set[Worker] = set()
         self.parked: Worker | None = None
         """A worker without work that waits ``PARK_S`` for more, or None."""
+        self.aside = 0
+        """How many workers wait ``aside`` for their clients."""
         self.tasks: set[asyncio.Task[None]] = set()
         self.slow_kinds: set[Any] = set()
         self.kicked = self.flushing = self.ticking = False
@@ -141,10 +146,14 @@ class Pool:
         self._ensure_tick()
 
     def _launch(self, worker: Worker) -> None:
-        enter = sync_to_async(self._work, thread_sensitive=False, executor=executor())
+        enter = sync_to_async(self._work, thread_sensitive=False, executor=self.threads())
         task = begun(self.loop, enter(worker))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+
+    def threads(self) -> ThreadPoolExecutor:
+        """Return where a worker or a call gets its thread: outside the pool while others hold its threads."""
+        return own_threads if self.aside else executor()
 
     def _ensure_tick(self) -> None:
         if not self.ticking:
@@ -200,19 +209,19 @@ class Pool:
         self.again.append(connection)
         if not self.turning:
             self.turning = True
-            try:
-                self.loop.call_soon_threadsafe(self._turn)
-            except RuntimeError:
-                pass  # the loop has been closed while a handler still ran
+            self._soon(self._turn)
 
     def flush_soon(self) -> None:
         """Have the loop wake the tasks of the touched connections."""
         if self.touched and not self.flushing:
             self.flushing = True
-            try:
-                self.loop.call_soon_threadsafe(self.flush)
-            except RuntimeError:
-                pass  # the loop has been closed while a handler still ran
+            self._soon(self.flush)
+
+    def _soon(self, callback: Callable[..., None], *args: Any) -> None:
+        try:
+            self.loop.call_soon_threadsafe(callback, *args)
+        except RuntimeError:
+            pass  # the loop has been closed while a handler still ran
 
     def hand_over(self, worker: Worker) -> None:
         """Let another worker take the queue, because ``worker`` is about to run a slow handler."""
@@ -220,10 +229,25 @@ class Pool:
         with self.lock:
             if not self.ready or not all(worker.slow for worker in self.active):
                 return
+        self._soon(self.start, 1)
+
+    @contextlib.contextmanager
+    def step_aside(self, worker: Worker) -> Iterator[None]:
+        """Let another worker take the place of ``worker``, whose handler waits for its client."""
+        with self.lock:
+            self.active.discard(worker)
+            self.aside += 1
         try:
-            self.loop.call_soon_threadsafe(self.start, 1)
-        except RuntimeError:
-            pass
+            if self.ready:
+                self._soon(self.start, 1)
+            yield
+        finally:
+            with self.lock:
+                worker.slow = worker.slow or bool(
+                    self.active
+                )  # it leaves after this if another has the queue
+                self.active.add(worker)
+                self.aside -= 1
 
     def _work(self, worker: Worker) -> None:
         """Take connections until none is left, or until another worker has the queue: one busy period."""
@@ -273,10 +297,7 @@ class Pool:
                 self.active.discard(worker)
                 return False
             worker.slow = False
-        try:
-            self.loop.call_soon_threadsafe(self._ensure_tick)
-        except RuntimeError:
-            pass
+        self._soon(self._ensure_tick)
         return True
 
 

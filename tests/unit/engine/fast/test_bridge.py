@@ -205,6 +205,50 @@ async def test_a_handler_waits_for_a_client_that_does_not_read() -> None:
     await closed([client, other])
 
 
+@pytest.mark.parametrize("more", [-1, 0, 1])
+async def test_clients_that_do_not_read_hold_no_others_up(
+    more: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    reading, ends, waits = asyncio.Event(), [], []
+
+    def receive(self: Any, text: str) -> None:
+        if text == "raise":
+            raise LookupError(text)
+        if text == "page":
+            waits.append(self)
+            for _ in range(3 * MAX_UNSENT):
+                self.send(text_data="x")
+        self.send(text_data=text)
+
+    consumer = receiving(receive, disconnect=lambda self, code: ends.append(code))
+    app = consumer.as_asgi()
+
+    async def stuck(scope: Any, receive: Any, send: Any) -> None:
+        async def send_when_read(message: Message) -> None:
+            if message["type"] == "websocket.send":
+                await reading.wait()
+            await send(message)
+
+        await app(scope, receive, send_when_read)
+
+    count = thread_limit() + more
+    clients = [await Conversation(stuck).open() for _ in range(count)]
+    for client in clients:
+        await client.send_to(text_data="page")
+    await until_async(lambda: len(waits) == count, "all handlers wait for their clients")
+    other = await Conversation(app).open()
+    await other.send_to(text_data="hello")
+    assert await other.receive_from(timeout=20) == "hello"
+    await other.send_to(text_data="raise")
+    assert await other.closed() == 1011
+    assert ends == [1011], "disconnect() has its thread, too"
+    reading.set()
+    for client in clients:
+        assert [await client.receive_from(timeout=20) for _ in range(3 * MAX_UNSENT)]
+        assert await client.receive_from(timeout=20) == "page"
+    await closed(clients)
+
+
 async def test_sending_from_a_thread_of_the_users_own() -> None:
     def receive(self: Any, text: str) -> None:
         threading.Thread(target=self.send, kwargs={"text_data": "from a thread"}).start()
