@@ -309,9 +309,15 @@ class Bridge(Unsent):
         if time.perf_counter() - began < TICK_S:
             self.pool.slow_kinds.discard(self.kind())
 
-    def kind(self) -> tuple[type, Any]:
-        """Return the consumer's class and the message type, under which the pool records slow handlers."""
-        return type(self.consumer), (self.inbox.current or {}).get("type")
+    def kind(self) -> tuple[type, Any] | None:
+        """Return the consumer's class and the message type, under which the pool records slow handlers.
+
+        None if there is no such type, or the connection has ended meanwhile.
+        """
+        consumer, inbox = getattr(self, "consumer", None), getattr(self, "inbox", None)
+        message = None if consumer is None or inbox is None else inbox.current
+        kind = None if message is None else message.get("type")
+        return (type(consumer), kind) if isinstance(kind, str) else None
 
     def _run_alone(self, message: Message) -> None:
         self.home = enter(self.pool.home, self.home, self.context, self.nested)

@@ -47,7 +47,7 @@ class Runnable(Protocol):
         """Handle one message, and release the token; called in a worker thread."""
 
     def kind(self) -> Any:
-        """Return a key for the handler that runs, under which the pool remembers that it is slow."""
+        """Return a key for the handler that runs, under which the pool remembers that it is slow, or None."""
 
     def wake(self) -> None:
         """Wake the connection's task, to send frames or to end; called on the event loop."""
@@ -161,23 +161,30 @@ class Pool:
             self.loop.call_later(TICK_S, self._tick)
 
     def _tick(self) -> None:
+        """Look after the workers, and again after ``TICK_S`` while that is needed, even if this raises."""
+        again = True
+        try:
+            again = self._look_after_workers()
+        finally:
+            self.ticking = again
+            if again:
+                self.loop.call_later(TICK_S, self._tick)
+
+    def _look_after_workers(self) -> bool:
         """Mark workers that are still in the handler of the last tick as stuck, and start others."""
         fast = stuck = 0
         for worker in tuple(self.active):
             if not worker.slow and worker.turns == worker.seen:
                 worker.slow = True
-                connection = worker.connection
-                if connection is not None:
-                    self.slow_kinds.add(connection.kind())
+                kind = None if (connection := worker.connection) is None else connection.kind()
+                if kind is not None:
+                    self.slow_kinds.add(kind)
             worker.seen = worker.turns
             stuck, fast = stuck + worker.slow, fast + (not worker.slow)
         self.flush()
         if self.ready and not fast:
             self.start(max(1, stuck))
-        if fast or (self.ready and len(self.active) < self.size):
-            self.loop.call_later(TICK_S, self._tick)
-        else:
-            self.ticking = False
+        return bool(fast or (self.ready and len(self.active) < self.size))
 
     def flush(self) -> None:
         """Wake the tasks of the touched connections."""

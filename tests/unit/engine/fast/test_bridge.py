@@ -15,6 +15,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 
 from compat.consumer import SyncConsumer
 from compat.engine.fast.bridge import MAX_UNSENT
+from compat.engine.fast.pool import TICK_S, Worker, pool_of
 from compat.engine.threads import executor, thread_limit
 from compat.exceptions import ImproperlyConfigured, StopConsumer
 from compat.generic.websocket import WebsocketConsumer
@@ -78,6 +79,65 @@ async def test_a_fast_client_beside_blocked_ones() -> None:
     gate.set()
     assert {await client.receive_from(timeout=20) for client in blocked} == {"block"}
     await closed(clients)
+
+
+async def test_a_connection_that_ends_while_its_worker_is_preempted() -> None:
+    """Its worker has released the token, and has not recorded yet that the handler has returned."""
+    gate, made = threading.Event(), []
+
+    def receive(self: Any, text: str) -> None:
+        made.append(self)
+        if text == "block":
+            gate.wait(20)
+        self.send(text_data=text)
+
+    ended, blocked, fast = await opened(receiving(receive), 3)
+    await ended.send_to(text_data="x")
+    assert await ended.receive_from() == "x"
+    await ended.disconnect()
+    pool, worker = pool_of(asyncio.get_running_loop()), Worker()
+    worker.connection, worker.seen = made[0].base_send.__self__, worker.turns
+    pool.active.add(worker)
+    await blocked.send_to(text_data="block")
+    await until_async(lambda: worker.slow, "a tick has seen the preempted worker")
+    pool.active.discard(worker)
+    pool.slow_kinds.clear()
+    await fast.send_to(text_data="y")
+    assert await fast.receive_from(timeout=20) == "y"
+    gate.set()
+    assert await blocked.receive_from(timeout=20) == "block"
+    await closed([blocked, fast])
+
+
+async def test_a_message_type_without_a_hash(layer: InMemoryChannelLayer) -> None:
+    """An overridden dispatch() may take any, also while the pool knows slow handlers."""
+    seen: list[Any] = []
+
+    class Lenient(WebsocketConsumer):
+        def dispatch(self, message: Message) -> None:  # type: ignore[override]
+            if message["type"] == ["unhashable"]:
+                seen.append(self.channel_name)
+                time.sleep(3 * TICK_S)
+            else:
+                super().dispatch(message)
+
+        def connect(self) -> None:
+            names.append(self.channel_name)
+            self.accept()
+
+        def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            self.send(text_data=text_data)
+
+    names: list[str] = []
+    pool = pool_of(asyncio.get_running_loop())
+    client = await Conversation(Lenient.as_asgi()).open()
+    pool.slow_kinds.add((Lenient, "another"))
+    for _ in range(3):
+        await layer.send(names[0], {"type": ["unhashable"]})
+    await until_async(lambda: len(seen) == 3, "all three were handled")
+    await client.send_to(text_data="x")
+    assert await client.receive_from() == "x"
+    await client.disconnect()
 
 
 async def test_one_thread_at_will() -> None:
