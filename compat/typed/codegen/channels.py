@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from compat.exceptions import CompatError
@@ -21,15 +21,27 @@ class CannotGenerate(CompatError):
     """No client can be generated from a document."""
 
 
-def names_of(schemas: Collection[str], reserved: Collection[str]) -> dict[str, str]:
-    """Return a class name for each schema, all different, and none of ``reserved``."""
+def names_of(
+    texts: Collection[str], reserved: Iterable[str] = (), convert: Callable[[str], str] | None = None
+) -> dict[str, str]:
+    """Return a name for each text, all different, and none of ``reserved``.
+
+    ``convert`` makes a name of a text (default: ``class_name``). A text that is a name already keeps it.
+    """
+    convert = convert or class_name
     names: dict[str, str] = {}
-    for key in schemas:
-        name = class_name(key)
-        while name in names.values() or name in reserved:
-            name += "_"
-        names[key] = name
+    taken = set(reserved)
+    for text in sorted(texts, key=lambda text: convert(text) != text):
+        names[text] = _untaken(convert(text), taken)
     return names
+
+
+def _untaken(name: str, taken: set[str]) -> str:
+    """Return ``name``, with underscores if it is taken, and take it."""
+    while name in taken:
+        name += "_"
+    taken.add(name)
+    return name
 
 
 def class_name(text: str) -> str:
@@ -48,13 +60,16 @@ def channels_of(document: Json, names: Mapping[str, str]) -> list[Channel]:
         raise CannotGenerate(f"expected an AsyncAPI document of version 3, found asyncapi: {version}")
     if not document.get("channels"):
         raise CannotGenerate("the document has no channels, so a client has nothing to connect to")
-    return [Channel(document, id, channel, names) for id, channel in document["channels"].items()]
+    taken = set(names.values())
+    return [Channel(document, id, channel, names, taken) for id, channel in document["channels"].items()]
 
 
 class Channel:
-    """A channel: a connection, or a topic within connections."""
+    """A channel: a connection, or a topic within connections. It adds the name of its class to ``taken``."""
 
-    def __init__(self, document: Json, id: str, channel: Json, names: Mapping[str, str]) -> None:
+    def __init__(
+        self, document: Json, id: str, channel: Json, names: Mapping[str, str], taken: set[str]
+    ) -> None:
         self.description: str = channel.get("description") or f"The channel {id}."
         self.address: str = channel.get("address") or ""
         self.parameters: list[str] = re.findall(r"\{(\w+)\}", self.address)
@@ -64,9 +79,8 @@ class Channel:
         self.topic = None if topic is None or topic.get("default") else topic
         self.is_subscription = topic is not None and self.topic is None
         """The connection itself is a topic."""
-        self.name = class_name(id) + ("Channel" if self.topic is None else "Topic")
-        while self.name in names.values():
-            self.name += "_"
+        kind = "Channel" if self.topic is None else "Topic"
+        self.name = _untaken(class_name(id) + kind, taken)
         self.sends: dict[str, str] = {}
         """What the client sends: schemas by class."""
         self.receives: dict[str, tuple[str, str]] = {}

@@ -19,10 +19,12 @@ from compat.typed.codegen.python import (
     literal,
 )
 
-__all__ = ["Models"]
+__all__ = ["RUNTIME", "Models"]
 
 Schema = Mapping[str, Any]
 
+RUNTIME = ("ClientError", "ConnectionLost", "MessageRefused", "UnknownMessage")
+"""The classes of the runtime that a package exports beside its messages."""
 SCALARS = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
 FORMATS = {
     "date": ("datetime", "date"),
@@ -43,7 +45,9 @@ LIMITS = {
     "multipleOf": "multiple_of",
     "pattern": "pattern",
 }
-RESERVED = frozenset(("Any", "Literal", "Model", "Annotated", "Field", "BaseModel", "ConfigDict"))
+RESERVED = frozenset(
+    ("Any", "Literal", "Model", "Annotated", "Field", "BaseModel", "ConfigDict", "TypeAlias", *RUNTIME)
+)
 
 
 class Models:
@@ -92,15 +96,16 @@ class Models:
         if schema.get("description"):
             body += docstring(schema["description"], "    ")
         fields: list[str] = []
-        for key, inner in schema.get("properties", {}).items():
-            fields += self._field(key, inner, key in schema.get("required", ()))
+        properties = schema.get("properties", {})
+        names = names_of(properties, convert=_field_name)
+        for key, inner in properties.items():
+            fields += self._field(key, names[key], inner, key in schema.get("required", ()))
         if body and fields:
             body.append("")
         body += fields
         yield from body or ["    pass"]
 
-    def _field(self, key: str, schema: Schema, required: bool) -> Iterator[str]:
-        name = _field_name(key)
+    def _field(self, key: str, name: str, schema: Schema, required: bool) -> Iterator[str]:
         default = self._default(schema, required)
         kind = self.type_of(schema)
         if default == "None":

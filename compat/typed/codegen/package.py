@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from importlib.resources import files
 from pathlib import Path
 
-from compat.typed.codegen.channels import DO_NOT_EDIT, Channel, Json, channels_of
-from compat.typed.codegen.models import Models
+from compat.typed.codegen.channels import DO_NOT_EDIT, Channel, Json, channels_of, names_of
+from compat.typed.codegen.models import RUNTIME, Models
 from compat.typed.codegen.python import (
     WIDTH,
     Bracketed,
@@ -28,6 +28,8 @@ from compat.typed.codegen.python import (
 
 __all__ = ["client_files", "write_client"]
 
+ARGUMENTS = ("cls", "base_url", "query", "headers")
+"""The arguments of every ``connect()``."""
 BASE_MODEL = '''
 
 class Model(BaseModel):
@@ -133,6 +135,7 @@ class _ChannelClass:
             yield from self._connect()
 
     def _connect(self) -> Iterator[str]:
+        names = names_of(self.channel.parameters, ARGUMENTS, identifier)
         yield from (
             "",
             "    @classmethod",
@@ -141,12 +144,12 @@ class _ChannelClass:
             "        base_url: str,",
             "        *,",
         )
-        yield from (f"        {identifier(name)}: str," for name in self.channel.parameters)
+        yield from (f"        {names[key]}: str," for key in self.channel.parameters)
         yield "        query: Mapping[str, str] | None = None,"
         yield "        headers: Mapping[str, str] | None = None,"
         yield f"    ) -> AbstractAsyncContextManager[{self.name}]:"
         yield '        """Connect to the server at ``base_url``, such as ws://localhost:8000."""'
-        given = [f"{literal(name)}: {identifier(name)}" for name in self.channel.parameters]
+        given = [f"{literal(key)}: {names[key]}" for key in self.channel.parameters]
         parameters: Expression = Bracketed("", given, "{}")
         yield from assignment(
             "url = ", Bracketed("cls.url", ["base_url", parameters, "query"], "()"), "        "
@@ -188,7 +191,7 @@ def _package(document: Json, classes: list[_ChannelClass], models: Models) -> It
     yield ""
     exported = {
         "channels": sorted((one.name for one in classes), key=str.lower),
-        "connection": ["ClientError", "ConnectionLost", "MessageRefused", "UnknownMessage"],
+        "connection": list(RUNTIME),
         "messages": sorted(models.names.values(), key=str.lower),
     }
     for module, names in exported.items():
