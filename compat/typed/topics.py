@@ -56,8 +56,8 @@ class Topic(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
     """A conversation that clients subscribe to, with an instance for each subscription of a connection.
 
     ``pattern`` is the name of the topic, with parameters in braces; a parameter matches everything up to the
-    next colon, and its value is in ``params``. ``consumer`` is the consumer of the connection, ``topic`` the
-    whole name.
+    next colon, except control characters, and its value is in ``params``. ``consumer`` is the consumer of the
+    connection, ``topic`` the whole name.
     """
 
     pattern: ClassVar[str]
@@ -77,7 +77,7 @@ class Topic(Conversation[ReceiveEvent], Generic[ReceiveEvent]):
             raise TypeError(f"{cls.__qualname__}.pattern {pattern!r} uses a parameter twice")
         literal_and_name = PARAMETER.split(pattern)
         parts = (
-            re.escape(part) if index % 2 == 0 else f"(?P<{part}>[^:]+)"
+            re.escape(part) if index % 2 == 0 else rf"(?P<{part}>[^:\x00-\x1f\x7f]+)"
             for index, part in enumerate(literal_and_name)
         )
         cls._regex = re.compile("".join(parts))

@@ -310,6 +310,17 @@ def test_patterns() -> None:
         Topic.parse("x")
 
 
+@pytest.mark.parametrize("text", ["\0", "\n", "\x1f", "\x7f"])
+def test_a_parameter_has_no_control_characters(text: str) -> None:
+    """``int("1\\n")`` is 1, so an ``authorize()`` that converts its parameter would admit it."""
+    assert all(RunTopic.parse(f"run:{name}") is None for name in (text, f"1{text}", f"{text}1", f"1{text}1"))
+
+
+@pytest.mark.parametrize("text", [" ", "~", "\x80", "é", "a b/c?"])
+def test_a_parameter_may_have_any_other_character(text: str) -> None:
+    assert RunTopic.parse(f"run:{text}") == {"run_id": text}
+
+
 @pytest.mark.parametrize("name", ["run:1", "run:café", "run:" + "x" * 500, "run:a b"])
 def test_groups_of_topics_are_valid_and_tell_topics_apart(name: str) -> None:
     assert require_valid_group_name(RunTopic.group_name(name))
