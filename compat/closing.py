@@ -7,10 +7,11 @@ of real Channels in a mixed fleet has no handler for it.
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from compat.exceptions import InvalidChannelLayerError
 from compat.layers import DEFAULT_CHANNEL_LAYER, channel_layers, get_channel_layer
-from compat.names import person_group, user_group
+from compat.names import person_group, user_group, user_key
 
 __all__ = ["CLOSE", "POLICY_VIOLATION", "close_group", "close_user", "user_group"]
 
@@ -42,9 +43,23 @@ async def close_user(
     *,
     alias: str = DEFAULT_CHANNEL_LAYER,
 ) -> Any:
-    """Close every connection of the user with this key (``pk`` or ``identity``, …) with ``code``.
+    """Close every connection of a user with ``code``; ``user_id`` is the user, or its key (``pk``, …).
 
     Only consumers with ``user_groups = True`` are closed, and those that were present in a group as the user.
+    Raises TypeError for an object that is neither a user nor a key: a str, an int or a UUID.
     """
-    await close_group(person_group(str(user_id)), code, reason, alias=alias)
-    return await close_group(user_group(user_id), code, reason, alias=alias)
+    key = _key_of(user_id)
+    await close_group(person_group(key), code, reason, alias=alias)
+    return await close_group(user_group(key), code, reason, alias=alias)
+
+
+def _key_of(user: object) -> str:
+    if hasattr(user, "pk") or hasattr(user, "is_authenticated"):
+        return str(user_key(user))
+    if isinstance(user, str | int | UUID):
+        return str(user)
+    raise TypeError(
+        f"close_user() takes a user or its key: a str, an int or a UUID; found {type(user).__name__} "
+        f"{user!r}. The key is what the user's connections are known by: the first of pk, id, identity "
+        "and username"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import uuid
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -234,6 +235,25 @@ async def test_a_user_of_starlette_is_closed_by_the_name(layer: InMemoryChannelL
     await close_user("ada", 4001)
     assert (await client.receive_output())["code"] == 4001
     await client.disconnect()
+
+
+@pytest.mark.parametrize("key", [7, "seven", uuid.UUID(int=7), "user"], ids=lambda key: type(key).__name__)
+async def test_a_user_is_closed_by_its_key_or_by_itself(layer: InMemoryChannelLayer, key: Any) -> None:
+    user = SimpleNamespace(pk=7 if key == "user" else key, is_authenticated=True)
+    client = Conversation(chat("async", user_groups=True).as_asgi())
+    client.scope["user"] = user
+    await client.open()
+    await close_user(user if key == "user" else key, 4001)
+    assert (await client.receive_output())["code"] == 4001
+    await client.disconnect()
+
+
+@pytest.mark.parametrize("found", [None, object(), ["ada"], b"ada", SimpleNamespace(name="ada")])
+async def test_what_is_neither_a_user_nor_a_key_closes_nobody_with_an_error(
+    layer: InMemoryChannelLayer, found: Any
+) -> None:
+    with pytest.raises(TypeError, match=rf"a str, an int or a UUID; found {type(found).__name__} "):
+        await close_user(found)
 
 
 async def test_closing_without_a_layer() -> None:
