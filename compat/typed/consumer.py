@@ -33,6 +33,8 @@ from compat.types import Message
 
 __all__ = ["AsyncJsonWebsocketConsumer"]
 
+NO_SUCH_TOPIC = 4404
+"""The close code if the parameters of the route make no name of the default topic."""
 # A subclass that overrides one of these methods receives JSON values instead of text.
 SEEING_OUTPUT = ("send", "send_json", "encode_json", "handle_group_message")
 SEEING_INPUT = ("receive_json", "decode_json", "handle_json")
@@ -128,7 +130,10 @@ class AsyncJsonWebsocketConsumer(
             self.log_websocket_message or self.send_message_immediately or self.send_completion
         )
         if self.default_topic is not None and self._is_open():
-            await self._subscribe(self._default_topic_name())
+            name = self._default_topic_name()
+            await self._subscribe(name)  # an error is answered
+            if self.default_topic.parse(name) is None:
+                await self.close(NO_SUCH_TOPIC)
 
     async def post_authentication(self) -> None:
         """Override to act after the authentication, when the groups are joined and no message has been

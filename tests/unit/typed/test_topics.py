@@ -257,6 +257,29 @@ async def test_a_topic_on_a_route_of_its_own(layer: InMemoryChannelLayer) -> Non
     await client.leave()
 
 
+@pytest.mark.parametrize("value", ["a:b", ":", "1\n"])
+async def test_a_route_with_a_value_that_no_topic_has_is_closed(
+    layer: InMemoryChannelLayer, value: str
+) -> None:
+    client = Talk(RunTopic.as_consumer().as_asgi(), "/ws/run/")
+    client.scope["path_params"] = {"run_id": value}
+    await client.open()
+    assert (await client.hear())["payload"]["reason"] == TopicErrorReason.UNKNOWN_TOPIC
+    assert await client.closed() == 4404
+    assert layer.groups == {}
+
+
+async def test_a_route_to_a_topic_that_is_not_allowed_stays_open(layer: InMemoryChannelLayer) -> None:
+    """Who is allowed later may subscribe on the same connection."""
+    client = Talk(RunTopic.as_consumer().as_asgi(), "/ws/run/")
+    client.scope["path_params"] = {"run_id": "forbidden"}
+    await client.open()
+    for _ in range(2):
+        assert (await client.hear())["payload"]["reason"] == TopicErrorReason.UNAUTHORIZED
+        await client.say({"action": "subscribe"})
+    await client.leave()
+
+
 async def test_a_route_that_lacks_the_topics_parameters(
     layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
 ) -> None:
