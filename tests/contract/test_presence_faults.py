@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -44,7 +45,7 @@ async def lose(server: Any) -> None:
         keys = server.keys.at(index)
         for kind in ("presence", "present"):
             await station.delete_all(index, f"{keys.prefix}:{kind}:")
-        await station.shards.call(index, b"DEL", keys.processes, keys.dying)
+        await station.shards.call(index, b"DEL", keys.processes, keys.dying, keys.last_version)
 
 
 async def test_presence_r3_a_dead_server_s_people_leave_once(
@@ -90,6 +91,30 @@ async def test_a_redis_that_has_lost_everything(servers: Any, short: None, redis
     await lose(one)
     for server in (one, two):
         await here(server, {"ada": 1, "bob": 1})
+
+
+async def test_a_clock_of_redis_that_is_set_back_hides_nobody(
+    servers: Any, short: None, redis_only: None
+) -> None:
+    one, two = servers(presence=PRESENCE)
+    tab = await (await Tab.open(two, User("bob"))).join()
+    (station,) = two._stations.all()
+    index, people, _ = station.attendance.people._where("chat_x")
+    version = int(await station.shards.call(index, b"HGET", people, b"v"))
+    # The clock was an hour ahead when the group began.
+    await station.shards.call(index, b"HSET", people, b"v", version + 3600 * 10**6)
+    told: list[dict[str, Any]] = []
+    page = await Tab.open(one)
+    await one.show("chat_x", page.channel, lambda text: told.append(json.loads(text)))
+    await tab.close()
+    await until_async(lambda: "bob" in told[-1].get("leaves", {}), "the group is empty, and its hash gone")
+    assert await station.shards.call(index, b"EXISTS", people) == 0
+    await (await Tab.open(two, User("bob"))).join()
+    await until_async(lambda: "bob" in told[-1].get("joins", {}), "the page is told of who comes after")
+    versions = [each["version"] for each in told]
+    assert versions == sorted(set(versions)), "a higher version is a later one"
+    for server in (one, two):
+        await here(server, {"bob": 1})
 
 
 async def test_a_lost_lease_is_noticed_by_the_next_who_comes(

@@ -1,6 +1,6 @@
 -- Takes a connection out of the people of a group; returns {0 if that is to be repeated, because it is the person's
 -- last one and may be replaced, the version}.
--- KEYS: the people, the topic, the groups of the process
+-- KEYS: the people, the topic, the groups of the process, the last version
 -- ARGV: the command to publish with, seconds to keep the people, the group, the person's key, the channel, 'soon',
 --       'later' or 'now', 1 if the process has no other connection in the group
 local key, channel, how = ARGV[4], ARGV[5], ARGV[6]
@@ -20,7 +20,7 @@ if entry then
   end
   local joins, leaves = {}, {}
   write(KEYS[1], key, person, before, joins, leaves)
-  version = publish(KEYS[1], KEYS[2], ARGV[1], ARGV[2], joins, leaves)
+  version = publish(KEYS[1], KEYS[2], KEYS[4], ARGV[1], ARGV[2], joins, leaves)
 end
 if ARGV[7] == '1' then redis.call('SREM', KEYS[3], ARGV[3]) end
 return {1, version}

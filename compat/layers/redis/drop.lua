@@ -1,5 +1,5 @@
 -- Takes the connections of a dead process out of some of the people of a group.
--- KEYS: the people, the topic
+-- KEYS: the people, the topic, the last version
 -- ARGV: the command to publish with, seconds to keep the people, the process, the keys of the people
 local joins, leaves = {}, {}
 for i = 4, #ARGV do
@@ -13,5 +13,5 @@ for i = 4, #ARGV do
     write(KEYS[1], ARGV[i], person, before, joins, leaves)
   end
 end
-publish(KEYS[1], KEYS[2], ARGV[1], ARGV[2], joins, leaves)
+publish(KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2], joins, leaves)
 return #joins + #leaves

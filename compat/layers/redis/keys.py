@@ -34,7 +34,7 @@ DEFAULT_WORD = "specific."
 """The first word of channel names, unless ``new_channel()`` is given another one."""
 
 OWNED = ("group", "joined", "census", "queue-history", "queue-position", "presence", "present")
-SINGLE = ("leases", "channels", "processes", "dying", "reports", "reporters")
+SINGLE = ("leases", "channels", "processes", "dying", "last-version", "reports", "reporters")
 HASH_VALUES = 4096
 CHANNEL_MARK = "__channel__"
 
@@ -201,6 +201,11 @@ class Keys:
     def dying(self) -> str:
         """The sorted set of those whose lease has run out, by the time at which they are to be taken out."""
         return f"{self.prefix}:dying"
+
+    @property
+    def last_version(self) -> str:
+        """The highest version of a group that nobody is in any more, where new groups go on."""
+        return f"{self.prefix}:last-version"
 
     # Reports, on all layers
 

@@ -50,11 +50,13 @@ local function write(people, key, person, before, joins, leaves)
   end
 end
 
--- Publishes what has changed, and returns the version. A version never comes again, because that of a new hash is the time.
-local function publish(people, topic, command, keep_s, joins, leaves)
+-- Publishes what has changed, and returns the version. The versions of a group only grow: that of a new hash is the time,
+-- or follows on `last`, the highest version of a hash that is gone, if the clock was set back.
+local function publish(people, topic, last, command, keep_s, joins, leaves)
   local version = tonumber(redis.call('HGET', people, 'v') or 0)
   if #joins + #leaves > 0 then
-    version = (version > 0 and version or now_us()) + 1
+    if version == 0 then version = math.max(now_us(), tonumber(redis.call('GET', last) or 0)) end
+    version = version + 1
     local text = string.format('%.0f', version)
     redis.call('HSET', people, 'v', text)
     redis.call(command, topic, '{"version":' .. text .. ',"joins":{' .. table.concat(joins, ',') ..
@@ -62,6 +64,8 @@ local function publish(people, topic, command, keep_s, joins, leaves)
   end
   if redis.call('HLEN', people) <= 1 then
     redis.call('DEL', people)
+    local highest = math.max(version, tonumber(redis.call('GET', last) or 0))
+    if highest > 0 then redis.call('SET', last, string.format('%.0f', highest), 'EX', keep_s) end
   else
     redis.call('EXPIRE', people, keep_s)
   end

@@ -113,7 +113,7 @@ class RedisPeople:
             version = await self._station.shards.run(
                 shard,
                 ENTER,
-                [people, topic, keys.present(name), keys.processes],
+                [people, topic, keys.present(name), keys.processes, keys.last_version],
                 *(publish, KEEP_S, name, *place, int(away), meta),
                 *(MAX_ENTRIES, int(LEASE_S * 1000), int(shard in self._fresh)),
             )
@@ -126,10 +126,11 @@ class RedisPeople:
     async def depart(self, place: Place, how: str, *, last: bool) -> tuple[bool, int]:
         """See ``People``."""
         shard, people, topic = self._where(place.group)
+        keys = self._station.keys.at(shard)
         departed, version = await self._station.shards.run(
             shard,
             DEPART,
-            [people, topic, self._station.keys.at(shard).present(self._name(shard))],
+            [people, topic, keys.present(self._name(shard)), keys.last_version],
             *(await self._layer._publishing(), KEEP_S, *place, how, int(last)),
         )
         return bool(departed), version
@@ -261,7 +262,7 @@ class RedisPeople:
                 if found:
                     any_left = True
                     told = (await self._layer._publishing(), KEEP_S, process)
-                    await shards.run(shard, DROP, [people, topic], *told, *found)
+                    await shards.run(shard, DROP, [people, topic, keys.at(shard).last_version], *told, *found)
         await shards.call(shard, b"DEL", present)
         await shards.call(shard, b"ZREM", keys.at(shard).dying, process)
         if any_left:  # else it had nobody here any more

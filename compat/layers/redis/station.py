@@ -287,7 +287,7 @@ class Station:
         keys = self.keys.at(index)
         for kind in ("presence", "present"):
             await self.delete_all(index, f"{keys.prefix}:{kind}:")
-        await self.shards.call(index, b"DEL", keys.processes, keys.dying)
+        await self.shards.call(index, b"DEL", keys.processes, keys.dying, keys.last_version)
         if "attendance" in self.__dict__:
             self.attendance.clear()
 
