@@ -6,6 +6,8 @@ local now = redis.call('TIME')
 local at = now[1] * 1000000 + now[2]
 local limit, window, burst = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', at - window)
+-- what is later than now came before the clock was set back, and would count for as long again
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '(' .. string.format('%.0f', at), '+inf')
 local held = redis.call('ZCARD', KEYS[1])
 local free_at = 0
 if held >= limit then
