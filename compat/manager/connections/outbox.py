@@ -104,10 +104,8 @@ class Outbox:
 
     def push(self, frame: Frame) -> bool:
         """Queue ``frame``; return False if a frame was lost, this one or an older one."""
-        queue = self._queue
-        if queue:
-            limits = self._limits
-            if len(queue) >= limits.frames or self._size + frame.size > limits.size:
+        if self._queue:
+            if not self._has_room(frame):
                 return self._overflow(frame)
         elif self._broken:
             return False
@@ -175,11 +173,18 @@ class Outbox:
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
+    def _has_room(self, frame: Frame) -> bool:
+        limits = self._limits
+        return len(self._queue) < limits.frames and self._size + frame.size <= limits.size
+
     def _overflow(self, frame: Frame) -> bool:
-        overflow = self._limits.overflow
-        self._statistics.drop(self.connection, len(self._queue))
+        queue, overflow = self._queue, self._limits.overflow
+        self._statistics.drop(self.connection, len(queue))
         if overflow == "drop_oldest":
-            self._size -= self._queue.popleft().size
+            self._size -= queue.popleft().size
+            while queue and not self._has_room(frame):  # it may be as large as several of them
+                self._statistics.drop(self.connection, len(queue))
+                self._size -= queue.popleft().size
             self._append(frame)
         elif overflow == "close":
             self._break(TRY_AGAIN_LATER)

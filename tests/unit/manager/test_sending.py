@@ -239,6 +239,22 @@ async def test_what_waits_is_bounded_in_bytes(make_manager: MakeManager) -> None
     slow.go_on_reading()
 
 
+async def test_a_large_frame_replaces_as_many_small_ones_as_it_needs(make_manager: MakeManager) -> None:
+    manager = make_manager(WS_MAX_MESSAGE_SIZE=1000, outbox_bytes=1, on_overflow="drop_oldest")
+    connection, slow = await connector(manager)("slow", "room")
+    slow.stop_reading()
+    for _ in range(11):  # the first is on its way; ten of 100 bytes wait
+        await manager.send(connection, {"small": "x" * 88})
+    outbox = connection.outbox
+    assert outbox is not None and len(outbox) == 10 and manager.statistics.dropped == {}
+    await manager.send(connection, {"large": "x" * 488})  # of 500 bytes: it replaces five
+    assert len(outbox) == 6 and manager.statistics.dropped == {"slow client": 5}
+    for _ in range(10):
+        await manager.send(connection, {"large": "x" * 488})
+    assert len(outbox) == 2
+    slow.go_on_reading()
+
+
 async def test_a_slow_client_can_be_closed(make_manager: MakeManager) -> None:
     manager = make_manager(outbox_frames=5, on_overflow="close")
     connection, slow = await connector(manager)("slow", "room")
