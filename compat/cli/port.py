@@ -8,6 +8,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,9 @@ import typer
 
 from compat.cli.application import refuse_own_compat
 from compat.cli.check import django_names, progress_bar
-from compat.cli.moves import APPS, LIBRARIES, WITH_DJANGO
-from compat.cli.porting.judge import DjangoNames
-from compat.cli.porting.references import References, parsed, references
+from compat.cli.moves import LIBRARIES, WITH_DJANGO
+from compat.cli.porting.judge import DjangoNames, left
+from compat.cli.porting.references import parsed, references_of
 from compat.cli.porting.repository import refuse_dirty
 from compat.cli.porting.sources import NotRead, Sources, read, sources
 from compat.cli.printable import printable
@@ -26,7 +27,7 @@ from compat.exceptions import CompatError
 if TYPE_CHECKING:
     import libcst as cst
 
-    from compat.cli.porting.idioms import Apps
+    from compat.cli.porting.apps import Settings
 
 __all__ = ["NeedsLibCST", "port", "ported"]
 
@@ -39,6 +40,8 @@ RELEVANT = {
     DjangoNames.shim: re.compile(rb"\b(django|" + LIBRARY + rb")\b|" + ROUTES + rb"|INSTALLED_APPS"),
 }
 """A file that does not match is not parsed."""
+
+USES_DJANGO = re.compile(rb"^[ \t]*((from|import) django\b|INSTALLED_APPS\b)", re.MULTILINE)
 
 LONGEST_DIFF = 50_000
 """The number of lines; the time of a diff grows with their square."""
@@ -74,11 +77,21 @@ def port(path: Path, *, write: bool, force: bool, only_imports: bool, django: st
     if not write:
         for file, text in changed.items():
             _show_diff(file, folder, before[file].decode(errors="replace"), text.decode(errors="replace"))
+    if not only_imports:
+        for file, text in after.items():
+            _tell_left(file.relative_to(folder).as_posix(), text)
     _conclude(len(changed) - len(failed), len(before), write, names)
     on_django = changed and not only_imports and names is DjangoNames.keep
     if on_django and _lacks_app({**before, **after}.values()):
         typer.echo(f'No INSTALLED_APPS in these files has "{WITH_DJANGO}": add it to the site\'s settings')
     return 1 if failed else 0
+
+
+def _tell_left(name: str, text: bytes) -> None:
+    """Report the strings that are left for the user to decide."""
+    for one in references_of(text).texts:
+        if what := left(one):
+            typer.secho(printable(f"{name}:{one.line}: {what}"), fg="yellow")
 
 
 def _contents(found: Sources) -> Iterator[tuple[Path, bytes]]:
@@ -131,7 +144,7 @@ def _lacks_app(texts: Iterable[bytes]) -> bool:
     compat.
     """
     texts = list(texts)
-    uses_django = any(re.search(rb"^[ \t]*(from|import) django\b", text, re.MULTILINE) for text in texts)
+    uses_django = any(USES_DJANGO.search(text) for text in texts)
     return uses_django and not any(WITH_DJANGO.encode() in text for text in texts)
 
 
@@ -148,10 +161,10 @@ def ported(
     files: Mapping[Path, bytes], django: DjangoNames, *, only_imports: bool = False
 ) -> Iterator[tuple[Path, bytes]]:
     """Yield each file and its new content; a file that cannot be parsed keeps its content."""
-    apps = None if only_imports else _apps(files)
+    settings = None if only_imports else _settings(files)
     for file, before in files.items():
         try:
-            yield file, _rewritten(file, before, django, apps)
+            yield file, _rewritten(file, before, django, settings)
         except (_CannotParse, RecursionError) as error:
             why = error if isinstance(error, _CannotParse) else "its code is nested too deeply"
             _left_out(file, f"it cannot be read: {why}")
@@ -162,19 +175,20 @@ class _CannotParse(Exception):
     """A file cannot be parsed; the message is that of the parser."""
 
 
-def _rewritten(file: Path, before: bytes, django: DjangoNames, apps: _Settings | None) -> bytes:
+def _rewritten(file: Path, before: bytes, django: DjangoNames, settings: Settings | None) -> bytes:
     from compat.cli.porting.idioms import Routes, Strings
     from compat.cli.porting.rewrite import Imports
 
-    module = _parsed(before)
-    steps: list[cst.CSTTransformer] = [Imports(django)]
-    if apps is not None:
+    module = settings and settings.module(file)
+    steps: list[cst.CSTTransformer] = []
+    if settings is not None:
         # Each step walks the whole tree, so only steps that can find something run.
+        if module is not None:
+            steps.append(settings.of(file))  # the first, because it knows the nodes of this tree
         steps += [Strings()] * bool(IN_STRINGS.search(before))
         steps += [Routes()] * (ROUTES in before)
-        if APPS_SETTING in before:
-            steps.append(apps.of(file))
-    for step in steps:
+    module = module or _parsed(before)
+    for step in [*steps, Imports(django)]:
         module = module.visit(step)
     return module.bytes
 
@@ -192,31 +206,15 @@ def _parsed(source: bytes) -> cst.Module:
         raise _CannotParse(str(getattr(error, "message", None) or error)) from error
 
 
-class _Settings:
-    """The apps in the settings of the whole project."""
+def _settings(files: Mapping[Path, bytes]) -> Settings:
+    from compat.cli.porting.apps import Settings
 
-    def __init__(self, found: dict[Path, References]) -> None:
-        from compat.cli.porting.idioms import replaced_apps
-
-        texts = [text for one in found.values() for text in one.texts if text.setting.endswith("APPS")]
-        present = frozenset(text.value for text in texts if text.value in APPS)
-        self._has_ours = any(text.value == WITH_DJANGO for text in texts)
-        self._replaced = replaced_apps(present)
-        self._main = {
-            path
-            for path, one in found.items()
-            if "INSTALLED_APPS" in one.settings and one.settings & {"ASGI_APPLICATION", "CHANNEL_LAYERS"}
-        }
-
-    def of(self, file: Path) -> Apps:
-        from compat.cli.porting.idioms import Apps
-
-        missing = not self._replaced and not self._has_ours and file in self._main
-        return Apps(self._replaced, missing=missing)
-
-
-def _apps(files: Mapping[Path, bytes]) -> _Settings:
-    return _Settings({file: references(file) for file, text in files.items() if APPS_SETTING in text})
+    modules = {}
+    for file, text in files.items():
+        if APPS_SETTING in text:
+            with suppress(_CannotParse, RecursionError):  # reported when the file is ported
+                modules[file] = _parsed(text)
+    return Settings(modules)
 
 
 def _show_diff(file: Path, folder: Path, before: str, after: str) -> None:

@@ -9,7 +9,9 @@ templates    finds template tags that the subset of Django lacks
 project      combines the files of a project, and follows their imports
 report       formats the findings as text, JSON or annotations for GitHub
 rewrite      rewrites the imports of a file (LibCST)
-idioms       rewrites the settings and routes of a file (LibCST)
+apps         rewrites the apps in the settings of a project (LibCST)
+lists        takes elements out of lists, and keeps the comments (LibCST)
+idioms       rewrites the strings and routes of a file (LibCST)
 repository   checks that the work tree of git is clean
 """
 

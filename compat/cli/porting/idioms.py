@@ -1,40 +1,24 @@
-"""Rewriting of dotted names in strings, of apps in settings, and of routes of FastAPI apps.
+"""Rewriting of dotted names in strings, and of routes of FastAPI apps.
 
 "channels_redis.core.RedisChannelLayer"          "compat.layers.redis.core.RedisChannelLayer"
-INSTALLED_APPS = ["daphne", "channels", …]       INSTALLED_APPS = ["django_shim.with_django", …]
 patch("channels.layers.get_channel_layer")       patch("compat.layers.get_channel_layer")
 app = FastAPI(); app.add_websocket_route(…)      app.router.add_websocket_route(…)
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import libcst as cst
 
-from compat.cli.moves import APPS, SHIMMED, WITH_DJANGO
+from compat.cli.moves import APPS
 from compat.cli.porting.judge import MODULE_CALLS, DjangoNames, library_of
 from compat.cli.porting.references import DOTTED
-from compat.cli.porting.rewrite import dotted, new_home
+from compat.cli.porting.rewrite import dotted, new_home, text_of, with_text
 
-__all__ = ["Apps", "Routes", "Strings", "replaced_apps"]
+__all__ = ["Routes", "Strings"]
 
 LOGGERS = {"getLogger", "get_logger"}
 ROUTERS = {"FastAPI": ".router", "APIRouter": ""}
 ADDS = {"add_websocket_route", "add_api_websocket_route"}
-
-
-def _text(node: cst.CSTNode) -> str | None:
-    """Return the value of a plain string literal, or None for any other node."""
-    if not isinstance(node, cst.SimpleString) or "f" in node.prefix or "b" in node.prefix:
-        return None
-    value = node.evaluated_value
-    return value if isinstance(value, str) else None
-
-
-def _with_text(node: cst.SimpleString, value: str) -> cst.SimpleString:
-    return node.with_changes(value=f"{node.prefix}{node.quote}{value}{node.quote}")
 
 
 class Strings(cst.CSTTransformer):
@@ -53,9 +37,9 @@ class Strings(cst.CSTTransformer):
     def leave_SimpleString(
         self, original_node: cst.SimpleString, updated_node: cst.SimpleString
     ) -> cst.SimpleString:
-        value = _text(original_node)
+        value = text_of(original_node)
         target = value and self._target(value, self._calls[-1] if self._calls else "")
-        return _with_text(updated_node, target) if target else updated_node
+        return with_text(updated_node, target) if target else updated_node
 
     def _target(self, value: str, call: str) -> str | None:
         library = library_of(value)
@@ -70,86 +54,6 @@ class Strings(cst.CSTTransformer):
             return None
         home = new_home(module, name, DjangoNames.keep)
         return f"{home.module}.{home.name}" if home else None
-
-
-class Apps(cst.CSTTransformer):
-    """Rewrites ``INSTALLED_APPS`` and its parts: our app replaces "daphne" and "channels".
-
-    ``replaced``: the entries that our app replaces; other entries of ``APPS`` are removed. ``missing``: the
-    settings of the project have none of these entries, so our app is added in front.
-    """
-
-    def __init__(self, replaced: frozenset[str], *, missing: bool) -> None:
-        self._replaced = replaced
-        self._missing = missing
-
-    def leave_Assign(self, original_node: cst.Assign, updated_node: cst.Assign) -> cst.Assign:
-        names = [dotted(target.target) or "" for target in updated_node.targets]
-        if not any(_is_apps(name) for name in names) or not isinstance(
-            updated_node.value, cst.List | cst.Tuple
-        ):
-            return updated_node
-        first = self._missing and "INSTALLED_APPS" in names
-        return updated_node.with_changes(value=self._apps(updated_node.value, first))
-
-    def leave_AugAssign(self, original_node: cst.AugAssign, updated_node: cst.AugAssign) -> cst.AugAssign:
-        if _is_apps(dotted(updated_node.target) or "") and isinstance(
-            updated_node.value, cst.List | cst.Tuple
-        ):
-            return updated_node.with_changes(value=self._apps(updated_node.value, False))
-        return updated_node
-
-    def leave_Call(self, original_node: cst.Call, updated_node: cst.Call) -> cst.Call:
-        owner, _, method = (dotted(updated_node.func) or "").rpartition(".")
-        if not _is_apps(owner) or method not in ("append", "insert"):
-            return updated_node
-        return updated_node.with_changes(
-            args=[
-                arg.with_changes(value=_with_text(arg.value, WITH_DJANGO))
-                if isinstance(arg.value, cst.SimpleString) and _text(arg.value) in self._replaced
-                else arg
-                for arg in updated_node.args
-            ]
-        )
-
-    def _apps(self, node: Any, first: bool) -> Any:
-        elements: list[cst.BaseElement] = []
-        present = any(_text(element.value) == WITH_DJANGO for element in node.elements)
-        for element in node.elements:
-            value = _text(element.value)
-            if value not in APPS:
-                elements.append(element)
-            elif value in self._replaced and not present:
-                elements.append(element.with_changes(value=_with_text(element.value, WITH_DJANGO)))
-                present = True
-        if first and not present:
-            elements.insert(0, _like(elements, node))
-        return node.with_changes(elements=_ended(elements, node.elements))
-
-
-def _is_apps(name: str) -> bool:
-    return name.isupper() and name.endswith("APPS")
-
-
-def _like(elements: Sequence[cst.BaseElement], node: Any) -> cst.BaseElement:
-    """Return a first element, formatted like the others."""
-    quote = next((one.value.quote for one in elements if isinstance(one.value, cst.SimpleString)), '"')
-    value = cst.SimpleString(f"{quote}{WITH_DJANGO}{quote}")
-    comma: Any = cst.MaybeSentinel.DEFAULT
-    if elements:
-        space: Any = getattr(node, "lbracket", None) or node.lpar[-1]
-        after = space.whitespace_after
-        if isinstance(after, cst.SimpleWhitespace) and not after.value:
-            after = cst.SimpleWhitespace(" ")
-        comma = cst.Comma(whitespace_after=after)
-    return cst.Element(value, comma)
-
-
-def _ended(elements: list[cst.BaseElement], before: Sequence[cst.BaseElement]) -> list[cst.BaseElement]:
-    """Give the last element the comma, and the comment behind it, that the former last element had."""
-    if elements and before and elements[-1] is not before[-1]:
-        elements[-1] = elements[-1].with_changes(comma=before[-1].comma)
-    return elements
 
 
 class Routes(cst.CSTTransformer):
@@ -210,9 +114,3 @@ def _on_router(func: cst.BaseExpression, router: str) -> cst.BaseExpression:
     assert isinstance(func, cst.Attribute)
     value = cst.Attribute(func.value, cst.Name(router[1:])) if router else func.value
     return func.with_changes(value=value, attr=cst.Name("add_websocket_route"))
-
-
-def replaced_apps(present: frozenset[str]) -> frozenset[str]:
-    """Return the entries of ``present`` that our app replaces."""
-    daphne = frozenset(name for name in present if name.partition(".")[0] == SHIMMED[2])
-    return daphne or frozenset(name for name in present if name in APPS)

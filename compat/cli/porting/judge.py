@@ -20,7 +20,17 @@ from compat.cli.moves import (
 from compat.cli.porting.references import Text
 from compat.cli.porting.served import exists_here, served
 
-__all__ = ["DjangoNames", "Kind", "Verdict", "judge", "judge_text", "judge_use", "library_of", "resolve"]
+__all__ = [
+    "DjangoNames",
+    "Kind",
+    "Verdict",
+    "judge",
+    "judge_text",
+    "judge_use",
+    "left",
+    "library_of",
+    "resolve",
+]
 
 
 class Kind(str, Enum):
@@ -189,7 +199,7 @@ def judge_text(text: Text, django: DjangoNames) -> Verdict | None:
     """
     value = text.value
     if text.setting.endswith("APPS") and value in APPS:
-        return Verdict(Kind.runs, f'the app "{value}" is served; port writes "{APPS[value]}"')
+        return Verdict(Kind.runs, f'the app "{value}" is served; without the shim: "{APPS[value]}"')
     library = library_of(value)
     if library is None or "." not in value:
         return None
@@ -205,6 +215,13 @@ def judge_text(text: Text, django: DjangoNames) -> Verdict | None:
     verdict = judge(module, name or None, django)
     # The import of a file does not resolve its strings.
     return verdict and verdict._replace(breaks=False)
+
+
+def left(text: Text) -> str | None:
+    """Return what to do about a string that ``port`` has left; None if nothing has to be done."""
+    if text.setting.endswith("APPS") and text.value in APPS:
+        return f'"{text.value}" is left in {text.setting}: replace it by "{APPS[text.value]}", or remove it'
+    return None
 
 
 def _names_something(module: str, name: str) -> bool:

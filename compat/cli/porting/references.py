@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from compat.cli.porting.sources import NotRead, read
 
-__all__ = ["Import", "References", "Text", "Use", "When", "parsed", "references"]
+__all__ = ["Import", "References", "Text", "Use", "When", "parsed", "references", "references_of"]
 
 DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z")
 MAY_FAIL = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
@@ -84,10 +84,15 @@ class References(NamedTuple):
 def references(path: Path) -> References:
     """Return the references of the file at ``path``."""
     try:
-        source = read(path)
-        reader = _Reader(parsed(source))
+        return references_of(read(path))
     except NotRead as error:
         return References(unread=str(error))
+
+
+def references_of(source: bytes) -> References:
+    """Return the references of the text of a file."""
+    try:
+        reader = _Reader(parsed(source))
     except (RecursionError, MemoryError):
         return References(unread="its code is nested too deeply")
     except Exception as error:  # noqa: BLE001 - the codec that a file names may raise any error

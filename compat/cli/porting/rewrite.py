@@ -15,7 +15,7 @@ from compat.cli.moves import DJANGO, Name
 from compat.cli.porting.judge import DjangoNames, library_of, resolve
 from compat.cli.porting.served import exists_here, served
 
-__all__ = ["Imports", "dotted", "new_home", "node_of"]
+__all__ = ["Imports", "dotted", "new_home", "node_of", "text_of", "with_text"]
 
 
 def new_home(module: str, name: str | None, django: DjangoNames) -> Name | None:
@@ -49,6 +49,19 @@ def node_of(path: str) -> cst.Name | cst.Attribute:
     for part in rest:
         node = cst.Attribute(node, cst.Name(part))
     return node
+
+
+def text_of(node: cst.CSTNode) -> str | None:
+    """Return the value of a plain string literal, or None for any other node."""
+    if not isinstance(node, cst.SimpleString) or "f" in node.prefix or "b" in node.prefix:
+        return None
+    value = node.evaluated_value
+    return value if isinstance(value, str) else None
+
+
+def with_text(node: cst.SimpleString, value: str) -> cst.SimpleString:
+    """Return the string literal with another value."""
+    return node.with_changes(value=f"{node.prefix}{node.quote}{value}{node.quote}")
 
 
 class _Modules(cst.CSTVisitor):

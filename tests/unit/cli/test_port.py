@@ -154,6 +154,91 @@ def test_apps_that_are_added_later(tmp_path: Path) -> None:
     )
 
 
+OURS = "django_shim.with_django"
+LISTS = [
+    ('INSTALLED_APPS: list[str] = ["channels", "chat"]', f'INSTALLED_APPS: list[str] = ["{OURS}", "chat"]'),
+    ('INSTALLED_APPS = ["channels"] + LOCAL_APPS', f'INSTALLED_APPS = ["{OURS}"] + LOCAL_APPS'),
+    ('INSTALLED_APPS = OTHER_APPS + ("daphne",)', f'INSTALLED_APPS = OTHER_APPS + ("{OURS}",)'),
+    ('INSTALLED_APPS = ("channels",)', f'INSTALLED_APPS = ("{OURS}",)'),
+    ('INSTALLED_APPS = "daphne", "channels"', f'INSTALLED_APPS = "{OURS}",'),
+    (
+        'A_APPS = ["channels"]\nINSTALLED_APPS = ["daphne", *A_APPS]',
+        f'A_APPS = []\nINSTALLED_APPS = ["{OURS}", *A_APPS]',
+    ),
+    (
+        'INSTALLED_APPS = ["channels"]\nif DEBUG:\n    INSTALLED_APPS += ["daphne"]',
+        f'INSTALLED_APPS = ["{OURS}"]\nif DEBUG:\n    INSTALLED_APPS += []',
+    ),
+    (
+        'INSTALLED_APPS = ["channels"]\nif DEBUG: INSTALLED_APPS.insert(0, "daphne")',
+        f'INSTALLED_APPS = ["{OURS}"]\nif DEBUG: pass',
+    ),
+    (
+        'INSTALLED_APPS = ["chat"]\nif DEBUG:\n    INSTALLED_APPS += ["daphne"]\nelse:\n'
+        '    INSTALLED_APPS += ["channels"]',
+        f'INSTALLED_APPS = ["chat"]\nif DEBUG:\n    INSTALLED_APPS += ["{OURS}"]\nelse:\n'
+        f'    INSTALLED_APPS += ["{OURS}"]',
+    ),
+    (
+        'INSTALLED_APPS = ["channels", "daphne"]\nINSTALLED_APPS = ["channels"]',
+        f'INSTALLED_APPS = ["{OURS}"]\nINSTALLED_APPS = ["{OURS}"]',
+    ),
+    (
+        'B_APPS = ["daphne"]\nINSTALLED_APPS = ["channels"]\nif DEBUG:\n    INSTALLED_APPS += B_APPS',
+        f'B_APPS = []\nINSTALLED_APPS = ["{OURS}"]\nif DEBUG:\n    INSTALLED_APPS += B_APPS',
+    ),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), LISTS)
+def test_each_list_that_had_an_app_still_has_one(before: str, after: str, tmp_path: Path) -> None:
+    assert port(tmp_path, f"{before}\n") == f"{after}\n"
+
+
+COMMENTS = [
+    (
+        "[\n    # web\n    'daphne',  # first\n    # sockets\n"
+        "    'channels',  # second\n    # own\n    'chat',\n]",
+        f"[\n    # web\n    '{OURS}',  # first\n    # sockets\n    # second\n    # own\n    'chat',\n]",
+    ),
+    (
+        "[\n    'daphne',\n    # sockets\n    'channels',  # second\n    # the end\n]",
+        f"[\n    '{OURS}',\n    # sockets\n    # second\n    # the end\n]",
+    ),
+    ("['daphne',\n    'channels']", f"['{OURS}']"),
+    ("[\n    'daphne',  # first\n    'channels']", f"[\n    '{OURS}'  # first\n    ]"),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), COMMENTS)
+def test_comments_in_a_list_of_apps_are_kept(before: str, after: str, tmp_path: Path) -> None:
+    assert port(tmp_path, f"INSTALLED_APPS = {before}\n") == f"INSTALLED_APPS = {after}\n"
+
+
+@pytest.mark.parametrize(
+    "imported", ["from .base import *", "from mysite.settings.base import INSTALLED_APPS"]
+)
+def test_settings_that_extend_others(imported: str, tmp_path: Path) -> None:
+    settings = tmp_path / "mysite" / "settings"
+    settings.mkdir(parents=True)
+    base, dev, other = settings / "base.py", settings / "dev.py", settings / "other.py"
+    base.write_text('INSTALLED_APPS = ["chat", "channels"]\nASGI_APPLICATION = "mysite.asgi.application"\n')
+    dev.write_text(f'{imported}\nINSTALLED_APPS = ["daphne"] + INSTALLED_APPS\n')
+    other.write_text('INSTALLED_APPS = ["daphne"]\n')
+    assert run(tmp_path, "--write")[0] == 0
+    assert base.read_text().startswith(f'INSTALLED_APPS = ["chat", "{OURS}"]\n')
+    assert dev.read_text() == f"{imported}\nINSTALLED_APPS = [] + INSTALLED_APPS\n"
+    assert other.read_text() == f'INSTALLED_APPS = ["{OURS}"]\n'
+    assert "nothing to port" in run(tmp_path, "--write")[1]
+
+
+def test_an_app_in_an_expression_that_is_not_followed_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "s.py").write_text('INSTALLED_APPS = list(("channels",))\nimport channels.layers as layers\n')
+    code, output = run(tmp_path, "--django", "keep")
+    assert code == 0 and 's.py:1: "channels" is left in INSTALLED_APPS: replace it by "django_shim' in output
+    assert "No INSTALLED_APPS in these files has" in output
+
+
 ROUTES = [
     ("app = FastAPI()", "app.add_websocket_route('/', C.as_asgi())", "app.router.add_websocket_route"),
     ("app: A = FastAPI()", "app.add_api_websocket_route('/', C.as_asgi())", "app.router.add_websocket_route"),
