@@ -77,9 +77,10 @@ def port(path: Path, *, write: bool, force: bool, only_imports: bool, django: st
     if not write:
         for file, text in changed.items():
             _show_diff(file, folder, before[file].decode(errors="replace"), text.decode(errors="replace"))
-    if not only_imports:
-        for file, text in after.items():
-            _tell_left(file.relative_to(folder).as_posix(), text)
+    for file, text in after.items():
+        for line, what in _left(text, names, only_imports):
+            name = file.relative_to(folder).as_posix()
+            typer.secho(printable(f"{name}:{line}: {what}"), fg="yellow")
     _conclude(len(changed) - len(failed), len(before), write, names)
     on_django = changed and not only_imports and names is DjangoNames.keep
     if on_django and _lacks_app({**before, **after}.values()):
@@ -87,11 +88,21 @@ def port(path: Path, *, write: bool, force: bool, only_imports: bool, django: st
     return 1 if failed else 0
 
 
-def _tell_left(name: str, text: bytes) -> None:
-    """Report the strings that are left for the user to decide."""
-    for one in references_of(text).texts:
-        if what := left(one):
-            typer.secho(printable(f"{name}:{one.line}: {what}"), fg="yellow")
+def _left(text: bytes, django: DjangoNames, only_imports: bool) -> Iterator[tuple[int, str]]:
+    """Yield what the user has to decide in a file that was ported, with the line."""
+    from compat.cli.porting.rewrite import new_home, root_of
+
+    found = references_of(text)
+    for one in found.imports:
+        if one.name is None and new_home(one.module, None, django):
+            name = root_of(one.module)
+            yield (
+                one.line,
+                f"import {one.module} is left, because the file uses the name {name} otherwise too",
+            )
+    for string in () if only_imports else found.texts:
+        if what := left(string):
+            yield string.line, what
 
 
 def _contents(found: Sources) -> Iterator[tuple[Path, bytes]]:

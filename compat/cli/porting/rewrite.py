@@ -7,7 +7,7 @@ Names without an equivalent stay; ``check`` reports them.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import libcst as cst
 
@@ -15,7 +15,7 @@ from compat.cli.moves import DJANGO, Name
 from compat.cli.porting.judge import DjangoNames, library_of, resolve
 from compat.cli.porting.served import exists_here, served
 
-__all__ = ["Imports", "dotted", "new_home", "node_of", "text_of", "with_text"]
+__all__ = ["Imports", "dotted", "new_home", "node_of", "root_of", "text_of", "with_text"]
 
 
 def new_home(module: str, name: str | None, django: DjangoNames) -> Name | None:
@@ -42,6 +42,11 @@ def dotted(node: cst.BaseExpression | None) -> str | None:
     return None
 
 
+def root_of(path: str) -> str:
+    """Return the first name of a dotted name."""
+    return path.partition(".")[0]
+
+
 def node_of(path: str) -> cst.Name | cst.Attribute:
     """Return the expression of a dotted name."""
     first, *rest = path.split(".")
@@ -64,17 +69,45 @@ def with_text(node: cst.SimpleString, value: str) -> cst.SimpleString:
     return node.with_changes(value=f"{node.prefix}{node.quote}{value}{node.quote}")
 
 
-class _Modules(cst.CSTVisitor):
-    """Collects modules that are imported under their own name: ``import channels.layers``."""
+class _Names(cst.CSTVisitor):
+    """Collects modules that are imported under their own name (``import channels.layers``), and other names.
+
+    ``dotted``: the paths of attributes. ``bare``: names that stand alone or are bound by other statements.
+    """
 
     def __init__(self) -> None:
         self.imported: set[str] = set()
+        self.dotted: set[str] = set()
+        self.bare: set[str] = set()
 
-    def visit_Import(self, node: cst.Import) -> None:
-        for alias in node.names:
-            path = dotted(alias.name)
-            if alias.asname is None and path is not None and library_of(path):
-                self.imported.add(path)
+    def visit_Import(self, node: cst.Import) -> bool:
+        self.imported |= {dotted(alias.name) or "" for alias in node.names if alias.asname is None}
+        self._bound(node.names)
+        return False
+
+    def visit_ImportFrom(self, node: cst.ImportFrom) -> bool:
+        if not isinstance(node.names, cst.ImportStar):
+            self.bare |= {dotted(alias.name) or "" for alias in node.names if alias.asname is None}
+            self._bound(node.names)
+        return False
+
+    def _bound(self, aliases: Sequence[cst.ImportAlias]) -> None:
+        self.bare |= {dotted(alias.asname.name) or "" for alias in aliases if alias.asname is not None}
+
+    def visit_Attribute(self, node: cst.Attribute) -> bool:
+        path = dotted(node)
+        if path is not None:
+            self.dotted.add(path)
+        else:
+            node.value.visit(self)
+        return False
+
+    def visit_Arg(self, node: cst.Arg) -> bool:
+        node.value.visit(self)  # a keyword is no use of the name
+        return False
+
+    def visit_Name(self, node: cst.Name) -> None:
+        self.bare.add(node.value)
 
 
 class Imports(cst.CSTTransformer):
@@ -84,12 +117,35 @@ class Imports(cst.CSTTransformer):
         self._django = django
         self._plain: set[str] = set()
         self._roots: set[str] = set()
+        """The first names of ``_plain`` whose uses are rewritten."""
+        self._kept: dict[str, str] = {}
+        """The first names that stay, and the modules that they are bound to."""
 
     def visit_Module(self, node: cst.Module) -> None:
-        found = _Modules()
+        found = _Names()
         node.visit(found)
         self._plain = {path for path in found.imported if new_home(path, None, self._django)}
-        self._roots = {path.partition(".")[0] for path in self._plain}
+        self._roots = {root_of(path) for path in self._plain}
+        for root in sorted(self._roots):
+            uses = {path: self._use(path) for path in found.dotted if root_of(path) == root}
+            if root in found.bare or None in uses.values():
+                self._keep_name(root, uses)
+
+    def _keep_name(self, root: str, uses: Mapping[str, str | None]) -> None:
+        """Let the imports bind the same name as before, because not every use of it can be rewritten; if that
+        is impossible, they stay.
+        """
+        homes = {path: self._home(path) for path in self._plain if root_of(path) == root}
+        home = self._home(root)
+        if all(new == f"{home}{path.removeprefix(root)}" for path, new in {**uses, **homes}.items()):
+            self._kept[root] = home
+        else:
+            self._plain -= homes.keys()
+        self._roots.discard(root)
+
+    def _home(self, module: str) -> str:
+        target = new_home(module, None, self._django)
+        return target.module if target else ""
 
     # import a.b
 
@@ -97,27 +153,40 @@ class Imports(cst.CSTTransformer):
         return False  # leave_Import handles its dotted names
 
     def leave_Import(self, original_node: cst.Import, updated_node: cst.Import) -> cst.Import:
-        return updated_node.with_changes(names=[self._module_alias(alias) for alias in updated_node.names])
+        names: list[cst.ImportAlias] = []
+        kept: dict[str, cst.ImportAlias] = {}
+        for alias in updated_node.names:
+            path = dotted(alias.name) or ""
+            root = root_of(path)
+            if alias.asname is None and path in self._plain and root in self._kept:
+                kept[root] = _renamed(cst.ImportAlias(cst.Name(root)), root, self._kept[root])
+                if path == root:
+                    continue
+            names.append(self._module_alias(alias))
+        if kept:
+            names = _last_without_comma([*names, *kept.values()])
+        return updated_node.with_changes(names=names)
 
     def _module_alias(self, alias: cst.ImportAlias) -> cst.ImportAlias:
-        path = dotted(alias.name)
-        target = path and new_home(path, None, self._django)
-        return alias.with_changes(name=node_of(target.module)) if target else alias
+        path = dotted(alias.name) or ""
+        stays = alias.asname is None and path not in self._plain
+        return alias if stays or not self._home(path) else alias.with_changes(name=node_of(self._home(path)))
 
     def visit_Attribute(self, node: cst.Attribute) -> bool:
-        return not self._use(node)  # leave_Attribute replaces the whole expression
+        return not self._rewritten(node)  # leave_Attribute replaces the whole expression
 
     def leave_Attribute(
         self, original_node: cst.Attribute, updated_node: cst.Attribute
     ) -> cst.BaseExpression:
-        target = self._use(original_node)
+        target = self._rewritten(original_node)
         return node_of(target) if target else updated_node
 
-    def _use(self, node: cst.Attribute) -> str | None:
-        """Return the new dotted name of a use such as ``channels.layers.get_channel_layer``, or None."""
+    def _rewritten(self, node: cst.Attribute) -> str | None:
         path = dotted(node)
-        if path is None or path.partition(".")[0] not in self._roots:
-            return None
+        return self._use(path) if path is not None and root_of(path) in self._roots else None
+
+    def _use(self, path: str) -> str | None:
+        """Return the new dotted name of a use such as ``channels.layers.get_channel_layer``, or None."""
         parts = path.split(".")
         for end in range(len(parts) - 1, 0, -1):
             module, name = ".".join(parts[:end]), parts[end]
@@ -146,7 +215,7 @@ class Imports(cst.CSTTransformer):
     def leave_ImportFrom(self, original_node: cst.ImportFrom, updated_node: cst.ImportFrom) -> cst.ImportFrom:
         groups = self._groups(updated_node)
         if groups is None or len(groups) != 1:
-            return updated_node  # leave_SimpleStatementLine splits it into several statements
+            return updated_node  # _split makes several statements of it
         ((module, aliases),) = groups.items()
         if isinstance(updated_node.names, cst.ImportStar):
             return updated_node.with_changes(module=node_of(module))
@@ -155,19 +224,33 @@ class Imports(cst.CSTTransformer):
     def leave_SimpleStatementLine(
         self, original_node: cst.SimpleStatementLine, updated_node: cst.SimpleStatementLine
     ) -> cst.SimpleStatementLine | cst.FlattenSentinel[cst.SimpleStatementLine]:
-        if len(updated_node.body) != 1 or not isinstance(updated_node.body[0], cst.ImportFrom):
-            return updated_node
-        statement = updated_node.body[0]
-        groups = self._groups(statement)
-        if groups is None or len(groups) < 2:
-            return updated_node
-        lines = [
-            cst.SimpleStatementLine([cst.ImportFrom(node_of(module), _last_without_comma(aliases))])
-            for module, aliases in groups.items()
-        ]
+        body = self._split(updated_node.body)
+        if len(updated_node.body) != 1 or len(body) == 1:
+            return updated_node.with_changes(body=body)
+        lines = [cst.SimpleStatementLine([statement]) for statement in body]
         lines[0] = lines[0].with_changes(leading_lines=updated_node.leading_lines)
         lines[-1] = lines[-1].with_changes(trailing_whitespace=updated_node.trailing_whitespace)
         return cst.FlattenSentinel(lines)
+
+    def leave_SimpleStatementSuite(
+        self, original_node: cst.SimpleStatementSuite, updated_node: cst.SimpleStatementSuite
+    ) -> cst.SimpleStatementSuite:
+        return updated_node.with_changes(body=self._split(updated_node.body))
+
+    def _split(self, body: Sequence[cst.BaseSmallStatement]) -> list[cst.BaseSmallStatement]:
+        """Return the statements of a line; an import becomes several if its names are in several modules."""
+        found: list[cst.BaseSmallStatement] = []
+        for statement in body:
+            groups = self._groups(statement) if isinstance(statement, cst.ImportFrom) else None
+            if groups is None or len(groups) < 2:
+                found.append(statement)
+                continue
+            found += [
+                cst.ImportFrom(node_of(module), _last_without_comma(aliases))
+                for module, aliases in groups.items()
+            ]
+            found[-1] = found[-1].with_changes(semicolon=statement.semicolon)
+        return found
 
     def _groups(self, node: cst.ImportFrom) -> dict[str, Sequence[cst.ImportAlias]] | None:
         """Return the names by their new module; None if the statement does not change."""
@@ -195,7 +278,7 @@ def _renamed(alias: cst.ImportAlias, name: str, new: str) -> cst.ImportAlias:
     if alias.asname is not None:
         return alias.with_changes(name=cst.Name(new))
     return alias.with_changes(
-        name=cst.Name(new),
+        name=node_of(new),
         asname=cst.AsName(
             cst.Name(name),
             whitespace_before_as=cst.SimpleWhitespace(" "),
@@ -204,7 +287,7 @@ def _renamed(alias: cst.ImportAlias, name: str, new: str) -> cst.ImportAlias:
     )
 
 
-def _last_without_comma(aliases: Sequence[cst.ImportAlias]) -> Sequence[cst.ImportAlias]:
+def _last_without_comma(aliases: Sequence[cst.ImportAlias]) -> list[cst.ImportAlias]:
     """Return the aliases as they stand on one line without parentheses."""
     comma = cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
     last = aliases[-1].with_changes(comma=cst.MaybeSentinel.DEFAULT)
