@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.shim.running import run_code, write
+from tests.shim.running import SHIMMED, run_code, write
 from tests.support.clients import Client, get, shows
 from tests.support.environments import Environment, environment
 from tests.support.files import replace_in_the_same_second
@@ -279,7 +279,7 @@ def test_trap_05_daphne_process_serves_in_a_process(name: str, tmp_path: Path) -
 
 
 ENDPOINTS = """
-import socket
+import os, socket, stat
 from daphne.endpoints import build_endpoint_description_strings as build, listen
 
 assert build() == [] and build(unix_socket="/s", file_descriptor=3) == ["unix:/s", "fd:fileno=3"]
@@ -292,9 +292,10 @@ for arguments in (("127.0.0.1",), (None, 80)):
         continue
     raise AssertionError
 with listen("tcp:port=0:interface=127.0.0.1") as sock, listen("tcp:0") as other:
-    assert sock.getsockname()[0] == "127.0.0.1" and other.getsockname()[1]
-with listen("unix:sock") as sock:
-    assert sock.family == socket.AF_UNIX
+    assert sock.getsockname()[0] == "127.0.0.1"
+    assert other.getsockname()[0] == "0.0.0.0" and other.getsockname()[1]
+with listen("unix:sock:mode=600") as sock:
+    assert sock.family == socket.AF_UNIX and stat.S_IMODE(os.stat("sock").st_mode) == 0o600
     with listen(f"fd:fileno={sock.dup().detach()}") as same:
         assert same.getsockname() == "sock"
 try:
@@ -306,6 +307,50 @@ except ValueError as error:
 
 def test_trap_05_endpoints_are_daphnes(bare: Environment, tmp_path: Path) -> None:
     run_code(bare, ENDPOINTS, tmp_path)
+
+
+UNIX_SOCKET = """
+import os, socket, stat, threading
+from daphne.server import Server
+
+async def application(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": repr(scope["client"]).encode()})
+
+def client_seen():
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect("sock")
+        sock.sendall(b"GET / HTTP/1.0\\r\\nhost: a\\r\\nx-forwarded-for: 192.0.2.1\\r\\n\\r\\n")
+        return b"".join(iter(lambda: sock.recv(4096), b"")).decode()
+
+with socket.socket(socket.AF_UNIX) as killed:
+    killed.bind("sock")
+started = threading.Event()
+options = {"ready_callable": started.set, "proxy_forwarded_address_header": "X-Forwarded-For"}
+server = Server(application, ["unix:sock"], False, **options)
+thread = threading.Thread(target=server.run, daemon=True)
+thread.start()
+assert started.wait(20)
+assert stat.S_IMODE(os.stat("sock").st_mode) == 0o666
+print("192.0.2.1" in client_seen())
+try:
+    Server(application, ["unix:sock"], False).run()
+except OSError:
+    pass
+else:
+    raise AssertionError("a second server has taken the socket away")
+client_seen()
+server.stop()
+thread.join(20)
+assert not os.path.exists("sock")
+"""
+
+
+@pytest.mark.parametrize(("trusted", "seen"), [({}, "True"), ({"FORWARDED_ALLOW_IPS": "192.0.2.9"}, "False")])
+def test_a_unix_socket_is_for_everyone_and_goes_with_its_server(
+    trusted: dict[str, str], seen: str, bare: Environment, tmp_path: Path
+) -> None:
+    assert run_code(bare, UNIX_SOCKET, tmp_path, {**SHIMMED, **trusted}).split()[-1] == seen
 
 
 COMMAND_LINE = """

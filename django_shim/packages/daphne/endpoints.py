@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import socket
+import stat
 from collections.abc import Mapping
+from typing import Any
 
 __all__ = ["build_endpoint_description_strings", "listen"]
-
-LOOPBACK = "127.0.0.1"
 
 
 def build_endpoint_description_strings(
@@ -37,12 +39,15 @@ def listen(description: str) -> socket.socket:
     """Return a listening socket for "tcp:…", "unix:…" or "fd:…"; ValueError for any other kind."""
     kind, positional, options = _parse(description)
     if kind == "tcp":
-        host = options.get("interface", LOOPBACK)
+        host = options.get("interface", "")
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, int(options.get("port", positional))), family=family)
     if kind == "unix":
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        sock.bind(options.get("address", positional))
+        path = options.get("address", positional)
+        _delete_stale(path)
+        sock = _UnixSocket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.bind(path)
+        os.chmod(path, int(options.get("mode", "666"), 8))
         return sock
     if kind == "fd":
         return socket.socket(fileno=int(options.get("fileno", positional)))
@@ -50,6 +55,35 @@ def listen(description: str) -> socket.socket:
         f"endpoint {description!r}: expected tcp, unix or fd. For TLS run uvicorn with --ssl-keyfile and "
         "--ssl-certfile, or install the real daphne."
     )
+
+
+class _UnixSocket(socket.socket):
+    """A unix socket whose file is deleted when it is closed."""
+
+    _path = ""
+
+    def bind(self, address: Any) -> None:
+        super().bind(address)
+        self._path = os.path.abspath(address)
+
+    def close(self) -> None:
+        super().close()
+        path, self._path = self._path, ""
+        if path:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+
+
+def _delete_stale(path: str) -> None:
+    """Delete the file of a unix socket whose process was killed."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        try:
+            client.connect(path)
+        except ConnectionRefusedError:
+            if stat.S_ISSOCK(os.stat(path).st_mode):
+                os.unlink(path)
+        except OSError:
+            pass  # there is no such file, or bind() says what is wrong with it
 
 
 def _parse(description: str) -> tuple[str, str, Mapping[str, str]]:

@@ -3,14 +3,15 @@
 Its arguments are Daphne's. Those that uvicorn does not have (``http_timeout``, ``request_buffer_size``,
 ``websocket_timeout``, ``websocket_connect_timeout``, ``websocket_handshake_timeout``,
 ``websocket_max_frame_size``) are accepted without effect. ``action_logger`` turns on uvicorn's access log;
-without it, uvicorn logs only warnings. uvicorn reads X-Forwarded-For and X-Forwarded-Proto; another header
-name causes a warning.
+without it, uvicorn logs only warnings. uvicorn reads X-Forwarded-For and X-Forwarded-Proto, from any
+proxy unless FORWARDED_ALLOW_IPS in the environment lists them; another header name causes a warning.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -65,6 +66,8 @@ class Server:
             # A live test passes no logger: its server should not log among the lines of the test.
             log_level=None if action_logger is not None else "warning",
             proxy_headers=proxy_forwarded_address_header is not None,
+            # Daphne trusts every proxy; uvicorn by default those on this machine alone.
+            forwarded_allow_ips=os.environ.get("FORWARDED_ALLOW_IPS", "*"),
             ws_ping_interval=ping_interval or None,
             ws_ping_timeout=ping_timeout or None,
             # 0 means no limit to Daphne; uvicorn needs a large number.
