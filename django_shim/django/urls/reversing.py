@@ -69,7 +69,7 @@ class Candidate:
                 text += part
                 continue
             try:
-                text += part.converter.to_url(values[part.name])
+                text += str(part.converter.to_url(values[part.name]))
             except ValueError:
                 return None
         return text if _matches(self.regex, text) else None

@@ -18,6 +18,14 @@ class Year:
 register_converter(Year, "yyyy")
 
 
+class Number(Year):
+    def to_url(self, x):
+        return x
+
+
+register_converter(Number, "number")
+
+
 class CBV:
     def __call__(self, r):
         pass
@@ -33,6 +41,7 @@ urlpatterns = [
     path("u/<uuid:u>/", v, name="uuid"),
     path("path/<path:p>/end", v, name="path"),
     path("y/<yyyy:y>/", v, name="year"),
+    path("number/<number:y>/", v, name="number"),
     path("two/<int:a>/<b>/", v, name="two"),
     path("def/<int:a>/", v, {"b": 5}, name="def"),
     path("def/", v, {"a": 1, "b": 5}, name="def"),

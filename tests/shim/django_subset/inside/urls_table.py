@@ -18,6 +18,7 @@ REVERSED: list[tuple[str, list[Any], dict[str, Any], str | None]] = [
     ("uuid", ["nope"], {}, None),
     ("path", ["a/b c/d"], {}, "/path/a/b%20c/d/end"),
     ("year", [2020], {}, "/y/2020/"),
+    ("number", [2020], {}, "/number/2020/"),
     ("two", [1, "b"], {}, "/two/1/b/"),
     ("two", [], {"a": 1, "b": "q"}, "/two/1/q/"),
     ("two", [1], {}, None),
