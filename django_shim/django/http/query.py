@@ -17,12 +17,13 @@ __all__ = ["QueryDict"]
 class QueryDict(MultiValueDict):
     """A query string, or a form, as a MultiValueDict. Read-only unless ``mutable=True`` or a ``copy()``."""
 
+    _mutable = True  # while it is read, and for unpickling
+
     def __init__(
         self, query_string: str | bytes | None = None, mutable: bool = False, encoding: str | None = None
     ):
         super().__init__()
         self.encoding = encoding or settings.DEFAULT_CHARSET
-        self._mutable = True
         self._read(query_string or "")
         self._mutable = mutable
 

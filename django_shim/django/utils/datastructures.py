@@ -43,6 +43,15 @@ class MultiValueDict(dict[Any, Any]):
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         return type(self)([(copy.deepcopy(k, memo), copy.deepcopy(v, memo)) for k, v in self.lists()])
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_data": dict(self.lists())}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        data = state.pop("_data")  # pickle has set the last value of each key before
+        for key, values in data.items():
+            self.setlist(key, values)
+        self.__dict__.update(state)
+
     def get(self, key: Any, default: Any = None) -> Any:
         """Return the last value, or ``default`` if there is none."""
         values = super().get(key)

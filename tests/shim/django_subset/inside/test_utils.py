@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import datetime
 import logging
+import pickle
 
 import pytest
 from asgiref.sync import iscoroutinefunction
@@ -115,6 +116,17 @@ def test_collections() -> None:
     for change in (lambda q: q.clear(), lambda q: q.setlistdefault("a"), lambda q: q.__delitem__("a")):
         with pytest.raises(AttributeError, match="change a copy"):
             change(QueryDict("a=1"))
+
+
+def test_a_query_can_be_pickled() -> None:
+    for query in (QueryDict("a=1&a=2&b="), MultiValueDict({"a": ["1", "2"], "b": [""]})):
+        again = pickle.loads(pickle.dumps(query))
+        assert type(again) is type(query) and dict(again.lists()) == {"a": ["1", "2"], "b": [""]}
+    again = pickle.loads(pickle.dumps(QueryDict("a=%E9", encoding="latin-1")))
+    assert again.encoding == "latin-1" and again.urlencode() == "a=%E9"
+    with pytest.raises(AttributeError, match="cannot be changed"):
+        again["a"] = "1"
+    assert pickle.loads(pickle.dumps(QueryDict("a=1", mutable=True))).setdefault("b", "2") == "2"
 
 
 def test_log_filters() -> None:
