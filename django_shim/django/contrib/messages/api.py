@@ -40,7 +40,7 @@ def add_message(
 
 
 def get_messages(request: Any) -> Any:
-    """Return the messages; iterating over them removes them."""
+    """Return the messages; iterating over them removes them from the session."""
     return getattr(request, "_messages", [])
 
 

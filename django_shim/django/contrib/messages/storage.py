@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...conf import settings
+from ...utils.safestring import SafeData, mark_safe
 from .constants import DEFAULT_TAGS
 
 __all__ = ["Message", "Storage"]
@@ -42,26 +43,28 @@ class Message:
 
 
 class Storage:
-    """The messages of one request's session; going through them uses them up."""
+    """The messages of one request's session; those that were gone through are there until it ends."""
 
     def __init__(self, session: Any) -> None:
         self.session = session
         self.level: int = settings.MESSAGE_LEVEL
+        self._used: list[Message] = []
 
     def __len__(self) -> int:
-        return len(self.session.get(SESSION_KEY, ()))
+        return len(self._used) + len(self.session.get(SESSION_KEY, ()))
 
     def __bool__(self) -> bool:
         return len(self) > 0
 
     def __iter__(self) -> Iterator[Message]:
-        kept = self.session.pop(SESSION_KEY, [])
-        return iter([Message(*one) for one in kept])
+        for level, text, extra_tags, *safe in self.session.pop(SESSION_KEY, ()):
+            self._used.append(Message(level, mark_safe(text) if any(safe) else text, extra_tags))
+        return iter(self._used)
 
     def add(self, level: int, message: Any, extra_tags: str | None = "") -> None:
         """Keep a message, unless it is below the level."""
         if message and int(level) >= self.level:
             self.session[SESSION_KEY] = [
                 *self.session.get(SESSION_KEY, ()),
-                [int(level), str(message), extra_tags],
+                [int(level), str(message), extra_tags, isinstance(message, SafeData)],
             ]

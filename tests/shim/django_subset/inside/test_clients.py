@@ -16,6 +16,7 @@ from django.middleware.csrf import get_token
 from django.template import Context, RequestContext, Template
 from django.test import AsyncClient, Client, RequestFactory, override_settings
 from django.urls import path
+from django.utils.safestring import mark_safe
 from django.views.decorators.csrf import csrf_protect, ensure_csrf_cookie
 
 from tests.shim.django_subset.inside.backends import FixedUsers
@@ -283,6 +284,19 @@ def test_a_message_is_shown_once(client: Client) -> None:
     assert client.get("/messages/").text.strip() == "none"
 
 
+def test_a_safe_message_stays_safe_in_a_session_of_json() -> None:
+    from django.contrib.messages.storage import Storage
+
+    with override_settings(SESSION_ENGINE="compat.session_cookies"):
+        session = session_store()()
+        for text in (mark_safe("<b>"), "<i>"):
+            Storage(session).add(messages.INFO, text)
+        session.save()
+        kept = Storage(session_store()(session.session_key))
+    page = Template("{% for message in messages %}{{ message }}{% endfor %}")
+    assert page.render(Context({"messages": kept})) == "<b>&lt;i&gt;"
+
+
 def test_messages_without_their_middleware() -> None:
     request = factory.get("/")
     with pytest.raises(messages.MessageFailure, match="MessageMiddleware"):
@@ -307,6 +321,8 @@ def test_levels_and_tags() -> None:
     found = list(messages.get_messages(request))
     assert [(str(one), one.tags) for one in found] == [("warning", "warning"), ("error", "error")]
     assert found[0] != found[1] and found[0] == found[0]
-    assert not list(messages.get_messages(request))
+    messages.error(request, "late")
+    assert [str(one) for one in messages.get_messages(request)] == ["warning", "error", "late"]
+    assert len(messages.get_messages(request)) == 3 and not Storage(request._messages.session)
     messages.set_level(request, None)
     assert messages.get_level(request) == 20
