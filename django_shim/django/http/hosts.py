@@ -9,12 +9,12 @@ from ..utils.http import is_same_domain
 
 __all__ = ["split_domain_port", "validate_host"]
 
-_HOST = re.compile(r"([a-z0-9.-]+|\[[a-f0-9:.]+\])(?::([0-9]+))?$")
+_HOST = re.compile(r"([a-z0-9.-]+|\[[a-f0-9]*:[a-f0-9.:]+\])(?::([0-9]+))?")
 
 
 def split_domain_port(host: str) -> tuple[str, str]:
     """Return ``"Example.com:80"`` as ``("example.com", "80")``; two empty strings for what is no host."""
-    match = _HOST.match(host.lower())
+    match = _HOST.fullmatch(host.lower())
     if match is None:
         return "", ""
     return match[1].removesuffix("."), match[2] or ""

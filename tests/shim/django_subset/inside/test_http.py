@@ -136,6 +136,9 @@ def test_hosts() -> None:
         ("evil.org", "ALLOWED_HOSTS does not list 'evil.org'"),
         ("a b", "no host name"),
         ("x@y", "no host name"),
+        ("a.example.com\n", "no host name"),
+        ("a.example.com:80\n", "no host name"),
+        ("[1]", "no host name"),
     ]:
         with pytest.raises(DisallowedHost, match=message):
             host(bad)
