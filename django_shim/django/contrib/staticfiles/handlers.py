@@ -23,7 +23,11 @@ class ASGIStaticFilesHandler:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
         if scope["type"] == "http" and scope["method"] in ("GET", "HEAD"):
             set_script_prefix(get_script_prefix(scope))
-            response = await static_file_response(ASGIRequest(scope, io.BytesIO()))
+            try:
+                request = ASGIRequest(scope, io.BytesIO())
+            except ValueError:  # a query string that is not UTF-8
+                return await self.application(scope, receive, send)
+            response = await static_file_response(request)
             if response is not None:
                 try:
                     return await send_response(response, scope, send)

@@ -631,6 +631,8 @@ async def test_the_static_files_handler_stands_in_front_of_an_application() -> N
     with debug:
         assert (await asked(application, "/static/notes.txt")).body == b"from assets\n"
         assert (await asked(application, "/hello/x/")).body == b"hello x"
+        for path in ("/static/notes.txt", "/hello/x/"):
+            assert (await asked(application, path, query_string=b"\xff")).status == 400
         with pytest.raises(ValueError, match="websocket"):
             await application({"type": "websocket"}, None, None)
 
