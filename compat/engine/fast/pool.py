@@ -250,9 +250,8 @@ class Pool:
             yield
         finally:
             with self.lock:
-                worker.slow = worker.slow or bool(
-                    self.active
-                )  # it leaves after this if another has the queue
+                # If another one has the queue now, it leaves after this handler.
+                worker.slow = worker.slow or bool(self.active)
                 self.active.add(worker)
                 self.aside -= 1
 
