@@ -14,7 +14,7 @@ from compat.engine.contracts import RESUMABLE_KEY, Consumer, Resumed, Work
 from compat.engine.cursors import Progress
 from compat.engine.draining import SERVICE_RESTART, drain
 from compat.engine.ending import take_steps
-from compat.engine.inbox import BETWEEN, Inbox
+from compat.engine.inbox import BETWEEN, Inbox, Overflowed
 from compat.engine.limits import Heartbeat, guarded, limit_of, limited
 from compat.engine.outage import TRY_AGAIN_LATER, is_outage, refuse_for_outage
 from compat.engine.reader import Interruptible, SocketReader, holds_closes_back
@@ -267,9 +267,9 @@ class Connection:
             code = None if error is None or inbox.ended else NORMAL
         elif self.socket.gone and says_gone(error) and not inbox.ended:
             code = NO_CODE
-        elif cancelled and inbox.overflowed and not inbox.ended:
+        elif inbox.overflowed and not inbox.ended and (cancelled or isinstance(error, Overflowed)):
             code = TRY_AGAIN_LATER
-            uncancel()
+            raised = error if uncancel() else None  # the task was cancelled for another reason, too
             self.socket.shut_out()
             warn(self, "closed with 1013, its inbox is full (on_overflow='close')")
         elif cancelled:

@@ -1,8 +1,7 @@
 """The inbox of one consumer: a bounded queue of the layer's messages, and a place for one client frame.
 
 Each message has a deadline. A message that is taken after its deadline is discarded, and the layer counts it
-as "expired". There is no await between taking a message and returning it, so cancelling the reader loses
-nothing.
+as "expired". Taking a message involves no await, so cancelling the reader loses nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from compat.types import Message
 if TYPE_CHECKING:
     from compat.engine.cursors import Cursors
 
-__all__ = ["BETWEEN", "HEARTBEAT", "NOTHING", "Event", "Inbox", "One", "Overflow"]
+__all__ = ["BETWEEN", "HEARTBEAT", "NOTHING", "Event", "Inbox", "One", "Overflow", "Overflowed"]
 
 Overflow = Literal["drop", "drop_oldest", "close"]
 """What a full inbox does: drop the new message, drop the oldest, or close the connection with 1013."""
@@ -38,12 +37,15 @@ None: only this inbox has the message. With a copy at each push, ten messages fo
 be 100,000 objects for the garbage collector.
 """
 
-
 One = tuple[Event]
 """An event in a tuple, which every inbox in which nothing else waits keeps as it is: they share it, too."""
 
 NOTHING: tuple[()] = ()
 """The events of an empty inbox."""
+
+
+class Overflowed(Exception):
+    """Ends the connection of an inbox that has overflowed, with ``on_overflow="close"``."""
 
 
 class Inbox:
@@ -87,8 +89,7 @@ class Inbox:
         self.failure: BaseException | None = None
         self.task: asyncio.Task[Any] | None = None
         """The consumer's task; it is cancelled if the inbox overflows and ``on_overflow`` is "close"."""
-        self.overflowed = False
-        self.ended = False
+        self.overflowed = self.ended = False
         """True once a disconnect has been taken, or the engine has begun to handle one."""
         self.groups: set[str] = set()
         """The groups of this channel in the owning layer."""
@@ -187,8 +188,9 @@ class Inbox:
             events.extend(one)
             return not lost
         if self.on_overflow == "close" and not self.overflowed:
-            self.overflowed = True
+            self.overflowed, self.capacity = True, 0
             if self.task is not None and not self.ended:  # otherwise the connection is ending already
+                self.failure = self.failure or Overflowed()  # if the handler goes on all the same
                 self.task.cancel()
         return False
 

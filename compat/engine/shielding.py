@@ -97,11 +97,13 @@ def _forget(task: asyncio.Future[Any]) -> None:
         task.exception()  # otherwise asyncio logs that the exception was never retrieved
 
 
-def uncancel() -> None:
-    """Note that a cancellation of the current task has been handled (Python 3.11 and later count them)."""
+def uncancel() -> int:
+    """Note that a cancellation of the current task has been handled; return how many others have not been.
+
+    Python counts them from 3.11 on; before, the result is 0.
+    """
     answered = getattr(asyncio.current_task(), "uncancel", None)
-    if answered is not None:
-        answered()
+    return 0 if answered is None else int(answered())
 
 
 def is_a_handlers_own(error: BaseException) -> bool:

@@ -109,6 +109,6 @@ async def converse_side_by_side(connection: Connection) -> None:
                 raise inbox.failure
     except BaseException as raised:  # noqa: BLE001 - whatever a handler raises
         error = raised
-    if isinstance(error, StopConsumer) and inbox.failure is not None:
+    if isinstance(error, StopConsumer) and inbox.failure is not None and not inbox.overflowed:
         error = inbox.failure  # the error of a handler that still ran when the client left
     await connection.end(error)

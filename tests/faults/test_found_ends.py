@@ -7,8 +7,10 @@ the application returns. The servers themselves are in tests/servers.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
+import sys
 import threading
 import warnings
 import weakref
@@ -26,7 +28,7 @@ from starlette.routing import Mount
 from compat.closing import close_group
 from compat.engine import connection, side_by_side
 from compat.engine.fast import bridge, in_use
-from compat.exceptions import ClientDisconnected, StopConsumer
+from compat.exceptions import ChannelFull, ClientDisconnected, StopConsumer
 from compat.fastapi import include_consumers
 from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.layers import InMemoryChannelLayer, channel_layers
@@ -1079,6 +1081,61 @@ async def test_a_cancel_ends_a_send_to_a_client_that_does_not_read(layer: InMemo
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(client.future, 20)
     assert ends.order == ["begin", "has left", "has left", "disconnect 1001"]
+
+
+async def _overflowing(ends: Ends, gate: asyncio.Event) -> Conversation:
+    """A connection whose handler has swallowed the cancellation of its inbox's overflow, and waits."""
+    names: list[str] = []
+
+    class Swallowing(AsyncWebsocketConsumer):
+        async def connect(self) -> None:
+            names.append(self.channel_name)
+            await self.accept()
+
+        async def work(self, event: Message) -> None:
+            ends.order.append("begin")
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                ends.order.append("swallowed")
+            await gate.wait()
+
+        async def disconnect(self, code: int) -> None:
+            ends.order.append(f"disconnect {code}")
+
+    layer = InMemoryChannelLayer(capacity=1, on_overflow="close")
+    channel_layers.register("default", layer)
+    client = await Conversation(Swallowing.as_asgi()).open()
+    await layer.send(names[0], {"type": "work"})
+    await until_async(lambda: ends.order, "its handler runs")
+    for _ in range(2):  # one too many
+        with contextlib.suppress(ChannelFull):
+            await layer.send(names[0], {"type": "another"})
+    await until_async(lambda: ends.order[1:], "the handler has swallowed the cancellation")
+    return client
+
+
+async def test_an_overflow_closes_although_a_handler_swallows_its_cancellation(
+    layer: InMemoryChannelLayer,
+) -> None:
+    ends, gate = Ends(), asyncio.Event()
+    with override(CHANNEL_UNKNOWN_MESSAGE="ignore"):
+        client = await _overflowing(ends, gate)
+        gate.set()
+        assert await client.closed() == 1013
+    assert ends.order == ["begin", "swallowed", "disconnect 1013"]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 does not count cancellations")
+async def test_a_cancel_after_a_swallowed_one_is_not_taken_for_an_overflow(
+    layer: InMemoryChannelLayer,
+) -> None:
+    ends, gate = Ends(), asyncio.Event()
+    client = await _overflowing(ends, gate)
+    client.future.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await client.future
+    assert ends.order == ["begin", "swallowed", "disconnect 1013"]
 
 
 class Wide(AsyncWebsocketConsumer):
