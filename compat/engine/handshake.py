@@ -11,7 +11,7 @@ import asyncio
 import logging
 from typing import Any
 
-from compat.engine.reports import describe
+from compat.engine.reports import describe, surviving
 from compat.settings import settings
 
 __all__ = ["IN_A_TEST_S", "refuse_unless_decided", "undecided"]
@@ -46,12 +46,13 @@ def refuse_unless_decided(consumer: Any) -> None:
 def _refuse(consumer: Any, waited_s: float) -> None:
     if not undecided(consumer) or consumer._socket.ended:
         return
-    log.warning(
-        "%s: connect() called neither accept() nor close(), and nothing has within %g s; refused "
-        "(CHANNEL_HANDSHAKE_SECONDS)",
-        describe(consumer),
-        waited_s,
-    )
     refusal = consumer._socket.loop.create_task(consumer._socket.send({"type": "websocket.close"}))
     _refusals.add(refusal)
     refusal.add_done_callback(_refusals.discard)
+    with surviving():
+        log.warning(
+            "%s: connect() called neither accept() nor close(), and nothing has within %g s; refused "
+            "(CHANNEL_HANDSHAKE_SECONDS)",
+            describe(consumer),
+            waited_s,
+        )

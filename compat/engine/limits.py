@@ -29,6 +29,7 @@ from typing import Any
 from compat.engine.contracts import RESUMABLE_KEY
 from compat.engine.inbox import HEARTBEAT, Inbox
 from compat.engine.refusal import refuse, shown, status_seen
+from compat.engine.reports import surviving
 from compat.exceptions import ImproperlyConfigured
 from compat.names import user_key
 from compat.settings import settings
@@ -114,7 +115,8 @@ class Guard:
         return True
 
     async def _end(self, code: int, reason: str) -> Message:
-        log.warning("%s at %s: closed with %d: %s", self.name, shown(self.path), code, reason)
+        with surviving():
+            log.warning("%s at %s: closed with %d: %s", self.name, shown(self.path), code, reason)
         await self.close(code)
         return {"type": "websocket.disconnect", "code": code, "reason": reason}
 
@@ -226,10 +228,9 @@ class Admissions:
         places = self._places(scope)
         full = "the server is about to stop" if self.draining else self._full(places)
         if full:
-            path = shown(scope.get("path", "-"))
-            log.warning(
-                "websocket %s refused with %d: %s", path, status_seen(scope, SERVICE_UNAVAILABLE), full
-            )
+            seen = status_seen(scope, SERVICE_UNAVAILABLE)
+            with surviving():
+                log.warning("websocket %s refused with %d: %s", shown(scope.get("path", "-")), seen, full)
             await refuse(scope, receive, send, SERVICE_UNAVAILABLE, full)
             yield None
             return

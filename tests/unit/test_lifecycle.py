@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import uuid
 from collections.abc import Iterator
@@ -199,6 +200,39 @@ def draining() -> Iterator[None]:
 
 
 async def test_nobody_is_admitted_while_the_server_drains(draining: None) -> None:
+    assert await Seats().take() is None
+
+
+@pytest.fixture
+def full_disk() -> Iterator[None]:
+    """Every log record of the engine meets a filter that raises."""
+
+    def fails(record: logging.LogRecord) -> bool:
+        raise OSError("disk full")
+
+    loggers = [logging.getLogger(name) for name in ("compat.consumer", "compat.limits")]
+    for logger in loggers:
+        logger.addFilter(fails)
+    yield
+    for logger in loggers:
+        logger.removeFilter(fails)
+
+
+async def test_a_handshake_is_refused_whatever_the_log_raises(flavour: str, full_disk: None) -> None:
+    consumer = chat(flavour, connect=quiet(flavour))
+    with override(CHANNEL_HANDSHAKE_SECONDS=0.05):
+        assert await Conversation(consumer.as_asgi()).connect(20) == (False, 1000)
+
+
+async def test_a_limit_holds_whatever_the_log_raises(flavour: str, full_disk: None) -> None:
+    consumer = chat(flavour, max_message_size=10)
+    client = await Conversation(consumer.as_asgi()).open()
+    await client.send_to(text_data="x" * 11)
+    assert await client.closed() == 1009
+    assert consumer.codes == [1009]
+
+
+async def test_a_client_is_turned_away_whatever_the_log_raises(draining: None, full_disk: None) -> None:
     assert await Seats().take() is None
 
 
