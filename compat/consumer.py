@@ -23,7 +23,7 @@ from compat.db import aclose_old_connections, database_sync_to_async
 from compat.engine import dependencies
 from compat.engine.connection import STOP, Connection
 from compat.engine.contracts import RESUMABLE_KEY
-from compat.engine.limits import admissions
+from compat.engine.limits import admissions, concurrency_of
 from compat.engine.loop import join
 from compat.engine.parts import bridge_of, converse, inbox_of
 from compat.engine.reports import describe
@@ -312,7 +312,7 @@ class SyncConsumer(HasPresenceInThreads, AsyncConsumer):
         self._tell_worker(scope)
         socket = self._socket = Socket(scope, send)
         one_thread = self._on_one_thread(scope)
-        bridge = None if one_thread or self.concurrency > 1 else bridge_of(self, socket)
+        bridge = None if one_thread or concurrency_of(self) > 1 else bridge_of(self, socket)
         if bridge is None:
             self.base_send = async_to_sync(socket.send) if one_thread else blocking_send(socket)
             dispatch = in_threads(self.dispatch, one_thread, lambda: connection.cancelled)

@@ -35,7 +35,17 @@ from compat.names import user_key
 from compat.settings import settings
 from compat.types import Message, Receive, Scope, Send, is_served
 
-__all__ = ["Admission", "Admissions", "Guard", "Heartbeat", "admissions", "guarded", "limit_of", "limited"]
+__all__ = [
+    "Admission",
+    "Admissions",
+    "Guard",
+    "Heartbeat",
+    "admissions",
+    "concurrency_of",
+    "guarded",
+    "limit_of",
+    "limited",
+]
 
 log = logging.getLogger("compat.limits")
 
@@ -56,9 +66,11 @@ SERVICE_UNAVAILABLE = 503
 def limit_of(consumer: Any, attribute: str, setting: str) -> float | None:
     """Return the limit of ``consumer``: its class attribute, else the setting; None means no limit.
 
-    Raises ImproperlyConfigured if the value is not a number above 0.
+    A method of that name is the application's, and no limit. Raises ImproperlyConfigured if the value is not
+    a number above 0.
     """
     own = getattr(consumer, attribute, None) if consumer is not None else None
+    own = None if callable(own) else own
     value = own if own is not None else settings.kept(setting)
     if value is None:
         return None
@@ -134,10 +146,17 @@ def limited(consumer: Any) -> bool:
 
 def guarded(consumer: Any, receive: Receive, close: Any, parked: Parked) -> Receive:
     """Return ``receive`` behind a ``Guard``, or ``receive`` itself if no limit is set."""
-    own = consumer.max_message_size, consumer.max_messages_per_second, consumer.idle_timeout
-    if own == (None, None, None) and settings.all_none(PER_MESSAGE):
-        return receive
-    return Guard(consumer, receive, close, parked)
+    guard = Guard(consumer, receive, close, parked)
+    return receive if (guard.size, guard.rate, guard.idle) == (None, None, None) else guard
+
+
+def concurrency_of(consumer: Any) -> int:
+    """Return how many handlers of ``consumer`` may run at once, as its class says.
+
+    1 if the application uses the name ``concurrency`` for something else than a whole number.
+    """
+    own = getattr(type(consumer), "concurrency", 1)
+    return own if isinstance(own, int) else 1
 
 
 def _size(message: Message) -> int:

@@ -8,6 +8,7 @@ import contextlib
 from compat.engine.connection import Connection
 from compat.engine.cursors import Progress
 from compat.engine.inbox import BETWEEN
+from compat.engine.limits import concurrency_of
 from compat.engine.reader import TaskReader
 from compat.engine.scheduler import turn
 from compat.engine.shielding import shield
@@ -25,6 +26,7 @@ class SideBySide:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self.most = concurrency_of(connection.consumer)
         self.running: dict[asyncio.Task[None], int] = {}
         """The handlers that may run, the oldest first; each with the number of its message, 0: a client's."""
         self.taken = 0
@@ -37,7 +39,7 @@ class SideBySide:
         if not inbox.turn:
             number = self.taken = self.taken + 1
         running[inbox.loop.create_task(self._handled(message))] = number
-        if len(running) >= self.connection.consumer.concurrency:
+        if len(running) >= self.most:
             await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
         for task in [task for task in running if task.done()]:
             del running[task]

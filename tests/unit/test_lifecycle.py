@@ -203,6 +203,32 @@ async def test_nobody_is_admitted_while_the_server_drains(draining: None) -> Non
     assert await Seats().take() is None
 
 
+@pytest.mark.parametrize("name", ["heartbeat", "idle_timeout", "max_message_size", "concurrency"])
+async def test_a_method_with_the_name_of_a_limit_is_the_applications(flavour: str, name: str) -> None:
+    consumer = chat(flavour, **{name: quiet(flavour)})
+    client = await Conversation(consumer.as_asgi()).open()
+    await client.send_to(text_data="x")
+    assert await client.receive_from() == "x"
+    with override(CHANNEL_MAX_MESSAGE_SIZE=10):  # the setting holds all the same
+        client = await Conversation(consumer.as_asgi()).open()
+        await client.send_to(text_data="x" * 11)
+        assert await client.closed() == 1009
+
+
+async def test_an_instance_may_use_the_name_concurrency(flavour: str) -> None:
+    base: Any = chat(flavour)
+
+    class Busy(base):
+        def __init__(self) -> None:
+            super().__init__()
+            self.concurrency: dict[str, int] = {}
+
+    client = await Conversation(Busy.as_asgi()).open()
+    await client.send_to(text_data="x")
+    assert await client.receive_from() == "x"
+    await client.disconnect()
+
+
 @pytest.fixture
 def full_disk() -> Iterator[None]:
     """Every log record of the engine meets a filter that raises."""

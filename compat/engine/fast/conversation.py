@@ -21,6 +21,7 @@ from compat.engine.connection import STOP, Connection
 from compat.engine.fast import framing
 from compat.engine.fast.reading import FLOOD, NO_STEPS, FastInbox, is_small, narrow, read
 from compat.engine.fast.write_batching import MAX_HANDLER_S, QUICK, Pace
+from compat.engine.limits import concurrency_of
 from compat.engine.loop import join
 from compat.engine.side_by_side import converse_side_by_side
 from compat.exceptions import StopConsumer
@@ -40,7 +41,7 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
         return
     del joining  # a coroutine that has returned still occupies the memory of its frame
     consumer: Any = connection.consumer
-    if consumer.concurrency > 1:
+    if concurrency_of(consumer) > 1:
         side_by_side: Any = converse_side_by_side(connection)
         yield from side_by_side
         return
