@@ -6,6 +6,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
+from compat.clock import steady
 from compat.metrics import Throttle
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ class Statistics:
     """The counters of one manager in this process, which only grow."""
 
     __slots__ = (
+        "_began",
         "_throttle",
         "bytes_received",
         "bytes_sent",
@@ -37,6 +39,7 @@ class Statistics:
 
     def __init__(self) -> None:
         self.started_at = time.time()
+        self._began = steady()
         self.connected = 0
         """Connections that were accepted."""
         self.disconnected = 0
@@ -125,4 +128,4 @@ class Statistics:
         """Return the counters as plain values, and ``uptime`` in seconds."""
         names = [name for name in self.__slots__ if not name.startswith("_")]
         counters = {name: getattr(self, name) for name in names}
-        return {**counters, "dropped": dict(self.dropped), "uptime": time.time() - self.started_at}
+        return {**counters, "dropped": dict(self.dropped), "uptime": steady() - self._began}

@@ -184,6 +184,7 @@ async def test_a_jump_of_the_wall_clock_is_no_silence(
         assert connection.is_alive and connection.heartbeat.is_alive()
         assert not connection.heartbeat.should_ping()
         assert 0 <= connection.idle_time < 60 and 0 <= connection.connection_duration < 60
+        assert 0 <= manager.counters()["uptime"] < 60
         await manager._upkeep.beat()
         assert connection.state is ConnectionState.CONNECTED
         connection.heartbeat_timeout = 0.0
