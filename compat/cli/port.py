@@ -187,20 +187,19 @@ class _CannotParse(Exception):
 
 
 def _rewritten(file: Path, before: bytes, django: DjangoNames, settings: Settings | None) -> bytes:
-    from compat.cli.porting.idioms import Routes, Strings
+    from compat.cli.porting.idioms import Routes, with_new_strings
     from compat.cli.porting.rewrite import Imports
 
-    module = settings and settings.module(file)
-    steps: list[cst.CSTTransformer] = []
+    module = (settings and settings.module(file)) or _parsed(before)
+    # Each step walks the whole tree, so only steps that can find something run.
     if settings is not None:
-        # Each step walks the whole tree, so only steps that can find something run.
-        if module is not None:
-            steps.append(settings.of(file))  # the first, because it knows the nodes of this tree
-        steps += [Strings()] * bool(IN_STRINGS.search(before))
-        steps += [Routes()] * (ROUTES in before)
-    module = module or _parsed(before)
-    for step in [*steps, Imports(django)]:
-        module = module.visit(step)
+        if APPS_SETTING in before:
+            module = module.visit(settings.of(file))  # the first, because it knows the nodes of this tree
+        if IN_STRINGS.search(before):
+            module = with_new_strings(module)
+        if ROUTES in before:
+            module = module.visit(Routes())
+    module = module.visit(Imports(django))
     return module.bytes
 
 

@@ -2,6 +2,7 @@
 
 sources      finds the files of a project, and their module names
 references   reads the references of a file from its syntax tree
+places       tells which strings are dotted paths
 environment  checks foreign packages: are they installed, and do they need Django?
 served       lists the modules and names of the shim and of ``compat``
 judge        decides what to do about a reference

@@ -1,59 +1,55 @@
 """Rewriting of dotted names in strings, and of routes of FastAPI apps.
 
-"channels_redis.core.RedisChannelLayer"          "compat.layers.redis.core.RedisChannelLayer"
+"BACKEND": "channels.layers.InMemoryChannelLayer"  "BACKEND": "compat.layers.InMemoryChannelLayer"
 patch("channels.layers.get_channel_layer")       patch("compat.layers.get_channel_layer")
 app = FastAPI(); app.add_websocket_route(…)      app.router.add_websocket_route(…)
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import libcst as cst
+from libcst.metadata import MetadataWrapper, PositionProvider
 
-from compat.cli.moves import APPS
-from compat.cli.porting.judge import MODULE_CALLS, DjangoNames, library_of
-from compat.cli.porting.references import DOTTED
-from compat.cli.porting.rewrite import dotted, new_home, text_of, with_text
+from compat.cli.porting.judge import new_text
+from compat.cli.porting.references import references_of
+from compat.cli.porting.rewrite import dotted, text_of, with_text
 
-__all__ = ["Routes", "Strings"]
+__all__ = ["Routes", "with_new_strings"]
 
-LOGGERS = {"getLogger", "get_logger"}
 ROUTERS = {"FastAPI": ".router", "APIRouter": ""}
 ADDS = {"add_websocket_route", "add_api_websocket_route"}
 
 
 class Strings(cst.CSTTransformer):
-    """Rewrites strings that contain a dotted name of the table: BACKEND, patches, imports by name."""
+    """Rewrites strings. ``new``: the new values by line and value."""
 
-    def __init__(self) -> None:
-        self._calls: list[str] = []
+    METADATA_DEPENDENCIES = (PositionProvider,)
 
-    def visit_Call(self, node: cst.Call) -> None:
-        self._calls.append((dotted(node.func) or "").rpartition(".")[2])
-
-    def leave_Call(self, original_node: cst.Call, updated_node: cst.Call) -> cst.Call:
-        self._calls.pop()
-        return updated_node
+    def __init__(self, new: Mapping[tuple[int, str], str]) -> None:
+        super().__init__()
+        self._new = new
 
     def leave_SimpleString(
         self, original_node: cst.SimpleString, updated_node: cst.SimpleString
     ) -> cst.SimpleString:
         value = text_of(original_node)
-        target = value and self._target(value, self._calls[-1] if self._calls else "")
-        return with_text(updated_node, target) if target else updated_node
+        if value is None:
+            return updated_node
+        place: Any = self.get_metadata(PositionProvider, original_node)
+        new = self._new.get((place.start.line, value))
+        return with_text(updated_node, new) if new else updated_node
 
-    def _target(self, value: str, call: str) -> str | None:
-        library = library_of(value)
-        # Django's names in settings stay: they resolve in the real Django and in the subset.
-        if library in (None, "django") or "." not in value or not DOTTED.match(value) or call in LOGGERS:
-            return None
-        if call in MODULE_CALLS:
-            home = new_home(value, None, DjangoNames.keep)
-            return home.module if home else None
-        module, _, name = value.rpartition(".")
-        if value in APPS:
-            return None
-        home = new_home(module, name, DjangoNames.keep)
-        return f"{home.module}.{home.name}" if home else None
+
+def with_new_strings(module: cst.Module) -> cst.Module:
+    """Return the module with new names in the strings that are dotted paths: BACKEND, patches, imports by
+    name.
+    """
+    found = references_of(module.bytes).texts
+    new = {(one.line, one.value): new for one in found if one.is_path and (new := new_text(one))}
+    return MetadataWrapper(module).visit(Strings(new)) if new else module
 
 
 class Routes(cst.CSTTransformer):

@@ -17,6 +17,7 @@ from compat.cli.moves import (
     moved_module,
     moved_name,
 )
+from compat.cli.porting.places import MODULES
 from compat.cli.porting.references import Text
 from compat.cli.porting.served import exists_here, served
 
@@ -29,6 +30,7 @@ __all__ = [
     "judge_use",
     "left",
     "library_of",
+    "new_text",
     "resolve",
 ]
 
@@ -81,7 +83,8 @@ SHOWS_ITSELF = {"django.contrib.admin.site"}
 """Names that import, but show in the browser that they need Django."""
 
 IMPORTING_CALLS = {"import_module", "import_string", "include", "patch", "setattr", "delattr", "find_spec"}
-MODULE_CALLS = {"import_module", "include", "find_spec"}
+MODULE_CALLS = {"__import__", "import_module", "importorskip", "include", "find_spec", MODULES}
+LOGGERS = {"getLogger", "get_logger"}
 MODULE_SETTINGS = {"SESSION_ENGINE", "MESSAGE_STORAGE"}
 CHECKED_SETTINGS = {"CACHES", "TEMPLATES", "SESSION_ENGINE"}
 BREAKING = ("django.db.models.", "django.contrib.auth.models.")
@@ -205,8 +208,12 @@ def judge_text(text: Text, django: DjangoNames) -> Verdict | None:
         return None
     if library == "django":
         return _of_django_text(text) if django is DjangoNames.shim else None
-    if value.partition(".")[2].isupper() or text.call in ("getLogger", "get_logger"):
+    if value.partition(".")[2].isupper() or text.call in LOGGERS:
         return None
+    if not text.is_path:
+        kind = Kind.runs if library in SHIMMED else Kind.unknown
+        what = left(text)
+        return Verdict(kind, what) if what else None
     module, _, name = value.rpartition(".")
     if text.call in MODULE_CALLS or not _names_something(module, name):
         if text.call not in IMPORTING_CALLS:
@@ -217,11 +224,27 @@ def judge_text(text: Text, django: DjangoNames) -> Verdict | None:
     return verdict and verdict._replace(breaks=False)
 
 
+def new_text(text: Text) -> str | None:
+    """Return the new dotted path if a string is one that moved; ``port`` writes it if ``text.is_path``."""
+    value = text.value
+    # Django's names in settings stay: they resolve in the real Django and in the subset.
+    if library_of(value) in (None, "django") or "." not in value or value in APPS or text.call in LOGGERS:
+        return None
+    if text.call in MODULE_CALLS:
+        target = resolve(value, None)
+        return target.module if target is not None and exists_here(*target) else None
+    module, _, name = value.rpartition(".")
+    target = resolve(module, name)
+    return f"{target.module}.{target.name}" if target is not None and exists_here(*target) else None
+
+
 def left(text: Text) -> str | None:
-    """Return what to do about a string that ``port`` has left; None if nothing has to be done."""
-    if text.setting.endswith("APPS") and text.value in APPS:
-        return f'"{text.value}" is left in {text.setting}: replace it by "{APPS[text.value]}", or remove it'
-    return None
+    """Return what to do about a string that ``port`` leaves; None if nothing has to be done."""
+    value = text.value
+    if text.setting.endswith("APPS") and value in APPS:
+        return f'"{value}" is left in {text.setting}: replace it by "{APPS[value]}", or remove it'
+    new = new_text(text)
+    return f'the string "{value}" is left: if it is a path, replace it by "{new}"' if new else None
 
 
 def _names_something(module: str, name: str) -> bool:

@@ -15,6 +15,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from compat.cli.porting.places import MODULES, PATH_CALLS, is_modules, is_path_place
 from compat.cli.porting.sources import NotRead, read
 
 __all__ = ["Import", "References", "Text", "Use", "When", "parsed", "references", "references_of"]
@@ -58,7 +59,8 @@ class Text(NamedTuple):
     """A string that may be a dotted name.
 
     ``setting``: the upper-case name that it is assigned to. ``key``: its key in a dict. ``call``: the
-    function whose argument it is. Each is "" if there is none.
+    function whose argument it is. Each is "" if there is none. ``is_path``: its place says that it is a path,
+    directly or through a variable.
     """
 
     line: int
@@ -67,6 +69,7 @@ class Text(NamedTuple):
     key: str
     call: str
     when: When
+    is_path: bool
 
 
 class References(NamedTuple):
@@ -75,7 +78,6 @@ class References(NamedTuple):
     imports: tuple[Import, ...] = ()
     uses: tuple[Use, ...] = ()
     texts: tuple[Text, ...] = ()
-    settings: frozenset[str] = frozenset()
     lines: int = 0
     error: tuple[int, str] | None = None
     unread: str = ""
@@ -101,7 +103,6 @@ def references_of(source: bytes) -> References:
         tuple(reader.imports),
         tuple(reader.uses),
         tuple(reader.texts),
-        frozenset(reader.settings),
         source.count(b"\n") + 1,
     )
 
@@ -130,12 +131,21 @@ class _Reader(ast.NodeVisitor):
         self.imports: list[Import] = []
         self.uses: list[Use] = []
         self.texts: list[Text] = []
-        self.settings: set[str] = set()
         self._bound = dict(_bindings(tree))
         self._when = When.imported
         self._guarded = False
         self._setting = self._key = self._call = ""
+        self._names: frozenset[str] = frozenset()
+        """The variables that the strings are assigned to."""
+        self._variables: list[frozenset[str]] = []
+        """The same for each of ``texts``."""
+        self._paths: set[str] = set()
+        """The variables that are used as dotted paths."""
         self.visit(tree)
+        self.texts = [
+            text._replace(is_path=text.is_path or bool(names & self._paths))
+            for text, names in zip(self.texts, self._variables, strict=True)
+        ]
 
     @contextmanager
     def _in(self, **state: Any) -> Iterator[None]:
@@ -185,7 +195,7 @@ class _Reader(ast.NodeVisitor):
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         # Annotations do not count.
-        self._all([*node.decorator_list, *node.args.defaults, *node.args.kw_defaults])
+        self._all([*node.decorator_list, node.args])
         with self._in(when=When.called if self._when is When.imported else self._when):
             self._all(node.body)
 
@@ -193,18 +203,21 @@ class _Reader(ast.NodeVisitor):
         self.visit_FunctionDef(node)
 
     def visit_Lambda(self, node: ast.Lambda) -> None:
-        self._all([*node.args.defaults, *node.args.kw_defaults])
+        self.visit(node.args)
         with self._in(when=When.called if self._when is When.imported else self._when):
             self.visit(node.body)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         if node.value is not None:
-            with self._in(setting=_setting([node.target])):
+            names = frozenset({node.target.id}) if isinstance(node.target, ast.Name) else self._names
+            with self._in(setting=_setting([node.target]), names=names):
                 self.visit(node.value)
 
     # Uses
 
     def visit_Name(self, node: ast.Name) -> None:
+        if self._at_path():
+            self._paths.add(node.id)
         if isinstance(node.ctx, ast.Load) and node.id in self._bound:
             self.uses.append(Use(node.lineno, self._bound[node.id], self._when))
 
@@ -224,9 +237,10 @@ class _Reader(ast.NodeVisitor):
 
     def visit_Assign(self, node: ast.Assign) -> None:
         setting = _setting(node.targets)
-        if setting and self._when is When.imported:
-            self.settings.add(setting)
-        with self._in(setting=setting or self._setting):
+        names = frozenset(target.id for target in node.targets if isinstance(target, ast.Name))
+        keys = [target.slice for target in node.targets if isinstance(target, ast.Subscript)]
+        key = _string(keys[0]) if keys else self._key
+        with self._in(setting=setting or self._setting, key=key, names=names or self._names):
             self.visit(node.value)
         self._all([target for target in node.targets if not isinstance(target, ast.Name)])
 
@@ -234,11 +248,26 @@ class _Reader(ast.NodeVisitor):
         with self._in(setting=_setting([node.target]) or self._setting):
             self.visit(node.value)
 
+    def visit_Expr(self, node: ast.Expr) -> None:
+        if not isinstance(node.value, ast.Constant):  # a docstring
+            self.visit(node.value)
+
+    def visit_Subscript(self, node: ast.Subscript) -> None:
+        self.visit(node.value)
+        with self._in(call=MODULES if is_modules(node.value) else self._call):
+            self.visit(node.slice)
+
+    def visit_Compare(self, node: ast.Compare) -> None:
+        with self._in(call=MODULES if any(map(is_modules, node.comparators)) else self._call):
+            self.visit(node.left)
+        self._all(node.comparators)
+
     def visit_Dict(self, node: ast.Dict) -> None:
         for key, value in zip(node.keys, node.values, strict=True):
-            name = key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else ""
-            if key is not None and not name:
-                self.visit(key)
+            name = _string(key)
+            if key is not None and (not name or "." in name):
+                with self._in(setting="", key="", call=MODULES if self._call == MODULES else ""):
+                    self.visit(key)
             # A dict may hold settings: override_settings(**{"CHANNEL_LAYERS": …}).
             setting = name if name.isupper() and not self._setting and name in _NESTED else self._setting
             with self._in(key=name, setting=setting):
@@ -246,20 +275,42 @@ class _Reader(ast.NodeVisitor):
 
     def visit_Call(self, node: ast.Call) -> None:
         self.visit(node.func)
-        setting = self._setting
-        if isinstance(node.func, ast.Attribute):
-            setting = _setting([node.func.value]) or setting  # INSTALLED_APPS.append("channels")
-        with self._in(call=_last_name(node.func), setting=setting):
-            self._all(node.args)
+        setting, call = self._setting, _last_name(node.func)
+        owner = node.func.value if isinstance(node.func, ast.Attribute) else None
+        if owner is not None:
+            setting = _setting([owner]) or setting  # INSTALLED_APPS.append("channels")
+        if any(map(is_modules, [owner, *node.args])):
+            call = MODULES
+        names = self._names
+        if call == "parametrize" and node.args:
+            names = frozenset(name.strip() for name in _string(node.args[0]).split(","))
+        with self._in(setting=setting, names=names):
+            for number, argument in enumerate(node.args):
+                first = not number or call == MODULES or call not in PATH_CALLS
+                with self._in(call=call if first else ""):
+                    self.visit(argument)
             for keyword in node.keywords:
                 named = keyword.arg if keyword.arg and keyword.arg.isupper() else self._setting
-                with self._in(setting=named):
+                path = call not in PATH_CALLS or keyword.arg in ("name", "target", "dotted_path")
+                with self._in(setting=named, call=call if path else "", key=keyword.arg or self._key):
                     self.visit(keyword.value)
+
+    def visit_arguments(self, node: ast.arguments) -> None:
+        positional = [*node.posonlyargs, *node.args]
+        pairs = [*zip(positional[::-1], node.defaults[::-1], strict=False)]
+        pairs += [(arg, value) for arg, value in zip(node.kwonlyargs, node.kw_defaults, strict=True) if value]
+        for arg, value in pairs:
+            with self._in(names=frozenset({arg.arg})):
+                self.visit(value)
 
     def visit_Constant(self, node: ast.Constant) -> None:
         if isinstance(node.value, str) and DOTTED.match(node.value):
             where = (self._setting, self._key, self._call)
-            self.texts.append(Text(node.lineno, node.value, *where, self._when))
+            self.texts.append(Text(node.lineno, node.value, *where, self._when, self._at_path()))
+            self._variables.append(self._names)
+
+    def _at_path(self) -> bool:
+        return is_path_place(self._setting, self._key, self._call)
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
         self._all([part.value for part in node.values if isinstance(part, ast.FormattedValue)])
@@ -270,9 +321,15 @@ _NESTED = {"CHANNEL_LAYERS", "INSTALLED_APPS", "MIDDLEWARE", "TEMPLATES", "CACHE
 
 def _setting(targets: list[Any]) -> str:
     for target in targets:
-        if isinstance(target, ast.Name) and target.id.isupper():
-            return target.id
+        while isinstance(target, ast.Subscript):  # CHANNEL_LAYERS["default"]["BACKEND"]
+            target = target.value
+        if (name := _last_name(target)).isupper():
+            return name
     return ""
+
+
+def _string(node: ast.expr | None) -> str:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
 def _last_name(function: ast.expr) -> str:

@@ -1,0 +1,175 @@
+"""``channels-compat port`` in settings and tests: lists of apps, and strings that are dotted paths."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from compat.cli.porting.project import inspect
+from tests.unit.cli.test_port import KEEP, port, run
+
+PATHS = [
+    ("x = {'BACKEND': 'NAME'}", "channels_redis.core.RedisChannelLayer"),
+    ("x['default']['BACKEND'] = 'NAME'", "channels.layers.InMemoryChannelLayer"),
+    ("LAYER = 'NAME'\nx = {'BACKEND': LAYER}", "channels.layers.InMemoryChannelLayer"),
+    ("def f(layer='NAME'):\n    return {'BACKEND': layer}", "channels.layers.InMemoryChannelLayer"),
+    (
+        "@pytest.mark.parametrize('layer', ['NAME'])\ndef f(layer):\n    return {'BACKEND': layer}",
+        "channels.layers.InMemoryChannelLayer",
+    ),
+    ("MIDDLEWARE = ['a', 'NAME']", "channels.sessions.SessionMiddleware"),
+    ('patch("NAME", 1)', "channels.layers.get_channel_layer"),
+    ("monkeypatch.setattr('NAME', 1)", "channels.layers.get_channel_layer"),
+    ("import_module('NAME')", "channels_redis.core"),
+    ("import_string('NAME')", "fast_channels.layers.redis.RedisPubSubChannelLayer"),
+    ("importlib.import_module(name='NAME')", "channels.layers"),
+    ("sys.modules['NAME'] = None", "channels.layers"),
+    ("x = 'NAME' in sys.modules", "channels.layers"),
+    ("patch.dict(sys.modules, {'NAME': None})", "channels.layers"),
+]
+NEW = {
+    "channels_redis.core.RedisChannelLayer": "compat.layers.redis.core.RedisChannelLayer",
+    "channels_redis.core": "compat.layers.redis.core",
+    "fast_channels.layers.redis.RedisPubSubChannelLayer": "compat.layers.redis.RedisPubSubChannelLayer",
+}
+
+
+@pytest.mark.parametrize(("place", "name"), PATHS)
+def test_strings_that_are_paths_by_their_place(place: str, name: str, tmp_path: Path) -> None:
+    source, new = place.replace("NAME", name), NEW.get(name, name.replace("channels", "compat"))
+    assert port(tmp_path, source) == place.replace("NAME", new)
+    assert port(tmp_path, source, only_imports=True) == source
+
+
+OTHERS = [
+    "TOPIC = 'channels.auth.login'",
+    "x = ['a', 'channels.auth.login']",
+    "patch('a.b', 'channels.auth.login')",
+    "await layer.group_send('g', {'type': 'channels.auth.login'})",
+    "x = {'channels.auth.login': 1}",
+]
+
+
+@pytest.mark.parametrize("source", OTHERS)
+def test_strings_that_may_be_something_else_are_left_and_reported(source: str, tmp_path: Path) -> None:
+    assert port(tmp_path, source) == source
+    said = 'the string "channels.auth.login" is left: if it is a path, replace it by "compat.auth.login"'
+    (tmp_path / "file.py").write_text(f"\n{source}\n")
+    assert f"file.py:2: {said}" in run(tmp_path)[1]
+    assert run(tmp_path, "--write")[0] == 0 and f"file.py:2: {said}" in run(tmp_path, "--write")[1]
+    (found,) = inspect(tmp_path, KEEP).files
+    assert [(one.line, one.message) for one in found.findings] == [(2, said)], "check agrees with port"
+
+
+SETTINGS = [
+    ('["daphne", "chat"]', '["django_shim.with_django", "chat"]'),
+    ("[\n    'chat',\n    'channels',\n]", "[\n    'chat',\n    'django_shim.with_django',\n]"),
+    ('["daphne", "chat", "channels"]', '["django_shim.with_django", "chat"]'),
+    ('["channels", "daphne"]', '["django_shim.with_django"]'),
+    ('["chat"]', '["django_shim.with_django", "chat"]'),
+    ("[\n    'chat',  # ours\n]", "[\n    'django_shim.with_django',\n    'chat',  # ours\n]"),
+    ("[]", '["django_shim.with_django"]'),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), SETTINGS)
+def test_installed_apps(before: str, after: str, tmp_path: Path) -> None:
+    rest = '\nASGI_APPLICATION = "mysite.asgi.application"\n'
+    assert port(tmp_path, f"INSTALLED_APPS = {before}{rest}") == f"INSTALLED_APPS = {after}{rest}"
+    assert port(tmp_path, f"INSTALLED_APPS = {before}{rest}", only_imports=True).startswith(
+        f"INSTALLED_APPS = {before}"
+    )
+
+
+def test_apps_that_are_added_later(tmp_path: Path) -> None:
+    source = 'INSTALLED_APPS = ["chat"]\nINSTALLED_APPS += ["channels"]\nINSTALLED_APPS.insert(0, "daphne")\n'
+    assert port(tmp_path, source) == (
+        'INSTALLED_APPS = ["chat"]\nINSTALLED_APPS += []\n'
+        'INSTALLED_APPS.insert(0, "django_shim.with_django")\n'
+    )
+
+
+OURS = "django_shim.with_django"
+LISTS = [
+    ('INSTALLED_APPS: list[str] = ["channels", "chat"]', f'INSTALLED_APPS: list[str] = ["{OURS}", "chat"]'),
+    ('INSTALLED_APPS = ["channels"] + LOCAL_APPS', f'INSTALLED_APPS = ["{OURS}"] + LOCAL_APPS'),
+    ('INSTALLED_APPS = OTHER_APPS + ("daphne",)', f'INSTALLED_APPS = OTHER_APPS + ("{OURS}",)'),
+    ('INSTALLED_APPS = ("channels",)', f'INSTALLED_APPS = ("{OURS}",)'),
+    ('INSTALLED_APPS = "daphne", "channels"', f'INSTALLED_APPS = "{OURS}",'),
+    (
+        'A_APPS = ["channels"]\nINSTALLED_APPS = ["daphne", *A_APPS]',
+        f'A_APPS = []\nINSTALLED_APPS = ["{OURS}", *A_APPS]',
+    ),
+    (
+        'INSTALLED_APPS = ["channels"]\nif DEBUG:\n    INSTALLED_APPS += ["daphne"]',
+        f'INSTALLED_APPS = ["{OURS}"]\nif DEBUG:\n    INSTALLED_APPS += []',
+    ),
+    (
+        'INSTALLED_APPS = ["channels"]\nif DEBUG: INSTALLED_APPS.insert(0, "daphne")',
+        f'INSTALLED_APPS = ["{OURS}"]\nif DEBUG: pass',
+    ),
+    (
+        'INSTALLED_APPS = ["chat"]\nif DEBUG:\n    INSTALLED_APPS += ["daphne"]\nelse:\n'
+        '    INSTALLED_APPS += ["channels"]',
+        f'INSTALLED_APPS = ["chat"]\nif DEBUG:\n    INSTALLED_APPS += ["{OURS}"]\nelse:\n'
+        f'    INSTALLED_APPS += ["{OURS}"]',
+    ),
+    (
+        'INSTALLED_APPS = ["channels", "daphne"]\nINSTALLED_APPS = ["channels"]',
+        f'INSTALLED_APPS = ["{OURS}"]\nINSTALLED_APPS = ["{OURS}"]',
+    ),
+    (
+        'B_APPS = ["daphne"]\nINSTALLED_APPS = ["channels"]\nif DEBUG:\n    INSTALLED_APPS += B_APPS',
+        f'B_APPS = []\nINSTALLED_APPS = ["{OURS}"]\nif DEBUG:\n    INSTALLED_APPS += B_APPS',
+    ),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), LISTS)
+def test_each_list_that_had_an_app_still_has_one(before: str, after: str, tmp_path: Path) -> None:
+    assert port(tmp_path, f"{before}\n") == f"{after}\n"
+
+
+COMMENTS = [
+    (
+        "[\n    # web\n    'daphne',  # first\n    # sockets\n"
+        "    'channels',  # second\n    # own\n    'chat',\n]",
+        f"[\n    # web\n    '{OURS}',  # first\n    # sockets\n    # second\n    # own\n    'chat',\n]",
+    ),
+    (
+        "[\n    'daphne',\n    # sockets\n    'channels',  # second\n    # the end\n]",
+        f"[\n    '{OURS}',\n    # sockets\n    # second\n    # the end\n]",
+    ),
+    ("['daphne',\n    'channels']", f"['{OURS}']"),
+    ("[\n    'daphne',  # first\n    'channels']", f"[\n    '{OURS}'  # first\n    ]"),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), COMMENTS)
+def test_comments_in_a_list_of_apps_are_kept(before: str, after: str, tmp_path: Path) -> None:
+    assert port(tmp_path, f"INSTALLED_APPS = {before}\n") == f"INSTALLED_APPS = {after}\n"
+
+
+@pytest.mark.parametrize(
+    "imported", ["from .base import *", "from mysite.settings.base import INSTALLED_APPS"]
+)
+def test_settings_that_extend_others(imported: str, tmp_path: Path) -> None:
+    settings = tmp_path / "mysite" / "settings"
+    settings.mkdir(parents=True)
+    base, dev, other = settings / "base.py", settings / "dev.py", settings / "other.py"
+    base.write_text('INSTALLED_APPS = ["chat", "channels"]\nASGI_APPLICATION = "mysite.asgi.application"\n')
+    dev.write_text(f'{imported}\nINSTALLED_APPS = ["daphne"] + INSTALLED_APPS\n')
+    other.write_text('INSTALLED_APPS = ["daphne"]\n')
+    assert run(tmp_path, "--write")[0] == 0
+    assert base.read_text().startswith(f'INSTALLED_APPS = ["chat", "{OURS}"]\n')
+    assert dev.read_text() == f"{imported}\nINSTALLED_APPS = [] + INSTALLED_APPS\n"
+    assert other.read_text() == f'INSTALLED_APPS = ["{OURS}"]\n'
+    assert "nothing to port" in run(tmp_path, "--write")[1]
+
+
+def test_an_app_in_an_expression_that_is_not_followed_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "s.py").write_text('INSTALLED_APPS = list(("channels",))\nimport channels.layers as layers\n')
+    code, output = run(tmp_path, "--django", "keep")
+    assert code == 0 and 's.py:1: "channels" is left in INSTALLED_APPS: replace it by "django_shim' in output
+    assert "No INSTALLED_APPS in these files has" in output
