@@ -40,7 +40,9 @@ class Fallback:
         path = path_below(scope["path"], scope.get("root_path", ""))
         for prefix, project in sorted(self.projects.items(), key=lambda item: -len(item[0])):
             if prefix and path == prefix and scope["type"] == "http":
-                return await RedirectResponse(scope["path"] + "/")(scope, receive, send)
+                query = scope["query_string"].decode("latin-1")
+                target = f"{scope['path']}/{'?' if query else ''}{query}"
+                return await RedirectResponse(target)(scope, receive, send)
             if path.startswith(f"{prefix}/"):
                 # As Starlette's Mount: the path stays whole, root_path says how much of it is taken.
                 inner = {**scope, "root_path": scope.get("root_path", "") + prefix}

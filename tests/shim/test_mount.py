@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from django_shim.mounting import path_below
+from django_shim.mounting import Fallback, path_below
 from tests.shim.running import run_code, write
 from tests.support.clients import Client, Refused, get
 from tests.support.environments import Environment, environment
@@ -258,3 +259,24 @@ def test_static_files_are_served_in_debug_with_the_real_django(tmp_path: Path) -
     write(tmp_path, mysite__settings=SETTINGS + apps)
     with running(environment("django"), tmp_path) as server:
         assert get(server, "/legacy/static/site.css").text == "body {}"
+
+
+@pytest.mark.parametrize(
+    ("query", "location"), [(b"", b"/site/"), (b"x=1&y=%C3%A9+b", b"/site/?x=1&y=%C3%A9+b")]
+)
+async def test_a_prefix_without_its_slash_leads_below_with_the_query(query: bytes, location: bytes) -> None:
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        raise AssertionError
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def unused(*args: Any) -> None:
+        raise AssertionError
+
+    fallback = Fallback(unused)
+    fallback.projects["/site"] = unused
+    await fallback({"type": "http", "path": "/site", "query_string": query}, receive, send)
+    assert sent[0]["status"] == 307 and dict(sent[0]["headers"])[b"location"] == location

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from ..core.exceptions import DisallowedRedirect
 from ..core.serializers.json import DjangoJSONEncoder
+from ..unserved import lacks
 from ..utils.encoding import iri_to_uri
 from .exceptions import Http404
 from .response_base import BadHeaderError, HttpResponseBase, ResponseHeaders
@@ -38,6 +39,8 @@ __all__ = [
 
 class HttpResponse(HttpResponseBase):
     """A response whose whole content is known. ``content``: text, bytes, or an iterable of them."""
+
+    __getattr__ = lacks("django.http.HttpResponse", "serialize serialize_headers set_signed_cookie")
 
     def __init__(self, content: Any = b"", *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

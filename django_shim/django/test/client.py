@@ -51,7 +51,8 @@ def _part(boundary: str, name: str, value: Any) -> list[bytes]:
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"'
     if not hasattr(value, "read"):
         return [f"{head}\r\n".encode(), str(value).encode()]
-    filename = str(getattr(value, "name", "") or "").replace("\\", "/").rpartition("/")[2]
+    path = getattr(value, "name", "")  # a number, for a file of tempfile
+    filename = path.replace("\\", "/").rpartition("/")[2] if isinstance(path, str) else ""
     kind = (
         getattr(value, "content_type", None)
         or mimetypes.guess_type(filename)[0]
@@ -59,7 +60,7 @@ def _part(boundary: str, name: str, value: Any) -> list[bytes]:
     )
     content = value.read()
     body = content if isinstance(content, bytes) else str(content).encode()
-    return [f'{head}; filename="{filename}"\r\nContent-Type: {kind}\r\n'.encode(), body]
+    return [f'{head}; filename="{filename or name}"\r\nContent-Type: {kind}\r\n'.encode(), body]
 
 
 class RequestFactory:
@@ -205,7 +206,7 @@ class _ClientBase(RequestFactory):
             self.cookies[name].update(morsel)
             if morsel["max-age"] == 0:
                 del self.cookies[name]
-        response.client, response.request = self, request
+        response.client, response.request, response.wsgi_request = self, request, request
         response.resolver_match = request.resolver_match
         response.json = functools.partial(_json_of, response)
         return response

@@ -27,21 +27,10 @@ __all__ = ["ContextMixin", "RedirectView", "TemplateResponseMixin", "TemplateVie
 logger = logging.getLogger("django.request")
 
 
-class View:
-    """``as_view()`` makes the view function; each request gets an instance of its own."""
+class _ViewIsAsync:
+    """Are the handlers of a class coroutines? All or none of them."""
 
-    http_method_names = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
-    request: HttpRequest
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-
-    def __init__(self, **kwargs: Any) -> None:
-        for name, value in kwargs.items():
-            setattr(self, name, value)
-
-    @classmethod
-    def is_async_view(cls) -> bool:
-        """Are the handlers coroutines? All or none of them."""
+    def __get__(self, view: Any, cls: Any) -> bool:
         handlers = [
             getattr(cls, name) for name in cls.http_method_names if name != "options" and hasattr(cls, name)
         ]
@@ -51,6 +40,20 @@ class View:
                 f"{cls.__qualname__} mixes sync and async handlers: make all of them one or the other."
             )
         return kinds == {True}
+
+
+class View:
+    """``as_view()`` makes the view function; each request gets an instance of its own."""
+
+    http_method_names = "get post put patch delete head options trace".split()  # projects add to it
+    view_is_async = _ViewIsAsync()
+    request: HttpRequest
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    def __init__(self, **kwargs: Any) -> None:
+        for name, value in kwargs.items():
+            setattr(self, name, value)
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Callable[..., Any]:
@@ -70,7 +73,7 @@ class View:
         functools.update_wrapper(function, cls, updated=())
         function.__dict__.update(cls.dispatch.__dict__)
         function.view_class, function.view_initkwargs = cls, initkwargs
-        if cls.is_async_view():
+        if cls.view_is_async:
             markcoroutinefunction(function)
         return view
 
@@ -103,7 +106,7 @@ class View:
 
     def _answer(self, response: Any) -> Any:
         """Return a handler's result: the caller of an async view awaits it."""
-        if not self.is_async_view():
+        if not self.view_is_async:
             return response
 
         async def answer() -> Any:

@@ -241,6 +241,9 @@ def test_responses_are_written_to_as_files_are() -> None:
         StreamingHttpResponse().write("x")
     with pytest.raises(OSError, match="has no position"):
         StreamingHttpResponse().tell()
+    with pytest.raises(AttributeError, match=r"HttpResponse\.set_signed_cookie needs the real Django"):
+        response.set_signed_cookie("a", "b")
+    assert not hasattr(response, "serialize") and not hasattr(response, "nonsense")
     del response["nope"], response["content-type"]
     assert "Content-Type" not in response and response.charset == "utf-8"
     response.charset = "latin-1"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,6 +19,9 @@ from django.core.signals import request_finished, request_started
 from django.http import HttpResponse, StreamingHttpResponse
 from django.test import AsyncClient, Client, override_settings
 from django.urls import path
+from django.views.generic import View
+
+from tests.shim.django_subset.inside import views
 
 PACKAGE = "tests.shim.django_subset.inside"
 debug = override_settings(DEBUG=True)
@@ -89,6 +93,7 @@ async def test_a_view_that_blocks_holds_nobody_else_up() -> None:
 
 def test_class_based_views(client: Client, log: Records) -> None:
     assert client.get("/cbv/").text == "hi get" and client.post("/cbv/").text == "post"
+    assert client.get("/cbv/?a=1").wsgi_request.GET["a"] == "1"
     head = client.head("/cbv/")
     assert head.status_code == 200 and head["Content-Length"] == "6"
     assert client.options("/cbv/")["Allow"] == "GET, POST, HEAD, OPTIONS"
@@ -98,6 +103,8 @@ def test_class_based_views(client: Client, log: Records) -> None:
     assert client.get("/async-cbv/").text == "async get"
     assert client.post("/async-cbv/").status_code == 405
     assert client.options("/async-cbv/")["Allow"] == "GET, HEAD, OPTIONS"
+    assert views.AsyncThings.view_is_async and not views.Things.view_is_async and not View.view_is_async
+    assert [*View.http_method_names, "link"] == View.http_method_names + ["link"]  # noqa: RUF005 - as projects write it
     assert "Generic - Site" in client.get("/generic/").text
     assert client.get("/moved/").url == "/"
 
@@ -131,7 +138,11 @@ def test_streams_and_files(client: Client) -> None:
 
 def test_forms_reach_the_view(client: Client) -> None:
     answer = client.post("/upload/", {"a": "1", "file": io.BytesIO(b"data")}).json()
-    assert answer["fields"] == {"a": ["1"], "file": ["data"]} and answer["files"] == {}  # it has no name
+    assert answer["fields"] == {"a": ["1"]}
+    assert answer["files"] == {"file": [["file", 4, "application/octet-stream", "data"]]}
+    with tempfile.TemporaryFile() as nameless:
+        answer = client.post("/upload/", {"f.txt": nameless}).json()
+    assert answer["files"] == {"f.txt": [["f.txt", 0, "application/octet-stream", ""]]}
     file = io.BytesIO(b"data")
     file.name = "d.bin"
     answer = client.post("/upload/", {"file": file}).json()
