@@ -5,7 +5,8 @@ A store subclasses ``SessionBase`` and writes ``read``, ``write`` and ``remove``
 ``compat.session_memory``).
 
 Names and semantics are those of Django's session objects ("Using sessions in views" in its documentation), so
-that ``scope["session"]`` works as with Django.
+that ``scope["session"]`` works as with Django. The methods for test cookies, ``get_expiry_date()``,
+``get_session_cookie_age()`` and the arguments of ``get_expiry_age()`` are not here.
 """
 
 from __future__ import annotations
