@@ -50,8 +50,8 @@ local function write(people, key, person, before, joins, leaves)
   end
 end
 
--- Publishes what has changed, and returns the version. The versions of a group only grow: that of a new hash is the time,
--- or follows on `last`, the highest version of a hash that is gone, if the clock was set back.
+-- Publishes what has changed, and returns the version. The versions of a group only grow: that of a new hash is the
+-- time or, if the clock was set back, follows on `last`, the highest version of a hash that is gone.
 local function publish(people, topic, last, command, keep_s, joins, leaves)
   local version = tonumber(redis.call('HGET', people, 'v') or 0)
   if #joins + #leaves > 0 then
