@@ -218,7 +218,7 @@ async def test_a_method_with_the_name_of_a_limit_is_the_applications(flavour: st
 async def test_an_instance_may_use_the_name_concurrency(flavour: str) -> None:
     base: Any = chat(flavour)
 
-    class Busy(base):
+    class Busy(base):  # type: ignore[misc]  # of a class made at run time
         def __init__(self) -> None:
             super().__init__()
             self.concurrency: dict[str, int] = {}
