@@ -29,6 +29,7 @@ from compat.generic.messages import (
     own_groups,
     text_of,
 )
+from compat.generic.short_cut import ShortCut
 from compat.resume.consumers import AsyncDelivery, Delivery
 from compat.types import Message
 
@@ -97,7 +98,7 @@ class WebsocketConsumer(Delivery, SyncConsumer):
 
         Raises ValueError when there is neither; text is sent when there are both.
         """
-        self.base_send(frame_message(text_data, bytes_data))
+        super().send(frame_message(text_data, bytes_data))
         if close:
             self.close(close)
 
@@ -110,7 +111,7 @@ class WebsocketConsumer(Delivery, SyncConsumer):
 
         The sender has encoded it, once for all members. (Channels has no handler for this type.)
         """
-        self.base_send(message)
+        super().send(message)
 
     def compat_heartbeat(self, message: Message) -> None:
         """It is time for a sign of life (``heartbeat``, or setting ``CHANNEL_HEARTBEAT``)."""
@@ -183,7 +184,7 @@ class JsonWebsocketConsumer(WebsocketConsumer):
         return json.dumps(content)
 
 
-class AsyncWebsocketConsumer(AsyncDelivery, AsyncConsumer):
+class AsyncWebsocketConsumer(AsyncDelivery, ShortCut):
     """A websocket consumer whose handlers are ``async def``. See ``WebsocketConsumer`` for ``groups``."""
 
     groups: Any = None
@@ -232,15 +233,15 @@ class AsyncWebsocketConsumer(AsyncDelivery, AsyncConsumer):
         Raises ValueError when there is neither; text is sent when there are both.
         """
         frame = frame_message(text_data, bytes_data)
-        socket, base_send = self._socket, self.base_send
-        if base_send is self._own_send and not socket.closed:  # one coroutine less than by way of it
+        socket = self._socket
+        if self.base_send is self._own_send and not socket.closed:  # one coroutine less than by way of it
             try:
                 if not write_now(socket, text_data):
                     await socket.raw_send(frame)
             except Exception as error:  # noqa: BLE001 - any server, and any middleware
                 socket.lost(error)
         else:
-            await base_send(frame)
+            await super().send(frame)
         if close:
             await self.close(close)
 
@@ -252,7 +253,7 @@ class AsyncWebsocketConsumer(AsyncDelivery, AsyncConsumer):
         """Send on a frame that was sent to a group as such; see ``WebsocketConsumer.websocket_send``."""
         socket = self._socket
         if self.base_send is not self._own_send or socket.closed:
-            await self.base_send(message)
+            await super().send(message)
             return
         try:  # one coroutine less, as in send()
             if not write_now(socket, text_alone(message)):
@@ -301,8 +302,7 @@ class AsyncWebsocketConsumer(AsyncDelivery, AsyncConsumer):
         connect: Callable[..., Awaitable[None]]
         receive: Callable[..., Awaitable[None]]
 
-        async def disconnect(self, code: int, /) -> None:
-            """Called once when the connection has ended, for any reason; ``code`` is the close code."""
+        async def disconnect(self, code: int, /) -> None: ...
     else:
 
         async def connect(self):

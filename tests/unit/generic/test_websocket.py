@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 
+from compat.consumer import AsyncConsumer, SyncConsumer
 from compat.exceptions import AcceptConnection, DenyConnection
 from compat.generic.websocket import (
     AsyncJsonWebsocketConsumer,
@@ -19,6 +20,7 @@ from compat.generic.websocket import (
 )
 from compat.layers import InMemoryChannelLayer
 from compat.testing import WebsocketCommunicator
+from tests.support.conversations import Conversation
 
 Script = Callable[[Any], Any]
 
@@ -256,6 +258,33 @@ async def test_a_replaced_base_send_sees_every_frame() -> None:
     talk = WebsocketCommunicator(Watched.as_asgi(), "/")
     await talk.connect()
     assert await talk.receive_from() == "QUIET"
+    await talk.disconnect()
+
+
+@pytest.mark.parametrize("kind", ["async", "sync"])
+@pytest.mark.parametrize("how", ["a later base", "a patch"])
+async def test_a_send_of_a_base_sees_every_frame(
+    kind: str, how: str, layer: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    base: Any = AsyncConsumer if kind == "async" else SyncConsumer
+    shipped = base.send
+
+    def send(self: Any, message: Any) -> Any:
+        seen.append(message["type"])
+        return shipped(self, message)
+
+    if how == "a patch":
+        monkeypatch.setattr(base, "send", send)
+    log = type("Log", (base,), {"send": send} if how == "a later base" else {})
+    own: Any = AsyncWebsocketConsumer if kind == "async" else WebsocketConsumer
+    consumer: Any = type("Logged", (own, log), {"groups": ["room"]})
+    talk = await Conversation(consumer.as_asgi()).open()
+    await layer.group_send("room", {"type": "websocket.send", "text": "ready made"})
+    assert await talk.receive_from() == "ready made"
+    await layer.group_send("room", {"type": "compat.heartbeat"})
+    assert await talk.receive_json_from() == {"type": "ping"}
+    assert seen == ["websocket.accept", "websocket.send", "websocket.send"]
     await talk.disconnect()
 
 

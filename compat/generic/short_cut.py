@@ -1,0 +1,22 @@
+"""Frames take a short cut to the server, unless a base class of the application's wants to see them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any
+
+from compat.consumer import AsyncConsumer
+
+__all__ = ["ShortCut"]
+
+_shipped_send = AsyncConsumer.send
+
+
+class ShortCut(AsyncConsumer):
+    """Closes the short cut of ``AsyncWebsocketConsumer.send()`` if its ``super().send()`` is not ours."""
+
+    def _conversation(self, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
+        conversation = super()._conversation(scope, receive, send)
+        if getattr(super().send, "__func__", None) is not _shipped_send:
+            self._own_send = None
+        return conversation
