@@ -65,10 +65,11 @@ def text_of(text_data: str | None) -> str:
 def own_groups(consumer: Any) -> list[str]:
     """Return the groups that the connection joins by itself.
 
-    Each connection has a list of its own, also where a subclass's constructor does not call ours.
+    Each connection has a list of its own, also where a subclass's constructor does not call ours, or where
+    ``groups`` is a property. The caller keeps it in ``__dict__``, which a property without a setter permits.
     """
     own: list[str] = consumer.groups
-    if own is type(consumer).groups:
+    if own is type(consumer).groups or not isinstance(own, list):
         own = list(own or ())
     user = consumer.scope.get("user") if consumer.user_groups else None
     if user is not None and getattr(user, "is_authenticated", False):

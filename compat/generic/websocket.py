@@ -64,12 +64,12 @@ class WebsocketConsumer(Delivery, SyncConsumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         check_made(self, args)
-        self.groups = list(self.groups or ())
+        self.__dict__["groups"] = list(self.groups or ())  # it may be a property, as in own_groups()
 
     def websocket_connect(self, message: Message) -> None:
         """Join ``groups`` and call ``connect()``; refuse a connection that it leaves undecided."""
-        self.groups = own_groups(self)
-        for group in list(self.groups):
+        groups = self.__dict__["groups"] = own_groups(self)
+        for group in list(groups):
             async_to_sync(layer_for_groups(self).group_add)(group, self.channel_name)
         try:
             self.connect()
@@ -129,8 +129,8 @@ class WebsocketConsumer(Delivery, SyncConsumer):
     def websocket_disconnect(self, message: Any) -> None:
         """Leave ``groups``, call ``disconnect(code)``, and end."""
         try:
-            self.groups = own_groups(self)
-            for group in list(self.groups):
+            groups = self.__dict__["groups"] = own_groups(self)
+            for group in list(groups):
                 async_to_sync(layer_for_groups(self).group_discard)(group, self.channel_name)
         finally:
             self.disconnect(message.get("code", NO_STATUS))
@@ -198,12 +198,12 @@ class AsyncWebsocketConsumer(AsyncDelivery, ShortCut):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         check_made(self, args)
-        self.groups = list(self.groups or ())
+        self.__dict__["groups"] = list(self.groups or ())  # it may be a property, as in own_groups()
 
     async def websocket_connect(self, message: Message) -> None:
         """Join ``groups`` and call ``connect()``; refuse a connection that it leaves undecided."""
-        self.groups = own_groups(self)
-        for group in list(self.groups):
+        groups = self.__dict__["groups"] = own_groups(self)
+        for group in list(groups):
             await layer_for_groups(self).group_add(group, self.channel_name)
         try:
             await self.connect()
@@ -284,8 +284,8 @@ class AsyncWebsocketConsumer(AsyncDelivery, ShortCut):
     async def _leave(self, message: Any) -> Any:
         try:
             if self.groups or self.user_groups:
-                self.groups = own_groups(self)
-                for group in list(self.groups):
+                groups = self.__dict__["groups"] = own_groups(self)
+                for group in list(groups):
                     await layer_for_groups(self).group_discard(group, self.channel_name)
         finally:
             await self.disconnect(message.get("code", NO_STATUS))

@@ -288,6 +288,19 @@ async def test_a_send_of_a_base_sees_every_frame(
     await talk.disconnect()
 
 
+@pytest.mark.parametrize("kind", ["async", "sync"])
+@pytest.mark.parametrize("of", [list, tuple])
+async def test_groups_may_be_a_property(kind: str, of: Any, layer: InMemoryChannelLayer) -> None:
+    own: Any = AsyncWebsocketConsumer if kind == "async" else WebsocketConsumer
+    groups = property(lambda self: of(["room"]))
+    consumer: Any = type("Member", (own,), {"groups": groups})
+    talk = await Conversation(consumer.as_asgi()).open()
+    await layer.group_send("room", {"type": "compat.heartbeat"})
+    assert await talk.receive_json_from() == {"type": "ping"}
+    await talk.disconnect()
+    assert layer.groups == {}
+
+
 async def test_an_overridden_dispatch_sees_every_message() -> None:
     seen: list[str] = []
 
