@@ -61,8 +61,7 @@ class ConsumerApp(Returning):
 
     It is an object and not a function, because Starlette calls a function with a ``WebSocket``, and an object
     with the three arguments of ASGI. It has ``consumer_class``, ``consumer_initkwargs`` and the name,
-    docstring and module of the class. Inside a Starlette route it sets ``scope["url_route"]`` from the path
-    parameters.
+    docstring and module of the class. In a Starlette route, path parameters become ``scope["url_route"]``.
     """
 
     __signature__ = ASGISignature()
@@ -253,7 +252,8 @@ class AsyncConsumer(Returns, HasPresence):
                 raise StopConsumer  # upstream logs a traceback for each client of such a consumer
             return self._unknown(message)
         check_handler(type(self), name, handler, sync=self._sync)
-        self._handler_names[message["type"]] = self._short_cuts.get(name, name)
+        if hasattr(type(self), name):  # not if only this instance has it
+            self._handler_names[message["type"]] = self._short_cuts.get(name, name)
         return handler
 
     def _unknown(self, message: Message) -> Any:

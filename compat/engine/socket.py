@@ -167,7 +167,7 @@ class Socket:
                 raise ClientDisconnected("the client has left, or the consumer has closed the connection")
             return False
         if kind == "websocket.accept":
-            if not self.opened:
+            if not self.opened and not self.closed:
                 connections.accept()
             self.opened = True
         elif kind == "websocket.close" or kind == "websocket.http.response.start":

@@ -15,8 +15,8 @@ _shipped_send = AsyncConsumer.send
 class ShortCut(AsyncConsumer):
     """Closes the short cut of ``AsyncWebsocketConsumer.send()`` if its ``super().send()`` is not ours.
 
-    That method may belong to a base class that comes later, or be a patch of ``AsyncConsumer.send``. Frames of
-    a connection that begins meanwhile go through it, as the accept and the close do.
+    That method may belong to a base class that comes later, or be a patch of ``AsyncConsumer.send``. Frames
+    of a connection that begins meanwhile go through it, as the accept and the close do.
     """
 
     def _conversation(self, scope: Any, receive: Any, send: Any) -> Awaitable[None]:

@@ -19,6 +19,8 @@ from compat.generic.websocket import (
     WebsocketConsumer,
 )
 from compat.layers import InMemoryChannelLayer
+from compat.metrics import snapshot
+from compat.settings import override
 from compat.testing import WebsocketCommunicator
 from tests.support.conversations import Conversation
 
@@ -299,6 +301,41 @@ async def test_groups_may_be_a_property(kind: str, of: Any, layer: InMemoryChann
     assert await talk.receive_json_from() == {"type": "ping"}
     await talk.disconnect()
     assert layer.groups == {}
+
+
+async def test_a_handler_of_one_instance_is_not_looked_for_in_another(layer: InMemoryChannelLayer) -> None:
+    class Two(AsyncWebsocketConsumer):
+        groups = ["room"]
+
+        async def connect(self) -> None:
+            if self.scope["path"] == "/own/":
+                self.own_event = self.answer
+            await self.accept()
+
+        async def answer(self, event: Any) -> None:
+            await self.send(text_data="own")
+
+    own = await Conversation(Two.as_asgi(), "/own/").open()
+    await layer.group_send("room", {"type": "own.event"})
+    assert await own.receive_from() == "own"
+    await own.disconnect()
+    with override(CHANNEL_UNKNOWN_MESSAGE="ignore"):
+        other = await Conversation(Two.as_asgi(), "/other/").open()
+        await layer.group_send("room", {"type": "own.event"})
+        await layer.group_send("room", {"type": "compat.heartbeat"})
+        assert await other.receive_json_from() == {"type": "ping"}
+        await other.disconnect()
+
+
+async def test_an_accept_after_a_close_is_not_counted() -> None:
+    class Both(AsyncWebsocketConsumer):
+        async def connect(self) -> None:
+            await self.close()
+            await self.accept()
+
+    before = snapshot()["connections"]["total"]
+    await outputs(Both, count=1)
+    assert snapshot()["connections"]["total"] == before
 
 
 async def test_an_overridden_dispatch_sees_every_message() -> None:
