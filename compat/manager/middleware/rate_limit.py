@@ -95,14 +95,15 @@ class RateLimitMiddleware(Middleware):
     async def process(
         self, message: Message, connection: Connection, consumer: BaseConsumer
     ) -> Message | None:
-        if message.type not in self.excluded_message_types:
-            await self._count(message, connection)
+        await self._count(message, connection)
         return message
 
     async def refused(self, message: Message, connection: Connection, consumer: BaseConsumer) -> None:
         await self._count(message, connection)
 
     async def _count(self, message: Message, connection: Connection) -> None:
+        if message.type in self.excluded_message_types:
+            return
         key = self.key(message, connection)
         verdict = await self._windows.enter(key)
         if verdict.allowed:
