@@ -103,8 +103,10 @@ class RedisCluster:
 
     def owner(self, slot: int, *but: RedisServer) -> RedisServer:
         """The node that has a slot now."""
-        asked = next(node for node in self.nodes if node not in but)
-        with redis.Redis(port=asked.port) as client:
+        return self._owner_known_to(next(node for node in self.nodes if node not in but), slot)
+
+    def _owner_known_to(self, node: RedisServer, slot: int) -> RedisServer:
+        with redis.Redis(port=node.port) as client:
             client.response_callbacks.clear()
             slots: Any = client.execute_command("CLUSTER SLOTS")
         port = next(node[1] for first, last, node, *_ in slots if first <= slot <= last)
@@ -132,10 +134,18 @@ class RedisCluster:
             self.ask(source, "MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
 
     def end_move(self, slot: int, source: RedisServer, target: RedisServer) -> None:
-        """The last step of a move, after that of the keys."""
+        """The last step of a move, after that of the keys; returns when all nodes know of it."""
         for node in (target, source, *(node for node in self.masters if node not in (target, source))):
             with suppress(redis.RedisError):  # one that has been killed, or is a replica now
                 self.ask(node, "CLUSTER SETSLOT", slot, "NODE", self.id_of(target))
+        until(lambda: self._all_know(slot, target), f"all nodes know who has slot {slot}")
+
+    def _all_know(self, slot: int, owner: RedisServer) -> bool:
+        for node in self.nodes:
+            with suppress(redis.RedisError):  # as above
+                if self._owner_known_to(node, slot) is not owner:
+                    return False
+        return True
 
     def stop(self) -> None:
         for node in self.nodes:
