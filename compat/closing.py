@@ -11,7 +11,7 @@ from uuid import UUID
 
 from compat.exceptions import InvalidChannelLayerError
 from compat.layers import DEFAULT_CHANNEL_LAYER, channel_layers, get_channel_layer
-from compat.names import person_group, user_group, user_key
+from compat.names import key_behind, person_group, user_group
 
 __all__ = ["CLOSE", "POLICY_VIOLATION", "close_group", "close_user", "user_group"]
 
@@ -54,10 +54,9 @@ async def close_user(
 
 
 def _key_of(user: object) -> str:
-    if hasattr(user, "pk") or hasattr(user, "is_authenticated"):
-        return str(user_key(user))
-    if isinstance(user, str | int | UUID):
-        return str(user)
+    key = key_behind(user)
+    if key is not user or isinstance(key, str | int | UUID):
+        return str(key)
     raise TypeError(
         f"close_user() takes a user or its key: a str, an int or a UUID; found {type(user).__name__} "
         f"{user!r}. The key is what the user's connections are known by: the first of pk, id, identity "

@@ -22,6 +22,7 @@ __all__ = [
     "get_handler_name",
     "group_name",
     "is_counted",
+    "key_behind",
     "non_local_name",
     "person_group",
     "require_valid_channel_name",
@@ -186,6 +187,14 @@ def user_key(user: Any) -> Any:
             "each login, and no other user's; for clients that come back, resume_key(scope) may name the user"
         )
     return text
+
+
+def key_behind(user: Any) -> Any:
+    """Return the key of a user; what is none is taken for a key, and returned as it is.
+
+    Raises TypeError as ``user_key`` does.
+    """
+    return user_key(user) if hasattr(user, "pk") or hasattr(user, "is_authenticated") else user
 
 
 def _attribute(user: Any, name: str) -> Any:

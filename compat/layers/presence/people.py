@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from compat.names import user_key
+from compat.names import key_behind
 
 __all__ = ["Diff", "Entry", "Place", "Presence", "key_of", "meta_text", "shown"]
 
@@ -104,7 +104,7 @@ def key_of(key: Any) -> str:
 
     Raises TypeError for anything else, ValueError for an empty or long text.
     """
-    given = user_key(key) if hasattr(key, "pk") or hasattr(key, "is_authenticated") else key
+    given = key_behind(key)
     if isinstance(given, bool) or not isinstance(given, str | int | uuid.UUID):
         raise TypeError(
             f"presence: the key of a person is a str, an int, a UUID or a user with such a key, not {key!r}. "
