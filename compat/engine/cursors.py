@@ -87,7 +87,7 @@ class Cursors:
     def __init__(
         self,
         inbox: Inbox,
-        progress: Callable[[], Progress | None],
+        progress: Callable[[], Progress],
         moved: Callable[[bool], None],
         missed: Missed | None,
     ) -> None:

@@ -141,7 +141,7 @@ class ResumableConnection(Parking):
         """See ``engine.contracts.Resumed``."""
         self.notices = notice
 
-    def follow(self, inbox: Inbox, progress: Callable[[], Progress | None]) -> None:
+    def follow(self, inbox: Inbox, progress: Callable[[], Progress]) -> None:
         """See ``engine.contracts.Resumed``."""
         self.followed = Followed(self, inbox, progress)
 

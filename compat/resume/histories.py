@@ -40,7 +40,7 @@ class Followed:
     __slots__ = ("_channel", "_connection", "_given", "_resting", "_timer", "_told", "cursors")
 
     def __init__(
-        self, connection: ResumableConnection, inbox: Inbox, progress: Callable[[], Progress | None]
+        self, connection: ResumableConnection, inbox: Inbox, progress: Callable[[], Progress]
     ) -> None:
         self.cursors = Cursors(inbox, progress, self._moved, connection.returned)
         inbox.follow(self.cursors)
