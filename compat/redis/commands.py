@@ -5,17 +5,31 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from compat.exceptions import LayerUnavailable, MessageTooLarge
 from compat.redis.encoding import Argument
 from compat.redis.scripts import Script
 from compat.redis.waiting import CLOSED
 
-__all__ = ["MOST_BYTES", "MOST_CALLS", "Commands", "Joined"]
+__all__ = ["MOST_BYTES", "MOST_CALLS", "Commands", "Joined", "Share"]
 
 MOST_CALLS, MOST_BYTES = 64, 256 * 1024
 """How many callers one run of a script serves, and how long what they bring may be, but for a longer one."""
+
+
+class Share(NamedTuple):
+    """One caller's share in a run of a script that serves several at once.
+
+    The arguments of the script are ``same``, in which the callers agree, one of ``once()``, and then each
+    caller's ``own``. It returns a list with an answer for each.
+    """
+
+    script: Script
+    keys: list[str]
+    same: Sequence[Argument]
+    once: Callable[[], Argument]
+    own: Sequence[Argument]
 
 
 class Commands(Protocol):
@@ -30,16 +44,8 @@ class Commands(Protocol):
     async def run(self, index: int, script: Script, keys: list[str], *arguments: Argument) -> Any:
         """Run a script on the host ``index`` and return its reply."""
 
-    def run_for_each(
-        self,
-        index: int,
-        script: Script,
-        keys: list[str],
-        same: Sequence[Argument],
-        once: Callable[[], Argument],
-        own: Sequence[Argument],
-    ) -> Awaitable[Any]:
-        """Run a script that serves several callers at once; return the answer to this one (``Joined``)."""
+    def share(self, index: int, share: Share) -> Awaitable[Any]:
+        """Run a script that serves several callers at once on a host; return the answer to this one."""
         ...
 
 
@@ -57,8 +63,7 @@ class _Batch:
 class Joined:
     """Runs a script once for those who call it in one turn of the event loop for the same keys.
 
-    Its arguments are ``same``, in which the callers agree, one of ``once()``, and then each caller's ``own``.
-    It returns a list with an answer for each. ``run`` is that of ``Commands``.
+    ``run`` is that of ``Commands``.
     """
 
     def __init__(self, run: Callable[..., Awaitable[list[Any]]]) -> None:
@@ -68,16 +73,9 @@ class Joined:
         """Those that callers can still join."""
         self._running: set[asyncio.Task[None]] = set()
 
-    def call(
-        self,
-        index: int,
-        script: Script,
-        keys: list[str],
-        same: Sequence[Argument],
-        once: Callable[[], Argument],
-        own: Sequence[Argument],
-    ) -> asyncio.Future[Any]:
+    def call(self, index: int, share: Share) -> asyncio.Future[Any]:
         """Return a future for the answer, or for what ``run`` raises."""
+        script, keys, same, once, own = share
         which = (index, script.digest, *keys, *same)
         size = sum(len(argument) for argument in own if isinstance(argument, bytes | str))
         batch = self._batches.get(which)

@@ -25,6 +25,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError, ResponseError
 
 from compat.clock import call_later, steady
+from compat.redis.commands import Share
 from compat.redis.connection import ROLE, Explain, abandon, opened
 from compat.redis.encoding import Argument, encode, require_short
 from compat.redis.hosts import Host
@@ -118,16 +119,9 @@ class Line:
         """Run a script and return its reply."""
         return await script.run(partial(self.call, index), keys, *arguments)
 
-    async def run_for_each(
-        self,
-        index: int,
-        script: Script,
-        keys: list[str],
-        same: Sequence[Argument],
-        once: Callable[[], Argument],
-        own: Sequence[Argument],
-    ) -> Any:
+    async def share(self, index: int, share: Share) -> Any:
         """Run a script for this caller alone, and return its answer."""
+        script, keys, same, once, own = share
         (answer,) = await self.run(index, script, keys, *same, once(), *own)
         return answer
 

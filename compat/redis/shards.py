@@ -79,7 +79,7 @@ class Shards:
         self._pausing: dict[int, set[asyncio.Future[None]]] = {}
         self.following = Following(self.pool, self.opened)
         """Every connection to a host, those of readers too."""
-        self.run_for_each = Joined(self.run).call
+        self.share = Joined(self.run).call
 
     def pool(self, index: int) -> ConnectionPool:
         """Return the redis-py pool of a host, which makes connections but does not keep them."""

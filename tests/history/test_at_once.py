@@ -12,7 +12,7 @@ import redis
 
 from compat.engine.inbox import Inbox
 from compat.exceptions import LayerUnavailable, MessageTooLarge
-from compat.redis.commands import MOST_BYTES, MOST_CALLS, Joined
+from compat.redis.commands import MOST_BYTES, MOST_CALLS, Joined, Share
 from compat.redis.streams.history import APPEND
 from tests.support.layers import ON_REDIS, close, member, unique_prefix
 from tests.support.redis_server import RedisServer
@@ -119,7 +119,7 @@ async def test_each_sender_is_told_of_an_outage(layer: Any, redis_server: RedisS
 
 
 def call(joined: Joined, own: str, once: Callable[[], str] = str) -> asyncio.Future[Any]:
-    return joined.call(0, APPEND, ["key"], ["same"], once, [own])
+    return joined.call(0, Share(APPEND, ["key"], ["same"], once, [own]))
 
 
 @pytest.mark.parametrize("answers", [[1], [1, 2, 3], None])

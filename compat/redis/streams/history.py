@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from compat.redis.commands import Commands
+from compat.redis.commands import Commands, Share
 from compat.redis.encoding import Argument
 from compat.redis.scripts import Script
 
@@ -147,9 +147,8 @@ class Record:
         its offset, its epoch, and how many connections have got it. Raises LayerUnavailable.
         """
         keys, limits = [*keys, topic] if topic else keys, (self.count, self.seconds, self.position_s)
-        offset, epoch, heard = await commands.run_for_each(
-            shard, APPEND, keys, (command, *limits), new_epoch, (body, at)
-        )
+        share = Share(APPEND, keys, (command, *limits), new_epoch, (body, at))
+        offset, epoch, heard = await commands.share(shard, share)
         return int(offset), epoch.decode(), heard
 
     async def read(
