@@ -202,7 +202,7 @@ class Connection:
         if self.inbox.task is not None:
             self.inbox.task.cancel()
 
-    def has_left(self, error: Exception) -> bool:
+    def has_left(self, error: BaseException) -> bool:
         """Return True if a handler's ``error`` only means that the client has left.
 
         The consumer then goes on with the frames that the client sent before it left, and its disconnect.
@@ -274,7 +274,7 @@ class Connection:
             warn(self, "closed with 1013, its inbox is full (on_overflow='close')")
         elif cancelled:
             code, raised = self._code_of_client(GOING_AWAY if served else None), error
-        elif isinstance(error, (Exception, asyncio.CancelledError)):
+        elif isinstance(error, (Exception, asyncio.CancelledError, GeneratorExit)):
             code = TRY_AGAIN_LATER if served and is_outage(error) else INTERNAL_ERROR
             failure = self.announced(error)
         else:  # SystemExit and the like
@@ -311,14 +311,13 @@ class Connection:
         leave_trace(self.tracing)
         self.socket.leave()
 
-    def dropped(self) -> None:
-        """Let go of a connection whose event loop has dropped its task."""
+    def is_dropped(self, error: BaseException) -> bool:
+        """Return True, and let go, if ``error`` says that the event loop has dropped the consumer's task."""
+        if not isinstance(error, GeneratorExit) or asyncio.current_task(self.inbox.loop) is self.inbox.task:
+            return False  # a task that runs has a handler that raises this
         self.let_go()
-        self.forgotten()
-
-    def forgotten(self) -> None:
-        """Take the channel off the register: nothing is said of it any more."""
         register.leave(self.inbox.channel)
+        return True
 
     def _code_of_client(self, code: int | None) -> int | None:
         """Return the code of the client's disconnect if one waits to be handled, else ``code``."""

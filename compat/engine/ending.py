@@ -12,6 +12,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from compat.engine import register
 from compat.engine.outage import TRY_AGAIN_LATER
 from compat.engine.refusal import connection_lost
 from compat.engine.reports import warn
@@ -50,22 +51,18 @@ async def take_steps(
         connection.report(second, "websocket.disconnect", level)
     turned_away = refuses and socket.closed and not socket.opened  # the handshake was answered with 503
     connection.let_go()
-    try:
-        if connection.reader is not None:
-            await connection.reader.stop()
-        if turned_away:
-            await connection_lost(connection.receive)
-    except asyncio.CancelledError as error:
-        interrupted = error
-    try:
-        if connection.subscription is not None:
-            await connection.subscription.end()
-    except asyncio.CancelledError as error:
-        interrupted = error
-    except Exception as error:  # noqa: BLE001 - a layer that cannot be reached
-        warn(connection, f"could not leave its groups: {error}")
+    last = {"stop to read its socket": _stop_reading, "leave its groups": _leave_groups}
+    if turned_away:
+        last["wait for the end of its socket"] = _lost
+    for what, release in last.items():
+        try:
+            await release(connection)
+        except asyncio.CancelledError as error:
+            interrupted = error
+        except Exception as error:  # noqa: BLE001 - a layer that cannot be reached, a middleware's receive()
+            warn(connection, f"could not {what}: {error}")
     connection.inbox.close()
-    connection.forgotten()
+    register.leave(connection.inbox.channel)
     if interrupted is not None:
         raise interrupted
     return second
@@ -99,3 +96,17 @@ async def _disconnect(connection: Connection, code: int | None) -> None:
         await connection.observed(connection.dispatch(message), message)
     except StopConsumer:
         pass
+
+
+async def _stop_reading(connection: Connection) -> None:
+    if connection.reader is not None:
+        await connection.reader.stop()
+
+
+async def _leave_groups(connection: Connection) -> None:
+    if connection.subscription is not None:
+        await connection.subscription.end()
+
+
+async def _lost(connection: Connection) -> None:
+    await connection_lost(connection.receive)

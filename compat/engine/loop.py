@@ -34,10 +34,9 @@ async def converse(connection: Connection) -> None:
             await connection.handle(await inbox.get())
             inbox.pause()
             await turn()
-    except GeneratorExit:  # the event loop has dropped the task
-        connection.dropped()
-        raise
-    except BaseException as error:  # noqa: BLE001 - whatever a handler raises
+    except BaseException as error:
+        if connection.is_dropped(error):
+            raise
         await connection.end(error)
 
 

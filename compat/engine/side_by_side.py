@@ -11,7 +11,7 @@ from compat.engine.inbox import BETWEEN
 from compat.engine.limits import concurrency_of
 from compat.engine.reader import TaskReader
 from compat.engine.scheduler import turn
-from compat.engine.shielding import shield
+from compat.engine.shielding import is_a_handlers_own, shield
 from compat.exceptions import StopConsumer
 from compat.types import Message
 
@@ -49,10 +49,12 @@ class SideBySide:
         connection = self.connection
         try:
             await connection.observed(connection.dispatch(message), message)
-        except Exception as error:
-            if not connection.has_left(error):
+        except BaseException as error:
+            if connection.has_left(error):
+                return
+            if not isinstance(error, asyncio.CancelledError) or is_a_handlers_own(error):
                 connection.inbox.fail(error)  # wakes the task that waits for the next message
-                raise
+            raise
 
     def progress(self) -> Progress:
         """See ``contracts.Work``: all that was taken since the oldest that runs counts as running."""
@@ -109,7 +111,9 @@ async def converse_side_by_side(connection: Connection) -> None:
             message = await inbox.get()
             if inbox.failure is not None:
                 raise inbox.failure
-    except BaseException as raised:  # noqa: BLE001 - whatever a handler raises
+    except BaseException as raised:
+        if connection.is_dropped(raised):
+            raise
         error = raised
     if isinstance(error, StopConsumer) and inbox.failure is not None and not inbox.overflowed:
         error = inbox.failure  # the error of a handler that still ran when the client left

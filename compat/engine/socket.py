@@ -196,6 +196,7 @@ class Socket:
         if message["type"] == "websocket.close":
             await self._close_otherwise(message, error)
         else:
+            self.opened = self.opened and message["type"] != "websocket.accept"
             self.lost(error)
 
     def lost(self, error: Exception) -> None:

@@ -25,6 +25,7 @@ __all__ = [
     "blocking_send",
     "executor",
     "in_threads",
+    "interrupted_by",
     "observed",
     "own_threads",
     "require_own_thread",
@@ -151,6 +152,13 @@ def in_threads(
     return in_thread
 
 
+def interrupted_by(error: BaseException) -> RuntimeError:
+    """Return what says that a handler in a thread has raised ``error``, which would end who waits for it."""
+    interrupted = RuntimeError(f"the handler was interrupted by {type(error).__name__}")
+    interrupted.__cause__ = error
+    return interrupted
+
+
 class _Once:
     """A call of a handler that may be asked of two threads, and is made by the first one."""
 
@@ -184,6 +192,10 @@ class _Once:
         _here.make(self)
         try:
             self._handler(self._message)
+        except GeneratorExit as error:
+            interrupted = interrupted_by(error)
+            self.done.set_exception(interrupted)
+            raise interrupted from error
         except BaseException as error:
             self.done.set_exception(error)
             raise

@@ -7,6 +7,7 @@ each test says once what must hold for all.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +24,7 @@ from compat.layers import (
     register_channel_layer,
     unregister_channel_layer,
 )
+from compat.metrics import connections
 from compat.testing import ApplicationCommunicator, WebsocketCommunicator
 from compat.types import Message
 from tests.support.conversations import Conversation
@@ -210,6 +212,53 @@ async def test_a_handler_that_raises(
     await other.send_to(text_data="everybody else goes on")
     assert await other.receive_from() == "everybody else goes on"
     await other.disconnect()
+
+
+@pytest.mark.parametrize("concurrency", [1, 2])
+async def test_a_handler_that_raises_what_ends_generators(
+    flavour: str, layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture, concurrency: int
+) -> None:
+    """It says that its task was dropped by the event loop, which runs."""
+
+    def leave(self: Any) -> None:
+        raise GeneratorExit
+
+    chat = make(flavour, {"receive": leave})
+    if flavour == "async":
+        chat.concurrency = concurrency
+    client = await Conversation(chat.as_asgi()).open()
+    await client.send_to(text_data="x")
+    assert await client.closed() == 1011
+    assert ends(chat) == ["disconnect 1011"]
+    assert layer.groups == {}
+    assert len(caplog.records) == 1 and "GeneratorExit" in caplog.text
+
+
+@pytest.mark.parametrize("concurrency", [1, 2])
+def test_a_dropped_task_runs_nothing(
+    flavour: str, layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture, concurrency: int
+) -> None:
+    """An event loop that is no more drops its tasks: their coroutines are closed."""
+    chat = make(flavour)
+    if flavour == "async":
+        chat.concurrency = concurrency
+    before = connections.current
+    with contextlib.closing(asyncio.new_event_loop()) as loop:
+        client = loop.run_until_complete(Conversation(chat.as_asgi()).open())
+        assert connections.current == before + 1
+        running: Any = client.future.get_coro()
+        running.close()
+        assert connections.current == before
+        loop.run_until_complete(wind_up(client.future))
+    assert ends(chat) == [] and not caplog.records
+
+
+async def wind_up(*done: asyncio.Future[Any]) -> None:
+    """Cancel all other tasks of the event loop; wait for them, and for ``done``, which raise nothing."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*done, *tasks, return_exceptions=True)
 
 
 async def test_connect_that_raises(

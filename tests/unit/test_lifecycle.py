@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import uuid
@@ -15,10 +16,11 @@ from starlette.authentication import SimpleUser
 
 from compat.closing import close_group, close_user, user_group
 from compat.engine.limits import admissions
-from compat.exceptions import ImproperlyConfigured, InvalidChannelLayerError
+from compat.exceptions import ImproperlyConfigured, InvalidChannelLayerError, LayerUnavailable
 from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.layers import InMemoryChannelLayer
 from compat.settings import override
+from compat.types import Message, Receive, Scope, Send
 from tests.support.clients import Client
 from tests.support.conversations import Conversation
 from tests.support.servers import LiveServer
@@ -248,6 +250,63 @@ async def test_a_handshake_is_refused_whatever_the_log_raises(flavour: str, full
     consumer = chat(flavour, connect=quiet(flavour))
     with override(CHANNEL_HANDSHAKE_SECONDS=0.05):
         assert await Conversation(consumer.as_asgi()).connect(20) == (False, 1000)
+
+
+async def test_a_handshake_is_refused_whose_accept_the_server_refused(flavour: str) -> None:
+    """The consumer has caught what the server raised, so that nobody else answers the client."""
+
+    async def connect(self: Any) -> None:
+        with contextlib.suppress(ValueError):
+            await self.accept(headers=[(b"Bad Name", b"")])
+
+    def connect_sync(self: Any) -> None:
+        with contextlib.suppress(ValueError):
+            self.accept(headers=[(b"Bad Name", b"")])  # on the pool it is sent, and raises, afterwards
+
+    consumer = chat(flavour, connect=connect if flavour == "async" else connect_sync)
+    app = consumer.as_asgi()
+
+    async def strict(scope: Scope, receive: Receive, send: Send) -> None:
+        async def checking(message: Message) -> None:
+            if message.get("headers"):
+                raise ValueError("no header can have this name")
+            await send(message)
+
+        await app(scope, receive, checking)
+
+    with override(CHANNEL_HANDSHAKE_SECONDS=0.05):
+        assert not (await Conversation(strict).connect(20))[0]
+
+
+async def test_whatever_receive_raises_the_consumer_ends(
+    layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The layer is away, so the handshake was answered with 503; a middleware fails then."""
+
+    async def away(self: Any) -> None:
+        await self.channel_layer.group_add("room", self.channel_name)
+        raise LayerUnavailable("gone fishing")
+
+    app = chat("async", connect=away).as_asgi()
+
+    async def failing(scope: Scope, receive: Receive, send: Send) -> None:
+        async def once() -> Message:
+            message = await receive()
+            if message["type"] == "websocket.connect":
+                return message
+            raise KeyError("a middleware")
+
+        await app(scope, once, send)
+
+    client = Conversation(failing)
+    client.scope["extensions"] = {"websocket.http.response": {}}
+    await client.send_input({"type": "websocket.connect"})
+    assert (await client.receive_output())["status"] == 503
+    assert (await client.receive_output())["type"] == "websocket.http.response.body"
+    await client.send_input({"type": "websocket.disconnect", "code": 1006})
+    await client.wait()
+    assert layer.groups == {} and layer.channels == {}
+    assert "could not wait for the end of its socket: 'a middleware'" in caplog.text
 
 
 async def test_a_limit_holds_whatever_the_log_raises(flavour: str, full_disk: None) -> None:

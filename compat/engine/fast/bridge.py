@@ -31,7 +31,7 @@ from compat.engine.reader import TaskReader
 from compat.engine.scheduler import Scheduler
 from compat.engine.shielding import uncancel, whole
 from compat.engine.socket import Socket, says_gone
-from compat.engine.threads import observed, require_own_thread
+from compat.engine.threads import interrupted_by, observed, require_own_thread
 from compat.exceptions import StopConsumer
 from compat.types import Message
 
@@ -138,10 +138,9 @@ class Bridge(Unsent):
                 framing.attach(self.socket)
             self.handle = observed(self.handle, connection.timing, connection.tracing, self.context)
             await self._pump()
-        except GeneratorExit:
-            connection.dropped()
-            raise
-        except BaseException as raised:  # noqa: BLE001 - whatever a handler raises
+        except BaseException as raised:
+            if connection.is_dropped(raised):
+                raise
             error = raised
             if isinstance(raised, asyncio.CancelledError) and self.given_up:
                 uncancel()
@@ -278,8 +277,7 @@ class Bridge(Unsent):
             if not self._parted(error):
                 self.error = error
         except BaseException as error:  # noqa: BLE001 - a task that it awaited was cancelled, or sys.exit()
-            self.error = RuntimeError(f"the handler was interrupted by {type(error).__name__}")
-            self.error.__cause__ = error
+            self.error = interrupted_by(error)
         finally:
             self.worker = None
             if self.stopped() or inbox.space is not None:

@@ -142,10 +142,9 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
                 slow = steady() - began > MAX_HANDLER_S and gathered.measured == number
                 pace.ran(slow=slow)
                 number = 0
-    except GeneratorExit:  # the event loop has dropped the task
-        connection.dropped()
-        raise
-    except BaseException as error:  # noqa: BLE001 - whatever a handler raises
+    except BaseException as error:
+        if connection.is_dropped(error):
+            raise
         if burst is not None:
             burst.end()
         yield from end.end(error)
