@@ -15,7 +15,7 @@ from compat.layers.redis.jobs import Job
 from compat.layers.redis.serializers import make_fernet
 from compat.layers.redis.streams import RedisStreamsChannelLayer
 from tests.faults.test_redis_streams import Make, make
-from tests.support.layers import unique_prefix
+from tests.support.layers import close, unique_prefix
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until_async
 
@@ -220,3 +220,29 @@ async def test_an_encrypted_job_is_read_however_old_it_is(make: Make, wire: Any)
     waiting.cancel()
     assert await layer.dead_letters() == {"jobs": (1, [{"type": "job", "n": 1}])}
     assert layer.metrics.dropped == {"dead": 1}
+
+
+async def test_workers_that_are_no_more_are_forgotten(make: Make, wire: Any) -> None:
+    """Unless they have a message: that is taken over by somebody else first."""
+    prefix = unique_prefix()
+
+    async def start(number: int) -> tuple[RedisStreamsChannelLayer, Job]:
+        layer = make(prefix=prefix, takeover=60)
+        layer.job_life_s = 1
+        await layer.send("jobs", {"type": "job", "n": number})
+        return layer, await take(layer)
+
+    async def restart() -> set[bytes]:
+        layer, job = await start(1)
+        job.acknowledge()
+        await close(layer)
+        return {worker["name"] for worker in wire.xinfo_consumers(layer.keys.jobs("jobs"), "workers")}
+
+    dead, job = await start(0)
+    die(dead)
+    left = first = await restart()
+    assert len(first) == 2
+    while first <= left:
+        left = await restart()
+    entry = wire.xpending_range(dead.keys.jobs("jobs"), "workers", "-", "+", 10)
+    assert [(one["message_id"], one["consumer"] in left) for one in entry] == [(job.id, True)]
