@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -84,10 +85,19 @@ class Registry:
 
     def _end_oldest_of(self, place: Place) -> None:
         """End the longest park of those who have as many connections that wait as they may have here."""
-        for connection in self.parked.values():
+        for connection in tuple(self.parked.values()):
             if connection.admission is not None and place in connection.admission.places:
-                connection.give_up("overflow")
+                self._end(connection)
                 return
+
+    def _end(self, connection: Parking) -> None:
+        """End a park, in its own event loop, because there is no room for it; it counts no more."""
+        self.unpark(connection)
+        if connection.loop is asyncio.get_running_loop():
+            connection.give_up("overflow")
+        else:
+            with contextlib.suppress(RuntimeError):  # that loop is no more
+                connection.loop.call_soon_threadsafe(connection.give_up, "overflow")
 
     def unpark(self, connection: Parking) -> None:
         """Count a connection as parked no more."""
@@ -101,9 +111,7 @@ class Registry:
         self.sizes[connection.id] += size
         self.parked_bytes += size
         while self.parked_bytes > MAX_PARKED_BYTES and self.parked:
-            oldest = next(iter(self.parked.values()))
-            oldest.give_up("overflow")
-            self.unpark(oldest)
+            self._end(next(iter(self.parked.values())))
 
     def finishing(self, connection: Parking, begins: bool) -> None:
         """Note that the server has to leave a socket open, or no more."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TypeVar
 
 import pytest
 
+from compat.resume import registry as registry_module
 from compat.resume.connection import ResumableConnection
 from compat.resume.registry import registry
 from compat.resume.relay import relay_of
@@ -53,6 +55,23 @@ def test_a_server_that_stops_ends_its_own_connections_only(
     loops[1].run_until_complete(called(registry.stop))
     assert there.told and ended == ["here", "there"]
     registry.responses.clear()
+
+
+def test_who_has_no_room_ends_in_the_loop_it_belongs_to(
+    loops: list[asyncio.AbstractEventLoop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry_module, "MAX_PARKED_BYTES", 2 * registry_module.PARKED_BYTES)
+    empties: list[tuple[str, object]] = [("parked", OrderedDict()), ("sizes", {}), ("parked_bytes", 0)]
+    for attribute, empty in empties:
+        monkeypatch.setattr(registry, attribute, empty)  # without those of other tests
+    first = loops[0].run_until_complete(parked())
+    later = [loops[1].run_until_complete(parked()) for _ in range(2)]
+    assert first.id not in registry.parked and not first.told
+    loops[0].run_until_complete(called(lambda: None))
+    assert first.told and registry.why_gone(first.id) == "overflow"
+    assert [connection.told for connection in later] == [False, False]
+    for connection in later:
+        connection.give_up("gone")
 
 
 def test_each_loop_has_one_relay_on_a_layer(loops: list[asyncio.AbstractEventLoop]) -> None:
