@@ -21,6 +21,7 @@ from compat.resume.inbound import Inbound
 from compat.resume.journal import Journal, payload_of, size_of
 from compat.resume.link import REPLACED, TAKEN_OVER, Link
 from compat.resume.parking import LOST, SERVICE_RESTART, Parking
+from compat.resume.posts import Grace
 from compat.resume.registry import registry
 from compat.resume.wire import PROTOCOL, control
 from compat.types import Message, Receive, Send
@@ -37,7 +38,7 @@ class ResumableConnection(Parking):
     """One client's connection: ``receive`` and ``send`` for the application, and the link of the moment."""
 
     __slots__ = (
-        *("accepted", "admission", "confirmed", "counted_from", "final", "followed"),
+        *("accepted", "admission", "confirmed", "counted_from", "final", "followed", "grace"),
         *("id", "inbound", "journal", "link", "loop", "notices", "over", "place", "posts"),
         *("seconds", "subprotocol", "told", "why"),
     )
@@ -60,6 +61,8 @@ class ResumableConnection(Parking):
         self.link: Link | None = None
         self.posts = False
         """The link is a response, or the last one was."""
+        self.grace: Grace | None = None
+        """Which tickets are good for posts, if it is."""
         self.accepted = False
         """The client has been sent its first ticket."""
         self.subprotocol = PROTOCOL
@@ -130,6 +133,7 @@ class ResumableConnection(Parking):
         """Attach the socket that it is made for, and read it; ``posts``: it is a response."""
         self.link = Link(receive, send, self, relayed=posts)
         self.posts, self.counted_from = posts, -1 if posts else 0
+        self.grace = Grace(0, self.loop.time()) if posts else None
         registry.enter(self)
         self.link.begin()
 
@@ -278,6 +282,14 @@ class ResumableConnection(Parking):
             return "used"
         if not self.journal.begin <= received <= self.journal.end:
             return "position"
+        return self._why_gone()
+
+    def why_no_post(self, generation: int) -> str | None:
+        """Return why frames that were posted with a ticket of this generation are not taken."""
+        oldest = self.confirmed if self.grace is None else self.grace.oldest
+        return self._why_gone() if oldest <= generation <= self.generation else "used"
+
+    def _why_gone(self) -> str | None:
         if not self.accepted or self.id not in registry.connections:
             return "gone"
         return "stopped" if self.over and self.final is None else None  # its client has its last ticket
@@ -297,7 +309,11 @@ class ResumableConnection(Parking):
         self.generation += 1
         self.posts = posts
         if not posts:
-            self.counted_from = self.generation
+            self.counted_from, self.grace = self.generation, None
+        elif self.grace is None or untold is None:
+            self.grace = Grace(generation, self.loop.time())
+        else:
+            self.grace.follow(generation, self.loop.time())
         self.journal.acknowledge(link.sent)
         if replaced is not None:
             replaced.drop(TAKEN_OVER, REPLACED)

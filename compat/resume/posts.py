@@ -21,7 +21,7 @@ from compat.types import Message, Scope
 if TYPE_CHECKING:
     from compat.resume.connection import ResumableConnection
 
-__all__ = ["BUSY_S", "GAP", "LATER", "TAKEN", "Carrier", "carrier_of", "carry", "frames_of", "take"]
+__all__ = ["BUSY_S", "GAP", "LATER", "TAKEN", "Carrier", "Grace", "carrier_of", "carry", "frames_of", "take"]
 
 KEY = "compat.carrier"
 """The key of a scope under which the request stands that is served as a websocket."""
@@ -31,6 +31,27 @@ MAX_FRAMES = 1024
 NORMAL, OF_A_PAGE = 1000, range(3000, 5000)
 BUSY_S = 20.0
 """Seconds that a post waits for a consumer that is slow."""
+GRACE_S = 60.0
+"""Seconds for which a ticket is good for posts, at least, after a response has brought its successor."""
+
+
+class Grace:
+    """Which tickets are good for posts while responses follow each other: a post may outlast some of them.
+
+    A return after a loss has another one, so that older tickets are of no use any more. Times are passed in.
+    """
+
+    __slots__ = ("_at", "_next", "oldest")
+
+    def __init__(self, generation: int, now: float) -> None:
+        self.oldest = self._next = generation
+        """``oldest`` is the oldest generation whose ticket is good."""
+        self._at = now
+
+    def follow(self, generation: int, now: float) -> None:
+        """The next response has begun, by a ticket of this generation."""
+        if now - self._at >= GRACE_S:
+            self.oldest, self._next, self._at = self._next, generation, now
 
 
 class Carrier:
@@ -108,7 +129,7 @@ async def take(connection: ResumableConnection, generation: int, first: int, fra
 
     ``generation`` is that of the client's ticket. Raises Malformed for a control frame that is none.
     """
-    why = connection.why_not(generation, connection.journal.begin)
+    why = connection.why_no_post(generation)
     if why is not None:
         return why
     end = asyncio.get_running_loop().time() + BUSY_S

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -279,6 +279,45 @@ async def test_a_poll_ends_with_what_there_is_and_nobody_is_told(place: Place) -
         await one.post("echo last")
         await (await one.ask("poll", only=True)).rest()
     assert not place.notes("parked", who) and not place.notes("resumed", who)
+
+
+async def test_a_post_may_take_longer_than_polls(place: Place) -> None:
+    """Its ticket was good when it began; and a request may be under way for long before it arrives."""
+    who = name("f")
+    async with client(place, "async", who) as one:
+        await (await one.ask("poll")).rest()
+        begun_with = one.ticket
+
+        async def slow_body() -> AsyncIterator[bytes]:
+            yield b'["hear'
+            for number in range(3):
+                await place.tell(who, f"echo {number}")
+                assert await one.poll(1) == [str(number)]
+            yield b' 7"]'
+
+        await one.post_raw(slow_body())
+        newest, one.ticket = one.ticket, begun_with
+        await one.post("hear 7", "hear 8", first=0)
+        one.ticket = newest
+        await one.post("heard")
+        assert [json.loads(frame) for frame in await one.poll(1)] == [[7, 8]]
+
+
+async def test_a_client_that_was_away_makes_older_posts_void(place: Place) -> None:
+    who = name("f")
+    async with client(place, "async", who) as one:
+        await (await one.ask()).hello()
+        old = one.ticket
+        for times in (1, 2):
+            await one.leave()
+            await place.noted("parked", who, times)
+            assert (await (await one.ask()).hello())["recovered"] == "all"
+        newest, one.ticket = one.ticket, old
+        with pytest.raises(Refusal, match="used"):
+            await one.post("hear 1")
+        one.ticket = newest
+        await one.post("heard")
+        assert await one.frame() == "[]"
 
 
 async def test_more_than_a_journal_holds_arrives_by_polls(place: Place) -> None:
