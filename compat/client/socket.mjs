@@ -41,6 +41,7 @@ const PING_MS = 3000;
 const HELLO_MS = 10000;
 const HELD_MS = 3000;
 const WAY_MS = 600000;
+const TICKET_MS = 24 * 3600000;
 const BODY = 64 * 1024;
 const BUSY_MS = 1000;
 /** By the status of a post that would be refused again: the code of the close. */
@@ -496,8 +497,8 @@ export class Socket extends EventTarget {
     }
     if (turn < 2) return needed || "socket";
     if (turn === turns - 1) {
-      const expired = now() >= this._lostAt + this._park * 1000;
-      return expired || !this._ticket ? "plain" : "socket";
+      // Where resuming has worked, a plain link would cost the ticket.
+      return this._ticket && this._park && now() < this._lostAt + TICKET_MS ? "socket" : "plain";
     }
     return needed || (reached.has(this._host) && this._failures < OUTAGES) ? "socket" : "stream";
   }
