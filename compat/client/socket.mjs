@@ -337,6 +337,7 @@ export class Socket extends EventTarget {
     this._closing = false; // by the page
     this._ended = false;
     this._failures = 0;
+    this._quick = false; // the last link that brought a frame was lost soon
     /** @type {BinaryType} */
     this._binaryType = "blob";
     /** @type {Record<string, any>} */
@@ -652,9 +653,10 @@ export class Socket extends EventTarget {
     this._up = false;
     if (this._closing) return this._end(end);
     if (end.code === REPLACED[0] && end.reason === REPLACED[1]) end = LOST;
-    // A server may accept its clients, and tell them to come back later.
-    const later = end.code === 1013 && now - this._linkedAt < STEADY_MS;
-    const worked = (this._heard && !later) || now - this._heardAt > SILENCE_MS;
+    // A server may greet its clients, and let them go at once; the first time is free.
+    const quick = this._heard && now - this._linkedAt < STEADY_MS;
+    const worked = (this._heard && !(quick && this._quick)) || now - this._heardAt > SILENCE_MS;
+    if (this._heard) this._quick = quick;
     this._failures = worked ? 0 : this._failures + 1;
     if (up) this._lostAt = now;
     if (this._only && end.code === GONE) return this._end(LOST);

@@ -72,10 +72,33 @@ test("a link that worked makes the next wait short again", () => {
   }
   world.accept();
   world.hello({ recovered: "all" });
+  world.clock.wait(5);
   world.end();
   const links = world.links.length;
   world.clock.wait(0.3);
   assert.equal(world.links.length, links + 1);
+});
+
+test("a server that greets and drops at once is tried less and less often, whatever its code", () => {
+  for (const code of [1006, 1012]) {
+    const world = new World({ random: 1 });
+    opened(world);
+    const waits = [];
+    for (let round = 0; round < 5; round += 1) {
+      world.end(code);
+      const links = world.links.length;
+      const lost = world.clock.time;
+      while (world.links.length === links) world.clock.wait(0.1);
+      waits.push(Math.round((world.clock.time - lost) / 100) * 100);
+      world.accept();
+      world.hello({ recovered: "all" });
+    }
+    assert.deepEqual(waits, [300, 600, 1200, 2400, 4800], "the first is free");
+    world.clock.wait(5);
+    world.end(code);
+    world.clock.wait(0.3);
+    assert.equal(world.link.readyState, 0, "a link that has lived for 5 s has worked");
+  }
 });
 
 test("a link without a hello is dropped after 10 s", () => {
