@@ -24,7 +24,8 @@
 
 const RESUME = "channels.resume.v1";
 const MARK = "\u0010";
-const OTHERS = ["user", "refused"]; // outcomes: the old connection was somebody else's
+// Outcomes: the old connection was somebody else's.
+const OTHERS = ["user", "refused"];
 const COMES_BACK_AFTER = [1001, 1005, 1006, 1012, 1013];
 const GONE = 4410;
 /** The code and reason of a link that another one has replaced, perhaps one that was given up before. */
@@ -139,7 +140,8 @@ class RequestLink {
   /** @param {Data} data */
   send(data) {
     const { type, code } = isControl(data) ? parsed(data) : { type: "", code: 0 };
-    if (type === "ack" && this._transport === "poll") return; // the next poll says it
+    // The next poll says it.
+    if (type === "ack" && this._transport === "poll") return;
     if (type === "bye" && !code && this._posting) {
       // The page is left, and does not see how the post ends that is under way.
       const init = { body: JSON.stringify([data]), keepalive: true };
@@ -327,17 +329,24 @@ export class Socket extends EventTarget {
     this._held = false;
     /** @type {"" | "resume" | "plain"} What the server is; its first frame tells. */
     this._mode = "";
-    this._up = false; // data may go over the link
-    this._offered = false; // the link has brought a ticket
-    this._due = false; // the server has yet to say what was recovered
-    this._heard = false; // the link has brought a frame
+    // Data may go over the link.
+    this._up = false;
+    // The link has brought a ticket.
+    this._offered = false;
+    // The server has yet to say what was recovered.
+    this._due = false;
+    // The link has brought a frame.
+    this._heard = false;
     this._heardAt = 0;
     this._linkedAt = 0;
-    this._opened = false; // `open` has been fired
-    this._closing = false; // by the page
+    // `open` has been fired.
+    this._opened = false;
+    // By the page.
+    this._closing = false;
     this._ended = false;
     this._failures = 0;
-    this._quick = false; // the last link that brought a frame was lost soon
+    // The last link that brought a frame was lost soon.
+    this._quick = false;
     /** @type {BinaryType} */
     this._binaryType = "blob";
     /** @type {Record<string, any>} */
@@ -350,10 +359,12 @@ export class Socket extends EventTarget {
     this._base = 0;
     this._sent = 0;
     this._ever = 0;
-    this._queued = 0; // bytes
+    // Bytes.
+    this._queued = 0;
 
     this._ticket = options.ticket || "";
-    this._park = 0; // seconds
+    // Seconds.
+    this._park = 0;
     this._lostAt = this._env.now();
     this._received = 0;
     this._acknowledged = 0;
@@ -438,7 +449,8 @@ export class Socket extends EventTarget {
     if (new TextEncoder().encode(reason).length > 123) {
       throw new DOMException("The reason has more than 123 bytes.", "SyntaxError");
     }
-    if (this._ended) heritages.delete(this.url); // the page does not want it any more
+    // The page does not want it any more.
+    if (this._ended) heritages.delete(this.url);
     if (this._closing || this._ended) return;
     this._closing = true;
     this.readyState = 2;
@@ -562,7 +574,8 @@ export class Socket extends EventTarget {
       this._forget(hello.have - this._base);
       this._base = hello.have;
     } else if (this._offered && OTHERS.includes(hello.why)) {
-      this._ever = this._frames.length; // nothing goes on that was kept for somebody else's connection
+      // Nothing goes on that was kept for somebody else's connection.
+      this._ever = this._frames.length;
     }
     if (this._up) {
       this._ack();
@@ -686,7 +699,8 @@ export class Socket extends EventTarget {
   _abandon() {
     const link = this._link;
     if (link) link.onopen = link.onmessage = link.onclose = null;
-    link?.close(); // without a code, which is no goodbye
+    // Without a code, which is no goodbye.
+    link?.close();
   }
 
   /** @param {End} end */
@@ -715,7 +729,8 @@ export class Socket extends EventTarget {
     while (link && this._sent < this._frames.length) {
       let frame = this._frames[this._sent];
       if (typeof frame === "string" && frame[0] === MARK) {
-        if (this._mode === "") break; // doubled or not: the first frame of the server tells
+        // Doubled or not: the first frame of the server tells.
+        if (this._mode === "") break;
         if (this._mode === "resume") frame = MARK + frame;
       }
       link.send(/** @type {any} */ (frame));
@@ -919,7 +934,8 @@ function parsed(text) {
   }
 }
 
-const script = page.document?.currentScript; // only a classic script has one
+// Only a classic script has one.
+const script = page.document?.currentScript;
 if (script && "install" in script.dataset) {
   const { install: how, ticket } = script.dataset;
   install({ reconnect: how === "reconnect", host: new URL(script.src).host, ticket });
