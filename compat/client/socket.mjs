@@ -709,9 +709,10 @@ export class Socket extends EventTarget {
     this._ended = true;
     this.readyState = 3;
     this._listen("removeEventListener");
-    const unsure = this._frames.splice(0, this._ever);
+    const leaves = this._only && this._ticket && code === 1006;
+    const unsure = this._frames.splice(0, leaves ? this._ever : Infinity);
     if (!this._closing) {
-      if (this._only && this._ticket && code === 1006) {
+      if (leaves) {
         const { _ticket, _received, _park, _lostAt, _frames, _due } = this;
         const _base = this._base + unsure.length;
         heritages.set(this.url, { _ticket, _received, _park, _lostAt, _frames, _due, _base });

@@ -314,6 +314,24 @@ test("received bytes count towards an ack", () => {
   assert.deepEqual(world.takeWire(), [{ client: { type: "ack", n: 2 } }]);
 });
 
+test("an end for good hands over all that was not acknowledged, also what waited", () => {
+  const world = new World();
+  const socket = opened(world);
+  socket.send("acknowledged");
+  socket.send("sent");
+  world.serve({ type: "ack", n: 1 });
+  world.end();
+  socket.send("waits");
+  world.clock.wait(0.3);
+  world.accept();
+  world.takeEvents();
+  world.end(1011);
+  assert.deepEqual(world.takeEvents(), [
+    { event: "unsure", frames: ["sent", "waits"] },
+    { event: "close", code: 1011 },
+  ]);
+});
+
 // A new connection
 
 test("the page's code for open comes first, then unsure frames if it sends them again, then what waited", () => {
