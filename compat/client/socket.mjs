@@ -112,7 +112,6 @@ class RequestLink {
    */
   constructor(url, offered, transport, received, env) {
     this.protocol = this.extensions = "";
-    this.bufferedAmount = 0;
     /** @type {BinaryType} */
     this.binaryType = "blob";
     /** @type {any} */
@@ -135,6 +134,10 @@ class RequestLink {
     this._closing = null;
     this._abort = new AbortController();
     this._read(offered);
+  }
+
+  get bufferedAmount() {
+    return this._out.reduce((size, data) => size + sizeOf(data), 0);
   }
 
   /** @param {Data} data */

@@ -950,6 +950,22 @@ test("a way that has worked and fails twice is left", async () => {
   assert.equal(world.links.length, 3, "a websocket again");
 });
 
+test("over requests, too, bufferedAmount is what the server has not taken", async () => {
+  const made = office();
+  const { asked } = made;
+  const socket = await begun(made);
+  assert.equal(socket.bufferedAmount, 0);
+  socket.send("x".repeat(1000));
+  socket.send(new Uint8Array(24));
+  assert.equal(socket.bufferedAmount, 1024);
+  asked[2].answer(204);
+  await settled();
+  assert.equal(socket.bufferedAmount, 24);
+  asked[3].answer(204);
+  await settled();
+  assert.equal(socket.bufferedAmount, 0);
+});
+
 test("a goodbye is posted before the requests end", async () => {
   const made = office();
   const { world, asked } = made;
