@@ -158,7 +158,12 @@ class RequestLink {
   /** @param {number} [code] without one, at once */
   close(code, reason = "") {
     this._closing = { code: code || 1005, reason, wasClean: true };
-    if (!code || !this._posting) this._end(this._closing);
+    if (!code || !this._posting) return this._end(this._closing);
+    // A post may hang, or be put off for ever.
+    this._env.setTimeout(() => {
+      this._closing = null;
+      this._end(LOST);
+    }, LONGEST_MS);
   }
 
   /** @param {End} end */

@@ -979,6 +979,28 @@ test("a goodbye is posted before the requests end", async () => {
   assert.deepEqual(world.takeEvents().pop(), { event: "close", code: 1000 });
 });
 
+for (const [what, status] of [["hangs", 0], ["is refused for ever", 503]]) {
+  test(`close() while a post ${what} is over after 30 s`, async () => {
+    const made = office();
+    const { world, asked } = made;
+    const socket = await begun(made);
+    socket.send("a");
+    socket.close(4000);
+    for (let second = 0; second < 30; second += 1) {
+      assert.equal(socket.readyState, 2);
+      if (status) asked[asked.length - 1].answer(status);
+      await settled();
+      world.clock.wait(1);
+    }
+    assert.equal(socket.readyState, 3);
+    assert.deepEqual(world.takeEvents().pop(), { event: "close", code: 1006 });
+    const count = asked.length;
+    world.clock.wait(60);
+    await settled();
+    assert.equal(asked.length, count);
+  });
+}
+
 test("a text that is no valid Unicode goes as a WebSocket would send it", async () => {
   const made = office();
   const { asked } = made;
