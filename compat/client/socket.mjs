@@ -196,9 +196,11 @@ class RequestLink {
       const response = await this._request(this._transport, offered, { signal: this._abort.signal });
       const reader = response.ok && response.body.pipeThrough(new TextDecoderStream()).getReader();
       for (let rest = "", part = reader && (await reader.read()); part && !part.done; part = await reader.read()) {
-        const events = (rest + part.value).split("\n\n");
-        rest = events.pop() || "";
-        for (const event of events) if (!this._ended) this._take(JSON.parse(event.slice("data: ".length)));
+        // An event is a line, and one that is empty.
+        const lines = part.value.split("\n");
+        lines[0] = rest + lines[0];
+        rest = lines.pop();
+        for (const line of lines) if (line && !this._ended) this._take(JSON.parse(line.slice("data: ".length)));
       }
     } catch {}
     if (this._again) {

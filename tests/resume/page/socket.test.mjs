@@ -795,6 +795,10 @@ function office(options) {
             await writer.write(new TextEncoder().encode(`data: ${JSON.stringify(event)}\n\n`));
             await settled();
           },
+          async part(text) {
+            await writer.write(new TextEncoder().encode(text));
+            await settled();
+          },
           end: () => writer.close().then(settled),
           fail: () => reject(new TypeError("network")),
         });
@@ -865,6 +869,30 @@ test("frames go in posts, one at a time, each with the number of its first frame
   await settled();
   assert.deepEqual(asked[3].offered[1], "channels.ticket.T.2");
   assert.deepEqual(asked[3].frames, ["b"]);
+});
+
+test("events come in parts of any size, and each part is looked at once", async () => {
+  const made = office();
+  const { world, asked } = made;
+  await begun(made);
+  world.takeEvents();
+  for (const character of 'data: "a\\n\\nb"\n\ndata: "c"\n\n') await asked[0].part(character);
+  assert.deepEqual(world.takeEvents(), [{ event: "message", data: "a\n\nb" }, { event: "message", data: "c" }]);
+  const long = "x".repeat(100_000);
+  const { split } = String.prototype;
+  let looked = 0;
+  String.prototype.split = function counting(...how) {
+    looked += this.length;
+    return split.apply(this, how);
+  };
+  try {
+    const text = `data: ${JSON.stringify(long)}\n\n`;
+    for (let at = 0; at < text.length; at += 1000) await asked[0].part(text.slice(at, at + 1000));
+  } finally {
+    String.prototype.split = split;
+  }
+  assert.deepEqual(world.takeEvents(), [{ event: "message", data: long }]);
+  assert.ok(looked < 2 * long.length, `${looked} characters`);
 });
 
 test("a post that fails is a link that is lost, and its frames are sent again", async () => {
