@@ -775,8 +775,10 @@ export class Socket extends EventTarget {
 
   _watch() {
     const rest = this._heardAt + SILENCE_MS - this._env.now();
-    if (rest <= 0) this._ping();
-    this._timer("watch", rest > 0 ? rest : SILENCE_MS, () => this._watch());
+    // It is more than the whole if the clock was set back.
+    const quiet = rest <= 0 || rest > SILENCE_MS;
+    if (quiet) this._ping();
+    this._timer("watch", quiet ? SILENCE_MS : rest, () => this._watch());
   }
 
   _ping() {

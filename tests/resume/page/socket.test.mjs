@@ -586,6 +586,29 @@ test("after a night's sleep the timers find the dead link", () => {
   assert.equal(world.links.length, 2);
 });
 
+test("a clock that is set back does not keep the socket from finding a dead link", () => {
+  for (const hours of [1, 30 * 24]) {
+    const world = new World();
+    let back = 0;
+    const env = { ...world.env, now: () => world.clock.time - back };
+    const socket = new Socket(`wss://example.com/ws/back/${hours}`, [], { env });
+    world.accept();
+    world.hello();
+    world.clock.wait(1);
+    world.serve("x");
+    back = hours * 3600_000;
+    world.takeWire();
+    world.clock.wait(25);
+    assert.deepEqual(world.takeWire().map(({ client }) => client.type), ["ack", "ping"]);
+    world.serve({ type: "pong" });
+    world.clock.wait(24.9);
+    assert.deepEqual(world.takeWire(), []);
+    world.clock.wait(3.2);
+    assert.deepEqual(world.takeWire()[0], { client: { type: "ping" } });
+    assert.equal(socket.state, "returning");
+  }
+});
+
 test("an attempt from before the sleep has 3 s left", () => {
   const world = new World();
   opened(world);
