@@ -182,7 +182,9 @@ class RequestLink {
   _request(transport, offered, init) {
     const headers = { "Channels-Transport": transport, "Channels-Protocols": offered.join(", ") };
     const { fetch } = /** @type {any} */ (this._env);
-    return fetch(this._url, { method: "POST", credentials: "include", cache: "no-store", headers, ...init });
+    // A redirect could take the ticket to another origin.
+    const how = { method: "POST", credentials: "include", cache: "no-store", redirect: "error", headers };
+    return fetch(this._url, { ...how, ...init });
   }
 
   /** @param {string | number} count */

@@ -1,6 +1,8 @@
 /** What the page sees and does, beside the wire (transcripts.test.mjs). */
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
 import test from "node:test";
 
 import { Socket } from "../../../compat/client/socket.mjs";
@@ -794,6 +796,33 @@ test("who is here is asked again on each link", () => {
 });
 
 // Requests, where websockets are blocked
+
+test("a redirect is not followed: a ticket is for its own origin", async (t) => {
+  const seen = [];
+  const listening = async (answer) => {
+    const server = createServer(answer).listen(0, "127.0.0.1");
+    t.after(() => server.close());
+    await once(server, "listening");
+    return server.address().port;
+  };
+  const other = await listening((request, response) => {
+    seen.push(request.headers);
+    response.end();
+  });
+  const own = await listening((_, response) => {
+    response.writeHead(307, { Location: `http://127.0.0.1:${other}/` }).end();
+  });
+  const world = new World();
+  let asked;
+  const env = { ...world.env, fetch: (...request) => (asked = fetch(...request)) };
+  new Socket(`ws://127.0.0.1:${own}/ws/`, [], { env, ticket: "secret" });
+  for (let attempt = 0; attempt < 2; attempt += 1) {
+    world.end();
+    world.clock.wait(2);
+  }
+  await assert.rejects(asked);
+  assert.deepEqual(seen, []);
+});
 
 /** A world whose server answers requests as it is told; `asked` has them. */
 function office(options) {
