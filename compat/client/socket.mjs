@@ -52,8 +52,12 @@ const LONGEST_MS = 30000;
 
 const TYPES = ["open", "message", "close", "error", "offline", "resumed", "unsure"];
 
-/** By URL: what the next socket takes over from one with `only` that has stayed closed. */
-const heritages = new Map();
+/**
+ * What the next socket of the URL takes over from one with `only` that has stayed closed.
+ *
+ * @type {Set<any>}
+ */
+const heritages = new Set();
 
 /** By host: whether requests were needed there, "stream" or "poll", and until when that is remembered. */
 const ways = new Map();
@@ -383,8 +387,16 @@ export class Socket extends EventTarget {
     this._newBytes = 0;
     /** @type {Map<string, Presence>} */
     this._people = new Map();
-    Object.assign(this, heritages.get(this.url));
-    heritages.delete(this.url);
+    /** @type {any} What it leaves itself. */
+    this._heritage = null;
+    for (const one of [...heritages].reverse()) {
+      const good = this._env.now() < one._lostAt + TICKET_MS;
+      if (good && one.url !== href) continue;
+      heritages.delete(one);
+      if (!good) continue;
+      Object.assign(this, one);
+      break;
+    }
 
     /** @param {any} event */
     this._wake = (event) => this._onWake(event);
@@ -462,7 +474,7 @@ export class Socket extends EventTarget {
       throw new DOMException("The reason has more than 123 bytes.", "SyntaxError");
     }
     // The page does not want it any more.
-    if (this._ended) heritages.delete(this.url);
+    if (this._ended) heritages.delete(this._heritage);
     if (this._closing || this._ended) return;
     this._closing = true;
     this.readyState = 2;
@@ -725,9 +737,9 @@ export class Socket extends EventTarget {
     const unsure = this._frames.splice(0, leaves ? this._ever : Infinity);
     if (!this._closing) {
       if (leaves) {
-        const { _ticket, _received, _park, _lostAt, _frames, _due } = this;
+        const { url, _ticket, _received, _park, _lostAt, _frames, _due } = this;
         const _base = this._base + unsure.length;
-        heritages.set(this.url, { _ticket, _received, _park, _lostAt, _frames, _due, _base });
+        heritages.add((this._heritage = { url, _ticket, _received, _park, _lostAt, _frames, _due, _base }));
       }
       this._tellUnsure(unsure);
       if (code === 1006) this.dispatchEvent(new Event("error"));

@@ -750,6 +750,43 @@ test("only: the connection was there all the same", () => {
   assert.deepEqual(world.takeWire().pop(), { client: "2" });
 });
 
+test("only: each of several sockets of a URL leaves what it has, for a day", async () => {
+  const url = "wss://example.com/ws/heritage-5/";
+  const worlds = [new World(), new World(), new World()];
+  const left = worlds.map((world, number) => {
+    const socket = opened(world, { only: true, url });
+    world.end();
+    socket.send(`of ${number}`);
+    return socket;
+  });
+  for (const world of worlds) {
+    world.clock.wait(0.3);
+    world.accept();
+    world.end(4410);
+  }
+  left[1].close();
+  const got = [];
+  const later = new World();
+  for (let round = 0; round < 2; round += 1) {
+    made(later, { only: true, url });
+    later.accept();
+    later.hello({ recovered: "", why: "gone" });
+    got.push(later.takeWire().pop().client);
+    later.end(1000);
+  }
+  assert.deepEqual(got, ["of 2", "of 0"]);
+  const world = new World();
+  opened(world, { only: true, url });
+  world.end();
+  world.clock.wait(0.3);
+  world.accept();
+  world.end(4410);
+  world.clock.wait(86400);
+  world.takeWire();
+  made(world, { only: true, url });
+  assert.deepEqual(world.takeWire(), [{ link: ["channels.resume.v1"] }]);
+});
+
 test("only: a socket that the page has closed leaves nothing", () => {
   const world = new World();
   const url = "wss://example.com/ws/heritage-4/";
