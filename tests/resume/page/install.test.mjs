@@ -76,6 +76,7 @@ test("a page with its own loop: one socket at a time, and the next one has the t
     world.clock.wait(0.3);
     world.accept();
     world.hello({ recovered: "all" }); // it comes back by itself: the page does not notice
+    world.clock.wait(5);
   }
   world.end();
   world.clock.wait(0.3);
