@@ -13,9 +13,11 @@ from compat.client.links import Link, World
 from compat.client.timing import Pulse
 from compat.clock import Timer
 
-__all__ = ["Conversation"]
+__all__ = ["SILENT", "Conversation"]
 
 MALFORMED = 4400
+SILENT = (1006, "the server does not answer")
+"""How a link ends that was given up."""
 CLOSE_SECONDS = 10.0
 """How long a goodbye waits for a server that does not read."""
 
@@ -185,6 +187,6 @@ class Conversation:
         if self._leave_at is not None and now >= self._leave_at:
             self._finish(Closed(1012 if self.goodbye is None else 1006))
         elif not alive:
-            self._finish(Closed(1006, "the server does not answer"))
+            self._finish(Closed(*SILENT))
         else:
             self._look_again()

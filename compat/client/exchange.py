@@ -64,6 +64,7 @@ class Exchange:
         self._only = only
         self._was_open = False
         self._subprotocol: str | None = None
+        self._plain = False
         self._offered_ticket = False
         self._first_until: float | None = None
         """Until when the first frame of this link is waited for; None if it has come, or without a link."""
@@ -86,6 +87,7 @@ class Exchange:
 
     def offer(self, *, plain: bool = False) -> list[str]:
         """Return the subprotocols of the next handshake; ``plain``: without those of resuming."""
+        self._plain = plain
         self._offered_ticket = bool(self.ticket) and not plain
         if plain:
             return list(self._subprotocols)
@@ -98,7 +100,7 @@ class Exchange:
         self._first_until = now + HELLO_SECONDS
         if not self._offered_ticket:
             self._begin("no ticket")
-        if subprotocol is None:
+        if subprotocol is None or self._plain:
             self._go_plain()
         elif subprotocol != PROTOCOL and not self._offered_ticket:
             self._open()  # the server may be a plain one, and wait for the client's first frame

@@ -8,7 +8,7 @@ import ssl as tls
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Literal
 
-from compat.client.conversation import Conversation
+from compat.client.conversation import SILENT, Conversation
 from compat.client.exchange import Exchange, Recovered
 from compat.client.frames import Closed, Frame, Frames, QueueFull
 from compat.client.links import Refused, World
@@ -256,9 +256,10 @@ class Client:
         if conversation.goodbye is not None or end.code not in COMES_BACK:
             return end, False
         if self.state == "open":
-            self._attempts.lost(end.code, self._world.time())
-            return end, not self._only or bool(self._exchange.ticket)
-        return end, self._attempts.failed(None)
+            ticket = bool(self._exchange.ticket)
+            self._attempts.lost(end.code, self._world.time(), ticket=ticket)
+            return end, not self._only or ticket
+        return end, self._attempts.failed(mute=(end.code, end.reason) == SILENT)
 
     async def _pause(self) -> None:
         over = asyncio.Event()

@@ -22,32 +22,36 @@ class Attempts:
         """The next attempt does not mention resuming, for servers that reject unknown subprotocols."""
         self._failures = 0
         self._was_open = False
+        self._ticket = False
+        """The connection that was lost may still be there."""
         self._opened_at = 0.0
 
     def opened(self, now: float) -> None:
-        """The connection is open; if by a plain attempt, all further ones are plain."""
+        """The connection is open."""
         self._was_open = True
         self._opened_at = now
 
-    def lost(self, code: int, now: float) -> None:
-        """The connection has been lost: the pauses begin again with a short one.
+    def lost(self, code: int, now: float, *, ticket: bool) -> None:
+        """The connection has been lost, and there is a ticket for it or not: the pauses begin again with a
+        short one.
 
         Not after a server that accepts its clients, and tells them at once to come back later.
         """
+        self.plain = False  # what has refused may have been a proxy whose server was not up yet
+        self._ticket = ticket
         if code != LATER or now - self._opened_at >= STEADY_SECONDS:
             self._failures = 0
 
-    def failed(self, status: int | None) -> bool:
+    def failed(self, status: int | None = None, *, mute: bool = False) -> bool:
         """An attempt has failed, with the handshake's HTTP ``status`` if there was one.
 
-        Return whether there is another. A server that was never reached gets one plain attempt: the third, or
-        the next after a refusal.
+        ``mute``: the server has agreed to resume, and said nothing. Return whether there is another attempt.
+        After a refusal, or a mute server, that is a plain one, but not with a ticket that it would cost.
         """
         refused = status is not None and 400 <= status < 500 and status not in PASSING
-        if status in FINAL or (refused and self.plain):
+        if status in FINAL or (refused and self.plain and not self._was_open):
             return False
-        if not self._was_open:
-            self.plain = refused or self._failures == 1
+        self.plain = (refused or mute) and not self.plain and not self._ticket
         return True
 
     def pause(self, random: float) -> float:

@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 
 from compat.client.frames import Closed, Frame
-from compat.client.links import World
+from compat.client.links import Refused, World
 from compat.clock import Timer
 
 __all__ = ["FalseLink", "FalseWorld", "settle"]
@@ -58,6 +58,9 @@ class FalseLink:
             self.frames.put_nowait(end)
         else:
             self.handshake.set_exception(end)
+
+    def refuse(self, status: int) -> None:
+        self.handshake.set_exception(Refused(status))
 
     # What the client does
 
