@@ -11,11 +11,13 @@ from typing import Any, Protocol
 
 from compat import clock
 from compat.client.frames import Closed, Frame
+from compat.client.timing import REDIRECTS
 
 try:
     from websockets.asyncio.client import ClientConnection, connect
     from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
     from websockets.typing import Subprotocol
+    from websockets.uri import parse_uri
 except ModuleNotFoundError as error:
     if error.name is None or not error.name.startswith("websockets"):
         raise
@@ -23,7 +25,7 @@ except ModuleNotFoundError as error:
         "compat.client needs websockets 13 or newer. Install it with: pip install 'channels-compat[client]'"
     ) from error
 
-__all__ = ["Link", "Refused", "WebsocketLink", "World"]
+__all__ = ["Link", "Refused", "WebsocketLink", "World", "check_url"]
 
 MAX_FRAME_BYTES = 16 * 1024 * 1024
 CLOSE_SECONDS = 3.0
@@ -36,11 +38,20 @@ logger.setLevel(logging.INFO)
 
 
 class Refused(Closed):
-    """The handshake was refused with ``status``; the reason is such as "HTTP 403"."""
+    """The handshake was refused with ``status``; the reason is such as "HTTP 403", and names the ``target``
+    of a redirect."""
 
-    def __init__(self, status: int) -> None:
-        super().__init__(1006, f"HTTP {status}")
+    def __init__(self, status: int, target: str = "") -> None:
+        super().__init__(1006, f"HTTP {status}{f', a redirect to {target}' if target else ''}")
         self.status = status
+
+
+def check_url(url: str) -> None:
+    """Raise ValueError if ``url`` is not that of a websocket."""
+    try:
+        parse_uri(url)
+    except InvalidURI as error:
+        raise ValueError(str(error)) from error
 
 
 class Link(Protocol):
@@ -94,10 +105,10 @@ class World:
         headers: Mapping[str, str],
         tls: ssl.SSLContext | None,
     ) -> Link:
-        """Return a new link. Raises Refused, Closed for any other failure, and ValueError for the URL."""
+        """Return a new link. Raises Refused, and Closed if the server cannot be reached."""
         options: dict[str, Any] = {} if tls is None else {"ssl": tls}
         try:
-            socket = await connect(
+            socket = await _Connect(
                 url,
                 subprotocols=[Subprotocol(one) for one in subprotocols] or None,
                 additional_headers=dict(headers),
@@ -109,13 +120,20 @@ class World:
                 logger=logger,
                 **options,
             )
-        except InvalidURI as error:
-            raise ValueError(str(error)) from error
         except InvalidStatus as error:
-            raise Refused(error.response.status_code) from error
+            status = error.response.status_code
+            targets = error.response.headers.get_all("Location") if status in REDIRECTS else []
+            raise Refused(status, " or ".join(targets)) from error
         except (OSError, EOFError, TimeoutError, asyncio.TimeoutError, InvalidHandshake) as error:
             raise Closed(1006, str(error) or type(error).__name__) from error
         return WebsocketLink(socket)
+
+
+class _Connect(connect):
+    """Follows no redirect, like a browser's WebSocket: the headers and the ticket are for one origin."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
 
 
 class WebsocketLink:

@@ -11,7 +11,7 @@ from typing import Literal
 from compat.client.conversation import SILENT, Conversation
 from compat.client.exchange import Exchange, Recovered
 from compat.client.frames import Closed, Frame, Frames, QueueFull
-from compat.client.links import Refused, World
+from compat.client.links import Refused, World, check_url
 from compat.client.people import Presence
 from compat.client.timing import Attempts
 
@@ -36,7 +36,8 @@ class Client:
                 print(frame)
 
     The block begins when the connection is open. The client tries again while the server cannot be reached;
-    ``asyncio.timeout()`` limits that. A refusal raises Closed with a reason such as "HTTP 403".
+    ``asyncio.timeout()`` limits that. A refusal raises Closed with a reason such as "HTTP 403", and so does a
+    redirect, which is not followed.
 
     ``only``: end when the server has no such connection any more, and never go on with a new one.
     ``ticket``: of a page, from ``layer.ticket()``: the first connection gets what its groups have had since.
@@ -58,6 +59,7 @@ class Client:
         on_change: Callable[[Client], object] | None = None,
         world: World | None = None,
     ) -> None:
+        check_url(url)
         self.url = url
         self.state: State = "connecting"
         """``"away"``: the link is lost, and the client tries to come back."""
@@ -221,6 +223,11 @@ class Client:
                     await self._pause()
         except asyncio.CancelledError:  # by close()
             end = Closed(1006)
+        except Exception as error:
+            if self.state == "connecting":
+                raise
+            logger.exception("the client for %s has ended", self.url)
+            end = Closed(1006, f"{type(error).__name__}: {error}")
         finally:
             self.end = Closed(1006, "the server has not kept the connection") if end.code == GONE else end
             self._exchange.finish()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-__all__ = ["Attempts", "Pulse"]
+__all__ = ["REDIRECTS", "Attempts", "Pulse"]
 
 FIRST_SECONDS, MOST_SECONDS = 0.3, 30.0
 LATER, STEADY_SECONDS = 1013, 5.0
@@ -12,6 +12,7 @@ SILENCE_SECONDS, ANSWER_SECONDS = 25.0, 3.0
 FINAL = frozenset((401, 403))
 """Refusals by the application, which another attempt does not change."""
 PASSING = frozenset((408, 425, 429))
+REDIRECTS = range(300, 400)
 
 
 class Attempts:
@@ -49,8 +50,10 @@ class Attempts:
         After a refusal, or a mute server, that is a plain one, but not with a ticket that it would cost.
         """
         refused = status is not None and 400 <= status < 500 and status not in PASSING
-        if status in FINAL or (refused and self.plain and not self._was_open):
+        if status in FINAL:
             return False
+        if not self._was_open and (status in REDIRECTS or (refused and self.plain)):
+            return False  # later, either may pass
         self.plain = (refused or mute) and not self.plain and not self._ticket
         return True
 

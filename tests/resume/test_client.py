@@ -385,12 +385,6 @@ async def test_no_connection_in_time(server: WireServer) -> None:
     assert await link.ended() == 1000
 
 
-async def test_a_wrong_url_is_a_value_error() -> None:
-    with pytest.raises(ValueError, match="isn't a valid URI"):
-        async with Client("http://example.org/"):
-            pytest.fail("it is not open")
-
-
 # Servers that do not resume
 
 

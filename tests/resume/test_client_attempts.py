@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
 from compat.client import Client, Closed
 from tests.resume.false_world import FalseLink, FalseWorld, settle
+from tests.resume.wire_server import WireServer, wire_server
+from tests.support.waiting import until_async
 
 HELLO = '\x10{"type": "hello", "ticket": "T1", "have": 0, "park": 120}'
 OFFER = ["channels.resume.v1"]
@@ -153,3 +156,76 @@ async def test_refusals_that_end_the_first_connect(statuses: list[int]) -> None:
     with pytest.raises(Closed, match=f"HTTP {statuses[-1]}"):
         await one.entering
     assert len(one.offers) == len(statuses)
+
+
+# Redirects
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[WireServer]:
+    async with wire_server() as one:
+        yield one
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_not_followed(server: WireServer, status: int) -> None:
+    """It would take the headers and the ticket to another origin."""
+    async with wire_server() as other:
+        server.status, server.location = status, other.url
+        with pytest.raises(Closed, match=f"HTTP {status}, a redirect to {other.url}") as closed:
+            async with Client(server.url, headers={"X-Api-Key": "secret"}, ticket="P1"):
+                pytest.fail("it is not open")
+        assert closed.value.code == 1006
+        assert (server.handshakes, other.handshakes) == (1, 0)
+
+
+@pytest.mark.parametrize("location", ["https://example.org/maintenance", "/login", ""])
+async def test_a_client_that_was_open_comes_back_after_redirects(server: WireServer, location: str) -> None:
+    client = Client(server.url)
+    entering = asyncio.ensure_future(client.__aenter__())
+    link = await server.link()
+    await link.hello("T1")
+    await entering
+    server.status, server.location = 302, location
+    await link.end(1012)
+    await until_async(lambda: server.handshakes >= 3, "it has tried twice")
+    assert client.state == "away"
+    server.status = None
+    link = await server.link()
+    assert link.offered == [*OFFER, "channels.ticket.T1.0"]
+    await link.hello("T2", recovered="all")
+    await until_async(lambda: client.state == "open", "the client is back")
+    await client.close()
+
+
+# Ends
+
+
+@pytest.mark.parametrize("url", ["http://example.org/", "example.org", "ws://", "ws://example.org/#part"])
+def test_a_wrong_url_is_told_at_once(url: str) -> None:
+    with pytest.raises(ValueError, match="isn't a valid URI"):
+        Client(url)
+
+
+async def test_what_nobody_expected_is_logged_and_told(caplog: pytest.LogCaptureFixture) -> None:
+    one = Attempted()
+    await one.link()
+    await one.greet()
+    await one.entering
+    await one.client.send("0")
+    await settle()
+    one.world.link.end(1006)
+    (await one.link()).handshake.set_exception(LookupError("no such proxy"))
+    with pytest.raises(Closed, match="LookupError: no such proxy") as closed:
+        await one.client.receive()
+    assert closed.value.code == 1006 and one.client.state == "closed"
+    assert "no such proxy" in caplog.text
+    assert one.client.take_unsure() == ["0"]
+    await one.client.close()
+
+
+async def test_what_nobody_expected_is_raised_by_the_first_connect() -> None:
+    one = Attempted()
+    (await one.link()).handshake.set_exception(LookupError("no such proxy"))
+    with pytest.raises(LookupError, match="no such proxy"):
+        await one.entering

@@ -72,11 +72,12 @@ class ServedLink:
 
 
 class WireServer:
-    """Answers each handshake with ``subprotocol``, or refuses it with ``status``."""
+    """Answers each handshake with ``subprotocol``, or refuses it with ``status`` (and a ``Location``)."""
 
     def __init__(self, subprotocol: str | None) -> None:
         self.subprotocol = subprotocol
         self.status: int | None = None
+        self.location = ""
         self.handshakes = 0
         self.port = 0
         self.links: asyncio.Queue[ServedLink] = asyncio.Queue()
@@ -98,7 +99,12 @@ class WireServer:
 
     def refuse(self, connection: ServerConnection, request: Request) -> Response | None:
         self.handshakes += 1
-        return None if self.status is None else connection.respond(HTTPStatus(self.status), "")
+        if self.status is None:
+            return None
+        response = connection.respond(HTTPStatus(self.status), "")
+        if self.location:
+            response.headers["Location"] = self.location
+        return response
 
     def choose(self, connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
         return None if self.subprotocol is None else Subprotocol(self.subprotocol)
