@@ -264,7 +264,7 @@ class Client:
             return end, False
         if self.state == "open":
             ticket = bool(self._exchange.ticket)
-            self._attempts.lost(end.code, self._world.time(), ticket=ticket)
+            self._attempts.lost(self._world.time(), ticket=ticket)
             return end, not self._only or ticket
         return end, self._attempts.failed(mute=(end.code, end.reason) == SILENT)
 

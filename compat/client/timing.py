@@ -7,7 +7,8 @@ from typing import Literal
 __all__ = ["REDIRECTS", "Attempts", "Pulse"]
 
 FIRST_SECONDS, MOST_SECONDS = 0.3, 30.0
-LATER, STEADY_SECONDS = 1013, 5.0
+STEADY_SECONDS = 5.0
+"""How long a link has to live for being none of those with which something is wrong."""
 SILENCE_SECONDS, ANSWER_SECONDS = 25.0, 3.0
 FINAL = frozenset((401, 403))
 """Refusals by the application, which another attempt does not change."""
@@ -26,22 +27,29 @@ class Attempts:
         self._ticket = False
         """The connection that was lost may still be there."""
         self._opened_at = 0.0
+        self._was_short = False
+        """The last link has not lived."""
 
     def opened(self, now: float) -> None:
         """The connection is open."""
         self._was_open = True
         self._opened_at = now
 
-    def lost(self, code: int, now: float, *, ticket: bool) -> None:
-        """The connection has been lost, and there is a ticket for it or not: the pauses begin again with a
-        short one.
+    def lost(self, now: float, *, ticket: bool) -> None:
+        """The connection has been lost, and there is a ticket for it or not.
 
-        Not after a server that accepts its clients, and tells them at once to come back later.
+        If it has lived, the pauses begin again with a short one. If not, it is a failure: a server may greet
+        its clients, and drop them. But one such link is a cut like others.
         """
         self.plain = False  # what has refused may have been a proxy whose server was not up yet
         self._ticket = ticket
-        if code != LATER or now - self._opened_at >= STEADY_SECONDS:
+        if now - self._opened_at >= STEADY_SECONDS:
             self._failures = 0
+            self._was_short = False
+            return
+        if self._was_short:
+            self._failures += 1
+        self._was_short = True
 
     def failed(self, status: int | None = None, *, mute: bool = False) -> bool:
         """An attempt has failed, with the handshake's HTTP ``status`` if there was one.
@@ -49,6 +57,7 @@ class Attempts:
         ``mute``: the server has agreed to resume, and said nothing. Return whether there is another attempt.
         After a refusal, or a mute server, that is a plain one, but not with a ticket that it would cost.
         """
+        self._failures += 1
         refused = status is not None and 400 <= status < 500 and status not in PASSING
         if status in FINAL:
             return False
@@ -59,9 +68,7 @@ class Attempts:
 
     def pause(self, random: float) -> float:
         """Return the seconds to wait before the next attempt; ``random`` is in [0, 1)."""
-        most = min(MOST_SECONDS, FIRST_SECONDS * 2.0 ** min(self._failures, 20))
-        self._failures += 1
-        return random * most
+        return random * min(MOST_SECONDS, FIRST_SECONDS * 2.0 ** min(self._failures, 20))
 
 
 class Pulse:

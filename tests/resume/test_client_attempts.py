@@ -229,3 +229,44 @@ async def test_what_nobody_expected_is_raised_by_the_first_connect() -> None:
     (await one.link()).handshake.set_exception(LookupError("no such proxy"))
     with pytest.raises(LookupError, match="no such proxy"):
         await one.entering
+
+
+# Pauses
+
+
+async def test_a_server_that_greets_and_drops_is_asked_less_and_less_often() -> None:
+    """``random()`` is 0.5, and the first short link counts for nothing."""
+    one = Attempted()
+    await one.link()
+    await one.greet()
+    await one.entering
+    for pause in (0.15, 0.3, 0.6, 1.2, 2.4):
+        assert await pause_after_a_link(one, lived=4.9) == pytest.approx(pause, abs=1e-6)
+    for pause in (0.15, 0.15):
+        assert await pause_after_a_link(one, lived=5.0) == pytest.approx(pause, abs=1e-6)
+    for pause in (0.15, 0.3):
+        assert await pause_after_a_link(one, lived=0.0) == pytest.approx(pause, abs=1e-6)
+    await one.leave()
+
+
+async def test_failures_are_forgotten_after_a_link_that_lived() -> None:
+    one = Attempted()
+    await refused(None, None, None, one=one)
+    await one.link()
+    await one.greet()
+    await one.entering
+    assert await pause_after_a_link(one, lived=1.0) == pytest.approx(1.2, abs=1e-6)
+    assert await pause_after_a_link(one, lived=5.0) == pytest.approx(0.15, abs=1e-6)
+    await one.leave()
+
+
+async def pause_after_a_link(one: Attempted, *, lived: float) -> float:
+    """Let the newest link end after so many seconds; return how long the client waits for the next."""
+    await one.world.wait(lived)
+    one.world.link.end(1012)
+    await settle()
+    ended, links = one.world.now, len(one.world.links)
+    while len(one.world.links) == links:
+        await one.world.wait(0.05)
+    await one.greet()
+    return one.world.now - ended
