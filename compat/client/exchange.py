@@ -56,8 +56,8 @@ class Exchange:
         """The seconds for which the server keeps the connection without a link."""
         self.ticket = ticket
         self.unsure = Frames()
-        """What was written to a connection that is gone, and never acknowledged. The oldest are dropped over
-        the limit."""
+        """What was written to a connection that is gone, and never acknowledged; after the end, also what
+        waited. The oldest are dropped over the limit."""
         self.people: dict[str, Presence] = {}
         """The groups that are watched."""
         self._subprotocols = tuple(subprotocols)
@@ -116,7 +116,7 @@ class Exchange:
     def finish(self) -> None:
         """Nothing will come back any more."""
         self.lost()
-        self._give_up()
+        self._give_up(everything=True)
         for presence in self.people.values():
             presence.finish()
 
@@ -186,8 +186,7 @@ class Exchange:
         self.recovered, self.why = recovered, str(control.get("why", ""))
         self._verdict_is_due = False
         if self.why in OTHERS:
-            self._again = len(self._queue)
-            self._give_up()
+            self._give_up(everything=True)
 
     def _drop(self, frames: Frames, n: float) -> int:
         """Forget the first of ``frames`` that are among the ``n`` which the server has; return how many."""
@@ -218,12 +217,12 @@ class Exchange:
         if self._was_open:
             self.recovered, self.why = "", why
 
-    def _give_up(self) -> None:
-        """What was written and not acknowledged becomes unsure."""
-        for _ in range(self._again):
+    def _give_up(self, *, everything: bool = False) -> None:
+        """What was written and not acknowledged becomes unsure, or all that waits."""
+        for _ in range(len(self._queue) if everything else self._again):
             self.unsure.append(self._queue.popleft())
         self._again = 0
-        while self.unsure.is_full and len(self.unsure) > 1:
+        while self.unsure.exceeds and len(self.unsure) > 1:
             self.unsure.popleft()
 
     # Frames out

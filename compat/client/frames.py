@@ -65,6 +65,11 @@ class Frames:
         return self.size >= LIMIT_BYTES or len(self._frames) >= LIMIT_FRAMES
 
     @property
+    def exceeds(self) -> bool:
+        """Return True if there is more than should be kept."""
+        return self.size > LIMIT_BYTES or len(self._frames) > LIMIT_FRAMES
+
+    @property
     def first(self) -> Frame:
         """The oldest frame."""
         return self._frames[0][0]

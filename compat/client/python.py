@@ -100,7 +100,10 @@ class Client:
 
     @property
     def unsure(self) -> list[Frame]:
-        """The frames that were sent over a connection which is gone, and may or may not have arrived."""
+        """The frames that were sent over a connection which is gone, and may or may not have arrived.
+
+        After the end also those behind them, which were kept and never sent.
+        """
         return list(self._exchange.unsure)
 
     def take_unsure(self) -> list[Frame]:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from compat.client import Client, Closed
+from compat.client.frames import LIMIT_BYTES, LIMIT_FRAMES
 from tests.resume.false_world import FalseLink, FalseWorld, settle
 from tests.resume.wire_server import WireServer, wire_server
 from tests.support.waiting import until_async
@@ -270,3 +271,45 @@ async def pause_after_a_link(one: Attempted, *, lived: float) -> float:
         await one.world.wait(0.05)
     await one.greet()
     return one.world.now - ended
+
+
+# What was not sent
+
+
+async def away_with_frames(frames: list[str | bytes]) -> Attempted:
+    """A client that has lost its link with one frame unacknowledged, and keeps ``frames`` since then."""
+    one = Attempted()
+    await one.link()
+    await one.greet()
+    await one.entering
+    await one.client.send("written")
+    await settle()
+    one.world.link.end(1006)
+    await settle()
+    for frame in frames:
+        await one.client.send(frame)
+    return one
+
+
+async def test_what_waits_at_the_end_is_handed_over() -> None:
+    one = await away_with_frames(["0", b"1"])
+    await refused(403, one=one)
+    with pytest.raises(Closed):
+        await one.client.receive()
+    assert one.client.unsure == ["written", "0", b"1"]
+    assert one.client.take_unsure() == ["written", "0", b"1"]
+
+
+async def test_what_waits_at_a_close_is_handed_over() -> None:
+    one = await away_with_frames(["0"])
+    await one.client.close()
+    assert one.client.take_unsure() == ["written", "0"]
+
+
+async def test_all_that_may_wait_is_handed_over() -> None:
+    one = await away_with_frames([b"x" * (LIMIT_BYTES - len("written"))])
+    await one.client.close()
+    assert [len(frame) for frame in one.client.take_unsure()] == [7, LIMIT_BYTES - 7]
+    one = await away_with_frames(["x"] * (LIMIT_FRAMES - 1))
+    await one.client.close()
+    assert len(one.client.take_unsure()) == LIMIT_FRAMES
