@@ -135,6 +135,11 @@ class Attendance:
         """Return True if that is what is told of a connection, which has not ended."""
         return self.attendees.get(place.channel) is attendee and attendee.metas.get(place.group) is told
 
+    def _is_here(self, attendee: Attendee, place: Place) -> bool:
+        """Return True if a connection has not ended, and is in the group as this person."""
+        key = attendee.metas.get(place.group, ("",))[0]
+        return self.attendees.get(place.channel) is attendee and key == place.key
+
     def _too_many(self, place: Place) -> None:
         if self._throttle.due(place.key):
             log.warning(
@@ -206,8 +211,11 @@ class Attendance:
             self._unsaid.add((group, channel))
 
     async def _enter_again(self, group: str, channel: str, attendee: Attendee, told: tuple[str, str]) -> None:
-        if attendee.metas.get(group) is told:
-            await self.people.enter(Place(group, told[0], channel), told[1], away=attendee.away)
+        place = Place(group, told[0], channel)
+        if self._is(attendee, place, told):
+            await self.people.enter(place, told[1], away=attendee.away)
+            if not self._is_here(attendee, place) and place not in self._departing:
+                await self._depart(place, "soon")  # it has left meanwhile, perhaps before it entered again
 
     def end(self, channel: str) -> None:
         """Note the end of a connection; its person leaves after ``GRACE_S``, if there is no other one."""

@@ -34,7 +34,7 @@ DEFAULT_WORD = "specific."
 """The first word of channel names, unless ``new_channel()`` is given another one."""
 
 OWNED = ("group", "joined", "census", "queue-history", "queue-position", "presence", "present")
-SINGLE = ("leases", "channels", "processes", "dying", "last-version", "reports", "reporters")
+SINGLE = ("leases", "channels", "processes", "dying", "last-version", "least-version", "reports", "reporters")
 HASH_VALUES = 4096
 CHANNEL_MARK = "__channel__"
 
@@ -206,6 +206,11 @@ class Keys:
     def last_version(self) -> str:
         """The highest version of a group that nobody is in any more, where new groups go on."""
         return f"{self.prefix}:last-version"
+
+    @property
+    def least_version(self) -> str:
+        """The version on which those of all groups follow, and the server that has begun with it."""
+        return f"{self.prefix}:least-version"
 
     # Reports, on all layers
 

@@ -50,13 +50,26 @@ local function write(people, key, person, before, joins, leaves)
   end
 end
 
+-- Returns the version on which those of all groups follow. It is set to the time when another server answers than
+-- before, which may have lost the last versions of the one before it. The server: '' if it is not known.
+local function floor_of(least, server, keep_s)
+  local before, version = string.match(redis.call('GET', least) or '', '^(.*):(%d+)$')
+  version = tonumber(version or 0)
+  if server ~= '' and server ~= before then
+    version = math.max(version, now_us())
+    redis.pcall('SET', least, server .. ':' .. string.format('%.0f', version), 'EX', keep_s) -- no memory: next time
+  end
+  return version
+end
+
 -- Publishes what has changed, and returns the version. The versions of a group only grow: that of a new hash is the
 -- time or, if the clock was set back, follows on `last`, the highest version of a hash that is gone.
-local function publish(people, topic, last, command, keep_s, joins, leaves)
+local function publish(people, topic, last, least, command, keep_s, server, joins, leaves)
   local version = tonumber(redis.call('HGET', people, 'v') or 0)
   if #joins + #leaves > 0 then
+    local floor = floor_of(least, server, keep_s)
     if version == 0 then version = math.max(now_us(), tonumber(redis.call('GET', last) or 0)) end
-    version = version + 1
+    version = math.max(version, floor) + 1
     local text = string.format('%.0f', version)
     redis.call('HSET', people, 'v', text)
     redis.call(command, topic, '{"version":' .. text .. ',"joins":{' .. table.concat(joins, ',') ..

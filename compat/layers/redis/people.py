@@ -2,7 +2,9 @@
 
 Each event loop has a lease, and renews it; an entry names the loop that it belongs to. When a lease has run
 out, because a process was killed or has lost Redis for long, one of the others takes its entries out. A loop
-that was taken out by mistake enters its connections again, under another name.
+that was taken out by mistake enters its connections again, under another name. So does every loop when
+another server answers, which may have lost the last comings and goings: what is left under the former name
+goes with its lease.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from compat.redis.waiting import sleep
 if TYPE_CHECKING:
     from compat.layers.redis.layer import RedisLayer
     from compat.layers.redis.station import Station
+    from compat.redis.servers import Server
 
 __all__ = ["BEAT_S", "LEASE_S", "RedisPeople"]
 
@@ -35,6 +38,7 @@ ENTER = Script(FOLDER, "enter", COMMON)
 DEPART = Script(FOLDER, "depart", COMMON)
 DROP = Script(FOLDER, "drop", COMMON)
 BEAT = Script(FOLDER, "beat", COMMON)
+LEAST = Script(FOLDER, "least", COMMON)
 
 LEASE_S, BEAT_S = 10.0, 3.0
 """How long a process is taken to live without a sign of it, and how often it gives one, in seconds."""
@@ -63,8 +67,12 @@ class RedisPeople:
         """What this event loop is called on each host where it has a lease, or gets its first one."""
         self._fresh: set[int] = set()
         """The hosts on which that name has had no lease yet."""
-        self._absent: set[int] = set()
-        """The hosts on which its connections have to enter again: it was taken out there."""
+        self._former: dict[int, set[str]] = {}
+        """What it was called on the hosts on which its connections have to enter again."""
+        self._entering: set[str] = set()
+        """The names under which they do so."""
+        self._servers: dict[int, Server] = {}
+        """What has answered last for each host."""
         self._followers: Counter[str] = Counter()
         self._beating: asyncio.Task[None] | None = None
         self._renewed: dict[int, float] = {}
@@ -92,46 +100,73 @@ class RedisPeople:
         return name
 
     def _taken_out(self, shard: int, name: str) -> None:
-        """Take another name on a host, and enter there again: others took this event loop to be dead."""
+        """Take another name on a host, and enter there again: what is under this one is not right."""
         if self._names.get(shard) == name:
             del self._names[shard]
-            self._absent.add(shard)
+            self._former.setdefault(shard, set()).add(name)
             self._attendance.in_background(self._enter_again(shard))
 
     async def _enter_again(self, shard: int) -> None:
-        await self._attendance.again(lambda group: self._where(group)[0] == shard)
-        self._absent.discard(shard)
+        name = self._name(shard)
+        if name in self._entering:
+            return
+        self._entering.add(name)
+        try:
+            await self._attendance.again(lambda group: self._where(group)[0] == shard)
+        finally:
+            self._entering.discard(name)
+        if self._names.get(shard) == name:
+            self._former.pop(shard, None)
+
+    async def _server(self, shard: int) -> str:
+        """Return which server answers for a host ("" if it does not say), and enter again if it is a new one.
+
+        Every enter, departure, beat and reading begins with this. A connection that was cut, and leads to the
+        same server, has lost nothing.
+        """
+        shards = self._station.shards
+        if not shards.is_open(shard):
+            await shards.call(shard, b"PING")
+        server, before = shards.server(shard), self._servers.get(shard)
+        if server is None:  # the connection is gone already
+            return ""
+        if server is not before:
+            self._servers[shard] = server
+            if before is not None and (server.run_id is None or server.run_id != before.run_id):
+                self._taken_out(shard, self._names.get(shard, ""))
+        return server.run_id or ""
 
     async def enter(self, place: Place, meta: str, *, away: bool) -> int:
         """See ``People``."""
         self._start()
         shard, people, topic = self._where(place.group)
         keys, publish = self._station.keys.at(shard), await self._layer._publishing()
-        version = NO_LEASE
-        while version == NO_LEASE:
-            name = self._name(shard)
-            version = await self._station.shards.run(
+        while True:
+            server, name = await self._server(shard), self._name(shard)
+            there = [people, topic, keys.present(name), keys.processes]
+            version: int = await self._station.shards.run(
                 shard,
                 ENTER,
-                [people, topic, keys.present(name), keys.processes, keys.last_version],
-                *(publish, KEEP_S, name, *place, int(away), meta),
+                [*there, keys.last_version, keys.least_version],
+                *(publish, KEEP_S, server, name, *place, int(away), meta),
                 *(MAX_ENTRIES, int(LEASE_S * 1000), int(shard in self._fresh)),
             )
             if version == NO_LEASE:
                 self._taken_out(shard, name)
-            elif self._names.get(shard) == name:
+            elif self._names.get(shard) == name:  # else it has entered under a name that has been given up
                 self._fresh.discard(shard)
-        return version
+                return version
 
     async def depart(self, place: Place, how: str, *, last: bool) -> tuple[bool, int]:
         """See ``People``."""
         shard, people, topic = self._where(place.group)
         keys = self._station.keys.at(shard)
+        told = (await self._layer._publishing(), KEEP_S, await self._server(shard))
         departed, version = await self._station.shards.run(
             shard,
             DEPART,
-            [people, topic, keys.present(self._name(shard)), keys.last_version],
-            *(await self._layer._publishing(), KEEP_S, *place, how, int(last)),
+            [people, topic, keys.present(self._name(shard)), keys.last_version, keys.least_version],
+            *(*told, *place, how, int(last)),
         )
         return bool(departed), version
 
@@ -141,15 +176,18 @@ class RedisPeople:
         """See ``People``."""
         self._start()
         shard, people, _ = self._where(group)
-        flat: list[bytes] = await self._station.shards.call(shard, b"HGETALL", people)
-        version, found = 0, dict[str, dict[str, Any]]()
+        least = (self._station.keys.at(shard).least_version, await self._server(shard), KEEP_S)
+        reading = ((b"EVAL", LEAST.text, 1, *least), (b"HGETALL", people))
+        flat: list[bytes]
+        version, flat = await self._station.shards.calls(shard, reading)
+        found = dict[str, dict[str, Any]]()
         for start in range(0, len(flat), 2 * AT_ONCE):
             if start:
                 await asyncio.sleep(0)  # a crowd must not hold up the event loop
             part = flat[start : start + 2 * AT_ONCE]
             for field, value in zip(part[::2], part[1::2], strict=True):
                 if field == b"v":
-                    version = int(value)
+                    version = max(version, int(value))
                 elif person := shown(_entries(value)):
                     found[field[2:].decode()] = person
         return Presence(found, version)
@@ -218,24 +256,36 @@ class RedisPeople:
         return {**found}
 
     async def _beat_on(self, shard: int, mine: Collection[str]) -> None:
+        await self._server(shard)
         keys, name = self._station.keys.at(shard), self._name(shard)
         lease_ms = int(LEASE_S * 1000) if mine else 0
-        had, *dead = await self._station.shards.run(
-            shard, BEAT, [keys.processes, keys.dying], name, lease_ms, CLAIM_MS
-        )
+        had, *dead = await self._renew(shard, name, lease_ms)
+        for former in tuple(
+            self._former.get(shard, ())
+        ):  # or those who are still to enter again leave
+            dead += (await self._renew(shard, former, lease_ms))[1:]
         if not mine and not self._by_host().get(shard):  # nobody has entered meanwhile
             self._names.pop(shard, None)  # the lease ends, and with it the name
+            self._former.pop(shard, None)
         elif not had and shard not in self._fresh:
             self._taken_out(shard, name)
-        elif shard in self._absent:
+        elif shard in self._former:
             self._attendance.in_background(self._enter_again(shard))
         for process in dead:
             self._attendance.in_background(self._take_out(shard, process.decode()))
         if steady() - self._renewed.setdefault(shard, steady()) > KEEP_S / 4:
             self._renewed[shard] = steady()
             self._attendance.in_background(
-                self._keep(shard, [keys.present(name), *map(self._station.keys.people, mine)])
+                self._keep(
+                    shard, [keys.present(name), keys.least_version, *map(self._station.keys.people, mine)]
+                )
             )
+
+    async def _renew(self, shard: int, name: str, lease_ms: int) -> list[Any]:
+        """Renew a lease; return 1 if there was one, else 0, and the dead processes to take out."""
+        keys = self._station.keys.at(shard)
+        about = (name, lease_ms, CLAIM_MS)
+        return list(await self._station.shards.run(shard, BEAT, [keys.processes, keys.dying], *about))
 
     async def _keep(self, shard: int, renewed: list[str]) -> None:
         for start in range(0, len(renewed), AT_ONCE):
@@ -261,8 +311,9 @@ class RedisPeople:
                 ]
                 if found:
                     any_left = True
-                    told = (await self._layer._publishing(), KEEP_S, process)
-                    await shards.run(shard, DROP, [people, topic, keys.at(shard).last_version], *told, *found)
+                    versions = keys.at(shard).last_version, keys.at(shard).least_version
+                    told = (await self._layer._publishing(), KEEP_S, await self._server(shard), process)
+                    await shards.run(shard, DROP, [people, topic, *versions], *told, *found)
         await shards.call(shard, b"DEL", present)
         await shards.call(shard, b"ZREM", keys.at(shard).dying, process)
         if any_left:  # else it had nobody here any more

@@ -287,7 +287,8 @@ class Station:
         keys = self.keys.at(index)
         for kind in ("presence", "present"):
             await self.delete_all(index, f"{keys.prefix}:{kind}:")
-        await self.shards.call(index, b"DEL", keys.processes, keys.dying, keys.last_version)
+        versions = keys.last_version, keys.least_version
+        await self.shards.call(index, b"DEL", keys.processes, keys.dying, *versions)
         if "attendance" in self.__dict__:
             self.attendance.clear()
 
