@@ -14,6 +14,7 @@ from typing import Protocol
 from compat.clock import steady, wall
 from compat.exceptions import LayerUnavailable
 from compat.layers.redis.keys import Keys
+from compat.layers.redis.refusals import Refusals
 from compat.layers.redis.scripts import BURY, MAKE_GROUP
 from compat.layers.redis.waiters import Waiters
 from compat.redis.connection import Link, RedisUnavailable
@@ -22,7 +23,7 @@ from compat.redis.loops import start_apart
 from compat.redis.reader import Outages, Reader
 from compat.redis.reasons import LOST_STREAM
 from compat.redis.shards import Shards
-from compat.redis.waiting import sleep
+from compat.redis.waiting import sleep, wait_set
 from compat.types import Message
 
 __all__ = ["GROUP", "Job", "Jobs"]
@@ -189,13 +190,18 @@ class JobReader(Reader):
         self._grouped: set[str] = set()
         """The channels whose consumer group is there."""
         self._next_takeover = 0.0
+        self._refusals = Refusals(block_s)
 
     def changed(self) -> None:
         """Start, or interrupt the blocking read, because the waiting callers have changed."""
         self._change.set()
         self.start()
-        if self._blocked and self._jobs.wanted(self.index) != self._waits_for:
+        if self._blocked and self._wanted() != self._waits_for:
             self.interrupt()
+
+    def _wanted(self) -> dict[str, int]:
+        wanted = self._jobs.wanted(self.index)
+        return {channel: wanted[channel] for channel in self._refusals.without(wanted)}
 
     def look_again(self) -> None:
         """Look for messages that have been released, before more are read."""
@@ -214,14 +220,17 @@ class JobReader(Reader):
         lost = False
         while not link.closed:
             self._change.clear()
-            wanted = self._jobs.wanted(self.index)
+            wanted = self._wanted()
+            if not wanted and self._jobs.wanted(self.index):
+                await wait_set(self._change, self._refusals.wait_s())
+                continue
             if not wanted:
                 self.proven(wall())
                 await self._change.wait()
                 continue
             asked = wall()
-            await self._make_groups(link, wanted)
-            self._ever = True
+            if not await self._make_groups(link, wanted):
+                continue
             self.proven(asked)
             try:
                 await self._turn(link, wanted)
@@ -243,12 +252,24 @@ class JobReader(Reader):
                 return
         await self._read(link, wanted)
 
-    async def _make_groups(self, link: Link, wanted: dict[str, int]) -> None:
+    async def _make_groups(self, link: Link, wanted: dict[str, int]) -> bool:
+        """Make the consumer groups that are missing; return False if one is refused, and left out now."""
+        errors: dict[str, RedisUnavailable] = {}
         for channel in wanted:
             if channel not in self._grouped:
                 key = self._jobs.terms.keys.jobs(channel)
-                await MAKE_GROUP.run(link.call, [key], GROUP, self._jobs.terms.job_life_s)
-                self._grouped.add(channel)
+                try:
+                    await MAKE_GROUP.run(link.call, [key], GROUP, self._jobs.terms.job_life_s)
+                except RedisUnavailable as error:
+                    errors[channel] = error
+                else:
+                    self._grouped.add(channel)
+        self._ever = self._ever or len(errors) < len(wanted)
+        where = self.shards.hosts[self.index].where
+        for channel, refused in errors.items():
+            if not self._ever or not self._refusals.note(channel, where, refused):
+                raise refused
+        return not errors
 
     async def _read(self, link: Link, wanted: dict[str, int]) -> None:
         self._waits_for = wanted

@@ -17,12 +17,14 @@ from functools import partial
 
 from compat.clock import call_later, steady, wall
 from compat.layers.redis.keys import Keys
+from compat.layers.redis.refusals import Refusals
 from compat.layers.redis.scripts import HOLD, POP, PUT_BACK
 from compat.layers.redis.waiters import Takeable, Waiters
 from compat.redis.connection import Link, RedisUnavailable
 from compat.redis.loops import background
 from compat.redis.reader import Outages, Reader
 from compat.redis.shards import Shards
+from compat.redis.waiting import wait_set
 from compat.types import Message
 
 __all__ = ["Handover", "PlainChannels", "Taken", "take_in_background"]
@@ -228,15 +230,19 @@ class PlainReader(Reader):
         """For each channel, how many messages are taken ahead, and when the last ones came (``steady()``)."""
         self._looked_at: set[str] = set()
         """The channels whose messages in flight have been checked since the last timeout."""
+        self._refusals = Refusals(block_s)
 
     def changed(self) -> None:
         """Start, or interrupt the blocking read, because the waiting callers have changed."""
-        wanted = tuple(self.channels.wanted(self.index))
+        wanted = self._wanted()
         self._change.set()
-        if wanted:
+        if self.channels.wanted(self.index):
             self.start()
         if self._blocked and wanted != self._waits_for:
             self.interrupt()
+
+    def _wanted(self) -> tuple[str, ...]:
+        return tuple(self._refusals.without(self.channels.wanted(self.index)))
 
     def connected(self) -> None:
         self._looked_at.clear()
@@ -247,8 +253,10 @@ class PlainReader(Reader):
     async def serve(self, link: Link) -> None:
         while not link.closed:  # a connection that broke while no caller waited is replaced silently
             self._change.clear()
-            wanted = tuple(self.channels.wanted(self.index))
-            if not wanted:
+            wanted = self._wanted()
+            if not wanted and self.channels.wanted(self.index):
+                await wait_set(self._change, self._refusals.wait_s())
+            elif not wanted:
                 self.proven(wall())
                 await self._change.wait()
             elif not await self._fetch(link, wanted):
@@ -260,7 +268,10 @@ class PlainReader(Reader):
         return min(2 * ahead + 1, MOST_AHEAD) if steady() - came < HELD_S else 0
 
     async def _fetch(self, link: Link, wanted: Sequence[str]) -> bool:
-        """Take messages that are in the queues already; return False if there were none."""
+        """Take messages that are in the queues already; return False if there were none.
+
+        What was taken is given out also if another channel is refused.
+        """
         asked = wall()
         aheads = [self._ahead(channel) for channel in wanted]
         replies = [
@@ -277,11 +288,15 @@ class PlainReader(Reader):
             )
             for channel, ahead in zip(wanted, aheads, strict=True)
         ]
-        found = False
-        got = await asyncio.gather(*replies)
-        self.ever = True
-        self.proven(asked)
-        for channel, ahead, (expired, reply) in zip(wanted, aheads, got, strict=True):
+        found, errors = False, dict[str, BaseException]()
+        got = await asyncio.gather(*replies, return_exceptions=True)
+        if not all(isinstance(answer, BaseException) for answer in got):
+            self.ever = True
+        for channel, ahead, answer in zip(wanted, aheads, got, strict=True):
+            if isinstance(answer, BaseException):
+                errors[channel] = answer
+                continue
+            expired, reply = answer
             self._looked_at.add(channel)
             if expired:
                 self.channels.count_drop(channel, "expired", expired)
@@ -290,7 +305,12 @@ class PlainReader(Reader):
                 self._pace[channel] = (ahead, steady())
             for member, score in zip(reply[::2], reply[1::2], strict=True):
                 self._give(channel, member, score)
-        return found
+        where = self.shards.hosts[self.index].where
+        for channel, error in errors.items():
+            if not self.ever or not self._refusals.note(channel, where, error):
+                raise error
+        self.proven(asked)
+        return found or bool(errors)
 
     async def _wait(self, link: Link, wanted: tuple[str, ...]) -> None:
         by_queue = {self.channels.keys.queue(channel): channel for channel in wanted}
