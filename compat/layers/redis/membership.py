@@ -19,6 +19,7 @@ from compat.exceptions import LayerUnavailable
 from compat.layers.redis.census import Census, note_of
 from compat.layers.redis.keys import lease_of
 from compat.layers.redis.leases import TURNS, Leases, Terms
+from compat.layers.redis.owed import Owed
 from compat.layers.redis.scripts import REJOIN
 from compat.redis.backoff import Backoff
 from compat.redis.connection import RedisUnavailable
@@ -70,8 +71,7 @@ class Membership:
         self.is_read = is_read
         self.groups: dict[str, dict[str, float]] = {}
         """Group: channel: the time of joining, by the wall clock."""
-        self._owed: dict[tuple[str, str], None] = {}
-        """The (group, channel) pairs that must still be removed from Redis."""
+        self._owed = Owed()
         self.leases = Leases(shards, index, terms)
         self._life_s = terms.group_expiry + terms.lease
         self._wake = asyncio.Event()
@@ -109,6 +109,7 @@ class Membership:
         After LayerUnavailable it is removed as soon as Redis is back.
         """
         last = self._forget(group, channel)
+        self._owed.told(group, channel)
         commands = [*self._count(group, channel), (b"ZREM", self.keys.group(group), channel)]
         if last:
             commands.append((b"SREM", self.keys.joined(lease_of(channel)), group))
@@ -123,7 +124,7 @@ class Membership:
 
     def lost(self, reason: str) -> None:
         """Prepare to write every membership again, because the connection broke and Redis may be empty."""
-        if self.groups or self._owed:
+        if self._owed.again() or self.groups:
             self._miss(self.shards.explain(self.shards.hosts[self.index], reason))
             self._start()
 
@@ -165,7 +166,7 @@ class Membership:
         return commands
 
     def _owe(self, group: str, channel: str) -> None:
-        self._owed[group, channel] = None
+        self._owed.add(group, channel)
         self._wake.set()
         self._start()
 
@@ -234,10 +235,7 @@ class Membership:
 
         What Redis will always refuse to remove is forgotten.
         """
-        owed, self._owed = self._owed, {}
-        by_group: dict[str, list[str]] = {}
-        for group, channel in owed:
-            by_group.setdefault(group, []).append(channel)
+        by_group = self._owed.take()
         try:
             removals = [self._remove(group, channels) for group, channels in by_group.items()]
             outcomes = await asyncio.gather(*removals, return_exceptions=True)
@@ -247,7 +245,7 @@ class Membership:
                 elif isinstance(outcome, BaseException):
                     raise outcome
         except BaseException:
-            self._owed = {**owed, **self._owed}
+            self._owed.put_back(by_group)
             raise
 
     async def _remove(self, group: str, channels: Collection[str]) -> None:

@@ -260,9 +260,7 @@ class RedisPeople:
         keys, name = self._station.keys.at(shard), self._name(shard)
         lease_ms = int(LEASE_S * 1000) if mine else 0
         had, *dead = await self._renew(shard, name, lease_ms)
-        for former in tuple(
-            self._former.get(shard, ())
-        ):  # or those who are still to enter again leave
+        for former in tuple(self._former.get(shard, ())):  # or those who are still to enter again leave
             dead += (await self._renew(shard, former, lease_ms))[1:]
         if not mine and not self._by_host().get(shard):  # nobody has entered meanwhile
             self._names.pop(shard, None)  # the lease ends, and with it the name
