@@ -85,7 +85,7 @@ class OutageLog:
 
 
 def event_of(option: Any, name: str) -> Message | None:
-    """Return the message for the option ``on_disconnect`` or ``on_reconnect``: a type, a message, or None.
+    """Return the message for an option such as ``on_disconnect``: a type, a message, or None.
 
     ``name`` is the option's name. Raises ValueError for any other value.
     """

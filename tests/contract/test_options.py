@@ -69,6 +69,8 @@ VALUES: list[tuple[tuple[str, ...], dict[str, Any]]] = [
     (EVERYWHERE, {"on_overflow": "close"}),
     (REDIS, {"on_disconnect": "redis.gone", "on_reconnect": "redis.back"}),
     (REDIS, {"on_disconnect": {"type": "redis.gone", "why": 1}, "on_reconnect": None}),
+    (REDIS, {"on_reset": "redis.reset"}),
+    (REDIS, {"on_reset": {"type": "redis.reset", "why": 1}}),
 ]
 CASES = [pytest.param(kind, options, id=f"{kind}-{options}") for kinds, options in VALUES for kind in kinds]
 

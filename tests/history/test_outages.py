@@ -51,7 +51,7 @@ async def say(layer: Any, first: int, last: int) -> None:
         await layer.group_send("chat_x", {"type": "chat.message", "n": number})
 
 
-def numbers(inbox: Inbox) -> list[int]:
+def numbers(inbox: Inbox) -> list[Any]:
     return [event[1]["n"] for event in inbox.events]
 
 
@@ -79,10 +79,12 @@ async def test_history_H4_what_was_sent_while_a_process_was_cut_off(
     assert not cut.metrics.dropped
 
 
-async def test_what_is_gone_is_counted(make: Make, redis_server: RedisServer) -> None:
+async def test_what_is_gone_is_counted_and_told(make: Make, redis_server: RedisServer) -> None:
     few = {"chat_*": {"count": 10}}
     with Proxy(redis_server.port) as proxy:
-        cut = make(f"{proxy.url}?socket_timeout=1", history=few)
+        cut = make(
+            f"{proxy.url}?socket_timeout=1", history=few, on_reset={"type": "redis.reset", "n": "reset"}
+        )
         other = make(redis_server.url, history=few)
         inbox = await member(cut, "chat_x")
         await say(other, 1, 3)
@@ -94,7 +96,9 @@ async def test_what_is_gone_is_counted(make: Make, redis_server: RedisServer) ->
         await until_async(lambda: cut.metrics.gaps, "it is noticed", deadline_s=WITHIN_S)
         proxy.release()
         await until_async(lambda: numbers(inbox)[-1:] == [100], "the rest comes", deadline_s=WITHIN_S)
-    assert numbers(inbox) == [1, 2, 3, *range(91, 101)]
+    assert numbers(inbox) == [1, 2, 3, "reset", *range(91, 101)], "its members are told"
+    told = [event[1] for event in inbox.events if event[1]["type"] == "redis.reset"]
+    assert told == [{"type": "redis.reset", "n": "reset", "group": "chat_x"}]
     assert cut.metrics.dropped == {"reset": 87}
 
 

@@ -40,7 +40,7 @@ class RedisChannelLayer(OwnChannels[QueueStation], PrivateNamesOfQueue):
     The options are those of channels_redis 4.3, and:
     ``lease``: seconds after which the members of a process that died have left their groups.
     ``on_overflow``: what a consumer's full inbox does ("drop", "drop_oldest", "close").
-    ``on_disconnect``, ``on_reconnect``: see ``RedisLayer``.
+    ``on_disconnect``, ``on_reconnect``, ``on_reset``: see ``RedisLayer``.
 
     Messages of one sender arrive in order and at most once, and are kept while a receiver cannot be reached.
     Losses are counted in ``metrics``, or lie in one of its gaps: Redis hands a message over and forgets it.
@@ -51,7 +51,7 @@ class RedisChannelLayer(OwnChannels[QueueStation], PrivateNamesOfQueue):
     options = (
         *("hosts", "prefix", "expiry", "group_expiry", "capacity", "channel_capacity"),
         *("symmetric_encryption_keys", "random_prefix_length", "serializer_format"),
-        *("lease", "on_overflow", "on_disconnect", "on_reconnect", "history", "presence"),
+        *("lease", "on_overflow", "on_disconnect", "on_reconnect", "on_reset", "history", "presence"),
     )
 
     def __init__(
@@ -70,6 +70,7 @@ class RedisChannelLayer(OwnChannels[QueueStation], PrivateNamesOfQueue):
         on_overflow: Overflow = "drop",
         on_disconnect: Any = None,
         on_reconnect: Any = None,
+        on_reset: Any = None,
         history: Mapping[Any, Any] | None = None,
         presence: Mapping[Any, Any] | None = None,
         **unknown: Any,
@@ -83,6 +84,7 @@ class RedisChannelLayer(OwnChannels[QueueStation], PrivateNamesOfQueue):
             on_overflow=on_overflow,
             on_disconnect=on_disconnect,
             on_reconnect=on_reconnect,
+            on_reset=on_reset,
             serializer_format=serializer_format,
             serializer_options={
                 "random_prefix_length": random_prefix_length,

@@ -26,6 +26,8 @@ class KeepsHistories(BaseChannelLayer):
     keys: Keys
     rules: Rules
     recordings: Recordings
+    on_reset: Mapping[str, Any] | None
+    """What the members of a group are told if they have missed messages for ever."""
 
     def serialize(self, message: Any) -> bytes:
         """Return ``message`` as bytes, in the format of the wire."""

@@ -7,7 +7,7 @@ one look into Redis.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Awaitable, Collection, Coroutine
 from functools import partial
 from typing import Any
 
@@ -36,17 +36,14 @@ FRESH_S = 1.0
 
 
 class KeptGroups:
-    """The followed groups of one station; ``on_reset(group)`` is told that messages are lost for ever."""
+    """The followed groups of one station."""
 
-    def __init__(
-        self, station: Station, layer: KeepsHistories, on_reset: Callable[[str], None] | None = None
-    ) -> None:
+    def __init__(self, station: Station, layer: KeepsHistories) -> None:
         self.groups: dict[str, FollowedGroup] = {}
         self.follower = Follower(self)
         self._station = station
         self._layer = layer
         self._recordings = layer.recordings
-        self._on_reset = on_reset
         self._tasks: set[asyncio.Task[None]] = set()
 
     # Members
@@ -270,8 +267,8 @@ class KeptGroups:
                 if isinstance(box, Inbox) and box.cursors is not None:
                     box.cursors.lose()
             self._layer.count_reset(group, reason, lost)
-            if self._on_reset is not None:
-                self._on_reset(group)
+            if self._layer.on_reset is not None:
+                self._station.tell(tuple(found.members), {**self._layer.on_reset, "group": group})
 
     async def follow_read(self, group: str, /, most: int, first: int | None) -> Found:
         """See ``Receiver``."""

@@ -60,7 +60,8 @@ class RedisLayer(KeepsPresence, KeepsHistories, Generic[S]):
     """Base of both layers; the constructor checks every option, and does not connect.
 
     ``on_disconnect``, ``on_reconnect``: the type of a message, such as ``"redis.disconnect"``, that every
-    consumer gets when the layer loses the connection to Redis, and when it is back.
+    consumer gets when the layer loses the connection to Redis, and when it is back. ``on_reset``: of one to
+    the members of a group with a history who have missed messages for ever; it gets the key ``group``.
     """
 
     extensions = ("groups", "flush")
@@ -80,6 +81,7 @@ class RedisLayer(KeepsPresence, KeepsHistories, Generic[S]):
         on_overflow: Overflow,
         on_disconnect: Any,
         on_reconnect: Any,
+        on_reset: Any,
         serializer_format: str,
         serializer_options: Mapping[str, Any],
         history: Mapping[Any, Any] | None,
@@ -102,6 +104,7 @@ class RedisLayer(KeepsPresence, KeepsHistories, Generic[S]):
         self.keys = Keys(prefix, self.ring_size, tags_of(self.redis_hosts))
         self.on_disconnect = event_of(on_disconnect, "on_disconnect")
         self.on_reconnect = event_of(on_reconnect, "on_reconnect")
+        self.on_reset = event_of(on_reset, "on_reset")
         self._stations: PerLoop[S] = PerLoop(self._new_station)
         self._outside = Outside(self)
         self._serializer = registry.get_serializer(serializer_format, **serializer_options)

@@ -38,7 +38,7 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
 
     The options are those of channels_redis 4.3, and some that it ignores: ``capacity`` (default 1000;
     unlimited there), ``channel_capacity``, ``expiry`` (seconds; None, the default: messages do not expire),
-    and ``on_overflow``. ``on_disconnect``, ``on_reconnect``: see ``RedisLayer``.
+    and ``on_overflow``. ``on_disconnect``, ``on_reconnect``, ``on_reset``: see ``RedisLayer``.
 
     Messages of one sender arrive in order, and each at most once. ``group_send`` knows whether any process
     got the message, not how many members, and counts those on this event loop that lost it to a full inbox.
@@ -56,7 +56,7 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
             "symmetric_encryption_keys",
             "serializer_format",
         ),
-        *("capacity", "channel_capacity", "expiry", "on_overflow", "history", "presence"),
+        *("capacity", "channel_capacity", "expiry", "on_overflow", "on_reset", "history", "presence"),
     )
     ignored = ("group_expiry", "random_prefix_length", "lease")
     """Options of the queue layer that have no effect here, accepted so that the BACKEND can be changed."""
@@ -74,6 +74,7 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
         channel_capacity: Capacities | None = None,
         expiry: float | None = None,
         on_overflow: Overflow = "drop",
+        on_reset: Any = None,
         history: Mapping[Any, Any] | None = None,
         presence: Mapping[Any, Any] | None = None,
         **unknown: Any,
@@ -87,6 +88,7 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
             on_overflow=on_overflow,
             on_disconnect=on_disconnect,
             on_reconnect=on_reconnect,
+            on_reset=on_reset,
             serializer_format=serializer_format,
             serializer_options={"symmetric_encryption_keys": symmetric_encryption_keys},
             history=history,

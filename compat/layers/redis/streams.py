@@ -24,7 +24,6 @@ from compat.layers.redis.streams_station import StreamsStation
 from compat.names import is_counted
 from compat.redis.commands import Commands
 from compat.redis.loops import background
-from compat.redis.outages import event_of
 from compat.redis.streams.history import Place, Record
 from compat.types import Message, is_number
 
@@ -95,6 +94,7 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
             on_overflow=on_overflow,
             on_disconnect=on_disconnect,
             on_reconnect=on_reconnect,
+            on_reset=on_reset,
             serializer_format=serializer_format,
             serializer_options={
                 "random_prefix_length": random_prefix_length,
@@ -130,7 +130,6 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
             in_head=True,
         )
         self.direct = Record(capacity * DIRECT_FACTOR, self.expiry_s, self.group_expiry)
-        self.on_reset: Mapping[str, Any] | None = event_of(on_reset, "on_reset")
 
     # Channels
 

@@ -63,7 +63,7 @@ class StreamsStation(OwnStation):
     ) -> None:
         super().__init__(layer, loop, client_prefix, layer.expiry_s, self._link_lost)
         self.layer: RedisStreamsChannelLayer = layer
-        self.kept = KeptGroups(self, layer, self._reset)
+        self.kept = KeptGroups(self, layer)
         self._by_topic: dict[str, str] = {}
         """Maps the topic of a group with members on this loop to the group."""
         self._direct: dict[str, str] = {}
@@ -137,10 +137,6 @@ class StreamsStation(OwnStation):
     def _confirmed(self, topics: set[str]) -> None:
         self.follower.reconnected({topic for topic in topics if topic in self._direct})
         self.kept.reconnected([self._by_topic[topic] for topic in topics if topic in self._by_topic])
-
-    def _reset(self, group: str) -> None:
-        if self.layer.on_reset is not None:
-            self.tell(tuple(self.kept.members(group)), {**self.layer.on_reset, "group": group})
 
     # What the follower of direct messages finds
 
