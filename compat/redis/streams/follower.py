@@ -2,11 +2,15 @@
 
 A published message is delivered if it is the next one. After a jump, or a new connection, the part that is
 missing is read from the stream. What arrives meanwhile is in the stream too, so nothing is buffered.
+
+Another Redis may take over without the last messages, and give their offsets to new ones. So the marks of the
+last messages are remembered: what comes after the last one that is still there is new.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -14,6 +18,7 @@ from compat.clock import steady
 from compat.exceptions import LayerUnavailable
 from compat.redis.backoff import Backoff
 from compat.redis.streams.history import Part
+from compat.redis.streams.marks import KNOWN, Marks
 from compat.redis.waiting import shared, sleep
 
 __all__ = ["Entry", "Follower", "Found", "Receiver"]
@@ -76,16 +81,19 @@ class Receiver(Protocol):
 class _Followed:
     """Where one topic is."""
 
-    __slots__ = ("again", "epoch", "forgotten", "live", "mark", "offset", "task", "went_back")
+    __slots__ = ("again", "began", "epoch", "forgotten", "live", "marks", "offset", "task", "went_back")
 
-    def __init__(self, found: Found) -> None:
+    def __init__(self, found: Found, began: float = -math.inf) -> None:
         part = found.part
         self.epoch = part.epoch
         self.offset = part.last
         """The offset of the last message that was delivered, or that was there at the beginning."""
-        marks = [entry.mark for entry in found.entries if entry.offset == part.last]
-        self.mark: str | None = marks[0] if marks else None
-        """That message's; a history in which another one has its offset is not the same any more."""
+        self.began = began if part.last else -math.inf
+        """What was sent before this time, by ``steady()``, is for nobody here."""
+        self.marks = Marks()
+        for entry in found.entries:
+            if entry.offset == part.last:
+                self.marks.note(entry.offset, entry.mark)
         self.forgotten = steady() + part.forgotten_s
         """When Redis has forgotten the position, because nothing has been sent for long: nothing is missing.
 
@@ -99,6 +107,49 @@ class _Followed:
         """True if it was noticed here that the history has lost its last messages."""
         self.again = False
         """True if something was published while the task was reading."""
+
+    def skip(self, offset: int) -> None:
+        """Go on after ``offset``, whose message is not known; what comes before it counts no more."""
+        self.offset = offset
+        self.marks.clear()
+
+    def renew(self, epoch: str) -> None:
+        """Begin with the first message of another history."""
+        self.epoch = epoch
+        self.skip(0)
+
+    def differs(self, entry: Entry) -> bool:
+        """Return True if another message has come at the offset of ``entry``, which is no later one."""
+        return entry.offset > self.offset - KNOWN and self.marks.has_another(entry.offset, entry.mark)
+
+    def has_lost(self, found: Found) -> bool:
+        """Return True if what was read from ``offset`` on does not continue what has come here."""
+        part, entries = found
+        if part.epoch != self.epoch and self.epoch not in part.before:
+            return False  # it is another history
+        if entries and entries[0].offset == self.offset:
+            return self.differs(entries[0])
+        return part.last < self.offset
+
+    def before(self, last: int) -> int:
+        """Return the offset to read from in a history that ends at ``last``, to find what is still there."""
+        return max(min(self.offset, last) - KNOWN + 1, 1)
+
+    def go_back(self, found: Found) -> Sequence[Entry]:
+        """Go back to the last message that is still there; return those after it.
+
+        If it is none of those that are known, go back as far as was read, or as the topic has been followed.
+        """
+        part, entries = found
+        for index in reversed(range(len(entries))):
+            if self.marks.has(entries[index].offset, entries[index].mark):
+                self.offset = entries[index].offset
+                return entries[index + 1 :]
+        followed_s = steady() - self.began
+        ours = {stored.offset for stored in part.entries if stored.age_s <= followed_s}
+        entries = [entry for entry in entries if entry.offset in ours]
+        self.skip(entries[0].offset - 1 if entries else part.last)
+        return entries
 
 
 class Follower:
@@ -141,7 +192,8 @@ class Follower:
 
     async def _begin(self, topic: str) -> None:
         # The newest message too, to know it again.
-        followed = self._topics[topic] = _Followed(await self._receiver.follow_read(topic, 1, None))
+        began, newest = steady(), await self._receiver.follow_read(topic, 1, None)
+        followed = self._topics[topic] = _Followed(newest, began)
         if topic in self._early:
             self._read(topic, followed)
 
@@ -176,7 +228,7 @@ class Follower:
         if entry.epoch == followed.epoch:
             if entry.offset == followed.offset + 1:
                 return self._deliver(topic, followed, entry, late=False)
-            if before < entry.offset <= followed.offset:
+            if before < entry.offset <= followed.offset and not followed.differs(entry):
                 return None  # it has been read from the stream
         self._read(topic, followed)
         return None
@@ -192,7 +244,8 @@ class Follower:
     def _deliver(
         self, topic: str, followed: _Followed, entry: Entry, *, late: bool
     ) -> Awaitable[None] | None:
-        followed.offset, followed.mark = entry.offset, entry.mark
+        followed.offset = entry.offset
+        followed.marks.note(entry.offset, entry.mark)
         followed.forgotten = steady() + self._receiver.follow_memory_s(topic)
         return self._receiver.follow_deliver(topic, entry, late=late)
 
@@ -209,11 +262,15 @@ class Follower:
                 followed.again = False
                 try:
                     found = await self._receiver.follow_read(topic, ENTRIES_AT_ONCE, followed.offset)
+                    lost = followed.has_lost(found)
+                    if lost:
+                        first = followed.before(found.part.last)
+                        found = await self._receiver.follow_read(topic, ENTRIES_AT_ONCE, first)
                 except LayerUnavailable:
                     await sleep(backoff.next_s())
                     continue
                 backoff.reset()
-                for entry in self._checked(topic, followed, found):
+                for entry in self._checked(topic, followed, found, lost=lost):
                     pause = self._deliver(topic, followed, entry, late=True)
                     if pause is not None:
                         await pause
@@ -222,43 +279,40 @@ class Follower:
         finally:
             followed.task = None
 
-    def _checked(self, topic: str, followed: _Followed, found: Found) -> Sequence[Entry]:
-        """Return the entries that are new; note a reset if some are missing for ever."""
+    def _checked(self, topic: str, followed: _Followed, found: Found, *, lost: bool) -> Sequence[Entry]:
+        """Return the entries that are new; note a reset if some are missing for ever.
+
+        ``lost``: the last messages are not there any more, and what was read begins before them.
+        """
         receiver, (part, entries) = self._receiver, found
-        if followed.epoch in part.before:
-            # Another process has seen that the history went back, or this one; or one after the other.
-            if not (followed.went_back and part.before[0] == followed.epoch):
-                receiver.follow_reset(topic, TAKEN_OVER, None)
-            followed.went_back = False
-            followed.epoch, followed.mark = part.epoch, None
-            followed.offset = min(followed.offset, part.last)
-            entries = [entry for entry in entries if entry.offset > followed.offset]
-        if part.epoch != followed.epoch:  # what was read is from the middle of another history
+        if part.epoch != followed.epoch and followed.epoch not in part.before:
+            # What was read is from the middle of another history.
             if followed.epoch and steady() < followed.forgotten:
                 receiver.follow_reset(topic, "Redis has lost the history", None)
-            followed.epoch, followed.offset, followed.mark = part.epoch, 0, None
+            followed.renew(part.epoch)
             followed.again = bool(part.epoch)
             return ()
-        if entries and entries[0].offset == followed.offset:
-            if followed.mark in (None, entries[0].mark):
-                entries = entries[1:]
-            else:
+        if lost:
+            entries = followed.go_back(found)
+        elif entries and entries[0].offset == followed.offset:
+            entries = entries[1:]
+        if part.epoch != followed.epoch:
+            # Another process has seen that the history went back, or this one; or one after the other.
+            if lost or not (followed.went_back and part.before[0] == followed.epoch):
                 receiver.follow_reset(topic, TAKEN_OVER, None)
-                receiver.follow_gone_back(topic, part.epoch)
-                followed.went_back = True
-                followed.offset -= 1
-        elif part.last < followed.offset:
+            followed.went_back = False
+            followed.epoch = part.epoch
+        elif lost:
             receiver.follow_reset(topic, TAKEN_OVER, None)
             receiver.follow_gone_back(topic, part.epoch)
             followed.went_back = True
-            followed.offset, followed.mark = part.last, None
         if part.gone > followed.offset:
             receiver.follow_reset(
                 topic, "the history does not reach back far enough", part.gone - followed.offset
             )
-            followed.offset, followed.mark = part.gone, None
+            followed.skip(part.gone)
         if not entries and followed.offset < part.last:  # the newest ones were deleted by hand
-            followed.offset, followed.mark = part.last, None
+            followed.skip(part.last)
         return entries
 
     def position(self, topic: str) -> tuple[str, int]:
