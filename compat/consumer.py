@@ -26,10 +26,10 @@ from compat.engine.contracts import RESUMABLE_KEY
 from compat.engine.limits import admissions, concurrency_of
 from compat.engine.loop import join
 from compat.engine.parts import bridge_of, converse, inbox_of
-from compat.engine.reports import describe
+from compat.engine.reports import describe, unknown_policy
 from compat.engine.socket import NoSocket, Socket
 from compat.engine.threads import blocking_send, in_threads
-from compat.exceptions import ImproperlyConfigured, InvalidChannelLayerError, StopConsumer
+from compat.exceptions import InvalidChannelLayerError, StopConsumer
 from compat.layers import DEFAULT_CHANNEL_LAYER, BaseChannelLayer, get_channel_layer, missing_layer
 from compat.names import get_handler_name
 from compat.presence import HasPresence, HasPresenceInThreads
@@ -257,14 +257,10 @@ class AsyncConsumer(Returns, HasPresence):
         return handler
 
     def _unknown(self, message: Message) -> Any:
-        policy = self.unknown_message or settings.get("CHANNEL_UNKNOWN_MESSAGE")
+        policy = unknown_policy(self.unknown_message)
         text = f"No handler for message type {message['type']}"
         if policy == "raise":
             raise ValueError(text)
-        if policy not in ("log", "ignore"):
-            raise ImproperlyConfigured(
-                f"CHANNEL_UNKNOWN_MESSAGE must be 'raise', 'log' or 'ignore'; found {policy!r}"
-            )
         if policy == "log":
             log.warning("%s: %s; ignored", describe(self), text)
         return _pass if self._sync else _apass

@@ -23,6 +23,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketState
 
+from compat.configured import require_right
 from compat.engine.dependencies import endpoint
 from compat.engine.outage import RETRY_AFTER_S, SERVICE_UNAVAILABLE, TRY_AGAIN_LATER, report_outage
 from compat.engine.redaction import hide_usual_parameters
@@ -232,9 +233,10 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
 async def open_layers() -> AsyncIterator[None]:
     """Create every configured layer, and close them at the end; for your own lifespan.
 
-    A layer that is configured wrongly raises an error here, at the start. No server is connected to, so an
-    application can start while its Redis is away.
+    A wrong setting, or a layer that is configured wrongly, raises an error here, at the start. No server is
+    connected to, so an application can start while its Redis is away.
     """
+    require_right()
     for alias in channel_layers.aliases():
         get_channel_layer(alias)
     starting()

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse
 
 from compat.clock import steady, wall
 from compat.engine.limits import admissions
-from compat.exceptions import ImproperlyConfigured, LayerUnavailable
+from compat.exceptions import LayerUnavailable
 from compat.layers import channel_layers, get_channel_layer
 from compat.metrics import LayerMetrics
 from compat.redis.waiting import SharedAnswer
@@ -101,11 +101,4 @@ async def not_ready() -> list[str]:
     """
     if admissions.draining:
         return ["the server is stopping"]
-    return await _layers.away(_seconds())
-
-
-def _seconds() -> float:
-    seconds = settings.get(SETTING)
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= 0:
-        raise ImproperlyConfigured(f"{SETTING} must be a number of seconds, 0 or more; found {seconds!r}")
-    return float(seconds)
+    return await _layers.away(settings.seconds(SETTING))

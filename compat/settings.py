@@ -154,6 +154,15 @@ class Settings:
             raise ImproperlyConfigured(f"{name} must be True or False; found {value!r}")
         return value
 
+    def seconds(self, name: str) -> float:
+        """Return the setting ``name``, a number of seconds; raise ImproperlyConfigured if it is not, or below
+        0.
+        """
+        value = self.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+            raise ImproperlyConfigured(f"{name} must be a number of seconds, 0 or more; found {value!r}")
+        return float(value)
+
     def all_none(self, names: tuple[str, ...]) -> bool:
         """Return True if all of ``names`` are None; cached as by ``kept``."""
         try:
@@ -164,6 +173,14 @@ class Settings:
     def is_set(self, name: str) -> bool:
         """Return True if a source other than the defaults has ``name``."""
         return self._look_up(name) is not _MISSING
+
+    def names(self) -> set[str]:
+        """Return the names that a source other than the defaults has, also those that nothing here reads."""
+        found = next((one for source in self._sources if (one := source()) is not None), self._module)
+        if found is None and (named := module_name()):
+            found = self.load_module(named)
+        here = {name for values in (self._values, *self._overrides) for name in values}
+        return here if found is None else here | {name for name in dir(found) if name.isupper()}
 
     @property
     def configured(self) -> bool:

@@ -56,7 +56,7 @@ ROOMS = (
     ("closing", "consumer", "fleet", "generic", "limits", "middleware", "otel", "presence", "security"),
     ("auth", "prometheus", "routing", "sessions", "tokens", "worker"),
     ("session_cookies", "session_layer", "session_memory"),
-    ("fastapi", "health", "live", "publish", "testing"),
+    ("configured", "fastapi", "health", "live", "publish", "testing"),
     ("manager", "typed"),
     ("cli",),
 )

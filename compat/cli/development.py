@@ -16,6 +16,7 @@ from typing import Any
 
 from compat.cli.application import failure, load_application
 from compat.cli.embedded import LayerState, embed_unreachable, layer_states
+from compat.configured import require_right
 from compat.engine.refusal import listed
 from compat.exceptions import CompatError, ImproperlyConfigured, InvalidChannelLayerError
 from compat.security.origin import unchecked_sockets
@@ -98,6 +99,7 @@ def prepare(plan: Plan) -> Prepared:
     # configure their layers themselves.
     embedded = embed_unreachable(say)
     app = load_by(plan)
+    require_right()
     embedded |= embed_unreachable(say)
     return Prepared(plan, app, layer_states(embedded))
 

@@ -26,7 +26,6 @@ from typing import Any, Protocol
 from compat.engine import garbage  # noqa: F401 - it reports to be told of the start
 from compat.engine.limits import admissions
 from compat.engine.refusal import listed
-from compat.exceptions import ImproperlyConfigured
 from compat.metrics import starting
 from compat.settings import settings
 
@@ -263,10 +262,7 @@ def _stop_server(handler: Handler) -> None:
 
 def drain_seconds() -> float:
     """Return the setting ``DRAIN_SECONDS``: the seconds over which a stop spreads its closes; 0: no drain."""
-    seconds = settings.get("DRAIN_SECONDS")
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0:
-        raise ImproperlyConfigured(f"DRAIN_SECONDS must be a number of seconds, 0 or more; found {seconds!r}")
-    return float(seconds)
+    return settings.seconds("DRAIN_SECONDS")
 
 
 drain = Drain()

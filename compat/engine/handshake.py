@@ -37,7 +37,7 @@ def refuse_unless_decided(consumer: Any) -> None:
     """
     if not undecided(consumer):
         return
-    wait_s = float(settings.get("CHANNEL_HANDSHAKE_SECONDS"))
+    wait_s = settings.seconds("CHANNEL_HANDSHAKE_SECONDS")
     wait_s = wait_s if consumer._socket.served else min(wait_s, IN_A_TEST_S)
     loop = consumer._socket.loop
     loop.call_soon_threadsafe(loop.call_later, wait_s, _refuse, consumer, wait_s)

@@ -74,7 +74,7 @@ def limit_of(consumer: Any, attribute: str, setting: str) -> float | None:
     value = own if own is not None else settings.kept(setting)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
         where = f"{type(consumer).__name__}.{attribute}" if own is not None else setting
         raise ImproperlyConfigured(f"{where} must be a number above 0, or None for no limit; found {value!r}")
     return float(value)

@@ -13,11 +13,12 @@ from compat.advice.hints import hint
 from compat.engine.inbox import Inbox
 from compat.engine.outage import is_outage, report_outage
 from compat.engine.refusal import listed, shown
-from compat.exceptions import InvalidChannelLayerError
+from compat.exceptions import ImproperlyConfigured, InvalidChannelLayerError
 from compat.logs import FIELD, about
+from compat.settings import settings
 from compat.types import Message
 
-__all__ = ["describe", "explained", "hint_for", "kind_of", "named", "report", "warn"]
+__all__ = ["describe", "explained", "hint_for", "kind_of", "named", "report", "unknown_policy", "warn"]
 
 log = logging.getLogger("compat.consumer")
 
@@ -34,6 +35,19 @@ LAYER_METHODS = frozenset(
         "expiry",
     )
 )
+
+
+def unknown_policy(own: str | None) -> str:
+    """Return what is done about a message without a handler: ``own`` of the consumer, else the setting.
+
+    Raises ImproperlyConfigured if there is no such policy.
+    """
+    policy = own or settings.get("CHANNEL_UNKNOWN_MESSAGE")
+    if policy not in ("raise", "log", "ignore"):
+        raise ImproperlyConfigured(
+            f"CHANNEL_UNKNOWN_MESSAGE must be 'raise', 'log' or 'ignore'; found {policy!r}"
+        )
+    return str(policy)
 
 
 @contextlib.contextmanager

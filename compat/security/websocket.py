@@ -8,13 +8,14 @@ page cannot forge, names the site of the page. The handshake of a page that is n
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, overload
 from urllib.parse import ParseResult, urlparse
 
 from compat.advice.endpoint import ASGISignature, connection_of
 from compat.advice.handlers import require_application
 from compat.engine.refusal import listed, shown
+from compat.exceptions import ImproperlyConfigured
 from compat.generic.websocket import AsyncWebsocketConsumer
 from compat.security.origin import covered
 from compat.settings import settings
@@ -23,7 +24,7 @@ from compat.types import ASGIApp, Receive, Scope, Send
 if TYPE_CHECKING:
     from starlette.websockets import WebSocket
 
-__all__ = ["AllowedHostsOriginValidator", "OriginValidator", "WebsocketDenier"]
+__all__ = ["AllowedHostsOriginValidator", "OriginValidator", "WebsocketDenier", "allowed_hosts"]
 
 logger = logging.getLogger("compat.security")
 
@@ -162,14 +163,27 @@ class WebsocketDenier(AsyncWebsocketConsumer):
         self.channel_layer = None
 
 
+def allowed_hosts() -> list[str]:
+    """Return the setting ``ALLOWED_HOSTS``; raise ImproperlyConfigured if it is not a list of strings."""
+    hosts = settings.get("ALLOWED_HOSTS") or ()
+    found: list[Any] = [hosts]
+    if isinstance(hosts, Iterable) and not isinstance(hosts, str):
+        found = list(hosts)
+    if not all(isinstance(host, str) for host in found):
+        raise ImproperlyConfigured(
+            f'ALLOWED_HOSTS must be a list of strings, such as ["example.com"]; found {hosts!r}'
+        )
+    return found
+
+
 class _AllowedHosts(Sequence[str]):
     """The hosts that the settings allow now."""
 
     def _now(self) -> list[str]:
-        hosts = settings.get("ALLOWED_HOSTS") or ()
+        hosts = allowed_hosts()
         if not hosts and settings.get("DEBUG"):
-            hosts = ("localhost", "127.0.0.1", "[::1]")
-        return [hosts] if isinstance(hosts, str) else list(hosts)
+            hosts = ["localhost", "127.0.0.1", "[::1]"]
+        return hosts
 
     @overload
     def __getitem__(self, index: int) -> str: ...

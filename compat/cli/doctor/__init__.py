@@ -45,12 +45,18 @@ def diagnose(wanted: Wanted) -> Diagnosis:
 
 def findings_of(subject: Subject) -> Iterator[Finding]:
     """Yield the findings of every check. A check that fails yields a finding, and the next one runs."""
+    wrong: list[str] = []
+    """What is wrong about the settings: a check that fails because of that says nothing new."""
     for check in CHECKS:
         name = check.__name__.replace("_", "-")
         try:
             for finding in check(subject):
+                if check is application_checks.settings_wrong:
+                    wrong.append(finding.text)
                 yield replace(finding, check=name)
         except Exception as error:  # noqa: BLE001 - foreign code may raise any error
+            if str(error) in wrong:
+                continue
             text = f"this check failed: {type(error).__name__}: {error}"
-            failed = warning(text, "The other checks have run. Please report this message.")
-            yield replace(failed, check=name)
+            fix = "Correct the settings first." if wrong else "Please report this message."
+            yield replace(warning(text, f"The other checks have run. {fix}"), check=name)

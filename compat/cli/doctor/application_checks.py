@@ -9,6 +9,7 @@ from typing import Any
 
 from compat.cli.doctor.finding import Finding, error, note, warning
 from compat.cli.doctor.subject import Subject
+from compat.configured import faults, misspelt
 from compat.consumer import AsyncConsumer, ConsumerApp
 from compat.engine.refusal import listed
 from compat.security.origin import CURE, serves_sockets
@@ -17,6 +18,19 @@ from compat.sessions import SessionMiddleware
 from compat.settings import settings
 
 __all__ = ["CHECKS"]
+
+
+def settings_wrong(subject: Subject) -> Iterator[Finding]:
+    """Report settings with wrong values: the process does not start, or refuses every client."""
+    for text in faults():
+        if not any(text in problem.text for problem in subject.problems):
+            yield error(text, "Correct it: a server does not start with it, or refuses its clients.")
+
+
+def settings_misspelt(subject: Subject) -> Iterator[Finding]:
+    """Report names in the settings that nothing reads, and that are nearly those of settings."""
+    for name, near in misspelt():
+        yield warning(f"there is no setting {name}, and nothing reads it", f"Write {near}, if you mean that.")
 
 
 def no_consumers(subject: Subject) -> Iterator[Finding]:
@@ -122,6 +136,8 @@ def sessions_in_memory(subject: Subject) -> Iterator[Finding]:
 
 
 CHECKS = (
+    settings_wrong,
+    settings_misspelt,
     no_consumers,
     consumer_without_as_asgi,
     origin_not_checked,

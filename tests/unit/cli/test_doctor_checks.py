@@ -97,6 +97,27 @@ def origin_checked() -> Iterator[None]:
         yield
 
 
+# The settings
+
+
+def test_settings_with_wrong_values() -> None:
+    """Also where another check reads the setting: that one says nothing more."""
+    sync = subject(router(Blocking), members=2400)
+    with override(CHANNEL_THREADS="24"):
+        only(sync, "settings-wrong", ERROR, "CHANNEL_THREADS must be a whole number.*found '24'", "Correct")
+    with override(CHANNEL_IDLE_TIMEOUT="60", ALLOWED_HOSTS=[3]):
+        assert [one.where for one in found(sync, "settings-wrong")] == ["", ""]
+    assert found(sync, "settings-wrong") == []
+
+
+def test_names_that_are_nearly_those_of_settings() -> None:
+    with override(CHANEL_LAYERS={}, CHANNEL_MAX_CONECTIONS=3, CHATS=1, WSGI_APPLICATION="a.b"):
+        first, second = found(subject(), "settings-misspelt")
+    assert first.severity is WARNING and "no setting CHANEL_LAYERS" in first.text
+    assert "CHANNEL_LAYERS" in first.fix and "CHANNEL_MAX_CONNECTIONS" in second.fix
+    assert found(subject(), "settings-misspelt") == []
+
+
 # The application
 
 
