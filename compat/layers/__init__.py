@@ -7,6 +7,7 @@ layers (the environment variable ``COMPAT_EMBEDDED_LAYERS``).
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import logging
@@ -152,6 +153,24 @@ class ChannelLayerManager:
         """Remove the layer under ``alias``, if there is one."""
         self.backends.pop(alias, None)
         self._registered.discard(alias)
+
+    @contextlib.contextmanager
+    def replaced(self, alias: str, layer: Any) -> Iterator[None]:
+        """Put ``layer`` under ``alias`` inside a ``with`` block, as by ``register()``; then as it was before.
+
+        A layer that was made from ``CHANNEL_LAYERS`` comes back if that setting is still the same.
+        """
+        previous, registered = self.backends.get(alias), alias in self._registered
+        configured = settings.get("CHANNEL_LAYERS")
+        self.register(alias, layer)
+        try:
+            yield
+        finally:
+            self.unregister(alias)
+            if registered:
+                self.register(alias, previous)
+            elif previous is not None and settings.get("CHANNEL_LAYERS") is configured:
+                self.set(alias, previous)
 
     def _reset_backends(self, setting: str, **kwargs: Any) -> None:
         """Handle a changed setting; this is Channels' private name, which tests call."""

@@ -74,9 +74,5 @@ def serve() -> Iterator[Callable[..., LiveServer]]:
 
 
 def _in_place(layer: Any) -> Iterator[Any]:
-    previous = channel_layers.backends.get(DEFAULT_CHANNEL_LAYER)
-    channel_layers.register(DEFAULT_CHANNEL_LAYER, layer)
-    yield layer
-    channel_layers.unregister(DEFAULT_CHANNEL_LAYER)
-    if previous is not None:
-        channel_layers.register(DEFAULT_CHANNEL_LAYER, previous)
+    with channel_layers.replaced(DEFAULT_CHANNEL_LAYER, layer):
+        yield layer

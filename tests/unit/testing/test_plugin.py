@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import urllib.request
 from pathlib import Path
@@ -238,3 +239,47 @@ def test_under_anyio(bare: Environment, tmp_path: Path) -> None:
     arguments = ["-q", "-p", "no:asyncio", "-p", "no:cacheprovider", "-W", "error", str(tmp_path)]
     code = f"import sys, pytest; sys.exit(pytest.main({arguments!r}))"
     assert "3 passed" in run_code(bare, code, tmp_path)
+
+
+MEMORY = "compat.layers.InMemoryChannelLayer"
+
+
+def _configured(capacity: int) -> dict[str, Any]:
+    return {"default": {"BACKEND": MEMORY, "CONFIG": {"capacity": capacity}}}
+
+
+def _as_the_fixture_does() -> contextlib.AbstractContextManager[Any]:
+    from compat.testing.plugin import _in_place  # which pytest loads, as it is named above
+
+    return contextlib.contextmanager(_in_place)(InMemoryChannelLayer())
+
+
+def test_after_the_fixture_the_configured_layer_is_back_and_follows_the_settings() -> None:
+    with override(CHANNEL_LAYERS=_configured(1)):
+        before = get_channel_layer()
+        with _as_the_fixture_does() as layer:
+            assert get_channel_layer() is layer
+        assert get_channel_layer() is before
+        with override(CHANNEL_LAYERS=_configured(7)):
+            assert get_channel_layer().capacity == 7
+
+
+def test_after_the_fixture_a_registered_layer_is_back_and_stays() -> None:
+    mine = InMemoryChannelLayer()
+    register_channel_layer("default", mine)
+    try:
+        with _as_the_fixture_does() as layer:
+            assert get_channel_layer() is layer
+        with override(CHANNEL_LAYERS=_configured(7)):
+            assert get_channel_layer() is mine
+    finally:
+        unregister_channel_layer("default")
+
+
+def test_after_the_fixture_no_layer_of_other_settings_is_back() -> None:
+    with contextlib.ExitStack() as fixture, override(CHANNEL_LAYERS={}):
+        with override(CHANNEL_LAYERS=_configured(1)):
+            get_channel_layer()
+            fixture.enter_context(_as_the_fixture_does())
+        fixture.close()
+        assert get_channel_layer() is None
