@@ -33,6 +33,15 @@ FORMATS = {
     "time": ("datetime", "time"),
     "uuid": ("uuid", "UUID"),
 }
+ANNOTATED_WITH = frozenset(
+    (
+        *SCALARS.values(),
+        *(module for module, _ in FORMATS.values()),
+        *("dict", "list", "object", "set", "tuple"),
+        *("Annotated", "Any", "Field", "Literal"),
+    )
+)
+"""The names of which annotations consist, beside those of the models."""
 LIMITS = {
     "minLength": "min_length",
     "maxLength": "max_length",
@@ -97,7 +106,8 @@ class Models:
             body += docstring(schema["description"], "    ")
         fields: list[str] = []
         properties = schema.get("properties", {})
-        names = names_of(properties, convert=_field_name)
+        # pydantic looks the names of an annotation up among the fields with a default first.
+        names = names_of(properties, {*ANNOTATED_WITH, *self.names.values()}, _field_name)
         for key, inner in properties.items():
             fields += self._field(key, names[key], inner, key in schema.get("required", ()))
         if body and fields:

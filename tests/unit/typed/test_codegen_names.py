@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 from typing import Any, Literal
+from uuid import UUID
 
 import pytest
 from pydantic import BaseModel, Field
@@ -106,6 +107,37 @@ def test_each_field_of_a_model_has_a_name(client: Any) -> None:
     keys = client.Keys.model_validate(values)
     assert keys.user_id == 2
     assert keys.model_dump(by_alias=True) == values
+
+
+def test_a_field_may_be_called_as_a_type_that_is_used_beside_it(tmp_path: Path) -> None:
+    """Under its own name it would hide the type: its default is in the namespace of the annotations."""
+    fields = {
+        "uuid": {"type": "string", "format": "uuid"},
+        "datetime": {"type": "string", "format": "date-time"},
+        "int": {"type": "integer"},
+        "str": {"type": "string", "default": "a"},
+        "list": {"type": "array", "items": {"type": "string"}},
+        "Keys": {"$ref": "#/components/schemas/Keys"},
+        "Any": {},
+    }
+    told = json.loads(json.dumps(DOCUMENT))
+    told["components"]["schemas"]["UnknownMessage"]["properties"].update(fields)
+    write_client(told, tmp_path / "names_of_types")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(tmp_path))
+        made = importlib.import_module("names_of_types").UnknownMessage_
+    values: dict[str, Any] = {
+        "uuid": str(UUID(int=1)),
+        "datetime": "2026-01-01T00:00:00Z",
+        "int": 1,
+        "str": "b",
+        "list": ["c"],
+    }
+    values |= {"Keys": {"user-id": 1, "user_id": 2, "user.id": 3}, "Any": "d"}
+    message = made.model_validate({**values, "payload": values["Keys"]})
+    assert (message.int_, message.str_, message.uuid_) == (1, "b", UUID(int=1))
+    sent = json.loads(message.model_dump_json(by_alias=True))
+    assert {name: sent[name] for name in fields} == {name: values[name] for name in fields}
 
 
 def test_a_message_hides_no_class_of_the_runtime(client: Any) -> None:
