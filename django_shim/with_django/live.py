@@ -71,7 +71,9 @@ class ChannelsLiveServerTestCase(TransactionTestCase):
         cls.addClassCleanup(cls._allowed_host.disable)
         wrapper = cls.static_wrapper if cls.serve_static else None
         cls._server_process = cls.ProtocolServerProcess(
-            cls.host, partial(make_application, static_wrapper=wrapper), setup=set_database_connection
+            cls.host,
+            partial(make_application, static_wrapper=wrapper),
+            setup=partial(set_database_connection, connections["default"].settings_dict["NAME"]),
         )
         cls._server_process.start()
         cls.addClassCleanup(cls._stop_server)
@@ -92,9 +94,13 @@ class ChannelsLiveServerTestCase(TransactionTestCase):
         cls._server_process.join()
 
 
-def set_database_connection() -> None:
-    """Use the test database instead of the project's; called in the server process."""
+def set_database_connection(name: str | None = None) -> None:
+    """Use the test database ``name`` instead of the project's; called in the server process.
+
+    Without a name it is derived from the settings, which must be the project's: after a fork they have the
+    name of the test database already.
+    """
     from django.conf import settings
 
     default = settings.DATABASES["default"]
-    default["NAME"] = default["TEST"]["NAME"] or f"{TEST_DATABASE_PREFIX}{default['NAME']}"
+    default["NAME"] = name or default["TEST"]["NAME"] or f"{TEST_DATABASE_PREFIX}{default['NAME']}"

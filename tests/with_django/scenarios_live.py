@@ -85,6 +85,30 @@ def scenario_pages_static_files_and_websockets_on_the_test_database() -> None:
     assert User.objects.count() == 0
 
 
+def scenario_the_name_of_the_test_database_is_that_of_the_tests() -> None:
+    """Without TEST NAME, as it often is with PostgreSQL: after a fork the settings have the new name."""
+    from channels.testing import ChannelsLiveServerTestCase
+    from django.contrib.auth.models import User
+    from django.db import connections
+    from websockets.sync.client import connect
+    from websockets.typing import Origin
+
+    class Live(ChannelsLiveServerTestCase):
+        @classmethod
+        def setUpClass(cls) -> None:
+            connections["default"].settings_dict["TEST"]["NAME"] = None
+            super().setUpClass()
+
+        def test_websocket(self) -> None:
+            User.objects.create(username="one")
+            with connect(f"{self.live_server_ws_url}/ws/", origin=Origin(self.live_server_url)) as websocket:
+                assert json.loads(websocket.recv(timeout=10)) == 1
+
+    result = run_tests(Live)
+    assert result.wasSuccessful() and result.testsRun == 1, result.errors + result.failures
+    assert not list(Path().glob("test_test_*"))
+
+
 def scenario_a_server_that_does_not_start_says_why() -> None:
     from channels.testing import ChannelsLiveServerTestCase
     from django.test import override_settings
