@@ -52,16 +52,14 @@ def _write_package(source: str, folder: Path) -> None:
 
 
 def _write_module(source: str, path: Path, socket: str | None) -> None:
-    from compat.typed.codegen import SOCKET, client_module
+    from compat.typed.codegen import SOCKET, client_module, write_texts
 
     if path.is_dir():
         raise CannotWrite(
             f"{path} is a folder, and a module is a file. Name it: --output {path / 'client.mjs'}"
         )
     text = client_module(_document(source), socket=SOCKET if socket is None else socket)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    print(path)
+    print(*write_texts({path: text}))
 
 
 def name_for(text: str) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from compat.typed.codegen.channels import DO_NOT_EDIT, Channel, Json, channels_of, names_of
 from compat.typed.codegen.models import RUNTIME, Models
+from compat.typed.codegen.output import write_texts
 from compat.typed.codegen.python import (
     WIDTH,
     Bracketed,
@@ -50,14 +51,10 @@ class Model(BaseModel):
 def write_client(document: Json, folder: Path) -> list[Path]:
     """Write the client for ``document`` into ``folder``, over the files of an earlier one; return the
     files.
+
+    Raises CannotGenerate as ``client_files()`` does, and for files of other origin in their places.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, text in client_files(document).items():
-        path = folder / name
-        path.write_text(text, encoding="utf-8")
-        written.append(path)
-    return written
+    return write_texts({folder / name: text for name, text in client_files(document).items()})
 
 
 def client_files(document: Json) -> dict[str, str]:

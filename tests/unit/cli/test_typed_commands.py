@@ -126,3 +126,21 @@ def test_what_is_wrong_is_explained(project: Path, arguments: list[str], says: s
     done = run(project, "client", *arguments)
     assert done.returncode == 1
     assert says in " ".join(done.stderr.split()) and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("chat/messages.py", ["--output", "chat"]), ("chat.mjs", ["--language", "js", "--output", "chat.mjs"])],
+)
+def test_a_client_is_written_over_no_file_of_yours(project: Path, name: str, options: list[str]) -> None:
+    (project / "chat").mkdir()
+    (project / "chat" / "__init__.py").touch()
+    assert run(project, "client", "main:app", *options).returncode == 0
+    assert run(project, "client", "main:app", *options).returncode == 0, "over an earlier one it is"
+    (project / name).write_text("mine")
+    (project / "chat" / "channels.py").unlink(missing_ok=True)
+    done = run(project, "client", "main:app", *options)
+    assert done.returncode == 1
+    assert f"{name} is there already, and was not generated" in " ".join(done.stderr.split())
+    assert (project / name).read_text() == "mine"
+    assert not (project / "chat" / "channels.py").exists()
