@@ -59,6 +59,7 @@ class Command(DjangoCommand):
         if not options["use_asgi"]:
             super().run(**options)
             return
+        _refuse_overrides(type(self))
         if not options["skip_checks"]:
             self.check(display_num_errors=False)
         self.check_migrations()
@@ -72,6 +73,17 @@ class Command(DjangoCommand):
             )
         except CompatError as error:
             raise CommandError(str(error)) from error
+
+
+def _refuse_overrides(command: type[Command]) -> None:
+    """Raise CommandError for a subclass with methods that Daphne's command calls, and this one does not."""
+    for cls in command.__mro__[: command.__mro__.index(Command)]:
+        if name := next((one for one in ("inner_run", "get_application") if one in vars(cls)), None):
+            raise CommandError(
+                f"{cls.__module__}.{cls.__qualname__} overrides {name}(), which is never called here: uvicorn "
+                "serves ASGI_APPLICATION in processes of its own. Override handle() or run(), wrap the "
+                "application in your asgi.py, or install daphne; --noasgi runs Django's own server."
+            )
 
 
 def _serves_static_files(options: Any) -> bool:

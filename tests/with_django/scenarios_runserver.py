@@ -1,0 +1,42 @@
+"""``manage.py runserver`` of the app "daphne" without Daphne: what it takes over, and what it refuses."""
+
+# mypy: disable-error-code="import-not-found, misc, import-untyped"
+# pyright: reportMissingImports=false, reportMissingModuleSource=false, reportAttributeAccessIssue=false
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.with_django.running import main
+
+SETTINGS: dict[str, Any] = {
+    "ALLOWED_HOSTS": ["*"],
+    "ASGI_APPLICATION": "tests.with_django.live_project.application",
+    "FORCE_SCRIPT_NAME": "/app",
+    "ROOT_URLCONF": "tests.with_django.live_project",
+}
+
+
+def scenario_an_override_that_is_never_called_is_named() -> None:
+    from daphne.management.commands.runserver import Command
+    from django.core.management import CommandError, call_command
+
+    class Announcing(Command):
+        def inner_run(self, *args: Any, **options: Any) -> None: ...
+
+    class Wrapping(Command):
+        def get_application(self, options: Any) -> Any: ...
+
+    class Below(Wrapping): ...
+
+    for command, named in ((Announcing, "inner_run"), (Wrapping, "get_application"), (Below, "Wrapping")):
+        try:
+            call_command(command(), use_reloader=False)
+        except CommandError as error:
+            assert named in str(error) and "never called" in str(error), error
+        else:
+            raise AssertionError(f"{named} was skipped without a word")
+
+
+if __name__ == "__main__":
+    main(__name__)
