@@ -14,6 +14,7 @@ SETTINGS: dict[str, Any] = {
     "ASGI_APPLICATION": "tests.with_django.live_project.application",
     "FORCE_SCRIPT_NAME": "/app",
     "ROOT_URLCONF": "tests.with_django.live_project",
+    "STATIC_URL": "/static/",
 }
 
 
@@ -36,6 +37,21 @@ def scenario_an_override_that_is_never_called_is_named() -> None:
             assert named in str(error) and "never called" in str(error), error
         else:
             raise AssertionError(f"{named} was skipped without a word")
+
+
+async def scenario_sockets_have_the_script_name_as_their_root() -> None:
+    from daphne.management.commands.runserver import load, load_with_static_files
+
+    from compat.testing import WebsocketCommunicator
+
+    for loaded in (load, load_with_static_files):
+        application = loaded("tests.with_django.live_project:application")
+        communicator = WebsocketCommunicator(
+            application, "/app/ws/", headers=[(b"origin", b"http://a.example")]
+        )
+        assert (await communicator.connect(timeout=10))[0]
+        assert await communicator.receive_json_from(timeout=10) == 0
+        await communicator.disconnect()
 
 
 if __name__ == "__main__":

@@ -80,8 +80,8 @@ def _refuse_overrides(command: type[Command]) -> None:
     for cls in command.__mro__[: command.__mro__.index(Command)]:
         if name := next((one for one in ("inner_run", "get_application") if one in vars(cls)), None):
             raise CommandError(
-                f"{cls.__module__}.{cls.__qualname__} overrides {name}(), which is never called here: uvicorn "
-                "serves ASGI_APPLICATION in processes of its own. Override handle() or run(), wrap the "
+                f"{cls.__module__}.{cls.__qualname__} overrides {name}(), which is never called here: "
+                "uvicorn serves ASGI_APPLICATION in processes of its own. Override handle() or run(), wrap the "
                 "application in your asgi.py, or install daphne; --noasgi runs Django's own server."
             )
 
@@ -92,13 +92,30 @@ def _serves_static_files(options: Any) -> bool:
 
 
 def load(name: str) -> Any:
-    """Return the application "module:name" after Django's setup; for a server process."""
+    """Return the application "module:name" after Django's setup; for a server process.
+
+    With FORCE_SCRIPT_NAME, its scopes have that as ``root_path``, and the path that the client sent.
+    """
     import django
 
     from compat.cli.application import load_application
 
     django.setup()
-    return load_application(name)
+    application = load_application(name)
+    return _Below(application, settings.FORCE_SCRIPT_NAME) if settings.FORCE_SCRIPT_NAME else application
+
+
+class _Below:
+    """Adds ``root_path`` to the scopes of an application: uvicorn's option would also extend the path."""
+
+    def __init__(self, application: Any, root_path: str) -> None:
+        self.application = application
+        self.root_path = root_path
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
+        if scope["type"] != "lifespan":
+            scope = {**scope, "root_path": self.root_path}
+        return await self.application(scope, receive, send)
 
 
 def load_with_static_files(name: str) -> Any:
