@@ -39,6 +39,24 @@ def scenario_an_override_that_is_never_called_is_named() -> None:
             raise AssertionError(f"{named} was skipped without a word")
 
 
+def scenario_options_and_names_of_daphne() -> None:
+    import daphne.testing
+    from channels.routing import get_default_application
+    from daphne.management.commands import runserver
+
+    parser = runserver.Command().create_parser("manage.py", "runserver")
+    options = ["--websocket-max-message-size", "10", "--websocket-max-frame-size", "0", "--http_timeout", "3"]
+    assert parser.parse_args(options).websocket_max_message_size == 10
+    assert runserver.get_default_application is get_default_application
+    try:
+        from daphne.testing import DaphneTestingInstance
+    except ImportError as error:
+        assert "install daphne" in str(error)
+    else:
+        raise AssertionError(DaphneTestingInstance)
+    assert not hasattr(daphne.testing, "other")
+
+
 async def scenario_sockets_have_the_script_name_as_their_root() -> None:
     from daphne.management.commands.runserver import load, load_with_static_files
 

@@ -13,6 +13,18 @@ if TYPE_CHECKING:
 
 __all__ = ["DaphneProcess"]
 
+DAPHNES_OWN = ("BaseDaphneTestingInstance", "DaphneTestingInstance", "TestApplication")
+"""Names of the real module, with which Daphne tests itself."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in DAPHNES_OWN:
+        raise ImportError(
+            f"daphne.testing.{name} tests Daphne itself, and the stand-in of channels-compat has no Daphne: "
+            "install daphne, or use compat.testing.live.LiveServer(application)"
+        )
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 class DaphneProcess(multiprocessing.Process):
     """Serves ``get_application()`` on ``host``; sets ``port`` to the port in use, then ``ready``.

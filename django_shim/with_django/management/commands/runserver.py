@@ -14,8 +14,9 @@ from django.core.management.commands.runserver import Command as DjangoCommand
 
 from compat.cli.runserver import serve
 from compat.exceptions import CompatError
+from compat.routing import get_default_application
 
-__all__ = ["Command", "load", "load_with_static_files"]
+__all__ = ["Command", "get_default_application", "load", "load_with_static_files"]
 
 HERE = "django_shim.with_django.management.commands.runserver"
 
@@ -30,7 +31,12 @@ class Command(DjangoCommand):
         parser.add_argument(
             "--noasgi", action="store_false", dest="use_asgi", help="Run Django's own server: no websockets."
         )
-        for name in ("--http_timeout", "--websocket_handshake_timeout"):
+        for name in (
+            "--http_timeout",
+            "--websocket_handshake_timeout",
+            "--websocket-max-message-size",
+            "--websocket-max-frame-size",
+        ):
             parser.add_argument(name, type=int, help="Accepted for compatibility with Daphne; no effect.")
         if apps.is_installed("django.contrib.staticfiles"):
             parser.add_argument(
@@ -81,8 +87,8 @@ def _refuse_overrides(command: type[Command]) -> None:
         if name := next((one for one in ("inner_run", "get_application") if one in vars(cls)), None):
             raise CommandError(
                 f"{cls.__module__}.{cls.__qualname__} overrides {name}(), which is never called here: "
-                "uvicorn serves ASGI_APPLICATION in processes of its own. Override handle() or run(), wrap the "
-                "application in your asgi.py, or install daphne; --noasgi runs Django's own server."
+                "uvicorn serves ASGI_APPLICATION in processes of its own. Override handle() or run(), wrap "
+                "the application in your asgi.py, or install daphne; --noasgi runs Django's own server."
             )
 
 
