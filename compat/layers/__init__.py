@@ -20,6 +20,7 @@ from compat.layers.base import BaseChannelLayer, PushLayer, SendResult
 from compat.layers.memory import InMemoryChannelLayer
 from compat.layers.upstream import load_upstream
 from compat.metrics import report_layers
+from compat.redis.masking import masked, safe_repr
 from compat.settings import on_change, settings
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ class ChannelLayerManager:
         if not isinstance(configured, Mapping):
             raise InvalidChannelLayerError(
                 f"CHANNEL_LAYERS must be a dict of alias to layer, as in "
-                f'{{"default": {{"BACKEND": "compat.layers.InMemoryChannelLayer"}}}}; found {configured!r}'
+                f'{{"default": {{"BACKEND": "compat.layers.InMemoryChannelLayer"}}}}; '
+                f"found {safe_repr(configured)}"
             )
         return dict(configured)
 
@@ -191,7 +193,7 @@ class ChannelLayerManager:
         config = entry.get(key) or {}
         if not isinstance(config, Mapping):
             raise InvalidChannelLayerError(
-                f"CHANNEL_LAYERS[{alias!r}][{key!r}] must be a dict, not {config!r}"
+                f"CHANNEL_LAYERS[{alias!r}][{key!r}] must be a dict, not {safe_repr(config)}"
             )
         return backend(**config)
 
@@ -213,7 +215,7 @@ def _backend_path(alias: str, entry: Any) -> str:
     """Return the dotted path of an alias's BACKEND; raise InvalidChannelLayerError if its entry is wrong."""
     if not isinstance(entry, Mapping):
         raise InvalidChannelLayerError(
-            f"CHANNEL_LAYERS[{alias!r}] must be a dict with a BACKEND, not {entry!r}"
+            f"CHANNEL_LAYERS[{alias!r}] must be a dict with a BACKEND, not {safe_repr(entry)}"
         )
     if "ROUTING" in entry:
         raise InvalidChannelLayerError(
@@ -234,8 +236,8 @@ def _backend_path(alias: str, entry: Any) -> str:
         raise InvalidChannelLayerError(f"No BACKEND specified for {alias}")
     if not isinstance(path, str) or "." not in path:
         raise InvalidChannelLayerError(
-            f"Cannot import BACKEND {path!r} specified for {alias}: expected a dotted path to a class, "
-            "such as 'compat.layers.InMemoryChannelLayer'"
+            f"Cannot import BACKEND {safe_repr(path)} specified for {alias}: expected a dotted path to a "
+            "class, such as 'compat.layers.InMemoryChannelLayer'"
         )
     return path if entry.get("UPSTREAM") else BACKENDS.get(path, path)
 
@@ -248,7 +250,7 @@ def _import_backend(path: str, alias: str) -> Any:
         near = difflib.get_close_matches(path, [*BACKENDS, *BACKENDS.values()], n=1)
         hint = f"; did you mean {near[0]!r}?" if near and near[0] != path else ""
         raise InvalidChannelLayerError(
-            f"Cannot import BACKEND {path!r} specified for {alias} ({error}){hint}"
+            f"Cannot import BACKEND {safe_repr(path)} specified for {alias} ({masked(str(error))}){hint}"
         ) from error
 
 

@@ -22,6 +22,7 @@ from redis.asyncio import ConnectionPool, SSLConnection, UnixDomainSocketConnect
 from redis.asyncio.connection import AbstractConnection, parse_url
 from redis.exceptions import RedisError
 
+from compat.redis.masking import masked, safe_repr
 from compat.redis.sentinels import sentinel_pool
 from compat.types import is_number
 
@@ -55,14 +56,14 @@ def decode_hosts(hosts: Any) -> list[dict[str, Any]]:
     if isinstance(hosts, (str, bytes)):
         raise ValueError(
             "You must pass a list of Redis hosts, even if there is only one. "
-            f"Found hosts={_masked(hosts)!r}; write hosts=[{_masked(hosts)!r}]"
+            f"Found hosts={masked(hosts)!r}; write hosts=[{masked(hosts)!r}]"
         )
     if isinstance(hosts, Mapping):
         raise ValueError(f"hosts must be a list; write hosts=[{{…}}] around the dict, or {EXAMPLE}")
     if len(hosts) == 2 and isinstance(hosts[0], str) and isinstance(hosts[1], int):
         raise ValueError(
-            f"hosts={hosts!r} is one (host, port) pair, and a list of them is expected; "
-            f"write hosts=[({hosts[0]!r}, {hosts[1]!r})]"
+            f"hosts={safe_repr(hosts)} is one (host, port) pair, and a list of them is expected; "
+            f"write hosts=[({safe_repr(hosts[0])}, {hosts[1]!r})]"
         )
     decoded = [_decode(entry, f"hosts[{index}]") for index, entry in enumerate(hosts)]
     if len(decoded) > 1 and any("cluster" in entry for entry in decoded):
@@ -85,14 +86,17 @@ def _decode(entry: Any, where: str) -> dict[str, Any]:
         _check_dict(decoded, where)
     elif isinstance(entry, (tuple, list)):
         if len(entry) != 2 or not isinstance(entry[0], str) or isinstance(entry[1], bool):
-            raise ValueError(f'{where}={entry!r} is not a (host, port) pair such as ("127.0.0.1", 6379)')
+            raise ValueError(
+                f'{where}={safe_repr(entry)} is not a (host, port) pair such as ("127.0.0.1", 6379)'
+            )
         decoded = {"host": entry[0], "port": _port(entry[1], where)}
     elif isinstance(entry, str):
         _check_url(entry, where)
         decoded = {"address": entry}
     else:
         raise ValueError(
-            f"{where}={entry!r} is neither a URL nor a (host, port) pair nor a dict; an example: {EXAMPLE}"
+            f"{where}={safe_repr(entry)} is neither a URL nor a (host, port) pair nor a dict; "
+            f"an example: {EXAMPLE}"
         )
     return decoded
 
@@ -119,18 +123,18 @@ def _check_url(url: str, where: str) -> None:
         elif not re.fullmatch(r"/?\d*/?", parts.path):  # redis-py would silently use the database 0
             raise ValueError(f"{parts.path!r} is no number of a database")
     except ValueError as error:
-        hint = f"write 'redis://{_masked(url)}'" if "://" not in url else f"an example: {EXAMPLE}"
+        hint = f"write 'redis://{masked(url)}'" if "://" not in url else f"an example: {EXAMPLE}"
         reason = str(error)
         if "cast to integer" in reason and "@" in url:  # it quotes a part of the password
             reason = "its port is no number; in a password, write / : # ? @ as %2F %3A %23 %3F %40"
-        raise ValueError(f"{where}={_masked(url)!r} is not a Redis URL ({reason}); {hint}") from None
-    _check_names(options, {}, f"{where}={_masked(url)!r}")
+        raise ValueError(f"{where}={masked(url)!r} is not a Redis URL ({reason}); {hint}") from None
+    _check_names(options, {}, f"{where}={masked(url)!r}")
 
 
 def _check_dict(entry: dict[str, Any], where: str) -> None:
     if "address" in entry:
         if not isinstance(entry["address"], str):
-            raise ValueError(f"{where}['address'] must be a URL, not {entry['address']!r}")
+            raise ValueError(f"{where}['address'] must be a URL, not {safe_repr(entry['address'])}")
         _check_url(entry["address"], f"{where}['address']")
     elif "cluster" in entry:
         _check_cluster(entry, where)
@@ -159,19 +163,19 @@ def _check_names(options: Mapping[str, Any], entry: Mapping[str, Any], where: st
 def _check_cluster(entry: dict[str, Any], where: str) -> None:
     nodes, shards = entry["cluster"], entry.get("shards", 1)
     if isinstance(nodes, (str, bytes, Mapping)) or not isinstance(nodes, Sequence) or not nodes:
-        shown = _masked(nodes) if isinstance(nodes, (str, bytes)) else nodes
         raise ValueError(
-            f"{where}['cluster'] must be a list of nodes, such as ['redis://127.0.0.1:7000']; found {shown!r}"
+            f"{where}['cluster'] must be a list of nodes, such as ['redis://127.0.0.1:7000']; "
+            f"found {safe_repr(nodes)}"
         )
     for node in nodes:
         part = f"{where}['cluster']"
         decoded = _decode(node, part)
         if decoded.keys() - {"address", "host", "port"}:
-            raise ValueError(f"{part}: a node is a URL or a (host, port) pair, not {node!r}")
+            raise ValueError(f"{part}: a node is a URL or a (host, port) pair, not {safe_repr(node)}")
         url = dict(parse_url(decoded["address"])) if "address" in decoded else {}
         if "path" in url or url.get("db"):
             what = "a unix socket" if "path" in url else f"database {url['db']}"
-            raise ValueError(f"{part}={_masked(node)!r} names {what}; a cluster has hosts, and database 0")
+            raise ValueError(f"{part}={masked(node)!r} names {what}; a cluster has hosts, and database 0")
     if not isinstance(shards, int) or isinstance(shards, bool) or not 1 <= shards <= MOST_SHARDS:
         raise ValueError(f"{where}['shards'] must be a number from 1 to {MOST_SHARDS}, not {shards!r}")
     if entry.get("sharded") not in (None, True, False):
@@ -184,7 +188,7 @@ def _check_sentinels(entry: dict[str, Any], where: str) -> None:
     if not pairs or not all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in sentinels):
         raise ValueError(
             f"{where}['sentinels'] must be a list of (host, port) pairs, such as "
-            f'[("127.0.0.1", 26379)]; found {sentinels!r}'
+            f'[("127.0.0.1", 26379)]; found {safe_repr(sentinels)}'
         )
     for _, port in sentinels:
         _port(port, f"{where}['sentinels']")
@@ -328,16 +332,5 @@ def without_passwords(hosts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]
 
 def _shown(name: str, value: Any) -> Any:
     if name == "cluster":
-        return [_masked(node) if isinstance(node, str) else node for node in value]
-    return _masked(value) if name == "address" else "***" if "password" in name else value
-
-
-def _masked(url: str | bytes) -> str:
-    """Return a URL without its passwords: that of the user, and those among the options."""
-    text = url.decode(errors="replace") if isinstance(url, bytes) else url
-    text = re.sub(r"(?i)([?&][^=&]*password=)[^&]*", r"\1***", text)
-    scheme, _, rest = text.rpartition("://")
-    login, at, address = rest.rpartition("@")
-    if not at or ":" not in login:
-        return text
-    return f"{scheme}://{login.partition(':')[0]}:***@{address}"
+        return [masked(node) if isinstance(node, str) else node for node in value]
+    return masked(value) if name == "address" else "***" if "password" in name else value

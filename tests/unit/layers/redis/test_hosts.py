@@ -8,7 +8,10 @@ import pytest
 from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.sentinel import SentinelManagedConnection
 
+from compat.exceptions import InvalidChannelLayerError
+from compat.layers import get_channel_layer
 from compat.redis.hosts import Host, decode_hosts
+from compat.settings import override
 
 
 @pytest.mark.parametrize("nothing", [None, [], ()])
@@ -101,6 +104,14 @@ def test_time_limits(entry: Any, reply_s: float, connect_s: float) -> None:
         ([{"sentinels": [("h", "port")], "master_name": "m"}], r"\['sentinels'\]: the port must be a number"),
         ([{"sentinels": "h", "master_name": "m"}], r"must be a list of \(host, port\) pairs"),
         ([{"sentinels": [("h", 1)]}], "needs 'master_name'"),
+        (("redis://:secret@h", 6379), r"is one \(host, port\) pair"),
+        ([("redis://:secret@h",)], r"\('redis://:\*\*\*@h',\) is not a \(host, port\) pair"),
+        ([["redis://:secret@h"]], r"\['redis://:\*\*\*@h'\] is not a \(host, port\) pair"),
+        ([{"redis://:secret@h"}], "is neither a URL nor"),
+        ([{"address": ["redis://:secret@h"]}], "must be a URL"),
+        ([{"sentinels": ["redis://:secret@h:1"], "master_name": "m"}], "must be a list of"),
+        ([{"cluster": {"password": "secret"}}], "must be a list of nodes.*{'password': '\\*\\*\\*'}"),
+        ([{"cluster": [{"host": "h", "password": "secret"}]}], "a node is a URL or"),
     ],
 )
 def test_mistakes_are_explained(hosts: Any, error: str) -> None:
@@ -124,3 +135,20 @@ def test_what_redis_py_would_refuse_later(entry: Any, error: str) -> None:
     """When the layer is made, and not when the first message is sent."""
     with pytest.raises(ValueError, match=error):
         Host(decode_hosts([entry])[0], 1)
+
+
+@pytest.mark.parametrize(
+    "configured",
+    [
+        [{"default": {"BACKEND": "a.B", "CONFIG": {"hosts": ["redis://:secret@h"]}}}],
+        {"default": "redis://:secret@h"},
+        {"default": {"BACKEND": "redis://:secret@h"}},
+        {"default": {"BACKEND": "redis://:secret@h.example"}},
+        {"default": {"BACKEND": "compat.layers.InMemoryChannelLayer", "CONFIG": ["redis://:secret@h"]}},
+        [{"CONFIG": {"symmetric_encryption_keys": ["secret"]}}],
+    ],
+)
+def test_what_is_said_of_channel_layers_has_no_passwords(configured: Any) -> None:
+    with override(CHANNEL_LAYERS=configured), pytest.raises(InvalidChannelLayerError) as caught:
+        get_channel_layer()
+    assert "secret" not in str(caught.value)
