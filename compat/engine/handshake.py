@@ -19,7 +19,10 @@ __all__ = ["IN_A_TEST_S", "refuse_unless_decided", "undecided"]
 log = logging.getLogger("compat.consumer")
 
 IN_A_TEST_S = 0.5
-"""The time limit in seconds without a server, because a communicator's ``connect()`` waits for one second."""
+"""The time limit in seconds without a server, because a communicator's ``connect()`` waits for one second.
+
+A setting of the project's goes before it.
+"""
 
 _refusals: set[asyncio.Task[None]] = set()
 
@@ -38,7 +41,8 @@ def refuse_unless_decided(consumer: Any) -> None:
     if not undecided(consumer):
         return
     wait_s = settings.seconds("CHANNEL_HANDSHAKE_SECONDS")
-    wait_s = wait_s if consumer._socket.served else min(wait_s, IN_A_TEST_S)
+    if not (consumer._socket.served or settings.is_set("CHANNEL_HANDSHAKE_SECONDS")):
+        wait_s = IN_A_TEST_S
     loop = consumer._socket.loop
     loop.call_soon_threadsafe(loop.call_later, wait_s, _refuse, consumer, wait_s)
 

@@ -15,6 +15,7 @@ import pytest
 from starlette.authentication import SimpleUser
 
 from compat.closing import close_group, close_user, user_group
+from compat.engine import handshake
 from compat.engine.limits import admissions
 from compat.exceptions import ImproperlyConfigured, InvalidChannelLayerError, LayerUnavailable
 from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
@@ -250,6 +251,26 @@ async def test_a_handshake_is_refused_whatever_the_log_raises(flavour: str, full
     consumer = chat(flavour, connect=quiet(flavour))
     with override(CHANNEL_HANDSHAKE_SECONDS=0.05):
         assert await Conversation(consumer.as_asgi()).connect(20) == (False, 1000)
+
+
+async def test_a_test_may_wait_for_a_late_accept_as_long_as_the_settings_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The limit of tests is 0 here, so that the handshake is refused before the accept unless it is set."""
+    monkeypatch.setattr(handshake, "IN_A_TEST_S", 0)
+
+    async def connect(self: Any) -> None:
+        async def later() -> None:
+            for _ in range(1000):  # turns of the event loop, in which a refusal would have been sent
+                await asyncio.sleep(0)
+            await self.accept()
+
+        self.accepting = asyncio.create_task(later())
+
+    app = chat("async", connect=connect).as_asgi()
+    assert not (await Conversation(app, served=False).connect(20))[0]
+    with override(CHANNEL_HANDSHAKE_SECONDS=20):
+        assert (await Conversation(app, served=False).connect(20))[0]
 
 
 async def test_a_handshake_is_refused_whose_accept_the_server_refused(flavour: str) -> None:
