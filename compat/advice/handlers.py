@@ -32,11 +32,14 @@ HOOKS = (
 
 def check_hooks(cls: type, *, sync: bool) -> None:
     """Raise TypeError if a hook of the new class ``cls`` is sync in an async consumer, or async in a sync
-    one.
+    one, or if ``groups`` of a websocket consumer is one string: its letters would be the groups.
     """
     for name in HOOKS:
         if name in cls.__dict__:
             check_handler(cls, name, cls.__dict__[name], sync=sync)
+    groups = inspect.getattr_static(cls, "groups", None)
+    if isinstance(groups, str) and groups and hasattr(cls, "websocket_connect"):
+        raise TypeError(f"{cls.__module__}.{cls.__qualname__}.groups must be a list: write [{groups!r}]")
 
 
 def check_handler(cls: type, name: str, handler: Any, *, sync: bool) -> None:
