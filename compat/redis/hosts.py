@@ -13,7 +13,7 @@ import difflib
 import inspect
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -60,9 +60,12 @@ def decode_hosts(hosts: Any) -> list[dict[str, Any]]:
         )
     if isinstance(hosts, Mapping):
         raise ValueError(f"hosts must be a list; write hosts=[{{…}}] around the dict, or {EXAMPLE}")
+    hosts = _listed(hosts)
+    if not hosts:
+        return decode_hosts(None)
     if len(hosts) == 2 and isinstance(hosts[0], str) and isinstance(hosts[1], int):
         raise ValueError(
-            f"hosts={safe_repr(hosts)} is one (host, port) pair, and a list of them is expected; "
+            f"hosts={safe_repr(tuple(hosts))} is one (host, port) pair, and a list of them is expected; "
             f"write hosts=[({safe_repr(hosts[0])}, {hosts[1]!r})]"
         )
     decoded = [_decode(entry, f"hosts[{index}]") for index, entry in enumerate(hosts)]
@@ -72,6 +75,13 @@ def decode_hosts(hosts: Any) -> list[dict[str, Any]]:
             'into one entry: hosts=[{"cluster": ["redis://one:6379", "redis://two:6379"]}]'
         )
     return decoded
+
+
+def _listed(hosts: Any) -> list[Any]:
+    # As for channels_redis, it may also be a generator or a set.
+    if not isinstance(hosts, Iterable):
+        raise ValueError(f"hosts must be a list, not {hosts!r}; {EXAMPLE}")
+    return list(hosts)
 
 
 def host_of(given: Any) -> Any:
@@ -132,6 +142,9 @@ def _check_url(url: str, where: str) -> None:
 
 
 def _check_dict(entry: dict[str, Any], where: str) -> None:
+    if "connection_class" in entry and not isinstance(entry["connection_class"], type):
+        if (given := entry.pop("connection_class")) is not None:
+            raise ValueError(f"{where}['connection_class'] must be a class of redis-py, not {given!r}")
     if "address" in entry:
         if not isinstance(entry["address"], str):
             raise ValueError(f"{where}['address'] must be a URL, not {safe_repr(entry['address'])}")
@@ -140,7 +153,7 @@ def _check_dict(entry: dict[str, Any], where: str) -> None:
         _check_cluster(entry, where)
     elif "master_name" in entry or "sentinels" in entry:
         _check_sentinels(entry, where)
-    elif "path" not in entry and "host" not in entry and "connection_class" not in entry:
+    elif not entry.keys() & set(_known_options(entry)):
         raise ValueError(
             f"{where} needs one of: 'address' (a URL), 'host' and 'port', 'path' (a unix socket), "
             f"'cluster' (a list of URLs), or 'sentinels' and 'master_name'; "

@@ -29,6 +29,15 @@ def test_no_hosts_is_this_machine(nothing: Any) -> None:
         (["h", "1"], {"host": "h", "port": 1}, "h:1", Connection),
         ({"host": "h", "port": 1, "db": 3}, {"host": "h", "port": 1, "db": 3}, "h:1", Connection),
         ({"host": "h", "ssl": True}, {"host": "h", "ssl": True}, "h:6379", SSLConnection),
+        ({"db": 3}, {"db": 3}, "localhost:6379", Connection),
+        ({"port": 6380}, {"port": 6380}, "localhost:6380", Connection),
+        ({"password": "x", "connection_class": None}, {"password": "x"}, "localhost:6379", Connection),
+        (
+            {"sentinels": [("a", 1)], "master_name": "m", "connection_class": None},
+            {"sentinels": [("a", 1)], "master_name": "m"},
+            "the master 'm' of the sentinels at a:1",
+            SentinelManagedConnection,
+        ),
         ({"path": "/tmp/s"}, {"path": "/tmp/s"}, "/tmp/s", UnixDomainSocketConnection),
         (
             {"sentinels": [("a", 1), ("b", 2)], "master_name": "m", "db": 1},
@@ -59,6 +68,12 @@ def test_nothing_that_was_given_is_changed() -> None:
     assert given == before
 
 
+def test_any_iterable_of_hosts() -> None:
+    assert decode_hosts(url for url in ["redis://h"]) == [{"address": "redis://h"}]
+    assert decode_hosts({"redis://h"}) == [{"address": "redis://h"}]
+    assert decode_hosts(iter(())) == decode_hosts(None)
+
+
 @pytest.mark.parametrize(
     ("entry", "reply_s", "connect_s"),
     [
@@ -80,6 +95,9 @@ def test_time_limits(entry: Any, reply_s: float, connect_s: float) -> None:
         (b"redis://h", "You must pass a list of Redis hosts"),
         ({"host": "h"}, "hosts must be a list"),
         (("127.0.0.1", 6379), r"is one \(host, port\) pair.*write hosts=\[\('127.0.0.1', 6379\)\]"),
+        (5, "hosts must be a list, not 5"),
+        ([{"hosst": "h", "port": 1}], "unknown option 'hosst'; did you mean 'host'"),
+        ([{"host": "h", "connection_class": "TLS"}], r"\['connection_class'\] must be a class.*'TLS'"),
         (["localhost:6379"], "is not a Redis URL.*write 'redis://localhost:6379'"),
         (["http://h"], "is not a Redis URL"),
         (["redis://h:99999"], "is not a Redis URL"),
