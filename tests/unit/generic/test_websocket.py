@@ -407,4 +407,5 @@ def test_groups_is_a_list_and_no_string(kind: Any) -> None:
 
 @pytest.mark.parametrize("kind", [SyncConsumer, AsyncConsumer])
 def test_groups_of_other_consumers_are_their_own(kind: Any) -> None:
-    assert type("Task", (kind,), {"groups": "admins"}).groups == "admins"
+    task: Any = type("Task", (kind,), {"groups": "admins"})
+    assert task.groups == "admins"
