@@ -11,7 +11,15 @@ from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from typing import Any
 
-from compat.typed.codegen.channels import DO_NOT_EDIT, Channel, Json, channels_of, names_of
+from compat.typed.codegen.channels import (
+    DO_NOT_EDIT,
+    PARAMETER,
+    Channel,
+    Json,
+    channels_of,
+    names_of,
+    reading,
+)
 
 __all__ = ["SOCKET", "client_module"]
 
@@ -28,6 +36,11 @@ def client_module(document: Json, *, socket: str = SOCKET) -> str:
 
     Raises CannotGenerate unless ``document`` is an AsyncAPI 3 document.
     """
+    with reading(document):
+        return _module(document, socket)
+
+
+def _module(document: Json, socket: str) -> str:
     schemas: Mapping[str, Schema] = document.get("components", {}).get("schemas", {})
     names = names_of(schemas, RESERVED)
     channels = channels_of(document, names)
@@ -110,7 +123,7 @@ def _class(channel: Channel, schemas: Mapping[str, Schema]) -> Iterator[str]:
 
 def _constructor(channel: Channel) -> Iterator[str]:
     path = channel.address if channel.topic is None else str(channel.topic["pattern"])
-    names = list(dict.fromkeys(re.findall(r"\{(\w+)\}", path)))
+    names = list(dict.fromkeys(re.findall(PARAMETER, path)))
     fields = ", ".join(f"{_property(name)}: string | number" for name in names)
     tags = [f"@param {{{{ {fields} }}}} parameters"] if names else []
     arguments = ["parameters"] if names else []
@@ -181,7 +194,7 @@ def _property(name: str) -> str:
 
 def _template(path: str, *, encode: bool) -> str:
     """Return ``path``, with its parameters in braces, as a template of JavaScript."""
-    parts = re.split(r"\{(\w+)\}", path)
+    parts = re.split(PARAMETER, path)
     for index, part in enumerate(parts):
         if index % 2:
             value = f"parameters[{_literal(part)}]"

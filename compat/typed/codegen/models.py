@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, TypeAdapter
+from pydantic_core import SchemaError
 
 from compat.typed.asyncapi.schemas import references
 from compat.typed.codegen.channels import names_of
@@ -122,7 +123,11 @@ class Models:
             kind = self.either([kind, "None"])
         arguments = [f"alias={literal(key)}"] if name != key else []
         if not (schema.get("format") or _is_tuple(schema)):
-            arguments += [f"{LIMITS[one]}={literal(schema[one])}" for one in LIMITS if one in schema]
+            arguments += [
+                f"{LIMITS[one]}={literal(schema[one])}"
+                for one in LIMITS
+                if one in schema and _is_known(LIMITS[one], schema[one])
+            ]
         if arguments:
             self._needs("pydantic", "Field")
             self._needs("typing", "Annotated")
@@ -148,8 +153,11 @@ class Models:
         if "$ref" in schema:
             return self.names.get(schema["$ref"].rpartition("/")[2], "object")
         if "const" in schema or "enum" in schema:
-            self._needs("typing", "Literal")
             values = [schema["const"]] if "const" in schema else schema["enum"]
+            if any(isinstance(value, (dict, list)) for value in values):
+                self._needs("typing", "Any")
+                return "Any"
+            self._needs("typing", "Literal")
             return Bracketed("Literal", [literal(value) for value in values])
         for key in ("anyOf", "oneOf"):
             if schema.get(key):
@@ -201,6 +209,17 @@ class Models:
 
     def _needs(self, module: str, name: str) -> None:
         self.imports.setdefault(module, set()).add(name)
+
+
+def _is_known(limit: str, value: Any) -> bool:
+    """Return True if pydantic can check this limit; its patterns have no look-ahead, for example."""
+    if limit != "pattern":
+        return isinstance(value, (int, float))
+    try:
+        TypeAdapter(Annotated[str, Field(pattern=value)])
+    except (SchemaError, TypeError):
+        return False
+    return True
 
 
 def _is_tuple(schema: Schema) -> bool:

@@ -23,9 +23,13 @@ def write_texts(texts: Mapping[Path, str]) -> list[Path]:
             f"{', '.join(foreign)} is there already, and was not generated; move it away, or write the "
             "client elsewhere (--output)"
         )
-    for path, text in texts.items():
+    try:
+        encoded = {path: text.encode() for path, text in texts.items()}
+    except UnicodeEncodeError as error:
+        raise CannotGenerate(f"the document has a text that UTF-8 does not know: {error}") from error
+    for path, data in encoded.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(data)
     return list(texts)
 
 

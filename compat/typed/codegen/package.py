@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from importlib.resources import files
 from pathlib import Path
 
-from compat.typed.codegen.channels import DO_NOT_EDIT, Channel, Json, channels_of, names_of
+from compat.typed.codegen.channels import DO_NOT_EDIT, Channel, Json, channels_of, names_of, reading
 from compat.typed.codegen.models import RUNTIME, Models
 from compat.typed.codegen.output import write_texts
 from compat.typed.codegen.python import (
@@ -61,6 +61,14 @@ def client_files(document: Json) -> dict[str, str]:
     """Return the files of the client by name. Raises CannotGenerate unless ``document`` is an AsyncAPI 3
     document.
     """
+    with reading(document):
+        texts = _texts(document)
+        for name, text in texts.items():
+            compile(text, name, "exec", dont_inherit=True)
+    return texts
+
+
+def _texts(document: Json) -> dict[str, str]:
     models = Models(document.get("components", {}).get("schemas", {}))
     classes = [_ChannelClass(one) for one in channels_of(document, models.names)]
     return {

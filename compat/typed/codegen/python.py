@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import keyword
+import math
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -77,6 +78,7 @@ def _alternatives(either: Either, indent: str) -> Iterator[str]:
 def docstring(text: str, indent: str = "") -> Iterator[str]:
     """Yield the lines of a docstring with the paragraphs of ``text``."""
     width = WIDTH - len(indent) - 3
+    text = re.sub(r"[\x00-\x08\x0e-\x1f\x7f]", " ", text)  # no source may have a NUL
     text = text.strip().replace("\\", "\\\\").replace('"""', "'''")
     paragraphs = [" ".join(part.split()) for part in re.split(r"\n\s*\n", text) if part.strip()]
     lines: list[str] = []
@@ -103,12 +105,16 @@ def literal(value: Any) -> str:
         return "{" + ", ".join(f"{literal(key)}: {literal(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(literal, value)) + "]"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f'float("{value}")'
     return repr(value)
 
 
 def identifier(text: str) -> str:
     """Return ``text`` as a valid Python name."""
-    name = re.sub(r"\W+", "_", text).strip("_") or "unnamed"
+    # Of letters and digits, some are in no name of Python, such as ².
+    name = "".join(char if f"a{char}".isidentifier() else "_" for char in text)
+    name = re.sub("__+", "_", name).strip("_") or "unnamed"
     if name[0].isdigit():
         name = f"n{name}"
     return f"{name}_" if keyword.iskeyword(name) else name

@@ -1,0 +1,93 @@
+"""Clients for documents that are odd, or wrong: what is written can be imported, or nothing is."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compat.typed.asyncapi import document
+from compat.typed.codegen import CannotGenerate, client_module, write_client
+from tests.unit.typed import things
+
+DOCUMENT = json.loads(json.dumps(document(things.app)))
+SCHEMA = next(name for name, one in DOCUMENT["components"]["schemas"].items() if one.get("properties"))
+
+
+def changed(change: Callable[[Any], None]) -> Any:
+    odd = copy.deepcopy(DOCUMENT)
+    change(odd)
+    return odd
+
+
+def with_field(name: str, schema: Any) -> Any:
+    return changed(lambda odd: odd["components"]["schemas"][SCHEMA]["properties"].update({name: schema}))
+
+
+def described(text: str) -> Any:
+    return changed(lambda odd: odd["components"]["schemas"][SCHEMA].update(description=text))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        [],
+        None,
+        "asyncapi",
+        changed(lambda odd: odd.pop("info")),
+        changed(lambda odd: odd.update(channels=[1])),
+        changed(lambda odd: odd.update(components={"schemas": None})),
+        changed(lambda odd: next(iter(odd["operations"].values())).update(messages=[{"$ref": "#/x/y/z"}])),
+        with_field("extra", schema=True),
+    ],
+)
+def test_what_is_no_document_is_refused_and_nothing_is_written(odd: Any, tmp_path: Path) -> None:
+    with pytest.raises(CannotGenerate):
+        write_client(odd, tmp_path / "client")
+    with pytest.raises(CannotGenerate):
+        client_module(odd)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_text_that_cannot_be_encoded_leaves_no_part_of_a_package(tmp_path: Path) -> None:
+    with pytest.raises(CannotGenerate, match="surrogates not allowed"):
+        write_client(described("a\ud800b"), tmp_path / "client")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        described("a\0b"),
+        with_field("x²", {"type": "string"}),
+        with_field("extra", {"type": "number", "default": float("nan")}),
+        with_field("extra", {"type": "string", "pattern": "^(?!x)y"}),
+        with_field("extra", {"type": "string", "minLength": "x"}),
+        with_field("extra", {"enum": ["a", None, 1.5, {"x": 1}]}),
+    ],
+    ids=["nul", "superscript", "nan", "look-ahead", "limit", "object"],
+)
+def test_what_is_odd_can_be_imported(
+    odd: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    name = "odd_" + request.node.callspec.id.replace("-", "_")
+    write_client(odd, tmp_path / name)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert importlib.import_module(name).__all__
+    assert client_module(odd)
+
+
+def test_a_parameter_of_an_address_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = changed(lambda odd: next(iter(odd["channels"].values())).update(address="/ws/{room-id}/"))
+    write_client(odd, tmp_path / "odd_address")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    made = importlib.import_module("odd_address.channels")
+    (channel,) = (one for one in vars(made).values() if getattr(one, "address", "") == "/ws/{room-id}/")
+    assert channel.url("ws://a.example", {"room-id": "a b"}) == "ws://a.example/ws/a%20b/"
+    channel.connect("ws://a.example", room_id="lobby")
+    assert '${encodeURIComponent(parameters["room-id"])}' in client_module(odd)
