@@ -2,6 +2,12 @@
 -- limit in total and for the user (0: none), lease in milliseconds, expiry in seconds.
 -- Returns {'ok' or the reason why not, how many there are, how many servers have died and still count}.
 local _, id, record, server, user, total, per_user, lease, expiry = unpack(ARGV)
+local keys = places(server, user)
+keys[#keys + 1] = SERVERS
+local away = elsewhere(keys)
+if away then
+  return away
+end
 local now = now_ms()
 local function refused(reason, count)
   return {reason, count, redis.call('ZCOUNT', SERVERS, '-inf', '(' .. now)}

@@ -20,7 +20,10 @@ from compat.manager.config import new_instance_id
 __all__ = ["BaseBackend", "CleanupStats", "Local", "OrphanedGroupMembersStats"]
 
 Local = Callable[[], Iterable[tuple[Record, Sequence[str]]]]
-"""Yields the connections of this server, each with its groups, which the registry should contain."""
+"""Yields the connections of this server, each with its groups, which the registry should contain.
+
+A connection with many groups may come several times, with some of them each.
+"""
 
 
 class CleanupStats(TypedDict):
@@ -92,6 +95,10 @@ class BaseBackend(Messaging, abc.ABC):
     @abc.abstractmethod
     async def group_channels(self, group: str) -> set[str]:
         """Return a group's members: ids of connections, and channels that ``group_add`` has added."""
+
+    async def registry_count_group(self, group: str) -> int:
+        """Return how many members a group has."""
+        return len(await self.group_channels(group))
 
     @abc.abstractmethod
     async def registry_get_connection_groups(self, connection_id: str) -> set[str]:

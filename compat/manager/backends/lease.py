@@ -18,7 +18,7 @@ from compat.manager.exceptions import BackendError
 from compat.redis.backoff import Backoff
 
 if TYPE_CHECKING:
-    from compat.manager.backends.redis import RedisBackend
+    from compat.manager.backends.upkeep import RegistryUpkeep
 
 __all__ = ["Lease"]
 
@@ -33,7 +33,7 @@ class Lease:
     """The lease of one process, which a task renews on the event loop of its connections."""
 
     def __init__(
-        self, backend: RedisBackend, lease_s: float, refresh_s: float, longest_pause_s: float
+        self, backend: RegistryUpkeep, lease_s: float, refresh_s: float, longest_pause_s: float
     ) -> None:
         self.backend = backend
         self.lease_s = lease_s
@@ -51,6 +51,7 @@ class Lease:
         self._stale = True
         """True if the registry may differ from ``local()``."""
         self._refreshed = 0.0
+        self._renewed = 0.0
 
     def tell(
         self,
@@ -82,25 +83,43 @@ class Lease:
             loop.call_soon_threadsafe(wake.set)
 
     async def renew(self) -> float:
-        """Renew the lease once; return the seconds until the next time. BackendError without Redis."""
+        """Renew the lease and do what is due; return the seconds until the next time.
+
+        BackendError without Redis.
+        """
         backend = self.backend
-        running, next_ms, *dead = await backend.renew(json.dumps(self.report()))
-        if not running:
-            self._stale = True
+        next_ms, *dead = await self._renew()
+        await backend.write_report(json.dumps(self.report()))
         now = asyncio.get_running_loop().time()
         if self._stale or now - self._refreshed >= self.refresh_s:
             self._stale = False
             try:
                 if self.local is not None:
-                    await backend.enter_all(self.local, self.holds)
+                    await backend.enter_all(self.local, self.holds, self._stay)
             except BaseException:
                 self._stale = True
                 raise
             self._refreshed = now
         for server in dead:
-            await backend.sweep(server.decode())
+            await backend.sweep(server.decode(), between=self._stay)
+        await backend.forget_strays()
+        if self._stale:
+            return FIRST_PAUSE_S
         due = min(self.lease_s / 3, REPORT_EVERY_S)
         return due if next_ms < 0 else max(min(due, next_ms / 1000 + 0.01), 0.05)
+
+    async def _renew(self) -> list[Any]:
+        """Renew the lease; return what renew.lua says of the other servers."""
+        self._renewed = asyncio.get_running_loop().time()
+        running, *others = await self.backend.renew()
+        if not running:
+            self._stale = True
+        return others
+
+    async def _stay(self) -> None:
+        """Renew the lease if a third of it has passed: the others would remove what is just being written."""
+        if asyncio.get_running_loop().time() - self._renewed >= self.lease_s / 3:
+            await self._renew()
 
     async def _keep(self) -> None:
         wake = self._wake

@@ -1,2 +1,2 @@
 -- Take out of a group. ARGV: prefix, id, group. Returns 1 if it was a member.
-return leave(ARGV[2], ARGV[3])
+return elsewhere({GROUPS, P .. 'group:' .. ARGV[3], P .. 'in:' .. ARGV[2]}) or leave(ARGV[2], ARGV[3])

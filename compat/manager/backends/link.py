@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from compat.manager.backends.messaging import backend_errors
@@ -57,13 +57,16 @@ class RegistryLink:
             reason,
         )
 
-    async def run(self, script: Script, *arguments: Argument) -> Any:
-        """Run a script with the prefix as its first argument, and return its reply."""
+    async def run(self, script: Script, *arguments: Argument, key: str = "connections") -> Any:
+        """Run a script with the prefix as its first argument, and return its reply.
+
+        ``key``: where a cluster looks for the script's keys while it moves them; all that it needs, or any.
+        """
         link = self._links.here()
         if link is None:
-            return await background.run(self.run(script, *arguments))
+            return await background.run(self.run(script, *arguments, key=key))
         with backend_errors("registry"):
-            return await link.shards.run(0, script, [f"{self.prefix}connections"], self.prefix, *arguments)
+            return await link.shards.run(0, script, [self.prefix + key], self.prefix, *arguments)
 
     async def call(self, *arguments: Argument) -> Any:
         """Send a command and return its reply."""
@@ -72,6 +75,14 @@ class RegistryLink:
             return await background.run(self.call(*arguments))
         with backend_errors("registry"):
             return await link.shards.call(0, *arguments)
+
+    async def calls(self, *commands: Sequence[Argument]) -> list[Any]:
+        """Send several commands in one write, and return their replies."""
+        link = self._links.here()
+        if link is None:
+            return await background.run(self.calls(*commands))
+        with backend_errors("registry"):
+            return await link.shards.calls(0, commands)
 
     async def aclose(self) -> None:
         """Close the connection of this event loop; it reopens when needed."""

@@ -1,10 +1,4 @@
--- Every server: {now in milliseconds, then for each: server, end of its lease, number of connections, report}.
-local reply = {now_ms()}
-local servers = redis.call('ZRANGE', SERVERS, 0, -1, 'WITHSCORES')
-for index = 1, #servers, 2 do
-  reply[#reply + 1] = servers[index]
-  reply[#reply + 1] = servers[index + 1]
-  reply[#reply + 1] = redis.call('SCARD', P .. 'server:' .. servers[index])
-  reply[#reply + 1] = redis.call('HGET', REPORTS, servers[index]) or ''
-end
+-- Every server: {now in milliseconds, then server and end of its lease, for each}; needs the key of the servers.
+local reply = redis.call('ZRANGE', SERVERS, 0, -1, 'WITHSCORES')
+table.insert(reply, 1, now_ms())
 return reply

@@ -4,49 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import uuid
-from collections.abc import Callable
 from typing import Any
 
 from compat.layers.redis.core import RedisChannelLayer
-from compat.manager.backends.base import BaseBackend, CleanupStats, Local, OrphanedGroupMembersStats
-from compat.manager.backends.lease import Lease
-from compat.manager.backends.link import RegistryLink
+from compat.manager.backends.base import OrphanedGroupMembersStats
 from compat.manager.backends.messaging import backend_errors
-from compat.manager.backends.records import (
-    Admission,
-    Joining,
-    Record,
-    Refusal,
-    ServerInfo,
-    Shortened,
-    bounded,
-)
-from compat.manager.backends.scripts import (
-    ADMIT,
-    DEAD,
-    ENTER,
-    JOIN,
-    LEAVE,
-    MEMBERS,
-    OVERVIEW,
-    REMOVE,
-    RENEW,
-    SWEEP,
-)
-from compat.manager.utils.batching import batch_items
+from compat.manager.backends.records import Admission, Joining, Record, Refusal, Shortened, bounded
+from compat.manager.backends.scripts import ADMIT, JOIN, LEAVE
+from compat.manager.backends.upkeep import AT_ONCE, KEPT_FOR_EVER, RegistryUpkeep, encoded
 from compat.redis.hosts import host_of
 from compat.redis.loops import is_throwaway
 
 __all__ = ["RedisBackend"]
 
-AT_ONCE = 200
-"""How many connections one script adds or removes; Redis does nothing else meanwhile."""
-KEPT_FOR_EVER = 10 * 365 * 86400
 
-
-class RedisBackend(BaseBackend):
+class RedisBackend(RegistryUpkeep):
     """Connections, users and groups of all servers that have the same Redis and ``channel_prefix``.
 
     ``redis_url``: a URL, those of a cluster's nodes with commas between, or another form of an entry in a
@@ -83,29 +55,14 @@ class RedisBackend(BaseBackend):
             )
             if layer is None
             else layer,
+            redis_url,
+            prefix,
+            registry_expiry=registry_expiry or 0,
+            group_expiry=group_expiry or 0,
+            lease=lease,
+            reconnect_delay=reconnect_delay,
             server_id=server_id,
         )
-        self.registry_expiry = registry_expiry or 0
-        self.group_expiry = group_expiry or 0
-        self.lease_ms = round(lease * 1000)
-        shortest = min(registry_expiry or KEPT_FOR_EVER, group_expiry or KEPT_FOR_EVER)
-        self.lease = Lease(self, lease, shortest / 3, reconnect_delay)
-        self.link = RegistryLink(redis_url, prefix, lost=self.lease.owe, closing=self.lease.leave_loop)
-        self._server = ""
-        self._pid = 0
-
-    @property
-    def server(self) -> str:
-        if self._pid != os.getpid():  # made at first use: a forked worker is another server
-            self._pid, self._server = os.getpid(), f"{self.server_id}.{uuid.uuid4().hex[:12]}"
-        return self._server
-
-    def tell(self, local: Local, holds: Callable[[str], bool], report: Callable[[], dict[str, Any]]) -> None:
-        self.lease.tell(local, holds, report)
-
-    async def open(self) -> None:
-        await self.lease.renew()
-        self.lease.start()
 
     def owe(self) -> None:
         self.lease.owe()
@@ -121,7 +78,7 @@ class RedisBackend(BaseBackend):
         for _ in range(2):
             reason, count, dead = await self.link.run(
                 ADMIT,
-                *(record.connection_id, _encoded(record), record.server, bounded(record.user_id)),
+                *(record.connection_id, encoded(record), record.server, bounded(record.user_id)),
                 *(max_total or 0, max_user or 0, self.lease_ms, self.registry_expiry),
             )
             if reason == b"ok":
@@ -134,7 +91,7 @@ class RedisBackend(BaseBackend):
         return refusal
 
     async def registry_remove_connection(self, connection_id: str, user_id: str | None = None) -> None:
-        await self.link.run(REMOVE, connection_id)
+        await self.forget([connection_id])
 
     async def registry_find(self, connection_id: str) -> Record | None:
         found = await self.link.call(b"HGET", f"{self.link.prefix}connections", connection_id)
@@ -147,8 +104,11 @@ class RedisBackend(BaseBackend):
         return await self._records(f"group:{bounded(group)}")
 
     async def _records(self, key: str) -> list[Record]:
-        flat = await self.link.run(MEMBERS, key)
-        return [_decoded(one.decode(), record) for one, record in zip(flat[::2], flat[1::2], strict=True)]
+        found: dict[bytes, bytes] = {}
+        async for ids in self.pages(key):
+            records = await self.link.call(b"HMGET", f"{self.link.prefix}connections", *ids)
+            found.update((one, record) for one, record in zip(ids, records, strict=True) if record)
+        return [_decoded(one.decode(), record) for one, record in found.items()]
 
     async def registry_count_connections(self) -> int:
         await self.cleanup_stale_connections()
@@ -160,8 +120,7 @@ class RedisBackend(BaseBackend):
         keys = ["connections", "servers", "reports", "users", f"server:{self.server}"]
         if user_id:
             keys.append(f"user:{bounded(user_id)}")
-        for key in keys:
-            await self.link.call(b"EXPIRE", self.link.prefix + key, self.registry_expiry)
+        await self.link.calls(*((b"EXPIRE", self.link.prefix + key, self.registry_expiry) for key in keys))
 
     # Groups
 
@@ -179,7 +138,10 @@ class RedisBackend(BaseBackend):
         return await self._set(f"in:{connection_id}")
 
     async def _set(self, key: str) -> set[str]:
-        return {Shortened(one.decode()) for one in await self.link.call(b"SMEMBERS", self.link.prefix + key)}
+        return {Shortened(one.decode()) async for some in self.pages(key) for one in some}
+
+    async def registry_count_group(self, group: str) -> int:
+        return int(await self.link.call(b"SCARD", f"{self.link.prefix}group:{bounded(group)}"))
 
     async def registry_users(self, limit: int | None = None) -> dict[str, int]:
         return await self._ranking("users", limit)
@@ -203,72 +165,6 @@ class RedisBackend(BaseBackend):
         flat = await self.link.call(b"ZREVRANGE", self.link.prefix + key, 0, last, b"WITHSCORES")
         ranked = zip(flat[::2], flat[1::2], strict=True)
         return {Shortened(name.decode()): int(count) for name, count in ranked}
-
-    # Servers
-
-    async def renew(self, report: str) -> list[Any]:
-        """Renew this server's lease; renew.lua says what is returned."""
-        reply: list[Any] = await self.link.run(
-            RENEW, self.server, self.lease_ms, report, self.registry_expiry, self.group_expiry
-        )
-        return reply
-
-    async def enter_all(self, local: Local, holds: Callable[[str], bool]) -> None:
-        """Update the registry from ``local``: remove this server's other connections, add these.
-
-        Connections begin and end meanwhile, so each one is read just before its command is sent; the commands
-        run in order.
-        """
-        for batch in batch_items(sorted(await self._set(f"server:{self.server}")), AT_ONCE):
-            gone = [name for name in batch if not holds(name)]
-            if gone:
-                await self.link.run(REMOVE, *gone)
-        for entries in batch_items(local(), AT_ONCE):
-            arguments: list[Any] = []
-            for record, groups in entries:
-                names = [bounded(group) for group in groups]
-                arguments += [record.connection_id, _encoded(record), bounded(record.user_id)]
-                arguments += [len(names), *names]
-            await self.link.run(ENTER, self.server, self.registry_expiry, self.group_expiry, *arguments)
-
-    async def sweep(self, server: str, *, force: bool = False) -> tuple[int, int]:
-        """Remove a dead server's connections; return how many, and how many users have none left."""
-        removed = users = 0
-        while True:
-            connections, last_of_users, left, _ = await self.link.run(
-                SWEEP, server, AT_ONCE, b"1" if force else b"0"
-            )
-            removed, users = removed + connections, users + last_of_users
-            if not left:
-                return removed, users
-
-    async def registry_servers(self) -> list[ServerInfo]:
-        await self.cleanup_stale_connections()
-        now, *flat = await self.link.run(OVERVIEW)
-        servers = []
-        for name, until, connections, report in zip(
-            flat[::4], flat[1::4], flat[2::4], flat[3::4], strict=True
-        ):
-            told = json.loads(report) if report else {}
-            instance = told.get("server_instance_id") or name.decode().rpartition(".")[0]
-            lease_s = max(0.0, (float(until) - now) / 1000)
-            at = float(told.get("at", 0.0))
-            servers.append(ServerInfo(name.decode(), instance, int(connections), lease_s, at, told))
-        return servers
-
-    async def cleanup_stale_connections(
-        self,
-        server_instance_id: str | None = None,
-        timeout: float | None = 30,
-    ) -> CleanupStats:
-        return await asyncio.wait_for(self._sweep_dead(), timeout)
-
-    async def _sweep_dead(self) -> CleanupStats:
-        removed = users = 0
-        for server in await self.link.run(DEAD):
-            connections, last_of_users = await self.sweep(server.decode())
-            removed, users = removed + connections, users + last_of_users
-        return CleanupStats(connections_removed=removed, user_mappings_cleaned=users)
 
     async def cleanup_orphaned_group_members(
         self,
@@ -319,19 +215,6 @@ class RedisBackend(BaseBackend):
 
     def registry_get_prefix(self) -> str:
         return self.link.prefix
-
-
-def _encoded(record: Record) -> str:
-    return json.dumps(
-        {
-            "s": record.server,
-            "i": record.server_instance_id,
-            "k": bounded(record.user_id),
-            "u": record.user_id,
-            "a": record.address,
-            "t": record.connected_at,
-        }
-    )
 
 
 def _decoded(connection_id: str, encoded: bytes) -> Record:

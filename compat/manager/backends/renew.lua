@@ -1,16 +1,12 @@
--- A server's sign of life. ARGV: prefix, server, lease in milliseconds, its report,
--- expiry and expiry of groups in seconds.
+-- A server's sign of life; needs the key of the servers alone. ARGV: prefix, server, lease in milliseconds,
+-- expiry in seconds.
 -- Returns {1 if its lease was running, milliseconds until another server's lease may end (-1: none),
 -- the servers whose lease has ended…}.
-local _, server, lease, report, expiry, group_expiry = unpack(ARGV)
+local _, server, lease, expiry = unpack(ARGV)
 local now = now_ms()
 local until_ms = redis.call('ZSCORE', SERVERS, server)
 redis.call('ZADD', SERVERS, now + lease, server)
-redis.call('HSET', REPORTS, server, report)
-for _, key in ipairs({CONNECTIONS, SERVERS, REPORTS, USERS, P .. 'server:' .. server}) do
-  last(key, expiry)
-end
-last(GROUPS, group_expiry)
+last(SERVERS, expiry)
 local reply = {(until_ms and tonumber(until_ms) >= now) and 1 or 0, -1}
 for _, other in ipairs(redis.call('ZRANGEBYSCORE', SERVERS, '-inf', '(' .. now)) do
   reply[#reply + 1] = other

@@ -10,13 +10,12 @@ __all__ = [
     "ADMIT",
     "DEAD",
     "ENTER",
+    "FORGET",
     "JOIN",
     "LEAVE",
-    "MEMBERS",
     "OVERVIEW",
-    "REMOVE",
     "RENEW",
-    "SWEEP",
+    "RETIRE",
 ]
 
 FOLDER = Path(__file__).parent
@@ -25,10 +24,9 @@ SHARED = ("registry",)
 ADMIT = Script(FOLDER, "admit", SHARED)
 DEAD = Script(FOLDER, "dead", SHARED)
 ENTER = Script(FOLDER, "enter", SHARED)
+FORGET = Script(FOLDER, "forget", SHARED)
 JOIN = Script(FOLDER, "join", SHARED)
 LEAVE = Script(FOLDER, "leave", SHARED)
-MEMBERS = Script(FOLDER, "members", SHARED)
 OVERVIEW = Script(FOLDER, "overview", SHARED)
-REMOVE = Script(FOLDER, "remove", SHARED)
 RENEW = Script(FOLDER, "renew", SHARED)
-SWEEP = Script(FOLDER, "sweep", SHARED)
+RETIRE = Script(FOLDER, "retire", SHARED)

@@ -102,7 +102,7 @@ class Lookups(ManagerParts):
 
     async def count_group(self, group: str) -> int:
         """Return how many connections are in a group."""
-        return len(await self.backend.group_channels(require_group(group)))
+        return await self.backend.registry_count_group(require_group(group))
 
     async def list_users(self, limit: int | None = None) -> dict[str, int]:
         """Return each user's number of connections, largest first."""

@@ -17,6 +17,8 @@ from compat.manager.utils.batching import batch_items
 __all__ = ["ConnectionRegistry"]
 
 LIMIT_REACHED = 1013
+GROUPS_AT_ONCE = 100
+"""With how many groups a connection is told to the backend at a time."""
 
 
 class ConnectionRegistry:
@@ -137,11 +139,13 @@ class ConnectionRegistry:
     def local(self) -> Iterator[tuple[Record, Sequence[str]]]:
         """Yield the connections of this process with their groups, so that the backend can be updated.
 
-        Each one is read when it is yielded; connections that have ended meanwhile are left out.
+        Each one is read when it is yielded; connections that have ended meanwhile are left out. One with many
+        groups comes several times, with some of them each.
         """
         for name, connection in tuple(self.connections.items()):
-            if self.connections.get(name) is connection:
-                yield self.record(connection), tuple(connection.groups)
+            for groups in tuple(batch_items(tuple(connection.groups), GROUPS_AT_ONCE)) or ((),):
+                if self.connections.get(name) is connection:
+                    yield self.record(connection), [one for one in groups if one in connection.groups]
 
     def holds(self, connection_id: str) -> bool:
         """Return True for a connection of this process, and for one whose registration is under way."""
