@@ -7,6 +7,7 @@ seconds, and fewer than ``burst`` during the last second. Refused entries do not
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import time
 import uuid
@@ -14,7 +15,8 @@ from collections import OrderedDict, deque
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from redis.asyncio import RedisCluster
+from redis.asyncio import BlockingConnectionPool, RedisCluster
+from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.exceptions import RedisError
 
 from compat.metrics import Throttle
@@ -145,6 +147,20 @@ class RedisWindows:
         if not self._given_away or isinstance(self._redis, RedisCluster):
             self._given_away = True
             return ScriptOnLoop(self._redis)
-        pool = self._redis.connection_pool
-        twin = type(pool)(connection_class=pool.connection_class, **pool.connection_kwargs)
-        return ScriptOnLoop(type(self._redis)(connection_pool=twin))
+        return ScriptOnLoop(type(self._redis)(connection_pool=_twin(self._redis.connection_pool)))
+
+
+def _twin(pool: Any) -> Any:
+    """Return a pool of redis-py with the options of another one, and no connection of its event loop."""
+    options = {**pool.connection_kwargs, "connection_class": pool.connection_class}
+    options["max_connections"] = pool.max_connections
+    if isinstance(pool, BlockingConnectionPool):
+        options["timeout"] = pool.timeout
+    if not isinstance(pool, SentinelConnectionPool):
+        return type(pool)(**options)
+    del options["connection_pool"]  # the pool itself
+    asked = pool.sentinel_manager
+    sentinels = copy.copy(asked)
+    sentinels.sentinels = [type(one)(connection_pool=_twin(one.connection_pool)) for one in asked.sentinels]
+    options.update(is_master=pool.is_master, check_connection=pool.check_connection)
+    return type(pool)(pool.service_name, sentinels, **options)

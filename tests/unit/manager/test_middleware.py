@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
-from redis.asyncio import Redis, RedisCluster
+from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
+from redis.asyncio.sentinel import Sentinel
 
 from compat.manager import BaseConsumer, Connection, Message
 from compat.manager.exceptions import BaseError, RateLimitError, ValidationError
@@ -283,6 +284,32 @@ def test_windows_in_redis_outlive_an_event_loop(redis_url: str, prefix: str) -> 
     windows = RedisWindows(Redis.from_url(redis_url, decode_responses=True), 2, 60, 100, prefix)
     verdicts = [asyncio.run(windows.enter("a")) for _ in range(4)]
     assert [verdict.allowed for verdict in verdicts] == [True, True, False, False]
+    asyncio.run(_forget(redis_url, f"{prefix}a"))
+
+
+def test_windows_behind_sentinels_outlive_an_event_loop(prefix: str) -> None:
+    sentinel = Sentinel([("127.0.0.1", free_port())], socket_timeout=0.2)  # type: ignore[no-untyped-call]
+    client = sentinel.master_for("chat", check_connection=True, max_connections=7)  # type: ignore[no-untyped-call]
+    windows = RedisWindows(client, 2, 60, 100, prefix)
+    windows._given_away = True  # to an event loop that is closed
+    assert asyncio.run(windows.enter("a")).allowed
+    loop = asyncio.new_event_loop()
+    pool = windows._on_loop(loop)._redis.connection_pool
+    loop.close()
+    assert pool.service_name == "chat" and pool.check_connection and pool.max_connections == 7
+    assert pool.sentinel_manager is not sentinel
+    assert pool.sentinel_manager.sentinels[0] is not sentinel.sentinels[0]
+
+
+def test_a_pool_keeps_its_limits_in_another_event_loop(redis_url: str, prefix: str) -> None:
+    pool = BlockingConnectionPool.from_url(redis_url, max_connections=3, timeout=4)
+    windows = RedisWindows(Redis(connection_pool=pool), 2, 60, 100, prefix)
+    verdicts = [asyncio.run(windows.enter("a")) for _ in range(3)]
+    assert [verdict.allowed for verdict in verdicts] == [True, True, False]
+    loop = asyncio.new_event_loop()
+    twin = windows._on_loop(loop)._redis.connection_pool
+    loop.close()
+    assert twin is not pool and (twin.max_connections, twin.timeout) == (3, 4)
     asyncio.run(_forget(redis_url, f"{prefix}a"))
 
 
