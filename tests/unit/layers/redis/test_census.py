@@ -175,7 +175,7 @@ async def test_members_that_another_process_has_swapped(make_queue: Make, wire: 
 
 
 async def test_a_count_that_was_lost_is_told_again(make_queue: Make, wire: Any) -> None:
-    layer = make_queue(lease=3)
+    layer = make_queue(lease=6)
     await member(layer)
     await wire.delete(f"{layer.prefix}:census:room", f"{layer.prefix}:leases")
     assert await layer.group_send("room", {"type": "by name"}) == (1, 0)
