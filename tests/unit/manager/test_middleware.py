@@ -289,7 +289,7 @@ def test_windows_in_redis_outlive_an_event_loop(redis_url: str, prefix: str) -> 
 
 def test_windows_behind_sentinels_outlive_an_event_loop(prefix: str) -> None:
     sentinel = Sentinel([("127.0.0.1", free_port())], socket_timeout=0.2)  # type: ignore[no-untyped-call]
-    client = sentinel.master_for("chat", check_connection=True, max_connections=7)  # type: ignore[no-untyped-call]
+    client = sentinel.master_for("chat", check_connection=True, max_connections=7)
     windows = RedisWindows(client, 2, 60, 100, prefix)
     windows._given_away = True  # to an event loop that is closed
     assert asyncio.run(windows.enter("a")).allowed
