@@ -39,7 +39,8 @@ def check_hooks(cls: type, *, sync: bool) -> None:
             check_handler(cls, name, cls.__dict__[name], sync=sync)
     groups = inspect.getattr_static(cls, "groups", None)
     if isinstance(groups, str) and groups and hasattr(cls, "websocket_connect"):
-        raise TypeError(f"{cls.__module__}.{cls.__qualname__}.groups must be a list: write [{groups!r}]")
+        where = f"{cls.__module__}.{cls.__qualname__}.groups"
+        raise TypeError(f"{where} must be a list of names: write groups = [{groups!r}]")
 
 
 def check_handler(cls: type, name: str, handler: Any, *, sync: bool) -> None:

@@ -396,7 +396,7 @@ def test_a_method_of_a_later_base_is_found_as_ever() -> None:
 @pytest.mark.parametrize("kind", [WebsocketConsumer, AsyncWebsocketConsumer])
 def test_groups_is_a_list_and_no_string(kind: Any) -> None:
     """The letters of a string would be the groups."""
-    with pytest.raises(TypeError, match=r"Member\.groups must be a list: write \['room'\]"):
+    with pytest.raises(TypeError, match=r"Member\.groups must be a list of names: write groups = \['room'\]"):
         type("Member", (kind,), {"groups": "room"})
     mixin = type("Mixin", (), {"groups": "room"})
     with pytest.raises(TypeError, match="groups must be a list"):
