@@ -20,7 +20,7 @@ __all__ = ["AT_ONCE", "KEPT_FOR_EVER", "RegistryUpkeep", "encoded"]
 
 AT_ONCE = 400
 """How many connections and groups one command reads, adds or removes, or a few more; Redis does nothing else
-meanwhile, for some 20 ms at most."""
+meanwhile, for some 4 ms."""
 LOOKED_AT = 200
 """How many connections are looked at with each sign of life, whether their servers exist."""
 KEPT_FOR_EVER = 10 * 365 * 86400
