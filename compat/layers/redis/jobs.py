@@ -265,10 +265,7 @@ class JobReader(Reader):
                 else:
                     self._grouped.add(channel)
         self._ever = self._ever or len(errors) < len(wanted)
-        where = self.shards.hosts[self.index].where
-        for channel, refused in errors.items():
-            if not self._ever or not self._refusals.note(channel, where, refused):
-                raise refused
+        self._refusals.leave_out(errors, self.shards.hosts[self.index].where, ever=self._ever)
         return not errors
 
     async def _read(self, link: Link, wanted: dict[str, int]) -> None:

@@ -305,10 +305,7 @@ class PlainReader(Reader):
                 self._pace[channel] = (ahead, steady())
             for member, score in zip(reply[::2], reply[1::2], strict=True):
                 self._give(channel, member, score)
-        where = self.shards.hosts[self.index].where
-        for channel, error in errors.items():
-            if not self.ever or not self._refusals.note(channel, where, error):
-                raise error
+        self._refusals.leave_out(errors, self.shards.hosts[self.index].where, ever=self.ever)
         self.proven(asked)
         return found or bool(errors)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from compat.clock import steady
 from compat.metrics import Throttle
@@ -24,7 +24,7 @@ class Refusals:
         """When each is tried again, by ``steady()``."""
         self._throttle = Throttle()
 
-    def note(self, channel: str, where: str, error: BaseException) -> bool:
+    def _note(self, channel: str, where: str, error: BaseException) -> bool:
         """Leave a channel out for a while, and log it; return False for an error that may soon be over."""
         if not isinstance(error, RedisUnavailable) or error.reason not in LASTING:
             return False
@@ -32,6 +32,15 @@ class Refusals:
         if self._throttle.due(channel):
             log.error("nobody gets the messages of channel %s at %s: %s", channel, where, error.reason)
         return True
+
+    def leave_out(self, errors: Mapping[str, BaseException], where: str, *, ever: bool) -> None:
+        """Leave the channels out that had these errors; raise the first that may soon be over.
+
+        ``ever``: the host has given a channel's messages before; if not, no error is a channel's own.
+        """
+        for channel, error in errors.items():
+            if not ever or not self._note(channel, where, error):
+                raise error
 
     def without(self, channels: Iterable[str]) -> list[str]:
         """Return those of ``channels`` that are not left out now."""
