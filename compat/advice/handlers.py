@@ -12,7 +12,15 @@ import inspect
 import types
 from typing import Any
 
-__all__ = ["HOOKS", "check_handler", "check_hooks", "check_made", "complaint", "require_application"]
+__all__ = [
+    "HOOKS",
+    "check_handler",
+    "check_hooks",
+    "check_made",
+    "complaint",
+    "require_application",
+    "require_list",
+]
 
 HOOKS = (
     "connect",
@@ -38,9 +46,18 @@ def check_hooks(cls: type, *, sync: bool) -> None:
         if name in cls.__dict__:
             check_handler(cls, name, cls.__dict__[name], sync=sync)
     groups = inspect.getattr_static(cls, "groups", None)
-    if isinstance(groups, str) and groups and hasattr(cls, "websocket_connect"):
-        where = f"{cls.__module__}.{cls.__qualname__}.groups"
-        raise TypeError(f"{where} must be a list of names: write groups = [{groups!r}]")
+    if groups and hasattr(cls, "websocket_connect"):
+        require_list(cls, "groups", groups, "names")
+
+
+def require_list(cls: type, attribute: str, value: Any, of: str) -> None:
+    """Raise TypeError if the ``value`` of a list attribute is one string or class instead."""
+    if isinstance(value, str | type):
+        shown = repr(value) if isinstance(value, str) else value.__name__
+        raise TypeError(
+            f"{cls.__module__}.{cls.__qualname__}.{attribute} must be a list of {of}: write "
+            f"{attribute} = [{shown}]"
+        )
 
 
 def check_handler(cls: type, name: str, handler: Any, *, sync: bool) -> None:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Generic
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from compat.advice.handlers import require_list
 from compat.engine.handshake import refuse_unless_decided
 from compat.engine.reports import named
 from compat.exceptions import AcceptConnection, DenyConnection
@@ -72,9 +73,7 @@ class AsyncJsonWebsocketConsumer(
         base = AsyncJsonWebsocketConsumer
         cls._sends_plainly = all(_same(cls, base, name) for name in SEEING_OUTPUT)
         cls._sees_topics = not _same(cls, base, "send_topic_json")
-        for attribute in ("groups", "extra_groups"):
-            if isinstance(vars(cls).get(attribute), str):
-                listed(cls, attribute, vars(cls)[attribute], "groups")
+        require_list(cls, "extra_groups", vars(cls).get("extra_groups"), "groups")
         for topic in listed(cls, "topics", cls.topics, "topic classes"):
             if not (isinstance(topic, type) and issubclass(topic, Topic)):
                 raise TypeError(f"{cls.__qualname__}.topics must hold subclasses of Topic; found {topic!r}")

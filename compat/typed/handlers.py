@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
+from compat.advice.handlers import require_list
 from compat.typed.camel import reader
 from compat.typed.decorators import Handler, Kind, handler_of
 from compat.typed.messages import ACTION, BaseMessage, literal_values
@@ -113,12 +114,7 @@ def _refuse_own_name(cls: type, name: str, handler: Handler) -> None:
 
 def listed(cls: type, attribute: str, value: Any, of: str) -> tuple[Any, ...]:
     """Return the members of a list attribute. Raise TypeError for a string or a class instead of a list."""
-    if isinstance(value, str | type):
-        shown = repr(value) if isinstance(value, str) else value.__name__
-        raise TypeError(
-            f"{cls.__module__}.{cls.__qualname__}.{attribute} must be a list of {of}: write "
-            f"{attribute} = [{shown}]"
-        )
+    require_list(cls, attribute, value, of)
     return tuple(value or ())
 
 
