@@ -177,6 +177,18 @@ async def test_what_is_told_of_a_connection(servers: Any) -> None:
     await here(two, {"eight": 1})
 
 
+async def test_told_twice_at_once_it_is_still_here(servers: Any, short: None) -> None:
+    one, two = servers()
+    ear = await (await Tab.open(two, hears=True)).track("ear")
+    tab = await Tab.open(one)
+    await asyncio.gather(*(tab.track("7", {"n": n}) for n in (1, 2, 3)))
+    other = await (await Tab.open(one)).track("bob")
+    await other.close()
+    await until_async(lambda: "bob" in ear.left(), "who leaves after it has left")
+    assert ear.left() == ["bob"]
+    assert (await two.presence("chat_x"))["7"]["metas"] == [{"n": 3}]
+
+
 async def test_a_key_may_be_any_text(servers: Any) -> None:
     one, two = servers()
     for key in ('k:"\\\u2028', "v", "", "ü" * 200):

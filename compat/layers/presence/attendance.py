@@ -119,7 +119,7 @@ class Attendance:
                 if version == TOO_MANY:
                     self._forget(place)
                     self._too_many(place)
-                elif not self._is(attendee, place, told) and place not in self._departing:
+                elif not self._is_here(attendee, place) and place not in self._departing:
                     self.in_background(self._depart(place, "soon"))
         except BaseException:
             # Perhaps it has entered: without an answer that is not known.

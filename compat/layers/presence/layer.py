@@ -61,8 +61,8 @@ class KeepsPresence(BaseChannelLayer):
         self.attend(channel, {}, hears=False)
         attendee, persons = attendance.attendees[channel], person_group(place.key)
         if persons not in attendee.persons:
-            attendee.persons.add(persons)
             await self.group_add(persons, channel)
+            attendee.persons.add(persons)
         await _on(attendance, attendance.enter(place, told))
 
     async def untrack(self, group: str, channel: str) -> None:
