@@ -70,7 +70,7 @@ class BaseBackend(Messaging, abc.ABC):
 
     @abc.abstractmethod
     async def registry_remove_connection(self, connection_id: str, user_id: str | None = None) -> None:
-        """Remove a connection, also from its groups; do nothing if it is unknown."""
+        """Remove a connection, also from its groups; do nothing if it is unknown, or another server's."""
 
     @abc.abstractmethod
     async def registry_join(self, connection_id: str, group: str, max_groups: int | None = None) -> Joining:

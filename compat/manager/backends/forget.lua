@@ -1,9 +1,9 @@
--- Forget connections. ARGV: prefix, how many connections and groups at most, server, 1 if whatever its lease
--- says, and the ids. If a server is named, only its connections are forgotten, if its lease has ended.
+-- Forget connections of a server whose lease has ended. ARGV: prefix, how many connections and groups at most,
+-- server, 1 if whatever its lease says, and the ids; what another server has is left to it.
 -- Returns {how many of the ids are done, connections forgotten, users that have none left, 1 if the server is
 -- alive}. An id is not done while it has more groups than there was time for.
 local left, server, force = tonumber(ARGV[2]), ARGV[3], ARGV[4]
-if server ~= '' and force ~= '1' then
+if force ~= '1' then
   local away = elsewhere({CONNECTIONS, SERVERS})
   if away then
     return away
@@ -24,7 +24,7 @@ local function forget(id)
   end
   local record = redis.call('HGET', CONNECTIONS, id)
   record = record and cjson.decode(record)
-  if server ~= '' and not (record and record.s == server) then
+  if record and record.s ~= server then
     away = elsewhere(places(server, ''))
     if not away then
       redis.call('SREM', P .. 'server:' .. server, id)
@@ -34,7 +34,7 @@ local function forget(id)
   end
 
   local groups = redis.call('SRANDMEMBER', joined, left)
-  local keys = record and places(record.s, record.k) or {CONNECTIONS, joined}
+  local keys = places(server, record and record.k or '')
   if #groups > 0 then
     keys[#keys + 1] = GROUPS
   end
@@ -54,9 +54,9 @@ local function forget(id)
     return nil
   end
   done = done + 1
+  redis.call('SREM', P .. 'server:' .. server, id)
   if record then
     redis.call('HDEL', CONNECTIONS, id)
-    redis.call('SREM', P .. 'server:' .. record.s, id)
     connections = connections + 1
     if record.k ~= '' then
       local _, others = take_out(P .. 'user:' .. record.k, id, USERS, record.k)

@@ -91,7 +91,7 @@ class RedisBackend(RegistryUpkeep):
         return refusal
 
     async def registry_remove_connection(self, connection_id: str, user_id: str | None = None) -> None:
-        await self.forget([connection_id])
+        await self.forget([connection_id], self.server, force=True)
 
     async def registry_find(self, connection_id: str) -> Record | None:
         found = await self.link.call(b"HGET", f"{self.link.prefix}connections", connection_id)

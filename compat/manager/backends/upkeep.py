@@ -106,7 +106,7 @@ class RegistryUpkeep(BaseBackend):
         """
         async for left in self.pages(f"server:{self.server}"):
             while left := [name for name in left if not holds(name.decode())]:
-                del left[: (await self._forget(left))[0]]
+                del left[: (await self._forget(left, self.server, force=True))[0]]
                 await between()
         for entries in _batches(local()):
             arguments: list[Any] = []
@@ -122,18 +122,18 @@ class RegistryUpkeep(BaseBackend):
     async def forget(
         self,
         ids: Iterable[str | bytes],
-        server: str = "",
+        server: str,
         *,
         force: bool = False,
         between: Between = nothing_due,
     ) -> tuple[int, int, bool]:
-        """Remove connections; if ``server`` is named, its own only, and if its lease has ended or ``force``.
+        """Remove connections of ``server``, if its lease has ended or ``force``; those of others stay.
 
         Returns how many there were, how many users have none left, and whether the server is alive.
         """
         left, removed, users = list(ids), 0, 0
         while left:
-            done, connections, last_of_users, alive = await self._forget(left, server, force)
+            done, connections, last_of_users, alive = await self._forget(left, server, force=force)
             removed, users = removed + connections, users + last_of_users
             if alive:
                 return removed, users, True
@@ -141,7 +141,7 @@ class RegistryUpkeep(BaseBackend):
             await between()
         return removed, users, False
 
-    async def _forget(self, ids: Sequence[str | bytes], server: str = "", force: bool = False) -> list[int]:
+    async def _forget(self, ids: Sequence[str | bytes], server: str, *, force: bool) -> list[int]:
         """Remove as many as one command may; forget.lua says what is returned."""
         reply: list[int] = await self.link.run(FORGET, AT_ONCE, server, b"1" if force else b"0", *ids)
         return reply

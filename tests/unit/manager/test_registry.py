@@ -12,7 +12,7 @@ from compat.manager.backends.records import Record
 from compat.manager.backends.scripts import ENTER, FORGET
 from compat.manager.backends.upkeep import AT_ONCE
 from compat.redis.scripts import Script
-from tests.unit.manager.conftest import MakeManager, connector
+from tests.unit.manager.conftest import MakeManager, connector, where
 
 Entries = list[tuple[Record, Sequence[str]]]
 
@@ -106,6 +106,25 @@ async def test_a_large_group_is_read_in_parts(registry: RedisBackend) -> None:
     assert (
         await registry.registry_count_group("room") == many + 1 == len(await registry.group_channels("room"))
     )
+
+
+async def test_a_server_removes_no_connection_that_another_one_has_taken_over(
+    registry: RedisBackend, kind: str, prefix: str, request: pytest.FixtureRequest
+) -> None:
+    other = RedisBackend(where(kind, request), channel_prefix=prefix)
+    assert await registry.registry_admit(registry.record("c1", "alice")) is None
+    await other.sweep(registry.server, force=True)
+    taken = other.record("c1", "bob")
+    assert await other.registry_admit(taken) is None
+    await other.registry_join("c1", "room")
+    await registry.link.call(b"SADD", f"{registry.link.prefix}server:{registry.server}", b"c1")
+    await registry.registry_remove_connection("c1", "alice")
+    await registry.link.call(b"SADD", f"{registry.link.prefix}server:{registry.server}", b"c1")
+    await registry.enter_all(lambda: iter(()), lambda name: False)
+    assert await registry.registry_find("c1") == taken
+    assert await registry.group_channels("room") == {"c1"}
+    await other.cleanup()
+    assert await registry.registry_find("c1") is None and not await registry.group_channels("room")
 
 
 async def test_connections_of_a_server_that_does_not_exist_are_removed(registry: RedisBackend) -> None:
