@@ -106,7 +106,7 @@ class LayerMetrics:
             "reconnects",
             "replayed",
         ),
-        *("_drops", "sent", "taken_out", "throttle"),
+        *("_drops", "outages", "sent", "taken_out", "throttle"),
     )
 
     def __init__(self) -> None:
@@ -130,6 +130,7 @@ class LayerMetrics:
         self.gaps: deque[Gap] = deque(maxlen=KEPT_GAPS)
         """The last outages of the layer's server, during which messages to this process may be lost."""
         self.throttle = Throttle()
+        self.outages = Throttle()
         self._drops = Throttle()
         """Apart: however many channels lose messages, the line of an outage is not held back."""
 

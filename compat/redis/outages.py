@@ -46,10 +46,11 @@ class OutageLog:
         """
         self._affected.setdefault(index, set()).add(who)
         causes = self._causes.setdefault(index, set())
-        if error.reason not in causes:
-            causes.add(error.reason)
-            due = self.layer.metrics.throttle.due(("outage", index, error.reason))
-            if due and len(causes) > 1:
+        is_new = error.reason not in causes
+        causes.add(error.reason)
+        if is_new or index not in self._logged:  # soon after another one its line is late
+            due = self.layer.metrics.outages.due((index, error.reason), int(is_new))
+            if due and index in self._logged:
                 log.info(
                     "%s: Redis at %s: %s", self.layer.name(), self.shards.hosts[index].where, error.reason
                 )

@@ -1,0 +1,88 @@
+"""The log lines of outages: one when an outage begins and one when it ends, however often one comes."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from compat import metrics
+from compat.metrics import LOG_EVERY_S, MOST_CAUSES, LayerMetrics
+from compat.redis.connection import RedisUnavailable
+from compat.redis.outages import OutageLog
+from tests.support.logs import recorded
+
+
+class Layer:
+    """What an ``OutageLog`` uses of a layer."""
+
+    on_disconnect = on_reconnect = None
+
+    def __init__(self) -> None:
+        self.metrics = LayerMetrics()
+
+    def name(self) -> str:
+        return "the layer"
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    clock = SimpleNamespace(at=1000.0)
+    monkeypatch.setattr(metrics, "time", SimpleNamespace(monotonic=lambda: clock.at))
+    return clock
+
+
+def outages() -> OutageLog:
+    shards: Any = SimpleNamespace(hosts=[SimpleNamespace(where="localhost:6379")])
+    return OutageLog(Layer(), shards, lambda message: None)
+
+
+def lose(log: OutageLog, reason: str = "refused") -> None:
+    log.lost(0, RedisUnavailable(f"no Redis: {reason}", reason), "the reader", 1.0)
+
+
+def lines(records: Any) -> list[str]:
+    return ["back" if "is back" in one.getMessage() else one.getMessage() for one in records.kept]
+
+
+def test_an_outage_soon_after_another_one_is_logged_if_it_lasts(now: SimpleNamespace) -> None:
+    log = outages()
+    with recorded() as records:
+        lose(log)
+        log.back(0, "the reader")
+        now.at += LOG_EVERY_S / 3
+        lose(log)
+        lose(log)
+        assert lines(records) == ["no Redis: refused. Trying again until it answers", "back"]
+        now.at += LOG_EVERY_S
+        lose(log)
+        lose(log)
+        now.at += 10 * LOG_EVERY_S
+        lose(log)
+        log.back(0, "the reader")
+    assert lines(records)[2:] == ["no Redis: refused. Trying again until it answers", "back"]
+
+
+def test_short_outages_are_logged_once_a_minute(now: SimpleNamespace) -> None:
+    log = outages()
+    with recorded() as records:
+        for _ in range(3):
+            lose(log)
+            log.back(0, "the reader")
+            now.at += 1
+        assert len(records.kept) == 2
+        now.at += LOG_EVERY_S
+        lose(log)
+    assert lines(records)[2:] == [
+        "no Redis: refused. Trying again until it answers (3 times since the last report)"
+    ]
+
+
+def test_other_lines_do_not_hold_back_that_of_an_outage(now: SimpleNamespace) -> None:
+    log = outages()
+    for number in range(MOST_CAUSES + 1):
+        log.layer.metrics.throttle.due(("group", number))
+    with recorded() as records:
+        lose(log)
+    assert len(records.kept) == 1
