@@ -23,7 +23,7 @@ WORDS = (
 SECRET = re.compile(rf"{WORDS}|pass$|(?:^|[-_])(?:pin|sid)$", re.IGNORECASE)
 """What the keys of secrets contain."""
 SECRET_IN_TEXT = re.compile(
-    rf"(?:(?:{WORDS})[\w-]{{0,20}}|pass|(?<![a-z])(?:pin|sid))[\"']?\s{{0,4}}[:=]", re.IGNORECASE
+    rf"(?:(?:{WORDS})[\w-]{{0,20}}|pass|(?<![a-z])(?:pin|sid))\\{{0,8}}[\"']?\s{{0,4}}[:=]", re.IGNORECASE
 )
 """The same key in a text, before its value."""
 NAMES, VALUES = frozenset(("name", "key", "field", "header")), frozenset(("value", "values"))
@@ -75,7 +75,7 @@ class _Redacting:
             return self._dict(value, depth - 1)
         if isinstance(value, list | tuple):
             if len(value) == 2 and _is_secret(value[0]):
-                return [value[0], HIDDEN]
+                return [self.shown(value[0], depth - 1), HIDDEN]
             listed = [self.shown(one, depth - 1) for one in value[: min(MAX_ITEMS, self.values)]]
             return (
                 listed if len(value) == len(listed) else [*listed, f"{MORE} {len(value) - len(listed)} more"]
