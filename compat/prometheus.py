@@ -57,7 +57,8 @@ class Counted(NamedTuple):
 class Read(NamedTuple):
     """A metric: its name, whether it counts up, its help text, and where in ``snapshot()`` its value is.
 
-    ``each``: the name of the label for the keys of the dict that is found there.
+    ``each``: the name of the label for the keys of the dict that is found there. ``from_zero``: those that it
+    has from the beginning, because Prometheus does not see by how much a sample has grown when it first came.
     """
 
     name: str
@@ -65,8 +66,14 @@ class Read(NamedTuple):
     text: str
     path: Sequence[str]
     each: str = ""
+    from_zero: Sequence[str] = ()
 
 
+REASONS = ("overflow", "expired", "queue full", "undecodable", "gone", "reset", "dead")
+WHYS = (
+    *("gone", "overflow", "stopped", "elsewhere", "user", "path"),
+    *("refused", "used", "position", "expired", "invalid"),
+)
 PER_PROCESS = (
     Read("connections", False, "Running consumers", ["connections", "current"]),
     Read("connections_accepted", True, "Websockets that consumers have accepted", ["connections", "total"]),
@@ -92,7 +99,7 @@ PER_LAYER = (
         *("presence_present", False, "Groups in which connections of this process are present, for each one"),
         ["presence", "present"],
     ),
-    Read("dropped", True, "Messages lost", ["dropped"], each="reason"),
+    Read("dropped", True, "Messages lost", ["dropped"], each="reason", from_zero=REASONS),
     Read("depth", False, "Messages that wait in this process", ["depth"]),
     Read("unavailable", False, "1 while the layer's server cannot be reached", ["away"]),
 )
@@ -109,7 +116,7 @@ OF_RESUMABLE = (
     Read("parked", False, "Resumable connections that wait for their client", ["parked"]),
     Read("resumed", True, "Returns that have found their connection", ["resumed"]),
     Read("groups", True, "Returns to a new connection whose groups have missed nothing", ["groups"]),
-    Read("lost", True, "Returns that have not found it, and ended waits", ["lost"], each="why"),
+    Read("lost", True, "Returns that have not found it, and ended waits", ["lost"], "why", WHYS),
 )
 
 
@@ -205,7 +212,8 @@ def _metric(group: str, read: Read, counted: Iterable[Counted], labels: Labels) 
         where: Mapping[str, Any] = one.counters
         for key in path:
             where = fleet.part(where, key)
-        values = fleet.part(where, last) if each else {"": where.get(last)}
+        zeros = dict.fromkeys(read.from_zero, 0)
+        values = {**zeros, **fleet.part(where, last)} if each else {"": where.get(last)}
         for key, value in values.items():
             if isinstance(value, int | float) and abs(value) < fleet.MOST:  # another version may not count it
                 label = str(key).encode(errors="replace").decode()
