@@ -127,11 +127,11 @@ class InMemoryChannelLayer(KeepsPeople, KeepsHistories, PrivateNamesOfMemory):
         # Channels sweeps in receive(). A send sweeps only if no receive() has done so for a while.
         if now >= self._unread.next_sweep + self.expiry:
             self._unread.sweep(now)
-        if not self._deliver(channel, private(message), now + self.expiry):
+        if not (kept := self._deliver(channel, private(message), now + self.expiry)):
             if self._policy(channel) == "drop":
                 raise ChannelFull(channel)
             self.count_drop(channel, "overflow")
-        self.metrics.count_sent()
+        self.metrics.count_sent(int(kept))
         scheduler = scheduler_of(asyncio.get_running_loop())
         if scheduler.backlog:
             await scheduler.relief()
