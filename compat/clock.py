@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextvars import Context
 from functools import partial
 from types import BuiltinFunctionType
 from typing import Any, Protocol
@@ -61,10 +62,11 @@ def call_later(
 ) -> Timer:
     """Call ``callback(*args)`` on ``loop`` after ``seconds``. Call this function on that loop.
 
-    While ``time.monotonic`` is replaced, a thread waits instead of the loop.
+    The callback has a context of its own: that of a connection may end before. While ``time.monotonic`` is
+    replaced, a thread waits instead of the loop.
     """
     if timers_run():
-        return loop.call_later(seconds, callback, *args)
+        return loop.call_later(seconds, callback, *args, context=Context())
     timer = _ThreadTimer(loop, callback, args)
     timer.start(seconds)
     return timer

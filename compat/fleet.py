@@ -23,6 +23,7 @@ from compat.clock import call_later, wall
 from compat.exceptions import LayerUnavailable
 from compat.layers import channel_layers
 from compat.metrics import Throttle, report_start, snapshot
+from compat.redis.loops import start_apart
 from compat.redis.waiting import SharedAnswer, within
 from compat.types import is_number
 
@@ -141,7 +142,7 @@ class _Reporter:
 
     def _report_soon(self) -> None:
         if self._loop is not None and not self._loop.is_closed():
-            self._task = self._loop.create_task(self._report_now())
+            self._task = start_apart(self._loop, self._report_now())
 
     async def _report_now(self) -> None:
         """Report, and set a timer for the next time: a task that waits would outlive its event loop."""

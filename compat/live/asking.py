@@ -19,6 +19,7 @@ from compat.engine.subscription import Subscription
 from compat.exceptions import ChannelFull, LayerUnavailable
 from compat.metrics import Throttle
 from compat.names import LIVE
+from compat.redis.loops import start_apart
 from compat.redis.waiting import settle, within
 from compat.types import Message
 
@@ -87,7 +88,7 @@ class Exchange:
         if self._subscription is not None or (self._opening is not None and not self._opening.done()):
             return
         if layers := fleet.meeting_places():
-            self._opening = loop.create_task(self._open(layers[0]))
+            self._opening = start_apart(loop, self._open(layers[0]))
         else:  # there may be one later
             self._start_later(loop)
 

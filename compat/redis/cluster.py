@@ -19,6 +19,7 @@ from redis.asyncio.connection import AbstractConnection, parse_url
 from redis.exceptions import RedisError
 
 from compat.redis.hosts import CONNECT_TIMEOUT_S, Host, close_pool, create_pool
+from compat.redis.loops import start_apart
 from compat.redis.reasons import reason_of, redirect_of
 from compat.redis.servers import answers, info_of, major_of
 from compat.redis.waiting import within
@@ -136,7 +137,7 @@ class Cluster:
         loop = asyncio.get_running_loop()
         asking = self._asking.get(loop)
         if asking is None:
-            asking = self._asking[loop] = loop.create_task(self._ask_all())
+            asking = self._asking[loop] = start_apart(loop, self._ask_all())
             asking.add_done_callback(lambda task: self._asked(loop, task))
         return await asyncio.shield(asking)
 

@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 from redis.asyncio import ConnectionPool
 
 from compat.redis.connection import Link
+from compat.redis.loops import start_apart
 from compat.redis.sentinels import follow_master
 
 __all__ = ["Following"]
@@ -70,7 +71,7 @@ class Following:
     def _follow(self, index: int) -> None:
         if index not in self._tasks:
             following = follow_master(self._pool(index), lambda: self._moved(index))
-            self._tasks[index] = self._loop.create_task(following)
+            self._tasks[index] = start_apart(self._loop, following)
 
     def _moved(self, index: int) -> None:
         for opening in tuple(self._opening.get(index, ())):

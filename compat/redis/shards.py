@@ -21,6 +21,7 @@ from compat.redis.connection import Explain, Link, Redirected, RedisUnavailable
 from compat.redis.encoding import Argument
 from compat.redis.following import Following
 from compat.redis.hosts import Host, close_pool
+from compat.redis.loops import start_apart
 from compat.redis.reasons import WAIT
 from compat.redis.scripts import Script
 from compat.redis.servers import Server
@@ -145,7 +146,7 @@ class Shards:
             raise self.explain(self.hosts[index], reason)
         opening = self._opening.get(index)
         if opening is None:
-            opening = self._opening[index] = self._loop.create_task(self._open(index))
+            opening = self._opening[index] = start_apart(self._loop, self._open(index))
         opened = await shared(opening)
         if isinstance(opened, str):
             raise self.explain(self.hosts[index], opened)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -579,3 +582,47 @@ async def test_what_the_live_page_asks_counts_nowhere(make: Make, kind: Kind) ->
     assert (layer.metrics.sent, layer.metrics.delivered) == (1, 1)
     for subscription in both:
         await subscription.end()
+
+
+class Request:
+    """What the context of a connection holds: its scope, and who its log records are about."""
+
+
+current: ContextVar[Request | None] = ContextVar("current", default=None)
+
+
+@pytest.mark.layers(ours=True)
+@pytest.mark.quick_kinds
+async def test_no_task_of_a_layer_holds_the_context_of_a_connection(make: Make) -> None:
+    layer = make(presence={"room*": {"key": "channel"}})
+
+    async def connection() -> weakref.ref[Request]:
+        mine = Request()
+        current.set(mine)
+        channel = await layer.new_channel()
+        layer.attach(channel, inbox_of(asyncio.get_running_loop()))
+        layer.attend(channel, {}, hears=False)
+        await layer.group_add("room", channel)
+        await layer.group_send("room", {"type": "x"})
+        return weakref.ref(mine)
+
+    held = await asyncio.create_task(connection())
+
+    def is_free() -> bool:
+        gc.collect()
+        return held() is None
+
+    await until_async(is_free, "the context is free, though the connection is still there")
+
+
+@pytest.mark.layers(ours=True)
+@pytest.mark.quick_kinds
+async def test_a_message_to_one_consumer_is_counted_once(make: Make, kind: Kind) -> None:
+    if kind in MOVING:
+        pytest.skip("each of its two layers counts for itself")
+    layer, heard = make(), list[Any]()
+    subscription = await attached(layer, await layer.new_channel(), heard.append)
+    await layer.send(subscription.channel, {"type": "said"})
+    await until_async(lambda: len(heard) == 1, "it has come")
+    assert (layer.metrics.sent, layer.metrics.delivered) == (1, 1)
+    await subscription.end()

@@ -24,6 +24,7 @@ from compat.layers.redis.scripts import REJOIN
 from compat.redis.backoff import Backoff
 from compat.redis.connection import RedisUnavailable
 from compat.redis.encoding import Argument
+from compat.redis.loops import start_apart
 from compat.redis.reader import Outages
 from compat.redis.reasons import FOREIGN, LASTING
 from compat.redis.shards import Shards
@@ -172,7 +173,7 @@ class Membership:
 
     def _start(self) -> None:
         if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._keep())
+            self._task = start_apart(asyncio.get_running_loop(), self._keep())
 
     async def _keep(self) -> None:
         backoff = Backoff()

@@ -22,6 +22,7 @@ from compat.exceptions import LayerUnavailable
 from compat.layers.presence.attendance import Attendance
 from compat.layers.presence.people import MAX_ENTRIES, Diff, Entry, Place, Presence, shown
 from compat.layers.redis.subscriptions import Subscriptions
+from compat.redis.loops import start_apart
 from compat.redis.scripts import Script
 from compat.redis.waiting import sleep
 
@@ -82,7 +83,7 @@ class RedisPeople:
     def _start(self) -> None:
         """Show from now on that this process lives, and take out those that do not."""
         if self._beating is None:
-            self._beating = self._station.loop.create_task(self._beat())
+            self._beating = start_apart(self._station.loop, self._beat())
 
     # To write
 

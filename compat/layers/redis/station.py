@@ -24,6 +24,7 @@ from compat.layers.redis.receipts import Receipt, Receipts
 from compat.names import is_counted
 from compat.redis.backoff import Backoff
 from compat.redis.connection import RedisUnavailable
+from compat.redis.loops import start_apart
 from compat.redis.outages import OutageLog
 from compat.redis.scripts import Script
 from compat.redis.shards import Shards
@@ -246,7 +247,7 @@ class Station:
         """
         if index not in self._probes:
             self.outages.lost(index, error, self, wall() if since is None else since)
-            probe = self._probes[index] = self.loop.create_task(self._probe(index))
+            probe = self._probes[index] = start_apart(self.loop, self._probe(index))
             probe.add_done_callback(lambda task: self._probes.pop(index, None))
 
     async def _probe(self, index: int) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from compat.manager.backends.records import Record
 from compat.manager.exceptions import BackendError
 from compat.redis.backoff import Backoff
+from compat.redis.loops import start_apart
 
 if TYPE_CHECKING:
     from compat.manager.backends.upkeep import RegistryUpkeep
@@ -69,7 +70,7 @@ class Lease:
             if self._loop is loop or self._loop.is_running():
                 return
         self._loop, self._wake = loop, asyncio.Event()
-        self._task = loop.create_task(self._keep(), name="compat-manager-lease")
+        self._task = start_apart(loop, self._keep())
 
     def owe(self) -> None:
         """Write every connection to the registry again, as soon as possible."""
