@@ -11,16 +11,17 @@ from compat import metrics
 from compat.metrics import LOG_EVERY_S, MOST_CAUSES, LayerMetrics
 from compat.redis.connection import RedisUnavailable
 from compat.redis.outages import OutageLog
+from compat.types import Message
 from tests.support.logs import recorded
 
 
 class Layer:
     """What an ``OutageLog`` uses of a layer."""
 
-    on_disconnect = on_reconnect = None
-
     def __init__(self) -> None:
         self.metrics = LayerMetrics()
+        self.on_disconnect: Message | None = None
+        self.on_reconnect: Message | None = None
 
     def name(self) -> str:
         return "the layer"
