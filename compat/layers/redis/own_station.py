@@ -85,7 +85,7 @@ class OwnStation(Station):
     def ended(self, channel: str) -> None:
         """Remember that a channel has been detached, while messages for it may still arrive."""
         self.boxes.pop(channel, None)
-        self._ended[channel] = steady() + self._expiry_s
+        self._ended[channel] = self.swept() + self._expiry_s  # messages to groups do not sweep
 
     def swept(self) -> float:
         """Return the time, by ``steady()``, and sweep if it is due."""
