@@ -31,6 +31,8 @@ class OwnChannels(RedisLayer[S]):
         super().__init__(**options)
         self._owners: dict[str, S] = {}
         """Maps a client prefix to the station that reads its channels."""
+        self._named: set[str] = set()
+        """The client prefixes of which a channel is known; they outlive the loops of their stations."""
         self._client_prefix = ""
         self._pid = os.getpid()
         self._lock = new_lock()
@@ -43,15 +45,18 @@ class OwnChannels(RedisLayer[S]):
     def client_prefix(self) -> str:
         """The part of channel names before "!": 32 hex digits, different for each process and event loop."""
         stations = self._stations.all()
-        return stations[0].client_prefix if stations else self._next_client_prefix()
+        if stations:
+            return stations[0].client_prefix
+        with self._lock:
+            return self._next_client_prefix()
 
     def _next_client_prefix(self) -> str:
-        with self._lock:
-            if not self._client_prefix or self._pid != os.getpid():
-                self._client_prefix = uuid.uuid4().hex
-            if self._pid != os.getpid():  # a forked process does not read the channels of its parent
-                self._pid, self._owners = os.getpid(), {}
-            return self._client_prefix
+        """Return the client prefix of the next station; call it with the lock held."""
+        if not self._client_prefix or self._pid != os.getpid():
+            self._client_prefix = uuid.uuid4().hex
+        if self._pid != os.getpid():  # a forked process does not read the channels of its parent
+            self._pid, self._owners, self._named = os.getpid(), {}, set()
+        return self._client_prefix
 
     # Channels
 
@@ -60,6 +65,7 @@ class OwnChannels(RedisLayer[S]):
         station = self._station()
         if station is None:
             return await background.run(self.new_channel(prefix))
+        self._named.add(station.client_prefix)
         channel = f"{prefix}.{station.client_prefix}!{uuid.uuid4().hex}"
         station.made(channel)
         return channel
@@ -121,10 +127,18 @@ class OwnChannels(RedisLayer[S]):
     # Event loops
 
     def _new_station(self, loop: asyncio.AbstractEventLoop) -> S:
-        prefix, self._client_prefix = self._next_client_prefix(), ""
+        with self._lock:
+            prefix, self._client_prefix = self._next_client_prefix(), ""
         station = self._make_station(loop, prefix)
-        self._owners[prefix] = station
+        with self._lock:
+            self._owners[prefix] = station
         return station
+
+    def closed(self, station: S) -> None:
+        """Forget a station whose loop is being closed, unless another loop may read its channels."""
+        with self._lock:
+            if station.client_prefix not in self._named:
+                self._owners.pop(station.client_prefix, None)
 
     def client_prefixes(self) -> list[str]:
         """Return the client prefixes of this process's event loops."""
@@ -139,12 +153,14 @@ class OwnChannels(RedisLayer[S]):
         return "!" in channel and lease_of(channel) in self._owners
 
     def _owner(self, channel: str) -> S:
-        owner = self._owners.get(lease_of(channel))
+        client_prefix = lease_of(channel)
+        owner = self._owners.get(client_prefix)
         if owner is None:
             raise AssertionError(
                 f"Wrong client prefix: {channel!r} was not made by this layer in this process, and only the "
                 "process that made a channel can receive from it"
             )
+        self._named.add(client_prefix)
         return owner
 
     def _reader(self, channel: str) -> S | None:

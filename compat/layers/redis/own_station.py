@@ -31,6 +31,7 @@ class OwnStation(Station):
     ) -> None:
         super().__init__(layer, loop, link_lost)
         self._owns: Callable[[str], bool] = partial(layer.owns, self)
+        self._closed: Callable[[], None] = partial(layer.closed, self)
         self.client_prefix = client_prefix
         self._expiry_s = expiry_s
         self._ended: dict[str, float] = {}
@@ -107,3 +108,9 @@ class OwnStation(Station):
     def adopt(self, other: OwnStation) -> None:
         """Take over the mailboxes of a station whose loop is closed."""
         self.boxes.update({name: box for name, box in other.boxes.items() if isinstance(box, Mailbox)})
+
+    async def aclose(self) -> None:
+        try:
+            await super().aclose()
+        finally:
+            self._closed()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
 from typing import Any
@@ -57,3 +59,34 @@ async def test_channels_that_ended_long_ago_are_forgotten(
             await layer.detach(channel)
         later.by_s += EXPIRY_S / 2
     assert len(layer._stations.here()._ended) <= 25, "those of two expiries and a half"
+
+
+def test_event_loops_that_only_send_leave_nothing(kind: str, redis_url: str) -> None:
+    """As in a job queue whose jobs call `asyncio.run`."""
+    layer = ON_REDIS[kind](hosts=[redis_url], prefix=unique_prefix())
+    stations: list[weakref.ref[Any]] = []
+
+    async def send() -> None:
+        await layer.group_send("room", {"type": "x"})
+        stations.append(weakref.ref(layer._stations.here()))
+
+    for _ in range(4):
+        asyncio.run(send())
+    gc.collect()
+    assert layer.client_prefixes() == []
+    assert [station() for station in stations] == [None] * 4
+
+
+def test_a_channel_outlives_its_event_loops(kind: str, redis_url: str) -> None:
+    """Each loop that reads it takes it over from the one before, and keeps no client prefix of its own."""
+    layer = ON_REDIS[kind](hosts=[redis_url], prefix=unique_prefix())
+    channel = asyncio.run(layer.new_channel())
+
+    async def receive() -> Any:
+        return await asyncio.wait_for(layer.receive(channel), 20)
+
+    for _ in range(3):
+        asyncio.run(layer.send(channel, {"type": "x"}))
+        assert asyncio.run(receive()) == {"type": "x"}
+    assert [prefix in channel for prefix in layer.client_prefixes()] == [True]
+    asyncio.run(layer.flush())
