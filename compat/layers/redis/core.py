@@ -145,6 +145,7 @@ class RedisChannelLayer(OwnChannels[QueueStation], PrivateNamesOfQueue):
     async def group_add(self, group: str, channel: str, last: int | None = None) -> None:
         """Add ``channel`` to ``group``; raise LayerUnavailable if Redis cannot be reached.
 
+        Do nothing for the channel of a consumer that has just ended.
         ``last``: see ``InMemoryChannelLayer``; channels that are read elsewhere get no earlier messages.
         """
         self.require_valid_group_name(group)

@@ -48,7 +48,7 @@ class Membership:
     member expires ``group_expiry`` seconds after it has joined. ``queue``: the shared queue of the channels
     that are counted; an empty one counts none. ``arrived()``: see ``Census``.
     ``entered(groups)`` is called when memberships that Redis may have lost are there again, and
-    ``removed(group, channel)`` when another process has removed a channel from a group.
+    ``removed(group, channel)`` when a member has expired, or another process has removed it.
     """
 
     def __init__(
@@ -298,6 +298,7 @@ class Membership:
                     joined = members[channel] = now
                 if joined is None or joined < oldest:
                     self._forget(group, channel)
+                    self._removed(group, channel)
                     continue
                 by_lease.setdefault(lease_of(channel), []).extend((repr(joined), channel))
             for lease, entries in by_lease.items():

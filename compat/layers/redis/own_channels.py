@@ -149,8 +149,9 @@ class OwnChannels(RedisLayer[S]):
         return self._owners.get(lease_of(channel)) is station
 
     def made_here(self, channel: str) -> bool:
-        """Return True if this layer has made ``channel`` in this process."""
-        return "!" in channel and lease_of(channel) in self._owners
+        """Return True if this layer has made ``channel`` in this process, and it has not just ended."""
+        owner = self._reader(channel)
+        return owner is not None and not owner.has_ended(channel)
 
     def _owner(self, channel: str) -> S:
         client_prefix = lease_of(channel)

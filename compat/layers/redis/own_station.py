@@ -75,7 +75,7 @@ class OwnStation(Station):
 
     def unknown(self, channel: str) -> Mailbox | None:
         """Return a new mailbox for a channel of this loop; None if the channel has ended or is not ours."""
-        if channel in self._ended or not self._owns(channel):
+        if self.has_ended(channel) or not self._owns(channel):
             return None
         return self.require_mailbox(channel)
 
@@ -87,6 +87,10 @@ class OwnStation(Station):
         """Remember that a channel has been detached, while messages for it may still arrive."""
         self.boxes.pop(channel, None)
         self._ended[channel] = self.swept() + self._expiry_s  # messages to groups do not sweep
+
+    def has_ended(self, channel: str) -> bool:
+        """Return True for a detached channel, for ``expiry`` seconds or more, unless it is read again."""
+        return channel in self._ended
 
     def swept(self) -> float:
         """Return the time, by ``steady()``, and sweep if it is due."""

@@ -61,6 +61,8 @@ class QueueStation(OwnStation):
         if not self.layer.owns(self, channel):
             await self._add_elsewhere(group, channel)
             return
+        if self.has_ended(channel):  # the consumer has left a task or a thread behind
+            return
         self.note_joined(group, channel)
         try:
             joining = self._membership(group).join(group, channel)
@@ -108,7 +110,7 @@ class QueueStation(OwnStation):
         await self.shards.run(shard, DISCARD, there, *about)
 
     def _removed(self, group: str, channel: str) -> None:
-        """Record that another process has removed a channel of this loop from a group."""
+        """Record that a channel of this loop has left a group: it was removed elsewhere, or has expired."""
         self.note_left(group, channel)
         self.kept.leave(group, channel)
 

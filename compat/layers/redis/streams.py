@@ -192,6 +192,7 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
     async def group_add(self, group: str, channel: str, last: int | None = None) -> None:
         """Add a channel of this process to ``group``; ``last``: see ``InMemoryChannelLayer``.
 
+        Do nothing for the channel of a consumer that has just ended.
         Raises RuntimeError for any other channel, LayerUnavailable without Redis.
         """
         self.require_valid_group_name(group)

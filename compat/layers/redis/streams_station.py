@@ -89,6 +89,8 @@ class StreamsStation(OwnStation):
 
     async def join(self, group: str, channel: str, last: int | None = None) -> None:
         """Add a channel of this loop to a group; return when all later messages will be received."""
+        if self.has_ended(channel):  # the consumer has left a task or a thread behind
+            return
         topic = self.keys.history_topic(group)
         members = self.kept.expect(group)
         self._by_topic[topic] = group
