@@ -90,6 +90,10 @@ class Gap:
         """Note that it began at ``since``, if that is earlier than what was known."""
         self.began = min(self.began, since)
 
+    def end(self, now: float) -> None:
+        """Note that it is over."""
+        self.ended = now
+
 
 class LayerMetrics:
     """The counters of one channel layer in this process."""
@@ -172,7 +176,7 @@ class LayerMetrics:
 
     def gap_ends(self, gap: Gap, now: float) -> float:
         """Note that the server is back; return how long the outage was, in seconds."""
-        gap.ended = now
+        gap.end(now)
         self.reconnects += 1
         return now - gap.began
 

@@ -84,6 +84,15 @@ class OutageLog:
         if self.layer.on_reconnect is not None:
             self.announce(self.layer.on_reconnect)
 
+    def closed(self) -> None:
+        """End every outage without a log line or a message: those that could tell its end are closed."""
+        for gap in self._gaps.values():
+            gap.end(wall())
+        self._gaps.clear()
+        self._causes.clear()
+        self._affected.clear()
+        self._logged.clear()
+
 
 def event_of(option: Any, name: str) -> Message | None:
     """Return the message for an option such as ``on_disconnect``: a type, a message, or None.

@@ -244,4 +244,4 @@ class PubSubStation(Station):
     async def aclose(self) -> None:
         for channel in [channel for channel, owner in self.layer.owners.items() if owner is self]:
             del self.layer.owners[channel]
-        await self._disconnect()
+        await super().aclose()

@@ -300,7 +300,14 @@ class Station:
     async def disconnect(self) -> None:
         """Close every connection unless ``in_use()``; they reopen when needed."""
         if not self.in_use():
+            await self._end()
+
+    async def _end(self) -> None:
+        """Close every connection, and end the outages: nobody here uses a host any more."""
+        try:
             await self._disconnect()
+        finally:
+            self.outages.closed()
 
     async def _disconnect(self) -> None:
         """Close every connection."""
@@ -312,4 +319,4 @@ class Station:
 
     async def aclose(self) -> None:
         """Close every connection, for good."""
-        await self._disconnect()
+        await self._end()

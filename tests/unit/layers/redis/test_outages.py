@@ -1,18 +1,23 @@
-"""The log lines of outages: one when an outage begins and one when it ends, however often one comes."""
+"""Outages: a log line when one begins and one when it ends, however often one comes; and who ends them."""
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from compat import metrics
+from compat.exceptions import LayerUnavailable
 from compat.metrics import LOG_EVERY_S, MOST_CAUSES, LayerMetrics
 from compat.redis.connection import RedisUnavailable
 from compat.redis.outages import OutageLog
 from compat.types import Message
+from tests.support.layers import ON_REDIS, close, unique_prefix
 from tests.support.logs import recorded
+from tests.support.redis_server import RedisServer
+from tests.support.waiting import until_async
 
 
 class Layer:
@@ -87,3 +92,36 @@ def test_other_lines_do_not_hold_back_that_of_an_outage(now: SimpleNamespace) ->
     with recorded() as records:
         lose(log)
     assert len(records.kept) == 1
+
+
+@pytest.mark.parametrize("kind", sorted(ON_REDIS))
+async def test_closing_the_connections_ends_an_outage(kind: str, redis_server: RedisServer) -> None:
+    """What was closed does not come back; the next outage is recorded, and ends, as any other."""
+    layer = ON_REDIS[kind]([redis_server.url], prefix=unique_prefix())
+    await asyncio.to_thread(redis_server.kill)
+    with pytest.raises(LayerUnavailable):
+        await layer.receive("plain")
+    assert layer.metrics.is_away()
+    await layer.close_pools()
+    assert not layer.metrics.is_away()
+    assert layer.metrics.reconnects == 0
+    await asyncio.to_thread(redis_server.start)
+    waiting = asyncio.ensure_future(layer.receive("plain"))
+    await layer.send("other", {"type": "x"})
+    await asyncio.to_thread(redis_server.kill)
+    await until_async(layer.metrics.is_away, "the second outage is recorded")
+    await asyncio.to_thread(redis_server.start)
+    await until_async(lambda: not layer.metrics.is_away(), "it is over")
+    assert layer.metrics.reconnects == 1
+    waiting.cancel()
+    await close(layer)
+
+
+@pytest.mark.parametrize("kind", sorted(ON_REDIS))
+def test_the_end_of_an_event_loop_ends_its_outage(kind: str, redis_server: RedisServer) -> None:
+    layer = ON_REDIS[kind]([redis_server.url], prefix=unique_prefix())
+    redis_server.kill()
+    with pytest.raises(LayerUnavailable):
+        asyncio.run(layer.receive("plain"))
+    assert len(layer.metrics.gaps) == 1
+    assert not layer.metrics.is_away()
