@@ -268,6 +268,38 @@ async def test_an_entry_can_be_forgotten_and_all(make: Make) -> None:
     assert [entry["n"] for entry in await layer.history("chat_x")] == [5]
 
 
+async def left_s(layer: Any, group: str = "chat_x") -> float:
+    """Return the seconds until Redis deletes the messages of a group."""
+    layer = getattr(layer, "sending", layer)
+    shard, (stream, _) = layer.recordings.where(group)
+    left_ms: int = await layer._by_whom(lambda commands: commands.call(shard, b"PTTL", stream))
+    return left_ms / 1000
+
+
+async def test_what_is_kept_after_all_was_forgotten_is_deleted_in_time(make: Make, kind: Kind) -> None:
+    if not kind.hosts:
+        pytest.skip("there is no Redis that deletes it")
+    layer = make(**ruled(seconds=100))
+    await say(layer, 1, 1)
+    assert 100 < await left_s(layer) <= 106
+    assert await layer.forget("chat_x") == 1
+    await say(layer, 2, 2)
+    assert 100 < await left_s(layer) <= 106
+
+
+@pytest.mark.parametrize(("before", "after"), [(100, 1000), (1000, 100)])
+async def test_another_time_to_keep_messages_counts_from_the_next_one(
+    make: Make, kind: Kind, before: int, after: int
+) -> None:
+    if not kind.hosts:
+        pytest.skip("there is no Redis that deletes it")
+    old = make(**ruled(seconds=before))
+    await say(old, 1, 1)
+    new = make(prefix=old.prefix, **ruled(seconds=after))
+    await say(new, 2, 2)
+    assert after < await left_s(new) <= after * 1.05 + 1
+
+
 @pytest.mark.parametrize("which", [1, 2, 3])
 async def test_what_was_forgotten_is_missing_from_what_was_asked_for(make: Make, which: int) -> None:
     layer = make(**ruled(types=["chat.message"]))

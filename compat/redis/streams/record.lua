@@ -17,13 +17,11 @@ end
 -- negative number: nowhere). Sets ``placed``, the head with its position, and returns the first offset and the epoch.
 local function record(stream, position, messages, count, seconds, longer, fresh)
   local now = milliseconds()
-  local known = redis.call('HMGET', position, 'epoch', 'renewed')
-  local epoch, renewed = known[1], tonumber(known[2] or 0)
+  local epoch = redis.call('HGET', position, 'epoch')
   if not epoch then
     epoch = fresh
     redis.call('HSET', position, 'epoch', epoch) -- the first to write: then a Redis without memory refuses
     redis.call('DEL', stream)
-    renewed = 0
   end
   local first, time = redis.call('HINCRBY', position, 'offset', #messages) - #messages + 1, string.format('%.0f', now)
   local function add(i)
@@ -38,7 +36,7 @@ local function record(stream, position, messages, count, seconds, longer, fresh)
   for i = 1, #messages do
     local refused = add(i)
     if i == 1 and refused and string.find(refused, 'equal or smaller', 1, true) then
-      epoch, first, renewed = fresh, 1, 0 -- the position is older than the stream, so both begin again
+      epoch, first = fresh, 1 -- the position is older than the stream, so both begin again
       redis.call('DEL', stream)
       redis.call('HSET', position, 'epoch', epoch, 'offset', #messages)
       redis.call('HDEL', position, 'before')
@@ -46,11 +44,12 @@ local function record(stream, position, messages, count, seconds, longer, fresh)
     end
     if refused then error(refused) end
   end
-  -- Not with each message, because that would take as long as all the rest.
-  if math.abs(now - renewed) >= seconds * 50 then
-    redis.call('HSET', position, 'renewed', time)
+  -- Not with each message, because that would take as long as all the rest. The stream itself tells when it is due:
+  -- it may have been deleted meanwhile, or have been kept for another time.
+  local life, left = math.ceil(seconds * 1.05) + 1, redis.call('PTTL', stream)
+  if left < (seconds + 1) * 1000 or left > life * 1000 then
     trim(stream, now - seconds * 1000, 1000)
-    redis.call('EXPIRE', stream, math.ceil(seconds * 1.05) + 1)
+    redis.call('EXPIRE', stream, life)
     redis.call('EXPIRE', position, math.ceil(longer * 1.05) + 1)
   end
   return first, epoch
