@@ -232,6 +232,20 @@ async def test_long_messages_are_given_to_newcomers_too(make: Make) -> None:
         assert await got(layer, channel, count) == list(range(51 - count, 51))
 
 
+async def test_more_than_fits_into_one_reply_can_be_read(make: Make) -> None:
+    layer = make(**ruled(count=60))
+    await say(layer, 1, 30)
+    await say(layer, 31, 40, text="x" * 400_000)
+    await say(layer, 41, 42, text="x" * 1_200_000)
+    await say(layer, 43, 60)
+    kept = await layer.history("chat_x")
+    assert ([entry["n"] for entry in kept], kept.complete) == (list(range(1, 61)), True)
+    assert [entry["n"] for entry in await layer.history("chat_x", 29)] == list(range(32, 61))
+    for after in (0, 29, 40, 41):
+        later = await layer.history("chat_x", since=kept[after].id)
+        assert ([entry["n"] for entry in later], later.complete) == (list(range(after + 2, 61)), True)
+
+
 async def test_a_flush_takes_histories_along(make: Make) -> None:
     layer = make(**ruled(on_join=5))
     await say(layer, 1, 3)

@@ -46,9 +46,9 @@ async def make(kind: str, redis_url: str) -> AsyncIterator[Make]:
     await close(*made)
 
 
-async def say(layer: Any, first: int, last: int) -> None:
+async def say(layer: Any, first: int, last: int, **also: Any) -> None:
     for number in range(first, last + 1):
-        await layer.group_send("chat_x", {"type": "chat.message", "n": number})
+        await layer.group_send("chat_x", {"type": "chat.message", "n": number, **also})
 
 
 def numbers(inbox: Inbox) -> list[Any]:
@@ -77,6 +77,28 @@ async def test_history_H4_what_was_sent_while_a_process_was_cut_off(
         await until_async(lambda: numbers(inbox)[-1:] == [303], "and new ones", deadline_s=WITHIN_S)
     assert numbers(inbox) == list(range(1, 304)), "each once, and in order"
     assert not cut.metrics.dropped
+
+
+@pytest.mark.parametrize("kind", ["pubsub", "streams"], indirect=True)
+@pytest.mark.parametrize(
+    ("count", "size", "bytes_per_s"), [(40, 200_000, 3_000_000), (5, 1_200_000, 0)], ids=["slow", "long"]
+)
+async def test_more_was_missed_than_fits_into_one_reply(
+    make: Make, redis_server: RedisServer, count: int, size: int, bytes_per_s: int
+) -> None:
+    """Over the slow line all of it at once would take longer than a reader waits."""
+    with Proxy(redis_server.port) as proxy:
+        cut, other = make(f"{proxy.url}?socket_timeout=1"), make(redis_server.url)
+        inbox = await member(cut, "chat_x")
+        proxy.refuse()
+        await asyncio.to_thread(proxy.cut)
+        await say(other, 1, count, text="x" * size)
+        proxy.bytes_per_s = bytes_per_s
+        proxy.accept()
+        await until_async(lambda: numbers(inbox)[-1:] == [count], "the last one comes", deadline_s=WITHIN_S)
+        newcomer = await member(cut, "chat_x")
+        kept = await cut.history("chat_x")
+    assert numbers(inbox) == numbers(newcomer) == [entry["n"] for entry in kept] == list(range(1, count + 1))
 
 
 async def test_what_is_gone_is_counted_and_told(make: Make, redis_server: RedisServer) -> None:
@@ -108,9 +130,9 @@ async def test_a_storm_of_newcomers_reads_redis_once(make: Make, monkeypatch: py
     reads = [0]
     read = layer.recordings.read
 
-    async def counted(*arguments: Any) -> Any:
+    async def counted(*arguments: Any, **options: Any) -> Any:
         reads[0] += 1
-        return await read(*arguments)
+        return await read(*arguments, **options)
 
     monkeypatch.setattr(layer.recordings, "read", counted)
     first = await member(layer, "chat_x")
@@ -202,10 +224,10 @@ async def test_a_sender_does_not_wait_for_somebody_who_is_joining(
     reading, may_read = asyncio.Event(), asyncio.Event()
     read = layer.recordings.read
 
-    async def slowly(*arguments: Any) -> Any:
+    async def slowly(*arguments: Any, **options: Any) -> Any:
         reading.set()
         await may_read.wait()
-        return await read(*arguments)
+        return await read(*arguments, **options)
 
     monkeypatch.setattr(layer.recordings, "read", slowly)
     joining = asyncio.ensure_future(layer.group_add("chat_x", inbox.channel))
@@ -221,7 +243,7 @@ async def test_who_could_not_join_is_no_member(make: Make, monkeypatch: pytest.M
     layer, other = make(), make()
     inbox = await member(layer)
 
-    async def fail(*_: Any) -> Any:
+    async def fail(*_: Any, **__: Any) -> Any:
         raise LayerUnavailable("it is away, for the moment")
 
     read = layer.recordings.read

@@ -78,9 +78,9 @@ def failover(tmp_path: Path) -> Iterator[Failover]:
         server.stop()
 
 
-async def say(layer: Any, first: int, last: int) -> None:
+async def say(layer: Any, first: int, last: int, **also: Any) -> None:
     for number in range(first, last + 1):
-        message = {"type": "chat.message", "n": number}
+        message = {"type": "chat.message", "n": number, **also}
         for _ in range(100):
             try:
                 await layer.group_send(GROUP, message)
@@ -136,6 +136,24 @@ async def test_what_is_sent_after_a_takeover(make: Make, tmp_path: Path, new: in
             "what there is, once",
             deadline_s=WITHIN_S,
         )
+
+
+async def test_long_messages_do_not_come_again_after_a_takeover(make: Make, tmp_path: Path) -> None:
+    """What is known of them is too much for one reply of Redis."""
+    text = "x" * 200_000
+    with failover(tmp_path) as redis_:
+        reader, sender = make(f"{redis_.proxy.url}?socket_timeout=1"), make(redis_.server.url)
+        inbox = await member(reader, GROUP)
+        await say(sender, 1, 20, text=text)
+        await until_last(inbox, 20)
+        redis_.save()
+        await say(sender, 21, 22, text=text)
+        await until_last(inbox, 22)
+        await redis_.go_back(reader)
+        await say(sender, 101, 110, text=text)
+        redis_.proxy.accept()
+        await until_last(inbox, 110)
+        assert seen(inbox) == [*range(1, 23), "redis.reset", *range(101, 111)]
 
 
 async def test_what_was_there_before_somebody_joined_is_not_new(make: Make, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ __all__ = ["Proxy"]
 class Proxy:
     """Forwards a free loopback port to `target`; runs in a thread of its own until the block ends.
 
-    `delay_s` is what each chunk takes, in either direction. `cut()` resets every connection, `half_close()`
+    `delay_s` is what each chunk takes, in either direction; `bytes_per_s`, when set, is how fast a connection
+    is towards the client. `cut()` resets every connection, `half_close()`
     ends only the direction towards the client, `hold()` lets nothing through until `release()`, `stall()`
     nothing on the connections that there are, and `refuse()` accepts nobody until `accept()`. `strand()`
     resets the clients and leaves the server's side open, and `lead_to()` names another target.
@@ -25,6 +26,7 @@ class Proxy:
     def __init__(self, target: int) -> None:
         self.target = target
         self.delay_s = 0.0
+        self.bytes_per_s = 0
         self.before: Callable[[bytes, bool], bytes | None] | None = None
         self.connections = 0
         """How many have been accepted."""
@@ -184,6 +186,8 @@ class Proxy:
                     if changed is None:
                         return
                     data = changed
+                if self.bytes_per_s and not to_server:
+                    await asyncio.sleep(len(data) / self.bytes_per_s)
                 if self.delay_s and forwarding is None:
                     forwarding = self._loop.create_task(_forward_later(late, writer))
                 if forwarding is not None:

@@ -270,9 +270,9 @@ class KeptGroups:
             if self._layer.on_reset is not None:
                 self._station.tell(tuple(found.members), {**self._layer.on_reset, "group": group})
 
-    async def follow_read(self, group: str, /, most: int, first: int | None) -> Found:
+    async def follow_read(self, group: str, /, most: int, first: int | None, *, whole: bool = False) -> Found:
         """See ``Receiver``."""
-        return await self._recordings.read(self._station.shards, group, most, first)
+        return await self._recordings.read(self._station.shards, group, most, first, whole=whole)
 
     def reconnected(self, groups: Collection[str]) -> None:
         """Read what was sent to these groups while nothing came."""

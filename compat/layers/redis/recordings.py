@@ -171,12 +171,14 @@ class Recordings:
         place = Place(epoch, stored.offset, mark)
         return self.kept(group, place, message, len(stored.body), stored.age_s)
 
-    async def read(self, commands: Commands, group: str, most: int, first: int | None = None) -> Found:
+    async def read(
+        self, commands: Commands, group: str, most: int, first: int | None = None, *, whole: bool = False
+    ) -> Found:
         """Return what ``Record.read`` does, decoded; raise LayerUnavailable."""
         record = self.record(group)
         if record is None:
             return Found(Part())
-        part = await record.read(commands, *self.where(group), most, first)
+        part = await record.read(commands, *self.where(group), most, first, whole=whole)
         entries = [self._stored(group, part.epoch, stored) for stored in part.entries]
         return Found(part, [entry for entry in entries if entry is not None])
 

@@ -158,9 +158,9 @@ class StreamsStation(OwnStation):
         if self.layer.on_reset is not None:
             self.tell(tuple(self.boxes), {**self.layer.on_reset, "group": None})
 
-    async def follow_read(self, topic: str, most: int, first: int | None) -> Found:
-        keys = self.keys.direct(self._direct.get(topic, ""))
-        part = await self.layer.direct.read(self.shards, self.keys.shard_in(topic), keys, most, first)
+    async def follow_read(self, topic: str, most: int, first: int | None, *, whole: bool = False) -> Found:
+        keys, shard = self.keys.direct(self._direct.get(topic, "")), self.keys.shard_in(topic)
+        part = await self.layer.direct.read(self.shards, shard, keys, most, first, whole=whole)
         entries = [
             _Direct(Place(part.epoch, stored.offset, _mark(stored.body)), stored.body[PLACE_LENGTH:])
             for stored in part.entries

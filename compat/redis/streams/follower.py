@@ -73,7 +73,7 @@ class Receiver(Protocol):
     def follow_gone_back(self, topic: str, epoch: str, /) -> None:
         """The history in this epoch has lost its last messages: let it have another epoch."""
 
-    async def follow_read(self, topic: str, /, most: int, first: int | None) -> Found:
+    async def follow_read(self, topic: str, /, most: int, first: int | None, *, whole: bool = False) -> Found:
         """Read a part of the history (``Record.read``)."""
         raise NotImplementedError
 
@@ -265,7 +265,7 @@ class Follower:
                     lost = followed.has_lost(found)
                     if lost:
                         first = followed.before(found.part.last)
-                        found = await self._receiver.follow_read(topic, ENTRIES_AT_ONCE, first)
+                        found = await self._receiver.follow_read(topic, ENTRIES_AT_ONCE, first, whole=True)
                 except LayerUnavailable:
                     await sleep(backoff.next_s())
                     continue

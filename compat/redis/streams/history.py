@@ -152,17 +152,52 @@ class Record:
         return int(offset), epoch.decode(), heard
 
     async def read(
-        self, commands: Commands, shard: int, keys: list[str], most: int, first: int | None = None
+        self,
+        commands: Commands,
+        shard: int,
+        keys: list[str],
+        most: int,
+        first: int | None = None,
+        *,
+        whole: bool = False,
     ) -> Part:
-        """Return up to ``most`` entries from ``first`` on, or the newest; raise LayerUnavailable."""
-        found = await commands.run(
-            shard, READ, keys, most, self.seconds, "" if first is None else max(first, 1)
-        )
-        epoch, last, ttl_ms, gone, tainted, forgets, before, *flat = found
+        """Return up to ``most`` entries from ``first`` on, or the newest; raise LayerUnavailable.
+
+        From ``first`` on, fewer may be returned if they are long, but two if there are two, unless ``whole``.
+        """
+        part = await self._read(commands, shard, keys, most, first)
+        while (whole or first is None) and part.entries and len(part.entries) < most:
+            before, after = part.entries[0].offset - 1, part.entries[-1].offset + 1
+            if before <= part.gone if first is None else after > part.last:
+                break
+            start, end = (None, before) if first is None else (after, None)
+            more = await self._read(commands, shard, keys, most - len(part.entries), start, end)
+            if more.epoch != part.epoch:  # the parts are not of one history
+                return await self.read(commands, shard, keys, most, first, whole=whole)
+            if not more.entries:
+                break
+            parts = (more, part) if first is None else (part, more)
+            part = part._replace(entries=parts[0].entries + parts[1].entries)
+        return part
+
+    async def _read(
+        self,
+        commands: Commands,
+        shard: int,
+        keys: list[str],
+        most: int,
+        first: int | None,
+        last: int | None = None,
+    ) -> Part:
+        """Return what one call of the script finds."""
+        start = "" if first is None else max(first, 1)
+        end = "" if last is None else last
+        found = await commands.run(shard, READ, keys, most, self.seconds, start, end)
+        epoch, last_offset, ttl_ms, gone, tainted, forgets, before, *flat = found
         entries = zip(flat[::3], flat[1::3], flat[2::3], strict=True)
         return Part(
             epoch.decode(),
-            last,
+            last_offset,
             ttl_ms / 1000,
             gone,
             tainted,
