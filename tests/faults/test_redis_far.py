@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from compat.engine.inbox import Inbox
 from compat.engine.parts import inbox_of
 from compat.layers.redis import RedisChannelLayer
 from compat.layers.redis.plain import HELD_S, MOST_AHEAD
@@ -45,6 +46,38 @@ async def make(redis_url: str) -> AsyncIterator[Make]:
     await close(*made)
 
 
+async def listening(receiver: RedisChannelLayer, sender: RedisChannelLayer) -> tuple[str, Inbox]:
+    """Return a channel of ``receiver`` whose messages come, and its inbox."""
+    channel, inbox = await receiver.new_channel(), inbox_of(asyncio.get_running_loop())
+    receiver.attach(channel, inbox)
+    await receiver.group_add("room", channel)
+    await sender.group_send("room", {"type": "first"})
+    await asyncio.wait_for(inbox.get(), WITHIN_S)
+    return channel, inbox
+
+
+async def cut_off(receiver: RedisChannelLayer, sender: RedisChannelLayer, proxy: Proxy) -> tuple[str, Inbox]:
+    """Return what ``listening`` does; then ``receiver`` has no connection until ``proxy.accept()``."""
+    channel, inbox = await listening(receiver, sender)
+    proxy.refuse()
+    await asyncio.to_thread(proxy.cut)
+    await until_async(receiver.metrics.is_away, "it is cut off", deadline_s=WITHIN_S)
+    return channel, inbox
+
+
+async def send(sender: RedisChannelLayer, channel: str, count: int, size: int) -> None:
+    """Send ``count`` messages of ``size`` bytes, which are numbered from 0."""
+    for start in range(0, count, 100):
+        part = [
+            {"type": "x", "n": number, "text": "x" * size} for number in range(count)[start : start + 100]
+        ]
+        await asyncio.gather(*(sender.send(channel, message) for message in part))
+
+
+def numbers(inbox: Inbox) -> list[int]:
+    return [event[1]["n"] for event in inbox.events]
+
+
 def counted(proxy: Proxy, script: Any) -> Callable[[], int]:
     """Count the calls of a script through the proxy from now on."""
     calls = 0
@@ -64,21 +97,39 @@ async def test_faults_redis_13_a_backlog_is_read_in_large_parts(
 ) -> None:
     """4,000 messages: up to 1,024 in one round trip, fewer of those that are large."""
     sender, receiver = make(), make(far.url)
-    channel = await receiver.new_channel()
-    inbox = inbox_of(asyncio.get_running_loop())
-    receiver.attach(channel, inbox)
-    await receiver.group_add("room", channel)
-    await sender.group_send("room", {"type": "first"})
-    await asyncio.wait_for(inbox.get(), WITHIN_S)
+    channel, inbox = await listening(receiver, sender)
     far.hold()
-    for start in range(0, 4000, 100):
-        part = [{"type": "x", "n": number, "text": "x" * size} for number in range(start, start + 100)]
-        await asyncio.gather(*(sender.send(channel, message) for message in part))
+    await send(sender, channel, 4000, size)
     calls = counted(far, TAKE)
     far.release()
     for number in range(4000):
         assert (await asyncio.wait_for(inbox.get(), WITHIN_S))["n"] == number
     assert calls() < most
+
+
+async def test_a_backlog_comes_once_though_the_line_breaks_again_and_again(
+    make: Make, redis_port: int
+) -> None:
+    """What was put back and has not come again when the line breaks once more is known all the same."""
+    breaks_at = {5, 7}  # after 1,024 messages, and after some of these have come again
+    takes = 0
+
+    def break_some(data: bytes, to_server: bool) -> bytes | None:
+        nonlocal takes
+        if not to_server or TAKE.digest not in data:
+            return data
+        takes += 1
+        return None if takes in breaks_at else data
+
+    with Proxy(redis_port) as proxy:
+        sender, receiver = make(), make(proxy.url)
+        channel, inbox = await cut_off(receiver, sender, proxy)
+        await send(sender, channel, 2400, 600)
+        proxy.before = break_some
+        proxy.accept()
+        await until_async(lambda: numbers(inbox)[-1:] == [2399], "the last one comes", deadline_s=WITHIN_S)
+    assert takes > max(breaks_at)
+    assert numbers(inbox) == list(range(2400))
 
 
 @pytest.mark.parametrize("workers", [1, 3])

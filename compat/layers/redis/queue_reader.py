@@ -59,7 +59,8 @@ class QueueReader(Reader):
         self._by_text = False
         """True if Redis does not know the script, so that the next call sends its text."""
         self._arrived: dict[str, frozenset[bytes]] = {}
-        """The messages that the last round trip took from each queue."""
+        """The messages that the last round trip took from each queue, and those put back before that have not
+        come again."""
 
     def listen(self, queue: str, *, at_once: bool = True) -> None:
         """Read this queue as well; if not ``at_once``, from the end of the current blocking read on."""
@@ -108,7 +109,10 @@ class QueueReader(Reader):
             else:
                 self._batch = min(2 * batch, LARGEST_BATCH) if size < LARGEST_BYTES // 2 else BATCH
             hit = await (blocked or self.block(link, queues))
-            if hit is not None and (pause := self.on_message(hit[1], float(hit[2]))) is not None:
+            if hit is None or hit[1] in known.get(hit[0].decode(), ()):
+                continue
+            pause = self.on_message(hit[1], float(hit[2]))
+            if pause is not None:
                 await pause
 
     def _take(self, link: Link, queue: str, put_back: bool) -> asyncio.Future[list[bytes]]:
@@ -120,12 +124,12 @@ class QueueReader(Reader):
     async def _arrive(
         self, queue: str, taken: list[bytes], known: dict[str, frozenset[bytes]], *, is_last: bool
     ) -> None:
-        before = known.get(queue)
-        self._arrived[queue] = frozenset(taken[::2])
+        before, members = known.pop(queue, frozenset()), frozenset(taken[::2])
+        if not is_last:  # else the queue is empty, so all messages that were put back have come
+            known[queue] = before - members
+        self._arrived[queue] = members | known.get(queue, frozenset())
         for member, score in zip(taken[::2], taken[1::2], strict=True):
-            if before is None or member not in before:
+            if member not in before:
                 pause = self.on_message(member, float(score))
                 if pause is not None:
                     await pause
-        if before is not None and is_last:
-            del known[queue]  # the queue is empty, so all messages that were put back have come
