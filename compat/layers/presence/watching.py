@@ -74,8 +74,8 @@ class Watched:
         self._tell = tell
         self._known: Presence | None = None
         """Who is here, while the group is followed."""
-        self._early: list[Diff] = []
-        """What has come while all was read."""
+        self._early: list[Diff] | None = None
+        """What has come while all is read; None while it is not."""
         self._follow: asyncio.Task[None] | None = None
         self._joins: dict[str, dict[str, Any]] = {}
         self._leaves: dict[str, dict[str, Any]] = {}
@@ -146,8 +146,12 @@ class Watched:
 
     def _followed(self, task: asyncio.Task[None]) -> None:
         self._follow = None
-        if not task.cancelled() and task.exception() is not None:
+        if task.cancelled():
+            return
+        if task.exception() is not None:
             self._stale = True  # ``settle`` tries again; the waiting callers get the error
+        elif self._stale:  # since it has ended
+            self.retry()
 
     async def _catch_up(self) -> None:
         if not self._following and not self._ended:
@@ -160,8 +164,11 @@ class Watched:
         self._stale = True
         while self._stale:
             self._stale, self._early = False, []
-            now = await self._source.read(self._group)
-            for diff in self._early:
+            try:
+                now = await self._source.read(self._group)
+            finally:
+                early, self._early = self._early, None
+            for diff in early:
                 if diff.version == now.version + 1:
                     now.apply(diff)
                 elif diff.version > now.version:  # one was missing
@@ -174,7 +181,7 @@ class Watched:
     def came(self, diff: Diff) -> None:
         """Take a change."""
         known = self._known
-        if self._follow is not None:
+        if self._early is not None:
             self._early.append(diff)
         elif known is not None and diff.version == known.version + 1:
             known.apply(diff)

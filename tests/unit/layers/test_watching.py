@@ -1,0 +1,62 @@
+"""What a process knows of who is here, while changes come at any moment of its reading."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from compat.layers.presence.people import Diff, Presence
+from compat.layers.presence.watching import Watched
+from tests.support.waiting import until_async
+
+
+class Source:
+    """A group whose readers get each next answer in ``answers``, and then, in the same turn, a change."""
+
+    def __init__(self, *answers: tuple[Presence, Diff | None]) -> None:
+        self.answers = list(answers)
+        self.watched = Watched("room", asyncio.get_running_loop(), self, lambda channels, message: None)
+
+    async def follow(self, group: str) -> None:
+        pass
+
+    def unfollow(self, group: str) -> None:
+        pass
+
+    async def read(self, group: str) -> Presence:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Presence] = loop.create_future()
+        loop.call_soon(self._answer, loop, answer)
+        return await answer
+
+    def _answer(self, loop: asyncio.AbstractEventLoop, answer: asyncio.Future[Presence]) -> None:
+        found, diff = self.answers.pop(0)
+        answer.set_result(found)
+        if diff is not None:
+            loop.call_soon(self.watched.came, diff)
+
+
+def here(*keys: str, version: int) -> Presence:
+    return Presence({key: person() for key in keys}, version)
+
+
+def person() -> dict[str, Any]:
+    return {"metas": [{}], "away": False}
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+async def test_a_change_that_comes_when_all_has_just_been_read(missing: int) -> None:
+    version = 2 + missing
+    source = Source(
+        (here("ada", version=1), Diff(version, {"bob": person()}, {})),
+        (here("ada", "bob", version=version), None),
+    )
+    await source.watched.follow()
+
+    async def known() -> list[str]:
+        return sorted(await source.watched.people())
+
+    assert await known() in (["ada"], ["ada", "bob"])
+    await until_async(lambda: source.watched._known == here("ada", "bob", version=version), "bob is known")
