@@ -107,6 +107,21 @@ async def test_faults_redis_13_a_backlog_is_read_in_large_parts(
     assert calls() < most
 
 
+async def test_a_backlog_of_long_messages_comes_over_a_slow_line(
+    make: Make, redis_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of it at once would take longer than the reader waits."""
+    monkeypatch.setattr(RedisChannelLayer, "brpop_timeout", 1)
+    with Proxy(redis_port) as proxy:
+        sender, receiver = make(), make(f"{proxy.url}?socket_timeout=1")
+        channel, inbox = await cut_off(receiver, sender, proxy)
+        await send(sender, channel, 50, 200_000)
+        proxy.bytes_per_s = 3_000_000
+        proxy.accept()
+        await until_async(lambda: numbers(inbox)[-1:] == [49], "the last one comes", deadline_s=WITHIN_S)
+    assert numbers(inbox) == list(range(50))
+
+
 async def test_a_backlog_comes_once_though_the_line_breaks_again_and_again(
     make: Make, redis_port: int
 ) -> None:

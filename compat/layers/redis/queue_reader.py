@@ -10,17 +10,20 @@ from redis.exceptions import NoScriptError
 
 from compat.clock import steady, wall
 from compat.layers.redis.scripts import TAKE
-from compat.redis.connection import Link
+from compat.redis.connection import Link, RedisUnavailable
 from compat.redis.reader import Outages, Reader
 from compat.redis.shards import Shards
 
 __all__ = ["QueueReader"]
 
 BATCH = 128
-"""The number of messages taken in one round trip; while as many come, the next one takes twice as many."""
+"""The number of messages taken in one round trip; while as many come, the next one takes twice as many.
+
+If the connection breaks meanwhile, the next one takes an eighth.
+"""
 LARGEST_BATCH = 1024
 LARGEST_BYTES = 1 << 20
-"""A round trip that has brought more bytes than these is followed by a smaller one."""
+"""A round trip that has brought half as many bytes or more is followed by one of at most BATCH messages."""
 
 
 class QueueReader(Reader):
@@ -93,6 +96,9 @@ class QueueReader(Reader):
                     self._by_text, emptied = True, False
                     self.proven(asked)
                     continue
+                except RedisUnavailable:  # perhaps the messages are too long to come in time over a slow line
+                    self._batch = max(1, batch // 8)
+                    raise
                 is_last = len(taken) < 2 * batch
                 size += sum(map(len, taken[::2]))
                 emptied = emptied and is_last
@@ -106,8 +112,10 @@ class QueueReader(Reader):
             if emptied:
                 self.sure_until, self.emptied = asked, asked_steady
                 self._batch = BATCH
+            elif size < LARGEST_BYTES // 2:
+                self._batch = min(2 * batch, LARGEST_BATCH)
             else:
-                self._batch = min(2 * batch, LARGEST_BATCH) if size < LARGEST_BYTES // 2 else BATCH
+                self._batch = min(batch, BATCH)
             hit = await (blocked or self.block(link, queues))
             if hit is None or hit[1] in known.get(hit[0].decode(), ()):
                 continue
