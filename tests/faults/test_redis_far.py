@@ -115,11 +115,31 @@ async def test_a_backlog_of_long_messages_comes_over_a_slow_line(
     with Proxy(redis_port) as proxy:
         sender, receiver = make(), make(f"{proxy.url}?socket_timeout=1")
         channel, inbox = await cut_off(receiver, sender, proxy)
-        await send(sender, channel, 50, 200_000)
+        await send(sender, channel, 140, 80_000)
         proxy.bytes_per_s = 3_000_000
         proxy.accept()
-        await until_async(lambda: numbers(inbox)[-1:] == [49], "the last one comes", deadline_s=WITHIN_S)
-    assert numbers(inbox) == list(range(50))
+        await until_async(lambda: numbers(inbox)[-1:] == [139], "the last one comes", deadline_s=WITHIN_S)
+    assert numbers(inbox) == list(range(140))
+
+
+async def test_no_part_of_a_backlog_is_lost_with_a_reply(make: Make, redis_port: int) -> None:
+    broken = False
+
+    def break_once(data: bytes, to_server: bool) -> bytes | None:
+        nonlocal broken
+        if to_server or broken or b"x" * 100 not in data:
+            return data
+        broken = True
+        return None
+
+    with Proxy(redis_port) as proxy:
+        sender, receiver = make(), make(proxy.url)
+        channel, inbox = await cut_off(receiver, sender, proxy)
+        await send(sender, channel, 300, 100)
+        proxy.before = break_once
+        proxy.accept()
+        await until_async(lambda: numbers(inbox)[-1:] == [299], "the last one comes", deadline_s=WITHIN_S)
+    assert broken and numbers(inbox) == list(range(300))
 
 
 async def test_a_backlog_comes_once_though_the_line_breaks_again_and_again(

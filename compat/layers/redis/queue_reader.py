@@ -79,15 +79,17 @@ class QueueReader(Reader):
     async def serve(self, link: Link) -> None:
         known = dict(self._arrived)
         put_back = set(self.queues)  # the queues whose messages in flight must be taken again
+        emptied = False
         while True:
             queues, asked, asked_steady, batch = tuple(self.queues), wall(), steady(), self._batch
             takes = []
             for queue in queues:
                 takes.append(self._take(link, queue, queue in put_back))
-            # In the same write, to save a round trip for empty queues; but while a cluster moves them, it may
-            # refuse the script, which has two keys, and not the read, which has one and destroys.
+            # In the same write, to save a round trip for empty queues, but only for them: what the read
+            # brings is lost if the connection breaks. And while a cluster moves them, it may refuse the
+            # script, which has two keys, and not the read, which has one.
             is_shard = self.shards.hosts[self.index].is_shard
-            blocked = None if is_shard else self.block(link, queues)
+            blocked = self.block(link, queues) if emptied and not is_shard else None
             emptied, size = True, 0
             for queue, take in zip(queues, takes, strict=True):
                 try:
@@ -116,11 +118,10 @@ class QueueReader(Reader):
                 self._batch = min(2 * batch, LARGEST_BATCH)
             else:
                 self._batch = min(batch, BATCH)
-            hit = await (blocked or self.block(link, queues))
-            if hit is None or hit[1] in known.get(hit[0].decode(), ()):
-                continue
-            pause = self.on_message(hit[1], float(hit[2]))
-            if pause is not None:
+            if emptied and is_shard:
+                blocked = self.block(link, queues)
+            hit = await blocked if blocked is not None else None
+            if hit is not None and (pause := self.on_message(hit[1], float(hit[2]))) is not None:
                 await pause
 
     def _take(self, link: Link, queue: str, put_back: bool) -> asyncio.Future[list[bytes]]:
