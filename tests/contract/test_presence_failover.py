@@ -1,4 +1,4 @@
-"""Who is here after a failover: the new master does not know the last writes of the old one."""
+"""Who is here after a failover, and while a host is silent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until_async
 
-Make = Callable[[str], RedisChannelLayer]
+Make = Callable[..., RedisChannelLayer]
 
 
 @pytest_asyncio.fixture
@@ -30,8 +30,8 @@ async def make(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Make]:
     made: list[RedisChannelLayer] = []
     prefix = unique_prefix()
 
-    def factory(url: str) -> RedisChannelLayer:
-        made.append(RedisChannelLayer(hosts=[url + QUICK], prefix=prefix))
+    def factory(*urls: str, limits: str = QUICK) -> RedisChannelLayer:
+        made.append(RedisChannelLayer(hosts=[url + limits for url in urls], prefix=prefix))
         return made[-1]
 
     yield factory
@@ -101,3 +101,37 @@ async def test_connections_that_are_cut_change_nothing(redis_server: RedisServer
             assert int(wire.hget(one.keys.people("chat_x"), "v")) == int(versions) + 1
         told = ear.diffs()[heard:]
         assert [set(diff["joins"]) | set(diff["leaves"]) for diff in told] == [{"eve"}]
+
+
+async def test_a_silent_host_ends_no_lease_on_another_one(
+    redis_server: RedisServer, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(people, "LEASE_S", 2.0)  # less than it takes to notice that a host is silent
+    with Proxy(redis_server.port) as proxy:
+        other = f"{redis_server.url}/1"
+        one, two = (make(url, other, limits="") for url in (proxy.url, redis_server.url))
+        mute, group = (
+            next(name for name in map("chat_{}".format, range(99)) if _host(one, name) == host)
+            for host in (0, 1)
+        )
+        ear = await (await Tab.open(two, hears=True)).track("ear", group=group)
+        ada = await Tab.open(one)
+        for name in (mute, group):
+            await ada.track("ada", group=name)
+        await here(two, {"ear": 1, "ada": 1}, group)
+        wire: Any
+        with redis.Redis.from_url(other) as wire:
+            station: Any = one._stations.all()[0]
+            lease = one.keys.at(1).processes, station.attendance.people._names[1]
+            proxy.hold()
+            enough = wire.zscore(*lease) + 1.5 * people.LEASE_S * 1000
+            await until_async(
+                lambda: ear.left() or (wire.zscore(*lease) or 0) >= enough,
+                "its lease is renewed all the time",
+            )
+            assert ear.left() == []
+        assert "ada" in await two.presence(group)
+
+
+def _host(layer: RedisChannelLayer, group: str) -> int:
+    return layer.keys.shard_in(layer.keys.people_topic(group))

@@ -239,10 +239,10 @@ class Attendance:
         for start in range(0, len(calls), AT_ONCE):
             await asyncio.gather(*(self._enter_again(*call) for call in calls[start : start + AT_ONCE]))
 
-    def settle(self) -> None:
-        """Repeat what could not be noted."""
+    def settle(self, answers: Callable[[str], bool]) -> None:
+        """Repeat what could not be noted; departures only from groups whose hosts answer (``answers``)."""
         for place, how in tuple(self._departing.items()):
-            if isinstance(how, str):
+            if isinstance(how, str) and answers(place.group):
                 self.in_background(self._depart(place, how))
         for group, channel in tuple(self._unsaid):
             attendee = self.attendees.get(channel)

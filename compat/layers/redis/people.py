@@ -14,6 +14,7 @@ import json
 import uuid
 from collections import Counter
 from collections.abc import Awaitable, Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +77,8 @@ class RedisPeople:
         """What has answered last for each host."""
         self._followers: Counter[str] = Counter()
         self._beating: asyncio.Task[None] | None = None
+        self._beats: dict[int, asyncio.Task[None]] = {}
+        """The beats that are under way, by host."""
         self._renewed: dict[int, float] = {}
         self._refused: set[int] = set()
         """The hosts on which the last beat has failed."""
@@ -230,15 +233,24 @@ class RedisPeople:
     async def _beat(self) -> None:
         while True:
             await sleep(BEAT_S)
-            groups = self._by_host()
-            hosts = range(self._station.keys.ring_size)
-            beats = [self._beat_on(shard, groups.get(shard, ())) for shard in hosts]
-            for shard, error in enumerate(await asyncio.gather(*beats, return_exceptions=True)):
-                self._report(shard, error)
-            self._attendance.settle()
+            self._begin_beats()
 
-    def _report(self, shard: int, error: BaseException | None) -> None:
+    def _begin_beats(self) -> None:
+        """Renew the lease on each host; one that has not answered the last beat must not delay the others."""
+        groups, silent = self._by_host(), frozenset(self._beats)
+        for shard in range(self._station.keys.ring_size):
+            if shard not in silent:
+                beat = self._station.loop.create_task(self._beat_on(shard, groups.get(shard, ())))
+                self._beats[shard] = beat
+                beat.add_done_callback(partial(self._beat_ended, shard))
+        self._attendance.settle(lambda group: self._where(group)[0] not in silent)
+
+    def _beat_ended(self, shard: int, beat: asyncio.Task[None]) -> None:
         """Log what was wrong with a beat: twice in a row without an outage, the host refuses it."""
+        del self._beats[shard]
+        if beat.cancelled():
+            return
+        error = beat.exception()
         self._attendance.report(error)
         if not isinstance(error, LayerUnavailable):
             self._refused.discard(shard)
@@ -322,6 +334,8 @@ class RedisPeople:
         """End all work; the lease runs out by itself."""
         if self._beating is not None:
             self._beating.cancel()
+        for beat in self._beats.values():
+            beat.cancel()
         await self._subscriptions.aclose()
 
 
