@@ -41,6 +41,7 @@ class Watched:
     """One group. ``tell(channels, message)`` puts a message into inboxes."""
 
     __slots__ = (
+        "_asking",
         "_early",
         "_ended",
         "_follow",
@@ -68,6 +69,8 @@ class Watched:
         """Those that are told of changes."""
         self.pages: dict[str, Show] = {}
         """What sends changes to the pages of connections that watch the group."""
+        self._asking = 0
+        """How many pages wait for their first answer."""
         self._group = group
         self._loop = loop
         self._source = source
@@ -218,14 +221,18 @@ class Watched:
 
     async def show(self, channel: str, show: Show) -> None:
         """Send all people to the page of a connection, and from then on what changes."""
-        known = await self.people()
+        self._asking += 1
+        try:
+            known = await self.people()
+        finally:
+            self._asking -= 1
         told = {"group": self._group, "people": known, "version": known.version}
         self.pages[channel] = show
         show(json.dumps(told, separators=(",", ":")))
 
     def is_unused(self) -> bool:
-        """Return True if nobody here is in the group, or watches it."""
-        return not self.channels and not self.pages
+        """Return True if nobody here is in the group, watches it, or asks to."""
+        return not self.channels and not self.pages and not self._asking
 
     def end(self) -> None:
         """Follow the group no more; who waits for an answer still gets it."""
