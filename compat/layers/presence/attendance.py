@@ -160,8 +160,11 @@ class Attendance:
             await self._depart(Place(group, told[0], channel), how)
 
     async def _depart(self, place: Place, how: str) -> None:
-        if how == "later" and place not in self._departing:
+        attendee = self.attendees.get(place.channel)
+        if attendee is not None and self._is_here(attendee, place):
             return  # it has entered again
+        if how == "later" and place not in self._departing:
+            return  # it has entered again and left, or all is forgotten
         self._departing[place] = how
         last = self._watched(place.group).channels == {place.channel}
         try:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from compat.exceptions import LayerUnavailable
 from compat.layers.presence.attendance import Attendance
 from compat.layers.presence.memory import MemoryHall, MemoryPeople
 from compat.layers.presence.people import Place, Presence
@@ -25,6 +26,25 @@ class Slow(MemoryPeople):
         self.asked.set()
         await self.may_answer.wait()
         return await super().read(group)
+
+
+class Failing(MemoryPeople):
+    """Takes the first who enters, and does not say so."""
+
+    def __init__(self, hall: MemoryHall, attendance: Attendance) -> None:
+        super().__init__(hall, attendance)
+        self.calls: list[str] = []
+
+    async def enter(self, place: Place, meta: str, *, away: bool) -> int:
+        self.calls.append(f"enter {place.key}")
+        version = await super().enter(place, meta, away=away)
+        if len(self.calls) == 1:
+            raise LayerUnavailable("the answer is lost")
+        return version
+
+    async def depart(self, place: Place, how: str, *, last: bool) -> tuple[bool, int]:
+        self.calls.append(f"depart {place.key}")
+        return await super().depart(place, how, last=last)
 
 
 def attendance_of(people: type[MemoryPeople]) -> Any:
@@ -56,3 +76,25 @@ async def test_a_page_that_closes_while_it_waits_ends_nothing_for_another() -> N
     await attendance.depart("chat_x", "three", "now")
     end()
     assert not attendance.groups, "nobody watches any more"
+
+
+@pytest.mark.parametrize(
+    ("key", "calls"),
+    [
+        ("ada", ["enter ada", "enter ada"]),
+        ("bob", ["enter ada", "enter bob", "depart ada"]),
+    ],
+)
+async def test_a_connection_that_enters_again_at_once_stays(key: str, calls: list[str]) -> None:
+    attendance = attendance_of(Failing)
+    attendance.attend("one", {}, "one", hears=False, by_rule=False)
+    with pytest.raises(LayerUnavailable):
+        await attendance.enter(Place("chat_x", "ada", "one"), "{}")
+    await attendance.enter(Place("chat_x", key, "one"), "{}")
+    await until_async(lambda: not attendance._tasks, "what was to be said has been")
+    assert attendance.people.calls == calls
+    assert list(await attendance.read("chat_x")) == [key]
+    assert attendance.present() == 1
+    attendance.end("one")
+    await until_async(lambda: not attendance._tasks, "its end is noted")
+    assert attendance.people.calls[-1] == f"depart {key}"
