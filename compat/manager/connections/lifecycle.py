@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from compat.engine.refusal import shown
-from compat.manager.backends.messaging import require_group
 from compat.manager.backends.records import require_connection_id
 from compat.manager.connections.gate import Gate
+from compat.manager.connections.membership import Membership
 from compat.manager.connections.origin import OriginCheck
 from compat.manager.connections.outbox import Limits, Outbox
-from compat.manager.connections.parts import ManagerParts, id_of
-from compat.manager.connections.sending import Sending
+from compat.manager.connections.parts import means
 from compat.manager.connections.state import Connection
 from compat.manager.exceptions import BackendError, BaseError, ConnectionError
 from compat.manager.typed import ConnectionState
@@ -36,12 +35,12 @@ USER_PART = 20
 """How many characters of a user's id are part of a channel's name."""
 
 
-class Lifecycle(Sending, ManagerParts):
-    """``connect``, ``disconnect``, and the groups of a connection."""
+class Lifecycle(Membership):
+    """``connect`` and ``disconnect``."""
 
     outbox_limits: Limits
     _origins: OriginCheck
-    _endings: dict[str, asyncio.Task[None]]
+    _endings: dict[Connection, asyncio.Task[None]]
 
     async def connect(
         self,
@@ -152,6 +151,11 @@ class Lifecycle(Sending, ManagerParts):
         with contextlib.suppress(BaseError):
             await self.switchboard().unplug(connection)
         with contextlib.suppress(BaseError):  # the backend will do it later
+            await self._unregister(connection)
+
+    async def _unregister(self, connection: Connection) -> None:
+        """Remove it from the registry, unless another connection has its id by now."""
+        if self.registry.get(connection.channel_name) is connection:
             await self.registry.unregister(connection.channel_name)
 
     @contextlib.asynccontextmanager
@@ -182,12 +186,12 @@ class Lifecycle(Sending, ManagerParts):
         """End a connection: it leaves its groups and the registry, and its client is closed with ``code``.
 
         Waiting frames are sent first. It may be called more than once, and for a connection on another
-        server; nothing happens for an unknown connection.
+        server; nothing happens for an unknown connection, or for one whose id is another's by now.
         """
         here = self.local(connection)
-        ending = self._endings.get(id_of(connection))
+        ending = self._ending_of(connection if here is None else here)
         if ending is None and here is None:
-            record = await self.backend.registry_find(id_of(connection))
+            record = await self.record_of(connection)
             if record is not None and record.server != self.backend.server:
                 await self.ask(record, "disconnect", code)
             return
@@ -196,13 +200,18 @@ class Lifecycle(Sending, ManagerParts):
             if loop is not None and loop is not asyncio.get_running_loop():
                 await self.on_loop_of(here, self.disconnect(here, code))
                 return
-            ending = self._endings[here.channel_name] = asyncio.get_running_loop().create_task(
-                self._end(here, code)
-            )
+            ending = self._endings[here] = asyncio.get_running_loop().create_task(self._end(here, code))
         assert ending is not None
         if ending.get_loop() is not asyncio.get_running_loop():
             return
         await asyncio.shield(ending)
+
+    def _ending_of(self, connection: Connection | str) -> asyncio.Task[None] | None:
+        """Return the task that ends a connection, if there is one; for an id that of its last connection."""
+        if isinstance(connection, Connection) and connection.is_local:
+            return self._endings.get(connection)
+        endings = reversed(tuple(self._endings.items()))
+        return next((ending for one, ending in endings if means(connection, one)), None)
 
     async def disconnect_user(self, user_id: str, code: int = 1008) -> int:
         """End all connections of a user on all servers, and return how many there were."""
@@ -212,7 +221,6 @@ class Lifecycle(Sending, ManagerParts):
         return len(records)
 
     async def _end(self, connection: Connection, code: int) -> None:
-        name = connection.channel_name
         gone = connection.close_code is not None or code in GONE
         connection.leave()
         connection.closed_with(code)
@@ -225,13 +233,13 @@ class Lifecycle(Sending, ManagerParts):
         finally:
             connection.end()
             self.statistics.count_disconnected()
-            self._endings.pop(name, None)
+            self._endings.pop(connection, None)
 
     async def _take_out(self, connection: Connection) -> None:
         """Remove it from its groups and the registry; without a backend, this is done later."""
         outcomes = await asyncio.gather(
             self.switchboard().unplug(connection),
-            self.registry.unregister(connection.channel_name),
+            self._unregister(connection),
             return_exceptions=True,
         )
         connection.groups.clear()
@@ -261,62 +269,6 @@ class Lifecycle(Sending, ManagerParts):
         """End a connection whose outbox has found that the client is gone, or too slow."""
         self._start(self.disconnect(connection, code))
 
-    # Groups
-
-    async def join_group(self, connection: Connection | str, group: str) -> None:
-        """Add a connection to a group; it gets the messages that are sent to the group from now on.
-
-        Raises SystemError if there are MAX_TOTAL_GROUPS already, ConnectionError for an unknown connection.
-        """
-        await self._in_group(connection, group, "join")
-
-    async def leave_group(self, connection: Connection | str, group: str) -> None:
-        """Remove a connection from a group; do nothing if it is not a member."""
-        await self._in_group(connection, group, "leave")
-
-    async def _in_group(self, connection: Connection | str, group: str, what: str) -> None:
-        require_group(group)
-        here = self.local(connection)
-        if here is not None:
-            change = self._join(here, group) if what == "join" else self._leave(here, group)
-            await self.on_loop_of(here, change)
-            return
-        record = await self.backend.registry_find(id_of(connection))
-        if record is not None and record.server != self.backend.server:
-            await self.ask(record, what, group)
-        elif what == "join":
-            raise ConnectionError(
-                f"Connection {id_of(connection)} is not connected, and cannot join {shown(group, 60)}",
-                error_code="UNKNOWN_CONNECTION",
-            )
-
-    async def _join(self, connection: Connection, group: str) -> None:
-        if group in connection.groups:
-            return
-        require_group(group)
-        name = connection.channel_name
-        await self.registry.add_to_group(name, group)
-        try:
-            await self.switchboard().join(group, connection)
-        except BaseException:
-            await self._hold(self._forget_group(name, group))
-            raise
-        if self.registry.get(name) is not connection:  # it has ended meanwhile
-            connection.groups.discard(group)
-            await self.switchboard().leave(group, connection)
-            await self.registry.remove_from_group(name, group)
-
-    async def _forget_group(self, name: str, group: str) -> None:
-        with contextlib.suppress(BaseError):
-            await self.registry.remove_from_group(name, group)
-
-    async def _leave(self, connection: Connection, group: str) -> None:
-        require_group(group)
-        try:
-            await self.switchboard().leave(group, connection)
-        finally:
-            await self.registry.remove_from_group(connection.channel_name, group)
-
     async def _obey(self, connection: Connection, what: str, arguments: list[Any]) -> None:
         """Carry out a command of another server's manager for ``connection``."""
         try:
@@ -330,15 +282,6 @@ class Lifecycle(Sending, ManagerParts):
                 log.warning("another server asks to %r a connection, which this version cannot", what)
         except BaseError as error:
             log.warning("another server asked to %s %s: %s", what, connection.channel_name, error)
-
-    # Tasks that no caller awaits
-
-    def _start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        raise NotImplementedError
-
-    async def _hold(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Finish ``work`` even if the current task is cancelled."""
-        await asyncio.shield(self._start(work))
 
 
 def _prefix(user_id: str | None) -> str:

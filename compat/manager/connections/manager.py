@@ -95,7 +95,7 @@ class ConnectionManager(Lifecycle, Blocking):
         self._making = threading.Lock()
         self._switchboards: PerLoop[Switchboard] = PerLoop(self._new_switchboard)
         self._origins = OriginCheck(allowed_origins)
-        self._endings: dict[str, asyncio.Task[None]] = {}
+        self._endings: dict[Connection, asyncio.Task[None]] = {}
         self._held: set[asyncio.Task[Any]] = set()
         self._upkeep = Upkeep(self, statistics_every)
         self._home: asyncio.AbstractEventLoop | None = None

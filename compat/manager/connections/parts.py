@@ -17,7 +17,7 @@ from compat.manager.serializers.base import BaseSerializer
 from compat.manager.statistics import Statistics
 from compat.manager.typed import ConnectionState
 
-__all__ = ["ManagerParts", "connection_of", "id_of"]
+__all__ = ["ManagerParts", "connection_of", "id_of", "means"]
 
 T = TypeVar("T")
 
@@ -49,8 +49,32 @@ class ManagerParts:
         raise NotImplementedError
 
     def local(self, connection: Connection | str) -> Connection | None:
-        """Return the connection of this process, given itself or its id; None if it is not connected here."""
-        return self.registry.get(id_of(connection))
+        """Return the connection of this process, given itself or its id; None if it is not connected here.
+
+        A ``Connection`` that has ended is not connected, though another may have its id by now.
+        """
+        here = self.registry.get(id_of(connection))
+        return here if here is not None and means(connection, here) else None
+
+    async def record_of(self, connection: Connection | str) -> Record | None:
+        """Return the backend's record of a connection that is not ``local``, or None if it has ended."""
+        if not isinstance(connection, Connection):
+            return await self.backend.registry_find(id_of(connection))
+        if connection.state is ConnectionState.DISCONNECTED:
+            return None
+        record = await self.backend.registry_find(connection.channel_name)
+        if record is None or record.address != connection.address:  # or another has its id by now
+            return None
+        own = connection.is_local and record.server == self.backend.server
+        return None if own else record  # its own is about to be removed
+
+    def _start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Start a task that no caller awaits."""
+        raise NotImplementedError
+
+    async def _hold(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Finish ``work`` even if the current task is cancelled."""
+        await asyncio.shield(self._start(work))
 
     @staticmethod
     async def on_loop_of(connection: Connection, work: Coroutine[Any, Any, T]) -> T:
@@ -69,6 +93,13 @@ def id_of(connection: Connection | str) -> str:
     if not isinstance(name, str):
         raise TypeError(f"a Connection or its id is expected, not {connection!r}")
     return name
+
+
+def means(given: Connection | str, one: Connection) -> bool:
+    """Return True if ``given``, an id or a connection, is ``one``, and not another that has had its id."""
+    if not isinstance(given, Connection):
+        return id_of(given) == one.channel_name
+    return given is one or (not given.is_local and given.address == one.address)
 
 
 def connection_of(record: Record) -> Connection:

@@ -44,7 +44,7 @@ class Sending(ManagerParts):
         here = self.local(connection)
         if here is not None:
             return await self._push(here, frame_of(content, self.serializer))
-        record = await self.backend.registry_find(id_of(connection))
+        record = await self.record_of(connection)
         if record is None:
             return False
         await self.backend.publish(record.address, content)

@@ -53,6 +53,7 @@ class Switchboard:
         self.obey = obey
         self.relays = Relays(backend.layer, _name_of, self._to_members)
         self._lines: dict[str, Subscription] = {}
+        """By address, as the members of the relays, because an id may pass to another connection."""
         self._jobs: set[asyncio.Task[None]] = set()
 
     async def plug_in(self, connection: Connection) -> None:
@@ -63,16 +64,16 @@ class Switchboard:
 
         with backend_errors(f"connecting {connection.channel_name}"):
             line = await attached(self.backend.layer, connection.address, deliver)
-            self._lines[connection.channel_name] = line
+            self._lines[connection.address] = line
             self._attend(connection)
-            await self.relays.join(BROADCAST_GROUP, connection.channel_name, connection)
+            await self.relays.join(BROADCAST_GROUP, connection.address, connection)
 
     async def unplug(self, connection: Connection) -> None:
         """Undo ``plug_in``, and leave every group on this loop; raise an error only after all steps."""
-        name = connection.channel_name
-        line = self._lines.pop(name, None)
+        address = connection.address  # another may have its name by now
+        line = self._lines.pop(address, None)
         endings: list[Awaitable[None]] = [
-            self.relays.leave(group, name) for group in (BROADCAST_GROUP, *tuple(connection.groups))
+            self.relays.leave(group, address) for group in (BROADCAST_GROUP, *tuple(connection.groups))
         ]
         if line is not None:
             endings.append(line.end())
@@ -84,18 +85,18 @@ class Switchboard:
     async def join(self, group: str, connection: Connection) -> None:
         """Deliver messages to ``group`` to a connection from now on."""
         with backend_errors(f"joining group {shown(group, 60)}"):
-            await self.relays.join(group, connection.channel_name, connection, connection.address)
+            await self.relays.join(group, connection.address, connection, connection.address)
             try:
                 await self._enter(group, connection)
             except BaseException:
-                await asyncio.shield(self.relays.leave(group, connection.channel_name))
+                await asyncio.shield(self.relays.leave(group, connection.address))
                 raise
 
     async def leave(self, group: str, connection: Connection) -> None:
         """Undo ``join``."""
         with backend_errors(f"leaving group {shown(group, 60)}"):
             try:
-                await self.relays.leave(group, connection.channel_name)
+                await self.relays.leave(group, connection.address)
             finally:
                 if self.backend.presence_rule(group) is not None:
                     await self.backend.layer.left(name_in_layer(group), connection.address)
@@ -167,8 +168,8 @@ class Switchboard:
         frame = self.frame(message, f"group {group}")
         if frame is None:
             return
-        for name, connection in members.items():
-            if excluded and name in excluded:
+        for connection in members.values():
+            if excluded and connection.channel_name in excluded:
                 continue
             outbox = connection.outbox
             if outbox is not None:

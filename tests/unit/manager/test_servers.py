@@ -269,3 +269,20 @@ async def test_another_version_asks_what_this_one_cannot(servers: Servers) -> No
         await servers.two.send(alice.channel_name, {"n": 1})
         assert await peer.hear_json() == {"n": 1}
     assert "'dance'" in records.messages()[0]
+
+
+async def test_an_id_that_is_another_servers_now(servers: Servers) -> None:
+    """What is done with the connection that had it before does not reach the one that has it now."""
+    alice, _ = await servers.to_one("alice", connection_id="x")
+    [remote] = await servers.two.get_user_connections("alice")
+    await servers.one.disconnect(alice)
+    bob, peer = await servers.to_two("bob", "room", connection_id="x")
+    for manager, stale in ((servers.one, alice), (servers.one, remote), (servers.two, remote)):
+        await manager.disconnect(stale, 4001)
+        await manager.leave_group(stale, "room")
+        assert not await manager.send_personal(stale, {"secret": 1})
+        with pytest.raises(ConnectionError, match="x is not connected"):
+            await manager.join_group(stale, "hall")
+    assert await servers.one.send_personal("x", {"n": 1})  # arrives after any command
+    assert await peer.hear_json() == {"n": 1} and peer.closed_with is None
+    assert bob.groups == {"room"} and bob.state is ConnectionState.CONNECTED

@@ -1,0 +1,76 @@
+"""Add connections to groups, and remove them."""
+
+from __future__ import annotations
+
+import contextlib
+
+from compat.engine.refusal import shown
+from compat.manager.backends.messaging import require_group
+from compat.manager.connections.parts import id_of
+from compat.manager.connections.sending import Sending
+from compat.manager.connections.state import Connection
+from compat.manager.exceptions import BaseError, ConnectionError
+
+__all__ = ["Membership"]
+
+
+class Membership(Sending):
+    """The methods of a manager for the groups of a connection."""
+
+    async def join_group(self, connection: Connection | str, group: str) -> None:
+        """Add a connection to a group; it gets the messages that are sent to the group from now on.
+
+        Raises SystemError if there are MAX_TOTAL_GROUPS already, ConnectionError for an unknown connection.
+        """
+        await self._in_group(connection, group, "join")
+
+    async def leave_group(self, connection: Connection | str, group: str) -> None:
+        """Remove a connection from a group; do nothing if it is not a member."""
+        await self._in_group(connection, group, "leave")
+
+    async def _in_group(self, connection: Connection | str, group: str, what: str) -> None:
+        require_group(group)
+        here = self.local(connection)
+        if here is not None:
+            change = self._join(here, group) if what == "join" else self._leave(here, group)
+            await self.on_loop_of(here, change)
+            return
+        record = await self.record_of(connection)
+        if record is not None and record.server != self.backend.server:
+            await self.ask(record, what, group)
+        elif what == "join":
+            raise _unknown(connection, group)
+
+    async def _join(self, connection: Connection, group: str) -> None:
+        if group in connection.groups:
+            return
+        require_group(group)
+        name = connection.channel_name
+        await self.registry.add_to_group(name, group)
+        try:
+            await self.switchboard().join(group, connection)
+        except BaseException:
+            await self._hold(self._forget_group(name, group))
+            raise
+        if self.registry.get(name) is not connection:  # it has ended meanwhile
+            connection.groups.discard(group)
+            await self.switchboard().leave(group, connection)
+            await self.registry.remove_from_group(name, group)
+
+    async def _forget_group(self, name: str, group: str) -> None:
+        with contextlib.suppress(BaseError):
+            await self.registry.remove_from_group(name, group)
+
+    async def _leave(self, connection: Connection, group: str) -> None:
+        require_group(group)
+        try:
+            await self.switchboard().leave(group, connection)
+        finally:
+            await self.registry.remove_from_group(connection.channel_name, group)
+
+
+def _unknown(connection: Connection | str, group: str) -> ConnectionError:
+    return ConnectionError(
+        f"Connection {id_of(connection)} is not connected, and cannot join {shown(group, 60)}",
+        error_code="UNKNOWN_CONNECTION",
+    )
