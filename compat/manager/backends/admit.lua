@@ -1,6 +1,7 @@
 -- Add a connection, unless a limit forbids it. ARGV: prefix, id, record, server, user key,
 -- limit in total and for the user (0: none), lease in milliseconds, expiry in seconds.
--- Returns {'ok' or the reason why not, how many there are, how many servers have died and still count}.
+-- Returns {'ok' or the reason why not, how many there are, how many servers have died and still count, 1 if the
+-- server's own lease had ended}.
 local _, id, record, server, user, total, per_user, lease, expiry = unpack(ARGV)
 local keys = places(server, user)
 keys[#keys + 1] = SERVERS
@@ -10,7 +11,7 @@ if away then
 end
 local now = now_ms()
 local function refused(reason, count)
-  return {reason, count, redis.call('ZCOUNT', SERVERS, '-inf', '(' .. now)}
+  return {reason, count, redis.call('ZCOUNT', SERVERS, '-inf', '(' .. now), 0}
 end
 
 if redis.call('HEXISTS', CONNECTIONS, id) == 1 then
@@ -27,8 +28,10 @@ if user ~= '' and tonumber(per_user) > 0 then
   end
 end
 enter(id, record, server, user, expiry)
-if not redis.call('ZSCORE', SERVERS, server) then
+local until_ms = redis.call('ZSCORE', SERVERS, server)
+local ended = not until_ms or tonumber(until_ms) < now
+if ended then
   redis.call('ZADD', SERVERS, now + lease, server)
   last(SERVERS, expiry)
 end
-return {'ok', count + 1, 0}
+return {'ok', count + 1, 0, ended and 1 or 0}

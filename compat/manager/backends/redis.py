@@ -76,12 +76,14 @@ class RedisBackend(RegistryUpkeep):
     ) -> Admission:
         refusal = None
         for _ in range(2):
-            reason, count, dead = await self.link.run(
+            reason, count, dead, ended = await self.link.run(
                 ADMIT,
                 *(record.connection_id, encoded(record), record.server, bounded(record.user_id)),
                 *(max_total or 0, max_user or 0, self.lease_ms, self.registry_expiry),
             )
             if reason == b"ok":
+                if ended:  # the others may have removed the other connections, and renew.lua sees a lease now
+                    self.lease.owe()
                 self.lease.start()
                 return None
             refusal = Refusal(reason.decode(), int(count))

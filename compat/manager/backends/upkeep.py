@@ -115,6 +115,9 @@ class RegistryUpkeep(BaseBackend):
                 arguments += [record.connection_id, encoded(record), bounded(record.user_id)]
                 arguments += [len(names), *names]
             await self.link.run(ENTER, self.server, self.registry_expiry, self.group_expiry, *arguments)
+            # One that ended meanwhile may have been removed before, if the command had to be repeated.
+            ended = {name for record, _ in entries if not holds(name := record.connection_id)}
+            await self.forget(ended, self.server, force=True)
             await between()
 
     # The others

@@ -173,6 +173,6 @@ class Lookups(ManagerParts):
         return {
             "server_instance_id": self.backend.server_id,
             "at": time.time(),
-            "groups": len({group for one in self.registry.get_all() for group in one.groups}),
+            "groups": len({group for one in self.registry.get_all() for group in tuple(one.groups)}),
             **self.counters(),
         }

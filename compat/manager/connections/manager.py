@@ -183,7 +183,7 @@ class ConnectionManager(Lifecycle, Blocking):
         """Connect to the backend, clean up after dead servers, and start heartbeats and statistics.
 
         Raises BackendError if Redis cannot be reached in WS_RECONNECT_MAX_ATTEMPTS attempts. A second call
-        does nothing while the tasks run.
+        does nothing while the tasks run. A clean-up that takes too long is given up.
         """
         loop = asyncio.get_running_loop()
         if self._running and self._home is loop:
@@ -192,11 +192,22 @@ class ConnectionManager(Lifecycle, Blocking):
         starting()
         self._settle(loop)
         self._running = True
-        stale = await self.backend.cleanup_stale_connections(self.server_instance_id)
-        orphans = await self.backend.cleanup_orphaned_group_members()
+        try:
+            await self._clean_up()
+        except BaseException:
+            self._running = False
+            raise
+        self._upkeep.start()
+
+    async def _clean_up(self) -> None:
+        try:
+            stale = await self.backend.cleanup_stale_connections(self.server_instance_id)
+            orphans = await self.backend.cleanup_orphaned_group_members()
+        except asyncio.TimeoutError:
+            log.warning("the clean-up after servers that have died takes long, and is given up for now")
+            return
         if any((*stale.values(), *orphans.values())):
             log.info("cleaned up after servers that have died: %s", {**stale, **orphans})
-        self._upkeep.start()
 
     async def _reach_backend(self) -> None:
         config, registry = self.config, self.registry

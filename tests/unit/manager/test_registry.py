@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from compat.manager.backends import BaseBackend, RedisBackend
 from compat.manager.backends.records import Record
 from compat.manager.backends.scripts import ENTER, FORGET
 from compat.manager.backends.upkeep import AT_ONCE
+from compat.manager.exceptions import BackendError
 from compat.redis.scripts import Script
 from tests.unit.manager.conftest import MakeManager, connector, where
 
@@ -125,6 +127,58 @@ async def test_a_server_removes_no_connection_that_another_one_has_taken_over(
     assert await registry.group_channels("room") == {"c1"}
     await other.cleanup()
     assert await registry.registry_find("c1") is None and not await registry.group_channels("room")
+
+
+async def test_who_comes_after_a_stall_does_not_hide_that_the_others_were_removed(
+    registry: RedisBackend, kind: str, prefix: str, request: pytest.FixtureRequest
+) -> None:
+    other = RedisBackend(where(kind, request), channel_prefix=prefix)
+    mine = {name: registry.record(name, "alice") for name in ("c1", "c2")}
+    registry.tell(lambda: ((one, ["room"]) for one in mine.values()), mine.__contains__, dict)
+    assert await registry.registry_admit(mine["c1"]) is None
+    await registry.lease.renew()
+    await other.sweep(registry.server, force=True)
+    assert await registry.registry_find("c1") is None
+    assert await registry.registry_admit(mine["c2"]) is None
+    await registry.lease.renew()
+    assert await registry.registry_find("c1") == mine["c1"]
+    assert await registry.group_channels("room") == {"c1", "c2"}
+    await other.cleanup()
+
+
+async def test_one_that_ends_while_it_is_written_again_is_not_left_behind(
+    registry: RedisBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = {name: registry.record(name, "alice") for name in ("c1", "c2")}
+    run = registry.link.run
+
+    async def repeated(script: Script, *arguments: Any, **options: Any) -> Any:
+        if script is ENTER and mine.pop("c1", None) is not None:
+            await registry.registry_remove_connection("c1")
+        return await run(script, *arguments, **options)
+
+    monkeypatch.setattr(registry.link, "run", repeated)
+    told = list(mine.values())
+    await registry.enter_all(lambda: ((one, ["room"]) for one in told), mine.__contains__)
+    assert await registry.registry_find("c1") is None
+    assert await registry.group_channels("room") == {"c2"}
+
+
+async def test_a_server_starts_though_cleaning_up_takes_long(
+    make_manager: MakeManager, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    manager = make_manager()
+    outcomes: list[BaseException] = [BackendError("no Redis"), asyncio.TimeoutError()]
+
+    async def clean_up(*arguments: Any) -> Any:
+        raise outcomes.pop(0)
+
+    monkeypatch.setattr(manager.backend, "cleanup_stale_connections", clean_up)
+    with pytest.raises(BackendError):
+        await manager.start_tasks()
+    await manager.start_tasks()
+    assert "is given up for now" in caplog.text
+    assert "compat-manager-heartbeat" in {task.get_name() for task in asyncio.all_tasks()}
 
 
 async def test_connections_of_a_server_that_does_not_exist_are_removed(registry: RedisBackend) -> None:
