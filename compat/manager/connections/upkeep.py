@@ -58,24 +58,30 @@ class Upkeep:
         look_s = min(interval_s, timeout_s / 2)
         next_ping = time.monotonic() + interval_s
         while True:
+            due = time.monotonic() + look_s
             await asyncio.sleep(look_s)
-            ping = time.monotonic() >= next_ping - 0.001
+            # After a standstill nobody is known to have been silent: no ping was sent, or no answer read.
+            late = time.monotonic() - due > min(look_s, 1.0)
+            ping = late or time.monotonic() >= next_ping - 0.001
             if ping:
                 next_ping = time.monotonic() + interval_s
             try:
-                await self.beat(ping)
+                await self.beat(ping, close=not late)
             except Exception:
                 log.exception("a heartbeat failed; the next comes in its time")
 
-    async def beat(self, ping: bool = True) -> None:
-        """Close the connections that were silent for too long and, if ``ping``, send a ping to the others."""
+    async def beat(self, ping: bool = True, *, close: bool = True) -> None:
+        """Close the connections that were silent for too long and, if ``ping``, send a ping to the others.
+
+        If not ``close``, they are among the others.
+        """
         frame = self._ping()
         silent: list[Connection] = []
         async for batch in self.manager.registry.iter_connections(BATCH):
             for connection in batch:
                 if connection.state is not ConnectionState.CONNECTED:
                     continue
-                if is_silent(connection):
+                if close and is_silent(connection):
                     silent.append(connection)
                 elif ping:
                     connection.heartbeat.record_ping()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -173,6 +174,20 @@ async def test_silence_while_the_endpoint_is_busy_is_not_the_clients(
     await asyncio.wait((reading,))
 
 
+async def test_after_a_standstill_nobody_is_closed_before_a_ping(make_manager: MakeManager) -> None:
+    manager = make_manager(WS_HEARTBEAT_INTERVAL=0.2, WS_HEARTBEAT_TIMEOUT=0.4)
+    connection, peer = await connector(manager)("alice")
+    reading = asyncio.ensure_future(drain(peer))
+    await until_async(lambda: connection.reading, "its endpoint reads")
+    await manager.start_tasks()
+    await asyncio.sleep(0)
+    time.sleep(1.0)  # the whole process stands still
+    assert not connection.is_alive
+    assert (await peer.hear_json())["type"] == "ping" and connection.state is ConnectionState.CONNECTED
+    await until_async(lambda: peer.closed_with == 1011, "its client does not answer")
+    reading.cancel()
+
+
 @pytest.mark.parametrize("jump", [timedelta(hours=1), -timedelta(hours=1)], ids=["forward", "back"])
 async def test_a_jump_of_the_wall_clock_is_no_silence(
     connect: Connect, manager: ConnectionManager, jump: timedelta
@@ -213,11 +228,11 @@ async def test_a_heartbeat_that_fails_is_not_the_last(
     beat = manager._upkeep.beat
     failures: list[int] = []
 
-    async def failing(ping: bool = True) -> None:
+    async def failing(ping: bool = True, **options: bool) -> None:
         if not failures:
             failures.append(1)
             raise KeyError("x")
-        await beat(ping)
+        await beat(ping, **options)
 
     monkeypatch.setattr(manager._upkeep, "beat", failing)
     with recorded() as records:
