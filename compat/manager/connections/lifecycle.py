@@ -20,6 +20,7 @@ from compat.manager.connections.parts import means
 from compat.manager.connections.state import Connection
 from compat.manager.exceptions import BackendError, BaseError, ConnectionError
 from compat.manager.typed import ConnectionState
+from compat.manager.utils.batching import run_with_concurrency_limit
 from compat.names import group_name
 
 __all__ = ["Lifecycle"]
@@ -31,6 +32,7 @@ CLOSE_WITHIN_S = 2.0
 GONE = frozenset((1005, 1006))
 """Close codes that mean that the client has left, so that no close frame is sent."""
 NORMAL, POLICY_VIOLATION, INTERNAL_ERROR, TRY_AGAIN_LATER = 1000, 1008, 1011, 1013
+ENDED_AT_ONCE = 100
 USER_PART = 20
 """How many characters of a user's id are part of a channel's name."""
 
@@ -214,10 +216,15 @@ class Lifecycle(Membership):
         return next((ending for one, ending in endings if means(connection, one)), None)
 
     async def disconnect_user(self, user_id: str, code: int = 1008) -> int:
-        """End all connections of a user on all servers, and return how many there were."""
+        """End all connections of a user on all servers, and return how many there were.
+
+        A client that does not read delays the end of no other. Raises the first error after the last one.
+        """
         records = await self.backend.registry_user_records(user_id)
-        for record in records:
-            await self.disconnect(record.connection_id, code)
+        endings = (self.disconnect(record.connection_id, code) for record in records)
+        for outcome in await run_with_concurrency_limit(endings, ENDED_AT_ONCE):
+            if isinstance(outcome, BaseException):
+                raise outcome
         return len(records)
 
     async def _end(self, connection: Connection, code: int) -> None:
@@ -237,12 +244,13 @@ class Lifecycle(Membership):
 
     async def _take_out(self, connection: Connection) -> None:
         """Remove it from its groups and the registry; without a backend, this is done later."""
-        outcomes = await asyncio.gather(
-            self.switchboard().unplug(connection),
-            self._unregister(connection),
-            return_exceptions=True,
-        )
-        connection.groups.clear()
+        async with connection.changing:  # a join that is under way would add what is removed here
+            outcomes = await asyncio.gather(
+                self.switchboard().unplug(connection),
+                self._unregister(connection),
+                return_exceptions=True,
+            )
+            connection.groups.clear()
         for outcome in outcomes:
             if isinstance(outcome, (BaseError, OSError)):
                 log.warning(

@@ -10,6 +10,7 @@ from compat.manager.connections.parts import id_of
 from compat.manager.connections.sending import Sending
 from compat.manager.connections.state import Connection
 from compat.manager.exceptions import BaseError, ConnectionError
+from compat.manager.typed import ConnectionState
 
 __all__ = ["Membership"]
 
@@ -42,20 +43,19 @@ class Membership(Sending):
             raise _unknown(connection, group)
 
     async def _join(self, connection: Connection, group: str) -> None:
-        if group in connection.groups:
-            return
         require_group(group)
         name = connection.channel_name
-        await self.registry.add_to_group(name, group)
-        try:
-            await self.switchboard().join(group, connection)
-        except BaseException:
-            await self._hold(self._forget_group(name, group))
-            raise
-        if self.registry.get(name) is not connection:  # it has ended meanwhile
-            connection.groups.discard(group)
-            await self.switchboard().leave(group, connection)
-            await self.registry.remove_from_group(name, group)
+        async with connection.changing:
+            if not self._stays(connection):  # it has ended meanwhile
+                raise _unknown(connection, group)
+            if group in connection.groups:
+                return
+            await self.registry.add_to_group(name, group)
+            try:
+                await self.switchboard().join(group, connection)
+            except BaseException:
+                await self._hold(self._forget_group(name, group))
+                raise
 
     async def _forget_group(self, name: str, group: str) -> None:
         with contextlib.suppress(BaseError):
@@ -63,10 +63,18 @@ class Membership(Sending):
 
     async def _leave(self, connection: Connection, group: str) -> None:
         require_group(group)
-        try:
-            await self.switchboard().leave(group, connection)
-        finally:
-            await self.registry.remove_from_group(connection.channel_name, group)
+        async with connection.changing:
+            if not self._stays(connection):  # its end takes it out of every group
+                return
+            try:
+                await self.switchboard().leave(group, connection)
+            finally:
+                await self.registry.remove_from_group(connection.channel_name, group)
+
+    def _stays(self, connection: Connection) -> bool:
+        """Return True if a connection is registered, and its end has not begun."""
+        registered = self.registry.get(connection.channel_name) is connection
+        return registered and connection.state is not ConnectionState.DISCONNECTING
 
 
 def _unknown(connection: Connection | str, group: str) -> ConnectionError:

@@ -63,6 +63,8 @@ class Connection:
     """The replaced ``receive()`` while the client is connected to this process, else None."""
     loop: asyncio.AbstractEventLoop | None = field(default=None, repr=False)
     """The event loop of its websocket."""
+    changing: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
+    """Held while it joins or leaves a group, or is taken out of all, so that this is done in order."""
     # When it was made, heard and active: the points in time above are for people, and their clock may jump.
     _made: float = field(init=False, repr=False)
     _heard: float = field(default_factory=steady, init=False, repr=False)

@@ -10,7 +10,8 @@ import pytest
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from compat.manager import Connection, ConnectionManager
-from compat.manager.exceptions import ConnectionError, SystemError
+from compat.manager.exceptions import BackendError, ConnectionError, SystemError
+from compat.manager.frames import frame_of
 from compat.manager.typed import ConnectionState
 from compat.settings import override
 from tests.support.waiting import until_async
@@ -270,6 +271,35 @@ async def test_disconnect_user(connect: Connect, manager: ConnectionManager) -> 
     assert await manager.count_connections() == 1
 
 
+async def test_a_client_that_does_not_read_delays_no_other_ending_of_its_user(
+    connect: Connect, manager: ConnectionManager
+) -> None:
+    (first, stuck), (_, second), (_, third) = [await connect("alice") for _ in range(3)]
+    stuck.stop_reading()
+    manager.push(first, frame_of({"n": 1}, manager.serializer))
+    ending = asyncio.ensure_future(manager.disconnect_user("alice", 4001))
+    await until_async(lambda: second.closed_with == third.closed_with == 4001, "the others are closed")
+    assert not ending.done()
+    assert await ending == 3
+
+
+async def test_an_error_at_one_connection_leaves_no_other_of_its_user_open(
+    connect: Connect, manager: ConnectionManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peers = [(await connect("alice"))[1] for _ in range(3)]
+    disconnect, failures = manager.disconnect, [BackendError("no Redis")]
+
+    async def failing(*arguments: Any) -> None:
+        if failures:
+            raise failures.pop()
+        await disconnect(*arguments)
+
+    monkeypatch.setattr(manager, "disconnect", failing)
+    with pytest.raises(BackendError):
+        await manager.disconnect_user("alice", 4001)
+    assert sorted(peer.closed_with == 4001 for peer in peers) == [False, True, True]
+
+
 # Groups
 
 
@@ -312,6 +342,49 @@ async def test_many_join_and_leave_one_group_at_once(connect: Connect, manager: 
         assert await peer.hear_json() == {"n": 1}
         assert peer.unheard == []
     assert await manager.list_groups() == {"room": 30}
+
+
+@pytest.mark.parametrize("orders", ["join leave", "leave join", "join leave join", "leave join leave"])
+async def test_the_last_order_counts(connect: Connect, manager: ConnectionManager, orders: str) -> None:
+    connection, peer = await connect("alice", *(["room"] if orders.startswith("leave") else []))
+    does = {"join": manager.join_group, "leave": manager.leave_group}
+    await asyncio.gather(*(does[order](connection, "room") for order in orders.split()))
+    member = orders.endswith("join")
+    assert connection.groups == ({"room"} if member else set())
+    assert await manager.list_groups() == ({"room": 1} if member else {})
+    await manager.send_to_group("room", {"n": 1})
+    await manager.send(connection, {"n": 2})
+    assert await peer.hear_all(1 + member) == ([{"n": 1}, {"n": 2}] if member else [{"n": 2}])
+
+
+async def test_a_join_that_is_cancelled_lets_the_next_one_through(
+    connect: Connect, manager: ConnectionManager
+) -> None:
+    connection, peer = await connect("alice")
+    for moment in range(20):
+        joining = asyncio.ensure_future(manager.join_group(connection, "room"))
+        leaving = asyncio.ensure_future(manager.leave_group(connection, "room"))
+        for _ in range(moment):
+            await asyncio.sleep(0)
+        joining.cancel()
+        await asyncio.wait((joining, leaving))
+        assert connection.groups == set() and leaving.exception() is None
+    await manager.join_group(connection, "room")
+    await manager.send_to_group("room", {"n": 1})
+    assert await peer.hear_json() == {"n": 1}
+
+
+async def test_a_connection_that_ends_while_it_joins(connect: Connect, manager: ConnectionManager) -> None:
+    for moment in range(12):
+        connection, _ = await connect("alice")
+        joining = [asyncio.ensure_future(manager.join_group(connection, group)) for group in ("room", "hall")]
+        for _ in range(moment):
+            await asyncio.sleep(0)
+        await manager.disconnect(connection)
+        for outcome in await asyncio.gather(*joining, return_exceptions=True):
+            assert outcome is None or getattr(outcome, "error_code", "") == "UNKNOWN_CONNECTION"
+        assert await manager.list_groups() == {} and manager.switchboard().relays.groups == {}
+        assert connection.groups == set()
 
 
 @pytest.mark.parametrize("group", ["room:general", "café", "x" * 300, "日本 語"])
