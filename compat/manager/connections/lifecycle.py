@@ -29,7 +29,8 @@ log = logging.getLogger("compat.manager")
 
 CLOSE_WITHIN_S = 2.0
 """Seconds that a client may take to read the waiting frames and the close."""
-GONE = frozenset((1005, 1006))
+ABNORMAL = 1006
+GONE = frozenset((1005, ABNORMAL))
 """Close codes that mean that the client has left, so that no close frame is sent."""
 NORMAL, POLICY_VIOLATION, INTERNAL_ERROR, TRY_AGAIN_LATER = 1000, 1008, 1011, 1013
 ENDED_AT_ONCE = 100
@@ -59,22 +60,26 @@ class Lifecycle(Membership):
         From then on its ``receive()`` raises WebSocketDisconnect with the client's code. ``channel_name`` is
         ``connection_id``, or a random name. Raises ConnectionError before accepting if a limit is reached,
         the id is taken, the page's Origin is not allowed, or the backend cannot be reached. A Starlette or
-        FastAPI endpoint need not catch it: the client is refused.
+        FastAPI endpoint need not catch it: the client is refused. Raises WebSocketDisconnect if the client
+        leaves, or the connection is ended, before it is open.
         """
         if connection_id is not None:
             require_connection_id(connection_id)
         self._check_origin(websocket)
         connection = await self._admit(websocket, user_id, connection_id, metadata)
         try:
+            connection.begin()
             if websocket.application_state == WebSocketState.CONNECTING:
                 await websocket.accept(subprotocol=subprotocol, headers=headers)
+            self._require_not_ended(connection)
             await self._plug_in(connection)
+            self._require_not_ended(connection)
         except BaseException as error:
             await self._hold(self._undo(connection))
             if isinstance(error, BackendError):
                 raise self._refused(error) from error
             if isinstance(error, (OSError, RuntimeError)):  # the client has left before it was accepted
-                raise WebSocketDisconnect(1006) from error
+                raise WebSocketDisconnect(ABNORMAL) from error
             raise
         connection.open()
         self.statistics.count_connected()
@@ -147,13 +152,23 @@ class Lifecycle(Membership):
         connection.plug_in(outbox, Gate(connection, self.statistics))
         await self.switchboard().plug_in(connection)
 
+    def _require_not_ended(self, connection: Connection) -> None:
+        """Raise WebSocketDisconnect if somebody has ended a connection before it was open."""
+        if not self._stays(connection):
+            raise WebSocketDisconnect(connection.closed_with(ABNORMAL))
+
     async def _undo(self, connection: Connection) -> None:
-        """Remove a connection that could not be accepted."""
+        """Remove a connection that could not be accepted, or was ended before it was open."""
         connection.end()
-        with contextlib.suppress(BaseError):
-            await self.switchboard().unplug(connection)
-        with contextlib.suppress(BaseError):  # the backend will do it later
-            await self._unregister(connection)
+        if connection.outbox is not None:
+            with contextlib.suppress(BaseError):
+                await self.switchboard().unplug(connection)
+        async with connection.changing:
+            with contextlib.suppress(BaseError):  # the backend will do it later
+                await self._unregister(connection)
+        code = connection.close_code
+        if code is not None:  # it was not open yet when it was closed
+            await self._close(connection, code, code in GONE)
 
     async def _unregister(self, connection: Connection) -> None:
         """Remove it from the registry, unless another connection has its id by now."""
@@ -229,6 +244,7 @@ class Lifecycle(Membership):
 
     async def _end(self, connection: Connection, code: int) -> None:
         gone = connection.close_code is not None or code in GONE
+        was_open = connection.state is ConnectionState.CONNECTED
         connection.leave()
         connection.closed_with(code)
         try:
@@ -239,7 +255,8 @@ class Lifecycle(Membership):
             await leaving
         finally:
             connection.end()
-            self.statistics.count_disconnected()
+            if was_open:
+                self.statistics.count_disconnected()
             self._endings.pop(connection, None)
 
     async def _take_out(self, connection: Connection) -> None:

@@ -75,9 +75,12 @@ class Connection:
         self.address = self.address or self.channel_name
         self.heartbeat.allow(self.heartbeat_timeout)
 
-    def plug_in(self, outbox: Outbox, gate: Gate) -> None:
-        """Send through ``outbox`` and receive through ``gate``, on the running event loop."""
+    def begin(self) -> None:
+        """Note that its websocket is about to be accepted, on the running event loop."""
         self.loop = asyncio.get_running_loop()
+
+    def plug_in(self, outbox: Outbox, gate: Gate) -> None:
+        """Send through ``outbox`` and receive through ``gate``."""
         self.outbox, self.gate = outbox, gate
 
     def open(self) -> None:

@@ -208,6 +208,37 @@ async def test_a_client_that_leaves_before_it_is_accepted(manager: ConnectionMan
     assert manager.switchboard().relays.groups == {}
 
 
+async def test_a_connection_that_is_ended_while_it_is_accepted(manager: ConnectionManager) -> None:
+    peer = Peer()
+    await peer._to_server.get()  # accept() waits for the client
+    connecting = asyncio.ensure_future(manager.connect(peer.websocket, "alice"))
+    await until_async(lambda: manager.registry.connections, "it is registered")
+    assert await manager.disconnect_user("alice", 4001) == 1
+    peer.frame({"type": "websocket.connect"})
+    with pytest.raises(WebSocketDisconnect) as raised:
+        await connecting
+    assert raised.value.code == 4001 == peer.closed_with
+    assert await manager.count_connections() == 0 and manager.switchboard().relays.groups == {}
+    assert (manager.statistics.connected, manager.statistics.disconnected) == (0, 0)
+
+
+async def test_the_next_holder_of_an_id_is_not_disturbed_by_a_late_accept(manager: ConnectionManager) -> None:
+    late, peer = Peer(), Peer()
+    await late._to_server.get()
+    connecting = asyncio.ensure_future(manager.connect(late.websocket, "alice", connection_id="x"))
+    await until_async(lambda: manager.registry.connections, "it is registered")
+    await manager.disconnect("x")
+    connection = await manager.connect(peer.websocket, "bob", connection_id="x")
+    late.frame({"type": "websocket.connect"})
+    with pytest.raises(WebSocketDisconnect):
+        await connecting
+    assert late.closed_with == 1000 and manager.registry.get("x") is connection
+    await manager.broadcast({"n": 1})
+    await manager.backend.publish(connection.address, {"n": 2})
+    assert sorted(frame["n"] for frame in await peer.hear_all(2)) == [1, 2]
+    assert await manager.count_connections() == 1
+
+
 async def test_a_connect_that_is_cancelled(manager: ConnectionManager) -> None:
     peer = Peer()
     peer.stop_reading()
