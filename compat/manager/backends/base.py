@@ -17,12 +17,17 @@ from compat.manager.backends.messaging import Messaging, backend_errors, name_in
 from compat.manager.backends.records import Admission, Joining, Record, ServerInfo
 from compat.manager.config import new_instance_id
 
-__all__ = ["BaseBackend", "CleanupStats", "Local", "OrphanedGroupMembersStats"]
+__all__ = ["BaseBackend", "CleanupStats", "Left", "Local", "OrphanedGroupMembersStats"]
 
 Local = Callable[[], Iterable[tuple[Record, Sequence[str]]]]
 """Yields the connections of this server, each with its groups, which the registry should contain.
 
 A connection with many groups may come several times, with some of them each.
+"""
+Left = Callable[[], Iterable[tuple[str, str]]]
+"""Yields ids of connections, each with a group that the registry should not contain it in.
+
+Each is done with when the next is asked for.
 """
 
 
@@ -138,6 +143,9 @@ class BaseBackend(Messaging, abc.ABC):
 
     def tell(self, local: Local, holds: Callable[[str], bool], report: Callable[[], dict[str, Any]]) -> None:
         """Store functions for this process's connections, for whether an id is one, and for statistics."""
+
+    def tell_left(self, left: Left) -> None:
+        """Store a function for memberships that a failed call may have left, to remove after ``owe()``."""
 
     async def open(self) -> None:
         """Connect to the server behind the registry, and start to renew this server's lease."""

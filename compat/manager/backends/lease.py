@@ -44,6 +44,8 @@ class Lease:
         """The longest pause between two attempts during an outage."""
         self.local: Callable[[], Iterable[tuple[Record, Sequence[str]]]] | None = None
         """Yields this process's connections; None before ``tell``, and then none are written."""
+        self.left: Callable[[], Iterable[tuple[str, str]]] = tuple
+        """Yields memberships that have ended, and that a failed call may have left."""
         self.holds: Callable[[str], bool] = bool
         self.report: Callable[[], dict[str, Any]] = dict
         self._task: asyncio.Task[None] | None = None
@@ -62,6 +64,10 @@ class Lease:
     ) -> None:
         """Store the functions of ``BaseBackend.tell``."""
         self.local, self.holds, self.report = local, holds, report
+
+    def tell_left(self, left: Callable[[], Iterable[tuple[str, str]]]) -> None:
+        """Store the function of ``BaseBackend.tell_left``."""
+        self.left = left
 
     def start(self) -> None:
         """Start the task on this event loop, unless it runs already on a loop that is not closed."""
@@ -97,6 +103,7 @@ class Lease:
             try:
                 if self.local is not None:
                     await backend.enter_all(self.local, self.holds, self._stay)
+                await backend.leave_all(self.left, self._stay)
             except BaseException:
                 self._stale = True
                 raise

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from compat.manager.backends.base import BaseBackend, CleanupStats, Local
+from compat.manager.backends.base import BaseBackend, CleanupStats, Left, Local
 from compat.manager.backends.lease import Lease
 from compat.manager.backends.link import RegistryLink
 from compat.manager.backends.records import Record, ServerInfo, bounded
@@ -72,6 +72,9 @@ class RegistryUpkeep(BaseBackend):
     def tell(self, local: Local, holds: Callable[[str], bool], report: Callable[[], dict[str, Any]]) -> None:
         self.lease.tell(local, holds, report)
 
+    def tell_left(self, left: Left) -> None:
+        self.lease.tell_left(left)
+
     async def open(self) -> None:
         await self.lease.renew()
         self.lease.start()
@@ -118,6 +121,12 @@ class RegistryUpkeep(BaseBackend):
             # One that ended meanwhile may have been removed before, if the command had to be repeated.
             ended = {name for record, _ in entries if not holds(name := record.connection_id)}
             await self.forget(ended, self.server, force=True)
+            await between()
+
+    async def leave_all(self, left: Left, between: Between = nothing_due) -> None:
+        """Take connections out of groups that they are not in."""
+        for connection_id, group in left():
+            await self.registry_leave(connection_id, group)
             await between()
 
     # The others

@@ -136,6 +136,7 @@ class ConnectionManager(Lifecycle, Blocking):
             max_groups=config.MAX_TOTAL_GROUPS,
         )
         backend.tell(registry.local, registry.holds, self.report)
+        backend.tell_left(registry.left)
         return registry
 
     @property

@@ -9,6 +9,7 @@ from compat.engine.refusal import shown
 from compat.manager.backends.base import BaseBackend
 from compat.manager.backends.memory import MemoryBackend
 from compat.manager.backends.records import Record, Refusal, require_connection_id
+from compat.manager.connections.doubts import Doubts
 from compat.manager.connections.state import Connection
 from compat.manager.exceptions import ConnectionError, SystemError, create_error_context
 from compat.manager.typed import ConnectionState
@@ -40,6 +41,7 @@ class ConnectionRegistry:
         self.connections: dict[str, Connection] = {}
         self._pending: set[str] = set()
         """Ids whose registration is under way: the backend may have them already, or refuse them."""
+        self._doubts = Doubts()
         self.max_connections = max_connections
         self.max_per_user = max_per_user
         self.max_groups = max_groups
@@ -95,6 +97,7 @@ class ConnectionRegistry:
         """Remove a connection of this process, also for the other servers; do nothing if there is none."""
         connection = self.connections.pop(connection_id, None)
         if connection is not None:
+            self._doubts.drop_all(connection_id)  # it leaves all groups
             try:
                 await self.backend.registry_remove_connection(connection_id, connection.user_id)
             except BaseException:
@@ -147,6 +150,13 @@ class ConnectionRegistry:
                 if self.connections.get(name) is connection:
                     yield self.record(connection), [one for one in groups if one in connection.groups]
 
+    def left(self) -> Iterator[tuple[str, str]]:
+        """Yield connections, each with a group that only the backend may have it in, after a call has failed.
+
+        One is done with when the next is asked for.
+        """
+        yield from self._doubts.settle()
+
     def holds(self, connection_id: str) -> bool:
         """Return True for a connection of this process, and for one whose registration is under way."""
         return connection_id in self.connections or connection_id in self._pending
@@ -170,10 +180,11 @@ class ConnectionRegistry:
 
     async def add_to_group(self, connection_id: str, group: str) -> None:
         """Record that a connection is in a group; raise SystemError if there would be too many groups."""
+        doubted = self._doubts.drop(connection_id, group)
         try:
             joined = await self.backend.registry_join(connection_id, group, self.max_groups)
-        except BaseException:
-            self.backend.owe()
+        except BaseException:  # it may have joined or not
+            self._owe_leave(connection_id, group)
             raise
         if joined == "full":
             raise SystemError(
@@ -187,6 +198,8 @@ class ConnectionRegistry:
         connection = self.connections.get(connection_id)
         if connection is not None:
             connection.groups.add(group)
+        if doubted:  # the backend may just be undoing an earlier attempt
+            self.backend.owe()
 
     async def remove_from_group(self, connection_id: str, group: str) -> None:
         """Record that a connection has left a group."""
@@ -196,8 +209,12 @@ class ConnectionRegistry:
         try:
             await self.backend.registry_leave(connection_id, group)
         except BaseException:
-            self.backend.owe()
+            self._owe_leave(connection_id, group)
             raise
+
+    def _owe_leave(self, connection_id: str, group: str) -> None:
+        self._doubts.add(connection_id, group)
+        self.backend.owe()
 
     async def user_channels(self, user_id: str) -> set[str]:
         """Return the ids of a user's connections on all servers; an empty set for an empty ``user_id``."""

@@ -9,9 +9,11 @@ import pytest
 
 from compat.manager import ConnectionManager
 from compat.manager.backends import RedisBackend
+from compat.manager.backends.scripts import JOIN, LEAVE
 from compat.manager.connections.manager import ConnectionManager as Manager
-from compat.manager.exceptions import ConnectionError
+from compat.manager.exceptions import BackendError, ConnectionError
 from compat.manager.typed import ConnectionState
+from compat.redis.scripts import Script
 from tests.support.logs import recorded
 from tests.support.waiting import until_async
 from tests.unit.manager.conftest import Connect, MakeManager, connector
@@ -205,6 +207,67 @@ async def test_what_redis_should_not_know_is_taken_out(servers: Servers) -> None
     backend.owe()
     await until_it_is(1, servers.two.count_connections)
     assert await servers.two.list_groups() == {}
+
+
+class Failing:
+    """A backend whose next run of a script fails, before or after Redis has done it."""
+
+    def __init__(self, backend: RedisBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.backend, self.monkeypatch = backend, monkeypatch
+
+    def next(self, failing: Script, *, done: bool) -> None:
+        run = self.backend.link.run
+
+        async def run_once(script: Script, *arguments: Any, **options: Any) -> Any:
+            if script is not failing:
+                return await run(script, *arguments, **options)
+            self.monkeypatch.setattr(self.backend.link, "run", run)
+            if done:
+                await run(script, *arguments, **options)
+            raise BackendError("no answer")
+
+        self.monkeypatch.setattr(self.backend.link, "run", run_once)
+
+
+async def test_a_group_that_could_not_be_left_is_left_later(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = Failing(redis_of(servers.one), monkeypatch)
+    connection, _ = await servers.to_one("alice", "room", "hall")
+    failing.next(LEAVE, done=False)
+    with pytest.raises(BackendError):
+        await servers.one.leave_group(connection, "room")
+    await until_it_is({"hall": 1}, servers.two.list_groups)
+    failing.next(JOIN, done=True)
+    with pytest.raises(BackendError):
+        await servers.one.join_group(connection, "attic")
+    await until_it_is({"hall": 1}, servers.two.list_groups)
+
+
+async def test_a_group_that_could_not_be_left_can_be_joined_again(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = redis_of(servers.one)
+    connection, _ = await servers.to_one("alice", "room")
+    await backend.lease.stop()
+    monkeypatch.setattr(backend.lease, "start", lambda: None)
+    await backend.lease.renew()
+    name, registry = connection.channel_name, servers.one.registry
+    Failing(backend, monkeypatch).next(LEAVE, done=False)
+    with pytest.raises(BackendError):
+        await registry.remove_from_group(name, "room")
+    run = backend.link.run
+
+    async def overtaken(script: Script, *arguments: Any, **options: Any) -> Any:
+        if script is LEAVE:
+            await registry.add_to_group(name, "room")
+        return await run(script, *arguments, **options)
+
+    monkeypatch.setattr(backend.link, "run", overtaken)
+    await backend.lease.renew()
+    assert await servers.two.list_groups() == {}
+    await backend.lease.renew()
+    assert await servers.two.list_groups() == {"room": 1}
 
 
 async def test_telling_redis_everything_does_not_disturb_who_comes_and_goes(servers: Servers) -> None:
