@@ -28,8 +28,7 @@ if user ~= '' and tonumber(per_user) > 0 then
   end
 end
 enter(id, record, server, user, expiry)
-local until_ms = redis.call('ZSCORE', SERVERS, server)
-local ended = not until_ms or tonumber(until_ms) < now
+local ended = not lives(server, now)
 if ended then
   redis.call('ZADD', SERVERS, now + lease, server)
   last(SERVERS, expiry)

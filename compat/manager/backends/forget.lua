@@ -8,8 +8,7 @@ if force ~= '1' then
   if away then
     return away
   end
-  local until_ms = redis.call('ZSCORE', SERVERS, server)
-  if until_ms and tonumber(until_ms) >= now_ms() then
+  if lives(server, now_ms()) then
     return {0, 0, 0, 1}
   end
 end

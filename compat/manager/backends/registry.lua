@@ -23,6 +23,12 @@ local function last(key, seconds)
   end
 end
 
+-- Returns true if a server's lease is running.
+local function lives(server, now)
+  local until_ms = redis.call('ZSCORE', SERVERS, server)
+  return until_ms and tonumber(until_ms) >= now
+end
+
 -- While a cluster moves the slot, each key is on one of two nodes, and neither knows whether a key that it does
 -- not have is on the other one or nowhere. Both then refuse a command for several keys unless they have all.
 -- Returns the error to end with if these keys (two or more) may not all be here, else nil.

@@ -4,10 +4,10 @@
 -- the servers whose lease has ended…}.
 local _, server, lease, expiry = unpack(ARGV)
 local now = now_ms()
-local until_ms = redis.call('ZSCORE', SERVERS, server)
+local running = lives(server, now)
 redis.call('ZADD', SERVERS, now + lease, server)
 last(SERVERS, expiry)
-local reply = {(until_ms and tonumber(until_ms) >= now) and 1 or 0, -1}
+local reply = {running and 1 or 0, -1}
 for _, other in ipairs(redis.call('ZRANGEBYSCORE', SERVERS, '-inf', '(' .. now)) do
   reply[#reply + 1] = other
 end

@@ -1,7 +1,6 @@
 -- Strike a server out whose connections are forgotten; needs the key of the servers alone.
 -- ARGV: prefix, server, 1 if whatever its lease says. Returns 1 if it is no longer among them, else 0.
-local until_ms = redis.call('ZSCORE', SERVERS, ARGV[2])
-if ARGV[3] ~= '1' and until_ms and tonumber(until_ms) >= now_ms() then
+if ARGV[3] ~= '1' and lives(ARGV[2], now_ms()) then
   return 0
 end
 redis.call('ZREM', SERVERS, ARGV[2])
