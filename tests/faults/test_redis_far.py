@@ -122,6 +122,22 @@ async def test_a_backlog_of_long_messages_comes_over_a_slow_line(
     assert numbers(inbox) == list(range(140))
 
 
+async def backlog(
+    make: Make, redis_port: int, count: int, size: int, before: Callable[[bytes, bool], bytes | None]
+) -> list[int]:
+    """What comes of a backlog of ``count`` messages over a proxy with this ``before``."""
+    with Proxy(redis_port) as proxy:
+        sender, receiver = make(), make(proxy.url)
+        channel, inbox = await cut_off(receiver, sender, proxy)
+        await send(sender, channel, count, size)
+        proxy.before = before
+        proxy.accept()
+        await until_async(
+            lambda: numbers(inbox)[-1:] == [count - 1], "the last one comes", deadline_s=WITHIN_S
+        )
+    return numbers(inbox)
+
+
 async def test_no_part_of_a_backlog_is_lost_with_a_reply(make: Make, redis_port: int) -> None:
     broken = False
 
@@ -132,14 +148,8 @@ async def test_no_part_of_a_backlog_is_lost_with_a_reply(make: Make, redis_port:
         broken = True
         return None
 
-    with Proxy(redis_port) as proxy:
-        sender, receiver = make(), make(proxy.url)
-        channel, inbox = await cut_off(receiver, sender, proxy)
-        await send(sender, channel, 300, 100)
-        proxy.before = break_once
-        proxy.accept()
-        await until_async(lambda: numbers(inbox)[-1:] == [299], "the last one comes", deadline_s=WITHIN_S)
-    assert broken and numbers(inbox) == list(range(300))
+    arrived = await backlog(make, redis_port, 300, 100, break_once)
+    assert broken and arrived == list(range(300))
 
 
 async def test_a_backlog_comes_once_though_the_line_breaks_again_and_again(
@@ -156,15 +166,9 @@ async def test_a_backlog_comes_once_though_the_line_breaks_again_and_again(
         takes += 1
         return None if takes in breaks_at else data
 
-    with Proxy(redis_port) as proxy:
-        sender, receiver = make(), make(proxy.url)
-        channel, inbox = await cut_off(receiver, sender, proxy)
-        await send(sender, channel, 2400, 600)
-        proxy.before = break_some
-        proxy.accept()
-        await until_async(lambda: numbers(inbox)[-1:] == [2399], "the last one comes", deadline_s=WITHIN_S)
+    arrived = await backlog(make, redis_port, 2400, 600, break_some)
     assert takes > max(breaks_at)
-    assert numbers(inbox) == list(range(2400))
+    assert arrived == list(range(2400))
 
 
 @pytest.mark.parametrize("workers", [1, 3])
