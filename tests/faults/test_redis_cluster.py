@@ -15,6 +15,7 @@ import redis
 from compat.clock import steady
 from compat.engine.inbox import Inbox
 from compat.exceptions import LayerUnavailable
+from compat.layers.redis import RedisPubSubChannelLayer
 from compat.redis import shards
 from compat.redis.asking import ShardLink
 from compat.redis.cluster import slot_of, tags
@@ -25,7 +26,7 @@ from tests.support.layers import ON_REDIS, close, member, unique_prefix
 from tests.support.processes import free_port
 from tests.support.proxy import Proxy
 from tests.support.redis_cluster import RedisCluster
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import RedisServer, server_version
 from tests.support.waiting import until, until_async
 
 SHARDS = 3
@@ -84,8 +85,11 @@ async def make(kind: str) -> AsyncIterator[Make]:
 async def rooms(reader: Any, sender: Any) -> AsyncIterator[list[Room]]:
     """Rooms on every shard, in which messages are sent all the time and accounted for at the end."""
     assert {reader.keys.group_shard(name) for name in ROOMS} == set(range(SHARDS))
+    # Plain pub/sub: what a node has still to hand on to another comes there late, or again to who has moved.
+    exact = not isinstance(reader, RedisPubSubChannelLayer) or server_version() >= 7
     async with contextlib.AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(talking(reader, sender, 3, name)) for name in ROOMS]
+        talks = (talking(reader, sender, 3, name, exact=exact) for name in ROOMS)
+        yield [await stack.enter_async_context(talk) for talk in talks]
 
 
 async def in_thread(call: Callable[..., Any], *arguments: Any) -> Any:

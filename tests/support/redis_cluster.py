@@ -134,18 +134,36 @@ class RedisCluster:
             self.ask(source, "MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
 
     def end_move(self, slot: int, source: RedisServer, target: RedisServer) -> None:
-        """The last step of a move, after that of the keys; returns when all nodes know of it."""
+        """The last step of a move, after that of the keys; returns when all nodes know of it.
+
+        They know the owners' epochs then, too: the next target takes an epoch above all that it has
+        heard of, and if it had not heard of the last one, two nodes would name each other for good.
+        """
         for node in (target, source, *(node for node in self.masters if node not in (target, source))):
             with suppress(redis.RedisError):  # one that has been killed, or is a replica now
                 self.ask(node, "CLUSTER SETSLOT", slot, "NODE", self.id_of(target))
         until(lambda: self._all_know(slot, target), f"all nodes know who has slot {slot}")
 
     def _all_know(self, slot: int, owner: RedisServer) -> bool:
+        owners = set()
         for node in self.nodes:
             with suppress(redis.RedisError):  # as above
                 if self._owner_known_to(node, slot) is not owner:
                     return False
-        return True
+                owners.add(self._owners_known_to(node))
+        return len(owners) == 1
+
+    def _owners_known_to(self, node: RedisServer) -> frozenset[tuple[str, ...]]:
+        """Who has slots, by the word of one node: its id, its epoch and its slots."""
+        with redis.Redis(port=node.port) as client:
+            client.response_callbacks.clear()
+            answer: Any = client.execute_command("CLUSTER NODES")
+        known = set()
+        for line in answer.decode().splitlines():
+            name, _, _, _, _, _, epoch, _, *parts = line.split()
+            if slots := [part for part in parts if not part.startswith("[")]:  # such a one is a move's
+                known.add((name, epoch, *slots))
+        return frozenset(known)
 
     def stop(self) -> None:
         for node in self.nodes:
