@@ -87,7 +87,7 @@ class AsyncJsonWebsocketConsumer(
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.groups = list(dict.fromkeys((*self.groups, *self.default_groups())))
-        self.subscriptions = {}
+        self.subscriptions, self._changing = {}, {}
         if self.authenticator_class is not None:
             self.authenticator = self.authenticator_class(self.send_message)
 

@@ -4,10 +4,13 @@ frames.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from compat.engine.mailbox import settle
 from compat.engine.socket import is_disconnect
 from compat.exceptions import ImproperlyConfigured
 from compat.typed.conversation import CONTROL
@@ -39,6 +42,8 @@ class TopicHost:
     """The maximum number of topics of one connection."""
 
     subscriptions: dict[str, Topic[Any]]
+    _changing: dict[str, asyncio.Future[None]]
+    """Done when the last frame to subscribe or unsubscribe has been handled, by the topic's name."""
     _sees_topics: ClassVar[bool] = False
     """A subclass overrides ``send_topic_json``, which receives every JSON object that is sent for a topic."""
 
@@ -79,14 +84,30 @@ class TopicHost:
     async def _route_to_topic(self, name: str, content: dict[str, Any]) -> None:
         action = content.get(self._tag_under(name))
         if action == "subscribe":
-            await self._subscribe(name)
+            async with self._in_turn(name):
+                await self._subscribe(name)
         elif action == "unsubscribe":
-            await self._unsubscribe(name)
+            async with self._in_turn(name):
+                await self._unsubscribe(name)
         elif name in self.subscriptions:
             await self.subscriptions[name].handle_json(content)
         else:
             detail = f"subscribe to {name!r} first"
             await self.send_topic_error(name, TopicErrorReason.NOT_SUBSCRIBED, detail)
+
+    @contextlib.asynccontextmanager
+    async def _in_turn(self, name: str) -> AsyncIterator[None]:
+        """Wait until earlier frames have changed this subscription: several handlers may run at once."""
+        before = self._changing.get(name)
+        changed = self._changing[name] = asyncio.get_running_loop().create_future()
+        try:
+            if before is not None:
+                await asyncio.wait((before,))
+            yield
+        finally:
+            settle(changed)
+            if self._changing[name] is changed:
+                del self._changing[name]
 
     async def _ask_for_topic(self) -> None:
         """Answer a frame that names no topic, and for which this consumer has no handlers of its own."""
@@ -107,7 +128,7 @@ class TopicHost:
             detail = f"no topic {name!r}; {self._patterns()}"
             await self.send_topic_error(name, TopicErrorReason.UNKNOWN_TOPIC, detail)
             return
-        if len(self.subscriptions) >= self.max_subscriptions:
+        if len({*self.subscriptions, *self._changing} - {name}) >= self.max_subscriptions:
             detail = f"the limit of {self.max_subscriptions} topics is reached; unsubscribe from one first"
             await self.send_topic_error(name, TopicErrorReason.TOO_MANY, detail)
             return
