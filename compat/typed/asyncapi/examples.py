@@ -10,6 +10,7 @@ __all__ = ["example"]
 Schema = Mapping[str, Any]
 
 MAX_DEPTH = 6
+"""Deeper than that only what is required has an example; beyond twice as much nothing has."""
 BY_FORMAT = {
     "date": "2026-01-31",
     "date-time": "2026-01-31T12:00:00Z",
@@ -28,8 +29,10 @@ def example(schema: Schema, schemas: Mapping[str, Schema], *, depth: int = 0) ->
     reference.
 
     Examples, default, const and enum of the schema come first. Patterns are ignored, so the value may be
-    invalid.
+    invalid. Raises RecursionError for a schema that requires itself.
     """
+    if depth > 2 * MAX_DEPTH:
+        raise RecursionError("the schema requires itself")
     schema = _resolved(schema, schemas)
     if schema.get("examples"):
         return schema["examples"][0]
@@ -41,6 +44,8 @@ def example(schema: Schema, schemas: Mapping[str, Schema], *, depth: int = 0) ->
     for key in ("oneOf", "anyOf"):
         if schema.get(key):
             options = [one for one in schema[key] if one.get("type") != "null"] or schema[key]
+            if depth >= MAX_DEPTH and len(options) < len(schema[key]):
+                return None
             return example(options[0], schemas, depth=depth + 1)
     kind = schema.get("type")
     if isinstance(kind, list):

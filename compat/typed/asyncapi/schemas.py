@@ -65,11 +65,13 @@ class MessageSchemas:
 
     def example(self, model: type[BaseMessage], mode: Mode) -> Any | None:
         """Return an example message in its wire form; None if no valid example could be made."""
-        made = example(self.schemas[self.key(model, mode)], self.schemas)
         adapter = union_of([model], self.wire.discriminator)
-        if adapter is None or not isinstance(made, dict):
+        if adapter is None:
             return None
         try:
+            made = example(self.schemas[self.key(model, mode)], self.schemas)
+            if not isinstance(made, dict):
+                return None
             adapter.validate_python(reader(model)(made) if self.wire.camelize else made)
         except Exception:  # noqa: BLE001 - a validator of the user may raise any error
             return None
