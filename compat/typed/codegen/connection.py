@@ -180,7 +180,9 @@ class Topic(Speaker[Out, In]):
         await self._on._ask(
             self, self._addressed({self.discriminator: "unsubscribe"}), object, 10.0
         )
-        self._on._topics.pop(self.name, None)
+        if self._on._topics.get(self.name) is self:
+            del self._on._topics[self.name]
+        self._end(ConnectionLost(1000, "unsubscribed"))
 
     def _connection(self) -> Connection[Any, Any]:
         return self._on
@@ -266,8 +268,9 @@ class Connection(Speaker[Out, In]):
                 object,
                 10.0,
             )
-        except ClientError:
-            self._topics.pop(topic.name, None)
+        except BaseException:
+            if self._topics.get(topic.name) is topic:
+                del self._topics[topic.name]
             raise
         return topic
 
@@ -323,13 +326,18 @@ class Connection(Speaker[Out, In]):
         mine = topic is None or self.is_topic
         speaker: Speaker[Any, Any] | None = (
             self if mine else self._topics.get(str(topic))
-        )
+        )  # None: the client has unsubscribed from the topic
         waiting = self._waiting.get(str(content.get("ref")))
         message = {key: value for key, value in content.items() if key not in ENVELOPE}
         if waiting is not None and not waiting[1].done():
             self._answer(*waiting, message)
-        elif speaker is not None:  # else the client has unsubscribed from the topic
+        elif speaker is not None and not self._is_late(speaker, message):
             speaker._take(speaker.decode(message))
+
+    def _is_late(self, speaker: Speaker[Any, Any], message: dict[str, Any]) -> bool:
+        """Return True for the answer to a call that has been given up."""
+        action = message.get(speaker.discriminator)
+        return action in ("subscribed", "unsubscribed") and not self.is_topic
 
     @staticmethod
     def _answer(
