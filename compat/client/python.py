@@ -225,7 +225,7 @@ class Client:
                     self._lose(end)
                     await self._pause()
         except asyncio.CancelledError:  # by close()
-            end = Closed(1006)
+            end = self._closing or Closed(1006)
         except Exception as error:
             if self.state == "connecting":
                 raise

@@ -69,7 +69,8 @@ def _to_group(
         raise ValueError(f"group: {group!r} is one of the library's own")
     for pattern, consumer in consumers.items():
         if fnmatch.fnmatchcase(group, pattern):
-            event = consumer.incoming_event_adapter.validate_python(message)
+            # By the rules of JSON, as an event that comes over the layer: a strict model takes a time, too.
+            event = consumer.incoming_event_adapter.validate_json(json.dumps(message))
             return lambda: consumer.broadcast_event(event, group)
     _require_type(message)
     return lambda: layer.group_send(group, message)
