@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,7 +15,7 @@ from compat.consumer import AsyncConsumer, SyncConsumer
 from compat.layers import InMemoryChannelLayer
 from compat.routing import ChannelNameRouter
 from compat.types import Message
-from compat.worker import Worker
+from compat.worker import AHEAD, Worker
 from tests.support.waiting import until_async
 
 
@@ -102,3 +104,81 @@ async def test_a_worker_has_no_client(layer: InMemoryChannelLayer, caplog: pytes
     async with working(Worker(Jobs.as_asgi(), ["jobs"], layer)):
         await layer.send("jobs", {"type": "job"})
         await until_async(lambda: "use channel_layer.send()" in caplog.text, "the error says what to do")
+
+
+@pytest.mark.parametrize("base", [AsyncConsumer, SyncConsumer])
+async def test_messages_behind_a_failure_are_not_lost(layer: InMemoryChannelLayer, base: Any) -> None:
+    """Also those that the consumer had already been given."""
+    seen: list[int] = []
+    fail = asyncio.Event()
+
+    class Slow(AsyncConsumer):
+        async def job(self, message: Message) -> None:
+            if message["n"] == 0:
+                await fail.wait()
+                raise ValueError("no")
+            seen.append(message["n"])
+
+    class SlowInThreads(SyncConsumer):
+        def job(self, message: Message) -> None:
+            if message["n"] == 0:
+                assert released.wait(15)
+                raise ValueError("no")
+            seen.append(message["n"])
+
+    released = threading.Event()
+    consumer: Any = Slow if base is AsyncConsumer else SlowInThreads
+    async with working(Worker(ChannelNameRouter({"jobs": consumer.as_asgi()}), ["jobs"], layer)):
+        for number in range(50):
+            await layer.send("jobs", {"type": "job", "n": number})
+        await until_async(lambda: layer.depth() <= 50 - AHEAD, "as many wait in the worker as may")
+        assert layer.depth() >= 50 - AHEAD - 3, "and not more: the layer bounds the others"
+        fail.set()
+        released.set()
+        await until_async(lambda: len(seen) == 49, "the others are handled")
+    assert seen == list(range(1, 50))
+
+
+async def test_a_message_that_ends_each_consumer_is_dropped(
+    layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = itertools.count(1)
+    seen: list[int] = []
+
+    class Moody(AsyncConsumer):
+        def __init__(self) -> None:
+            super().__init__()
+            if next(made) <= 2:
+                raise ValueError("not now")
+
+        async def job(self, message: Message) -> None:
+            seen.append(message["n"])
+
+    async with working(Worker(ChannelNameRouter({"jobs": Moody.as_asgi()}), ["jobs"], layer)):
+        for number in range(3):
+            await layer.send("jobs", {"type": "job", "n": number})
+        await until_async(lambda: seen == [1, 2], "the others are handled")
+    assert caplog.text.count("ends each consumer; dropped: {'type': 'job', 'n': 0}") == 1
+
+
+async def test_a_handler_whose_task_is_cancelled_does_not_end_the_worker(
+    layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    done = asyncio.Event()
+
+    class Cancels(AsyncConsumer):
+        async def job(self, message: Message) -> None:
+            if message["n"] == 1:
+                done.set()
+                return
+            task = asyncio.ensure_future(asyncio.sleep(60))
+            await asyncio.sleep(0)
+            task.cancel()
+            await task
+
+    async with working(Worker(ChannelNameRouter({"jobs": Cancels.as_asgi()}), ["jobs"], layer)):
+        await layer.send("jobs", {"type": "job", "n": 0})
+        await until_async(lambda: "failed" in caplog.text, "it is logged")
+        await layer.send("jobs", {"type": "job", "n": 1})
+        await asyncio.wait_for(done.wait(), 15)
+    assert caplog.text.count("the consumer of channel 'jobs' failed") == 1
