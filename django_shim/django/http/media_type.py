@@ -3,10 +3,29 @@
 from __future__ import annotations
 
 import re
+from encodings.aliases import aliases
 from typing import Any
 from urllib.parse import unquote
 
-__all__ = ["MediaType", "parse_accept", "parse_content_type"]
+__all__ = ["MediaType", "is_charset", "parse_accept", "parse_content_type"]
+
+NO_CHARSETS = frozenset(f"{name}_codec" for name in ("base64", "bz2", "hex", "quopri", "uu", "zlib")) | {
+    "mbcs",
+    "rot_13",
+    "tactis",
+}
+CHARSETS = frozenset(
+    (*(name for pair in aliases.items() if pair[1] not in NO_CHARSETS for name in pair), "cp874", "koi8_u")
+)
+
+
+def is_charset(name: str) -> bool:
+    """Return True if ``name``, which a client has sent, is that of a charset.
+
+    Do not ask ``codecs.lookup``: Python keeps each name that it has been asked for, and it knows codecs that
+    are no charsets, of which "punycode" takes quadratic time.
+    """
+    return name.lower().replace("-", "_") in CHARSETS
 
 
 class MediaType:
@@ -55,11 +74,8 @@ def parse_content_type(line: str) -> tuple[str, dict[str, str]]:
 
 def _extended(value: str) -> str:
     """Return the text of ``charset'language'percent-encoded`` (RFC 8187); anything else as it is."""
-    try:
-        charset, _, encoded = value.split("'")
-        return unquote(encoded, charset)
-    except (ValueError, LookupError):
-        return value
+    charset, *rest = value.split("'")
+    return unquote(rest[1], charset) if len(rest) == 2 and is_charset(charset) else value
 
 
 def parse_accept(header: str) -> list[MediaType]:

@@ -29,6 +29,8 @@ __all__ = ["MultiPartForm", "MultiPartParserError", "parse_multipart"]
 
 FIRST_PIECE, LARGEST_PIECE = 2**14, 2**18
 """Bytes of the body that are parsed at a time: few at first, so that a form of too many parts ends early."""
+SPOOLED = 2**16
+"""Bytes of a file that are in memory if not all of the body is: many small files need no descriptors."""
 BYTES = "latin-1"
 """The charset that the parser decodes by. It keeps every byte, so that the encoding can be chosen later."""
 
@@ -70,9 +72,10 @@ class MultiPartForm:
 def parse_multipart(body: Any, boundary: str) -> MultiPartForm:
     """Return the parts of ``body``, an open file. Blocks: on an event loop, call it in a thread.
 
-    A file is in memory if the whole body is at most FILE_UPLOAD_MAX_MEMORY_SIZE, else on disk. Raises
-    MultiPartParserError for a broken body; TooManyFieldsSent, TooManyFilesSent or RequestDataTooBig beyond
-    the DATA_UPLOAD_* settings; ImproperlyConfigured where python-multipart is not installed.
+    A file is in memory if it is small, or the whole body at most FILE_UPLOAD_MAX_MEMORY_SIZE; else it is on
+    disk. Raises MultiPartParserError for a broken body; TooManyFieldsSent, TooManyFilesSent or
+    RequestDataTooBig beyond the DATA_UPLOAD_* settings; ImproperlyConfigured where python-multipart is not
+    installed.
     """
     if not boundary or not boundary.isascii() or not boundary.isprintable() or len(boundary) > 200:
         raise MultiPartParserError(f"Invalid boundary in multipart: {boundary[:200]!r}")
@@ -83,7 +86,7 @@ def parse_multipart(body: Any, boundary: str) -> MultiPartForm:
     in_memory = size <= settings.FILE_UPLOAD_MAX_MEMORY_SIZE
     # The parser waits for nothing but files on disk, which it writes in threads of its event loop.
     run = _run_at_once if in_memory else _run_with_loop
-    parts = run(_parse(body, boundary, size if in_memory else 1))
+    parts = run(_parse(body, boundary, size if in_memory else SPOOLED))
     if in_memory:
         _keep_in_memory(parts)
     return MultiPartForm(parts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import io
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ from .cookie import parse_cookie
 from .exceptions import RawPostDataException, UnreadablePostError
 from .headers import HttpHeaders
 from .hosts import split_domain_port, validate_host
-from .media_type import MediaType, parse_accept, parse_content_type
+from .media_type import MediaType, is_charset, parse_accept, parse_content_type
 from .query import QueryDict
 
 if TYPE_CHECKING:
@@ -86,11 +85,7 @@ class HttpRequest:
         """Take ``content_type``, its parameters and, from its charset, the encoding."""
         self.content_type, self.content_params = parse_content_type(line)
         charset = self.content_params.get("charset")
-        if charset:
-            try:
-                codecs.lookup(charset)
-            except (LookupError, ValueError):
-                return
+        if charset and is_charset(charset):
             self._encoding = charset
 
     @cached_property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import logging
 import re
 import time
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from ..utils.http import http_date
 from .headers import BadHeaderError, ResponseHeaders
 
 __all__ = ["BadHeaderError", "HttpResponseBase", "ResponseHeaders"]
+
+logger = logging.getLogger("django.request")
 
 
 class HttpResponseBase:
@@ -152,7 +155,10 @@ class HttpResponseBase:
     def close(self) -> None:
         """Release what the response holds; servers call it when it has been sent."""
         for closer in self._closable:
-            closer()
+            try:
+                closer()
+            except Exception:  # a generator that is still running, because its client has left
+                logger.debug("closing the response: %r has failed", closer, exc_info=True)
         self._closable.clear()
         self.closed = True
 

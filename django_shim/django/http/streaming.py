@@ -54,7 +54,7 @@ class StreamingHttpResponse(HttpResponseBase):
         return [piece async for piece in self]
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        """Yield the pieces; a plain iterator is asked for each one in a thread."""
+        """Yield the pieces; a plain iterator is asked for each one in the request's thread."""
         # The iterator of this moment: at the first step it may be one that wraps what is returned here.
         return self._pieces(self._iterator)
 
@@ -64,7 +64,7 @@ class StreamingHttpResponse(HttpResponseBase):
                 yield self.make_bytes(piece)
             return
         end = object()
-        ask: Any = sync_to_async(next, thread_sensitive=False)
+        ask: Any = sync_to_async(next, thread_sensitive=True)
         while (piece := await ask(iterator, end)) is not end:
             yield self.make_bytes(piece)
 

@@ -21,6 +21,7 @@ from ..urls import get_callable
 from ..utils.cache import patch_vary_headers
 from ..utils.crypto import constant_time_compare, get_random_string
 from ..utils.http import is_same_domain
+from ..utils.log import one_line
 
 __all__ = ["CsrfViewMiddleware", "get_token", "rotate_token"]
 
@@ -222,6 +223,6 @@ class CsrfViewMiddleware(LoopMiddleware):
     def _refuse(self, request: HttpRequest, reason: str) -> Any:
         response = get_callable(settings.CSRF_FAILURE_VIEW)(request, reason=reason)
         extra = {"status_code": 403, "request": request}
-        logger.warning("Forbidden (%s): %s", reason, request.path, extra=extra)
+        logger.warning("Forbidden (%s): %s", one_line(reason), one_line(request.path), extra=extra)
         response._has_been_logged = True
         return response

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from html.parser import HTMLParser
 from typing import Any
 
+from ..core.exceptions import SuspiciousOperation
 from .safestring import SafeString, mark_safe
 
 __all__ = [
@@ -92,6 +93,10 @@ def linebreaks(value: Any, autoescape: bool = False) -> str:
     return "\n\n".join("<p>{}</p>".format(part.replace("\n", "<br>")) for part in paragraphs)
 
 
+_UNENDED = re.compile("<[a-zA-Z][^>]{1000,}")
+MANY = 50
+
+
 class _TextOnly(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=False)
@@ -108,8 +113,13 @@ class _TextOnly(HTMLParser):
 
 
 def strip_tags(value: Any) -> str:
-    """Remove what parses as a tag from ``value``. It is no sanitizer: the result is not safe HTML."""
+    """Remove what parses as a tag from ``value``. It is no sanitizer: the result is not safe HTML.
+
+    Raises SuspiciousOperation for a long text with many tags that do not end.
+    """
     text = str(value)
+    if any(tag.group().count("<") >= MANY for tag in _UNENDED.finditer(text)):
+        raise SuspiciousOperation("a text with many tags that do not end, which take quadratic time")
     for _ in range(50):  # "<<b>b>" needs more than one pass; nobody needs fifty
         if "<" not in text or ">" not in text:
             break

@@ -1,4 +1,4 @@
-"""What a LOGGING setting refers to by dotted path."""
+"""What a LOGGING setting refers to by dotted path, and what keeps a record on one line."""
 
 from __future__ import annotations
 
@@ -9,13 +9,20 @@ from typing import Any
 from ..conf import settings
 from .module_loading import import_string
 
-__all__ = ["RequireDebugFalse", "RequireDebugTrue", "ServerFormatter", "configure_logging"]
+__all__ = ["RequireDebugFalse", "RequireDebugTrue", "ServerFormatter", "configure_logging", "one_line"]
 
 
 def configure_logging(logging_config: str | None, logging_settings: dict[str, Any] | None) -> None:
     """Apply the LOGGING setting through LOGGING_CONFIG (default: ``logging.config.dictConfig``)."""
     if logging_config and logging_settings:
         import_string(logging_config)(logging_settings)
+
+
+def one_line(value: object) -> object:
+    """Return ``value`` for a record: of a text from a client, what is not printable is escaped."""
+    if not isinstance(value, str) or value.isprintable():
+        return value
+    return value.encode("unicode_escape").decode("ascii")
 
 
 class RequireDebugFalse(logging.Filter):

@@ -19,6 +19,7 @@ from ...conf import settings
 from ...http.request import HttpRequest, QueryDict
 from ...http.response import HttpResponseBadRequest
 from ...urls import set_script_prefix
+from ...utils.log import one_line
 from .. import signals
 from .base import BaseHandler
 from .static import static_file_response
@@ -124,7 +125,8 @@ class ASGIHandler(BaseHandler):
         try:
             request = self.request_class(scope, body)
         except ValueError as error:  # a query string that is not UTF-8
-            logger.warning("Bad Request (%s): %s", type(error).__name__, scope["path"], exc_info=error)
+            path = one_line(scope["path"])
+            logger.warning("Bad Request (%s): %s", type(error).__name__, path, exc_info=error)
             return await send_response(HttpResponseBadRequest(), scope, send)
         try:
             response = await static_file_response(request) or await self.get_response(request)

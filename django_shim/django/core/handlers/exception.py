@@ -10,6 +10,7 @@ from ...http.exceptions import Http404
 from ...http.multipartparser import MultiPartParserError
 from ...http.request import HttpRequest
 from ...urls import get_resolver, get_urlconf
+from ...utils.log import one_line
 from ...views import debug, defaults
 from ..exceptions import BadRequest, PermissionDenied, SuspiciousOperation
 from ..signals import got_request_exception
@@ -61,7 +62,7 @@ def _log(
     error: Exception | None = None,
 ) -> None:
     extra = {"status_code": response.status_code, "request": request}
-    to.log(level, message, *args, exc_info=error, extra=extra)
+    to.log(level, message, *map(one_line, args), exc_info=error, extra=extra)
     response._has_been_logged = True
 
 
@@ -79,7 +80,7 @@ def _unforeseen(request: HttpRequest, error: Exception) -> Any:
     try:
         response = debug.server_error(request, error) if settings.DEBUG else _project_page(request)
     except Exception:
-        logger.exception("the page for an error failed itself: %s", request.path)
+        logger.exception("the page for an error failed itself: %s", one_line(request.path))
         response = defaults.plain_server_error()
     _log(request, response, "Internal Server Error: %s", request.path, level=logging.ERROR, error=error)
     response.raised = error  # for the test client, which passes it on

@@ -21,6 +21,7 @@ from ...http import (
 )
 from ...shortcuts import render
 from ...urls import reverse
+from ...utils.log import one_line
 
 __all__ = ["ContextMixin", "RedirectView", "TemplateResponseMixin", "TemplateView", "View"]
 
@@ -93,7 +94,7 @@ class View:
         """405."""
         response = HttpResponseNotAllowed(self._allowed_methods())
         logger.warning(
-            "Method Not Allowed (%s): %s", request.method, request.path, extra={"status_code": 405}
+            "Method Not Allowed (%s): %s", request.method, one_line(request.path), extra={"status_code": 405}
         )
         response._has_been_logged = True  # type: ignore[attr-defined]  # one record, and this one says more
         return self._answer(response)
@@ -177,10 +178,13 @@ class RedirectView(View):
         """Redirect, or answer 410."""
         url = self.get_redirect_url(*args, **kwargs)
         if not url:
-            logger.warning("Gone: %s", request.path, extra={"status_code": 410})
+            logger.warning("Gone: %s", one_line(request.path), extra={"status_code": 410})
             response = HttpResponseGone()
             response._has_been_logged = True  # type: ignore[attr-defined]  # one record
             return response
         return (HttpResponsePermanentRedirect if self.permanent else HttpResponseRedirect)(url)
 
-    head = post = options = delete = put = patch = get
+    def _get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        return self.get(request, *args, **kwargs)  # a subclass's too
+
+    head = post = options = delete = put = patch = _get

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import encodings
 import io
+import os
 
 import pytest
 from django.core.exceptions import (
@@ -21,7 +23,8 @@ from django.http import (
     RawPostDataException,
     StreamingHttpResponse,
 )
-from django.http.multipartparser import MultiPartParserError
+from django.http.media_type import parse_content_type
+from django.http.multipartparser import MultiPartParserError, parse_multipart
 from django.test import RequestFactory, override_settings
 from hypothesis import given
 from hypothesis import strategies as st
@@ -84,6 +87,36 @@ def test_a_broken_form_is_a_bad_request(body: bytes, boundary: str, message: str
     with pytest.raises(MultiPartParserError, match=message):
         _ = request.POST
     assert not request.POST and not request.FILES  # for the page that tells of the error
+
+
+def test_many_files_open_few_descriptors() -> None:
+    """Also beside one that makes the body too large to be kept in memory."""
+    start = "--b\r\nContent-Disposition: form-data; name=f; filename="
+    parts = [f'{start}"large"\r\n\r\n' + "x" * 3_000_000, *[f'{start}""\r\n\r\nxx'] * 900]
+    parts += [f'{start}"small"\r\n\r\nxx'] * 90
+    body = io.BytesIO(("\r\n".join([*parts, "--b--\r\n"])).encode())
+    before = len(os.listdir("/proc/self/fd"))
+    form = parse_multipart(body, "b")
+    assert len(os.listdir("/proc/self/fd")) - before < 5
+    post, files = form.decoded(None)
+    assert len(files.getlist("f")) == 91 and post.getlist("f") == ["xx"] * 900
+    form.close()
+
+
+def test_a_client_names_charsets_only() -> None:
+    for name in ("utf-8", "UTF8", "latin-1", "ISO-8859-1", "koi8-u", "windows-1252", "Shift_JIS"):
+        assert factory.get("/", CONTENT_TYPE=f"text/plain; charset={name}").encoding == name
+    for name in ("punycode", "idna", "undefined", "base64", "rot13", "unicode_escape", "utf--8", "x" * 5_000):
+        assert factory.get("/", CONTENT_TYPE=f"text/plain; charset={name}").encoding is None, name
+    assert parse_content_type("a/b; c*=latin-1'en'%e9")[1] == {"c": "é"}
+    assert parse_content_type("a/b; c*=punycode''a-")[1] == {"c": "punycode''a-"}
+
+
+def test_names_of_charsets_are_not_kept() -> None:
+    before = len(encodings._cache)
+    for number in range(100):
+        factory.get("/", CONTENT_TYPE=f"text/plain; charset=none-{number}; a*=none-{number}''a")
+    assert len(encodings._cache) == before
 
 
 def test_an_empty_form() -> None:

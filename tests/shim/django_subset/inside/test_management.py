@@ -82,6 +82,19 @@ def test_static_files_are_collected(tmp_path) -> None:
         assert (root / "rooms" / "style.css").exists() and (root / "notes.txt").exists()
         (root / "old").touch()
         assert "Copying" in output("collectstatic", "--clear", verbosity=2) and not (root / "old").exists()
+    for name in (".env", "a.js~", ".git/config", "CVS/Root", "kept/a.txt", "left/b.txt"):
+        (tmp_path / "more" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "more" / name).touch()
+
+    def copied(*options: str) -> set[str]:
+        with override_settings(STATIC_ROOT=tmp_path / "copied", STATICFILES_DIRS=[tmp_path / "more"]):
+            output("collectstatic", "--noinput", "--clear", *options)
+        files = (path.relative_to(tmp_path / "copied") for path in (tmp_path / "copied").rglob("*"))
+        return {str(path) for path in files if (tmp_path / "more" / path).is_file()}
+
+    assert copied() == {"kept/a.txt", "left/b.txt"}
+    assert copied("-i", "b.*", "--ignore", "x") == {"kept/a.txt"}
+    assert len(copied("--no-default-ignore")) == 6
     prefixed = [("pre", tmp_path / "static")]
     with override_settings(STATICFILES_DIRS=prefixed):
         from django.contrib.staticfiles import finders

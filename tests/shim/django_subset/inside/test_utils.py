@@ -11,7 +11,7 @@ import pytest
 from asgiref.sync import iscoroutinefunction
 from django.conf.urls import handler404
 from django.conf.urls.static import static
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, SuspiciousOperation
 from django.core.files import File
 from django.core.paginator import EmptyPage, Paginator
 from django.http import FileResponse, Http404, HttpResponse, QueryDict
@@ -67,6 +67,9 @@ def test_text_to_bytes_and_back() -> None:
 
 def test_html_without_tags() -> None:
     assert html.strip_tags("a &nbsp; &#65; <br/>b") == "a &nbsp; &#65; b"
+    with pytest.raises(SuspiciousOperation, match="do not end"):
+        html.strip_tags(">" + "<a " * 50_000)
+    assert html.strip_tags("<a " * 20 + "x" * 2_000 + ">b") == "b"
     assert html.strip_tags("<" * 60 + "b>" * 60).count("b") < 60
 
 
@@ -224,6 +227,13 @@ def test_mistakes_in_class_based_views() -> None:
         with pytest.raises(error, match=message):
             make()
     assert RedirectView.as_view()(factory.get("/")).status_code == 410
+
+    class Refuses(RedirectView):
+        def get(self, request, *args, **kwargs):
+            return HttpResponse(status=403)
+
+    for method in ("get", "head", "post", "options", "delete", "put", "patch"):
+        assert Refuses.as_view(url="/x/")(getattr(factory, method)("/")).status_code == 403, method
     to = RedirectView.as_view(url="/x/%(name)s/", query_string=True)
     assert to(factory.get("/?a=b"), name="y").url == "/x/y/?a=b"
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +15,32 @@ from ..base import BaseCommand, CommandError
 __all__ = ["Command"]
 
 
+IGNORED = ("CVS", ".*", "*~")
+"""What is no static file: the folders of version control, ``.env``, an editor's copies."""
+
+
 class Command(BaseCommand):
     """Copies them to STATIC_ROOT; where two have one name, the one that is found first wins."""
 
     help = "Copies the static files of all apps to STATIC_ROOT."
-    _without_effect = "--noinput --no-input --no-post-process --link --no-default-ignore"
+    _without_effect = "--noinput --no-input --no-post-process --link"
 
     def add_arguments(self, parser: Any) -> None:
         parser.add_argument("-n", "--dry-run", action="store_true", help="Only say what would be copied.")
+        parser.add_argument(
+            *("-i", "--ignore"),
+            action="append",
+            default=[],
+            dest="ignore_patterns",
+            metavar="PATTERN",
+            help="Leave files and folders with such names out, besides CVS, .* and *~.",
+        )
+        parser.add_argument(
+            "--no-default-ignore",
+            action="store_false",
+            dest="use_default_ignore_patterns",
+            help="Copy CVS, .* and *~ too.",
+        )
         parser.add_argument("-c", "--clear", action="store_true", help="Empty STATIC_ROOT first.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -29,11 +49,13 @@ class Command(BaseCommand):
         root = Path(settings.STATIC_ROOT)
         if options["clear"] and root.is_dir() and not options["dry_run"]:
             shutil.rmtree(root)
+        ignored = [*options["ignore_patterns"], *(IGNORED if options["use_default_ignore_patterns"] else ())]
         found: dict[Path, Path] = {}
         for prefix, folder in folders():
             for file in sorted(folder.rglob("*")):
-                if file.is_file():
-                    found.setdefault(root / prefix / file.relative_to(folder), file)
+                path = file.relative_to(folder)
+                if file.is_file() and not _is_ignored(path, ignored):
+                    found.setdefault(root / prefix / path, file)
         for target, file in found.items():
             if options["verbosity"] > 1 or options["dry_run"]:
                 self.stdout.write(f"{'Pretending to copy' if options['dry_run'] else 'Copying'} '{file}'")
@@ -42,3 +64,9 @@ class Command(BaseCommand):
                 shutil.copy2(file, target)
         files = "1 static file" if len(found) == 1 else f"{len(found)} static files"
         self.stdout.write(f"{files} copied to '{root}'.")
+
+
+def _is_ignored(path: Path, patterns: Sequence[str]) -> bool:
+    """Return True if the path, or a name in it, is like one of ``patterns``."""
+    names = (path.as_posix(), *path.parts)
+    return any(fnmatchcase(name, pattern) for pattern in patterns for name in names)
