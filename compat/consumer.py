@@ -194,8 +194,7 @@ class AsyncConsumer(Returns, HasPresence):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run this consumer for one connection, with the limits and the Origin check of ``as_asgi()``."""
-        run = self._conversation if self._entered else InstanceApp(self).connection
-        await run(scope, receive, send)
+        await (self._conversation if self._entered else InstanceApp(self).connection)(scope, receive, send)
 
     def _conversation(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Return the awaitable that runs the consumer."""
@@ -268,7 +267,12 @@ class AsyncConsumer(Returns, HasPresence):
     async def dispatch(self, message: Message) -> None:
         """Await the handler of ``message``; raise ValueError if there is none."""
         if self._database and db.connections_due():
-            await db.aclose_old_connections()
+            try:
+                await db.aclose_old_connections()
+            except BaseException:
+                if message["type"].endswith(".disconnect"):  # nothing keeps disconnect() from its one call
+                    await self._handler(message)(message)
+                raise
         if await self._handler(message)(message) is STOP:
             raise StopConsumer
 

@@ -1,4 +1,4 @@
-"""Rules for the names of channels, groups and handlers, and for the keys of users.
+"""Rules for the names of channels, groups and handlers, and for the keys of users and clients.
 
 The rules are those of ``channels.layers.BaseChannelLayer`` (Channels 4.3), restricted to ASCII: upstream's
 patterns also allow a trailing newline, non-ASCII digits and, after the "!", any Unicode word.
@@ -7,6 +7,7 @@ patterns also allow a trailing newline, non-ASCII digits and, after the "!", any
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ __all__ = [
     "LIVE",
     "MAX_NAME_LENGTH",
     "RESERVED",
+    "client_key",
     "get_handler_name",
     "group_name",
     "is_counted",
@@ -56,6 +58,9 @@ _READ = 256
 KEYS = ("pk", "id", "identity", "username")
 """What tells users apart: Django's, an ORM's, then Starlette's. Several may have one display_name."""
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+>")
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+"""IPv6 addresses that stand for IPv4 ones (RFC 6052)."""
+_SUBNET_BITS = 64
 
 
 def require_valid_group_name(name: object) -> bool:
@@ -187,6 +192,29 @@ def user_key(user: Any) -> Any:
             "each login, and no other user's; for clients that come back, resume_key(scope) may name the user"
         )
     return text
+
+
+def client_key(scope: Mapping[str, Any]) -> str | None:
+    """Return what a client is known by: its IPv4 address, or the /64 of its IPv6 address.
+
+    None if the server does not know the address, as with a Unix socket. The smallest IPv6 network that a site
+    is given is a /64 (RFC 6177), so one client has 2**64 addresses. An IPv6 address that stands for an IPv4
+    one is that one.
+    """
+    address = scope["client"][0] if scope.get("client") else None
+    if not isinstance(address, str) or ":" not in address:
+        return address or None
+    try:
+        found = ipaddress.IPv6Address(address)
+    except ValueError:
+        return address
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    if found in _NAT64:
+        return str(ipaddress.IPv4Address(found.packed[-4:]))
+    if found.is_link_local or found.is_loopback:  # all hosts of a link are in one /64
+        return address
+    return str(ipaddress.IPv6Network((found.packed, _SUBNET_BITS), strict=False))
 
 
 def key_behind(user: Any) -> Any:

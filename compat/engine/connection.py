@@ -14,7 +14,8 @@ from compat.engine.contracts import RESUMABLE_KEY, Consumer, Resumed, Work
 from compat.engine.cursors import Progress
 from compat.engine.draining import SERVICE_RESTART, drain
 from compat.engine.ending import take_steps
-from compat.engine.inbox import BETWEEN, Inbox, Overflowed
+from compat.engine.events import BETWEEN
+from compat.engine.inbox import Inbox, Overflowed
 from compat.engine.limits import Heartbeat, guarded, limit_of, limited
 from compat.engine.outage import TRY_AGAIN_LATER, is_outage, refuse_for_outage
 from compat.engine.reader import Interruptible, SocketReader, holds_closes_back

@@ -11,7 +11,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from compat.engine.inbox import Event, Inbox
+from compat.engine.events import Event
+from compat.engine.inbox import Inbox
 
 __all__ = ["Cursors", "Missed", "Position", "Progress", "position_of"]
 

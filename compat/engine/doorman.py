@@ -7,7 +7,8 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from compat.engine.inbox import Inbox, One
+from compat.engine.events import One
+from compat.engine.inbox import Inbox
 from compat.engine.subscription import Subscription
 from compat.tracing import without_trace
 from compat.types import Message

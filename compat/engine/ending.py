@@ -16,6 +16,7 @@ from compat.engine import register
 from compat.engine.outage import TRY_AGAIN_LATER
 from compat.engine.refusal import connection_lost
 from compat.engine.reports import warn
+from compat.engine.shielding import is_a_handlers_own
 from compat.exceptions import StopConsumer
 from compat.types import Message
 
@@ -36,13 +37,17 @@ async def take_steps(
     second: BaseException | None = None
     interrupted: asyncio.CancelledError | None = None
     socket = connection.socket
+    connection.inbox.ending()
     refuses = code == TRY_AGAIN_LATER and socket.served and not connection.inbox.ended and socket.refusable()
     steps = (_tell, _idle, _disconnect)
     for step in steps if code is not None or connection.work is not None else ():
         try:
             await step(connection, code)
         except asyncio.CancelledError as error:
-            interrupted = error
+            if is_a_handlers_own(error):
+                second = error
+            else:
+                interrupted = error
         except Exception as error:  # noqa: BLE001 - the user's handler may raise anything
             second = error
     if second is not None and connection.is_logged():

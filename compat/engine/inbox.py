@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Awaitable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from compat.clock import steady
+from compat.engine.events import BETWEEN, HEARTBEAT, NOTHING, Event, One, Overflow
 from compat.engine.mailbox import DropCounter, settle
 from compat.engine.scheduler import Scheduler
 from compat.types import Message
@@ -19,29 +20,10 @@ from compat.types import Message
 if TYPE_CHECKING:
     from compat.engine.cursors import Cursors
 
-__all__ = ["BETWEEN", "HEARTBEAT", "NOTHING", "Event", "Inbox", "One", "Overflow", "Overflowed"]
+__all__ = ["Inbox", "Overflowed"]
 
-Overflow = Literal["drop", "drop_oldest", "close"]
-"""What a full inbox does: drop the new message, drop the oldest, or close the connection with 1013."""
-
-HEARTBEAT = "compat.heartbeat"
-"""Type of the event that the engine itself creates; it is not counted if it is lost."""
-
-BETWEEN: Message = {"type": "between two messages"}
-"""The current message while no handler runs: an idle consumer need not keep its last message alive."""
-
-Event = tuple[float, Message, Callable[[], Message] | None]
-"""(deadline, message, copy): the members of a group share a message until ``copy()`` makes a member's own.
-
-None: only this inbox has the message. With a copy at each push, ten messages for ten thousand members would
-be 100,000 objects for the garbage collector.
-"""
-
-One = tuple[Event]
-"""An event in a tuple, which every inbox in which nothing else waits keeps as it is: they share it, too."""
-
-NOTHING: tuple[()] = ()
-"""The events of an empty inbox."""
+REPLAYED = 10_000
+"""While so many events wait, earlier messages get no room of their own: a client may join over and over."""
 
 
 class Overflowed(Exception):
@@ -141,9 +123,16 @@ class Inbox:
         return True
 
     def replay(self, events: Sequence[Event]) -> bool:
-        """Append earlier messages as ``push`` does, beside those for which there is room; return True."""
-        self.capacity = max(self.capacity, len(self.events) + len(events) + self.room)
-        return all([self.offer((event,)) for event in events])
+        """Append earlier messages as ``push`` does, beside those for which there is room; return True.
+
+        While ``REPLAYED`` events wait, there is no more room; what is lost is counted.
+        """
+        if len(self.events) < REPLAYED:
+            self.capacity = max(self.capacity, len(self.events) + len(events) + self.room)
+        lost = [self.offer((event,)) for event in events].count(False)
+        if lost and self.owner is not None:
+            self.owner.count_drop(self.channel, "overflow", lost)
+        return True
 
     def own(self) -> deque[Event]:
         """Return the waiting events in a deque that may be changed."""
@@ -198,8 +187,11 @@ class Inbox:
         """Append a message of a layer that is read with ``receive()``; return when it has been taken."""
         self.push(message, float("inf"))
         while self.events:
-            self.drained = self.loop.create_future()
-            await self.drained
+            self.drained = drained = self.loop.create_future()
+            if not self.events:  # a sync consumer's worker has just taken the last one
+                self.drained = None
+                return
+            await drained
 
     def _tell_drained(self) -> None:
         if self.drained is not None:
@@ -330,6 +322,11 @@ class Inbox:
         self.free_frame()
 
     # At the end
+
+    def ending(self) -> None:
+        """Record that the connection is ending: from now on an overflow loses messages, and ends nothing."""
+        if self.on_overflow == "close":
+            self.on_overflow = "drop"
 
     def end(self, *, begun: bool = True) -> None:
         """Record that the disconnect handler runs; not ``begun``: it does not, although one was taken."""

@@ -27,11 +27,12 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from compat.engine.contracts import RESUMABLE_KEY
-from compat.engine.inbox import HEARTBEAT, Inbox
+from compat.engine.events import HEARTBEAT
+from compat.engine.inbox import Inbox
 from compat.engine.refusal import refuse, shown, status_seen
 from compat.engine.reports import surviving
 from compat.exceptions import ImproperlyConfigured
-from compat.names import user_key
+from compat.names import client_key, user_key
 from compat.settings import settings
 from compat.types import Message, Receive, Scope, Send, is_served
 
@@ -270,9 +271,9 @@ class Admissions:
         if (total := limit_of(None, "", "CHANNEL_MAX_CONNECTIONS")) is not None:
             places["all", None] = total
         if (per_client := limit_of(None, "", "CHANNEL_MAX_CONNECTIONS_PER_CLIENT")) is not None:
-            client = scope.get("client")
-            if client:
-                places["client", client[0]] = per_client
+            client = client_key(scope)
+            if client is not None:
+                places["client", client] = per_client
         if (per_user := limit_of(None, "", "CHANNEL_MAX_CONNECTIONS_PER_USER")) is not None:
             user = scope.get("user")
             if user is not None and getattr(user, "is_authenticated", False):

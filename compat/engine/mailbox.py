@@ -20,7 +20,7 @@ __all__ = ["DropCounter", "Mailbox", "Retired", "settle"]
 
 
 Shared = tuple[float, Message, "Callable[[], Message] | None"]
-"""A deadline, a message that others have too, and what makes a copy of it (``inbox.Event``)."""
+"""A deadline, a message that others have too, and what makes a copy of it (``events.Event``)."""
 
 
 class DropCounter(Protocol):

@@ -11,6 +11,7 @@ import sys
 from typing import Protocol
 
 from compat.engine.inbox import Inbox
+from compat.engine.shielding import is_a_handlers_own
 from compat.types import Message, Receive, Send
 
 __all__ = ["LAST", "Interruptible", "SocketReader", "TaskReader", "cancels_late_calls", "holds_closes_back"]
@@ -55,6 +56,10 @@ class TaskReader:
                     return
                 if not handled_next:
                     await inbox.vacancy()
+        except asyncio.CancelledError as error:
+            if not is_a_handlers_own(error):
+                raise
+            inbox.fail(error)  # of something that the middleware around it awaits
         except Exception as error:  # noqa: BLE001 - a server's failure to read is the consumer's to report
             inbox.fail(error)
 

@@ -7,13 +7,15 @@ import contextlib
 
 from compat.engine.connection import Connection
 from compat.engine.cursors import Progress
-from compat.engine.inbox import BETWEEN
+from compat.engine.events import BETWEEN
+from compat.engine.inbox import Inbox
 from compat.engine.limits import concurrency_of
-from compat.engine.reader import TaskReader
+from compat.engine.mailbox import settle
+from compat.engine.reader import LAST, TaskReader
 from compat.engine.scheduler import turn
 from compat.engine.shielding import is_a_handlers_own, shield
 from compat.exceptions import StopConsumer
-from compat.types import Message
+from compat.types import Message, Receive
 
 __all__ = ["converse_side_by_side"]
 
@@ -31,6 +33,8 @@ class SideBySide:
         """The handlers that may run, the oldest first; each with the number of its message, 0: a client's."""
         self.taken = 0
         """How many messages of the layer were taken."""
+        self.left: asyncio.Future[None] = connection.inbox.loop.create_future()
+        """Done when the client's disconnect has been read."""
 
     async def start(self, message: Message) -> None:
         """Start the handler of ``message``; return when another one may start, or raise a handler's error."""
@@ -40,10 +44,13 @@ class SideBySide:
             number = self.taken = self.taken + 1
         running[inbox.loop.create_task(self._handled(message))] = number
         if len(running) >= self.most:
-            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((*running, self.left), return_when=asyncio.FIRST_COMPLETED)
+            if not any(task.done() for task in running):  # they may wait for what the client cannot send
+                await self.idle(HANDLERS_TIMEOUT_S)
         for task in [task for task in running if task.done()]:
             del running[task]
-            task.result()
+            if not task.cancelled():  # a handler that cancels itself has told the inbox
+                task.result()
 
     async def _handled(self, message: Message) -> None:
         connection = self.connection
@@ -75,6 +82,20 @@ class SideBySide:
             task.cancel()
         if running:
             await asyncio.wait(running)
+        for task in running:
+            if not task.cancelled():
+                task.exception()  # otherwise asyncio logs that it was never retrieved
+
+    def reader(self, receive: Receive, inbox: Inbox) -> TaskReader:
+        """Return what reads the client's socket, and notes that the client has left."""
+
+        async def read() -> Message:
+            message = await receive()
+            if message["type"] in LAST:
+                settle(self.left)
+            return message
+
+        return TaskReader(read, inbox)
 
 
 async def converse_side_by_side(connection: Connection) -> None:
@@ -82,14 +103,15 @@ async def converse_side_by_side(connection: Connection) -> None:
 
     No other handler runs during the first message (the connect) and the disconnect. When the client leaves,
     the running handlers are cancelled after ``HANDLERS_TIMEOUT_S``; after an error they are cancelled at
-    once.
+    once. As everywhere, a disconnect behind frames for which there is no place is not seen before they are
+    taken.
     """
     inbox, dispatch = connection.inbox, connection.dispatch
     handlers = SideBySide(connection)
     error: BaseException | None = None
     begun = False
     try:
-        connection.begin(TaskReader, work=handlers)
+        connection.begin(handlers.reader, work=handlers)
         message: Message = await inbox.get()
         while True:
             if not begun or inbox.ended:
@@ -110,6 +132,7 @@ async def converse_side_by_side(connection: Connection) -> None:
             await turn()
             message = await inbox.get()
             if inbox.failure is not None:
+                inbox.end(begun=False)  # ``message`` may be the disconnect, which is not handled here
                 raise inbox.failure
     except BaseException as raised:
         if connection.is_dropped(raised):

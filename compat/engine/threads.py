@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from asgiref.sync import sync_to_async
 
 from compat.db import close_old_connections, database_sync_to_async
+from compat.engine.reader import LAST
 from compat.engine.shielding import whole
 from compat.engine.socket import Socket
 from compat.exceptions import ClientDisconnected, ImproperlyConfigured
@@ -188,9 +189,14 @@ class _Once:
     def __call__(self) -> None:
         if not self._begun.acquire(blocking=False):
             return
-        close_old_connections()
         _here.make(self)
         try:
+            try:
+                close_old_connections()
+            except Exception:
+                if self._message["type"] in LAST:  # nothing keeps disconnect() from its one call
+                    self._handler(self._message)
+                raise
             self._handler(self._message)
         except GeneratorExit as error:
             interrupted = interrupted_by(error)

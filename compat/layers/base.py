@@ -18,7 +18,8 @@ from asgiref.sync import async_to_sync
 
 from compat import names
 from compat.engine.cursors import position_of
-from compat.engine.inbox import Inbox, Overflow
+from compat.engine.events import Overflow
+from compat.engine.inbox import Inbox
 from compat.engine.register import Whose
 from compat.metrics import LayerMetrics
 from compat.tickets import MAX_GROUPS, write_for_page

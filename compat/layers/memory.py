@@ -14,7 +14,8 @@ from typing import Any
 
 from compat.clock import steady
 from compat.engine.cursors import Position
-from compat.engine.inbox import Inbox, One, Overflow
+from compat.engine.events import One, Overflow
+from compat.engine.inbox import Inbox
 from compat.engine.mailbox import Mailbox, Retired
 from compat.engine.parts import scheduler_of
 from compat.exceptions import ChannelFull

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 from compat.clock import steady
 from compat.engine.cursors import Position, position_of
-from compat.engine.inbox import Inbox, One
+from compat.engine.events import One
+from compat.engine.inbox import Inbox
 from compat.engine.mailbox import Mailbox
 from compat.forks import new_lock
 from compat.layers.base import BaseChannelLayer
@@ -25,7 +26,7 @@ __all__ = ["KeepsHistories", "MemoryHistories", "offer_placed"]
 LONGER_S = 600
 """Seconds for which the position of a group is kept after its messages."""
 SWEPT = 2
-"""Each message makes room by removing so many groups that have been quiet for too long."""
+"""Each message makes room by removing what is too old of so many groups: the messages, then the position."""
 
 
 class Joined(Protocol):
@@ -75,6 +76,8 @@ class MemoryHistories:
         self.lock = new_lock()
         self._groups: dict[Rule, OrderedDict[str, _Group]] = {}
         """By rule, because all groups of one are kept for the same time: the quietest group first."""
+        self._aging: dict[Rule, OrderedDict[str, _Group]] = {}
+        """Those of them that may have messages, in the same order."""
 
     def append(self, group: str, rule: Rule, message: dict[str, Any], excluded: Iterable[str] = ()) -> Kept:
         """Append ``message``, which nobody changes any more, and return its entry; hold ``lock``."""
@@ -84,6 +87,9 @@ class MemoryHistories:
         entry = Kept(kept.epoch, kept.offset, message, steady() + rule.seconds, tuple(excluded))
         kept.tail.add(entry)
         self._groups[rule].move_to_end(group)
+        aging = self._aging.setdefault(rule, OrderedDict())
+        aging[group] = kept
+        aging.move_to_end(group)
         self._sweep(rule)
         return entry
 
@@ -94,10 +100,15 @@ class MemoryHistories:
         return kept
 
     def _sweep(self, rule: Rule) -> None:
-        groups = self._groups[rule]
+        now, groups, aging = steady(), self._groups[rule], self._aging.get(rule, {})
+        for _ in range(SWEPT):
+            oldest = next(iter(aging), None)
+            if oldest is None or aging[oldest].quiet > now + LONGER_S:
+                break
+            aging.pop(oldest).tail.expire()
         for _ in range(SWEPT):
             quietest = next(iter(groups))
-            if groups[quietest].quiet > steady():
+            if groups[quietest].quiet > now:
                 break
             del groups[quietest]
 
@@ -192,6 +203,7 @@ class MemoryHistories:
         """Forget all groups."""
         with self.lock:
             self._groups.clear()
+            self._aging.clear()
 
 
 def _position(kept: _Group | None) -> Position:

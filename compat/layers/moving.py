@@ -17,7 +17,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
-from compat.engine.inbox import Inbox, One
+from compat.engine.events import One
+from compat.engine.inbox import Inbox
 from compat.engine.shielding import whole
 from compat.engine.subscription import pushes
 from compat.exceptions import InvalidChannelLayerError

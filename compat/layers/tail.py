@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from compat.clock import steady
 from compat.engine.cursors import Missed, Position
-from compat.engine.inbox import Event, Inbox
+from compat.engine.events import Event
+from compat.engine.inbox import Inbox
 from compat.engine.mailbox import Mailbox
 from compat.layers.copies import copier, private
 from compat.layers.history import HistoryEntry

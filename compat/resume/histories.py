@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from compat import tickets
 from compat.clock import steady
 from compat.engine.cursors import Cursors, Position, Progress
-from compat.engine.inbox import Event, Inbox
+from compat.engine.events import Event
+from compat.engine.inbox import Inbox
 from compat.resume.registry import registry
 from compat.resume.telling import Verdict
 from compat.tickets import Cursor, Ticket, print_of

@@ -18,6 +18,7 @@ from compat.closing import user_group
 from compat.lazy import SimpleLazyObject
 from compat.names import (
     RESERVED,
+    client_key,
     get_handler_name,
     group_name,
     non_local_name,
@@ -240,3 +241,29 @@ def test_an_address_in_memory_is_no_key(user: Any) -> None:
 def test_nobody_has_no_key(user: Any) -> None:
     with pytest.raises(TypeError, match="expected an authenticated user"):
         user_key(user)
+
+
+@pytest.mark.parametrize(
+    ("address", "key"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("64:ff9b::c000:201", "192.0.2.1"),
+        ("2001:db8:1:2:aaaa::1", "2001:db8:1:2::/64"),
+        ("2001:DB8:1:2::", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("2001:db8:1:2::1%eth0", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::1%eth0"),
+        ("::1", "::1"),
+        ("testclient", "testclient"),
+        ("not:an:address", "not:an:address"),
+        ("", None),
+    ],
+)
+def test_a_client_is_known_by_its_address(address: str, key: str | None) -> None:
+    assert client_key({"client": (address, 1)}) == key
+
+
+@pytest.mark.parametrize("scope", [{}, {"client": None}, {"client": []}, {"client": (None, 1)}])
+def test_a_client_without_an_address(scope: Any) -> None:
+    assert client_key(scope) is None

@@ -27,7 +27,7 @@ from compat.engine.fast.sync_inbox import SyncInbox
 from compat.engine.fast.thread_locals import enter
 from compat.engine.fast.unsent import Unsent
 from compat.engine.mailbox import settle
-from compat.engine.reader import TaskReader
+from compat.engine.reader import LAST, TaskReader
 from compat.engine.scheduler import Scheduler
 from compat.engine.shielding import uncancel, whole
 from compat.engine.socket import Socket, says_gone
@@ -251,7 +251,8 @@ class Bridge(Unsent):
             message[PLACE].cancel()  # nobody takes it any more
         if not self.touched:
             self._touch()
-        if self.worker is None or self.worker.slow:
+        worker = self.worker
+        if worker is None or worker.slow:
             self.pool.flush_soon()
         if len(out) >= MAX_UNSENT:
             worker = self.worker if threading.get_ident() == self.home else None
@@ -280,7 +281,7 @@ class Bridge(Unsent):
             self.error = interrupted_by(error)
         finally:
             self.worker = None
-            if self.stopped() or inbox.space is not None:
+            if self.stopped() or inbox.space is not None or inbox.failure is not None:
                 self._touch()
             self.busy.release()
         if self.closing:
@@ -322,7 +323,12 @@ class Bridge(Unsent):
         self.context.run(self._guarded, message)
 
     def _guarded(self, message: Message) -> None:
-        db.close_old_connections()
+        try:
+            db.close_old_connections()
+        except Exception:
+            if message["type"] in LAST:  # nothing keeps disconnect() from its one call
+                self.consumer.dispatch(message)
+            raise
         try:
             self.consumer.dispatch(message)
         finally:

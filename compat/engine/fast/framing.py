@@ -21,9 +21,9 @@ from typing import Any
 from compat.clock import steady
 from compat.engine.connection import Connection
 from compat.engine.contracts import Resumed
+from compat.engine.events import Event
 from compat.engine.fast import leave_out
 from compat.engine.fast.write_batching import MAX_BYTES
-from compat.engine.inbox import Event
 from compat.engine.socket import Socket
 from compat.types import Message, Send
 

@@ -24,6 +24,7 @@ from typing import Any, Protocol
 
 from asgiref.sync import sync_to_async
 
+from compat.clock import steady
 from compat.engine.scheduler import made_for
 from compat.engine.shielding import begun
 from compat.engine.threads import executor, own_threads, thread_limit
@@ -35,6 +36,9 @@ TICK_S = 0.001
 
 FLUSH_EVERY = 256
 """The number of messages that a busy worker handles between two wake-ups of the loop."""
+
+SLICE_S = 0.001
+"""Seconds after which the loop has a turn for others, although more connections have frames."""
 
 PARK_S = 0.005
 """Seconds that a worker without work stays parked before it leaves its thread."""
@@ -187,10 +191,14 @@ class Pool:
         return bool(fast or (self.ready and len(self.active) < self.size))
 
     def flush(self) -> None:
-        """Wake the tasks of the touched connections."""
+        """Wake the tasks of the touched connections, which may write; the rest in the next turn."""
         self.flushing = False
+        until = steady() + SLICE_S
         while self.touched:
             self.touched.popleft().wake()
+            if steady() > until:  # workers go on meanwhile, and touch others
+                self.flush_soon()
+                break
 
     def _turn(self) -> None:
         """Queue the connections in ``again`` two turns from now.

@@ -20,10 +20,11 @@ from socket import SO_RCVBUF, SOL_SOCKET
 from typing import Any
 
 from compat.engine.contracts import Consumer, Resumed
+from compat.engine.events import NOTHING
 from compat.engine.fast import leave_out
 from compat.engine.fast.framing import pass_frames
 from compat.engine.fast.scheduling import Rounds
-from compat.engine.inbox import NOTHING, Inbox
+from compat.engine.inbox import Inbox
 from compat.engine.mailbox import settle
 from compat.engine.reader import LAST, SocketReader, TaskReader
 from compat.types import Message, Receive

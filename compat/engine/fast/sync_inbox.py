@@ -6,7 +6,8 @@ import asyncio
 from collections import deque
 from typing import Protocol
 
-from compat.engine.inbox import Inbox, One
+from compat.engine.events import One
+from compat.engine.inbox import Inbox
 from compat.engine.scheduler import Scheduler
 from compat.types import Message
 

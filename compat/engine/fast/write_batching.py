@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 from compat.clock import steady
 from compat.engine.contracts import Resumed
-from compat.engine.inbox import BETWEEN
+from compat.engine.events import BETWEEN
 from compat.types import Message, Receive, Send
 
 __all__ = [

@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any
 
 from compat.clock import steady
-from compat.engine.inbox import Inbox, One
+from compat.engine.events import One
+from compat.engine.inbox import Inbox
 from compat.engine.mailbox import Mailbox
 from compat.forks import new_lock
 from compat.layers.copies import copier

@@ -14,7 +14,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from compat.engine.inbox import Overflow
+from compat.engine.events import Overflow
 from compat.engine.mailbox import Mailbox
 from compat.exceptions import ChannelFull
 from compat.layers.base import Capacities, SendResult, require_message

@@ -11,7 +11,8 @@ from typing import Any, Generic, TypeVar
 
 from redis.exceptions import RedisError
 
-from compat.engine.inbox import Inbox, Overflow
+from compat.engine.events import Overflow
+from compat.engine.inbox import Inbox
 from compat.engine.mailbox import Mailbox
 from compat.exceptions import ChannelFull
 from compat.layers.base import (

@@ -13,7 +13,8 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from compat.engine.inbox import Inbox, Overflow
+from compat.engine.events import Overflow
+from compat.engine.inbox import Inbox
 from compat.engine.mailbox import Mailbox
 from compat.layers.base import Capacities, SendResult, require_message
 from compat.layers.redis.keys import EXCLUDE_KEY, PLACE_KEY

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from compat.clock import steady, wall
 from compat.engine.cursors import Position
-from compat.engine.inbox import Inbox, One
+from compat.engine.events import One
+from compat.engine.inbox import Inbox
 from compat.engine.mailbox import Mailbox
 from compat.engine.parts import scheduler_of
 from compat.layers.copies import copier

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from compat.engine.inbox import Overflow
+from compat.engine.events import Overflow
 from compat.exceptions import ChannelFull
 from compat.layers.base import Capacities, SendResult, require_message
 from compat.layers.redis.jobs import GROUP, Job

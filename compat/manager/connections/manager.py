@@ -9,7 +9,7 @@ import threading
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
-from compat.engine.inbox import Overflow
+from compat.engine.events import Overflow
 from compat.manager import current
 from compat.manager.backends.base import BaseBackend
 from compat.manager.backends.choose import backend_for

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.websockets import WebSocketDisconnect
 
-from compat.engine.inbox import Overflow
+from compat.engine.events import Overflow
 from compat.engine.mailbox import settle
 from compat.engine.parts import scheduler_of
 from compat.manager.frames import Frame
@@ -137,6 +137,8 @@ class Outbox:
             self._busy = False
             if self._queue:
                 self.wake()
+            else:  # one that was cancelled has not told who waits for it
+                self._settle(self._appended)
 
     async def drained(self) -> None:
         """Wait until all waiting frames are written; raise WebSocketDisconnect if the client is gone."""

@@ -14,6 +14,7 @@ from compat.manager.middleware.base import Middleware, Step
 from compat.manager.middleware.windows import LocalWindows, RedisWindows, Windows
 from compat.manager.typed import Message
 from compat.metrics import Throttle
+from compat.names import client_key
 
 if TYPE_CHECKING:
     from compat.manager.connections.state import Connection
@@ -36,9 +37,9 @@ class RateLimitMiddleware(Middleware):
 
     ``per`` says who shares a window. "connection", the default: each connection has its own, and a client
     that reconnects has a new one. "user": all connections of a user; use it only if users are authenticated,
-    because otherwise a client can choose a new name. "address": all connections from one client address;
-    behind a proxy, the server must be configured to see the client's address. A function of message and
-    connection returns a key. With "user", connections without a user count by address.
+    because otherwise a client can choose a new name. "address": all connections from one client address (with
+    IPv6 from one /64); behind a proxy, the server must be configured to see the client's address. A function
+    of message and connection returns a key. With "user", connections without a user count by address.
     """
 
     def __init__(
@@ -88,8 +89,10 @@ class RateLimitMiddleware(Middleware):
             return self.per(message, connection)
         if self.per == "user" and connection.user_id:
             return f"user:{bounded(connection.user_id)}"
-        if self.per != "connection" and (address := _address(connection)) is not None:
-            return f"address:{address}"
+        if self.per != "connection":
+            address = client_key(getattr(connection.websocket, "scope", {}))
+            if address is not None:
+                return f"address:{address}"
         return f"connection:{connection.channel_name}"
 
     async def process(
@@ -130,9 +133,3 @@ class RateLimitMiddleware(Middleware):
                 "window_seconds": self.window_seconds,
             },
         )
-
-
-def _address(connection: Connection) -> str | None:
-    """Return the client's address; None if the server does not know it, as with a Unix socket."""
-    client = getattr(connection.websocket, "scope", {}).get("client")
-    return client[0] if client else None

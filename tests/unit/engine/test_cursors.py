@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from compat.engine.cursors import Cursors, Position, Progress
-from compat.engine.inbox import Event, Inbox
+from compat.engine.events import Event
+from compat.engine.inbox import Inbox
 
 
 class Consumer:

@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from compat.engine.inbox import HEARTBEAT, Inbox, One, Overflow
+from compat.engine.events import HEARTBEAT, One, Overflow
+from compat.engine.inbox import Inbox
 from compat.engine.mailbox import Mailbox
 from compat.types import Message
 
@@ -259,3 +260,29 @@ def test_a_mailbox_is_safe_between_threads_and_loops() -> None:
         futures += [threads.submit(write, 0), threads.submit(write, 500)]
         got = [number for future in futures for number in future.result(60)]
     assert sorted(got) == list(range(1000))
+
+
+async def test_earlier_messages_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that joins a group over and over gets them each time."""
+    monkeypatch.setattr("compat.engine.inbox.REPLAYED", 100)
+    inbox = inbox_of(capacity=10)
+    inbox.room = 10
+    earlier = [(FOREVER, event(number), None) for number in range(50)]
+    for _ in range(2):
+        assert inbox.replay(earlier)
+    assert len(inbox.events) == 100 and not drops(inbox)
+    for _ in range(20):
+        assert inbox.replay(earlier)
+    assert len(inbox.events) == 110 and drops(inbox) == {"overflow": 20 * 50 - 10}
+    while inbox.take() is not None:
+        pass
+    assert inbox.replay(earlier) and len(inbox.events) == 50
+
+
+async def test_an_overflow_at_the_end_cancels_nothing() -> None:
+    inbox = inbox_of(capacity=1, on_overflow="close")
+    inbox.begin()
+    inbox.ending()
+    assert [inbox.push(event(number), FOREVER) for number in range(2)] == [True, False]
+    await asyncio.sleep(0)  # raises CancelledError if it has been
+    assert not inbox.overflowed

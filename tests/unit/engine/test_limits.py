@@ -119,6 +119,18 @@ async def test_faults_tests_limits_admit_as_many_as_they_say(setting: str, limit
             await one.disconnect()
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3])
+async def test_one_client_has_a_whole_ipv6_subnet(limit: int) -> None:
+    app = Ends.as_asgi()
+    with override(CHANNEL_MAX_CONNECTIONS_PER_CLIENT=limit):
+        taken = [await seat(app, client=(f"2001:db8:1:2::{number}", 1)) for number in range(1, limit + 1)]
+        assert all(taken) and await seat(app, client=("2001:db8:1:2:ffff::", 1)) is None
+        taken.append(await seat(app, client=("2001:db8:1:3::1", 1)))
+        for one in taken:
+            assert one is not None, "the next subnet is another client"
+            await one.disconnect()
+
+
 async def client_leaves(one: Conversation) -> None:
     await one.disconnect(1001)
 

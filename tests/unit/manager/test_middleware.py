@@ -489,6 +489,10 @@ async def test_faults_security_small_rate_limit_of_an_address() -> None:
     with pytest.raises(RateLimitError):
         await limit(Message(type="x"), at("10.0.0.1", "another name", "ws.3"), CONSUMER)
     await limit(Message(type="x"), at("10.0.0.2", "user0", "ws.4"), CONSUMER)
+    for number in range(2):
+        await limit(Message(type="x"), at(f"2001:db8::{number}", "user0", f"ws.6.{number}"), CONSUMER)
+    with pytest.raises(RateLimitError):
+        await limit(Message(type="x"), at("2001:db8::ffff:1", "user0", "ws.6.3"), CONSUMER)
     for number in range(3):  # no address is known: each connection by itself
         await limit(Message(type="x"), at(None, "user0", f"ws.5.{number}"), CONSUMER)
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from compat.clock import steady
+from compat.engine.events import BETWEEN
 from compat.engine.fast import conversation, write_batching
 from compat.engine.fast.conversation import _paces
 from compat.engine.fast.write_batching import MAX_BYTES, MAX_S, QUICK, Burst, one_write, protocol_of
-from compat.engine.inbox import BETWEEN
 from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.patterns import path
 from compat.routing import URLRouter

@@ -1,0 +1,155 @@
+"""Handlers side by side, and ends that meet something else."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from unittest import mock
+
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from compat.engine import side_by_side
+from compat.exceptions import StopConsumer
+from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
+from compat.layers import InMemoryChannelLayer
+from tests.support.conversations import Conversation
+from tests.support.logs import recorded
+from tests.support.waiting import until_async
+
+GROUP = "side"
+
+
+@pytest.mark.parametrize("error", [ValueError, StopConsumer])
+@pytest.mark.parametrize("turns", range(4))
+async def test_disconnect_runs_if_a_handler_fails_as_it_is_taken(
+    error: type[Exception], turns: int, layer: InMemoryChannelLayer
+) -> None:
+    ends: list[int] = []
+
+    class Fails(AsyncWebsocketConsumer):
+        concurrency = 2
+        groups = [GROUP]
+
+        async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            raise error("at once")
+
+        async def disconnect(self, code: int) -> None:
+            ends.append(code)
+
+    client = await Conversation(Fails.as_asgi()).open()
+    await client.send_to(text_data="x")
+    await client.send_input({"type": "websocket.disconnect", "code": 1001})
+    await client.wait(15)
+    assert len(ends) == 1 and not layer.groups.get(GROUP)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_a_client_leaves_while_all_handlers_wait(
+    count: int, layer: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(side_by_side, "HANDLERS_TIMEOUT_S", 0.05)
+    order: list[str] = []
+
+    class Waits(AsyncWebsocketConsumer):
+        concurrency = 2
+
+        async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            order.append("begin")
+            try:
+                await asyncio.Event().wait()  # for what only this client could send
+            finally:
+                order.append("end")
+
+        async def disconnect(self, code: int) -> None:
+            order.append(f"disconnect {code}")
+
+    client = await Conversation(Waits.as_asgi()).open()
+    for number in range(count):
+        await client.send_to(text_data=str(number))
+    await until_async(lambda: len(order) == count, "they run")
+    await client.send_input({"type": "websocket.disconnect", "code": 4001})
+    await asyncio.wait((client.future,), timeout=15)
+    assert client.future.done(), "although no handler has ended by itself"
+    assert order[-1] == "disconnect 4001" and order.count("begin") == order.count("end") == count
+
+
+@pytest.mark.parametrize("base", [AsyncWebsocketConsumer, WebsocketConsumer])
+async def test_disconnect_runs_if_a_connection_to_the_database_cannot_be_closed(
+    base: Any, layer: InMemoryChannelLayer
+) -> None:
+    ends: list[int] = []
+    broken = False
+
+    def close_old_connections(**kwargs: Any) -> None:
+        if broken:
+            raise OSError("the database has gone")
+
+    class Async(AsyncWebsocketConsumer):
+        async def disconnect(self, code: int) -> None:
+            ends.append(code)
+
+    class InThreads(WebsocketConsumer):
+        def disconnect(self, code: int) -> None:
+            ends.append(code)
+
+    consumer: Any = Async if base is AsyncWebsocketConsumer else InThreads
+    with mock.patch("compat.db.close_old_connections", close_old_connections), recorded():
+        client = await Conversation(consumer.as_asgi()).open()
+        broken = True
+        await client.send_input({"type": "websocket.disconnect", "code": 1001})
+        await asyncio.wait((client.future,), timeout=15)
+        assert client.future.done()
+        client.future.exception()
+    assert ends == [1001]
+
+
+async def test_a_task_that_disconnect_cancels_is_its_own_matter(layer: InMemoryChannelLayer) -> None:
+    class Cancels(AsyncWebsocketConsumer):
+        async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            raise ValueError("first")
+
+        async def disconnect(self, code: int) -> None:
+            task = asyncio.ensure_future(asyncio.sleep(60))
+            await asyncio.sleep(0)
+            task.cancel()
+            await task
+
+    with recorded():
+        client = await Conversation(Cancels.as_asgi()).open()
+        await client.send_to(text_data="x")
+        assert await client.closed() == 1011
+    assert not client.future.cancelled() and client.future.exception() is None
+
+
+@pytest.mark.parametrize("width", [1, 2])
+async def test_a_receive_that_is_cancelled_ends_the_consumer(width: int, layer: InMemoryChannelLayer) -> None:
+    ends: list[int] = []
+
+    class Waits(AsyncWebsocketConsumer):
+        concurrency = width
+
+        async def disconnect(self, code: int) -> None:
+            ends.append(code)
+
+    inner = Waits.as_asgi()
+
+    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+        async def cancels() -> Any:
+            message = await receive()
+            if message["type"] == "websocket.receive":
+                task = asyncio.ensure_future(asyncio.sleep(60))
+                await asyncio.sleep(0)
+                task.cancel()
+                await task
+            return message
+
+        await inner(scope, cancels, send)
+
+    with recorded():
+        client = await Conversation(middleware).open()
+        await client.send_to(text_data="x")
+        assert await client.closed() == 1011
+    assert len(ends) == 1
