@@ -93,17 +93,21 @@ class Relays:
         name = self.name_of(group)
         try:
             async with relay.lock:
-                if relay.subscription is None:
-                    relay.subscription = await self._open(group, relay)
-                await self.layer.group_add(name, address)
-                relay.members[connection_id] = connection
-                await self.layer.group_discard(name, address)
+                current = self.groups.setdefault(group, relay)
+                if current is relay:  # it may have been forgotten meanwhile, and another may be in its place
+                    if relay.subscription is None:
+                        relay.subscription = await self._open(group, relay)
+                    await self.layer.group_add(name, address)
+                    relay.members[connection_id] = connection
+                    await self.layer.group_discard(name, address)
+                    return
         except BaseException:
             relay.members.pop(connection_id, None)
             with contextlib.suppress(LayerUnavailable, OSError):
                 await self.layer.group_discard(name, address)
             await self._close_if_empty(group, relay)
             raise
+        await self._join_after(group, current, connection_id, connection, address)
 
     async def leave(self, group: str, connection_id: str) -> None:
         """Remove a connection; do nothing if it is not a member."""

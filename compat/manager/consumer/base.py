@@ -67,7 +67,10 @@ class BaseConsumer(abc.ABC):
         """Called with each message of the client that has passed the middleware."""
 
     async def on_disconnect(self, code: int) -> None:
-        """Called when the connection ends, with its close code; it is still in its groups then."""
+        """Called when the connection ends, with its close code; it is still in its groups then.
+
+        If the manager has ended it (``disconnect``, ``disconnect_user``), it has left them before.
+        """
         return
 
     # The connection

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from compat.exceptions import ImproperlyConfigured
+from compat.exceptions import ImproperlyConfigured, LayerUnavailable
+from compat.layers import InMemoryChannelLayer
 from tests.unit.manager.conftest import MakeManager, connector, layer_with
 from tests.unit.manager.sockets import Peer
 
@@ -54,6 +55,50 @@ async def test_none_twice_while_much_is_said(make_manager: MakeManager, layer: A
         while got[-1] != 300:
             got.append((await peer.hear_json())["n"])
         assert got == list(range(got[0], 301)), "in order, without a hole"
+
+
+class Held(InMemoryChannelLayer):
+    """Once it is told to hold, the next channel that joins waits, and is refused."""
+
+    def __init__(self) -> None:
+        super().__init__(history=HISTORY)
+        self.hold = False
+        self.held, self.refuse = asyncio.Event(), asyncio.Event()
+
+    async def group_add(self, group: str, channel: str, last: int | None = None) -> None:
+        if self.hold:
+            self.hold = False
+            self.held.set()
+            await self.refuse.wait()
+            raise LayerUnavailable("it is away")
+        await super().group_add(group, channel, last)
+
+
+async def test_a_join_behind_the_end_of_its_group(make_manager: MakeManager) -> None:
+    """It waits for another join, which fails; then the last member leaves."""
+    layer = Held()
+    manager = make_manager(layer=layer)
+    connect = connector(manager)
+    last, _ = await connect("last", "room")
+    refused, _ = await connect("refused")
+    bob, peer = await connect("bob")
+    layer.hold = True
+    relays = manager.switchboard().relays
+    first = asyncio.ensure_future(relays.join("room", "refused", refused, refused.address))
+    await layer.held.wait()
+    leaving = asyncio.ensure_future(relays.leave("room", last.channel_name))
+    await asyncio.sleep(0)
+    joining = asyncio.ensure_future(relays.join("room", bob.channel_name, bob, bob.address))
+    await asyncio.sleep(0)
+    layer.refuse.set()
+    with pytest.raises(LayerUnavailable):
+        await first
+    await leaving
+    await joining
+    await manager.send_group("room", {"n": 1})
+    assert await peer.hear_json() == {"n": 1}
+    await relays.leave("room", bob.channel_name)
+    assert relays.groups == {}
 
 
 async def test_the_history_has_what_was_sent(make_manager: MakeManager, layer: Any) -> None:

@@ -20,6 +20,7 @@ from compat.layers import get_channel_layer, register_channel_layer
 from compat.manager import ConnectionManager, Message
 from compat.manager.backends import MemoryBackend
 from compat.manager.exceptions import ValidationError
+from compat.manager.frames import text_frame
 from compat.manager.serializers import MsgpackSerializer, ORJSONSerializer
 from compat.testing import WebsocketCommunicator
 from tests.support.layers import ReceiveOnlyLayer
@@ -236,6 +237,23 @@ async def test_what_waits_is_bounded_in_bytes(make_manager: MakeManager) -> None
     for _ in range(30):
         await manager.send(connection, {"big": "x" * 90})
     assert connection.outbox is not None and len(connection.outbox) == 10
+    slow.go_on_reading()
+
+
+async def test_a_send_that_is_cancelled_keeps_nobody_waiting(
+    connect: Connect, manager: ConnectionManager
+) -> None:
+    connection, slow = await connect("slow")
+    outbox = connection.outbox
+    assert outbox is not None
+    slow.stop_reading()
+    sending = asyncio.ensure_future(outbox.send(text_frame("x")))
+    await asyncio.sleep(0)
+    waiting = asyncio.ensure_future(outbox.drained())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    sending.cancel()
+    await asyncio.wait_for(waiting, 15)
     slow.go_on_reading()
 
 
