@@ -194,7 +194,8 @@ async def test_a_delivery_is_told_though_its_connection_is_not_sampled(layer: An
         await client.disconnect()
     finally:
         otel.uninstrument()
-    assert [span.name for span in spans.get_finished_spans()] == ["group_send said", "Room said"]
+    # It may have come, and have been handled, before Redis has answered its sender.
+    assert sorted(span.name for span in spans.get_finished_spans()) == ["Room said", "group_send said"]
 
 
 async def test_the_receivers_of_a_crowd_are_told_of_in_part(spans: Spans) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
+import datetime
 import hashlib
 import hmac
 import json
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Literal
 
 import httpx
 import pytest
 from fastapi import Depends, FastAPI, Header, HTTPException, Request
+from pydantic import BaseModel, ConfigDict
 from starlette.types import Message, Scope
 
 from compat.clock import wall
@@ -362,6 +365,36 @@ async def test_to_the_groups_of_a_typed_consumer(
         answer = await publish(client, [{"group": "mail_7", "message": wrong}])
         assert answer.status_code == 422, answer.text
         assert answer.json()["detail"][0]["loc"][:3] == ["body", 0, "message"]
+
+
+class Exact(BaseModel):
+    model_config = ConfigDict(strict=True, val_json_bytes="base64", ser_json_bytes="base64")
+
+    when: datetime.datetime
+    key: uuid.UUID
+    data: bytes
+
+
+class Stamped(BaseMessage):
+    action: Literal["stamped"] = "stamped"
+    payload: Exact
+
+
+class Stamps(AsyncJsonWebsocketConsumer):
+    @event_handler
+    async def on_stamp(self, event: Stamped) -> None: ...
+
+
+async def test_typed_messages_are_json(layer: InMemoryChannelLayer) -> None:
+    """Also where a model tells JSON from Python's own values."""
+    payload = {"when": "2026-01-31T12:00:00Z", "key": str(uuid.UUID(int=7)), "data": "aGk="}
+    member = await member_of(layer, "stamp_7")
+    async with client_of(made(typed={"stamp_*": Stamps})) as client:
+        message = {"action": "stamped", "payload": payload}
+        answer = await publish(client, {"group": "stamp_7", "message": message})
+    assert answer.status_code == 200, answer.text
+    event = Stamped.model_validate_json((await layer.receive(member))["text"])
+    assert event.payload.data == b"hi"
 
 
 async def test_the_documents_show_it(client: httpx.AsyncClient) -> None:

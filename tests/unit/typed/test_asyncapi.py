@@ -474,3 +474,39 @@ def test_yaml(value: Any, text: str) -> None:
 
 def test_a_document_is_json() -> None:
     assert json.loads(json.dumps(documented(Doing, Room))) == documented(Doing, Room)
+
+
+class Comment(BaseModel):
+    text: str
+    reply_to: Comment | None
+    """Required, although it may be null."""
+
+
+class Both(BaseModel):
+    terms: Annotated[list[Both], Field(min_length=1)]
+
+
+class Reply(BaseMessage):
+    action: Literal["reply"] = "reply"
+    payload: Comment
+
+
+class Endless(BaseMessage):
+    action: Literal["endless"] = "endless"
+    payload: Both
+
+
+def test_payloads_that_require_themselves() -> None:
+    class Replying(AsyncJsonWebsocketConsumer):
+        @ws_handler
+        async def reply(self, message: Reply) -> None: ...
+
+        @ws_handler
+        async def endless(self, message: Endless) -> None: ...
+
+    made = document(Starlette(routes=[WebSocketRoute("/ws/", Replying.as_asgi())]))
+    messages = made["components"]["messages"]
+    examples = {one["name"]: one.get("examples") for one in messages.values()}
+    (comment,) = examples["reply"]
+    Reply.model_validate(comment["payload"])
+    assert examples["endless"] is None

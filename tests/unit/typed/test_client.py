@@ -222,3 +222,18 @@ def test_without_websockets_the_error_names_the_extra(monkeypatch: pytest.Monkey
     monkeypatch.setattr(builtins, "__import__", fake)
     with pytest.raises(ImportError, match=r"pip install 'channels-compat\[server\]'"):
         importlib.import_module("compat.typed.client")
+
+
+async def test_a_subscribe_that_is_given_up(server: Address) -> None:
+    """Its answer comes all the same, and concerns nobody any more."""
+    async with client_of(server, "console") as client:
+        subscribing = asyncio.ensure_future(client.subscribe_to(RunTopic, run_id=1))
+        await asyncio.sleep(0)  # it has been sent
+        subscribing.cancel()
+        await asyncio.wait((subscribing,))
+        run = await client.subscribe_to(RunTopic, run_id=1)
+        assert (await run.receive_a(Note)).payload == "state of run:1"
+        reading = asyncio.ensure_future(anext(aiter(run), None))
+        await run.unsubscribe()
+        assert await asyncio.wait_for(reading, 15) is None, "who reads it comes to its end"
+        assert isinstance(await client.subscribe_to(RunTopic, run_id=2), object)

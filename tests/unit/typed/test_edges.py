@@ -260,3 +260,45 @@ async def test_handlers_side_by_side(layer: InMemoryChannelLayer) -> None:
     answers = [await client.hear(), await client.hear()]
     assert {(one["action"], one["ref"]) for one in answers} == {("note", "1"), ("pong", "2")}
     await client.leave()
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+async def test_subscriptions_side_by_side(limit: int, layer: InMemoryChannelLayer) -> None:
+    """What changes one subscription happens in the order of the frames."""
+    may_go_on = asyncio.Event()
+    order: list[str] = []
+
+    class Slow(Topic):
+        pattern = "slow:{id}"
+
+        async def authorize(self, **params: Any) -> bool:
+            await may_go_on.wait()
+            return True
+
+        async def on_subscribe(self) -> None:
+            order.append(f"+{self.topic}")
+
+        async def on_unsubscribe(self) -> None:
+            order.append(f"-{self.topic}")
+
+    class Wide(Room):
+        concurrency = 20
+        topics = [Slow]
+        max_subscriptions = limit
+
+    client = await talk(Wide)
+    for action in ("subscribe", "unsubscribe", "subscribe", "subscribe"):
+        await client.say({"topic": "slow:0", "action": action})
+    for number in range(1, limit + 1):
+        await client.say({"topic": f"slow:{number}", "action": "subscribe"})
+    assert (await client.hear())["payload"]["reason"] == "too_many_subscriptions", (
+        "the others are counted while they join"
+    )
+    may_go_on.set()
+    answers = [await client.hear() for _ in range(limit + 3)]
+    assert [one["action"] for one in answers if one["topic"] == "slow:0"] == [
+        *("subscribed", "unsubscribed", "subscribed", "subscribed")
+    ]
+    assert [one for one in order if one.endswith(":0")] == ["+slow:0", "-slow:0", "+slow:0"]
+    await client.leave()
+    assert not layer.groups
