@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import itertools
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from asgiref.local import Local
 from asgiref.sync import async_to_sync, sync_to_async
 
 from compat.consumer import SyncConsumer
+from compat.engine.fast import pool as pool_module
 from compat.engine.fast.bridge import MAX_UNSENT
 from compat.engine.fast.pool import TICK_S, Worker, pool_of
 from compat.engine.threads import executor, thread_limit
@@ -434,3 +436,22 @@ def test_a_wrong_number_of_threads(value: Any) -> None:
         pytest.raises(ImproperlyConfigured, match="CHANNEL_THREADS must be"),
     ):
         thread_limit()
+
+
+async def test_many_frames_leave_the_loop_to_others_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Was: the frames of a large room in one callback, and of those that workers had ready meanwhile."""
+    times = itertools.count()
+    monkeypatch.setattr(pool_module, "steady", lambda: next(times) * pool_module.SLICE_S)
+    order: list[str] = []
+
+    class Ready:
+        def wake(self) -> None:
+            order.append("frame")
+            if order == ["frame"]:
+                asyncio.get_running_loop().call_soon(order.append, "another")
+
+    pool = pool_module.Pool(asyncio.get_running_loop())
+    pool.touched.extend(Ready() for _ in range(10))  # type: ignore[misc]  # it is only woken
+    pool.flush_soon()
+    await until_async(lambda: order.count("frame") == 10, "all are woken")
+    assert 0 < order.index("another") < 5
