@@ -235,10 +235,10 @@ def asyncapi(
     settings: Settings = None,
 ) -> None:
     """Write the AsyncAPI 3.0 document of an application's typed consumers."""
-    from compat.cli import asyncapi as asyncapi_command
-
     use_settings(settings)
     with errors_explained():
+        from compat.cli import asyncapi as asyncapi_command
+
         asyncapi_command.write(
             application,
             output=output,

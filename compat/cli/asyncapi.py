@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from compat.cli.application import application_name, load_application, search_here
 from compat.exceptions import CompatError
 from compat.typed.asyncapi import consumer_routes, document, to_yaml
 
-__all__ = ["NothingToDocument", "write"]
+__all__ = ["NoServer", "NothingToDocument", "write"]
 
 
 class NothingToDocument(CompatError):
     """The application serves no typed consumer."""
+
+
+class NoServer(CompatError):
+    """What was given as the server is no URL of one."""
 
 
 def write(
@@ -30,7 +34,7 @@ def write(
 
     ``application``: "module:name"; None for ASGI_APPLICATION. ``format``: "json" or "yaml"; by default from
     the suffix of ``output``, else JSON. ``server``: the URL of the server, ws:// or wss://. Raises
-    NothingToDocument and ImproperlyConfigured.
+    NothingToDocument, NoServer and ImproperlyConfigured.
     """
     search_here()
     name = application_name(application, "channels-compat asyncapi main:app")
@@ -40,7 +44,7 @@ def write(
             f"{name} has no route to a typed consumer. Add a route to Consumer.as_asgi() of a subclass of "
             "compat.typed.AsyncJsonWebsocketConsumer"
         )
-    url = urlsplit(server if "://" in server else f"ws://{server}")
+    url = _server(server)
     one = {
         "host": url.netloc,
         "protocol": url.scheme,
@@ -53,4 +57,16 @@ def write(
     if output is None:
         print(text, end="")
     else:
+        output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(text, encoding="utf-8")
+
+
+def _server(server: str) -> SplitResult:
+    text = server if "://" in server else f"ws://{server}"
+    try:
+        url = urlsplit(text)
+    except ValueError as error:
+        raise NoServer(f"--server {server!r} is no URL: {error}") from error
+    if url.scheme not in ("ws", "wss") or not url.netloc:
+        raise NoServer(f"--server is the URL of the websockets, such as wss://example.com, not {server!r}")
+    return url

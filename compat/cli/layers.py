@@ -13,15 +13,20 @@ from compat.cli.printable import printable
 from compat.exceptions import CompatError
 from compat.layers import BaseChannelLayer, InMemoryChannelLayer, channel_layers, get_channel_layer
 from compat.layers.presence import Presence
+from compat.names import require_valid_group_name
 from compat.settings import module_name
 
-__all__ = ["NoLayers", "configured", "show", "show_dead", "show_history", "show_presence"]
+__all__ = ["NoGroup", "NoLayers", "configured", "show", "show_dead", "show_history", "show_presence"]
 
 T = TypeVar("T")
 
 
 class NoLayers(CompatError):
     """No layer is configured."""
+
+
+class NoGroup(CompatError):
+    """No group can have the name that was given."""
 
 
 def show(application: str | None = None) -> bool:
@@ -63,12 +68,13 @@ def show_history(
 ) -> None:
     """Print the last ``count`` messages of a group's history on the layer ``layer``; None: all.
 
-    ``application``: as for ``show``. Raises NoLayers, ImproperlyConfigured, LayerUnavailable.
+    ``application``: as for ``show``. Raises NoLayers, NoGroup, ImproperlyConfigured, LayerUnavailable.
     """
     aliases = configured(application)
     found = get_channel_layer(layer)
     if not isinstance(found, BaseChannelLayer):
         raise NoLayers(f"there is no layer {layer!r} with histories; configured: {', '.join(aliases)}")
+    _require_group(group)
     entries = asyncio.run(_asked(found, found.history(group, count)))
     for entry in entries:
         print(f"{entry.id}  {printable(repr(dict(entry)))}")
@@ -79,12 +85,13 @@ def show_history(
 def show_presence(group: str, application: str | None = None, *, layer: str = "default") -> None:
     """Print who is in a group of the layer ``layer``: the key, the connections, and what is told of them.
 
-    ``application``: as for ``show``. Raises NoLayers, LayerUnavailable.
+    ``application``: as for ``show``. Raises NoLayers, NoGroup, LayerUnavailable.
     """
     aliases = configured(application)
     found = get_channel_layer(layer)
     if not hasattr(found, "presence"):
         raise NoLayers(f"there is no layer {layer!r} with presence; configured: {', '.join(aliases)}")
+    _require_group(group)
     people: Presence = asyncio.run(_asked(found, found.presence(group)))
     for key, person in sorted(people.items()):
         metas = [printable(repr(meta)) for meta in person["metas"] if meta]
@@ -98,6 +105,13 @@ def show_presence(group: str, application: str | None = None, *, layer: str = "d
         why = ', and CONFIG["presence"] has no rule for it'
     who = {0: "nobody", 1: "1 person"}.get(len(people), f"{len(people)} people")
     print(f"{layer}: {who} in {printable(group)}{why}", flush=True)
+
+
+def _require_group(name: str) -> None:
+    try:
+        require_valid_group_name(name)
+    except TypeError as error:
+        raise NoGroup(str(error)) from error
 
 
 async def _asked(layer: Any, question: Coroutine[Any, Any, T]) -> T:

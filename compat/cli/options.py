@@ -44,6 +44,8 @@ def errors_explained() -> Iterator[None]:
         raise typer.Exit(1) from None
     except Exception as error:
         text = failure(error)
+        if text is None and isinstance(error, ImportError) and "pip install" in str(error):
+            text = f"error: {error}"  # an extra is missing
         if text is None:
             raise
         typer.secho(printable(text, "\n"), err=True, fg=typer.colors.RED)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 from pydantic_core import SchemaError
 
 from compat.typed.asyncapi.schemas import references
-from compat.typed.codegen.channels import names_of
+from compat.typed.codegen.channels import CannotGenerate, names_of
 from compat.typed.codegen.python import (
     Bracketed,
     Either,
@@ -20,7 +20,7 @@ from compat.typed.codegen.python import (
     literal,
 )
 
-__all__ = ["RUNTIME", "Models"]
+__all__ = ["RUNTIME", "Models", "is_field_name"]
 
 Schema = Mapping[str, Any]
 
@@ -81,8 +81,22 @@ class Models:
             ):
                 yield from self._class(self.names[key], schema)
             else:
+                if key in self._reached_from(key):
+                    raise CannotGenerate(
+                        f"the schema {key!r} refers to itself and is no object, for which Python has no "
+                        "plain alias: put it into a field of a model"
+                    )
                 self._needs("typing", "TypeAlias")
                 yield from assignment(f"{self.names[key]}: TypeAlias = ", self.type_of(schema))
+
+    def _reached_from(self, key: str) -> set[str]:
+        found: set[str] = set()
+        waiting = [key]
+        while waiting:
+            new = set(references(self.schemas.get(waiting.pop(), {}))) - found
+            found |= new
+            waiting += new
+        return found
 
     def _ordered(self) -> list[str]:
         ordered: list[str] = []
@@ -224,6 +238,11 @@ def _is_known(limit: str, value: Any) -> bool:
 
 def _is_tuple(schema: Schema) -> bool:
     return isinstance(schema.get("items"), list)
+
+
+def is_field_name(key: str) -> bool:
+    """Return True if the field ``key`` has the same name in Python, so that pydantic can find it by that."""
+    return key == _field_name(key) and key not in ANNOTATED_WITH
 
 
 def _field_name(key: str) -> str:

@@ -14,7 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from compat.typed.codegen.channels import DO_NOT_EDIT, Channel, Json, channels_of, names_of, reading
-from compat.typed.codegen.models import RUNTIME, Models
+from compat.typed.codegen.models import RUNTIME, Models, is_field_name
 from compat.typed.codegen.output import write_texts
 from compat.typed.codegen.python import (
     WIDTH,
@@ -131,7 +131,7 @@ class _ChannelClass:
         if channel.discriminator != "action":
             yield f"    discriminator = {literal(channel.discriminator)}"
         kind: Expression = incoming if self.receives else "object"
-        if channel.tagged:
+        if channel.tagged and is_field_name(channel.discriminator):
             kind = Bracketed(
                 "Annotated", [incoming, f"Field(discriminator={literal(channel.discriminator)})"]
             )

@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from compat.cli import layer_trial
-from compat.cli.layers import NoLayers, show, show_dead, show_history, show_presence
+from compat.cli.layers import NoGroup, NoLayers, show, show_dead, show_history, show_presence
 from compat.engine.inbox import Inbox
 from compat.exceptions import ImproperlyConfigured
 from compat.layers import channel_layers, get_channel_layer, register_channel_layer, unregister_channel_layer
@@ -251,6 +251,9 @@ def test_who_is_present_in_memory(capsys: pytest.CaptureFixture[str]) -> None:
         assert "nobody in chat_x, in this process: it is in memory" in capsys.readouterr().out
         with pytest.raises(NoLayers, match="no layer 'mine' with presence; configured: default, mine"):
             show_presence("chat_x", layer="mine")
+        for command in (show_presence, show_history):
+            with pytest.raises(NoGroup, match="contains ' '"):
+                command("chat x")
 
 
 def test_a_history(capsys: pytest.CaptureFixture[str], redis_url: str) -> None:

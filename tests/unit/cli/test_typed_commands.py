@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +58,7 @@ def test_a_document_is_printed(project: Path) -> None:
         (["--output", "a.json"], "{"),
         (["--output", "a.yaml"], 'asyncapi: "3.0.0"'),
         (["-o", "a.txt", "--format", "yaml"], 'asyncapi: "3.0.0"'),
+        (["-o", "new/folder/a.json"], "{"),
     ],
 )
 def test_a_document_is_written(project: Path, options: list[str], first: str) -> None:
@@ -70,6 +72,25 @@ def test_what_a_document_says_of_itself(project: Path) -> None:
     made = json.loads(run(project, "asyncapi", "main:app", *options).stdout)
     assert made["info"] == {"title": "Mine", "version": "3"}
     assert made["servers"]["default"] == {"host": "chat.example", "protocol": "wss", "pathname": "/base"}
+
+
+@pytest.mark.parametrize("server", ["https://chat.example", "ws://[::1", "ws://"])
+def test_a_server_that_is_none(project: Path, server: str) -> None:
+    done = run(project, "asyncapi", "main:app", "--server", server)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "--server" in done.stderr and server in done.stderr
+
+
+def test_an_extra_that_is_missing(project: Path) -> None:
+    """It says what to install, and not where that was noticed."""
+    (project / "sitecustomize.py").write_text("import sys; sys.modules['rich'] = None")
+    env = child_environment({"PYTHONPATH": f"{project}{os.pathsep}{REPO}", "NO_COLOR": "1"})
+    command = [str(Path(sys.executable).parent / "channels-compat"), "top"]
+    done = subprocess.run(
+        command, cwd=project, env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1 and "pip install 'channels-compat[top]'" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_an_application_without_typed_consumers_is_an_error(project: Path) -> None:

@@ -7,10 +7,14 @@ import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from pydantic import RootModel, TypeAdapter
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
 
+from compat.typed import AsyncJsonWebsocketConsumer, BaseMessage, ws_handler
 from compat.typed.asyncapi import document
 from compat.typed.codegen import CannotGenerate, client_module, write_client
 from tests.unit.typed import things
@@ -91,3 +95,49 @@ def test_a_parameter_of_an_address_may_have_any_name(tmp_path: Path, monkeypatch
     assert channel.url("ws://a.example", {"room-id": "a b"}) == "ws://a.example/ws/a%20b/"
     channel.connect("ws://a.example", room_id="lobby")
     assert '${encodeURIComponent(parameters["room-id"])}' in client_module(odd)
+
+
+@pytest.mark.parametrize("name", ["kind", "@type", "msg-type", "schema", "json", "object", "copy", "class"])
+def test_any_name_for_what_identifies_a_message(name: str, tmp_path: Path, monkeypatch: Any) -> None:
+    class First(BaseMessage):
+        action: Literal["first"] = "first"
+
+    class Second(BaseMessage):
+        action: Literal["second"] = "second"
+
+    class Named(AsyncJsonWebsocketConsumer):
+        discriminator_field = name
+
+        @ws_handler
+        async def first(self, message: First) -> First | Second:
+            return message
+
+    made = document(Starlette(routes=[WebSocketRoute("/ws/", Named.as_asgi())]))
+    package = f"named_{abs(hash(name))}"
+    write_client(json.loads(json.dumps(made)), tmp_path / package)
+    monkeypatch.syspath_prepend(tmp_path)
+    client = importlib.import_module(package)
+    channel = next(
+        one for one in vars(client).values() if isinstance(getattr(one, "incoming", None), TypeAdapter)
+    )
+    assert type(channel.incoming.validate_python({name: "second", "payload": None})).__name__ == "Second"
+
+
+def test_an_alias_of_itself_is_refused(tmp_path: Path) -> None:
+    class Tree(RootModel["list[Tree | str]"]):
+        pass
+
+    Tree.model_rebuild(_types_namespace={"Tree": Tree})
+
+    class Planted(BaseMessage):
+        action: Literal["planted"] = "planted"
+        payload: Tree
+
+    class Planting(AsyncJsonWebsocketConsumer):
+        @ws_handler
+        async def planted(self, message: Planted) -> None: ...
+
+    made = document(Starlette(routes=[WebSocketRoute("/ws/", Planting.as_asgi())]))
+    with pytest.raises(CannotGenerate, match="'Tree' refers to itself"):
+        write_client(json.loads(json.dumps(made)), tmp_path / "client")
+    assert not list(tmp_path.iterdir())
