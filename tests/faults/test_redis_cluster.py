@@ -123,7 +123,7 @@ async def test_a_master_dies_under_load(kind: str, mortal: RedisCluster, make: M
     async with rooms(reader, sender) as talks:
         await in_thread(victim.kill)
         await until_async(
-            lambda: mortal.owner(SLOTS[0], victim) is not victim,
+            lambda: mortal.is_taken_over(SLOTS[0], victim),
             "a replica is promoted",
             deadline_s=FAILOVER_S,
         )

@@ -101,16 +101,23 @@ class RedisCluster:
                 return False
         return True
 
-    def owner(self, slot: int, *but: RedisServer) -> RedisServer:
+    def owner(self, slot: int) -> RedisServer:
         """The node that has a slot now."""
-        return self._owner_known_to(next(node for node in self.nodes if node not in but), slot)
+        found = self._owner_known_to(self.nodes[0], slot)
+        assert found is not None, f"nobody has slot {slot}"
+        return found
 
-    def _owner_known_to(self, node: RedisServer, slot: int) -> RedisServer:
+    def is_taken_over(self, slot: int, victim: RedisServer) -> bool:
+        """Another node has the slot now. While none is promoted, nobody has it."""
+        other = next(node for node in self.nodes if node is not victim)
+        return self._owner_known_to(other, slot) not in (None, victim)
+
+    def _owner_known_to(self, node: RedisServer, slot: int) -> RedisServer | None:
         with redis.Redis(port=node.port) as client:
             client.response_callbacks.clear()
             slots: Any = client.execute_command("CLUSTER SLOTS")
-        port = next(node[1] for first, last, node, *_ in slots if first <= slot <= last)
-        return next(node for node in self.nodes if node.port == port)
+        ports = [node[1] for first, last, node, *_ in slots if first <= slot <= last]
+        return next((node for node in self.nodes if node.port in ports), None)
 
     def begin_move(self, slot: int, target: RedisServer) -> None:
         """The first steps of a move: from now on both nodes refuse some commands."""
