@@ -16,7 +16,7 @@ import inspect
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NoReturn
 
 from asgiref.compatibility import guarantee_single_callable
 from asgiref.server import StatelessServer
@@ -219,7 +219,7 @@ class Worker(StatelessServer):
             for message in left:
                 fresh.put_nowait(message)
 
-    async def application_checker(self) -> None:
+    async def application_checker(self) -> NoReturn:
         """Remove the instances that have ended, ten times a second."""
         while True:
             await asyncio.sleep(self.application_checker_interval)

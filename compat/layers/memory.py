@@ -1,8 +1,8 @@
 """The in-memory layer: channels and groups of one process, pushed straight into inboxes.
 
-It has the interface and the limits of ``channels.layers.InMemoryChannelLayer`` (Channels 4.3). That layer
-looks for expired messages in all channels at every receive. This one checks a message when it is taken, and
-sweeps the channels without a consumer once per ``expiry`` seconds, for a millisecond at a time.
+It has the interface and the limits of ``channels.layers.InMemoryChannelLayer`` (Channels 4.3), which looks
+for expired messages in all channels at every receive. This one checks a message when it is taken; once per
+``expiry`` seconds it sweeps channels without a consumer, for a millisecond at a time.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class InMemoryChannelLayer(KeepsPeople, KeepsHistories, PrivateNamesOfMemory):
     """Channels and groups of this process.
 
     ``expiry`` and ``group_expiry`` are in seconds. ``group_expiry`` applies only to members that no consumer
-    reads, so a long connection stays in its groups. ``channels`` maps a name to an inbox or a mailbox;
-    ``groups`` maps a group to ``{channel: time it joined}``.
+    reads, so a long connection stays in its groups. ``channels``: the inbox or mailbox of each name.
+    ``groups``: ``{channel: time it joined}`` of each group.
     """
 
     extensions = ("groups", "flush")
@@ -73,8 +73,7 @@ class InMemoryChannelLayer(KeepsPeople, KeepsHistories, PrivateNamesOfMemory):
         self.rules = Rules(history, type(self).__name__)
         self.histories = MemoryHistories(self.rules)
         self.open_hall(presence)
-        self.key_values = MemoryValues()
-        """Values that are kept beside the messages, such as sessions."""
+        self.key_values = MemoryValues()  # such as sessions
         self._names = NewNames()
         self._unread = Unread(self)
         self._changing = new_lock()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import secrets
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterable
 from functools import partial
 from typing import Any, Protocol
@@ -76,7 +76,7 @@ class MemoryHistories:
         self.lock = new_lock()
         self._groups: dict[Rule, OrderedDict[str, _Group]] = {}
         """By rule, because all groups of one are kept for the same time: the quietest group first."""
-        self._aging: dict[Rule, OrderedDict[str, _Group]] = {}
+        self._aging: defaultdict[Rule, OrderedDict[str, _Group]] = defaultdict(OrderedDict)
         """Those of them that may have messages, in the same order."""
 
     def append(self, group: str, rule: Rule, message: dict[str, Any], excluded: Iterable[str] = ()) -> Kept:
@@ -87,9 +87,8 @@ class MemoryHistories:
         entry = Kept(kept.epoch, kept.offset, message, steady() + rule.seconds, tuple(excluded))
         kept.tail.add(entry)
         self._groups[rule].move_to_end(group)
-        aging = self._aging.setdefault(rule, OrderedDict())
-        aging[group] = kept
-        aging.move_to_end(group)
+        self._aging[rule][group] = kept
+        self._aging[rule].move_to_end(group)
         self._sweep(rule)
         return entry
 
@@ -100,7 +99,7 @@ class MemoryHistories:
         return kept
 
     def _sweep(self, rule: Rule) -> None:
-        now, groups, aging = steady(), self._groups[rule], self._aging.get(rule, {})
+        now, groups, aging = steady(), self._groups[rule], self._aging[rule]
         for _ in range(SWEPT):
             oldest = next(iter(aging), None)
             if oldest is None or aging[oldest].quiet > now + LONGER_S:

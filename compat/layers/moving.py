@@ -5,8 +5,7 @@ with ``send="new"``, then one with the new layer alone: at any time two kinds of
 other, and each hears all that the other sends, once.
 
 A channel has a name on the layer that its process sends by, with a mark (``moving-old``, ``moving-new``), so
-that other processes know where it is read. When it joins a group, it gets a second name on the other layer,
-its twin.
+that others know where it is read. When it joins a group, it gets a second name on the other layer, its twin.
 """
 
 from __future__ import annotations

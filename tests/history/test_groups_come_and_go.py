@@ -22,7 +22,11 @@ KEPT_S = 1
 AT_ONCE = 200
 KEPT_OBJECTS = 3_000
 WITHIN_S = 60.0
-BRIEF = {"history": {"chat_*": {"count": 5, "seconds": KEPT_S, "on_join": 5}}, "expiry": 1, "group_expiry": 1}
+BRIEF: dict[str, Any] = {
+    "history": {"chat_*": {"count": 5, "seconds": KEPT_S, "on_join": 5}},
+    "expiry": 1,
+    "group_expiry": 1,
+}
 MANY = [2_000, pytest.param(100_000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
 
 

@@ -180,8 +180,7 @@ class Topic(Speaker[Out, In]):
         await self._on._ask(
             self, self._addressed({self.discriminator: "unsubscribe"}), object, 10.0
         )
-        if self._on._topics.get(self.name) is self:
-            del self._on._topics[self.name]
+        self._on._topics.pop(self.name, None)
         self._end(ConnectionLost(1000, "unsubscribed"))
 
     def _connection(self) -> Connection[Any, Any]:
@@ -261,16 +260,11 @@ class Connection(Speaker[Out, In]):
 
     async def _subscribe(self, topic: T) -> T:
         self._topics[topic.name] = topic
+        frame = topic._addressed({topic.discriminator: "subscribe"})
         try:
-            await self._ask(
-                topic,
-                topic._addressed({topic.discriminator: "subscribe"}),
-                object,
-                10.0,
-            )
+            await self._ask(topic, frame, object, 10.0)
         except BaseException:
-            if self._topics.get(topic.name) is topic:
-                del self._topics[topic.name]
+            self._topics.pop(topic.name, None)
             raise
         return topic
 
@@ -326,18 +320,16 @@ class Connection(Speaker[Out, In]):
         mine = topic is None or self.is_topic
         speaker: Speaker[Any, Any] | None = (
             self if mine else self._topics.get(str(topic))
-        )  # None: the client has unsubscribed from the topic
+        )
         waiting = self._waiting.get(str(content.get("ref")))
         message = {key: value for key, value in content.items() if key not in ENVELOPE}
         if waiting is not None and not waiting[1].done():
             self._answer(*waiting, message)
-        elif speaker is not None and not self._is_late(speaker, message):
-            speaker._take(speaker.decode(message))
-
-    def _is_late(self, speaker: Speaker[Any, Any], message: dict[str, Any]) -> bool:
-        """Return True for the answer to a call that has been given up."""
-        action = message.get(speaker.discriminator)
-        return action in ("subscribed", "unsubscribed") and not self.is_topic
+        elif speaker is not None:  # else the client has unsubscribed from the topic
+            action = message.get(speaker.discriminator)
+            late = speaker is not self and action in ("subscribed", "unsubscribed")
+            if not late:  # the answer to a call that was given up
+                speaker._take(speaker.decode(message))
 
     @staticmethod
     def _answer(
