@@ -10,6 +10,7 @@ from typing import Any
 from compat.clock import steady
 from compat.engine.contracts import PLACE, RESUMABLE_KEY, Resumed
 from compat.engine.threads import require_own_thread
+from compat.exceptions import ClientDisconnected
 from compat.types import Message, Scope
 
 __all__ = ["MARK", "delivered", "delivered_in_thread", "note_place"]
@@ -41,10 +42,10 @@ def delivered_in_thread(consumer: Any, within_s: float | None) -> bool:
     require_own_thread("delivered")
     until = None if within_s is None else steady() + within_s
     place: concurrent.futures.Future[int] = concurrent.futures.Future()
-    consumer.base_send({"type": MARK, PLACE: place})
     try:
+        consumer.base_send({"type": MARK, PLACE: place})
         count = place.result(within_s)
-    except (concurrent.futures.TimeoutError, concurrent.futures.CancelledError):
+    except (concurrent.futures.TimeoutError, concurrent.futures.CancelledError, ClientDisconnected):
         return False
     left = None if until is None else max(0.0, until - steady())
     asking = asyncio.run_coroutine_threadsafe(resumed.delivered(left, count), consumer._socket.loop)
