@@ -148,7 +148,7 @@ async def test_faults_redis_07_what_a_hung_reader_costs(make_queue: Make, wire: 
 
 async def test_members_that_another_process_has_swapped(make_queue: Make, wire: Any) -> None:
     """The number of members is the same, and the process counts others: they are sent to by name."""
-    layer = make_queue(lease=2)
+    layer = make_queue(lease=60, group_expiry=6)
     other = make_queue(prefix=layer.prefix)
     (out, left), (_, stays) = await member(layer), await member(layer)
     into = await layer.new_channel()
@@ -175,7 +175,7 @@ async def test_members_that_another_process_has_swapped(make_queue: Make, wire: 
 
 
 async def test_a_count_that_was_lost_is_told_again(make_queue: Make, wire: Any) -> None:
-    layer = make_queue(lease=6)
+    layer = make_queue(lease=60, group_expiry=12)  # it is told again in time with the shorter one
     await member(layer)
     await wire.delete(f"{layer.prefix}:census:room", f"{layer.prefix}:leases")
     assert await layer.group_send("room", {"type": "by name"}) == (1, 0)
