@@ -225,7 +225,7 @@ class Client:
                     self._lose(end)
                     await self._pause()
         except asyncio.CancelledError:  # by close()
-            end = self._closing or Closed(1006)
+            end = Closed(1006)  # as a browser's: nobody has been told
         except Exception as error:
             if self.state == "connecting":
                 raise
