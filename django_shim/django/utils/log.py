@@ -9,7 +9,7 @@ from typing import Any
 from ..conf import settings
 from .module_loading import import_string
 
-__all__ = ["RequireDebugFalse", "RequireDebugTrue", "ServerFormatter", "configure_logging", "one_line"]
+__all__ = ["RequireDebugFalse", "RequireDebugTrue", "ServerFormatter", "configure_logging"]
 
 
 def configure_logging(logging_config: str | None, logging_settings: dict[str, Any] | None) -> None:
