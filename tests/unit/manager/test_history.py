@@ -95,6 +95,7 @@ async def test_a_join_behind_the_end_of_its_group(make_manager: MakeManager) -> 
         await first
     await leaving
     await joining
+    assert list(relays.groups["room"].members) == [bob.channel_name], "where leave() finds it"
     await manager.send_group("room", {"n": 1})
     assert await peer.hear_json() == {"n": 1}
     await relays.leave("room", bob.channel_name)
