@@ -83,8 +83,9 @@ class MemoryHistories:
         """Append ``message``, which nobody changes any more, and return its entry; hold ``lock``."""
         kept = self._current(group, rule) or self._begin(group, rule)
         kept.offset += 1
-        kept.quiet = steady() + rule.seconds + LONGER_S
-        entry = Kept(kept.epoch, kept.offset, message, steady() + rule.seconds, tuple(excluded))
+        until = steady() + rule.seconds
+        kept.quiet = until + LONGER_S
+        entry = Kept(kept.epoch, kept.offset, message, until, tuple(excluded))
         kept.tail.add(entry)
         self._groups[rule].move_to_end(group)
         self._aging[rule][group] = kept
