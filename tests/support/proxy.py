@@ -64,8 +64,8 @@ class Proxy:
         self._run(self._half_close())
 
     def hold(self) -> None:
-        """Keep what comes, in both directions."""
-        self._loop.call_soon_threadsafe(self._flow.clear)
+        """Keep what comes from now on, in both directions."""
+        self._run(self._hold())
 
     def release(self) -> None:
         """Let it flow again."""
@@ -124,6 +124,9 @@ class Proxy:
         for writer in tuple(self._open):
             writer.transport.abort()
         await asyncio.sleep(0)
+
+    async def _hold(self) -> None:
+        self._flow.clear()
 
     async def _stall(self) -> None:
         self._flow.clear()
