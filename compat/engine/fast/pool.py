@@ -177,7 +177,9 @@ class Pool:
     def _look_after_workers(self) -> bool:
         """Mark workers that are still in the handler of the last tick as stuck, and start others."""
         fast = stuck = 0
-        for worker in tuple(self.active):
+        with self.lock:  # building a tuple may collect garbage, which lets other threads run
+            workers = tuple(self.active)
+        for worker in workers:
             if not worker.slow and worker.turns == worker.seen:
                 worker.slow = True
                 kind = None if (connection := worker.connection) is None else connection.kind()

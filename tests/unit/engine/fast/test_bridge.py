@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import itertools
 import threading
 import time
@@ -455,3 +456,25 @@ async def test_many_frames_leave_the_loop_to_others_in_between(monkeypatch: pyte
     pool.flush_soon()
     await until_async(lambda: order.count("frame") == 10, "all are woken")
     assert 0 < order.index("another") < 5
+
+
+async def test_workers_come_while_the_tick_collects_garbage() -> None:
+    """Was: until Python 3.12, a collection while the workers were copied let others change their set."""
+    pool = pool_module.Pool(asyncio.get_running_loop())
+    pool.active.update(Worker() for _ in range(30))
+
+    def come(_phase: str, _info: dict[str, int]) -> None:
+        if pool.lock.acquire(blocking=False):  # as other threads do, which run during a collection
+            pool.active.add(Worker())
+            pool.lock.release()
+
+    thresholds = gc.get_threshold()
+    gc.callbacks.append(come)
+    gc.set_threshold(1)
+    try:
+        for _ in range(100):
+            pool._look_after_workers()
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.callbacks.remove(come)
+    assert len(pool.active) > 30
