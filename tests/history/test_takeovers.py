@@ -98,6 +98,15 @@ async def until_last(inbox: Inbox, number: int) -> None:
     await until_async(lambda: number in seen(inbox), f"{number} comes", deadline_s=WITHIN_S)
 
 
+async def until_renewed(layer: Any, epoch: str) -> None:
+    """Wait until the history has another epoch."""
+    for _ in range(1000):
+        if not (await layer.history(GROUP)).position.startswith(epoch):
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail(f"the history is still in the epoch {epoch}")
+
+
 @pytest.mark.parametrize("new", [2, 10])  # the new history is shorter than the lost one, or longer
 @pytest.mark.parametrize("by_another", [False, True])
 async def test_what_is_sent_after_a_takeover(make: Make, tmp_path: Path, new: int, by_another: bool) -> None:
@@ -116,10 +125,7 @@ async def test_what_is_sent_after_a_takeover(make: Make, tmp_path: Path, new: in
         await say(sender, 101, 100 + new)
         if other is not None:
             await until_last(other, 100 + new)
-            for _ in range(1000):
-                if not (await sender.history(GROUP)).position.startswith(epoch):
-                    break
-                await asyncio.sleep(0.01)
+            await until_renewed(sender, epoch)
         redis_.proxy.accept()
         await until_last(inbox, 100 + new)
         await say(sender, 201, 203)
@@ -136,6 +142,32 @@ async def test_what_is_sent_after_a_takeover(make: Make, tmp_path: Path, new: in
             "what there is, once",
             deadline_s=WITHIN_S,
         )
+
+
+async def test_who_joins_when_the_epoch_is_newer_than_the_last_message(make: Make, tmp_path: Path) -> None:
+    """Nothing has been sent since a process noticed the takeover, so none has heard of the new epoch."""
+    with failover(tmp_path) as redis_:
+        reader, sender = make(f"{redis_.proxy.url}?socket_timeout=1"), make(redis_.server.url)
+        inbox = await member(reader, GROUP)
+        await say(sender, 1, 5)
+        await until_last(inbox, 5)
+        redis_.save()
+        await say(sender, 6, 10)
+        await until_last(inbox, 10)
+        epoch = (await sender.history(GROUP)).position[:16]
+        await redis_.go_back(reader)
+        await say(sender, 101, 102)
+        redis_.proxy.accept()
+        await until_last(inbox, 102)
+        await until_renewed(sender, epoch)
+        newcomer = await member(reader)
+        await reader.group_add(GROUP, newcomer.channel, last=1000)
+        assert seen(newcomer) == [*range(1, 6), 101, 102]
+        await say(sender, 201, 201)
+        for box in inbox, newcomer:
+            await until_last(box, 201)
+            assert seen(box)[-2:] == [102, 201]
+        assert seen(inbox).count("redis.reset") == 1
 
 
 async def test_long_messages_do_not_come_again_after_a_takeover(make: Make, tmp_path: Path) -> None:

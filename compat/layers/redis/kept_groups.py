@@ -177,6 +177,8 @@ class KeptGroups:
         if has and read.part.forgets != found.forgets:
             read, has = await self.follow_read(group, most, None), False
         found.look(read.part, asked + FRESH_S)
+        if read.part.epoch != self.position(group).epoch:  # it has another one, and nothing has come since
+            await self.follower.look(group, LATE_S)
         position = self.position(group)
         if not has and read.part.epoch == position.epoch:
             found.fill(read, most, position.offset)
