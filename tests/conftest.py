@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,6 +30,10 @@ settings.register_profile("same", settings.get_profile("other"), derandomize=Tru
 settings.load_profile("same")
 
 be_patient()
+
+# A shell without job control starts `make test &` with Ctrl-C ignored, and servers would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _numbers = itertools.count(1)
 
