@@ -8,7 +8,8 @@ blocks its thread does not prevent the end of the process.
 
 The signal handler is installed before the server's own when the first websocket is served. This needs a
 server that uses ``signal.signal`` on the thread of its event loop, as uvicorn does. Other servers stop as
-usual, and a log line says that there is no drain.
+usual, and a log line says that there is no drain. If one of them leaves its event loop with connections open,
+these are ended when the interpreter exits.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ class Drain:
     """The open websockets of this process, and how they are closed when it stops."""
 
     def __init__(self) -> None:
-        self.open: set[Running] = set()
+        self.open: dict[Running, asyncio.AbstractEventLoop] = {}
         self.servers: dict[int, Handler] = {}
         """The server's own handlers, by signal."""
         self.watching = False
@@ -97,10 +98,11 @@ class Drain:
 
     def enter(self, consumer: Running) -> None:
         """Register a connection; the first one installs the signal handlers, and tells that a server runs."""
-        self.open.add(consumer)
+        self.open[consumer] = asyncio.get_running_loop()
         if not self.watching:
             starting()
             self.watching = True
+            before_threads_are_joined(self.end_left_behind)
             if drain_seconds() and not self.servers:
                 self._watch()
 
@@ -115,9 +117,20 @@ class Drain:
 
     def leave(self, consumer: Running) -> None:
         """Remove a connection that has ended."""
-        self.open.discard(consumer)
+        self.open.pop(consumer, None)
         if self.gone is not None and not self.open:
             self.gone.set()
+
+    def end_left_behind(self) -> None:
+        """End the connections whose event loop a server has left without closing it, as granian does.
+
+        Their handlers would wait for that loop, and the interpreter for their threads.
+        """
+        for loop in set(self.open.values()):
+            if not loop.is_closed() and not loop.is_running():
+                for consumer in [consumer for consumer, its_loop in self.open.items() if its_loop is loop]:
+                    consumer.cancel()
+                loop.run_until_complete(self._all_gone())
 
     async def _all_gone(self) -> bool:
         """Return True if all connections end within ``CLOSED_TIMEOUT_S``."""
@@ -249,6 +262,17 @@ class Drain:
         else:
             log.error("stopping: ending without these, which block their threads: %s", self._names())
             self._end_at_once()
+
+
+def before_threads_are_joined(callback: Callable[[], None]) -> None:
+    """Call ``callback`` when the interpreter exits, in its main thread, before it waits for other threads.
+
+    ``atexit`` is too late for that. concurrent.futures uses the same function, though it has no public name.
+    Where there is none, nothing is called.
+    """
+    register = getattr(threading, "_register_atexit", None)
+    if register is not None:
+        register(callback)
 
 
 def _stop_server(handler: Handler) -> None:

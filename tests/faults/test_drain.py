@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,3 +115,14 @@ async def test_a_second_signal_waits_for_no_thread(server: Server) -> None:
     await closed(client)
     server.process.send_signal(signal.SIGTERM)
     await asyncio.to_thread(server.process.wait, deadline_s=30)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+@pytest.mark.parametrize("fast", ["1", "0"])
+def test_a_server_that_leaves_its_loop_does_not_keep_the_process_alive(kind: str, fast: str) -> None:
+    """As granian does: its connections are ended before the interpreter waits for their threads."""
+    command = [sys.executable, "-m", "tests.faults.left_loop", kind]
+    env = {**os.environ, "CHANNEL_FAST": fast}
+    ended = subprocess.run(command, cwd=REPO, env=env, capture_output=True, text=True, timeout=30)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == "disconnect 1001\n"
