@@ -84,11 +84,17 @@ async def receivers(wire: Any, layer: RedisChannelLayer, of: RedisChannelLayer) 
     return [unpackb(entry[12:])["__asgi_channel__"] for entry in entries]
 
 
-async def hung(layer: RedisChannelLayer) -> None:
-    """Let the layer take no more messages."""
+async def hung(layer: RedisChannelLayer, wire: Any) -> None:
+    """Let the layer take no more messages, nor Redis give one to a connection that is being closed."""
     (station,) = layer._stations.all()
+    closed = {reader._client_id for reader in station._readers.values()}
     for reader in station._readers.values():
         await reader.aclose()
+
+    async def are_gone() -> bool:
+        return closed.isdisjoint(int(client["id"]) for client in await wire.client_list())
+
+    await until_awaited(are_gone, True)
 
 
 @pytest.mark.parametrize("how", [{}, {"serializer_format": "json"}], ids=["msgpack", "json"])
@@ -98,7 +104,7 @@ async def test_faults_redis_07_an_entry_without_names(make_queue: Make, wire: An
     reader = make_queue(**how, prefix=sender.prefix)
     inboxes = dict([await member(reader) for _ in range(3)])
     one, two, three = inboxes
-    await hung(reader)
+    await hung(reader, wire)
     assert await sender.group_send("room", {"type": "to all"}) == (3, 0)
     assert await sender.group_send("room", {"type": "to two"}, exclude=[one, "nobody!x"]) == (2, 0)
     assert await sender.group_send("room", {"type": "to none"}, exclude=list(inboxes)) == (0, 0)
@@ -169,7 +175,7 @@ async def test_members_that_another_process_has_swapped(make_queue: Make, wire: 
         return any(field.startswith(b"-") for field in fields)
 
     await until_awaited(noted, False)
-    await hung(layer)
+    await hung(layer, wire)
     assert await other.group_send("room", {"type": "by count"}) == (2, 0)
     assert [set(names) for names in await receivers(wire, layer, layer)] == [{"group", "version"}]
 
@@ -184,6 +190,6 @@ async def test_a_count_that_was_lost_is_told_again(make_queue: Make, wire: Any) 
     membership = station._memberships[0]
     before = membership._refreshed
     await until_async(lambda: membership._refreshed != before, "it is told again")
-    await hung(layer)
+    await hung(layer, wire)
     await layer.group_send("room", {"type": "by count"})
     assert [set(names) for names in await receivers(wire, layer, layer)] == [{"group", "version"}]
