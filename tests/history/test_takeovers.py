@@ -18,7 +18,7 @@ from compat.redis.streams.marks import KNOWN
 from tests.support.layers import ON_REDIS, close, member, unique_prefix
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
-from tests.support.waiting import until_async
+from tests.support.waiting import until_async, until_awaited
 
 Make = Callable[..., Any]
 WITHIN_S = 30.0
@@ -98,13 +98,30 @@ async def until_last(inbox: Inbox, number: int) -> None:
     await until_async(lambda: number in seen(inbox), f"{number} comes", deadline_s=WITHIN_S)
 
 
+async def epoch_of(layer: Any) -> str:
+    position: str = (await layer.history(GROUP)).position
+    return position[:16]
+
+
 async def until_renewed(layer: Any, epoch: str) -> None:
     """Wait until the history has another epoch."""
-    for _ in range(1000):
-        if not (await layer.history(GROUP)).position.startswith(epoch):
-            return
-        await asyncio.sleep(0.01)
-    pytest.fail(f"the history is still in the epoch {epoch}")
+
+    async def is_renewed() -> bool:
+        return await epoch_of(layer) != epoch
+
+    await until_awaited(is_renewed, True)
+
+
+async def lose_half(redis_: Failover, reader: Any, sender: Any, inbox: Inbox) -> str:
+    """Send 1 to 10, of which 1 to 5 are there after the failover; return the epoch that they had."""
+    await say(sender, 1, 5)
+    await until_last(inbox, 5)
+    redis_.save()
+    await say(sender, 6, 10)
+    await until_last(inbox, 10)
+    epoch = await epoch_of(sender)
+    await redis_.go_back(reader)
+    return epoch
 
 
 @pytest.mark.parametrize("new", [2, 10])  # the new history is shorter than the lost one, or longer
@@ -115,13 +132,7 @@ async def test_what_is_sent_after_a_takeover(make: Make, tmp_path: Path, new: in
         reader, sender = make(f"{redis_.proxy.url}?socket_timeout=1"), make(redis_.server.url)
         inbox = await member(reader, GROUP)
         other = await member(sender, GROUP) if by_another else None
-        await say(sender, 1, 5)
-        await until_last(inbox, 5)
-        redis_.save()
-        await say(sender, 6, 10)
-        await until_last(inbox, 10)
-        epoch = (await sender.history(GROUP)).position[:16]
-        await redis_.go_back(reader)
+        epoch = await lose_half(redis_, reader, sender, inbox)
         await say(sender, 101, 100 + new)
         if other is not None:
             await until_last(other, 100 + new)
@@ -149,13 +160,7 @@ async def test_who_joins_when_the_epoch_is_newer_than_the_last_message(make: Mak
     with failover(tmp_path) as redis_:
         reader, sender = make(f"{redis_.proxy.url}?socket_timeout=1"), make(redis_.server.url)
         inbox = await member(reader, GROUP)
-        await say(sender, 1, 5)
-        await until_last(inbox, 5)
-        redis_.save()
-        await say(sender, 6, 10)
-        await until_last(inbox, 10)
-        epoch = (await sender.history(GROUP)).position[:16]
-        await redis_.go_back(reader)
+        epoch = await lose_half(redis_, reader, sender, inbox)
         await say(sender, 101, 102)
         redis_.proxy.accept()
         await until_last(inbox, 102)
