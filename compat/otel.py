@@ -7,26 +7,29 @@
 A connection is a span while it connects; what its handlers do are spans below it. A send is a span too, and
 the message carries its trace, so what the handlers of its receivers do, in any process, is in the trace of
 the send, with links to both. Workers are not followed. Which traces are kept is up to the sampler of the SDK:
-what it leaves out costs little, and before ``instrument()`` nothing does.
+what it leaves out costs little, and before ``instrument()`` nothing does. A span costs as much as several
+deliveries, so that their number is limited too.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import re
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextvars import ContextVar, Token
 from typing import Any
 
+from compat.clock import steady
 from compat.engine.refusal import shown
 from compat.exceptions import StopConsumer
 from compat.layers.memory import InMemoryChannelLayer
 from compat.layers.redis.core import RedisChannelLayer
 from compat.layers.redis.pubsub import RedisPubSubChannelLayer
 from compat.layers.redis.streams import RedisStreamsChannelLayer
-from compat.metrics import connections
+from compat.metrics import Throttle, connections
 from compat.names import is_counted
 from compat.tracing import TRACE_KEY, trace_by, without_trace
 from compat.types import Message
@@ -49,8 +52,12 @@ MOST_DELIVERIES = 20
 """Of how many receivers of one message a process tells; a group may have ten thousand."""
 MOST_SENDS = 1000
 """Of how many sends a process counts the receivers."""
+SPANS_PER_SECOND = 200
+"""How many spans of sends and handlers a process makes in a second by default; they take 1 % of a core."""
 CONNECTS = ("websocket.connect", "http.request")
 CARRIED = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+log = logging.getLogger("compat.otel")
 
 _propagator = TraceContextTextMapPropagator()
 _replaced: list[tuple[type, str, Any]] = []
@@ -62,7 +69,11 @@ _sending: ContextVar[bool] = ContextVar("compat.otel.sending", default=False)
 
 
 def instrument(
-    tracer_provider: trace.TracerProvider | None = None, *, carry: bool = True, trust_handshake: bool = False
+    tracer_provider: trace.TracerProvider | None = None,
+    *,
+    carry: bool = True,
+    trust_handshake: bool = False,
+    spans_per_second: int | None = SPANS_PER_SECOND,
 ) -> None:
     """Trace connections and sends from now on; call it once, before the server starts.
 
@@ -70,9 +81,15 @@ def instrument(
     processes, but those to groups with a history, and to the plain channels of workers. Turn it off while
     others read them: processes with the real channels_redis, or with an earlier version of this library.
     ``trust_handshake``: the ``traceparent`` of a handshake is the parent, so that clients decide which traces
-    are kept; otherwise it is a link. Another call does nothing. Raises RuntimeError while consumers run, to
-    whose handlers the traces would be shown.
+    are kept; otherwise it is a link. ``spans_per_second``: how many sends and handlers a process tells of
+    in a second, whatever is sampled; others have no span, and are counted in the log. None: all. Connects are
+    always told. Another call does nothing. Raises ValueError for a limit below 1, and RuntimeError while
+    consumers run, to whose handlers the traces would be shown.
     """
+    if spans_per_second is not None and spans_per_second < 1:
+        raise ValueError(
+            f"spans_per_second must be 1 or more, or None for no limit; found {spans_per_second}"
+        )
     if _replaced:
         return
     if connections.current:
@@ -80,14 +97,14 @@ def instrument(
             f"otel.instrument() was called while {connections.current} consumers run; call it where the "
             "application is made"
         )
-    tracer = trace.get_tracer("compat", tracer_provider=tracer_provider)
-    trace_by(functools.partial(_Connection, tracer, trust_handshake))
+    spans = _Spans(trace.get_tracer("compat", tracer_provider=tracer_provider), spans_per_second)
+    trace_by(functools.partial(_Connection, spans, trust_handshake))
     for layer in (InMemoryChannelLayer, *ON_REDIS):
         for name in SENDS:
-            _replace(layer, name, _traced(tracer, name, getattr(layer, name), carry=carry))
+            _replace(layer, name, _traced(spans, name, getattr(layer, name), carry=carry))
     for layer in ON_REDIS:
         for name in BLOCKING:
-            _replace(layer, name, _blocking(tracer, name, getattr(layer, name), carry=carry))
+            _replace(layer, name, _blocking(spans, name, getattr(layer, name), carry=carry))
 
 
 def _replace(layer: type, name: str, by: Any) -> None:
@@ -106,28 +123,71 @@ def uninstrument() -> None:
             setattr(layer, name, was)
 
 
-def _traced(tracer: trace.Tracer, name: str, send: Any, *, carry: bool) -> Any:
+def _traced(spans: _Spans, name: str, send: Any, *, carry: bool) -> Any:
     """Return a method of a layer, in a span if its caller is in a trace that is kept, or in none."""
 
     @functools.wraps(send)
     async def traced(self: Any, target: Any, message: Any, *args: Any, **kwargs: Any) -> Any:
         if _sending.get() or not is_counted(target):
             return await send(self, target, message, *args, **kwargs)
-        with _Send(tracer, name, self, target, message, carry=carry) as sent:
+        with _Send(spans, name, self, target, message, carry=carry) as sent:
             return await send(self, target, sent, *args, **kwargs)
 
     return traced
 
 
-def _blocking(tracer: trace.Tracer, name: str, send: Any, *, carry: bool) -> Any:
+def _blocking(spans: _Spans, name: str, send: Any, *, carry: bool) -> Any:
     """Return the same for a method that blocks."""
 
     @functools.wraps(send)
     def traced(self: Any, target: Any, message: Any, *args: Any, **kwargs: Any) -> Any:
-        with _Send(tracer, name.removesuffix("_sync"), self, target, message, carry=carry) as sent:
+        with _Send(spans, name.removesuffix("_sync"), self, target, message, carry=carry) as sent:
             return send(self, target, sent, *args, **kwargs)
 
     return traced
+
+
+class _Spans:
+    """Begins the spans of sends and handlers, so many in each second; others are counted and reported."""
+
+    def __init__(self, tracer: trace.Tracer, per_second: int | None) -> None:
+        self.tracer = tracer
+        self._per_second = per_second
+        self._second = self._left = 0
+        self._throttle = Throttle()
+
+    def begin(
+        self, name: str, above: context.Context | None, kind: SpanKind, links: Sequence[Link] = ()
+    ) -> Span | None:
+        """Return a new span, or None if its trace is not kept, or this second's are used up.
+
+        ``above``: the context of its parent; None is the current one.
+        """
+        parent = trace.get_current_span(above).get_span_context()
+        if parent.is_valid and not (parent.trace_flags.sampled and self._may_begin()):
+            return None
+        span = self.tracer.start_span(name, above, kind, links=links)
+        if not span.is_recording() or not (parent.is_valid or self._may_begin()):
+            return None
+        return span
+
+    def _may_begin(self) -> bool:
+        if self._per_second is None:
+            return True
+        second = int(steady())
+        if second != self._second:
+            self._second, self._left = second, self._per_second
+        self._left -= 1
+        if self._left >= 0:
+            return True
+        if count := self._throttle.due("spans"):
+            log.warning(
+                "%d spans were left out: this process makes at most %d in a second. Sample fewer traces, or "
+                "raise spans_per_second of otel.instrument()",
+                count,
+                self._per_second,
+            )
+        return False
 
 
 class _Send:
@@ -136,18 +196,17 @@ class _Send:
     __slots__ = ("_context", "_message", "_span", "_token")
 
     def __init__(
-        self, tracer: trace.Tracer, name: str, layer: Any, target: Any, message: Any, *, carry: bool
+        self, spans: _Spans, name: str, layer: Any, target: Any, message: Any, *, carry: bool
     ) -> None:
         self._span: Span | None = None
         self._context: Token[context.Context] | None = None
         self._token: Token[bool] | None = None
         # A client may have sent a trace.
         self._message = without_trace(message) if isinstance(message, dict) else message
-        current = trace.get_current_span().get_span_context()
-        if not isinstance(message, dict) or (current.is_valid and not current.trace_flags.sampled):
+        if not isinstance(message, dict):
             return
-        span = tracer.start_span(f"{name} {_text(message.get('type'))}", kind=SpanKind.PRODUCER)
-        if not span.is_recording():
+        span = spans.begin(f"{name} {_text(message.get('type'))}", None, SpanKind.PRODUCER)
+        if span is None:
             return
         self._span = span
         span.set_attribute("messaging.system", "channels")
@@ -188,10 +247,10 @@ def _is_followed(layer: Any, name: str, target: Any) -> bool:
 class _Connection:
     """The spans of one connection; see ``compat.tracing.Tracing``."""
 
-    __slots__ = ("_attached", "_connecting", "_context", "_name", "_of", "_tracer", "sampled")
+    __slots__ = ("_attached", "_connecting", "_context", "_name", "_of", "_spans", "sampled")
 
-    def __init__(self, tracer: trace.Tracer, trust_handshake: bool, consumer: Any) -> None:
-        self._tracer = tracer
+    def __init__(self, spans: _Spans, trust_handshake: bool, consumer: Any) -> None:
+        self._spans = spans
         self._name = type(consumer).__qualname__
         self._attached: Token[context.Context] | None = None
         self._connecting: Span | None = None
@@ -204,7 +263,7 @@ class _Connection:
                     above = told
                 else:
                     links = _links(trace.get_current_span(told).get_span_context())
-            span = tracer.start_span(f"{self._name} connect", above, SpanKind.SERVER, links=links)
+            span = spans.tracer.start_span(f"{self._name} connect", above, SpanKind.SERVER, links=links)
             self._connecting = span
             span.set_attribute("channels.consumer", f"{type(consumer).__module__}.{self._name}")
             span.set_attribute("url.path", _text(scope.get("path", "")))
@@ -268,10 +327,11 @@ class _Connection:
                 return None
             above = _propagator.extract({"traceparent": carried})
             sent = trace.get_current_span(above).get_span_context()
-            span = self._tracer.start_span(name, above, SpanKind.CONSUMER, links=_links(sent, self._of))
-            span.set_attribute("messaging.system", "channels")
-            return span
-        return self._tracer.start_span(name, self._context) if self.sampled else None
+            delivery = self._spans.begin(name, above, SpanKind.CONSUMER, _links(sent, self._of))
+            if delivery is not None:
+                delivery.set_attribute("messaging.system", "channels")
+            return delivery
+        return self._spans.begin(name, self._context, SpanKind.INTERNAL) if self.sampled else None
 
 
 def _links(*contexts: SpanContext) -> list[Link]:

@@ -214,6 +214,53 @@ async def test_the_receivers_of_a_crowd_are_told_of_in_part(spans: Spans) -> Non
     assert len(told) == otel.MOST_DELIVERIES
 
 
+@pytest.mark.parametrize("sent", [1, 2, 3])
+async def test_a_second_has_so_many_spans(
+    sent: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever is sampled; what is left out is handled as ever, carries nothing, and is counted."""
+    now = 100.0
+    monkeypatch.setattr(otel, "steady", lambda: now)
+    register_channel_layer("default", InMemoryChannelLayer())
+    spans = traced_by(ALWAYS_ON, spans_per_second=6)
+    client = WebsocketCommunicator(Room.as_asgi(), "/")
+    try:
+        await client.connect()
+        for second in (1, 2):
+            for _ in range(sent):  # a frame, a send, a delivery
+                await client.send_json_to("hello")
+                assert await client.receive_json_from(timeout=15) == {"type": "said", "content": "hello"}
+            told = [span.name for span in spans.get_finished_spans()]
+            for name in ("Room websocket.receive", "group_send said", "Room said"):
+                assert told.count(name) == second * min(sent, 2)
+            now += 1
+        await client.disconnect()
+    finally:
+        otel.uninstrument()
+        unregister_channel_layer("default")
+    assert named(spans, "Room connect").end_time is not None
+    left_out = [record for record in caplog.records if record.name == "compat.otel"]
+    assert len(left_out) == (1 if sent == 3 else 0)
+    assert all("raise spans_per_second" in record.getMessage() for record in left_out)
+
+
+async def test_a_limit_of_no_spans_is_refused() -> None:
+    with pytest.raises(ValueError, match="must be 1 or more, or None for no limit; found 0"):
+        otel.instrument(spans_per_second=0)
+
+
+async def test_sends_outside_a_trace_are_limited_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(otel, "steady", lambda: 100.0)
+    spans = traced_by(ALWAYS_ON, spans_per_second=2)
+    layer = InMemoryChannelLayer()
+    try:
+        for _ in range(3):
+            await layer.group_send("nobody", {"type": "said"})
+    finally:
+        otel.uninstrument()
+    assert len(spans.get_finished_spans()) == 2
+
+
 SENDER = """
 import asyncio, sys
 from opentelemetry.sdk.trace import TracerProvider
