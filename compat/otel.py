@@ -15,23 +15,21 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import logging
 import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextvars import ContextVar, Token
 from typing import Any
 
-from compat.clock import steady
 from compat.engine.refusal import shown
 from compat.exceptions import StopConsumer
 from compat.layers.memory import InMemoryChannelLayer
 from compat.layers.redis.core import RedisChannelLayer
 from compat.layers.redis.pubsub import RedisPubSubChannelLayer
 from compat.layers.redis.streams import RedisStreamsChannelLayer
-from compat.metrics import Throttle, connections
+from compat.metrics import connections
 from compat.names import is_counted
-from compat.tracing import TRACE_KEY, trace_by, without_trace
+from compat.tracing import TRACE_KEY, Allowance, trace_by, without_trace
 from compat.types import Message
 
 try:
@@ -56,8 +54,6 @@ SPANS_PER_SECOND = 200
 """How many spans of sends and handlers a process makes in a second by default; they take 1 % of a core."""
 CONNECTS = ("websocket.connect", "http.request")
 CARRIED = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-
-log = logging.getLogger("compat.otel")
 
 _propagator = TraceContextTextMapPropagator()
 _replaced: list[tuple[type, str, Any]] = []
@@ -148,13 +144,11 @@ def _blocking(spans: _Spans, name: str, send: Any, *, carry: bool) -> Any:
 
 
 class _Spans:
-    """Begins the spans of sends and handlers, so many in each second; others are counted and reported."""
+    """Begins the spans of sends and handlers, so many in each second."""
 
     def __init__(self, tracer: trace.Tracer, per_second: int | None) -> None:
         self.tracer = tracer
-        self._per_second = per_second
-        self._second = self._left = 0
-        self._throttle = Throttle()
+        self._allowance = Allowance(per_second)
 
     def begin(
         self, name: str, above: context.Context | None, kind: SpanKind, links: Sequence[Link] = ()
@@ -164,30 +158,12 @@ class _Spans:
         ``above``: the context of its parent; None is the current one.
         """
         parent = trace.get_current_span(above).get_span_context()
-        if parent.is_valid and not (parent.trace_flags.sampled and self._may_begin()):
+        if parent.is_valid and not (parent.trace_flags.sampled and self._allowance.take()):
             return None
         span = self.tracer.start_span(name, above, kind, links=links)
-        if not span.is_recording() or not (parent.is_valid or self._may_begin()):
+        if not span.is_recording() or not (parent.is_valid or self._allowance.take()):
             return None
         return span
-
-    def _may_begin(self) -> bool:
-        if self._per_second is None:
-            return True
-        second = int(steady())
-        if second != self._second:
-            self._second, self._left = second, self._per_second
-        self._left -= 1
-        if self._left >= 0:
-            return True
-        if count := self._throttle.due("spans"):
-            log.warning(
-                "%d spans were left out: this process makes at most %d in a second. Sample fewer traces, or "
-                "raise spans_per_second of otel.instrument()",
-                count,
-                self._per_second,
-            )
-        return False
 
 
 class _Send:

@@ -5,12 +5,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
+from compat.clock import steady
+from compat.metrics import Throttle
 from compat.types import Message
 
-__all__ = ["TRACE_KEY", "Tracing", "carried_on", "leave_trace", "trace_by", "tracing_of", "without_trace"]
+__all__ = [
+    "TRACE_KEY",
+    "Allowance",
+    "Tracing",
+    "carried_on",
+    "leave_trace",
+    "trace_by",
+    "tracing_of",
+    "without_trace",
+]
+
+log = logging.getLogger("compat.otel")
 
 TRACE_KEY = "__trace__"
 """The key of a message that holds the ``traceparent`` of its send (W3C Trace Context)."""
@@ -37,6 +51,34 @@ class Tracing(Protocol):
     def around(self, handle: Callable[[Message], None]) -> Callable[[Message], None]:
         """Return ``handle`` in a span for each message that is traced; for handlers that run in threads."""
         ...
+
+
+class Allowance:
+    """So many spans in each second; those that are left out are counted and reported. None: no limit."""
+
+    def __init__(self, per_second: int | None) -> None:
+        self.per_second = per_second
+        self._second = self._left = 0
+        self._throttle = Throttle()
+
+    def take(self) -> bool:
+        """Return True if another span may be made in this second."""
+        if self.per_second is None:
+            return True
+        second = int(steady())
+        if second != self._second:
+            self._second, self._left = second, self.per_second
+        self._left -= 1
+        if self._left >= 0:
+            return True
+        if count := self._throttle.due("spans"):
+            log.warning(
+                "%d spans were left out: this process makes at most %d in a second. Sample fewer traces, or "
+                "raise spans_per_second of otel.instrument()",
+                count,
+                self.per_second,
+            )
+        return False
 
 
 Begin = Callable[[Any], Tracing]

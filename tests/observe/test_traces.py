@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, Sampler
 
-from compat import otel
+from compat import otel, tracing
 from compat.generic.websocket import AsyncJsonWebsocketConsumer, JsonWebsocketConsumer
 from compat.layers import InMemoryChannelLayer, register_channel_layer, unregister_channel_layer
 from compat.layers.redis.core import RedisChannelLayer
@@ -220,7 +220,7 @@ async def test_a_second_has_so_many_spans(
 ) -> None:
     """Whatever is sampled; what is left out is handled as ever, carries nothing, and is counted."""
     now = 100.0
-    monkeypatch.setattr(otel, "steady", lambda: now)
+    monkeypatch.setattr(tracing, "steady", lambda: now)
     register_channel_layer("default", InMemoryChannelLayer())
     spans = traced_by(ALWAYS_ON, spans_per_second=6)
     client = WebsocketCommunicator(Room.as_asgi(), "/")
@@ -250,7 +250,7 @@ async def test_a_limit_of_no_spans_is_refused() -> None:
 
 
 async def test_sends_outside_a_trace_are_limited_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(otel, "steady", lambda: 100.0)
+    monkeypatch.setattr(tracing, "steady", lambda: 100.0)
     spans = traced_by(ALWAYS_ON, spans_per_second=2)
     layer = InMemoryChannelLayer()
     try:
