@@ -19,7 +19,7 @@ from compat.exceptions import ImproperlyConfigured
 
 from ..conf import settings
 from ..core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
-from ..core.files.uploadedfile import InMemoryUploadedFile, UploadedFile
+from ..core.files import uploadedfile
 from ..utils.datastructures import MultiValueDict
 from .media_type import parse_content_type
 from .query import QueryDict
@@ -220,9 +220,10 @@ def _text(raw: str, encoding: str) -> str:
     return raw.encode(BYTES).decode(encoding, "replace")
 
 
-def _uploaded(upload: UploadFile, filename: str) -> UploadedFile:
+def _uploaded(upload: UploadFile, filename: str) -> uploadedfile.UploadedFile:
     kind, extra = parse_content_type(upload.headers.get("content-type", ""))
-    made = InMemoryUploadedFile if isinstance(upload.file, io.BytesIO) else UploadedFile
+    in_memory = isinstance(upload.file, io.BytesIO)
+    made = uploadedfile.InMemoryUploadedFile if in_memory else uploadedfile.UploadedFile
     uploaded = made(upload.file, filename, kind)
     uploaded.charset, uploaded.content_type_extra = extra.pop("charset", None), extra
     return uploaded

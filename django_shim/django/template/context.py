@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..http.request import HttpRequest
+from ..http import HttpRequest
 
 __all__ = ["Context", "RequestContext", "make_context"]
 

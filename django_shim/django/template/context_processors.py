@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..http.request import HttpRequest
+from ..http import HttpRequest
 from ..utils.functional import SimpleLazyObject
 
 __all__ = ["csrf", "request"]

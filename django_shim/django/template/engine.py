@@ -18,7 +18,7 @@ from compat.settings import on_change
 
 from ..apps import apps
 from ..conf import settings
-from ..http.request import HttpRequest
+from ..http import HttpRequest
 from ..unserved import needs_django
 from ..utils.module_loading import import_string
 from ..utils.safestring import SafeString

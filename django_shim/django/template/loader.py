@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..http.request import HttpRequest
+from ..http import HttpRequest
 from ..utils.safestring import SafeString
 from .engine import Engine, Template, engines
 from .exceptions import TemplateDoesNotExist

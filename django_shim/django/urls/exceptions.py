@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from compat import patterns
 
-from ..http.exceptions import Http404
+from ..http import Http404
 
 __all__ = ["NoReverseMatch", "Resolver404"]
 

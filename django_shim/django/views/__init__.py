@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .generic.base import View
+from .generic import View
 
 __all__ = ["View"]

@@ -12,7 +12,7 @@ from ..http import (
     HttpResponseNotFound,
     HttpResponseServerError,
 )
-from ..template.exceptions import TemplateDoesNotExist
+from ..template import TemplateDoesNotExist
 from ..utils.html import escape
 
 __all__ = [

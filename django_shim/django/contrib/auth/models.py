@@ -7,7 +7,7 @@ from typing import Any
 import compat.auth  # noqa: F401 - before its modules, or threads that import them wait for each other
 from compat.auth.users import AnonymousUser
 
-from ...db.models.absent import AbsentModel
+from ...db.models import Model as AbsentModel
 
 __all__ = [
     "AbstractBaseUser",

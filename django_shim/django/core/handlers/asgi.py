@@ -16,8 +16,7 @@ from compat.engine.socket import says_gone
 from compat.types import Receive, Scope, Send
 
 from ...conf import settings
-from ...http.request import HttpRequest, QueryDict
-from ...http.response import HttpResponseBadRequest
+from ...http import HttpRequest, HttpResponseBadRequest, QueryDict
 from ...urls import set_script_prefix
 from ...utils.log import one_line
 from .. import signals

@@ -16,8 +16,7 @@ from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
 from compat.exceptions import ImproperlyConfigured
 
 from ...conf import settings
-from ...http.request import HttpRequest
-from ...http.response import HttpResponseBase
+from ...http import HttpRequest, HttpResponseBase
 from ...urls import get_resolver, set_urlconf
 from ...utils.module_loading import import_string
 from ..exceptions import MiddlewareNotUsed

@@ -6,9 +6,8 @@ import logging
 from typing import Any
 
 from ...conf import settings
-from ...http.exceptions import Http404
+from ...http import Http404, HttpRequest
 from ...http.multipartparser import MultiPartParserError
-from ...http.request import HttpRequest
 from ...urls import get_resolver, get_urlconf
 from ...utils.log import one_line
 from ...views import debug, defaults

@@ -8,8 +8,7 @@ from urllib.parse import urlsplit
 from asgiref.sync import sync_to_async
 
 from ...conf import settings
-from ...http.exceptions import Http404
-from ...http.request import HttpRequest
+from ...http import Http404, HttpRequest
 from ..exceptions import DisallowedHost
 
 __all__ = ["static_file_response", "static_prefix"]

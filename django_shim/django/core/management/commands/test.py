@@ -7,7 +7,7 @@ import sys
 import unittest
 from typing import Any
 
-from ....test.utils import setup_test_environment, teardown_test_environment
+from ....test import utils
 from ..base import BaseCommand
 
 __all__ = ["Command"]
@@ -30,13 +30,13 @@ class Command(BaseCommand):
         loader = unittest.TestLoader()
         if options["patterns"]:
             loader.testNamePatterns = [one if "*" in one else f"*{one}*" for one in options["patterns"]]
-        setup_test_environment()
+        utils.setup_test_environment()
         try:
             suite = unittest.TestSuite(_found(loader, label, options["pattern"]) for label in labels or ["."])
             runner = unittest.TextTestRunner(verbosity=options["verbosity"], failfast=options["failfast"])
             result = runner.run(suite)
         finally:
-            teardown_test_environment()
+            utils.teardown_test_environment()
         if not result.wasSuccessful():
             sys.exit(1)
 
