@@ -70,7 +70,7 @@ async def chat(fleet: Fleet, sender: Server, where: str) -> int:
 
 
 @pytest.mark.parametrize("how", ["rolling restart", "one is killed"])
-@pytest.mark.parametrize("kind", ["pubsub", "queue"])
+@pytest.mark.parametrize("kind", ["pubsub", "queue", "streams"])
 async def test_history_P3_and_P4_a_fleet_under_load(
     redis_url: str, tmp_path: Path, kind: str, how: str
 ) -> None:
