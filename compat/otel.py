@@ -261,10 +261,11 @@ class _Connection:
             with contextlib.suppress(ValueError):  # a context of another task or thread
                 attached.var.reset(attached)
 
-    async def traced(self, handling: Awaitable[Any], message: Message) -> Any:
+    def traced(self, handling: Awaitable[Any], message: Message) -> Awaitable[Any]:
         span = self._span(message)
-        if span is None:
-            return await handling
+        return handling if span is None else self._awaited(span, handling)
+
+    async def _awaited(self, span: Span, handling: Awaitable[Any]) -> Any:
         with self._within(span):
             return await handling
 

@@ -44,8 +44,8 @@ class Tracing(Protocol):
         """End what has not ended; the connection has."""
         ...
 
-    async def traced(self, handling: Awaitable[Any], message: Message) -> Any:
-        """Await the handler of ``message``, in a span, and return what it does."""
+    def traced(self, handling: Awaitable[Any], message: Message) -> Awaitable[Any]:
+        """Return ``handling``, which handles ``message``, in a span if it is to have one."""
         ...
 
     def around(self, handle: Callable[[Message], None]) -> Callable[[Message], None]:
@@ -58,7 +58,7 @@ class Allowance:
 
     def __init__(self, per_second: int | None) -> None:
         self.per_second = per_second
-        self._second = self._left = 0
+        self._second = self._left = self._left_out = 0
         self._throttle = Throttle()
 
     def take(self) -> bool:
@@ -71,7 +71,11 @@ class Allowance:
         self._left -= 1
         if self._left >= 0:
             return True
-        if count := self._throttle.due("spans"):
+        self._left_out += 1
+        if self._left < -1:  # the first in each second reports those before it, too
+            return False
+        count, self._left_out = self._throttle.due("spans", self._left_out), 0
+        if count:
             log.warning(
                 "%d spans were left out: this process makes at most %d in a second. Sample fewer traces, or "
                 "raise spans_per_second of otel.instrument()",
