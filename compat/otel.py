@@ -17,7 +17,7 @@ import contextlib
 import functools
 import re
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar, Token
 from typing import Any
 
@@ -151,15 +151,17 @@ class _Spans:
         self._allowance = Allowance(per_second)
 
     def begin(
-        self, name: str, above: context.Context | None, kind: SpanKind, links: Sequence[Link] = ()
+        self, what: str, message: Message, above: context.Context | None, kind: SpanKind, *links: Link
     ) -> Span | None:
         """Return a new span, or None if its trace is not kept, or this second's are used up.
 
-        ``above``: the context of its parent; None is the current one.
+        It is named by ``what`` and the type of ``message``. ``above``: the context of its parent; None is the
+        current one.
         """
         parent = trace.get_current_span(above).get_span_context()
         if parent.is_valid and not (parent.trace_flags.sampled and self._allowance.take()):
             return None
+        name = f"{what} {_text(message.get('type'))}"
         span = self.tracer.start_span(name, above, kind, links=links)
         if not span.is_recording() or not (parent.is_valid or self._allowance.take()):
             return None
@@ -181,7 +183,7 @@ class _Send:
         self._message = without_trace(message) if isinstance(message, dict) else message
         if not isinstance(message, dict):
             return
-        span = spans.begin(f"{name} {_text(message.get('type'))}", None, SpanKind.PRODUCER)
+        span = spans.begin(name, message, None, SpanKind.PRODUCER)
         if span is None:
             return
         self._span = span
@@ -294,21 +296,22 @@ class _Connection:
     def _span(self, message: Message) -> Span | None:
         """Return the span of a handler, or None: it is not told."""
         carried = message.pop(TRACE_KEY, None)
-        kind = _text(message.get("type"))
-        if kind in CONNECTS and self._connecting is not None:
+        if self._connecting is not None and message.get("type") in CONNECTS:
             span, self._connecting = self._connecting, None
             return span
-        name = f"{self._name} {kind}"
         if isinstance(carried, str) and CARRIED.fullmatch(carried) is not None:
             if not _is_told(carried):
                 return None
             above = _propagator.extract({"traceparent": carried})
             sent = trace.get_current_span(above).get_span_context()
-            delivery = self._spans.begin(name, above, SpanKind.CONSUMER, _links(sent, self._of))
+            links = _links(sent, self._of)
+            delivery = self._spans.begin(self._name, message, above, SpanKind.CONSUMER, *links)
             if delivery is not None:
                 delivery.set_attribute("messaging.system", "channels")
             return delivery
-        return self._spans.begin(name, self._context, SpanKind.INTERNAL) if self.sampled else None
+        if not self.sampled:
+            return None
+        return self._spans.begin(self._name, message, self._context, SpanKind.INTERNAL)
 
 
 def _links(*contexts: SpanContext) -> list[Link]:
