@@ -50,8 +50,8 @@ MOST_DELIVERIES = 20
 """Of how many receivers of one message a process tells; a group may have ten thousand."""
 MOST_SENDS = 1000
 """Of how many sends a process counts the receivers."""
-SPANS_PER_SECOND = 100
-"""How many spans of sends and handlers a process makes in a second by default; they take 1 % of a core."""
+SPANS_PER_SECOND = 50
+"""How many spans of sends and handlers a process makes in a second by default; half a percent of a core."""
 CONNECTS = ("websocket.connect", "http.request")
 CARRIED = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
