@@ -27,6 +27,11 @@ def kind(request: pytest.FixtureRequest) -> str:
     return chosen
 
 
+@pytest.fixture
+def prefixed() -> str:
+    return unique_prefix()
+
+
 @pytest_asyncio.fixture
 async def layer(kind: str, redis_server: RedisServer) -> AsyncIterator[Any]:
     history = {"*": {"count": 1000, "seconds": 60}}
@@ -67,6 +72,19 @@ async def test_so_many_sends_at_once_are_all_kept_in_order(
     assert [message["body"] for message in kept] == bodies
     await layer.group_send("room", {"type": "x", "body": "the next"})
     await come(inbox, [*bodies, "the next"])
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, MOST_CALLS, MOST_CALLS + 1])
+async def test_no_more_are_kept_of_many_at_once(
+    kind: str, redis_server: RedisServer, prefixed: str, count: int
+) -> None:
+    layer = ON_REDIS[kind]([redis_server.url], prefix=prefixed, history={"*": {"count": 3, "seconds": 60}})
+    await asyncio.gather(*sends(layer, list(range(count))))
+    assert [message["body"] for message in await layer.history("room")] == list(range(count))[-3:]
+    with redis.Redis(port=redis_server.port) as wire:
+        (stream,) = (key for key in wire.keys(f"{prefixed}*") if wire.type(key) == b"stream")
+        assert wire.xlen(stream) == min(count, 3)
+    await close(layer)
 
 
 @pytest.mark.parametrize(("parts", "expected"), [(1, 1), (2, 1), (3, 2), (4, 2)])
