@@ -14,7 +14,7 @@ from typing import NamedTuple
 from bench.clients import Client, connect, connect_many, disconnect, message, read_all, stuck_socket
 from bench.flood import beside_a_flood, beside_slow_handlers
 from bench.idle import hold_idle
-from bench.load import Meter, Result, asked, cycles, fan_out, settle
+from bench.load import Crowd, Meter, Result, asked, cycles, fan_out, settle
 from bench.looking import look
 from bench.open_loop import OPEN_LOOP, levels
 from bench.peers import LEVELS
@@ -22,48 +22,35 @@ from bench.resuming import cut_at_once, cut_in_turn, park
 from bench.servers import Server
 from bench.storms import connect_at_once, restart_in_turn
 
-__all__ = ["CASES", "NEEDS_REDIS", "SERIES", "TITLES", "WITHOUT_SERVER", "rows_of"]
+__all__ = ["CASES", "IN_SLICES", "NEEDS_REDIS", "SERIES", "TITLES", "WITHOUT_SERVER", "rows_of"]
 
-EVERYBODY = slice(None)
-FIRST = slice(1)
 BIG = 4096
 SIZES = (3, 10, 30, 100, 300, 1000)
 
 
-async def one_room(server: Server, clients: int, seconds: float = 3, window: int = 8) -> Result:
-    """Run one room in which the first client sends."""
-    urls = [server.url("/ws/chat/a/")] * clients
-    return await fan_out([server], urls, FIRST, clients, window=window, seconds=seconds)
+A1, A2 = (Crowd("/ws/chat/a/", size, senders=1, fan=size, window=8) for size in (100, 1000))
+A3 = Crowd("/ws/chat/a/", 10_000, senders=1, fan=10_000, window=2)
+B = Crowd("/ws/chat/r{}/", 1000, senders=1000, fan=5, window=1)
+C = Crowd("/ws/echo/", 50, senders=50, fan=1, window=1)
+G = Crowd("/ws/chat/g/", 100, senders=1, fan=100, window=8)
 
 
-async def a1(server: Server) -> Result:
-    return await one_room(server, 100)
+def closed(crowd: Crowd, seconds: float = 3) -> Callable[[Server], Awaitable[Result]]:
+    """Return the case of a closed loop."""
 
+    async def measure(server: Server) -> Result:
+        return await fan_out(crowd, [server], seconds=seconds)
 
-async def a2(server: Server) -> Result:
-    return await one_room(server, 1000)
-
-
-async def a3(server: Server) -> Result:
-    return await one_room(server, 10_000, 4, window=2)
+    return measure
 
 
 async def sizes(server: Server, carried: float) -> dict[int, Result]:
     """Run one room after the other, of each size."""
     found: dict[int, Result] = {}
     for size in SIZES:
-        urls = [server.url(f"/ws/chat/size{size}/")] * size
-        found[size] = await fan_out([server], urls, FIRST, size, window=8, seconds=2)
+        crowd = Crowd(f"/ws/chat/size{size}/", size, senders=1, fan=size, window=8)
+        found[size] = await fan_out(crowd, [server], seconds=2)
     return found
-
-
-async def b(server: Server) -> Result:
-    urls = [server.url(f"/ws/chat/r{index // 5}/") for index in range(1000)]
-    return await fan_out([server], urls, EVERYBODY, 5, window=1, seconds=3)
-
-
-async def c(server: Server) -> Result:
-    return await fan_out([server], [server.url("/ws/echo/")] * 50, EVERYBODY, 1, window=1, seconds=3)
 
 
 async def d(server: Server) -> Result:
@@ -121,7 +108,7 @@ async def m(server: Server) -> Result:
         client.send(message(0))
     await asyncio.sleep(0.3)
     slept = sum(client.received for client in sleepers)
-    result = await c(server)
+    result = await fan_out(C, [server], seconds=3)
     result["sleeps"] = sum(client.received for client in sleepers) - slept
     going = False
     disconnect(sleepers)
@@ -131,8 +118,7 @@ async def m(server: Server) -> Result:
 async def g(server: Server) -> Result:
     """Run two processes on the server's core."""
     with Server(server.peer, server.redis_port, server.options) as other:
-        urls = [server.url("/ws/chat/g/")] * 50 + [other.url("/ws/chat/g/")] * 50
-        return await fan_out([server, other], urls, FIRST, 100, window=8, seconds=3)
+        return await fan_out(G, [server, other], seconds=3)
 
 
 async def o(server: Server) -> Result:
@@ -251,25 +237,25 @@ SERIES = {
 }
 
 CASES: dict[str, Callable[[Server], Awaitable[Result]]] = {
-    "A1": a1,
-    "A2": a2,
-    "A3": a3,
-    "A-typed": a2,
-    "A-manager": a1,
-    "B": b,
-    "C": c,
+    "A1": closed(A1),
+    "A2": closed(A2),
+    "A3": closed(A3, 4),
+    "A-typed": closed(A2),
+    "A-manager": closed(A1),
+    "B": closed(B),
+    "C": closed(C),
     "D": d,
     "E": e,
     "E-parked": park,
-    "A1-sync": a1,
-    "A2-sync": a2,
-    "C-sync": c,
+    "A1-sync": closed(A1),
+    "A2-sync": closed(A2),
+    "C-sync": closed(C),
     "N-flood": beside_a_flood,
     "N-slow": beside_slow_handlers,
     "F": f,
     "M": m,
     "G": g,
-    "B-redis": b,
+    "B-redis": closed(B),
     "H": nothing,
     "I1": hold_idle,
     "I2": connect_at_once,
@@ -286,6 +272,8 @@ CASES: dict[str, Callable[[Server], Awaitable[Result]]] = {
     "S-live": look,
     **dict.fromkeys(SERIES, nothing),
 }
+IN_SLICES = {"A1": A1, "A2": A2, "B": B, "C": C, "A1-sync": A1, "A2-sync": A2, "C-sync": C}
+"""The cases in which servers can be loaded in turn (``load.in_slices``)."""
 WITHOUT_SERVER = frozenset(("H", "S-shards", "S-members", "S-groups", "S-history", "S-presence"))
 NEEDS_REDIS = frozenset(("G", "B-redis", "I1", "I3", "L4", *WITHOUT_SERVER))
 TITLES = {

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import statistics
 import time
 from array import array
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple
 
 from bench.clients import Client, connect, connect_many, disconnect, message
 from bench.servers import Server
 
-__all__ = ["Meter", "Result", "asked", "cycles", "fan_out", "percentiles", "settle"]
+__all__ = ["Crowd", "Meter", "Result", "asked", "cycles", "fan_out", "in_slices", "percentiles", "settle"]
 
 Result = dict[str, Any]
 
 STALLED_S = 5.0
 """The time without messages after which those in flight count as lost."""
+WARM_S = 0.7
+SLICES, SLICE_S = 12, 1.0
 
 
 class Meter:
@@ -56,6 +59,11 @@ class FanOut:
         self.sending = True
         for member in members:
             member.on_seq = self._on_seq
+
+    @property
+    def sent(self) -> int:
+        """How many messages have been sent."""
+        return self.next_seq - self.base
 
     def _push(self, client: Client) -> None:
         self.sent_at.append(time.perf_counter())
@@ -105,40 +113,95 @@ async def settle(
     return moved
 
 
-async def fan_out(
-    servers: list[Server], urls: list[str], senders: slice, fan: int, *, window: int, seconds: float
-) -> Result:
-    """Connect, warm up, and measure for ``seconds``; each message has ``fan`` deliveries."""
-    clients = await connect_many(urls)
-    chosen = clients[senders]
+class Crowd(NamedTuple):
+    """``clients`` in rooms of ``fan`` at ``path``, whose "{}" is the number of the room.
 
-    def received() -> int:
-        return sum(client.received for client in clients)
+    The first ``senders`` of them send, and each has ``window`` messages in flight in a closed loop.
+    """
 
-    warm = FanOut(chosen, clients, window)
-    await warm.run(0.7)
-    await settle(received, warm.next_seq * fan)
+    path: str
+    clients: int
+    senders: int
+    fan: int
+    window: int
+    processes: int = 1
 
-    before = received()
-    load = FanOut(chosen, clients, window, base=warm.next_seq)
-    meter = Meter(*servers)
-    await load.run(seconds)
-    # The rate includes the drain, but not the wait for lost messages.
-    sent = load.next_seq - load.base
-    last = await settle(received, before + sent * fan)
+    def urls(self, servers: Sequence[Server]) -> list[str]:
+        """Return the address of each client; the rooms are on all servers."""
+        each = self.clients // len(servers)
+        paths = [self.path.format(index // self.fan) for index in range(self.clients)]
+        return [servers[index // each].url(path) for index, path in enumerate(paths)]
+
+
+class ClosedLoop:
+    """The clients of a crowd, and their load, one after the other."""
+
+    def __init__(self, crowd: Crowd, clients: list[Client]) -> None:
+        self.crowd = crowd
+        self.clients = clients
+        self._next_seq = 0
+
+    @classmethod
+    async def connect(cls, crowd: Crowd, servers: Sequence[Server]) -> ClosedLoop:
+        """Return a loop with connected clients, warmed up."""
+        loop = cls(crowd, await connect_many(crowd.urls(servers)))
+        await loop.run(WARM_S)
+        return loop
+
+    def received(self) -> int:
+        """Return the number of deliveries so far."""
+        return sum(client.received for client in self.clients)
+
+    async def run(self, seconds: float) -> tuple[FanOut, float]:
+        """Send for so long, and wait for the deliveries; return the load, and the time of the last one."""
+        before, senders = self.received(), self.clients[: self.crowd.senders]
+        load = FanOut(senders, self.clients, self.crowd.window, base=self._next_seq)
+        await load.run(seconds)
+        self._next_seq = load.next_seq
+        return load, await settle(self.received, before + load.sent * self.crowd.fan)
+
+
+async def fan_out(crowd: Crowd, servers: list[Server], *, seconds: float) -> Result:
+    """Connect, warm up, and measure a closed loop for ``seconds``."""
+    loop = await ClosedLoop.connect(crowd, servers)
+    before, meter = loop.received(), Meter(*servers)
+    load, last = await loop.run(seconds)
     usage = meter.read()
-    delivered = received() - before
-    disconnect(clients)
+    delivered = loop.received() - before
+    disconnect(loop.clients)
     return {
-        "messages": sent,
+        "messages": load.sent,
         "delivered": delivered,
-        "lost": sent * fan - delivered,
+        "lost": load.sent * crowd.fan - delivered,
         "stalls": load.stalls,
         "us": 1e6 * usage["server_cpu_s"] / max(1, delivered),
+        # The rate includes the drain, but not the wait for lost messages.
         "rate": delivered / (last - meter.began),
         **percentiles(load.latency),
         **usage,
     }
+
+
+async def in_slices(crowd: Crowd, servers: dict[str, Server]) -> dict[str, Result]:
+    """Measure a closed loop of each server, in short slices in turn; return the figures of each peer.
+
+    What disturbs the machine for longer than a slice disturbs all of them, and only ever adds: so "us" is the
+    lower quartile of the slices. They are as long as what is limited by the second, such as spans of traces.
+    """
+    loops = {peer: await ClosedLoop.connect(crowd, [server]) for peer, server in servers.items()}
+    costs: dict[str, list[float]] = {peer: [] for peer in servers}
+    lost = dict.fromkeys(servers, 0)
+    for number in range(SLICES):
+        for peer in list(servers) if number % 2 == 0 else reversed(list(servers)):
+            loop, before = loops[peer], loops[peer].received()
+            meter = Meter(servers[peer])
+            load, _ = await loop.run(SLICE_S)
+            delivered = loop.received() - before
+            costs[peer].append(1e6 * meter.read()["server_cpu_s"] / max(1, delivered))
+            lost[peer] += load.sent * crowd.fan - delivered
+    for loop in loops.values():
+        disconnect(loop.clients)
+    return {peer: {"us": statistics.quantiles(costs[peer])[0], "lost": lost[peer]} for peer in servers}
 
 
 def percentiles(latency: array[float]) -> Result:

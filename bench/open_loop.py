@@ -14,14 +14,13 @@ import os
 import time
 from array import array
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 from bench.clients import Client, connect_many, disconnect, message
-from bench.load import Meter, Result, fan_out, percentiles, settle
+from bench.load import Crowd, Meter, Result, fan_out, percentiles, settle
 from bench.peers import LEVELS
 from bench.servers import Server
 
-__all__ = ["OPEN_LOOP", "OpenCase", "capacity", "levels"]
+__all__ = ["OPEN_LOOP", "capacity", "levels"]
 
 SECONDS, WARM_S = 4.0, 1.0
 MAX_TICKS_S = 4000
@@ -30,36 +29,22 @@ BEHIND_S = 1.0
 """A peer that has more to deliver is overloaded; it is not asked for higher rates."""
 
 
-class OpenCase(NamedTuple):
-    """``clients`` in the rooms of ``path``; ``senders`` of them send in turn, each message to ``fan``."""
-
-    path: str
-    clients: int
-    senders: int
-    fan: int
-    window: int
-    """How many messages of each sender are in flight while the capacity is measured."""
-    processes: int = 1
-
-
 OPEN_LOOP = {
-    "L1": OpenCase("/ws/echo/", 50, 50, 1, 1),
-    "L2": OpenCase("/ws/chat/a/", 100, 1, 100, 8),
-    "L3": OpenCase("/ws/chat/a/", 1000, 1, 1000, 8),
-    "L4": OpenCase("/ws/chat/a/", 100, 1, 100, 8, processes=2),
+    "L1": Crowd("/ws/echo/", 50, 50, 1, 1),
+    "L2": Crowd("/ws/chat/a/", 100, 1, 100, 8),
+    "L3": Crowd("/ws/chat/a/", 1000, 1, 1000, 8),
+    "L4": Crowd("/ws/chat/a/", 100, 1, 100, 8, processes=2),
 }
 
 
-async def capacity(case: OpenCase, server: Server) -> float:
+async def capacity(case: Crowd, server: Server) -> float:
     """Return how many messages a second ``server`` carries in a closed loop."""
     with _processes(case, server) as servers:
-        urls = _urls(case, servers)
-        senders = slice(case.senders)
-        found = await fan_out(servers, urls, senders, case.fan, window=case.window, seconds=2)
+        found = await fan_out(case, servers, seconds=2)
     return float(found["rate"]) / case.fan
 
 
-async def levels(case: OpenCase, server: Server, carried: float) -> dict[int, Result]:
+async def levels(case: Crowd, server: Server, carried: float) -> dict[int, Result]:
     """Return the figures of each level, of ``carried`` messages a second; up to the first overload.
 
     They are those of ``fan_out``, with ``p999_ms``, ``offered`` (messages a second), ``together`` (the
@@ -68,7 +53,7 @@ async def levels(case: OpenCase, server: Server, carried: float) -> dict[int, Re
     """
     found: dict[int, Result] = {}
     with _processes(case, server) as servers:
-        clients = await connect_many(_urls(case, servers))
+        clients = await connect_many(case.urls(servers))
         sequence = 0
         for level in LEVELS:
             rate = carried * level / 100
@@ -100,21 +85,16 @@ async def levels(case: OpenCase, server: Server, carried: float) -> dict[int, Re
 
 
 @contextlib.contextmanager
-def _processes(case: OpenCase, server: Server) -> Iterator[list[Server]]:
+def _processes(case: Crowd, server: Server) -> Iterator[list[Server]]:
     with contextlib.ExitStack() as own:
         others = [Server(server.peer, server.redis_port, server.options) for _ in range(case.processes - 1)]
         yield [server, *(own.enter_context(other) for other in others)]
 
 
-def _urls(case: OpenCase, servers: list[Server]) -> list[str]:
-    each = case.clients // len(servers)
-    return [server.url(case.path) for server in servers for _ in range(each)]
-
-
 class OpenLoad:
     """Sends at an even rate, and notes when each message comes."""
 
-    def __init__(self, case: OpenCase, clients: list[Client], rate: float, base: int) -> None:
+    def __init__(self, case: Crowd, clients: list[Client], rate: float, base: int) -> None:
         self.case = case
         self.clients = clients
         self.base = self.next_seq = base

@@ -1,7 +1,8 @@
 """Run cases: ``python -m bench.run A1,C --peers ours_async,starlette --repeat 3``.
 
 The peers of a case run in turn, and then again in the other order, so that a disturbance of the machine, or
-its drift, affects all of them.
+its drift, affects all of them. With ``--slices`` their servers run at the same time, and get their load in
+slices of a second in turn, which shows a difference of a few percent on a machine that is not quiet.
 Each run appends one JSON line to ``.cache/bench/results.jsonl``.
 """
 
@@ -21,9 +22,9 @@ from typing import Any, TypeVar
 import uvloop
 
 from bench import script_history, script_presence, script_scale, script_send
-from bench.cases import CASES, NEEDS_REDIS, SERIES, WITHOUT_SERVER
+from bench.cases import CASES, IN_SLICES, NEEDS_REDIS, SERIES, WITHOUT_SERVER
 from bench.figures import RESULTS
-from bench.load import Result
+from bench.load import Result, in_slices
 from bench.looking import LOOKED_AT
 from bench.open_loop import OPEN_LOOP, capacity
 from bench.peers import DEFAULT_PEERS, FLOOR, FLOOR_REDIS, environment_of
@@ -111,21 +112,36 @@ def default_peers(case: str) -> list[str]:
     return list(DEFAULT_PEERS[case])
 
 
-def run(cases: list[str], peers: list[str], repeat: int, options: tuple[str, ...]) -> None:
+def together(case: str, peers: list[str], options: tuple[str, ...], redis_port: int) -> dict[str, Result]:
+    """Run the peers of a case in slices, and return the row of each."""
+    with contextlib.ExitStack() as own:
+        servers = {peer: own.enter_context(Server(peer, redis_port, options)) for peer in peers}
+        return _run(in_slices(IN_SLICES[case], servers))
+
+
+def run(cases: list[str], peers: list[str], repeat: int, options: tuple[str, ...], *, slices: bool) -> None:
     """Measure and record."""
     at = time.strftime("%Y-%m-%d %H:%M:%S")
     with redis_server() as redis_port:
         for case in cases:
             chosen = peers or default_peers(case)
             for turn in range(repeat):
+                head = {"at": at, "case": case, "turn": turn, "options": " ".join(options)}
+                ordered = chosen if turn % 2 == 0 else chosen[::-1]
+                if slices:
+                    for peer, result in together(case, ordered, options, redis_port).items():
+                        _record(head | {"peer": peer} | result)
+                    continue
                 carried = bare_capacity(case, options, redis_port)
-                for peer in chosen if turn % 2 == 0 else reversed(chosen):
-                    head = {"at": at, "case": case, "peer": peer, "turn": turn, "options": " ".join(options)}
+                for peer in ordered:
                     for name, result in measure(case, peer, options, redis_port, carried).items():
-                        row = head | {"case": name} | result
-                        with RESULTS.open("a") as file:
-                            file.write(json.dumps(row) + "\n")
-                        print(shown(row), flush=True)
+                        _record(head | {"peer": peer, "case": name} | result)
+
+
+def _record(row: dict[str, Any]) -> None:
+    with RESULTS.open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    print(shown(row), flush=True)
 
 
 def shown(row: dict[str, Any]) -> str:
@@ -172,16 +188,19 @@ def main() -> None:
     parser.add_argument(
         "--server-options", default="", help="further options of uvicorn, such as '--ws wsproto'"
     )
+    parser.add_argument("--slices", action="store_true", help=f"load in turn: {', '.join(IN_SLICES)}")
     args = parser.parse_args()
     cases = [name for name in args.cases.split(",") if name] or list(CASES)
     if unknown := set(cases) - set(CASES):
         parser.error(f"no case {', '.join(sorted(unknown))}; there are {', '.join(CASES)}")
+    if args.slices and (unknown := set(cases) - set(IN_SLICES)):
+        parser.error(f"--slices is for {', '.join(IN_SLICES)}, not for {', '.join(sorted(unknown))}")
     CACHE.mkdir(parents=True, exist_ok=True)
     os.sched_setaffinity(0, {LOAD_CORE})
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     peers = [name for name in args.peers.split(",") if name]
-    run(cases, peers, args.repeat, tuple(args.server_options.split()))
+    run(cases, peers, args.repeat, tuple(args.server_options.split()), slices=args.slices)
 
 
 if __name__ == "__main__":
