@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from compat.engine import register
@@ -56,12 +58,16 @@ async def take_steps(
         connection.report(second, "websocket.disconnect", level)
     turned_away = refuses and socket.closed and not socket.opened  # the handshake was answered with 503
     connection.let_go()
-    last = {"stop to read its socket": _stop_reading, "leave its groups": _leave_groups}
+    last: list[tuple[str, Callable[[], Awaitable[None]]]] = []
+    if connection.reader is not None:
+        last.append(("stop to read its socket", connection.reader.stop))
+    if connection.subscription is not None:
+        last.append(("leave its groups", connection.subscription.end))
     if turned_away:
-        last["wait for the end of its socket"] = _lost
-    for what, release in last.items():
+        last.append(("wait for the end of its socket", partial(connection_lost, connection.receive)))
+    for what, release in last:
         try:
-            await release(connection)
+            await release()
         except asyncio.CancelledError as error:
             interrupted = error
         except Exception as error:  # noqa: BLE001 - a layer that cannot be reached, a middleware's receive()
@@ -101,17 +107,3 @@ async def _disconnect(connection: Connection, code: int | None) -> None:
         await connection.observed(connection.dispatch(message), message)
     except StopConsumer:
         pass
-
-
-async def _stop_reading(connection: Connection) -> None:
-    if connection.reader is not None:
-        await connection.reader.stop()
-
-
-async def _leave_groups(connection: Connection) -> None:
-    if connection.subscription is not None:
-        await connection.subscription.end()
-
-
-async def _lost(connection: Connection) -> None:
-    await connection_lost(connection.receive)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
@@ -18,11 +19,15 @@ MOST_CALLS, MOST_BYTES = 64, 256 * 1024
 """How many callers one run of a script serves, and how long what they bring may be, but for a longer one."""
 
 
+Answers = Callable[[Any], Iterable[Any]]
+"""Makes of the reply of a script an answer for each caller, in their order."""
+
+
 class Share(NamedTuple):
     """One caller's share in a run of a script that serves several at once.
 
     The arguments of the script are ``same``, in which the callers agree, one of ``once()``, and then each
-    caller's ``own``. It returns a list with an answer for each.
+    caller's ``own``.
     """
 
     script: Script
@@ -30,6 +35,7 @@ class Share(NamedTuple):
     same: Sequence[Argument]
     once: Callable[[], Argument]
     own: Sequence[Argument]
+    answers: Answers
 
 
 class Commands(Protocol):
@@ -49,65 +55,32 @@ class Commands(Protocol):
         ...
 
 
-class _Batch:
-    """The callers whom one run of a script serves."""
+Calls = Sequence[tuple[Sequence[Argument], asyncio.Future[Any]]]
 
-    def __init__(self) -> None:
+
+class _Batch:
+    """The callers whom one run of a script serves; ``run(*own)`` runs it with what they bring."""
+
+    def __init__(self, run: Callable[..., Awaitable[Any]], answers: Answers) -> None:
+        self._run = run
+        self._answers = answers
         self.calls: list[tuple[Sequence[Argument], asyncio.Future[Any]]] = []
         self.size = 0
 
     def has_room(self, size: int) -> bool:
         return len(self.calls) < MOST_CALLS and self.size + size <= MOST_BYTES
 
-
-class Joined:
-    """Runs a script once for those who call it in one turn of the event loop for the same keys.
-
-    ``run`` is that of ``Commands``.
-    """
-
-    def __init__(self, run: Callable[..., Awaitable[list[Any]]]) -> None:
-        self._run = run
-        self._loop = asyncio.get_running_loop()
-        self._batches: dict[tuple[object, ...], _Batch] = {}
-        """Those that callers can still join."""
-        self._running: set[asyncio.Task[None]] = set()
-
-    def call(self, index: int, share: Share) -> asyncio.Future[Any]:
-        """Return a future for the answer, or for what ``run`` raises."""
-        script, keys, same, once, own = share
-        which = (index, script.digest, *keys, *same)
-        size = sum(len(argument) for argument in own if isinstance(argument, bytes | str))
-        batch = self._batches.get(which)
-        if batch is None or not batch.has_room(size):
-            batch = _Batch()
-            self._loop.call_soon(self._leave, which, batch, (index, script, keys, *same, once()))
-            self._batches[which] = batch
-        future: asyncio.Future[Any] = self._loop.create_future()
-        batch.calls.append((own, future))
-        batch.size += size
-        return future
-
-    def _leave(self, which: tuple[object, ...], batch: _Batch, first: tuple[Any, ...]) -> None:
-        if self._batches.get(which) is batch:
-            del self._batches[which]
-        task = self._loop.create_task(self._serve(first, batch.calls))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-
-    async def _serve(
-        self, first: tuple[Any, ...], calls: list[tuple[Sequence[Argument], asyncio.Future[Any]]]
-    ) -> None:
-        """Run the script, and end the waits of the callers, whatever happens."""
+    async def serve(self, calls: Calls) -> None:
+        """Run the script for some of the callers, and end their waits, whatever happens."""
         try:
-            await self._run_for(first, calls)
+            await self._run_for(calls)
         except MessageTooLarge as error:
             if len(calls) == 1:
                 _fail(calls, error)
                 return
             for number, call in enumerate(calls):  # nothing has been sent, and it is one of them
                 try:
-                    await self._serve(first, [call])
+                    await self.serve([call])
                 except BaseException as worse:
                     _fail(calls[number:], worse)
                     raise
@@ -116,19 +89,53 @@ class Joined:
             if not isinstance(error, Exception):
                 raise
 
-    async def _run_for(
-        self, first: tuple[Any, ...], calls: list[tuple[Sequence[Argument], asyncio.Future[Any]]]
-    ) -> None:
+    async def _run_for(self, calls: Calls) -> None:
         waiting = [call for call in calls if not call[1].cancelled()]
         if not waiting:
             return
-        answers = await self._run(*first, *chain.from_iterable(own for own, _ in waiting))
-        for (_, future), answer in zip(waiting, answers, strict=True):
+        reply = await self._run(*chain.from_iterable(own for own, _ in waiting))
+        for (_, future), answer in zip(waiting, self._answers(reply), strict=True):
             if not future.done():
                 future.set_result(answer)
 
 
-def _fail(calls: list[tuple[Sequence[Argument], asyncio.Future[Any]]], error: BaseException) -> None:
+class Joined:
+    """Runs a script once for those who call it in one turn of the event loop for the same keys.
+
+    ``run`` is that of ``Commands``.
+    """
+
+    def __init__(self, run: Callable[..., Awaitable[Any]]) -> None:
+        self._run = run
+        self._loop = asyncio.get_running_loop()
+        self._batches: dict[tuple[object, ...], _Batch] = {}
+        """Those that callers can still join."""
+        self._running: set[asyncio.Task[None]] = set()
+
+    def call(self, index: int, share: Share) -> asyncio.Future[Any]:
+        """Return a future for the answer, or for what ``run`` raises."""
+        script, keys, same, once, own, answers = share
+        which = (index, script.digest, *keys, *same)
+        size = sum(len(argument) for argument in own if isinstance(argument, bytes | str))
+        batch = self._batches.get(which)
+        if batch is None or not batch.has_room(size):
+            batch = _Batch(partial(self._run, index, script, keys, *same, once()), answers)
+            self._loop.call_soon(self._leave, which, batch)
+            self._batches[which] = batch
+        future: asyncio.Future[Any] = self._loop.create_future()
+        batch.calls.append((own, future))
+        batch.size += size
+        return future
+
+    def _leave(self, which: tuple[object, ...], batch: _Batch) -> None:
+        if self._batches.get(which) is batch:
+            del self._batches[which]
+        task = self._loop.create_task(batch.serve(batch.calls))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+
+def _fail(calls: Calls, error: BaseException) -> None:
     is_closing = isinstance(error, asyncio.CancelledError)  # the task is cancelled, and the callers are not
     for _, future in calls:
         if not future.done():

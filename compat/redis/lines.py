@@ -121,8 +121,8 @@ class Line:
 
     async def share(self, index: int, share: Share) -> Any:
         """Run a script for this caller alone, and return its answer."""
-        script, keys, same, once, own = share
-        (answer,) = await self.run(index, script, keys, *same, once(), *own)
+        script, keys, same, once, own, answers = share
+        (answer,) = answers(await self.run(index, script, keys, *same, once(), *own))
         return answer
 
     async def _reply(self, packed: bytes) -> Any:

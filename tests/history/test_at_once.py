@@ -137,7 +137,7 @@ async def test_each_sender_is_told_of_an_outage(layer: Any, redis_server: RedisS
 
 
 def call(joined: Joined, own: str, once: Callable[[], str] = str) -> asyncio.Future[Any]:
-    return joined.call(0, Share(APPEND, ["key"], ["same"], once, [own]))
+    return joined.call(0, Share(APPEND, ["key"], ["same"], once, [own], list))
 
 
 @pytest.mark.parametrize("answers", [[1], [1, 2, 3], None])

@@ -15,9 +15,11 @@ local pack = ARGV[10] == 'json' and cjson.encode or cmsgpack.pack
 local served, full, own, expired = 0, 0, 0, 0
 local head, exclusions = ARGV[8], 13
 if KEYS[4] then
-  local message = {head = head, at = tonumber(ARGV[13]), rest = pack({}) .. ARGV[9]}
-  record(KEYS[4], KEYS[5], {message}, ARGV[14], ARGV[15], ARGV[16], ARGV[17])
-  head, exclusions = message.placed, 18
+  local at, rest = tonumber(ARGV[13]), pack({}) .. ARGV[9]
+  local before, after = head .. rest, ''
+  if at >= 0 then before, after = string.sub(head, 1, at), string.sub(head, at + 33) .. rest end
+  local _, _, texts = record(KEYS[4], KEYS[5], {before}, {after}, ARGV[14], ARGV[15], ARGV[16], ARGV[17])
+  head, exclusions = string.sub(texts[1], 1, -#rest - 1), 18
 end
 
 local function put(queue, count, receivers, most)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from compat.redis.commands import Commands, Share
 from compat.redis.encoding import Argument
@@ -147,9 +147,11 @@ class Record:
         its offset, its epoch, and how many connections have got it. Raises LayerUnavailable.
         """
         keys, limits = [*keys, topic] if topic else keys, (self.count, self.seconds, self.position_s)
-        share = Share(APPEND, keys, (command, *limits), new_epoch, (body, at))
-        offset, epoch, heard = await commands.share(shard, share)
-        return int(offset), epoch.decode(), heard
+        own = (body, b"") if at == NOWHERE else (body[:at], body[at + PLACED_LENGTH :])
+        appended: tuple[int, str, int] = await commands.share(
+            shard, Share(APPEND, keys, (command, *limits), new_epoch, own, _appended)
+        )
+        return appended
 
     async def read(
         self,
@@ -205,3 +207,9 @@ class Record:
             tuple(before.decode().split()),
             tuple(Stored(offset, age_ms / 1000, body) for offset, age_ms, body in entries),
         )
+
+
+def _appended(reply: list[Any]) -> list[tuple[int, str, int]]:
+    """Return what ``Record.append`` returns, of each message of one run of its script."""
+    first, epoch, *heard = reply
+    return [(first + i, epoch.decode(), count) for i, count in enumerate(heard)]

@@ -13,37 +13,36 @@ local function milliseconds()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
--- Appends messages to a history: {head, at, rest} each, whose position is written into the head after ``at`` bytes (a
--- negative number: nowhere). Sets ``placed``, the head with its position, and returns the first offset and the epoch.
-local function record(stream, position, messages, count, seconds, longer, fresh)
-  local now = milliseconds()
+-- Appends messages to a history: of each, what stands before its position and what stands after it ('': the position is
+-- not written into it). Returns the first offset, the epoch, and the messages with their positions.
+local function record(stream, position, heads, tails, count, seconds, longer, fresh)
+  local now, many, texts = milliseconds(), #heads, {}
   local epoch = redis.call('HGET', position, 'epoch')
   if not epoch then
     epoch = fresh
     redis.call('HSET', position, 'epoch', epoch) -- the first to write: then a Redis without memory refuses
     redis.call('DEL', stream)
   end
-  local first, time = redis.call('HINCRBY', position, 'offset', #messages) - #messages + 1, string.format('%.0f', now)
+  local first, time = redis.call('HINCRBY', position, 'offset', many) - many + 1, string.format('%.0f', now)
   local function add(i)
-    local message, offset = messages[i], string.format('%016.0f', first + i - 1)
-    local head, at = message.head, message.at
-    if at >= 0 then head = string.sub(head, 1, at) .. offset .. epoch .. string.sub(head, at + 33) end
-    message.placed = head
-    local id, whole, added = offset .. '-0', head .. message.rest
-    if i < #messages then
-      added = redis.pcall('XADD', stream, id, 't', time, 'm', whole)
+    local text, offset, added = heads[i], string.format('%016.0f', first + i - 1)
+    if tails[i] ~= '' then text = text .. offset .. epoch .. tails[i] end
+    texts[i] = text
+    local id = offset .. '-0'
+    if i < many then
+      added = redis.pcall('XADD', stream, id, 't', time, 'm', text)
     else -- trims once for all of them, which is a fifth of what many cost
-      added = redis.pcall('XADD', stream, 'MAXLEN', count, id, 't', time, 'm', whole)
+      added = redis.pcall('XADD', stream, 'MAXLEN', count, id, 't', time, 'm', text)
     end
     return type(added) == 'table' and added.err
   end
 
-  for i = 1, #messages do
+  for i = 1, many do
     local refused = add(i)
     if i == 1 and refused and string.find(refused, 'equal or smaller', 1, true) then
       epoch, first = fresh, 1 -- the position is older than the stream, so both begin again
       redis.call('DEL', stream)
-      redis.call('HSET', position, 'epoch', epoch, 'offset', #messages)
+      redis.call('HSET', position, 'epoch', epoch, 'offset', many)
       redis.call('HDEL', position, 'before')
       refused = add(i)
     end
@@ -57,5 +56,5 @@ local function record(stream, position, messages, count, seconds, longer, fresh)
     redis.call('EXPIRE', stream, life)
     redis.call('EXPIRE', position, math.ceil(longer * 1.05) + 1)
   end
-  return first, epoch
+  return first, epoch, texts
 end
