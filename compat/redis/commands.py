@@ -55,7 +55,8 @@ class Commands(Protocol):
         ...
 
 
-Calls = Sequence[tuple[Sequence[Argument], asyncio.Future[Any]]]
+Call = tuple[Sequence[Argument], asyncio.Future[Any]]
+"""What one caller brings, and what it waits for."""
 
 
 class _Batch:
@@ -64,13 +65,13 @@ class _Batch:
     def __init__(self, run: Callable[..., Awaitable[Any]], answers: Answers) -> None:
         self._run = run
         self._answers = answers
-        self.calls: list[tuple[Sequence[Argument], asyncio.Future[Any]]] = []
+        self.calls: list[Call] = []
         self.size = 0
 
     def has_room(self, size: int) -> bool:
         return len(self.calls) < MOST_CALLS and self.size + size <= MOST_BYTES
 
-    async def serve(self, calls: Calls) -> None:
+    async def serve(self, calls: Sequence[Call]) -> None:
         """Run the script for some of the callers, and end their waits, whatever happens."""
         try:
             await self._run_for(calls)
@@ -89,7 +90,7 @@ class _Batch:
             if not isinstance(error, Exception):
                 raise
 
-    async def _run_for(self, calls: Calls) -> None:
+    async def _run_for(self, calls: Sequence[Call]) -> None:
         waiting = [call for call in calls if not call[1].cancelled()]
         if not waiting:
             return
@@ -135,7 +136,7 @@ class Joined:
         task.add_done_callback(self._running.discard)
 
 
-def _fail(calls: Calls, error: BaseException) -> None:
+def _fail(calls: Sequence[Call], error: BaseException) -> None:
     is_closing = isinstance(error, asyncio.CancelledError)  # the task is cancelled, and the callers are not
     for _, future in calls:
         if not future.done():

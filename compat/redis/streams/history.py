@@ -212,4 +212,5 @@ class Record:
 def _appended(reply: list[Any]) -> list[tuple[int, str, int]]:
     """Return what ``Record.append`` returns, of each message of one run of its script."""
     first, epoch, *heard = reply
-    return [(first + i, epoch.decode(), count) for i, count in enumerate(heard)]
+    name = epoch.decode()
+    return [(offset, name, count) for offset, count in enumerate(heard, first)]
