@@ -237,7 +237,11 @@ class ResolverMatch:
         self.app_name = ":".join(self.app_names)
         self.namespaces = [name for name in namespaces or () if name]
         self.namespace = ":".join(self.namespaces)
-        self.view_name = ":".join([*self.namespaces, url_name or _dotted_name(func)])
+
+    @property
+    def view_name(self) -> str:
+        """The name of the route, or of the view, below its namespaces."""
+        return ":".join([*self.namespaces, self.url_name or _dotted_name(self.func)])
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self.func, self.args, self.kwargs))

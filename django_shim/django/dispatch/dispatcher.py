@@ -95,6 +95,8 @@ class Signal:
         return self.receivers
 
     def _for(self, sender: Any) -> list[Any]:
+        if not self.receivers:
+            return []
         with self.lock:
             wanted = [one.get() for one in self._alive() if one.sender is None or one.sender is sender]
         return [one for one in wanted if one is not None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from email.header import Header
 from typing import Any
@@ -38,8 +39,8 @@ class ResponseHeaders(CaseInsensitiveMapping):
             self[key] = value
 
     def __setitem__(self, key: str, value: Any) -> None:
-        name = _header_text(key, "ascii", mime=False)
-        self._store[name.lower()] = (name, _header_text(value, "latin-1", mime=True))
+        name, lower = _header_name(key)
+        self._store[lower] = (name, _header_text(value, "latin-1", mime=True))
 
     def __contains__(self, key: Any) -> bool:
         return key.lower() in self._store  # without the exception of Mapping's
@@ -52,19 +53,32 @@ class ResponseHeaders(CaseInsensitiveMapping):
         if key not in self:
             self[key] = value
 
+    def encoded(self) -> list[tuple[bytes, bytes]]:
+        """Return names, in lower case, and values as ASGI has them."""
+        return [
+            (lower.encode("ascii"), value.encode("latin-1")) for lower, (_, value) in self._store.items()
+        ]
+
     def pop(self, key: str, default: Any = None) -> Any:
         """Remove a header; its name and value, or ``default``."""
         return self._store.pop(key.lower(), default)
 
 
+@functools.lru_cache(maxsize=256)
+def _header_name(key: str | bytes) -> tuple[str, str]:
+    name = _header_text(key, "ascii", mime=False)
+    return name, name.lower()
+
+
 def _header_text(value: Any, charset: str, mime: bool) -> str:
     text = value.decode(charset) if isinstance(value, bytes) else str(value)
-    try:
-        text.encode(charset)
-    except UnicodeError:
-        if not mime:
-            raise
-        text = Header(text, "utf-8", maxlinelen=2**31).encode()
+    if not text.isascii():
+        try:
+            text.encode(charset)
+        except UnicodeError:
+            if not mime:
+                raise
+            text = Header(text, "utf-8", maxlinelen=2**31).encode()
     if "\n" in text or "\r" in text:
         raise BadHeaderError(f"a header is one line, and {text!r} has several")
     return text

@@ -56,6 +56,8 @@ class HttpRequest:
     _query_encoding: str | None = None
     """Of GET: the charset of Content-Type is that of the body alone."""
     _body: bytes
+    csrf_processing_done = False
+    """Set by CsrfViewMiddleware, so that a view's own decorator does not check once more."""
 
     def __init__(self) -> None:
         self._get: Any = None
@@ -339,6 +341,7 @@ class HttpRequest:
         self._stream.close()
         if self._form is not None and not isinstance(self._form, (QueryDict, Exception)):
             self._form.close()
-        for _, uploads in (self._files or MultiValueDict()).lists():
-            for upload in uploads:
-                upload.close()
+        if self._files:
+            for _, uploads in self._files.lists():
+                for upload in uploads:
+                    upload.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import logging
 import re
 import time
@@ -20,11 +21,19 @@ __all__ = ["BadHeaderError", "HttpResponseBase", "ResponseHeaders"]
 logger = logging.getLogger("django.request")
 
 
+@functools.lru_cache(maxsize=128)
+def _charset_in(content_type: str) -> str | None:
+    match = re.search(r';\s*charset="?([^\s;"]+)', content_type, re.IGNORECASE)
+    return match[1] if match else None
+
+
 class HttpResponseBase:
     """Status, headers and cookies: what all responses have."""
 
     status_code = 200
     streaming = False
+    xframe_options_exempt = False
+    """Set by the decorator of this name."""
 
     def __init__(
         self,
@@ -68,8 +77,7 @@ class HttpResponseBase:
         """How text becomes bytes."""
         if self._charset is not None:
             return self._charset
-        match = re.search(r';\s*charset="?([^\s;"]+)', self.headers.get("Content-Type", ""), re.IGNORECASE)
-        return match[1] if match else str(settings.DEFAULT_CHARSET)
+        return _charset_in(self.headers.get("Content-Type", "")) or str(settings.DEFAULT_CHARSET)
 
     @charset.setter
     def charset(self, value: str) -> None:

@@ -15,6 +15,6 @@ class XFrameOptionsMiddleware(LoopMiddleware):
 
     def process_response(self, request: Any, response: Any) -> Any:
         """Add the header."""
-        if not getattr(response, "xframe_options_exempt", False):
+        if not response.xframe_options_exempt:
             response.headers.setdefault("X-Frame-Options", str(settings.X_FRAME_OPTIONS).upper())
         return response

@@ -96,7 +96,7 @@ class CsrfViewMiddleware(LoopMiddleware):
             rejected = secret if isinstance(secret, _Rejected) else self._wrong_token(request, secret)
             if rejected is not None:
                 return self._refuse(request, str(rejected))
-        request.csrf_processing_done = True  # type: ignore[attr-defined]  # an attribute that Django's requests have
+        request.csrf_processing_done = True
         return None
 
     def reads_form(self, request: HttpRequest, callback: Any) -> bool:
@@ -114,7 +114,7 @@ class CsrfViewMiddleware(LoopMiddleware):
         return response
 
     def _is_exempt(self, request: HttpRequest, callback: Any) -> bool:
-        return getattr(request, "csrf_processing_done", False) or getattr(callback, "csrf_exempt", False)
+        return request.csrf_processing_done or getattr(callback, "csrf_exempt", False)
 
     def _needs_no_token(self, request: HttpRequest) -> bool:
         return request.method in SAFE_METHODS or getattr(request, "_dont_enforce_csrf_checks", False)

@@ -9,8 +9,8 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
-from starlette.requests import ClientDisconnect, Request, empty_receive
-from starlette.responses import Response, StreamingResponse
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import StreamingResponse
 
 from compat.engine.socket import says_gone
 from compat.types import Receive, Scope, Send
@@ -203,19 +203,14 @@ async def send_response(response: Any, scope: Scope, send: Send) -> None:
     if not (response.streaming or empty or "Content-Length" in response.headers):
         response.headers["Content-Length"] = str(len(response.content))
     without_body = empty or scope["method"].upper() == "HEAD"
+    cookies = (cookie.OutputString() for cookie in response.cookies.values())
+    headers = [
+        *response.headers.encoded(),
+        *((b"set-cookie", cookie.encode("latin-1")) for cookie in cookies),
+    ]
     if response.streaming and not without_body:
         streamed = StreamingResponse(response, status)
-        streamed.raw_headers = encoded_headers(response)
+        streamed.raw_headers = headers
         return await streamed.stream_response(send)
-    plain = Response(b"" if without_body else response.content, status)
-    plain.raw_headers = encoded_headers(response)
-    await plain(scope, empty_receive, send)
-
-
-def encoded_headers(response: Any) -> list[tuple[bytes, bytes]]:
-    """Headers and cookies as ASGI has them."""
-    pairs = [
-        *response.headers.items(),
-        *(("Set-Cookie", cookie.OutputString()) for cookie in response.cookies.values()),
-    ]
-    return [(name.lower().encode("ascii"), str(value).encode("latin-1")) for name, value in pairs]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if without_body else response.content})

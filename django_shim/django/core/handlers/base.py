@@ -21,6 +21,7 @@ from ...urls import get_resolver, set_urlconf
 from ...utils.module_loading import import_string
 from ..exceptions import MiddlewareNotUsed
 from .exception import log_refusal, response_for_exception
+from .loop import Hooks, has_hooks_only
 
 __all__ = ["BaseHandler", "Handler", "is_project_middleware"]
 
@@ -62,29 +63,32 @@ class BaseHandler:
         return response
 
     def _load_middleware(self) -> Handler:
-        handler = _with_error_pages(self._call_view, "")
-        for path in reversed(settings.MIDDLEWARE):
-            if not is_project_middleware(path):
+        handler = inner = _with_error_pages(self._call_view, "")
+        joined: tuple[Hooks, ...] = ()  # of the loop middleware next to each other around ``inner``
+        for path in filter(is_project_middleware, reversed(settings.MIDDLEWARE)):
+            factory, name = import_string(path), f"the middleware {path}"
+            on_loop = getattr(factory, "async_capable", False)
+            if not on_loop and not getattr(factory, "sync_capable", True):
+                raise RuntimeError(
+                    f"{name} is neither sync_capable nor async_capable: set one of them to True"
+                )
+            try:
+                instance: Any = factory(handler if on_loop else async_to_sync(handler))
+            except MiddlewareNotUsed as error:
+                logger.debug("MiddlewareNotUsed(%r): %s", path, error)
                 continue
-            handler = self._add(path, handler)
+            if instance is None:
+                raise ImproperlyConfigured(f"{name} returned None: a factory returns what takes the request")
+            self._keep_hooks(instance)
+            if has_hooks_only(instance):
+                joined = (Hooks.of(instance, name), *joined)
+                handler = _through(joined, inner)
+            else:
+                joined = ()
+                handler = inner = _with_error_pages(instance if on_loop else sync_to_async(instance), name)
         return handler
 
-    def _add(self, path: str, handler: Handler) -> Handler:
-        factory = import_string(path)
-        on_loop = getattr(factory, "async_capable", False)
-        if not on_loop and not getattr(factory, "sync_capable", True):
-            raise RuntimeError(
-                f"the middleware {path} is neither sync_capable nor async_capable: set one of them to True"
-            )
-        try:
-            instance: Any = factory(handler if on_loop else async_to_sync(handler))
-        except MiddlewareNotUsed as error:
-            logger.debug("MiddlewareNotUsed(%r): %s", path, error)
-            return handler
-        if instance is None:
-            raise ImproperlyConfigured(
-                f"the middleware {path} returned None: a factory returns what takes the request"
-            )
+    def _keep_hooks(self, instance: Any) -> None:
         for hook, hooks in (
             ("process_view", self._view_middleware),
             ("process_exception", self._exception_middleware),
@@ -95,11 +99,9 @@ class BaseHandler:
                 if hook == "process_view" and (hasattr(instance, "reads_form") or method is given):
                     method = _after_form(method, getattr(instance, "reads_form", _always))
                 hooks.insert(0, method) if hook == "process_view" else hooks.append(method)
-        runs = instance if on_loop else sync_to_async(instance, thread_sensitive=True)
-        return _with_error_pages(runs, f"the middleware {path}")
 
     async def _call_view(self, request: HttpRequest) -> Any:
-        urlconf = getattr(request, "urlconf", None)
+        urlconf = vars(request).get("urlconf")  # middleware may have set it
         set_urlconf(urlconf)
         match = get_resolver(urlconf).resolve(request.path_info)
         request.resolver_match = match
@@ -180,9 +182,43 @@ def _with_error_pages(handler: Handler, name: str) -> Handler:
             _check_response(response, name)
             return response
         except Exception as error:  # noqa: BLE001 - this is where errors become pages
-            return await sync_to_async(response_for_exception, thread_sensitive=False)(request, error)
+            return await _error_page(request, error)
 
     return inner
+
+
+def _through(middleware: tuple[Hooks, ...], inner: Handler) -> Handler:
+    """Return ``inner`` with the hooks of ``middleware`` around it, from the outermost to the innermost.
+
+    It is what a coroutine for each of them would do, in one.
+    """
+
+    async def call(request: HttpRequest) -> Any:
+        response, entered = None, 0
+        for hooks in middleware:
+            try:
+                response = hooks.process_request(request)
+            except Exception as error:  # noqa: BLE001 - this is where errors become pages
+                response = await _error_page(request, error)
+                break
+            entered += 1
+            if response:
+                break
+        else:
+            response = await inner(request)
+        for hooks in reversed(middleware[:entered]):
+            try:
+                response = hooks.process_response(request, response)
+                _check_response(response, hooks.name)
+            except Exception as error:  # noqa: BLE001 - as above
+                response = await _error_page(request, error)
+        return response
+
+    return call
+
+
+async def _error_page(request: HttpRequest, error: Exception) -> Any:
+    return await sync_to_async(response_for_exception, thread_sensitive=False)(request, error)
 
 
 def _name_of(view: Any) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeGuard
 
 from ...utils.deprecation import MiddlewareMixin
 
-__all__ = ["LoopMiddleware"]
+__all__ = ["Hooks", "LoopMiddleware", "has_hooks_only"]
 
 
 class LoopMiddleware(MiddlewareMixin):
@@ -18,3 +19,30 @@ class LoopMiddleware(MiddlewareMixin):
         response = self.process_request(request) if hasattr(self, "process_request") else None
         response = response or await self.get_response(request)
         return self.process_response(request, response) if hasattr(self, "process_response") else response
+
+
+def has_hooks_only(middleware: Any) -> TypeGuard[LoopMiddleware]:
+    """Return True for loop middleware that does nothing around its hooks."""
+    kind = type(middleware)
+    return (
+        isinstance(middleware, LoopMiddleware)
+        and kind.__call__ is MiddlewareMixin.__call__
+        and kind.__acall__ is LoopMiddleware.__acall__
+    )
+
+
+class Hooks(NamedTuple):
+    """The hooks of one loop middleware; those that it lacks change nothing."""
+
+    name: str
+    process_request: Callable[[Any], Any]
+    process_response: Callable[[Any, Any], Any]
+
+    @classmethod
+    def of(cls, middleware: LoopMiddleware, name: str) -> Hooks:
+        """Return the hooks of ``middleware``; ``name`` is what errors call it."""
+        return cls(
+            name,
+            getattr(middleware, "process_request", lambda request: None),
+            getattr(middleware, "process_response", lambda request, response: response),
+        )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpResponse
+from django.middleware.clickjacking import XFrameOptionsMiddleware
+from django.middleware.common import CommonMiddleware
 from django.utils.deprecation import MiddlewareMixin
 
 
@@ -93,3 +95,34 @@ def forgetful(get_response):
         get_response(request)
 
     return middleware
+
+
+class Frames(XFrameOptionsMiddleware):
+    """Django's own, whose hooks run on the event loop, with what a project adds."""
+
+    def process_request(self, request):
+        return HttpResponse("frames") if request.path == "/by-frames/" else None
+
+    def process_response(self, request, response):
+        return note(super().process_response(request, response), "frames")
+
+
+class Fails(CommonMiddleware):
+    def process_request(self, request):
+        if request.path == "/request-hook-fails/":
+            raise LookupError("request")
+        return super().process_request(request)
+
+    def process_response(self, request, response):
+        if request.path == "/response-hook-fails/":
+            raise LookupError("response")
+        if request.path == "/response-hook-forgets/":
+            return None
+        return note(super().process_response(request, response), "fails")
+
+
+class Around(XFrameOptionsMiddleware):
+    """Does something around its hooks, too."""
+
+    async def __acall__(self, request):
+        return note(await super().__acall__(request), "around")

@@ -192,6 +192,31 @@ def test_what_middleware_raises_becomes_a_page_for_the_middleware_outside(log: R
     assert log.lines == ["ERROR Internal Server Error: /middleware-fails/"]
 
 
+HOOKS = [f"{PACKAGE}.middleware.{name}" for name in ("Frames", "Around", "Frames", "Fails")]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "trace", "told"),
+    [
+        ("/", 200, "fails frames around frames ", []),
+        ("/by-frames/", 200, "frames ", []),
+        ("/raise/404/", 404, "fails frames around frames ", ["WARNING Not Found: /raise/404/"]),
+        *(
+            (path, 500, "frames around frames ", [f"ERROR Internal Server Error: {path}"])
+            for path in ("/request-hook-fails/", "/response-hook-fails/", "/response-hook-forgets/")
+        ),
+    ],
+)
+@override_settings(MIDDLEWARE=HOOKS)
+async def test_hooks_that_run_on_the_loop_see_what_those_inside_answer(
+    path: str, status: int, trace: str, told: list[str], log: Records
+) -> None:
+    answer = await asked(ASGIHandler(), path)
+    assert (answer.status, answer.headers[b"x-trace"].decode()) == (status, trace)
+    assert answer.headers[b"x-frame-options"] == b"DENY"
+    assert log.lines == told
+
+
 def test_middleware_of_djangos_that_is_not_served_is_left_out_and_a_wrong_name_is_not() -> None:
     with override_settings(MIDDLEWARE=["django.middleware.gzip.GZipMiddleware"]):
         assert Client().get("/").text == "home"
