@@ -270,11 +270,12 @@ class Inbox:
         """Record that the handler of the current message has returned."""
         self.current = BETWEEN
 
-    def wake(self) -> None:
-        """Wake the consumer's task; call it from a callback of the event loop, not from a task."""
+    def wake(self) -> bool | None:
+        """Wake the consumer's task, from a callback of the loop; return True if it waits again by now."""
         waiter, self.waiter = self.waiter, None
         if waiter is not None:
             settle(waiter)
+        return None
 
     def take(self) -> Message | None:
         """Return the next message, or None if none waits; frames and events alternate, the frame first."""

@@ -18,8 +18,11 @@ RELIEF_TURNS = 128
 class Reader(Protocol):
     """What is woken: an inbox, or the outbox of a managed connection."""
 
-    def wake(self) -> None:
-        """Let the reader's task look, unless it runs; to be called from a callback of the loop."""
+    def wake(self) -> bool | None:
+        """Let the reader's task look, unless it runs; to be called from a callback of the loop.
+
+        Return True if the task has looked already, and waits again.
+        """
 
 
 class Behind(Reader, Protocol):

@@ -232,16 +232,15 @@ class AsyncWebsocketConsumer(AsyncDelivery, ShortCut):
 
         Raises ValueError when there is neither; text is sent when there are both.
         """
-        frame = frame_message(text_data, bytes_data)
         socket = self._socket
         if self.base_send is self._own_send and not socket.closed:  # one coroutine less than by way of it
             try:
                 if not write_now(socket, text_data):
-                    await socket.raw_send(frame)
+                    await socket.raw_send(frame_message(text_data, bytes_data))
             except Exception as error:  # noqa: BLE001 - any server, and any middleware
                 socket.lost(error)
         else:
-            await super().send(frame)
+            await super().send(frame_message(text_data, bytes_data))
         if close:
             await self.close(close)
 

@@ -19,7 +19,9 @@ from typing import Any
 from compat.clock import steady
 from compat.engine.connection import STOP, Connection
 from compat.engine.fast import framing
+from compat.engine.fast.framing import MOST_AT_ONCE
 from compat.engine.fast.reading import FLOOD, NO_STEPS, FastInbox, is_small, narrow, read
+from compat.engine.fast.sending import MAX_TURN_S, only_sends
 from compat.engine.fast.write_batching import MAX_HANDLER_S, QUICK, Pace
 from compat.engine.limits import concurrency_of
 from compat.engine.loop import join
@@ -49,7 +51,8 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
     inbox, dispatch, handlers = connection.inbox, connection.dispatch, connection.handlers
     assert isinstance(inbox, FastInbox)
     pace = _paces.get(type(consumer)) or _paces.setdefault(type(consumer), Pace())
-    gathered, number, began, in_a_row = inbox.scheduler.bursts, 0, 0.0, 0
+    gathered, number, began, until, in_a_row, in_turn = inbox.scheduler.bursts, 0, 0.0, 0.0, 0, 0
+    code, sends = None, False
     handling: Any = None
     burst = None
     fresh = True
@@ -84,11 +87,18 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
                         if in_a_row == FLOOD:
                             in_a_row = 0
                             narrow(protocol)
-                    inbox.pause()
-                    yield
+                    if sends and not inbox.turn and in_turn < MOST_AT_ONCE - 1:  # the turn may go on
+                        now = steady()
+                        until = until if in_turn else now + MAX_TURN_S
+                        in_turn = in_turn + 1 if now <= until else 0
+                    else:
+                        in_turn = 0
+                    if not in_turn:
+                        inbox.pause()
+                        yield
                 message = inbox.take()
             else:
-                message, in_a_row = None, 0
+                message, in_a_row, in_turn = None, 0, 0
             while message is None:
                 if burst is not None:
                     burst.end()
@@ -109,7 +119,8 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
                 else:
                     message = inbox.take()
             if inbox.events or gathered.open:  # a burst is possible, or another one is under way
-                gathered.handled_by(pace)
+                if gathered.pace is not pace:
+                    gathered.handled_by(pace)
                 if pace.quick < QUICK:
                     gathered.end()
                     began = steady()
@@ -121,6 +132,8 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
             handling = dispatch(message) if name is None else getattr(consumer, name)(message)
             if handling.__class__ is not CoroutineType:
                 handling = _awaited(handling)
+            if handling.cr_code is not code and not inbox.turn:
+                code, sends = handling.cr_code, only_sends(consumer, handling)
             if timing is not None:
                 handling = timing.timed(handling, message)
             if tracing is not None and (tracing.sampled or TRACE_KEY in message):

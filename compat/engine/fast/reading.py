@@ -80,15 +80,14 @@ class FastInbox(Inbox):
                 self.put_frame(frame)
         return Inbox.take(self)
 
-    def wake(self) -> None:
+    def wake(self) -> bool | None:
         """Wake the consumer's task as ``Inbox.wake`` does; it stops waiting for the socket's future."""
         reader, waiter = self.reader, self.waiter
         if reader is None or waiter is None or waiter is not reader.awaited:
-            super().wake()
-            return
+            return super().wake()
         events = self.events
         if events and events[0][1].get("type") == "websocket.send" and self._pass_on(waiter):
-            return
+            return True
         self.waiter = None
         if not waiter.done():
             callbacks: list[Any] | None = waiter._callbacks
@@ -97,7 +96,8 @@ class FastInbox(Inbox):
                 if getattr(resume, "__self__", None) is self.task:
                     waiter.remove_done_callback(resume)
                     context.run(resume, self.scheduler.done)
-                    return
+                    return self.waiter is not None
+        return None
 
     def _pass_on(self, waiter: Future[Any]) -> bool:
         """Send the finished frames that come first; return True if nothing is left for the task."""

@@ -174,8 +174,7 @@ class Rounds(Scheduler):
                     over = True
                     break
                 self.called.discard(reader)
-                reader.wake()
-                left -= 1
+                left -= reader.wake() is not True
                 now = steady()
         finally:  # also when one has raised SystemExit: the others are not forgotten
             self.pause.spent_s += now - began
