@@ -9,7 +9,7 @@ from compat.engine.cursors import Progress
 from compat.engine.inbox import Inbox
 from compat.types import Message, Scope
 
-__all__ = ["PLACE", "RESUMABLE_KEY", "Consumer", "Resumed", "SyncHandlers", "Work"]
+__all__ = ["MARK", "PLACE", "RESUMABLE_KEY", "Consumer", "Resumed", "SyncHandlers", "Work"]
 
 
 class Consumer(Protocol):
@@ -54,6 +54,8 @@ class Work(Protocol):
 
 PLACE = "place"
 """In a message among the frames of a sync consumer: a future that gets the number of those before it."""
+MARK = "\x10"
+"""What the control frames of clients that may come back begin with; in their data it stands twice."""
 RESUMABLE_KEY = "compat.resumable"
 """The key of a scope under which the connection of a client that may come back stands."""
 
@@ -65,6 +67,16 @@ class Resumed:
     """
 
     __slots__ = ()
+
+    link: Any
+    """What stands for its socket, or None without one.
+
+    ``link.writes(text)`` sends a text and returns True if it can be framed here and leaves at once;
+    ``link.failed(message, error)`` says that a frame could not be written.
+    """
+
+    def written_by(self, socket: Any) -> None:
+        """Say to this ``Socket`` from now on when it may write frames by itself (``Socket.frame_by``)."""
 
     def tell_by(self, notice: Callable[[str], None]) -> None:
         """Call ``notice(type)`` when the client is away ("compat.parked"), and is back ("compat.resumed")."""
@@ -84,10 +96,6 @@ class Resumed:
 
         That takes ten seconds at most.
         """
-
-    def writes(self, text: Any) -> bool:
-        """Send a text if it can be framed here and leaves at once; return False if not."""
-        return False
 
     @property
     def parked(self) -> bool:

@@ -8,6 +8,7 @@ from a server that rejects the message, and is raised.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import Any, Protocol
 
 from compat.engine.outage import TRY_AGAIN_LATER, turn_away
@@ -93,7 +94,9 @@ class Socket:
         "ended",
         "framed",
         "gone",
+        "kept",
         "loop",
+        "most",
         "opened",
         "phase",
         "protocol",
@@ -122,6 +125,9 @@ class Socket:
         """The server's protocol if frames are batched for it (``engine.fast.write_batching``), else None."""
         self.framed: Any = None
         """The server's protocol if its text frames are made by ``engine.fast.framing``, else None."""
+        self.kept: deque[Any] | None = None
+        """Where these frames are kept too, up to ``most``, for a client that may come back."""
+        self.most = 0
         self.resumed: Any = None
         """What stands for the socket, and makes text frames, if the client may come back; else None."""
         self.phase: Phase | None = None
@@ -131,13 +137,17 @@ class Socket:
         """Attach the running connection, and the server's protocol if frames are batched for it."""
         self.phase, self.protocol = phase, protocol
 
-    def frame_by(self, protocol: Any) -> None:
-        """Make text frames for ``protocol`` from now on; None: the server makes them."""
-        self.framed = protocol
+    def frame_by(self, protocol: Any, kept: deque[Any] | None = None, most: int = 0) -> None:
+        """Make text frames for ``protocol`` from now on; None: the server makes them, or ``resumed``.
+
+        Each is appended to ``kept``, if given, while there are fewer than ``most``.
+        """
+        self.framed, self.kept, self.most = protocol, kept, most
 
     def resume_by(self, resumed: Any) -> None:
-        """Have ``resumed`` (``contracts.Resumed``) make text frames from now on, where it can."""
+        """Have ``resumed`` (``contracts.Resumed``) make text frames from now on, or say when to."""
         self.resumed = resumed
+        resumed.written_by(self)
 
     def send_by(self, send: Send) -> None:
         """Use ``send`` as the server's callable from now on."""

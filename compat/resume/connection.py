@@ -6,7 +6,6 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from compat import tickets
 from compat.engine.cursors import Progress
@@ -14,6 +13,7 @@ from compat.engine.fast.framing import forget_handshake
 from compat.engine.fast.write_batching import one_write
 from compat.engine.inbox import Inbox
 from compat.engine.limits import Admission
+from compat.engine.socket import Socket
 from compat.resume import receipts
 from compat.resume.delivery import MARK, note_place
 from compat.resume.histories import Followed, Returned
@@ -40,7 +40,7 @@ class ResumableConnection(Parking):
     __slots__ = (
         *("accepted", "admission", "confirmed", "counted_from", "final", "followed", "grace"),
         *("id", "inbound", "journal", "link", "loop", "notices", "over", "place", "posts"),
-        *("seconds", "subprotocol", "told", "why"),
+        *("seconds", "socket", "subprotocol", "told", "why"),
     )
 
     def __init__(
@@ -59,6 +59,8 @@ class ResumableConnection(Parking):
         self.counted_from = 0
         """The last generation whose link was a socket: what was posted by then has come again there."""
         self.link: Link | None = None
+        self.socket: Socket | None = None
+        """The socket of its consumer, if it may write frames by itself."""
         self.posts = False
         """The link is a response, or the last one was."""
         self.grace: Grace | None = None
@@ -87,9 +89,11 @@ class ResumableConnection(Parking):
         kind = message["type"]
         if kind == "websocket.send":
             link, text = self.link, message.get("text")
-            if self.writes(text):
+            if link is None:
+                await self._send(message)
+            elif link.writes(text):
                 return
-            if link is not None and link.framed is None and text and not self.over and link.takes(text):
+            elif link.framed is None and text and link.takes(text):
                 try:
                     await link.raw_send(message)
                 except Exception as error:  # noqa: BLE001 - any server
@@ -105,15 +109,13 @@ class ResumableConnection(Parking):
         elif self.link is not None:  # the response that refuses a handshake
             await self.link.raw_send(message)
 
-    def writes(self, text: Any) -> bool:
-        """See ``engine.contracts.Resumed``."""
-        return self.link is not None and not self.over and self.link.writes(text)
-
     async def _send(self, message: Message) -> None:
         payload = payload_of(message)
         size = size_of(payload)
         if self.over:
             return
+        if self.link is not None:
+            self.link.take_over()
         if not self.journal.add(payload, size) and not await receipts.add_later(self, payload, size):
             return
         if self.link is not None:
@@ -145,6 +147,10 @@ class ResumableConnection(Parking):
         """See ``engine.contracts.Resumed``."""
         self.notices = notice
 
+    def written_by(self, socket: Socket) -> None:
+        """See ``engine.contracts.Resumed``."""
+        self.socket = socket
+
     def follow(self, inbox: Inbox, progress: Callable[[], Progress]) -> None:
         """See ``engine.contracts.Resumed``."""
         self.followed = Followed(self, inbox, progress)
@@ -152,6 +158,8 @@ class ResumableConnection(Parking):
     def hush(self) -> None:
         """Send nothing more, and take nothing, until the server has closed the socket."""
         self.over = True
+        if self.link is not None:
+            self.link.take_over()
 
     async def finish(self, code: int) -> None:
         """The application has returned; ``code`` is for a client that it has not closed."""
@@ -161,7 +169,8 @@ class ResumableConnection(Parking):
                 await asyncio.wait_for(closing, CLOSE_TIMEOUT_S)
             except Exception as error:  # noqa: BLE001 - any server
                 log.debug("a connection could not be closed: %r", error)
-        self.over = self.told = True
+        self.hush()
+        self.told = True
         self.notices = self.admission = None
         if self.returned is not None:
             self.returned.close()
@@ -193,7 +202,8 @@ class ResumableConnection(Parking):
 
     async def _close(self, message: Message) -> None:
         # Before the link has done it, which may be stuck: the client may be back on another one meanwhile.
-        self.final, self.over = message, True
+        self.final = message
+        self.hush()
         if self.link is None:
             self.put_disconnect(message.get("code", NORMAL))
             return
@@ -208,7 +218,7 @@ class ResumableConnection(Parking):
 
     def put_disconnect(self, code: int) -> None:
         """Tell the application, once, that its client has left for good."""
-        self.over = True
+        self.hush()
         self._wake_all()
         if not self.told:
             self.told = True
@@ -244,7 +254,10 @@ class ResumableConnection(Parking):
             return
         self.confirmed = max(self.confirmed, self.counted_from if generation is None else generation)
         journal = self.journal
-        journal.acknowledge(min(count, journal.end if link is None else link.sent))
+        if link is not None:
+            link.take_over()
+            count = min(count, link.sent)
+        journal.acknowledge(count)
         self.renew()
 
     def pinged(self, link: Link) -> None:

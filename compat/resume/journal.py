@@ -6,25 +6,35 @@ import asyncio
 from collections import deque
 from itertools import islice
 
+from compat.engine.fast.framing import MOST_BYTES, text_of
 from compat.engine.mailbox import settle
 from compat.types import Message
 
-__all__ = ["MAX_BYTES", "MAX_FRAMES", "Journal", "Payload", "payload_of", "size_of"]
+__all__ = ["MAX_BYTES", "MAX_FRAMES", "Binary", "Journal", "Payload", "payload_of", "size_of"]
 
 MAX_FRAMES = 1_000
 MAX_BYTES = 256 * 1024
 """What a journal holds at most; a single frame may be larger."""
 
 
+class Binary(bytes):
+    """What a binary frame carries; plain bytes are a text frame that ``engine.fast.framing`` has made."""
+
+    __slots__ = ()
+
+
 Payload = str | bytes
-"""The text or the bytes of a frame. No messages are kept: dicts are large, and work for the collector."""
+"""A text, the bytes of a ``Binary``, or a finished text frame, which all that got it share.
+
+No messages are kept: dicts are large, and work for the collector.
+"""
 
 
 def payload_of(message: Message) -> Payload:
     """Return what a frame carries."""
     text: str | None = message.get("text")
     # A copy if it is a buffer, which the application may write to again.
-    return text if text is not None else bytes(message.get("bytes") or b"")
+    return text if text is not None else Binary(message.get("bytes") or b"")
 
 
 def size_of(payload: Payload) -> int:
@@ -37,42 +47,60 @@ def size_of(payload: Payload) -> int:
 class Journal:
     """Keeps what has been sent until the client says that it has come."""
 
-    __slots__ = ("begin", "end", "frames", "room", "size", "waits")
+    __slots__ = ("begin", "counted", "frames", "free", "room", "size", "waits")
 
     def __init__(self) -> None:
-        self.begin = self.end = 0
-        """How many frames the client has acknowledged, and how many have been sent."""
+        self.begin = 0
+        """How many frames the client has acknowledged."""
         self.frames: deque[Payload] | None = None
         """None while it is empty, as the journals of most connections are."""
-        self.size = 0
+        self.free = 0
+        """Up to so many frames, finished ones may be appended to ``frames`` without a look at their size."""
+        self.counted = self.size = 0
+        """How many frames have been looked at, and how large they are together."""
         self.waits: list[tuple[int, asyncio.Future[None]]] | None = None
         """Who waits until the client has so many frames."""
         self.room: asyncio.Future[None] | None = None
         """Several may wait for room: sends of one consumer may run beside each other."""
+
+    @property
+    def end(self) -> int:
+        """How many frames have been sent."""
+        return self.begin + len(self.frames or ())
 
     def add(self, payload: Payload, size: int) -> bool:
         """Keep a frame of ``size`` bytes; return False if there is no room for it."""
         frames = self.frames
         if frames is None:
             frames = self.frames = deque()
-        elif len(frames) >= MAX_FRAMES or self.size + size > MAX_BYTES:
+        elif len(frames) >= MAX_FRAMES or self.count() + size > MAX_BYTES:
             return False
         frames.append(payload)
-        self.end += 1
-        self.size += size
+        self.count()
         return True
+
+    def count(self) -> int:
+        """Return the bytes of all frames."""
+        frames = self.frames or ()
+        self.size += sum(map(size_of, islice(frames, self.counted, None)))
+        self.counted = len(frames)
+        self.free = min(MAX_FRAMES, self.counted + (MAX_BYTES - self.size) // MOST_BYTES)
+        return self.size
 
     def acknowledge(self, count: int) -> None:
         """Forget the first frames, up to ``count`` since the beginning."""
         frames = self.frames
         known = min(count - self.begin, len(frames)) if frames else 0
         if frames and known > 0:
-            self.begin += known
             if known < len(frames) - known:
+                self.count()
                 self.size -= sum(size_of(frames.popleft()) for _ in range(known))
+                self.counted -= known
             else:  # what stays is less: it is counted anew
-                frames = self.frames = deque(islice(frames, known, None)) or None
-                self.size = sum(map(size_of, frames or ()))
+                self.frames = deque(islice(frames, known, None)) or None
+                self.counted = self.size = 0
+            self.begin += known
+            self.count()
         if self.waits is not None:
             for waited, future in self.waits:
                 if waited <= self.begin:
@@ -109,4 +137,6 @@ class Journal:
         """Return the frame with this number, which must be one that is kept."""
         assert self.frames is not None
         payload = self.frames[number - self.begin]
+        if type(payload) is bytes:
+            payload = text_of(payload)
         return {"type": "websocket.send", "text" if isinstance(payload, str) else "bytes": payload}

@@ -1,27 +1,18 @@
-"""One socket of a resumable connection: reads its frames, and sends what the journal holds, in order.
-
-A consumer never waits for a socket. What the server takes at once is sent at once, without a task: the
-coroutine of its ``send()`` is run up to its first wait. If it waits, because the client does not read, a task
-sees it through, and what follows stays in the journal until then.
-"""
+"""One socket of a resumable connection: reads its frames, and knows how it ends; ``Outward`` sends."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Awaitable
 from typing import Any
 
-from compat.engine.fast.framing import frame_of, is_open
-from compat.engine.fast.write_batching import readiness_of
 from compat.engine.mailbox import settle
-from compat.engine.parts import bursts_of, framed_by
+from compat.engine.parts import bursts_of
 from compat.engine.reader import Interruptible, holds_closes_back
 from compat.engine.scheduler import turn
 from compat.resume.journal import payload_of, size_of
+from compat.resume.outward import Outward
 from compat.resume.owner import Owner
-from compat.resume.stepping import start
 from compat.resume.wire import MARK, Malformed, is_control, read_control, read_count
 from compat.types import Message, Receive, Send
 
@@ -41,38 +32,23 @@ FIRST_OWN, LAST_OWN = 3000, 4999
 """Codes of the page's own; it does not come back after them either."""
 
 
-class Link:
+class Link(Outward):
     """One socket, for as long as it is open."""
 
-    __slots__ = (
-        *("after_close", "busy", "closing", "controls", "framed", "gone", "goodbye", "left", "loop"),
-        *("overdue", "owner", "paused", "protocol", "raw_receive", "raw_send", "reading"),
-        *("ready", "relayed", "sent", "task"),
-    )
+    __slots__ = ("goodbye", "left", "overdue", "paused", "raw_receive", "reading", "relayed", "task")
 
     def __init__(
         self, receive: Receive, send: Send, owner: Owner, sent: int = 0, *, relayed: bool = False
     ) -> None:
-        self.owner = owner
-        self.raw_receive, self.raw_send = receive, send
+        raw_receive, raw_send = receive, send
         if holds_closes_back():
             apart = Interruptible(receive, send)
-            self.raw_receive, self.raw_send = apart.receive, apart.send
+            raw_receive, raw_send = apart.receive, apart.send
+        bursts = bursts_of(asyncio.get_running_loop())
+        super().__init__(raw_send, bursts and bursts.protocol_of(receive, send), owner, sent)
+        self.raw_receive = raw_receive
         self.relayed = relayed
         """Its socket is in another process, or a response: the server does not close it."""
-        self.loop = asyncio.get_running_loop()
-        bursts = bursts_of(self.loop)
-        self.protocol = bursts and bursts.protocol_of(receive, send)
-        """The server's protocol, if frames can be batched for it."""
-        self.ready = readiness_of(self.protocol, self.raw_send)
-        self.framed = framed_by(self.loop, self.raw_send)
-        self.sent = sent  # the number of the frame that is sent next
-        self.controls: deque[Message] | None = None
-        """Control frames that wait for the socket; None: none do."""
-        self.closing: Message | None = None
-        """The close that follows when everything has been sent."""
-        self.after_close: asyncio.Future[None] | None = None
-        self.busy: asyncio.Task[None] | None = None  # sees a send through for which the server waits
         self.task: asyncio.Task[Any] | None = None
         """Runs ``read``, where nothing else does."""
         self.left: asyncio.Future[None] | None = None
@@ -81,7 +57,6 @@ class Link:
         """Fires if the reader does not tell how a link has ended to which nothing can be sent."""
         self.reading: Any = None
         """The coroutine of ``receive()`` that ``_step`` runs on."""
-        self.gone = False  # nothing can be sent any more
         self.goodbye = self.paused = False
         """The client has said that it does not come back, or that it does at once."""
 
@@ -116,98 +91,7 @@ class Link:
     def _reads_in_steps(self) -> bool:
         return isinstance(getattr(self.raw_receive, "__self__", None), asyncio.BaseProtocol)
 
-    # What is sent
-
-    def takes(self, text: str) -> bool:
-        """Add a text to the journal if it can be sent at once, and count it as sent; the caller sends it."""
-        ready, journal = self.ready, self.owner.journal
-        if ready is None or self.busy is not None or self.gone or self.sent < journal.end:
-            return False
-        if text[0] == MARK or not (text.isascii() and ready.is_set() and journal.add(text, len(text))):
-            return False
-        self.sent = journal.end
-        return True
-
-    def writes(self, text: Any) -> bool:
-        """Do for most texts what ``flush`` does for all, for less; see ``engine.contracts.Resumed``."""
-        framed = self.framed
-        if framed is None or type(text) is not str or not text or not is_open(framed) or not self.takes(text):
-            return False
-        try:
-            framed.transport.write(frame_of(text))
-        except Exception as error:  # noqa: BLE001 - any transport
-            self.failed({"type": "websocket.send"}, error)
-        return True
-
-    def flush(self) -> None:
-        """Send what waits, as far as the server takes it at once."""
-        while self.busy is None and not self.gone and (message := self._next()) is not None:
-            self._send(message)
-
-    def tell(self, message: Message) -> None:
-        """Send a control frame, before the data frames that wait."""
-        if self.gone:
-            return
-        if self.busy is None:
-            self._send(message)
-        else:
-            self.controls = self.controls or deque(maxlen=16)
-            self.controls.append(message)
-
-    def close(self, message: Message) -> asyncio.Future[None]:
-        """Close the socket after what waits for it; return a future that is done when that has happened.
-
-        The future raises what the server's ``send()`` raises.
-        """
-        former, closed = self.after_close, self.loop.create_future()
-        closed.add_done_callback(lambda done: done.cancelled() or done.exception())  # not everybody waits
-        if former is not None:
-            closed.add_done_callback(lambda done: settle(former))
-        self.after_close = closed
-        self.closing = message
-        self.flush()
-        if self.gone:
-            settle(closed)
-        return closed
-
-    def _next(self) -> Message | None:
-        if self.controls:
-            return self.controls.popleft()
-        journal = self.owner.journal
-        if self.sent < journal.end:
-            message = journal.frame(self.sent)
-            self.sent += 1
-            text = message.get("text")
-            return {**message, "text": MARK + text} if text and text[0] == MARK else message
-        message, self.closing = self.closing, None  # type: ignore[assignment]
-        return message
-
-    def _send(self, message: Message) -> None:
-        if self.ready is None and asyncio.current_task(self.loop) is None:
-            # Middleware around send() may have time limits or cancel scopes, which need a task.
-            self.busy = self.loop.create_task(self._see_through(self.raw_send(message), message))
-            return
-        try:
-            rest = start(self.raw_send(message))
-        except Exception as error:  # noqa: BLE001 - any server, and any middleware around its send
-            self.failed(message, error)
-            return
-        if rest is not None:
-            self.busy = self.loop.create_task(self._see_through(rest, message))
-        elif message["type"] == "websocket.close":
-            self._closed(message)
-
-    async def _see_through(self, rest: Awaitable[None], message: Message) -> None:
-        try:
-            await rest
-        except Exception as error:  # noqa: BLE001 - as above
-            self.busy = None
-            self.failed(message, error)
-        else:
-            self.busy = None
-            if message["type"] == "websocket.close":
-                self._closed(message)
-            self.flush()
+    # How it ends
 
     def failed(self, message: Message, error: Exception) -> None:
         """The server's ``send(message)`` has raised ``error``."""
@@ -224,11 +108,6 @@ class Link:
         self._over()
         if self.paused:
             self.owner.ended(self, message.get("code", NO_CODE), goodbye=self.goodbye)
-
-    def _over(self) -> None:
-        self.gone = True
-        if self.after_close is not None:
-            settle(self.after_close)
 
     # What comes
 
@@ -289,7 +168,10 @@ class Link:
 
     def _left(self, message: Message) -> None:
         code = message.get("code", NO_CODE)
-        self._end(code, goodbye=self.goodbye or code in GOODBYES or FIRST_OWN <= code <= LAST_OWN)
+        last = code in GOODBYES or FIRST_OWN <= code <= LAST_OWN
+        if self.gone and code == COME_BACK:
+            last = False  # it was ours, after a frame that could not be written
+        self._end(code, goodbye=self.goodbye or last)
 
     async def _refuse(self, error: Malformed) -> None:
         log.warning("a client's connection is closed with %d: %s", MALFORMED, error)

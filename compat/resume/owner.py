@@ -9,6 +9,7 @@ from compat.resume.journal import Journal
 from compat.types import Message
 
 if TYPE_CHECKING:
+    from compat.engine.socket import Socket
     from compat.resume.link import Link
 
 __all__ = ["Owner"]
@@ -18,6 +19,10 @@ class Owner(Protocol):
     """The connection of a link."""
 
     journal: Journal
+    over: bool
+    """Nothing more is sent."""
+    socket: Socket | None
+    """The socket of the consumer, if it may write frames by itself."""
 
     def came(self, link: Link, message: Message, size: int) -> asyncio.Future[None] | None:
         """Take a data frame of the client; return a future to wait for before the next one."""

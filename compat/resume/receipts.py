@@ -51,8 +51,12 @@ async def add_later(connection: ResumableConnection, payload: Payload, size: int
     The park of a client that is away ends when its journal is full.
     """
     journal, inbound = connection.journal, connection.inbound
-    while not journal.add(payload, size):
+    while True:
         link = connection.link
+        if link is not None:
+            link.take_over()
+        if journal.add(payload, size):
+            break
         pauses = link is None and connection.untold is not None  # the client is back at once, and says more
         if link is None and not pauses:
             connection.give_up("overflow")

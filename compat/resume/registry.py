@@ -78,7 +78,7 @@ class Registry:
         """Count a connection as parked."""
         self.parked[connection.id] = connection
         self.sizes[connection.id] = 0
-        self.grow(connection, connection.journal.size + PARKED_BYTES)
+        self.grow(connection, connection.journal.count() + PARKED_BYTES)
         crowded = None if connection.admission is None else connection.admission.pause()
         if crowded is not None:
             self._end_oldest_of(crowded)

@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from compat.engine.contracts import MARK
 from compat.types import Scope
 
 __all__ = [
@@ -26,7 +27,6 @@ __all__ = [
 ]
 
 PROTOCOL = "channels.resume.v1"
-MARK = "\x10"
 
 _TICKET = "channels.ticket."
 _HEADER = b"sec-websocket-protocol"

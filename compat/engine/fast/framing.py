@@ -20,7 +20,7 @@ from typing import Any
 
 from compat.clock import steady
 from compat.engine.connection import Connection
-from compat.engine.contracts import Resumed
+from compat.engine.contracts import MARK, Resumed
 from compat.engine.events import Event
 from compat.engine.fast import leave_out
 from compat.engine.fast.write_batching import MAX_BYTES
@@ -37,9 +37,9 @@ __all__ = [
     "pass_frames",
     "passes_frames",
     "text_alone",
+    "text_of",
     "write_frames",
     "write_now",
-    "write_text",
 ]
 
 SERVER = "uvicorn.protocols.websockets.websockets_sansio_impl"
@@ -49,10 +49,12 @@ NEEDED = ("conn", "disconnected", "handshake_complete", "request", "response", "
 
 MOST_AT_ONCE = 16
 """How many frames are written for one client before others have their turn."""
-MOST_FRAMES, MOST_CHARACTERS = 256, 4096
-"""How many frames are kept, and the longest text of one."""
+MOST_FRAMES, MOST_BYTES = 256, 4096
+"""How many frames are kept, and the longest one; none with ``MARK``, which not all clients read alike."""
 
 _frames: dict[str, bytes] = {}
+_HEADERS = {126: 4, 127: 10}
+"""The bytes before the text, by the frame's second byte; 2 for others."""
 _open: Any = None
 """``websockets.protocol.OPEN``; False if no frame can be made here, None before that is known."""
 
@@ -60,7 +62,7 @@ _open: Any = None
 def attach(socket: Socket) -> None:
     """Make the text frames of ``socket`` from now on, if its server's frames can be made here.
 
-    If its client may come back, its connection makes them (``Resumed.writes``).
+    If its client may come back, they are made for ``Resumed.link``.
     """
     send = behind_starlette(socket.raw_send)
     protocol = framing_of(send)
@@ -171,17 +173,32 @@ def is_open(protocol: Any) -> bool:
 
 def write_now(socket: Socket, text: Any) -> bool:
     """Write ``text`` as a frame; return False if the server has to do it, or to say why it cannot."""
-    if socket.framed is not None:
-        return write_text(socket.framed, text)
-    return socket.resumed is not None and socket.resumed.writes(text)
-
-
-def write_text(protocol: Any, text: Any) -> bool:
-    """Write ``text`` as a frame; return False if the server has to do it, or to say why it cannot."""
-    if type(text) is not str or not is_open(protocol):
+    protocol = socket.framed
+    if protocol is None:
+        link = None if socket.resumed is None else socket.resumed.link
+        return link is not None and bool(link.writes(text))
+    conn = protocol.conn  # as in ``is_open``, without a call
+    if type(text) is not str or conn.state is not _open or conn.extensions or protocol.disconnected:
         return False
-    protocol.transport.write(frame_of(text))
+    if not protocol.writable.is_set():
+        return False
+    frame, kept = _frames.get(text), socket.kept
+    if kept is None:
+        protocol.transport.write(frame or frame_of(text))
+        return True
+    if frame is None or len(kept) >= socket.most:
+        return bool(socket.resumed.link.writes(text))
+    kept.append(frame)
+    try:
+        protocol.transport.write(frame)
+    except Exception as error:  # noqa: BLE001 - any transport; the client may come back for the frame
+        socket.resumed.link.failed({"type": "websocket.send"}, error)
     return True
+
+
+def text_of(frame: bytes) -> str:
+    """Return the text of a frame that was made by ``frame_of``."""
+    return frame[_HEADERS.get(frame[1], 2) :].decode()
 
 
 def frame_of(text: str) -> bytes:
@@ -200,7 +217,7 @@ def frame_of(text: str) -> bytes:
         frame = struct.pack("!BBH", 0x81, 126, size) + payload
     else:
         frame = struct.pack("!BBQ", 0x81, 127, size) + payload
-    if len(text) <= MOST_CHARACTERS:
+    if len(frame) <= MOST_BYTES and text[:1] != MARK:
         if len(_frames) >= MOST_FRAMES:
             _frames.clear()
         _frames[text] = frame

@@ -29,7 +29,7 @@ class Unsent:
     def write_out(self) -> None:
         """Write text frames that come first, if they can be made here and leave at once."""
         framed = self.socket.framed
-        if framed is None or self.socket.shut or not is_open(framed):
+        if framed is None or self.socket.kept is not None or self.socket.shut or not is_open(framed):
             return
         out = self.out
         count = write_frames(framed, (out[number] for number in range(len(out))))

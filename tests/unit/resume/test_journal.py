@@ -6,25 +6,44 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compat.resume.journal import MAX_BYTES, MAX_FRAMES, Journal, payload_of, size_of
+from compat.engine.fast.framing import MOST_BYTES, frame_of, text_of
+from compat.resume.journal import MAX_BYTES, MAX_FRAMES, Binary, Journal, payload_of, size_of
 
-FRAMES = st.lists(st.one_of(st.text(max_size=20), st.binary(max_size=20)), max_size=60)
+TEXTS = st.one_of(st.text(max_size=20), st.integers(100, 1500).map(lambda size: "x" * size))
+PAYLOADS = st.one_of(TEXTS, TEXTS.map(frame_of), st.binary(max_size=20).map(Binary))
+STEPS = st.lists(st.one_of(PAYLOADS, st.integers(0, 70)), max_size=80)
 
 
-@given(FRAMES, st.lists(st.integers(0, 70), max_size=10))
-async def test_what_is_acknowledged_goes_and_the_rest_stays(
-    frames: list[str | bytes], acks: list[int]
-) -> None:
-    journal, known = Journal(), 0
-    for frame in frames:
-        assert journal.add(frame, size_of(frame))
-    for count in acks:
-        journal.acknowledge(count)
-        known = max(known, min(count, len(frames)))
-        assert (journal.begin, journal.end) == (known, len(frames))
-        assert journal.size == sum(map(size_of, frames[known:]))
-        kept = [payload_of(journal.frame(number)) for number in range(known, len(frames))]
-        assert kept == frames[known:]
+@given(STEPS)
+async def test_what_is_acknowledged_goes_and_the_rest_stays(steps: list[str | bytes | int]) -> None:
+    """A number in ``steps`` is an acknowledgement; finished frames are appended as a ``Socket`` does."""
+    journal, known, sent = Journal(), 0, list[str | bytes]()
+    for step in steps:
+        if isinstance(step, int):
+            journal.acknowledge(step)
+            known = max(known, min(step, len(sent)))
+        elif type(step) is bytes and journal.frames is not None and len(journal.frames) < journal.free:
+            journal.frames.append(step)
+            sent.append(step)
+        elif type(step) is not bytes:
+            assert journal.add(step, size_of(step))
+            sent.append(step)
+        assert (journal.begin, journal.end) == (known, len(sent))
+        assert journal.count() == sum(map(size_of, sent[known:]))
+        kept = [payload_of(journal.frame(number)) for number in range(known, len(sent))]
+        assert kept == [text_of(one) if type(one) is bytes else one for one in sent[known:]]
+
+
+@pytest.mark.parametrize("size", [1, MOST_BYTES - 4])
+def test_finished_frames_without_a_look_keep_within_the_limits(size: int) -> None:
+    journal, frame = Journal(), frame_of("x" * size)
+    while journal.add("y" * size, size):
+        assert journal.frames is not None
+        while len(journal.frames) < journal.free:
+            journal.frames.append(frame)
+        assert len(journal.frames) <= MAX_FRAMES
+        assert journal.count() <= MAX_BYTES
+    assert journal.end in (MAX_FRAMES, MAX_BYTES // MOST_BYTES)
 
 
 @pytest.mark.parametrize("over", [False, True])

@@ -6,6 +6,7 @@ import asyncio
 import gc
 from typing import Any
 
+from compat.engine.socket import Socket
 from compat.resume.journal import Journal
 from compat.resume.link import Link
 from compat.types import Message
@@ -13,6 +14,9 @@ from compat.types import Message
 
 class Owner:
     """A connection that only has a journal."""
+
+    over = False
+    socket: Socket | None = None
 
     def __init__(self) -> None:
         self.journal = Journal()

@@ -10,18 +10,20 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount, WebSocketRoute
+from websockets.exceptions import ConnectionClosed
 
 from compat.engine.fast import framing
-from compat.engine.fast.framing import MOST_CHARACTERS, MOST_FRAMES, frame_of, framing_of
+from compat.engine.fast.framing import MOST_BYTES, MOST_FRAMES, frame_of, framing_of
 from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.layers import InMemoryChannelLayer, register_channel_layer
 from compat.patterns import path
+from compat.resume.journal import MAX_FRAMES
 from compat.routing import URLRouter
 from compat.settings import override
 from tests.support.clients import Client
 from tests.support.resuming import MARK, Resuming, end_links
 from tests.support.servers import LiveServer
-from tests.support.waiting import until
+from tests.support.waiting import until, until_async
 
 pytestmark = pytest.mark.usefixtures("layer")
 
@@ -48,7 +50,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return make(text)
 
     monkeypatch.setattr("compat.engine.fast.framing.frame_of", noted)
-    monkeypatch.setattr("compat.resume.link.frame_of", noted)
+    monkeypatch.setattr("compat.resume.outward.frame_of", noted)
     return texts
 
 
@@ -164,6 +166,142 @@ async def test_a_client_that_comes_back_has_every_frame_once_and_in_order(
     assert made.count("1") >= 3
 
 
+@pytest.mark.parametrize("received", [0, 1, 5, 17])
+@pytest.mark.parametrize("acks", [False, True])
+async def test_frames_that_are_at_hand_come_again_as_those_before_them(
+    server: LiveServer, made: list[str], received: int, acks: bool
+) -> None:
+    """The consumer writes a text that was sent before by itself, between others that its link has to send."""
+    client = await Resuming(server, "/async/room/", acks=False).open()
+    others: list[str | bytes] = ["é", b"2", MARK, "x" * 5000, "", "{}"]
+    frames = [frame for other in others for frame in ("1", "1", "1", other, "1")]
+    for number, frame in enumerate(frames):
+        await client.send(frame)
+        assert await client.receive() == frame
+        if acks and number + 1 == received:
+            await client.ack()
+    client.cut()
+    assert await client.back(received=received) == "all"
+    assert [await client.receive() for _ in frames[received:]] == frames[received:]
+    for _ in range(3):
+        await client.send("1")
+        assert await client.receive() == "1"
+    await client.leave()
+    await end_links()
+    assert 1 <= made.count("1") < frames.count("1")
+
+
+async def test_a_text_that_begins_as_control_frames_do_is_not_shared(server: LiveServer) -> None:
+    client = await Resuming(server, "/async/room/").open()
+    for text in ("1", "1", MARK + "{}", MARK + "{}", "1", MARK + "{}"):
+        with Client(server, "/async/room/") as plain:  # another frame of the same text
+            plain.send(text)
+            assert plain.receive() == text
+        assert await client.receive() == text
+    await client.leave()
+    await end_links()
+
+
+@pytest.mark.parametrize("more", [0, 1, 2])
+async def test_a_client_that_acknowledges_nothing_has_a_full_journal(server: LiveServer, more: int) -> None:
+    client = await Resuming(server, "/async/room/", acks=False).open()
+    for _ in range(MAX_FRAMES):
+        await client.send("1")
+        assert await client.receive() == "1"
+    for _ in range(more):
+        await client.send("1")
+    await client.pong()
+    assert not client.frames
+    await client.ack()
+    assert [await client.receive() for _ in range(more)] == ["1"] * more
+    await client.leave()
+    await end_links()
+
+
+class Overtaking(AsyncEcho):
+    """While one frame waits for room, the journal is asked for it again and again, for another one."""
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if text_data != "both":
+            await super().receive(text_data, bytes_data)
+            return
+        journal = self._socket.resumed.journal
+        waiting = asyncio.create_task(self.send(text_data="waiting"))
+        while len(journal.frames or ()) >= MAX_FRAMES:  # noqa: ASYNC110 - it looks in each turn of the loop
+            await asyncio.sleep(0)
+        await self.send(text_data="1")
+        await waiting
+
+
+async def test_a_frame_that_has_waited_for_room_is_sent_beside_those_at_hand() -> None:
+    with LiveServer(Overtaking.as_asgi(), **PLAIN) as server:
+        client = await Resuming(server, "/", acks=False).open()
+        for _ in range(MAX_FRAMES):
+            await client.send("1")
+            assert await client.receive() == "1"
+        await client.send("both")
+        await client.pong()
+        await client.ack()
+        assert sorted([await client.receive(), await client.receive()]) == ["1", "waiting"]
+        await client.leave()
+        await end_links()
+
+
+class Greeting(AsyncEcho):
+    async def compat_resumed(self, message: Any) -> None:
+        for _ in range(3):
+            await self.send(text_data="1")
+
+
+async def test_a_link_that_another_has_replaced_gets_nothing_more() -> None:
+    with LiveServer(Greeting.as_asgi(), **PLAIN) as server:
+        client = await Resuming(server, "/").open()
+        for _ in range(3):
+            await client.send("1")
+            assert await client.receive() == "1"
+        old = client.link
+        assert await client.back() == "all"
+        assert [await client.receive() for _ in range(3)] == ["1"] * 3
+        with pytest.raises(ConnectionClosed):
+            await old.recv()
+        await client.leave()
+        await end_links()
+
+
+async def test_a_frame_at_hand_that_cannot_be_written_waits_for_the_client() -> None:
+    answered = []
+
+    class Breaking(AsyncEcho):
+        async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            if text_data == "break":
+                self._socket.framed.transport = Broken(self._socket.framed.transport)
+            await self.send(text_data="answer")
+            answered.append(text_data)
+
+    class Broken:
+        def __init__(self, transport: asyncio.Transport) -> None:
+            self.transport = transport
+
+        def write(self, data: bytes) -> None:
+            raise RuntimeError("unable to perform operation; the handler is closed")
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.transport, name)
+
+    with LiveServer(Breaking.as_asgi(), **PLAIN) as server:
+        client = await Resuming(server, "/").open()
+        for text in ("a", "b"):
+            await client.send(text)
+            assert await client.receive() == "answer"
+        await client.send("break")
+        await until_async(lambda: "break" in answered, "the answer could not be written")
+        client.cut()
+        assert (await client.back(), client.why) == ("all", None)
+        assert await client.receive() == "answer"
+        await client.leave()
+        await end_links()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_on_starlettes_routes_too(kind: str, made: list[str]) -> None:
     consumer: Any = AsyncRoom if kind == "async" else SyncRoom
@@ -272,9 +410,9 @@ def test_nothing_is_sent_after_the_consumers_close(server: LiveServer, kind: str
 def test_the_kept_frames_are_bounded() -> None:
     for number in range(3 * MOST_FRAMES):
         frame_of(str(number))
-        frame_of("x" * (MOST_CHARACTERS + 1 + number))
+        frame_of("x" * (MOST_BYTES + 1 + number))
         assert len(framing._frames) <= MOST_FRAMES
-    assert all(len(text) <= MOST_CHARACTERS for text in framing._frames)
+    assert all(len(frame) <= MOST_BYTES for frame in framing._frames.values())
 
 
 def test_members_that_get_the_same_text_share_one_frame() -> None:

@@ -1,0 +1,180 @@
+"""The sending half of a link: sends what the journal holds, in order.
+
+A consumer never waits for a socket. What the server takes at once is sent at once, without a task: the
+coroutine of its ``send()`` is run up to its first wait. If it waits, because the client does not read, a task
+sees it through, and what follows stays in the journal until then.
+
+While nothing waits, the consumer's ``Socket`` does by itself what ``writes`` does: it writes a frame that was
+made before, and appends it to the journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable
+from typing import Any
+
+from compat.engine.fast.framing import frame_of, is_open
+from compat.engine.fast.write_batching import readiness_of
+from compat.engine.mailbox import settle
+from compat.engine.parts import framed_by
+from compat.resume.owner import Owner
+from compat.resume.stepping import start
+from compat.resume.wire import MARK
+from compat.types import Message, Send
+
+__all__ = ["Outward"]
+
+
+class Outward:
+    """Base of ``Link``."""
+
+    __slots__ = (
+        *("_sent", "after_close", "busy", "closing", "controls", "direct", "framed", "gone", "loop"),
+        *("owner", "protocol", "raw_send", "ready"),
+    )
+
+    def __init__(self, send: Send, protocol: Any, owner: Owner, sent: int) -> None:
+        self.owner = owner
+        self.raw_send = send
+        self.loop = asyncio.get_running_loop()
+        self.protocol = protocol
+        """The server's protocol, if frames can be batched for it."""
+        self.ready = readiness_of(protocol, send)
+        self.framed = framed_by(self.loop, send)
+        self._sent = sent
+        self.controls: deque[Message] | None = None
+        """Control frames that wait for the socket; None: none do."""
+        self.closing: Message | None = None
+        """The close that follows when everything has been sent."""
+        self.after_close: asyncio.Future[None] | None = None
+        self.direct = False
+        """The consumer's ``Socket`` writes frames by itself."""
+        self.busy: asyncio.Task[None] | None = None  # sees a send through for which the server waits
+        self.gone = False  # nothing can be sent any more
+
+    def failed(self, message: Message, error: Exception) -> None:
+        """The server's ``send(message)`` has raised ``error``."""
+        raise NotImplementedError
+
+    def _closed(self, message: Message) -> None:
+        """The socket has been closed with ``message``."""
+        raise NotImplementedError
+
+    @property
+    def sent(self) -> int:
+        """The number of the frame that is sent next."""
+        return self.owner.journal.end if self.direct else self._sent
+
+    def takes(self, text: str) -> bool:
+        """Add a text to the journal if it can be sent at once, and count it as sent; the caller sends it."""
+        ready, journal = self.ready, self.owner.journal
+        if ready is None or self.busy is not None or self.gone or self.sent < journal.end or self.owner.over:
+            return False
+        if text[0] == MARK or not (text.isascii() and ready.is_set() and journal.add(text, len(text))):
+            return False
+        self._sent = journal.end
+        return True
+
+    def writes(self, text: Any) -> bool:
+        """Do for most texts what ``flush`` does for all, for less; see ``engine.contracts.Resumed``."""
+        framed = self.framed
+        if framed is None or type(text) is not str or not text or not is_open(framed) or not self.takes(text):
+            return False
+        try:
+            framed.transport.write(frame_of(text))
+        except Exception as error:  # noqa: BLE001 - any transport
+            self.failed({"type": "websocket.send"}, error)
+        else:
+            self._let_write()
+        return True
+
+    def _let_write(self) -> None:
+        """Have the consumer's socket write the next frames by itself: nothing waits."""
+        socket, journal = self.owner.socket, self.owner.journal
+        if socket is not None:
+            self.direct = True
+            socket.frame_by(self.framed, journal.frames, journal.free)
+
+    def take_over(self) -> None:
+        """Write the next frames itself: something may wait, or the journal is another one."""
+        if self.direct and self.owner.socket is not None:
+            self._sent, self.direct = self.owner.journal.end, False
+            self.owner.socket.frame_by(None)
+
+    def flush(self) -> None:
+        """Send what waits, as far as the server takes it at once."""
+        while self.busy is None and not self.gone and (message := self._next()) is not None:
+            self._send(message)
+
+    def tell(self, message: Message) -> None:
+        """Send a control frame, before the data frames that wait."""
+        if self.gone:
+            return
+        if self.busy is None:
+            self._send(message)
+        else:
+            self.controls = self.controls or deque(maxlen=16)
+            self.controls.append(message)
+
+    def close(self, message: Message) -> asyncio.Future[None]:
+        """Close the socket after what waits for it; return a future that is done when that has happened.
+
+        The future raises what the server's ``send()`` raises.
+        """
+        former, closed = self.after_close, self.loop.create_future()
+        closed.add_done_callback(lambda done: done.cancelled() or done.exception())  # not everybody waits
+        if former is not None:
+            closed.add_done_callback(lambda done: settle(former))
+        self.after_close = closed
+        self.closing = message
+        self.flush()
+        if self.gone:
+            settle(closed)
+        return closed
+
+    def _next(self) -> Message | None:
+        if self.controls:
+            return self.controls.popleft()
+        journal = self.owner.journal
+        if self.sent < journal.end:
+            message = journal.frame(self.sent)
+            self._sent += 1
+            text = message.get("text")
+            return {**message, "text": MARK + text} if text and text[0] == MARK else message
+        message, self.closing = self.closing, None  # type: ignore[assignment]
+        return message
+
+    def _send(self, message: Message) -> None:
+        if self.ready is None and asyncio.current_task(self.loop) is None:
+            # Middleware around send() may have time limits or cancel scopes, which need a task.
+            self.busy = self.loop.create_task(self._see_through(self.raw_send(message), message))
+            return
+        try:
+            rest = start(self.raw_send(message))
+        except Exception as error:  # noqa: BLE001 - any server, and any middleware around its send
+            self.failed(message, error)
+            return
+        if rest is not None:
+            self.busy = self.loop.create_task(self._see_through(rest, message))
+        elif message["type"] == "websocket.close":
+            self._closed(message)
+
+    async def _see_through(self, rest: Awaitable[None], message: Message) -> None:
+        try:
+            await rest
+        except Exception as error:  # noqa: BLE001 - as above
+            self.busy = None
+            self.failed(message, error)
+        else:
+            self.busy = None
+            if message["type"] == "websocket.close":
+                self._closed(message)
+            self.flush()
+
+    def _over(self) -> None:
+        self.take_over()
+        self.gone = True
+        if self.after_close is not None:
+            settle(self.after_close)
