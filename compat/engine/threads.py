@@ -25,6 +25,7 @@ from compat.types import Message
 __all__ = [
     "blocking_send",
     "executor",
+    "guarded",
     "in_threads",
     "interrupted_by",
     "observed",
@@ -99,6 +100,20 @@ def blocking_send(socket: Socket) -> Callable[[Message], None]:
             raise ClientDisconnected("the connection has ended") from None
 
     return send
+
+
+def guarded(dispatch: Callable[[Message], None], message: Message) -> None:
+    """Call ``dispatch(message)``; close the old connections to databases before and after."""
+    try:
+        close_old_connections()
+    except Exception:
+        if message["type"] in LAST:  # nothing keeps disconnect() from its one call
+            dispatch(message)
+        raise
+    try:
+        dispatch(message)
+    finally:
+        close_old_connections()
 
 
 def observed(

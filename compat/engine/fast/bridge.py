@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import functools
 import threading
 import time
 from collections.abc import Callable
@@ -23,15 +24,16 @@ from compat.engine.contracts import PLACE, SyncHandlers
 from compat.engine.cursors import Progress
 from compat.engine.fast import framing
 from compat.engine.fast.pool import TICK_S, Worker, pool_of
+from compat.engine.fast.sending import MAX_TURN_S, MOST_AT_ONCE, Judged
 from compat.engine.fast.sync_inbox import SyncInbox
 from compat.engine.fast.thread_locals import enter
 from compat.engine.fast.unsent import Unsent
 from compat.engine.mailbox import settle
-from compat.engine.reader import LAST, TaskReader
+from compat.engine.reader import TaskReader
 from compat.engine.scheduler import Scheduler
 from compat.engine.shielding import uncancel, whole
 from compat.engine.socket import Socket, says_gone
-from compat.engine.threads import interrupted_by, observed, require_own_thread
+from compat.engine.threads import guarded, interrupted_by, observed, require_own_thread
 from compat.exceptions import StopConsumer
 from compat.types import Message
 
@@ -46,8 +48,8 @@ class Bridge(Unsent):
 
     __slots__ = (
         *("busy", "closing", "connection", "consumer", "context", "draining", "error", "finished"),
-        *("given_up", "handle", "home", "hurried", "inbox", "nested", "pool", "touched"),
-        *("waiter", "worker"),
+        *("given_up", "handle", "home", "hurried", "inbox", "judged", "nested", "pool"),
+        *("touched", "waiter", "worker"),
     )
 
     def __init__(self, consumer: SyncHandlers, socket: Socket, scheduler: Scheduler) -> None:
@@ -69,6 +71,7 @@ class Bridge(Unsent):
         self.connection: Connection | None = None
         """The consumer's connection while it runs, else None."""
         self.error: Exception | None = None
+        self.judged = Judged()
         self.touched = self.finished = self.closing = False
         self.draining = self.hurried = self.given_up = False
 
@@ -128,7 +131,9 @@ class Bridge(Unsent):
     async def run(self, connection: Connection) -> None:
         """Run the consumer until it stops, its client leaves, a handler raises, or the task is cancelled."""
         self.connection = connection
-        self.handle = self._guarded if db.watched() else self.consumer.dispatch
+        self.handle = (
+            functools.partial(guarded, self.consumer.dispatch) if db.watched() else self.consumer.dispatch
+        )
         protocol = self.inbox.scheduler.bursts.protocol_of(connection.receive, self.socket.raw_send)
         error: BaseException | None = None
         try:
@@ -298,8 +303,19 @@ class Bridge(Unsent):
         slow_kinds = self.pool.slow_kinds
         if slow_kinds and self.kind() in slow_kinds:
             self._run_slow(worker, message)
-        else:
-            self.context.run(self.handle, message)
+            return
+        handle, inbox, until = self.handle, self.inbox, 0.0
+        self.context.run(handle, message)
+        for _ in range(MOST_AT_ONCE - 1):
+            if not inbox.events or inbox.turn or not self.judged.only_sends(self.consumer, self, message):
+                return
+            now = steady()
+            until = until or now + MAX_TURN_S
+            full = len(self.out) >= MAX_UNSENT or self.closing
+            if now > until or full or (following := inbox.take()) is None:
+                return
+            message = following
+            self.context.run(handle, message)
 
     def _run_slow(self, worker: Worker, message: Message) -> None:
         self.pool.hand_over(worker)
@@ -309,10 +325,7 @@ class Bridge(Unsent):
             self.pool.slow_kinds.discard(self.kind())
 
     def kind(self) -> tuple[type, Any] | None:
-        """Return the consumer's class and the message type, under which the pool records slow handlers.
-
-        None if there is no such type, or the connection has ended meanwhile.
-        """
+        """Return the class and message type of the handler that runs; None if the connection has ended."""
         consumer, inbox = getattr(self, "consumer", None), getattr(self, "inbox", None)
         message = None if consumer is None or inbox is None else inbox.current
         kind = None if message is None else message.get("type")
@@ -320,19 +333,7 @@ class Bridge(Unsent):
 
     def _run_alone(self, message: Message) -> None:
         self.home = enter(self.pool.home, self.home, self.context, self.nested)
-        self.context.run(self._guarded, message)
-
-    def _guarded(self, message: Message) -> None:
-        try:
-            db.close_old_connections()
-        except Exception:
-            if message["type"] in LAST:  # nothing keeps disconnect() from its one call
-                self.consumer.dispatch(message)
-            raise
-        try:
-            self.consumer.dispatch(message)
-        finally:
-            db.close_old_connections()
+        self.context.run(guarded, self.consumer.dispatch, message)
 
     def _parted(self, error: Exception) -> bool:
         """Return True if ``error`` only means that the client has left; the next message is handled then."""

@@ -19,9 +19,8 @@ from typing import Any
 from compat.clock import steady
 from compat.engine.connection import STOP, Connection
 from compat.engine.fast import framing
-from compat.engine.fast.framing import MOST_AT_ONCE
 from compat.engine.fast.reading import FLOOD, NO_STEPS, FastInbox, is_small, narrow, read
-from compat.engine.fast.sending import MAX_TURN_S, only_sends
+from compat.engine.fast.sending import MAX_TURN_S, MOST_AT_ONCE, only_sends
 from compat.engine.fast.write_batching import MAX_HANDLER_S, QUICK, Pace
 from compat.engine.limits import concurrency_of
 from compat.engine.loop import join
@@ -133,7 +132,10 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
             if handling.__class__ is not CoroutineType:
                 handling = _awaited(handling)
             if handling.cr_code is not code and not inbox.turn:
-                code, sends = handling.cr_code, only_sends(consumer, handling)
+                code = handling.cr_code
+                sends = consumer.base_send is consumer._own_send and only_sends(
+                    consumer, code, handling.cr_frame.f_globals
+                )
             if timing is not None:
                 handling = timing.timed(handling, message)
             if tracing is not None and (tracing.sampled or TRACE_KEY in message):
