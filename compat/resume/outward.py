@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Awaitable
 from typing import Any
 
-from compat.engine.fast.framing import frame_of, is_open
+from compat.engine.fast.framing import frame_of, goes_plain, is_open
 from compat.engine.fast.write_batching import readiness_of
 from compat.engine.mailbox import settle
 from compat.engine.parts import framed_by
@@ -80,7 +80,9 @@ class Outward:
     def writes(self, text: Any) -> bool:
         """Do for most texts what ``flush`` does for all, for less; see ``engine.contracts.Resumed``."""
         framed = self.framed
-        if framed is None or type(text) is not str or not text or not is_open(framed) or not self.takes(text):
+        if framed is None or type(text) is not str or not text or not is_open(framed):
+            return False
+        if not goes_plain(framed, text) or not self.takes(text):
             return False
         try:
             framed.transport.write(frame_of(text))

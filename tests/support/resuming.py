@@ -74,6 +74,7 @@ class Resuming:
         headers: Mapping[str, str] | None = None,
         acks: bool = True,
         receive_buffer: int | None = None,
+        compression: str | None = None,
     ) -> None:
         self.server = server
         self.path = path
@@ -83,6 +84,7 @@ class Resuming:
         self.headers = dict(headers or {})
         self.acks = acks
         self.receive_buffer = receive_buffer
+        self.compression = compression
         self.link: ClientConnection
         self.ticket: str | None = None
         self.park: float = 0
@@ -164,7 +166,7 @@ class Resuming:
                 open_timeout=DEADLINE_S,
                 close_timeout=DEADLINE_S,
                 ping_interval=None,
-                compression=None,
+                compression=self.compression,
                 max_size=None,
                 proxy=None,
                 **options,

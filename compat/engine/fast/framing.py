@@ -3,11 +3,14 @@
 A server turns each message into a frame by itself: two thirds of what a delivery costs beside the system
 call. The members of a group mostly get equal texts, so a frame is kept for the next ones.
 
+A client that takes compressed frames, as browsers do, gets short texts uncompressed: that is allowed, and
+compressing one costs more than all else. Longer ones are the server's to compress.
+
 This relies on uvicorn's ``websockets-sansio``: that its ``send()`` waits only for ``writable``, that frames
-are what RFC 6455 says, unless an extension (compression) is in use, and that a frame may be written to
-``transport`` whenever the connection's ``state`` is OPEN; and that it needs the request and the response no
-more when the handshake is over. Other servers make their frames themselves. It also looks through the
-``send()`` of Starlette's exception handling, which only passes on what a websocket sends.
+are what RFC 6455 says, unless an extension is in use other than compression (RFC 7692), and that a frame may
+be written to ``transport`` whenever the connection's ``state`` is OPEN; and that it needs the request and the
+response no more when the handshake is over. Other servers make their frames themselves. It also looks through
+the ``send()`` of Starlette's exception handling, which only passes on what a websocket sends.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ __all__ = [
     "forget_handshake",
     "frame_of",
     "framing_of",
+    "goes_plain",
     "is_open",
     "pass_frames",
     "passes_frames",
@@ -51,6 +55,9 @@ MOST_AT_ONCE = 16
 """How many frames are written for one client before others have their turn."""
 MOST_FRAMES, MOST_BYTES = 256, 4096
 """How many frames are kept, and the longest one; none with ``MARK``, which not all clients read alike."""
+
+DEFLATE, MOST_PLAIN = "websockets.extensions.permessage_deflate", 1024
+"""The extension that compresses, and up to how many characters a text is not: as with Node's ws."""
 
 _frames: dict[str, bytes] = {}
 _HEADERS = {126: 4, 127: 10}
@@ -137,7 +144,7 @@ def write_frames(protocol: Any, messages: Iterable[Message]) -> int:
     size = 0
     for message in messages:
         text = text_alone(message)
-        if text is None or size >= MAX_BYTES or len(frames) == MOST_AT_ONCE:
+        if text is None or size >= MAX_BYTES or len(frames) == MOST_AT_ONCE or not goes_plain(protocol, text):
             break
         try:
             frame = frame_of(text)
@@ -163,11 +170,14 @@ def text_alone(message: Message) -> str | None:
 def is_open(protocol: Any) -> bool:
     """Return True if a frame that is made here may be written now, without a wait."""
     conn = protocol.conn
-    return (
-        conn.state is _open
-        and not conn.extensions
-        and not protocol.disconnected
-        and protocol.writable.is_set()
+    return conn.state is _open and not protocol.disconnected and protocol.writable.is_set()
+
+
+def goes_plain(protocol: Any, text: str) -> bool:
+    """Return True if ``text`` goes to the client as it is, and not compressed (RFC 7692, 6)."""
+    extensions = protocol.conn.extensions
+    return not extensions or (
+        len(text) <= MOST_PLAIN and all(type(extension).__module__ == DEFLATE for extension in extensions)
     )
 
 
@@ -178,9 +188,9 @@ def write_now(socket: Socket, text: Any) -> bool:
         link = None if socket.resumed is None else socket.resumed.link
         return link is not None and bool(link.writes(text))
     conn = protocol.conn  # as in ``is_open``, without a call
-    if type(text) is not str or conn.state is not _open or conn.extensions or protocol.disconnected:
+    if type(text) is not str or conn.state is not _open or protocol.disconnected:
         return False
-    if not protocol.writable.is_set():
+    if not protocol.writable.is_set() or (conn.extensions and not goes_plain(protocol, text)):
         return False
     frame, kept = _frames.get(text), socket.kept
     if kept is None:

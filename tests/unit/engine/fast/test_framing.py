@@ -13,7 +13,7 @@ from starlette.routing import Mount, WebSocketRoute
 from websockets.exceptions import ConnectionClosed
 
 from compat.engine.fast import framing
-from compat.engine.fast.framing import MOST_BYTES, MOST_FRAMES, frame_of, framing_of
+from compat.engine.fast.framing import MOST_BYTES, MOST_FRAMES, MOST_PLAIN, frame_of, framing_of, goes_plain
 from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.layers import InMemoryChannelLayer, register_channel_layer
 from compat.patterns import path
@@ -132,13 +132,41 @@ def test_binary_frames_and_texts_keep_their_order(server: LiveServer, kind: str,
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_client_that_compresses_gets_its_frames_from_the_server(kind: str, made: list[str]) -> None:
-    with LiveServer(APP) as server, Client(server, f"/{kind}/room/") as client:
+@pytest.mark.parametrize("where", ["echo", "room"])
+def test_a_client_that_compresses_gets_long_texts_from_the_server(
+    kind: str, where: str, made: list[str]
+) -> None:
+    sizes = (1000, MOST_PLAIN, MOST_PLAIN + 1, 1000, 5000, MOST_PLAIN)
+    texts = [f"{size:04}".ljust(size, "x") for size in sizes]
+    with LiveServer(APP) as server, Client(server, f"/{kind}/{where}/") as client:
         assert "permessage-deflate" in client.response_headers["Sec-WebSocket-Extensions"]
         for _ in range(3):
-            client.send("x" * 300)
-            assert client.receive() == "x" * 300
-    assert made == []
+            for text in texts:
+                client.send(text)
+            assert [client.receive() for _ in texts] == texts
+    assert {len(text) for text in made} == {1000, MOST_PLAIN}
+
+
+async def test_a_client_that_compresses_and_comes_back_has_missed_nothing(made: list[str]) -> None:
+    texts = ["1", "1", "1", "x" * 5000, "1", "1", "y" * 2000, "1"]
+    with LiveServer(APP) as server:
+        client = await Resuming(server, "/async/room/", acks=False, compression="deflate").open()
+        for text in texts:
+            await client.send(text)
+            assert await client.receive() == text
+        client.cut()
+        assert await client.back(received=2) == "all"
+        assert [await client.receive() for _ in texts[2:]] == texts[2:]
+        await client.leave()
+        await end_links()
+    assert set(made) == {"1"}
+
+
+def test_other_extensions_are_the_servers() -> None:
+    class Extended:
+        conn = type("Conn", (), {"extensions": [object()]})
+
+    assert not goes_plain(Extended(), "x")
 
 
 def test_a_wrapped_send_sees_every_frame(server: LiveServer, made: list[str]) -> None:
