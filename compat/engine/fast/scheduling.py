@@ -53,6 +53,7 @@ class Rounds(Scheduler):
     """Wake the readers of one event loop in rounds."""
 
     __slots__ = (
+        "at_work",
         "bursts",
         "called",
         "calls",
@@ -69,6 +70,7 @@ class Rounds(Scheduler):
         "timer",
         "turns",
         "urgent",
+        "woken",
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, parts: Collection[str] = PARTS) -> None:
@@ -88,6 +90,8 @@ class Rounds(Scheduler):
         """How many of them had been called when the next look at them was scheduled."""
         self.round: Iterator[Reader] = iter(())
         """Those of this round whose turn has not come."""
+        self.woken = self.at_work = 0
+        """How many readers this round wakes, and how many of them had more to do after that."""
         self.share: float = WINDOW
         """How many of this round are woken in one turn of the loop."""
         self.scheduled = False
@@ -155,6 +159,7 @@ class Rounds(Scheduler):
         messages = self.calls / len(self.readers)
         self.share = WINDOW / (messages - 1) if messages > 1 else float("inf")
         self.pause.begin_round(messages)
+        self.woken, self.at_work = self.known, 0
         self.urgent = False
         self.calls = self.seen = self.turns = 0
         self.round = iter(self.readers[: self.known])
@@ -174,14 +179,16 @@ class Rounds(Scheduler):
                     over = True
                     break
                 self.called.discard(reader)
-                left -= reader.wake() is not True
+                if reader.wake() is not True:
+                    left -= 1
+                    self.at_work += 1
                 now = steady()
         finally:  # also when one has raised SystemExit: the others are not forgotten
             self.pause.spent_s += now - began
             if not over:
                 self.loop.call_soon(self._go_on)
         if over:
-            self.pause.end_round(now)
+            self.pause.end_round(now, self.at_work / self.woken)
             self.scheduled = False
             if self.readers:
                 self.pause.work_comes(now)
@@ -235,8 +242,12 @@ class Pause:
             self.in_vain = 0 if messages >= 1.5 else min(2 * self.in_vain + 1, MAX_SKIPPED)
             self.skip = self.in_vain
 
-    def end_round(self, now: float) -> None:
-        """All are woken. ``spent_s`` is what their first messages have taken."""
+    def end_round(self, now: float, at_work: float = 1.0) -> None:
+        """All are woken. ``spent_s`` is what their first messages have taken, and all that of the others.
+
+        ``at_work`` is the part of them that has more to do.
+        """
+        self.messages = 1 + (self.messages - 1) * at_work
         self.ended = now
         self.rounds += 1
         if self.skip or self.rounds % CYCLE < SAMPLE:

@@ -253,21 +253,53 @@ async def test_one_that_ends_the_process_does_not_stop_the_others() -> None:
     await until_async(lambda: log == ["reader"], "the other one is woken")
 
 
-def round_of(pause: Pause, now: float, took_s: float, messages: float) -> tuple[float, float]:
+@pytest.mark.parametrize("waits_again", [True, None])
+async def test_a_reader_that_waits_again_makes_room_for_the_next(
+    monkeypatch: pytest.MonkeyPatch, waits_again: bool | None
+) -> None:
+    monkeypatch.setattr("compat.engine.fast.scheduling.SLICE_S", 60.0)  # as above
+    loop, log, wakeups = asyncio.get_running_loop(), list[int](), Rounds(asyncio.get_running_loop())
+    turn = 0
+
+    class Quick:
+        def wake(self) -> bool | None:
+            log.append(turn)
+            return waits_again
+
+    def count() -> None:
+        nonlocal turn
+        turn += 1
+        if len(log) < len(readers):
+            loop.call_soon(count)
+
+    readers = [Quick() for _ in range(40)]
+    for _ in range(9):
+        for reader in readers:
+            wakeups.call(reader)
+    count()
+    await until_async(lambda: len(log) == len(readers), "all are woken")
+    assert (len(set(log)) == 1) == bool(waits_again), log
+
+
+def round_of(
+    pause: Pause, now: float, took_s: float, messages: float, at_work: float = 1.0
+) -> tuple[float, float]:
     """A round that begins when it may; returns how long it has waited for that, and when it has ended."""
     pause.work_comes(now)
     waited = max(0.0, pause.left_s(now))
     pause.begin_round(messages)
-    pause.spent_s = took_s / messages  # for the first message of each reader
-    pause.end_round(now + waited + took_s)
+    # For the first message of each reader that is at work after it, and for all of the others'.
+    pause.spent_s = took_s * (at_work / messages + 1 - at_work)
+    pause.end_round(now + waited + took_s, at_work)
     return waited, now + waited + took_s
 
 
-def test_a_busy_loop_pauses_between_rounds_as_long_as_that_gains_something() -> None:
+@pytest.mark.parametrize("at_work", [0.0, 1.0])
+def test_a_busy_loop_pauses_between_rounds_as_long_as_that_gains_something(at_work: float) -> None:
     pause, now = Pause(), 0.0
     waits = []
     for _ in range(100):
-        waited, now = round_of(pause, now, 0.0005, 4)
+        waited, now = round_of(pause, now, 0.0005, 4, at_work)
         waits.append(waited)
     assert waits[0] == 0.0
     assert {round(waited, 6) for waited in waits[20:]} == {0.0, PAUSE * 0.0005}
@@ -288,12 +320,15 @@ def test_a_pause_that_gains_nothing_is_seldom_tried_again() -> None:
     assert any(waits[-MAX_SKIPPED - 2 :]), "but it is"
 
 
+@pytest.mark.parametrize("at_work", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize(("share", "pauses"), [(0.0, True), (0.05, True), (0.15, False), (0.5, False)])
-def test_a_loop_that_rests_between_its_rounds_does_not_pause(share: float, pauses: bool) -> None:
+def test_a_loop_that_rests_between_its_rounds_does_not_pause(
+    share: float, pauses: bool, at_work: float
+) -> None:
     pause, now, took_s = Pause(), 0.0, 0.002
     waits = []
     for _ in range(100):
-        waited, now = round_of(pause, now, took_s, 4)
+        waited, now = round_of(pause, now, took_s, 4, at_work)
         waits.append(waited)
         now += took_s * share / (1 - share)
     assert any(waits[30:]) == pauses
