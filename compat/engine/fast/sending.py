@@ -27,7 +27,7 @@ MOST_AT_ONCE, MAX_TURN_S = 16, 0.00025
 SHIPPED = frozenset(("compat.consumer", "compat.generic.websocket"))
 """The modules of our own methods; one that a class or a test has put before them is of another one."""
 
-CALLED = {"send": ("send",), "send_json": ("send_json", "encode_json", "send")}
+CALLED = {"send": ("send", "close"), "send_json": ("send_json", "encode_json", "send", "close")}
 """The methods behind those that a handler may call."""
 NAMES = frozenset((*CALLED, "json", "dumps", "get"))
 

@@ -78,6 +78,11 @@ class OwnSend(Tutorial):
         asyncio.get_running_loop().call_soon(print)
 
 
+class OwnClose(Tutorial):
+    async def close(self, code: int | bool | None = None, reason: str | None = None) -> None:
+        asyncio.get_running_loop().call_soon(print)
+
+
 class OwnEncoding(Json):
     @classmethod
     async def encode_json(cls, content: Any) -> str:
@@ -114,7 +119,9 @@ def test_a_handler_that_only_sends_is_recognised(kind: type) -> None:
     assert judged(kind())
 
 
-@pytest.mark.parametrize("kind", [Making, Nested, OwnSend, OwnEncoding, closing_over(Own), own_json()])
+@pytest.mark.parametrize(
+    "kind", [Making, Nested, OwnSend, OwnClose, OwnEncoding, closing_over(Own), own_json()]
+)
 def test_a_handler_that_may_do_more_is_not(kind: type) -> None:
     assert not judged(kind())
 
