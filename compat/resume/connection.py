@@ -59,8 +59,7 @@ class ResumableConnection(Parking):
         self.counted_from = 0
         """The last generation whose link was a socket: what was posted by then has come again there."""
         self.link: Link | None = None
-        self.socket: Socket | None = None
-        """The socket of its consumer, if it may write frames by itself."""
+        self.socket: Socket | None = None  # its consumer's, if that may write frames by itself
         self.posts = False
         """The link is a response, or the last one was."""
         self.grace: Grace | None = None
@@ -170,7 +169,7 @@ class ResumableConnection(Parking):
             except Exception as error:  # noqa: BLE001 - any server
                 log.debug("a connection could not be closed: %r", error)
         self.hush()
-        self.told = True
+        self.told, self.socket = True, None
         self.notices = self.admission = None
         if self.returned is not None:
             self.returned.close()
@@ -269,6 +268,8 @@ class ResumableConnection(Parking):
         """A link is no more; see ``link.Owner``."""
         if link is not self.link:
             return
+        if link is not None:
+            link.take_over()
         self.link = None
         pauses = link is not None and link.paused
         if not pauses:

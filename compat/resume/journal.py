@@ -30,11 +30,11 @@ No messages are kept: dicts are large, and work for the collector.
 """
 
 
-def payload_of(message: Message) -> Payload:
+def payload_of(message: Message) -> str | bytes:
     """Return what a frame carries."""
     text: str | None = message.get("text")
     # A copy if it is a buffer, which the application may write to again.
-    return text if text is not None else Binary(message.get("bytes") or b"")
+    return text if text is not None else bytes(message.get("bytes") or b"")
 
 
 def size_of(payload: Payload) -> int:
@@ -68,24 +68,30 @@ class Journal:
         """How many frames have been sent."""
         return self.begin + len(self.frames or ())
 
-    def add(self, payload: Payload, size: int) -> bool:
+    def add(self, payload: str | bytes, size: int) -> bool:
         """Keep a frame of ``size`` bytes; return False if there is no room for it."""
         frames = self.frames
         if frames is None:
             frames = self.frames = deque()
         elif len(frames) >= MAX_FRAMES or self.count() + size > MAX_BYTES:
             return False
-        frames.append(payload)
-        self.count()
+        frames.append(payload if isinstance(payload, str) else Binary(payload))
+        self.counted += 1
+        self.size += size
+        self._set_free()
         return True
 
     def count(self) -> int:
         """Return the bytes of all frames."""
         frames = self.frames or ()
-        self.size += sum(map(size_of, islice(frames, self.counted, None)))
-        self.counted = len(frames)
-        self.free = min(MAX_FRAMES, self.counted + (MAX_BYTES - self.size) // MOST_BYTES)
+        if self.counted < len(frames):
+            self.size += sum(map(size_of, islice(frames, self.counted, None)))
+            self.counted = len(frames)
+        self._set_free()
         return self.size
+
+    def _set_free(self) -> None:
+        self.free = min(MAX_FRAMES, self.counted + (MAX_BYTES - self.size) // MOST_BYTES)
 
     def acknowledge(self, count: int) -> None:
         """Forget the first frames, up to ``count`` since the beginning."""
@@ -137,6 +143,7 @@ class Journal:
         """Return the frame with this number, which must be one that is kept."""
         assert self.frames is not None
         payload = self.frames[number - self.begin]
-        if type(payload) is bytes:
-            payload = text_of(payload)
-        return {"type": "websocket.send", "text" if isinstance(payload, str) else "bytes": payload}
+        if isinstance(payload, Binary):
+            return {"type": "websocket.send", "bytes": bytes(payload)}  # not all servers take a subclass
+        text = payload if isinstance(payload, str) else text_of(payload)
+        return {"type": "websocket.send", "text": text}

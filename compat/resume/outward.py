@@ -159,6 +159,7 @@ class Outward:
             self.failed(message, error)
             return
         if rest is not None:
+            self.take_over()
             self.busy = self.loop.create_task(self._see_through(rest, message))
         elif message["type"] == "websocket.close":
             self._closed(message)

@@ -304,18 +304,19 @@ class Bridge(Unsent):
         if slow_kinds and self.kind() in slow_kinds:
             self._run_slow(worker, message)
             return
-        handle, inbox, until = self.handle, self.inbox, 0.0
-        self.context.run(handle, message)
+        inbox, until = self.inbox, steady() + MAX_TURN_S
+        self.context.run(self.handle, message)
         for _ in range(MOST_AT_ONCE - 1):
             if not inbox.events or inbox.turn or not self.judged.only_sends(self.consumer, self, message):
                 return
-            now = steady()
-            until = until or now + MAX_TURN_S
-            full = len(self.out) >= MAX_UNSENT or self.closing
-            if now > until or full or (following := inbox.take()) is None:
+            full = len(self.out) >= MAX_UNSENT or self.stopped()
+            if steady() > until or full or (following := inbox.take()) is None:
                 return
-            message = following
-            self.context.run(handle, message)
+            message, worker.turns = following, worker.turns + 1
+            if slow_kinds and self.kind() in slow_kinds:
+                self._run_slow(worker, message)
+                return
+            self.context.run(self.handle, message)
 
     def _run_slow(self, worker: Worker, message: Message) -> None:
         self.pool.hand_over(worker)

@@ -20,7 +20,7 @@ from compat.clock import steady
 from compat.engine.connection import STOP, Connection
 from compat.engine.fast import framing
 from compat.engine.fast.reading import FLOOD, NO_STEPS, FastInbox, is_small, narrow, read
-from compat.engine.fast.sending import MAX_TURN_S, MOST_AT_ONCE, only_sends
+from compat.engine.fast.sending import MAX_TURN_S, MOST_AT_ONCE, is_servers_own, is_unchanged, only_sends
 from compat.engine.fast.write_batching import MAX_HANDLER_S, QUICK, Pace
 from compat.engine.limits import concurrency_of
 from compat.engine.loop import join
@@ -51,7 +51,8 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
     assert isinstance(inbox, FastInbox)
     pace = _paces.get(type(consumer)) or _paces.setdefault(type(consumer), Pace())
     gathered, number, began, until, in_a_row, in_turn = inbox.scheduler.bursts, 0, 0.0, 0.0, 0, 0
-    code, sends = None, False
+    judged: str | None = None
+    sends = False
     handling: Any = None
     burst = None
     fresh = True
@@ -86,12 +87,10 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
                         if in_a_row == FLOOD:
                             in_a_row = 0
                             narrow(protocol)
-                    if sends and not inbox.turn and in_turn < MOST_AT_ONCE - 1:  # the turn may go on
-                        now = steady()
-                        until = until if in_turn else now + MAX_TURN_S
-                        in_turn = in_turn + 1 if now <= until else 0
-                    else:
-                        in_turn = 0
+                    goes_on = sends and not inbox.turn and in_turn < MOST_AT_ONCE - 1 and steady() <= until
+                    if goes_on and not in_turn:
+                        goes_on = consumer.base_send is consumer._own_send and is_unchanged(consumer, judged)
+                    in_turn = in_turn + 1 if goes_on else 0
                     if not in_turn:
                         inbox.pause()
                         yield
@@ -128,14 +127,14 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
                     if burst is None or burst.protocol is None:
                         burst = gathered.begin(protocol, inbox, steady(), pace)
             name = None if handlers is None else handlers.get(message.get("type"))
+            if name is not judged and not inbox.turn:
+                judged = name
+                sends = only_sends(consumer, name) and is_servers_own(connection.socket.raw_send)
+            if sends and not in_turn and inbox.events:
+                until = steady() + MAX_TURN_S
             handling = dispatch(message) if name is None else getattr(consumer, name)(message)
             if handling.__class__ is not CoroutineType:
                 handling = _awaited(handling)
-            if handling.cr_code is not code and not inbox.turn:
-                code = handling.cr_code
-                sends = consumer.base_send is consumer._own_send and only_sends(
-                    consumer, code, handling.cr_frame.f_globals
-                )
             if timing is not None:
                 handling = timing.timed(handling, message)
             if tracing is not None and (tracing.sampled or TRACE_KEY in message):

@@ -6,69 +6,93 @@ one turn. That saves the way through all coroutines of its task, those of the se
 with threads the way to the loop and back.
 
 A handler is recognised by the names in its code: it mentions nothing but our own ``send()`` or
-``send_json()`` and ``json.dumps``. This relies on ``co_names`` of CPython's code objects.
+``send_json()``, ``json.dumps`` and ``get``, and none of these is the project's, on the class, on the instance
+or in its module. What it sends must go to the server, not through a middleware. This relies on ``co_names``
+of CPython's code objects.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Mapping
 from types import CodeType, FunctionType
 from typing import Any
 
 from compat import db
-from compat.types import Message
+from compat.engine.contracts import Resumed
+from compat.engine.fast.framing import behind_starlette
+from compat.types import Message, Send
 
-__all__ = ["MAX_TURN_S", "MOST_AT_ONCE", "Judged", "only_sends"]
+__all__ = ["MAX_TURN_S", "MOST_AT_ONCE", "Judged", "is_servers_own", "is_unchanged", "only_sends"]
 
 MOST_AT_ONCE, MAX_TURN_S = 16, 0.00025
-"""How many messages a consumer handles in one turn, and for how many seconds, beyond the one that ends it."""
+"""How many messages a consumer handles in one turn, and after how many seconds the next one waits."""
 
 SHIPPED = frozenset(("compat.consumer", "compat.generic.websocket"))
-"""The modules of our own methods; one that a class or a test has put before them is of another one."""
+"""The modules of our own methods."""
 
 CALLED = {"send": ("send", "close"), "send_json": ("send_json", "encode_json", "send", "close")}
 """The methods behind those that a handler may call."""
-NAMES = frozenset((*CALLED, "json", "dumps", "get"))
+OTHERS = frozenset(("json", "dumps", "get"))
+"""What it may mention beside them, which is no attribute of the consumer's."""
+NAMES = OTHERS.union(CALLED)
+REACHED = frozenset(("dispatch", *NAMES, *(method for methods in CALLED.values() for method in methods)))
 
 
-def only_sends(consumer: Any, code: CodeType, names: Mapping[str, Any]) -> bool:
-    """Return True if a handler of ``consumer`` does nothing but send; ``names`` are those of its module.
-
-    The caller knows that what the consumer sends goes to the engine at once (``base_send``).
-    """
-    used = code.co_names
+def only_sends(consumer: Any, name: str | None) -> bool:
+    """Return True if the handler ``name`` of ``consumer`` only sends, as far as its class tells."""
+    kind = type(consumer)
+    function = None if name is None else getattr(kind, name, None)
+    if type(function) is not FunctionType or function.__defaults__ or function.__kwdefaults__:
+        return False
+    code, known = function.__code__, function.__globals__
+    used = NAMES.intersection(code.co_names)
     nested = any(type(constant) is CodeType for constant in code.co_consts)
-    if nested or code.co_freevars or not NAMES.issuperset(used):
+    if nested or code.co_freevars or len(used) < len(code.co_names):
         return False
-    if "json" in used and names.get("json") is not json:
+    if any(one in known for one in used if one != "json") or any(hasattr(kind, one) for one in OTHERS & used):
+        return False  # a function of the project's, or one of the consumer's own
+    if "json" in used and known.get("json") is not json:
         return False
-    called = {method for name in used for method in CALLED.get(name, ())}
-    return all(_is_shipped(found) for method in called for found in _reached(type(consumer), method))
+    called = {"dispatch", *(method for one in used for method in CALLED.get(one, ()))}
+    return all(_is_shipped(found) for method in called for found in _reached(kind, method))
+
+
+def is_unchanged(consumer: Any, name: str | None) -> bool:
+    """Return True if no attribute of the instance stands before what ``only_sends`` has looked at."""
+    own = vars(consumer)
+    return name not in own and REACHED.isdisjoint(own)
+
+
+def is_servers_own(send: Send) -> bool:
+    """Return True if ``send`` is the server's, or a test's queue, and not a middleware's."""
+    owner = getattr(behind_starlette(send), "__self__", None)
+    if isinstance(owner, Resumed):
+        return owner.link is not None and is_servers_own(owner.link.raw_send)
+    return isinstance(owner, asyncio.BaseProtocol | asyncio.Queue)
 
 
 class Judged:
     """Remembers whether the last handler of a sync consumer only sends."""
 
-    __slots__ = ("kind", "sends")
+    __slots__ = ("kind", "name", "sends")
 
     def __init__(self) -> None:
         self.kind: object = None
         """The type of its message."""
+        self.name: str | None = None
         self.sends = False
 
     def only_sends(self, consumer: Any, bridge: object, message: Message) -> bool:
-        """Return what ``only_sends`` says about the handler of ``message``; it sends through ``bridge``."""
+        """Return True if the handler of ``message`` only sends; ``bridge`` takes what it sends."""
         kind = message.get("type")
         if kind != self.kind:
             self.kind, self.sends = kind, False
-            own = getattr(consumer.base_send, "__self__", None) is bridge and "dispatch" not in vars(consumer)
-            if own and _is_shipped(type(consumer).dispatch) and not db.watched():
-                handler = getattr(consumer, consumer._handler_names.get(kind, ""), None)
-                function = getattr(handler, "__func__", None)
-                if type(function) is FunctionType:
-                    self.sends = only_sends(consumer, function.__code__, function.__globals__)
-        return self.sends
+            if _is_shipped(type(consumer).dispatch) and not db.watched():
+                self.name = consumer._handler_names.get(kind)
+                self.sends = only_sends(consumer, self.name)
+        to_bridge = getattr(consumer.base_send, "__self__", None) is bridge
+        return self.sends and to_bridge and is_unchanged(consumer, self.name)
 
 
 def _reached(kind: type, name: str) -> list[Any]:
@@ -79,4 +103,5 @@ def _reached(kind: type, name: str) -> list[Any]:
 
 def _is_shipped(method: Any) -> bool:
     function = getattr(method, "__func__", method)
-    return type(function) is FunctionType and function.__module__ in SHIPPED
+    # Not by ``__module__``, which a decorator copies.
+    return type(function) is FunctionType and function.__globals__.get("__name__") in SHIPPED

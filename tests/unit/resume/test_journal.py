@@ -68,3 +68,13 @@ def test_a_buffer_that_is_used_again_stays_as_it_was_sent() -> None:
     assert journal.add(payload, size_of(payload))
     buffer[:] = b"other"
     assert journal.frame(0) == {"type": "websocket.send", "bytes": b"first"}
+    assert type(journal.frame(0)["bytes"]) is bytes, "daphne takes no other class"
+
+
+@pytest.mark.parametrize("text", [b"7", b'{"a":1}', b"\xff\xfe\xfd"])
+def test_a_text_of_bytes_is_not_taken_for_a_frame(text: bytes) -> None:
+    """As what some JSON libraries return: it is sent as binary."""
+    journal = Journal()
+    payload = payload_of({"type": "websocket.send", "text": text})
+    assert journal.add(payload, size_of(payload))
+    assert journal.frame(0) == {"type": "websocket.send", "bytes": text}

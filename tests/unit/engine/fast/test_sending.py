@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import json
 from collections.abc import Iterator
@@ -56,7 +57,7 @@ class Making(AsyncWebsocketConsumer):
 
 class Nested(AsyncWebsocketConsumer):
     async def chat_message(self, event: Message) -> None:
-        await self.send(*[text for text in event["texts"]])
+        await self.send(text_data=(lambda text: text)(event["text"]))
 
 
 class Threaded(WebsocketConsumer):
@@ -97,21 +98,64 @@ def closing_over(json: Any) -> type[AsyncWebsocketConsumer]:
     return Closing
 
 
-def own_json() -> type[AsyncWebsocketConsumer]:
-    names: dict[str, Any] = {"json": Own, "AsyncWebsocketConsumer": AsyncWebsocketConsumer}
-    exec(  # a module whose "json" is another one
+def logged(method: Any) -> Any:
+    """A decorator that makes a task for each call, and looks like what it decorates."""
+
+    @functools.wraps(method)
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+        asyncio.get_running_loop().call_soon(print)
+        return method(self, *args, **kwargs)
+
+    return wrapper
+
+
+def by_default(method: Any) -> Any:
+    async def wrapper(self: Any, event: Message, inner: Any = method) -> None:
+        await inner(self, event)
+
+    return wrapper
+
+
+class Decorated(AsyncWebsocketConsumer):
+    chat_message = logged(Tutorial.chat_message)
+
+
+class DecoratedByDefault(AsyncWebsocketConsumer):
+    chat_message = by_default(logged(Tutorial.chat_message))
+
+
+class DecoratedSend(Tutorial):
+    send = logged(AsyncWebsocketConsumer.send)
+
+
+class Returning(AsyncWebsocketConsumer):
+    def chat_message(self, event: Message) -> Any:
+        return asyncio.ensure_future(asyncio.sleep(0))
+
+
+class Getting(AsyncJsonWebsocketConsumer):
+    async def get(self, key: str) -> Any:
+        asyncio.get_running_loop().call_soon(print)
+
+    async def chat_message(self, event: Message) -> None:
+        await self.send_json(await self.get(event["message"]))
+
+
+def of_a_module(**names: Any) -> type[AsyncWebsocketConsumer]:
+    """A handler in a module that has these names of its own."""
+    known = {"AsyncWebsocketConsumer": AsyncWebsocketConsumer, **names}
+    exec(
         "class Consumer(AsyncWebsocketConsumer):\n"
         "    async def chat_message(self, event):\n"
-        "        await self.send(text_data=json.dumps(event))\n",
-        names,
+        f"        await {'send' if 'send' in names else 'self.send'}(text_data=json.dumps(event))\n",
+        known,
     )
-    found: type[AsyncWebsocketConsumer] = names["Consumer"]
+    found: type[AsyncWebsocketConsumer] = known["Consumer"]
     return found
 
 
 def judged(consumer: Any) -> bool:
-    function = consumer.chat_message.__func__
-    return only_sends(consumer, function.__code__, function.__globals__)
+    return only_sends(consumer, "chat_message")
 
 
 @pytest.mark.parametrize("kind", [Tutorial, Json, Nothing, Threaded, ThreadedJson])
@@ -119,9 +163,21 @@ def test_a_handler_that_only_sends_is_recognised(kind: type) -> None:
     assert judged(kind())
 
 
-@pytest.mark.parametrize(
-    "kind", [Making, Nested, OwnSend, OwnClose, OwnEncoding, closing_over(Own), own_json()]
+MORE = (
+    *(Making, Nested, Returning, Getting, Decorated, DecoratedByDefault, closing_over(Own)),
+    *(OwnSend, OwnClose, OwnEncoding, DecoratedSend),
+    *(of_a_module(json=Own), of_a_module(json=json, send=print), of_a_module(json=json, dumps=print)),
 )
+
+
+MORE = (
+    *(Making, Nested, Returning, Getting, Decorated, DecoratedByDefault, closing_over(Own)),
+    *(OwnSend, OwnClose, OwnEncoding, DecoratedSend),
+    *(of_a_module(json=Own), of_a_module(json=json, send=print), of_a_module(json=json, dumps=print)),
+)
+
+
+@pytest.mark.parametrize("kind", MORE)
 def test_a_handler_that_may_do_more_is_not(kind: type) -> None:
     assert not judged(kind())
 
@@ -138,7 +194,7 @@ def test_nor_is_one_whose_frames_another_base_class_sees() -> None:
 
 
 def test_nor_is_one_of_a_class_that_somebody_has_patched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(AsyncWebsocketConsumer, "send", OwnSend.send)
+    monkeypatch.setattr(AsyncWebsocketConsumer, "send", logged(AsyncWebsocketConsumer.send))
     assert not judged(Tutorial())
 
 
@@ -178,22 +234,64 @@ async def test_what_waits_is_sent_in_order(layer: InMemoryChannelLayer, kind: An
         await client.disconnect()
 
 
-async def test_frames_that_somebody_else_sends_have_their_turn(layer: InMemoryChannelLayer) -> None:
-    """A project may put its own callable in the place of ``base_send``; what it schedules runs in between."""
-    seen: list[str] = []
+seen: list[str] = []
 
-    class Redirected(Room):
-        async def connect(self) -> None:
-            await self.accept()
-            self.base_send = self.schedule
 
-        async def schedule(self, message: Message) -> None:
-            seen.append("sent")
-            asyncio.get_running_loop().call_soon(seen.append, "ran")
+async def schedule(*args: Any, **kwargs: Any) -> None:
+    seen.append("sent")
+    asyncio.get_running_loop().call_soon(seen.append, "ran")
 
-    client = await Conversation(Redirected.as_asgi()).open()
-    for number in range(5):
+
+class Changing(Room):
+    """Changes itself when its client says how."""
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        setattr(self, text_data or "", schedule)
+
+
+def watched(app: Any) -> Any:
+    """A middleware that sees what is sent."""
+
+    async def wrapped(scope: Any, receive: Any, send: Any) -> None:
+        async def sending(message: Any) -> None:
+            if message["type"] == "websocket.send":
+                await schedule()
+            await send(message)
+
+        await app(scope, receive, sending)
+
+    return wrapped
+
+
+async def tell(layer: InMemoryChannelLayer, count: int) -> None:
+    for number in range(count):
         await layer.group_send("room", {"type": "chat.message", "message": number})
+
+
+@pytest.mark.parametrize("changed", ["send", "base_send", "chat_message", "close"])
+async def test_one_that_changes_has_a_turn_after_each(layer: InMemoryChannelLayer, changed: str) -> None:
+    """Also if it did nothing but send before."""
+    client = await Conversation(Changing.as_asgi()).open()
+    await tell(layer, 5)
+    for _ in range(5):
+        await client.receive_from()
+    await client.send_to(text_data=changed)
+    seen.clear()
+    await tell(layer, 5)
+    if changed == "close":  # nobody calls it
+        for _ in range(5):
+            await client.receive_from()
+        assert seen == []
+    else:
+        await until_async(lambda: len(seen) == 10, "all have run")
+        assert seen == ["sent", "ran"] * 5
+    await client.disconnect()
+
+
+async def test_what_a_middleware_does_with_a_frame_has_its_turn(layer: InMemoryChannelLayer) -> None:
+    client = await Conversation(watched(Room.as_asgi())).open()
+    seen.clear()
+    await tell(layer, 5)
     await until_async(lambda: len(seen) == 10, "all have run")
     assert seen == ["sent", "ran"] * 5
     await client.disconnect()
