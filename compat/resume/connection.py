@@ -88,11 +88,9 @@ class ResumableConnection(Parking):
         kind = message["type"]
         if kind == "websocket.send":
             link, text = self.link, message.get("text")
-            if link is None:
-                await self._send(message)
-            elif link.writes(text):
+            if link is not None and link.writes(text):
                 return
-            elif link.framed is None and text and link.takes(text):
+            if link is not None and link.framed is None and text and link.takes(text):
                 try:
                     await link.raw_send(message)
                 except Exception as error:  # noqa: BLE001 - any server

@@ -23,8 +23,9 @@ from compat.engine.connection import CLOSE_TIMEOUT_S, Connection
 from compat.engine.contracts import PLACE, SyncHandlers
 from compat.engine.cursors import Progress
 from compat.engine.fast import framing
+from compat.engine.fast.framing import MOST_AT_ONCE
 from compat.engine.fast.pool import TICK_S, Worker, pool_of
-from compat.engine.fast.sending import MAX_TURN_S, MOST_AT_ONCE, Judged
+from compat.engine.fast.sending import MAX_TURN_S, Judged
 from compat.engine.fast.sync_inbox import SyncInbox
 from compat.engine.fast.thread_locals import enter
 from compat.engine.fast.unsent import Unsent
@@ -300,23 +301,21 @@ class Bridge(Unsent):
         if len(self.out) >= MAX_UNSENT or self.closing or (message := self.inbox.take()) is None:
             return
         self.home = enter(self.pool.home, self.home, self.context, self.nested)
-        slow_kinds = self.pool.slow_kinds
-        if slow_kinds and self.kind() in slow_kinds:
-            self._run_slow(worker, message)
-            return
-        inbox, until = self.inbox, steady() + MAX_TURN_S
-        self.context.run(self.handle, message)
-        for _ in range(MOST_AT_ONCE - 1):
-            if not inbox.events or inbox.turn or not self.judged.only_sends(self.consumer, self, message):
-                return
-            full = len(self.out) >= MAX_UNSENT or self.stopped()
-            if steady() > until or full or (following := inbox.take()) is None:
-                return
-            message, worker.turns = following, worker.turns + 1
+        slow_kinds, inbox, until = self.pool.slow_kinds, self.inbox, steady() + MAX_TURN_S
+        for others in range(MOST_AT_ONCE - 1, -1, -1):  # how many more may follow
             if slow_kinds and self.kind() in slow_kinds:
                 self._run_slow(worker, message)
                 return
             self.context.run(self.handle, message)
+            if not others or not inbox.events or inbox.turn:
+                return
+            full = len(self.out) >= MAX_UNSENT or self.stopped()
+            if full or steady() > until or not self.judged.only_sends(self.consumer, self, message):
+                return
+            following = inbox.take()
+            if following is None:
+                return
+            message, worker.turns = following, worker.turns + 1
 
     def _run_slow(self, worker: Worker, message: Message) -> None:
         self.pool.hand_over(worker)

@@ -19,8 +19,9 @@ from typing import Any
 from compat.clock import steady
 from compat.engine.connection import STOP, Connection
 from compat.engine.fast import framing
+from compat.engine.fast.framing import MOST_AT_ONCE
 from compat.engine.fast.reading import FLOOD, NO_STEPS, FastInbox, is_small, narrow, read
-from compat.engine.fast.sending import MAX_TURN_S, MOST_AT_ONCE, is_servers_own, is_unchanged, only_sends
+from compat.engine.fast.sending import MAX_TURN_S, is_servers_own, is_unchanged, only_sends
 from compat.engine.fast.write_batching import MAX_HANDLER_S, QUICK, Pace
 from compat.engine.limits import concurrency_of
 from compat.engine.loop import join

@@ -6,20 +6,20 @@ import asyncio
 import functools
 import itertools
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from compat.consumer import AsyncConsumer
-from compat.engine.fast.sending import MOST_AT_ONCE, only_sends
+from compat.engine.fast.framing import MOST_AT_ONCE
+from compat.engine.fast.sending import only_sends
 from compat.generic.websocket import (
     AsyncJsonWebsocketConsumer,
     AsyncWebsocketConsumer,
     JsonWebsocketConsumer,
     WebsocketConsumer,
 )
-from compat.layers import InMemoryChannelLayer, channel_layers
+from compat.layers import InMemoryChannelLayer
 from compat.types import Message
 from tests.support.conversations import Conversation
 from tests.support.waiting import until_async
@@ -170,13 +170,6 @@ MORE = (
 )
 
 
-MORE = (
-    *(Making, Nested, Returning, Getting, Decorated, DecoratedByDefault, closing_over(Own)),
-    *(OwnSend, OwnClose, OwnEncoding, DecoratedSend),
-    *(of_a_module(json=Own), of_a_module(json=json, send=print), of_a_module(json=json, dumps=print)),
-)
-
-
 @pytest.mark.parametrize("kind", MORE)
 def test_a_handler_that_may_do_more_is_not(kind: type) -> None:
     assert not judged(kind())
@@ -201,33 +194,31 @@ def test_nor_is_one_of_a_class_that_somebody_has_patched(monkeypatch: pytest.Mon
 # What it is for
 
 
-@pytest.fixture
-def layer() -> Iterator[InMemoryChannelLayer]:
-    made = InMemoryChannelLayer()
-    channel_layers.register("default", made)
-    yield made
-    channel_layers.unregister("default")
-
-
 class Room(Tutorial):
     groups = ["room"]
 
 
-class Careful(Making):
+class Counting(AsyncWebsocketConsumer):
+    """Has a turn after each message: its handler mentions more than it needs to send."""
+
     groups = ["room"]
     handled = 0
 
     async def chat_message(self, event: Message) -> None:
-        type(self).handled += 1
+        self.handled += 1
         await self.send(text_data=json.dumps({"message": event["message"]}))
 
 
-@pytest.mark.parametrize("count", [1, MOST_AT_ONCE, MOST_AT_ONCE + 1, 50])
-@pytest.mark.parametrize("kind", [Room, Careful, Threaded, ThreadedJson])
-async def test_what_waits_is_sent_in_order(layer: InMemoryChannelLayer, kind: Any, count: int) -> None:
-    clients = [await Conversation(kind.as_asgi()).open() for _ in range(3)]
+async def tell(layer: InMemoryChannelLayer, count: int) -> None:
     for number in range(count):
         await layer.group_send("room", {"type": "chat.message", "message": number})
+
+
+@pytest.mark.parametrize("count", [1, MOST_AT_ONCE, MOST_AT_ONCE + 1, 50])
+@pytest.mark.parametrize("kind", [Room, Counting, Threaded, ThreadedJson])
+async def test_what_waits_is_sent_in_order(layer: InMemoryChannelLayer, kind: Any, count: int) -> None:
+    clients = [await Conversation(kind.as_asgi()).open() for _ in range(3)]
+    await tell(layer, count)
     for client in clients:
         received = [json.loads(await client.receive_from())["message"] for _ in range(count)]
         assert received == list(range(count))
@@ -263,11 +254,6 @@ def watched(app: Any) -> Any:
     return wrapped
 
 
-async def tell(layer: InMemoryChannelLayer, count: int) -> None:
-    for number in range(count):
-        await layer.group_send("room", {"type": "chat.message", "message": number})
-
-
 @pytest.mark.parametrize("changed", ["send", "base_send", "chat_message", "close"])
 async def test_one_that_changes_has_a_turn_after_each(layer: InMemoryChannelLayer, changed: str) -> None:
     """Also if it did nothing but send before."""
@@ -300,8 +286,7 @@ async def test_what_a_middleware_does_with_a_frame_has_its_turn(layer: InMemoryC
 async def test_others_have_their_turn_after_so_many(layer: InMemoryChannelLayer) -> None:
     """The bound holds for a handler that the clock does not end: 40 messages take three turns at least."""
     client = await Conversation(Room.as_asgi()).open()
-    for number in range(40):
-        await layer.group_send("room", {"type": "chat.message", "message": number})
+    await tell(layer, 40)
     seen = [0]
     while seen[-1] < 40 and len(seen) < 1000:
         await asyncio.sleep(0)  # a turn of the loop
