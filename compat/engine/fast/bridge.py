@@ -315,7 +315,8 @@ class Bridge(Unsent):
             following = inbox.take()
             if following is None:
                 return
-            message, worker.turns = following, worker.turns + 1
+            message = following
+            worker.go_on()
 
     def _run_slow(self, worker: Worker, message: Message) -> None:
         self.pool.hand_over(worker)

@@ -73,6 +73,10 @@ class Worker:
         self.connection: Runnable | None = None
         """The connection whose handler it runs, or None."""
 
+    def go_on(self) -> None:
+        """Note that a handler begins here: this worker is not stuck."""
+        self.turns += 1
+
 
 class Home:
     """The event loop that asgiref's ``async_to_sync`` uses in the thread of a handler.
@@ -286,7 +290,7 @@ class Pool:
                 if not self._woken(worker):
                     return
                 continue
-            worker.turns += 1
+            worker.go_on()
             worker.connection = connection
             connection.run_next(worker)
             worker.connection = None
