@@ -10,12 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import functools
 import threading
-import time
-from collections.abc import Callable
-from typing import Any
 
 from compat import db, logs
 from compat.clock import steady
@@ -23,12 +19,9 @@ from compat.engine.connection import CLOSE_TIMEOUT_S, Connection
 from compat.engine.contracts import PLACE, SyncHandlers
 from compat.engine.cursors import Progress
 from compat.engine.fast import framing
-from compat.engine.fast.framing import MOST_AT_ONCE
-from compat.engine.fast.pool import TICK_S, Worker, pool_of
-from compat.engine.fast.sending import MAX_TURN_S, Judged
+from compat.engine.fast.handling import MAX_UNSENT, Handling
+from compat.engine.fast.pool import Worker, pool_of
 from compat.engine.fast.sync_inbox import SyncInbox
-from compat.engine.fast.thread_locals import enter
-from compat.engine.fast.unsent import Unsent
 from compat.engine.mailbox import settle
 from compat.engine.reader import TaskReader
 from compat.engine.scheduler import Scheduler
@@ -40,40 +33,27 @@ from compat.types import Message
 
 __all__ = ["Bridge"]
 
-MAX_UNSENT = 64
-"""The number of unsent frames at which ``send()`` blocks the handler."""
 
-
-class Bridge(Unsent):
+class Bridge(Handling):
     """One sync consumer's connection: its inbox, its queue of frames to send, its token and its context."""
 
     __slots__ = (
-        *("busy", "closing", "connection", "consumer", "context", "draining", "error", "finished"),
-        *("given_up", "handle", "home", "hurried", "inbox", "judged", "nested", "pool"),
-        *("touched", "waiter", "worker"),
+        *("busy", "connection", "draining", "error", "finished", "given_up", "hurried", "touched"),
+        *("waiter", "worker"),
     )
 
     def __init__(self, consumer: SyncHandlers, socket: Socket, scheduler: Scheduler) -> None:
         loop = socket.loop
-        super().__init__(socket)
-        self.consumer = consumer
-        self.pool = pool_of(loop)
+        super().__init__(consumer, socket, pool_of(loop))
         self.inbox = SyncInbox(loop, scheduler, self)
         self.busy = threading.Lock()
         """The token: its holder runs a handler, or has queued the connection for a worker."""
-        self.context = contextvars.copy_context()
-        self.handle: Callable[[Message], None]
-        self.home: int = 0
-        """The identifier of the thread that ran the last handler."""
-        self.nested: list[Any] = []
-        """The tasks that ``async_to_sync`` in a handler runs on the loop (asgiref's task context)."""
         self.worker: Worker | None = None
         self.waiter: asyncio.Future[None] | None = None
         self.connection: Connection | None = None
         """The consumer's connection while it runs, else None."""
         self.error: Exception | None = None
-        self.judged = Judged()
-        self.touched = self.finished = self.closing = False
+        self.touched = self.finished = False
         self.draining = self.hurried = self.given_up = False
 
     # On the loop
@@ -107,7 +87,7 @@ class Bridge(Unsent):
             return False
         inbox = self.inbox
         self.write_out()
-        if self.out or self.stopped() or inbox.space is not None or inbox.failure is not None:
+        if self.out or self.stopped() or inbox.failure is not None:
             return False
         self.tell_room()
         if inbox.events or inbox.frame is not None:
@@ -239,7 +219,7 @@ class Bridge(Unsent):
     async def call(self, message: Message) -> None:
         """Run the handler of ``message`` in a thread after ``idle``, when no other handler runs."""
         # A running thread cannot be cancelled, but a task that waits for it can, hence ``whole``.
-        await whole(self.pool.loop.run_in_executor(self.pool.threads(), self._run_alone, message))
+        await whole(self.pool.loop.run_in_executor(self.pool.threads(), self.handle_alone, message))
 
     # In worker threads
 
@@ -277,7 +257,7 @@ class Bridge(Unsent):
         inbox, pool = self.inbox, self.pool
         self.worker = worker
         try:
-            self._run_next(worker)
+            self.handle_next(worker)
         except StopConsumer:
             self.finished = True
         except Exception as error:  # noqa: BLE001 - what a handler raises ends this consumer, and only it
@@ -287,7 +267,7 @@ class Bridge(Unsent):
             self.error = interrupted_by(error)
         finally:
             self.worker = None
-            if self.stopped() or inbox.space is not None or inbox.failure is not None:
+            if self.stopped() or inbox.failure is not None:
                 self._touch()
             self.busy.release()
         if self.closing:
@@ -296,45 +276,6 @@ class Bridge(Unsent):
         elif (inbox.events or inbox.frame is not None) and len(self.out) < MAX_UNSENT and not self.stopped():
             if self.busy.acquire(blocking=False):
                 pool.after_a_turn(self)
-
-    def _run_next(self, worker: Worker) -> None:
-        if len(self.out) >= MAX_UNSENT or self.closing or (message := self.inbox.take()) is None:
-            return
-        self.home = enter(self.pool.home, self.home, self.context, self.nested)
-        slow_kinds, inbox, until = self.pool.slow_kinds, self.inbox, steady() + MAX_TURN_S
-        for others in range(MOST_AT_ONCE - 1, -1, -1):  # how many more may follow
-            if slow_kinds and self.kind() in slow_kinds:
-                self._run_slow(worker, message)
-                return
-            self.context.run(self.handle, message)
-            if not others or not inbox.events or inbox.turn:
-                return
-            full = len(self.out) >= MAX_UNSENT or self.stopped()
-            if full or steady() > until or not self.judged.only_sends(self.consumer, self, message):
-                return
-            following = inbox.take()
-            if following is None:
-                return
-            message = following
-            worker.go_on()
-
-    def _run_slow(self, worker: Worker, message: Message) -> None:
-        self.pool.hand_over(worker)
-        began = time.perf_counter()
-        self.context.run(self.handle, message)
-        if time.perf_counter() - began < TICK_S:
-            self.pool.slow_kinds.discard(self.kind())
-
-    def kind(self) -> tuple[type, Any] | None:
-        """Return the class and message type of the handler that runs; None if the connection has ended."""
-        consumer, inbox = getattr(self, "consumer", None), getattr(self, "inbox", None)
-        message = None if consumer is None or inbox is None else inbox.current
-        kind = None if message is None else message.get("type")
-        return (type(consumer), kind) if isinstance(kind, str) else None
-
-    def _run_alone(self, message: Message) -> None:
-        self.home = enter(self.pool.home, self.home, self.context, self.nested)
-        self.context.run(guarded, self.consumer.dispatch, message)
 
     def _parted(self, error: Exception) -> bool:
         """Return True if ``error`` only means that the client has left; the next message is handled then."""

@@ -3,10 +3,13 @@
 A connection is in its loop's queue at most once; a lock is its token. A worker takes a connection, handles
 its next message, releases the token, and takes the next connection. A connection with more messages is queued
 again after a turn of the event loop, so that a task that one handler has started begins before the next
-handler runs. Normally one worker runs. Others are woken only if it is stuck in a handler, which a tick
-detects, because more threads compete for the GIL. Before a handler of a message type that was slow, another
-worker takes the queue. A worker whose handler waits for a client to read does not count among the
-``CHANNEL_THREADS``, so such clients delay no others.
+handler runs. A worker waits for that turn if the handler of a client's frame has used the loop and the next
+frame is there: so what a client sends to a room in a row reaches each member in one turn of its own.
+
+Normally one worker runs. Others are woken only if it is stuck in a handler, which a tick detects, because
+more threads compete for the GIL. Before a handler of a message type that was slow, another worker takes the
+queue. A worker whose handler waits for a client to read does not count among the ``CHANNEL_THREADS``, so such
+clients delay no others.
 
 A worker enters asgiref once per busy period, so ``async_to_sync`` in a handler finds the event loop in the
 documented way. After that it stays parked for a moment, because waking it is cheaper than entering again.
@@ -18,13 +21,14 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 from asgiref.sync import sync_to_async
 
 from compat.clock import steady
+from compat.engine.fast.thread_locals import Home
 from compat.engine.scheduler import made_for
 from compat.engine.shielding import begun
 from compat.engine.threads import executor, own_threads, thread_limit
@@ -57,6 +61,13 @@ class Runnable(Protocol):
         """Wake the connection's task, to send frames or to end; called on the event loop."""
 
 
+class Place(Protocol):
+    """The place for a client's frame in its inbox."""
+
+    def free_frame(self) -> None:
+        """Have the reader of the socket bring the next frame; called on the event loop."""
+
+
 class Worker:
     """The state of one worker thread, which the event loop reads."""
 
@@ -78,37 +89,24 @@ class Worker:
         self.turns += 1
 
 
-class Home:
-    """The event loop that asgiref's ``async_to_sync`` uses in the thread of a handler.
-
-    The thread waits until its task has ended, so ``create_task`` makes sure that the task begins.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-
-    def create_task(self, coroutine: Coroutine[Any, Any, Any]) -> None:
-        """Create a task that begins even if ``asyncio.run()`` ends and cancels all tasks before."""
-        begun(self._loop, coroutine)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._loop, name)
-
-
 class Pool:
     """The ready queue of one event loop and the workers that drain it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self.home = Home(loop)
+        self.home = Home(loop, self._used)
         self.size = thread_limit()
         self.ready: deque[Runnable] = deque()
         self.again: deque[Runnable] = deque()
         """Connections with more messages, whose token is held; they are queued after a turn of the loop."""
         self.turning = False
         """True while ``_turn`` is scheduled for the connections in ``again``."""
+        self.entered = 0
+        """How often handlers have used the loop."""
         self.touched: deque[Runnable] = deque()
-        """Connections whose task must be woken: to send frames, to end, or to free the place for a frame."""
+        """Connections whose task must be woken: to send frames, or to end."""
+        self.vacant: deque[Place] = deque()
+        """Places whose frame has been taken while the reader waited for that."""
         self.lock = threading.Lock()
         """Held to change ``active``, and while a worker decides to leave, so that no wake-up is lost."""
         self.active: set[Worker] = set()
@@ -199,12 +197,23 @@ class Pool:
     def flush(self) -> None:
         """Wake the tasks of the touched connections, which may write; the rest in the next turn."""
         self.flushing = False
+        self.free_places()
         until = steady() + SLICE_S
         while self.touched:
             self.touched.popleft().wake()
             if steady() > until:  # workers go on meanwhile, and touch others
                 self.flush_soon()
                 break
+
+    def _used(self) -> None:
+        """A handler uses the loop, which has a moment for what waits for it."""
+        self.entered += 1
+        self.free_places()
+
+    def free_places(self) -> None:
+        """Have the readers bring the next frames of clients whose last one has been taken."""
+        while self.vacant:
+            self.vacant.popleft().free_frame()
 
     def _turn(self) -> None:
         """Queue the connections in ``again`` two turns from now.
@@ -232,13 +241,20 @@ class Pool:
             self.turning = True
             self._soon(self._turn)
 
+    def await_turn(self) -> bool:
+        """Wait for a turn of the loop, as ``after_a_turn``; return False if it has not come within a tick."""
+        over = threading.Lock()
+        over.acquire()
+        self._soon(self.loop.call_soon, self.loop.call_soon, over.release)
+        return over.acquire(timeout=TICK_S)
+
     def flush_soon(self) -> None:
-        """Have the loop wake the tasks of the touched connections."""
-        if self.touched and not self.flushing:
+        """Have the loop wake the tasks of the touched connections, and bring further frames."""
+        if (self.touched or self.vacant) and not self.flushing:
             self.flushing = True
             self._soon(self.flush)
 
-    def _soon(self, callback: Callable[..., None], *args: Any) -> None:
+    def _soon(self, callback: Callable[..., object], *args: Any) -> None:
         try:
             self.loop.call_soon_threadsafe(callback, *args)
         except RuntimeError:

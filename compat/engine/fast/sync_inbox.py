@@ -7,6 +7,7 @@ from collections import deque
 from typing import Protocol
 
 from compat.engine.events import One
+from compat.engine.fast.pool import Pool
 from compat.engine.inbox import Inbox
 from compat.engine.scheduler import Scheduler
 from compat.types import Message
@@ -15,7 +16,9 @@ __all__ = ["SyncInbox"]
 
 
 class Bridge(Protocol):
-    """The methods of a ``fast.bridge.Bridge`` that this module calls."""
+    """What this module uses of a ``fast.bridge.Bridge``."""
+
+    pool: Pool
 
     def schedule(self) -> bool:
         """Queue the connection for a worker; return False if that is not needed."""
@@ -46,8 +49,9 @@ class SyncInbox(Inbox):
         return True
 
     def wake(self) -> None:
-        """Queue the connection for a worker."""
-        self.bridge.schedule()
+        """Queue the connection for a worker, unless one has taken the message already."""
+        if self.events or self.frame is not None:
+            self.bridge.schedule()
 
     def put_frame(self, frame: Message) -> bool:
         """Store a client frame as ``Inbox.put_frame`` does, and queue the connection for a worker."""
@@ -60,7 +64,7 @@ class SyncInbox(Inbox):
             super().free_frame()
 
     def _freed(self) -> None:
-        pass  # this runs in a worker; the loop wakes the reader
+        self.bridge.pool.vacant.append(self)  # this runs in a worker; the loop wakes the reader
 
     def _failed(self) -> None:
         self.bridge.wake()

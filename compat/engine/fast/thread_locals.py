@@ -6,23 +6,46 @@ uses, and ``_restore_context`` makes the values of a ``Local`` visible on anothe
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import os
 import threading
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from asgiref import sync as asgiref_sync
 from asgiref.sync import SyncToAsync
 
 from compat.engine.fast import leave_out
+from compat.engine.shielding import begun
 
-__all__ = ["enter"]
+__all__ = ["Home", "enter"]
 
 if not hasattr(SyncToAsync, "threadlocal"):
     leave_out("bridge", "asgiref keeps no event loop for the threads of SyncToAsync")
 
 LOCAL = "asgiref.local"
 """The name of the context variables behind asgiref's ``Local``."""
+
+
+class Home:
+    """The event loop that asgiref's ``async_to_sync`` uses in the thread of a handler.
+
+    The thread waits until its task has ended, so ``create_task`` makes sure that the task begins. ``used()``
+    is called there each time.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, used: Callable[[], None]) -> None:
+        self._loop = loop
+        self._used = used
+
+    def create_task(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Create a task that begins even if ``asyncio.run()`` ends and cancels all tasks before."""
+        self._used()
+        begun(self._loop, coroutine)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
 
 
 def enter(loop: Any, last: int, context: contextvars.Context, nested: list[Any]) -> int:

@@ -1,0 +1,104 @@
+"""What one turn of a worker does for a sync consumer: it handles one message, or as many as may follow."""
+
+from __future__ import annotations
+
+import contextvars
+import time
+from collections.abc import Callable
+from typing import Any
+
+from compat.clock import steady
+from compat.engine.contracts import SyncHandlers
+from compat.engine.fast.framing import MOST_AT_ONCE
+from compat.engine.fast.pool import TICK_S, Pool, Worker
+from compat.engine.fast.sending import MAX_TURN_S, Judged
+from compat.engine.fast.thread_locals import enter
+from compat.engine.fast.unsent import Unsent
+from compat.engine.inbox import Inbox
+from compat.engine.socket import Socket
+from compat.engine.threads import guarded
+from compat.types import Message
+
+__all__ = ["MAX_UNSENT", "Handling"]
+
+MAX_UNSENT = 64
+"""The number of unsent frames at which ``send()`` blocks the handler."""
+
+MAX_GATHERED_S = 0.002
+"""How long a worker goes on with a client whose frames are sent to others, while these wait."""
+
+
+class Handling(Unsent):
+    """Base of ``Bridge``."""
+
+    __slots__ = ("closing", "consumer", "context", "handle", "home", "inbox", "judged", "nested", "pool")
+
+    inbox: Inbox
+
+    def __init__(self, consumer: SyncHandlers, socket: Socket, pool: Pool) -> None:
+        super().__init__(socket)
+        self.consumer = consumer
+        self.pool = pool
+        self.context = contextvars.copy_context()
+        self.handle: Callable[[Message], None]
+        self.home: int = 0
+        """The identifier of the thread that ran the last handler."""
+        self.nested: list[Any] = []
+        """The tasks that ``async_to_sync`` in a handler runs on the loop (asgiref's task context)."""
+        self.judged = Judged()
+        self.closing = False
+
+    def stopped(self) -> bool:
+        """Return True if no further message will be handled."""
+        raise NotImplementedError
+
+    def handle_next(self, worker: Worker) -> None:
+        """Handle a message, and those that may follow in the same turn; called in a worker thread.
+
+        They are the messages behind one whose handler only sends, and the frames of a client behind one whose
+        handler has used the loop.
+        """
+        if len(self.out) >= MAX_UNSENT or self.closing or (message := self.inbox.take()) is None:
+            return
+        self.home = enter(self.pool.home, self.home, self.context, self.nested)
+        pool, inbox, began = self.pool, self.inbox, steady()
+        until = began + MAX_TURN_S
+        for others in range(MOST_AT_ONCE - 1, -1, -1):  # how many more may follow
+            if pool.slow_kinds and self.kind() in pool.slow_kinds:
+                self._run_slow(worker, message)
+                return
+            entered = pool.entered
+            self.context.run(self.handle, message)
+            if not others or not (inbox.events or inbox.frame is not None) or self.stopped():
+                return
+            if inbox.turn:  # that was a frame
+                if pool.entered == entered or steady() - began > MAX_GATHERED_S or not pool.await_turn():
+                    return
+                self.home = enter(pool.home, self.home, self.context, self.nested)
+                until = steady() + MAX_TURN_S
+            elif steady() > until or not self.judged.only_sends(self.consumer, self, message):
+                return
+            following = None if len(self.out) >= MAX_UNSENT else inbox.take()
+            if following is None:
+                return
+            message = following
+            worker.go_on()
+
+    def _run_slow(self, worker: Worker, message: Message) -> None:
+        self.pool.hand_over(worker)
+        began = time.perf_counter()
+        self.context.run(self.handle, message)
+        if time.perf_counter() - began < TICK_S:
+            self.pool.slow_kinds.discard(self.kind())
+
+    def kind(self) -> tuple[type, Any] | None:
+        """Return the class and message type of the handler that runs; None if the connection has ended."""
+        consumer, inbox = getattr(self, "consumer", None), getattr(self, "inbox", None)
+        message = None if consumer is None or inbox is None else inbox.current
+        kind = None if message is None else message.get("type")
+        return (type(consumer), kind) if isinstance(kind, str) else None
+
+    def handle_alone(self, message: Message) -> None:
+        """Handle a message outside the queue; called in a thread while no other handler runs."""
+        self.home = enter(self.pool.home, self.home, self.context, self.nested)
+        self.context.run(guarded, self.consumer.dispatch, message)

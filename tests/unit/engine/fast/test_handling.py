@@ -1,0 +1,154 @@
+"""How many messages a worker handles for one connection before others have their turn."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync, sync_to_async
+
+from compat.engine.fast import handling
+from compat.engine.fast import pool as pool_module
+from compat.engine.fast.framing import MOST_AT_ONCE
+from compat.generic.websocket import WebsocketConsumer
+from compat.layers import InMemoryChannelLayer
+from tests.support.conversations import Conversation
+from tests.support.waiting import until_async
+
+GROUP = "room"
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine does not decide which of the limits is met."""
+    monkeypatch.setattr(pool_module, "TICK_S", 20.0)
+    monkeypatch.setattr(handling, "MAX_GATHERED_S", 20.0)
+
+
+class Member(WebsocketConsumer):
+    """Sends a text to the room as soon as the client's next one is there, for as many as are announced."""
+
+    groups = (GROUP,)
+    handled: list[str]
+    uses_loop = True
+
+    def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        self.handled.append(f"frame {text_data}")
+        if self.uses_loop:
+            async_to_sync(self.spread)(text_data)
+        else:
+            self.inbox_of_client()
+
+    async def spread(self, text: str) -> None:
+        await self.channel_layer.group_send(GROUP, {"type": "room.message", "text": text})
+        if not text.endswith("last"):
+            await until_async(lambda: self.inbox_of_client().frame is not None, "the next frame is there")
+
+    def inbox_of_client(self) -> Any:
+        return self.base_send.__self__.inbox  # type: ignore[attr-defined]  # the bridge's
+
+    def room_message(self, event: dict[str, Any]) -> None:
+        self.handled.append(f"event {event['text']}")
+        self.send(text_data=event["text"])
+
+
+async def opened(**attributes: Any) -> tuple[list[str], Conversation, Conversation]:
+    """Return what is handled, in order; and a sender, and a member of its room that does not send."""
+    handled: list[str] = []
+    room = type("Room", (Member,), {"handled": handled, **attributes}).as_asgi()
+    alone = type("Alone", (Member,), {"handled": handled, "groups": (), **attributes}).as_asgi()
+    return handled, await Conversation(alone).open(), await Conversation(room).open()
+
+
+@pytest.mark.usefixtures("layer", "patient")
+@pytest.mark.parametrize("count", [1, 2, 3, MOST_AT_ONCE - 1, MOST_AT_ONCE])
+async def test_what_a_client_sends_in_a_row_reaches_the_room_in_one_turn(count: int) -> None:
+    handled, sender, member = await opened()
+    texts = [str(number) for number in range(count - 1)] + ["last"]
+    for text in texts:
+        await sender.send_to(text_data=text)
+    assert [await member.receive_from(timeout=20) for _ in texts] == texts
+    assert handled == [f"frame {text}" for text in texts] + [f"event {text}" for text in texts]
+    await sender.disconnect()
+    await member.disconnect()
+
+
+@pytest.mark.usefixtures("layer", "patient")
+async def test_after_so_many_frames_the_others_have_their_turn() -> None:
+    handled, sender, member = await opened()
+    texts = [str(number) for number in range(MOST_AT_ONCE)] + ["last"]
+    for text in texts:
+        await sender.send_to(text_data=text)
+    assert [await member.receive_from(timeout=20) for _ in texts] == texts
+    assert handled.index("event 0") == MOST_AT_ONCE
+    await sender.disconnect()
+    await member.disconnect()
+
+
+@pytest.mark.usefixtures("layer")
+async def test_frames_whose_handlers_take_long_are_handled_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "TICK_S", 20.0)
+    monkeypatch.setattr(handling, "MAX_GATHERED_S", 0.0)
+    handled, sender, member = await opened()
+    for text in ("0", "1", "last"):
+        await sender.send_to(text_data=text)
+    assert [await member.receive_from(timeout=20) for _ in range(3)] == ["0", "1", "last"]
+    assert handled == ["frame 0", "event 0", "frame 1", "event 1", "frame last", "event last"]
+    await sender.disconnect()
+    await member.disconnect()
+
+
+@pytest.mark.usefixtures("layer", "patient")
+async def test_what_a_handler_has_begun_runs_before_the_next_frame_is_handled() -> None:
+    order: list[str] = []
+
+    async def note(text: str) -> None:
+        order.append(f"task {text}")
+
+    async def begin(consumer: Any, text: str) -> None:
+        if text != "last":
+            await until_async(lambda: consumer.inbox_of_client().frame is not None, "the next frame is there")
+        asyncio.get_running_loop().call_soon(asyncio.ensure_future, note(text))
+
+    class Beginning(Member):
+        groups = ()
+
+        def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            order.append(f"frame {text_data}")
+            async_to_sync(begin)(self, text_data)
+            if text_data == "last":
+                self.send(text_data="done")
+
+    client = await Conversation(Beginning.as_asgi()).open()
+    for text in ("0", "1", "last"):
+        await client.send_to(text_data=text)
+    assert await client.receive_from(timeout=20) == "done"
+    assert order == ["frame 0", "task 0", "frame 1", "task 1", "frame last", "task last"]
+    await client.disconnect()
+
+
+@pytest.mark.usefixtures("patient")
+async def test_each_handler_finds_the_loop(layer: InMemoryChannelLayer) -> None:
+    """asgiref forgets a thread's loop for a while in ``sync_to_async``."""
+    loops: list[Any] = []
+
+    async def asynchronous(consumer: Any, text: str) -> None:
+        loops.append(asyncio.get_running_loop())
+        await sync_to_async(loops.append)(None)
+        if text != "last":
+            await until_async(lambda: consumer.inbox_of_client().frame is not None, "the next frame is there")
+
+    class Nesting(Member):
+        groups = ()
+
+        def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            async_to_sync(asynchronous)(self, text_data or "")
+            self.send(text_data=text_data)
+
+    client = await Conversation(Nesting.as_asgi()).open()
+    for text in ("0", "1", "last"):
+        await client.send_to(text_data=text)
+    assert [await client.receive_from(timeout=20) for _ in range(3)] == ["0", "1", "last"]
+    assert loops == [asyncio.get_running_loop(), None] * 3
+    await client.disconnect()
