@@ -19,8 +19,8 @@ from compat.engine.fast.framing import frame_of, goes_plain, is_open
 from compat.engine.fast.write_batching import readiness_of
 from compat.engine.mailbox import settle
 from compat.engine.parts import framed_by
+from compat.engine.stepping import start
 from compat.resume.owner import Owner
-from compat.resume.stepping import start
 from compat.resume.wire import MARK
 from compat.types import Message, Send
 

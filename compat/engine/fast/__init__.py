@@ -11,8 +11,8 @@ the check fails.
     framing         makes a frame once for all its clients     instead of the server for each client
     bridge          runs many sync consumers in one thread     instead of ``engine.threads``
 
-The other parts need ``scheduling``. The module ``conversation`` is the loop of ``reading``; ``pool``,
-``sync_inbox`` and ``thread_locals`` belong to ``bridge``.
+The other parts need ``scheduling``. The module ``conversation`` is the loop of ``reading``, and
+``at_once`` belongs to it; ``handling``, ``pool``, ``sync_inbox`` and ``thread_locals`` belong to ``bridge``.
 """
 
 from __future__ import annotations

@@ -19,9 +19,9 @@ from typing import Any
 from compat.clock import steady
 from compat.engine.connection import STOP, Connection
 from compat.engine.fast import framing
-from compat.engine.fast.framing import MOST_AT_ONCE
+from compat.engine.fast.at_once import AtOnce
 from compat.engine.fast.reading import FLOOD, NO_STEPS, FastInbox, is_small, narrow, read
-from compat.engine.fast.sending import MAX_TURN_S, is_servers_own, is_unchanged, only_sends
+from compat.engine.fast.sending import is_servers_own, only_sends
 from compat.engine.fast.write_batching import MAX_HANDLER_S, QUICK, Pace
 from compat.engine.limits import concurrency_of
 from compat.engine.loop import join
@@ -51,9 +51,8 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
     inbox, dispatch, handlers = connection.inbox, connection.dispatch, connection.handlers
     assert isinstance(inbox, FastInbox)
     pace = _paces.get(type(consumer)) or _paces.setdefault(type(consumer), Pace())
-    gathered, number, began, until, in_a_row, in_turn = inbox.scheduler.bursts, 0, 0.0, 0.0, 0, 0
+    gathered, number, began, in_a_row = inbox.scheduler.bursts, 0, 0.0, 0
     judged: str | None = None
-    sends = False
     handling: Any = None
     burst = None
     fresh = True
@@ -88,16 +87,11 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
                         if in_a_row == FLOOD:
                             in_a_row = 0
                             narrow(protocol)
-                    goes_on = sends and not inbox.turn and in_turn < MOST_AT_ONCE - 1 and steady() <= until
-                    if goes_on and not in_turn:
-                        goes_on = consumer.base_send is consumer._own_send and is_unchanged(consumer, judged)
-                    in_turn = in_turn + 1 if goes_on else 0
-                    if not in_turn:
-                        inbox.pause()
-                        yield
+                    inbox.pause()
+                    yield
                 message = inbox.take()
             else:
-                message, in_a_row, in_turn = None, 0, 0
+                message, in_a_row = None, 0
             while message is None:
                 if burst is not None:
                     burst.end()
@@ -112,7 +106,9 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
                 inbox.wait_for(awaited)
                 awaited._asyncio_future_blocking = True  # a task requires this of a yielded future
                 yield awaited
-                if reader.by_queue and not inbox.events and awaited.done():
+                if inbox.begun is not None:
+                    message = inbox.current
+                elif reader.by_queue and not inbox.events and awaited.done():
                     message = yield from reader.coroutine
                     reader.returned(message)
                 else:
@@ -129,11 +125,16 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
                         burst = gathered.begin(protocol, inbox, steady(), pace)
             name = None if handlers is None else handlers.get(message.get("type"))
             if name is not judged and not inbox.turn:
-                judged = name
-                sends = only_sends(consumer, name) and is_servers_own(connection.socket.raw_send)
-            if sends and not in_turn and inbox.events:
-                until = steady() + MAX_TURN_S
-            handling = dispatch(message) if name is None else getattr(consumer, name)(message)
+                judged, at_once = name, None
+                if timing is None and tracing is None and reader is not NO_STEPS and name is not None:
+                    if only_sends(consumer, name) and is_servers_own(connection.socket.raw_send):
+                        at_once = AtOnce(consumer, message["type"], name, pace)
+                inbox.handle_by(at_once)
+            if inbox.begun is not None:
+                handling = inbox.begun
+                inbox.go_on_with(None)
+            else:
+                handling = dispatch(message) if name is None else getattr(consumer, name)(message)
             if handling.__class__ is not CoroutineType:
                 handling = _awaited(handling)
             if timing is not None:

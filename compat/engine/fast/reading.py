@@ -20,8 +20,9 @@ from socket import SO_RCVBUF, SOL_SOCKET
 from typing import Any
 
 from compat.engine.contracts import Consumer, Resumed
-from compat.engine.events import NOTHING
+from compat.engine.events import BETWEEN, NOTHING
 from compat.engine.fast import leave_out
+from compat.engine.fast.at_once import AtOnce
 from compat.engine.fast.framing import pass_frames
 from compat.engine.fast.scheduling import Rounds
 from compat.engine.inbox import Inbox
@@ -48,13 +49,17 @@ _GET = getattr(asyncio.Queue.get, "__code__", None)
 class FastInbox(Inbox):
     """An inbox whose task may wait for the socket's future instead of a future of the inbox."""
 
-    __slots__ = ("passer", "reader")
+    __slots__ = ("at_once", "begun", "passer", "reader")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, scheduler: Rounds) -> None:
         super().__init__(loop, scheduler)
         self.reader: StepReader | None = None
         self.passer: Consumer | None = None
         """The consumer, if finished frames for it need not wake its task."""
+        self.at_once: AtOnce | None = None
+        """Handles messages of one type without the task, if their handler only sends."""
+        self.begun: Any = None
+        """The rest of a handler that ``at_once`` has begun; the task goes on with it."""
 
     def read_by(self, reader: StepReader | None) -> None:
         """Read the client's messages through ``reader`` from now on; None stops reading."""
@@ -63,6 +68,10 @@ class FastInbox(Inbox):
     def pass_by(self, consumer: Consumer | None) -> None:
         """Send finished frames, which come while the task waits for the socket, in place of ``consumer``."""
         self.passer = consumer
+
+    def handle_by(self, at_once: AtOnce | None) -> None:
+        """Have ``at_once`` handle messages that come while the task waits for the socket."""
+        self.at_once = at_once
 
     def waiting(self) -> Awaitable[Any]:
         """Return an awaitable to wait for after ``take()`` returned None; raise the error of ``fail``."""
@@ -78,6 +87,10 @@ class FastInbox(Inbox):
             awaited = reader.awaited
             if awaited is not None and awaited.done() and (frame := reader.step()) is not None:
                 self.put_frame(frame)
+        if self.turn and self.at_once is not None and self.events and self.cursors is None:
+            if not self.at_once.handles(self) and self.begun is not None:
+                self.waiter = None
+                return self.current
         return Inbox.take(self)
 
     def wake(self) -> bool | None:
@@ -85,9 +98,11 @@ class FastInbox(Inbox):
         reader, waiter = self.reader, self.waiter
         if reader is None or waiter is None or waiter is not reader.awaited:
             return super().wake()
-        events = self.events
-        if events and events[0][1].get("type") == "websocket.send" and self._pass_on(waiter):
-            return True
+        if self.events and self.cursors is None and not waiter.done():
+            if self.at_once is not None and self.at_once.handles(self):
+                return True
+            if self.passer is not None and self._pass_on(self.passer):
+                return True
         self.waiter = None
         if not waiter.done():
             callbacks: list[Any] | None = waiter._callbacks
@@ -99,18 +114,48 @@ class FastInbox(Inbox):
                     return self.waiter is not None
         return None
 
-    def _pass_on(self, waiter: Future[Any]) -> bool:
+    def take_event(self, kind: object, now: float) -> Message | None:
+        """Return the message of the next event; None if it is too late at ``now``, or of another type."""
+        events = self.events
+        deadline, message, copy = events[0]
+        if deadline <= now or message.get("type") != kind:
+            return None
+        if isinstance(events, tuple):
+            self.events = NOTHING
+        else:
+            events.popleft()
+        self.current = message = message if copy is None else copy()
+        self.due, self.turn = deadline, False
+        return message
+
+    def go_on_with(self, begun: Awaitable[None] | None) -> None:
+        """Have the task go on with the handler of the current message."""
+        self.begun = begun
+
+    def taken(self) -> None:
+        """Messages have been handled while the task waits: it is woken for those that are left."""
+        self.current = BETWEEN
+        if self.events:
+            self.scheduler.call(self, self.is_half_full())
+            return
+        self.events = NOTHING
+        if self.capacity > self.room:
+            self.capacity = self.room
+        if self.drained is not None:
+            self._tell_drained()
+
+    def _pass_on(self, consumer: Consumer) -> bool:
         """Send the finished frames that come first; return True if nothing is left for the task."""
-        if self.passer is None or waiter.done() or self.cursors is not None:
+        if not self.events or self.events[0][1].get("type") != "websocket.send":
             return False
-        passed = pass_frames(self.passer, self.events)
+        passed = pass_frames(consumer, self.events)
         if passed < len(self.events):
             events = self.own()
             for _ in range(passed):
                 events.popleft()
             return False
-        self.events, self.capacity = NOTHING, min(self.capacity, self.room)
-        self._tell_drained()
+        self.events = NOTHING
+        self.taken()
         return True
 
 
@@ -193,6 +238,7 @@ class StepReader:
         self.awaited = None
         self.inbox.read_by(None)  # breaks reference cycles, so the garbage collector is not needed
         self.inbox.pass_by(None)
+        self.inbox.handle_by(None)
         if coroutine is not None:
             coroutine.close()
 

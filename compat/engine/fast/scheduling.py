@@ -22,6 +22,7 @@ from compat.clock import steady, timers_run
 from compat.engine.fast import PARTS
 from compat.engine.fast.write_batching import Bursts
 from compat.engine.scheduler import Reader, Scheduler
+from compat.engine.stepping import Stepper
 
 __all__ = ["Pause", "Rounds"]
 
@@ -67,6 +68,7 @@ class Rounds(Scheduler):
         "scheduled",
         "seen",
         "share",
+        "stepper",
         "timer",
         "turns",
         "urgent",
@@ -80,6 +82,7 @@ class Rounds(Scheduler):
         self.done: asyncio.Future[None] = loop.create_future()
         """A future that is done."""
         self.done.set_result(None)
+        self.stepper = Stepper()
         self.bursts = Bursts(loop, used="write_batching" in parts)
         """The frames of the readers' connections."""
         self.called: set[Reader] = set()

@@ -17,7 +17,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 
 from compat.consumer import SyncConsumer
 from compat.engine.fast import pool as pool_module
-from compat.engine.fast.bridge import MAX_UNSENT
+from compat.engine.fast.handling import MAX_UNSENT
 from compat.engine.fast.pool import TICK_S, Worker, pool_of
 from compat.engine.threads import executor, thread_limit
 from compat.exceptions import ImproperlyConfigured, StopConsumer

@@ -27,18 +27,14 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Member(WebsocketConsumer):
-    """Sends a text to the room as soon as the client's next one is there, for as many as are announced."""
+    """Sends a text to the room, and returns when the client's next one is there; "last" is the last one."""
 
-    groups = (GROUP,)
+    groups: Any = (GROUP,)
     handled: list[str]
-    uses_loop = True
 
     def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         self.handled.append(f"frame {text_data}")
-        if self.uses_loop:
-            async_to_sync(self.spread)(text_data)
-        else:
-            self.inbox_of_client()
+        async_to_sync(self.spread)(text_data or "")
 
     async def spread(self, text: str) -> None:
         await self.channel_layer.group_send(GROUP, {"type": "room.message", "text": text})
@@ -46,19 +42,20 @@ class Member(WebsocketConsumer):
             await until_async(lambda: self.inbox_of_client().frame is not None, "the next frame is there")
 
     def inbox_of_client(self) -> Any:
-        return self.base_send.__self__.inbox  # type: ignore[attr-defined]  # the bridge's
+        bridge: Any = self.base_send
+        return bridge.__self__.inbox
 
     def room_message(self, event: dict[str, Any]) -> None:
         self.handled.append(f"event {event['text']}")
         self.send(text_data=event["text"])
 
 
-async def opened(**attributes: Any) -> tuple[list[str], Conversation, Conversation]:
+async def opened() -> tuple[list[str], Conversation, Conversation]:
     """Return what is handled, in order; and a sender, and a member of its room that does not send."""
     handled: list[str] = []
-    room = type("Room", (Member,), {"handled": handled, **attributes}).as_asgi()
-    alone = type("Alone", (Member,), {"handled": handled, "groups": (), **attributes}).as_asgi()
-    return handled, await Conversation(alone).open(), await Conversation(room).open()
+    room: Any = type("Room", (Member,), {"handled": handled})
+    alone: Any = type("Alone", (Member,), {"handled": handled, "groups": ()})
+    return handled, await Conversation(alone.as_asgi()).open(), await Conversation(room.as_asgi()).open()
 
 
 @pytest.mark.usefixtures("layer", "patient")
@@ -116,7 +113,7 @@ async def test_what_a_handler_has_begun_runs_before_the_next_frame_is_handled() 
 
         def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
             order.append(f"frame {text_data}")
-            async_to_sync(begin)(self, text_data)
+            async_to_sync(begin)(self, text_data or "")
             if text_data == "last":
                 self.send(text_data="done")
 

@@ -1,0 +1,107 @@
+"""Handle messages in the callback that would wake their consumer's task, if the handler only sends.
+
+A room's message wakes each member's task: a step of the task, and the way through the coroutines of the
+server, the routers and the consumer, there and back. A handler that only sends (``sending``) cannot tell in
+which task it runs. So its coroutine is run here, up to its end. If it waits, because the client does not
+read, or raises, the task is woken, and goes on with it.
+"""
+
+from __future__ import annotations
+
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any
+
+from compat.clock import steady
+from compat.engine.fast.sending import is_unchanged
+from compat.engine.fast.write_batching import MAX_HANDLER_S, QUICK, Pace, one_write
+from compat.engine.stepping import OVER
+
+if TYPE_CHECKING:
+    from compat.engine.fast.reading import FastInbox
+
+__all__ = ["AtOnce"]
+
+MOST, MAX_S = 64, 0.0005
+"""How many messages are handled at once, and for how many seconds at most."""
+
+
+class AtOnce:
+    """Handles messages of one type for a consumer whose task waits."""
+
+    __slots__ = ("consumer", "kind", "name", "pace")
+
+    def __init__(self, consumer: Any, kind: object, name: str, pace: Pace) -> None:
+        self.consumer = consumer
+        self.kind = kind
+        """The type of the messages."""
+        self.name = name
+        """Their handler, which ``only_sends``."""
+        self.pace = pace
+
+    def handles(self, inbox: FastInbox) -> bool:
+        """Handle what waits in ``inbox``; return False if its task has to look, or to go on.
+
+        ``inbox.begun`` is then the rest of a handler that waits, or raises its error, or None.
+        """
+        consumer = self.consumer
+        socket = consumer._socket
+        if consumer.base_send is not consumer._own_send or (
+            socket.framed is None and socket.resumed is not None
+        ):
+            return False
+        if not is_unchanged(consumer, self.name):
+            return False
+        bursts, pace = inbox.scheduler.bursts, self.pace
+        if bursts.open:
+            if pace.quick < QUICK:
+                bursts.end()
+            bursts.handled_by(pace)
+        began = steady()
+        if len(inbox.events) == 1:
+            now = self._handle(inbox, began)
+        elif pace.quick < QUICK or not bursts.used:
+            now = self._handle_several(inbox, began)
+        else:
+            with one_write(socket.framed or socket.protocol):
+                now = self._handle_several(inbox, began)
+        if not now:
+            return False
+        pace.ran(slow=now - began > MAX_HANDLER_S)
+        inbox.taken()
+        return True
+
+    def _handle_several(self, inbox: FastInbox, began: float) -> float:
+        now = began
+        for _ in range(MOST):
+            now = self._handle(inbox, now)
+            if not now or not inbox.events or now - began > MAX_S:
+                break
+        return now
+
+    def _handle(self, inbox: FastInbox, now: float) -> float:
+        """Handle the next message, and return the time after that; 0 if its task has to."""
+        message = inbox.take_event(self.kind, now)
+        if message is None:
+            return 0.0
+        stepper = inbox.scheduler.stepper
+        try:
+            handling = getattr(self.consumer, self.name)(message)
+            if handling.__class__ is not CoroutineType:
+                handling = _awaited(handling)
+            awaited = stepper.step(handling)
+        except BaseException as error:  # noqa: BLE001 - it is the task's
+            stepper.begin()
+            inbox.go_on_with(_raise(error))
+            return 0.0
+        if awaited is not OVER:
+            inbox.go_on_with(stepper.rest(awaited))
+            return 0.0
+        return steady()
+
+
+async def _awaited(something: Any) -> None:
+    await something
+
+
+async def _raise(error: BaseException) -> None:
+    raise error

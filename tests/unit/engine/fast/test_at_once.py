@@ -1,0 +1,251 @@
+"""What is handled without the consumer's task ends, waits and fails as in it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable
+from typing import Any, ClassVar
+
+import pytest
+
+from compat import metrics
+from compat.engine.fast.at_once import AtOnce
+from compat.engine.stepping import OVER, Stepper
+from compat.generic.websocket import AsyncWebsocketConsumer
+from compat.layers import InMemoryChannelLayer
+from compat.types import Message
+from tests.support.conversations import Conversation
+from tests.support.logs import recorded
+from tests.support.waiting import until_async
+
+
+class Room(AsyncWebsocketConsumer):
+    groups = ("room",)
+    ended: ClassVar[list[int]] = []
+
+    async def chat_message(self, event: Message) -> None:
+        await self.send(text_data=json.dumps(event["message"]))
+
+    async def other_message(self, event: Message) -> None:
+        await self.send(text_data="other")
+
+    async def twice_message(self, event: Message) -> None:
+        await self.send(text_data="first")
+        await self.send(text_data="second")
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        await self.send(text_data=text_data)
+
+    async def disconnect(self, code: int) -> None:
+        self.ended.append(code)
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """What ``AtOnce.handles`` has returned."""
+    returned: list[bool] = []
+    handles = AtOnce.handles
+
+    def noted(self: AtOnce, inbox: Any) -> bool:
+        returned.append(handles(self, inbox))
+        return returned[-1]
+
+    monkeypatch.setattr(AtOnce, "handles", noted)
+    Room.ended.clear()
+    return returned
+
+
+async def opened(layer: InMemoryChannelLayer) -> Conversation:
+    """A member of the room, whose task has looked at two messages, and waits."""
+    client = await Conversation(Room.as_asgi()).open()
+    for _ in range(2):
+        await tell(layer, "warm")
+        assert await client.receive_from() == '"warm"'
+    return client
+
+
+async def tell(layer: InMemoryChannelLayer, *messages: Any, kind: str = "chat.message") -> None:
+    for message in messages:
+        await layer.group_send("room", {"type": kind, "message": message})
+
+
+def hold_back(client: Conversation, most: int) -> None:
+    """Let the client take so many frames; the server's ``send()`` waits with the next one."""
+    client.output_queue._maxsize = most  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+async def test_messages_are_handled_without_the_task(
+    layer: InMemoryChannelLayer, at_once: list[bool], count: int
+) -> None:
+    client = await opened(layer)
+    await tell(layer, *range(count))
+    assert [await client.receive_from() for _ in range(count)] == [str(number) for number in range(count)]
+    assert at_once and all(at_once)
+    await client.disconnect()
+    assert Room.ended == [1000]
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+async def test_a_handler_that_waits_is_gone_on_with_in_the_task(
+    layer: InMemoryChannelLayer, at_once: list[bool], most: int
+) -> None:
+    client = await opened(layer)
+    hold_back(client, most)
+    await tell(layer, *range(10))
+    await until_async(lambda: at_once[-1:] == [False], "a handler waits")
+    assert [await client.receive_from() for _ in range(10)] == [str(number) for number in range(10)]
+    hold_back(client, 0)
+    await tell(layer, "again")
+    assert await client.receive_from() == '"again"'
+    assert at_once[-1]
+    await client.disconnect()
+
+
+async def test_one_that_waits_with_its_second_frame(layer: InMemoryChannelLayer, at_once: list[bool]) -> None:
+    client = await opened(layer)
+    await tell(layer, 0, kind="twice.message")
+    assert [await client.receive_from() for _ in range(2)] == ["first", "second"]
+    hold_back(client, 1)
+    await tell(layer, 1, kind="twice.message")
+    await until_async(lambda: at_once[-1:] == [False], "the handler waits")
+    await tell(layer, 2)
+    assert [await client.receive_from() for _ in range(3)] == ["first", "second", "2"]
+    await client.disconnect()
+
+
+async def test_the_client_leaves_while_a_handler_waits(
+    layer: InMemoryChannelLayer, at_once: list[bool]
+) -> None:
+    client = await opened(layer)
+    hold_back(client, 1)
+    await tell(layer, *range(3))
+    await until_async(lambda: at_once[-1:] == [False], "a handler waits")
+    client.future.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(client.future, 20)
+    assert len(Room.ended) == 1
+    assert not layer.groups
+
+
+@pytest.mark.parametrize("before", [0, 1, 2])
+async def test_a_handler_that_raises_ends_the_consumer_once(
+    layer: InMemoryChannelLayer, at_once: list[bool], before: int
+) -> None:
+    client = await opened(layer)
+    with recorded() as records:
+        await tell(layer, *range(before))
+        await layer.group_send("room", {"type": "chat.message"})
+        await tell(layer, "late")
+        for number in range(before):
+            assert await client.receive_from() == str(number)
+        assert (await client.receive_output(20))["type"] == "websocket.close"
+        await asyncio.wait_for(client.future, 20)
+    assert at_once[-1] is False
+    assert len(Room.ended) == 1
+    assert [record.exc_info[0] for record in records.kept if record.exc_info] == [KeyError]
+    other = await opened(layer)
+    await tell(layer, "next")
+    assert await other.receive_from() == '"next"'
+    assert at_once[-1]
+    await other.disconnect()
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+async def test_what_is_left_is_handled_in_the_next_round(
+    layer: InMemoryChannelLayer, at_once: list[bool], monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr("compat.engine.fast.at_once.MOST", most)
+    client = await opened(layer)
+    at_once.clear()
+    await tell(layer, *range(6))
+    assert [await client.receive_from() for _ in range(6)] == [str(number) for number in range(6)]
+    assert len(at_once) >= 6 / most
+    assert all(at_once)
+    await client.disconnect()
+
+
+async def test_a_frame_goes_before_a_message_after_messages_were_handled(
+    layer: InMemoryChannelLayer, at_once: list[bool]
+) -> None:
+    client = await opened(layer)
+    for number in range(3):
+        await client.send_to(text_data=f"frame {number}")
+        await tell(layer, number)
+        assert [await client.receive_from() for _ in range(2)] == [f"frame {number}", f"{number}"]
+        await tell(layer, "between")
+        assert await client.receive_from() == '"between"'
+    await client.disconnect()
+
+
+async def test_messages_of_several_types_keep_their_order(
+    layer: InMemoryChannelLayer, at_once: list[bool]
+) -> None:
+    client = await opened(layer)
+    await tell(layer, 1, 2)
+    await tell(layer, 0, kind="other.message")
+    await tell(layer, 3)
+    assert [await client.receive_from() for _ in range(4)] == ["1", "2", "other", "3"]
+    await client.disconnect()
+
+
+async def test_a_message_that_comes_too_late_is_counted(
+    layer: InMemoryChannelLayer, at_once: list[bool]
+) -> None:
+    client = await opened(layer)
+    expiry, layer.expiry = layer.expiry, -1
+    await tell(layer, "late")
+    layer.expiry = expiry
+    await tell(layer, "in time")
+    assert await client.receive_from() == '"in time"'
+    await client.disconnect()
+    assert at_once[-1] is False
+    assert metrics.snapshot()["layers"]["default"]["dropped"]["expired"] == 1
+
+
+# One coroutine after the other
+
+
+async def nothing() -> None:
+    pass
+
+
+async def fails() -> None:
+    raise ValueError("failed")
+
+
+async def waits(future: asyncio.Future[str], seen: list[str]) -> None:
+    try:
+        seen.append(await future)
+    finally:
+        seen.append("over")
+
+
+async def test_coroutines_are_run_one_after_the_other() -> None:
+    stepper = Stepper()
+    seen: list[str] = []
+    future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    assert stepper.step(nothing()) is OVER
+    with pytest.raises(ValueError, match="failed"):
+        stepper.step(fails())
+    stepper.begin()
+    rest: Awaitable[None] = stepper.rest(stepper.step(waits(future, seen)))
+    assert stepper.step(nothing()) is OVER  # another one runs meanwhile
+    task = asyncio.ensure_future(rest)
+    await asyncio.sleep(0)
+    future.set_result("done")
+    await task
+    assert seen == ["done", "over"]
+
+
+async def test_the_rest_of_a_coroutine_can_be_cancelled() -> None:
+    stepper = Stepper()
+    seen: list[str] = []
+    rest = stepper.rest(stepper.step(waits(asyncio.get_running_loop().create_future(), seen)))
+    task = asyncio.ensure_future(rest)
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert seen == ["over"]
