@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from typing import Any
 
 from compat.clock import wall
 from compat.exceptions import LayerUnavailable
@@ -62,6 +63,25 @@ class Subscriber(Reader):
             if not known:  # a topic that was known before is subscribed to again with the next connection
                 self.unsubscribe(topic)
             raise
+
+    def begin(self, topic: str) -> asyncio.Future[Any] | None:
+        """Do without a task what ``subscribe`` does, where there is a connection, and no cluster.
+
+        Returns a future for the confirmation, or for LayerUnavailable; None: call ``subscribe``.
+        """
+        if self._link is None or self._commands is not PLAIN:
+            return None
+        known = topic in self.topics
+
+        def over(confirmed: asyncio.Future[Any]) -> None:
+            if not known and (confirmed.cancelled() or confirmed.exception() is not None):
+                self.unsubscribe(topic)
+
+        self.topics.add(topic)
+        self.start()
+        confirmed = self._link.call(PLAIN.subscribe, topic)
+        confirmed.add_done_callback(over)
+        return confirmed
 
     async def _subscribed(self, link: Link, topic: str) -> None:
         try:

@@ -108,6 +108,8 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
 
     # Channels
 
+    detaches_at_once = True  # on the loop of the channel, which is its consumer's
+
     async def new_channel(self, prefix: str = "specific.") -> str:
         """Subscribe to a new channel and return its name; raise LayerUnavailable without Redis."""
         station = self._station()

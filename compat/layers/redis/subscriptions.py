@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from compat.redis.connection import OnMessage
 from compat.redis.loops import start_apart
@@ -42,7 +42,7 @@ class Subscriptions:
         self._on_message = on_message
         self._is_wanted = is_wanted
         self._subscribers: dict[int, Subscriber] = {}
-        self._subscribing: dict[str, asyncio.Task[None]] = {}
+        self._subscribing: dict[str, asyncio.Future[Any]] = {}
 
     async def subscribe(self, topic: str) -> None:
         """Subscribe to ``topic`` if necessary, and return when Redis has confirmed.
@@ -56,12 +56,14 @@ class Subscriptions:
                 return
             attempt = self._subscribing.get(topic)
             if attempt is None:
-                loop = self._station.loop
-                attempt = self._subscribing[topic] = start_apart(loop, subscriber.subscribe(topic))
+                attempt = subscriber.begin(topic)
+                if attempt is None:
+                    attempt = start_apart(self._station.loop, subscriber.subscribe(topic))
+                self._subscribing[topic] = attempt
                 attempt.add_done_callback(lambda task: self._subscribed(topic, task))
             await shared(attempt)  # somebody else may have withdrawn the topic meanwhile
 
-    def _subscribed(self, topic: str, attempt: asyncio.Task[None]) -> None:
+    def _subscribed(self, topic: str, attempt: asyncio.Future[Any]) -> None:
         del self._subscribing[topic]
         if not attempt.cancelled():
             attempt.exception()  # marks it as retrieved; the waiting callers get it too
