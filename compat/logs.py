@@ -14,7 +14,7 @@ import json
 import logging
 import sys
 import time
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any
 
 from compat.metrics import report_start
@@ -55,10 +55,15 @@ def about(consumer: Any, channel: str) -> dict[str, str]:
     return fields
 
 
-def enter(consumer: Any, channel: str) -> None:
-    """Note whose handlers run in this task from now on, if a ``JSONFormatter`` is used."""
-    if _followed:
-        _current.set((consumer, channel))
+def enter(consumer: Any, channel: str) -> Token[tuple[Any, str] | None] | None:
+    """Note whose handlers run in this task from now on, if a ``JSONFormatter`` is used; else return None."""
+    return _current.set((consumer, channel)) if _followed else None
+
+
+def leave(entered: Token[tuple[Any, str] | None] | None) -> None:
+    """Note whose handlers ran before ``enter`` returned ``entered``."""
+    if entered is not None:
+        _current.reset(entered)
 
 
 def connection() -> dict[str, str]:

@@ -6,7 +6,7 @@ import types
 from collections.abc import Awaitable, Generator
 from typing import Any
 
-__all__ = ["OVER", "Stepper", "start"]
+__all__ = ["OVER", "Stepper", "awaiting", "start"]
 
 OVER = object()
 """What ``Stepper.step`` returns for a coroutine that has ended."""
@@ -18,34 +18,32 @@ def start(work: Awaitable[None]) -> Awaitable[None] | None:
     Raises what it raises until then.
     """
     # granian's send is written in Rust, and returns a future.
-    coroutine: Any = work if work.__class__ is types.CoroutineType else _awaited(work)
+    coroutine: Any = work if work.__class__ is types.CoroutineType else awaiting(work)
     try:
-        awaited = coroutine.send(None)
+        waits_for = coroutine.send(None)
     except StopIteration:
         return None
-    return _rest(coroutine, awaited)
+    return _rest(coroutine, waits_for)
 
 
-async def _awaited(something: Awaitable[None]) -> None:
-    await something
+async def awaiting(something: Awaitable[Any]) -> Any:
+    """Await ``something``: a coroutine for what is none."""
+    return await something
 
 
 @types.coroutine
-def _rest(started: Any, awaited: Any) -> Generator[Any, Any, None]:
-    """Go on with a coroutine that has been run up to a wait, for which it has yielded ``awaited``."""
-    while True:
-        try:
-            value = yield awaited
-        except BaseException as error:  # noqa: BLE001 - a cancellation, for one
+def _rest(running: Any, waits_for: Any) -> Generator[Any, Any, None]:
+    """Go on with what has been run up to a wait, until it ends, or yields ``OVER``."""
+    try:
+        while waits_for is not OVER:
             try:
-                awaited = started.throw(error)
-            except StopIteration:
-                return
-        else:
-            try:
-                awaited = started.send(value)
-            except StopIteration:
-                return
+                value = yield waits_for
+            except BaseException as error:  # noqa: BLE001 - a cancellation, for one
+                waits_for = running.throw(error)
+            else:
+                waits_for = running.send(value)
+    except StopIteration:
+        return
 
 
 class Stepper:
@@ -66,9 +64,9 @@ class Stepper:
         self.step = self._running.send
         self.step(None)
 
-    def rest(self, awaited: Any) -> Awaitable[None]:
-        """Return an awaitable for the rest of a coroutine, which waits for ``awaited``."""
-        rest = _until_over(self._running, awaited)
+    def rest(self, waits_for: Any) -> Any:
+        """Return an awaitable for the rest of a coroutine that ``waits_for`` something."""
+        rest = _rest(self._running, waits_for)
         self.begin()
         return rest
 
@@ -82,14 +80,3 @@ def _one_after_the_other() -> Generator[Any, Any, None]:
 
 
 one_after_the_other: Any = types.coroutine(_one_after_the_other)  # so that it may await coroutines
-
-
-@types.coroutine
-def _until_over(running: Generator[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
-    while awaited is not OVER:
-        try:
-            value = yield awaited
-        except BaseException as error:  # noqa: BLE001 - a cancellation, for one
-            awaited = running.throw(error)
-        else:
-            awaited = running.send(value)

@@ -11,10 +11,11 @@ from __future__ import annotations
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
+from compat import logs
 from compat.clock import steady
 from compat.engine.fast.sending import is_unchanged
 from compat.engine.fast.write_batching import MAX_HANDLER_S, QUICK, Pace, one_write
-from compat.engine.stepping import OVER
+from compat.engine.stepping import OVER, awaiting
 
 if TYPE_CHECKING:
     from compat.engine.fast.reading import FastInbox
@@ -26,17 +27,21 @@ MOST, MAX_S = 64, 0.0005
 
 
 class AtOnce:
-    """Handles messages of one type for a consumer whose task waits."""
+    """Handles messages of one type for a consumer whose task waits.
 
-    __slots__ = ("consumer", "kind", "name", "pace")
+    ``queued``: what is sent goes into a queue, as in tests, and not to a server.
+    """
 
-    def __init__(self, consumer: Any, kind: object, name: str, pace: Pace) -> None:
+    __slots__ = ("consumer", "kind", "name", "pace", "queued")
+
+    def __init__(self, consumer: Any, kind: object, name: str, pace: Pace, *, queued: bool) -> None:
         self.consumer = consumer
         self.kind = kind
         """The type of the messages."""
         self.name = name
         """Their handler, which ``only_sends``."""
         self.pace = pace
+        self.queued = queued
 
     def handles(self, inbox: FastInbox) -> bool:
         """Handle what waits in ``inbox``; return False if its task has to look, or to go on.
@@ -44,13 +49,24 @@ class AtOnce:
         ``inbox.begun`` is then the rest of a handler that waits, or raises its error, or None.
         """
         consumer = self.consumer
-        socket = consumer._socket
-        if consumer.base_send is not consumer._own_send or (
-            socket.framed is None and socket.resumed is not None
-        ):
+        framed = consumer._socket.framed
+        # Without frames of ours it is the server's send(), which may need a task: for a timeout, for one.
+        if (framed is None and not self.queued) or consumer.base_send is not consumer._own_send:
             return False
         if not is_unchanged(consumer, self.name):
             return False
+        before = logs.enter(consumer, inbox.channel)
+        try:
+            return self._handles(inbox, framed)
+        except BaseException as error:  # noqa: BLE001 - it is the task's
+            inbox.scheduler.stepper.begin()
+            if inbox.begun is None:
+                inbox.go_on_with(_raise(error))
+            return False
+        finally:
+            logs.leave(before)
+
+    def _handles(self, inbox: FastInbox, framed: Any) -> bool:
         bursts, pace = inbox.scheduler.bursts, self.pace
         if bursts.open:
             if pace.quick < QUICK:
@@ -62,7 +78,7 @@ class AtOnce:
         elif pace.quick < QUICK or not bursts.used:
             now = self._handle_several(inbox, began)
         else:
-            with one_write(socket.framed or socket.protocol):
+            with one_write(framed):
                 now = self._handle_several(inbox, began)
         if not now:
             return False
@@ -83,24 +99,15 @@ class AtOnce:
         message = inbox.take_event(self.kind, now)
         if message is None:
             return 0.0
+        handling = getattr(self.consumer, self.name)(message)
+        if handling.__class__ is not CoroutineType:
+            handling = awaiting(handling)
         stepper = inbox.scheduler.stepper
-        try:
-            handling = getattr(self.consumer, self.name)(message)
-            if handling.__class__ is not CoroutineType:
-                handling = _awaited(handling)
-            awaited = stepper.step(handling)
-        except BaseException as error:  # noqa: BLE001 - it is the task's
-            stepper.begin()
-            inbox.go_on_with(_raise(error))
-            return 0.0
-        if awaited is not OVER:
-            inbox.go_on_with(stepper.rest(awaited))
+        waits_for = stepper.step(handling)
+        if waits_for is not OVER:
+            inbox.go_on_with(stepper.rest(waits_for))
             return 0.0
         return steady()
-
-
-async def _awaited(something: Any) -> None:
-    await something
 
 
 async def _raise(error: BaseException) -> None:

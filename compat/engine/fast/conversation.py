@@ -10,9 +10,10 @@ This relies on the same internals as ``reading``, and on asyncio's tasks accepti
 
 from __future__ import annotations
 
+import asyncio
 import types
 import weakref
-from collections.abc import Awaitable, Generator
+from collections.abc import Generator
 from types import CoroutineType
 from typing import Any
 
@@ -26,6 +27,7 @@ from compat.engine.fast.write_batching import MAX_HANDLER_S, QUICK, Pace
 from compat.engine.limits import concurrency_of
 from compat.engine.loop import join
 from compat.engine.side_by_side import converse_side_by_side
+from compat.engine.stepping import awaiting
 from compat.exceptions import StopConsumer
 from compat.tracing import TRACE_KEY
 from compat.types import Message
@@ -127,8 +129,10 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
             if name is not judged and not inbox.turn:
                 judged, at_once = name, None
                 if timing is None and tracing is None and reader is not NO_STEPS and name is not None:
-                    if only_sends(consumer, name) and is_servers_own(connection.socket.raw_send):
-                        at_once = AtOnce(consumer, message["type"], name, pace)
+                    send = connection.socket.raw_send
+                    if only_sends(consumer, name) and is_servers_own(send):
+                        queued = isinstance(getattr(send, "__self__", None), asyncio.Queue)
+                        at_once = AtOnce(consumer, message["type"], name, pace, queued=queued)
                 inbox.handle_by(at_once)
             if inbox.begun is not None:
                 handling = inbox.begun
@@ -136,7 +140,7 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
             else:
                 handling = dispatch(message) if name is None else getattr(consumer, name)(message)
             if handling.__class__ is not CoroutineType:
-                handling = _awaited(handling)
+                handling = awaiting(handling)
             if timing is not None:
                 handling = timing.timed(handling, message)
             if tracing is not None and (tracing.sampled or TRACE_KEY in message):
@@ -166,8 +170,3 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
         yield from end.end(error)
     else:
         yield from end.end(None)
-
-
-async def _awaited(something: Awaitable[Any]) -> Any:
-    """Return a coroutine that awaits ``something``, since ``yield from`` here accepts only coroutines."""
-    return await something

@@ -11,7 +11,7 @@ from compat.clock import steady
 from compat.engine.contracts import SyncHandlers
 from compat.engine.fast.framing import MOST_AT_ONCE
 from compat.engine.fast.pool import TICK_S, Pool, Worker
-from compat.engine.fast.sending import MAX_TURN_S, Judged
+from compat.engine.fast.sending import Judged
 from compat.engine.fast.thread_locals import enter
 from compat.engine.fast.unsent import Unsent
 from compat.engine.inbox import Inbox
@@ -23,6 +23,9 @@ __all__ = ["MAX_UNSENT", "Handling"]
 
 MAX_UNSENT = 64
 """The number of unsent frames at which ``send()`` blocks the handler."""
+
+MAX_TURN_S = 0.00025
+"""After how many seconds the next message waits; also after ``framing.MOST_AT_ONCE`` of them."""
 
 MAX_GATHERED_S = 0.002
 """How long a worker goes on with a client whose frames are sent to others, while these wait."""
@@ -67,22 +70,28 @@ class Handling(Unsent):
             if pool.slow_kinds and self.kind() in pool.slow_kinds:
                 self._run_slow(worker, message)
                 return
-            entered = pool.entered
+            entered, messages = pool.entered, inbox.scheduler.messages()
             self.context.run(self.handle, message)
-            if not others or not (inbox.events or inbox.frame is not None) or self.stopped():
+            worker.go_on()
+            if not others:
                 return
             if inbox.turn:  # that was a frame
-                if pool.entered == entered or steady() - began > MAX_GATHERED_S or not pool.await_turn():
+                if inbox.frame is None or pool.entered == entered or inbox.scheduler.messages() == messages:
+                    return
+                if steady() - began > MAX_GATHERED_S or not pool.await_turn():
                     return
                 self.home = enter(pool.home, self.home, self.context, self.nested)
                 until = steady() + MAX_TURN_S
+            elif not inbox.events and inbox.frame is None:
+                return
             elif steady() > until or not self.judged.only_sends(self.consumer, self, message):
                 return
-            following = None if len(self.out) >= MAX_UNSENT else inbox.take()
+            if worker.slow or self.stopped() or len(self.out) >= MAX_UNSENT:
+                return
+            following = inbox.take()
             if following is None:
                 return
             message = following
-            worker.go_on()
 
     def _run_slow(self, worker: Worker, message: Message) -> None:
         self.pool.hand_over(worker)

@@ -101,7 +101,7 @@ class FastInbox(Inbox):
         if self.events and self.cursors is None and not waiter.done():
             if self.at_once is not None and self.at_once.handles(self):
                 return True
-            if self.passer is not None and self._pass_on(self.passer):
+            if self.begun is None and self.passer is not None and self._pass_on(self.passer):
                 return True
         self.waiter = None
         if not waiter.done():
@@ -120,15 +120,23 @@ class FastInbox(Inbox):
         deadline, message, copy = events[0]
         if deadline <= now or message.get("type") != kind:
             return None
-        if isinstance(events, tuple):
-            self.events = NOTHING
-        else:
+        if not isinstance(events, tuple):
             events.popleft()
-        self.current = message = message if copy is None else copy()
-        self.due, self.turn = deadline, False
+        if not events or isinstance(events, tuple):
+            self._emptied()
+        self.current, self.due, self.turn = message, deadline, False
+        if copy is not None:
+            self.current = message = copy()
         return message
 
-    def go_on_with(self, begun: Awaitable[None] | None) -> None:
+    def _emptied(self) -> None:
+        self.events = NOTHING
+        if self.capacity > self.room:
+            self.capacity = self.room
+        if self.drained is not None:
+            self._tell_drained()
+
+    def go_on_with(self, begun: Any) -> None:
         """Have the task go on with the handler of the current message."""
         self.begun = begun
 
@@ -137,12 +145,6 @@ class FastInbox(Inbox):
         self.current = BETWEEN
         if self.events:
             self.scheduler.call(self, self.is_half_full())
-            return
-        self.events = NOTHING
-        if self.capacity > self.room:
-            self.capacity = self.room
-        if self.drained is not None:
-            self._tell_drained()
 
     def _pass_on(self, consumer: Consumer) -> bool:
         """Send the finished frames that come first; return True if nothing is left for the task."""
@@ -154,8 +156,7 @@ class FastInbox(Inbox):
             for _ in range(passed):
                 events.popleft()
             return False
-        self.events = NOTHING
-        self.taken()
+        self._emptied()
         return True
 
 
@@ -239,6 +240,9 @@ class StepReader:
         self.inbox.read_by(None)  # breaks reference cycles, so the garbage collector is not needed
         self.inbox.pass_by(None)
         self.inbox.handle_by(None)
+        if self.inbox.begun is not None:  # the task was cancelled at that moment
+            self.inbox.begun.close()
+            self.inbox.go_on_with(None)
         if coroutine is not None:
             coroutine.close()
 

@@ -70,6 +70,7 @@ class Rounds(Scheduler):
         "share",
         "stepper",
         "timer",
+        "told",
         "turns",
         "urgent",
         "woken",
@@ -101,6 +102,8 @@ class Rounds(Scheduler):
         """The loop has been asked to call ``_turn``."""
         self.calls = self.seen = 0
         """How many messages have come for the readers, and how many of them before the last turn."""
+        self.told = 0
+        """How many messages had come before the last round."""
         self.urgent = False
         """A reader is not to be kept waiting any longer."""
         self.turns = 0
@@ -125,6 +128,10 @@ class Rounds(Scheduler):
             self.timer.cancel()
             self.timer = None
             self._turn_soon()
+
+    def messages(self) -> int:
+        """Return how many messages have come for readers so far; any thread may ask."""
+        return self.told + self.calls
 
     def is_called(self, reader: Reader) -> bool:
         """Return True while a wake-up of ``reader`` is on its way."""
@@ -164,6 +171,7 @@ class Rounds(Scheduler):
         self.pause.begin_round(messages)
         self.woken, self.at_work = self.known, 0
         self.urgent = False
+        self.told += self.calls
         self.calls = self.seen = self.turns = 0
         self.round = iter(self.readers[: self.known])
         self.readers = self.readers[self.known :]

@@ -1,9 +1,9 @@
-"""Recognise handlers that only send: they need no turn of the loop between two of them.
+"""Recognise handlers that only send: they need no turn of the loop between two of them, and no task.
 
 After a handler the loop has a turn, in which the tasks that it has made begin. The handler of most groups
-makes none: it puts what has come into JSON and sends it. Several messages for such a consumer are handled in
-one turn. That saves the way through all coroutines of its task, those of the server and of the routers, or
-with threads the way to the loop and back.
+makes none: it puts what has come into JSON and sends it. So all messages that wait for such a consumer are
+handled in one turn, in the callback that would wake its task (``at_once``). With threads, that saves the way
+to the loop and back.
 
 A handler is recognised by the names in its code: it mentions nothing but our own ``send()`` or
 ``send_json()``, ``json.dumps`` and ``get``, and none of these is the project's, on the class, on the instance
@@ -23,10 +23,7 @@ from compat.engine.contracts import Resumed
 from compat.engine.fast.framing import behind_starlette
 from compat.types import Message, Send
 
-__all__ = ["MAX_TURN_S", "Judged", "is_servers_own", "is_unchanged", "only_sends"]
-
-MAX_TURN_S = 0.00025
-"""After how many seconds the next message waits; also after ``framing.MOST_AT_ONCE`` of them."""
+__all__ = ["Judged", "is_servers_own", "is_unchanged", "only_sends"]
 
 SHIPPED = frozenset(("compat.consumer", "compat.generic.websocket"))
 """The modules of our own methods."""

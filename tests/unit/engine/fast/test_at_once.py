@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from typing import Any, ClassVar
 
 import pytest
 
-from compat import metrics
+from compat import logs, metrics
 from compat.engine.fast.at_once import AtOnce
+from compat.engine.inbox import Inbox
 from compat.engine.stepping import OVER, Stepper
 from compat.generic.websocket import AsyncWebsocketConsumer
-from compat.layers import InMemoryChannelLayer
+from compat.layers import InMemoryChannelLayer, get_channel_layer
+from compat.settings import override
 from compat.types import Message
+from tests.support.clients import Client
 from tests.support.conversations import Conversation
 from tests.support.logs import recorded
+from tests.support.servers import LiveServer
 from tests.support.waiting import until_async
 
 
@@ -202,6 +206,137 @@ async def test_a_message_that_comes_too_late_is_counted(
     await client.disconnect()
     assert at_once[-1] is False
     assert metrics.snapshot()["layers"]["default"]["dropped"]["expired"] == 1
+
+
+async def test_a_message_that_cannot_be_copied_ends_the_consumer(
+    layer: InMemoryChannelLayer, at_once: list[bool]
+) -> None:
+    def copy() -> Message:
+        raise RuntimeError("there is only one")
+
+    client = await opened(layer)
+    with recorded() as records:
+        (inbox,) = [box for box in layer.channels.values() if isinstance(box, Inbox)]
+        inbox.offer(((float("inf"), {"type": "chat.message"}, copy),))
+        assert (await client.receive_output(20))["type"] == "websocket.close"
+        await asyncio.wait_for(client.future, 20)
+    assert any("there is only one" in str(record.exc_info) for record in records.kept)
+
+
+async def test_a_layer_that_is_read_goes_on_after_a_handler_that_waited(at_once: list[bool]) -> None:
+    """Was: the pump, which waits until the inbox is empty, was not told."""
+    with override(CHANNEL_LAYERS={"default": {"BACKEND": f"{__name__}.ReadLayer"}}):
+        await read_through_a_layer(at_once)
+
+
+async def read_through_a_layer(at_once: list[bool]) -> None:
+    layer: Any = get_channel_layer()
+    client = await Conversation(Room.as_asgi()).open()
+    for number in range(3):
+        await tell(layer, number)
+        assert await client.receive_from() == str(number)
+    hold_back(client, 1)
+    await tell(layer, *range(3))
+    await until_async(lambda: at_once[-1:] == [False], "a handler waits")
+    assert [await client.receive_from(timeout=20) for _ in range(3)] == ["0", "1", "2"]
+    await client.disconnect()
+
+
+class ReadLayer(InMemoryChannelLayer):
+    """It wants to see every message, so it is read."""
+
+    async def receive(self, channel: str) -> Message:
+        return await super().receive(channel)
+
+
+@pytest.mark.parametrize("followed", [False, True])
+async def test_records_have_the_fields_of_the_connection(
+    layer: InMemoryChannelLayer, at_once: list[bool], monkeypatch: pytest.MonkeyPatch, followed: bool
+) -> None:
+    monkeypatch.setattr(logs, "_followed", followed)
+    paths: list[str | None] = []
+
+    put = asyncio.Queue.put
+
+    async def noting(self: asyncio.Queue[Any], item: Any) -> None:
+        if item["type"] == "websocket.send":
+            paths.append(logs.connection().get("path"))
+        await put(self, item)
+
+    monkeypatch.setattr(asyncio.Queue, "put", noting)
+    clients = [await Conversation(Room.as_asgi(), f"/ws/{number}/").open() for number in range(2)]
+    for number in range(3):
+        await tell(layer, number)
+        for client in clients:
+            assert await client.receive_from() == str(number)
+    assert paths[-2:] == (["/ws/0/", "/ws/1/"] if followed else [None, None])
+    assert at_once[-2:] == [True, True]
+    assert logs.connection() == {}
+    for client in clients:
+        await client.disconnect()
+
+
+# On servers
+
+
+class Told(AsyncWebsocketConsumer):
+    """Its client says what is sent to the group."""
+
+    groups = ("told",)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        for message in json.loads(text_data or ""):
+            await self.channel_layer.group_send("told", message)
+
+    async def chat_message(self, event: Message) -> None:
+        await self.send(text_data=json.dumps(event["message"]), close=event.get("close", False))
+
+
+OLD = pytest.param("websockets", marks=pytest.mark.filterwarnings("ignore::DeprecationWarning"))
+
+
+@pytest.fixture(params=["websockets-sansio", "wsproto", OLD])
+def server(request: pytest.FixtureRequest, layer: InMemoryChannelLayer) -> Iterator[LiveServer]:
+    with LiveServer(Told.as_asgi(), ws=request.param) as server:
+        yield server
+
+
+def said(message: Any, **more: Any) -> Message:
+    return {"type": "chat.message", "message": message, **more}
+
+
+def warm(client: Client) -> None:
+    for number in range(3):
+        client.send_json([said(number)])
+        assert client.receive() == str(number)
+
+
+def test_a_handler_that_closes(server: LiveServer, at_once: list[bool]) -> None:
+    """Was: a server whose close() has a time limit said that this needs a task."""
+    with Client(server, "/") as client:
+        warm(client)
+        client.send_json([said("bye", close=True)])
+        assert client.receive() == '"bye"'
+        assert client.wait_closed() == (1000, "")
+
+
+def test_a_finished_frame_behind_an_error(server: LiveServer, at_once: list[bool]) -> None:
+    """Was: it was passed on, and the consumer went on without its error."""
+    with recorded(), Client(server, "/") as client:
+        warm(client)
+        client.send_json([{"type": "websocket.send", "text": "warm"}])
+        assert client.receive() == "warm"
+        client.send_json([said(0), {"type": "chat.message"}, {"type": "websocket.send", "text": "late"}])
+        assert client.receive() == "0"
+        assert client.wait_closed() == (1011, "")
+
+
+def test_long_texts_for_a_client_that_does_not_read(server: LiveServer, at_once: list[bool]) -> None:
+    with Client(server, "/") as client:
+        warm(client)
+        texts = [str(number) * 200_000 for number in range(10)]
+        client.send_json([said(text) for text in texts])
+        assert [client.receive_json() for _ in texts] == texts
 
 
 # One coroutine after the other

@@ -149,3 +149,77 @@ async def test_each_handler_finds_the_loop(layer: InMemoryChannelLayer) -> None:
     assert [await client.receive_from(timeout=20) for _ in range(3)] == ["0", "1", "last"]
     assert loops == [asyncio.get_running_loop(), None] * 3
     await client.disconnect()
+
+
+@pytest.mark.usefixtures("layer", "patient")
+@pytest.mark.parametrize("how", ["cancelled", "send fails"])
+async def test_no_frame_is_handled_after_the_end_has_begun(how: str) -> None:
+    """Was: the end was looked for before the worker waited for the loop, and not after that."""
+    handled: list[str] = []
+
+    class Ending(Member):
+        def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            handled.append(text_data or "")
+            if how == "send fails":
+                self.send(text_data="refused")
+            async_to_sync(self.end)()
+
+        async def end(self) -> None:
+            inbox = self.inbox_of_client()
+            await until_async(lambda: inbox.frame is not None, "the next frame is there")
+            await self.channel_layer.group_send(GROUP, {"type": "room.message", "text": "said"})
+            loop = asyncio.get_running_loop()
+            loop.call_soon(inbox.task.cancel if how == "cancelled" else inbox.bridge.pool.flush)
+
+        def room_message(self, event: dict[str, Any]) -> None:
+            pass
+
+    async def refusing(scope: Any, receive: Any, send: Any) -> None:
+        async def sending(message: Any) -> None:
+            if message["type"] == "websocket.send":
+                raise ValueError("refused")
+            await send(message)
+
+        await Ending.as_asgi()(scope, receive, sending)
+
+    client = await Conversation(refusing).open()
+    await client.send_to(text_data="0")
+    await client.send_to(text_data="1")
+    await asyncio.wait((client.future,), timeout=20)
+    assert client.future.done()
+    assert handled == ["0"]
+
+
+@pytest.mark.usefixtures("layer", "patient")
+async def test_a_frame_that_reaches_nobody_lets_others_go_first() -> None:
+    """The worker waits for the loop only for a frame that is sent to readers."""
+    order: list[str] = []
+    first, second = asyncio.Event(), asyncio.Event()
+
+    class Quiet(Member):
+        groups = ()
+
+        def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            order.append(text_data or "")
+            if text_data == "first 0":
+                async_to_sync(self.meet)()
+            if len(order) == 3:
+                self.send(text_data="over")
+
+        async def meet(self) -> None:
+            first.set()
+            await second.wait()
+            await until_async(lambda: self.inbox_of_client().frame is not None, "the next frame is there")
+
+    sender, other = [await Conversation(Quiet.as_asgi()).open() for _ in range(2)]
+    await sender.send_to(text_data="first 0")
+    await sender.send_to(text_data="first 1")
+    await first.wait()
+    await other.send_to(text_data="second")
+    ready = pool_module.pool_of(asyncio.get_running_loop()).ready
+    await until_async(lambda: bool(ready), "the other one is queued")
+    second.set()
+    await until_async(lambda: len(order) == 3, "all are handled")
+    assert order == ["first 0", "second", "first 1"]
+    await sender.disconnect()
+    await other.disconnect()
