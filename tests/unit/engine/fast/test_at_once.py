@@ -60,12 +60,13 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     return returned
 
 
-async def opened(layer: InMemoryChannelLayer) -> Conversation:
-    """A member of the room, whose task has looked at two messages, and waits."""
+async def opened(layer: InMemoryChannelLayer, at_once: list[bool]) -> Conversation:
+    """A member of the room, which handles its messages at once by now."""
     client = await Conversation(Room.as_asgi()).open()
-    for _ in range(2):
+    at_once.clear()
+    while at_once[-1:] != [True]:  # the task has to look at the first ones
         await tell(layer, "warm")
-        assert await client.receive_from() == '"warm"'
+        assert await client.receive_from(timeout=20) == '"warm"'
     return client
 
 
@@ -83,7 +84,7 @@ def hold_back(client: Conversation, most: int) -> None:
 async def test_messages_are_handled_without_the_task(
     layer: InMemoryChannelLayer, at_once: list[bool], count: int
 ) -> None:
-    client = await opened(layer)
+    client = await opened(layer, at_once)
     await tell(layer, *range(count))
     assert [await client.receive_from() for _ in range(count)] == [str(number) for number in range(count)]
     assert at_once and all(at_once)
@@ -95,7 +96,7 @@ async def test_messages_are_handled_without_the_task(
 async def test_a_handler_that_waits_is_gone_on_with_in_the_task(
     layer: InMemoryChannelLayer, at_once: list[bool], most: int
 ) -> None:
-    client = await opened(layer)
+    client = await opened(layer, at_once)
     hold_back(client, most)
     await tell(layer, *range(10))
     await until_async(lambda: at_once[-1:] == [False], "a handler waits")
@@ -108,7 +109,7 @@ async def test_a_handler_that_waits_is_gone_on_with_in_the_task(
 
 
 async def test_one_that_waits_with_its_second_frame(layer: InMemoryChannelLayer, at_once: list[bool]) -> None:
-    client = await opened(layer)
+    client = await opened(layer, at_once)
     await tell(layer, 0, kind="twice.message")
     assert [await client.receive_from() for _ in range(2)] == ["first", "second"]
     hold_back(client, 1)
@@ -122,7 +123,7 @@ async def test_one_that_waits_with_its_second_frame(layer: InMemoryChannelLayer,
 async def test_the_client_leaves_while_a_handler_waits(
     layer: InMemoryChannelLayer, at_once: list[bool]
 ) -> None:
-    client = await opened(layer)
+    client = await opened(layer, at_once)
     hold_back(client, 1)
     await tell(layer, *range(3))
     await until_async(lambda: at_once[-1:] == [False], "a handler waits")
@@ -137,7 +138,7 @@ async def test_the_client_leaves_while_a_handler_waits(
 async def test_a_handler_that_raises_ends_the_consumer_once(
     layer: InMemoryChannelLayer, at_once: list[bool], before: int
 ) -> None:
-    client = await opened(layer)
+    client = await opened(layer, at_once)
     with recorded() as records:
         await tell(layer, *range(before))
         await layer.group_send("room", {"type": "chat.message"})
@@ -149,7 +150,7 @@ async def test_a_handler_that_raises_ends_the_consumer_once(
     assert at_once[-1] is False
     assert len(Room.ended) == 1
     assert [record.exc_info[0] for record in records.kept if record.exc_info] == [KeyError]
-    other = await opened(layer)
+    other = await opened(layer, at_once)
     await tell(layer, "next")
     assert await other.receive_from() == '"next"'
     assert at_once[-1]
@@ -161,7 +162,7 @@ async def test_what_is_left_is_handled_in_the_next_round(
     layer: InMemoryChannelLayer, at_once: list[bool], monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     monkeypatch.setattr("compat.engine.fast.at_once.MOST", most)
-    client = await opened(layer)
+    client = await opened(layer, at_once)
     at_once.clear()
     await tell(layer, *range(6))
     assert [await client.receive_from() for _ in range(6)] == [str(number) for number in range(6)]
@@ -173,7 +174,7 @@ async def test_what_is_left_is_handled_in_the_next_round(
 async def test_a_frame_goes_before_a_message_after_messages_were_handled(
     layer: InMemoryChannelLayer, at_once: list[bool]
 ) -> None:
-    client = await opened(layer)
+    client = await opened(layer, at_once)
     for number in range(3):
         await client.send_to(text_data=f"frame {number}")
         await tell(layer, number)
@@ -186,7 +187,7 @@ async def test_a_frame_goes_before_a_message_after_messages_were_handled(
 async def test_messages_of_several_types_keep_their_order(
     layer: InMemoryChannelLayer, at_once: list[bool]
 ) -> None:
-    client = await opened(layer)
+    client = await opened(layer, at_once)
     await tell(layer, 1, 2)
     await tell(layer, 0, kind="other.message")
     await tell(layer, 3)
@@ -197,7 +198,7 @@ async def test_messages_of_several_types_keep_their_order(
 async def test_a_message_that_comes_too_late_is_counted(
     layer: InMemoryChannelLayer, at_once: list[bool]
 ) -> None:
-    client = await opened(layer)
+    client = await opened(layer, at_once)
     expiry, layer.expiry = layer.expiry, -1
     await tell(layer, "late")
     layer.expiry = expiry
@@ -214,7 +215,7 @@ async def test_a_message_that_cannot_be_copied_ends_the_consumer(
     def copy() -> Message:
         raise RuntimeError("there is only one")
 
-    client = await opened(layer)
+    client = await opened(layer, at_once)
     with recorded() as records:
         (inbox,) = [box for box in layer.channels.values() if isinstance(box, Inbox)]
         inbox.offer(((float("inf"), {"type": "chat.message"}, copy),))
