@@ -16,9 +16,10 @@ This relies on public methods of event loops only.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Collection, Iterator
 
-from compat.clock import steady, timers_run
+from compat.clock import Clock, steady, timers_run
 from compat.engine.fast import PARTS
 from compat.engine.fast.write_batching import Bursts
 from compat.engine.scheduler import Reader, Scheduler
@@ -40,14 +41,17 @@ PAUSE = 3.0
 MAX_PAUSE_S = 0.003
 """... and at most. (The timers of uvloop count in milliseconds: less than half of one is none.)"""
 
-REST = 0.1
-"""A loop that has no work for so large a part of its time does not pause."""
+WINDOW_S = 0.05
+"""The time after which it is decided whether the loop pauses ..."""
 
-CYCLE, SAMPLE = 16, 3
-"""After three of sixteen rounds there is no pause: the last one tells how much rest there is without."""
+BUSY = 0.95
+"""... which it does if it has worked for so large a part of it, with or without pauses."""
 
-MAX_SKIPPED = 63
-"""Rounds without a pause after one that has gained nothing; fewer the first times."""
+GAIN = 1.5
+"""How many messages a reader must have had on the average, for pauses to have been worth it."""
+
+MAX_SKIPPED = 127
+"""Windows without a pause after one whose pauses were in vain; fewer the first times."""
 
 
 class Rounds(Scheduler):
@@ -120,7 +124,6 @@ class Rounds(Scheduler):
             self.called.add(reader)
             self.readers.append(reader)
             if not self.scheduled:
-                self.pause.work_comes(steady())
                 self._turn_soon()
         if urgent:
             self.urgent = True
@@ -202,56 +205,52 @@ class Rounds(Scheduler):
             self.pause.end_round(now, self.at_work / self.woken)
             self.scheduled = False
             if self.readers:
-                self.pause.work_comes(now)
                 self._turn_soon()
 
 
 class Pause:
-    """How long a loop waits between two rounds, learned from what waiting has gained."""
+    """How long a loop waits between two rounds: not at all, unless it has no time to lose and waiting gains.
+
+    A pause is meant to gather what comes while the loop reads from its sockets. A loop that waits for work in
+    it only delivers later. Which of the two it is shows in the processor's time that the thread has used.
+    """
 
     __slots__ = (
-        *("ended", "in_vain", "messages", "rest", "rounds"),
-        *("skip", "spent_s", "until", "unwaited", "used"),
+        *("began", "gathered", "in_vain", "messages", "pauses"),
+        *("skip", "spent_s", "until", "used", "waited", "worked", "working_s"),
     )
 
-    def __init__(self) -> None:
-        self.until = self.spent_s = self.ended = 0.0
+    def __init__(self, working_s: Clock = time.thread_time) -> None:
+        self.working_s = working_s
+        """Returns the seconds for which the loop's thread has worked; for tests."""
+        self.until = self.spent_s = 0.0
         self.messages = 1.0
-        self.rest = 1.0
-        """Which part of the time the loop has had no work lately; a loop that rests does not pause."""
-        self.rounds = 0
-        self.unwaited = 0
-        """How many rounds in a row have not been waited for."""
-        self.used = False
-        """The next round has been waited for."""
+        self.pauses = self.used = False
+        """Whether the loop pauses in this window; whether the next round has been waited for."""
+        self.began = self.worked = 0.0
+        """When the window began, by either clock."""
+        self.waited, self.gathered = 0, 0.0
+        """The rounds of this window that have been waited for, and the messages of a reader in them."""
         self.skip = self.in_vain = 0
-        """How many rounds are not waited for, and how many were not the last time."""
+        """How many windows are left without a pause, and how many there were the last time."""
 
     def left_s(self, now: float) -> float:
         """Seconds to wait before the next round; 0 or less for none. ``now`` is that of ``clock.steady``."""
         left = self.until - now
-        if left > MAX_PAUSE_S or self.rest > REST:  # or the clock has been turned back
+        if left > 2 * MAX_PAUSE_S:  # the clock has been turned back
             return 0.0
         if left > 0:
             self.used = True
         return left
 
-    def work_comes(self, now: float) -> None:
-        """The first message since the last round has come; what has passed since then was a rest."""
-        if self.unwaited >= SAMPLE:
-            rest_s = max(0.0, now - self.ended)
-            cycle_s = rest_s + self.spent_s * self.messages
-            self.rest += ((rest_s / cycle_s if cycle_s else 0.0) - self.rest) / 4
-
     def begin_round(self, messages: float) -> None:
         """A round begins, with so many messages for each reader."""
         self.spent_s = 0.0
         self.messages = messages
-        self.unwaited = 0 if self.used else self.unwaited + 1
         if self.used:
             self.used = False
-            self.in_vain = 0 if messages >= 1.5 else min(2 * self.in_vain + 1, MAX_SKIPPED)
-            self.skip = self.in_vain
+            self.waited += 1
+            self.gathered += messages
 
     def end_round(self, now: float, at_work: float = 1.0) -> None:
         """All are woken. ``spent_s`` is what their first messages have taken, and all that of the others.
@@ -259,9 +258,19 @@ class Pause:
         ``at_work`` is the part of them that has more to do.
         """
         self.messages = 1 + (self.messages - 1) * at_work
-        self.ended = now
-        self.rounds += 1
-        if self.skip or self.rounds % CYCLE < SAMPLE:
-            self.skip = max(0, self.skip - 1)
-        else:
+        if not 0 <= now - self.began < WINDOW_S:
+            self._judge(now)
+        if self.pauses:
             self.until = now + min(PAUSE * self.spent_s * self.messages, MAX_PAUSE_S)
+
+    def _judge(self, now: float) -> None:
+        """A window is over: does the loop pause in the next one?"""
+        worked = self.working_s()
+        busy = worked - self.worked >= BUSY * (now - self.began)
+        if self.pauses:
+            gains = busy and self.gathered >= GAIN * self.waited
+            self.skip = self.in_vain = 0 if gains else min(2 * self.in_vain + 1, MAX_SKIPPED)
+        self.pauses = busy and not self.skip
+        self.skip = max(0, self.skip - 1)
+        self.began, self.worked = now, worked
+        self.waited, self.gathered = 0, 0.0

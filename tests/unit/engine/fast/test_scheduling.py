@@ -14,13 +14,13 @@ from compat.clock import steady
 from compat.consumer import AsyncConsumer
 from compat.engine.fast.reading import FastInbox, StepReader
 from compat.engine.fast.scheduling import (
-    CYCLE,
+    BUSY,
     MAX_PAUSE_S,
     MAX_SKIPPED,
     MAX_TURNS,
     PAUSE,
-    SAMPLE,
     SLICE_S,
+    WINDOW_S,
     Pause,
     Rounds,
 )
@@ -281,57 +281,68 @@ async def test_a_reader_that_waits_again_makes_room_for_the_next(
     assert (len(set(log)) == 1) == bool(waits_again), log
 
 
-def round_of(
-    pause: Pause, now: float, took_s: float, messages: float, at_work: float = 1.0
-) -> tuple[float, float]:
-    """A round that begins when it may; returns how long it has waited for that, and when it has ended."""
-    pause.work_comes(now)
-    waited = max(0.0, pause.left_s(now))
-    pause.begin_round(messages)
-    # For the first message of each reader that is at work after it, and for all of the others'.
-    pause.spent_s = took_s * (at_work / messages + 1 - at_work)
-    pause.end_round(now + waited + took_s, at_work)
-    return waited, now + waited + took_s
+class Loop:
+    """A loop with rounds one after the other, each with ``messages`` for every reader.
+
+    Beside them it works for ``work`` of the time that is not a pause, and for ``in_pauses`` of a pause.
+    """
+
+    def __init__(self, *, messages: float = 4, work: float = 1.0, in_pauses: float = 1.0) -> None:
+        self.messages, self.work, self.in_pauses = messages, work, in_pauses
+        self.now = self.worked = 0.0
+        self.pause = Pause(lambda: self.worked)
+
+    def round(self, took_s: float, at_work: float = 1.0) -> float:
+        """One round, when it may begin; return how long it has waited for that."""
+        waited = max(0.0, self.pause.left_s(self.now))
+        self.pause.begin_round(self.messages)
+        # For the first message of each reader that is at work after it, and for all of the others'.
+        self.pause.spent_s = took_s * (at_work / self.messages + 1 - at_work)
+        self.worked += took_s + self.in_pauses * waited
+        self.now += waited + took_s / self.work
+        self.pause.end_round(self.now, at_work)
+        return waited
+
+    def rounds(self, seconds: float) -> list[float]:
+        end = self.now + seconds
+        waits = []
+        while self.now < end:
+            waits.append(self.round(0.0005))
+        return waits
 
 
 @pytest.mark.parametrize("at_work", [0.0, 1.0])
 def test_a_busy_loop_pauses_between_rounds_as_long_as_that_gains_something(at_work: float) -> None:
-    pause, now = Pause(), 0.0
-    waits = []
-    for _ in range(100):
-        waited, now = round_of(pause, now, 0.0005, 4, at_work)
-        waits.append(waited)
-    assert waits[0] == 0.0
-    assert {round(waited, 6) for waited in waits[20:]} == {0.0, PAUSE * 0.0005}
-    assert sum(waited > 0 for waited in waits[20:]) == 80 * (CYCLE - SAMPLE) / CYCLE
-    _, now = round_of(pause, now, 1.0, 4)
-    waited, now = round_of(pause, now, 1.0, 4)
-    assert waited == pytest.approx(MAX_PAUSE_S)
-    assert round_of(pause, now + MAX_PAUSE_S, 1.0, 4)[0] == 0.0, "where little is to do nobody waits"
+    loop = Loop()
+    first = loop.rounds(WINDOW_S)
+    assert not any(first), "it is not known yet how busy the loop is"
+    assert {round(loop.round(0.0005, at_work), 6) for _ in range(1000)} == {PAUSE * 0.0005}
+    loop.round(1.0)
+    assert loop.round(1.0) == pytest.approx(MAX_PAUSE_S), "that is enough"
 
 
-def test_a_pause_that_gains_nothing_is_seldom_tried_again() -> None:
-    pause, now = Pause(), 0.0
-    waits = []
-    for _ in range(1000):
-        waited, now = round_of(pause, now, 0.0005, 1)
-        waits.append(waited > 0)
-    assert sum(waits) < 1000 / MAX_SKIPPED + 10
-    assert any(waits[-MAX_SKIPPED - 2 :]), "but it is"
+@pytest.mark.parametrize("loop", [Loop(messages=1), Loop(in_pauses=0.0)], ids=["no messages", "no work"])
+def test_a_pause_that_gains_nothing_is_seldom_tried_again(loop: Loop) -> None:
+    loop.rounds(10 * WINDOW_S)
+    assert sum(map(bool, loop.rounds(30 * WINDOW_S))) > 1, "at first it is"
+    loop.rounds(4 * MAX_SKIPPED * WINDOW_S)
+    waits = loop.rounds(10 * MAX_SKIPPED * WINDOW_S)
+    assert any(waits), "but it is"
+    assert sum(waits) < 12 * WINDOW_S
 
 
-@pytest.mark.parametrize("at_work", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize(("share", "pauses"), [(0.0, True), (0.05, True), (0.15, False), (0.5, False)])
-def test_a_loop_that_rests_between_its_rounds_does_not_pause(
-    share: float, pauses: bool, at_work: float
-) -> None:
-    pause, now, took_s = Pause(), 0.0, 0.002
-    waits = []
-    for _ in range(100):
-        waited, now = round_of(pause, now, took_s, 4, at_work)
-        waits.append(waited)
-        now += took_s * share / (1 - share)
-    assert any(waits[30:]) == pauses
+@pytest.mark.parametrize(("work", "pauses"), [(0.5, False), (BUSY - 0.02, False), (BUSY + 0.02, True)])
+def test_a_loop_that_has_time_left_does_not_pause(work: float, pauses: bool) -> None:
+    assert any(Loop(work=work).rounds(20 * WINDOW_S)) == pauses
+
+
+def test_a_clock_that_is_turned_back_makes_no_long_pause() -> None:
+    loop = Loop()
+    loop.rounds(2 * WINDOW_S)
+    loop.now -= 3600
+    assert loop.round(0.0005) == 0.0
+    loop.rounds(4 * WINDOW_S)
+    assert loop.round(0.0005) == pytest.approx(PAUSE * 0.0005)
 
 
 # What a pause may not cost
@@ -345,7 +356,6 @@ def paused(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Awaitable[None]]:
     async def begin() -> None:
         wakeups = rounds()
         wakeups.pause.until = steady() + 60
-        wakeups.pause.rest, wakeups.pause.unwaited = 0.0, -9  # a loop without any rest
         wakeups.call(Slow([]))
         await until_async(lambda: wakeups.timer is not None, "the pause has begun")
 
