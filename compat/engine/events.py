@@ -7,13 +7,35 @@ from typing import Literal
 
 from compat.types import Message
 
-__all__ = ["BETWEEN", "HEARTBEAT", "NOTHING", "Event", "One", "Overflow"]
+__all__ = ["BETWEEN", "HEARTBEAT", "NOTHING", "Copies", "Event", "One", "Overflow"]
 
 Overflow = Literal["drop", "drop_oldest", "close"]
 """What a full inbox does: drop the new message, drop the oldest, or close the connection with 1013."""
 
 HEARTBEAT = "compat.heartbeat"
 """Type of the event that the engine itself creates; it is not counted if it is lost."""
+
+NOTHING_MADE: dict[type, str | None] = {}
+
+
+class Copies:
+    """Makes each member's own copy of a message; keeps what one's handler has sent, for the others."""
+
+    __slots__ = ("copy", "made")
+
+    def __init__(self, copy: Callable[[], Message]) -> None:
+        self.copy = copy
+        self.made: dict[type, str | None] = NOTHING_MADE
+
+    def __call__(self) -> Message:
+        return self.copy()
+
+    def keep(self, kind: type, text: str | None) -> None:
+        """Keep the ``text`` that each consumer of the class ``kind`` sends; None: they may differ."""
+        if self.made is NOTHING_MADE:
+            self.made = {}
+        self.made[kind] = text
+
 
 BETWEEN: Message = {"type": "between two messages"}
 """The current message while no handler runs: an idle consumer need not keep its last message alive."""

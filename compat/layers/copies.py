@@ -8,25 +8,24 @@ with ``copy.deepcopy``, an object that occurs several times is copied once, and 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
-from compat.types import Message
+from compat.engine.events import Copies
 
 __all__ = ["copier", "private"]
 
 _SHARED = frozenset((str, int, float, bool, bytes, type(None), complex))
 
 
-def copier(message: dict[str, Any]) -> Callable[[], Message]:
-    """Return a function that returns a new private copy of ``message`` at each call."""
+def copier(message: dict[str, Any]) -> Copies:
+    """Return what returns a new private copy of ``message`` at each call."""
     if message.__class__ is dict:
         for value in message.values():
             if value.__class__ not in _SHARED:
                 break
         else:
-            return message.copy
-    return lambda: private(message)
+            return Copies(message.copy)
+    return Copies(lambda: private(message))
 
 
 def private(message: Any) -> Any:

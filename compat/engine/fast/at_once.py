@@ -13,9 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from compat import logs
 from compat.clock import steady
+from compat.engine.events import Copies
+from compat.engine.fast.framing import write_now
+from compat.engine.fast.made_once import is_plain, is_same_for_all, is_watched, made_first, only_text
 from compat.engine.fast.sending import is_unchanged
-from compat.engine.fast.write_batching import MAX_HANDLER_S, QUICK, Pace, one_write
+from compat.engine.fast.write_batching import MAX_HANDLER_S, QUICK, Pace, Recorder, one_write
 from compat.engine.stepping import OVER, awaiting
+from compat.types import Message
 
 if TYPE_CHECKING:
     from compat.engine.fast.reading import FastInbox
@@ -32,7 +36,7 @@ class AtOnce:
     ``queued``: what is sent goes into a queue, as in tests, and not to a server.
     """
 
-    __slots__ = ("consumer", "kind", "name", "pace", "queued")
+    __slots__ = ("consumer", "handler", "kind", "name", "pace", "queued", "sender")
 
     def __init__(self, consumer: Any, kind: object, name: str, pace: Pace, *, queued: bool) -> None:
         self.consumer = consumer
@@ -42,6 +46,11 @@ class AtOnce:
         """Their handler, which ``only_sends``."""
         self.pace = pace
         self.queued = queued
+        cls = type(consumer)
+        handler = getattr(cls, name)
+        self.handler = handler if not queued and is_same_for_all(handler) else None
+        """It, if it sends the same for each consumer of the class, by way of ``sender``."""
+        self.sender = cls.send
 
     def handles(self, inbox: FastInbox) -> bool:
         """Handle what waits in ``inbox``; return False if its task has to look, or to go on.
@@ -57,7 +66,7 @@ class AtOnce:
             return False
         before = logs.enter(consumer, inbox.channel)
         try:
-            return self._handles(inbox, framed)
+            return self._sends_made(inbox) or self._handles(inbox, framed)
         except BaseException as error:  # noqa: BLE001 - it is the task's
             inbox.scheduler.stepper.begin()
             if inbox.begun is None:
@@ -65,6 +74,30 @@ class AtOnce:
             return False
         finally:
             logs.leave(before)
+
+    def _sends_made(self, inbox: FastInbox) -> bool:
+        """Send what has been made of the first messages for others; return True if none is left then."""
+        socket, now = self.consumer._socket, steady()
+        texts = made_first(inbox.events, self.kind, type(self.consumer), now)
+        if not texts or socket.closed:
+            return False
+        sent = 0
+        try:
+            with one_write(socket.framed if len(texts) > 1 else None):
+                for text in texts:
+                    if not write_now(socket, text):
+                        break
+                    sent += 1
+        except Exception:
+            if len(texts) > 1:
+                raise
+            return False  # the handler meets the same, and its send() says what that is
+        finally:
+            inbox.take_events(sent)
+        if inbox.events:
+            return False
+        inbox.taken()
+        return True
 
     def _handles(self, inbox: FastInbox, framed: Any) -> bool:
         bursts, pace = inbox.scheduler.bursts, self.pace
@@ -96,6 +129,7 @@ class AtOnce:
 
     def _handle(self, inbox: FastInbox, now: float) -> float:
         """Handle the next message, and return the time after that; 0 if its task has to."""
+        copies: Any = inbox.events[0][2]
         message = inbox.take_event(self.kind, now)
         if message is None:
             return 0.0
@@ -103,11 +137,31 @@ class AtOnce:
         if handling.__class__ is not CoroutineType:
             handling = awaiting(handling)
         stepper = inbox.scheduler.stepper
-        waits_for = stepper.step(handling)
+        recorder = self._recorder(copies, message)
+        if recorder is None:
+            waits_for = stepper.step(handling)
+        else:
+            with recorder:
+                waits_for = stepper.step(handling)
+            if waits_for is OVER:
+                copies.keep(type(self.consumer), only_text(recorder.frames))
         if waits_for is not OVER:
             inbox.go_on_with(stepper.rest(waits_for))
             return 0.0
         return steady()
+
+    def _recorder(self, copies: Any, message: Message) -> Recorder | None:
+        """Return what notes what is sent now, if others may send the same."""
+        cls, socket = type(self.consumer), self.consumer._socket
+        if self.handler is None or copies.__class__ is not Copies or cls in copies.made:
+            return None
+        is_known = getattr(cls, self.name) is self.handler and cls.send is self.sender
+        if not is_known or socket.closed or is_watched():
+            return None
+        if not is_plain(message):
+            copies.keep(cls, None)
+            return None
+        return Recorder(socket.framed)
 
 
 async def _raise(error: BaseException) -> None:

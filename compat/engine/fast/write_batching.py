@@ -32,6 +32,7 @@ __all__ = [
     "Burst",
     "Bursts",
     "Pace",
+    "Recorder",
     "one_write",
     "protocol_of",
     "readiness_of",
@@ -235,4 +236,32 @@ class Burst:
 
     def __getattr__(self, name: str) -> Any:
         self.end()
+        return getattr(self.transport, name)
+
+
+class Recorder:
+    """Replaces a protocol's transport in a ``with`` block, and notes what is written."""
+
+    __slots__ = ("frames", "protocol", "transport")
+
+    def __init__(self, protocol: Any) -> None:
+        self.protocol = protocol
+        self.transport = protocol.transport
+        self.frames: list[bytes] = []
+        """What has been written; an empty one stands for any other use of the transport."""
+
+    def __enter__(self) -> None:
+        self.protocol.transport = self
+
+    def __exit__(self, *_: object) -> None:
+        if self.protocol.transport is self:
+            self.protocol.transport = self.transport
+
+    def write(self, data: bytes) -> None:
+        """Note ``data``, and write it."""
+        self.frames.append(data)
+        self.transport.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        self.frames.append(b"")
         return getattr(self.transport, name)

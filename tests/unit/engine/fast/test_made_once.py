@@ -1,0 +1,293 @@
+"""A handler that only sends is run for one member of a room: the others get the same, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any, ClassVar
+from unittest import mock
+
+import pytest
+
+from compat.engine.events import Copies, Event
+from compat.engine.fast import at_once
+from compat.engine.fast.made_once import is_plain, is_same_for_all, made_first
+from compat.generic.websocket import AsyncWebsocketConsumer
+from compat.layers import InMemoryChannelLayer
+from compat.types import Message
+from tests.support.clients import Client
+from tests.support.servers import LiveServer
+
+
+class Counted(int):
+    """A number that is another one each time it is written."""
+
+    written: ClassVar[int] = 0
+
+    def __format__(self, spec: str) -> str:
+        type(self).written += 1
+        return f"{type(self).written}"
+
+
+class Room(AsyncWebsocketConsumer):
+    groups = ("room",)
+    traced: ClassVar[list[str]] = []
+
+    def follow(self, frame: Any, event: str, arg: Any) -> None:
+        self.traced.append(frame.f_code.co_name)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        event = json.loads(text_data or "")
+        if "counted" in event:
+            event["counted"] = Counted()
+        if "trace" in event:
+            sys.settrace(self.follow if event["trace"] else None)
+        await self.channel_layer.group_send("room", event)
+
+    async def chat_message(self, event: Message) -> None:
+        await self.send(text_data=json.dumps(event["message"]))
+
+    async def twice_message(self, event: Message) -> None:
+        await self.send(text_data="first")
+        await self.send(text_data=event["message"])
+
+    async def self_message(self, event: Message) -> None:
+        await self.send(text_data=f"{self}")
+
+    async def counted_message(self, event: Message) -> None:
+        await self.send(text_data=f"{event['counted']}")
+
+    def __str__(self) -> str:
+        return self.channel_name
+
+
+class Other(Room):
+    async def chat_message(self, event: Message) -> None:
+        await self.send(text_data=json.dumps([event["message"]]))
+
+
+class Own(Room):
+    """One whose instance sends otherwise."""
+
+    async def connect(self) -> None:
+        await self.accept()
+        original = self.send
+
+        async def send(text_data: str) -> None:
+            await original(text_data=f"own {text_data}")
+
+        self.send = send  # type: ignore[method-assign, assignment]
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    kind: Any = {"/other/": Other, "/own/": Own}.get(scope["path"], Room)
+    await kind.as_asgi()(scope, receive, send)
+
+
+@pytest.fixture
+def server(layer: InMemoryChannelLayer) -> Iterator[LiveServer]:
+    with LiveServer(application) as server:
+        yield server
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What has been sent without a handler."""
+    texts: list[str] = []
+
+    def noted(*args: Any) -> list[str]:
+        found = made_first(*args)
+        texts.extend(found)
+        return found
+
+    monkeypatch.setattr(at_once, "made_first", noted)
+    return texts
+
+
+@pytest.fixture
+def traced() -> list[str]:
+    """The functions that the debugger has seen, once it follows the server's thread."""
+    Room.traced.clear()
+    return Room.traced
+
+
+def chat(message: Any, kind: str = "chat.message", **more: Any) -> Message:
+    return {"type": kind, "message": message, **more}
+
+
+def warm(*clients: Client, kind: str = "chat.message", **more: Any) -> None:
+    """By now each task has seen the type of the messages that follow."""
+    for _ in range(3):
+        clients[0].send_json(chat("warm", kind, **more))
+        for client in clients:
+            client.receive()
+            if kind == "twice.message":
+                client.receive()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("message", ["hello", "", {"from": "me", "to": [1, None, 2.5, {"all": True}]}])
+def test_the_others_get_what_the_first_one_has_sent(
+    server: LiveServer, made: list[str], count: int, message: Any
+) -> None:
+    with Client(server, "/") as first, Client(server, "/") as second, Client(server, "/") as third:
+        clients = (first, second, third)
+        warm(*clients)
+        made.clear()
+        messages = [[number, message] for number in range(count)]
+        for one in messages:
+            first.send_json(chat(one))
+        for client in clients:
+            assert [client.receive_json() for _ in messages] == messages
+        assert made
+        assert {json.loads(text)[0] for text in made} <= set(range(count))
+
+
+def test_each_class_sends_its_own(server: LiveServer, made: list[str]) -> None:
+    paths = ("/", "/other/", "/", "/other/", "/own/")
+    clients = [Client(server, path) for path in paths]
+    warm(*clients)
+    made.clear()
+    for number in range(3):
+        clients[0].send_json(chat(number))
+        assert [client.receive() for client in clients] == [
+            {"/": f"{number}", "/other/": f"[{number}]", "/own/": f"own {number}"}[path] for path in paths
+        ]
+    assert made, "where a class has several members"
+    assert not any("own" in text for text in made)
+    for client in clients:
+        client.close()
+
+
+@pytest.mark.parametrize("kind", ["self.message", "counted.message", "twice.message"])
+def test_a_handler_that_may_make_something_else_each_time(
+    server: LiveServer, made: list[str], kind: str
+) -> None:
+    with Client(server, "/") as first, Client(server, "/") as second, Client(server, "/") as third:
+        clients = (first, second, third)
+        warm(*clients, kind=kind, counted=0)
+        first.send_json(chat("last", kind, counted=0))
+        got = [client.receive() for client in clients]
+        if kind == "twice.message":
+            assert got == ["first"] * 3
+            assert [client.receive() for client in clients] == ["last"] * 3
+        else:
+            assert len(set(got)) == 3
+        assert not made
+
+
+def test_a_class_that_is_patched_later(server: LiveServer, made: list[str]) -> None:
+    async def patched(self: Room, event: Message) -> None:
+        await self.send(text_data=f"patched {event['message']}")
+
+    with Client(server, "/") as first, Client(server, "/") as second:
+        warm(first, second)
+        for path in ("chat_message", "send"):
+            with mock.patch.object(Room, path, autospec=True) as replaced:
+                replaced.side_effect = patched if path == "chat_message" else Room.__mro__[1].send  # type: ignore[attr-defined]
+                for number in range(3):
+                    first.send_json(chat(number))
+                    expected = f"patched {number}" if path == "chat_message" else f"{number}"
+                    assert [client.receive() for client in (first, second)] == [expected] * 2
+                assert replaced.call_count == 6, path
+            warm(first, second)
+
+
+def test_while_a_debugger_is_at_work_each_handler_runs(
+    server: LiveServer, made: list[str], traced: list[str]
+) -> None:
+    with Client(server, "/") as first, Client(server, "/") as second:
+        warm(first, second)
+        for on in (True, False):
+            made.clear()
+            traced.clear()
+            first.send_json(chat("hello", trace=on))
+            assert [client.receive() for client in (first, second)] == ['"hello"'] * 2
+            assert (traced.count("chat_message"), len(made)) == ((2, 0) if on else (0, 1))
+
+
+def test_clients_that_take_compressed_frames_get_long_texts_too(server: LiveServer, made: list[str]) -> None:
+    with Client(server, "/") as first, Client(server, "/") as second:
+        warm(first, second)
+        for size in (1, 1022, 1023, 100_000):
+            made.clear()
+            first.send_json(chat("x" * size))
+            assert [client.receive_json() for client in (first, second)] == ["x" * size] * 2
+            assert bool(made) == (size <= 1022), size
+
+
+def test_one_that_does_not_read_holds_nobody_back(server: LiveServer) -> None:
+    with Client(server, "/") as first, Client(server, "/") as second, Client(server, "/") as third:
+        warm(first, second, third)
+        texts = [str(number) * 200_000 for number in range(50)]
+        for text in texts:
+            first.send_json(chat(text))
+            assert [client.receive_json() for client in (first, second)] == [text] * 2
+        assert [third.receive_json() for _ in texts] == texts
+
+
+def test_only_what_is_first_in_time_and_of_the_class() -> None:
+    def event(deadline: float, *made: Any) -> Event:
+        copies = Copies(dict)
+        if made:
+            copies.keep(*made)
+        return deadline, {"type": "said"}, copies
+
+    def first(*events: Event) -> list[str]:
+        return made_first(events, "said", Room, 1.0)
+
+    one, two = event(2.0, Room, "one"), event(2.0, Room, "two")
+    assert first(one) == ["one"]
+    assert first(one, two) == ["one", "two"]
+    others = (
+        *(event(1.0, Room, ""), event(2.0, Other, ""), event(2.0, Room, None), event(2.0)),
+        *((2.0, {"type": "said"}, None), (2.0, {"type": "said"}, dict), (2.0, {"type": "other"}, one[2])),
+    )
+    for last in others:
+        assert first(last, one) == []
+        assert first(one, two, last, one) == ["one", "two"]
+
+
+async def keywords(self: Room, event: Message, *, more: int) -> None: ...
+async def several(self: Room, *events: Message) -> None: ...
+async def named(self: Room, event: Message, **more: Any) -> None: ...
+async def assigned(self: Any, event: Any) -> None:
+    self = event  # noqa: F841
+
+
+async def kept(self: Any, event: Any) -> None:
+    event["self"] = self
+
+
+async def given(self: Any, event: Any) -> None:
+    await self.send(self)
+
+
+async def itself(self: Any, event: Any) -> None:
+    await self.send(self == event)
+
+
+@pytest.mark.parametrize("handler", [keywords, several, named, assigned, kept, given, itself])
+def test_handlers_that_may_differ_from_one_consumer_to_the_next(handler: Any) -> None:
+    assert not is_same_for_all(handler)
+    assert is_same_for_all(Room.chat_message)  # type: ignore[arg-type]
+
+
+class Text(str): ...
+
+
+class Items(dict[str, Any]): ...
+
+
+def test_plain_values() -> None:
+    nested: Any = 0
+    for _ in range(16):
+        nested = [nested]
+    plain: Any
+    for plain in ({"a": [1, 2.5, True, None, b"", ("b", {})]}, {1: {2: "3"}}, nested):
+        assert is_plain(plain)
+    for other in ({"a": Text()}, {Text(): 1}, Items(), [Items()], {"a": {1}}, object(), [nested]):
+        assert not is_plain(other)
+    nested.append(nested)
+    assert not is_plain(nested)
