@@ -5,7 +5,7 @@ uses its ``self`` for nothing else, makes the same of the same message for each 
 it has made for the first is kept with the message (``Copies``), and the others need no handler, nor a copy.
 
 Only a single text is kept, and only of a message of plain values: others may change from one use to the next.
-While a debugger is at work, each member's handler runs.
+Each member's handler runs while a debugger is at work.
 
 This relies on CPython's bytecode: what is loaded before a method of ``self`` is looked up.
 """
@@ -51,10 +51,12 @@ def is_same_for_all(handler: FunctionType) -> bool:
 
 
 def is_watched() -> bool:
-    """Return True while a debugger follows this thread."""
+    """Return True while a debugger follows this thread; coverage sees enough if a line runs once."""
     monitoring: Any = getattr(sys, "monitoring", None)
-    followed = monitoring is not None and monitoring.get_tool(monitoring.DEBUGGER_ID) is not None
-    return followed or sys.gettrace() is not None
+    if monitoring is not None and monitoring.get_tool(monitoring.DEBUGGER_ID) is not None:
+        return True
+    trace = sys.gettrace()
+    return trace is not None and not type(getattr(trace, "__self__", trace)).__module__.startswith("coverage")
 
 
 def is_plain(value: Any, depth: int = 0) -> bool:
