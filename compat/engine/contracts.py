@@ -72,7 +72,8 @@ class Resumed:
     """What stands for its socket, or None without one.
 
     ``link.writes(text)`` sends a text and returns True if it can be framed here and leaves at once;
-    ``link.failed(message, error)`` says that a frame could not be written.
+    ``link.failed(message, error)`` says that a frame could not be written. ``link.let_write()`` has the
+    consumer's ``Socket`` write by itself, if nothing waits for the link.
     """
 
     def written_by(self, socket: Any) -> None:

@@ -68,6 +68,13 @@ class Journal:
         """How many frames have been sent."""
         return self.begin + len(self.frames or ())
 
+    def opened(self) -> deque[Payload]:
+        """Return the frames, to which ``free`` says how many finished ones may be appended."""
+        if self.frames is None:
+            self.frames = deque()
+        self.count()
+        return self.frames
+
     def add(self, payload: str | bytes, size: int) -> bool:
         """Keep a frame of ``size`` bytes; return False if there is no room for it."""
         frames = self.frames
@@ -85,7 +92,7 @@ class Journal:
         """Return the bytes of all frames."""
         frames = self.frames or ()
         if self.counted < len(frames):
-            self.size += sum(map(size_of, islice(frames, self.counted, None)))
+            self.size += sum(map(len, islice(frames, self.counted, None)))  # finished ones
             self.counted = len(frames)
         self._set_free()
         return self.size
@@ -103,10 +110,10 @@ class Journal:
                 self.size -= sum(size_of(frames.popleft()) for _ in range(known))
                 self.counted -= known
             else:  # what stays is less: it is counted anew
-                self.frames = deque(islice(frames, known, None)) or None
-                self.counted = self.size = 0
+                left = deque(islice(frames, known, None))
+                self.frames, self.counted, self.size = left or None, len(left), sum(map(size_of, left))
             self.begin += known
-            self.count()
+            self._set_free()
         if self.waits is not None:
             for waited, future in self.waits:
                 if waited <= self.begin:

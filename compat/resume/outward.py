@@ -92,12 +92,17 @@ class Outward:
             self._let_write()
         return True
 
+    def let_write(self) -> None:
+        """Have the consumer's socket write the next frames by itself, if nothing waits here."""
+        waits = self.busy is not None or self.gone or self._sent < self.owner.journal.end or self.owner.over
+        if self.framed is not None and self.ready is not None and not self.direct and not waits:
+            self._let_write()
+
     def _let_write(self) -> None:
-        """Have the consumer's socket write the next frames by itself: nothing waits."""
         socket, journal = self.owner.socket, self.owner.journal
         if socket is not None:
             self.direct = True
-            socket.frame_by(self.framed, journal.frames, journal.free)
+            socket.frame_by(self.framed, journal.opened(), journal.free)
 
     def take_over(self) -> None:
         """Write the next frames itself: something may wait, or the journal is another one."""

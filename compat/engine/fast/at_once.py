@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from compat import logs
 from compat.clock import steady
 from compat.engine.events import Copies
-from compat.engine.fast.framing import write_now
+from compat.engine.fast.framing import framed_of, write_now
 from compat.engine.fast.made_once import is_plain, is_same_for_all, is_watched, made_first, only_text
 from compat.engine.fast.sending import is_unchanged
 from compat.engine.fast.write_batching import MAX_HANDLER_S, QUICK, Pace, Recorder, one_write
@@ -58,7 +58,7 @@ class AtOnce:
         ``inbox.begun`` is then the rest of a handler that waits, or raises its error, or None.
         """
         consumer = self.consumer
-        framed = consumer._socket.framed
+        framed = framed_of(consumer._socket)
         # Without frames of ours it is the server's send(), which may need a task: for a timeout, for one.
         if (framed is None and not self.queued) or consumer.base_send is not consumer._own_send:
             return False

@@ -35,6 +35,7 @@ __all__ = [
     "behind_starlette",
     "forget_handshake",
     "frame_of",
+    "framed_of",
     "framing_of",
     "goes_plain",
     "is_open",
@@ -179,6 +180,13 @@ def goes_plain(protocol: Any, text: str) -> bool:
     return not extensions or (
         len(text) <= MOST_PLAIN and all(type(extension).__module__ == DEFLATE for extension in extensions)
     )
+
+
+def framed_of(socket: Socket) -> Any:
+    """Return the protocol for which the socket may write frames by itself now; None if there is none."""
+    if socket.framed is None and socket.resumed is not None and socket.resumed.link is not None:
+        socket.resumed.link.let_write()
+    return socket.framed
 
 
 def write_now(socket: Socket, text: Any) -> bool:

@@ -17,6 +17,7 @@ from compat.generic.websocket import AsyncWebsocketConsumer
 from compat.layers import InMemoryChannelLayer
 from compat.types import Message
 from tests.support.clients import Client
+from tests.support.resuming import Resuming
 from tests.support.servers import LiveServer
 
 
@@ -225,6 +226,40 @@ def test_one_that_does_not_read_holds_nobody_back(server: LiveServer) -> None:
             first.send_json(chat(text))
             assert [client.receive_json() for client in (first, second)] == [text] * 2
         assert [third.receive_json() for _ in texts] == texts
+
+
+async def test_clients_that_come_back_have_missed_nothing(server: LiveServer, made: list[str]) -> None:
+    """Was: after each of its acknowledgements a member's task handled what waited."""
+    members = [await Resuming(server, "/").open() for _ in range(3)]
+    sender, stays, away = members
+    number = 0
+
+    async def say(count: int) -> list[int]:
+        nonlocal number
+        first, number = number, number + count
+        for one in range(first, number):
+            await sender.send(json.dumps(chat(one)))
+        for member in (sender, stays):
+            assert await member.numbers(count) == [*range(first, number)]
+        return [*range(first, number)]
+
+    for count in (3, 1, 2, 3):
+        expected = await say(count)
+        assert await away.numbers(count) == expected
+        for member in members:
+            await member.ack()
+            await member.pong()
+        made.clear()
+        expected = await say(1)
+        assert await away.numbers(1) == expected
+        assert len(made) == 2, "the others of the first"
+    away.cut()
+    missed = await say(3)
+    assert await away.back() == "all"
+    missed += await say(2)
+    assert await away.numbers(5) == missed
+    for member in members:
+        await member.leave()
 
 
 def test_only_what_is_first_in_time_and_of_the_class() -> None:
