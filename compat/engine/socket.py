@@ -222,6 +222,13 @@ class Socket:
         if self._is_told():
             raise error if said else ClientDisconnected("the client has left") from error
 
+    def unwritten(self, error: Exception) -> None:
+        """Handle the ``error`` of writing frames as ``lost``; a client that may come back gets them then."""
+        if self.kept is not None:
+            self.resumed.link.failed({"type": "websocket.send"}, error)
+        else:
+            self.lost(error)
+
     def _client_left(self) -> bool:
         return self.phase is not None and self.phase.client_left()
 

@@ -15,7 +15,14 @@ from compat import logs
 from compat.clock import steady
 from compat.engine.events import Copies
 from compat.engine.fast.framing import framed_of, write_now
-from compat.engine.fast.made_once import is_plain, is_same_for_all, is_watched, made_first, only_text
+from compat.engine.fast.made_once import (
+    is_plain,
+    is_same_for_all,
+    is_watched,
+    made_first,
+    methods_of,
+    only_text,
+)
 from compat.engine.fast.sending import is_unchanged
 from compat.engine.fast.write_batching import MAX_HANDLER_S, QUICK, Pace, Recorder, one_write
 from compat.engine.stepping import OVER, awaiting
@@ -36,7 +43,7 @@ class AtOnce:
     ``queued``: what is sent goes into a queue, as in tests, and not to a server.
     """
 
-    __slots__ = ("consumer", "handler", "kind", "name", "pace", "queued", "sender")
+    __slots__ = ("cls", "consumer", "kind", "methods", "name", "pace", "queued")
 
     def __init__(self, consumer: Any, kind: object, name: str, pace: Pace, *, queued: bool) -> None:
         self.consumer = consumer
@@ -46,11 +53,10 @@ class AtOnce:
         """Their handler, which ``only_sends``."""
         self.pace = pace
         self.queued = queued
-        cls = type(consumer)
-        handler = getattr(cls, name)
-        self.handler = handler if not queued and is_same_for_all(handler) else None
-        """It, if it sends the same for each consumer of the class, by way of ``sender``."""
-        self.sender = cls.send
+        self.cls = type(consumer)
+        same = not queued and is_same_for_all(self.cls, getattr(self.cls, name))
+        self.methods = methods_of(self.cls, name) if same else None
+        """All that the handler reaches, if it sends the same for each consumer of the class."""
 
     def handles(self, inbox: FastInbox) -> bool:
         """Handle what waits in ``inbox``; return False if its task has to look, or to go on.
@@ -77,21 +83,23 @@ class AtOnce:
 
     def _sends_made(self, inbox: FastInbox) -> bool:
         """Send what has been made of the first messages for others; return True if none is left then."""
-        socket, now = self.consumer._socket, steady()
-        texts = made_first(inbox.events, self.kind, type(self.consumer), now)
+        if self.methods is None or type(self.consumer) is not self.cls:
+            return False
+        socket = self.consumer._socket
+        texts = made_first(inbox.events, self.kind, self.cls, steady())
         if not texts or socket.closed:
             return False
+        together = len(texts) > 1 and inbox.scheduler.bursts.used
         sent = 0
         try:
-            with one_write(socket.framed if len(texts) > 1 else None):
+            with one_write(socket.framed if together else None, socket.unwritten):
                 for text in texts:
-                    if not write_now(socket, text):
+                    try:
+                        if not write_now(socket, text):
+                            break
+                    except Exception:  # noqa: BLE001 - the handler meets it, and its send() says what it is
                         break
                     sent += 1
-        except Exception:
-            if len(texts) > 1:
-                raise
-            return False  # the handler meets the same, and its send() says what that is
         finally:
             inbox.take_events(sent)
         if inbox.events:
@@ -111,7 +119,7 @@ class AtOnce:
         elif pace.quick < QUICK or not bursts.used:
             now = self._handle_several(inbox, began)
         else:
-            with one_write(framed):
+            with one_write(framed, self.consumer._socket.unwritten):
                 now = self._handle_several(inbox, began)
         if not now:
             return False
@@ -133,18 +141,18 @@ class AtOnce:
         message = inbox.take_event(self.kind, now)
         if message is None:
             return 0.0
+        stepper = inbox.scheduler.stepper
+        recorder = self._recorder(copies, message)
         handling = getattr(self.consumer, self.name)(message)
         if handling.__class__ is not CoroutineType:
             handling = awaiting(handling)
-        stepper = inbox.scheduler.stepper
-        recorder = self._recorder(copies, message)
         if recorder is None:
             waits_for = stepper.step(handling)
         else:
             with recorder:
                 waits_for = stepper.step(handling)
             if waits_for is OVER:
-                copies.keep(type(self.consumer), only_text(recorder.frames))
+                copies.keep(self.cls, only_text(recorder.frames))
         if waits_for is not OVER:
             inbox.go_on_with(stepper.rest(waits_for))
             return 0.0
@@ -152,11 +160,10 @@ class AtOnce:
 
     def _recorder(self, copies: Any, message: Message) -> Recorder | None:
         """Return what notes what is sent now, if others may send the same."""
-        cls, socket = type(self.consumer), self.consumer._socket
-        if self.handler is None or copies.__class__ is not Copies or cls in copies.made:
+        socket, cls = self.consumer._socket, self.cls
+        if self.methods is None or copies.__class__ is not Copies or cls in copies.made or socket.closed:
             return None
-        is_known = getattr(cls, self.name) is self.handler and cls.send is self.sender
-        if not is_known or socket.closed or is_watched():
+        if type(self.consumer) is not cls or methods_of(cls, self.name) != self.methods or is_watched():
             return None
         if not is_plain(message):
             copies.keep(cls, None)

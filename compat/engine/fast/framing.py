@@ -209,8 +209,8 @@ def write_now(socket: Socket, text: Any) -> bool:
     kept.append(frame)
     try:
         protocol.transport.write(frame)
-    except Exception as error:  # noqa: BLE001 - any transport; the client may come back for the frame
-        socket.resumed.link.failed({"type": "websocket.send"}, error)
+    except Exception as error:  # noqa: BLE001 - any transport
+        socket.unwritten(error)
     return True
 
 

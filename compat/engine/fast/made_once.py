@@ -7,13 +7,14 @@ it has made for the first is kept with the message (``Copies``), and the others 
 Only a single text is kept, and only of a message of plain values: others may change from one use to the next.
 Each member's handler runs while a debugger is at work.
 
-This relies on CPython's bytecode: what is loaded before a method of ``self`` is looked up.
+This relies on CPython's bytecode: the instruction after one that loads ``self`` looks up the method.
 """
 
 from __future__ import annotations
 
 import dis
 import itertools
+import json
 import sys
 from collections.abc import Iterable, Sequence
 from types import FunctionType
@@ -22,19 +23,30 @@ from typing import Any
 from compat.engine.contracts import MARK
 from compat.engine.events import Copies, Event
 from compat.engine.fast.framing import text_of
+from compat.engine.fast.sending import REACHED
 
-__all__ = ["is_plain", "is_same_for_all", "is_watched", "made_first", "only_text"]
+__all__ = ["is_plain", "is_same_for_all", "is_watched", "made_first", "methods_of", "only_text"]
 
 PLAIN = frozenset((str, int, float, bool, bytes, type(None)))
-MOST_NESTED = 16
+MOST_VALUES = 1_000
+"""How many values of a message are looked at."""
+MOST = 64
+"""How many texts are sent for a member before others have their turn."""
 TEXT = b"\x81"
 """The first byte of a frame that is a whole text, and not compressed."""
 VARIABLE = 0x04 | 0x08
 """The flags of a function with ``*args`` or ``**kwargs``."""
+METHODS = ("send", "send_json")
+"""What ``self`` may be used for."""
+
+_dumps = json.dumps
 
 
-def is_same_for_all(handler: FunctionType) -> bool:
-    """Return True if ``handler``, which only sends, sends the same for each consumer of its class."""
+def is_same_for_all(cls: type, handler: FunctionType) -> bool:
+    """Return True if ``handler``, which only sends, sends the same for each consumer of the class ``cls``."""
+    looks_up: Any = cls.__getattribute__
+    if looks_up is not object.__getattribute__ or hasattr(cls, "__getattr__"):
+        return False
     code = handler.__code__
     if code.co_argcount != 2 or code.co_kwonlyargcount or code.co_flags & VARIABLE or code.co_cellvars:
         return False
@@ -42,12 +54,25 @@ def is_same_for_all(handler: FunctionType) -> bool:
     for step, following in itertools.pairwise(dis.get_instructions(code)):
         names = step.argval if isinstance(step.argval, tuple) else (step.argval,)
         if own in names and not (
-            step.opname.startswith("LOAD_FAST")
-            and names == (own,)
-            and following.opname in ("LOAD_METHOD", "LOAD_ATTR")
+            step.opname.startswith("LOAD_FAST") and names == (own,) and _loads_method(following)
         ):
             return False
     return True
+
+
+def _loads_method(step: dis.Instruction) -> bool:
+    """Return True if a method is looked up that is called next, and is not a value."""
+    # From Python 3.12 on one instruction does both.
+    method = step.opname == "LOAD_METHOD" or (
+        step.opname == "LOAD_ATTR" and sys.version_info >= (3, 12) and bool((step.arg or 0) & 1)
+    )
+    return method and step.argval in METHODS
+
+
+def methods_of(cls: type, name: str) -> tuple[Any, ...]:
+    """Return all that the handler ``name`` reaches: another one later may be code of the project's."""
+    found = [getattr(cls, one, None) for one in (name, *REACHED)]
+    return (*(getattr(one, "__func__", one) for one in found), json.dumps is _dumps)
 
 
 def is_watched() -> bool:
@@ -59,16 +84,26 @@ def is_watched() -> bool:
     return trace is not None and not type(getattr(trace, "__self__", trace)).__module__.startswith("coverage")
 
 
-def is_plain(value: Any, depth: int = 0) -> bool:
-    """Return True for values of JSON and bytes in dicts, lists and tuples, of no subclass of these."""
-    kind = value.__class__
-    if kind in PLAIN:
-        return True
-    if depth == MOST_NESTED:
-        return False
-    if kind is dict:
-        return all(map(is_plain, value.keys())) and all(is_plain(item, depth + 1) for item in value.values())
-    return (kind is list or kind is tuple) and all(is_plain(item, depth + 1) for item in value)
+def is_plain(message: Any) -> bool:
+    """Return True for values of JSON and bytes in dicts, lists and tuples, of no subclass of these.
+
+    False also for more than ``MOST_VALUES``: an object may occur in itself, or many times.
+    """
+    left, seen = [message], 0
+    while left:
+        value: Any = left.pop()
+        items: Sequence[Any]
+        if value.__class__ is dict:
+            items = [*value.keys(), *value.values()]
+        elif value.__class__ is list or value.__class__ is tuple:
+            items = value
+        else:
+            return False
+        seen += len(items)
+        if seen > MOST_VALUES:
+            return False
+        left += [item for item in items if item.__class__ not in PLAIN]
+    return True
 
 
 def made_first(events: Iterable[Event], kind: object, cls: type, now: float) -> list[str]:
@@ -77,7 +112,7 @@ def made_first(events: Iterable[Event], kind: object, cls: type, now: float) -> 
     Only for messages of the type ``kind`` that are not too late ``now``, in seconds of ``clock.steady()``.
     """
     texts = []
-    for deadline, message, copies in events:
+    for deadline, message, copies in itertools.islice(events, MOST):
         if copies.__class__ is not Copies or deadline <= now or message.get("type") != kind:
             break
         text = copies.made.get(cls)

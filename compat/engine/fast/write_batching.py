@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from compat.clock import steady
@@ -78,10 +78,11 @@ def readiness_of(protocol: Any, send: Send) -> asyncio.Event | None:
 
 
 @contextlib.contextmanager
-def one_write(protocol: Any) -> Iterator[None]:
+def one_write(protocol: Any, failed: Callable[[Exception], None] | None = None) -> Iterator[None]:
     """Write what is sent in the block at once, at its end; ``protocol`` as of ``Bursts.protocol_of``.
 
-    The block must not wait for anything but the server's ``send()``.
+    The block must not wait for anything but the server's ``send()``. ``failed``: called with the error of
+    that write, instead of raising it.
     """
     if protocol is None or type(protocol.transport) is Burst:
         yield
@@ -90,7 +91,12 @@ def one_write(protocol: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        burst.end()
+        try:
+            burst.end()
+        except Exception as error:
+            if failed is None:
+                raise
+            failed(error)
 
 
 class Pace:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 import sys
 from collections.abc import Iterator
 from typing import Any, ClassVar
@@ -10,6 +12,7 @@ from unittest import mock
 
 import pytest
 
+from compat.engine.contracts import MARK
 from compat.engine.events import Copies, Event
 from compat.engine.fast import at_once
 from compat.engine.fast.made_once import is_plain, is_same_for_all, made_first
@@ -17,8 +20,10 @@ from compat.generic.websocket import AsyncWebsocketConsumer
 from compat.layers import InMemoryChannelLayer
 from compat.types import Message
 from tests.support.clients import Client
+from tests.support.logs import recorded
 from tests.support.resuming import Resuming
 from tests.support.servers import LiveServer
+from tests.support.waiting import until_async
 
 
 class Counted(int):
@@ -33,7 +38,12 @@ class Counted(int):
 
 class Room(AsyncWebsocketConsumer):
     groups = ("room",)
+    latest: ClassVar[Any] = None
     traced: ClassVar[list[str]] = []
+
+    async def connect(self) -> None:
+        Room.latest = self
+        await self.accept()
 
     def follow(self, frame: Any, event: str, arg: Any) -> None:
         self.traced.append(frame.f_code.co_name)
@@ -50,7 +60,10 @@ class Room(AsyncWebsocketConsumer):
         await self.send(text_data=json.dumps(event["message"]))
 
     async def twice_message(self, event: Message) -> None:
-        await self.send(text_data="first")
+        await self.send(text_data=event["message"])
+        await self.send(text_data="second")
+
+    async def raw_message(self, event: Message) -> None:
         await self.send(text_data=event["message"])
 
     async def self_message(self, event: Message) -> None:
@@ -167,32 +180,90 @@ def test_a_handler_that_may_make_something_else_each_time(
 ) -> None:
     with Client(server, "/") as first, Client(server, "/") as second, Client(server, "/") as third:
         clients = (first, second, third)
-        warm(*clients, kind=kind, counted=0)
-        first.send_json(chat("last", kind, counted=0))
+        more = {"counted": 0} if kind == "counted.message" else {}
+        warm(*clients, kind=kind, **more)
+        first.send_json(chat("last", kind, **more))
         got = [client.receive() for client in clients]
         if kind == "twice.message":
-            assert got == ["first"] * 3
-            assert [client.receive() for client in clients] == ["last"] * 3
+            assert got == ["last"] * 3
+            assert [client.receive() for client in clients] == ["second"] * 3
         else:
             assert len(set(got)) == 3
         assert not made
 
 
-def test_a_class_that_is_patched_later(server: LiveServer, made: list[str]) -> None:
-    async def patched(self: Room, event: Message) -> None:
-        await self.send(text_data=f"patched {event['message']}")
+async def patched(self: Room, event: Message) -> None:
+    await self.send(text_data=f"patched {event['message']}")
 
+
+@pytest.mark.parametrize("where", ["chat_message", "send", "json.dumps"])
+def test_what_is_patched_later_is_called_for_each(server: LiveServer, made: list[str], where: str) -> None:
     with Client(server, "/") as first, Client(server, "/") as second:
         warm(first, second)
-        for path in ("chat_message", "send"):
-            with mock.patch.object(Room, path, autospec=True) as replaced:
-                replaced.side_effect = patched if path == "chat_message" else Room.__mro__[1].send  # type: ignore[attr-defined]
-                for number in range(3):
-                    first.send_json(chat(number))
-                    expected = f"patched {number}" if path == "chat_message" else f"{number}"
-                    assert [client.receive() for client in (first, second)] == [expected] * 2
-                assert replaced.call_count == 6, path
-            warm(first, second)
+        if where == "json.dumps":
+            patching = mock.patch("json.dumps", side_effect=json.dumps)
+        else:
+            patching = mock.patch.object(Room, where, autospec=True)
+        events = [json.dumps(chat(number)) for number in range(3)]
+        with patching as replaced:
+            if where == "chat_message":
+                replaced.side_effect = patched
+            elif where == "send":
+                replaced.side_effect = AsyncWebsocketConsumer.send
+            for number, event in enumerate(events):
+                first.send(event)
+                expected = f"patched {number}" if where == "chat_message" else f"{number}"
+                assert [client.receive() for client in (first, second)] == [expected] * 2
+            assert replaced.call_count == 6
+        warm(first, second)
+
+
+class Broken:
+    """A transport that no longer takes anything."""
+
+    def __init__(self, transport: Any) -> None:
+        self.transport = transport
+
+    def write(self, data: bytes) -> None:
+        raise ConnectionResetError("reset by peer")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.transport, name)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("comes_back", [False, True])
+async def test_a_transport_that_fails_is_a_client_that_has_left(
+    server: LiveServer, made: list[str], count: int, comes_back: bool
+) -> None:
+    """Was: with several texts the consumer ended with the error."""
+    sender, other = [await Resuming(server, "/").open() for _ in range(2)]
+    plain = await asyncio.to_thread(Client, server, "/") if not comes_back else None
+    broken = await Resuming(server, "/").open() if comes_back else None
+    consumer = Room.latest
+    for number in range(3):
+        await sender.send(json.dumps(chat(number)))
+        for client in (sender, other, broken):
+            if client is not None:
+                assert await client.numbers(1) == [number]
+    made.clear()
+    with recorded() as records:
+        transport = consumer._socket.framed.transport
+        consumer._socket.framed.transport = Broken(transport)
+        for number in range(count):
+            await sender.send(json.dumps(chat(number)))
+        for client in (sender, other):
+            assert await client.numbers(count) == [*range(count)]
+        if broken is not None:
+            assert await broken.back() == "all"
+            assert await broken.numbers(count) == [*range(count)]
+        else:
+            await until_async(lambda: consumer._socket.gone, "the send has failed")
+    assert made
+    assert [one for one in records.kept if one.levelname in ("WARNING", "ERROR")] == []
+    consumer._socket.loop.call_soon_threadsafe(transport.abort)
+    if plain is not None:
+        plain.drop()
 
 
 def test_while_a_debugger_is_at_work_each_handler_runs(
@@ -262,6 +333,32 @@ async def test_clients_that_come_back_have_missed_nothing(server: LiveServer, ma
         await member.leave()
 
 
+def test_what_the_first_one_has_not_sent_yet_the_others_get(server: LiveServer) -> None:
+    """The first member's handler waits with its second text, because its client does not read."""
+    with Client(server, "/") as first, Client(server, "/") as second, Client(server, "/") as third:
+        clients = (first, second, third)
+        warm(*clients, kind="twice.message")
+        first.connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        long = "x" * 900_000
+        second.send_json(chat(long, "twice.message"))
+        for client in (second, third, first):
+            assert client.receive() == long
+            assert client.receive() == "second"
+
+
+async def test_what_stands_twice_for_a_client_that_comes_back_stands_once_for_others(
+    server: LiveServer,
+) -> None:
+    back = await Resuming(server, "/").open()
+    plain = await asyncio.to_thread(Client, server, "/")
+    for text in ("warm", "warm", "warm", f"{MARK}hello", MARK, f"{MARK}{MARK}"):
+        await back.send(json.dumps(chat(text, "raw.message")))
+        assert await back.receive() == text
+        assert plain.receive() == text
+    await back.leave()
+    plain.close()
+
+
 def test_only_what_is_first_in_time_and_of_the_class() -> None:
     def event(deadline: float, *made: Any) -> Event:
         copies = Copies(dict)
@@ -303,10 +400,40 @@ async def itself(self: Any, event: Any) -> None:
     await self.send(self == event)
 
 
-@pytest.mark.parametrize("handler", [keywords, several, named, assigned, kept, given, itself])
+async def bound(self: Any, event: Any) -> None:
+    await self.send(f"{self.send}")
+
+
+async def method(self: Any, event: Any) -> None:
+    send = self.send
+    await send(event["message"])
+
+
+async def own(self: Any, event: Any) -> None:
+    await self.send(self.get("name"))
+
+
+@pytest.mark.parametrize(
+    "handler", [keywords, several, named, assigned, kept, given, itself, bound, method, own]
+)
 def test_handlers_that_may_differ_from_one_consumer_to_the_next(handler: Any) -> None:
-    assert not is_same_for_all(handler)
-    assert is_same_for_all(Room.chat_message)  # type: ignore[arg-type]
+    assert not is_same_for_all(Room, handler)
+    assert is_same_for_all(Room, Room.chat_message)  # type: ignore[arg-type]
+
+
+class Dynamic(Room):
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(name)
+
+
+class Looked(Room):
+    def __getattribute__(self, name: str) -> Any:
+        return super().__getattribute__(name)
+
+
+@pytest.mark.parametrize("cls", [Dynamic, Looked])
+def test_classes_that_look_attributes_up_themselves(cls: type[Room]) -> None:
+    assert not is_same_for_all(cls, cls.chat_message)  # type: ignore[arg-type]
 
 
 class Text(str): ...
@@ -316,13 +443,20 @@ class Items(dict[str, Any]): ...
 
 
 def test_plain_values() -> None:
-    nested: Any = 0
-    for _ in range(16):
-        nested = [nested]
     plain: Any
-    for plain in ({"a": [1, 2.5, True, None, b"", ("b", {})]}, {1: {2: "3"}}, nested):
+    for plain in ({"a": [1, 2.5, True, None, b"", ("b", {})]}, {1: {2: "3"}}, {}, {"a": [0] * 998}):
         assert is_plain(plain)
-    for other in ({"a": Text()}, {Text(): 1}, Items(), [Items()], {"a": {1}}, object(), [nested]):
+    others: list[Any] = [{"a": Text()}, {Text(): 1}, Items(), {"a": [Items()]}, {"a": {1}}, object()]
+    for other in others:
         assert not is_plain(other)
-    nested.append(nested)
-    assert not is_plain(nested)
+
+
+def test_a_message_that_takes_long_to_look_at_is_not_plain() -> None:
+    assert not is_plain({"a": [0] * 1000})
+    itself: dict[str, Any] = {}
+    itself["a"] = itself
+    assert not is_plain(itself)
+    shared: list[Any] = [0]
+    for _ in range(100):
+        shared = [shared] * 10
+    assert not is_plain({"a": shared})
