@@ -113,7 +113,7 @@ def made_first(events: Iterable[Event], kind: object, cls: type, now: float) -> 
     """
     texts = []
     for deadline, message, copies in itertools.islice(events, MOST):
-        if copies.__class__ is not Copies or deadline <= now or message.get("type") != kind:
+        if not isinstance(copies, Copies) or deadline <= now or message.get("type") != kind:
             break
         text = copies.made.get(cls)
         if text is None:

@@ -21,7 +21,7 @@ from compat.layers import InMemoryChannelLayer
 from compat.types import Message
 from tests.support.clients import Client
 from tests.support.logs import recorded
-from tests.support.resuming import Resuming
+from tests.support.resuming import Resuming, end_links
 from tests.support.servers import LiveServer
 from tests.support.waiting import until_async
 
@@ -264,6 +264,7 @@ async def test_a_transport_that_fails_is_a_client_that_has_left(
     consumer._socket.loop.call_soon_threadsafe(transport.abort)
     if plain is not None:
         plain.drop()
+    await end_links()
 
 
 def test_while_a_debugger_is_at_work_each_handler_runs(
@@ -329,8 +330,7 @@ async def test_clients_that_come_back_have_missed_nothing(server: LiveServer, ma
     assert await away.back() == "all"
     missed += await say(2)
     assert await away.numbers(5) == missed
-    for member in members:
-        await member.leave()
+    await end_links()
 
 
 def test_what_the_first_one_has_not_sent_yet_the_others_get(server: LiveServer) -> None:
@@ -355,8 +355,8 @@ async def test_what_stands_twice_for_a_client_that_comes_back_stands_once_for_ot
         await back.send(json.dumps(chat(text, "raw.message")))
         assert await back.receive() == text
         assert plain.receive() == text
-    await back.leave()
     plain.close()
+    await end_links()
 
 
 def test_only_what_is_first_in_time_and_of_the_class() -> None:
