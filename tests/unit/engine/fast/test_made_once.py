@@ -140,6 +140,13 @@ def warm(*clients: Client, kind: str = "chat.message", **more: Any) -> None:
                 client.receive()
 
 
+async def leave(*members: Resuming) -> None:
+    """Have them leave, so that the server waits for none."""
+    for member in members:
+        await member.leave()
+    await end_links()
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("message", ["hello", "", {"from": "me", "to": [1, None, 2.5, {"all": True}]}])
 def test_the_others_get_what_the_first_one_has_sent(
@@ -264,7 +271,7 @@ async def test_a_transport_that_fails_is_a_client_that_has_left(
     consumer._socket.loop.call_soon_threadsafe(transport.abort)
     if plain is not None:
         plain.drop()
-    await end_links()
+    await leave(*(one for one in (sender, other, broken) if one is not None))
 
 
 def test_while_a_debugger_is_at_work_each_handler_runs(
@@ -330,7 +337,7 @@ async def test_clients_that_come_back_have_missed_nothing(server: LiveServer, ma
     assert await away.back() == "all"
     missed += await say(2)
     assert await away.numbers(5) == missed
-    await end_links()
+    await leave(*members)
 
 
 def test_what_the_first_one_has_not_sent_yet_the_others_get(server: LiveServer) -> None:
@@ -356,7 +363,7 @@ async def test_what_stands_twice_for_a_client_that_comes_back_stands_once_for_ot
         assert await back.receive() == text
         assert plain.receive() == text
     plain.close()
-    await end_links()
+    await leave(back)
 
 
 def test_only_what_is_first_in_time_and_of_the_class() -> None:
