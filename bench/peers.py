@@ -72,21 +72,29 @@ ASYNC = (
     "channels_async",
 )
 SYNC = (FLOOR, "ours_sync", "ours_sync_routes", "ours_sync_plain", "ours_sync_no_bridge", "channels_sync")
+NOT_ON_ROUTES = tuple(peer for peer in SYNC if peer != "ours_sync_routes")
 REDIS = (
     *(FLOOR_REDIS, "ours_pubsub", "ours_pubsub_plain", "ours_queue", "ours_queue_plain"),
     *("channels_pubsub", "channels_queue"),
 )
 NEIGHBOURS = ("broadcaster_memory", "socketio_memory")
 OPEN = (FLOOR, "ours_async", "ours_async_gc", "channels_async")
-CURVES = (FLOOR, "ours_async", "ours_once", "channels_async", "fast_channels", *NEIGHBOURS)
+CURVES = (FLOOR, "ours_async", "ours_each", "ours_once", "channels_async", "fast_channels", *NEIGHBOURS)
 
 DEFAULT_PEERS: dict[str, tuple[str, ...]] = {
     "A": CURVES,
     "A1": (
-        *(*ASYNC, "ours_async_resumable", "ours_async_metrics", "ours_async_traced", "ours_once"),
+        *(
+            *ASYNC,
+            "ours_async_resumable",
+            "ours_async_metrics",
+            "ours_async_traced",
+            "ours_each",
+            "ours_once",
+        ),
         *(*NEIGHBOURS, "fast_channels"),
     ),
-    "A2": (*ASYNC, "ours_async_resumable", "ours_once", *NEIGHBOURS, "fast_channels"),
+    "A2": (*ASYNC, "ours_async_resumable", "ours_each", "ours_once", *NEIGHBOURS, "fast_channels"),
     "A3": (FLOOR, "ours_async"),  # one message costs Channels half a minute there
     "A-typed": (FLOOR, "ours_typed", "chanx"),
     "A-manager": (FLOOR, "ours_manager"),
@@ -98,8 +106,8 @@ DEFAULT_PEERS: dict[str, tuple[str, ...]] = {
     "A1-sync": SYNC,
     "A2-sync": SYNC,
     "C-sync": SYNC,
-    "F": SYNC,
-    "M": SYNC,
+    "F": NOT_ON_ROUTES,
+    "M": NOT_ON_ROUTES,
     "G": (
         *(*REDIS, "ours_pubsub_resumable", "ours_queue_resumable", "ours_pubsub_metrics"),
         *("ours_pubsub_traced", "broadcaster_redis", "socketio_redis"),
@@ -115,7 +123,7 @@ DEFAULT_PEERS: dict[str, tuple[str, ...]] = {
     "N-flood": (FLOOR, "ours_async", "channels_async"),
     "N-slow": (FLOOR, "ours_async", "channels_async"),
     "B-redis": REDIS,
-    "O": ASYNC,
+    "O": tuple(peer for peer in ASYNC if peer != "ours_routes"),
     "P": ("page_starlette", "page_subset", "page_django"),
     "R": ("ours_async", "ours_async_resumable"),
     "S-live": ("ours_live",),

@@ -28,6 +28,7 @@ PACKAGES = {
 WORDS = {
     "async": "",
     "django": "Django",
+    "each": "a handler for each",
     "gc": "CHANNEL_GC",
     "once": "encoded once",
     "plain": "plain engine",
@@ -43,6 +44,7 @@ WORDS = {
 
 CURVE_COLOURS = {
     "ours_async": OURS,
+    "ours_each": "#7aa6d8",
     "ours_once": "#4f9d69",
     "starlette": FLOOR,
     "channels_async": "#b38600",

@@ -99,9 +99,11 @@ class Drive:
 
     async def leave(self) -> None:
         """Cut everybody who is still there."""
-        for task in self._tasks["crowd"]:
-            task.cancel()
-        await asyncio.wait(self._tasks["crowd"])
+        left = set(self._tasks["crowd"])
+        while left:  # a connect may take a cancellation for an error of its own
+            for task in left:
+                task.cancel()
+            _, left = await asyncio.wait(left, timeout=1)
         for speaker in self._speakers:
             speaker.leave()
 

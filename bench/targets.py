@@ -125,7 +125,16 @@ TARGETS = (
     Target("I3", "ours_pubsub", REDIS, 0.95, "rate"),
 )
 
-LOSSLESS = ("ours_async", "ours_once", "ours_sync", "ours_pubsub", "ours_queue", "ours_typed", "ours_manager")
+LOSSLESS = (
+    "ours_async",
+    "ours_each",
+    "ours_once",
+    "ours_sync",
+    "ours_pubsub",
+    "ours_queue",
+    "ours_typed",
+    "ours_manager",
+)
 LOSSLESS += ("ours_async_resumable", "ours_pubsub_resumable", "ours_queue_resumable")
 """Peers that may not lose messages in any case."""
 

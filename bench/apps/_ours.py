@@ -39,11 +39,13 @@ def build(
     sync: bool = False,
     redis: bool = False,
     once: bool = False,
+    each: bool = False,
     starlette: bool = False,
 ) -> Any:
     """Return the ASGI application with the layer ``backend``.
 
-    ``once``: only the sender encodes a message. ``starlette``: on Starlette's routes, not on a ``URLRouter``.
+    ``once``: only the sender encodes a message. ``each``: the handler counts, so it runs for each member.
+    ``starlette``: on Starlette's routes, not on a ``URLRouter``.
     """
     layer = {"BACKEND": backend, "CONFIG": {"hosts": [REDIS]} if redis else {}}
     configure(CHANNEL_LAYERS={"default": layer})
@@ -72,6 +74,13 @@ def build(
         async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
             text = json.dumps({"message": json.loads(text_data or "")["message"]})
             await self.channel_layer.group_send(self.group, {"type": "websocket.send", "text": text})
+
+    class EachChat(AsyncChat):
+        heard = 0
+
+        async def chat_message(self, event: dict[str, Any]) -> None:
+            self.heard += 1
+            await self.send(text_data=json.dumps({"message": event["message"]}))
 
     class SyncChat(WebsocketConsumer):
         def connect(self) -> None:
@@ -123,8 +132,8 @@ def build(
             await asyncio.sleep(0.01)
 
     chat, echo = (SyncChat, SyncEcho) if sync else (AsyncChat, AsyncEcho)
-    if once:
-        chat = OnceChat
+    if once or each:
+        chat = OnceChat if once else EachChat
     if starlette:
         from starlette.applications import Starlette
         from starlette.routing import WebSocketRoute
