@@ -76,6 +76,10 @@ class Resumed:
     consumer's ``Socket`` write by itself, if nothing waits for the link.
     """
 
+    def count(self) -> int:
+        """Return how many frames the consumer has sent so far, away or not."""
+        raise NotImplementedError
+
     def written_by(self, socket: Any) -> None:
         """Say to this ``Socket`` from now on when it may write frames by itself (``Socket.frame_by``)."""
 

@@ -224,10 +224,10 @@ class Socket:
 
     def unwritten(self, error: Exception) -> None:
         """Handle the ``error`` of writing frames as ``lost``; a client that may come back gets them then."""
-        if self.kept is not None:
-            self.resumed.link.failed({"type": "websocket.send"}, error)
-        else:
+        if self.resumed is None:
             self.lost(error)
+        elif self.resumed.link is not None:
+            self.resumed.link.failed({"type": "websocket.send"}, error)
 
     def _client_left(self) -> bool:
         return self.phase is not None and self.phase.client_left()

@@ -80,7 +80,7 @@ class Journal:
         frames = self.frames
         if frames is None:
             frames = self.frames = deque()
-        elif len(frames) >= MAX_FRAMES or self.count() + size > MAX_BYTES:
+        elif frames and (len(frames) >= MAX_FRAMES or self.count() + size > MAX_BYTES):
             return False
         frames.append(payload if isinstance(payload, str) else Binary(payload))
         self.counted += 1

@@ -75,8 +75,7 @@ class AtOnce:
             return self._sends_made(inbox) or self._handles(inbox, framed)
         except BaseException as error:  # noqa: BLE001 - it is the task's
             inbox.scheduler.stepper.begin()
-            if inbox.begun is None:
-                inbox.go_on_with(_raise(error))
+            inbox.go_on_with(_raise(error, inbox.begun))
             return False
         finally:
             logs.leave(before)
@@ -149,10 +148,14 @@ class AtOnce:
         if recorder is None:
             waits_for = stepper.step(handling)
         else:
+            resumed = self.consumer._socket.resumed
+            before = None if resumed is None else resumed.count()
             with recorder:
                 waits_for = stepper.step(handling)
             if waits_for is OVER:
-                copies.keep(self.cls, only_text(recorder.frames))
+                # A client that may come back has what is kept for it, too, and not written.
+                whole = before is None or resumed.count() == before + 1
+                copies.keep(self.cls, only_text(recorder.frames) if whole else None)
         if waits_for is not OVER:
             inbox.go_on_with(stepper.rest(waits_for))
             return 0.0
@@ -168,8 +171,12 @@ class AtOnce:
         if not is_plain(message):
             copies.keep(cls, None)
             return None
-        return Recorder(socket.framed)
+        framed = framed_of(socket)  # the last handler may have left the next frames to the link
+        return None if framed is None else Recorder(framed)
 
 
-async def _raise(error: BaseException) -> None:
+async def _raise(error: BaseException, begun: Any) -> None:
+    """Raise ``error``, after the rest of a handler that has ``begun``, if there is one."""
+    if begun is not None:
+        await begun
     raise error

@@ -55,6 +55,12 @@ def test_it_is_full_at_its_limits(over: bool) -> None:
     journal = Journal()
     assert journal.add("x" * MAX_BYTES, MAX_BYTES)
     assert journal.add("x", 1) is False
+    journal = Journal()
+    journal.opened()
+    assert journal.add("x" * (MAX_BYTES + 1), MAX_BYTES + 1), "one that is larger goes alone"
+    journal.acknowledge(1)
+    journal.opened()
+    assert journal.add("x" * (MAX_BYTES + 1), MAX_BYTES + 1)
 
 
 def test_bytes_are_counted_as_they_are_sent() -> None:

@@ -38,11 +38,11 @@ class Counted(int):
 
 class Room(AsyncWebsocketConsumer):
     groups = ("room",)
-    latest: ClassVar[Any] = None
+    members: ClassVar[list[Any]] = []
     traced: ClassVar[list[str]] = []
 
     async def connect(self) -> None:
-        Room.latest = self
+        self.members.append(self)
         await self.accept()
 
     def follow(self, frame: Any, event: str, arg: Any) -> None:
@@ -101,6 +101,7 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 
 @pytest.fixture
 def server(layer: InMemoryChannelLayer) -> Iterator[LiveServer]:
+    Room.members.clear()
     with LiveServer(application) as server:
         yield server
 
@@ -247,7 +248,7 @@ async def test_a_transport_that_fails_is_a_client_that_has_left(
     sender, other = [await Resuming(server, "/").open() for _ in range(2)]
     plain = await asyncio.to_thread(Client, server, "/") if not comes_back else None
     broken = await Resuming(server, "/").open() if comes_back else None
-    consumer = Room.latest
+    consumer = Room.members[-1]
     for number in range(3):
         await sender.send(json.dumps(chat(number)))
         for client in (sender, other, broken):
@@ -364,6 +365,75 @@ async def test_what_stands_twice_for_a_client_that_comes_back_stands_once_for_ot
         assert plain.receive() == text
     plain.close()
     await leave(back)
+
+
+async def warmed(*members: Resuming, kind: str = "raw.message") -> None:
+    """By now what these members send is made once."""
+    for text in ("0", "1", "2"):
+        await members[0].send(json.dumps(chat(text, kind)))
+        for member in members:
+            assert await member.receive() == text
+            if kind == "twice.message":
+                assert await member.receive() == "second"
+
+
+@pytest.mark.parametrize(
+    ("text", "compression"), [("grüße", None), ("x" * 2000, "deflate"), ("x" * 300_000, None)]
+)
+async def test_a_text_that_the_link_sends_before_others(
+    server: LiveServer, text: str, compression: str | None
+) -> None:
+    """Was: the next message met a socket that made no frames any more, and the consumer ended."""
+    members = [await Resuming(server, "/", compression=compression).open() for _ in range(3)]
+    await warmed(*members)
+    for member in members:
+        await member.ack()
+        await member.pong()
+    for one in (text, "b", "c"):
+        await members[0].send(json.dumps(chat(one, "raw.message")))
+    for member in members:
+        assert [await member.receive() for _ in range(3)] == [text, "b", "c"]
+    await leave(*members)
+
+
+async def test_what_is_kept_for_the_first_one_the_others_get(server: LiveServer) -> None:
+    """Was: the first member's second text went into its journal alone, and the others did not get it."""
+    first = await Resuming(server, "/", receive_buffer=4096).open()
+    others = [await Resuming(server, "/").open() for _ in range(2)]
+    await warmed(*others, first, kind="twice.message")
+    transport = Room.members[0]._socket.resumed.link.framed.transport
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+    for member in (first, *others):
+        await member.ack()
+        await member.pong()
+    texts = [str(number) * 190_000 for number in range(2)]
+    for text in texts:
+        await others[0].send(json.dumps(chat(text, "twice.message")))
+        for member in others:
+            assert [await member.receive() for _ in range(2)] == [text, "second"]
+    assert [await first.receive() for _ in range(4)] == [texts[0], "second", texts[1], "second"]
+    await leave(first, *others)
+
+
+async def test_a_transport_that_fails_under_what_the_link_has_sent(server: LiveServer) -> None:
+    """Was: a client that may come back was taken for one that has left."""
+    sender, other = [await Resuming(server, "/").open() for _ in range(2)]
+    broken = await Resuming(server, "/", compression="deflate").open()
+    for _ in range(40):  # the class is known to be quick by now
+        await warmed(sender, other, broken)
+    consumer = Room.members[-1]
+    transport = consumer._socket.framed.transport
+    consumer._socket.framed.transport = Broken(transport)
+    texts = ["a" * 2000, "b" * 2000]
+    for text in texts:
+        await sender.send(json.dumps(chat(text, "raw.message")))
+    for member in (sender, other):
+        assert [await member.receive() for _ in range(2)] == texts
+    assert await broken.back() == "all"
+    await sender.send(json.dumps(chat("later", "raw.message")))
+    assert [await broken.receive() for _ in range(3)] == [*texts, "later"]
+    consumer._socket.loop.call_soon_threadsafe(transport.abort)
+    await leave(sender, other, broken)
 
 
 def test_only_what_is_first_in_time_and_of_the_class() -> None:
