@@ -16,8 +16,8 @@ from compat.clock import steady
 from compat.engine.events import Copies
 from compat.engine.fast.framing import framed_of, write_now
 from compat.engine.fast.made_once import (
+    Judgement,
     is_plain,
-    is_same_for_all,
     is_watched,
     made_first,
     methods_of,
@@ -45,7 +45,9 @@ class AtOnce:
 
     __slots__ = ("cls", "consumer", "kind", "methods", "name", "pace", "queued")
 
-    def __init__(self, consumer: Any, kind: object, name: str, pace: Pace, *, queued: bool) -> None:
+    def __init__(
+        self, consumer: Any, kind: object, name: str, pace: Pace, judgement: Judgement, *, queued: bool
+    ) -> None:
         self.consumer = consumer
         self.kind = kind
         """The type of the messages."""
@@ -54,8 +56,7 @@ class AtOnce:
         self.pace = pace
         self.queued = queued
         self.cls = type(consumer)
-        same = not queued and is_same_for_all(self.cls, getattr(self.cls, name))
-        self.methods = methods_of(self.cls, name) if same else None
+        self.methods = judgement.methods if judgement.same and not queued else None
         """All that the handler reaches, if it sends the same for each consumer of the class."""
 
     def handles(self, inbox: FastInbox) -> bool:
@@ -149,12 +150,12 @@ class AtOnce:
             waits_for = stepper.step(handling)
         else:
             resumed = self.consumer._socket.resumed
-            before = None if resumed is None else resumed.count()
+            before = 0 if resumed is None else resumed.count()
             with recorder:
                 waits_for = stepper.step(handling)
             if waits_for is OVER:
                 # A client that may come back has what is kept for it, too, and not written.
-                whole = before is None or resumed.count() == before + 1
+                whole = resumed is None or resumed.count() == before + 1
                 copies.keep(self.cls, only_text(recorder.frames) if whole else None)
         if waits_for is not OVER:
             inbox.go_on_with(stepper.rest(waits_for))

@@ -21,8 +21,9 @@ from compat.clock import steady
 from compat.engine.connection import STOP, Connection
 from compat.engine.fast import framing
 from compat.engine.fast.at_once import AtOnce
+from compat.engine.fast.made_once import judge
 from compat.engine.fast.reading import FLOOD, NO_STEPS, FastInbox, is_small, narrow, read
-from compat.engine.fast.sending import is_servers_own, only_sends
+from compat.engine.fast.sending import is_servers_own
 from compat.engine.fast.write_batching import MAX_HANDLER_S, QUICK, Pace
 from compat.engine.limits import concurrency_of
 from compat.engine.loop import join
@@ -130,9 +131,10 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
                 judged, at_once = name, None
                 if timing is None and tracing is None and reader is not NO_STEPS and name is not None:
                     send = connection.socket.raw_send
-                    if only_sends(consumer, name) and is_servers_own(send):
+                    found = judge(consumer, name)
+                    if found is not None and is_servers_own(send):
                         queued = isinstance(getattr(send, "__self__", None), asyncio.Queue)
-                        at_once = AtOnce(consumer, message["type"], name, pace, queued=queued)
+                        at_once = AtOnce(consumer, message["type"], name, pace, found, queued=queued)
                 inbox.handle_by(at_once)
             if inbox.begun is not None:
                 handling = inbox.begun

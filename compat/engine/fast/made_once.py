@@ -16,16 +16,26 @@ import dis
 import itertools
 import json
 import sys
+import weakref
 from collections.abc import Iterable, Sequence
 from types import FunctionType
-from typing import Any
+from typing import Any, NamedTuple
 
 from compat.engine.contracts import MARK
 from compat.engine.events import Copies, Event
 from compat.engine.fast.framing import text_of
-from compat.engine.fast.sending import REACHED
+from compat.engine.fast.sending import only_sends
 
-__all__ = ["is_plain", "is_same_for_all", "is_watched", "made_first", "methods_of", "only_text"]
+__all__ = [
+    "Judgement",
+    "is_plain",
+    "is_same_for_all",
+    "is_watched",
+    "judge",
+    "made_first",
+    "methods_of",
+    "only_text",
+]
 
 PLAIN = frozenset((str, int, float, bool, bytes, type(None)))
 MOST_VALUES = 1_000
@@ -40,6 +50,36 @@ METHODS = ("send", "send_json")
 """What ``self`` may be used for."""
 
 _dumps = json.dumps
+_monitoring: Any = getattr(sys, "monitoring", None)  # from Python 3.12 on
+_judgements: weakref.WeakKeyDictionary[type, dict[str, Judgement | None]] = weakref.WeakKeyDictionary()
+
+
+class Judgement(NamedTuple):
+    """What is known of a handler that only sends."""
+
+    methods: tuple[object, ...]
+    """``methods_of`` it at that time."""
+    same: bool
+    """It sends the same for each consumer of its class."""
+
+
+def judge(consumer: Any, name: str) -> Judgement | None:
+    """Return what is known of the handler ``name`` of a consumer's class; None if it does not only send."""
+    cls = type(consumer)
+    known = _judgements.get(cls)
+    if known is None:
+        known = _judgements[cls] = {}
+    judgement = known.get(name)
+    if judgement is None and name in known:
+        return None
+    methods = methods_of(cls, name)
+    if judgement is None or judgement.methods != methods:
+        judgement = None
+        if only_sends(consumer, name):
+            same = json.dumps is _dumps and is_same_for_all(cls, getattr(cls, name))
+            judgement = Judgement(methods, same)
+        known[name] = judgement
+    return judgement
 
 
 def is_same_for_all(cls: type, handler: FunctionType) -> bool:
@@ -69,16 +109,23 @@ def _loads_method(step: dis.Instruction) -> bool:
     return method and step.argval in METHODS
 
 
-def methods_of(cls: type, name: str) -> tuple[Any, ...]:
-    """Return all that the handler ``name`` reaches: another one later may be code of the project's."""
-    found = [getattr(cls, one, None) for one in (name, *REACHED)]
-    return (*(getattr(one, "__func__", one) for one in found), json.dumps is _dumps)
+def methods_of(cls: Any, name: str) -> tuple[object, ...]:
+    """Return all that the handler ``name`` reaches; if that is something else later, it may do more."""
+    handler: Any = getattr(cls, name, None)
+    code = getattr(handler, "__code__", None)
+    if code is None:  # a mock, for one
+        return (handler,)
+    reached = [handler, code, handler.__globals__.get("json")]
+    reached += [getattr(cls, one, None) for one in ("dispatch", "send", "close")]
+    if "send_json" in code.co_names:
+        encode = getattr(getattr(cls, "encode_json", None), "__func__", None)
+        reached += [getattr(cls, "send_json", None), encode, getattr(encode, "__globals__", {}).get("json")]
+    return (*reached, json.dumps, json.JSONEncoder.encode, json.JSONEncoder.default)
 
 
 def is_watched() -> bool:
     """Return True while a debugger follows this thread; coverage sees enough if a line runs once."""
-    monitoring: Any = getattr(sys, "monitoring", None)
-    if monitoring is not None and monitoring.get_tool(monitoring.DEBUGGER_ID) is not None:
+    if _monitoring is not None and _monitoring.get_tool(_monitoring.DEBUGGER_ID) is not None:
         return True
     trace = sys.gettrace()
     return trace is not None and not type(getattr(trace, "__self__", trace)).__module__.startswith("coverage")

@@ -254,7 +254,7 @@ class Recorder:
         self.protocol = protocol
         self.transport = protocol.transport
         self.frames: list[bytes] = []
-        """What has been written; an empty one stands for any other use of the transport."""
+        """What has been written; an empty one stands for any other use of the transport, and for an error."""
 
     def __enter__(self) -> None:
         self.protocol.transport = self
@@ -264,9 +264,10 @@ class Recorder:
             self.protocol.transport = self.transport
 
     def write(self, data: bytes) -> None:
-        """Note ``data``, and write it."""
-        self.frames.append(data)
+        """Write ``data``, and note it unless that fails."""
+        self.frames.append(b"")
         self.transport.write(data)
+        self.frames[-1] = data
 
     def __getattr__(self, name: str) -> Any:
         self.frames.append(b"")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dis
 import json
+import pkgutil
 import socket
 import sys
 from collections.abc import Iterator
@@ -12,10 +14,11 @@ from unittest import mock
 
 import pytest
 
+from compat.consumer import AsyncConsumer
 from compat.engine.contracts import MARK
 from compat.engine.events import Copies, Event
 from compat.engine.fast import at_once
-from compat.engine.fast.made_once import is_plain, is_same_for_all, made_first
+from compat.engine.fast.made_once import is_plain, is_same_for_all, judge, made_first
 from compat.generic.websocket import AsyncWebsocketConsumer
 from compat.layers import InMemoryChannelLayer
 from compat.types import Message
@@ -66,6 +69,16 @@ class Room(AsyncWebsocketConsumer):
 
     async def raw_message(self, event: Message) -> None:
         await self.send(text_data=event["message"])
+
+    async def closing_message(self, event: Message) -> None:
+        await self.send(text_data=event["message"], close=event.get("code", False))
+
+    async def trying_message(self, event: Message) -> None:
+        try:
+            await self.send(text_data=event["message"])
+            await self.send(text_data="second")
+        except:  # noqa: E722
+            pass
 
     async def self_message(self, event: Message) -> None:
         await self.send(text_data=f"{self}")
@@ -205,15 +218,21 @@ async def patched(self: Room, event: Message) -> None:
     await self.send(text_data=f"patched {event['message']}")
 
 
-@pytest.mark.parametrize("where", ["chat_message", "send", "json.dumps"])
+@pytest.mark.parametrize("where", ["chat_message", "send", "json.dumps", "json.JSONEncoder.encode", "json"])
 def test_what_is_patched_later_is_called_for_each(server: LiveServer, made: list[str], where: str) -> None:
     with Client(server, "/") as first, Client(server, "/") as second:
         warm(first, second)
-        if where == "json.dumps":
-            patching = mock.patch("json.dumps", side_effect=json.dumps)
+        events = [json.dumps(chat(number)) for number in range(3)]
+        if where == "json":
+            patching: Any = mock.patch(f"{__name__}.json", wraps=json)
+        elif where.startswith("json"):
+            path, _, name = where.rpartition(".")
+            original = pkgutil.resolve_name(where)
+            patching = mock.patch.object(
+                pkgutil.resolve_name(path), name, autospec=True, side_effect=original
+            )
         else:
             patching = mock.patch.object(Room, where, autospec=True)
-        events = [json.dumps(chat(number)) for number in range(3)]
         with patching as replaced:
             if where == "chat_message":
                 replaced.side_effect = patched
@@ -223,8 +242,47 @@ def test_what_is_patched_later_is_called_for_each(server: LiveServer, made: list
                 first.send(event)
                 expected = f"patched {number}" if where == "chat_message" else f"{number}"
                 assert [client.receive() for client in (first, second)] == [expected] * 2
-            assert replaced.call_count == 6
+            assert (replaced.dumps if where == "json" else replaced).call_count == 6
         warm(first, second)
+
+
+def test_code_that_is_replaced_in_place(server: LiveServer, made: list[str]) -> None:
+    """As tools do that load a module anew."""
+
+    async def own(self: Room, event: Message) -> None:
+        await self.send(text_data=self.channel_name)
+
+    code = Room.chat_message.__code__
+    with Client(server, "/") as first, Client(server, "/") as second:
+        warm(first, second)
+        Room.chat_message.__code__ = own.__code__
+        try:
+            first.send_json(chat("hello"))
+            assert first.receive() != second.receive()
+        finally:
+            Room.chat_message.__code__ = code
+        warm(first, second)
+
+
+def test_a_class_is_looked_at_once(server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Was: for each of its connections, and each time the type of their messages changed."""
+
+    class New(Room): ...
+
+    looked: list[Any] = []
+    instructions = dis.get_instructions
+
+    def noted(code: Any) -> Any:
+        looked.append(code)
+        return instructions(code)
+
+    monkeypatch.setattr(dis, "get_instructions", noted)
+    for _ in range(3):
+        for name in ("chat_message", "raw_message", "twice_message"):
+            found = judge(New(), name)
+            assert found is not None and found.same
+        assert judge(New(), "receive") is None
+    assert len(looked) == 3
 
 
 class Broken:
@@ -435,6 +493,38 @@ async def test_a_transport_that_fails_under_what_the_link_has_sent(server: LiveS
     await leave(sender, other, broken)
 
 
+async def test_what_could_not_be_written_is_not_what_the_others_get(server: LiveServer) -> None:
+    """Was: the close, or the second text, of a handler whose first write fails for one member."""
+    for kind in ("closing.message", "trying.message"):
+        clients = [await asyncio.to_thread(Client, server, "/") for _ in range(2)]
+        first = await Resuming(server, "/").open() if kind == "closing.message" else None
+        sender = await asyncio.to_thread(Client, server, "/")
+        broken = Room.members[-2] if first is not None else Room.members[-3]
+        for number in range(3):
+            sender.send_json(chat(str(number), kind))
+            for client in (*clients, sender):
+                assert client.receive() == str(number)
+                if kind == "trying.message":
+                    assert client.receive() == "second"
+            if first is not None:
+                assert await first.receive() == str(number)
+        healthy = [*clients, sender] if first is not None else [clients[1], sender]
+        transport = broken._socket.framed.transport
+        broken._socket.framed.transport = Broken(transport)
+        sender.send_json(chat("last", kind, code=4001))
+        for client in healthy:
+            assert client.receive() == "last"
+            if kind == "trying.message":
+                assert client.receive() == "second"
+            else:
+                assert client.wait_closed() == (4001, "")
+        broken._socket.loop.call_soon_threadsafe(transport.abort)
+        for client in (*clients, sender):
+            client.drop()
+        Room.members.clear()
+        await leave(*([first] if first is not None else []))
+
+
 def test_only_what_is_first_in_time_and_of_the_class() -> None:
     def event(deadline: float, *made: Any) -> Event:
         copies = Copies(dict)
@@ -505,6 +595,21 @@ class Dynamic(Room):
 class Looked(Room):
     def __getattribute__(self, name: str) -> Any:
         return super().__getattribute__(name)
+
+
+class Bare(AsyncConsumer):
+    async def raw_message(self, event: Message) -> None:
+        await self.send({"type": "websocket.send", "text": event["message"]})
+
+    async def json_message(self, event: Message) -> None:
+        await self.send_json(event["message"])  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["raw_message", "json_message"])
+def test_a_consumer_that_is_none_of_websockets(name: str) -> None:
+    """Was: it had no ``close()`` to look at, and ended."""
+    found = judge(Bare(), name)
+    assert found is not None and found.same
 
 
 @pytest.mark.parametrize("cls", [Dynamic, Looked])
