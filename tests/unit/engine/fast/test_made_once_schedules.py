@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Origin
 
 from compat.generic.websocket import AsyncJsonWebsocketConsumer
 from compat.layers import InMemoryChannelLayer
@@ -17,7 +20,7 @@ from tests.support.resuming import Resuming, end_links
 from tests.support.servers import LiveServer
 
 SCHEDULES = settings(
-    max_examples=60,
+    max_examples=30,
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -88,6 +91,31 @@ class Model:
         return make
 
 
+class Plain:
+    """A client that never comes back."""
+
+    def __init__(self, link: ClientConnection) -> None:
+        self._link = link
+
+    @classmethod
+    async def open(cls, server: LiveServer, compression: str | None) -> Plain:
+        return cls(
+            await connect(
+                server.ws("/"),
+                origin=Origin(server.origin),
+                compression=compression,
+                max_size=None,
+                proxy=None,
+            )
+        )
+
+    async def receive(self) -> str | bytes:
+        return await asyncio.wait_for(self._link.recv(), 30)
+
+    async def leave(self) -> None:
+        await self._link.close()
+
+
 async def application(scope: Any, receive: Any, send: Any) -> None:
     await (Other if scope["path"] == "/other/" else Room).as_asgi()(scope, receive, send)
 
@@ -100,17 +128,18 @@ def server(layer: InMemoryChannelLayer) -> Iterator[LiveServer]:
 
 KINDS = ("text", "json", "twice", "long", "changed", "own")
 SAID = st.sampled_from(["a", "b", "ü", "\x10", "x" * 1025, "𝄞", '"', "a"])
-EVENTS = st.one_of(
-    st.builds(lambda kind, said: {"type": f"{kind}.message", "said": said}, st.sampled_from(KINDS), SAID),
-    st.builds(
-        lambda said, more: {"type": "changed.message", "said": said, "more": more},
-        SAID,
-        st.recursive(st.none() | st.integers(), lambda inner: st.lists(inner, max_size=2), max_leaves=4),
-    ),
-    st.builds(lambda said: {"type": "websocket.send", "said": said, "text": said}, SAID),
-)
-STEPS: st.SearchStrategy[tuple[str, list[Any]]] = st.one_of(
-    st.tuples(st.just("say"), st.lists(EVENTS, min_size=1, max_size=6)),
+MORE = st.recursive(st.none() | st.integers(), lambda inner: st.lists(inner, max_size=2), max_leaves=4)
+
+
+def run(kind: str, said: list[str], more: Any) -> list[Message]:
+    if kind == "frame":
+        return [{"type": "websocket.send", "said": text, "text": text} for text in said]
+    return [{"type": f"{kind}.message", "said": text, "more": more} for text in said]
+
+
+RUNS = st.builds(run, st.sampled_from([*KINDS, "frame"]), st.lists(SAID, min_size=1, max_size=5), MORE)
+STEPS: st.SearchStrategy[tuple[str, list[Message]]] = st.one_of(
+    st.tuples(st.sampled_from(["say", "say one by one"]), RUNS),
     st.tuples(st.sampled_from(["ack", "read", "cut", "back"]), st.just([])),
 )
 
@@ -125,21 +154,26 @@ async def test_each_member_gets_its_own_in_order(server: LiveServer, steps: list
         {"path": "/other/"},
         {"path": "/other/", "acks": False},
     ]
-    members = {await Resuming(server, **shape).open(): Model(shape["path"]) for shape in shapes}
-    members[sender] = Model("/")
-    expected: dict[Resuming, list[str]] = {member: [] for member in members}
+    plain = [await Plain.open(server, compression) for compression in (None, "deflate")]
+    resuming = [await Resuming(server, **shape).open() for shape in shapes]
+    members: dict[Any, Model] = {member: Model("/") for member in (sender, *plain)}
+    members |= {member: Model(shape["path"]) for member, shape in zip(resuming, shapes, strict=True)}
+    expected: dict[Any, list[str]] = {member: [] for member in members}
     away = False
-    moves = [member for member in members if member is not sender]
+    moves = resuming[0]
 
     async def read() -> None:
         for member in members:
-            if not (away and member is moves[0]):
+            if not (away and member is moves):
                 assert [await member.receive() for _ in expected[member]] == expected[member]
                 expected[member].clear()
 
     for step, events in [*steps, ("back", []), ("say", [{"type": "text.message", "said": "last"}])]:
-        if step == "say":
-            await sender.send(json.dumps(events))
+        if step.startswith("say"):
+            for part in [events] if step == "say" else [[event] for event in events]:
+                await sender.send(json.dumps(part))
+                if step != "say":
+                    await sender.pong()
             for member, model in members.items():
                 for event in events:
                     expected[member] += model.gets(event)
@@ -147,14 +181,14 @@ async def test_each_member_gets_its_own_in_order(server: LiveServer, steps: list
             await read()
         elif step == "ack":
             await read()
-            for member in members:
-                if not (away and member is moves[0]):
+            for member in (sender, *resuming):
+                if not (away and member is moves):
                     await member.ack()
         elif step == "cut" and not away:
-            moves[0].cut()
+            moves.cut()
             away = True
         elif step == "back" and away:
-            assert await moves[0].back() == "all"
+            assert await moves.back() == "all"
             away = False
     await read()
     for member in members:
