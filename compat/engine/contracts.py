@@ -76,9 +76,8 @@ class Resumed:
     consumer's ``Socket`` write by itself, if nothing waits for the link.
     """
 
-    def count(self) -> int:
-        """Return how many frames the consumer has sent so far, away or not."""
-        raise NotImplementedError
+    journal: Any
+    """What keeps frames; ``journal.end`` is how many the consumer has sent so far, away or not."""
 
     def written_by(self, socket: Any) -> None:
         """Say to this ``Socket`` from now on when it may write frames by itself (``Socket.frame_by``)."""

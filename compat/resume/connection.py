@@ -144,10 +144,6 @@ class ResumableConnection(Parking):
         """See ``engine.contracts.Resumed``."""
         self.notices = notice
 
-    def count(self) -> int:
-        """See ``engine.contracts.Resumed``."""
-        return self.journal.end
-
     def written_by(self, socket: Socket) -> None:
         """See ``engine.contracts.Resumed``."""
         self.socket = socket

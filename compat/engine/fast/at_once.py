@@ -150,12 +150,12 @@ class AtOnce:
             waits_for = stepper.step(handling)
         else:
             resumed = self.consumer._socket.resumed
-            before = 0 if resumed is None else resumed.count()
+            before = 0 if resumed is None else resumed.journal.end
             with recorder:
                 waits_for = stepper.step(handling)
             if waits_for is OVER:
                 # A client that may come back has what is kept for it, too, and not written.
-                whole = resumed is None or resumed.count() == before + 1
+                whole = resumed is None or resumed.journal.end == before + 1
                 copies.keep(self.cls, only_text(recorder.frames) if whole else None)
         if waits_for is not OVER:
             inbox.go_on_with(stepper.rest(waits_for))
