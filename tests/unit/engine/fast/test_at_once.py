@@ -67,6 +67,7 @@ async def opened(layer: InMemoryChannelLayer, at_once: list[bool]) -> Conversati
     while at_once[-1:] != [True]:  # the task has to look at the first ones
         await tell(layer, "warm")
         assert await client.receive_from(timeout=20) == '"warm"'
+    at_once.clear()
     return client
 
 
