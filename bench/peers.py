@@ -72,7 +72,6 @@ ASYNC = (
     "channels_async",
 )
 SYNC = (FLOOR, "ours_sync", "ours_sync_routes", "ours_sync_plain", "ours_sync_no_bridge", "channels_sync")
-NOT_ON_ROUTES = tuple(peer for peer in SYNC if peer != "ours_sync_routes")
 REDIS = (
     *(FLOOR_REDIS, "ours_pubsub", "ours_pubsub_plain", "ours_queue", "ours_queue_plain"),
     *("channels_pubsub", "channels_queue"),
@@ -81,18 +80,17 @@ NEIGHBOURS = ("broadcaster_memory", "socketio_memory")
 OPEN = (FLOOR, "ours_async", "ours_async_gc", "channels_async")
 CURVES = (FLOOR, "ours_async", "ours_each", "ours_once", "channels_async", "fast_channels", *NEIGHBOURS)
 
+
+def _off_routes(peers: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the peers without those on Starlette's routes, which serve only a room and an echo."""
+    return tuple(peer for peer in peers if not peer.endswith("_routes"))
+
+
 DEFAULT_PEERS: dict[str, tuple[str, ...]] = {
     "A": CURVES,
     "A1": (
-        *(
-            *ASYNC,
-            "ours_async_resumable",
-            "ours_async_metrics",
-            "ours_async_traced",
-            "ours_each",
-            "ours_once",
-        ),
-        *(*NEIGHBOURS, "fast_channels"),
+        *(*ASYNC, "ours_async_resumable", "ours_async_metrics", "ours_async_traced"),
+        *("ours_each", "ours_once", *NEIGHBOURS, "fast_channels"),
     ),
     "A2": (*ASYNC, "ours_async_resumable", "ours_each", "ours_once", *NEIGHBOURS, "fast_channels"),
     "A3": (FLOOR, "ours_async"),  # one message costs Channels half a minute there
@@ -106,8 +104,8 @@ DEFAULT_PEERS: dict[str, tuple[str, ...]] = {
     "A1-sync": SYNC,
     "A2-sync": SYNC,
     "C-sync": SYNC,
-    "F": NOT_ON_ROUTES,
-    "M": NOT_ON_ROUTES,
+    "F": _off_routes(SYNC),
+    "M": _off_routes(SYNC),
     "G": (
         *(*REDIS, "ours_pubsub_resumable", "ours_queue_resumable", "ours_pubsub_metrics"),
         *("ours_pubsub_traced", "broadcaster_redis", "socketio_redis"),
@@ -123,7 +121,7 @@ DEFAULT_PEERS: dict[str, tuple[str, ...]] = {
     "N-flood": (FLOOR, "ours_async", "channels_async"),
     "N-slow": (FLOOR, "ours_async", "channels_async"),
     "B-redis": REDIS,
-    "O": tuple(peer for peer in ASYNC if peer != "ours_routes"),
+    "O": _off_routes(ASYNC),
     "P": ("page_starlette", "page_subset", "page_django"),
     "R": ("ours_async", "ours_async_resumable"),
     "S-live": ("ours_live",),

@@ -132,8 +132,7 @@ def build(
             await asyncio.sleep(0.01)
 
     chat, echo = (SyncChat, SyncEcho) if sync else (AsyncChat, AsyncEcho)
-    if once or each:
-        chat = OnceChat if once else EachChat
+    chat = OnceChat if once else EachChat if each else chat
     if starlette:
         from starlette.applications import Starlette
         from starlette.routing import WebSocketRoute

@@ -16,6 +16,7 @@ HEARTBEAT = "compat.heartbeat"
 """Type of the event that the engine itself creates; it is not counted if it is lost."""
 
 NOTHING_MADE: dict[type, str | None] = {}
+"""What ``Copies`` have before a handler has sent something; it stays empty."""
 
 
 class Copies:

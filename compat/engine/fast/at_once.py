@@ -8,6 +8,7 @@ read, or raises, the task is woken, and goes on with it.
 
 from __future__ import annotations
 
+from itertools import islice
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +16,7 @@ from compat import logs
 from compat.clock import steady
 from compat.engine.events import Copies
 from compat.engine.fast.framing import framed_of, write_now
-from compat.engine.fast.made_once import (
-    Judgement,
-    is_plain,
-    is_watched,
-    made_first,
-    methods_of,
-    only_text,
-)
+from compat.engine.fast.made_once import Judgement, is_plain, is_watched, made_first, methods_of, only_text
 from compat.engine.fast.sending import is_unchanged
 from compat.engine.fast.write_batching import MAX_HANDLER_S, QUICK, Pace, Recorder, one_write
 from compat.engine.stepping import OVER, awaiting
@@ -69,7 +63,7 @@ class AtOnce:
         # Without frames of ours it is the server's send(), which may need a task: for a timeout, for one.
         if (framed is None and not self.queued) or consumer.base_send is not consumer._own_send:
             return False
-        if not is_unchanged(consumer, self.name):
+        if type(consumer) is not self.cls or not is_unchanged(consumer, self.name):
             return False
         before = logs.enter(consumer, inbox.channel)
         try:
@@ -83,10 +77,10 @@ class AtOnce:
 
     def _sends_made(self, inbox: FastInbox) -> bool:
         """Send what has been made of the first messages for others; return True if none is left then."""
-        if self.methods is None or type(self.consumer) is not self.cls:
+        if self.methods is None:
             return False
         socket = self.consumer._socket
-        texts = made_first(inbox.events, self.kind, self.cls, steady())
+        texts = made_first(islice(inbox.events, MOST), self.kind, self.cls, steady())
         if not texts or socket.closed:
             return False
         together = len(texts) > 1 and inbox.scheduler.bursts.used
@@ -167,7 +161,7 @@ class AtOnce:
         socket, cls = self.consumer._socket, self.cls
         if self.methods is None or copies.__class__ is not Copies or cls in copies.made or socket.closed:
             return None
-        if type(self.consumer) is not cls or methods_of(cls, self.name) != self.methods or is_watched():
+        if methods_of(cls, self.name) != self.methods or is_watched():
             return None
         if not is_plain(message):
             copies.keep(cls, None)

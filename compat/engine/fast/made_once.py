@@ -40,8 +40,6 @@ __all__ = [
 PLAIN = frozenset((str, int, float, bool, bytes, type(None)))
 MOST_VALUES = 1_000
 """How many values of a message are looked at."""
-MOST = 64
-"""How many texts are sent for a member before others have their turn."""
 TEXT = b"\x81"
 """The first byte of a frame that is a whole text, and not compressed."""
 VARIABLE = 0x04 | 0x08
@@ -159,7 +157,7 @@ def made_first(events: Iterable[Event], kind: object, cls: type, now: float) -> 
     Only for messages of the type ``kind`` that are not too late ``now``, in seconds of ``clock.steady()``.
     """
     texts = []
-    for deadline, message, copies in itertools.islice(events, MOST):
+    for deadline, message, copies in events:
         if not isinstance(copies, Copies) or deadline <= now or message.get("type") != kind:
             break
         text = copies.made.get(cls)

@@ -7,8 +7,8 @@ nothing else to do that is a few microseconds.
 
 A reader handles one message in a turn of the loop, or several if their handler only sends (``sending``). A
 round wakes as many readers in each turn as keep ``WINDOW`` of them at work, and gives way after ``SLICE_S``
-in any case, so that the loop looks after its sockets and timers meanwhile. A loop that has spent much of its
-time on rounds pauses before the next one, if that has lately made it deliver several messages at once.
+in any case, so that the loop looks after its sockets and timers meanwhile. A loop that works all the time
+pauses before the next one, if that has lately made it deliver several messages at once.
 
 This relies on public methods of event loops only.
 """

@@ -18,12 +18,11 @@ import json
 from types import CodeType, FunctionType
 from typing import Any
 
-from compat import db
 from compat.engine.contracts import Resumed
 from compat.engine.fast.framing import behind_starlette
-from compat.types import Message, Send
+from compat.types import Send
 
-__all__ = ["Judged", "is_servers_own", "is_unchanged", "only_sends"]
+__all__ = ["is_servers_own", "is_unchanged", "only_sends"]
 
 SHIPPED = frozenset(("compat.consumer", "compat.generic.websocket"))
 """The modules of our own methods."""
@@ -67,29 +66,6 @@ def is_servers_own(send: Send) -> bool:
     if isinstance(owner, Resumed):
         return owner.link is not None and is_servers_own(owner.link.raw_send)
     return isinstance(owner, asyncio.BaseProtocol | asyncio.Queue)
-
-
-class Judged:
-    """Remembers whether the last handler of a sync consumer only sends."""
-
-    __slots__ = ("kind", "name", "sends")
-
-    def __init__(self) -> None:
-        self.kind: object = None
-        """The type of its message."""
-        self.name: str | None = None
-        self.sends = False
-
-    def only_sends(self, consumer: Any, bridge: object, message: Message) -> bool:
-        """Return True if the handler of ``message`` only sends; ``bridge`` takes what it sends."""
-        kind = message.get("type")
-        if kind != self.kind:
-            self.kind, self.sends = kind, False
-            if isinstance(kind, str) and not db.watched():  # an overridden dispatch() may take any
-                self.name = consumer._handler_names.get(kind)
-                self.sends = only_sends(consumer, self.name)
-        to_bridge = getattr(consumer.base_send, "__self__", None) is bridge
-        return self.sends and to_bridge and is_unchanged(consumer, self.name)
 
 
 def _reached(kind: type, name: str) -> list[Any]:

@@ -23,6 +23,7 @@ from compat.settings import override
 from tests.support.clients import Client
 from tests.support.resuming import MARK, Resuming, end_links
 from tests.support.servers import LiveServer
+from tests.support.transports import Failing
 from tests.support.waiting import until, until_async
 
 pytestmark = pytest.mark.usefixtures("layer")
@@ -304,19 +305,10 @@ async def test_a_frame_at_hand_that_cannot_be_written_waits_for_the_client() -> 
     class Breaking(AsyncEcho):
         async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
             if text_data == "break":
-                self._socket.framed.transport = Broken(self._socket.framed.transport)
+                gone = RuntimeError("unable to perform operation; the handler is closed")
+                self._socket.framed.transport = Failing(self._socket.framed.transport, gone)
             await self.send(text_data="answer")
             answered.append(text_data)
-
-    class Broken:
-        def __init__(self, transport: asyncio.Transport) -> None:
-            self.transport = transport
-
-        def write(self, data: bytes) -> None:
-            raise RuntimeError("unable to perform operation; the handler is closed")
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self.transport, name)
 
     with LiveServer(Breaking.as_asgi(), **PLAIN) as server:
         client = await Resuming(server, "/").open()
@@ -584,16 +576,6 @@ def test_little_waits_in_the_server_for_a_client_that_does_not_read(kind: str, l
 
 
 def test_a_transport_that_raises_is_the_consumers_to_report(caplog: pytest.LogCaptureFixture) -> None:
-    class Raising:
-        def __init__(self, transport: Any) -> None:
-            self.transport = transport
-
-        def write(self, data: bytes) -> None:
-            raise RuntimeError("no writes today")
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self.transport, name)
-
     async def app(scope: Any, receive: Any, send: Any) -> None:
         inner: Any = Breaking.as_asgi()
         await inner({**scope, "test.protocol": receive.__self__}, receive, send)
@@ -601,7 +583,7 @@ def test_a_transport_that_raises_is_the_consumers_to_report(caplog: pytest.LogCa
     class Breaking(AsyncRoom):
         async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
             protocol = self.scope["test.protocol"]
-            protocol.transport = Raising(protocol.transport)
+            protocol.transport = Failing(protocol.transport, RuntimeError("no writes today"))
             await self.channel_layer.group_send("room", {"type": "websocket.send", "text": "lost"})
 
     with LiveServer(app, **PLAIN) as server, Client(server, "/") as client:

@@ -26,6 +26,7 @@ from tests.support.clients import Client
 from tests.support.logs import recorded
 from tests.support.resuming import Resuming, end_links
 from tests.support.servers import LiveServer
+from tests.support.transports import Failing
 from tests.support.waiting import until_async
 
 
@@ -285,19 +286,6 @@ def test_a_class_is_looked_at_once(server: LiveServer, monkeypatch: pytest.Monke
     assert len(looked) == 3
 
 
-class Broken:
-    """A transport that no longer takes anything."""
-
-    def __init__(self, transport: Any) -> None:
-        self.transport = transport
-
-    def write(self, data: bytes) -> None:
-        raise ConnectionResetError("reset by peer")
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.transport, name)
-
-
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("comes_back", [False, True])
 async def test_a_transport_that_fails_is_a_client_that_has_left(
@@ -316,7 +304,7 @@ async def test_a_transport_that_fails_is_a_client_that_has_left(
     made.clear()
     with recorded() as records:
         transport = consumer._socket.framed.transport
-        consumer._socket.framed.transport = Broken(transport)
+        consumer._socket.framed.transport = Failing(transport, ConnectionResetError("reset by peer"))
         for number in range(count):
             await sender.send(json.dumps(chat(number)))
         for client in (sender, other):
@@ -481,7 +469,7 @@ async def test_a_transport_that_fails_under_what_the_link_has_sent(server: LiveS
         await warmed(sender, other, broken)
     consumer = Room.members[-1]
     transport = consumer._socket.framed.transport
-    consumer._socket.framed.transport = Broken(transport)
+    consumer._socket.framed.transport = Failing(transport, ConnectionResetError("reset by peer"))
     texts = ["a" * 2000, "b" * 2000]
     await sender.send(json.dumps([chat(text, "raw.message") for text in texts]))
     for member in (sender, other):
@@ -510,7 +498,7 @@ async def test_what_could_not_be_written_is_not_what_the_others_get(server: Live
                 assert await first.receive() == str(number)
         healthy = [*clients, sender] if first is not None else [clients[1], sender]
         transport = broken._socket.framed.transport
-        broken._socket.framed.transport = Broken(transport)
+        broken._socket.framed.transport = Failing(transport, ConnectionResetError("reset by peer"))
         sender.send_json(chat("last", kind, code=4001))
         for client in healthy:
             assert client.receive() == "last"
