@@ -11,7 +11,7 @@ from typing import Any
 
 from compat import tickets
 from compat.engine.contracts import RESUMABLE_KEY
-from compat.engine.fast.framing import forget_handshake
+from compat.engine.fast.forgetting import forget_handshake
 from compat.engine.fast.write_batching import one_write
 from compat.engine.reader import cancels_late_calls
 from compat.engine.redaction import hide_tickets

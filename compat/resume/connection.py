@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from compat import tickets
 from compat.engine.cursors import Progress
-from compat.engine.fast.framing import forget_handshake
+from compat.engine.fast.forgetting import forget_handshake
 from compat.engine.fast.write_batching import one_write
 from compat.engine.inbox import Inbox
 from compat.engine.limits import Admission

@@ -19,6 +19,7 @@ from compat.engine.connection import CLOSE_TIMEOUT_S, Connection
 from compat.engine.contracts import PLACE, SyncHandlers
 from compat.engine.cursors import Progress
 from compat.engine.fast import framing
+from compat.engine.fast.forgetting import forget_handshake
 from compat.engine.fast.handling import MAX_UNSENT, Handling
 from compat.engine.fast.pool import Worker, pool_of
 from compat.engine.fast.sync_inbox import SyncInbox
@@ -143,7 +144,7 @@ class Bridge(Handling):
 
     async def _pump(self) -> None:
         """Send the queued frames of handlers, until a handler has ended the consumer."""
-        inbox = self.inbox
+        inbox, fresh = self.inbox, True
         while True:
             if self.out:
                 self.draining = True
@@ -159,6 +160,7 @@ class Bridge(Handling):
                 self.schedule()
             elif inbox.failure is not None:
                 raise inbox.failure
+            fresh = fresh and not forget_handshake(self.socket.framed)
             await self._waiting()
 
     async def _drain(self) -> None:

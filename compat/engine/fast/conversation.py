@@ -21,6 +21,7 @@ from compat.clock import steady
 from compat.engine.connection import STOP, Connection
 from compat.engine.fast import framing
 from compat.engine.fast.at_once import AtOnce
+from compat.engine.fast.forgetting import forget_handshake
 from compat.engine.fast.made_once import judge
 from compat.engine.fast.reading import FLOOD, NO_STEPS, FastInbox, is_small, narrow, read
 from compat.engine.fast.sending import is_servers_own
@@ -99,7 +100,7 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
                 if burst is not None:
                     burst.end()
                     burst = None
-                fresh = fresh and not framing.forget_handshake(connection.socket.framed)
+                fresh = fresh and not forget_handshake(connection.socket.framed)
                 handling = None  # as above
                 awaited = reader.awaited
                 if awaited is None or inbox.failure is not None:

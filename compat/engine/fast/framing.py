@@ -8,9 +8,9 @@ compressing one costs more than all else. Longer ones are the server's to compre
 
 This relies on uvicorn's ``websockets-sansio``: that its ``send()`` waits only for ``writable``, that frames
 are what RFC 6455 says, unless an extension is in use other than compression (RFC 7692), and that a frame may
-be written to ``transport`` whenever the connection's ``state`` is OPEN; and that it needs the request and the
-response no more when the handshake is over. Other servers make their frames themselves. It also looks through
-the ``send()`` of Starlette's exception handling, which only passes on what a websocket sends.
+be written to ``transport`` whenever the connection's ``state`` is OPEN. Other servers make their frames
+themselves. It also looks through the ``send()`` of Starlette's exception handling, which only passes on what
+a websocket sends.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ from compat.types import Message, Send
 __all__ = [
     "attach",
     "behind_starlette",
-    "forget_handshake",
     "frame_of",
     "framed_of",
     "framing_of",
@@ -49,7 +48,7 @@ __all__ = [
 
 SERVER = "uvicorn.protocols.websockets.websockets_sansio_impl"
 SENDER = "wrap_app_handling_exceptions.<locals>.wrapped_app.<locals>.sender"
-NEEDED = ("conn", "disconnected", "handshake_complete", "request", "response", "transport", "writable")
+NEEDED = "conn disconnected handshake_complete queue request response transport writable".split()
 """The attributes of the server's protocol."""
 
 MOST_AT_ONCE = 16
@@ -79,16 +78,6 @@ def attach(socket: Socket) -> None:
         socket.frame_by(protocol)
     elif isinstance(owner := getattr(send, "__self__", None), Resumed):
         socket.resume_by(owner)
-
-
-def forget_handshake(protocol: Any) -> bool:
-    """Drop the request and the response of a handshake that is over, 1.6 KiB; return False before it is.
-
-    ``protocol``: as ``framing_of`` returns it; None is over.
-    """
-    if protocol is not None and protocol.handshake_complete:
-        vars(protocol).update(request=None, response=None)
-    return protocol is None or protocol.request is None
 
 
 def behind_starlette(send: Any) -> Any:
