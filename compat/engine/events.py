@@ -15,7 +15,7 @@ Overflow = Literal["drop", "drop_oldest", "close"]
 HEARTBEAT = "compat.heartbeat"
 """Type of the event that the engine itself creates; it is not counted if it is lost."""
 
-NOTHING_MADE: dict[type, str | None] = {}
+NOTHING_MADE: dict[type, bytes | None] = {}
 """What ``Copies`` have before a handler has sent something; it stays empty."""
 
 
@@ -26,16 +26,16 @@ class Copies:
 
     def __init__(self, copy: Callable[[], Message]) -> None:
         self.copy = copy
-        self.made: dict[type, str | None] = NOTHING_MADE
+        self.made: dict[type, bytes | None] = NOTHING_MADE
 
     def __call__(self) -> Message:
         return self.copy()
 
-    def keep(self, kind: type, text: str | None) -> None:
-        """Keep the ``text`` that each consumer of the class ``kind`` sends; None: they may differ."""
+    def keep(self, kind: type, frame: bytes | None) -> None:
+        """Keep the ``frame`` that each consumer of the class ``kind`` sends; None: they may differ."""
         if self.made is NOTHING_MADE:
             self.made = {}
-        self.made[kind] = text
+        self.made[kind] = frame
 
 
 BETWEEN: Message = {"type": "between two messages"}

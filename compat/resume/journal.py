@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from itertools import islice
 
 from compat.engine.fast.framing import MOST_BYTES, text_of
@@ -84,6 +85,17 @@ class Journal:
             return False
         frames.append(payload if isinstance(payload, str) else Binary(payload))
         self.counted += 1
+        self.size += size
+        self._set_free()
+        return True
+
+    def extend(self, frames: Sequence[bytes], size: int) -> bool:
+        """Keep finished frames of ``size`` bytes together; return False if there is no room for all."""
+        kept = self.opened()
+        if len(kept) + len(frames) > MAX_FRAMES or self.size + size > MAX_BYTES:
+            return False
+        kept.extend(frames)
+        self.counted += len(frames)
         self.size += size
         self._set_free()
         return True

@@ -82,7 +82,7 @@ class Outward:
         framed = self.framed
         if framed is None or type(text) is not str or not text or not is_open(framed):
             return False
-        if not goes_plain(framed, text) or not self.takes(text):
+        if not goes_plain(framed, len(text)) or not self.takes(text):
             return False
         try:
             framed.transport.write(frame_of(text))

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from compat import logs
 from compat.clock import steady
 from compat.engine.events import Copies
-from compat.engine.fast.framing import framed_of, write_now
-from compat.engine.fast.made_once import Judgement, is_plain, is_watched, made_first, methods_of, only_text
+from compat.engine.fast.framing import framed_of, write_made
+from compat.engine.fast.made_once import Judgement, is_plain, is_watched, made_first, methods_of, only_frame
 from compat.engine.fast.sending import is_unchanged
-from compat.engine.fast.write_batching import MAX_HANDLER_S, QUICK, Pace, Recorder, one_write
+from compat.engine.fast.write_batching import MAX_BYTES, MAX_HANDLER_S, QUICK, Pace, Recorder, one_write
 from compat.engine.stepping import OVER, awaiting
 from compat.types import Message
 
@@ -76,27 +76,16 @@ class AtOnce:
             logs.leave(before)
 
     def _sends_made(self, inbox: FastInbox) -> bool:
-        """Send what has been made of the first messages for others; return True if none is left then."""
+        """Send what has been made of the first messages for others; return False if others come next."""
         if self.methods is None:
             return False
         socket = self.consumer._socket
-        texts = made_first(islice(inbox.events, MOST), self.kind, self.cls, steady())
-        if not texts or socket.closed:
+        frames = made_first(islice(inbox.events, MOST), self.kind, self.cls, steady())
+        if not frames or socket.closed:
             return False
-        together = len(texts) > 1 and inbox.scheduler.bursts.used
-        sent = 0
-        try:
-            with one_write(socket.framed if together else None, socket.unwritten):
-                for text in texts:
-                    try:
-                        if not write_now(socket, text):
-                            break
-                    except Exception:  # noqa: BLE001 - the handler meets it, and its send() says what it is
-                        break
-                    sent += 1
-        finally:
-            inbox.take_events(sent)
-        if inbox.events:
+        written = write_made(socket, frames, MAX_BYTES if inbox.scheduler.bursts.used else 0)
+        inbox.take_events(written)
+        if written < len(frames) or (inbox.events and written < MOST):
             return False
         inbox.taken()
         return True
@@ -150,7 +139,7 @@ class AtOnce:
             if waits_for is OVER:
                 # A client that may come back has what is kept for it, too, and not written.
                 whole = resumed is None or resumed.journal.end == before + 1
-                copies.keep(self.cls, only_text(recorder.frames) if whole else None)
+                copies.keep(self.cls, only_frame(recorder.frames) if whole else None)
         if waits_for is not OVER:
             inbox.go_on_with(stepper.rest(waits_for))
             return 0.0

@@ -18,7 +18,7 @@ from __future__ import annotations
 import itertools
 import struct
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from compat.clock import steady
@@ -43,6 +43,7 @@ __all__ = [
     "text_alone",
     "text_of",
     "write_frames",
+    "write_made",
     "write_now",
 ]
 
@@ -134,7 +135,9 @@ def write_frames(protocol: Any, messages: Iterable[Message]) -> int:
     size = 0
     for message in messages:
         text = text_alone(message)
-        if text is None or size >= MAX_BYTES or len(frames) == MOST_AT_ONCE or not goes_plain(protocol, text):
+        if text is None or not goes_plain(protocol, len(text)):
+            break
+        if size >= MAX_BYTES or len(frames) == MOST_AT_ONCE:
             break
         try:
             frame = frame_of(text)
@@ -147,6 +150,35 @@ def write_frames(protocol: Any, messages: Iterable[Message]) -> int:
             protocol.transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
         except Exception:  # noqa: BLE001 - any transport
             return 0
+    return len(frames)
+
+
+def write_made(socket: Socket, frames: Sequence[bytes], most: int) -> int:
+    """Write finished frames, in pieces of up to ``most`` bytes or one frame, and return their number.
+
+    The first one that is not written is the server's to send, or to say why it cannot.
+    """
+    size = sum(map(len, frames))
+    if size > most and len(frames) > 1:
+        half = len(frames) // 2
+        written = write_made(socket, frames[:half], most)
+        return written if written < half else half + write_made(socket, frames[half:], most)
+    protocol, kept = socket.framed, socket.kept
+    if protocol is None or not is_open(protocol):
+        return 0
+    if protocol.conn.extensions and not goes_plain(protocol, max(map(len, frames)) - _HEADERS[126]):
+        return 0
+    if kept is not None:
+        journal = socket.resumed.journal
+        if not journal.extend(frames, size):
+            return 0
+        socket.frame_by(protocol, kept, journal.free)
+    try:
+        protocol.transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
+    except Exception as error:  # noqa: BLE001 - any transport
+        if kept is None:
+            return 0
+        socket.unwritten(error)
     return len(frames)
 
 
@@ -163,11 +195,13 @@ def is_open(protocol: Any) -> bool:
     return conn.state is _open and not protocol.disconnected and protocol.writable.is_set()
 
 
-def goes_plain(protocol: Any, text: str) -> bool:
-    """Return True if ``text`` goes to the client as it is, and not compressed (RFC 7692, 6)."""
+def goes_plain(protocol: Any, size: int) -> bool:
+    """Return True if a text of ``size`` characters goes to the client as it is, and not compressed
+    (RFC 7692, 6).
+    """
     extensions = protocol.conn.extensions
     return not extensions or (
-        len(text) <= MOST_PLAIN and all(type(extension).__module__ == DEFLATE for extension in extensions)
+        size <= MOST_PLAIN and all(type(extension).__module__ == DEFLATE for extension in extensions)
     )
 
 
@@ -187,7 +221,7 @@ def write_now(socket: Socket, text: Any) -> bool:
     conn = protocol.conn  # as in ``is_open``, without a call
     if type(text) is not str or conn.state is not _open or protocol.disconnected:
         return False
-    if not protocol.writable.is_set() or (conn.extensions and not goes_plain(protocol, text)):
+    if not protocol.writable.is_set() or (conn.extensions and not goes_plain(protocol, len(text))):
         return False
     frame, kept = _frames.get(text), socket.kept
     if kept is None:

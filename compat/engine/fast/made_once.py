@@ -34,7 +34,7 @@ __all__ = [
     "judge",
     "made_first",
     "methods_of",
-    "only_text",
+    "only_frame",
 ]
 
 PLAIN = frozenset((str, int, float, bool, bytes, type(None)))
@@ -151,25 +151,24 @@ def is_plain(message: Any) -> bool:
     return True
 
 
-def made_first(events: Iterable[Event], kind: object, cls: type, now: float) -> list[str]:
-    """Return what consumers of the class ``cls`` send for the first events, as far as it is known.
+def made_first(events: Iterable[Event], kind: object, cls: type, now: float) -> list[bytes]:
+    """Return the frames that consumers of the class ``cls`` send for the first events, as far as known.
 
     Only for messages of the type ``kind`` that are not too late ``now``, in seconds of ``clock.steady()``.
     """
-    texts = []
+    frames = []
     for deadline, message, copies in events:
         if not isinstance(copies, Copies) or deadline <= now or message.get("type") != kind:
             break
-        text = copies.made.get(cls)
-        if text is None:
+        frame = copies.made.get(cls)
+        if frame is None:
             break
-        texts.append(text)
-    return texts
+        frames.append(frame)
+    return frames
 
 
-def only_text(frames: Sequence[bytes]) -> str | None:
-    """Return the text of what has been written, if that is one frame made here; else None."""
+def only_frame(frames: Sequence[bytes]) -> bytes | None:
+    """Return what has been written, if that is one frame with a text, made here; else None."""
     if len(frames) != 1 or frames[0][:1] != TEXT:
         return None
-    text = text_of(frames[0])
-    return None if text[:1] == MARK else text
+    return None if text_of(frames[0])[:1] == MARK else frames[0]

@@ -11,11 +11,14 @@ from compat.resume.journal import MAX_BYTES, MAX_FRAMES, Binary, Journal, payloa
 
 TEXTS = st.one_of(st.text(max_size=20), st.integers(100, 1500).map(lambda size: "x" * size))
 PAYLOADS = st.one_of(TEXTS, TEXTS.map(frame_of), st.binary(max_size=20).map(Binary))
-STEPS = st.lists(st.one_of(PAYLOADS, st.integers(0, 70)), max_size=80)
+FRAMES = st.lists(TEXTS.map(frame_of), min_size=1, max_size=20)
+STEPS = st.lists(st.one_of(PAYLOADS, FRAMES, st.integers(0, 70)), max_size=80)
 
 
 @given(STEPS)
-async def test_what_is_acknowledged_goes_and_the_rest_stays(steps: list[str | bytes | int]) -> None:
+async def test_what_is_acknowledged_goes_and_the_rest_stays(
+    steps: list[str | bytes | int | list[bytes]],
+) -> None:
     """A number in ``steps`` is an acknowledgement; finished frames are appended as a ``Socket`` does."""
     journal, known, sent = Journal(), 0, list[str | bytes]()
     for step in steps:
@@ -25,6 +28,9 @@ async def test_what_is_acknowledged_goes_and_the_rest_stays(steps: list[str | by
         elif type(step) is bytes and journal.frames is not None and len(journal.frames) < journal.free:
             journal.frames.append(step)
             sent.append(step)
+        elif isinstance(step, list):
+            assert journal.extend(step, sum(map(len, step)))
+            sent += step
         elif type(step) is not bytes:
             assert journal.add(step, size_of(step))
             sent.append(step)
@@ -55,12 +61,27 @@ def test_it_is_full_at_its_limits(over: bool) -> None:
     journal = Journal()
     assert journal.add("x" * MAX_BYTES, MAX_BYTES)
     assert journal.add("x", 1) is False
+    assert journal.extend([b"x"], 1) is False
     journal = Journal()
     journal.opened()
     assert journal.add("x" * (MAX_BYTES + 1), MAX_BYTES + 1), "one that is larger goes alone"
     journal.acknowledge(1)
     journal.opened()
     assert journal.add("x" * (MAX_BYTES + 1), MAX_BYTES + 1)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("of", ["frames", "bytes"])
+def test_finished_frames_are_kept_together_or_not_at_all(count: int, of: str) -> None:
+    frame, most = (b"", MAX_FRAMES) if of == "frames" else (b"x" * 4096, MAX_BYTES // 4096)
+    journal = Journal()
+    for _ in range(most - count):
+        assert journal.extend([frame], len(frame))
+    assert journal.extend([frame] * (count + 1), len(frame) * (count + 1)) is False
+    assert journal.end == most - count
+    assert journal.extend([frame] * count, len(frame) * count)
+    assert journal.extend([b"x"], 1) is False
+    assert (journal.end, journal.count()) == (most, len(frame) * most)
 
 
 def test_bytes_are_counted_as_they_are_sent() -> None:

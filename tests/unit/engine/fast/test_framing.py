@@ -169,7 +169,7 @@ def test_other_extensions_are_the_servers() -> None:
     class Extended:
         conn = type("Conn", (), {"extensions": [object()]})
 
-    assert not goes_plain(Extended(), "x")
+    assert not goes_plain(Extended(), 1)
 
 
 def test_a_wrapped_send_sees_every_frame(server: LiveServer, made: list[str]) -> None:

@@ -18,6 +18,8 @@ from compat.consumer import AsyncConsumer
 from compat.engine.contracts import MARK
 from compat.engine.events import Copies, Event
 from compat.engine.fast import at_once
+from compat.engine.fast.at_once import MOST
+from compat.engine.fast.framing import text_of
 from compat.engine.fast.made_once import is_plain, is_same_for_all, judge, made_first
 from compat.generic.websocket import AsyncWebsocketConsumer
 from compat.layers import InMemoryChannelLayer
@@ -126,9 +128,9 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What has been sent without a handler."""
     texts: list[str] = []
 
-    def noted(*args: Any) -> list[str]:
+    def noted(*args: Any) -> list[bytes]:
         found = made_first(*args)
-        texts.extend(found)
+        texts.extend(map(text_of, found))
         return found
 
     monkeypatch.setattr(at_once, "made_first", noted)
@@ -179,6 +181,27 @@ def test_the_others_get_what_the_first_one_has_sent(
             assert [client.receive_json() for _ in messages] == messages
         assert made
         assert {json.loads(text)[0] for text in made} <= set(range(count))
+
+
+@pytest.mark.parametrize("size", [1, 1_000, 5_000, 70_000])
+@pytest.mark.parametrize("count", [MOST - 1, MOST, MOST + 1])
+async def test_more_than_go_at_once(server: LiveServer, made: list[str], count: int, size: int) -> None:
+    """More messages than a member is sent in one turn, and more bytes than in one piece."""
+    members = [await Resuming(server, "/").open() for _ in range(2)]
+    with Client(server, "/") as first, Client(server, "/") as second:
+        warm(first, second)
+        for member in members:
+            assert [await member.receive() for _ in range(3)] == ['"warm"'] * 3
+        made.clear()
+        for _ in range(3):
+            expected = [f"{number}".ljust(size, ".") for number in range(count)]
+            first.send_json([chat(text) for text in expected])
+            for client in (first, second):
+                assert [client.receive_json() for _ in expected] == expected
+            for member in members:
+                assert [json.loads(await member.receive()) for _ in expected] == expected
+    assert made
+    await leave(*members)
 
 
 def test_each_class_sends_its_own(server: LiveServer, made: list[str]) -> None:
@@ -520,19 +543,19 @@ def test_only_what_is_first_in_time_and_of_the_class() -> None:
             copies.keep(*made)
         return deadline, {"type": "said"}, copies
 
-    def first(*events: Event) -> list[str]:
+    def first(*events: Event) -> list[bytes]:
         return made_first(events, "said", Room, 1.0)
 
-    one, two = event(2.0, Room, "one"), event(2.0, Room, "two")
-    assert first(one) == ["one"]
-    assert first(one, two) == ["one", "two"]
+    one, two = event(2.0, Room, b"one"), event(2.0, Room, b"two")
+    assert first(one) == [b"one"]
+    assert first(one, two) == [b"one", b"two"]
     others = (
-        *(event(1.0, Room, ""), event(2.0, Other, ""), event(2.0, Room, None), event(2.0)),
+        *(event(1.0, Room, b""), event(2.0, Other, b""), event(2.0, Room, None), event(2.0)),
         *((2.0, {"type": "said"}, None), (2.0, {"type": "said"}, dict), (2.0, {"type": "other"}, one[2])),
     )
     for last in others:
         assert first(last, one) == []
-        assert first(one, two, last, one) == ["one", "two"]
+        assert first(one, two, last, one) == [b"one", b"two"]
 
 
 async def keywords(self: Room, event: Message, *, more: int) -> None: ...
