@@ -147,7 +147,7 @@ def write_frames(protocol: Any, messages: Iterable[Message]) -> int:
         size += len(frame)
     if frames:
         try:
-            protocol.transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
+            protocol.transport.write(b"".join(frames))
         except Exception:  # noqa: BLE001 - any transport
             return 0
     return len(frames)
@@ -174,7 +174,7 @@ def write_made(socket: Socket, frames: Sequence[bytes], most: int) -> int:
             return 0
         socket.frame_by(protocol, kept, journal.free)
     try:
-        protocol.transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
+        protocol.transport.write(b"".join(frames))
     except Exception as error:  # noqa: BLE001 - any transport
         if kept is None:
             return 0
