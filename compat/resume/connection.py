@@ -250,11 +250,10 @@ class ResumableConnection(Parking):
         if link is not self.link:
             return
         self.confirmed = max(self.confirmed, self.counted_from if generation is None else generation)
-        journal = self.journal
-        if link is not None:
-            link.take_over()
-            count = min(count, link.sent)
-        journal.acknowledge(count)
+        if link is None:
+            self.journal.acknowledge(count)
+        else:
+            link.acknowledged(count)
         self.renew()
 
     def pinged(self, link: Link) -> None:

@@ -48,7 +48,7 @@ def size_of(payload: Payload) -> int:
 class Journal:
     """Keeps what has been sent until the client says that it has come."""
 
-    __slots__ = ("begin", "counted", "frames", "free", "room", "size", "waits")
+    __slots__ = ("begin", "counted", "frames", "free", "room", "size", "waits", "wide")
 
     def __init__(self) -> None:
         self.begin = 0
@@ -59,6 +59,8 @@ class Journal:
         """Up to so many frames, finished ones may be appended to ``frames`` without a look at their size."""
         self.counted = self.size = 0
         """How many frames have been looked at, and how large they are together."""
+        self.wide = False
+        """There may be a text whose bytes are more than its characters."""
         self.waits: list[tuple[int, asyncio.Future[None]]] | None = None
         """Who waits until the client has so many frames."""
         self.room: asyncio.Future[None] | None = None
@@ -84,6 +86,7 @@ class Journal:
         elif frames and (len(frames) >= MAX_FRAMES or self.count() + size > MAX_BYTES):
             return False
         frames.append(payload if isinstance(payload, str) else Binary(payload))
+        self.wide = self.wide or size != len(payload)
         self.counted += 1
         self.size += size
         self._set_free()
@@ -117,13 +120,13 @@ class Journal:
         frames = self.frames
         known = min(count - self.begin, len(frames)) if frames else 0
         if frames and known > 0:
-            if known < len(frames) - known:
-                self.count()
-                self.size -= sum(size_of(frames.popleft()) for _ in range(known))
+            if known < self.counted:
+                self.size -= sum(map(size_of if self.wide else len, islice(frames, known)))
                 self.counted -= known
-            else:  # what stays is less: it is counted anew
-                left = deque(islice(frames, known, None))
-                self.frames, self.counted, self.size = left or None, len(left), sum(map(size_of, left))
+            else:  # the rest is finished ones, which are counted when that matters
+                self.counted = self.size = 0
+            self.frames = deque(islice(frames, known, None)) or None
+            self.wide = self.wide and self.frames is not None
             self.begin += known
             self._set_free()
         if self.waits is not None:

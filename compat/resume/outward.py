@@ -104,6 +104,16 @@ class Outward:
             self.direct = True
             socket.frame_by(self.framed, journal.opened(), journal.free)
 
+    def acknowledged(self, count: int) -> None:
+        """The client has so many frames, or says so: it cannot have more than were sent."""
+        owner = self.owner
+        owner.journal.acknowledge(min(count, self.sent))
+        if self.direct and owner.socket is not None:
+            if owner.journal.frames is None:
+                self.take_over()
+            else:
+                owner.socket.frame_by(self.framed, owner.journal.frames, owner.journal.free)
+
     def take_over(self) -> None:
         """Write the next frames itself: something may wait, or the journal is another one."""
         if self.direct and self.owner.socket is not None:

@@ -238,10 +238,10 @@ class Resuming:
         """Send a control frame."""
         await self._write(MARK + json.dumps({"type": kind, **members}))
 
-    async def ack(self) -> None:
-        """Say how many frames have come."""
+    async def ack(self, count: int | None = None) -> None:
+        """Say how many frames have come, or that ``count`` have."""
         self._said, self._said_bytes = self.received, 0
-        await self.say("ack", n=self.received)
+        await self.say("ack", n=self.received if count is None else count)
 
     async def write(self, frame: Frame) -> None:
         """Send a frame as it is, and count nothing."""

@@ -169,10 +169,14 @@ def write_made(socket: Socket, frames: Sequence[bytes], most: int) -> int:
     if protocol.conn.extensions and not goes_plain(protocol, max(map(len, frames)) - _HEADERS[126]):
         return 0
     if kept is not None:
-        journal = socket.resumed.journal
-        if not journal.extend(frames, size):
-            return 0
-        socket.frame_by(protocol, kept, journal.free)
+        count = len(frames)
+        if len(kept) + count <= socket.most and size <= count * MOST_BYTES:
+            kept.extend(frames)
+        else:
+            journal = socket.resumed.journal
+            if not journal.extend(frames, size):
+                return 0
+            socket.frame_by(protocol, kept, journal.free)
     try:
         protocol.transport.write(b"".join(frames))
     except Exception as error:  # noqa: BLE001 - any transport
@@ -227,6 +231,9 @@ def write_now(socket: Socket, text: Any) -> bool:
     if kept is None:
         protocol.transport.write(frame or frame_of(text))
         return True
+    if frame is None:
+        frame_of(text)
+        frame = _frames.get(text)
     if frame is None or len(kept) >= socket.most:
         return bool(socket.resumed.link.writes(text))
     kept.append(frame)

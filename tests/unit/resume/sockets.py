@@ -15,7 +15,7 @@ PLACE = tickets.Place(b"user", b"path", "")
 
 
 class FalseSocket:
-    """What a server gives an application; ``stick()`` lets each send wait for ever."""
+    """What a server gives an application; ``stick()`` lets each send wait until ``flow()``."""
 
     def __init__(self) -> None:
         self.sent: list[Message] = []
@@ -26,6 +26,9 @@ class FalseSocket:
 
     def stick(self) -> None:
         self._flow.clear()
+
+    def flow(self) -> None:
+        self._flow.set()
 
     def say(self, text: str) -> None:
         """The client sends a frame."""

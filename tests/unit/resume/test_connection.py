@@ -242,6 +242,21 @@ async def test_a_link_that_fails_and_is_silent_is_lost(monkeypatch: pytest.Monke
     connection.give_up("gone")
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+async def test_a_client_cannot_acknowledge_what_was_not_sent(count: int) -> None:
+    connection, socket = await connected()
+    socket.stick()
+    for number in range(3):
+        await connection.send(text(f"{number}"))
+    await turns()
+    socket.say('\x10{"type": "ack", "n": %d}' % count)
+    await turns()
+    socket.flow()
+    await turns()
+    assert socket.sent[-3:] == [text("0"), text("1"), text("2")]
+    connection.put_disconnect(1000)
+
+
 async def test_a_cancelled_question_for_the_delivery_leaves_no_trace() -> None:
     connection, _ = await connected()
     await connection.send(text("one"))

@@ -12,17 +12,22 @@ from compat.resume.journal import MAX_BYTES, MAX_FRAMES, Binary, Journal, payloa
 TEXTS = st.one_of(st.text(max_size=20), st.integers(100, 1500).map(lambda size: "x" * size))
 PAYLOADS = st.one_of(TEXTS, TEXTS.map(frame_of), st.binary(max_size=20).map(Binary))
 FRAMES = st.lists(TEXTS.map(frame_of), min_size=1, max_size=20)
-STEPS = st.lists(st.one_of(PAYLOADS, FRAMES, st.integers(0, 70)), max_size=80)
+STEPS = st.lists(st.one_of(PAYLOADS, FRAMES, st.integers(0, 70), st.none()), max_size=80)
 
 
 @given(STEPS)
 async def test_what_is_acknowledged_goes_and_the_rest_stays(
-    steps: list[str | bytes | int | list[bytes]],
+    steps: list[str | bytes | int | list[bytes] | None],
 ) -> None:
-    """A number in ``steps`` is an acknowledgement; finished frames are appended as a ``Socket`` does."""
+    """A number in ``steps`` is an acknowledgement, None a look at the bytes.
+
+    Finished frames are appended as a ``Socket`` does.
+    """
     journal, known, sent = Journal(), 0, list[str | bytes]()
     for step in steps:
-        if isinstance(step, int):
+        if step is None:
+            assert journal.count() == sum(map(size_of, sent[known:]))
+        elif isinstance(step, int):
             journal.acknowledge(step)
             known = max(known, min(step, len(sent)))
         elif type(step) is bytes and journal.frames is not None and len(journal.frames) < journal.free:
@@ -35,9 +40,9 @@ async def test_what_is_acknowledged_goes_and_the_rest_stays(
             assert journal.add(step, size_of(step))
             sent.append(step)
         assert (journal.begin, journal.end) == (known, len(sent))
-        assert journal.count() == sum(map(size_of, sent[known:]))
         kept = [payload_of(journal.frame(number)) for number in range(known, len(sent))]
         assert kept == [text_of(one) if type(one) is bytes else one for one in sent[known:]]
+    assert journal.count() == sum(map(size_of, sent[known:]))
 
 
 @pytest.mark.parametrize("size", [1, MOST_BYTES - 4])
@@ -82,6 +87,21 @@ def test_finished_frames_are_kept_together_or_not_at_all(count: int, of: str) ->
     assert journal.extend([frame] * count, len(frame) * count)
     assert journal.extend([b"x"], 1) is False
     assert (journal.end, journal.count()) == (most, len(frame) * most)
+
+
+@pytest.mark.parametrize("acknowledged", [1, 2, 3])
+@pytest.mark.parametrize("texts", [["ü", "a", "a"], ["a", "ü", "a"], ["a", "a", "ü"], ["ü", "ü", "ü"]])
+def test_a_text_that_has_more_bytes_than_characters_is_forgotten_with_them(
+    texts: list[str], acknowledged: int
+) -> None:
+    journal = Journal()
+    for text in texts:
+        assert journal.add(text, size_of(text))
+    journal.acknowledge(acknowledged)
+    assert journal.count() == sum(map(size_of, texts[acknowledged:]))
+    assert journal.add("a", 1)
+    journal.acknowledge(acknowledged + 1)
+    assert journal.count() == sum(map(size_of, [*texts, "a"][acknowledged + 1 :]))
 
 
 def test_bytes_are_counted_as_they_are_sent() -> None:

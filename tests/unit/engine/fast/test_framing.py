@@ -194,23 +194,26 @@ async def test_a_client_that_comes_back_has_every_frame_once_and_in_order(
     assert [await client.receive() for _ in frames[3:]] == frames[3:]
     await client.leave()
     await end_links()
-    assert made.count("1") >= 3
+    assert made.count("1") >= 1
 
 
 @pytest.mark.parametrize("received", [0, 1, 5, 17])
-@pytest.mark.parametrize("acks", [False, True])
+@pytest.mark.parametrize("acks", [None, 0, 1, 2])
 async def test_frames_that_are_at_hand_come_again_as_those_before_them(
-    server: LiveServer, made: list[str], received: int, acks: bool
+    server: LiveServer, made: list[str], received: int, acks: int | None
 ) -> None:
-    """The consumer writes a text that was sent before by itself, between others that its link has to send."""
+    """The consumer writes a text that was sent before by itself, between others that its link has to send.
+
+    ``acks``: all but so many of what has been received are acknowledged.
+    """
     client = await Resuming(server, "/async/room/", acks=False).open()
     others: list[str | bytes] = ["é", b"2", MARK, "x" * 5000, "", "{}"]
     frames = [frame for other in others for frame in ("1", "1", "1", other, "1")]
     for number, frame in enumerate(frames):
         await client.send(frame)
         assert await client.receive() == frame
-        if acks and number + 1 == received:
-            await client.ack()
+        if acks is not None and number + 1 == received:
+            await client.ack(max(received - acks, 0))
     client.cut()
     assert await client.back(received=received) == "all"
     assert [await client.receive() for _ in frames[received:]] == frames[received:]
@@ -229,6 +232,22 @@ async def test_a_text_that_begins_as_control_frames_do_is_not_shared(server: Liv
             plain.send(text)
             assert plain.receive() == text
         assert await client.receive() == text
+    await client.leave()
+    await end_links()
+
+
+@pytest.mark.parametrize("missing", [1, 2, 3])
+async def test_what_is_said_after_an_ack_of_less_than_all_is_kept(server: LiveServer, missing: int) -> None:
+    client = await Resuming(server, "/async/room/", acks=False).open()
+    texts = [f"{number} and more" for number in range(8)]
+    for text in texts:
+        await client.send(text)
+        assert await client.receive() == text
+        await client.ack(client.received - min(missing, client.received))
+        await client.pong()
+    client.cut()
+    assert await client.back(received=len(texts) - missing) == "all"
+    assert [await client.receive() for _ in range(missing)] == texts[-missing:]
     await client.leave()
     await end_links()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dis
+import itertools
 import json
 import pkgutil
 import socket
@@ -23,6 +24,7 @@ from compat.engine.fast.framing import text_of
 from compat.engine.fast.made_once import is_plain, is_same_for_all, judge, made_first
 from compat.generic.websocket import AsyncWebsocketConsumer
 from compat.layers import InMemoryChannelLayer
+from compat.resume.journal import MAX_BYTES, MAX_FRAMES
 from compat.types import Message
 from tests.support.clients import Client
 from tests.support.logs import recorded
@@ -202,6 +204,37 @@ async def test_more_than_go_at_once(server: LiveServer, made: list[str], count: 
                 assert [json.loads(await member.receive()) for _ in expected] == expected
     assert made
     await leave(*members)
+
+
+@pytest.mark.parametrize("over", [1, 2])
+@pytest.mark.parametrize("missing", [0, 1, 3])
+@pytest.mark.parametrize(("size", "most"), [(1, MAX_FRAMES), (60_000, MAX_BYTES // 60_000)])
+async def test_no_more_is_kept_than_a_journal_holds(
+    server: LiveServer, made: list[str], missing: int, over: int, size: int, most: int
+) -> None:
+    """None of the clients takes compressed frames: longer texts would be the server's."""
+    first = await Resuming(server, "/").open()
+    away = await Resuming(server, "/", acks=False).open()
+    sender = await Resuming(server, "/").open()  # busy while the others get what it says
+    await warmed(sender, first, away)
+    await away.ack()
+    await away.pong()
+    made.clear()
+    journal = Room.members[1]._socket.resumed.journal
+    texts = [f"{number}".ljust(size) for number in range(most + over)]
+    said = [*range(0, most - missing, 50), most - missing, most + over]
+    for begin, end in itertools.pairwise(said):
+        await sender.send(json.dumps([chat(text, "raw.message") for text in texts[begin:end]]))
+        for other in (first, sender):
+            assert [await other.receive() for _ in texts[begin:end]] == texts[begin:end]
+        assert [await away.receive() for _ in texts[begin : min(end, most)]] == texts[begin : min(end, most)]
+    await away.pong()
+    assert len(journal.frames) <= MAX_FRAMES
+    assert journal.count() <= MAX_BYTES
+    await away.ack()
+    assert [await away.receive() for _ in range(over)] == texts[most:]
+    assert set(made) & set(texts)
+    await leave(first, away, sender)
 
 
 def test_each_class_sends_its_own(server: LiveServer, made: list[str]) -> None:
