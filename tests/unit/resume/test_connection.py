@@ -249,7 +249,7 @@ async def test_a_client_cannot_acknowledge_what_was_not_sent(count: int) -> None
     for number in range(3):
         await connection.send(text(f"{number}"))
     await turns()
-    socket.say('\x10{"type": "ack", "n": %d}' % count)
+    socket.say(f'\x10{{"type": "ack", "n": {count}}}')
     await turns()
     socket.flow()
     await turns()
