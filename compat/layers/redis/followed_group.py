@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from compat.clock import steady
 from compat.layers.history import Rule
 from compat.layers.redis.recordings import is_told
 from compat.layers.tail import Tail
@@ -20,9 +21,10 @@ TAIL_BYTES = 256 * 1024
 
 
 class FollowedGroup:
-    """A group with members here."""
+    """A group with members here; messages of its layer are ``expiry`` seconds on their way at most."""
 
     __slots__ = (
+        "expiry",
         "filled",
         "filled_from",
         "forgets",
@@ -38,14 +40,15 @@ class FollowedGroup:
         "tainted",
     )
 
-    def __init__(self, rule: Rule | None) -> None:
+    def __init__(self, rule: Rule | None, expiry: float) -> None:
         self.rule = rule
+        self.expiry = expiry
         self.least = 0 if rule is None else rule.on_join
         """How many messages somebody who joins has wanted."""
         self.members: dict[str, None] = {}
         """In the order of joining."""
-        self.left: dict[str, None] = {}
-        """The last ones that are no members any more: messages on their way may still name them."""
+        self.left: dict[str, float] = {}
+        """The last ones that are no members any more, and until when messages on their way may name them."""
         self.joining = 0
         """How many are about to become members."""
         self.tail: Tail | None = None
@@ -86,10 +89,14 @@ class FollowedGroup:
 
     def remove(self, channel: str) -> None:
         """Make ``channel`` no member."""
+        now = steady()
         if self.members.pop(channel, MISSING) is not MISSING:
-            self.left[channel] = None
-            if len(self.left) > KEPT_LEFT:
-                del self.left[next(iter(self.left))]
+            self.left[channel] = now + self.expiry
+        while self.left:
+            oldest = next(iter(self.left))
+            if len(self.left) <= KEPT_LEFT and self.left[oldest] > now:
+                break
+            del self.left[oldest]
 
     def enter(self) -> None:
         """Somebody joins."""

@@ -52,7 +52,8 @@ class KeptGroups:
         """Return the members of a group that somebody joins; they are not replaced until it has ended."""
         found = self.groups.get(group)
         if found is None:
-            found = self.groups[group] = FollowedGroup(self._recordings.rules.of(group))
+            rule = self._recordings.rules.of(group)
+            found = self.groups[group] = FollowedGroup(rule, self._layer.expiry)
         return found.members
 
     def members(self, group: str) -> Collection[str]:
