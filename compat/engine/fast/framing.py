@@ -170,7 +170,7 @@ def write_made(socket: Socket, frames: Sequence[bytes], most: int) -> int:
         return 0
     if kept is not None:
         count = len(frames)
-        if len(kept) + count <= socket.most and size <= count * MOST_BYTES:
+        if len(kept) + count <= socket.most and size <= count * MOST_BYTES:  # as in ``write_now``
             kept.extend(frames)
         else:
             journal = socket.resumed.journal
@@ -233,7 +233,7 @@ def write_now(socket: Socket, text: Any) -> bool:
         return True
     if frame is None:
         frame_of(text)
-        frame = _frames.get(text)
+        frame = _frames.get(text)  # a long one, or one with ``MARK``, is the link's
     if frame is None or len(kept) >= socket.most:
         return bool(socket.resumed.link.writes(text))
     kept.append(frame)

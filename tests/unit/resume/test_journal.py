@@ -40,6 +40,8 @@ async def test_what_is_acknowledged_goes_and_the_rest_stays(
             assert journal.add(step, size_of(step))
             sent.append(step)
         assert (journal.begin, journal.end) == (known, len(sent))
+        counted = sent[known : known + journal.counted]
+        assert journal.size == sum(map(size_of, counted)), "without a look at the others"
         kept = [payload_of(journal.frame(number)) for number in range(known, len(sent))]
         assert kept == [text_of(one) if type(one) is bytes else one for one in sent[known:]]
     assert journal.count() == sum(map(size_of, sent[known:]))
