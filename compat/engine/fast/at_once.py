@@ -17,13 +17,13 @@ from compat.clock import steady
 from compat.engine.events import Copies
 from compat.engine.fast.framing import framed_of, write_made
 from compat.engine.fast.made_once import Judgement, is_plain, is_watched, made_first, methods_of, only_frame
-from compat.engine.fast.sending import is_unchanged
 from compat.engine.fast.write_batching import MAX_BYTES, MAX_HANDLER_S, QUICK, Pace, Recorder, one_write
 from compat.engine.stepping import OVER, awaiting
 from compat.types import Message
 
 if TYPE_CHECKING:
     from compat.engine.fast.reading import FastInbox
+    from compat.engine.socket import Socket
 
 __all__ = ["AtOnce"]
 
@@ -37,7 +37,7 @@ class AtOnce:
     ``queued``: what is sent goes into a queue, as in tests, and not to a server.
     """
 
-    __slots__ = ("cls", "consumer", "kind", "methods", "name", "pace", "queued")
+    __slots__ = ("cls", "consumer", "kind", "methods", "name", "pace", "queued", "reached")
 
     def __init__(
         self, consumer: Any, kind: object, name: str, pace: Pace, judgement: Judgement, *, queued: bool
@@ -50,6 +50,7 @@ class AtOnce:
         self.pace = pace
         self.queued = queued
         self.cls = type(consumer)
+        self.reached = judgement.reached
         self.methods = judgement.methods if judgement.same and not queued else None
         """All that the handler reaches, if it sends the same for each consumer of the class."""
 
@@ -59,33 +60,36 @@ class AtOnce:
         ``inbox.begun`` is then the rest of a handler that waits, or raises its error, or None.
         """
         consumer = self.consumer
-        framed = framed_of(consumer._socket)
+        socket = consumer._socket
+        framed = socket.framed or framed_of(socket)
         # Without frames of ours it is the server's send(), which may need a task: for a timeout, for one.
         if (framed is None and not self.queued) or consumer.base_send is not consumer._own_send:
             return False
-        if type(consumer) is not self.cls or not is_unchanged(consumer, self.name):
+        if type(consumer) is not self.cls or not self.reached.isdisjoint(vars(consumer)):
             return False
-        before = logs.enter(consumer, inbox.channel)
         try:
-            return self._sends_made(inbox) or self._handles(inbox, framed)
+            if self.methods is not None and self._sends_made(inbox, socket):
+                return True
+            before = logs.enter(consumer, inbox.channel)
+            try:
+                return self._handles(inbox, framed)
+            finally:
+                logs.leave(before)
         except BaseException as error:  # noqa: BLE001 - it is the task's
             inbox.scheduler.stepper.begin()
             inbox.go_on_with(_raise(error, inbox.begun))
             return False
-        finally:
-            logs.leave(before)
 
-    def _sends_made(self, inbox: FastInbox) -> bool:
+    def _sends_made(self, inbox: FastInbox, socket: Socket) -> bool:
         """Send what has been made of the first messages for others; return False if others come next."""
-        if self.methods is None:
-            return False
-        socket = self.consumer._socket
-        frames = made_first(islice(inbox.events, MOST), self.kind, self.cls, steady())
+        events = inbox.events if len(inbox.events) <= MOST else islice(inbox.events, MOST)
+        frames = made_first(events, self.kind, self.cls, steady())
         if not frames or socket.closed:
             return False
         written = write_made(socket, frames, MAX_BYTES if inbox.scheduler.bursts.used else 0)
-        inbox.take_events(written)
-        if written < len(frames) or (inbox.events and written < MOST):
+        if inbox.take_events(written):
+            return True
+        if written < len(frames) or written < MOST:
             return False
         inbox.taken()
         return True

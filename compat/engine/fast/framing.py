@@ -57,14 +57,16 @@ MOST_AT_ONCE = 16
 MOST_FRAMES, MOST_BYTES = 256, 4096
 """How many frames are kept, and the longest one; none with ``MARK``, which not all clients read alike."""
 
-DEFLATE, MOST_PLAIN = "websockets.extensions.permessage_deflate", 1024
-"""The extension that compresses, and up to how many characters a text is not: as with Node's ws."""
+MOST_PLAIN = 1024
+"""Up to how many characters a text is not compressed: as with Node's ws."""
 
 _frames: dict[str, bytes] = {}
 _HEADERS = {126: 4, 127: 10}
 """The bytes before the text, by the frame's second byte; 2 for others."""
 _open: Any = None
 """``websockets.protocol.OPEN``; False if no frame can be made here, None before that is known."""
+_compressing: frozenset[type] = frozenset()
+"""The extension that compresses, once ``_open`` is known."""
 
 
 def attach(socket: Socket) -> None:
@@ -94,12 +96,14 @@ def framing_of(send: Send) -> Any:
     protocol: Any = getattr(send, "__self__", None)
     if server is None or type(protocol) is not server.WebSocketsSansIOProtocol or protocol.conn.debug:
         return None
-    global _open
+    global _open, _compressing
     if _open is None:
         missing = [name for name in NEEDED if not hasattr(protocol, name)]
         if missing:
             leave_out("framing", f"uvicorn's protocol has no {', '.join(missing)}")
         _open = False if missing else sys.modules["websockets.protocol"].OPEN
+        deflate = sys.modules.get("websockets.extensions.permessage_deflate")
+        _compressing = frozenset(() if deflate is None else (deflate.PerMessageDeflate,))
     return protocol if _open else None
 
 
@@ -158,18 +162,26 @@ def write_made(socket: Socket, frames: Sequence[bytes], most: int) -> int:
 
     The first one that is not written is the server's to send, or to say why it cannot.
     """
-    size = sum(map(len, frames))
-    if size > most and len(frames) > 1:
-        half = len(frames) // 2
-        written = write_made(socket, frames[:half], most)
-        return written if written < half else half + write_made(socket, frames[half:], most)
+    count = len(frames)
+    if count == 1:
+        data = frames[0]
+        size = longest = len(data)
+    else:
+        size, longest = sum(map(len, frames)), max(map(len, frames))
+        if size > most:
+            half = count // 2
+            written = write_made(socket, frames[:half], most)
+            return written if written < half else half + write_made(socket, frames[half:], most)
+        data = b"".join(frames)
     protocol, kept = socket.framed, socket.kept
-    if protocol is None or not is_open(protocol):
+    if protocol is None:
         return 0
-    if protocol.conn.extensions and not goes_plain(protocol, max(map(len, frames)) - _HEADERS[126]):
+    conn = protocol.conn  # as in ``is_open``, without a call
+    if conn.state is not _open or protocol.disconnected or not protocol.writable.is_set():
+        return 0
+    if conn.extensions and not goes_plain(protocol, longest - _HEADERS[126]):
         return 0
     if kept is not None:
-        count = len(frames)
         if len(kept) + count <= socket.most and size <= count * MOST_BYTES:  # as in ``write_now``
             kept.extend(frames)
         else:
@@ -178,12 +190,12 @@ def write_made(socket: Socket, frames: Sequence[bytes], most: int) -> int:
                 return 0
             socket.frame_by(protocol, kept, journal.free)
     try:
-        protocol.transport.write(b"".join(frames))
+        protocol.transport.write(data)
     except Exception as error:  # noqa: BLE001 - any transport
         if kept is None:
             return 0
         socket.unwritten(error)
-    return len(frames)
+    return count
 
 
 def text_alone(message: Message) -> str | None:
@@ -204,9 +216,7 @@ def goes_plain(protocol: Any, size: int) -> bool:
     (RFC 7692, 6).
     """
     extensions = protocol.conn.extensions
-    return not extensions or (
-        size <= MOST_PLAIN and all(type(extension).__module__ == DEFLATE for extension in extensions)
-    )
+    return not extensions or (size <= MOST_PLAIN and _compressing.issuperset(map(type, extensions)))
 
 
 def framed_of(socket: Socket) -> Any:

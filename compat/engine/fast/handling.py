@@ -11,9 +11,8 @@ from compat import db
 from compat.clock import steady
 from compat.engine.contracts import SyncHandlers
 from compat.engine.fast.framing import MOST_AT_ONCE
-from compat.engine.fast.made_once import judge
+from compat.engine.fast.made_once import Judgement, judge
 from compat.engine.fast.pool import TICK_S, Pool, Worker
-from compat.engine.fast.sending import is_unchanged
 from compat.engine.fast.thread_locals import enter
 from compat.engine.fast.unsent import Unsent
 from compat.engine.inbox import Inbox
@@ -36,24 +35,24 @@ MAX_GATHERED_S = 0.002
 class Judged:
     """Remembers whether the last handler of a sync consumer only sends."""
 
-    __slots__ = ("kind", "name", "sends")
+    __slots__ = ("judgement", "kind")
 
     def __init__(self) -> None:
         self.kind: object = None
         """The type of its message."""
-        self.name: str | None = None
-        self.sends = False
+        self.judgement: Judgement | None = None
 
     def only_sends(self, consumer: Any, bridge: object, message: Message) -> bool:
         """Return True if the handler of ``message`` only sends; ``bridge`` takes what it sends."""
         kind = message.get("type")
         if kind != self.kind:
-            self.kind, self.sends = kind, False
+            self.kind, self.judgement = kind, None
             if isinstance(kind, str) and not db.watched():  # an overridden dispatch() may take any
-                self.name = consumer._handler_names.get(kind)
-                self.sends = self.name is not None and judge(consumer, self.name) is not None
-        to_bridge = getattr(consumer.base_send, "__self__", None) is bridge
-        return self.sends and to_bridge and is_unchanged(consumer, self.name)
+                name = consumer._handler_names.get(kind)
+                self.judgement = None if name is None else judge(consumer, name)
+        if self.judgement is None or getattr(consumer.base_send, "__self__", None) is not bridge:
+            return False
+        return self.judgement.reached.isdisjoint(vars(consumer))
 
 
 class Handling(Unsent):

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 from compat.engine.contracts import MARK
 from compat.engine.events import Copies, Event
 from compat.engine.fast.framing import text_of
-from compat.engine.fast.sending import only_sends
+from compat.engine.fast.sending import REACHED, only_sends
 
 __all__ = [
     "Judgement",
@@ -59,6 +59,8 @@ class Judgement(NamedTuple):
     """``methods_of`` it at that time."""
     same: bool
     """It sends the same for each consumer of its class."""
+    reached: frozenset[str]
+    """What it reaches of the class; it may do more where an instance has one of these itself."""
 
 
 def judge(consumer: Any, name: str) -> Judgement | None:
@@ -75,7 +77,7 @@ def judge(consumer: Any, name: str) -> Judgement | None:
         judgement = None
         if only_sends(consumer, name):
             same = json.dumps is _dumps and is_same_for_all(cls, getattr(cls, name))
-            judgement = Judgement(methods, same)
+            judgement = Judgement(methods, same, REACHED.union((name,)))
         known[name] = judgement
     return judgement
 

@@ -129,18 +129,21 @@ class FastInbox(Inbox):
             self.current = message = copy()
         return message
 
-    def take_events(self, number: int) -> None:
-        """Take the first ``number`` events: what their handler sends has been sent."""
-        if not number:
-            return
-        self.turn = False
+    def take_events(self, number: int) -> bool:
+        """Take the first ``number`` events: what their handler sends has been sent.
+
+        Return True if these were all: no handler runs then.
+        """
+        if number:
+            self.turn = False
         if number == len(self.events):
-            self.current = self.events[-1][1]
+            self.current = BETWEEN
             self._emptied()
-            return
+            return True
         events = self.own()
         for _ in range(number):
             _, self.current, _ = events.popleft()
+        return False
 
     def _emptied(self) -> None:
         self.events = NOTHING

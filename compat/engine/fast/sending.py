@@ -22,7 +22,7 @@ from compat.engine.contracts import Resumed
 from compat.engine.fast.framing import behind_starlette
 from compat.types import Send
 
-__all__ = ["is_servers_own", "is_unchanged", "only_sends"]
+__all__ = ["REACHED", "is_servers_own", "only_sends"]
 
 SHIPPED = frozenset(("compat.consumer", "compat.generic.websocket"))
 """The modules of our own methods."""
@@ -52,12 +52,6 @@ def only_sends(consumer: Any, name: str | None) -> bool:
         return False
     called = {"dispatch", *(method for one in used for method in CALLED.get(one, ()))}
     return all(_is_shipped(found) for method in called for found in _reached(kind, method))
-
-
-def is_unchanged(consumer: Any, name: str | None) -> bool:
-    """Return True if no attribute of the instance stands before what ``only_sends`` has looked at."""
-    own = vars(consumer)
-    return name not in own and REACHED.isdisjoint(own)
 
 
 def is_servers_own(send: Send) -> bool:
