@@ -415,8 +415,7 @@ async def test_P2_a_peer_stops_while_it_relays(
     home = servers[0]
     with placed(tmp_path, **layer) as peer:
         who = name("stops")
-        client = await home.open("async", who)
-        client.cut()
+        client = await home.away("async", who)
         assert await client.back(to=peer.server) == "all"
         await client.send("count 0 100")
         assert await client.numbers(50) == list(range(50))

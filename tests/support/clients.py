@@ -49,7 +49,7 @@ class Client:
     """An open websocket. Every wait has a deadline; leaving the block closes with 1000.
 
     `origin` is what the handshake says of its page: the server's own by default, None for a client that is no
-    browser.
+    browser. Like a browser, it takes compressed frames, unless `compression` is None.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         subprotocols: Sequence[str] | None = None,
         open_timeout_s: float = DEADLINE_S,
+        compression: str | None = "deflate",
     ) -> None:
         if origin == SAME_ORIGIN:
             origin = server.origin
@@ -71,6 +72,7 @@ class Client:
                 additional_headers=dict(headers or {}),
                 subprotocols=cast("Sequence[Subprotocol] | None", subprotocols),
                 open_timeout=open_timeout_s,
+                compression=compression,
                 close_timeout=DEADLINE_S,
                 ping_interval=None,  # its thread uses `random`, which Hypothesis takes for a strategy's doing
                 proxy=None,

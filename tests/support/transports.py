@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["Failing"]
+__all__ = ["Failing", "Noting"]
 
 
 class Failing:
@@ -16,6 +16,21 @@ class Failing:
 
     def write(self, data: bytes) -> None:
         raise self.error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.transport, name)
+
+
+class Noting:
+    """Stands for a transport, and counts the bytes that are written."""
+
+    def __init__(self, transport: Any) -> None:
+        self.transport = transport
+        self.written = 0
+
+    def write(self, data: bytes) -> None:
+        self.written += len(data)
+        self.transport.write(data)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.transport, name)

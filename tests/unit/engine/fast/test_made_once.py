@@ -30,7 +30,7 @@ from tests.support.clients import Client
 from tests.support.logs import recorded
 from tests.support.resuming import Resuming, end_links
 from tests.support.servers import LiveServer
-from tests.support.transports import Failing
+from tests.support.transports import Failing, Noting
 from tests.support.waiting import until_async
 
 
@@ -409,6 +409,44 @@ def test_one_that_does_not_read_holds_nobody_back(server: LiveServer) -> None:
             first.send_json(chat(text))
             assert [client.receive_json() for client in (first, second)] == [text] * 2
         assert [third.receive_json() for _ in texts] == texts
+
+
+def test_little_waits_for_one_that_does_not_read(server: LiveServer, made: list[str]) -> None:
+    """None of the clients takes compressed frames: longer texts would be the server's."""
+    with (
+        Client(server, "/", compression=None) as first,
+        Client(server, "/", compression=None) as second,
+        Client(server, "/", compression=None) as third,
+    ):
+        warm(first, second, third)
+        transport = Room.members[-1]._socket.framed.transport
+        texts = [str(number % 10) * 200_000 for number in range(80)]
+        waiting = []
+        for text in texts:
+            first.send_json(chat(text))
+            assert [client.receive_json() for client in (first, second)] == [text] * 2
+            waiting.append(transport.get_write_buffer_size())
+        assert 0 < max(waiting) <= 200_000 + 1024
+        assert [third.receive_json() for _ in texts] == texts
+    assert len(made) > len(texts)
+
+
+def test_a_long_text_is_compressed_for_one_that_takes_it(server: LiveServer, made: list[str]) -> None:
+    with (
+        Client(server, "/", compression=None) as first,
+        Client(server, "/", compression=None) as second,
+        Client(server, "/") as third,
+    ):
+        warm(first, second, third)
+        framed = [member._socket.framed for member in Room.members]
+        noting = [Noting(protocol.transport) for protocol in framed]
+        for protocol, transport in zip(framed, noting, strict=True):
+            protocol.transport = transport
+        made.clear()
+        first.send_json(chat("x" * 5000))
+        assert [client.receive_json() for client in (first, second, third)] == ["x" * 5000] * 3
+        assert made, "the second one's"
+        assert [transport.written > 5000 for transport in noting] == [True, True, False]
 
 
 async def test_clients_that_come_back_have_missed_nothing(server: LiveServer, made: list[str]) -> None:
