@@ -16,7 +16,7 @@ from compat.engine.reports import unknown_policy
 from compat.engine.threads import thread_limit
 from compat.exceptions import ImproperlyConfigured
 from compat.fallback import fallback_enabled
-from compat.resume.app import resume_seconds
+from compat.resume.rules import resume_seconds
 from compat.security.websocket import allowed_hosts
 from compat.settings import DEFAULTS, settings
 
@@ -43,6 +43,7 @@ CHECKS: Mapping[str, Callable[[], object]] = {
     "CHANNEL_THREADS": thread_limit,
     "CHANNEL_UNKNOWN_MESSAGE": partial(unknown_policy, None),
     "DRAIN_SECONDS": partial(settings.seconds, "DRAIN_SECONDS"),
+    "SECRET_KEY_FALLBACKS": settings.former_keys,
 }
 """What reads a setting, and raises ImproperlyConfigured for a wrong value; CHANNEL_LAYERS is checked by the
 layers."""

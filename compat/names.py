@@ -10,6 +10,7 @@ import hashlib
 import ipaddress
 import re
 import unicodedata
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,8 +28,10 @@ __all__ = [
     "key_behind",
     "non_local_name",
     "person_group",
+    "person_key",
     "require_valid_channel_name",
     "require_valid_group_name",
+    "shows_address",
     "user_group",
     "user_key",
 ]
@@ -57,6 +60,7 @@ _READ = 256
 """The number of characters that are used for the readable part, because normalizing takes quadratic time."""
 KEYS = ("pk", "id", "identity", "username")
 """What tells users apart: Django's, an ORM's, then Starlette's. Several may have one display_name."""
+_KEYS_THEMSELVES = (str, int, uuid.UUID, bytes)
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+>")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 """IPv6 addresses that stand for IPv4 ones (RFC 6052)."""
@@ -181,17 +185,32 @@ def user_key(user: Any) -> Any:
     """
     if not getattr(user, "is_authenticated", hasattr(user, "pk")):
         raise TypeError(f"expected an authenticated user, found {user!r}")
+    key = _named(user)
+    return _told(str(user)) if key is None else key
+
+
+def _named(user: Any) -> Any:
+    """Return the first of ``KEYS`` that has a value, or None."""
     for name in KEYS:
         key = _attribute(user, name)
         if key is not None and key != "" and not callable(key):
             return key
-    text = str(user)
-    if _ADDRESS.search(text):
+    return None
+
+
+def _told(text: str) -> str:
+    """Return how a user shows itself; raise TypeError if that is its address in memory."""
+    if shows_address(text):
         raise TypeError(
             f"the user {text} has no key: give its class a pk, id, identity or username that is the same at "
             "each login, and no other user's; for clients that come back, resume_key(scope) may name the user"
         )
     return text
+
+
+def shows_address(text: str) -> bool:
+    """Return True for the text of an object that shows only its address in memory."""
+    return _ADDRESS.search(text) is not None
 
 
 def client_key(scope: Mapping[str, Any]) -> str | None:
@@ -222,7 +241,25 @@ def key_behind(user: Any) -> Any:
 
     Raises TypeError as ``user_key`` does.
     """
-    return user_key(user) if hasattr(user, "pk") or hasattr(user, "is_authenticated") else user
+    if isinstance(user, _KEYS_THEMSELVES):
+        return user
+    if hasattr(user, "pk") or hasattr(user, "is_authenticated"):
+        return user_key(user)
+    key = _named(user)
+    return user if key is None else key
+
+
+def person_key(user: Any) -> Any:
+    """Return whose a connection is, by its ``scope["user"]``: the key of an authenticated user, or None.
+
+    An application's own user may be its key, such as "ada" or a UUID, an object with one of ``KEYS``, or
+    anything else, which is known by its text. Nobody is None, "" and an anonymous user. Raises TypeError for
+    what shows only its address in memory.
+    """
+    if user is None or user == "" or not getattr(user, "is_authenticated", True):
+        return None
+    key = key_behind(user)
+    return key if key is not user or isinstance(key, _KEYS_THEMSELVES) else _told(str(key))
 
 
 def _attribute(user: Any, name: str) -> Any:

@@ -19,7 +19,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from compat.names import user_key
+from compat.names import person_key
 from compat.settings import settings
 
 __all__ = [
@@ -34,7 +34,6 @@ __all__ = [
     "current_secret",
     "is_old",
     "place_of",
-    "principal_of",
     "print_of",
     "read",
     "write",
@@ -186,7 +185,7 @@ def read(text: str) -> tuple[Ticket, object]:
     mac, body = signed[:MAC_BYTES], signed[MAC_BYTES:]
     if len(body) < _FIELDS.size or _encoded(signed) != text:
         raise Refused("invalid")
-    for secret in (current_secret(), *(settings.kept("SECRET_KEY_FALLBACKS") or ())):
+    for secret in (current_secret(), *settings.former_keys()):
         if hmac.compare_digest(mac, _digest(secret, "ticket", body)[:MAC_BYTES]):
             break
     else:
@@ -215,16 +214,6 @@ def _print_of(kind: str, name: str, secret: object) -> bytes:
     return _fingerprint(f"{kind}\n{name}", secret)[:GROUP_BYTES]
 
 
-def principal_of(user: Any) -> object:
-    """Return what a ticket is bound to: the key of an authenticated user, else None.
-
-    Anything without ``is_authenticated`` stands for itself. Raises TypeError for a user without a key.
-    """
-    if user is None or not hasattr(user, "is_authenticated"):
-        return user
-    return user_key(user) if user.is_authenticated else None
-
-
 def is_old(expires: float) -> bool:
     """Return True if less than half of its life is left to a ticket that ``expires`` then."""
     return expires - time.time() < LIFETIME_S / 2
@@ -233,6 +222,6 @@ def is_old(expires: float) -> bool:
 def write_for_page(user: Any, places: Mapping[str, tuple[str, int]]) -> str:
     """Return a ticket for a page that has no connection yet; ``places``: groups, and what the page has."""
     expires = int(time.time()) + LIFETIME_S
-    who = place_of(f"{principal_of(user)!r}", "", "").user
+    who = place_of(f"{person_key(user)!r}", "", "").user
     cursors = tuple(Cursor(print_of("group", group), *place) for group, place in places.items())
     return write(Ticket(OF_PAGE, 0, who, ANYWHERE, "", expires, b"", cursors))

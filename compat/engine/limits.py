@@ -32,7 +32,7 @@ from compat.engine.inbox import Inbox
 from compat.engine.refusal import refuse, shown, status_seen
 from compat.engine.reports import surviving
 from compat.exceptions import ImproperlyConfigured
-from compat.names import client_key, user_key
+from compat.names import client_key, person_key
 from compat.settings import settings
 from compat.types import Message, Receive, Scope, Send, is_served
 
@@ -275,9 +275,9 @@ class Admissions:
             if client is not None:
                 places["client", client] = per_client
         if (per_user := limit_of(None, "", "CHANNEL_MAX_CONNECTIONS_PER_USER")) is not None:
-            user = scope.get("user")
-            if user is not None and getattr(user, "is_authenticated", False):
-                places["user", user_key(user)] = per_user
+            key = person_key(scope.get("user"))
+            if key is not None:
+                places["user", key] = per_user
         return places
 
     def _full(self, places: dict[Place, float]) -> str | None:

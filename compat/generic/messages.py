@@ -8,7 +8,7 @@ from typing import Any
 from compat.closing import user_group
 from compat.exceptions import InvalidChannelLayerError
 from compat.layers import missing_layer
-from compat.names import user_key
+from compat.names import person_key
 from compat.types import Message
 
 __all__ = [
@@ -71,9 +71,9 @@ def own_groups(consumer: Any) -> list[str]:
     own: list[str] = consumer.groups
     if own is type(consumer).groups or not isinstance(own, list):
         own = list(own or ())
-    user = consumer.scope.get("user") if consumer.user_groups else None
-    if user is not None and getattr(user, "is_authenticated", False):
-        mine = user_group(user_key(user))
+    key = person_key(consumer.scope.get("user")) if consumer.user_groups else None
+    if key is not None:
+        mine = user_group(key)
         if mine not in own:
             own.append(mine)
     return own

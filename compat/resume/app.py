@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
-import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -15,8 +13,8 @@ from compat.engine.fast.forgetting import forget_handshake
 from compat.engine.fast.write_batching import one_write
 from compat.engine.reader import cancels_late_calls
 from compat.engine.redaction import hide_tickets
-from compat.exceptions import ImproperlyConfigured
-from compat.layers import DEFAULT_CHANNEL_LAYER, get_channel_layer
+from compat.exceptions import InvalidChannelLayerError
+from compat.layers import DEFAULT_CHANNEL_LAYER, channel_layers, get_channel_layer
 from compat.resume.connection import ResumableConnection
 from compat.resume.ends import LATER
 from compat.resume.histories import Returned
@@ -24,17 +22,16 @@ from compat.resume.link import Link
 from compat.resume.posts import Carrier, carrier_of, frames_of, take
 from compat.resume.registry import registry
 from compat.resume.relay import ELSEWHERE, Relay, relay_of
+from compat.resume.rules import is_allowed, path_of, principal_of, resume_seconds
 from compat.resume.wire import PROTOCOL, Malformed, Offer, hide_offer, offer_of
-from compat.settings import settings
 from compat.types import Receive, Scope, Send
 
-__all__ = ["Resumable", "is_offered", "outlive", "resume_seconds", "serve"]
+__all__ = ["Resumable", "is_offered", "outlive", "serve"]
 
 log = logging.getLogger("compat.resume")
 
 hide_tickets()
 
-SETTING = "CHANNEL_RESUME_SECONDS"
 NOT_THERE, COME_BACK, TRY_AGAIN_LATER = 4410, 1012, 1013
 """The connection that a client wants only is not there; another socket was faster; the layer is away."""
 FAILED, NORMAL = 1011, 1000
@@ -59,25 +56,6 @@ def is_offered(scope: Scope) -> bool:
     return True
 
 
-def resume_seconds(own: Any) -> float:
-    """Return how long a connection waits for its client, in seconds; 0: not at all.
-
-    ``own`` is the value of the consumer's class, or None; then the environment counts, then the setting.
-    Raises ImproperlyConfigured if it is not a number.
-    """
-    where, value = "resume_seconds", own
-    if own is None:
-        where, value = SETTING, os.environ.get(SETTING) or settings.kept(SETTING)
-        if isinstance(value, str):
-            try:
-                value = float(value)
-            except ValueError:
-                pass
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
-        raise ImproperlyConfigured(f"{where} must be a number of seconds, 0 for off; found {value!r}")
-    return float(value)
-
-
 class Resumable:
     """An ASGI application whose websockets outlive their sockets: ``Resumable(endpoint)``.
 
@@ -98,6 +76,8 @@ class Resumable:
         alias: str = DEFAULT_CHANNEL_LAYER,
     ) -> None:
         self.app = app
+        if seconds is not None:
+            resume_seconds(seconds, "Resumable(seconds=…)")
         self.seconds = seconds
         self.resume_key = key
         self.resume_allowed = allowed
@@ -107,7 +87,13 @@ class Resumable:
         if scope["type"] != "websocket" or not is_offered(scope):
             await self.app(scope, receive, send)
         elif seconds := resume_seconds(self.seconds):
-            layer = get_channel_layer(self.channel_layer_alias)
+            alias = self.channel_layer_alias
+            layer = get_channel_layer(alias)
+            if layer is None and alias != DEFAULT_CHANNEL_LAYER:
+                raise InvalidChannelLayerError(
+                    f"Resumable(alias={alias!r}): no channel layer {alias!r} is configured; configured: "
+                    f"{', '.join(channel_layers) or 'none'}"
+                )
             await serve(self, seconds, layer, self.app, scope, receive, send)
         else:
             hide_offer(scope)
@@ -188,8 +174,7 @@ async def _made(
     offer = offer_of(scope["subprotocols"])
     hide_offer(scope)
     carrier = carrier_of(scope)
-    user = await _answer(rules, "resume_key", scope, _user_of)
-    who = f"{user!r}"
+    who = await principal_of(rules, scope)
     relay, why = relay_of(layer), None
     returned: Returned | None = None
     if carrier is not None and carrier.read is not None:
@@ -212,7 +197,7 @@ async def _made(
         if offer.only:
             await _turn_away(receive, send, NOT_THERE)
             return None
-    place = tickets.place_of(who, _path_of(scope), await _home_of(relay))
+    place = tickets.place_of(who, path_of(scope), await _home_of(relay))
     made = ResumableConnection(seconds, place, why, returned)
     scope[RESUMABLE_KEY] = made
     scope["resume"] = None if why in (None, OF_PAGE) else {"recovered": "", "why": why}
@@ -255,12 +240,12 @@ async def _checked(
         ticket, secret = tickets.read(offer.ticket)
     except tickets.Refused as refused:
         return None, None, registry.lose(refused.why)
-    place = tickets.place_of(who, _path_of(scope), "", secret)
+    place = tickets.place_of(who, path_of(scope), "", secret)
     if place.user != ticket.user:
         return None, None, registry.lose("user")
     if place.path != ticket.path and not ticket.is_of_page:
         return None, None, registry.lose("path")
-    if not await _answer(rules, "resume_allowed", scope, lambda scope: True):
+    if not await is_allowed(rules, scope):
         return None, None, registry.lose("refused")
     return ticket, secret, None
 
@@ -278,7 +263,7 @@ async def _come_back(
     """Serve the socket of a client that comes back to its connection; return why it cannot, or None."""
     if ticket.is_of_page:
         return OF_PAGE
-    path, home, posts = _path_of(scope), await _home_of(relay), carrier_of(scope) is not None
+    path, home, posts = path_of(scope), await _home_of(relay), carrier_of(scope) is not None
     place = tickets.place_of(who, path, home, secret)
     if secret != tickets.current_secret():
         place = tickets.place_of(who, path, home)
@@ -318,19 +303,3 @@ async def _turn_away(receive: Receive, send: Send, code: int) -> None:
     if message["type"] == "websocket.connect":
         await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
         await send({"type": "websocket.close", "code": code})
-
-
-async def _answer(rules: Any, name: str, scope: Scope, default: Callable[[Scope], Any]) -> Any:
-    """Return what the application's function says about a scope, or ``default`` if it has none."""
-    answer = (getattr(rules, name, None) or default)(scope)
-    return answer if answer is None or not inspect.isawaitable(answer) else await answer
-
-
-def _user_of(scope: Scope) -> object:
-    user = scope.get("user")
-    return tickets.principal_of(user) if hasattr(user, "is_authenticated") else None
-
-
-def _path_of(scope: Scope) -> str:
-    query = scope.get("query_string") or b""
-    return f"{scope.get('root_path', '')}\n{scope.get('path', '')}\n{query.decode('latin-1')}"

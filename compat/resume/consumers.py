@@ -7,8 +7,9 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
 from compat.layers import get_channel_layer
-from compat.resume.app import App, is_offered, resume_seconds, serve
+from compat.resume.app import App, is_offered, serve
 from compat.resume.delivery import delivered, delivered_in_thread
+from compat.resume.rules import resume_seconds
 from compat.resume.wire import hide_offer
 from compat.types import Receive, Scope, Send
 
@@ -34,15 +35,16 @@ class Returning:
         """Return the awaitable that serves a connection, for routers that await it themselves."""
         if not (scope.get("subprotocols") and is_offered(scope)):
             return self.fresh(scope, receive, send)
-        seconds = resume_seconds(self.consumer_class.resume_seconds)
+        consumer = self.consumer_class
+        seconds = resume_seconds(consumer.resume_seconds, f"{consumer.__name__}.resume_seconds")
         if not seconds:
             hide_offer(scope)
             return self.fresh(scope, receive, send)
         try:
-            layer = get_channel_layer(self.consumer_class.channel_layer_alias)
+            layer = get_channel_layer(consumer.channel_layer_alias)
         except Exception:  # noqa: BLE001 - the engine reports it when the consumer asks for its layer
             layer = None
-        serving = functools.partial(serve, self.consumer_class, seconds, layer, self.fresh)
+        serving = functools.partial(serve, consumer, seconds, layer, self.fresh)
         return self.origin_checked(serving, scope, receive, send)
 
 

@@ -77,5 +77,5 @@ def _serializer() -> Any:
             "python -c 'import secrets; print(secrets.token_urlsafe(50))', and keep it out of the repository."
         )
     # itsdangerous signs with the last key, and accepts all of them.
-    keys = [*reversed(list(settings.get("SECRET_KEY_FALLBACKS") or ())), secret]
+    keys = [*reversed(settings.former_keys()), secret]
     return URLSafeTimedSerializer(keys, salt=SALT)

@@ -1,8 +1,9 @@
 """Consumers of every kind whose clients may come back; what happens to them is noted in RESUME_NOTES.
 
-Paths are ``/async/?who`` and so on; the cookie ``user`` names the user. Frames of a client are commands (see
-``operations``), which the page ``/tell`` gives as well, also while the client is away. From the environment:
-RESUME_LAYER, RESUME_REDIS and RESUME_PREFIX (without them a layer in memory), RESUME_SECRET, RESUME_DRAIN.
+Paths are ``/async/?who`` and so on; the cookie ``user`` or ``token`` names the user. Frames of a client are
+commands (see ``operations``), which the page ``/tell`` gives as well, also while the client is away. From
+the environment: RESUME_LAYER, RESUME_REDIS and RESUME_PREFIX (without them a layer in memory), RESUME_SECRET,
+RESUME_DRAIN.
 """
 
 from __future__ import annotations
@@ -507,6 +508,8 @@ def _layer() -> Any:
 
 async def user_of(scope: Any) -> Any:
     cookies = SimpleCookie(dict(scope["headers"]).get(b"cookie", b"").decode())
+    if "token" in cookies:  # an application's own user, which is its key
+        return cookies["token"].value
     return SimpleNamespace(pk=cookies["user"].value, is_authenticated=True) if "user" in cookies else None
 
 

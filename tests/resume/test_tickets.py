@@ -145,6 +145,18 @@ async def test_T2_a_user_who_logs_in_is_another_one(place: Place) -> None:
     await client.leave()
 
 
+async def test_T2_a_user_may_be_a_text(place: Place) -> None:
+    """Was: one who had no ``is_authenticated`` was nobody, so each had the ticket of each."""
+    client = await place.away("async", name("texts"), headers={"Cookie": "token=eva"})
+    for cookie in ("token=bob", "user=ann", ""):
+        other = again(client)
+        other.headers = {"Cookie": cookie}
+        assert await other.back() == "" and other.why == "user", cookie
+        await other.leave()
+    assert await client.back() == "all"
+    await client.leave()
+
+
 async def test_T2_a_class_names_its_principal_and_may_refuse(place: Place) -> None:
     client = await place.away("asked", name("asked"), headers={"X-Key": "one"})
     other = again(client)

@@ -35,6 +35,7 @@ WRONG: dict[str, list[Any]] = {
     "CHANNEL_THREADS": ["24", -1, 1.5],
     "CHANNEL_UNKNOWN_MESSAGE": ["ignored", None],
     "DRAIN_SECONDS": ["10", float("nan")],
+    "SECRET_KEY_FALLBACKS": ["the old key", b"the old key"],
 }
 EACH = [(name, value) for name, values in WRONG.items() for value in values]
 

@@ -184,12 +184,13 @@ async def test_how_many_may_connect(
         await again.disconnect()
 
 
-async def test_a_user_of_starlette_has_one_place_among_them() -> None:
+@pytest.mark.parametrize("made", [SimpleUser, str, lambda user: {"sub": user}])
+async def test_the_users_of_a_framework_have_one_place_each(made: Any) -> None:
     app = chat("async").as_asgi()
     clients = [Conversation(app) for _ in range(3)]
     with override(CHANNEL_MAX_CONNECTIONS_PER_USER=1):
         for client, user in zip(clients, ("ada", "ada", "eve"), strict=True):
-            client.scope["user"] = SimpleUser(user)  # another object for each connection
+            client.scope["user"] = made(user)  # another object for each connection
         assert [(await client.connect())[0] for client in clients] == [True, False, True]
     for client in clients:
         await client.disconnect()
@@ -375,6 +376,20 @@ async def test_a_user_of_starlette_is_closed_by_the_name(layer: InMemoryChannelL
     await close_user("ada", 4001)
     assert (await client.receive_output())["code"] == 4001
     await client.disconnect()
+
+
+@pytest.mark.parametrize("made", [str, lambda name: SimpleNamespace(id=name)], ids=["text", "object"])
+async def test_an_applications_own_user_is_closed(layer: InMemoryChannelLayer, made: Any) -> None:
+    """Was: one who had no ``is_authenticated`` was nobody, and a logout closed no connection."""
+    clients = [Conversation(chat("async", user_groups=True).as_asgi()) for _ in range(2)]
+    for client, user in zip(clients, ("ada", "eve"), strict=True):
+        client.scope["user"] = made(user)
+        await client.open()
+    await close_user(made("ada"), 4001)
+    assert (await clients[0].receive_output())["code"] == 4001
+    assert await clients[1].receive_nothing()
+    for client in clients:
+        await client.disconnect()
 
 
 @pytest.mark.parametrize("key", [7, "seven", uuid.UUID(int=7), "user"], ids=lambda key: type(key).__name__)

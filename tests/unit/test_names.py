@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import string
 import time
+import uuid
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,6 +23,7 @@ from compat.names import (
     get_handler_name,
     group_name,
     non_local_name,
+    person_key,
     require_valid_channel_name,
     require_valid_group_name,
     user_key,
@@ -241,6 +243,38 @@ def test_an_address_in_memory_is_no_key(user: Any) -> None:
 def test_nobody_has_no_key(user: Any) -> None:
     with pytest.raises(TypeError, match="expected an authenticated user"):
         user_key(user)
+
+
+@pytest.mark.parametrize(
+    ("user", "key"),
+    [
+        (None, None),
+        ("", None),
+        (AnonymousUser(), None),
+        (UnauthenticatedUser(), None),
+        (SimpleNamespace(pk=7, is_authenticated=False), None),
+        (SimpleNamespace(pk=7, is_authenticated=True), 7),
+        (SimpleNamespace(pk=7), 7),
+        (SimpleUser("ada"), "ada"),
+        (SimpleLazyObject(lambda: SimpleUser("ada")), "ada"),
+        ("ada", "ada"),
+        ("who says < at 0x7f00>", "who says < at 0x7f00>"),
+        (0, 0),
+        (uuid.UUID(int=7), uuid.UUID(int=7)),
+        (b"ada", b"ada"),
+        ({"sub": "ada"}, "{'sub': 'ada'}"),
+        (SimpleNamespace(name="ada"), "namespace(name='ada')"),
+        (SimpleNamespace(id=7, name="ada"), 7),
+    ],
+)
+def test_whose_a_connection_is(user: Any, key: Any) -> None:
+    assert person_key(user) == key
+
+
+@pytest.mark.parametrize("user", [object(), [object()], Keyless(), SimpleUser("")])
+def test_whose_a_connection_is_cannot_be_told_by_an_address(user: Any) -> None:
+    with pytest.raises(TypeError, match=r"has no key.*resume_key\(scope\)"):
+        person_key(user)
 
 
 @pytest.mark.parametrize(

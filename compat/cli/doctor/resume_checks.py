@@ -9,7 +9,8 @@ from compat.cli.doctor.subject import Subject
 from compat.engine.refusal import listed
 from compat.exceptions import ImproperlyConfigured
 from compat.layers import InMemoryChannelLayer
-from compat.resume.app import Resumable, resume_seconds
+from compat.resume.app import Resumable
+from compat.resume.rules import resume_seconds
 from compat.security.origin import serves_sockets
 from compat.settings import settings
 
@@ -33,7 +34,7 @@ def resume_over_memory_layer(subject: Subject) -> Iterator[Finding]:
         yield warning(
             f"a client that comes back to another of {subject.workers} processes ({subject.workers_source}) "
             f"does not find its resumable connection: the processes reach each other over a Redis layer, "
-            f"which {listed(alone)} do not use",
+            f"and there is none for {listed(alone)}",
             "Use a Redis layer, or set CHANNEL_RESUME_SECONDS = 0.",
         )
 
@@ -42,7 +43,8 @@ def resume_without_secret_key(subject: Subject) -> Iterator[Finding]:
     """Report several processes without a SECRET_KEY: each signs its tickets with a key of its own."""
     several = subject.workers > 1 or any(_reaches_others(subject, alias) for alias in subject.layers)
     if several and _resumable(subject) and not settings.get("SECRET_KEY"):
-        yield note(
+        report = warning if subject.workers > 1 else note
+        yield report(
             "SECRET_KEY is not set, so each process signs the tickets of resumable connections with a key of "
             "its own: a client that comes back to another process does not find its connection",
             "Set SECRET_KEY to the same long random text in all processes.",

@@ -92,6 +92,20 @@ def test_secrets_are_rotated() -> None:
         assert "name" not in CookieSession(key) and CookieSession(newer)["name"] == "max"
 
 
+def test_a_text_is_no_list_of_secrets() -> None:
+    """Was: each of its characters was a key, so anybody could sign a session."""
+    with override(SECRET_KEY="e"):
+        forged = saved(name="eva")
+    with override(SECRET_KEY="second", SECRET_KEY_FALLBACKS="the first"):
+        with pytest.raises(
+            ImproperlyConfigured, match="SECRET_KEY_FALLBACKS must be a list of keys"
+        ) as error:
+            CookieSession(forged).load()
+        assert "the first" not in str(error.value)
+    with override(SECRET_KEY="second", SECRET_KEY_FALLBACKS=[""]):
+        assert "name" not in CookieSession(forged)
+
+
 def test_what_does_not_fit_is_said() -> None:
     with pytest.raises(ValueError, match="too large for a cookie"):
         saved(noise=random.Random(1).randbytes(LARGEST_COOKIE).hex())

@@ -1,0 +1,74 @@
+"""What an application says of clients that come back: for how long, whose a connection is, and who may."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable
+from typing import Any
+
+from compat.exceptions import ImproperlyConfigured
+from compat.names import person_key, shows_address
+from compat.settings import settings
+from compat.types import Scope
+
+__all__ = ["is_allowed", "path_of", "principal_of", "resume_seconds"]
+
+SETTING = "CHANNEL_RESUME_SECONDS"
+
+
+def resume_seconds(own: Any, whose: str = "resume_seconds") -> float:
+    """Return how long a connection waits for its client, in seconds; 0: not at all.
+
+    ``own`` is the value of the consumer's class, or None; then the environment counts, then the setting.
+    Raises ImproperlyConfigured if it is not a number; ``whose`` names it there.
+    """
+    value = own
+    if own is None:
+        whose, value = SETTING, os.environ.get(SETTING) or settings.kept(SETTING)
+        if isinstance(value, str):
+            try:
+                value = float(value)
+            except ValueError:
+                pass
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        raise ImproperlyConfigured(f"{whose} must be a number of seconds, 0 for off; found {value!r}")
+    return float(value)
+
+
+async def principal_of(rules: Any, scope: Scope) -> str:
+    """Return whose a connection is, as text; raise TypeError for what would be another one at the return."""
+    named = await _answer(rules, "resume_key", scope, lambda scope: person_key(scope.get("user")))
+    text = f"{named!r}"
+    if not isinstance(named, str | bytes) and shows_address(text):
+        raise TypeError(
+            f"resume_key(scope) has returned {text}, which shows only its address in memory, so it is "
+            "another one when the client comes back: return a str, bytes, a number, or a tuple of these"
+        )
+    return text
+
+
+async def is_allowed(rules: Any, scope: Scope) -> bool:
+    """Return True if the client of ``scope``, whose ticket is good, may come back."""
+    return bool(await _answer(rules, "resume_allowed", scope, lambda scope: True))
+
+
+def path_of(scope: Scope) -> str:
+    """Return where a connection is, as text: a ticket is good for one URL."""
+    query = scope.get("query_string") or b""
+    return f"{scope.get('root_path', '')}\n{scope.get('path', '')}\n{query.decode('latin-1')}"
+
+
+async def _answer(rules: Any, name: str, scope: Scope, default: Callable[[Scope], Any]) -> Any:
+    """Return what the application's function says about a scope, or ``default`` if it has none.
+
+    Raises TypeError for a method of a class, which is asked before there is an instance.
+    """
+    rule = getattr(rules, name, None) or default
+    if isinstance(rules, type) and inspect.isfunction(inspect.getattr_static(rules, name, None)):
+        raise TypeError(
+            f"{rules.__name__}.{name}(scope) is asked before there is a consumer, so it must be a class "
+            "method: write @classmethod above it"
+        )
+    answer = rule(scope)
+    return answer if answer is None or not inspect.isawaitable(answer) else await answer
