@@ -18,6 +18,7 @@ from compat.layers import (
     channel_layers,
     get_channel_layer,
     register_channel_layer,
+    stand_in,
 )
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def _embed(alias: str) -> None:
         # The variable is for the processes that this one starts (a worker, a shell).
         aliases = [*filter(None, os.environ.get(EMBEDDED_VARIABLE, "").split(",")), alias]
         os.environ[EMBEDDED_VARIABLE] = ",".join(aliases)
-        channel_layers.set(alias, InMemoryChannelLayer())
+        channel_layers.set(alias, stand_in(channel_layers.configs[alias].get("CONFIG") or {}))
     else:
         register_channel_layer(alias, InMemoryChannelLayer())
 

@@ -63,7 +63,7 @@ class Exchange:
         self._subprotocols = tuple(subprotocols)
         self._only = only
         self._was_open = False
-        self._subprotocol: str | None = None
+        self.subprotocol: str | None = None
         self._plain = False
         self._offered_ticket = False
         self._first_until: float | None = None
@@ -96,7 +96,7 @@ class Exchange:
 
     def opened(self, subprotocol: str | None, now: float) -> None:
         """A handshake has succeeded, with ``subprotocol``."""
-        self._subprotocol = subprotocol
+        self.subprotocol = subprotocol
         self._first_until = now + HELLO_SECONDS
         if not self._offered_ticket:
             self._begin("no ticket")
@@ -300,7 +300,7 @@ class Exchange:
         come.
         """
         if self._first_until is not None and now >= self._first_until:
-            if self._subprotocol == PROTOCOL:
+            if self.subprotocol == PROTOCOL:
                 return False
             self._go_plain()
         elif self.due is not None and now >= self.due:

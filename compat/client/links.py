@@ -50,8 +50,8 @@ def check_url(url: str) -> None:
     """Raise ValueError if ``url`` is not that of a websocket."""
     try:
         parse_uri(url)
-    except InvalidURI as error:
-        raise ValueError(str(error)) from error
+    except (InvalidURI, ValueError) as error:
+        raise ValueError(f"{url!r}: {error}; the URL of a websocket begins with ws:// or wss://") from error
 
 
 class Link(Protocol):

@@ -12,7 +12,7 @@ import base64
 import gzip
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.resources import files as _resources
 from typing import NamedTuple
 
@@ -57,13 +57,27 @@ def source() -> str:
 
 
 def hashed(name: str) -> str:
-    """Return the name of a file with the hash of its content, for ``"socket.js"`` or ``"socket.mjs"``."""
-    return _FILES[name].hashed_name
+    """Return the name of a file with the hash of its content, for ``"socket.js"`` or ``"socket.mjs"``.
+
+    Raises KeyError for another name.
+    """
+    return _known(name, _FILES).hashed_name
 
 
 def integrity(name: str) -> str:
-    """Return the value of the attribute ``integrity`` for a file, by either of its names."""
-    return NAMES[name].integrity
+    """Return the value of the attribute ``integrity`` for a file, by either of its names.
+
+    Raises KeyError for another name.
+    """
+    return _known(name, NAMES).integrity
+
+
+def _known(name: str, known: Mapping[str, _File]) -> _File:
+    if name not in known:
+        raise KeyError(
+            f"there is no file {name!r} of the page's socket; there are {', '.join(sorted(known))}"
+        )
+    return known[name]
 
 
 async def files(scope: Scope, receive: Receive, send: Send) -> None:

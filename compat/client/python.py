@@ -39,12 +39,15 @@ class Client:
     ``asyncio.timeout()`` limits that. A refusal raises Closed with a reason such as "HTTP 403", and so does a
     redirect, which is not followed.
 
+    ``url``: it begins with ``ws://`` or ``wss://``. ``subprotocols``: those that the application may choose
+    from. ``headers``: more of them for each handshake, such as the cookie.
     ``only``: end when the server has no such connection any more, and never go on with a new one.
     ``ticket``: of a page, from ``layer.ticket()``: the first connection gets what its groups have had since.
     ``ssl``: for ``wss:`` URLs; None verifies as usual.
     ``on_change``: called with the client whenever ``state`` or ``recovered`` has changed, in the event loop.
 
     At most 1 MiB is kept in each direction. If nobody calls ``receive()``, no more is read from the server.
+    Raises ValueError for a URL of another kind, or a header with a line break; ``world`` is for tests.
     """
 
     def __init__(
@@ -60,11 +63,17 @@ class Client:
         world: World | None = None,
     ) -> None:
         check_url(url)
+        if isinstance(subprotocols, str):
+            raise TypeError(f"subprotocols is a list, such as [{subprotocols!r}], not a str")
+        for name, value in (headers or {}).items():
+            if "\r" in value or "\n" in value:
+                raise ValueError(f"the header {name!r} has a line break in its value")
         self.url = url
         self.state: State = "connecting"
         """``"away"``: the link is lost, and the client tries to come back."""
         self.end: Closed | None = None
         """How the connection, or while the client is away its last link, has ended."""
+        self._subprotocols = tuple(subprotocols)
         self._headers = dict(headers or {})
         self._only = only
         self._ssl = ssl
@@ -82,6 +91,12 @@ class Client:
         # Who waits looks again after each change: for a frame or another state, or for room in the queue.
         self._news = asyncio.Event()
         self._room = asyncio.Event()
+
+    @property
+    def subprotocol(self) -> str | None:
+        """The one of ``subprotocols`` that the server has chosen, or None."""
+        chosen = self._exchange.subprotocol
+        return chosen if chosen in self._subprotocols else None
 
     @property
     def recovered(self) -> Recovered | None:

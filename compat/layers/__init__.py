@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from compat.exceptions import ChannelFull, InvalidChannelLayerError
 from compat.layers.base import BaseChannelLayer, PushLayer, SendResult
 from compat.layers.memory import InMemoryChannelLayer
+from compat.layers.options import IN_MEMORY
 from compat.layers.upstream import load_upstream
 from compat.metrics import report_layers
 from compat.redis.masking import masked, safe_repr
@@ -43,6 +44,7 @@ __all__ = [
     "has_layers",
     "missing_layer",
     "register_channel_layer",
+    "stand_in",
     "unregister_channel_layer",
 ]
 
@@ -186,16 +188,21 @@ class ChannelLayerManager:
 
     def _make(self, alias: str, entry: Any, key: str) -> Any:
         path = _backend_path(alias, entry)
-        if alias in _embedded_aliases():
-            log.warning("layer %r: an in-memory layer of this process stands in for %s", alias, path)
-            return InMemoryChannelLayer()
-        backend = load_upstream(path, alias) if entry.get("UPSTREAM") else _import_backend(path, alias)
         config = entry.get(key) or {}
         if not isinstance(config, Mapping):
             raise InvalidChannelLayerError(
                 f"CHANNEL_LAYERS[{alias!r}][{key!r}] must be a dict, not {safe_repr(config)}"
             )
+        if alias in _embedded_aliases():
+            log.warning("layer %r: an in-memory layer of this process stands in for %s", alias, path)
+            return stand_in(config)
+        backend = load_upstream(path, alias) if entry.get("UPSTREAM") else _import_backend(path, alias)
         return backend(**config)
+
+
+def stand_in(config: Mapping[str, Any]) -> InMemoryChannelLayer:
+    """Return a layer in memory with those options of another layer that it has too, such as ``history``."""
+    return InMemoryChannelLayer(**{name: value for name, value in config.items() if name in IN_MEMORY})
 
 
 def _named(alias: str, layer: Any) -> Any:
@@ -215,7 +222,8 @@ def _backend_path(alias: str, entry: Any) -> str:
     """Return the dotted path of an alias's BACKEND; raise InvalidChannelLayerError if its entry is wrong."""
     if not isinstance(entry, Mapping):
         raise InvalidChannelLayerError(
-            f"CHANNEL_LAYERS[{alias!r}] must be a dict with a BACKEND, not {safe_repr(entry)}"
+            f"CHANNEL_LAYERS[{alias!r}] must be a dict with a BACKEND, not {safe_repr(entry)}; a layer has "
+            'an alias: CHANNEL_LAYERS = {"default": {"BACKEND": …}}'
         )
     if "ROUTING" in entry:
         raise InvalidChannelLayerError(
@@ -224,7 +232,8 @@ def _backend_path(alias: str, entry: Any) -> str:
     for key in entry:
         if key not in ENTRY_KEYS:
             near = difflib.get_close_matches(str(key).upper(), ENTRY_KEYS, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(ENTRY_KEYS)}"
+            known = f"known keys: {', '.join(ENTRY_KEYS)}; options of the layer belong into its CONFIG"
+            hint = f"did you mean {near[0]!r}?" if near else known
             raise InvalidChannelLayerError(f"CHANNEL_LAYERS[{alias!r}] has an unknown key {key!r}; {hint}")
     if not isinstance(entry.get("UPSTREAM", False), bool):
         raise InvalidChannelLayerError(

@@ -21,26 +21,24 @@ from compat.engine.cursors import position_of
 from compat.engine.events import Overflow
 from compat.engine.inbox import Inbox
 from compat.engine.register import Whose
+from compat.layers.options import Capacities
 from compat.metrics import LayerMetrics
 from compat.tickets import MAX_GROUPS, write_for_page
-from compat.types import Message, is_number
+from compat.types import Message
 
 if TYPE_CHECKING:
     from compat.layers.history import History
+    from compat.layers.presence.people import Presence
 
 __all__ = [
     "BaseChannelLayer",
     "PushLayer",
     "SendResult",
-    "check_capacities",
-    "check_options",
     "require_message",
-    "require_positive",
 ]
 
 log = logging.getLogger("compat.layers")
 
-Capacities = Mapping[Any, int]
 OVERFLOW_POLICIES = ("drop", "drop_oldest", "close")
 
 
@@ -192,8 +190,11 @@ class BaseChannelLayer:
         """Delete all channels and groups."""
         raise NotImplementedError("flush() not implemented (flush extension)")
 
-    async def group_add(self, group: str, channel: str) -> None:
-        """Add ``channel`` to ``group``; adding it twice is the same as once."""
+    async def group_add(self, group: str, channel: str, last: int | None = None) -> None:
+        """Add ``channel`` to ``group``; adding it twice is the same as once.
+
+        ``last``: how many earlier messages it gets first, if the group has a history.
+        """
         raise NotImplementedError("group_add() not implemented (groups extension)")
 
     async def group_discard(self, group: str, channel: str) -> None:
@@ -204,12 +205,29 @@ class BaseChannelLayer:
         """Send ``message`` to all members of ``group`` except ``exclude``; members at capacity lose it."""
         raise NotImplementedError("group_send() not implemented (groups extension)")
 
+    if TYPE_CHECKING:  # what each of our layers has, and those of others need not (``KeepsPresence``)
+
+        async def presence(self, group: str) -> Presence: ...
+
+        async def track(
+            self, group: str, channel: str, key: Any, meta: Mapping[str, Any] | None = None
+        ) -> None: ...
+
+        async def untrack(self, group: str, channel: str) -> None: ...
+
+        async def send_to_user(self, key: Any, message: Message) -> Any: ...
+
+        def presence_sync(self, group: str) -> Presence: ...
+
+        def send_to_user_sync(self, key: Any, message: Message) -> Any: ...
+
     async def history(self, group: str, count: int | None = None, *, since: str | None = None) -> History:
         """Return earlier messages of ``group``, the oldest first.
 
         The newest ``count`` (None: all that are kept), or with ``since``, the ``id`` of an entry or the
         ``position`` of a result, the first ``count`` after that one. Raises ImproperlyConfigured if the group
-        has no history, ValueError if ``since`` is none, LayerUnavailable without Redis.
+        has no history, TypeError and ValueError if ``count`` or ``since`` is none, LayerUnavailable without
+        Redis.
         """
         raise NotImplementedError("history() not implemented (history extension)")
 
@@ -231,6 +249,8 @@ class BaseChannelLayer:
         ``history()`` which the page shows (None: now). ``user``: that of the request, or what the consumer's
         ``resume_key`` returns. Raises like ``history``, and ValueError for more than 32 groups.
         """
+        if isinstance(groups, str):
+            raise TypeError(f"ticket: groups is a list, such as [{groups!r}], not a str")
         given: Mapping[str, str | None] = groups if isinstance(groups, Mapping) else dict.fromkeys(groups)
         if len(given) > MAX_GROUPS:
             raise ValueError(f"a ticket is for at most {MAX_GROUPS} groups, not {len(given)}")
@@ -296,42 +316,3 @@ DROP_REASONS = {
     "expired": "it waited longer than the layer's expiry",
     "gone": "its consumer has ended",
 }
-
-
-def check_capacities(capacity: Any, channel_capacity: Any) -> None:
-    """Raise ValueError, which says what to write instead, if a capacity is not valid."""
-    require_positive("capacity", capacity)
-    if channel_capacity is None:
-        return
-    if not isinstance(channel_capacity, Mapping):
-        raise ValueError(
-            f"channel_capacity must be a dict of pattern to capacity, such as {{'jobs.*': 1000}}, not "
-            f"{channel_capacity!r}"
-        )
-    for pattern, value in channel_capacity.items():
-        if not isinstance(pattern, str) and not hasattr(pattern, "match"):
-            raise ValueError(
-                "channel_capacity: a pattern is a glob such as 'jobs.*' or a compiled regular expression, "
-                f"not {pattern!r}"
-            )
-        require_positive(f"channel_capacity[{pattern!r}]", value)
-
-
-def require_positive(name: str, value: Any) -> None:
-    """Raise ValueError unless ``value`` is a number greater than 0."""
-    if not is_number(value) or not value > 0:
-        raise ValueError(f"{name} must be a number greater than 0, not {value!r}")
-
-
-def check_options(cls: type, options: Mapping[str, Any], known: Iterable[str]) -> None:
-    """Raise TypeError for an unknown option of a layer, and suggest the nearest known one."""
-    import difflib
-
-    known = sorted(known)
-    for name in options:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known options: {', '.join(known)}"
-            raise TypeError(
-                f"{cls.__name__} got an unexpected option {name!r} (CONFIG of CHANNEL_LAYERS); {hint}"
-            )

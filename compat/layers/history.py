@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from compat.exceptions import ImproperlyConfigured
-from compat.layers.base import check_options
+from compat.layers.options import check_options
 from compat.layers.patterns import Patterns
 from compat.types import Message, is_number
 
@@ -78,8 +78,14 @@ class Rules(Patterns[Rule]):
         super().__init__("history", "{'chat_*': {'count': 100}}", given, _rule)
         self._layer = layer
 
-    def require(self, group: str) -> Rule:
-        """Return the rule of a group; raise ImproperlyConfigured if it has none."""
+    def require(self, group: str, count: object = None) -> Rule:
+        """Return the rule of a group; raise ImproperlyConfigured if it has none.
+
+        ``count``: how many messages are asked for; raises TypeError and ValueError if that is no number.
+        """
+        if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 0):
+            problem = ValueError if isinstance(count, int) else TypeError
+            raise problem(f"history: the number of messages must be an int, 0 or more, not {count!r}")
         rule = self.of(group)
         if rule is None:
             raise ImproperlyConfigured(
@@ -96,7 +102,7 @@ def _rule(pattern: Any, given: Any) -> Rule:
         raise ValueError(
             f"{where} must be a dict with 'count', 'seconds', 'types' or 'on_join', not {given!r}"
         )
-    check_options(Rule, {str(name): value for name, value in given.items()}, FIELDS)
+    check_options(where, {str(name): value for name, value in given.items()}, FIELDS)
     rule = Rule(**given)
     for name in ("count", "seconds"):
         value = getattr(rule, name)

@@ -20,11 +20,12 @@ from compat.engine.mailbox import Mailbox, Retired
 from compat.engine.parts import scheduler_of
 from compat.exceptions import ChannelFull
 from compat.forks import new_lock
-from compat.layers.base import Capacities, SendResult, check_capacities, check_options, require_message
+from compat.layers.base import SendResult, require_message
 from compat.layers.copies import copier, private
 from compat.layers.history import Rules
 from compat.layers.memory_history import KeepsHistories, MemoryHistories, offer_placed
 from compat.layers.new_names import NewNames
+from compat.layers.options import IN_MEMORY, Capacities, check_capacities, check_options
 from compat.layers.presence.memory import KeepsPeople
 from compat.layers.unread import Unread
 from compat.layers.upstream_names import PrivateNamesOfMemory
@@ -32,8 +33,6 @@ from compat.layers.values import MemoryValues
 from compat.types import Message, is_number
 
 __all__ = ["InMemoryChannelLayer"]
-
-OPTIONS = ("expiry", "group_expiry", "capacity", "channel_capacity", "on_overflow", "history", "presence")
 
 
 class InMemoryChannelLayer(KeepsPeople, KeepsHistories, PrivateNamesOfMemory):
@@ -60,7 +59,7 @@ class InMemoryChannelLayer(KeepsPeople, KeepsHistories, PrivateNamesOfMemory):
         presence: Mapping[Any, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        check_options(type(self), kwargs, OPTIONS)
+        check_options(type(self).__name__, kwargs, IN_MEMORY)
         check_capacities(capacity, channel_capacity)
         for name, value in (("expiry", expiry), ("group_expiry", group_expiry)):
             if not is_number(value):
@@ -176,7 +175,7 @@ class InMemoryChannelLayer(KeepsPeople, KeepsHistories, PrivateNamesOfMemory):
         if inbox is None:
             self.require_valid_channel_name(channel)
         rules = self.rules
-        rule = rules.require(group) if last else rules.of(group) if rules else None
+        rule = rules.require(group, last) if last else rules.of(group) if rules else None
         if rule is None:
             self.enter(group, channel)
         else:

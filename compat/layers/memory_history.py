@@ -165,7 +165,7 @@ class MemoryHistories:
 
     def read(self, group: str, count: int | None, since: str | None) -> History:
         """Do what ``layer.history()`` does."""
-        rule = self.rules.require(group)
+        rule = self.rules.require(group, count)
         after = None if since is None else position_of(since)
         with self.lock:
             found = self._current(group, rule)

@@ -22,8 +22,9 @@ from compat.engine.shielding import whole
 from compat.engine.subscription import pushes
 from compat.exceptions import InvalidChannelLayerError
 from compat.layers import channel_layers
-from compat.layers.base import BaseChannelLayer, SendResult, check_options
+from compat.layers.base import BaseChannelLayer, SendResult
 from compat.layers.history import History
+from compat.layers.options import check_options
 from compat.layers.presence.moving import MovesPresence
 from compat.layers.redis.waiters import Takeable
 from compat.layers.values import KeyValues
@@ -95,7 +96,7 @@ class MovingChannelLayer(MovesPresence):
     extensions = ("groups", "flush")
 
     def __init__(self, *, old: str = "", new: str = "", send: str = "", **unknown: Any) -> None:
-        check_options(type(self), unknown, ("old", "new", "send"))
+        check_options(type(self).__name__, unknown, ("old", "new", "send"))
         if send not in SIDES:
             raise InvalidChannelLayerError(
                 f"send={send!r}: expected 'old' (first restart) or 'new' (second restart)"

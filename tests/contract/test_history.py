@@ -88,6 +88,21 @@ async def test_a_group_that_no_pattern_names_keeps_nothing(make: Make) -> None:
             await call
 
 
+async def test_what_is_no_number_of_messages(make: Make) -> None:
+    """As from a query string."""
+    layer = make(**ruled())
+    channel = await layer.new_channel()
+    for count, error in ((-1, ValueError), ("5", TypeError), (1.5, TypeError), (True, ValueError)):
+        for call in (layer.history("chat_x", count), layer.group_add("chat_x", channel, count)):
+            with pytest.raises(error, match=f"the number of messages must be an int, .*not {count!r}"):
+                await call
+
+
+async def test_one_group_is_no_list_of_groups(make: Make) -> None:
+    with pytest.raises(TypeError, match=r"groups is a list, such as \['chat_x'\]"):
+        await make(**ruled()).ticket("chat_x")
+
+
 async def test_a_member_that_joins_again_gets_nothing_twice_unless_it_asks(make: Make) -> None:
     layer = make(**ruled(on_join=5))
     await say(layer, 1, 3)

@@ -159,7 +159,7 @@ async def test_ten_thousand_come_and_go(cls: Make, redis_server: RedisServer) ->
         before = memory
         await cycles(10_000)
         memory, descriptors_after, objects_after = await settled()
-        assert descriptors_after == descriptors
+        assert descriptors_after <= descriptors, "fewer: those of an earlier test have been closed"
         assert objects_after - objects < 2000
         growth.append(memory - before)
     assert growth[-1] < 4 << 20, "the heap of a long run may grow once, and a leak grows each time"

@@ -409,6 +409,7 @@ async def test_a_server_that_does_not_resume(plain_server: WireServer) -> None:
 async def test_it_gives_resuming_up_where_the_server_has(server: WireServer) -> None:
     client = Client(server.url, subprotocols=["chat"])
     link = await enter(client, server)
+    assert client.subprotocol is None, "that of resuming is not the application's"
     await client.send("0")
     assert await link.next_data() == "0"
     server.subprotocol = "chat"
@@ -417,6 +418,7 @@ async def test_it_gives_resuming_up_where_the_server_has(server: WireServer) -> 
     await link.send("no hello")
     assert await client.receive() == "no hello"
     assert (client.state, client.recovered, client.why) == ("open", "", "plain")
+    assert client.subprotocol == "chat"
     assert client.take_unsure() == ["0"]
     await client.close()
 

@@ -204,8 +204,18 @@ async def test_a_client_that_was_open_comes_back_after_redirects(server: WireSer
 
 @pytest.mark.parametrize("url", ["http://example.org/", "example.org", "ws://", "ws://example.org/#part"])
 def test_a_wrong_url_is_told_at_once(url: str) -> None:
-    with pytest.raises(ValueError, match="isn't a valid URI"):
+    with pytest.raises(ValueError, match=r"isn't a valid URI.*begins with ws:// or wss://"):
         Client(url)
+
+
+def test_other_wrong_arguments_are_told_at_once() -> None:
+    with pytest.raises(ValueError, match=r"'ws://example.org:abc/'.*begins with ws:// or wss://"):
+        Client("ws://example.org:abc/")
+    with pytest.raises(TypeError, match=r"subprotocols is a list, such as \['chat'\]"):
+        Client("ws://example.org/", subprotocols="chat")
+    for value in ("a\rb", "a\nb"):
+        with pytest.raises(ValueError, match="header 'Cookie' has a line break"):
+            Client("ws://example.org/", headers={"Cookie": value})
 
 
 async def test_what_nobody_expected_is_logged_and_told(caplog: pytest.LogCaptureFixture) -> None:

@@ -43,8 +43,7 @@ def resume_without_secret_key(subject: Subject) -> Iterator[Finding]:
     """Report several processes without a SECRET_KEY: each signs its tickets with a key of its own."""
     several = subject.workers > 1 or any(_reaches_others(subject, alias) for alias in subject.layers)
     if several and _resumable(subject) and not settings.get("SECRET_KEY"):
-        report = warning if subject.workers > 1 else note
-        yield report(
+        yield note(
             "SECRET_KEY is not set, so each process signs the tickets of resumable connections with a key of "
             "its own: a client that comes back to another process does not find its connection",
             "Set SECRET_KEY to the same long random text in all processes.",

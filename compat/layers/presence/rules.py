@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from compat.layers.base import check_options
+from compat.layers.options import check_options
 from compat.layers.patterns import Patterns
 
 __all__ = ["PresenceRule", "PresenceRules"]
@@ -58,7 +58,7 @@ def _rule(pattern: Any, given: Any) -> PresenceRule:
     where = f"presence[{pattern!r}]"
     if not isinstance(given, Mapping):
         raise ValueError(f"{where} must be a dict with 'key', 'meta' or 'public', not {given!r}")
-    check_options(PresenceRule, {str(name): value for name, value in given.items()}, FIELDS)
+    check_options(where, {str(name): value for name, value in given.items()}, FIELDS)
     rule = PresenceRule(**given)
     if not callable(rule.key) and rule.key not in ("user", "channel"):
         raise ValueError(

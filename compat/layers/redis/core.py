@@ -17,7 +17,8 @@ from redis.asyncio import Redis
 from compat.engine.events import Overflow
 from compat.engine.mailbox import Mailbox
 from compat.exceptions import ChannelFull
-from compat.layers.base import Capacities, SendResult, require_message
+from compat.layers.base import SendResult, require_message
+from compat.layers.options import Capacities
 from compat.layers.redis.keys import RESERVED_KEY
 from compat.layers.redis.layer import RedisLayer, log
 from compat.layers.redis.own_channels import OwnChannels
@@ -151,7 +152,7 @@ class RedisChannelLayer(OwnChannels[QueueStation], PrivateNamesOfQueue):
         self.require_valid_group_name(group)
         self.require_valid_channel_name(channel)
         if last:
-            self.rules.require(group)
+            self.rules.require(group, last)
         station = self._station_for(channel)
         if station is None:
             await background.run(self.group_add(group, channel, last))

@@ -16,13 +16,10 @@ from compat.engine.inbox import Inbox
 from compat.engine.mailbox import Mailbox
 from compat.exceptions import ChannelFull
 from compat.layers.base import (
-    Capacities,
     SendResult,
-    check_capacities,
-    check_options,
-    require_positive,
 )
 from compat.layers.history import Rules
+from compat.layers.options import Capacities, check_capacities, check_options, require_positive
 from compat.layers.presence.attendance import Attendance
 from compat.layers.presence.layer import KeepsPresence
 from compat.layers.presence.people import Presence
@@ -89,7 +86,7 @@ class RedisLayer(KeepsPresence, KeepsHistories, Generic[S]):
         presence: Mapping[Any, Any] | None,
         unknown: Mapping[str, Any],
     ) -> None:
-        check_options(type(self), unknown, self.options)
+        check_options(type(self).__name__, unknown, self.options)
         if not isinstance(prefix, str):
             raise TypeError(f"prefix must be a str, not {prefix!r}")
         require_positive("expiry", expiry)

@@ -16,7 +16,8 @@ from typing import Any
 from compat.engine.events import Overflow
 from compat.engine.inbox import Inbox
 from compat.engine.mailbox import Mailbox
-from compat.layers.base import Capacities, SendResult, require_message
+from compat.layers.base import SendResult, require_message
+from compat.layers.options import Capacities
 from compat.layers.redis.keys import EXCLUDE_KEY, PLACE_KEY
 from compat.layers.redis.layer import RedisLayer
 from compat.layers.redis.pubsub_station import PubSubStation
@@ -204,7 +205,7 @@ class RedisPubSubChannelLayer(RedisLayer[PubSubStation], PrivateNamesOfPubSub):
                 f"   self.channel_layer.group_add({group!r}, self.channel_name)"
             )
         if last:
-            self.rules.require(group)
+            self.rules.require(group, last)
         await self._on(owner, owner.join(group, channel, last))
         if self.presence_rules:
             await self.joined(group, channel)

@@ -207,7 +207,7 @@ class Recordings:
         self, commands: Commands, group: str, count: int | None, since: str | None
     ) -> History:
         """Do what ``layer.history()`` does."""
-        rule = self.rules.require(group)
+        rule = self.rules.require(group, count)
         after = None if since is None else position_of(since)
         part = (await self.read(commands, group, 0)).part
         wanted = rule.count if count is None else count

@@ -12,7 +12,8 @@ from typing import Any
 
 from compat.engine.events import Overflow
 from compat.exceptions import ChannelFull
-from compat.layers.base import Capacities, SendResult, require_message
+from compat.layers.base import SendResult, require_message
+from compat.layers.options import Capacities
 from compat.layers.redis.jobs import GROUP, Job
 from compat.layers.redis.keys import EXCLUDE_KEY, RESERVED_KEY, lease_of
 from compat.layers.redis.layer import log
@@ -204,7 +205,7 @@ class RedisStreamsChannelLayer(OwnChannels[StreamsStation]):
                 "process follows a group's history for its own members. Send to a plain channel by send()"
             )
         if last:
-            self.rules.require(group)
+            self.rules.require(group, last)
         await self._on(owner, owner.join(group, channel, last))
         if self.presence_rules:
             await self.joined(group, channel)

@@ -280,7 +280,7 @@ def test_P6_a_client_that_comes_back_to_another_worker(layers: dict[str, Any]) -
 def test_tickets_that_only_their_own_process_knows() -> None:
     check = "resume-without-secret-key"
     with override(SECRET_KEY=""):
-        only(subject(router(Chat), named_workers=2), check, WARNING, "SECRET_KEY", "SECRET_KEY")
+        only(subject(router(Chat), named_workers=2), check, NOTE, "SECRET_KEY", "SECRET_KEY")
         only(subject(router(Chat), layers=REDIS), check, NOTE, "SECRET_KEY", "SECRET_KEY")
         assert found(subject(router(Chat)), check) == []
         assert found(subject(router(Fleeting), named_workers=2), check) == []

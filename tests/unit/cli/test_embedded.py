@@ -15,6 +15,7 @@ from compat.layers import (
     InMemoryChannelLayer,
     InvalidChannelLayerError,
     RedisChannelLayer,
+    channel_layers,
     get_channel_layer,
     register_channel_layer,
     unregister_channel_layer,
@@ -59,6 +60,22 @@ def test_only_what_cannot_be_reached_is_replaced(redis_port: int) -> None:
     assert len(said) == 1
     assert f"redis-server --port {away}" in said[0]
     assert "connection refused" in said[0]
+
+
+async def test_the_options_that_both_layers_have_hold_on() -> None:
+    """Was: who joined got no earlier messages while Redis was away."""
+    config = redis(free_port(), capacity=7, prefix="x", history={"*": {"on_join": 5}}, presence={"*": {}})
+    with override(CHANNEL_LAYERS={"default": config}):
+        for how in ("here", "in a process that this one starts"):
+            if how == "here":
+                embed_unreachable(lambda line: None)
+            else:
+                channel_layers.backends.clear()
+            layer = get_channel_layer()
+            assert isinstance(layer, InMemoryChannelLayer) and layer.capacity == 7, how
+            await layer.group_send("kitchen", {"type": "dish"})
+            assert list(await layer.history("kitchen")) == [{"type": "dish"}], how
+            assert layer.presence_rules, how
 
 
 def test_a_layer_that_was_registered_is_replaced_and_the_environment_left_alone() -> None:

@@ -157,6 +157,10 @@ async def test_a_consumers_loop_that_is_gone() -> None:
 
 
 def test_an_unknown_option_names_the_nearest() -> None:
+    with pytest.raises(TypeError, match=r"history\['chat_\*'\] got .* 'counts' .*did you mean 'count'"):
+        InMemoryChannelLayer(history={"chat_*": {"counts": 3}})
+    with pytest.raises(TypeError, match=r"presence\['chat_\*'\] got .* 'pubic' .*did you mean 'public'"):
+        InMemoryChannelLayer(presence={"chat_*": {"pubic": True}})
     with pytest.raises(TypeError, match=r"unexpected option 'capacty'.*did you mean 'capacity'"):
         InMemoryChannelLayer(capacty=5)
     with pytest.raises(

@@ -135,8 +135,9 @@ def test_test_backends() -> None:
             {**MEMORY, "CONFG": {}},
             r"CHANNEL_LAYERS\['default'\] has an unknown key 'CONFG'; did you mean 'CONFIG'",
         ),
+        ({**MEMORY, "history": {}}, "unknown key 'history'.*options of the layer belong into its CONFIG"),
         ({**MEMORY, "CONFIG": ["x"]}, "must be a dict"),
-        ("channels.layers.InMemoryChannelLayer", "must be a dict with a BACKEND"),
+        ("channels.layers.InMemoryChannelLayer", "must be a dict with a BACKEND.*a layer has an alias"),
     ],
 )
 def test_a_wrong_entry_says_what_is_wrong(entry: Any, text: str) -> None:
