@@ -190,11 +190,8 @@ class BaseChannelLayer:
         """Delete all channels and groups."""
         raise NotImplementedError("flush() not implemented (flush extension)")
 
-    async def group_add(self, group: str, channel: str, last: int | None = None) -> None:
-        """Add ``channel`` to ``group``; adding it twice is the same as once.
-
-        ``last``: how many earlier messages it gets first, if the group has a history.
-        """
+    async def group_add(self, group: str, channel: str) -> None:
+        """Add ``channel`` to ``group``; adding it twice is the same as once."""
         raise NotImplementedError("group_add() not implemented (groups extension)")
 
     async def group_discard(self, group: str, channel: str) -> None:

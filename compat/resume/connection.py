@@ -113,8 +113,9 @@ class ResumableConnection(Parking):
             return
         if self.link is not None:
             self.link.take_over()
-        if not self.journal.add(payload, size) and not await receipts.add_later(self, payload, size):
-            return
+        if self.journal.awaited or not self.journal.add(payload, size):
+            if not await receipts.add_later(self, payload, size):
+                return
         if self.link is not None:
             self.link.flush()
         registry.grow(self, size)
@@ -251,7 +252,9 @@ class ResumableConnection(Parking):
             return
         self.confirmed = max(self.confirmed, self.counted_from if generation is None else generation)
         if link is None:
+            before = self.journal.count()
             self.journal.acknowledge(count)
+            registry.grow(self, self.journal.count() - before)
         else:
             link.acknowledged(count)
         self.renew()

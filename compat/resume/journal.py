@@ -48,7 +48,7 @@ def size_of(payload: Payload) -> int:
 class Journal:
     """Keeps what has been sent until the client says that it has come."""
 
-    __slots__ = ("begin", "counted", "frames", "free", "room", "size", "waits", "wide")
+    __slots__ = ("begin", "counted", "frames", "free", "queue", "room", "size", "waits", "wide")
 
     def __init__(self) -> None:
         self.begin = 0
@@ -64,7 +64,9 @@ class Journal:
         self.waits: list[tuple[int, asyncio.Future[None]]] | None = None
         """Who waits until the client has so many frames."""
         self.room: asyncio.Future[None] | None = None
-        """Several may wait for room: sends of one consumer may run beside each other."""
+        """Done when there may be room."""
+        self.queue: asyncio.Lock | None = None
+        """Held by who waits for room: sends that run beside each other keep their order."""
 
     @property
     def end(self) -> int:
@@ -144,10 +146,19 @@ class Journal:
     def _waits_no_more(self, future: asyncio.Future[None]) -> None:
         self.waits = [one for one in self.waits or () if one[1] is not future] or None
 
+    def in_turn(self) -> asyncio.Lock:
+        """Return what to hold while waiting for room."""
+        self.queue = self.queue or asyncio.Lock()
+        return self.queue
+
+    @property
+    def awaited(self) -> bool:
+        """True while somebody waits for room: what comes now goes behind that."""
+        return self.queue is not None and self.queue.locked()
+
     def wait_for_room(self) -> asyncio.Future[None]:
         """Return a future that is done when there may be room, or by ``look_again``."""
-        if self.room is None or self.room.done():
-            self.room = self.wait(self.begin + 1)
+        self.room = self.wait(self.begin + 1)
         return self.room
 
     def look_again(self) -> None:

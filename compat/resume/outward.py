@@ -72,6 +72,8 @@ class Outward:
         ready, journal = self.ready, self.owner.journal
         if ready is None or self.busy is not None or self.gone or self.sent < journal.end or self.owner.over:
             return False
+        if journal.awaited:
+            return False
         if text[0] == MARK or not (text.isascii() and ready.is_set() and journal.add(text, len(text))):
             return False
         self._sent = journal.end
@@ -94,7 +96,9 @@ class Outward:
 
     def let_write(self) -> None:
         """Have the consumer's socket write the next frames by itself, if nothing waits here."""
-        waits = self.busy is not None or self.gone or self._sent < self.owner.journal.end or self.owner.over
+        journal = self.owner.journal
+        waits = self.busy is not None or self.gone or self._sent < journal.end or self.owner.over
+        waits = waits or journal.awaited
         if self.framed is not None and self.ready is not None and not self.direct and not waits:
             self._let_write()
 

@@ -50,20 +50,28 @@ async def add_later(connection: ResumableConnection, payload: Payload, size: int
 
     The park of a client that is away ends when its journal is full.
     """
+    async with connection.journal.in_turn():
+        try:
+            return await _add_in_turn(connection, payload, size)
+        finally:
+            connection.inbound.widen(False)
+
+
+async def _add_in_turn(connection: ResumableConnection, payload: Payload, size: int) -> bool:
     journal, inbound = connection.journal, connection.inbound
     while True:
         link = connection.link
         if link is not None:
             link.take_over()
         if journal.add(payload, size):
-            break
+            return not connection.over
         pauses = link is None and connection.untold is not None  # the client is back at once, and says more
         if link is None and not pauses:
             connection.give_up("overflow")
         if connection.over or (link is None and not pauses):
             return False
-        if link is not None and journal.room is None:
-            ask(connection)
+        if link is not None:
+            ask(connection)  # each time: what was on its way is not in the last answer
         room = journal.wait_for_room()
         if link is not None and inbound.space is not None and link.sent > journal.begin:
             # The acknowledgement is behind too many frames of the client, which cannot resume before it.
@@ -74,5 +82,3 @@ async def add_later(connection: ResumableConnection, payload: Payload, size: int
             log.warning("a client has acknowledged nothing for %g s: its link is dropped", UNREAD_S)
             connection.ended(link, LOST, goodbye=False)
             link.drop(TRY_AGAIN_LATER)
-    inbound.widen(False)
-    return not connection.over

@@ -20,6 +20,8 @@ __all__ = ["MAX_PARKED_BYTES", "Registry", "registry"]
 
 MAX_PARKED_BYTES = 64 * 2**20
 """The journals of all parked connections hold at most this; beyond it the oldest park ends."""
+GREEDY_BYTES = 8 * 2**20
+"""Where there is no room, a park that grows beyond this ends before older ones: it is a huge frame."""
 PARKED_BYTES = 4096
 """What a parked connection counts beside its journal: their number is bounded too."""
 
@@ -105,13 +107,17 @@ class Registry:
             self.parked_bytes -= self.sizes.pop(connection.id)
 
     def grow(self, connection: Parking, size: int) -> None:
-        """Count ``size`` more bytes in the journal of a connection, if it is parked."""
+        """Count ``size`` more bytes in the journal of a connection, if it is parked.
+
+        Where there is no room, the oldest park ends, or this one if it is ``GREEDY_BYTES``.
+        """
         if connection.id not in self.parked:
             return
         self.sizes[connection.id] += size
         self.parked_bytes += size
         while self.parked_bytes > MAX_PARKED_BYTES and self.parked:
-            self._end(next(iter(self.parked.values())))
+            greedy = self.sizes.get(connection.id, 0) > GREEDY_BYTES
+            self._end(connection if greedy else next(iter(self.parked.values())))
 
     def finishing(self, connection: Parking, begins: bool) -> None:
         """Note that the server has to leave a socket open, or no more."""

@@ -138,6 +138,104 @@ async def test_the_oldest_park_ends_when_there_is_no_more_room(
         connection.give_up("gone")
 
 
+async def test_a_huge_frame_ends_its_own_park_and_not_those_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Was: all that were older ended before."""
+    empties: list[tuple[str, Any]] = [("parked", OrderedDict()), ("sizes", {}), ("parked_bytes", 0)]
+    for attribute, empty in empties:
+        monkeypatch.setattr(registry, attribute, empty)  # without those of other tests
+    parked = [await connected() for _ in range(4)]
+    for _, socket in parked:
+        socket.coming.put_nowait({"type": "websocket.disconnect", "code": 1006})
+        await turns()
+    huge = registry_module.MAX_PARKED_BYTES - 4 * registry_module.PARKED_BYTES
+    await parked[2][0].send(text("x" * huge))
+    assert [left(connection) for connection, _ in parked] == [False] * 4, "there is room for it"
+    await parked[1][0].send(text("y"))
+    assert [left(connection) for connection, _ in parked] == [True, False, False, False], "the oldest"
+    await parked[2][0].send(text("z" * 2 * registry_module.PARKED_BYTES))
+    assert [left(connection) for connection, _ in parked] == [True, False, True, False], "its own"
+    for connection, _ in parked:
+        connection.give_up("gone")
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+async def test_what_a_client_of_requests_has_acknowledged_is_counted_no_more(count: int) -> None:
+    """Was: the count of what is parked only grew, until the parks of others ended for it."""
+    connection, socket = await connected(posts=True)
+    before = registry.parked_bytes
+    socket.coming.put_nowait({"type": "websocket.disconnect", "code": 1006})
+    await turns()
+    for _ in range(3):
+        await connection.send(text("x" * 1000))
+    connection.acknowledged(None, count, 0)
+    assert registry.parked_bytes == before + registry_module.PARKED_BYTES + (3 - count) * 1000
+    connection.give_up("gone")
+    assert registry.parked_bytes == before
+
+
+async def test_a_full_journal_asks_each_time() -> None:
+    """Was: the second time it waited until the client said by itself what it had."""
+    connection, socket = await connected()
+    for asked in (1, 2, 3):
+        await connection.send(text("x"))
+        sending = asyncio.ensure_future(connection.send(text("y" * MAX_BYTES)))
+        await turns()
+        assert not sending.done()
+        assert [control.get("ask") for control in socket.controls].count(True) == asked
+        assert connection.link is not None
+        connection.acknowledged(connection.link, connection.journal.end)
+        await turns()
+        assert sending.done() and not connection.inbound.wide
+        connection.acknowledged(connection.link, connection.journal.end)
+
+
+async def test_what_has_come_since_the_last_answer_is_asked_for_again() -> None:
+    connection, socket = await connected()
+    for payload in ("x", "y"):
+        await connection.send(text(payload))
+    sending = asyncio.ensure_future(connection.send(text("z" * MAX_BYTES)))
+    await turns()
+    assert connection.link is not None
+    connection.acknowledged(connection.link, 1)
+    await turns()
+    assert [control.get("ask") for control in socket.controls].count(True) == 2
+    connection.acknowledged(connection.link, 2)
+    await sending
+
+
+async def test_a_send_that_is_cancelled_leaves_nothing_wide() -> None:
+    """Was: the client might go on to send 1 MiB that nobody read."""
+    connection, _ = await connected()
+    await connection.send(text("x"))
+    sending = asyncio.ensure_future(connection.send(text("y" * MAX_BYTES)))
+    await turns()
+    assert connection.inbound.wide
+    sending.cancel()
+    await asyncio.wait((sending,))
+    assert not connection.inbound.wide and not connection.journal.awaited
+
+
+async def test_nothing_overtakes_what_waits_for_room() -> None:
+    """Was: a small frame of another task went before a large one, which could wait for ever."""
+    connection, socket = await connected()
+    await connection.send(text("first"))
+    waiting = [
+        asyncio.ensure_future(connection.send(text(one))) for one in ("y" * MAX_BYTES, "small", "last")
+    ]
+    await turns()
+    assert connection.link is not None
+    connection.link.let_write()
+    assert not connection.link.writes("now") and not any(sending.done() for sending in waiting)
+    for count in (1, 2, 4):
+        connection.acknowledged(connection.link, count)
+        await turns()
+    assert all(sending.done() for sending in waiting)
+    texts = [message["text"] for message in socket.sent if message["type"] == "websocket.send"]
+    assert [one[:5] for one in texts if not one.startswith("\x10")] == ["first", "yyyyy", "small", "last"]
+
+
 @pytest.mark.parametrize("limit", [1, 2, 3])
 async def test_as_many_may_wait_in_a_place_as_may_be_there(limit: int) -> None:
     here: Counter[Place] = Counter()
