@@ -19,6 +19,7 @@ from compat.fallback import fallback_enabled
 from compat.resume.rules import resume_seconds
 from compat.security.websocket import allowed_hosts
 from compat.settings import DEFAULTS, settings
+from compat.tickets import former_secrets
 
 __all__ = ["CHECKS", "faults", "misspelt", "require_right"]
 
@@ -43,7 +44,7 @@ CHECKS: Mapping[str, Callable[[], object]] = {
     "CHANNEL_THREADS": thread_limit,
     "CHANNEL_UNKNOWN_MESSAGE": partial(unknown_policy, None),
     "DRAIN_SECONDS": partial(settings.seconds, "DRAIN_SECONDS"),
-    "SECRET_KEY_FALLBACKS": settings.former_keys,
+    "SECRET_KEY_FALLBACKS": former_secrets,
 }
 """What reads a setting, and raises ImproperlyConfigured for a wrong value; CHANNEL_LAYERS is checked by the
 layers."""

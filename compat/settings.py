@@ -163,19 +163,6 @@ class Settings:
             raise ImproperlyConfigured(f"{name} must be a number of seconds, 0 or more; found {value!r}")
         return float(value)
 
-    def former_keys(self) -> tuple[Any, ...]:
-        """Return ``SECRET_KEY_FALLBACKS`` without empty ones; raise ImproperlyConfigured for a single text.
-
-        Each of its characters would be a key.
-        """
-        keys = self.kept("SECRET_KEY_FALLBACKS") or ()
-        if isinstance(keys, str | bytes):
-            raise ImproperlyConfigured(
-                f'SECRET_KEY_FALLBACKS must be a list of keys, such as ["the old key"]; found a '
-                f"{type(keys).__name__}"
-            )
-        return tuple(key for key in keys if key)
-
     def all_none(self, names: tuple[str, ...]) -> bool:
         """Return True if all of ``names`` are None; cached as by ``kept``."""
         try:

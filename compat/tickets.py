@@ -19,6 +19,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from compat.exceptions import ImproperlyConfigured
 from compat.names import person_key
 from compat.settings import settings
 
@@ -32,6 +33,7 @@ __all__ = [
     "Refused",
     "Ticket",
     "current_secret",
+    "former_secrets",
     "is_old",
     "place_of",
     "print_of",
@@ -135,6 +137,20 @@ def current_secret() -> object:
     return settings.kept("SECRET_KEY") or _own_secret
 
 
+def former_secrets() -> tuple[Any, ...]:
+    """Return ``SECRET_KEY_FALLBACKS`` without empty ones; raise ImproperlyConfigured for a single text.
+
+    Each of its characters would be a key.
+    """
+    keys = settings.kept("SECRET_KEY_FALLBACKS") or ()
+    if isinstance(keys, str | bytes):
+        raise ImproperlyConfigured(
+            f'SECRET_KEY_FALLBACKS must be a list of keys, such as ["the old key"]; found a '
+            f"{type(keys).__name__}"
+        )
+    return tuple(key for key in keys if key)
+
+
 def _fingerprint(text: str, secret: object) -> bytes:
     """Return a keyed hash of ``text``: tickets do not show who somebody is, or where."""
     return _digest(secret, "fingerprint", text.encode("utf-8", "surrogatepass"))[:PRINT_BYTES]
@@ -185,7 +201,7 @@ def read(text: str) -> tuple[Ticket, object]:
     mac, body = signed[:MAC_BYTES], signed[MAC_BYTES:]
     if len(body) < _FIELDS.size or _encoded(signed) != text:
         raise Refused("invalid")
-    for secret in (current_secret(), *settings.former_keys()):
+    for secret in (current_secret(), *former_secrets()):
         if hmac.compare_digest(mac, _digest(secret, "ticket", body)[:MAC_BYTES]):
             break
     else:

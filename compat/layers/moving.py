@@ -1,8 +1,7 @@
 """Move a fleet from one layer to another, for example to a Redis Cluster, without a divided room.
 
-A process with this layer listens on both, and sends by one of them. A restart with ``send="old"``, then one
-with ``send="new"``, then one with the new layer alone: at any time two kinds of processes run beside each
-other, and each hears all that the other sends, once.
+A process with this layer listens on both, and sends by one. Restart with ``send="old"``, then ``send="new"``,
+then the new layer alone: two kinds of processes run at any time, and each hears what the other sends, once.
 
 A channel has a name on the layer that its process sends by, with a mark (``moving-old``, ``moving-new``), so
 that others know where it is read. When it joins a group, it gets a second name on the other layer, its twin.

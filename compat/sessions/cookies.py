@@ -14,6 +14,7 @@ from typing import Any
 from compat.exceptions import ImproperlyConfigured
 from compat.sessions.base import Data, SessionBase
 from compat.settings import settings
+from compat.tickets import former_secrets
 
 __all__ = ["CookieSession", "SessionStore"]
 
@@ -77,5 +78,5 @@ def _serializer() -> Any:
             "python -c 'import secrets; print(secrets.token_urlsafe(50))', and keep it out of the repository."
         )
     # itsdangerous signs with the last key, and accepts all of them.
-    keys = [*reversed(settings.former_keys()), secret]
+    keys = [*reversed(former_secrets()), secret]
     return URLSafeTimedSerializer(keys, salt=SALT)
