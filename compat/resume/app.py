@@ -198,7 +198,7 @@ async def _made(
             await _turn_away(receive, send, NOT_THERE)
             return None
     place = tickets.place_of(who, path_of(scope), await _home_of(relay))
-    made = ResumableConnection(seconds, place, why, returned)
+    made = ResumableConnection(seconds, place, why, returned, scope.get("path", ""))
     scope[RESUMABLE_KEY] = made
     scope["resume"] = None if why in (None, OF_PAGE) else {"recovered": "", "why": why}
     if returned is not None:

@@ -38,19 +38,26 @@ class ResumableConnection(Parking):
     """One client's connection: ``receive`` and ``send`` for the application, and the link of the moment."""
 
     __slots__ = (
-        *("accepted", "admission", "confirmed", "counted_from", "final", "followed", "grace"),
-        *("id", "inbound", "journal", "link", "loop", "notices", "over", "place", "posts"),
-        *("seconds", "socket", "subprotocol", "told", "why"),
+        *("admission", "confirmed", "counted_from", "followed", "grace"),
+        *("id", "inbound", "journal", "loop", "notices", "over", "place", "posts"),
+        *("seconds", "socket", "subprotocol", "told", "where", "why"),
     )
 
     def __init__(
-        self, seconds: float, place: tickets.Place, why: str | None, returned: Returned | None = None
+        self,
+        seconds: float,
+        place: tickets.Place,
+        why: str | None,
+        returned: Returned | None = None,
+        where: str = "",
     ) -> None:
         super().__init__()
         self.id = secrets.token_bytes(16)
         self.seconds, self.place = seconds, place
         self.why = why
         """Why it replaces another connection of its client; None: it does not."""
+        self.where = where
+        """The path of its URL, for the log; the query string may be a secret."""
         self.loop = asyncio.get_running_loop()
         self.journal = Journal()
         self.inbound = Inbound(self.loop, self)
@@ -58,21 +65,16 @@ class ResumableConnection(Parking):
         """The oldest generation whose ticket is good."""
         self.counted_from = 0
         """The last generation whose link was a socket: what was posted by then has come again there."""
-        self.link: Link | None = None
         self.socket: Socket | None = None  # its consumer's, if that may write frames by itself
         self.posts = False
         """The link is a response, or the last one was."""
         self.grace: Grace | None = None
         """Which tickets are good for posts, if it is."""
-        self.accepted = False
-        """The client has been sent its first ticket."""
         self.subprotocol = PROTOCOL
         self.over = False
         """Nothing more is taken, from either side."""
         self.told = False
         """The application has been given its client's disconnect, or has ended."""
-        self.final: Message | None = None
-        """The close of the application, for a client that was away then."""
         self.notices: Callable[[str], None] | None = None
         """What tells the consumer that it is parked or resumed (``compat.engine.connection``)."""
         self.admission: Admission | None = None
@@ -264,30 +266,6 @@ class ResumableConnection(Parking):
         link.tell(control("pong"))
         self.renew()
 
-    def ended(self, link: Link | None, code: int, *, goodbye: bool) -> None:
-        """A link is no more; see ``link.Owner``."""
-        if link is not self.link:
-            return
-        if link is not None:
-            link.take_over()
-        self.link = None
-        pauses = link is not None and link.paused
-        if not pauses:
-            self.watch_nobody()
-        if self.final is not None:
-            closed = self.final.get("code", NORMAL)
-            self.put_disconnect(closed)
-            goodbye = goodbye or code == closed  # otherwise it may not have been told
-        elif goodbye or not self.accepted:
-            goodbye = True
-            self.put_disconnect(code if self.accepted else LOST)
-        if goodbye:
-            self.forget()
-        elif pauses:
-            self.pause()
-        else:
-            self.park()
-
     # Resumed
 
     def why_not(self, generation: int, received: int) -> str | None:
@@ -296,6 +274,8 @@ class ResumableConnection(Parking):
             return "used"
         if not self.journal.begin <= received <= self.journal.end:
             return "position"
+        if self.said and received == self.journal.end:
+            return "gone"  # it has had the close too, which came after all that
         return self._why_gone()
 
     def why_no_post(self, generation: int) -> str | None:

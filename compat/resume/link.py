@@ -9,6 +9,7 @@ from typing import Any
 from compat.engine.mailbox import settle
 from compat.engine.parts import bursts_of
 from compat.engine.reader import Interruptible, holds_closes_back
+from compat.engine.refusal import shown
 from compat.engine.scheduler import turn
 from compat.resume.journal import payload_of, size_of
 from compat.resume.outward import Outward
@@ -174,7 +175,7 @@ class Link(Outward):
         self._end(code, goodbye=self.goodbye or last)
 
     async def _refuse(self, error: Malformed) -> None:
-        log.warning("a client's connection is closed with %d: %s", MALFORMED, error)
+        log.warning("a client of %s is closed with %d: %s", shown(self.owner.where), MALFORMED, error)
         closed = self.close({"type": "websocket.close", "code": MALFORMED, "reason": str(error)})
         await asyncio.wait((closed,), timeout=CLOSE_TIMEOUT_S)
         self._end(MALFORMED, goodbye=True)
@@ -206,10 +207,14 @@ class Link(Outward):
         elif kind == "presence":
             self.owner.watch_people(self, members)
         elif kind == "bye":
-            self.goodbye = True
+            self.bye()
         elif kind == "pause" and self.after_close is None and self.owner.may_pause():
             self.paused = True
             self.close({"type": "websocket.close", "code": COME_BACK, "reason": PAUSED})
+
+    def bye(self) -> None:
+        """The client has said that it does not come back."""
+        self.goodbye = True
 
     def drop(self, code: int, reason: str = "") -> None:
         """Close the socket with ``code`` at once; what waits for it is not sent any more."""

@@ -19,6 +19,8 @@ class Owner(Protocol):
     """The connection of a link."""
 
     journal: Journal
+    where: str
+    """The path of its URL, for the log."""
     over: bool
     """Nothing more is sent."""
     socket: Socket | None

@@ -15,20 +15,22 @@ from compat.types import Message
 
 __all__ = ["LOST", "SERVICE_RESTART", "Parking"]
 
-LOST, SERVICE_RESTART = 1006, 1012
+NORMAL, LOST, SERVICE_RESTART = 1000, 1006, 1012
 PAUSE_S = 10.0
 """How long a client that has said ``pause`` may take to come back before it counts as away."""
 MAX_UNTOLD = 12
 """Control frames that are kept for it; when they are more, it counts as away at once."""
 
+CLOSED_S = 60.0
+"""How long frames are kept for a client that has been closed: its link may have been dead."""
+
 
 class Parking(Telling):
     """Base of ``ResumableConnection``."""
 
-    __slots__ = ("park_timer", "untold")
+    __slots__ = ("accepted", "final", "link", "park_timer", "said", "untold")
 
     loop: asyncio.AbstractEventLoop
-    link: Link | None
     journal: Journal
     admission: Admission | None
     notices: Callable[[str], None] | None
@@ -38,16 +40,19 @@ class Parking(Telling):
 
     def __init__(self) -> None:
         super().__init__()
+        self.link: Link | None = None
+        self.accepted = False
+        """The client has been sent its first ticket."""
+        self.final: Message | None = None
+        """The close of the application, for a client that was away, or has not got what came before."""
+        self.said = False
+        """That close has been written to a link, behind all frames."""
         self.park_timer: asyncio.TimerHandle | None = None
         self.untold: list[Message] | None = None
         """The control frames for a client that has said ``pause``; None: it has not."""
 
     def put_disconnect(self, code: int) -> None:
         """Tell the application, once, that its client has left for good."""
-        raise NotImplementedError
-
-    def ended(self, link: Link | None, code: int, *, goodbye: bool) -> None:
-        """A link is no more."""
         raise NotImplementedError
 
     @property
@@ -60,10 +65,37 @@ class Parking(Telling):
         """The server's protocol of the link, if frames can be batched for it, else None."""
         return self.link and self.link.protocol
 
+    def ended(self, link: Link | None, code: int, *, goodbye: bool) -> None:
+        """A link is no more; see ``link.Owner``."""
+        if link is not self.link:
+            return
+        if link is not None:
+            link.take_over()
+        self.link = None
+        pauses = link is not None and link.paused
+        if not pauses:
+            self.watch_nobody()
+        if self.final is not None:
+            closed = self.final.get("code", NORMAL)
+            self.put_disconnect(closed)
+            self.said = link is not None and code == closed
+            if link is not None and self.said:  # servers give our own code, even if the link was dead
+                goodbye = link.goodbye or self.journal.begin == self.journal.end
+        elif goodbye or not self.accepted:
+            goodbye = True
+            self.put_disconnect(code if self.accepted else LOST)
+        if goodbye:
+            self.forget()
+        elif pauses:
+            self.pause()
+        else:
+            self.park()
+
     def park(self) -> None:
         """Wait for the client."""
         registry.park(self)
-        self.park_timer = self.loop.call_later(self.seconds, self.give_up, "gone")
+        seconds = min(self.seconds, CLOSED_S) if self.said else self.seconds
+        self.park_timer = self.loop.call_later(seconds, self.give_up, "gone")
         self.journal.look_again()  # nobody reads now
         if registry.stopping:
             self.stop()

@@ -177,6 +177,8 @@ def _control(connection: ResumableConnection, generation: int, members: dict[str
         code: Any = members.get("code")
         link = connection.link
         own = isinstance(code, int) and code in OF_A_PAGE
+        if link is not None:
+            link.bye()
         connection.ended(link, code if own else NORMAL, goodbye=True)
         if link is not None:
             link.drop(NORMAL)

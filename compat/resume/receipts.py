@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from compat.engine.refusal import shown
 from compat.resume.journal import Payload
 from compat.resume.wire import control
 
@@ -79,6 +80,7 @@ async def _add_in_turn(connection: ResumableConnection, payload: Payload, size: 
             continue
         await asyncio.wait((room,), timeout=UNREAD_S)
         if link is not None and not room.done() and link is connection.link:
-            log.warning("a client has acknowledged nothing for %g s: its link is dropped", UNREAD_S)
+            where = shown(connection.where)
+            log.warning("a client of %s has acknowledged nothing for %g s: its link ends", where, UNREAD_S)
             connection.ended(link, LOST, goodbye=False)
             link.drop(TRY_AGAIN_LATER)

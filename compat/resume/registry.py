@@ -80,15 +80,20 @@ class Registry:
         """Count a connection as parked."""
         self.parked[connection.id] = connection
         self.sizes[connection.id] = 0
+        if connection.told:  # only its last frames are kept: it makes room before any that waits
+            self.parked.move_to_end(connection.id, last=False)
         self.grow(connection, connection.journal.count() + PARKED_BYTES)
-        crowded = None if connection.admission is None else connection.admission.pause()
+        if connection.told or connection.admission is None:
+            return
+        crowded = connection.admission.pause()
         if crowded is not None:
             self._end_oldest_of(crowded)
 
     def _end_oldest_of(self, place: Place) -> None:
         """End the longest park of those who have as many connections that wait as they may have here."""
         for connection in tuple(self.parked.values()):
-            if connection.admission is not None and place in connection.admission.places:
+            its_own = connection.admission
+            if its_own is not None and place in its_own.places and not connection.told:
                 self._end(connection)
                 return
 
@@ -173,7 +178,7 @@ class Registry:
         """Return how many connections are live and parked, and what came of the returns so far."""
         return {
             "live": len(self.connections) - len(self.parked),
-            "parked": len(self.parked),
+            "parked": sum(not connection.told for connection in tuple(self.parked.values())),
             "resumed": self.resumed,
             "groups": self.rejoined,
             "lost": dict(self.lost),

@@ -166,6 +166,7 @@ async def test_a_malformed_control_frame_is_closed_with_4400(place: Place, flavo
     await client.write(MARK + frame)
     assert await client.closed() == MALFORMED
     assert await place.code(who) == MALFORMED
+    assert f"a client of '/{flavour}/' is closed with {MALFORMED}" in place.server.log(), "without its query"
     assert await client.back() == "", "that was its end"
     await client.leave()
 

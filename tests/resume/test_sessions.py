@@ -483,6 +483,44 @@ async def test_S15_an_end_while_away_is_told_on_return(place: Place, flavour: st
     await client.leave()
 
 
+@pytest.mark.parametrize("flavour", BOTH)
+async def test_S15_the_last_frames_and_the_close_are_not_lost_with_a_dead_link(
+    place: Place, flavour: str
+) -> None:
+    who = name("last")
+    with Proxy(place.server.port) as proxy:
+        client = await place.client(flavour, who).open(to=Address(proxy.port))
+        await client.send("count 0 2")
+        assert await client.numbers(2) == [0, 1]
+        proxy.hold()  # nothing passes any more, and nobody is told
+        parked = (await place.resumable())["parked"]
+        await place.tell(who, "count 2 4")
+        await place.tell(who, "close 4003")
+        assert await place.code(who) == 4003, "the application is told at once"
+        assert (await place.resumable())["parked"] == parked, "no consumer waits"
+        for count in (2, 3):  # the second time it has had one of the frames, but not the close
+            await client.present(to=place.server, received=count)
+            assert client.recovered == "all"
+            assert await client.closed() == 4003
+            assert await client.numbers(4 - count) == list(range(count, 4))
+        assert await client.back(to=place.server, received=4) == "", "it has had all, and so the close"
+        assert client.why == "gone"
+    await client.leave()
+
+
+async def test_S15_nothing_is_kept_of_a_client_that_has_acknowledged_all(place: Place) -> None:
+    who = name("had")
+    client = await place.open("async", who)
+    await client.send("count 0 2")
+    assert await client.numbers(2) == [0, 1]
+    await client.ack()
+    await client.pong()
+    await place.tell(who, "close 4003")
+    assert await client.closed() == 4003
+    assert await client.back() == "" and client.why == "gone"
+    await client.leave()
+
+
 async def test_S16_the_consumers_own_subprotocol_and_ours_hidden(place: Place) -> None:
     client = await place.open("async", name("chat"), protocols=["chat.v1", "chat.v2"])
     for _ in range(2):

@@ -13,7 +13,7 @@ import pytest
 
 from compat import tickets
 from compat.engine.limits import Admission, Place
-from compat.resume import receipts
+from compat.resume import parking, receipts
 from compat.resume import registry as registry_module
 from compat.resume.connection import ResumableConnection
 from compat.resume.inbound import ACK_BYTES, ACK_FRAMES, MAX_FRAMES
@@ -135,6 +135,34 @@ async def test_the_oldest_park_ends_when_there_is_no_more_room(
         4 - room
     )
     for connection, _ in parked:
+        connection.give_up("gone")
+
+
+async def test_a_connection_that_is_closed_makes_room_before_any_that_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    empties: list[tuple[str, Any]] = [("parked", OrderedDict()), ("sizes", {}), ("parked_bytes", 0)]
+    for attribute, empty in empties:
+        monkeypatch.setattr(registry, attribute, empty)  # without those of other tests
+    monkeypatch.setattr(registry_module, "MAX_PARKED_BYTES", 2 * registry_module.PARKED_BYTES + 100)
+    before = registry.counts()["live"]
+    waits, closed, comes = [await connected() for _ in range(3)]
+    waits[1].coming.put_nowait({"type": "websocket.disconnect", "code": 1006})
+    await turns()
+    await closed[0].send(text("the last one"))
+    await closed[0].send({"type": "websocket.close", "code": 4001})
+    closed[1].coming.put_nowait({"type": "websocket.disconnect", "code": 4001})  # as servers say at once
+    await turns()
+    assert [left(connection) for connection, _ in (waits, closed)] == [False, False]
+    counts = registry.counts()
+    assert (counts["live"], counts["parked"]) == (before + 1, 1), "the closed one is none of them"
+    timer = closed[0].park_timer
+    assert timer is not None and timer.when() - asyncio.get_running_loop().time() <= parking.CLOSED_S
+    assert [closed[0].why_not(0, count) for count in (0, 1)] == [None, "gone"]
+    comes[1].coming.put_nowait({"type": "websocket.disconnect", "code": 1006})
+    await turns()
+    assert [left(connection) for connection, _ in (waits, closed, comes)] == [False, True, False]
+    for connection, _ in (waits, comes):
         connection.give_up("gone")
 
 

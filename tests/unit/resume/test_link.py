@@ -15,6 +15,7 @@ from compat.types import Message
 class Owner:
     """A connection that only has a journal."""
 
+    where = "/ws/"
     over = False
     socket: Socket | None = None
 
