@@ -34,6 +34,13 @@ def left(connection: ResumableConnection) -> bool:
     return connection.id not in registry.connections and connection.id not in registry.parked
 
 
+def without_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take out of the registry what other tests have parked."""
+    empties: list[tuple[str, Any]] = [("parked", OrderedDict()), ("sizes", {}), ("parked_bytes", 0)]
+    for attribute, empty in empties:
+        monkeypatch.setattr(registry, attribute, empty)
+
+
 async def test_a_close_on_a_stuck_link_reaches_the_client_on_its_next_one() -> None:
     connection, stuck = await connected()
     stuck.stick()
@@ -122,9 +129,7 @@ async def test_a_send_that_waited_when_the_client_left_is_not_counted() -> None:
 async def test_the_oldest_park_ends_when_there_is_no_more_room(
     monkeypatch: pytest.MonkeyPatch, room: int
 ) -> None:
-    empties: list[tuple[str, Any]] = [("parked", OrderedDict()), ("sizes", {}), ("parked_bytes", 0)]
-    for attribute, empty in empties:
-        monkeypatch.setattr(registry, attribute, empty)  # without those of other tests
+    without_others(monkeypatch)
     monkeypatch.setattr(registry_module, "MAX_PARKED_BYTES", room * registry_module.PARKED_BYTES)
     parked = [await connected() for _ in range(4)]
     for _, socket in parked:
@@ -141,9 +146,7 @@ async def test_the_oldest_park_ends_when_there_is_no_more_room(
 async def test_a_connection_that_is_closed_makes_room_before_any_that_waits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    empties: list[tuple[str, Any]] = [("parked", OrderedDict()), ("sizes", {}), ("parked_bytes", 0)]
-    for attribute, empty in empties:
-        monkeypatch.setattr(registry, attribute, empty)  # without those of other tests
+    without_others(monkeypatch)
     monkeypatch.setattr(registry_module, "MAX_PARKED_BYTES", 2 * registry_module.PARKED_BYTES + 100)
     before = registry.counts()["live"]
     waits, closed, comes = [await connected() for _ in range(3)]
@@ -170,9 +173,7 @@ async def test_a_huge_frame_ends_its_own_park_and_not_those_of_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Was: all that were older ended before."""
-    empties: list[tuple[str, Any]] = [("parked", OrderedDict()), ("sizes", {}), ("parked_bytes", 0)]
-    for attribute, empty in empties:
-        monkeypatch.setattr(registry, attribute, empty)  # without those of other tests
+    without_others(monkeypatch)
     parked = [await connected() for _ in range(4)]
     for _, socket in parked:
         socket.coming.put_nowait({"type": "websocket.disconnect", "code": 1006})
