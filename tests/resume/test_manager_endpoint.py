@@ -11,6 +11,7 @@ from fastapi import FastAPI, WebSocket
 
 import compat.client
 from compat.client import Client
+from compat.layers import unregister_channel_layer
 from compat.manager import ConnectionManager, WSConfig, status_router
 from compat.metrics import resumable
 from compat.resume import Resumable
@@ -50,6 +51,7 @@ def server(manager: ConnectionManager) -> Iterator[LiveServer]:
     with LiveServer(app) as server:
         yield server
     ended.clear()
+    unregister_channel_layer("default")  # the manager has made it
 
 
 async def test_S6_the_endpoint_goes_on_over_a_cut(server: LiveServer, manager: ConnectionManager) -> None:
