@@ -20,7 +20,7 @@ from compat.resume.histories import Followed, Returned
 from compat.resume.inbound import Inbound
 from compat.resume.journal import Journal, payload_of, size_of
 from compat.resume.link import REPLACED, TAKEN_OVER, Link
-from compat.resume.parking import LOST, SERVICE_RESTART, Parking
+from compat.resume.parking import LOST, NORMAL, SERVICE_RESTART, Parking
 from compat.resume.posts import Grace
 from compat.resume.registry import registry
 from compat.resume.wire import PROTOCOL, control
@@ -30,7 +30,6 @@ __all__ = ["ResumableConnection"]
 
 log = logging.getLogger("compat.resume")
 
-NORMAL = 1000
 CLOSE_TIMEOUT_S = 2.0
 
 

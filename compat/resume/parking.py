@@ -13,14 +13,13 @@ from compat.resume.registry import registry
 from compat.resume.telling import Telling
 from compat.types import Message
 
-__all__ = ["LOST", "SERVICE_RESTART", "Parking"]
+__all__ = ["LOST", "NORMAL", "SERVICE_RESTART", "Parking"]
 
 NORMAL, LOST, SERVICE_RESTART = 1000, 1006, 1012
 PAUSE_S = 10.0
 """How long a client that has said ``pause`` may take to come back before it counts as away."""
 MAX_UNTOLD = 12
 """Control frames that are kept for it; when they are more, it counts as away at once."""
-
 CLOSED_S = 60.0
 """How long frames are kept for a client that has been closed: its link may have been dead."""
 
@@ -93,9 +92,9 @@ class Parking(Telling):
 
     def park(self) -> None:
         """Wait for the client."""
-        registry.park(self)
         seconds = min(self.seconds, CLOSED_S) if self.said else self.seconds
         self.park_timer = self.loop.call_later(seconds, self.give_up, "gone")
+        registry.park(self)  # which may end it at once, and so the timer
         self.journal.look_again()  # nobody reads now
         if registry.stopping:
             self.stop()

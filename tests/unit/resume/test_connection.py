@@ -169,6 +169,23 @@ async def test_a_connection_that_is_closed_makes_room_before_any_that_waits(
         connection.give_up("gone")
 
 
+async def test_a_closed_connection_for_which_there_is_no_room_is_held_by_no_timer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    without_others(monkeypatch)
+    monkeypatch.setattr(registry_module, "MAX_PARKED_BYTES", registry_module.PARKED_BYTES)
+    waits, closed = [await connected() for _ in range(2)]
+    waits[1].coming.put_nowait({"type": "websocket.disconnect", "code": 1006})
+    await turns()
+    await closed[0].send(text("the last one"))
+    await closed[0].send({"type": "websocket.close", "code": 4001})
+    closed[1].coming.put_nowait({"type": "websocket.disconnect", "code": 4001})
+    await turns()
+    assert [left(connection) for connection, _ in (waits, closed)] == [False, True]
+    assert closed[0].park_timer is None
+    waits[0].give_up("gone")
+
+
 async def test_a_huge_frame_ends_its_own_park_and_not_those_of_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
