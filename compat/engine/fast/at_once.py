@@ -19,9 +19,11 @@ from compat.engine.fast.framing import framed_of, write_made
 from compat.engine.fast.made_once import Judgement, is_plain, is_watched, made_first, methods_of, only_frame
 from compat.engine.fast.write_batching import MAX_BYTES, MAX_HANDLER_S, QUICK, Pace, Recorder, one_write
 from compat.engine.stepping import OVER, awaiting
+from compat.tracing import TRACE_KEY
 from compat.types import Message
 
 if TYPE_CHECKING:
+    from compat.engine.connection import Connection
     from compat.engine.fast.reading import FastInbox
     from compat.engine.socket import Socket
 
@@ -37,22 +39,37 @@ class AtOnce:
     ``queued``: what is sent goes into a queue, as in tests, and not to a server.
     """
 
-    __slots__ = ("cls", "consumer", "kind", "methods", "name", "pace", "queued", "reached")
+    __slots__ = (
+        *("cls", "consumer", "kind", "methods", "name", "pace", "queued", "reached"),
+        *("same", "timing", "traced"),
+    )
 
     def __init__(
-        self, consumer: Any, kind: object, name: str, pace: Pace, judgement: Judgement, *, queued: bool
+        self,
+        connection: Connection,
+        kind: object,
+        name: str,
+        pace: Pace,
+        judgement: Judgement,
+        *,
+        queued: bool,
     ) -> None:
-        self.consumer = consumer
+        self.consumer: Any = connection.consumer
+        self.timing = connection.timing
+        self.traced = connection.tracing is not None
+        """A message that carries a trace is the task's."""
         self.kind = kind
         """The type of the messages."""
         self.name = name
         """Their handler, which ``only_sends``."""
         self.pace = pace
         self.queued = queued
-        self.cls = type(consumer)
+        self.cls = type(self.consumer)
         self.reached = judgement.reached
-        self.methods = judgement.methods if judgement.same and not queued else None
-        """All that the handler reaches, if it sends the same for each consumer of the class."""
+        self.methods = judgement.methods
+        """All that the handler reaches."""
+        self.same = judgement.same and not queued and self.timing is None  # what is measured runs
+        """It sends the same for each consumer of the class."""
 
     def handles(self, inbox: FastInbox) -> bool:
         """Handle what waits in ``inbox``; return False if its task has to look, or to go on.
@@ -68,8 +85,11 @@ class AtOnce:
         if type(consumer) is not self.cls or not self.reached.isdisjoint(vars(consumer)):
             return False
         try:
-            if self.methods is not None and self._sends_made(inbox, socket):
+            if self.same and self._sends_made(inbox, socket):
                 return True
+            if methods_of(self.cls, self.name) != self.methods:  # it may do anything now
+                inbox.handle_by(None)
+                return False
             before = logs.enter(consumer, inbox.channel)
             try:
                 return self._handles(inbox, framed)
@@ -125,6 +145,8 @@ class AtOnce:
     def _handle(self, inbox: FastInbox, now: float) -> float:
         """Handle the next message, and return the time after that; 0 if its task has to."""
         copies: Any = inbox.events[0][2]
+        if self.traced and TRACE_KEY in inbox.events[0][1]:
+            return 0.0
         message = inbox.take_event(self.kind, now)
         if message is None:
             return 0.0
@@ -133,6 +155,8 @@ class AtOnce:
         handling = getattr(self.consumer, self.name)(message)
         if handling.__class__ is not CoroutineType:
             handling = awaiting(handling)
+        if self.timing is not None:
+            handling = self.timing.timed(handling, message)
         if recorder is None:
             waits_for = stepper.step(handling)
         else:
@@ -152,9 +176,9 @@ class AtOnce:
     def _recorder(self, copies: Any, message: Message) -> Recorder | None:
         """Return what notes what is sent now, if others may send the same."""
         socket, cls = self.consumer._socket, self.cls
-        if self.methods is None or copies.__class__ is not Copies or cls in copies.made or socket.closed:
+        if not self.same or copies.__class__ is not Copies or cls in copies.made or socket.closed:
             return None
-        if methods_of(cls, self.name) != self.methods or is_watched():
+        if is_watched():
             return None
         if not is_plain(message):
             copies.keep(cls, None)

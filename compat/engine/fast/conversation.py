@@ -130,22 +130,23 @@ def converse(connection: Connection) -> Generator[Any, Any, None]:
             name = None if handlers is None else handlers.get(message.get("type"))
             if name is not judged and not inbox.turn:
                 judged, at_once = name, None
-                if timing is None and tracing is None and reader is not NO_STEPS and name is not None:
+                traced = tracing is not None and tracing.sampled
+                if not traced and reader is not NO_STEPS and name is not None:
                     send = connection.socket.raw_send
                     found = judge(consumer, name)
                     if found is not None and is_servers_own(send):
                         queued = isinstance(getattr(send, "__self__", None), asyncio.Queue)
-                        at_once = AtOnce(consumer, message["type"], name, pace, found, queued=queued)
+                        at_once = AtOnce(connection, message["type"], name, pace, found, queued=queued)
                 inbox.handle_by(at_once)
             if inbox.begun is not None:
-                handling = inbox.begun
+                handling = awaiting(inbox.begun)  # it is measured there
                 inbox.go_on_with(None)
             else:
                 handling = dispatch(message) if name is None else getattr(consumer, name)(message)
-            if handling.__class__ is not CoroutineType:
-                handling = awaiting(handling)
-            if timing is not None:
-                handling = timing.timed(handling, message)
+                if handling.__class__ is not CoroutineType:
+                    handling = awaiting(handling)
+                if timing is not None:
+                    handling = timing.timed(handling, message)
             if tracing is not None and (tracing.sampled or TRACE_KEY in message):
                 handling = tracing.traced(handling, message)
             if inbox.ended and connection.scope is not None:

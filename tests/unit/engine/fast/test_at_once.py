@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from compat import logs, metrics
+from compat import logs, metrics, timings
 from compat.engine.fast.at_once import AtOnce
 from compat.engine.inbox import Inbox
 from compat.engine.stepping import OVER, Stepper
@@ -118,6 +118,48 @@ async def test_one_that_waits_with_its_second_frame(layer: InMemoryChannelLayer,
     await until_async(lambda: at_once[-1:] == [False], "the handler waits")
     await tell(layer, 2)
     assert [await client.receive_from() for _ in range(3)] == ["first", "second", "2"]
+    await client.disconnect()
+
+
+async def test_a_handler_that_is_replaced_runs_in_the_task(
+    layer: InMemoryChannelLayer, at_once: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By one that may do anything: was run where the one before it was known to do no harm."""
+    client = await opened(layer, at_once)
+    tasks: list[Any] = []
+
+    async def replaced(self: Any, event: Message) -> None:
+        tasks.append(asyncio.current_task())
+        await self.send(text_data="replaced")
+
+    monkeypatch.setattr(Room, "chat_message", replaced)
+    for _ in range(3):
+        await tell(layer, "x")
+        assert await client.receive_from(timeout=20) == "replaced"
+    assert len(tasks) == 3 and set(tasks) == {client.future}
+    await client.disconnect()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+async def test_handlers_that_are_measured_are_run_without_the_task_too(
+    layer: InMemoryChannelLayer, at_once: list[bool], monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    monkeypatch.setattr(timings, "_watched", True)
+    monkeypatch.setattr(timings, "_classes", {})
+    client = await opened(layer, at_once)
+    measured = timings._classes[f"{__name__}.Room"].handlers
+    before = sum(measured.counts)
+    await tell(layer, *range(count))
+    assert [await client.receive_from() for _ in range(count)] == [str(number) for number in range(count)]
+    assert at_once and all(at_once)
+    hold_back(client, 1)
+    await tell(layer, *range(3))
+    await until_async(lambda: at_once[-1:] == [False], "a handler waits, and the task goes on with it")
+    assert [await client.receive_from() for _ in range(3)] == ["0", "1", "2"]
+    hold_back(client, 0)
+    await tell(layer, "last")
+    assert await client.receive_from() == '"last"'
+    assert sum(measured.counts) == before + count + 4, "each once"
     await client.disconnect()
 
 
