@@ -12,8 +12,8 @@ the check fails.
     bridge          runs many sync consumers in one thread     instead of ``engine.threads``
 
 The other parts need ``scheduling``. The module ``conversation`` is the loop of ``reading``, and
-``at_once`` belongs to it; ``forgetting`` belongs to ``framing``; ``handling``, ``pool``, ``sync_inbox`` and
-``thread_locals`` belong to ``bridge``.
+``at_once`` belongs to it; ``forgetting`` belongs to ``framing``; ``handling``, ``pool``, ``sync_inbox``,
+``thread_locals``, ``unsent`` and ``workers`` belong to ``bridge``.
 """
 
 from __future__ import annotations

@@ -21,8 +21,10 @@ from compat.engine.cursors import Progress
 from compat.engine.fast import framing
 from compat.engine.fast.forgetting import forget_handshake
 from compat.engine.fast.handling import MAX_UNSENT, Handling
-from compat.engine.fast.pool import Worker, pool_of
+from compat.engine.fast.pool import pool_of
 from compat.engine.fast.sync_inbox import SyncInbox
+from compat.engine.fast.unsent import kept
+from compat.engine.fast.workers import Worker
 from compat.engine.mailbox import settle
 from compat.engine.reader import TaskReader
 from compat.engine.scheduler import Scheduler
@@ -226,26 +228,26 @@ class Bridge(Handling):
     # In worker threads
 
     def emit(self, message: Message) -> None:
-        """Queue an ASGI message to the client, from any thread; block while ``MAX_UNSENT`` messages wait.
+        """Queue a copy of an ASGI message to the client, from any thread; block while ``MAX_UNSENT`` wait.
 
         Raises RuntimeError in a thread that runs an event loop, because it would block that loop.
         """
         require_own_thread()
         socket, out = self.socket, self.out
+        if len(out) >= MAX_UNSENT:  # not behind the last one: a handler that sends once has its thread back
+            worker = self.worker if threading.get_ident() == self.home else None
+            with contextlib.nullcontext() if worker is None else self.pool.step_aside(worker):
+                self._wait_for_room()
         if (socket.closed or message["type"] != "websocket.send") and not socket.admit(message):
             return
-        out.append(message)
+        out.append(kept(message))
         if self.closing and PLACE in message:
             message[PLACE].cancel()  # nobody takes it any more
         if not self.touched:
             self._touch()
         worker = self.worker
-        if worker is None or worker.slow:
+        if worker is None or worker.slow or len(out) >= MAX_UNSENT:
             self.pool.flush_soon()
-        if len(out) >= MAX_UNSENT:
-            worker = self.worker if threading.get_ident() == self.home else None
-            with contextlib.nullcontext() if worker is None else self.pool.step_aside(worker):
-                self._wait_for_room()
 
     def _wait_for_room(self) -> None:
         while len(self.out) >= MAX_UNSENT and not self.closing:

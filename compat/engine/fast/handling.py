@@ -12,9 +12,10 @@ from compat.clock import steady
 from compat.engine.contracts import SyncHandlers
 from compat.engine.fast.framing import MOST_AT_ONCE
 from compat.engine.fast.made_once import Judgement, judge
-from compat.engine.fast.pool import TICK_S, Pool, Worker
+from compat.engine.fast.pool import TICK_S, Pool
 from compat.engine.fast.thread_locals import enter
 from compat.engine.fast.unsent import Unsent
+from compat.engine.fast.workers import Worker
 from compat.engine.inbox import Inbox
 from compat.engine.socket import Socket
 from compat.engine.threads import guarded

@@ -19,21 +19,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any
 
 from asgiref.sync import sync_to_async
 
 from compat.clock import steady
 from compat.engine.fast.thread_locals import Home
+from compat.engine.fast.workers import Place, Runnable, Worker
 from compat.engine.scheduler import made_for
 from compat.engine.shielding import begun
 from compat.engine.threads import executor, own_threads, thread_limit
+from compat.metrics import Throttle
 
-__all__ = ["TICK_S", "Pool", "Worker", "pool_of"]
+__all__ = ["TICK_S", "Pool", "pool_of"]
 
 TICK_S = 0.001
 """Seconds after which a handler counts as stuck and another worker takes the queue."""
@@ -47,46 +50,12 @@ SLICE_S = 0.001
 PARK_S = 0.005
 """Seconds that a worker without work stays parked before it leaves its thread."""
 
+NO_THREAD_S = 0.1
+"""Seconds until a thread is tried again, after the system has given none."""
 
-class Runnable(Protocol):
-    """The methods of a connection that the pool calls."""
+log = logging.getLogger("compat.consumer")
 
-    def run_next(self, worker: Worker) -> None:
-        """Handle one message, and release the token; called in a worker thread."""
-
-    def kind(self) -> Any:
-        """Return a key for the handler that runs, under which the pool remembers that it is slow, or None."""
-
-    def wake(self) -> None:
-        """Wake the connection's task, to send frames or to end; called on the event loop."""
-
-
-class Place(Protocol):
-    """The place for a client's frame in its inbox."""
-
-    def free_frame(self) -> None:
-        """Have the reader of the socket bring the next frame; called on the event loop."""
-
-
-class Worker:
-    """The state of one worker thread, which the event loop reads."""
-
-    __slots__ = ("bell", "connection", "seen", "slow", "turns")
-
-    def __init__(self) -> None:
-        self.bell = threading.Lock()
-        """Held by this worker; the loop releases it to wake the parked worker."""
-        self.bell.acquire()
-        self.turns = 0
-        self.seen = -1
-        """The value of ``turns`` at the last tick; if it is unchanged at the next one, a handler is stuck."""
-        self.slow = False
-        self.connection: Runnable | None = None
-        """The connection whose handler it runs, or None."""
-
-    def go_on(self) -> None:
-        """Note that a handler begins here: this worker is not stuck."""
-        self.turns += 1
+_throttle = Throttle()
 
 
 class Pool:
@@ -114,6 +83,8 @@ class Pool:
         """A worker without work that waits ``PARK_S`` for more, or None."""
         self.aside = 0
         """How many workers wait ``aside`` for their clients."""
+        self.barren_until = 0.0
+        """Until then no thread is asked for: there was none."""
         self.tasks: set[asyncio.Task[None]] = set()
         self.slow_kinds: set[Any] = set()
         self.kicked = self.flushing = self.ticking = False
@@ -141,6 +112,8 @@ class Pool:
             with self.lock:
                 if not self.ready or len(self.active) >= self.size:
                     break
+                if self.parked is None and steady() < self.barren_until:
+                    break
                 parked, self.parked = self.parked, None
                 worker = parked or Worker()
                 worker.slow, worker.seen = False, -1
@@ -155,7 +128,19 @@ class Pool:
         enter = sync_to_async(self._work, thread_sensitive=False, executor=self.threads())
         task = begun(self.loop, enter(worker))
         self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        task.add_done_callback(lambda task: self._left(worker, task))
+
+    def _left(self, worker: Worker, task: asyncio.Task[None]) -> None:
+        """A worker has left its thread, or has got none: what waits for it is tried again later."""
+        self.tasks.discard(task)
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        with self.lock:
+            self.active.discard(worker)
+        if count := _throttle.due(type(error)):
+            log.error("a worker of sync handlers has no thread (%d times): %r", count, error)
+        self.barren_until = steady() + NO_THREAD_S
+        self.loop.call_later(NO_THREAD_S, self._kick)
 
     def threads(self) -> ThreadPoolExecutor:
         """Return where a worker or a call gets its thread: outside the pool while others hold its threads."""

@@ -10,7 +10,16 @@ from compat.engine.fast.framing import is_open, write_frames
 from compat.engine.socket import Socket
 from compat.types import Message
 
-__all__ = ["Unsent"]
+__all__ = ["Unsent", "kept"]
+
+
+def kept(message: Message) -> Message:
+    """Return a copy of ``message``: its handler may change it, or its buffer, when it has been sent."""
+    copy = dict(message)
+    data = copy.get("bytes")
+    if data is not None and type(data) is not bytes:
+        copy["bytes"] = bytes(data)
+    return copy
 
 
 class Unsent:

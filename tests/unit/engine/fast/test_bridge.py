@@ -18,7 +18,8 @@ from asgiref.sync import async_to_sync, sync_to_async
 from compat.consumer import SyncConsumer
 from compat.engine.fast import pool as pool_module
 from compat.engine.fast.handling import MAX_UNSENT
-from compat.engine.fast.pool import TICK_S, Worker, pool_of
+from compat.engine.fast.pool import TICK_S, pool_of
+from compat.engine.fast.workers import Worker
 from compat.engine.threads import executor, thread_limit
 from compat.exceptions import ImproperlyConfigured, StopConsumer
 from compat.generic.websocket import WebsocketConsumer
@@ -262,7 +263,7 @@ async def test_a_handler_waits_for_a_client_that_does_not_read() -> None:
     await client.send_to(text_data="x")
     await until_async(lambda: len(sent) >= MAX_UNSENT - 1, "the handler has filled its queue")
     other = await Conversation(app).open()  # others are served meanwhile
-    assert len(sent) <= MAX_UNSENT
+    assert len(sent) <= MAX_UNSENT + 1  # the server has one
     reading.set()
     assert [await client.receive_from(timeout=20) for _ in range(500)] == [str(n) for n in range(500)]
     await closed([client, other])
@@ -309,6 +310,83 @@ async def test_clients_that_do_not_read_hold_no_others_up(
     for client in clients:
         assert [await client.receive_from(timeout=20) for _ in range(3 * MAX_UNSENT)]
         assert await client.receive_from(timeout=20) == "page"
+    await closed(clients)
+
+
+@pytest.mark.parametrize("more", [0, 1, 2])
+async def test_a_handler_that_sends_once_waits_for_no_client(more: int) -> None:
+    """Was: the one that filled the queue had a thread of its own for as long as its client did not read."""
+    reading, ended = asyncio.Event(), []
+
+    def receive(self: Any, text: str) -> None:
+        self.send(text_data=text)
+        ended.append(text)
+
+    app = receiving(receive).as_asgi()
+
+    async def stuck(scope: Any, receive: Any, send: Any) -> None:
+        async def send_when_read(message: Message) -> None:
+            if message["type"] == "websocket.send":
+                await reading.wait()
+            await send(message)
+
+        await app(scope, receive, send_when_read)
+
+    client = await Conversation(stuck).open()
+    for number in range(MAX_UNSENT + more):
+        await client.send_to(text_data=str(number))
+    await until_async(lambda: len(ended) >= MAX_UNSENT, "all have sent for which there is room")
+    assert pool_of(asyncio.get_running_loop()).aside == 0
+    reading.set()
+    expected = [str(number) for number in range(MAX_UNSENT + more)]
+    assert [await client.receive_from(timeout=20) for _ in expected] == expected
+    await closed([client])
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+async def test_what_a_handler_has_sent_stays_as_it_was(count: int) -> None:
+    """It may use its dict and its buffer again, as where the server has a message when ``send()`` returns."""
+
+    def receive(self: Any, text: str) -> None:
+        message: Message = {"type": "websocket.send"}
+        for number in range(count):
+            message["text"] = str(number)
+            SyncConsumer.send(self, message)
+        buffer = bytearray(1)
+        for number in range(count):
+            buffer[0] = number
+            self.send(bytes_data=buffer)
+            self.send(bytes_data=memoryview(buffer))
+
+    (client,) = await opened(receiving(receive), 1)
+    await client.send_to(text_data="x")
+    assert [await client.receive_from(timeout=20) for _ in range(count)] == [str(n) for n in range(count)]
+    data = [await client.receive_from(timeout=20) for _ in range(2 * count)]
+    assert data == [bytes((number,)) for number in range(count) for _ in range(2)]
+    await closed([client])
+
+
+async def test_handlers_run_again_after_a_time_without_threads(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Was: each thread that did not start took a place in the pool for good."""
+
+    class Exhausted:
+        def submit(self, *args: Any) -> None:
+            raise RuntimeError("can't start new thread")
+
+    app = receiving(lambda self, text: self.send(text_data=text)).as_asgi()
+    clients = [await Conversation(app).open() for _ in range(3)]
+    pool = pool_of(asyncio.get_running_loop())
+    await until_async(lambda: pool.parked is None and not pool.active, "no worker is there")
+    with monkeypatch.context() as without_threads:
+        without_threads.setattr(pool, "threads", Exhausted)
+        for client in clients:
+            await client.send_to(text_data="hello")
+        await until_async(lambda: "can't start new thread" in caplog.text, "it is said")
+        await until_async(lambda: not pool.active, "who has no thread has no place")
+    assert [await client.receive_from(timeout=20) for client in clients] == ["hello"] * 3
+    assert len([record for record in caplog.records if "has no thread" in record.getMessage()]) == 1
     await closed(clients)
 
 
