@@ -146,6 +146,7 @@ class FastInbox(Inbox):
         return False
 
     def _emptied(self) -> None:
+        self.current = BETWEEN
         self.events = NOTHING
         if self.capacity > self.room:
             self.capacity = self.room

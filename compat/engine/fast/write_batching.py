@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
@@ -37,6 +38,8 @@ __all__ = [
     "protocol_of",
     "readiness_of",
 ]
+
+log = logging.getLogger("compat.consumer")
 
 MAX_BYTES = 2**16
 """The size in bytes at which a burst is written: asyncio's high-water mark for a transport."""
@@ -168,7 +171,7 @@ class Bursts:
     def end(self) -> None:
         """End all bursts."""
         for burst in self.open:
-            burst.end()
+            _end(burst)
 
     def _turn(self) -> None:
         """End the bursts whose handler waits, and those that have lasted ``MAX_S``."""
@@ -181,7 +184,7 @@ class Bursts:
         self.turned = now
         for burst in self.open:
             if burst.inbox is None or burst.inbox.current is not BETWEEN or burst.until <= now:
-                burst.end()
+                _end(burst)
             if burst.protocol is not None:
                 still.append(burst)
         self.open = still
@@ -243,6 +246,15 @@ class Burst:
     def __getattr__(self, name: str) -> Any:
         self.end()
         return getattr(self.transport, name)
+
+
+def _end(burst: Burst) -> None:
+    """End a burst of another client than the one that runs."""
+    try:
+        burst.end()
+    except Exception as error:  # noqa: BLE001 - any transport
+        log.debug("frames could not be written: %r", error)
+        burst.transport.close()  # its server says that the client has left
 
 
 class Recorder:

@@ -723,3 +723,35 @@ def test_a_message_that_takes_long_to_look_at_is_not_plain() -> None:
     for _ in range(100):
         shared = [shared] * 10
     assert not is_plain({"a": shared})
+
+
+class Flooding(AsyncWebsocketConsumer):
+    """Says what it is told, as often as it is told, and is in no group."""
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        for kind, count in json.loads(text_data or ""):
+            key = "text" if kind == "websocket.send" else "message"
+            for number in range(count):
+                await self.channel_layer.group_send("room", {"type": kind, key: str(number)})
+
+
+@pytest.mark.parametrize("kinds", [["raw.message"], ["websocket.send"], ["raw.message", "websocket.send"]])
+async def test_a_sender_waits_for_members_whatever_was_sent_to_them_before(
+    layer: InMemoryChannelLayer, kinds: list[str]
+) -> None:
+    """Was: after a message and a finished frame in one turn, an idle member seemed to be busy for ever, so
+    nobody waited until it had read, and its inbox lost all beyond a hundred.
+    """
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        kind: Any = Flooding if scope["path"] == "/flooding/" else Room
+        await kind.as_asgi()(scope, receive, send)
+
+    with LiveServer(app) as server, Client(server, "/") as member, Client(server, "/flooding/") as sender:
+        for _ in range(3):
+            sender.send_json([["raw.message", 1]])
+            assert member.receive() == "0"
+        sender.send_json([[kind, 1] for kind in kinds])
+        assert [member.receive() for _ in kinds] == ["0"] * len(kinds)
+        sender.send_json([["websocket.send", 500]])
+        assert [member.receive() for _ in range(500)] == [str(number) for number in range(500)]

@@ -24,6 +24,7 @@ from tests.support.clients import Client
 from tests.support.engine import rounds
 from tests.support.logs import recorded
 from tests.support.servers import LiveServer
+from tests.support.transports import Failing
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("layer")
@@ -162,6 +163,25 @@ async def test_all_can_be_ended() -> None:
         protocol.transport.write(b"one")
     rounds().bursts.end()
     assert [transport.writes for transport in transports] == [[b"one"]] * 3
+
+
+@pytest.mark.parametrize("by", ["its turn", "another's handler"])
+async def test_a_transport_that_cannot_write_is_no_error_of_others(by: str) -> None:
+    """Was: no burst ended after it, and in the end no reader was woken any more."""
+    protocols = [Protocol() for _ in range(3)]
+    transports = [protocol.transport for protocol in protocols]
+    protocols[0].transport = broken = Failing(transports[0], ConnectionResetError("reset by peer"))
+    for protocol in protocols:
+        begin(protocol, lasts_s=0 if by == "its turn" else 60)
+        protocol.transport.write(b"one")
+    if by == "its turn":
+        await asyncio.sleep(0)
+    else:
+        rounds().bursts.end()
+        await asyncio.sleep(0)
+    assert protocols[0].transport is broken and transports[0].closed
+    assert [transport.writes for transport in transports] == [[], [b"one"], [b"one"]]
+    assert rounds().bursts.open == []
 
 
 async def test_one_that_has_ended_is_not_under_way_after_the_next_turn() -> None:
