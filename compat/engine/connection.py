@@ -122,7 +122,7 @@ class Connection:
         self.work = work
         socket.enter(self, protocol)
         if self.resumed is not None:
-            self.resumed.tell_by(self.notice)
+            self.resumed.tell_by(self.notice, drained=socket.served)
             if self.subscription is not None and getattr(self.subscription.layer, "rules", None):
                 self.resumed.follow(self.inbox, self.progress)
             if self.subscription is not None and getattr(self.subscription.layer, "presence_rules", None):
@@ -149,7 +149,7 @@ class Connection:
         interval = limit_of(self.consumer, "heartbeat", "CHANNEL_HEARTBEAT")
         if interval is not None and self.socket.websocket:
             self.heartbeat = Heartbeat(self.inbox, interval, self.is_parked)
-        return guarded(self.consumer, receive, self.close, self.is_parked)
+        return guarded(self.consumer, receive, self.close)
 
     # For a client that may come back
 
@@ -159,8 +159,9 @@ class Connection:
 
     def notice(self, kind: str) -> None:
         """Put a message about the client's absence into the inbox, if the consumer has a handler for it."""
-        if hasattr(self.consumer, kind.replace(".", "_")) and not self.inbox.ended:
-            self.inbox.push({"type": kind}, float("inf"))
+        inbox = self.inbox
+        if hasattr(self.consumer, kind.replace(".", "_")) and not (inbox.ended or inbox.overflowed):
+            inbox.replay(((float("inf"), {"type": kind}, None),))  # it has a place beside what waits
         subscription = self.subscription
         if subscription is not None and getattr(subscription.layer, "tracks", False):
             subscription.layer.away(subscription.channel, kind == "compat.parked")

@@ -82,8 +82,11 @@ class Resumed:
     def written_by(self, socket: Any) -> None:
         """Say to this ``Socket`` from now on when it may write frames by itself (``Socket.frame_by``)."""
 
-    def tell_by(self, notice: Callable[[str], None]) -> None:
-        """Call ``notice(type)`` when the client is away ("compat.parked"), and is back ("compat.resumed")."""
+    def tell_by(self, notice: Callable[[str], None], *, drained: bool = False) -> None:
+        """Call ``notice(type)`` when the client is away ("compat.parked"), and is back ("compat.resumed").
+
+        ``drained``: the drain of a server that stops closes its consumer.
+        """
         raise NotImplementedError
 
     def follow(self, inbox: Inbox, progress: Callable[[], Progress]) -> None:
@@ -104,6 +107,11 @@ class Resumed:
     @property
     def parked(self) -> bool:
         """True while no socket is attached."""
+        raise NotImplementedError
+
+    @property
+    def here_since(self) -> float:
+        """When the client came back, in seconds of the loop; inf without a socket, -inf with its first."""
         raise NotImplementedError
 
     @property

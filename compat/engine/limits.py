@@ -22,11 +22,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
-from compat.engine.contracts import RESUMABLE_KEY
+from compat.engine.contracts import RESUMABLE_KEY, Resumed
 from compat.engine.events import HEARTBEAT
 from compat.engine.inbox import Inbox
 from compat.engine.refusal import refuse, shown, status_seen
@@ -51,7 +52,7 @@ __all__ = [
 log = logging.getLogger("compat.limits")
 
 Parked = Callable[[], bool]
-"""Says whether a client is away and may come back: it is not silent then, and has no heartbeat."""
+"""Says whether a client is away and may come back: it has no heartbeat then."""
 
 Place = tuple[str, Any]
 """A key under which a connection is counted: ("all", None), ("client", address) or ("user", key)."""
@@ -84,37 +85,46 @@ def limit_of(consumer: Any, attribute: str, setting: str) -> float | None:
 class Guard:
     """A ``receive`` callable with limits: for a frame beyond a limit it closes, and returns a disconnect."""
 
-    def __init__(self, consumer: Any, receive: Receive, close: Any, parked: Parked) -> None:
+    def __init__(self, consumer: Any, receive: Receive, close: Any) -> None:
         self.receive = receive
         self.close = close
-        self.parked = parked
         self.name = type(consumer).__name__
         self.path = consumer.scope.get("path", "-")
         self.size = limit_of(consumer, "max_message_size", "CHANNEL_MAX_MESSAGE_SIZE")
         self.rate = limit_of(consumer, "max_messages_per_second", "CHANNEL_MAX_MESSAGES_PER_SECOND")
         self.idle = limit_of(consumer, "idle_timeout", "CHANNEL_IDLE_TIMEOUT")
-        self.comes_back = RESUMABLE_KEY in consumer.scope
-        """It may send at once what has waited while it was away: it is read more slowly, and not closed."""
+        self.resumed: Resumed | None = consumer.scope.get(RESUMABLE_KEY)
+        """If there is one, the client may send at once what has waited while it was away: it is read more
+        slowly, and not closed.
+        """
         self.tokens = self.rate or 0.0
         self.refilled = 0.0
 
     async def __call__(self) -> Message:
         """Return the client's next message, or a disconnect if the client has exceeded a limit."""
-        message = None
+        message, within_s = None, self.idle
         while message is None:
             try:
-                message = await asyncio.wait_for(self.receive(), self.idle)
+                message = await asyncio.wait_for(self.receive(), within_s)
             except asyncio.TimeoutError:
-                if not self.parked():
+                assert self.idle is not None
+                within_s = self.idle - self._here_s()
+                if within_s <= 0:
                     return await self._end(GOING_AWAY, f"silent for {self.idle:g} s")
         if message["type"] == "websocket.receive":
             if self.size is not None and _size(message) > self.size:
                 return await self._end(TOO_BIG, f"a message of {_size(message)} bytes; {self.size:g} allowed")
             while self.rate is not None and not self._token():
-                if not self.comes_back:
+                if self.resumed is None:
                     return await self._end(POLICY_VIOLATION, f"more than {self.rate:g} messages a second")
                 await asyncio.sleep((1 - self.tokens) / self.rate)
         return message
+
+    def _here_s(self) -> float:
+        """Return for how many seconds the client has been here, without a time in which it was away."""
+        if self.resumed is None:
+            return math.inf
+        return max(asyncio.get_running_loop().time() - self.resumed.here_since, 0.0)
 
     def _token(self) -> bool:
         now = asyncio.get_running_loop().time()
@@ -145,9 +155,9 @@ def limited(consumer: Any) -> bool:
     return own != (None, None, None, None) or not settings.all_none(OF_A_CONNECTION)
 
 
-def guarded(consumer: Any, receive: Receive, close: Any, parked: Parked) -> Receive:
+def guarded(consumer: Any, receive: Receive, close: Any) -> Receive:
     """Return ``receive`` behind a ``Guard``, or ``receive`` itself if no limit is set."""
-    guard = Guard(consumer, receive, close, parked)
+    guard = Guard(consumer, receive, close)
     return receive if (guard.size, guard.rate, guard.idle) == (None, None, None) else guard
 
 

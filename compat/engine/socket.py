@@ -17,7 +17,7 @@ from compat.exceptions import ClientDisconnected
 from compat.metrics import connections
 from compat.types import Message, Scope, Send, is_served
 
-__all__ = ["NoSocket", "Socket", "check_close", "is_disconnect", "says_gone"]
+__all__ = ["NoSocket", "Socket", "check_close", "closes_otherwise", "is_disconnect", "says_gone"]
 
 MAX_REASON_BYTES = 123
 """A control frame holds 125 bytes, and the close code takes two of them (RFC 6455, 5.5)."""
@@ -71,6 +71,21 @@ def check_close(message: Message) -> None:
     if reason:
         encoded = str(reason).encode("utf-8", "replace")
         message["reason"] = encoded[:MAX_REASON_BYTES].decode("utf-8", "ignore")
+
+
+async def closes_otherwise(send: Send, message: Message) -> bool:
+    """Send a close that the server rejects with another code; return False if it takes none.
+
+    daphne takes only 1000 and 3000 to 4999.
+    """
+    code = message.get("code", 1000)
+    for other in (code + PRIVATE_CODES, 1000) if 1000 < code < 2000 else ():
+        try:
+            await send({**message, "code": other})
+        except Exception:  # noqa: BLE001 - any server; the first error says more
+            continue
+        return True
+    return False
 
 
 class Phase(Protocol):
@@ -233,19 +248,13 @@ class Socket:
         return self.phase is not None and self.phase.client_left()
 
     async def _close_otherwise(self, message: Message, error: Exception) -> None:
-        """Close with another code if the server rejects this one: daphne takes only 1000 and 3000 to 4999."""
+        """Close with another code if the server rejects this one."""
         if not (self.served and self.websocket):
             raise error
         if says_gone(error):
             self.gone = True
             return
-        code = message.get("code", 1000)
-        others = (code + PRIVATE_CODES, 1000) if 1000 < code < 2000 else ()
-        for other in others if self.opened else ():
-            try:
-                await self.raw_send({**message, "code": other})
-            except Exception:  # noqa: BLE001 - the first error is raised below
-                continue
+        if self.opened and await closes_otherwise(self.raw_send, message):
             return
         if not self._client_left():
             raise error

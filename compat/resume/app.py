@@ -13,6 +13,7 @@ from compat.engine.fast.forgetting import forget_handshake
 from compat.engine.fast.write_batching import one_write
 from compat.engine.reader import cancels_late_calls
 from compat.engine.redaction import hide_tickets
+from compat.engine.socket import closes_otherwise
 from compat.exceptions import InvalidChannelLayerError
 from compat.layers import DEFAULT_CHANNEL_LAYER, channel_layers, get_channel_layer
 from compat.resume.connection import ResumableConnection
@@ -264,9 +265,8 @@ async def _come_back(
     if ticket.is_of_page:
         return OF_PAGE
     path, home, posts = path_of(scope), await _home_of(relay), carrier_of(scope) is not None
+    # A home elsewhere may not have the new key yet: it gets the hashes by that with which it has signed.
     place = tickets.place_of(who, path, home, secret)
-    if secret != tickets.current_secret():
-        place = tickets.place_of(who, path, home)
     found = registry.connections.get(ticket.connection)
     if found is None and relay is not None and ticket.home not in ("", place.home):
         why = await relay.serve(ticket, received, place, receive, send, posts=posts)
@@ -279,6 +279,8 @@ async def _come_back(
     why = found.why_not(ticket.generation, received)
     if why is not None:
         return registry.lose(why)
+    if secret != tickets.current_secret():
+        place = tickets.place_of(who, path, home)
     if (await receive())["type"] != "websocket.connect":
         return None
     link = Link(receive, send, found, received, relayed=posts)
@@ -302,4 +304,9 @@ async def _turn_away(receive: Receive, send: Send, code: int) -> None:
     message = await receive()
     if message["type"] == "websocket.connect":
         await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
-        await send({"type": "websocket.close", "code": code})
+        close = {"type": "websocket.close", "code": code}
+        try:
+            await send(close)
+        except Exception:
+            if not await closes_otherwise(send, close):
+                raise

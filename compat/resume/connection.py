@@ -114,7 +114,7 @@ class ResumableConnection(Parking):
             return
         if self.link is not None:
             self.link.take_over()
-        if self.journal.awaited or not self.journal.add(payload, size):
+        if self.journal.queued or not self.journal.add(payload, size):
             if not await receipts.add_later(self, payload, size):
                 return
         if self.link is not None:
@@ -142,9 +142,9 @@ class ResumableConnection(Parking):
         """Let ``admission`` count it only while it has a link."""
         self.admission = admission
 
-    def tell_by(self, notice: Callable[[str], None]) -> None:
+    def tell_by(self, notice: Callable[[str], None], *, drained: bool = False) -> None:
         """See ``engine.contracts.Resumed``."""
-        self.notices = notice
+        self.notices, self.drained = notice, drained
 
     def written_by(self, socket: Socket) -> None:
         """See ``engine.contracts.Resumed``."""
@@ -163,11 +163,13 @@ class ResumableConnection(Parking):
     async def finish(self, code: int) -> None:
         """The application has returned; ``code`` is for a client that it has not closed."""
         if self.final is None and not self.told:
+            close = {"type": "websocket.close", "code": code}
             try:
-                closing = self._close({"type": "websocket.close", "code": code})
-                await asyncio.wait_for(closing, CLOSE_TIMEOUT_S)
+                await asyncio.wait_for(self._close(close), CLOSE_TIMEOUT_S)
             except Exception as error:  # noqa: BLE001 - any server
                 log.debug("a connection could not be closed: %r", error)
+                if self.link is not None and not isinstance(error, asyncio.TimeoutError):
+                    self.link.close_otherwise(close)
         self.hush()
         self.told, self.socket = True, None
         self.notices = self.admission = None
@@ -298,6 +300,7 @@ class ResumableConnection(Parking):
         registry.unpark(self)
         untold = self.untold
         if untold is None:
+            self.back_at = self.loop.time()
             registry.count_return()
         self.generation += 1
         self.posts = posts
@@ -321,7 +324,7 @@ class ResumableConnection(Parking):
         if self.followed is not None:
             self.followed.again()
         if self.final is not None:
-            link.close(self.final)
+            link.close_anyhow(self.final)
             return
         if self.journal.waits:
             receipts.ask(self)

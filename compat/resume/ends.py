@@ -9,6 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from compat.engine.mailbox import settle
+from compat.engine.socket import closes_otherwise
 from compat.resume.journal import MAX_BYTES, payload_of, size_of
 from compat.resume.link import NO_CODE, STOPS
 from compat.types import Message, Receive, Send
@@ -77,8 +78,13 @@ class HomeEnd:
 
     def drop(self) -> None:
         """The other process is lost, or something that it has sent."""
+        self.leave()
         self.peer.put(self.number, "close", [COME_BACK, ""])
         self._put({"type": "websocket.disconnect", "code": LOST})
+
+    def leave(self) -> None:
+        """Take nothing more: the link has ended, whether its last message was read or not."""
+        self.peer.homes.pop(self.number, None)
 
     async def receive(self) -> Message:
         """Return the client's next message."""
@@ -87,7 +93,7 @@ class HomeEnd:
             await self.waiter
         message = self.came.popleft()
         if message["type"] == "websocket.disconnect":
-            self.peer.homes.pop(self.number, None)
+            self.leave()
         else:
             self.taken += _weight(message)
             if self.taken >= WINDOW // 2:
@@ -118,6 +124,8 @@ class AwayEnd:
         """The client is asked to come back later, and gets nothing more."""
         self.credit = WINDOW
         self.waiter: asyncio.Future[None] | None = None
+        self.closed = False
+        """The home takes nothing more."""
 
     def take(self, kind: str, value: Any) -> None:
         """Take what the home has sent."""
@@ -126,17 +134,26 @@ class AwayEnd:
                 self.answered.set_result((kind, value))
         elif kind == "credit":
             self.credit += value
-            if self.waiter is not None:
-                settle(self.waiter)
-                self.waiter = None
+            self._go_on()
         elif kind == "close":
-            self.out.put_nowait({"type": "websocket.close", "code": value[0], "reason": value[1]})
+            self._close(*value)
         elif self.held > MAX_HELD and not self.full:
             self._give_up()
         elif not self.full:
             message = _unpacked(kind, value, "websocket.send")
             self.held += size_of(payload_of(message))
             self.out.put_nowait(message)
+
+    def _close(self, code: int, reason: str = "") -> None:
+        if not self.closed:
+            self.closed = True
+            self.out.put_nowait({"type": "websocket.close", "code": code, "reason": reason})
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if self.waiter is not None:
+            settle(self.waiter)
+            self.waiter = None
 
     def _give_up(self) -> None:
         log.warning("a relayed client does not read: it is asked to come back later")
@@ -148,8 +165,7 @@ class AwayEnd:
     def drop(self) -> None:
         """The home cannot be reached, or it is lost: the client is asked to come back."""
         self.take("no", LATER)
-        self.take("credit", WINDOW)
-        self.out.put_nowait({"type": "websocket.close", "code": COME_BACK})
+        self._close(COME_BACK)
 
     async def serve(self, subprotocol: str, receive: Receive, send: Send) -> None:
         """Accept the socket, and pass on until the client has left."""
@@ -161,9 +177,10 @@ class AwayEnd:
             await send({"type": "websocket.accept", "subprotocol": subprotocol})
             pump = asyncio.get_running_loop().create_task(self._pump(send))
             while (message := await receive())["type"] != "websocket.disconnect":
-                self.peer.put(self.number, *_packed(message))
-                self.credit -= _weight(message)
-                while self.credit <= 0:
+                if not self.closed:
+                    self.peer.put(self.number, *_packed(message))
+                    self.credit -= _weight(message)
+                while self.credit <= 0 and not self.closed:
                     self.waiter = asyncio.get_running_loop().create_future()
                     await self.waiter
             code = message.get("code", NO_CODE)
@@ -177,7 +194,11 @@ class AwayEnd:
         try:
             while True:
                 message = await self.out.get()
-                await send(message)
+                try:
+                    await send(message)
+                except Exception:
+                    if message["type"] != "websocket.close" or not await closes_otherwise(send, message):
+                        raise
                 self.held -= size_of(payload_of(message))
         except Exception as error:  # noqa: BLE001 - any server; its disconnect follows
             log.debug("a relayed socket has ended: %r", error)

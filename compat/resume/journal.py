@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from itertools import islice
 
 from compat.engine.fast.framing import MOST_BYTES, text_of
@@ -48,7 +49,7 @@ def size_of(payload: Payload) -> int:
 class Journal:
     """Keeps what has been sent until the client says that it has come."""
 
-    __slots__ = ("begin", "counted", "frames", "free", "queue", "room", "size", "waits", "wide")
+    __slots__ = ("begin", "counted", "frames", "free", "queue", "queued", "room", "size", "waits", "wide")
 
     def __init__(self) -> None:
         self.begin = 0
@@ -67,6 +68,8 @@ class Journal:
         """Done when there may be room."""
         self.queue: asyncio.Lock | None = None
         """Held by who waits for room: sends that run beside each other keep their order."""
+        self.queued = 0
+        """How many wait for it, or hold it; what comes now goes behind them."""
 
     @property
     def end(self) -> int:
@@ -146,15 +149,20 @@ class Journal:
     def _waits_no_more(self, future: asyncio.Future[None]) -> None:
         self.waits = [one for one in self.waits or () if one[1] is not future] or None
 
-    def in_turn(self) -> asyncio.Lock:
-        """Return what to hold while waiting for room."""
+    @contextlib.asynccontextmanager
+    async def in_turn(self) -> AsyncIterator[None]:
+        """Wait until nobody else waits for room, and keep that place."""
         self.queue = self.queue or asyncio.Lock()
-        return self.queue
+        self.queued += 1  # the lock counts as free before its next one runs
+        try:
+            async with self.queue:
+                yield
+        finally:
+            self.queued -= 1
 
-    @property
-    def awaited(self) -> bool:
-        """True while somebody waits for room: what comes now goes behind that."""
-        return self.queue is not None and self.queue.locked()
+    def is_awaited(self) -> bool:
+        """Return True while somebody waits, for room or for what the client says that it has."""
+        return self.queued > 0 or any(not future.done() for _, future in self.waits or ())
 
     def wait_for_room(self) -> asyncio.Future[None]:
         """Return a future that is done when there may be room, or by ``look_again``."""

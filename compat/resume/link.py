@@ -11,6 +11,7 @@ from compat.engine.parts import bursts_of
 from compat.engine.reader import Interruptible, holds_closes_back
 from compat.engine.refusal import shown
 from compat.engine.scheduler import turn
+from compat.engine.socket import closes_otherwise
 from compat.resume.journal import payload_of, size_of
 from compat.resume.outward import Outward
 from compat.resume.owner import Owner
@@ -212,6 +213,19 @@ class Link(Outward):
             self.paused = True
             self.close({"type": "websocket.close", "code": COME_BACK, "reason": PAUSED})
 
+    def close_anyhow(self, message: Message) -> None:
+        """Close as ``close`` does, or with another code if the server rejects this one."""
+
+        def look(closed: asyncio.Future[None]) -> None:
+            if closed.exception() is not None:
+                self.close_otherwise(message)
+
+        self.close(message).add_done_callback(look)
+
+    def close_otherwise(self, message: Message) -> None:
+        """Close with another code than that of ``message``, which the server has rejected."""
+        _keep(self.loop.create_task(closes_otherwise(self.raw_send, message)))
+
     def bye(self) -> None:
         """The client has said that it does not come back."""
         self.goodbye = True
@@ -223,15 +237,21 @@ class Link(Outward):
         self._over()
         if self.busy is not None:
             self.busy.cancel()
-        task = self.loop.create_task(self._drop({"type": "websocket.close", "code": code, "reason": reason}))
-        _dropping.add(task)  # a task that nobody else knows
-        task.add_done_callback(_dropping.discard)
+        _keep(self.loop.create_task(self._drop({"type": "websocket.close", "code": code, "reason": reason})))
 
     async def _drop(self, close: Message) -> None:
         try:
             await asyncio.wait_for(self.raw_send(close), CLOSE_TIMEOUT_S)
+        except asyncio.TimeoutError:
+            log.debug("a replaced link could not be closed within %g s", CLOSE_TIMEOUT_S)
         except Exception as error:  # noqa: BLE001 - the client may have left long ago
-            log.debug("a replaced link could not be closed: %r", error)
+            if not await closes_otherwise(self.raw_send, close):
+                log.debug("a replaced link could not be closed: %r", error)
 
 
-_dropping: set[asyncio.Task[None]] = set()
+def _keep(task: asyncio.Task[Any]) -> None:
+    _closing.add(task)  # a task that nobody else knows
+    task.add_done_callback(_closing.discard)
+
+
+_closing: set[asyncio.Task[Any]] = set()

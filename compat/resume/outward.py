@@ -72,7 +72,7 @@ class Outward:
         ready, journal = self.ready, self.owner.journal
         if ready is None or self.busy is not None or self.gone or self.sent < journal.end or self.owner.over:
             return False
-        if journal.awaited:
+        if journal.queued:
             return False
         if text[0] == MARK or not (text.isascii() and ready.is_set() and journal.add(text, len(text))):
             return False
@@ -98,7 +98,7 @@ class Outward:
         """Have the consumer's socket write the next frames by itself, if nothing waits here."""
         journal = self.owner.journal
         waits = self.busy is not None or self.gone or self._sent < journal.end or self.owner.over
-        waits = waits or journal.awaited
+        waits = waits or journal.queued > 0
         if self.framed is not None and self.ready is not None and not self.direct and not waits:
             self._let_write()
 

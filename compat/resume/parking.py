@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -27,7 +28,7 @@ CLOSED_S = 60.0
 class Parking(Telling):
     """Base of ``ResumableConnection``."""
 
-    __slots__ = ("accepted", "final", "link", "park_timer", "said", "untold")
+    __slots__ = ("accepted", "back_at", "drained", "final", "link", "park_timer", "said", "untold")
 
     loop: asyncio.AbstractEventLoop
     journal: Journal
@@ -42,6 +43,10 @@ class Parking(Telling):
         self.link: Link | None = None
         self.accepted = False
         """The client has been sent its first ticket."""
+        self.back_at = -math.inf
+        """When it came back last, in seconds of the loop."""
+        self.drained = False
+        """The drain of a server that stops closes its consumer."""
         self.final: Message | None = None
         """The close of the application, for a client that was away, or has not got what came before."""
         self.said = False
@@ -58,6 +63,11 @@ class Parking(Telling):
     def parked(self) -> bool:
         """True while it waits for its client."""
         return self.link is None
+
+    @property
+    def here_since(self) -> float:
+        """See ``engine.contracts.Resumed``."""
+        return math.inf if self.link is None else self.back_at
 
     @property
     def protocol(self) -> Any:
@@ -140,10 +150,8 @@ class Parking(Telling):
             self.give_up("stopped")
             return 0
         self.inbound.acknowledge_rest()  # so that what has come is not unsure; the server closes its sockets
-        if admissions.draining and self.notices is not None and not self.posts:
-            return (
-                0  # the drain closes consumers in their turn; what a client polls it would refuse meanwhile
-            )
+        if admissions.draining and self.drained and not self.posts:
+            return 0  # it closes them in their turn; what a client polls it would refuse meanwhile
         wait_s = 0 if self.followed is None else self.followed.finish()
         if not wait_s:
             self.end_relayed()

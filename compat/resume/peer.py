@@ -20,6 +20,8 @@ log = logging.getLogger("compat.resume")
 
 DEAD_S = 30.0
 """Seconds for which a process that has not answered is not asked again: a storm costs one time limit."""
+PAUSE_S = 0.1
+"""Seconds after a batch that could not be sent."""
 MAX_BATCH = 128 * 1024
 """Characters of payload after which a batch is full."""
 MAX_WAITING = 8 * 2**20
@@ -129,6 +131,7 @@ class Peer:
                 except Exception as error:  # noqa: BLE001 - any layer; the other side sees the gap
                     log.debug("a batch could not be sent: %r", error)
                     self.drop_links()
+                    await asyncio.sleep(PAUSE_S)  # a layer that is away may fail at once, each time
         finally:
             self.sending = None
 

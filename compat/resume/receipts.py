@@ -42,7 +42,7 @@ async def delivered(connection: ResumableConnection, within_s: float | None, cou
             await asyncio.wait((came,), timeout=within_s)
         finally:
             came.cancel()
-            connection.inbound.widen(False)
+            _ask_no_more(connection)
     return journal.begin >= count
 
 
@@ -51,11 +51,17 @@ async def add_later(connection: ResumableConnection, payload: Payload, size: int
 
     The park of a client that is away ends when its journal is full.
     """
-    async with connection.journal.in_turn():
-        try:
+    try:
+        async with connection.journal.in_turn():
             return await _add_in_turn(connection, payload, size)
-        finally:
-            connection.inbound.widen(False)
+    finally:
+        _ask_no_more(connection)
+
+
+def _ask_no_more(connection: ResumableConnection) -> None:
+    """Read as usual again, unless somebody else waits for what the client says that it has."""
+    if not connection.journal.is_awaited():
+        connection.inbound.widen(False)
 
 
 async def _add_in_turn(connection: ResumableConnection, payload: Payload, size: int) -> bool:
@@ -73,13 +79,16 @@ async def _add_in_turn(connection: ResumableConnection, payload: Payload, size: 
             return False
         if link is not None:
             ask(connection)  # each time: what was on its way is not in the last answer
-        room = journal.wait_for_room()
         if link is not None and inbound.space is not None and link.sent > journal.begin:
             # The acknowledgement is behind too many frames of the client, which cannot resume before it.
             journal.acknowledge(min(link.sent, journal.begin + FORGOTTEN))
             continue
-        await asyncio.wait((room,), timeout=UNREAD_S)
-        if link is not None and not room.done() and link is connection.link:
+        room = journal.wait_for_room()
+        try:
+            came, _ = await asyncio.wait((room,), timeout=UNREAD_S)
+        finally:
+            room.cancel()
+        if link is not None and not came and link is connection.link:
             where = shown(connection.where)
             log.warning("a client of %s has acknowledged nothing for %g s: its link ends", where, UNREAD_S)
             connection.ended(link, LOST, goodbye=False)

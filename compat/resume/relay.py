@@ -203,6 +203,8 @@ class Relay:
         place = Place(bytes.fromhex(user), bytes.fromhex(path), self.channel)
         found.resume(link, place, generation, posts=posts)
         link.begin()
+        if link.task is not None:  # it reads no further than a malformed frame
+            link.task.add_done_callback(lambda _: end.leave())
 
     async def _post(self, peer: Peer, number: int, value: str) -> None:
         connection, generation, first, text = value.split(" ", 3)

@@ -223,6 +223,21 @@ async def test_P1_another_user_gets_nothing_elsewhere_either(servers: list[Place
         place.no_failure()
 
 
+async def test_P1_a_server_that_has_the_new_key_before_the_home(servers: list[Place]) -> None:
+    """As in a deployment of one server after the other: was, on the second return, another user's ticket."""
+    home, other, _ = servers
+    who = name("rotated")
+    client = await home.open("async", who)
+    await other.ask("sign", key="the next key", old=SECRET)
+    try:
+        for place in (other, other, home, other):
+            assert await client.back(to=place.server) == "all", client.why
+    finally:
+        await other.ask("sign", key=SECRET)
+    await client.leave()
+    assert await home.code(who) == 1000
+
+
 async def test_P1_a_link_elsewhere_is_taken_over(servers: list[Place]) -> None:
     """Half open there, and back here: the old link is closed with 4409, and not heard."""
     who = name("half")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import threading
 import uuid
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ from starlette.authentication import SimpleUser
 
 from compat.closing import close_group, close_user, user_group
 from compat.engine import handshake
-from compat.engine.limits import admissions
+from compat.engine.contracts import RESUMABLE_KEY
+from compat.engine.limits import admissions, guarded
 from compat.exceptions import ImproperlyConfigured, InvalidChannelLayerError, LayerUnavailable
 from compat.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from compat.layers import InMemoryChannelLayer
@@ -24,6 +26,7 @@ from compat.settings import override
 from compat.types import Message, Receive, Scope, Send
 from tests.support.clients import Client
 from tests.support.conversations import Conversation
+from tests.support.logs import recorded
 from tests.support.servers import LiveServer
 from tests.support.waiting import until
 
@@ -530,3 +533,39 @@ async def test_a_sync_consumers_frames_end_with_an_outside_close() -> None:
         kinds.append((await client.receive_output())["type"])
     await client.wait()
     assert client.output_queue.empty(), "nothing is sent after the close"
+
+
+class Away:
+    """A client that is away when it is looked for so many times, then has just come back so many times."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+        self.looks = 0
+
+    @property
+    def here_since(self) -> float:
+        self.looks += 1
+        if self.looks <= self.times:
+            return math.inf
+        return asyncio.get_running_loop().time() if self.looks <= 2 * self.times else -math.inf
+
+
+@pytest.mark.parametrize("waits", [1, 2, 3])
+async def test_silence_begins_when_a_client_is_back(waits: int) -> None:
+    """Was: who came back was closed for the time in which it had been away."""
+    away = Away(waits)
+    closes: list[int] = []
+
+    async def receive() -> Message:
+        never: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        return await never
+
+    async def close(code: int) -> None:
+        closes.append(code)
+
+    consumer = chat("async", idle_timeout=0.02)()
+    consumer.scope = {"type": "websocket", "path": "/", RESUMABLE_KEY: away}
+    with recorded():
+        message = await guarded(consumer, receive, close)()
+    assert message["type"] == "websocket.disconnect" and closes == [1001]
+    assert away.looks == 2 * waits + 1

@@ -147,6 +147,10 @@ class Connection:
         self._note_frame()
         return self.heartbeat.record_pong()
 
+    def excuse(self) -> None:
+        """Let its silence begin now: the client is away."""
+        self._heard = steady()
+
     def heard(self, size: int) -> None:
         """Count a frame from the client, of ``size`` bytes, and record that the client is alive."""
         self._note_frame()

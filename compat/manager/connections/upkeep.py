@@ -7,6 +7,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from compat.engine.contracts import RESUMABLE_KEY, Resumed
 from compat.manager.connections.state import Connection
 from compat.manager.frames import Frame, frame_of
 from compat.manager.typed import ConnectionState
@@ -81,6 +82,9 @@ class Upkeep:
             for connection in batch:
                 if connection.state is not ConnectionState.CONNECTED:
                     continue
+                if is_away(connection):
+                    connection.excuse()
+                    continue
                 if close and is_silent(connection):
                     silent.append(connection)
                 elif ping:
@@ -119,6 +123,12 @@ class Upkeep:
             "timed_out": counters.timed_out,
         }
         return "statistics: " + " ".join(f"{name}={value}" for name, value in numbers.items())
+
+
+def is_away(connection: Connection) -> bool:
+    """Return True while a client has no socket, and may come back (``compat.resume``)."""
+    resumed: Resumed | None = connection.websocket.scope.get(RESUMABLE_KEY)
+    return resumed is not None and resumed.parked
 
 
 def is_silent(connection: Connection) -> bool:

@@ -15,6 +15,7 @@ import pytest
 from pydantic import ValidationError
 from starlette.requests import HTTPConnection
 
+from compat.engine.contracts import RESUMABLE_KEY
 from compat.manager import (
     BaseConsumer,
     ConnectionManager,
@@ -170,6 +171,28 @@ async def test_silence_while_the_endpoint_is_busy_is_not_the_clients(
     await until_async(lambda: connection.reading, "now somebody does")
     await manager._upkeep.beat()
     assert manager.registry.connections == {} and peer.closed_with == 1011
+    reading.cancel()
+    await asyncio.wait((reading,))
+
+
+async def test_a_client_that_is_away_is_not_silent(connect: Connect, manager: ConnectionManager) -> None:
+    """Was: closed with 1011, after which its page does not come back."""
+    connection, peer = await connect("alice")
+    reading = asyncio.ensure_future(drain(peer))
+    await until_async(lambda: connection.reading, "its endpoint reads")
+    resumed = SimpleNamespace(parked=True)
+    connection.websocket.scope[RESUMABLE_KEY] = resumed
+    connection.heartbeat_timeout = 0.0
+    for _ in range(3):
+        await manager._upkeep.beat()
+        assert connection.state is ConnectionState.CONNECTED and connection.heartbeat.missed_pings == 0
+    connection.heartbeat_timeout = 60.0
+    resumed.parked = False
+    await manager._upkeep.beat()
+    assert connection.is_alive and (await peer.hear_json())["type"] == "ping"
+    connection.heartbeat_timeout = 0.0
+    await manager._upkeep.beat()
+    assert peer.closed_with == 1011
     reading.cancel()
     await asyncio.wait((reading,))
 

@@ -17,7 +17,9 @@ PLACE = tickets.Place(b"user", b"path", "")
 class FalseSocket:
     """What a server gives an application; ``stick()`` lets each send wait until ``flow()``."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, few_codes: bool = False) -> None:
+        self.few_codes = few_codes
+        """It takes the codes that daphne takes."""
         self.sent: list[Message] = []
         self.coming: asyncio.Queue[Message] = asyncio.Queue()
         self.reads = 0
@@ -40,6 +42,8 @@ class FalseSocket:
 
     async def send(self, message: Message) -> None:
         await self._flow.wait()
+        if self.few_codes and message["type"] == "websocket.close" and 1000 < message["code"] < 3000:
+            raise ValueError(f"invalid close code {message['code']}")
         self.sent.append(message)
 
     @property

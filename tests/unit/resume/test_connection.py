@@ -12,17 +12,18 @@ from typing import Any
 import pytest
 
 from compat import tickets
-from compat.engine.limits import Admission, Place
+from compat.engine.limits import Admission, Place, admissions
 from compat.resume import parking, receipts
 from compat.resume import registry as registry_module
 from compat.resume.connection import ResumableConnection
 from compat.resume.inbound import ACK_BYTES, ACK_FRAMES, MAX_FRAMES
 from compat.resume.journal import MAX_BYTES
+from compat.resume.link import Link
 from compat.resume.posts import TAKEN, take
 from compat.resume.registry import registry
 from compat.types import Message
 from tests.support.waiting import until_async
-from tests.unit.resume.sockets import FalseSocket, connected, returned, turns
+from tests.unit.resume.sockets import PLACE, FalseSocket, connected, returned, turns
 
 
 def text(payload: str) -> Message:
@@ -260,7 +261,8 @@ async def test_a_send_that_is_cancelled_leaves_nothing_wide() -> None:
     assert connection.inbound.wide
     sending.cancel()
     await asyncio.wait((sending,))
-    assert not connection.inbound.wide and not connection.journal.awaited
+    assert not connection.inbound.wide and not connection.journal.queued
+    assert not connection.journal.is_awaited()
 
 
 async def test_nothing_overtakes_what_waits_for_room() -> None:
@@ -280,6 +282,88 @@ async def test_nothing_overtakes_what_waits_for_room() -> None:
     assert all(sending.done() for sending in waiting)
     texts = [message["text"] for message in socket.sent if message["type"] == "websocket.send"]
     assert [one[:5] for one in texts if not one.startswith("\x10")] == ["first", "yyyyy", "small", "last"]
+
+
+async def test_a_frame_that_follows_one_which_has_waited_does_not_overtake_others() -> None:
+    """Was: between two that waited, the journal seemed to be nobody's turn."""
+    connection, _ = await connected()
+    await connection.send(text("first"))
+
+    async def twice() -> None:
+        await connection.send(text("y" * MAX_BYTES))
+        await connection.send(text("after it"))
+
+    sending = [asyncio.ensure_future(twice()), asyncio.ensure_future(connection.send(text("between")))]
+    await turns()
+    for count in range(1, 5):
+        assert connection.link is not None
+        connection.acknowledged(connection.link, count)
+        await turns()
+    await asyncio.gather(*sending)
+    assert connection.journal.end == 4
+    assert connection.journal.begin == 4
+    assert connection.link is not None
+
+
+@pytest.mark.parametrize("waiting", [1, 2, 3])
+async def test_who_waits_no_more_leaves_the_others_what_they_wait_for(waiting: int) -> None:
+    """Was: the first one to go had the link read as usual, and an answer could be behind many frames."""
+    connection, _ = await connected()
+    await connection.send(text("x"))
+    asking = [asyncio.ensure_future(connection.delivered(None)) for _ in range(waiting)]
+    await turns()
+    for one in asking:
+        assert connection.inbound.wide
+        one.cancel()
+        await turns()
+    assert not connection.inbound.wide
+    connection.put_disconnect(1000)
+
+
+async def test_a_close_whose_code_the_server_refuses_ends_the_next_link_by_another() -> None:
+    """Was: on daphne the client of a consumer that had failed kept a socket which swallowed its frames."""
+    connection, socket = await connected()
+    socket.coming.put_nowait({"type": "websocket.disconnect", "code": 1006})
+    await turns()
+    await connection.send({"type": "websocket.close", "code": 1011})
+    later = FalseSocket(few_codes=True)
+    link = Link(later.receive, later.send, connection, connection.journal.end)
+    connection.resume(link, PLACE)
+    link.begin()
+    await turns()
+    assert later.codes == [4011]
+    later.coming.put_nowait({"type": "websocket.disconnect", "code": 4011})
+    await turns()
+    assert left(connection)
+
+
+async def test_an_application_that_fails_closes_by_another_code_too() -> None:
+    connection, _ = await connected()
+    later = FalseSocket(few_codes=True)
+    link = Link(later.receive, later.send, connection, connection.journal.end)
+    connection.resume(link, PLACE)
+    link.begin()
+    await connection.finish(1011)
+    await turns()
+    assert later.codes == [4011]
+    later.coming.put_nowait({"type": "websocket.disconnect", "code": 4011})
+    await turns()
+    assert left(connection)
+
+
+@pytest.mark.parametrize("drained", [True, False])
+async def test_a_drain_leaves_to_itself_only_what_it_closes(
+    monkeypatch: pytest.MonkeyPatch, drained: bool
+) -> None:
+    """Was: whoever hears of parks was a consumer, so that a relayed link of a manager's was never ended."""
+    connection, _ = await connected(posts=True)
+    connection.posts = False
+    connection.tell_by(lambda kind: None, drained=drained)
+    monkeypatch.setattr(admissions, "draining", True)
+    connection.stop()
+    assert connection.told is not drained
+    connection.put_disconnect(1000)
+    connection.forget()
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3])

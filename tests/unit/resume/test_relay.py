@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from compat import tickets
 from compat.layers.memory import InMemoryChannelLayer
 from compat.resume import peer as peer_module
 from compat.resume import relay as relay_module
@@ -213,3 +214,76 @@ async def test_posts_to_a_dead_home_do_not_wait_for_a_slow_consumer(two: tuple[R
     assert "\n".join(records.messages()).count("does not answer") == 1
     assert not other.peers["nobody"].posts
     await connection.finish(1000)
+
+
+async def relayed(
+    two: tuple[Relay, Relay],
+) -> tuple[ResumableConnection, Relay, FalseSocket, asyncio.Task[Any]]:
+    """A connection at the first relay, its client's socket at the second, and what serves that."""
+    home, other = two
+    connection, first = await connected()
+    first.coming.put_nowait({"type": "websocket.disconnect", "code": 1006})
+    await until_async(lambda: connection.parked, "its client is away")
+    socket = FalseSocket()
+    socket.coming.put_nowait({"type": "websocket.connect"})
+    place = tickets.Place(b"user", b"path", home.channel)
+    serving = asyncio.ensure_future(
+        other.serve(ticket_of(connection, home.channel), 0, place, socket.receive, socket.send)
+    )
+    await until_async(lambda: bool(socket.controls), "it is relayed")
+    return connection, home, socket, serving
+
+
+@pytest.mark.parametrize("more", [[], ["x" * 2**20], ["x"] * 200])
+async def test_a_malformed_frame_of_a_relayed_client_leaves_nothing(
+    two: tuple[Relay, Relay], more: list[str]
+) -> None:
+    """Was: the home kept its end for ever, and the socket waited for ever to pass on more."""
+    connection, _, socket, serving = await relayed(two)
+    with recorded():
+        for text in ("\x10{", *more):
+            socket.say(text)
+        await until_async(lambda: socket.codes == [4400], "it is closed")
+        socket.coming.put_nowait({"type": "websocket.disconnect", "code": 4400})
+        assert await asyncio.wait_for(serving, 10) is None
+        peers = [peer for relay in two for peer in relay.peers.values()]
+        await until_async(lambda: not any(peer.homes or peer.aways for peer in peers), "the ends have gone")
+    await connection.finish(1000)
+
+
+async def test_a_close_ends_the_wait_of_a_socket_for_its_home(two: tuple[Relay, Relay]) -> None:
+    """Its frames may have been lost on the way, so that the home never takes them."""
+    connection, home, socket, serving = await relayed(two)
+    ((number, away),) = two[1].peers[home.channel].aways.items()
+    two[0].peers[two[1].channel].homes.pop(number)
+    with recorded():
+        for _ in range(200):
+            socket.say("x")
+        await until_async(lambda: socket.codes == [1012], "its client is asked to come back")
+        assert away.credit <= 0 or away.closed
+        socket.coming.put_nowait({"type": "websocket.disconnect", "code": 1012})
+        assert await asyncio.wait_for(serving, 10) is None
+    await connection.finish(1000)
+
+
+class Unreachable:
+    """Fails at once, as a layer does whose Redis has refused it a moment ago."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def send(self, channel: str, message: Any) -> None:
+        self.asked += 1
+        raise ConnectionError
+
+
+async def test_a_layer_that_fails_at_once_does_not_hold_the_loop() -> None:
+    """Was: each failure put another close into the queue, whose send failed at once."""
+    layer = Unreachable()
+    peer = Peer(layer, "away", "own", asyncio.get_running_loop())
+    homes = [peer.homes.setdefault(number, HomeEnd(peer, number)) for number in range(3)]
+    for home in homes:
+        peer.put(home.number, "out text", "x")
+    await until_async(lambda: peer.is_idle() and not peer.waiting, "nothing is sent any more")
+    assert layer.asked == 2, "the frames, and then that the links have ended"
+    assert not peer.homes and [len(home.came) for home in homes] == [1, 1, 1]
