@@ -51,7 +51,45 @@ def types(typescript: Path, folder: Path) -> None:
     subprocess.run(["node", str(typescript / "bin" / "tsc"), "--project", str(config)], check=True)
     config.unlink()
     declarations = folder / "socket.d.mts"
-    declarations.write_text(public(declarations.read_text(encoding="utf-8")), encoding="utf-8")
+    text = with_events(public(declarations.read_text(encoding="utf-8")))
+    declarations.write_text(text, encoding="utf-8")
+
+
+HEARD = """export interface SocketEvents {
+    open: Event;
+    message: MessageEvent;
+    close: CloseEvent;
+    error: Event;
+    offline: CustomEvent<{code: number}>;
+    resumed: CustomEvent<{recovered: "all" | "groups" | "", why: string}>;
+    unsure: CustomEvent<{frames: Data[]}>;
+}
+"""
+LISTENERS = "".join(
+    f"""    {verb}EventListener<Type extends keyof SocketEvents>(
+        type: Type,
+        listener: (this: Socket, event: SocketEvents[Type]) => any,
+        options?: boolean | {options},
+    ): void;
+    {verb}EventListener(
+        type: string,
+        listener: EventListenerOrEventListenerObject | null,
+        options?: boolean | {options},
+    ): void;
+"""
+    for verb, options in (("add", "AddEventListenerOptions"), ("remove", "EventListenerOptions"))
+)
+
+
+def with_events(declarations: str) -> str:
+    """Return declarations in which the listeners of a socket know their events, as those of a WebSocket do.
+
+    Raises ValueError if there is no such class.
+    """
+    begin = "export class Socket extends EventTarget {\n"
+    if begin not in declarations:
+        raise ValueError(f"the declarations have no {begin.strip()!r}")
+    return declarations.replace(begin, HEARD + begin + LISTENERS)
 
 
 def public(declarations: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from compat.client.exchange import Exchange, Go
 from compat.client.frames import Closed, Frame, Frames, MalformedControl
 from compat.client.links import Link, World
-from compat.client.timing import Pulse
+from compat.client.timing import Patience, Pulse
 from compat.clock import Timer
 
 __all__ = ["SILENT", "Conversation"]
@@ -32,7 +32,13 @@ class Conversation:
     """
 
     def __init__(
-        self, link: Link, exchange: Exchange, inbox: Frames, world: World, changed: Callable[[], object]
+        self,
+        link: Link,
+        exchange: Exchange,
+        inbox: Frames,
+        world: World,
+        patience: Patience,
+        changed: Callable[[], object],
     ) -> None:
         self.goodbye: Closed | None = None
         """With what this side ends the connection."""
@@ -42,7 +48,7 @@ class Conversation:
         self._world = world
         self._changed = changed
         self._over: asyncio.Future[Closed] = asyncio.get_running_loop().create_future()
-        self._pulse = Pulse(world.time())
+        self._pulse = Pulse(world.time(), patience)
         self._leave_at: float | None = None
         """When the link is given up, whatever comes."""
         self._alarm: Timer | None = None

@@ -13,7 +13,7 @@ from compat.client.exchange import Exchange, Recovered
 from compat.client.frames import Closed, Frame, Frames, QueueFull
 from compat.client.links import Refused, World, check_url
 from compat.client.people import Presence
-from compat.client.timing import Attempts
+from compat.client.timing import Attempts, Patience
 
 __all__ = ["Client", "State"]
 
@@ -80,7 +80,8 @@ class Client:
         self._on_change = on_change
         self._world = world or World()
         self._exchange = Exchange(subprotocols, only=only, ticket=ticket)
-        self._attempts = Attempts()
+        self._attempts = Attempts(ticket=bool(ticket))
+        self._patience = Patience()
         self._inbox = Frames()
         self._task: asyncio.Task[None] | None = None
         self._conversation: Conversation | None = None
@@ -272,7 +273,7 @@ class Client:
         except Closed as closed:
             return closed, self._attempts.failed(closed.status if isinstance(closed, Refused) else None)
         self._conversation = conversation = Conversation(
-            link, self._exchange, self._inbox, self._world, self._look_again
+            link, self._exchange, self._inbox, self._world, self._patience, self._look_again
         )
         end = await conversation.run()
         self._conversation = None

@@ -39,6 +39,7 @@ const ACK_MS = 15000;
 const SILENCE_MS = 25000;
 const STEADY_MS = 5000;
 const PING_MS = 3000;
+const LONGEST_PING_MS = 300000;
 const HELLO_MS = 10000;
 const HELD_MS = 3000;
 const WAY_MS = 600000;
@@ -161,8 +162,12 @@ class RequestLink {
 
   /** @param {number} [code] without one, at once */
   close(code, reason = "") {
-    this._closing = { code: code || 1005, reason, wasClean: true };
-    if (!code || !this._posting) return this._end(this._closing);
+    this._closing = this._opened ? { code: code || 1005, reason, wasClean: true } : LOST;
+    if (!code) return this._end(LOST);
+    if (!this._posting) {
+      Promise.resolve().then(() => this._end(LOST));
+      return;
+    }
     // A post may hang, or be put off for ever.
     this._env.setTimeout(() => {
       this._closing = null;
@@ -361,6 +366,12 @@ export class Socket extends EventTarget {
     this._closing = false;
     this._ended = false;
     this._failures = 0;
+    // What the next attempts are, where it is not the failures that say it.
+    /** @type {string[]} */
+    this._trial = [];
+    // For how long an answer is waited for; it may be behind a large frame.
+    this._patience = PING_MS;
+    this._askedAt = -Infinity;
     // The last link that brought a frame was lost soon.
     this._quick = false;
     /** @type {BinaryType} */
@@ -496,7 +507,7 @@ export class Socket extends EventTarget {
     const { WebSocket, now } = this._env;
     const way = this._nextWay();
     const requests = way === "stream" || way === "poll";
-    const plain = way === "plain";
+    const plain = way === "plain" || way === "probe";
     const offered = plain ? this._own : [RESUME, ...this._own];
     this._offered = !plain && this._ticket !== "";
     if (this._offered) {
@@ -532,16 +543,23 @@ export class Socket extends EventTarget {
       this._held = false;
       return "poll";
     }
+    const tried = this._trial.shift();
+    if (tried) return tried;
     if (turn < 2) return needed || "socket";
     if (turn === turns - 1) {
-      // Where resuming has worked, a plain link would cost the ticket.
-      return this._ticket && this._park && now() < this._lostAt + TICKET_MS ? "socket" : "plain";
+      if (!this._ticket) return "plain";
+      // A plain link would cost the ticket: the server does not resume any more if it answers only such a one.
+      return now() < this._lostAt + this._park * 1000 ? "socket" : "probe";
     }
     return needed || (reached.has(this._host) && this._failures < OUTAGES) ? "socket" : "stream";
   }
 
   _onOpen() {
-    if (this._mode === "plain") {
+    if (this._way === "probe") {
+      this._trial = ["socket", "plain"];
+      this._abandon();
+      this._connect();
+    } else if (this._mode === "plain") {
       this._isPlain();
     } else if (this._link?.protocol !== RESUME && !this._offered) {
       // The consumer's own subprotocol: perhaps a hello follows, perhaps the server waits for the page.
@@ -554,6 +572,7 @@ export class Socket extends EventTarget {
   _limit(milliseconds) {
     this._timer("limit", milliseconds, () => {
       if (this._up && this._mode === "") return this._isPlain();
+      if (this._mode === "resume") this._patience = Math.min(2 * this._patience, LONGEST_PING_MS);
       if (this._way !== "stream" || this._heard) return this._drop(1006);
       // Something holds the response back: polls end theirs.
       this._held = true;
@@ -568,6 +587,7 @@ export class Socket extends EventTarget {
     const control = isControl(data) ? parsed(data) : null;
     this._heard = true;
     this._heardAt = this._env.now();
+    if (this._heardAt - this._askedAt < PING_MS) this._patience = PING_MS;
     this._clear("limit");
     if (this._mode === "") {
       if (control && control.type === "hello") return this._onHello(control);
@@ -587,6 +607,7 @@ export class Socket extends EventTarget {
   _onHello(hello) {
     const all = this._offered && hello.recovered === "all";
     this._mode = "resume";
+    this._trial = [];
     if (this._way === "socket") {
       ways.delete(this._host);
       reached.add(this._host);
@@ -638,17 +659,20 @@ export class Socket extends EventTarget {
   _isPlain() {
     this._clear("limit");
     this._mode = "plain";
+    const lost = this._ticket !== "";
     this._ticket = "";
+    this._trial = [];
     if (this._up) this._flush();
-    else this._begin(false);
+    else this._begin(false, lost);
   }
 
   /**
    * Data may go over the link: the connection goes on, or a new one begins.
    *
    * @param {boolean} all
+   * @param {boolean} [lost] there was a ticket
    */
-  _begin(all) {
+  _begin(all, lost = false) {
     const again = this._opened;
     /** @type {Data[]} */
     let unsure = [];
@@ -678,7 +702,7 @@ export class Socket extends EventTarget {
     this._tellUnsure(unsure);
     this._frames = this._frames.concat(waiting);
     this._flush();
-    if (again && (this._mode === "plain" || !this._offered)) this._tellOutcome({ why: "plain" });
+    if (again ? this._mode === "plain" || !this._offered : lost) this._tellOutcome({ why: "plain" });
   }
 
   /** @param {End} end */
@@ -698,8 +722,8 @@ export class Socket extends EventTarget {
     if (up) this._lostAt = now;
     if (this._only && end.code === GONE) return this._end(LOST);
     const attempts = this._env.fetch ? 4 : 3;
-    const over = this._only && (up ? this._mode !== "resume" : !this._opened && this._failures === attempts);
-    if (over || !COMES_BACK_AFTER.includes(end.code)) return this._end(end);
+    const over = this._only && (up ? this._mode !== "resume" : !this._opened && this._failures >= attempts);
+    if ((over && !this._trial.length) || !COMES_BACK_AFTER.includes(end.code)) return this._end(end);
     if (up) this.dispatchEvent(new CustomEvent("offline", { detail: { code: end.code } }));
     if (!this._closing) this._retry();
   }
@@ -735,16 +759,19 @@ export class Socket extends EventTarget {
     this._listen("removeEventListener");
     const leaves = this._only && this._ticket && code === 1006;
     const unsure = this._frames.splice(0, leaves ? this._ever : Infinity);
+    let heritage = null;
     if (!this._closing) {
       if (leaves) {
         const { url, _ticket, _received, _park, _lostAt, _frames, _due } = this;
         const _base = this._base + unsure.length;
-        heritages.add((this._heritage = { url, _ticket, _received, _park, _lostAt, _frames, _due, _base }));
+        heritages.add((heritage = { url, _ticket, _received, _park, _lostAt, _frames, _due, _base }));
       }
       this._tellUnsure(unsure);
       if (code === 1006) this.dispatchEvent(new Event("error"));
     }
     this.dispatchEvent(new CloseEvent("close", { code, reason, wasClean }));
+    // Handlers of these events call `close()` by habit.
+    this._heritage = heritage;
   }
 
   // Frames
@@ -798,7 +825,8 @@ export class Socket extends EventTarget {
   _ping() {
     if (this._timers.limit) return;
     this._control({ type: "ping" });
-    this._limit(PING_MS);
+    this._askedAt = this._env.now();
+    this._limit(this._patience);
   }
 
   /** @param {any} event */

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-__all__ = ["REDIRECTS", "Attempts", "Pulse"]
+__all__ = ["REDIRECTS", "Attempts", "Patience", "Pulse"]
 
 FIRST_SECONDS, MOST_SECONDS = 0.3, 30.0
 STEADY_SECONDS = 5.0
 """How long a link has to live for being none of those with which something is wrong."""
-SILENCE_SECONDS, ANSWER_SECONDS = 25.0, 3.0
+SILENCE_SECONDS, ANSWER_SECONDS, MOST_ANSWER_SECONDS = 25.0, 3.0, 300.0
 FINAL = frozenset((401, 403))
 """Refusals by the application, which another attempt does not change."""
 PASSING = frozenset((408, 425, 429))
@@ -19,13 +19,15 @@ REDIRECTS = range(300, 400)
 class Attempts:
     """Counts failed attempts; says whether and when there is another, and of which kind."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, ticket: bool = False) -> None:
         self.plain = False
         """The next attempt does not mention resuming, for servers that reject unknown subprotocols."""
         self._failures = 0
         self._was_open = False
-        self._ticket = False
-        """The connection that was lost may still be there."""
+        self._ticket = ticket
+        """A plain attempt would cost it: the connection that was lost may still be there."""
+        self._refused = False
+        """The last attempt was refused."""
         self._opened_at = 0.0
         self._was_short = False
         """The last link has not lived."""
@@ -61,8 +63,10 @@ class Attempts:
         refused = status is not None and 400 <= status < 500 and status not in PASSING
         if status in FINAL:
             return False
-        if not self._was_open and (status in REDIRECTS or (refused and self.plain)):
+        over = refused and (self.plain or (self._ticket and self._refused))
+        if not self._was_open and (status in REDIRECTS or over):
             return False  # later, either may pass
+        self._refused = refused
         self.plain = (refused or mute) and not self.plain and not self._ticket
         return True
 
@@ -71,15 +75,37 @@ class Attempts:
         return random * min(MOST_SECONDS, FIRST_SECONDS * 2.0 ** min(self._failures, 20))
 
 
-class Pulse:
-    """After a silence the server is asked for a sign of life, which has to come soon."""
+class Patience:
+    """For how long an answer is waited for: after each link without one for twice as long.
 
-    def __init__(self, now: float) -> None:
+    It may be behind a frame that takes longer, and would begin again on each link.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = ANSWER_SECONDS
+
+    def answered(self, after: float) -> None:
+        """An answer has come, after so many seconds."""
+        if after < ANSWER_SECONDS:
+            self.seconds = ANSWER_SECONDS
+
+    def lost(self) -> None:
+        """None has come."""
+        self.seconds = min(2 * self.seconds, MOST_ANSWER_SECONDS)
+
+
+class Pulse:
+    """After a silence the server is asked for a sign of life, which has to come within ``patience``."""
+
+    def __init__(self, now: float, patience: Patience) -> None:
         self._heard_at = now
         self._asked_at: float | None = None
+        self._patience = patience
 
     def heard(self, now: float) -> None:
         """Something has come."""
+        if self._asked_at is not None:
+            self._patience.answered(now - self._asked_at)
         self._heard_at = now
         self._asked_at = None
 
@@ -88,13 +114,14 @@ class Pulse:
         """When ``check()`` has something to say."""
         if self._asked_at is None:
             return self._heard_at + SILENCE_SECONDS
-        return self._asked_at + ANSWER_SECONDS
+        return self._asked_at + self._patience.seconds
 
     def check(self, now: float) -> Literal["ask", "dead", None]:
         """Return what is to be done: ask the server, or give the link up."""
         if now < self.due:
             return None
         if self._asked_at is not None:
+            self._patience.lost()
             return "dead"
         self._asked_at = now
         return "ask"

@@ -441,6 +441,44 @@ async def test_a_plain_server_is_asked_for_a_sign_of_life() -> None:
     await client.close()
 
 
+async def test_an_answer_that_is_behind_a_large_frame_is_waited_for_longer_on_the_next_link() -> None:
+    """Was: a frame that took more than 28 s began again on each link, for ever."""
+    world = FalseWorld()
+    client = Client("ws://example.org/", world=world)
+    entering = asyncio.ensure_future(client.__aenter__())
+    await settle()
+
+    async def linked(recovered: str = "") -> None:
+        world.link.accept("channels.resume.v1")
+        world.link.serve(f'\x10{{"type": "hello", "ticket": "T1", "have": 0, "park": 120{recovered}}}')
+        await settle()
+
+    await linked()
+    await entering
+    for seconds in (3, 6, 12):
+        await world.wait(25 + seconds - 0.5)
+        assert state_of(client) == "open"
+        await world.wait(1)
+        assert state_of(client) == "away"
+        await world.wait(1)
+        await linked(', "recovered": "all"')
+    await world.wait(25 + 20)
+    world.link.serve('\x10{"type": "pong"}')
+    await settle()
+    await world.wait(25 + 20)
+    assert state_of(client) == "open", "the next one may be as late"
+    await world.wait(5)
+    assert state_of(client) == "away"
+    await world.wait(1)
+    await linked(', "recovered": "all"')
+    await world.wait(26)
+    world.link.serve('\x10{"type": "pong"}')
+    await settle()
+    await world.wait(29)
+    assert state_of(client) == "away", "but one that was soon there is waited for as long"
+    await client.close()
+
+
 async def test_what_is_not_read_is_no_silence() -> None:
     world = FalseWorld()
     client = Client("ws://example.org/", world=world)

@@ -127,7 +127,7 @@ async def test_a_ticket_is_not_given_up_because_of_a_refusal() -> None:
 
 
 async def test_on_a_plain_link_nothing_is_a_hello() -> None:
-    one = Attempted("chat", ticket="P1")
+    one = Attempted("chat")
     await refused(404, one=one)
     (await one.link()).accept("chat")
     await one.entering
@@ -135,8 +135,26 @@ async def test_on_a_plain_link_nothing_is_a_hello() -> None:
     assert await one.client.receive() == HELLO
     one.world.link.end(1006)
     await one.link()
-    assert one.offers == [[*OFFER, "chat", "channels.ticket.P1.0"], ["chat"], [*OFFER, "chat"]]
+    assert one.offers == [[*OFFER, "chat"], ["chat"], [*OFFER, "chat"]]
     await one.leave()
+
+
+async def test_the_ticket_of_a_page_is_not_given_up_because_of_one_refusal() -> None:
+    """A load balancer answers 404 while the server behind it starts, which has given that ticket."""
+    one = Attempted(ticket="P1")
+    await refused(404, 503, 404, one=one)
+    await one.link()
+    await one.greet()
+    await one.entering
+    assert one.offers == [[*OFFER, "channels.ticket.P1.0"]] * 4
+    await one.leave()
+
+
+async def test_two_refusals_in_a_row_of_a_pages_ticket_are_final() -> None:
+    one = Attempted(ticket="P1")
+    await refused(404, 404, one=one)
+    with pytest.raises(Closed):
+        await one.entering
 
 
 async def test_a_server_that_repeats_any_subprotocol_has_a_plain_link() -> None:

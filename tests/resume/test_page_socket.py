@@ -69,6 +69,15 @@ socket.onclose = ({ code, wasClean }) => console.log(code, wasClean, state, targ
 socket.onresumed = ({ detail }) => detail.recovered === "groups" && console.log(detail.why);
 socket.onunsure = ({ detail }) => unsure.push(...detail.frames);
 socket.onoffline = ({ detail }) => console.log(detail.code.toFixed());
+socket.addEventListener("message", (event) => socket.send(event.data as string));
+socket.addEventListener("close", ({ code }: CloseEvent) => console.log(code), { once: true });
+socket.addEventListener("unsure", ({ detail }) => unsure.push(...detail.frames));
+const listener = { handleEvent: (event: Event) => console.log(event.type) };
+target.addEventListener("open", listener);
+socket.addEventListener("made-up", listener);
+socket.removeEventListener("open", listener);
+// @ts-expect-error not what this event has
+socket.addEventListener("offline", (event: MessageEvent) => console.log(event));
 socket.close(4000, "done");
 install({ reconnect: true });
 // @ts-expect-error private

@@ -112,6 +112,28 @@ for (const closed of [false, true]) {
   });
 }
 
+for (const type of ["error", "close"]) {
+  test(`a page that calls close() when it hears of ${type} goes on where it was`, () => {
+    const { world, page } = paged({ install: "" });
+    const socket = new page.WebSocket("/ws/");
+    socket[`on${type}`] = () => socket.close();
+    world.accept();
+    world.hello();
+    world.end();
+    socket.send("kept");
+    world.clock.wait(0.3);
+    world.accept();
+    world.end(4410);
+    assert.equal(socket.readyState, 3);
+    world.takeWire();
+    new page.WebSocket("/ws/");
+    assert.deepEqual(world.takeWire(), [{ link: ["channels.resume.v1", "channels.ticket.T1.0"] }]);
+    world.accept();
+    world.hello({ recovered: "groups", why: "gone" });
+    assert.ok(world.takeWire().some(({ client }) => client === "kept"));
+  });
+}
+
 test("a socket to another host is the native one", () => {
   const { world, page } = paged({ install: "" });
   for (const url of ["wss://elsewhere.example/ws/", new URL("ws://example.com:8080/ws/")]) {

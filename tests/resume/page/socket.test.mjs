@@ -483,22 +483,130 @@ test("every third attempt is plain, as long as nothing else has worked", () => {
   assert.deepEqual(offered, [resume, resume, "json", resume, resume, "json"].slice(0, offered.length));
 });
 
-test("where resuming has worked, no attempt is plain while the ticket may be good, which is a day", () => {
-  const world = new World({ random: 1 });
-  const socket = opened(world, { protocols: ["json"] });
+/** Fails until an attempt does not mention resuming; returns for how many seconds. */
+function untilProbed(world) {
   const since = world.clock.time;
-  const lasted = () => (world.clock.time - since) / 1000;
-  world.end();
   for (;;) {
     while (world.link.readyState !== 0) world.clock.wait(1);
-    if (world.link.offered[0] === "json") break;
+    if (world.link.offered[0] === "json") return (world.clock.time - since) / 1000;
     assert.match(world.link.offered[2], /^channels.ticket.T1.0/);
     world.end();
   }
-  assert.ok(lasted() >= 86400 && lasted() < 86400 + 200, `after ${lasted()} s`);
+}
+
+test("where resuming has worked, no attempt is plain while the connection may be there", () => {
+  const world = new World({ random: 1 });
+  opened(world, { protocols: ["json"] });
+  world.end();
+  const lasted = untilProbed(world);
+  assert.ok(lasted >= 120 && lasted < 250, `after ${lasted} s`);
+});
+
+test("a server that does not resume any more is known by what it accepts, and what it does not", () => {
+  const world = new World({ random: 1 });
+  const socket = opened(world, { protocols: ["json"] });
+  world.end();
+  untilProbed(world);
+  world.takeWire();
+  world.takeEvents();
+  world.accept("json");
+  assert.deepEqual(world.takeEvents(), [], "the ticket may yet be good");
+  const [dropped, { link }] = world.takeWire();
+  assert.deepEqual(dropped, { client_close: null });
+  assert.deepEqual(link.slice(0, 2), ["channels.resume.v1", "json"]);
+  world.end();
+  world.clock.wait(31);
+  assert.deepEqual(world.link.offered, ["json"]);
   world.accept("json");
   assert.equal(socket.state, "open");
-  assert.deepEqual(world.takeEvents().pop(), { event: "resumed", recovered: "", why: "plain" });
+  assert.deepEqual(world.takeEvents(), [
+    { event: "close", code: 1006 },
+    { event: "open" },
+    { event: "resumed", recovered: "", why: "plain" },
+  ]);
+});
+
+test("a server that is back at the moment of a plain attempt gets the ticket all the same", () => {
+  const world = new World({ random: 1 });
+  const socket = opened(world, { protocols: ["json"] });
+  world.end();
+  untilProbed(world);
+  world.accept("json");
+  world.accept();
+  world.hello({ recovered: "groups", why: "gone" });
+  assert.equal(socket.state, "open");
+  assert.deepEqual(world.takeEvents().pop(), { event: "resumed", recovered: "groups", why: "gone" });
+  world.end();
+  world.clock.wait(31);
+  assert.equal(world.link.offered[0], "channels.resume.v1");
+});
+
+for (const back of ["resumes", "does not resume"]) {
+  test(`the ticket of a page outlives an outage, and a server that ${back} is told apart`, () => {
+    const world = new World({ random: 1 });
+    made(world, { protocols: ["json"], ticket: "of-page" });
+    for (let attempt = 0; attempt < 2; attempt += 1) {
+      assert.deepEqual(world.link.offered, ["channels.resume.v1", "json", "channels.ticket.of-page.0"]);
+      world.end();
+      world.clock.wait(2);
+    }
+    assert.deepEqual(world.link.offered, ["json"]);
+    world.accept("json");
+    assert.deepEqual(world.link.offered, ["channels.resume.v1", "json", "channels.ticket.of-page.0"]);
+    if (back === "resumes") {
+      world.accept();
+      world.hello({ recovered: "groups", why: "page" });
+    } else {
+      world.end();
+      world.clock.wait(6);
+      world.accept("json");
+    }
+    const outcome = back === "resumes" ? { recovered: "groups", why: "page" } : { recovered: "", why: "plain" };
+    assert.deepEqual(world.takeEvents(), [{ event: "open" }, { event: "resumed", ...outcome }]);
+  });
+}
+
+test("only: with a page's ticket, too, a server that does not resume is found before the socket gives up", () => {
+  const world = new World({ random: 1 });
+  made(world, { only: true, protocols: ["json"], ticket: "of-page" });
+  for (let attempt = 0; attempt < 2; attempt += 1) {
+    world.end();
+    world.clock.wait(2);
+  }
+  world.accept("json");
+  world.end();
+  world.clock.wait(6);
+  world.accept("json");
+  assert.deepEqual(kinds(world.takeEvents()), ["open", "resumed"]);
+});
+
+/** Waits for the ping, and returns for how many seconds its answer is waited for, up to a hundred. */
+function patience(world) {
+  world.takeWire();
+  while (!world.takeWire().some(({ client }) => client?.type === "ping")) world.clock.wait(0.1);
+  for (let waited = 0; ; waited += 0.1) {
+    if (waited > 100 || world.link.readyState !== 1) return Math.round(waited);
+    world.clock.wait(0.1);
+  }
+}
+
+test("an answer that is behind a large frame is waited for twice as long after each link without one", () => {
+  const world = new World({ random: 0 });
+  opened(world);
+  for (const seconds of [3, 6, 12]) {
+    assert.equal(patience(world), seconds);
+    world.accept();
+    world.hello({ recovered: "all" });
+  }
+  world.clock.wait(25 + 20);
+  world.serve({ type: "pong" });
+  assert.equal(world.link.readyState, 1, "it has come, though late");
+  assert.equal(patience(world), 24, "and the next may be as late");
+  world.accept();
+  world.hello({ recovered: "all" });
+  world.clock.wait(25 + 1);
+  world.serve({ type: "pong" });
+  assert.equal(patience(world), 3);
 });
 
 test("a first frame that is data, in the place of a hello", () => {
@@ -1095,6 +1203,22 @@ test("a goodbye is posted before the requests end", async () => {
   assert.equal(socket.readyState, 3);
   assert.deepEqual(world.takeEvents().pop(), { event: "close", code: 1000 });
 });
+
+for (const answered of [false, true]) {
+  test(`over requests, too, close() before the hello ends the socket later${answered ? ", once it is open" : ""}`, async () => {
+    const made = office();
+    const { world, asked } = made;
+    const socket = await blocked(made);
+    if (answered) await asked[0].say({ open: "channels.resume.v1" });
+    socket.close();
+    assert.deepEqual(world.takeEvents(), []);
+    assert.equal(socket.readyState, 2);
+    await settled();
+    assert.deepEqual(world.takeEvents(), [{ event: "close", code: answered ? 1000 : 1006 }]);
+    world.clock.wait(60);
+    assert.equal(asked.length, 1);
+  });
+}
 
 for (const [what, status] of [["hangs", 0], ["is refused for ever", 503]]) {
   test(`close() while a post ${what} is over after 30 s`, async () => {
