@@ -28,7 +28,7 @@ from bench.load import Result, in_slices
 from bench.looking import LOOKED_AT
 from bench.open_loop import OPEN_LOOP, capacity
 from bench.peers import DEFAULT_PEERS, FLOOR, FLOOR_REDIS, environment_of
-from bench.servers import CACHE, HERE, LOAD_CORE, SERVER_CORE, Server, python_of, redis_server
+from bench.servers import CACHE, HERE, LOAD_CORE, SERVER_CORE, Server, empty, python_of, redis_server
 
 __all__ = ["main"]
 
@@ -51,6 +51,7 @@ def measure(
     An error is in the row as "error", so that the other peers run. ``carried``: see ``bare_capacity``.
     """
     try:
+        empty(redis_port)
         if case in WITHOUT_SERVER:
             return {case: script(case, peer, redis_port)}
         with Server(peer, redis_port, options) as server:

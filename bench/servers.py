@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.peers import BEFORE, COLLECTING, RESUMABLE, RESUMES, app_of, environment_of, fast_of
 
-__all__ = ["CACHE", "LOAD_CORE", "SERVER_CORE", "Server", "free_port", "python_of", "redis_server"]
+__all__ = ["CACHE", "LOAD_CORE", "SERVER_CORE", "Server", "empty", "free_port", "python_of", "redis_server"]
 
 HERE = Path(__file__).resolve().parent
 CACHE = HERE.parent / ".cache" / "bench"
@@ -127,6 +127,15 @@ def redis_server() -> Iterator[int]:
             yield port
         finally:
             _end(process)
+
+
+def empty(redis_port: int) -> None:
+    """Have Redis forget what earlier peers have left: it would expire while others are measured."""
+    with socket.create_connection(("127.0.0.1", redis_port), timeout=60) as connection:
+        connection.sendall(b"FLUSHALL SYNC\r\n")
+        answer = connection.recv(1024)
+    if answer != b"+OK\r\n":
+        raise RuntimeError(f"Redis was to be emptied, and has answered {answer!r}")
 
 
 def _before() -> str:
