@@ -92,18 +92,23 @@ test("a page with its own loop: one socket at a time, and the next one has the t
   assert.equal(world.links.filter(({ readyState }) => readyState < 2).length, 1);
 });
 
+/** The socket is lost with a frame that it has not sent, and its connection is gone. */
+function endOf(world, socket) {
+  world.accept();
+  world.hello();
+  world.end();
+  socket.send("kept");
+  world.clock.wait(0.3);
+  world.accept();
+  world.end(4410);
+  assert.equal(socket.readyState, 3);
+}
+
 for (const closed of [false, true]) {
   test(`what an ended socket leaves goes to the next one${closed ? ", unless the page closes it" : ""}`, () => {
     const { world, page } = paged({ install: "" });
     const socket = new page.WebSocket("/ws/");
-    world.accept();
-    world.hello();
-    world.end();
-    socket.send("kept");
-    world.clock.wait(0.3);
-    world.accept();
-    world.end(4410);
-    assert.equal(socket.readyState, 3);
+    endOf(world, socket);
     if (closed) socket.close();
     world.takeWire();
     new page.WebSocket("/ws/");
@@ -117,14 +122,7 @@ for (const type of ["error", "close"]) {
     const { world, page } = paged({ install: "" });
     const socket = new page.WebSocket("/ws/");
     socket[`on${type}`] = () => socket.close();
-    world.accept();
-    world.hello();
-    world.end();
-    socket.send("kept");
-    world.clock.wait(0.3);
-    world.accept();
-    world.end(4410);
-    assert.equal(socket.readyState, 3);
+    endOf(world, socket);
     world.takeWire();
     new page.WebSocket("/ws/");
     assert.deepEqual(world.takeWire(), [{ link: ["channels.resume.v1", "channels.ticket.T1.0"] }]);

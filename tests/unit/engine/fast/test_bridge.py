@@ -40,6 +40,20 @@ def receiving(handler: Callable[[Any, str], None], **attributes: Any) -> Any:
     return type("Consumer", (WebsocketConsumer,), {"receive": receive, **attributes})
 
 
+def stuck(app: Any, reading: asyncio.Event) -> Any:
+    """An application whose clients read nothing until ``reading`` is set."""
+
+    async def until_read(scope: Any, receive: Any, send: Any) -> None:
+        async def send_when_read(message: Message) -> None:
+            if message["type"] == "websocket.send":
+                await reading.wait()
+            await send(message)
+
+        await app(scope, receive, send_when_read)
+
+    return until_read
+
+
 async def opened(consumer: Any, count: int) -> list[Conversation]:
     app = consumer.as_asgi()
     return list(await asyncio.gather(*(Conversation(app).open() for _ in range(count))))
@@ -251,15 +265,7 @@ async def test_a_handler_waits_for_a_client_that_does_not_read() -> None:
 
     app = receiving(receive).as_asgi()
 
-    async def slow_server(scope: Any, receive: Any, send: Any) -> None:
-        async def send_when_read(message: Message) -> None:
-            if message["type"] == "websocket.send":
-                await reading.wait()
-            await send(message)
-
-        await app(scope, receive, send_when_read)
-
-    client = await Conversation(slow_server).open()
+    client = await Conversation(stuck(app, reading)).open()
     await client.send_to(text_data="x")
     await until_async(lambda: len(sent) >= MAX_UNSENT - 1, "the handler has filled its queue")
     other = await Conversation(app).open()  # others are served meanwhile
@@ -287,16 +293,8 @@ async def test_clients_that_do_not_read_hold_no_others_up(
     consumer = receiving(receive, disconnect=lambda self, code: ends.append(code))
     app = consumer.as_asgi()
 
-    async def stuck(scope: Any, receive: Any, send: Any) -> None:
-        async def send_when_read(message: Message) -> None:
-            if message["type"] == "websocket.send":
-                await reading.wait()
-            await send(message)
-
-        await app(scope, receive, send_when_read)
-
     count = thread_limit() + more
-    clients = [await Conversation(stuck).open() for _ in range(count)]
+    clients = [await Conversation(stuck(app, reading)).open() for _ in range(count)]
     for client in clients:
         await client.send_to(text_data="page")
     await until_async(lambda: len(waits) == count, "all handlers wait for their clients")
@@ -324,15 +322,7 @@ async def test_a_handler_that_sends_once_waits_for_no_client(more: int) -> None:
 
     app = receiving(receive).as_asgi()
 
-    async def stuck(scope: Any, receive: Any, send: Any) -> None:
-        async def send_when_read(message: Message) -> None:
-            if message["type"] == "websocket.send":
-                await reading.wait()
-            await send(message)
-
-        await app(scope, receive, send_when_read)
-
-    client = await Conversation(stuck).open()
+    client = await Conversation(stuck(app, reading)).open()
     for number in range(MAX_UNSENT + more):
         await client.send_to(text_data=str(number))
     await until_async(lambda: len(ended) >= MAX_UNSENT, "all have sent for which there is room")
