@@ -80,7 +80,7 @@ class Client:
         self._on_change = on_change
         self._world = world or World()
         self._exchange = Exchange(subprotocols, only=only, ticket=ticket)
-        self._attempts = Attempts(ticket=bool(ticket))
+        self._attempts = Attempts(of_page=bool(ticket))
         self._patience = Patience()
         self._inbox = Frames()
         self._task: asyncio.Task[None] | None = None

@@ -39,7 +39,7 @@ const ACK_MS = 15000;
 const SILENCE_MS = 25000;
 const STEADY_MS = 5000;
 const PING_MS = 3000;
-const LONGEST_PING_MS = 300000;
+const LONGEST_PING_MS = 60000;
 const HELLO_MS = 10000;
 const HELD_MS = 3000;
 const WAY_MS = 600000;
@@ -544,7 +544,7 @@ export class Socket extends EventTarget {
       return "poll";
     }
     const tried = this._trial.shift();
-    if (tried) return tried;
+    if (tried) return tried === "plain" ? tried : needed || tried;
     if (turn < 2) return needed || "socket";
     if (turn === turns - 1) {
       if (!this._ticket) return "plain";
@@ -561,7 +561,10 @@ export class Socket extends EventTarget {
       this._connect();
     } else if (this._mode === "plain") {
       this._isPlain();
-    } else if (this._link?.protocol !== RESUME && !this._offered) {
+    } else if (this._link?.protocol === RESUME) {
+      // It does resume.
+      this._trial = [];
+    } else if (!this._offered) {
       // The consumer's own subprotocol: perhaps a hello follows, perhaps the server waits for the page.
       this._begin(false);
       this._limit(HELLO_MS);
@@ -586,8 +589,11 @@ export class Socket extends EventTarget {
     const { data } = event;
     const control = isControl(data) ? parsed(data) : null;
     this._heard = true;
-    this._heardAt = this._env.now();
-    if (this._heardAt - this._askedAt < PING_MS) this._patience = PING_MS;
+    const now = this._env.now();
+    // An answer, or frames in a row, once the link has lived for a while.
+    const soon = now - Math.max(this._askedAt, this._heardAt) < PING_MS && now - this._linkedAt > STEADY_MS;
+    if (soon) this._patience = PING_MS;
+    this._heardAt = now;
     this._clear("limit");
     if (this._mode === "") {
       if (control && control.type === "hello") return this._onHello(control);

@@ -9,7 +9,7 @@ __all__ = ["REDIRECTS", "Attempts", "Patience", "Pulse"]
 FIRST_SECONDS, MOST_SECONDS = 0.3, 30.0
 STEADY_SECONDS = 5.0
 """How long a link has to live for being none of those with which something is wrong."""
-SILENCE_SECONDS, ANSWER_SECONDS, MOST_ANSWER_SECONDS = 25.0, 3.0, 300.0
+SILENCE_SECONDS, ANSWER_SECONDS, MOST_ANSWER_SECONDS = 25.0, 3.0, 60.0
 FINAL = frozenset((401, 403))
 """Refusals by the application, which another attempt does not change."""
 PASSING = frozenset((408, 425, 429))
@@ -19,13 +19,15 @@ REDIRECTS = range(300, 400)
 class Attempts:
     """Counts failed attempts; says whether and when there is another, and of which kind."""
 
-    def __init__(self, *, ticket: bool = False) -> None:
+    def __init__(self, *, of_page: bool = False) -> None:
         self.plain = False
         """The next attempt does not mention resuming, for servers that reject unknown subprotocols."""
         self._failures = 0
         self._was_open = False
-        self._ticket = ticket
+        self._ticket = of_page
         """A plain attempt would cost it: the connection that was lost may still be there."""
+        self._of_page = of_page
+        """It is that of a page, and for no connection."""
         self._refused = False
         """The last attempt was refused."""
         self._opened_at = 0.0
@@ -44,7 +46,7 @@ class Attempts:
         its clients, and drop them. But one such link is a cut like others.
         """
         self.plain = False  # what has refused may have been a proxy whose server was not up yet
-        self._ticket = ticket
+        self._ticket, self._of_page = ticket, False
         if now - self._opened_at >= STEADY_SECONDS:
             self._failures = 0
             self._was_short = False
@@ -67,7 +69,8 @@ class Attempts:
         if not self._was_open and (status in REDIRECTS or over):
             return False  # later, either may pass
         self._refused = refused
-        self.plain = (refused or mute) and not self.plain and not self._ticket
+        costs = self._ticket and not (mute and self._of_page)
+        self.plain = (refused or mute) and not self.plain and not costs
         return True
 
     def pause(self, random: float) -> float:
@@ -84,8 +87,8 @@ class Patience:
     def __init__(self) -> None:
         self.seconds = ANSWER_SECONDS
 
-    def answered(self, after: float) -> None:
-        """An answer has come, after so many seconds."""
+    def heard(self, after: float) -> None:
+        """An answer has come after so many seconds, or another frame so long after the one before."""
         if after < ANSWER_SECONDS:
             self.seconds = ANSWER_SECONDS
 
@@ -98,14 +101,14 @@ class Pulse:
     """After a silence the server is asked for a sign of life, which has to come within ``patience``."""
 
     def __init__(self, now: float, patience: Patience) -> None:
-        self._heard_at = now
+        self._begun_at = self._heard_at = now
         self._asked_at: float | None = None
         self._patience = patience
 
     def heard(self, now: float) -> None:
         """Something has come."""
-        if self._asked_at is not None:
-            self._patience.answered(now - self._asked_at)
+        if now - self._begun_at > STEADY_SECONDS:  # what waited for the link comes at once
+            self._patience.heard(now - max(self._heard_at, self._asked_at or 0.0))
         self._heard_at = now
         self._asked_at = None
 

@@ -161,7 +161,7 @@ class Connection:
         """Put a message about the client's absence into the inbox, if the consumer has a handler for it."""
         inbox = self.inbox
         if hasattr(self.consumer, kind.replace(".", "_")) and not (inbox.ended or inbox.overflowed):
-            inbox.replay(((float("inf"), {"type": kind}, None),))  # it has a place beside what waits
+            inbox.replay(((float("inf"), {"type": kind}, None),), more=False)
         subscription = self.subscription
         if subscription is not None and getattr(subscription.layer, "tracks", False):
             subscription.layer.away(subscription.channel, kind == "compat.parked")

@@ -122,13 +122,14 @@ class Inbox:
             self.scheduler.call(self, half_full)
         return True
 
-    def replay(self, events: Sequence[Event]) -> bool:
+    def replay(self, events: Sequence[Event], *, more: bool = True) -> bool:
         """Append earlier messages as ``push`` does, beside those for which there is room; return True.
 
-        While ``REPLAYED`` events wait, there is no more room; what is lost is counted.
+        While ``REPLAYED`` events wait, there is no more room; what is lost is counted. Not ``more``: there is
+        room for these, and not for as many as usual beside them.
         """
         if len(self.events) < REPLAYED:
-            self.capacity = max(self.capacity, len(self.events) + len(events) + self.room)
+            self.capacity = max(self.capacity, len(self.events) + len(events) + more * self.room)
         lost = [self.offer((event,)) for event in events].count(False)
         if lost and self.owner is not None:
             self.owner.count_drop(self.channel, "overflow", lost)

@@ -13,7 +13,6 @@ from compat.engine.fast.forgetting import forget_handshake
 from compat.engine.fast.write_batching import one_write
 from compat.engine.reader import cancels_late_calls
 from compat.engine.redaction import hide_tickets
-from compat.engine.socket import closes_otherwise
 from compat.exceptions import InvalidChannelLayerError
 from compat.layers import DEFAULT_CHANNEL_LAYER, channel_layers, get_channel_layer
 from compat.resume.connection import ResumableConnection
@@ -304,9 +303,4 @@ async def _turn_away(receive: Receive, send: Send, code: int) -> None:
     message = await receive()
     if message["type"] == "websocket.connect":
         await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
-        close = {"type": "websocket.close", "code": code}
-        try:
-            await send(close)
-        except Exception:
-            if not await closes_otherwise(send, close):
-                raise
+        await send({"type": "websocket.close", "code": code})

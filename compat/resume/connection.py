@@ -173,6 +173,7 @@ class ResumableConnection(Parking):
         self.hush()
         self.told, self.socket = True, None
         self.notices = self.admission = None
+        self.drained = False
         if self.returned is not None:
             self.returned.close()
             self.returned = None

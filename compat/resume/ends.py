@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from compat.engine.mailbox import settle
 from compat.engine.socket import closes_otherwise
 from compat.resume.journal import MAX_BYTES, payload_of, size_of
-from compat.resume.link import NO_CODE, STOPS
+from compat.resume.link import COMES_BACK, NO_CODE, STOPS
 from compat.types import Message, Receive, Send
 
 if TYPE_CHECKING:
@@ -197,7 +197,8 @@ class AwayEnd:
                 try:
                     await send(message)
                 except Exception:
-                    if message["type"] != "websocket.close" or not await closes_otherwise(send, message):
+                    final = message["type"] == "websocket.close" and message["code"] not in COMES_BACK
+                    if not (final and await closes_otherwise(send, message)):
                         raise
                 self.held -= size_of(payload_of(message))
         except Exception as error:  # noqa: BLE001 - any server; its disconnect follows

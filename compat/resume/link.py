@@ -18,7 +18,7 @@ from compat.resume.owner import Owner
 from compat.resume.wire import MARK, Malformed, is_control, read_control, read_count
 from compat.types import Message, Receive, Send
 
-__all__ = ["MALFORMED", "PAUSED", "REPLACED", "TAKEN_OVER", "Link"]
+__all__ = ["COMES_BACK", "MALFORMED", "PAUSED", "REPLACED", "TAKEN_OVER", "Link"]
 
 log = logging.getLogger("compat.resume")
 
@@ -30,6 +30,8 @@ NO_CODE = 1005
 STOPS = frozenset((1012,))  # the server's own: it stops, and this process with it
 GOODBYES = frozenset((1000, 1001)) | STOPS
 """Codes after which nobody comes back. 1005 is none: uvicorn gives it for a cut as well."""
+COMES_BACK = frozenset((1012, 1013))
+"""Our codes after which a client comes back."""
 FIRST_OWN, LAST_OWN = 3000, 4999
 """Codes of the page's own; it does not come back after them either."""
 
@@ -223,8 +225,13 @@ class Link(Outward):
         self.close(message).add_done_callback(look)
 
     def close_otherwise(self, message: Message) -> None:
-        """Close with another code than that of ``message``, which the server has rejected."""
-        _keep(self.loop.create_task(closes_otherwise(self.raw_send, message)))
+        """Close with another code than that of ``message``, which the server has rejected.
+
+        A client that is to come back does so after no other code, but when its ping is not answered.
+        """
+        if message.get("code") not in COMES_BACK:
+            closing = asyncio.wait_for(closes_otherwise(self.raw_send, message), CLOSE_TIMEOUT_S)
+            _keep(self.loop.create_task(closing))
 
     def bye(self) -> None:
         """The client has said that it does not come back."""
@@ -242,11 +249,8 @@ class Link(Outward):
     async def _drop(self, close: Message) -> None:
         try:
             await asyncio.wait_for(self.raw_send(close), CLOSE_TIMEOUT_S)
-        except asyncio.TimeoutError:
-            log.debug("a replaced link could not be closed within %g s", CLOSE_TIMEOUT_S)
         except Exception as error:  # noqa: BLE001 - the client may have left long ago
-            if not await closes_otherwise(self.raw_send, close):
-                log.debug("a replaced link could not be closed: %r", error)
+            log.debug("a replaced link could not be closed: %r", error)
 
 
 def _keep(task: asyncio.Task[Any]) -> None:

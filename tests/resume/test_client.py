@@ -476,6 +476,14 @@ async def test_an_answer_that_is_behind_a_large_frame_is_waited_for_longer_on_th
     await settle()
     await world.wait(29)
     assert state_of(client) == "away", "but one that was soon there is waited for as long"
+    await world.wait(1)
+    await linked(', "recovered": "all"')
+    for _ in range(8):
+        await world.wait(1)
+        world.link.serve("a frame")
+        await settle()
+    await world.wait(29)
+    assert state_of(client) == "away", "and so is one on a link with many frames"
     await client.close()
 
 

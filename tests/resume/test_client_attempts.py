@@ -150,6 +150,17 @@ async def test_the_ticket_of_a_page_is_not_given_up_because_of_one_refusal() -> 
     await one.leave()
 
 
+async def test_a_server_that_agrees_and_says_nothing_is_plain_whatever_a_page_says() -> None:
+    one = Attempted(ticket="P1")
+    (await one.link()).accept("channels.resume.v1")
+    await settle()
+    await one.world.wait(11)
+    (await one.link()).accept("")
+    await one.entering
+    assert one.offers == [[*OFFER, "channels.ticket.P1.0"], []]
+    await one.leave()
+
+
 async def test_two_refusals_in_a_row_of_a_pages_ticket_are_final() -> None:
     one = Attempted(ticket="P1")
     await refused(404, 404, one=one)

@@ -137,6 +137,7 @@ class Pool:
             return
         with self.lock:
             self.active.discard(worker)
+            worker.given_up = True
         if count := _throttle.due(type(error)):
             log.error("a worker of sync handlers has no thread (%d times): %r", count, error)
         self.barren_until = steady() + NO_THREAD_S
@@ -273,6 +274,8 @@ class Pool:
     def _work(self, worker: Worker) -> None:
         """Take connections until none is left, or until another worker has the queue: one busy period."""
         ready, turns = self.ready, 0
+        if worker.given_up:  # an executor keeps what it had no thread for
+            return
         while True:
             if worker.slow and not self._stay(worker):
                 return

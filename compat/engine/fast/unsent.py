@@ -16,9 +16,10 @@ __all__ = ["Unsent", "kept"]
 def kept(message: Message) -> Message:
     """Return a copy of ``message``: its handler may change it, or its buffer, when it has been sent."""
     copy = dict(message)
-    data = copy.get("bytes")
-    if data is not None and type(data) is not bytes:
-        copy["bytes"] = bytes(data)
+    for key in ("bytes", "body"):
+        data = copy.get(key)
+        if data is not None and type(data) is not bytes:
+            copy[key] = bytes(data)
     return copy
 
 

@@ -254,7 +254,8 @@ def _end(burst: Burst) -> None:
         burst.end()
     except Exception as error:  # noqa: BLE001 - any transport
         log.debug("frames could not be written: %r", error)
-        burst.transport.close()  # its server says that the client has left
+        with contextlib.suppress(Exception):
+            burst.transport.close()  # its server says that the client has left
 
 
 class Recorder:

@@ -609,6 +609,37 @@ test("an answer that is behind a large frame is waited for twice as long after e
   assert.equal(patience(world), 3);
 });
 
+test("on a link with many frames an answer is soon waited for as long as on any", () => {
+  const world = new World({ random: 0 });
+  opened(world);
+  assert.equal(patience(world), 3);
+  world.accept();
+  world.hello({ recovered: "all" });
+  for (const text of ["what", "has", "waited"]) world.serve(text);
+  assert.equal(patience(world), 6);
+  world.accept();
+  world.hello({ recovered: "all" });
+  for (let second = 0; second < 8; second += 1) {
+    world.clock.wait(1);
+    world.serve("a frame");
+  }
+  assert.equal(patience(world), 3);
+});
+
+test("a hello that does not come from a server that resumes does not cost the ticket", () => {
+  const world = new World({ random: 1 });
+  made(world, { protocols: ["json"], ticket: "of-page" });
+  for (let attempt = 0; attempt < 2; attempt += 1) {
+    world.end();
+    world.clock.wait(2);
+  }
+  world.accept("json");
+  world.accept();
+  world.end(1013);
+  world.clock.wait(6);
+  assert.deepEqual(world.link.offered, ["channels.resume.v1", "json", "channels.ticket.of-page.0"]);
+});
+
 test("a first frame that is data, in the place of a hello", () => {
   const world = new World();
   const socket = opened(world);

@@ -287,3 +287,16 @@ async def test_a_layer_that_fails_at_once_does_not_hold_the_loop() -> None:
     await until_async(lambda: peer.is_idle() and not peer.waiting, "nothing is sent any more")
     assert layer.asked == 2, "the frames, and then that the links have ended"
     assert not peer.homes and [len(home.came) for home in homes] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("code", [1011, 1012, 1013])
+async def test_a_server_with_few_codes_ends_a_relayed_socket_for_good_only_if_it_is_to_be(code: int) -> None:
+    away = AwayEnd(the_peer(FalseLayer()), 7, asyncio.get_running_loop())
+    socket = FalseSocket(few_codes=True)
+    socket.coming.put_nowait({"type": "websocket.connect"})
+    serving = asyncio.ensure_future(away.serve("channels.resume.v1", socket.receive, socket.send))
+    away.take("close", [code, ""])
+    await turns()
+    assert socket.codes == ([4011] if code == 1011 else [])
+    socket.coming.put_nowait({"type": "websocket.disconnect", "code": 1006})
+    await serving
