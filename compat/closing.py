@@ -11,12 +11,10 @@ from uuid import UUID
 
 from compat.exceptions import InvalidChannelLayerError
 from compat.layers import DEFAULT_CHANNEL_LAYER, channel_layers, get_channel_layer
-from compat.names import key_behind, person_group, user_group
+from compat.names import CLOSE, key_behind, person_group, user_group
 
 __all__ = ["CLOSE", "POLICY_VIOLATION", "close_group", "close_user", "user_group"]
 
-CLOSE = "compat.close"
-"""The type of the message that closes a connection."""
 POLICY_VIOLATION = 1008
 
 

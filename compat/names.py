@@ -16,6 +16,7 @@ from typing import Any
 
 __all__ = [
     "CHANNEL",
+    "CLOSE",
     "GROUP",
     "INVALID_NAME",
     "LIVE",
@@ -51,6 +52,8 @@ _FORBIDDEN = re.compile(r"[^A-Za-z0-9\-_.]")
 
 RESERVED = ("compat.", "__")
 """Prefixes of the library's own groups: ``compat.user.7``, ``__broadcast__``."""
+CLOSE = "compat.close"
+"""The type of the message that closes a connection."""
 LIVE = "compat.live"
 """What the names of the live page's channels contain; over pub/sub the layer's prefix stands before it."""
 _HASHED = re.compile(r"\.\.[0-9a-f]{32}\Z")

@@ -96,6 +96,8 @@ class Stream:
         """What goes into the answer to a poll, and at the end of a stream."""
         self._size = 0
         """Their bytes, in all."""
+        self._code = LOST
+        """That of the application's close, as servers give it."""
         self._refusal: tuple[int, str] | None = None
         self._timer: asyncio.TimerHandle | None = None
         """Ends the response."""
@@ -163,6 +165,8 @@ class Stream:
         reason = message.get("reason") or ""
         again = self._pausing and reason == PAUSED
         self._events.append(_event({"again": True} if again else {"close": [code, reason]}))
+        if not again:
+            self._code = code
         settle(self.over)
 
     def _refuse(self, status: int, text: str) -> None:
@@ -196,7 +200,8 @@ class Stream:
             self._timer.cancel()
         if not self._told:
             self._told = True
-            self._incoming.put_nowait({"type": "websocket.disconnect", "code": LOST})
+            code = LOST if self._left else self._code
+            self._incoming.put_nowait({"type": "websocket.disconnect", "code": code})
 
     async def finish(self) -> None:
         """Send the rest of the response."""
@@ -206,6 +211,7 @@ class Stream:
             await refuse_request(self._http_send, *self._refusal)
         elif self._accepted:
             await self._flush(more=False)
+            self.disconnect()  # before the server says so of a client that has all
 
     async def _flush(self, *, more: bool = True) -> None:
         if not self._begun:

@@ -13,6 +13,7 @@ from typing import Any
 from compat.exceptions import ImproperlyConfigured
 from compat.layers.options import check_options
 from compat.layers.patterns import Patterns
+from compat.names import CLOSE
 from compat.types import Message, is_number
 
 __all__ = ["History", "HistoryEntry", "Rule", "Rules"]
@@ -61,8 +62,9 @@ class Rule:
     on_join: int = 0
 
     def keeps(self, message: Message) -> bool:
-        """Return True if ``message`` belongs into the history."""
-        return self.types is None or message.get("type") in self.types
+        """Return True if ``message`` belongs into the history; a close is for those who are there."""
+        kind = message.get("type")
+        return kind != CLOSE and (self.types is None or kind in self.types)
 
 
 FIELDS = tuple(field.name for field in dataclasses.fields(Rule))

@@ -23,7 +23,7 @@ from compat.forks import new_lock
 from compat.layers.base import SendResult, require_message
 from compat.layers.copies import copier, private
 from compat.layers.history import Rules
-from compat.layers.memory_history import KeepsHistories, MemoryHistories, offer_placed
+from compat.layers.memory_history import KeepsHistories, MemoryHistories, offer_placed, pass_by
 from compat.layers.new_names import NewNames
 from compat.layers.options import IN_MEMORY, Capacities, check_capacities, check_options
 from compat.layers.presence.memory import KeepsPeople
@@ -243,7 +243,7 @@ class InMemoryChannelLayer(KeepsPeople, KeepsHistories, PrivateNamesOfMemory):
             inbox: Any = channels.get(channel)  # a mailbox has no loop
             if excluded and channel in excluded:
                 if place is not None and isinstance(inbox, Inbox) and inbox.cursors is not None:
-                    inbox.loop.call_soon_threadsafe(offer_placed, inbox, None, place)
+                    pass_by(inbox, place, loop)
                 continue
             if inbox is not None and inbox.loop is loop:
                 kept = inbox.offer(one)

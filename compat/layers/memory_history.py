@@ -21,7 +21,7 @@ from compat.layers.history import History, Rule, Rules
 from compat.layers.tail import Kept, Tail, admit, missed_by
 from compat.metrics import LayerMetrics
 
-__all__ = ["KeepsHistories", "MemoryHistories", "offer_placed"]
+__all__ = ["KeepsHistories", "MemoryHistories", "offer_placed", "pass_by"]
 
 LONGER_S = 600
 """Seconds for which the position of a group is kept after its messages."""
@@ -239,6 +239,14 @@ class KeepsHistories(BaseChannelLayer):
 
 def _leave(layer: Joined, group: str, channel: str) -> None:
     layer.groups.get(group, {}).pop(channel, None)
+
+
+def pass_by(inbox: Inbox, place: tuple[str, Position], loop: asyncio.AbstractEventLoop) -> None:
+    """Note, in a send on ``loop``, that a message has a place and is not for this consumer."""
+    if inbox.loop is loop:  # not later: the next message may be noted by then
+        offer_placed(inbox, None, place)
+    else:
+        inbox.loop.call_soon_threadsafe(offer_placed, inbox, None, place)
 
 
 def offer_placed(inbox: Inbox, one: One | None, place: tuple[str, Position]) -> None:

@@ -188,7 +188,8 @@ class AwayEnd:
             if pump is not None:
                 pump.cancel()
             # That this process stops says nothing of the client.
-            self.peer.put(self.number, "left", LOST if code in STOPS else code)
+            stops = code in STOPS and not self.closed
+            self.peer.put(self.number, "left", LOST if stops else code)
 
     async def _pump(self, send: Send) -> None:
         try:

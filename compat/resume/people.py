@@ -110,7 +110,9 @@ class PagePeople:
         else:
             channel = self._inbox.channel
             end = await self._layer.show(group, channel, lambda text: self._show(group, text))
-            if end is not None:
+            if end is not None and group in self._ends:
+                end()  # what was shown at once has not passed: all are sent later
+            elif end is not None:
                 self._ends[group] = end
 
     async def _why_not(self, group: str) -> str:

@@ -14,6 +14,7 @@ from compat.engine.inbox import Inbox
 from compat.engine.parts import inbox_of
 from compat.exceptions import ImproperlyConfigured
 from compat.layers.history import History
+from compat.names import CLOSE
 from tests.support.layers import Kind
 from tests.support.waiting import until_async
 
@@ -194,6 +195,23 @@ async def test_only_the_types_of_the_rule_are_kept(make: Make) -> None:
     other = await layer.new_channel()
     await layer.group_add("chat_x", other)
     assert await got(layer, other, 2) == [1, 3]
+
+
+async def test_a_close_is_for_those_who_are_there(make: Make) -> None:
+    """Was: replayed, so that nobody could join a room that had been closed once."""
+    layer = make(**ruled(on_join=5))
+    there = await layer.new_channel()
+    await layer.group_add("chat_x", there)
+    await say(layer, 1, 1)
+    await layer.group_send("chat_x", {"type": CLOSE, "code": 4001, "reason": None})
+    await say(layer, 2, 2)
+    heard = [(await asyncio.wait_for(layer.receive(there), WITHIN_S))["type"] for _ in range(3)]
+    assert sorted(heard) == ["chat.message", "chat.message", CLOSE]  # what is not kept may overtake
+    later = await layer.new_channel()
+    await layer.group_add("chat_x", later)
+    await say(layer, 3, 3)
+    assert await got(layer, later, 3) == [1, 2, 3]
+    assert [message["n"] for message in await layer.history("chat_x")] == [1, 2, 3]
 
 
 async def test_who_was_excluded_stays_so_and_the_history_does_not_show_it(make: Make) -> None:

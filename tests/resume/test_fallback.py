@@ -414,6 +414,26 @@ async def test_an_application_that_refuses_or_closes(place: Place) -> None:
         assert one.end[0] == 4321
 
 
+@pytest.mark.parametrize("code", [1001, 1012, 1013])
+@pytest.mark.parametrize("transport", ["stream", "poll"])
+async def test_who_comes_back_after_a_close_has_a_new_connection(
+    place: Place, transport: str, code: int
+) -> None:
+    """Was: the old one each time, which closed it again."""
+    who = name("f")
+    async with client(place, "async", who) as one:
+        await (await one.ask(transport)).hello()
+        await one.post(f"close {code}")
+        await one.rest()
+        while one.end == "again":
+            await (await one.ask(transport)).rest()
+        assert one.end[0] == code
+        assert await place.code(who) == code
+        hello = await (await one.ask(transport)).hello()
+        assert (hello["recovered"], hello["why"]) == ("", "gone")
+        assert len(place.notes("connect", who)) == 2
+
+
 async def test_a_goodbye_ends_a_client_that_has_left_already(place: Place) -> None:
     who = name("f")
     async with client(place, "async", who) as one:

@@ -103,6 +103,10 @@ class Census:
         _forget(roll.changes, self._arrived())
         return self.told(group) or ""
 
+    def clear(self) -> None:
+        """Count nobody."""
+        self._rolls.clear()
+
     def sweep(self) -> None:
         """Forget what no message on its way can ask for: changes, and groups that have become empty."""
         arrived = self._arrived()

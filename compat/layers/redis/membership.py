@@ -20,6 +20,7 @@ from compat.layers.redis.census import Census, note_of
 from compat.layers.redis.keys import lease_of
 from compat.layers.redis.leases import TURNS, Leases, Terms
 from compat.layers.redis.owed import Owed
+from compat.layers.redis.parts import in_parts
 from compat.layers.redis.scripts import REJOIN
 from compat.redis.backoff import Backoff
 from compat.redis.connection import RedisUnavailable
@@ -34,10 +35,6 @@ __all__ = ["Membership"]
 
 log = logging.getLogger("compat.layers")
 
-MEMBERS_AT_ONCE = 1000
-"""Members that one script enters, which takes Redis a millisecond."""
-MEMBERS_OF_GROUP = 4
-"""What the commands for a group cost, in members."""
 GROUPS_PER_COMMAND = 500
 
 
@@ -137,6 +134,7 @@ class Membership:
     def forget_all(self) -> None:
         """Forget all memberships, because the layer's keys have been deleted."""
         self.groups.clear()
+        self.census.clear()
         self._owed.clear()
 
     def _forget(self, group: str, channel: str) -> bool:
@@ -238,13 +236,17 @@ class Membership:
         """
         by_group = self._owed.take()
         try:
-            removals = [self._remove(group, channels) for group, channels in by_group.items()]
-            outcomes = await asyncio.gather(*removals, return_exceptions=True)
-            for group, outcome in zip(by_group, outcomes, strict=True):
-                if isinstance(outcome, RedisUnavailable) and outcome.reason in LASTING:
-                    self._refused(group, outcome.reason)
-                elif isinstance(outcome, BaseException):
-                    raise outcome
+            for parts in in_parts((group, channels.copy()) for group, channels in by_group.items()):
+                removals = [self._remove(group, channels) for group, channels in parts]
+                outcomes = await asyncio.gather(*removals, return_exceptions=True)
+                for (group, channels), outcome in zip(parts, outcomes, strict=True):
+                    if isinstance(outcome, RedisUnavailable) and outcome.reason in LASTING:
+                        self._refused(group, outcome.reason)
+                    elif isinstance(outcome, BaseException):
+                        raise outcome
+                    del by_group[group][: len(channels)]
+                if self.leases.is_due():
+                    await self._renew_leases()
         except BaseException:
             self._owed.put_back(by_group)
             raise
@@ -266,19 +268,12 @@ class Membership:
 
     async def _enter_groups(self, groups: Iterable[str]) -> bool:
         """Write the memberships of these groups again; return True if Redis had forgotten one of them."""
-        parts: list[tuple[str, list[str]]] = []
-        size, lost = 0, False
-        for group in groups:
-            channels = list(self.groups.get(group, ()))
-            for start in range(0, len(channels), MEMBERS_AT_ONCE):
-                parts.append((group, channels[start : start + MEMBERS_AT_ONCE]))
-                size += len(parts[-1][1]) + MEMBERS_OF_GROUP
-                if size >= MEMBERS_AT_ONCE:
-                    lost |= await self._enter_again(parts)
-                    parts, size = [], 0
-                    if self.leases.is_due():
-                        await self._renew_leases()
-        return await self._enter_again(parts) or lost
+        lost = False
+        for parts in in_parts((group, list(self.groups.get(group, ()))) for group in groups):
+            lost |= await self._enter_again(parts)
+            if self.leases.is_due():
+                await self._renew_leases()
+        return lost
 
     async def _enter_again(self, parts: Collection[tuple[str, Collection[str]]]) -> bool:
         """Write the memberships of some channels in each of some groups again, if they still are members.

@@ -11,6 +11,10 @@ __all__ = ["Owed"]
 KEPT_S = 15.0
 """For how long a removal is kept that Redis has confirmed; the last ones are not on the new master yet."""
 KEPT = 10_000
+MOST = 100_000
+"""How many removals are kept in an outage, in which clients may try to join for hours. Redis has the others
+until they expire; messages to them are counted as gone.
+"""
 
 
 class Owed:
@@ -27,6 +31,7 @@ class Owed:
     def add(self, group: str, channel: str) -> None:
         """Note a removal of which Redis must be told."""
         self._pairs[group, channel] = None
+        self._forget_most()
 
     def told(self, group: str, channel: str) -> None:
         """Note a removal of which Redis is told now."""
@@ -52,11 +57,16 @@ class Owed:
         """Owe again what could not be removed."""
         for group, channels in taken.items():
             self._pairs.update(((group, channel), None) for channel in channels)
+        self._forget_most()
 
     def clear(self) -> None:
         """Forget all."""
         self._pairs.clear()
         self._told.clear()
+
+    def _forget_most(self) -> None:
+        while len(self._pairs) > MOST:
+            del self._pairs[next(iter(self._pairs))]
 
     def _forget_old(self) -> None:
         before = steady() - KEPT_S

@@ -10,6 +10,7 @@ if workers with the real channels_redis read the same channel: their wire format
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -31,6 +32,8 @@ __all__ = ["Handover", "PlainChannels", "Taken", "take_in_background"]
 
 TOO_LONG_S = 10
 """Seconds in flight after which a message is put back, because its reader must be dead."""
+LOOK_EVERY_S = 5.0
+"""Seconds after which the messages in flight are checked again, also if there always are new ones."""
 HELD_S = 0.2
 """Seconds for which a message that nobody waits for is held; a caller that comes back later gets one."""
 MOST_AHEAD = 63
@@ -228,8 +231,8 @@ class PlainReader(Reader):
         self._waits_for: tuple[str, ...] = ()
         self._pace: dict[str, tuple[int, float]] = {}
         """For each channel, how many messages are taken ahead, and when the last ones came (``steady()``)."""
-        self._looked_at: set[str] = set()
-        """The channels whose messages in flight have been checked since the last timeout."""
+        self._looked_at: dict[str, float] = {}
+        """When the messages in flight of a channel were checked, by ``steady()``, since the last timeout."""
         self._refusals = Refusals(block_s)
 
     def changed(self) -> None:
@@ -272,32 +275,34 @@ class PlainReader(Reader):
 
         What was taken is given out also if another channel is refused.
         """
-        asked = wall()
+        asked, now = wall(), steady()
         aheads = [self._ahead(channel) for channel in wanted]
+        looks = [now - self._looked_at.get(channel, -math.inf) >= LOOK_EVERY_S for channel in wanted]
         replies = [
             POP.run(
                 link.call,
                 [*self._keys(channel), self._used],
                 *(
-                    int(channel not in self._looked_at),
+                    int(look),
                     TOO_LONG_S,
                     channel,
                     1 + ahead,
                     self.channels.expiry_s,
                 ),
             )
-            for channel, ahead in zip(wanted, aheads, strict=True)
+            for channel, ahead, look in zip(wanted, aheads, looks, strict=True)
         ]
         found, errors = False, dict[str, BaseException]()
         got = await asyncio.gather(*replies, return_exceptions=True)
         if not all(isinstance(answer, BaseException) for answer in got):
             self.ever = True
-        for channel, ahead, answer in zip(wanted, aheads, got, strict=True):
+        for channel, ahead, look, answer in zip(wanted, aheads, looks, got, strict=True):
             if isinstance(answer, BaseException):
                 errors[channel] = answer
                 continue
             expired, reply = answer
-            self._looked_at.add(channel)
+            if look:
+                self._looked_at[channel] = now
             if expired:
                 self.channels.count_drop(channel, "expired", expired)
             if reply:

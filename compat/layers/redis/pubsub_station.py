@@ -59,12 +59,15 @@ class PubSubStation(Station):
         timer = self._leaving.pop(channel, None)
         if timer is not None:
             timer.cancel()
+        known = channel in self.boxes
         box = self.require_mailbox(channel)
         self.layer.owners[channel] = self
         try:
             await self.subscriptions.subscribe(self.keys.channel_topic(channel))
         except BaseException:
-            if self.boxes.get(channel) is box and not box.waiters:
+            if known:
+                self.given_up(channel)
+            elif self.boxes.get(channel) is box and not box.waiters:
                 self._abandon(channel)
             raise
         return box

@@ -14,7 +14,9 @@ import pytest
 import redis.asyncio
 
 from compat.engine.parts import inbox_of
-from compat.layers.redis import RedisChannelLayer
+from compat.layers.redis import RedisChannelLayer, parts
+from compat.layers.redis import owed as owed_module
+from compat.redis.connection import RedisUnavailable
 from tests.support.layers import close, member
 from tests.support.paths import REPO
 from tests.support.processes import Process
@@ -222,3 +224,47 @@ async def test_a_channel_of_another_loop_joins_where_it_is_read(make_queue: Make
     assert inbox.groups == {"room"}
     await layer.group_send("room", {"type": "x"})
     assert await asyncio.wait_for(inbox.get(), WITHIN_S) == {"type": "x"}
+
+
+@pytest.mark.parametrize("fails_at", [1, 2, 3])
+async def test_what_is_owed_goes_in_parts_and_what_is_done_is_done(
+    make_queue: Make, wire: Any, monkeypatch: pytest.MonkeyPatch, fails_at: int
+) -> None:
+    """Was: one command for all of a group, and all again if it took Redis too long."""
+    monkeypatch.setattr(parts, "MEMBERS_AT_ONCE", 10)
+    layer = make_queue()
+    mine = await attached(layer, "room")
+    (membership,) = layer._stations.all()[0]._memberships.values()
+    names = [f"{mine}{number}" for number in range(35)]
+    await wire.zadd(f"{layer.prefix}:group:room", dict.fromkeys(names, time.time()))
+    calls, asked = membership.shards.calls, []
+
+    async def counted(index: int, commands: Any) -> Any:
+        asked.append(max(map(len, commands)))
+        if len(asked) == fails_at:
+            raise RedisUnavailable("not now", "as asked")
+        return await calls(index, commands)
+
+    for name in names:
+        membership._owed.add("room", name)
+    with monkeypatch.context() as failing:
+        failing.setattr(membership.shards, "calls", counted)
+        with pytest.raises(RedisUnavailable):
+            await membership._settle()
+    assert max(asked) <= 10 + 2
+    assert len(await members(wire, layer)) == 1 + 35 - 10 * (fails_at - 1)
+    await membership._settle()
+    assert await members(wire, layer) == [mine] and not membership._owed
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_no_more_is_owed_than_memory_has_room_for(monkeypatch: pytest.MonkeyPatch, more: int) -> None:
+    monkeypatch.setattr(owed_module, "MOST", 10)
+    owed = owed_module.Owed()
+    names = [f"channel{number}" for number in range(10 + more)]
+    for name in names:
+        owed.add("room", name)
+    taken = owed.take()
+    assert taken == {"room": names[max(more, 0) :]}
+    owed.put_back({"room": names})
+    assert len(owed.take()["room"]) == min(10, 10 + more)

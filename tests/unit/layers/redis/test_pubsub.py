@@ -12,6 +12,7 @@ import msgpack  # type: ignore[import-untyped]
 import pytest
 
 from compat.engine.parts import inbox_of
+from compat.exceptions import LayerUnavailable
 from compat.layers.redis import RedisPubSubChannelLayer, pubsub_station
 from tests.support.waiting import until_async
 
@@ -192,3 +193,27 @@ async def test_closing_while_there_are_channels(make_pubsub: Make) -> None:
     await layer.close_pools()
     await layer.send(channel, {"type": "x"})
     assert await receive(layer, channel) == {"type": "x"}
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_a_receive_that_cannot_subscribe_costs_no_membership(
+    make_pubsub: Make, monkeypatch: pytest.MonkeyPatch, cancelled: bool
+) -> None:
+    """Was: the channel left its groups, with what waited for it, and heard nothing more of them."""
+    layer = make_pubsub()
+    channel = await layer.new_channel()
+    await layer.group_add("room", channel)
+    await layer.group_send("room", {"type": "waits"})
+    (station,) = layer._stations.all()
+
+    async def fail(topic: str) -> None:
+        if cancelled:
+            raise asyncio.CancelledError
+        raise LayerUnavailable("for a moment")
+
+    with monkeypatch.context() as away:
+        away.setattr(station.subscriptions, "subscribe", fail)
+        with pytest.raises(asyncio.CancelledError if cancelled else LayerUnavailable):
+            await layer.receive(channel)
+    await layer.group_send("room", {"type": "later"})
+    assert [await receive(layer, channel) for _ in range(2)] == [{"type": "waits"}, {"type": "later"}]

@@ -13,7 +13,7 @@ import msgpack  # type: ignore[import-untyped]
 import pytest
 
 from compat.exceptions import ChannelFull
-from compat.layers.redis import RedisChannelLayer, queue_sending
+from compat.layers.redis import RedisChannelLayer, plain, queue_sending
 from compat.layers.redis.core import ChannelFull as ChannelFullThere
 from compat.layers.redis.queue_sending import RisingClock
 from compat.layers.redis.scripts import TAKE
@@ -227,6 +227,25 @@ async def test_a_reader_that_died_after_taking_a_message(make_queue: Make, wire:
     await layer.send("plain", {"type": "new"})
     assert [await receive(layer, "plain") for _ in range(2)] == [{"type": "old"}, {"type": "new"}]
     await nothing_left(wire, layer)
+
+
+async def test_a_reader_that_is_never_idle_finds_what_a_dead_one_has_left(
+    make_queue: Make, wire: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Was: only after five seconds without a message, and by then the old one could have expired."""
+    monkeypatch.setattr(plain, "LOOK_EVERY_S", 0.05)
+    layer = make_queue()
+    await layer.send("plain", {"type": "first"})
+    assert await receive(layer, "plain") == {"type": "first"}
+    old = b"r" * 12 + packb({"type": "old"})
+    await wire.zadd(f"{layer.prefix}plain$inflight", {old: time.time() - 20})
+    deadline, got = time.monotonic() + WITHIN_S, {"type": "first"}
+    while got != {"type": "old"}:
+        assert time.monotonic() < deadline
+        await layer.send("plain", {"type": "new"})
+        got = await receive(layer, "plain")
+    while await wire.zcard(f"{layer.prefix}plain"):
+        await receive(layer, "plain")
 
 
 async def test_what_has_expired_in_flight_is_not_put_back(make_queue: Make, wire: Any) -> None:
