@@ -116,7 +116,7 @@ class Pool:
                     break
                 parked, self.parked = self.parked, None
                 worker = parked or Worker()
-                worker.slow, worker.seen = False, -1
+                worker.begin()
                 self.active.add(worker)
             if parked is not None:
                 parked.bell.release()
@@ -137,7 +137,7 @@ class Pool:
             return
         with self.lock:
             self.active.discard(worker)
-            worker.given_up = True
+            worker.give_up()
         if count := _throttle.due(type(error)):
             log.error("a worker of sync handlers has no thread (%d times): %r", count, error)
         self.barren_until = steady() + NO_THREAD_S
@@ -168,12 +168,10 @@ class Pool:
         with self.lock:  # building a tuple may collect garbage, which lets other threads run
             workers = tuple(self.active)
         for worker in workers:
-            if not worker.slow and worker.turns == worker.seen:
-                worker.slow = True
+            if worker.look():
                 kind = None if (connection := worker.connection) is None else connection.kind()
                 if kind is not None:
                     self.slow_kinds.add(kind)
-            worker.seen = worker.turns
             stuck, fast = stuck + worker.slow, fast + (not worker.slow)
         self.flush()
         if self.ready and not fast:
@@ -248,7 +246,7 @@ class Pool:
 
     def hand_over(self, worker: Worker) -> None:
         """Let another worker take the queue, because ``worker`` is about to run a slow handler."""
-        worker.slow = True
+        worker.slow_down()
         with self.lock:
             if not self.ready or not all(worker.slow for worker in self.active):
                 return
@@ -267,7 +265,8 @@ class Pool:
         finally:
             with self.lock:
                 # If another one has the queue now, it leaves after this handler.
-                worker.slow = worker.slow or bool(self.active)
+                if self.active:
+                    worker.slow_down()
                 self.active.add(worker)
                 self.aside -= 1
 
@@ -294,10 +293,7 @@ class Pool:
                 if not self._woken(worker):
                     return
                 continue
-            worker.go_on()
-            worker.connection = connection
-            connection.run_next(worker)
-            worker.connection = None
+            worker.run(connection)
             turns += 1
             if worker.slow or turns % FLUSH_EVERY == 0:
                 self.flush_soon()
@@ -320,7 +316,7 @@ class Pool:
             if any(not other.slow for other in self.active):
                 self.active.discard(worker)
                 return False
-            worker.slow = False
+            worker.speed_up()
         self._soon(self._ensure_tick)
         return True
 

@@ -46,6 +46,37 @@ class Worker:
         self.connection: Runnable | None = None
         """The connection whose handler it runs, or None."""
 
+    def begin(self) -> None:
+        """Note that it takes the queue, and has not been seen in a handler yet."""
+        self.slow, self.seen = False, -1
+
+    def run(self, connection: Runnable) -> None:
+        """Handle the next message of ``connection``, whose handler the loop may ask for meanwhile."""
+        self.turns += 1
+        self.connection = connection
+        connection.run_next(self)
+        self.connection = None
+
     def go_on(self) -> None:
         """Note that a handler begins here: this worker is not stuck."""
         self.turns += 1
+
+    def look(self) -> bool:
+        """Return True if it is newly stuck: in the handler in which the last look has seen it."""
+        stuck = not self.slow and self.turns == self.seen
+        if stuck:  # otherwise left alone: its own thread may write it now
+            self.slow = True
+        self.seen = self.turns
+        return stuck
+
+    def slow_down(self) -> None:
+        """Note that others take the queue."""
+        self.slow = True
+
+    def speed_up(self) -> None:
+        """Note that its slow handler has ended, and that it takes the queue again."""
+        self.slow = False
+
+    def give_up(self) -> None:
+        """Note that it has got no thread."""
+        self.given_up = True
