@@ -126,6 +126,8 @@ class AwayEnd:
         self.waiter: asyncio.Future[None] | None = None
         self.closed = False
         """The home takes nothing more."""
+        self.final: int | None = None
+        """The code of the home's close, which is not this end's own."""
 
     def take(self, kind: str, value: Any) -> None:
         """Take what the home has sent."""
@@ -136,6 +138,8 @@ class AwayEnd:
             self.credit += value
             self._go_on()
         elif kind == "close":
+            if not self.closed:
+                self.final = value[0]
             self._close(*value)
         elif self.held > MAX_HELD and not self.full:
             self._give_up()
@@ -187,9 +191,9 @@ class AwayEnd:
         finally:
             if pump is not None:
                 pump.cancel()
-            # That this process stops says nothing of the client.
-            stops = code in STOPS and not self.closed
-            self.peer.put(self.number, "left", LOST if stops else code)
+            # That this process stops, or has dropped the link, says nothing of the client.
+            ours = code in STOPS and code != self.final
+            self.peer.put(self.number, "left", LOST if ours else code)
 
     async def _pump(self, send: Send) -> None:
         try:

@@ -102,6 +102,27 @@ async def test_a_frame_of_any_length_passes_to_another_process(
     assert layer.items == [([1], "credit", 1), ([2], "text", "a" * size), ([1], "credit", 2)]
 
 
+@pytest.mark.parametrize("who", ["stops", "home closes", "dropped", "dropped before home closes"])
+async def test_only_the_close_of_the_home_ends_a_connection_with_its_code(who: str) -> None:
+    """Was: a link that this end had dropped was reported as closed, and its client lost its connection."""
+    layer = FalseLayer()
+    away = AwayEnd(the_peer(layer), 7, asyncio.get_running_loop())
+    socket = FalseSocket()
+    socket.coming.put_nowait({"type": "websocket.connect"})
+    serving = asyncio.ensure_future(away.serve("channels.resume.v1", socket.receive, socket.send))
+    await turns()
+    if who.startswith("dropped"):
+        away.drop()
+    if who.endswith("home closes"):
+        away.take("close", [1012, ""])
+    await turns()
+    assert socket.codes == ([] if who == "stops" else [1012])
+    socket.coming.put_nowait({"type": "websocket.disconnect", "code": 1012})  # as servers say it of their own
+    await serving
+    await turns()
+    assert layer.items[-1] == ([7], "left", 1012 if who == "home closes" else 1006)
+
+
 @pytest.mark.parametrize("size", [MAX_HELD - 1, MAX_HELD, MAX_HELD + 1])
 async def test_a_frame_of_any_length_passes_from_another_process(size: int) -> None:
     away = AwayEnd(the_peer(FalseLayer()), 7, asyncio.get_running_loop())
