@@ -127,7 +127,7 @@ class AwayEnd:
         self.closed = False
         """The home takes nothing more."""
         self.final: int | None = None
-        """The code of the home's close, which is not this end's own."""
+        """The code of the home's close; None if there is none, or this end has closed before."""
 
     def take(self, kind: str, value: Any) -> None:
         """Take what the home has sent."""
@@ -138,8 +138,6 @@ class AwayEnd:
             self.credit += value
             self._go_on()
         elif kind == "close":
-            if not self.closed:
-                self.final = value[0]
             self._close(*value)
         elif self.held > MAX_HELD and not self.full:
             self._give_up()
@@ -148,9 +146,10 @@ class AwayEnd:
             self.held += size_of(payload_of(message))
             self.out.put_nowait(message)
 
-    def _close(self, code: int, reason: str = "") -> None:
+    def _close(self, code: int, reason: str = "", *, own: bool = False) -> None:
         if not self.closed:
             self.closed = True
+            self.final = None if own else code
             self.out.put_nowait({"type": "websocket.close", "code": code, "reason": reason})
             self._go_on()
 
@@ -169,7 +168,7 @@ class AwayEnd:
     def drop(self) -> None:
         """The home cannot be reached, or it is lost: the client is asked to come back."""
         self.take("no", LATER)
-        self._close(COME_BACK)
+        self._close(COME_BACK, own=True)
 
     async def serve(self, subprotocol: str, receive: Receive, send: Send) -> None:
         """Accept the socket, and pass on until the client has left."""
