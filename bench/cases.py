@@ -14,15 +14,24 @@ from typing import NamedTuple
 from bench.clients import Client, connect, connect_many, disconnect, message, read_all, stuck_socket
 from bench.flood import beside_a_flood, beside_slow_handlers
 from bench.idle import hold_idle
-from bench.load import Crowd, Meter, Result, asked, cycles, fan_out, settle
+from bench.load import ClosedLoop, Crowd, Cycles, Meter, Result, asked, cycles, fan_out, settle
 from bench.looking import look
-from bench.open_loop import OPEN_LOOP, levels
 from bench.peers import LEVELS
 from bench.resuming import cut_at_once, cut_in_turn, park
 from bench.servers import Server
+from bench.slices import Begin
 from bench.storms import connect_at_once, restart_in_turn
 
-__all__ = ["CASES", "IN_SLICES", "NEEDS_REDIS", "SERIES", "TITLES", "WITHOUT_SERVER", "rows_of"]
+__all__ = [
+    "CASES",
+    "IN_SLICES",
+    "NEEDS_REDIS",
+    "SERIES",
+    "TITLES",
+    "WITHOUT_SERVER",
+    "rows_of",
+    "sizes",
+]
 
 BIG = 4096
 SIZES = (3, 10, 30, 100, 300, 1000)
@@ -44,7 +53,11 @@ def closed(crowd: Crowd, seconds: float = 3) -> Callable[[Server], Awaitable[Res
     return measure
 
 
-async def sizes(server: Server, carried: float) -> dict[int, Result]:
+async def _loop(crowd: Crowd, server: Server) -> ClosedLoop:
+    return await ClosedLoop.connect(crowd, [server])
+
+
+async def sizes(server: Server) -> dict[int, Result]:
     """Run one room after the other, of each size."""
     found: dict[int, Result] = {}
     for size in SIZES:
@@ -53,20 +66,29 @@ async def sizes(server: Server, carried: float) -> dict[int, Result]:
     return found
 
 
-async def d(server: Server) -> Result:
-    """Run 20 clients that connect and disconnect."""
+async def visits(server: Server) -> Cycles:
+    """Return the load of 20 clients that connect and disconnect."""
     url = server.url("/ws/chat/d/")
 
     async def come_and_go(index: int) -> None:
         client = await connect(url)
         await client.close()
 
-    return await cycles(server, come_and_go)
+    return Cycles(come_and_go)
 
 
-async def r(server: Server) -> Result:
-    """Run 20 clients that are cut and come back; of a peer that cannot, those of D."""
-    return await (cut_in_turn(server) if server.resumable else d(server))
+async def returns(server: Server) -> Cycles:
+    """Return the load of 20 clients that are cut and come back; of a peer that cannot, that of D."""
+    return await (cut_in_turn(server) if server.resumable else visits(server))
+
+
+def cycling(begin: Callable[[Server], Awaitable[Cycles]]) -> Callable[[Server], Awaitable[Result]]:
+    """Return the case of a load of cycles."""
+
+    async def measure(server: Server) -> Result:
+        return await cycles(server, await begin(server))
+
+    return measure
 
 
 async def e(server: Server) -> Result:
@@ -213,23 +235,18 @@ async def nothing(server: Server) -> Result:
 
 
 class Series(NamedTuple):
-    """Cases that one server runs one after the other: ``measure(server, carried)`` returns each by its point.
-
-    ``carried`` is what the bare loop carries (``open_loop.capacity``), for those of the open loop.
-    """
+    """Cases that a server runs one after the other; the title's "{}" is the point."""
 
     title: str
     points: tuple[int, ...]
-    measure: Callable[[Server, float], Awaitable[dict[int, Result]]]
 
 
 def _open(case: str, title: str) -> Series:
-    title += ", at {} % of what the bare loop carries"
-    return Series(title, LEVELS, partial(levels, OPEN_LOOP[case]))
+    return Series(title + ", at {} % of what the bare loop carries", LEVELS)
 
 
 SERIES = {
-    "A": Series("one room of {}, one sender, 8 messages in flight", SIZES, sizes),
+    "A": Series("one room of {}, one sender, 8 messages in flight", SIZES),
     "L1": _open("L1", "echo of 50 clients"),
     "L2": _open("L2", "one room of 100, one sender"),
     "L3": _open("L3", "one room of 1,000, one sender"),
@@ -244,7 +261,7 @@ CASES: dict[str, Callable[[Server], Awaitable[Result]]] = {
     "A-manager": closed(A1),
     "B": closed(B),
     "C": closed(C),
-    "D": d,
+    "D": cycling(visits),
     "E": e,
     "E-parked": park,
     "A1-sync": closed(A1),
@@ -263,7 +280,7 @@ CASES: dict[str, Callable[[Server], Awaitable[Result]]] = {
     "K": cut_at_once,
     "O": o,
     "P": p,
-    "R": r,
+    "R": cycling(returns),
     "S-shards": nothing,
     "S-members": nothing,
     "S-groups": nothing,
@@ -272,7 +289,9 @@ CASES: dict[str, Callable[[Server], Awaitable[Result]]] = {
     "S-live": look,
     **dict.fromkeys(SERIES, nothing),
 }
-IN_SLICES = {"A1": A1, "A2": A2, "B": B, "C": C, "A1-sync": A1, "A2-sync": A2, "C-sync": C}
+CLOSED = {"A1": A1, "A2": A2, "B": B, "C": C, "A1-sync": A1, "A2-sync": A2, "C-sync": C}
+IN_SLICES: dict[str, Begin] = {case: partial(_loop, crowd) for case, crowd in CLOSED.items()}
+IN_SLICES |= {"D": visits, "R": returns}
 """The cases in which servers can be loaded in turn (``load.in_slices``)."""
 WITHOUT_SERVER = frozenset(("H", "S-shards", "S-members", "S-groups", "S-history", "S-presence"))
 NEEDS_REDIS = frozenset(("G", "B-redis", "I1", "I3", "L4", *WITHOUT_SERVER))

@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -193,7 +193,7 @@ async def connect_many(urls: list[str]) -> list[Client]:
     return clients
 
 
-def disconnect(clients: list[Client]) -> None:
+def disconnect(clients: Iterable[Client]) -> None:
     """Close the connections without a closing handshake."""
     for client in clients:
         if client.transport is not None:

@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import statistics
 import time
 from array import array
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from bench.clients import Client, connect, connect_many, disconnect, message
 from bench.servers import Server
 
-__all__ = ["Crowd", "Meter", "Result", "asked", "cycles", "fan_out", "in_slices", "percentiles", "settle"]
+__all__ = [
+    "ClosedLoop",
+    "Crowd",
+    "Cycles",
+    "Done",
+    "Load",
+    "Meter",
+    "Result",
+    "asked",
+    "cycles",
+    "fan_out",
+    "percentiles",
+    "settle",
+]
 
 Result = dict[str, Any]
 
 STALLED_S = 5.0
 """The time without messages after which those in flight count as lost."""
 WARM_S = 0.7
-SLICES, SLICE_S = 12, 1.0
 
 
 class Meter:
@@ -32,15 +43,34 @@ class Meter:
         self._own = time.process_time()
 
     def read(self) -> Result:
-        """Return ``wall_s``, ``server_cpu_s``, and the load of both sides in percent of a core."""
+        """Return ``wall_s``, the CPU of both sides in seconds, and in percent of a core."""
         wall = time.perf_counter() - self.began
         server = sum(server.cpu_s() for server in self.servers) - self._server
+        own = time.process_time() - self._own
         return {
             "wall_s": wall,
             "server_cpu_s": server,
+            "client_cpu_s": own,
             "server_cpu_pct": 100 * server / wall,
-            "client_cpu_pct": 100 * (time.process_time() - self._own) / wall,
+            "client_cpu_pct": 100 * own / wall,
         }
+
+
+class Done(NamedTuple):
+    """What a slice has done: deliveries (or cycles), and how many are missing."""
+
+    done: int
+    lost: int
+
+
+class Load(Protocol):
+    """The clients of one server."""
+
+    async def slice(self, seconds: float) -> Done:
+        """Work for so long, and wait for what is under way."""
+
+    def end(self) -> None:
+        """Disconnect the clients."""
 
 
 class FanOut:
@@ -160,6 +190,17 @@ class ClosedLoop:
         self._next_seq = load.next_seq
         return load, await settle(self.received, before + load.sent * self.crowd.fan)
 
+    async def slice(self, seconds: float) -> Done:
+        """See ``Load``."""
+        before = self.received()
+        load, _ = await self.run(seconds)
+        delivered = self.received() - before
+        return Done(delivered, load.sent * self.crowd.fan - delivered)
+
+    def end(self) -> None:
+        """See ``Load``."""
+        disconnect(self.clients)
+
 
 async def fan_out(crowd: Crowd, servers: list[Server], *, seconds: float) -> Result:
     """Connect, warm up, and measure a closed loop for ``seconds``."""
@@ -168,7 +209,7 @@ async def fan_out(crowd: Crowd, servers: list[Server], *, seconds: float) -> Res
     load, last = await loop.run(seconds)
     usage = meter.read()
     delivered = loop.received() - before
-    disconnect(loop.clients)
+    loop.end()
     return {
         "messages": load.sent,
         "delivered": delivered,
@@ -182,28 +223,6 @@ async def fan_out(crowd: Crowd, servers: list[Server], *, seconds: float) -> Res
     }
 
 
-async def in_slices(crowd: Crowd, servers: dict[str, Server]) -> dict[str, Result]:
-    """Measure a closed loop of each server, in short slices in turn; return the figures of each peer.
-
-    What disturbs the machine for longer than a slice disturbs all of them, and only ever adds: so "us" is the
-    lower quartile of the slices. They are as long as what is limited by the second, such as spans of traces.
-    """
-    loops = {peer: await ClosedLoop.connect(crowd, [server]) for peer, server in servers.items()}
-    costs: dict[str, list[float]] = {peer: [] for peer in servers}
-    lost = dict.fromkeys(servers, 0)
-    for number in range(SLICES):
-        for peer in list(servers) if number % 2 == 0 else reversed(list(servers)):
-            loop, before = loops[peer], loops[peer].received()
-            meter = Meter(servers[peer])
-            load, _ = await loop.run(SLICE_S)
-            delivered = loop.received() - before
-            costs[peer].append(1e6 * meter.read()["server_cpu_s"] / max(1, delivered))
-            lost[peer] += load.sent * crowd.fan - delivered
-    for loop in loops.values():
-        disconnect(loop.clients)
-    return {peer: {"us": statistics.quantiles(costs[peer])[0], "lost": lost[peer]} for peer in servers}
-
-
 def percentiles(latency: array[float]) -> Result:
     """Return ``p50_ms``, ``p99_ms`` and ``p999_ms`` of times in seconds; None without any."""
     ordered = sorted(latency)
@@ -214,26 +233,45 @@ def percentiles(latency: array[float]) -> Result:
     }
 
 
-async def cycles(server: Server, cycle: Callable[[int], Awaitable[None]]) -> Result:
-    """Repeat ``cycle(index)`` of 20 clients, each for itself."""
+class Cycles:
+    """20 clients that each do the same over and over: ``cycle(index)``, which counts what is ``lost``."""
 
-    async def run(seconds: float) -> int:
-        done, end = 0, time.perf_counter() + seconds
+    def __init__(self, cycle: Callable[[int], Awaitable[None]], clients: Sequence[Client] = ()) -> None:
+        self.lost = 0
+        self._cycle = cycle
+        self._clients = clients
+
+    async def slice(self, seconds: float) -> Done:
+        """Begin cycles for so long, and finish them."""
+        done, end, before = 0, time.perf_counter() + seconds, self.lost
 
         async def loop(index: int) -> None:
             nonlocal done
             while time.perf_counter() < end:
-                await cycle(index)
+                await self._cycle(index)
                 done += 1
 
         await asyncio.gather(*(loop(index) for index in range(20)))
-        return done
+        return Done(done, self.lost - before)
 
-    await run(0.5)
+    def end(self) -> None:
+        """Disconnect the clients that stay connected."""
+        disconnect(self._clients)
+
+
+async def cycles(server: Server, load: Load) -> Result:
+    """Measure a load of cycles for three seconds."""
+    await load.slice(0.5)
     meter = Meter(server)
-    done = await run(3)
+    found = await load.slice(3)
     usage = meter.read()
-    return {"us": 1e6 * usage["server_cpu_s"] / done, "rate": done / usage["wall_s"], **usage}
+    load.end()
+    return {
+        "us": 1e6 * usage["server_cpu_s"] / found.done,
+        "rate": found.done / usage["wall_s"],
+        "lost": found.lost,
+        **usage,
+    }
 
 
 async def asked(server: Server, path: str) -> int:

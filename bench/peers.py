@@ -98,7 +98,7 @@ DEFAULT_PEERS: dict[str, tuple[str, ...]] = {
     "A-manager": (FLOOR, "ours_manager"),
     "B": ASYNC,
     "C": ("asgi", *ASYNC),
-    "D": ASYNC,
+    "D": (*ASYNC, "ours_async_resumable"),
     "E": (*ASYNC, "ours_async_resumable"),
     "E-parked": ("ours_async_resumable",),
     "A1-sync": SYNC,

@@ -235,11 +235,15 @@ def section(case: str, figures: Figures) -> str:
     bars = []
     for peer in figures.runs:
         values = figures.values(peer, metric)
+        if not values:  # overloaded before it could be measured
+            continue
         bars.append(Bar(peer, figures.median(peer, metric) or 0, min(values), max(values)))
     if bars:
         file = PLOTS / f"{case}.svg"
         file.write_text(chart(f"{case}: {TITLES[case]}", unit, bars))
         lines.append(f"![{case}]({file.relative_to(HERE)})\n")
+    if all(row.get("slices") for rows in figures.runs.values() for row in rows):
+        lines.append("The servers ran side by side, loaded in turn.\n")
     lines.append("| peer | runs | " + " | ".join(HEADS.get(name, name) for name in columns) + " |")
     lines.append("|---" * (len(columns) + 2) + "|")
     for peer, rows in figures.runs.items():

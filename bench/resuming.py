@@ -6,28 +6,25 @@ import asyncio
 import time
 
 from bench.clients import ResumingClient, connect, connect_many, disconnect, message
-from bench.load import Meter, Result, asked, cycles, settle
+from bench.load import Cycles, Meter, Result, asked, settle
 from bench.peers import RESUMABLE
 from bench.servers import Server
 
 __all__ = ["cut_at_once", "cut_in_turn", "park"]
 
 
-async def cut_in_turn(server: Server) -> Result:
-    """Run 20 clients that are cut and come back."""
+async def cut_in_turn(server: Server) -> Cycles:
+    """Return the load of 20 clients that are cut and come back."""
     clients = await _resuming(server, "/ws/chat/r/", 20)
-    lost = 0
 
     async def cut_and_resume(index: int) -> None:
-        nonlocal lost
         client = clients[index]
         disconnect([client])
         await client.connect()
-        lost += client.recovered != "all"
+        load.lost += client.recovered != "all"
 
-    result = await cycles(server, cut_and_resume)
-    disconnect(clients)
-    return {**result, "lost": lost}
+    load = Cycles(cut_and_resume, clients)
+    return load
 
 
 async def cut_at_once(server: Server) -> Result:

@@ -1,8 +1,9 @@
 """Run cases: ``python -m bench.run A1,C --peers ours_async,starlette --repeat 3``.
 
 The peers of a case run in turn, and then again in the other order, so that a disturbance of the machine, or
-its drift, affects all of them. With ``--slices`` their servers run at the same time, and get their load in
-slices of a second in turn, which shows a difference of a few percent on a machine that is not quiet.
+its drift, affects all of them. With ``--slices``, and in the open-loop cases always, their servers run at the
+same time, and get their load in slices of a second in turn, which shows a difference of a few percent on a
+machine that is not quiet.
 Each run appends one JSON line to ``.cache/bench/results.jsonl``.
 """
 
@@ -16,19 +17,20 @@ import os
 import resource
 import subprocess
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from typing import Any, TypeVar
 
 import uvloop
 
 from bench import script_history, script_presence, script_scale, script_send
-from bench.cases import CASES, IN_SLICES, NEEDS_REDIS, SERIES, WITHOUT_SERVER
+from bench.cases import CASES, IN_SLICES, NEEDS_REDIS, SERIES, WITHOUT_SERVER, sizes
 from bench.figures import RESULTS
-from bench.load import Result, in_slices
+from bench.load import Result
 from bench.looking import LOOKED_AT
-from bench.open_loop import OPEN_LOOP, capacity
+from bench.open_loop import OPEN_LOOP, capacity, levels
 from bench.peers import DEFAULT_PEERS, FLOOR, FLOOR_REDIS, environment_of
 from bench.servers import CACHE, HERE, LOAD_CORE, SERVER_CORE, Server, empty, python_of, redis_server
+from bench.slices import in_slices
 
 __all__ = ["main"]
 
@@ -43,30 +45,49 @@ SCRIPTS: dict[str, tuple[str, tuple[str, ...]]] = {
 """Case: its module, and the first arguments; ``script_scale`` has all others."""
 
 
-def measure(
-    case: str, peer: str, options: tuple[str, ...], redis_port: int, carried: float
-) -> dict[str, Result]:
-    """Run one peer once and return its rows by their names.
+Rows = dict[str, Result]
+"""The figures of one peer, by the name of the case or of its points."""
 
-    An error is in the row as "error", so that the other peers run. ``carried``: see ``bare_capacity``.
-    """
+
+def measure(case: str, peer: str, options: tuple[str, ...], redis_port: int) -> Rows:
+    """Run one peer once. An error is in its row as "error", so that the other peers run."""
     try:
         empty(redis_port)
         if case in WITHOUT_SERVER:
             return {case: script(case, peer, redis_port)}
         with Server(peer, redis_port, options) as server:
             if case in SERIES:
-                found = _run(SERIES[case].measure(server, carried))
-                return {f"{case}-{point}": result for point, result in found.items()}
+                return _named(case, _run(sizes(server)))
             return {case: _run(CASES[case](server))}
     except Exception as error:  # noqa: BLE001 - a peer may fail in any way
-        return {case: {"error": f"{type(error).__name__}: {error}"[:300]}}
+        return {case: _failed(error)}
+
+
+def together(case: str, peers: list[str], options: tuple[str, ...], redis_port: int) -> dict[str, Rows]:
+    """Run the peers of a case once, in slices. An error of one is in the row of each."""
+    try:
+        empty(redis_port)
+        carried = bare_capacity(case, options, redis_port) if case in OPEN_LOOP else 0.0
+        with contextlib.ExitStack() as own:
+            servers = {peer: own.enter_context(Server(peer, redis_port, options)) for peer in peers}
+            if case in OPEN_LOOP:
+                found = _run(levels(OPEN_LOOP[case], servers, carried))
+                return {peer: _named(case, points) for peer, points in found.items()}
+            return {peer: {case: row} for peer, row in _run(in_slices(IN_SLICES[case], servers)).items()}
+    except Exception as error:  # noqa: BLE001 - a peer may fail in any way
+        return {peer: {case: _failed(error)} for peer in peers}
+
+
+def _named(case: str, points: dict[int, Result]) -> Rows:
+    return {f"{case}-{point}": row for point, row in points.items()}
+
+
+def _failed(error: Exception) -> Result:
+    return {"error": f"{type(error).__name__}: {error}"[:300]}
 
 
 def bare_capacity(case: str, options: tuple[str, ...], redis_port: int) -> float:
-    """Return how many messages a second the bare loop carries in an open-loop case; 0 for other cases."""
-    if case not in OPEN_LOOP:
-        return 0.0
+    """Return how many messages a second the bare loop carries in an open-loop case."""
     with Server(FLOOR_REDIS if case in NEEDS_REDIS else FLOOR, redis_port, options) as server:
         return _run(capacity(OPEN_LOOP[case], server))
 
@@ -122,13 +143,6 @@ def default_peers(case: str) -> list[str]:
     return list(DEFAULT_PEERS[case])
 
 
-def together(case: str, peers: list[str], options: tuple[str, ...], redis_port: int) -> dict[str, Result]:
-    """Run the peers of a case in slices, and return the row of each."""
-    with contextlib.ExitStack() as own:
-        servers = {peer: own.enter_context(Server(peer, redis_port, options)) for peer in peers}
-        return _run(in_slices(IN_SLICES[case], servers))
-
-
 def run(cases: list[str], peers: list[str], repeat: int, options: tuple[str, ...], *, slices: bool) -> None:
     """Measure and record."""
     at = time.strftime("%Y-%m-%d %H:%M:%S")
@@ -136,16 +150,17 @@ def run(cases: list[str], peers: list[str], repeat: int, options: tuple[str, ...
         for case in cases:
             chosen = peers or default_peers(case)
             for turn in range(repeat):
-                head = {"at": at, "case": case, "turn": turn, "options": " ".join(options)}
+                beside = slices or case in OPEN_LOOP
+                head = {"at": at, "turn": turn, "options": " ".join(options), "slices": beside}
                 ordered = chosen if turn % 2 == 0 else chosen[::-1]
-                if slices:
-                    for peer, result in together(case, ordered, options, redis_port).items():
-                        _record(head | {"peer": peer} | result)
-                    continue
-                carried = bare_capacity(case, options, redis_port)
-                for peer in ordered:
-                    for name, result in measure(case, peer, options, redis_port, carried).items():
-                        _record(head | {"peer": peer, "case": name} | result)
+                found: Iterable[tuple[str, Rows]]
+                if beside:
+                    found = together(case, ordered, options, redis_port).items()
+                else:
+                    found = ((peer, measure(case, peer, options, redis_port)) for peer in ordered)
+                for peer, rows in found:
+                    for name, result in rows.items():
+                        _record({"case": name, "peer": peer} | head | result)
 
 
 def _record(row: dict[str, Any]) -> None:
@@ -203,7 +218,7 @@ def main() -> None:
     cases = [name for name in args.cases.split(",") if name] or list(CASES)
     if unknown := set(cases) - set(CASES):
         parser.error(f"no case {', '.join(sorted(unknown))}; there are {', '.join(CASES)}")
-    if args.slices and (unknown := set(cases) - set(IN_SLICES)):
+    if args.slices and (unknown := set(cases) - set(IN_SLICES) - set(OPEN_LOOP)):
         parser.error(f"--slices is for {', '.join(IN_SLICES)}, not for {', '.join(sorted(unknown))}")
     CACHE.mkdir(parents=True, exist_ok=True)
     os.sched_setaffinity(0, {LOAD_CORE})

@@ -204,7 +204,8 @@ class Speaker:
             await self.open()
             if not self.is_waiting() and self._client is not None:
                 self._room.send(self._client)
-            await asyncio.sleep(self._every_s)
+            # Not at even times: after each pause of the load more of them would speak at the same moment.
+            await asyncio.sleep(random.uniform(0.5, 1.5) * self._every_s)
 
     def is_waiting(self) -> bool:
         """Return True if the last message has not come back, and may still."""
