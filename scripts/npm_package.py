@@ -13,7 +13,7 @@ REPO = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPO))
 
 import compat  # noqa: E402
-from compat.client.page import classic, source  # noqa: E402
+from compat.client.page import bare, classic, source  # noqa: E402
 
 README = """# channels-compat
 
@@ -104,8 +104,10 @@ def build(folder: Path, typescript: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / "socket.mjs").write_text(source(), encoding="utf-8")
-    (folder / "socket.js").write_text(classic(source()), encoding="utf-8")
+    (folder / "socket.js").write_text(classic(bare(source())), encoding="utf-8")
     types(typescript, folder)
+    # What the server answers, without the comments that have become the types.
+    (folder / "socket.mjs").write_text(bare(source()), encoding="utf-8")
     package = {
         "name": "channels-compat",
         "version": npm_version(compat.__version__),

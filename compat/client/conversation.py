@@ -13,9 +13,9 @@ from compat.client.links import Link, World
 from compat.client.timing import Patience, Pulse
 from compat.clock import Timer
 
-__all__ = ["SILENT", "Conversation"]
+__all__ = ["GONE", "SILENT", "Conversation"]
 
-MALFORMED = 4400
+MALFORMED, GONE = 4400, 4410
 SILENT = (1006, "the server does not answer")
 """How a link ends that was given up."""
 CLOSE_SECONDS = 10.0
@@ -60,6 +60,7 @@ class Conversation:
     async def run(self) -> Closed:
         """Return how the link has ended."""
         self._exchange.opened(self._link.subprotocol, self._world.time())
+        self._end_if_gone()
         self._look_again()
         self._begin(self._read())
         self._begin(self._write())
@@ -95,6 +96,10 @@ class Conversation:
         if not self._over.done():
             self._over.set_result(end)
 
+    def _end_if_gone(self) -> None:
+        if self._exchange.gone:
+            self._finish(Closed(GONE))
+
     def _begin(self, part: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(part)
         task.add_done_callback(self._pass_error_on)
@@ -127,6 +132,7 @@ class Conversation:
             logger.error("the connection is ended: %s", error)
             self.say_goodbye(Closed(MALFORMED, "malformed control frame"))
             return
+        self._end_if_gone()
         if isinstance(content, Go):
             self._leave_at = now + content.within * self._world.random()
         elif content is not None and self.goodbye is None:
@@ -183,6 +189,7 @@ class Conversation:
         if self._inbox.is_full:
             self._pulse.heard(now)  # what is not read cannot be heard
         alive = self._exchange.tick(now)
+        self._end_if_gone()
         match self._pulse.check(now):
             case "ask" if self._exchange.resumable:
                 self._exchange.ping()

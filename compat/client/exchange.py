@@ -64,6 +64,8 @@ class Exchange:
         self._only = only
         self._was_open = False
         self.subprotocol: str | None = None
+        self.gone = False
+        """The server of this link does not resume, and no other connection is wanted."""
         self._plain = False
         self._offered_ticket = False
         self._first_until: float | None = None
@@ -135,7 +137,7 @@ class Exchange:
                 return None
             self._go_plain()
         if not self.resumable:
-            return frame
+            return None if self.gone else frame
         if isinstance(frame, str) and frame.startswith(MARK):
             control = _control(frame)
             if control is not None:
@@ -202,6 +204,9 @@ class Exchange:
     def _go_plain(self) -> None:
         """The server of this link does not resume."""
         self._first_until = None
+        if self._only and self._was_open and self._offered_ticket:
+            self.gone = True
+            return
         self.ticket = ""
         if self._offered_ticket:
             self._begin("plain")
@@ -229,8 +234,7 @@ class Exchange:
 
     def has_room_for(self, frame: Frame) -> bool:
         """Return True if ``frame`` may be kept, beside the others. Raises UnicodeEncodeError."""
-        size = self._queue.size + self._sent.size
-        count = len(self._queue) + len(self._sent)
+        size, count = self._queue.size + self._sent.size, len(self._queue) + len(self._sent)
         return count == 0 or (count < LIMIT_FRAMES and size + size_of(frame) <= LIMIT_BYTES)
 
     def push(self, frame: Frame) -> None:
@@ -247,8 +251,7 @@ class Exchange:
         if not (self.ready and len(self._queue)):
             return False
         # Whether its first character has to be doubled is known after the first frame of the server.
-        undecided = self._first_until is not None
-        return not (undecided and _is_marked(self._queue.first))
+        return self._first_until is None or not _is_marked(self._queue.first)
 
     def pull(self, now: float) -> Frame | None:
         """Return the next frame to write to the link as it goes over the wire, or None."""
@@ -296,9 +299,7 @@ class Exchange:
         return self._told_at + ACK_SECONDS if self.resumable and self._received > self._told else None
 
     def tick(self, now: float) -> bool:
-        """Do what is due; return False if the link is of no use: its server promised a hello that did not
-        come.
-        """
+        """Do what is due; return False if the link is of no use: a hello was promised, and did not come."""
         if self._first_until is not None and now >= self._first_until:
             if self.subprotocol == PROTOCOL:
                 return False
@@ -322,7 +323,7 @@ def _written(control: dict[str, Any]) -> str:
 
 def _control(frame: Frame, *, strict: bool = True) -> dict[str, Any] | None:
     """Return the control frame in ``frame``; None for data. Raises MalformedControl if ``strict``."""
-    if not isinstance(frame, str) or not frame.startswith(MARK) or frame.startswith(MARK * 2):
+    if not _is_marked(frame) or str(frame).startswith(MARK * 2):
         return None
     try:
         control = json.loads(frame[1:])

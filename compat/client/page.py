@@ -35,9 +35,12 @@ class _File(NamedTuple):
 
 
 def bare(script: str) -> str:
-    """Return a script without comments that are alone on their lines: those with two stars, and ``//``."""
+    """Return a script without indentation, and without comments that are alone on their lines.
+
+    Those begin with two stars, or with ``//``.
+    """
     script = re.sub(r"^ */\*\*(?:(?!\*/).)*\*/ *\n", "", script, flags=re.MULTILINE | re.DOTALL)
-    return re.sub(r"^ *//.*\n", "", script, flags=re.MULTILINE)
+    return re.sub(r"^ *(?://.*\n)?", "", script, flags=re.MULTILINE)
 
 
 def classic(module: str) -> str:

@@ -8,7 +8,7 @@ import ssl as tls
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Literal
 
-from compat.client.conversation import SILENT, Conversation
+from compat.client.conversation import GONE, SILENT, Conversation
 from compat.client.exchange import Exchange, Recovered
 from compat.client.frames import Closed, Frame, Frames, QueueFull
 from compat.client.links import Refused, World, check_url
@@ -20,7 +20,6 @@ __all__ = ["Client", "State"]
 State = Literal["connecting", "open", "away", "closed"]
 
 COMES_BACK = frozenset((1001, 1005, 1006, 1012, 1013))
-GONE = 4410
 REPLACED = (4409, "replaced")
 """How a link ends that another one has replaced, perhaps one of this client that had been given up before."""
 
@@ -277,7 +276,7 @@ class Client:
         )
         end = await conversation.run()
         self._conversation = None
-        if (end.code, end.reason) == REPLACED:
+        if (end.code, end.reason) == REPLACED and self._exchange.ticket:
             end = Closed(1006, end.reason)
         if conversation.goodbye is not None or end.code not in COMES_BACK:
             return end, False

@@ -295,13 +295,21 @@ class RequestLink {
 }
 
 export class Socket extends EventTarget {
+  /** @returns {0} */
   static get CONNECTING() { return 0; }
+  /** @returns {1} */
   static get OPEN() { return 1; }
+  /** @returns {2} */
   static get CLOSING() { return 2; }
+  /** @returns {3} */
   static get CLOSED() { return 3; }
+  /** @returns {0} */
   get CONNECTING() { return 0; }
+  /** @returns {1} */
   get OPEN() { return 1; }
+  /** @returns {2} */
   get CLOSING() { return 2; }
+  /** @returns {3} */
   get CLOSED() { return 3; }
 
   /**
@@ -664,6 +672,8 @@ export class Socket extends EventTarget {
   /** The server does not resume. */
   _isPlain() {
     this._clear("limit");
+    // What the page wanted only is not there.
+    if (this._only && this._opened && !this._up) return this._drop(GONE);
     this._mode = "plain";
     const lost = this._ticket !== "";
     this._ticket = "";
@@ -719,7 +729,7 @@ export class Socket extends EventTarget {
     this._link = null;
     this._up = false;
     if (this._closing) return this._end(end);
-    if (end.code === REPLACED[0] && end.reason === REPLACED[1]) end = LOST;
+    if (this._mode !== "plain" && end.code === REPLACED[0] && end.reason === REPLACED[1]) end = LOST;
     // A server may greet its clients, and let them go at once; the first time is free.
     const quick = this._heard && now - this._linkedAt < STEADY_MS;
     const worked = (this._heard && !(quick && this._quick)) || now - this._heardAt > SILENCE_MS;
@@ -763,7 +773,7 @@ export class Socket extends EventTarget {
     this._ended = true;
     this.readyState = 3;
     this._listen("removeEventListener");
-    const leaves = this._only && this._ticket && code === 1006;
+    const leaves = this._only && this._ticket && COMES_BACK_AFTER.includes(code);
     const unsure = this._frames.splice(0, leaves ? this._ever : Infinity);
     let heritage = null;
     if (!this._closing) {
@@ -903,7 +913,7 @@ export class Socket extends EventTarget {
 
   /** @param {Data[]} frames */
   _tellUnsure(frames) {
-    if (frames.length) this.dispatchEvent(new CustomEvent("unsure", { detail: { frames } }));
+    if (frames.length && !this._closing) this.dispatchEvent(new CustomEvent("unsure", { detail: { frames } }));
   }
 }
 
@@ -942,7 +952,7 @@ export function install({ reconnect = false, host = "", ticket = "", env = {} } 
  * @param {Environment} env
  */
 function resolve(url, env) {
-  const resolved = new URL(url, env.document?.baseURI);
+  const resolved = new URL(url, env.document?.baseURI || env.window.location?.href);
   resolved.protocol = resolved.protocol.replace("http", "ws");
   resolved.hash = "";
   return resolved;
@@ -951,13 +961,14 @@ function resolve(url, env) {
 /**
  * Returns a frame that does not change any more: the page may go on writing to its buffer.
  *
- * @param {Data} data
+ * @param {any} data
  * @returns {Data}
  */
 function kept(data) {
-  if (data instanceof ArrayBuffer) return data.slice(0);
   if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
-  return typeof Blob === "function" && data instanceof Blob ? data : String(data);
+  // By what they have: those of a frame are of other classes.
+  if (data?.byteLength >= 0) return new Uint8Array(data).slice().buffer;
+  return data?.stream && data.size >= 0 ? data : String(data);
 }
 
 /** @param {any} data */

@@ -210,6 +210,26 @@ async def test_only_ends_with_the_connection(server: WireServer) -> None:
     await client.close()
 
 
+@pytest.mark.parametrize("subprotocol", [None, "json"])
+async def test_only_ends_where_the_server_does_not_resume_any_more(
+    server: WireServer, subprotocol: str | None
+) -> None:
+    """Was: it went on with a new connection, to which it wrote what waited."""
+    client = Client(server.url, subprotocols=["json"], only=True)
+    link = await enter(client, server)
+    await client.send("kept")
+    assert await link.next_data() == "kept"
+    server.subprotocol = subprotocol
+    await link.end(1012)
+    link = await server.link()
+    if subprotocol is not None:
+        await link.send("from a plain server")
+    with pytest.raises(Closed, match="has not kept the connection"):
+        await client.receive()
+    assert client.take_unsure() == ["kept"]
+    await client.close()
+
+
 # People
 
 

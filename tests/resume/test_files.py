@@ -52,7 +52,8 @@ ROUTER = ProtocolTypeRouter({"http": pages})
 
 @pytest.mark.parametrize("name", ["socket.js", "socket.mjs"])
 def test_j5_a_file_is_small(name: str) -> None:
-    assert len(gzip.compress(PLAIN[name], 9)) <= MOST_BYTES
+    for level in (6, 9):  # the default of most tools, and ours
+        assert len(gzip.compress(PLAIN[name], level)) <= MOST_BYTES
 
 
 @pytest.mark.parametrize("name", ["socket.js", "socket.mjs"])

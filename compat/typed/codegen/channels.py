@@ -98,7 +98,8 @@ class Channel:
         self, document: Json, id: str, channel: Json, names: Mapping[str, str], taken: set[str]
     ) -> None:
         self.description: str = channel.get("description") or f"The channel {id}."
-        self.address: str = channel.get("address") or ""
+        address: str = channel.get("address") or ""
+        self.address = f"/{address.lstrip('/')}" if address else ""
         self.parameters: list[str] = re.findall(PARAMETER, self.address)
         self.discriminator: str = channel.get("x-discriminator", "action")
         """The field that identifies a message."""

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import re
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar, cast
@@ -126,18 +127,15 @@ class Speaker(Generic[Out, In]):
 
     def encode(self, message: Out) -> dict[str, Any]:
         """Return ``message`` as the JSON object that is sent."""
-        model = cast(BaseModel, message)
-        return model.model_dump(mode="json", by_alias=True)
+        return cast(BaseModel, message).model_dump(mode="json", by_alias=True)
 
     def decode(self, content: dict[str, Any]) -> In:
         """Return the message of a JSON object; raises UnknownMessage."""
         try:
             return cast(In, self.incoming.validate_python(content))
         except ValidationError as error:
-            first = error.errors()[0]["msg"]
-            raise UnknownMessage(
-                f"{content} is not a known message: {first}"
-            ) from error
+            why = f"{content} is not a known message: {error.errors()[0]['msg']}"
+            raise UnknownMessage(why) from error
 
     def _connection(self) -> Connection[Any, Any]:
         raise NotImplementedError
@@ -177,9 +175,8 @@ class Topic(Speaker[Out, In]):
 
     async def unsubscribe(self) -> None:
         """Unsubscribe from the topic."""
-        await self._on._ask(
-            self, self._addressed({self.discriminator: "unsubscribe"}), object, 10.0
-        )
+        frame = self._addressed({self.discriminator: "unsubscribe"})
+        await self._on._ask(self, frame, object, 10.0)
         self._on._topics.pop(self.name, None)
         self._end(ConnectionLost(1000, "unsubscribed"))
 
@@ -242,11 +239,14 @@ class Connection(Speaker[Out, In]):
         query: Mapping[str, str] | None = None,
     ) -> str:
         """Return the URL on the server at ``base_url`` (``ws://host:port``)."""
-        quoted = {
-            name: quote(str(value), safe="") for name, value in parameters.items()
-        }
-        search = f"?{urlencode(query)}" if query else ""
-        return base_url.rstrip("/") + cls.address.format(**quoted) + search
+
+        def value(name: re.Match[str]) -> str:
+            return quote(str(parameters[name[1]]), safe="")
+
+        path = re.sub(r"\{([^{}]+)\}", value, cls.address).lstrip("/")
+        return f"{base_url.rstrip('/')}/{path}" + (
+            f"?{urlencode(query)}" if query else ""
+        )
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the connection."""

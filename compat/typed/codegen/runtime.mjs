@@ -83,8 +83,11 @@ class Topic extends Speaker {
   /** Receive no more of the topic. */
   unsubscribe() {
     this.connection.socket.removeEventListener("open", this._subscribe);
-    this.connection._topics.delete(this.name);
-    this._send({ [this._discriminator]: "unsubscribe" });
+    const { _topics, socket } = this.connection;
+    // Another object may have the topic by now, and a socket that is not open knows of none.
+    if (_topics.get(this.name) !== this) return;
+    _topics.delete(this.name);
+    if (socket.readyState === 1) this._send({ [this._discriminator]: "unsubscribe" });
   }
 
   /** @param {object} message */

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import test from "node:test";
+import vm from "node:vm";
 
 import { Socket } from "../../../compat/client/socket.mjs";
 import { MARK, World } from "./world.mjs";
@@ -305,6 +306,20 @@ test("blobs, and what is neither text nor bytes", () => {
   world.hello({ recovered: "all" });
   socket.send(5);
   assert.deepEqual(world.takeWire().slice(2), [{ client: blob }, { client: "5" }]);
+});
+
+test("a buffer or a Blob of another window is what it is here", () => {
+  const world = new World();
+  const socket = opened(world);
+  const { buffer, blob } = vm.runInNewContext(
+    "({ buffer: new Uint8Array([1, 2]).buffer, blob: { stream() {}, size: 3 } })",
+  );
+  assert.ok(!(buffer instanceof ArrayBuffer));
+  socket.send(buffer);
+  socket.send(blob);
+  const [first, second] = world.takeWire().map(({ client }) => client);
+  assert.deepEqual([...new Uint8Array(first)], [1, 2]);
+  assert.equal(second, blob);
 });
 
 test("received bytes count towards an ack", () => {
@@ -888,6 +903,51 @@ test("only: the connection was there all the same", () => {
   cutAndBack(world, { recovered: "all", have: 1 });
   assert.deepEqual(world.takeWire().pop(), { client: "2" });
 });
+
+test("only: a server that does not resume any more is the end, and the next socket's", () => {
+  const world = new World();
+  const url = "wss://example.com/ws/heritage-6/";
+  const socket = opened(world, { only: true, url, protocols: ["json"] });
+  world.end();
+  socket.send("kept");
+  world.clock.wait(0.3);
+  world.accept("json");
+  world.serve("a");
+  assert.deepEqual([socket.readyState, world.takeEvents().pop()], [3, { event: "close", code: 1006 }]);
+  world.clock.wait(60);
+  const { length } = world.links;
+  const next = made(world, { only: true, url, protocols: ["json"] });
+  world.takeWire();
+  world.accept("json");
+  world.serve("b");
+  assert.deepEqual([next.readyState, world.links.length], [1, length + 1]);
+  assert.deepEqual(world.takeWire(), [{ client: "kept" }]);
+});
+
+for (const code of [1001, 1005, 1012, 1013]) {
+  test(`only: an heir that ends with ${code} leaves what it has inherited`, () => {
+    const world = new World();
+    const url = `wss://example.com/ws/heritage-of-${code}/`;
+    const first = opened(world, { only: true, url });
+    world.end();
+    first.send("kept");
+    world.clock.wait(0.3);
+    world.accept();
+    world.end(4410);
+    for (let round = 0; round < 2; round += 1) {
+      world.takeEvents();
+      made(world, { only: true, url });
+      for (let attempt = 0; attempt < 4; attempt += 1) {
+        assert.equal(world.link.offered.pop(), "channels.ticket.T1.0");
+        world.accept();
+        world.end(code);
+        world.clock.wait(2);
+        if (world.events.some(({ event }) => event === "close")) break;
+      }
+      assert.deepEqual(world.takeEvents(), [{ event: "close", code }]);
+    }
+  });
+}
 
 test("only: each of several sockets of a URL leaves what it has, for a day", async () => {
   const url = "wss://example.com/ws/heritage-5/";

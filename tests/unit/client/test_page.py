@@ -38,9 +38,9 @@ def test_documentation_is_taken_out_and_code_is_not() -> None:
     )
     assert bare(script) == (
         "const a = /** @type {number} */ (1);\n"
-        '  const c = "/** no comment */";\n'
-        "  /* why */\n"
-        "  d('// no comment'); // why\n"
+        'const c = "/** no comment */";\n'
+        "/* why */\n"
+        "d('// no comment'); // why\n"
     )
 
 

@@ -141,3 +141,27 @@ def test_an_alias_of_itself_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CannotGenerate, match="'Tree' refers to itself"):
         write_client(json.loads(json.dumps(made)), tmp_path / "client")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("address", "parameters", "path"),
+    [
+        ("ws/chat", {}, "/ws/chat"),
+        ("/ws/[0-9]{4}/", {"4": "1/2"}, "/ws/[0-9]1%2F2/"),
+        ("/ws/{room.id}/", {"room.id": 7}, "/ws/7/"),
+    ],
+)
+def test_an_address_may_be_odd(
+    address: str, parameters: dict[str, object], path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Was: another host, an IndexError, a KeyError."""
+    monkeypatch.syspath_prepend(tmp_path)
+    name = f"odd_{abs(hash(address))}"
+    write_client(
+        changed(lambda odd: next(iter(odd["channels"].values())).update(address=address)), tmp_path / name
+    )
+    channels = importlib.import_module(f"{name}.channels")
+    (found,) = [
+        one for one in vars(channels).values() if getattr(one, "address", "").strip("/") == address.strip("/")
+    ]
+    assert found.url("wss://example.org", parameters, {"a": "b"}) == f"wss://example.org{path}?a=b"

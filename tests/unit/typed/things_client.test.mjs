@@ -86,6 +86,22 @@ test("a topic subscribes, again with each new connection", () => {
   assert.deepEqual(socket.sent.at(-1), { ...subscribe, topic: late.name });
 });
 
+test("a topic may be given up before there is a connection, and by another object of its name", () => {
+  const channel = new things.AllThingsChannel({ class: "a", number: 1 }, { base });
+  const socket = sockets.at(-1);
+  socket.readyState = 0;
+  const first = new things.AllThingsThingTopic(channel, { thing_id: 3 });
+  first.unsubscribe();
+  const second = new things.AllThingsThingTopic(channel, { thing_id: 3 });
+  first.unsubscribe();
+  const got = [];
+  second.onPongMessage((message) => got.push(message));
+  socket.open();
+  socket.receive({ action: "pong", topic: "thing:3" });
+  assert.deepEqual(got, [{ action: "pong" }]);
+  assert.deepEqual(socket.sent, [{ action: "subscribe", version: 1, topic: "thing:3" }]);
+});
+
 test("a connection that is a topic gets all of its messages", () => {
   const channel = new things.ThingThingChannel({ thing_id: 4 }, { base });
   const got = [];
