@@ -8,9 +8,11 @@ calls the class with a connection.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import types
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 __all__ = [
     "HOOKS",
@@ -22,7 +24,11 @@ __all__ = [
     "require_list",
 ]
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 HOOKS = (
+    "compat_parked",
+    "compat_resumed",
     "connect",
     "disconnect",
     "handle",
@@ -35,7 +41,9 @@ HOOKS = (
     "websocket_disconnect",
     "websocket_receive",
 )
-"""Methods that the consumers of ``compat.generic`` await (or call, in a sync consumer)."""
+"""Methods that consumers await (or call, if they are sync)."""
+NOTICES = ("compat_parked", "compat_resumed")
+"""Those whose message says nothing, so that they need not take it."""
 
 
 def check_hooks(cls: type, *, sync: bool) -> None:
@@ -45,9 +53,24 @@ def check_hooks(cls: type, *, sync: bool) -> None:
     for name in HOOKS:
         if name in cls.__dict__:
             check_handler(cls, name, cls.__dict__[name], sync=sync)
+    for name in NOTICES:
+        if inspect.isfunction(notice := cls.__dict__.get(name)):
+            setattr(cls, name, with_message(notice))
     groups = inspect.getattr_static(cls, "groups", None)
     if groups and hasattr(cls, "websocket_connect"):
         require_list(cls, "groups", groups, "names")
+
+
+def with_message(notice: F) -> F:
+    """Return the method ``notice``, or, if it takes only ``self``, one that takes a message too."""
+    if len(inspect.signature(notice).parameters) != 1:
+        return notice
+
+    @functools.wraps(notice)
+    def taking(consumer: Any, message: Any) -> Any:
+        return notice(consumer)
+
+    return cast("F", taking)
 
 
 def require_list(cls: type, attribute: str, value: Any, of: str) -> None:

@@ -18,6 +18,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from compat.advice.endpoint import ASGISignature
+from compat.advice.handlers import require_application
 from compat.fallback.posting import answer_post
 from compat.fallback.requests import TRANSPORTS, offered_by, refuse_request, transport_of
 from compat.fallback.stream import answer_link
@@ -38,7 +40,10 @@ class Fallback:
     a ``ProtocolTypeRouter`` does the same by itself.
     """
 
+    __signature__ = ASGISignature()
+
     def __init__(self, app: Any) -> None:
+        require_application(app, "Fallback()")
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

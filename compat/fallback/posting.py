@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import Any
 
-from compat.fallback.requests import NOT_RESUMABLE, refuse_request, websocket_scope
+from compat.fallback.requests import HEADERS, NOT_RESUMABLE, refuse_request, websocket_scope
 from compat.resume.posts import GAP, LATER, TAKEN, Carrier
 from compat.types import Message, Receive, Scope, Send
 
@@ -46,7 +46,7 @@ async def answer_post(app: Any, scope: Scope, offered: list[str], receive: Recei
 async def _tell(send: Send, carrier: Carrier, handshake: _Handshake) -> None:
     outcome = carrier.outcome
     if outcome == TAKEN:
-        await send({"type": "http.response.start", "status": NO_CONTENT, "headers": []})
+        await send({"type": "http.response.start", "status": NO_CONTENT, "headers": [*HEADERS]})
         await send({"type": "http.response.body", "body": b""})
     elif outcome == GAP:
         await refuse_request(send, CONFLICT, "Frames are missing before these ones.\n")

@@ -98,6 +98,8 @@ class Stream:
         """Their bytes, in all."""
         self._code = LOST
         """That of the application's close, as servers give it."""
+        self._sent_all = False
+        """The response has been sent to its end."""
         self._refusal: tuple[int, str] | None = None
         self._timer: asyncio.TimerHandle | None = None
         """Ends the response."""
@@ -191,7 +193,8 @@ class Stream:
         """The application has returned, or failed."""
         if not self._accepted:
             self._refuse(FAILED, "The application has ended without an answer.\n")
-        self.disconnect()
+        if not self._accepted or not self.over.done():  # else when the rest has been sent
+            self.disconnect()
 
     def disconnect(self) -> None:
         """Let the application read that its client is gone; nothing more is sent."""
@@ -200,7 +203,7 @@ class Stream:
             self._timer.cancel()
         if not self._told:
             self._told = True
-            code = LOST if self._left else self._code
+            code = self._code if self._sent_all and not self._left else LOST
             self._incoming.put_nowait({"type": "websocket.disconnect", "code": code})
 
     async def finish(self) -> None:
@@ -211,6 +214,7 @@ class Stream:
             await refuse_request(self._http_send, *self._refusal)
         elif self._accepted:
             await self._flush(more=False)
+            self._sent_all = True
             self.disconnect()  # before the server says so of a client that has all
 
     async def _flush(self, *, more: bool = True) -> None:

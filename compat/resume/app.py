@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
+
+from starlette.routing import websocket_session
+from starlette.websockets import WebSocket
 
 from compat import tickets
+from compat.advice.endpoint import ASGISignature
+from compat.advice.handlers import require_application
 from compat.engine.contracts import RESUMABLE_KEY
 from compat.engine.fast.forgetting import forget_handshake
 from compat.engine.fast.write_batching import one_write
@@ -59,23 +65,27 @@ def is_offered(scope: Scope) -> bool:
 class Resumable:
     """An ASGI application whose websockets outlive their sockets: ``Resumable(endpoint)``.
 
-    For plain endpoints; consumers do the same by themselves. ``seconds``: how long a connection waits for its
-    client (None: ``CHANNEL_RESUME_SECONDS``). ``key(scope)`` names the principal by a str, bytes, a number,
-    or a tuple of these, because its ``repr()`` is compared; by default it is the user of ``scope["user"]``.
-    ``allowed(scope)`` is asked at each return. Both may be async. ``alias``: the channel layer over which
-    other processes are reached.
+    For plain endpoints; consumers do the same by themselves. ``app``: an ASGI application, or a function of a
+    ``WebSocket`` of Starlette; a consumer's class raises TypeError. ``seconds``: how long a connection waits
+    for its client (None: ``CHANNEL_RESUME_SECONDS``). ``key(scope)`` names the principal by a str, bytes, a
+    number, or a tuple of these, because its ``repr()`` is compared; by default it is the user of
+    ``scope["user"]``. ``allowed(scope)`` is asked at each return. Both may be async. ``alias``: the channel
+    layer over which other processes are reached.
     """
+
+    __signature__ = ASGISignature()
 
     def __init__(
         self,
-        app: App,
+        app: App | Callable[[WebSocket], Any],
         *,
         seconds: float | None = None,
         key: Callable[[Scope], Any] | None = None,
         allowed: Callable[[Scope], Any] | None = None,
         alias: str = DEFAULT_CHANNEL_LAYER,
     ) -> None:
-        self.app = app
+        require_application(app, "Resumable()")
+        self.app = _application(app)
         if seconds is not None:
             resume_seconds(seconds, "Resumable(seconds=…)")
         self.seconds = seconds
@@ -98,6 +108,13 @@ class Resumable:
         else:
             hide_offer(scope)
             await self.app(scope, receive, send)
+
+
+def _application(app: Any) -> App:
+    """Return an ASGI application: ``app``, or what calls it, if it is a function of a ``WebSocket``."""
+    if not inspect.isroutine(app) or len(inspect.signature(app).parameters) != 1:
+        return cast("App", app)
+    return websocket_session(app)
 
 
 async def serve(
@@ -179,14 +196,14 @@ async def _made(
     returned: Returned | None = None
     if carrier is not None and carrier.read is not None:
         offer = offer or Offer("", 0, only=True)
-        ticket, _, why = await _checked(offer, who, rules, scope)
+        ticket, _, why = await _checked(offer, who, rules, scope, relay)
         await _post(carrier, ticket, offer.received, why, relay)
         return None
     if registry.stopping:  # it would get what it has missed, and no ticket that says so
         await _turn_away(receive, send, COME_BACK)
         return None
     if offer is not None:
-        ticket, secret, why = await _checked(offer, who, rules, scope)
+        ticket, secret, why = await _checked(offer, who, rules, scope, relay)
         if ticket is not None and why is None:
             why = await _come_back(ticket, secret, offer.received, who, relay, scope, receive, send)
             if why is None:
@@ -233,7 +250,7 @@ async def _post(
 
 
 async def _checked(
-    offer: Offer, who: str, rules: Any, scope: Scope
+    offer: Offer, who: str, rules: Any, scope: Scope, relay: Relay | None
 ) -> tuple[tickets.Ticket | None, object, str | None]:
     """Return the ticket that a client offers, and what it is signed with; or why it may not come back."""
     try:
@@ -246,8 +263,19 @@ async def _checked(
     if place.path != ticket.path and not ticket.is_of_page:
         return None, None, registry.lose("path")
     if not await is_allowed(rules, scope):
+        if isinstance(rules, type):  # what wraps an endpoint may only ask for the Origin of this socket
+            await _end_park(ticket, relay)
         return None, None, registry.lose("refused")
     return ticket, secret, None
+
+
+async def _end_park(ticket: tickets.Ticket, relay: Relay | None) -> None:
+    """End the connection of a client that may not come back any more, if it waits for it."""
+    found = registry.connections.get(ticket.connection)
+    if found is None and relay is not None and ticket.home not in ("", await _home_of(relay)):
+        relay.refuse(ticket)
+    elif found is not None and found.loop is asyncio.get_running_loop():
+        found.refuse(ticket.generation)
 
 
 async def _come_back(

@@ -239,7 +239,9 @@ class ResumableConnection(Parking):
         space = self.inbound.put(message, size)
         if message["type"] == "websocket.receive":
             self.inbound.counted(size)
-        if space is not None:
+        if space is not None and self.inbound.wide:
+            self.journal.wake()  # the answer that somebody waits for is not read any more
+        elif space is not None:
             self.journal.look_again()
         return space
 
@@ -279,6 +281,11 @@ class ResumableConnection(Parking):
         if self.said and received == self.journal.end:
             return "gone"  # it has had the close too, which came after all that
         return self._why_gone()
+
+    def refuse(self, generation: int) -> None:
+        """End the park: the client, whose ticket is of this generation, may not come back any more."""
+        if self.confirmed <= generation <= self.generation:
+            self.give_up("refused", counted=True)
 
     def why_no_post(self, generation: int) -> str | None:
         """Return why frames that were posted with a ticket of this generation are not taken."""

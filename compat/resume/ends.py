@@ -26,6 +26,7 @@ WINDOW = 64
 WEIGHT_BYTES = 16 * 1024
 MAX_HELD = 4 * MAX_BYTES
 """Bytes that may wait at the socket for a client that does not read, before another frame."""
+MESSAGE_BYTES = 256
 COME_BACK, TRY_AGAIN_LATER = 1012, 1013
 LOST = 1006
 LATER = "later"
@@ -49,6 +50,11 @@ def _unpacked(kind: str, value: str, message_type: str) -> Message:
 def _weight(message: Message) -> int:
     """Return how much of the window a client's frame takes."""
     return 1 + size_of(payload_of(message)) // WEIGHT_BYTES
+
+
+def _kept(message: Message) -> int:
+    """Return what a frame takes while it waits: an empty one is a message all the same."""
+    return MESSAGE_BYTES + size_of(payload_of(message))
 
 
 class HomeEnd:
@@ -79,8 +85,8 @@ class HomeEnd:
     def drop(self) -> None:
         """The other process is lost, or something that it has sent."""
         self.leave()
-        self.peer.put(self.number, "close", [COME_BACK, ""])
         self._put({"type": "websocket.disconnect", "code": LOST})
+        self.peer.put(self.number, "close", [COME_BACK, ""])
 
     def leave(self) -> None:
         """Take nothing more: the link has ended, whether its last message was read or not."""
@@ -143,7 +149,7 @@ class AwayEnd:
             self._give_up()
         elif not self.full:
             message = _unpacked(kind, value, "websocket.send")
-            self.held += size_of(payload_of(message))
+            self.held += _kept(message)
             self.out.put_nowait(message)
 
     def _close(self, code: int, reason: str = "", *, own: bool = False) -> None:
@@ -204,6 +210,7 @@ class AwayEnd:
                     final = message["type"] == "websocket.close" and message["code"] not in COMES_BACK
                     if not (final and await closes_otherwise(send, message)):
                         raise
-                self.held -= size_of(payload_of(message))
+                if message["type"] == "websocket.send":
+                    self.held -= _kept(message)
         except Exception as error:  # noqa: BLE001 - any server; its disconnect follows
             log.debug("a relayed socket has ended: %r", error)

@@ -91,7 +91,7 @@ class Inbound:
         """Return a future to wait for before the next message, or None if there is room for it."""
         if self._has_space():
             return None
-        if self.space is None:
+        if self.space is None or self.space.done():  # who waits may have been cancelled
             self.space = self.loop.create_future()
             self.loop.call_later(LIFE_S, self._show_life, self.space)
         return self.space
@@ -100,6 +100,10 @@ class Inbound:
         if not space.done():
             self.connection.acknowledge()
             self.loop.call_later(LIFE_S, self._show_life, space)
+
+    def is_full(self) -> bool:
+        """Return True while nothing more is read, not even an acknowledgement."""
+        return not self._has_space()
 
     def _has_space(self) -> bool:
         frames, size = (WIDE_FRAMES, WIDE_BYTES) if self.wide else (MAX_FRAMES, MAX_BYTES)

@@ -49,11 +49,16 @@ def size_of(payload: Payload) -> int:
 class Journal:
     """Keeps what has been sent until the client says that it has come."""
 
-    __slots__ = ("begin", "counted", "frames", "free", "queue", "queued", "room", "size", "waits", "wide")
+    __slots__ = (
+        *("acknowledged", "begin", "counted", "frames", "free", "queue", "queued", "room", "size"),
+        *("waits", "wide"),
+    )
 
     def __init__(self) -> None:
         self.begin = 0
-        """How many frames the client has acknowledged."""
+        """How many frames have been forgotten."""
+        self.acknowledged = 0
+        """How many frames the client has; as a rule all that are forgotten."""
         self.frames: deque[Payload] | None = None
         """None while it is empty, as the journals of most connections are."""
         self.free = 0
@@ -121,7 +126,16 @@ class Journal:
         self.free = min(MAX_FRAMES, self.counted + (MAX_BYTES - self.size) // MOST_BYTES)
 
     def acknowledge(self, count: int) -> None:
-        """Forget the first frames, up to ``count`` since the beginning."""
+        """The client has the first ``count`` frames since the beginning: forget them."""
+        self.forget(count)
+        self.acknowledged = max(self.acknowledged, min(count, self.end))
+        if self.waits is not None:
+            for waited, future in self.waits:
+                if waited <= self.acknowledged:
+                    settle(future)
+
+    def forget(self, count: int) -> None:
+        """Keep the first ``count`` frames no longer."""
         frames = self.frames
         known = min(count - self.begin, len(frames)) if frames else 0
         if frames and known > 0:
@@ -134,10 +148,6 @@ class Journal:
             self.wide = self.wide and self.frames is not None
             self.begin += known
             self._set_free()
-        if self.waits is not None:
-            for waited, future in self.waits:
-                if waited <= self.begin:
-                    settle(future)
 
     def wait(self, count: int) -> asyncio.Future[None]:
         """Return a future that is done when the client has the first ``count`` frames, or by ``wake``."""

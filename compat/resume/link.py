@@ -120,7 +120,7 @@ class Link(Outward):
         try:
             space = self.owner.space()
             if space is not None and not self.relayed:
-                await space
+                await asyncio.shield(space)  # which others wait for as well
                 space = None
             while True:
                 message = await self.raw_receive()
@@ -128,10 +128,10 @@ class Link(Outward):
                     self._left(message)
                     return
                 if space is not None and not is_control(message.get("text")):
-                    await space
+                    await asyncio.shield(space)
                     space = None
                 room = self._take(message)
-                await (turn() if room is None else room)
+                await (turn() if room is None else asyncio.shield(room))
         except Malformed as error:
             await self._refuse(error)
         except Exception as error:  # noqa: BLE001 - a server's failure to read

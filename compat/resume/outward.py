@@ -168,8 +168,9 @@ class Outward:
         return message
 
     def _send(self, message: Message) -> None:
-        if self.ready is None and asyncio.current_task(self.loop) is None:
-            # Middleware around send() may have time limits or cancel scopes, which need a task.
+        if self.ready is None and (self._is_wrapped() or asyncio.current_task(self.loop) is None):
+            # Middleware around send() may have time limits or cancel scopes, which need a task, and end in
+            # the one in which they began.
             self.busy = self.loop.create_task(self._see_through(self.raw_send(message), message))
             return
         try:
@@ -182,6 +183,10 @@ class Outward:
             self.busy = self.loop.create_task(self._see_through(rest, message))
         elif message["type"] == "websocket.close":
             self._closed(message)
+
+    def _is_wrapped(self) -> bool:
+        """Return True if the server's ``send()`` is in a function, as middleware writes it."""
+        return not hasattr(self.raw_send, "__self__")
 
     async def _see_through(self, rest: Awaitable[None], message: Message) -> None:
         try:

@@ -90,7 +90,10 @@ class Parking(Telling):
             self.said = link is not None and code == closed
             if link is not None and self.said:  # servers give our own code, even if the link was dead
                 goodbye = link.goodbye or self.journal.begin == self.journal.end
+            goodbye = goodbye or not self.accepted  # nobody has a ticket
         elif goodbye or not self.accepted:
+            if self.accepted and not registry.stopping:
+                registry.said_goodbye(self)
             goodbye = True
             self.put_disconnect(code if self.accepted else LOST)
         if goodbye:
@@ -174,13 +177,16 @@ class Parking(Telling):
             await self.followed.rest()
         self.end_relayed()
 
-    def give_up(self, why: str) -> None:
-        """End a park: the application gets its disconnect, unless it has ended already."""
+    def give_up(self, why: str, *, counted: bool = False) -> None:
+        """End a park: the application gets its disconnect, unless it has ended already.
+
+        ``counted``: the return of its client has been counted with this reason.
+        """
         if self.link is not None or self.id not in registry.connections:
             return
         if self.admission is not None:
             self.admission.end()
-        if not self.told:
+        if not self.told and not counted:
             registry.give_up(self, why)
         self.put_disconnect(SERVICE_RESTART if why == "stopped" else LOST)
         self.forget()

@@ -26,12 +26,14 @@ MAX_BATCH = 128 * 1024
 """Characters of payload after which a batch is full."""
 MAX_WAITING = 8 * 2**20
 """Characters that may wait for a process, beside the longest frame, before the largest link is dropped."""
-TO_HOME = frozenset(("attach", "post", "text", "binary", "left"))
+ITEM = 64
+"""What one thing that is said counts at least: there may be many empty ones."""
+TO_HOME = frozenset(("attach", "post", "refused", "text", "binary", "left"))
 """What the end at the socket says; all else is from the home's."""
 
 
 def _length(value: Any) -> int:
-    return len(value) if isinstance(value, str) else 64
+    return ITEM + len(value) if isinstance(value, str) else 2 * ITEM
 
 
 class Peer:
@@ -52,6 +54,7 @@ class Peer:
         """It is not asked for a connection before."""
         self.waiting: list[tuple[list[int], str, Any]] = []
         self.size = 0
+        self.shrinking = False
         self.sent = 0
         """How many batches have been sent."""
         self.expected: int | None = None
@@ -68,9 +71,19 @@ class Peer:
         else:
             self.waiting.append(([number], kind, value))
             self.size += _length(value)
-            while self._is_full():
-                self._drop_largest()
+            self._shrink()
         self._begin()
+
+    def _shrink(self) -> None:
+        """Drop links until what waits is less; they put more here as they end."""
+        if self.shrinking:
+            return
+        self.shrinking = True
+        try:
+            while self._is_full() and self._drop_largest():
+                pass
+        finally:
+            self.shrinking = False
 
     def _is_full(self) -> bool:
         if self.size <= MAX_WAITING:
@@ -78,15 +91,27 @@ class Peer:
         # A frame that is longer by itself would never pass.
         return self.size - max(_length(value) for _, _, value in self.waiting) > MAX_WAITING
 
-    def _drop_largest(self) -> None:
-        """Drop the link for which the most waits: the others may be well."""
+    def _drop_largest(self) -> bool:
+        """Drop the link for which the most waits, as the others may be well; return False if there is none.
+
+        What several links share counts in parts. That a client has left is never dropped: nobody would say it
+        again.
+        """
         waits: Counter[tuple[bool, int]] = Counter()
         for numbers, kind, value in self.waiting:
-            waits.update(dict.fromkeys([(kind in TO_HOME, number) for number in numbers], _length(value)))
+            if kind != "left":
+                share = 1 + _length(value) // len(numbers)
+                waits.update(dict.fromkeys([(kind in TO_HOME, number) for number in numbers], share))
+        if not waits:
+            return False
         (to_home, number), size = waits.most_common(1)[0]
         log.warning("%d characters wait for a link with another process: it is dropped", size)
         others = [
-            ([one for one in numbers if (kind in TO_HOME, one) != (to_home, number)], kind, value)
+            (
+                [one for one in numbers if kind == "left" or (kind in TO_HOME, one) != (to_home, number)],
+                kind,
+                value,
+            )
             for numbers, kind, value in self.waiting
         ]
         self.waiting = [item for item in others if item[0]]
@@ -96,6 +121,7 @@ class Peer:
             end.drop()
         elif to_home and number in self.posts:
             self._come_later(self.posts[number])
+        return True
 
     def show_life(self) -> None:
         """Send an empty batch if nothing was sent for a while."""

@@ -25,17 +25,25 @@ LOST, TRY_AGAIN_LATER = 1006, 1013
 
 
 def ask(connection: ResumableConnection) -> None:
-    """Have the client say how many frames it has, and read on until it does."""
+    """Have the client say how many frames it has, and read on until it does.
+
+    If there is no room to read on, who waits for the answer waits no more.
+    """
     inbound, link = connection.inbound, connection.link
     inbound.widen(True)
     if link is not None:
         link.tell(control("ack", n=inbound.told(), ask=True))
+        if inbound.is_full():
+            connection.journal.wake()
 
 
 async def delivered(connection: ResumableConnection, within_s: float | None, count: int) -> bool:
-    """Return True when the client has the first ``count`` frames; False after ``within_s``, or at the end."""
+    """Return True when the client has the first ``count`` frames; False after ``within_s``, or at the end.
+
+    Also if so many of the client's frames wait for the application that its answer cannot be read.
+    """
     journal = connection.journal
-    if journal.begin < count and not connection.over:
+    if journal.acknowledged < count and not connection.over:
         came = journal.wait(count)
         ask(connection)
         try:
@@ -43,7 +51,7 @@ async def delivered(connection: ResumableConnection, within_s: float | None, cou
         finally:
             came.cancel()
             _ask_no_more(connection)
-    return journal.begin >= count
+    return journal.acknowledged >= count
 
 
 async def add_later(connection: ResumableConnection, payload: Payload, size: int) -> bool:
@@ -81,7 +89,7 @@ async def _add_in_turn(connection: ResumableConnection, payload: Payload, size: 
             ask(connection)  # each time: what was on its way is not in the last answer
         if link is not None and inbound.space is not None and link.sent > journal.begin:
             # The acknowledgement is behind too many frames of the client, which cannot resume before it.
-            journal.acknowledge(min(link.sent, journal.begin + FORGOTTEN))
+            journal.forget(min(link.sent, journal.begin + FORGOTTEN))
             continue
         room = journal.wait_for_room()
         try:

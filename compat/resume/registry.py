@@ -25,7 +25,7 @@ GREEDY_BYTES = 8 * 2**20
 PARKED_BYTES = 4096
 """What a parked connection counts beside its journal: their number is bounded too."""
 
-MAX_GIVEN_UP = 10_000
+MAX_GIVEN_UP = MAX_LEFT = 10_000
 
 
 class Registry:
@@ -46,6 +46,8 @@ class Registry:
         """How many returns have not, and how many parks have ended, by the reason."""
         self.given_up: OrderedDict[bytes, str] = OrderedDict()
         """Why connections that were parked are not here any more."""
+        self.left: OrderedDict[bytes, None] = OrderedDict()
+        """Those whose clients have said goodbye; apart, since there are so many of them."""
         self.responses: dict[Callable[[], None], asyncio.AbstractEventLoop] = {}
         """What asks the clients that have a response for a link to ask again (``compat.fallback``)."""
         self._stopping: asyncio.AbstractEventLoop | None = None
@@ -170,9 +172,15 @@ class Registry:
         if len(self.given_up) > MAX_GIVEN_UP:
             self.given_up.popitem(last=False)
 
+    def said_goodbye(self, connection: Parking) -> None:
+        """Keep that its client has said goodbye, should that come back all the same."""
+        self.left[connection.id] = None
+        if len(self.left) > MAX_LEFT:
+            self.left.popitem(last=False)
+
     def why_gone(self, connection: bytes) -> str:
         """Return why a connection is not here; it is counted once."""
-        return self.given_up.get(connection) or self.lose("gone")
+        return self.given_up.get(connection) or self.lose("left" if connection in self.left else "gone")
 
     def counts(self) -> dict[str, Any]:
         """Return how many connections are live and parked, and what came of the returns so far."""

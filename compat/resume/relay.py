@@ -32,6 +32,8 @@ ELSEWHERE = "elsewhere"
 """Why a client cannot come back whose home does not answer."""
 ANSWER_S = 1.0
 """Seconds that a home may take to answer."""
+NO_LINK = 0
+"""The number of what concerns none; links have numbers from 1."""
 OPENED = "compat.relay.opened"
 OPEN_S, OPEN_ATTEMPTS = 2.0, 40
 ALIVE_S = 5.0
@@ -123,6 +125,8 @@ class Relay:
             task.add_done_callback(self._posted)
         elif kind in ("posting", "posted", "malformed"):
             self._answered(peer, number, kind, value)
+        elif kind == "refused":
+            self._refuse(*value)
         elif kind in HomeEnd.KINDS:
             if (home := peer.homes.get(number)) is not None:
                 home.take(kind, value)
@@ -130,6 +134,8 @@ class Relay:
                 peer.put(number, "close", [COME_BACK, ""])
         elif (away := peer.aways.get(number)) is not None:
             away.take(kind, value)
+        elif kind == "ok" or kind.startswith("out "):  # what was said of its end is lost
+            peer.put(number, "left", LOST)
 
     def _posted(self, task: asyncio.Task[None]) -> None:
         self._posting.discard(task)
@@ -206,6 +212,11 @@ class Relay:
         if link.task is not None:  # it reads no further than a malformed frame
             link.task.add_done_callback(lambda _: end.leave())
 
+    def _refuse(self, connection: str, generation: int) -> None:
+        found = registry.connections.get(bytes.fromhex(connection))
+        if found is not None and found.loop is self.loop:
+            found.refuse(generation)
+
     async def _post(self, peer: Peer, number: int, value: str) -> None:
         connection, generation, first, text = value.split(" ", 3)
         identity = bytes.fromhex(connection)
@@ -240,7 +251,7 @@ class Relay:
         """
         peer = self._reached(ticket.home)
         if peer is None:
-            return ELSEWHERE
+            return ELSEWHERE if self.channel else LATER
         self.links += 1
         number = self.links
         answered = peer.posts[number] = self.loop.create_future()
@@ -256,6 +267,12 @@ class Relay:
         finally:
             del peer.posts[number]
             peer.slow.discard(number)
+
+    def refuse(self, ticket: Ticket) -> None:
+        """Let the home of a connection know that its client may not come back any more."""
+        peer = self._reached(ticket.home)
+        if peer is not None:
+            peer.put(NO_LINK, "refused", [ticket.connection.hex(), ticket.generation])
 
     async def serve(
         self,
@@ -273,10 +290,12 @@ class Relay:
         """
         peer = self._reached(ticket.home)
         if peer is None:
-            return ELSEWHERE
+            return ELSEWHERE if self.channel else LATER
         self.links += 1
         number = self.links
         away = peer.aways[number] = AwayEnd(peer, number, self.loop)
+        untold = True
+        """The home may have a link that nobody else ends."""
         try:
             whose = place.user.hex(), place.path.hex()
             asked = [ticket.connection.hex(), ticket.generation, received, *whose]
@@ -284,15 +303,18 @@ class Relay:
             await asyncio.wait((away.answered,), timeout=ANSWER_S)
             if not away.answered.done():
                 peer.does_not_answer()
-                peer.put(number, "left", LOST)  # if it answers after all
                 return ELSEWHERE
             kind, value = away.answered.result()
             if kind == "no":
+                untold = value == LATER  # which this side says too, of an answer that was lost
                 return str(value)
+            untold = False
             await away.serve(str(value), receive, send)
             return None
         finally:
             del peer.aways[number]
+            if untold:
+                peer.put(number, "left", LOST)
 
 
 _relays: weakref.WeakKeyDictionary[Any, dict[asyncio.AbstractEventLoop, Relay]] = weakref.WeakKeyDictionary()

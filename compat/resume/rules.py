@@ -64,11 +64,17 @@ async def _answer(rules: Any, name: str, scope: Scope, default: Callable[[Scope]
 
     Raises TypeError for a method of a class, which is asked before there is an instance.
     """
-    rule = getattr(rules, name, None) or default
-    if isinstance(rules, type) and inspect.isfunction(inspect.getattr_static(rules, name, None)):
+    rule = getattr(rules, name, None)
+    if rule is None:
+        return default(scope)
+    if isinstance(rules, type) and inspect.isfunction(rule) and _is_method(rules, name):
         raise TypeError(
             f"{rules.__name__}.{name}(scope) is asked before there is a consumer, so it must be a class "
             "method: write @classmethod above it"
         )
     answer = rule(scope)
     return answer if answer is None or not inspect.isawaitable(answer) else await answer
+
+
+def _is_method(rules: type, name: str) -> bool:
+    return inspect.isfunction(inspect.getattr_static(rules, name, None))  # and no static method

@@ -168,7 +168,7 @@ class Async(AsyncWebsocketConsumer):
     async def numbered(self, event: Any) -> None:
         await self.put(event["n"])
 
-    async def compat_parked(self, message: Any) -> None:
+    async def compat_parked(self) -> None:
         note("parked", self.who)
 
     async def compat_resumed(self, message: Any) -> None:
@@ -221,7 +221,7 @@ class Sync(WebsocketConsumer):
     def compat_parked(self, message: Any) -> None:
         note("parked", self.who)
 
-    def compat_resumed(self, message: Any) -> None:
+    def compat_resumed(self) -> None:
         note("resumed", self.who)
 
     def disconnect(self, code: int) -> None:

@@ -6,9 +6,12 @@ from typing import Any
 
 import anyio
 import pytest
+from fastapi import FastAPI
 from starlette.authentication import SimpleUser
 from starlette.websockets import WebSocket
 
+from compat.fallback import Fallback
+from compat.generic.websocket import AsyncWebsocketConsumer
 from compat.resume import Resumable
 from tests.resume.place import name
 from tests.support.clients import Refused
@@ -48,6 +51,39 @@ async def test_with_no_time_an_endpoint_sees_nothing_of_it(others: list[str]) ->
         headers = dict(scope["headers"]).get(b"sec-websocket-protocol", b"").decode()
         assert PROTOCOL not in headers and "channels.ticket." not in headers
         await end_links()
+
+
+class Room:
+    """Its method is an endpoint."""
+
+    async def serve(self, websocket: WebSocket) -> None:
+        await websocket.accept()
+        async for text in websocket.iter_text():
+            await websocket.send_text(text.upper())
+
+
+async def function(websocket: WebSocket) -> None:
+    await Room().serve(websocket)
+
+
+@pytest.mark.parametrize("app", [function, Room().serve])
+async def test_a_function_of_a_websocket_is_an_endpoint(app: Any) -> None:
+    """Was: a TypeError at the first connection, which said nothing of Resumable."""
+    with LiveServer(Resumable(app)) as server:
+        client = await Resuming(server, f"/{name('function')}").open()
+        await client.send("one")
+        assert await client.receive() == "ONE"
+        client.cut()
+        assert await client.back() == "all"
+        await client.leave()
+
+
+def test_what_is_no_endpoint_is_explained() -> None:
+    with pytest.raises(TypeError, match=r"Resumable\(\): .*Write AsyncWebsocketConsumer\.as_asgi\(\)"):
+        Resumable(AsyncWebsocketConsumer)
+    for wrapped in (Resumable(endpoint), Fallback(endpoint)):
+        with pytest.raises(TypeError, match="is an ASGI application, not an endpoint"):
+            FastAPI().add_api_websocket_route("/ws", wrapped)
 
 
 async def test_a_key_names_who_may_come_back() -> None:

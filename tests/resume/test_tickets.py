@@ -158,14 +158,18 @@ async def test_T2_a_user_may_be_a_text(place: Place) -> None:
 
 
 async def test_T2_a_class_names_its_principal_and_may_refuse(place: Place) -> None:
-    client = await place.away("asked", name("asked"), headers={"X-Key": "one"})
+    """A return as somebody else leaves the connection alone; one who may not come back any more ends it."""
+    who = name("asked")
+    client = await place.away("asked", who, headers={"X-Key": "one"})
     other = again(client)
     other.headers = {"X-Key": "two"}
     assert await other.back() == "" and other.why == "user"
     assert await client.back() == "all"
     client.cut()
     await place.ask("ban", key="one")
+    assert not place.notes("disconnect", who)
     assert await client.back() == "" and client.why == "refused"
+    assert await place.code(who) == 1006
     for one in (client, other):
         await one.leave()
 

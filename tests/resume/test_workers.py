@@ -223,6 +223,17 @@ async def test_P1_another_user_gets_nothing_elsewhere_either(servers: list[Place
         place.no_failure()
 
 
+async def test_P1_one_who_may_not_come_back_any_more_ends_it_from_elsewhere(servers: list[Place]) -> None:
+    who = name("banned")
+    client = await servers[0].away("asked", who, headers={"X-Key": "elsewhere"})
+    await servers[1].ask("ban", key="elsewhere")
+    assert await client.back(to=servers[1].server) == "" and client.why == "refused"
+    assert await servers[0].code(who) == 1006
+    await client.leave()
+    for place in servers:
+        place.no_failure()
+
+
 async def test_P1_a_server_that_has_the_new_key_before_the_home(servers: list[Place]) -> None:
     """As in a deployment of one server after the other: was, on the second return, another user's ticket."""
     home, other, _ = servers

@@ -148,6 +148,7 @@ class Posting:
         response = await self._http.post(self.url, content=body, headers=headers)
         if response.status_code != 204:
             raise Refusal(response)
+        assert response.headers["cache-control"] == "no-store, no-transform"
 
     async def leave(self) -> None:
         """End the response, as a cut does."""

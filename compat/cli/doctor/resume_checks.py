@@ -40,12 +40,12 @@ def resume_over_memory_layer(subject: Subject) -> Iterator[Finding]:
 
 
 def resume_without_secret_key(subject: Subject) -> Iterator[Finding]:
-    """Report several processes without a SECRET_KEY: each signs its tickets with a key of its own."""
-    several = subject.workers > 1 or any(_reaches_others(subject, alias) for alias in subject.layers)
-    if several and _resumable(subject) and not settings.get("SECRET_KEY"):
+    """Report a missing SECRET_KEY: each process signs its tickets with a key of its own."""
+    if _resumable(subject) and not settings.get("SECRET_KEY"):
         yield note(
             "SECRET_KEY is not set, so each process signs the tickets of resumable connections with a key of "
-            "its own: a client that comes back to another process does not find its connection",
+            "its own: a client that comes back to another process, or after a restart, finds no connection, "
+            "and has to load everything again",
             "Set SECRET_KEY to the same long random text in all processes.",
         )
 

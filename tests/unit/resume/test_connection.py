@@ -503,6 +503,83 @@ async def test_a_cancelled_question_for_the_delivery_leaves_no_trace() -> None:
     assert not connection.inbound.wide and not connection.journal.waits
 
 
+@pytest.mark.parametrize("before", [True, False], ids=["before it asks", "while it waits"])
+async def test_an_answer_that_cannot_be_read_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    """Was: the handler waited for an answer behind frames that waited for the handler."""
+    monkeypatch.setattr("compat.resume.inbound.WIDE_FRAMES", MAX_FRAMES + 3)
+    connection, socket = await connected()
+    await connection.send(text("one"))
+
+    def flood() -> None:
+        for number in range(MAX_FRAMES + 10):
+            socket.say(str(number))
+        socket.say('\x10{"type": "ack", "n": 1}')
+
+    if before:
+        flood()
+        await until_async(lambda: connection.inbound.space is not None, "nothing is read")
+    asking = asyncio.ensure_future(connection.delivered(None))
+    await turns()
+    if not before:
+        flood()
+    await until_async(asking.done, "it is answered")
+    assert asking.result() is False
+    for _ in range(MAX_FRAMES + 10):
+        await connection.receive()
+    await until_async(lambda: connection.journal.acknowledged == 1, "the answer is read at last")
+    assert await connection.delivered(None)
+    connection.put_disconnect(1000)
+
+
+async def test_what_is_forgotten_is_not_delivered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Was: who waited was told that the client had all, as its frames made room for others."""
+    connection, socket = await connected()
+    for number in range(3):
+        await connection.send(text(str(number)))
+    waiting = connection.journal.wait(1)
+    connection.journal.forget(2)
+    assert (connection.journal.begin, connection.journal.acknowledged, waiting.done()) == (2, 0, False)
+    assert not await connection.delivered(0.001, 2)
+    socket.say('\x10{"type": "ack", "n": 1}')
+    await until_async(waiting.done, "the client has one")
+    assert connection.journal.begin == 2 and await connection.delivered(None, 1)
+    connection.put_disconnect(1000)
+
+
+async def test_one_that_waits_for_room_may_end_and_the_others_wait_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Was: on daphne, whose calls are cancelled, nobody could come back while a handler ran."""
+    connection, socket = await connected()
+    for number in range(MAX_FRAMES + 1):
+        socket.say(str(number))
+    await until_async(lambda: connection.inbound.space is not None, "nothing is read")
+    assert connection.link is not None and connection.link.task is not None
+    connection.link.task.cancel()
+    await turns()
+    assert connection.parked
+    again = await returned(connection)
+    again.say("last")
+    for _ in range(MAX_FRAMES):
+        await connection.receive()
+    assert (await connection.receive())["text"] == "last"
+    connection.put_disconnect(1000)
+
+
+async def test_a_refused_handshake_is_not_parked() -> None:
+    before = len(registry.parked)
+    socket = FalseSocket()
+    connection = ResumableConnection(120, PLACE, None)
+    connection.begin(socket.receive, socket.send)
+    await connection.send({"type": "websocket.close"})
+    await connection.finish(1000)
+    socket.coming.put_nowait({"type": "websocket.disconnect", "code": 1006})
+    await until_async(lambda: left(connection), "nothing is kept")
+    assert len(registry.parked) == before
+
+
 def acks(socket: FalseSocket) -> list[int]:
     """What was acknowledged on a socket, in order."""
     return [control["n"] for control in socket.controls if control["type"] == "ack"]

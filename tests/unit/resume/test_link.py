@@ -6,10 +6,13 @@ import asyncio
 import gc
 from typing import Any
 
+import anyio
+
 from compat.engine.socket import Socket
 from compat.resume.journal import Journal
 from compat.resume.link import Link
 from compat.types import Message
+from tests.support.waiting import until_async
 
 
 class Owner:
@@ -57,8 +60,32 @@ async def test_a_close_that_the_server_refuses_and_nobody_waits_for_is_no_error_
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
     link = Link(silence, refuse, Owner())
     closed = link.close({"type": "websocket.close", "code": 4400})
+    await asyncio.wait((closed,))
     assert isinstance(closed.exception(), ValueError)
     del closed
-    Link(silence, refuse, Owner()).close({"type": "websocket.close", "code": 4400})
+    closing = Link(silence, refuse, Owner()).close({"type": "websocket.close", "code": 4400})
+    await until_async(closing.done, "it is refused")
+    del closing
     gc.collect()
     assert told == []
+
+
+async def test_the_time_limit_of_a_middleware_ends_in_the_task_in_which_it_began() -> None:
+    """Was: a client that read slowly lost its link, and its consumer was cancelled later."""
+    reads = asyncio.Event()
+    sent: list[Message] = []
+
+    async def in_time(message: Message) -> None:
+        with anyio.fail_after(60):
+            await reads.wait()
+            sent.append(message)
+
+    link = Link(silence, in_time, owner := Owner())
+    for text in ("one", "two"):
+        assert owner.journal.add(text, 3)
+    link.flush()
+    await asyncio.sleep(0)
+    assert link.busy is not None and not link.gone
+    reads.set()
+    await until_async(lambda: len(sent) == 2, "both are sent")
+    assert [message["text"] for message in sent] == ["one", "two"] and not link.gone

@@ -23,7 +23,7 @@ from compat.resume.wire import Malformed
 from compat.tickets import Ticket
 from tests.support.logs import recorded
 from tests.support.waiting import until_async
-from tests.unit.resume.sockets import FalseSocket, connected, turns
+from tests.unit.resume.sockets import PLACE, FalseSocket, connected, turns
 
 
 class FalseLayer:
@@ -86,6 +86,86 @@ async def test_only_the_largest_link_is_dropped_when_too_much_waits(
     await turns()
     assert ([2], "out text", "b" * 300) in layer.items and ([2], "text", "c" * 300) in layer.items
     assert not any("aaa" in str(value) for _, _, value in layer.items)
+
+
+async def test_that_a_client_has_left_is_never_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Was: the largest link's "left" went with its frames, and its home waited for it for ever."""
+    monkeypatch.setattr(peer_module, "MAX_WAITING", 1000)
+    layer = FalseLayer()
+    layer.flow.clear()
+    peer = the_peer(layer)
+    with recorded():
+        for number in range(1, 6):
+            peer.put(number, "text", str(number) * 900)
+            peer.put(number, "left", 1001)
+    layer.flow.set()
+    await turns()
+    assert [numbers for numbers, kind, _ in layer.items if kind == "left"] == [[1], [2], [3], [4], [5]]
+
+
+async def test_what_many_links_share_does_not_drop_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Was: the links of a room were dropped one inside the other, up to Python's limit."""
+    monkeypatch.setattr(peer_module, "MAX_WAITING", 100_000)
+    layer = FalseLayer()
+    layer.flow.clear()
+    peer = the_peer(layer)
+    room, others = range(1, 501), range(501, 521)
+    homes = {number: peer.homes.setdefault(number, HomeEnd(peer, number)) for number in (*room, *others)}
+    shared = "r" * 50_000
+    with recorded():
+        for number in room:
+            peer.put(number, "out text", shared)
+        for number in others:
+            peer.put(number, "out text", str(number) * 3000)
+    dropped = [number for number, home in homes.items() if home.came]
+    assert dropped and set(dropped) <= set(others)
+    assert peer.size <= 100_000 + peer_module.ITEM + len(shared)
+    assert not set(dropped) & set(peer.homes)
+
+
+@pytest.mark.parametrize("why", ["the answer is lost", "cancelled"])
+async def test_a_home_is_told_of_a_socket_that_never_came_to_it(why: str) -> None:
+    """Was: the home kept a link that nobody would end."""
+    layer = FalseLayer()
+    relay = Relay(layer)
+    relay.channel = "own"
+    ticket = Ticket(b"1" * 16, 0, b"u" * 12, b"p" * 12, "home", 2**31)
+    socket = FalseSocket()
+    serving = asyncio.ensure_future(relay.serve(ticket, 0, PLACE, socket.receive, socket.send))
+    await turns()
+    if why == "cancelled":
+        serving.cancel()
+    else:
+        relay.peers["home"].drop_links()
+    await asyncio.wait((serving,))
+    assert serving.cancelled() or serving.result() == LATER
+    await turns()
+    assert [(numbers, kind) for numbers, kind, _ in layer.items] == [([1], "attach"), ([1], "left")]
+    relay._take({"from": "home", "seq": 1, "items": [([1], "ok", ""), ([1], "out text", "x")]})
+    await turns()
+    assert layer.items[2:] == [([1, 1], "left", 1006)], "nor does it keep one that this side does not know"
+    assert not relay.peers["home"].aways
+    if relay.timer is not None:
+        relay.timer.cancel()
+
+
+async def test_a_process_that_cannot_ask_lets_its_clients_come_later() -> None:
+    """Was: they lost their connections, because the mailbox of this process was not open yet."""
+    relay = Relay(FalseLayer())
+    ticket = Ticket(b"1" * 16, 0, b"u" * 12, b"p" * 12, "home", 2**31)
+    socket = FalseSocket()
+    assert await relay.serve(ticket, 0, PLACE, socket.receive, socket.send) == LATER
+    assert await relay.post(ticket, 0, "[]") == LATER
+
+
+async def test_empty_frames_that_are_not_read_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    away = AwayEnd(the_peer(FalseLayer()), 7, asyncio.get_running_loop())
+    with recorded():
+        for _ in range(MAX_HELD):
+            away.take("out text", "")
+            if away.full:
+                break
+    assert away.full and away.held < 2 * MAX_HELD
 
 
 @pytest.mark.parametrize("size", [999, 1000, 1001])
